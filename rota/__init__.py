@@ -1,0 +1,1 @@
+"""Rota: a task queue and scheduler for Python that speaks Asynq's wire protocol."""

@@ -1,0 +1,104 @@
+"""All errors of Rota, in one small tree. Each message says what happened, why, and what to do."""
+
+
+class RotaError(Exception):
+    """The root: `except RotaError` catches whatever Rota itself raises."""
+
+
+class ConfigError(RotaError):
+    """A setting, URL or registration is wrong. Raised before anything is written."""
+
+
+class OptionError(ConfigError, ValueError):
+    """An option of a task or call is unknown, out of range, or in conflict with another."""
+
+
+class RoutingError(ConfigError):
+    """A task type has a bad name, is registered twice, or is not registered here."""
+
+
+class PayloadError(RotaError, ValueError):
+    """Arguments do not fit the task's parameters, or a payload is not what the handler expects."""
+
+
+class EnqueueError(RotaError):
+    """The task was not enqueued."""
+
+
+class DuplicateTask(EnqueueError):
+    """A unique task with the same key exists already. `task_id` is the holder of the lock."""
+
+    def __init__(self, message: str, *, task_id: str = "") -> None:
+        super().__init__(message)
+        self.task_id = task_id
+
+
+class TaskIdConflict(EnqueueError):
+    """A task with this ID exists already in the queue, in some state."""
+
+
+class TaskNotFound(RotaError, LookupError):
+    """The task does not exist (any more)."""
+
+
+class TaskStateError(RotaError):
+    """The task is in a state that does not allow what was asked."""
+
+
+class ResultError(RotaError):
+    """A task ended without a result. `reason` is its last error."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TaskFailed(ResultError):
+    """The task failed for good."""
+
+
+class TaskCancelled(ResultError):
+    """The task was cancelled."""
+
+
+class ResultTimeout(RotaError, TimeoutError):
+    """The task did not end within the time given."""
+
+
+class BrokerError(RotaError):
+    """The broker refused or could not be reached.
+
+    `maybe_applied` is true where the request may have been carried out although its reply was lost.
+    """
+
+    def __init__(self, message: str, *, maybe_applied: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_applied = maybe_applied
+
+
+class BrokerUnavailable(BrokerError, ConnectionError):
+    """No connection, or a passing state of the server (loading, fail-over, out of memory): worth trying again."""
+
+
+class BrokerRefused(BrokerError):
+    """The server refuses for good: wrong password, missing permission, too old, a replica."""
+
+
+class RetryLater(Exception):  # an instruction to the worker, not a fault
+    """Raised by a handler: run this task again after `delay` (`"30s"`, seconds or timedelta).
+
+    With `counts=False` neither a retry nor a failure is counted.
+    """
+
+    def __init__(self, delay: object, *, counts: bool = True, reason: str = "") -> None:
+        super().__init__(reason or f"asked to run again in {delay}")
+        self.delay = delay
+        self.counts = counts
+
+
+class SkipRetry(Exception):
+    """Raised by a handler: archive this task at once, whatever retries are left."""
+
+
+class Revoke(Exception):
+    """Raised by a handler: end this task quietly. It is neither retried nor archived."""

@@ -1,0 +1,24 @@
+"""Forward: due tasks leave `scheduled` and `retry` (Asynq's `rdb.ForwardIfReady`)."""
+
+from typing import Any, NamedTuple
+
+from rota.wire.keys import QueueKeys
+from rota.wire.script import Call, load
+
+
+class Forwarded(NamedTuple):
+    """What one call moved: tasks, IDs dropped because they had no hash, and whether more may be due."""
+
+    moved: int
+    dropped: int
+    more: bool
+
+
+def forward(keys: QueueKeys, limit: int = 100) -> Call[Forwarded]:
+    """Move at most `limit` (<= 1000) due IDs from each of the two sets."""
+    return Call(load("forward"), (keys.scheduled, keys.retry), (keys.base, keys.task_prefix, limit), _decode)
+
+
+def _decode(reply: Any) -> Forwarded:
+    moved, dropped, more = reply
+    return Forwarded(moved, dropped, bool(more))

@@ -1,0 +1,45 @@
+-- promote(source, base, task_prefix, now, now_ns, limit) -> moved, dropped
+--
+-- Moves tasks that are due from one sorted set to where they wait next: `pending`, or their group.
+--   source       the `scheduled` or the `retry` key of a queue
+--   base         the prefix of that queue's keys
+--   task_prefix  the prefix of its task hashes
+--   now          Redis time in seconds with a fraction, number or text
+--   now_ns       the same in nanoseconds, as text (a double cannot hold it)
+--   limit        at most so many IDs are looked at; never above 1000, Lua's stack is finite
+-- `moved` counts the tasks moved, `dropped` the IDs taken out because nothing stood behind them. There may be more
+-- to do as long as their sum reaches `limit`.
+--
+-- Unlike Asynq's forward it adds the group's name to `groups` too (an emptied group would not be looked at again),
+-- and an ID without a hash leaves the set instead of growing a stub that blocks the ID for ever.
+local function promote(source, base, task_prefix, now, now_ns, limit)
+  local due = redis.call('ZRANGE', source, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+  if #due == 0 then
+    return 0, 0
+  end
+  local waiting, grouped, dropped = {}, {}, 0
+  for _, id in ipairs(due) do
+    local fields = redis.call('HMGET', task_prefix .. id, 'state', 'group')
+    if not fields[1] then
+      dropped = dropped + 1
+    elseif fields[2] and fields[2] ~= '' then
+      grouped[#grouped + 1] = { id, fields[2] }
+    else
+      waiting[#waiting + 1] = id
+    end
+  end
+  redis.call('ZREM', source, unpack(due))
+  for _, member in ipairs(grouped) do
+    redis.call('ZADD', base .. 'g:' .. member[2], now, member[1])
+    redis.call('SADD', base .. 'groups', member[2])
+    redis.call('HSET', task_prefix .. member[1], 'state', 'aggregating')
+  end
+  if #waiting > 0 then
+    redis.call('LPUSH', base .. 'pending', unpack(waiting))
+    for _, id in ipairs(waiting) do
+      redis.call('HSET', task_prefix .. id, 'state', 'pending', 'pending_since', now_ns)
+    end
+  end
+  return #waiting + #grouped, dropped
+end
+

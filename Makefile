@@ -1,0 +1,48 @@
+# The commands of this project. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+BIN := .venv/bin
+READY := .venv/.ready
+FOR ?=
+ARGS ?=
+
+.PHONY: help setup demo test test-slow test-all check format docs bench proto clean
+
+help: ## List the commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## Make or refresh the environment in .venv (needs only Python >= 3.11)
+
+$(READY): pyproject.toml constraints.txt scripts/setup
+	@scripts/setup
+
+demo: $(READY) ## Run the example shop on an embedded Valkey; FOR=30 ends it after 30 seconds
+	@$(BIN)/python -m examples.shop $(if $(FOR),--for $(FOR))
+
+test: $(READY) ## Run the quick tests (ARGS="-k name" is handed to pytest)
+	@$(BIN)/python -m pytest -m "not slow and not interop" $(ARGS)
+
+test-slow: $(READY) ## Run the slow tests and those against the Go programs
+	@$(BIN)/python -m pytest -m "slow or interop" --timeout 300 $(ARGS)
+
+test-all: test test-slow ## Run every test
+
+check: $(READY) ## Format, lint, types, layers, sizes, links: what has to be clean before a commit
+	@scripts/check
+
+format: $(READY) ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+docs: $(READY) ## Write the tables and snippets in the docs anew from the code
+	@$(BIN)/python -m scripts.write_docs
+
+bench: $(READY) ## Measure against Go Asynq and the Python peers on one Redis (ARGS="--quick" for a short run)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+proto: $(READY) ## Compile rota/wire/asynq.proto
+	@$(BIN)/python -m scripts.compile_proto
+
+clean: ## Remove the environment, caches and the demo's data
+	rm -rf .venv .rota .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,98 @@
+"""The tools that hold the house in order, and what they say of it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from scripts import check_links, check_size, write_docs
+from scripts.check_size import Piece, judge, measure, read_exceptions
+from scripts.tree import ROOT, project_files
+
+BANNED_MODULES = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
+
+
+def test_a_piece_over_its_limit_is_a_fault_unless_listed() -> None:
+    long = Piece("rota/x.py::run", "function", 60)
+
+    assert len(judge([long], {})) == 1
+    assert judge([long], {"rota/x.py::run": 60}) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [(61, "grew"), (59, "shrank"), (50, "within the limit again")],
+)
+def test_the_list_of_exceptions_may_only_shrink(lines: int, word: str) -> None:
+    faults = judge([Piece("rota/x.py::run", "function", lines)], {"rota/x.py::run": 60})
+
+    assert len(faults) == 1
+    assert word in faults[0]
+
+
+def test_an_exception_for_something_that_is_gone_is_a_fault() -> None:
+    assert "does not exist" in judge([], {"rota/gone.py": 600})[0]
+
+
+def test_nested_functions_and_methods_are_measured_by_their_full_name() -> None:
+    source = "class A:\n    def b(self):\n        def c():\n            pass\n        return c\n"
+
+    found = {piece.place: piece.lines for piece in measure("x.py", source)}
+
+    assert found == {"x.py": 5, "x.py::A": 5, "x.py::A.b": 4, "x.py::A.b.c": 2}
+
+
+def test_comments_in_the_list_of_exceptions_are_skipped() -> None:
+    assert read_exceptions("# why\n\nrota/x.py 510 # soon\n") == {"rota/x.py": 510}
+
+
+def test_a_link_to_a_missing_file_or_heading_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# Here it is\n")
+    page = tmp_path / "page.md"
+    page.write_text("[a](other.md#here-it-is) [b](other.md#not) [c](gone.md) `[d](code.md)` [e](https://example.org)\n")
+
+    faults = list(check_links.broken(page))
+
+    assert faults == ["other.md#not: other.md has no such heading", "gone.md: there is no such file"]
+
+
+def test_the_docs_are_in_step_with_the_code() -> None:
+    assert write_docs.stale(project_files(".md")) == {}
+
+
+def test_a_snippet_holds_a_definition_with_its_decorators() -> None:
+    text = "import x\n\n\n@x.task('a')\nasync def a() -> None:\n    pass\n\n\nb = 1\n"
+
+    assert write_docs.definition(text, "a") == "@x.task('a')\nasync def a() -> None:\n    pass"
+    assert write_docs.definition(text, "b") == "b = 1"
+
+
+def test_python_in_the_docs_comes_from_files_that_are_tested() -> None:
+    loose = [
+        page.relative_to(ROOT).as_posix()
+        for page in [ROOT / "README.md", *project_files(".md")]
+        if "```python" in write_docs._BLOCK.sub("", page.read_text(encoding="utf-8"))
+    ]
+
+    assert loose == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert [path for path in project_files(".py") if path.stem in BANNED_MODULES] == []
+
+
+def test_no_test_sleeps_and_no_test_is_skipped() -> None:
+    """Waiting for a condition is done with a deadline; `asyncio.sleep(0)` only lets others run."""
+    found = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in project_files(".py")
+        if path.is_relative_to(ROOT / "tests")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"pytest.skip", "pytest.xfail", "time.sleep"}
+    ]
+
+    assert found == []
+
+
+def test_the_sizes_are_within_their_limits() -> None:
+    assert check_size.main() == 0

@@ -1,0 +1,37 @@
+-- Fragment: Asynq's counters of one queue. Needs `clock`.
+-- count(base, processed, failed): add so many; 0 touches nothing. `base` is the prefix of the queue's keys.
+-- Day counters live 90 days from their first increment. Lifetime counters start again where the next step would leave
+-- the range of a signed 64-bit integer; Asynq compares only `processed` and resets both with it.
+local function count(base, processed, failed)
+  local seconds = math.floor(now)
+  -- Days since the epoch to a date of the Gregorian calendar: Redis' Lua has no os.date.
+  local days = math.floor(seconds / 86400) + 719468
+  local era = math.floor(days / 146097)
+  local of_era = days - era * 146097
+  local year = math.floor(
+    (of_era - math.floor(of_era / 1460) + math.floor(of_era / 36524) - math.floor(of_era / 146096)) / 365
+  )
+  local of_year = of_era - (365 * year + math.floor(year / 4) - math.floor(year / 100))
+  local month = math.floor((5 * of_year + 2) / 153)
+  local day = of_year - math.floor((153 * month + 2) / 5) + 1
+  month = month < 10 and month + 3 or month - 9
+  year = year + era * 400 + (month <= 2 and 1 or 0)
+  local date = string.format('%04d-%02d-%02d', year, month, day)
+
+  local expires = seconds + 90 * 86400
+  local full = tonumber(redis.call('GET', base .. 'processed') or 0) + processed >= 2 ^ 63 - 512
+  for name, more in pairs({ processed = processed, failed = failed }) do
+    if more > 0 then
+      local key = base .. name
+      if redis.call('INCRBY', key .. ':' .. date, more) == more then
+        redis.call('EXPIREAT', key .. ':' .. date, expires)
+      end
+      if full then
+        redis.call('SET', key, more)
+      else
+        redis.call('INCRBY', key, more)
+      end
+    end
+  end
+end
+

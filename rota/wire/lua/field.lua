@@ -1,0 +1,40 @@
+-- field(msg, number) -> text or nil: one text field of an encoded TaskMessage (fields 1, 3, 4, 7, 10, 14).
+-- Returns nil also where the bytes are no message: the caller treats that like an absent field.
+local function field(msg, number)
+  local at, size = 1, #msg
+  local function varint()
+    local value, scale = 0, 1
+    while at <= size do
+      local byte = string.byte(msg, at)
+      at = at + 1
+      value = value + (byte % 128) * scale
+      if byte < 128 then
+        return value
+      end
+      scale = scale * 128
+    end
+  end
+  while at <= size do
+    local tag = varint()
+    local kind = tag and tag % 8
+    if kind == 0 then
+      varint()
+    elseif kind == 1 then
+      at = at + 8
+    elseif kind == 5 then
+      at = at + 4
+    elseif kind == 2 then
+      local length = varint()
+      if not length then
+        return nil
+      end
+      if tag == number * 8 + 2 then
+        return string.sub(msg, at, at + length - 1)
+      end
+      at = at + length
+    else
+      return nil
+    end
+  end
+end
+

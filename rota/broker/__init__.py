@@ -1,0 +1,9 @@
+"""The wire over connections: one server, Sentinel or Cluster; async and sync; an embedded server."""
+
+from rota.broker.broker import Broker
+from rota.broker.link import Link
+from rota.broker.options import TLS, BrokerOptions
+from rota.broker.subscription import Subscription
+from rota.broker.url import Address, Endpoint
+
+__all__ = ["TLS", "Address", "Broker", "BrokerOptions", "Endpoint", "Link", "Subscription"]

@@ -1,0 +1,122 @@
+"""From an endpoint to a `Link` that is ready: connect, log in, speak RESP3, choose the database."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+from hiredis import ReplyError
+
+from rota.broker import failure
+from rota.broker.link import Link
+from rota.broker.options import BrokerOptions
+from rota.broker.url import Address, Endpoint
+from rota.errors import BrokerError, BrokerRefused
+
+# A peer that vanished without a word is noticed after 15 + 3 x 5 s, also while nothing is asked.
+_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who we are, what for, and how the way there is protected."""
+
+    username: str | None
+    password: str | None = field(repr=False)
+    database: int
+    client_name: str
+    tls: ssl.SSLContext | None
+    connect_timeout_seconds: float
+    response_timeout_seconds: float
+
+    @classmethod
+    def to_server(cls, address: Address, options: BrokerOptions) -> "Login":
+        """Take what the server needs from the URL, and from the options where they say otherwise."""
+        return cls(
+            options.username or address.username,
+            options.password or address.password,
+            address.database,
+            options.client_name,
+            options.tls.context() if address.tls else None,
+            options.connect_timeout.total_seconds(),
+            options.response_timeout.total_seconds(),
+        )
+
+
+async def dial(endpoint: Endpoint, login: Login) -> Link:
+    """Connect and log in. Every failure is a `BrokerError` that says what to do."""
+    link: Link | None = None
+    try:
+        async with asyncio.timeout(login.connect_timeout_seconds):
+            link = await _connect(endpoint, login)
+            await _greet(link, login)
+    except BaseException as error:
+        if link is not None:
+            link.close()
+        if isinstance(error, BrokerError):
+            raise _before_use(error, endpoint) from error.__cause__
+        if isinstance(error, OSError):
+            raise failure.of_connecting(error, endpoint) from error
+        raise
+    return link
+
+
+async def _connect(endpoint: Endpoint, login: Login) -> Link:
+    loop = asyncio.get_running_loop()
+
+    def protocol() -> Link:
+        return Link(endpoint, login.response_timeout_seconds)
+
+    if endpoint.path is not None:
+        _, link = await loop.create_unix_connection(protocol, endpoint.path)
+        return link
+    server_hostname = endpoint.host if login.tls is not None else None
+    transport, link = await loop.create_connection(
+        protocol, endpoint.host, endpoint.port, ssl=login.tls, server_hostname=server_hostname
+    )
+    _keep_alive(transport.get_extra_info("socket"))
+    return link
+
+
+def _keep_alive(connection: Any) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _greet(link: Link, login: Login) -> None:
+    for words in greeting(login):
+        reply = await link.send(words)
+        if isinstance(reply, ReplyError):
+            raise refusal(reply, words)
+
+
+def greeting(login: Login) -> list[tuple[str | int, ...]]:
+    """List the commands that open a connection."""
+    hello: tuple[str | int, ...] = ("HELLO", 3)
+    if login.password is not None:
+        hello += ("AUTH", login.username or "default", login.password)
+    hello += ("SETNAME", login.client_name)
+    return [hello, ("SELECT", login.database)] if login.database else [hello]
+
+
+def refusal(reply: Exception, words: tuple[str | int, ...]) -> BrokerError:
+    """Translate an error reply to one command of the greeting."""
+    text = str(reply)
+    if words[0] == "HELLO" and text.startswith(("ERR unknown command", "NOPROTO")):
+        return BrokerRefused(
+            "The server is too old or is a proxy: it does not speak RESP3 (HELLO 3). "
+            "Rota needs Redis 6.2 or Valkey 7.2, or a later one."
+        )
+    if words[0] == "SELECT":
+        return BrokerRefused(f"The server refused database {words[1]}: {text}; correct the broker URL.")
+    return failure.of_reply(reply, words)
+
+
+def _before_use(error: BrokerError, endpoint: Endpoint) -> BrokerError:
+    # Lost while greeting: no caller's request was on the way, so it is safe to try again.
+    return failure.not_sent(endpoint, "it broke while logging in") if error.maybe_applied else error

@@ -1,0 +1,126 @@
+"""Error replies and broken connections, as Rota's errors: one clear sentence each."""
+
+import re
+import socket
+import ssl
+from collections.abc import Sequence
+
+from rota.broker.url import Endpoint
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+
+_NOPERM_COMMAND = re.compile(r"the '([^']+)' command|run the ([\w|]+) command")
+
+
+class NotNow(BrokerUnavailable):
+    """Surely not carried out, and worth asking again: no connection, or a passing state of the server."""
+
+
+class Moved(NotNow):
+    """Another node of the Cluster serves this slot: for good (`MOVED`) or for this once (`ASK`)."""
+
+    def __init__(self, message: str, *, slot: int, endpoint: Endpoint, ask: bool) -> None:
+        super().__init__(message)
+        self.slot = slot
+        self.endpoint = endpoint
+        self.ask = ask
+
+
+_MOVED = "The server belongs to a Cluster and sends us elsewhere ({}); use a redis+cluster:// URL."
+
+_PASSING = {
+    "LOADING": "it still loads its data",
+    "READONLY": "it is a read-only replica",
+    "MASTERDOWN": "its link to the master is down",
+    "CLUSTERDOWN": "the Cluster is down",
+    "TRYAGAIN": "the slot is being moved",
+    "UNBLOCKED": "it changed its role",
+}
+
+
+def of_reply(error: Exception, words: Sequence[object] = ()) -> BrokerError:
+    """Translate an error reply to the command `words`."""
+    text = str(error)
+    code = text.partition(" ")[0]
+    if code in ("MOVED", "ASK"):
+        _, slot, place = text.split(" ", 2)
+        host, _, port = place.rpartition(":")
+        return Moved(_MOVED.format(text), slot=int(slot), endpoint=Endpoint(host, int(port)), ask=code == "ASK")
+    if code in _PASSING or text.startswith("ERR max number of clients"):
+        reason = _PASSING.get(code, "it has no room for another client")
+        return NotNow(f"The server cannot take the command now: {reason} ({text}).")
+    if code in ("OOM", "MISCONF", "NOREPLICAS"):
+        return BrokerUnavailable(f"The server accepts no writes: {text} See to its memory, disk or replicas.")
+    if code == "BUSY":
+        return BrokerUnavailable(f"A script blocks the server: {text}")
+    if code in ("NOPERM", "NOAUTH", "WRONGPASS"):
+        return _of_denial(code, text, words)
+    name = command_name(words)
+    if re.match(r"ERR unknown (sub)?command", text):
+        return BrokerRefused(f"The server does not know {name}: {text}. It is too old, or the command was renamed.")
+    return BrokerRefused(f"The server refused {name}: {text}")
+
+
+def _of_denial(code: str, text: str, words: Sequence[object]) -> BrokerError:
+    if code == "WRONGPASS":
+        return BrokerRefused("The server refused the login: wrong user name or password; correct the broker URL.")
+    if code == "NOAUTH":
+        return BrokerRefused("The server asks for a password; put it into the broker URL: redis://:password@host.")
+    match = _NOPERM_COMMAND.search(text)
+    name = (match[1] or match[2]).upper() if match else command_name(words)
+    return BrokerRefused(
+        f"The user of the broker URL may not run {name}: {text}. Grant it with ACL SETUSER (commands, keys and channels)."
+    )
+
+
+def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
+    """Translate what went wrong before a connection was usable. Nothing was sent, so nothing was carried out."""
+    if isinstance(error, BrokerError):
+        return error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return BrokerRefused(
+            f"TLS to {endpoint} failed: the server's certificate is not trusted ({error.verify_message}); "
+            "give its authority as tls.ca, and a host name that the certificate carries."
+        )
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        return BrokerRefused(
+            f"TLS to {endpoint} failed: {reason}; is it a TLS port, and does it ask for a certificate?"
+        )
+    if isinstance(error, socket.gaierror):
+        return NotNow(
+            f"The host {endpoint.host!r} is unknown ({error.strerror}); correct the broker URL or the name service."
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return NotNow(
+            f"Nothing listens at {endpoint} (connection refused); start the server or correct the broker URL."
+        )
+    if isinstance(error, TimeoutError):
+        return NotNow(f"No answer from {endpoint} in time; check the address, the firewall and the server.")
+    if isinstance(error, FileNotFoundError):
+        return NotNow(f"There is no socket {endpoint}; start the server or correct the broker URL.")
+    if isinstance(error, PermissionError):
+        return BrokerRefused(f"No permission to open {endpoint}; run as a user who may use this socket.")
+    return NotNow(f"The connection to {endpoint} failed: {error or type(error).__name__}.")
+
+
+def lost(endpoint: object, reason: object = None) -> BrokerUnavailable:
+    """Make the error of a request whose reply will never come."""
+    because = f" ({reason})" if reason else ""
+    return BrokerUnavailable(
+        f"The connection to {endpoint} was lost{because} before the reply came; the request may have been carried out.",
+        maybe_applied=True,
+    )
+
+
+def not_sent(endpoint: object, reason: object = None) -> NotNow:
+    """Make the error of a request that never left."""
+    because = f" ({reason})" if reason else ""
+    return NotNow(f"The connection to {endpoint} is closed{because}; the request was not sent.")
+
+
+def command_name(words: Sequence[object]) -> str:
+    """Name the command for a message: its first word, never its arguments."""
+    if not words:
+        return "a command"
+    word = words[0]
+    return word.decode(errors="replace") if isinstance(word, bytes) else str(word)

@@ -1,0 +1,233 @@
+"""One RESP3 connection that many callers share: requests leave at once, replies come back in order.
+
+The handshake is three commands and the reading is hiredis, so the transport is used directly: redis-py's asyncio
+connection spends 25 µs and several task switches on each round trip (see `benchmarks/link.py`), this one a few.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
+
+from hiredis import ProtocolError, PushNotification, Reader, ReplyError, pack_command
+
+from rota.broker import failure
+from rota.broker.url import Endpoint
+from rota.errors import BrokerError, BrokerUnavailable
+from rota.wire.script import Argument, Call
+
+T = TypeVar("T")
+Words = Sequence[Argument]
+
+# A subscription is confirmed by a push that stands where the reply would: in the order of the requests.
+_NOTHING = object()
+_CONFIRMATIONS = frozenset({b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe"})
+
+
+class Link(asyncio.Protocol):
+    """A connection that is ready for commands. `rota.broker.dial` makes it; it is never revived once closed."""
+
+    def __init__(self, endpoint: Endpoint, response_timeout_seconds: float) -> None:
+        self.endpoint = endpoint
+        self.on_push: Callable[[list[Any]], None] | None = None
+        self.on_close: Callable[[], None] | None = None
+        self.closed = False
+        self._loop = asyncio.get_running_loop()
+        self._patience_seconds = response_timeout_seconds
+        self._reader = Reader(notEnoughData=_NOTHING)
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        # Requests that may rightly take longer than the response time-out (BLMOVE).
+        self._patient: dict[asyncio.Future[Any], float] = {}
+        self._heard = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._end: asyncio.Future[None] = self._loop.create_future()
+        self._reason: object = None
+
+    async def run(self, call: Call[T], *, asking: bool = False) -> T:
+        """Run one script. A script that the server does not hold is sent with its source."""
+        words = call.command()
+        if self._room is not None:
+            await self._wait_for_room()
+        reply = await (self._ask(words) if asking else self.send(words))
+        if reply.__class__ is ReplyError:
+            if not _is_unknown_script(reply):
+                raise failure.of_reply(reply, words)
+            words = call.command(by_source=True)
+            reply = await (self._ask(words) if asking else self.send(words))
+            if isinstance(reply, ReplyError):
+                raise failure.of_reply(reply, words)
+        return call.decode(reply)
+
+    async def execute(self, *words: Argument, asking: bool = False, patience_seconds: float | None = None) -> Any:
+        """Run one plain command and return its raw reply.
+
+        `patience_seconds` replaces the response time-out for a command that blocks by nature.
+        """
+        if self._room is not None:
+            await self._wait_for_room()
+        reply = await (self._ask(words) if asking else self.send(words, patience_seconds))
+        if reply.__class__ is ReplyError:
+            raise failure.of_reply(reply, words)
+        return reply
+
+    async def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
+        """Run scripts in one burst; results in order, errors as values."""
+        if self._room is not None:
+            await self._wait_for_room()
+        replies = await self._replies([call.command() for call in calls])
+        unknown = [i for i, reply in enumerate(replies) if _is_unknown_script(reply)]
+        if unknown:
+            # The source goes along once for each script; the server then knows the digest of the rest.
+            sent: set[str] = set()
+            again: list[Words] = []
+            for i in unknown:
+                sha = calls[i].script.sha
+                again.append(calls[i].command(by_source=sha not in sent))
+                sent.add(sha)
+            for i, reply in zip(unknown, await self._replies(again), strict=True):
+                replies[i] = reply
+        return [_outcome(call, reply) for call, reply in zip(calls, replies, strict=True)]
+
+    async def _replies(self, commands: Sequence[Words]) -> list[Any]:
+        try:
+            futures = self.burst(commands)
+        except BrokerUnavailable as error:
+            return [error] * len(commands)
+        replies: list[Any] = []
+        for future in futures:
+            try:
+                replies.append(await future)
+            except BrokerUnavailable as error:
+                replies.append(error)
+        return replies
+
+    def send(self, words: Words, patience_seconds: float | None = None) -> "asyncio.Future[Any]":
+        """Send one command now. The future gets the raw reply, an error reply included."""
+        if self.closed:
+            raise failure.not_sent(self.endpoint, self._reason)
+        future = self._loop.create_future()
+        packed = pack_command(cast(Any, words))
+        if not self._waiting:
+            self._listen()
+        self._waiting.append(future)
+        if patience_seconds is not None:
+            self._patient[future] = patience_seconds
+        cast(asyncio.Transport, self._transport).write(packed)
+        return future
+
+    def _ask(self, words: Words) -> "asyncio.Future[Any]":
+        # `ASKING` holds for exactly the next command of the connection, so both go in one write.
+        return self.burst([("ASKING",), words])[1]
+
+    def burst(self, commands: Iterable[Words]) -> "list[asyncio.Future[Any]]":
+        """Send several commands in one write, with nothing of another caller between them."""
+        if self.closed:
+            raise failure.not_sent(self.endpoint, self._reason)
+        packed = [pack_command(cast(Any, words)) for words in commands]
+        futures = [self._loop.create_future() for _ in packed]
+        if not self._waiting:
+            self._listen()
+        self._waiting.extend(futures)
+        cast(asyncio.Transport, self._transport).write(b"".join(packed))
+        return futures
+
+    def close(self, reason: object = "closed here") -> None:
+        """Close without waiting. Requests under way fail as lost."""
+        self._fail(reason)
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def aclose(self) -> None:
+        """Close, and wait until the socket is closed."""
+        self.close()
+        if self._transport is not None:
+            await asyncio.shield(self._end)
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102
+        reader, waiting = self._reader, self._waiting
+        self._heard = self._loop.time()
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _NOTHING:
+                if reply.__class__ is PushNotification and reply[0] not in _CONFIRMATIONS:
+                    if self.on_push is not None:
+                        self.on_push(reply)
+                    continue
+                future = waiting.popleft()
+                if not future.done():
+                    future.set_result(reply)
+        except (ProtocolError, IndexError) as error:
+            self.close(f"the server speaks no RESP3: {error}")
+        if self._patient and not waiting:
+            self._patient.clear()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
+        self._fail(exc or "closed by the server")
+        if not self._end.done():
+            self._end.set_result(None)
+
+    def pause_writing(self) -> None:  # noqa: D102
+        self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:  # noqa: D102
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
+
+    def _listen(self) -> None:
+        """Start to measure the server's silence: from the first request that waits."""
+        self._heard = self._loop.time()
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._patience_seconds, self._check_silence)
+
+    def _check_silence(self) -> None:
+        self._watch = None
+        if self.closed or not self._waiting:
+            return
+        patience = self._patient.get(self._waiting[0], self._patience_seconds)
+        left = self._heard + patience - self._loop.time()
+        if left <= 0:
+            # A half-open connection looks just like this, and only closing it helps.
+            self.close(f"no answer for {patience:g} s")
+        else:
+            self._watch = self._loop.call_later(max(left, 0.001), self._check_silence)
+
+    async def _wait_for_room(self) -> None:
+        while self._room is not None:
+            await asyncio.shield(self._room)
+
+    def _fail(self, reason: object) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._reason = reason
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self.resume_writing()
+        waiting, self._waiting = self._waiting, deque()
+        self._patient.clear()
+        for future in waiting:
+            if not future.done():
+                future.set_exception(failure.lost(self.endpoint, reason))
+        if self.on_close is not None:
+            self.on_close()
+
+
+def _is_unknown_script(reply: object) -> bool:
+    return isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT")
+
+
+def _outcome(call: Call[T], reply: Any) -> T | BrokerError:
+    if isinstance(reply, BrokerError):
+        return reply
+    if isinstance(reply, ReplyError):
+        return failure.of_reply(reply, call.command())
+    return call.decode(reply)

@@ -1,0 +1,83 @@
+"""One server as many callers see it: one shared `Link`, made when first needed and made again after a loss."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from rota.broker.failure import NotNow
+from rota.broker.link import Link
+from rota.errors import BrokerError
+
+FIRST_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+def pause_seconds(failures: int) -> float:
+    """How long to wait after so many failures in a row: doubling, bounded, and never the same for two callers."""
+    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 10))
+    return pause * random.uniform(0.5, 1.0)
+
+
+class Node:
+    """Keeps the shared link. Callers that need it at the same time share one attempt and its outcome."""
+
+    def __init__(self, dial: Callable[[], Awaitable[Link]]) -> None:
+        self._dial = dial
+        self._link: Link | None = None
+        self._attempt: asyncio.Task[Link] | None = None
+        self._failures = 0
+        self._last: BrokerError | None = None
+        self._not_before = 0.0
+
+    @property
+    def link(self) -> Link | None:
+        """The link if it is usable right now."""
+        link = self._link
+        return None if link is None or link.closed else link
+
+    async def connect(self, patience_seconds: float) -> Link:
+        """Return the link, connecting first where needed.
+
+        An attempt that failed makes the next one wait; who cannot wait that long gets the same error at once.
+        """
+        if (link := self.link) is not None:
+            return link
+        if self._attempt is None or self._attempt.done():
+            pause = self._not_before - asyncio.get_running_loop().time()
+            if self._last is not None and pause > patience_seconds:
+                raise type(self._last)(str(self._last))
+            self._attempt = asyncio.create_task(self._try(pause))
+            self._attempt.add_done_callback(_look_at)
+        return await asyncio.shield(self._attempt)
+
+    async def _try(self, pause: float) -> Link:
+        if pause > 0:
+            await asyncio.sleep(pause)
+        try:
+            self._link = await self._dial()
+        except BrokerError as error:
+            self._failures += 1
+            self._last = NotNow(str(error)) if isinstance(error, NotNow) else error
+            self._not_before = asyncio.get_running_loop().time() + pause_seconds(self._failures)
+            raise
+        self._failures, self._last, self._not_before = 0, None, 0.0
+        return self._link
+
+    def drop(self, reason: object) -> None:
+        """Close the link: what it leads to is no longer what we want."""
+        if self._link is not None:
+            self._link.close(reason)
+
+    async def aclose(self) -> None:
+        """Close for good."""
+        if self._attempt is not None and not self._attempt.done():
+            self._attempt.cancel()
+            await asyncio.wait([self._attempt])
+        if self._link is not None:
+            await self._link.aclose()
+
+
+def _look_at(attempt: "asyncio.Task[Link]") -> None:
+    # Every caller may have been cancelled meanwhile; asyncio would then complain of an error that nobody saw.
+    if not attempt.cancelled():
+        attempt.exception()

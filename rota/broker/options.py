@@ -1,0 +1,64 @@
+"""What a connection needs besides its URL."""
+
+import ssl
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from rota.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """Trust and identity for `rediss://`. Without `ca` the system's authorities are trusted."""
+
+    ca: Path | str | None = None
+    cert: Path | str | None = None
+    key: Path | str | None = None
+    verify: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Build the context. Raises `ConfigError` when a file is missing or is not what it should be."""
+        try:
+            context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
+            if self.cert is not None:
+                context.load_cert_chain(str(self.cert), None if self.key is None else str(self.key))
+        except OSError as error:
+            files = ", ".join(str(each) for each in (self.ca, self.cert, self.key) if each is not None)
+            reason = error.strerror or str(error)
+            raise ConfigError(
+                f"TLS cannot be set up from {files}: {reason}; give PEM files that can be read."
+            ) from error
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOptions:
+    """How to connect, how long to wait, and what to call ourselves.
+
+    `username` and `password` win over the URL's. With Sentinel the URL's credentials serve the sentinels and the
+    master alike, unless `sentinel_username` and `sentinel_password` name others for the sentinels.
+    `retry_for` bounds how long a request that surely was not carried out is tried again; zero fails at once.
+    """
+
+    tls: TLS = field(default_factory=TLS)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+    key_prefix: str = "asynq"
+    client_name: str = "rota"
+    connect_timeout: timedelta = timedelta(seconds=5)
+    response_timeout: timedelta = timedelta(seconds=10)
+    retry_for: timedelta = timedelta(seconds=3)
+
+    def __post_init__(self) -> None:
+        if self.connect_timeout <= timedelta(0) or self.response_timeout <= timedelta(0):
+            raise ConfigError("connect_timeout and response_timeout must be longer than zero; give for example 5 s.")
+        if self.retry_for < timedelta(0):
+            raise ConfigError("retry_for must not be negative; zero fails at once.")
+        if not self.client_name.isprintable() or " " in self.client_name:
+            raise ConfigError("client_name must not hold spaces or control characters; Redis refuses such names.")

@@ -1,0 +1,135 @@
+"""Channels, over one further connection that all subscriptions of a broker share and that comes back after a loss."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from hiredis import ReplyError
+
+from rota.broker import failure
+from rota.broker.link import Link
+from rota.broker.node import Node
+from rota.errors import BrokerError
+
+
+class Subscription:
+    """Messages of some channels: `async for channel, payload in subscription`.
+
+    Confirmed by the server once entered. Messages published while the connection was down are gone;
+    `reconnects` counts how often that may have happened, for a reader that then looks for itself.
+    """
+
+    def __init__(self, channels: "Channels", names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.reconnects = 0
+        self._channels = channels
+        self._arrived: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+
+    def put(self, channel: str, payload: bytes) -> None:
+        """Hand over one message."""
+        self._arrived.put_nowait((channel, payload))
+
+    async def get(self) -> tuple[str, bytes]:
+        """Wait for the next message."""
+        return await self._arrived.get()
+
+    async def __aenter__(self) -> "Subscription":
+        try:
+            await self._channels.add(self)
+        except BaseException:
+            await self._channels.remove(self)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channels.remove(self)
+
+    def __aiter__(self) -> "Subscription":
+        return self
+
+    async def __anext__(self) -> tuple[str, bytes]:
+        return await self._arrived.get()
+
+
+class Channels:
+    """Who listens to what, and the connection that carries it."""
+
+    def __init__(self, dial: Callable[[], Awaitable[Link]], patience_seconds: float) -> None:
+        self._dial = dial
+        self._patience_seconds = patience_seconds
+        self._listeners: dict[str, set[Subscription]] = {}
+        self._node = Node(self._open)
+        self._revival: asyncio.Task[None] | None = None
+
+    async def add(self, subscription: Subscription) -> None:
+        """Return when the server has confirmed every channel."""
+        for name in subscription.names:
+            self._listeners.setdefault(name, set()).add(subscription)
+        link = await self._node.connect(self._patience_seconds)
+        # Asking again for a channel that somebody listens to already is harmless, and waits for its confirmation.
+        await _confirm(link, subscription.names)
+
+    async def remove(self, subscription: Subscription) -> None:
+        """Forget a subscription, and tell the server about channels that nobody listens to any more."""
+        unheard: list[str] = []
+        for name in subscription.names:
+            listeners = self._listeners.get(name, set())
+            listeners.discard(subscription)
+            if not listeners and self._listeners.pop(name, None) is not None:
+                unheard.append(name)
+        link = self._node.link
+        if link is not None and unheard:
+            with contextlib.suppress(BrokerError):
+                for future in link.burst([("UNSUBSCRIBE", name) for name in unheard]):
+                    await future
+
+    async def aclose(self) -> None:
+        """Close the connection; subscriptions get nothing more."""
+        self._listeners.clear()
+        if self._revival is not None:
+            self._revival.cancel()
+            await asyncio.wait([self._revival])
+        await self._node.aclose()
+
+    async def _open(self) -> Link:
+        link = await self._dial()
+        link.on_push = self._deliver
+        try:
+            await _confirm(link, list(self._listeners))
+        except BaseException:
+            link.close()
+            raise
+        link.on_close = self._lost
+        return link
+
+    def _deliver(self, words: list[Any]) -> None:
+        if words[0] == b"message":
+            name = words[1].decode()
+            for subscription in tuple(self._listeners.get(name, ())):
+                subscription.put(name, words[2])
+
+    def _lost(self) -> None:
+        if self._listeners:
+            self._revival = asyncio.get_running_loop().create_task(self._revive())
+
+    async def _revive(self) -> None:
+        while self._listeners:
+            try:
+                await self._node.connect(math.inf)
+            except BrokerError:
+                continue  # the node itself makes each attempt wait longer
+            for subscription in set().union(*self._listeners.values()):
+                subscription.reconnects += 1
+            return
+
+
+async def _confirm(link: Link, names: Sequence[str]) -> None:
+    futures = link.burst([("SUBSCRIBE", name) for name in names])
+    for reply in [await future for future in futures]:
+        if isinstance(reply, ReplyError):
+            raise failure.of_reply(reply, ("SUBSCRIBE",))

@@ -1,0 +1,36 @@
+"""Builds the Go programs into `interop/bin`. Run it as `python -m interop.build`."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BIN = HERE / "bin"
+
+
+class GoMissing(RuntimeError):
+    """There is no Go toolchain on this machine, so nothing here can be built."""
+
+
+@cache
+def binaries() -> Path:
+    """Build what has changed and return the folder of the programs; a second run costs Go half a second."""
+    if shutil.which("go") is None:
+        raise GoMissing("no `go` command found: install Go 1.24 or newer (scripts/install-servers)")
+    BIN.mkdir(exist_ok=True)
+    with (BIN / ".lock").open("w") as lock:  # test processes that start together must not link over each other
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            ["go", "build", "-o", f"{BIN}{os.sep}", "./cmd/..."],
+            cwd=HERE, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"go build failed in {HERE}:\n{done.stderr}")
+    return BIN
+
+
+if __name__ == "__main__":
+    binaries()

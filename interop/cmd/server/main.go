@@ -1,0 +1,34 @@
+// Command server runs Asynq's own server. What its handlers do is said per task type in -config; every start,
+// end and error of a task is one JSON line. SIGTERM and SIGINT stop it as they stop any Asynq server.
+package main
+
+import (
+	"flag"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hibiken/asynq"
+
+	"rota/interop/internal/connect"
+	"rota/interop/internal/lines"
+)
+
+func main() {
+	redis := connect.Flag()
+	text := flag.String("config", "{}", "JSON: queues, strict, concurrency, intervals, group, tasks")
+	flag.Parse()
+	var conf config
+	lines.Strict([]byte(*text), &conf)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	server := asynq.NewServer(redis(), conf.asynq())
+	if err := server.Start(conf); err != nil {
+		log.Fatal(err)
+	}
+	lines.Print(event{Event: "ready"})
+	<-signals
+	server.Shutdown()
+	lines.Print(event{Event: "stopped"})
+}

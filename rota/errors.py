@@ -102,3 +102,18 @@ class SkipRetry(Exception):
 
 class Revoke(Exception):
     """Raised by a handler: end this task quietly. It is neither retried nor archived."""
+
+
+class TimeLimitExceeded(RotaError, TimeoutError):
+    """The time limit or the deadline of a task passed while it ran. Handlers that run in a thread see it raised."""
+
+
+class ProcessDied(RotaError):
+    """The process that ran a task ended before the task did: killed, out of memory, crashed, or left by `os._exit`.
+
+    `exit_code` is that of the process; negative is the number of the signal that killed it.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 0) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

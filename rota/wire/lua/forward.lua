@@ -1,11 +1,10 @@
 -- Moves due tasks of one queue from `scheduled` and `retry` to `pending` or to their group. Also while it is paused.
--- KEYS[1] scheduled  KEYS[2] retry
--- ARGV[1] prefix of the queue's keys  ARGV[2] prefix of its task hashes  ARGV[3] most IDs to take from each, <= 1000
--- Result: {moved, dropped, 1 if there may be more due}
+--
+-- KEYS  1 scheduled, 2 retry
+-- ARGV  1 key base, 2 task key prefix, 3 most IDs to take from each, at most 1000
+-- Result: { moved, dropped (nothing stood behind the ID), 1 if there may be more due }
+--! include clock
 --! include promote
-local time = redis.call('TIME')
-local micros = string.format('%06d', time[2])
-local now, now_ns = time[1] .. '.' .. micros, time[1] .. micros .. '000'
 local limit = tonumber(ARGV[3])
 local moved, dropped, more = 0, 0, 0
 for _, source in ipairs(KEYS) do

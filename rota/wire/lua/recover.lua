@@ -1,0 +1,92 @@
+-- Moves tasks whose attempt is dead to `retry` or to the archive.
+--
+-- KEYS  1 active, 2 lease, 3 retry, 4 archived
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 how long ago in seconds the lease must have run out,
+--       then for each task nine: id, message and attempt token as listed ("" = there was none), kind, new message ("" = keep),
+--       delay in seconds, counts as a failure (1 or 0), text (error or reason), end ("" or cancelled, ...)
+-- Kinds: retry, archive, drop (no message: nothing can be run again)
+-- Result for each task: 0 moved, 1 its lease was extended, 2 somebody else moved it first, 3 dropped
+-- Lease, message and token are compared again here, so two recoverers with the same list move each task once, and one
+-- with an old list cannot touch a newer attempt.
+--! include clock
+--! include count
+--! include field
+--! include settle
+--! include unlock
+local WIDTH = 9
+local base, prefix, cutoff = ARGV[1], ARGV[2], now - tonumber(ARGV[4])
+local processed, failed = 0, 0
+
+local function leave_active(id)
+  redis.call('LREM', KEYS[1], 0, id)
+  redis.call('ZREM', KEYS[2], id)
+end
+
+-- A lease with no live task behind it: the hash is gone, or Go's dequeue made a stub of it (trap 16), or the task has
+-- moved on and only the lease was left.
+local function drop(id, row)
+  leave_active(id)
+  if row[3] == 'active' and not row[1] then
+    redis.call('DEL', prefix .. id)
+  end
+  return 3
+end
+
+local function archive(item, row)
+  redis.call('ZADD', KEYS[4], math.floor(now), item.id)
+  redis.call('HSET', item.key, 'state', 'archived')
+  if item.ending ~= '' then
+    redis.call('HSET', item.key, 'rota_end', item.ending)
+  end
+  -- As in `record`: Asynq keeps the lock of an archived task, our own scopes end here.
+  if row[5] or item.ending == 'cancelled' then
+    unlock(base, lock_of(row[6], row[1]), item.id)
+  end
+  if row[4] then
+    announce(ARGV[3] .. item.id, item.ending == 'cancelled' and 'cancelled' or 'archived', item.text)
+  end
+end
+
+local function settle(item)
+  local score = redis.call('ZSCORE', KEYS[2], item.id)
+  if not score then
+    return 2
+  elseif tonumber(score) > cutoff then
+    return 1
+  end
+  local row = redis.call('HMGET', item.key, 'msg', 'rota_token', 'state', 'rota_wait', 'rota_unique', 'unique_key')
+  if not row[1] or row[3] ~= 'active' then
+    return drop(item.id, row)
+  elseif row[1] ~= item.expected or (row[2] or '') ~= item.token or item.kind == 'drop' then
+    return 2
+  end
+  leave_active(item.id)
+  -- Without its token the dead attempt can record nothing, should it wake up.
+  redis.call('HDEL', item.key, 'rota_token')
+  if item.msg ~= '' then
+    redis.call('HSET', item.key, 'msg', item.msg)
+  end
+  if item.kind == 'archive' then
+    archive(item, row)
+  else
+    redis.call('ZADD', KEYS[3], now + item.delay, item.id)
+    redis.call('HSET', item.key, 'state', 'retry')
+  end
+  if item.counts then
+    processed, failed = processed + 1, failed + 1
+  elseif item.kind == 'archive' then
+    processed = processed + 1
+  end
+  return 0
+end
+
+local codes = {}
+for i = 5, #ARGV, WIDTH do
+  codes[#codes + 1] = settle({
+    id = ARGV[i], key = prefix .. ARGV[i], expected = ARGV[i + 1], token = ARGV[i + 2], kind = ARGV[i + 3],
+    msg = ARGV[i + 4], delay = tonumber(ARGV[i + 5]), counts = ARGV[i + 6] == '1', text = ARGV[i + 7],
+    ending = ARGV[i + 8],
+  })
+end
+count(base, processed, failed)
+return codes

@@ -1,0 +1,77 @@
+"""Recover: tasks of dead attempts, and sets whose aggregation died (Asynq's `recoverer.go`, with compare-and-set)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple
+
+from rota.wire.keys import QueueKeys
+from rota.wire.script import Argument, Call, load
+
+MAX_TASKS = 500
+
+
+class Dead(NamedTuple):
+    """An attempt whose lease ran out. `message` is empty where the hash is gone, `cancel` says why it was to end."""
+
+    id: str
+    message: bytes
+    token: bytes
+    cancel: str
+
+
+class Expired(NamedTuple):
+    """The reply to `expired`: Redis' clock in seconds, and the dead attempts, the longest dead first."""
+
+    now: float
+    attempts: list[Dead]
+
+
+@dataclass(slots=True)
+class Move:
+    """Where a dead attempt's task goes. `message` is what to store, empty to leave it as it is."""
+
+    dead: Dead
+    kind: Literal["retry", "archive", "drop"]
+    message: bytes = b""
+    delay: timedelta = timedelta()
+    counts: bool = True
+    text: str = ""
+    ending: str = ""
+
+
+class Moved(IntEnum):
+    """What became of one move."""
+
+    DONE = 0
+    ALIVE = 1
+    CHANGED = 2
+    DROPPED = 3
+
+
+def expired(keys: QueueKeys, slack: timedelta, limit: int = 100) -> Call[Expired]:
+    """List attempts whose lease ran out at least `slack` ago, by Redis' clock."""
+    return Call(load("expired"), (keys.lease,), (keys.task_prefix, slack.total_seconds(), limit), _expired)
+
+
+def recover(keys: QueueKeys, slack: timedelta, moves: Sequence[Move]) -> Call[list[Moved]]:
+    """Carry out at most 500 moves. Each is checked again; one that does not hold any more changes nothing."""
+    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), slack.total_seconds()]
+    for move in moves:
+        dead = move.dead
+        args += (dead.id, dead.message, dead.token, move.kind, move.message, move.delay.total_seconds())
+        args += (int(move.counts), move.text, move.ending)
+    return Call(load("recover"), (keys.active, keys.lease, keys.retry, keys.archived), args, _moved)
+
+
+def _expired(reply: Any) -> Expired:
+    rows = [
+        Dead(task_id.decode(), message, token, why.decode("utf-8", "replace"))
+        for task_id, message, token, why in reply[1:]
+    ]
+    return Expired(float(reply[0]), rows)
+
+
+def _moved(reply: Any) -> list[Moved]:
+    return [Moved(code) for code in reply]

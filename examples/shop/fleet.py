@@ -1,0 +1,61 @@
+"""The worker of the demo: a program of its own, as it would be in production."""
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_PATIENCE_SECONDS = 30
+_PROCESSES = 2
+_SLOTS = 4  # few, so that both processes get something to do
+
+
+@dataclass(slots=True)
+class Fleet:
+    """A running `rota worker` with two processes. What it prints goes to a file."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+
+    @classmethod
+    async def start(cls, log: Path, environment: dict[str, str]) -> "Fleet":
+        """Start the worker. Ctrl-C does not reach it: the demo stops it in its own time."""
+        command = [sys.executable, "-m", "rota.cli", "worker", "examples.shop.app:app"]
+        options = [
+            "--processes",
+            str(_PROCESSES),
+            "--concurrency",
+            str(_SLOTS),
+            "--queues",
+            "critical=6,default=3,low=1",
+        ]
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                *options,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        return cls(process, log)
+
+    @property
+    def ended(self) -> bool:
+        """True once the worker is gone, asked or not."""
+        return self.process.returncode is not None
+
+    async def stop(self) -> str:
+        """Stop gently. Returns what was wrong about it, or nothing."""
+        if not self.ended:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = await asyncio.wait_for(self.process.wait(), _PATIENCE_SECONDS)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            return f"the worker did not stop within {_PATIENCE_SECONDS} s and was killed; see {self.log}"
+        return f"the worker ended with exit code {code}; see {self.log}" if code else ""

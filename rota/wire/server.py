@@ -1,0 +1,151 @@
+"""Servers and the tasks they run, as Asynq's listings show them.
+
+A record lives for ten seconds after its last beat. Of the four keys two belong to the server and two list all
+servers, so in a Cluster they live on different nodes: a beat is several calls, to be sent in one burst.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from google.protobuf.message import DecodeError
+
+from rota.errors import PayloadError
+from rota.wire.keys import Keys
+from rota.wire.message import from_timestamp, to_timestamp
+from rota.wire.proto import ServerInfo, WorkerInfo
+from rota.wire.script import Argument, Call, load
+
+TTL = timedelta(seconds=10)
+MAX_SHOWN_PAYLOAD_BYTES = 16384
+
+Status = Literal["new", "active", "stopped", "closed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """What one server says about itself. `id` is made anew by each server; `queues` maps names to priorities."""
+
+    host: str
+    pid: int
+    id: str
+    concurrency: int
+    queues: Mapping[str, int]
+    strict_priority: bool = False
+    status: str = "active"
+    started_ns: int | None = None
+    active: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningTask:
+    """A task that a server runs, with the Unix times (nanoseconds) of its start and its limit."""
+
+    id: str
+    type: str
+    payload: bytes
+    queue: str
+    started_ns: int | None = None
+    deadline_ns: int | None = None
+
+
+def beat(keys: Keys, server: ServerState, running: Sequence[RunningTask], ttl: timedelta = TTL) -> list[Call[None]]:
+    """Write the server's record and what it runs, and list it; also drops a few that are long gone from the lists."""
+    own, workers = _keys(keys, server)
+    seconds = int(ttl.total_seconds())
+    args: list[Argument] = [seconds, pack_server(server)]
+    for task in running:
+        args += (task.id, pack_running(server, task))
+    return [
+        Call(load("server_write"), (own, workers), args, _nothing),
+        Call(load("server_list"), (keys.servers,), (own, seconds), _nothing),
+        Call(load("server_list"), (keys.workers,), (workers, seconds), _nothing),
+    ]
+
+
+def clear(keys: Keys, server: ServerState) -> list[Call[None]]:
+    """Take the server off the lists and delete its record: the end of a clean stop."""
+    own, workers = _keys(keys, server)
+    return [
+        Call(load("server_list"), (keys.servers,), (own, 0), _nothing),
+        Call(load("server_list"), (keys.workers,), (workers, 0), _nothing),
+        Call(load("server_clear"), (own, workers), (), _nothing),
+    ]
+
+
+def pack_server(server: ServerState) -> bytes:
+    """Return the bytes of a server's record."""
+    return ServerInfo(
+        host=server.host,
+        pid=server.pid,
+        server_id=server.id,
+        concurrency=server.concurrency,
+        queues=server.queues,
+        strict_priority=server.strict_priority,
+        status=server.status,
+        start_time=to_timestamp(server.started_ns),
+        active_worker_count=server.active,
+    ).SerializeToString()
+
+
+def unpack_server(data: bytes) -> ServerState:
+    """Read a server's record; `PayloadError` if it is none."""
+    try:
+        info = ServerInfo.FromString(data)
+    except DecodeError as error:
+        raise PayloadError(f"these {len(data)} bytes are no server record ({error})") from error
+    return ServerState(
+        host=info.host,
+        pid=info.pid,
+        id=info.server_id,
+        concurrency=info.concurrency,
+        queues=dict(info.queues),
+        strict_priority=info.strict_priority,
+        status=info.status,
+        started_ns=from_timestamp(info.start_time),
+        active=info.active_worker_count,
+    )
+
+
+def pack_running(server: ServerState, task: RunningTask) -> bytes:
+    """Return the bytes of the record of one running task.
+
+    A long payload is cut: this is rewritten every few seconds for a person to read. The task keeps the whole.
+    """
+    return WorkerInfo(
+        host=server.host,
+        pid=server.pid,
+        server_id=server.id,
+        task_id=task.id,
+        task_type=task.type,
+        task_payload=task.payload[:MAX_SHOWN_PAYLOAD_BYTES],
+        queue=task.queue,
+        start_time=to_timestamp(task.started_ns),
+        deadline=to_timestamp(task.deadline_ns),
+    ).SerializeToString()
+
+
+def unpack_running(data: bytes) -> RunningTask:
+    """Read the record of one running task; `PayloadError` if it is none."""
+    try:
+        info = WorkerInfo.FromString(data)
+    except DecodeError as error:
+        raise PayloadError(f"these {len(data)} bytes are no record of a running task ({error})") from error
+    return RunningTask(
+        id=info.task_id,
+        type=info.task_type,
+        payload=info.task_payload,
+        queue=info.queue,
+        started_ns=from_timestamp(info.start_time),
+        deadline_ns=from_timestamp(info.deadline),
+    )
+
+
+def _keys(keys: Keys, server: ServerState) -> tuple[str, str]:
+    identity = server.host, server.pid, server.id
+    return keys.server(*identity), keys.worker(*identity)
+
+
+def _nothing(reply: Any) -> None:
+    return None

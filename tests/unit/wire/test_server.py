@@ -1,0 +1,72 @@
+"""The bytes in these tests were produced by Go's own code."""
+
+import pytest
+
+from rota.errors import PayloadError
+from rota.wire import server
+from rota.wire.keys import Keys
+from rota.wire.server import RunningTask, ServerState
+
+SERVER = ServerState(
+    host="h",
+    pid=1,
+    id="s",
+    concurrency=10,
+    queues={"default": 1},
+    strict_priority=True,
+    status="active",
+    started_ns=1700000000_123456789,
+    active=2,
+)
+SERVER_BYTES = "0a016810011a0173200a2a0b0a0764656661756c74100130013a06616374697665420b0880e2cfaa0610959aef3a4802"
+RUNNING = RunningTask(
+    id="id1",
+    type="t",
+    payload=b"{}",
+    queue="default",
+    started_ns=1700000000 * 10**9,
+    deadline_ns=1700001800 * 10**9,
+)
+RUNNING_BYTES = "0a016810011a017322036964312a017432027b7d3a0764656661756c7442060880e2cfaa064a060888f0cfaa06"
+
+
+def test_a_server_has_the_bytes_of_go():
+    assert server.pack_server(SERVER).hex() == SERVER_BYTES
+    assert server.unpack_server(bytes.fromhex(SERVER_BYTES)) == SERVER
+
+
+def test_a_running_task_has_the_bytes_of_go():
+    assert server.pack_running(SERVER, RUNNING).hex() == RUNNING_BYTES
+    assert server.unpack_running(bytes.fromhex(RUNNING_BYTES)) == RUNNING
+
+
+def test_a_task_without_a_limit_says_so_as_go_does():
+    unlimited = RunningTask(id="a", type="t", payload=b"", queue="q", started_ns=1)
+    packed = server.pack_running(SERVER, unlimited)
+    assert packed.endswith(bytes.fromhex("4a0b088092b8c398feffffff01"))
+    assert server.unpack_running(packed).deadline_ns is None
+
+
+def test_a_long_payload_is_shown_in_part():
+    long = RunningTask(id="a", type="t", payload=b"x" * 100_000, queue="q")
+    assert len(server.unpack_running(server.pack_running(SERVER, long)).payload) == server.MAX_SHOWN_PAYLOAD_BYTES
+
+
+def test_a_beat_writes_the_record_under_the_keys_of_asynq():
+    write, listed, workers = server.beat(Keys(), SERVER, [RUNNING])
+    own, running = "asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}"
+    assert write.keys == (own, running)
+    assert [part if isinstance(part, int | str) else part.hex() for part in write.args] == [
+        10,
+        SERVER_BYTES,
+        "id1",
+        RUNNING_BYTES,
+    ]
+    assert (listed.keys, listed.args) == (("asynq:servers",), (own, 10))
+    assert (workers.keys, workers.args) == (("asynq:workers",), (running, 10))
+
+
+@pytest.mark.parametrize("unpack", [server.unpack_server, server.unpack_running])
+def test_bytes_that_are_no_record_are_reported_as_such(unpack):
+    with pytest.raises(PayloadError, match="2 bytes are no"):
+        unpack(b"\xff\xff")

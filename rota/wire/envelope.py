@@ -1,0 +1,57 @@
+"""The part of a task message that is the same for many tasks, packed once."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from rota.wire.message import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, pack
+
+_SMALL = [bytes([size]) for size in range(128)]
+
+
+class Envelope:
+    """A message without its payload and ID.
+
+    Fields stand in ascending order, as Go writes them, so a message is three pieces around two values: a tenth of
+    what building it as an object costs. The bytes are those of `rota.wire.message.pack`.
+    """
+
+    __slots__ = ("_head", "_tail")
+
+    def __init__(
+        self,
+        type: str,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        max_retry: int = DEFAULT_MAX_RETRY,
+        timeout: timedelta | None = None,
+        deadline: datetime | None = None,
+        unique_key: str = "",
+        retention: timedelta | None = None,
+        group: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        whole = pack(
+            type, b"", "", queue=queue, max_retry=max_retry, timeout=timeout, deadline=deadline,
+            unique_key=unique_key, retention=retention, group=group, headers=headers,
+        )  # fmt: skip
+        size = len(_field(b"\x0a", type.encode()))
+        self._head, self._tail = whole[:size], whole[size:]
+
+    def seal(self, payload: bytes, task_id: bytes) -> bytes:
+        """Return the message of one task."""
+        size = len(payload)
+        if 0 < size < 128 and len(task_id) < 128:
+            pieces = (self._head, b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[len(task_id)], task_id, self._tail)
+            return b"".join(pieces)
+        return b"".join((self._head, _field(b"\x12", payload), _field(b"\x1a", task_id), self._tail))
+
+
+def _field(tag: bytes, value: bytes) -> bytes:
+    if not value:
+        return b""
+    size, length = len(value), bytearray()
+    while size > 127:
+        length.append(size & 127 | 128)
+        size >>= 7
+    length.append(size)
+    return b"".join((tag, length, value))

@@ -1,0 +1,39 @@
+-- Joins calls into one run: it comes `wait` after the last of them, but at most `max_wait` after the first.
+-- KEYS  1 pending, 2 scheduled
+-- ARGV  1 prefix of the queue's task hashes, 2 id, 3 message, 4 lock, 5 wait in seconds,
+--       6 longest wait in seconds ("" no end)
+-- Result: the state if a new task was made, else { "replaced", id, state }: that task has the new message now.
+-- The lock has the scope `queued`: whoever takes the task gives it back, so a call during the run makes a new one.
+--! include clock
+--! include holder
+--! include renew
+local prefix, id, msg, lock = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+redis.call('LLEN', KEYS[1])
+redis.call('ZCARD', KEYS[2])
+local other, state = holder(lock, prefix)
+local first = other and tonumber(redis.call('HGET', prefix .. other, 'rota_first') or now) or now
+local at = now + tonumber(ARGV[5])
+if ARGV[6] ~= '' then
+  at = math.min(at, first + tonumber(ARGV[6]))
+end
+local score = string.format('%.6f', at)
+
+if state == 'pending' or state == 'scheduled' then
+  local key = prefix .. other
+  if state == 'scheduled' then
+    redis.call('ZADD', KEYS[2], 'XX', score, other)
+  end
+  if other == id then
+    return state -- the same request again: its reply was lost
+  end
+  renew(key, other, msg)
+  return { 'replaced', other, state }
+end
+if redis.call('EXISTS', prefix .. id) == 1 then
+  return redis.call('HGET', prefix .. id, 'state') -- likewise, and a worker has taken it since
+end
+redis.call('SET', lock, id)
+redis.call('HSET', prefix .. id, 'msg', msg, 'state', 'scheduled', 'unique_key', lock, 'rota_unique', 'queued',
+  'rota_first', string.format('%.6f', now))
+redis.call('ZADD', KEYS[2], score, id)
+return 'scheduled'

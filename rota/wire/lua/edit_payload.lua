@@ -1,0 +1,37 @@
+-- Gives a task that does not run another message, and moves its lock to the new payload.
+-- KEYS  1 hash of the task
+-- ARGV  1 prefix of the task hashes, 2 id, 3 message as it was read, 4 new message,
+--       5 lock of the old message ("" none), 6 lock of the new one
+-- Result: false if the task is gone, else { reply, state, id }: done, state (it runs or has ended),
+--         changed (the message is another by now: read again), locked (by the task `id`)
+--! include holder
+local row = redis.call('HMGET', KEYS[1], 'state', 'msg')
+local id, old_lock, new_lock = ARGV[2], ARGV[5], ARGV[6]
+if not row[1] then
+  return false
+end
+if row[1] == 'active' or row[1] == 'completed' then
+  return { 'state', row[1], id }
+end
+if row[2] ~= ARGV[3] then
+  return { 'changed', row[1], id }
+end
+if old_lock ~= new_lock then
+  -- A lock that ran out, or that another task took since, is not taken anew.
+  local life = redis.call('GET', old_lock) == id and redis.call('PTTL', old_lock)
+  if life then
+    local other, state = holder(new_lock, ARGV[1])
+    if other and other ~= id then
+      return { 'locked', state, other }
+    end
+    redis.call('DEL', old_lock)
+    if life > 0 then
+      redis.call('SET', new_lock, id, 'PX', life)
+    else
+      redis.call('SET', new_lock, id)
+    end
+  end
+  redis.call('HSET', KEYS[1], 'unique_key', new_lock)
+end
+redis.call('HSET', KEYS[1], 'msg', ARGV[4])
+return { 'done', row[1], id }

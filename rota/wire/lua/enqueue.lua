@@ -1,0 +1,157 @@
+-- Adds tasks with any option to one queue, each on its own: one that is refused leaves nothing behind and stops no other.
+-- KEYS  1 pending, 2 scheduled
+-- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes, 3 token of this call,
+--       then for each task ten (at most 1000 tasks):
+--       id, message,
+--       when ("" now, "1700000000.5" at that time, "+2.5" so many seconds from now by the server's clock),
+--       group ("" none), lock ("" none), life of the lock in ms after the task is due ("" without end),
+--       scope (ttl, queued, running), on conflict (return, replace), origin of the id (made, chosen),
+--       waited ("1" somebody waits for the end)
+-- Result: for each task its state if it was added, else { reason, id, state }:
+--   duplicate  that task holds the lock        replaced  that task has the new message now
+--   busy       it is running or being aggregated, so it cannot be replaced
+--   conflict   the id is taken                 error     the second is the server's error text
+-- A repeated request (its reply was lost) finds the ids it made, or its token with an id that the caller chose.
+--! include clock
+--! include holder
+--! include leave
+--! include renew
+local base, prefix, token = ARGV[1], ARGV[2], ARGV[3]
+local WIDTH = 10
+
+local function due(when)
+  if when == '' then
+    return nil
+  end
+  local at = tonumber(when)
+  if string.byte(when) == 43 then
+    at = now + at
+  end
+  return at > now and at or nil
+end
+
+local function ours(id, item)
+  return item.made or redis.call('HGET', prefix .. id, 'rota_call') == token
+end
+
+local function take(item, id)
+  if item.life == '' then
+    redis.call('SET', item.lock, id)
+  else
+    -- As in Asynq, the life of the lock begins when the task is due.
+    local wait = item.at and (item.at - now) * 1000 or 0
+    redis.call('SET', item.lock, id, 'PX', string.format('%d', math.ceil(item.life + wait)))
+  end
+end
+
+local function describe(item, key)
+  if item.lock ~= '' then
+    redis.call('HSET', key, 'unique_key', item.lock)
+    if item.scope ~= 'ttl' then
+      redis.call('HSET', key, 'rota_unique', item.scope)
+    end
+  end
+  -- Asynq forgets the group of a scheduled task, which then runs alone.
+  if item.group ~= '' then
+    redis.call('HSET', key, 'group', item.group)
+  end
+  if not item.made then
+    redis.call('HSET', key, 'rota_call', token)
+  end
+  if item.waited then
+    redis.call('HSET', key, 'rota_wait', '1')
+  end
+end
+
+local function place(item, id, key)
+  if item.at then
+    redis.call('HSET', key, 'state', 'scheduled')
+    redis.call('ZADD', KEYS[2], string.format('%.6f', item.at), id)
+    return 'scheduled'
+  end
+  if item.group ~= '' then
+    redis.call('HSET', key, 'state', 'aggregating')
+    redis.call('ZADD', base .. 'g:' .. item.group, string.format('%.6f', now), id)
+    redis.call('SADD', base .. 'groups', item.group)
+    return 'aggregating'
+  end
+  redis.call('HSET', key, 'state', 'pending', 'pending_since', now_ns)
+  redis.call('LPUSH', KEYS[1], id)
+  return 'pending'
+end
+
+local function replace(item, id, state, group)
+  local target = item.at and 'scheduled' or item.group ~= '' and 'aggregating' or 'pending'
+  local stays = state == target and not item.at and group == item.group
+  if state == 'active' or not stays and not leave(base, id, state, group) then
+    return { 'busy', id, state }
+  end
+  local key = prefix .. id
+  renew(key, id, item.msg)
+  take(item, id)
+  redis.call('HDEL', key, 'group', 'rota_unique')
+  describe(item, key)
+  if not stays then
+    redis.call('HDEL', key, 'pending_since')
+    place(item, id, key)
+  end
+  return { 'replaced', id, target }
+end
+
+local function add(item)
+  local key = prefix .. item.id
+  if item.lock ~= '' then
+    local id, state, group = holder(item.lock, prefix)
+    if id and not (id == item.id and ours(id, item)) then
+      if item.replaces then
+        return replace(item, id, state, group)
+      end
+      return { 'duplicate', id, state }
+    end
+  end
+  if redis.call('EXISTS', key) == 1 then
+    local state = redis.call('HGET', key, 'state') or ''
+    return ours(item.id, item) and state or { 'conflict', item.id, state }
+  end
+  if item.lock ~= '' then
+    take(item, item.id)
+  end
+  redis.call('HSET', key, 'msg', item.msg)
+  describe(item, key)
+  return place(item, item.id, key)
+end
+
+-- Each asked for its error: a key of another type must be refused before the first write.
+local function check(item)
+  if item.at then
+    redis.call('ZCARD', KEYS[2])
+  elseif item.group ~= '' then
+    redis.call('SCARD', base .. 'groups')
+    redis.call('ZCARD', base .. 'g:' .. item.group)
+  else
+    redis.call('LLEN', KEYS[1])
+  end
+end
+
+local replies = {}
+for i = 4, #ARGV, WIDTH do
+  local item = {
+    id = ARGV[i], msg = ARGV[i + 1], at = due(ARGV[i + 2]), group = ARGV[i + 3], lock = ARGV[i + 4],
+    life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace', made = ARGV[i + 8] == 'made',
+    waited = ARGV[i + 9] == '1',
+  }
+  local done, reply = pcall(function()
+    check(item)
+    return add(item)
+  end)
+  if not done then
+    local text = type(reply) == 'table' and reply.err or tostring(reply)
+    -- Only a key of another type is this one task's matter. The rest (memory, rights, a replica) is the whole call's.
+    if not string.find(text, 'WRONGTYPE', 1, true) then
+      return redis.error_reply(text)
+    end
+    reply = { 'error', text, '' }
+  end
+  replies[#replies + 1] = reply
+end
+return replies

@@ -1,0 +1,42 @@
+"""Waiting for the end of a task: by message where a Rota worker ends it, by looking where a Go server does."""
+
+from typing import Any, NamedTuple
+
+from rota.wire.keys import QueueKeys
+from rota.wire.message import unpack
+from rota.wire.script import Call, load
+
+
+class Watched(NamedTuple):
+    """How a task stands. `state` is `""` where it is gone; `result` and `error` belong to its end."""
+
+    state: str
+    result: bytes = b""
+    error: str = ""
+    end: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the task by itself."""
+        return self.state in ("completed", "archived", "cancelled", "revoked")
+
+
+def watch(keys: QueueKeys, task_id: str) -> Call[Watched]:
+    """Look at a task; unless it has ended, its end will be announced on `keys.ended(task_id)`."""
+    return Call(load("watch"), (keys.task(task_id),), (), _watched)
+
+
+def announced(message: bytes) -> Watched:
+    """Read an announcement: the state, a line feed, and the result or the error text."""
+    state, _, rest = message.partition(b"\n")
+    if state == b"completed":
+        return Watched("completed", result=rest)
+    return Watched(state.decode(), error=rest.decode(errors="replace"))
+
+
+def _watched(raw: Any) -> Watched:
+    if not raw:
+        return Watched("")
+    state, result, message, end = raw
+    error = unpack(message).error_msg if message else ""
+    return Watched(state.decode(), result, error, end.decode())

@@ -1,0 +1,163 @@
+"""What a handler may know about the task it runs, and may say while it runs."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from time import time
+from typing import Any, Protocol
+
+from rota.errors import RotaError, TaskCancelled
+from rota.wire.proto import TaskMessage
+
+
+class Reporter(Protocol):
+    """Where progress and log lines of running tasks go. Called from any thread; must not block.
+
+    The worker's own joins what comes fast and bounds what it keeps.
+    """
+
+    def progress(self, context: "Context", done: float, total: float | None, text: str) -> None:
+        """Take the newest progress of a task."""
+        ...
+
+    def log(self, context: "Context", text: str) -> None:
+        """Take one line of a task's log."""
+        ...
+
+
+class Silent:
+    """A reporter that drops everything: for direct calls and tests."""
+
+    def progress(self, context: "Context", done: float, total: float | None, text: str) -> None:
+        """Drop it."""
+
+    def log(self, context: "Context", text: str) -> None:
+        """Drop it."""
+
+
+SILENT = Silent()
+_current: ContextVar["Context"] = ContextVar("rota_context")
+
+
+class Context:
+    """The task that runs. One per run; everything is read from its message when asked for."""
+
+    __slots__ = ("_deadline_at", "_message", "_reporter", "cancel_reason", "cancelled", "state")
+
+    def __init__(
+        self,
+        message: TaskMessage,
+        reporter: Reporter = SILENT,
+        deadline_at: float = 0.0,
+        state: Any = None,
+    ) -> None:
+        """`deadline_at` is in Unix seconds, 0 for none; `state` is what the app's lifespan yielded."""
+        self._message = message
+        self._reporter = reporter
+        self._deadline_at = deadline_at
+        self.state = state
+        self.cancelled = False
+        """True once the task was asked to stop. A function in a thread looks here; a coroutine is cancelled."""
+        self.cancel_reason = ""
+
+    @property
+    def id(self) -> str:
+        """The task ID, unique in its queue."""
+        return self._message.id
+
+    @property
+    def type(self) -> str:
+        """The whole type name, also where a prefix pattern took it."""
+        return self._message.type
+
+    @property
+    def queue(self) -> str:
+        """The queue that the task came from."""
+        return self._message.queue
+
+    @property
+    def retried(self) -> int:
+        """Retries so far: 0 in the first run."""
+        return self._message.retried
+
+    @property
+    def max_retry(self) -> int:
+        """Retries allowed."""
+        return self._message.retry
+
+    @property
+    def last_error(self) -> str:
+        """What the run before failed with, or nothing."""
+        return self._message.error_msg
+
+    @property
+    def group(self) -> str:
+        """The group the task was enqueued for, or nothing."""
+        return self._message.group_key
+
+    @property
+    def payload(self) -> bytes:
+        """The payload as it came."""
+        return self._message.payload
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The task's headers."""
+        return self._message.headers
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this run is stopped."""
+        return datetime.fromtimestamp(self._deadline_at, UTC) if self._deadline_at else None
+
+    @property
+    def time_left(self) -> timedelta | None:
+        """How long this run may go on; never negative."""
+        return timedelta(seconds=max(0.0, self._deadline_at - time())) if self._deadline_at else None
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Say how far the task is. Cheap: only the newest is written, a few times a second at most."""
+        self._reporter.progress(self, done, total, text)
+
+    def log(self, text: str) -> None:
+        """Add a line to the log that is kept with the task. The oldest lines go when it is full."""
+        self._reporter.log(self, text)
+
+    def cancel(self, reason: str = "") -> None:
+        """Mark this run as cancelled. The worker calls this; it stops coroutines itself."""
+        self.cancelled = True
+        self.cancel_reason = reason
+
+    def raise_if_cancelled(self) -> None:
+        """Raise TaskCancelled once the task was asked to stop: a safe point for functions in threads."""
+        if self.cancelled:
+            raise TaskCancelled("The task was cancelled while it ran.", reason=self.cancel_reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A task in another process gets the facts; its reporter and state belong to this process.
+        return _restored, (self._message.SerializeToString(), self._deadline_at)
+
+    def __repr__(self) -> str:
+        return f"<Context {self.type} {self.id} in {self.queue}, retried {self.retried} of {self.max_retry}>"
+
+
+def current() -> Context:
+    """Return the context of the task that runs here. Raises RotaError outside of a handler."""
+    found = _current.get(None)
+    if found is None:
+        raise RotaError("No task runs here: current() answers only inside a handler or what a handler calls.")
+    return found
+
+
+def blank(type: str = "", **fields: Any) -> Context:  # noqa: A002
+    """Make a context that belongs to no worker, for a direct call or a test."""
+    return Context(TaskMessage(type=type, **fields))
+
+
+enter = _current.set
+leave = _current.reset
+peek = _current.get
+
+
+def _restored(message: bytes, deadline_at: float) -> Context:
+    return Context(TaskMessage.FromString(message), deadline_at=deadline_at)

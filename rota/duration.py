@@ -1,0 +1,99 @@
+"""Lengths of time as people write them: `"30s"`, `"1h30m"`, seconds, or a timedelta."""
+
+import math
+import re
+from datetime import timedelta
+from typing import Annotated, TypeAlias
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from rota.errors import OptionError
+
+DurationLike: TypeAlias = str | int | float | timedelta
+
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+    "us": timedelta(microseconds=1),
+}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|[wdhms])")
+
+
+def parse(value: DurationLike, name: str = "duration") -> timedelta:
+    """Read a duration that is zero or longer.
+
+    A number counts seconds. A string needs a unit (`w d h m s ms us`), and may join several: `"1h30m"`.
+    `name` is what the OptionError calls it.
+    """
+    if isinstance(value, timedelta):
+        found = value
+    elif isinstance(value, str):
+        found = _from_text(value, name)
+    elif isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(
+            f"{name} is {value!r}, which is no duration: write a string like '30s', seconds, or a timedelta."
+        )
+    else:
+        found = _from_seconds(value, name)
+    if found < timedelta(0):
+        raise OptionError(f"{name} is {value!r}, but a duration cannot be negative.")
+    return found
+
+
+def at_least(value: DurationLike, least: timedelta, name: str, why: str) -> timedelta:
+    """Read a duration and refuse one shorter than `least`, giving the reason."""
+    found = parse(value, name)
+    if found < least:
+        raise OptionError(f"{name} is {display(found)}, but must be at least {display(least)}: {why}.")
+    return found
+
+
+def display(value: timedelta) -> str:
+    """Write a duration the way `parse` reads it, shortest form first unit to last: `1h30m`."""
+    if value < timedelta(0):
+        return f"-{display(-value)}"
+    parts: list[str] = []
+    for unit, size in _UNITS.items():
+        if unit == "w":
+            continue
+        count, value = divmod(value, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def _from_seconds(value: float, name: str) -> timedelta:
+    try:
+        return timedelta(seconds=value)
+    except (OverflowError, ValueError):
+        text = "not a number" if math.isnan(value) else "too long"
+        raise OptionError(f"{name} is {value!r} seconds, which is {text}.") from None
+
+
+def _from_text(text: str, name: str) -> timedelta:
+    word = text.strip()
+    parts = _PART.findall(word)
+    if not parts or "".join(number + unit for number, unit in parts) != word:
+        try:
+            float(word)
+        except ValueError:
+            advice = "write numbers with the units w, d, h, m, s, ms or us, as in '1h30m'"
+        else:
+            advice = f"a string needs a unit: write '{word}s' for seconds, or pass a number"
+        raise OptionError(f"{name} is {text!r}, which is no duration: {advice}.")
+    try:
+        return sum((_UNITS[unit] * float(number) for number, unit in parts), timedelta(0))
+    except OverflowError:
+        raise OptionError(f"{name} is {text!r}, which is too long.") from None
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse),
+    PlainSerializer(display, return_type=str, when_used="json"),
+]
+"""A timedelta field of a pydantic model that reads whatever `parse` reads."""

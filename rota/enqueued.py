@@ -1,0 +1,215 @@
+"""What to enqueue, and what came of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic_core import from_json
+
+from rota.duration import DurationLike
+from rota.info import TaskInfo, TaskState
+from rota.options import NO_OPTIONS, Options
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+Decode = Callable[[bytes], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[R_co]):
+    """A task that is ready to be enqueued. Only sending it is left.
+
+    `decode` reads the stored result; None means JSON.
+    """
+
+    type: str
+    payload: bytes
+    options: Options = NO_OPTIONS
+    decode: Decode | None = None
+
+    def updated(self, **words: Any) -> "Plan[R_co]":
+        """Return this plan with some options replaced (see `OptionWords`)."""
+        return replace(self, options=self.options.updated(**words))
+
+    def with_headers(self, headers: Mapping[str, str]) -> "Plan[R_co]":
+        """Return this plan with further headers; a new value wins over an old one."""
+        merged = MappingProxyType({**self.options.headers, **headers})
+        return replace(self, options=replace(self.options, headers=merged))
+
+
+class TaskActions(Protocol):
+    """What an `Enqueued` asks of the client that made it."""
+
+    async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:
+        """Wait for the end of a task and return its stored result."""
+        ...
+
+    async def info(self, queue: str, task_id: str) -> TaskInfo:
+        """Look the task up."""
+        ...
+
+    async def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
+        """End the task, wherever it is."""
+        ...
+
+    async def run_now(self, queue: str, task_id: str) -> None:
+        """Let a waiting task run now."""
+        ...
+
+    async def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
+        """Move a waiting task to another time."""
+        ...
+
+    async def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
+        """Replace the payload of a task that has not started."""
+        ...
+
+
+class SyncTaskActions(Protocol):
+    """What a `SyncEnqueued` asks of the client that made it: the same, blocking."""
+
+    def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:
+        """Wait for the end of a task and return its stored result."""
+        ...
+
+    def info(self, queue: str, task_id: str) -> TaskInfo:
+        """Look the task up."""
+        ...
+
+    def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
+        """End the task, wherever it is."""
+        ...
+
+    def run_now(self, queue: str, task_id: str) -> None:
+        """Let a waiting task run now."""
+        ...
+
+    def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
+        """Move a waiting task to another time."""
+        ...
+
+    def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
+        """Replace the payload of a task that has not started."""
+        ...
+
+
+class Receipt:
+    """What is known right after an enqueue. `created` is false where a unique task existed already: this is that one."""
+
+    __slots__ = ("created", "id", "queue", "state", "type")
+
+    def __init__(self, id: str, queue: str, type: str, state: TaskState, *, created: bool = True) -> None:  # noqa: A002
+        self.id = id
+        self.queue = queue
+        self.type = type
+        self.state = state
+        self.created = created
+
+    def __repr__(self) -> str:
+        kind = "" if self.created else " (existed)"
+        return f"<{type(self).__name__} {self.type} {self.id} in {self.queue}: {self.state}{kind}>"
+
+
+class Enqueued(Receipt, Generic[R_co]):
+    """An enqueued task, and what can be done with it from asyncio code."""
+
+    __slots__ = ("_actions", "_decode")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        queue: str,
+        type: str,  # noqa: A002
+        state: TaskState,
+        *,
+        created: bool = True,
+        actions: TaskActions,
+        decode: Decode | None = None,
+    ) -> None:
+        super().__init__(id, queue, type, state, created=created)
+        self._actions = actions
+        self._decode = decode
+
+    async def result(self, timeout: DurationLike | None = None) -> R_co:
+        """Wait for the end and return what the function returned.
+
+        Raises TaskFailed, TaskCancelled or ResultTimeout. A result is kept only for the task's retention.
+        """
+        return read_result(await self._actions.result(self.queue, self.id, timeout), self._decode)
+
+    async def info(self) -> TaskInfo:
+        """Look the task up. Raises TaskNotFound once it is gone."""
+        return await self._actions.info(self.queue, self.id)
+
+    async def cancel(self, reason: str = "") -> None:
+        """End the task: at once if it waits, by cancelling its handler if it runs. It is not retried."""
+        await self._actions.cancel(self.queue, self.id, reason)
+
+    async def run_now(self) -> None:
+        """Let a scheduled, retried, grouped or archived task run now."""
+        await self._actions.run_now(self.queue, self.id)
+
+    async def reschedule(self, when: datetime | DurationLike) -> None:
+        """Move a waiting task to an instant, or to a duration from now."""
+        await self._actions.reschedule(self.queue, self.id, when)
+
+    async def update_payload(self, payload: bytes) -> None:
+        """Replace the payload of a task that has not started."""
+        await self._actions.update_payload(self.queue, self.id, payload)
+
+
+class SyncEnqueued(Receipt, Generic[R_co]):
+    """An enqueued task, and what can be done with it from blocking code."""
+
+    __slots__ = ("_actions", "_decode")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        queue: str,
+        type: str,  # noqa: A002
+        state: TaskState,
+        *,
+        created: bool = True,
+        actions: SyncTaskActions,
+        decode: Decode | None = None,
+    ) -> None:
+        super().__init__(id, queue, type, state, created=created)
+        self._actions = actions
+        self._decode = decode
+
+    def result(self, timeout: DurationLike | None = None) -> R_co:
+        """Wait for the end and return what the function returned.
+
+        Raises TaskFailed, TaskCancelled or ResultTimeout. A result is kept only for the task's retention.
+        """
+        return read_result(self._actions.result(self.queue, self.id, timeout), self._decode)
+
+    def info(self) -> TaskInfo:
+        """Look the task up. Raises TaskNotFound once it is gone."""
+        return self._actions.info(self.queue, self.id)
+
+    def cancel(self, reason: str = "") -> None:
+        """End the task: at once if it waits, by cancelling its handler if it runs. It is not retried."""
+        self._actions.cancel(self.queue, self.id, reason)
+
+    def run_now(self) -> None:
+        """Let a scheduled, retried, grouped or archived task run now."""
+        self._actions.run_now(self.queue, self.id)
+
+    def reschedule(self, when: datetime | DurationLike) -> None:
+        """Move a waiting task to an instant, or to a duration from now."""
+        self._actions.reschedule(self.queue, self.id, when)
+
+    def update_payload(self, payload: bytes) -> None:
+        """Replace the payload of a task that has not started."""
+        self._actions.update_payload(self.queue, self.id, payload)
+
+
+def read_result(stored: bytes, decode: Decode | None) -> Any:
+    """Read a stored result. An empty one is None: that is how a function without a result ends."""
+    if decode is not None:
+        return decode(stored)
+    return from_json(stored) if stored else None

@@ -1,0 +1,241 @@
+"""What a worker runs for a task type: the function with all that surrounds it, made ready once."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from typing import Any, Literal, Protocol, TypeAlias, get_args
+
+from pydantic import ValidationError
+
+from rota.context import Context, enter, leave
+from rota.depends import Call, Overrides, Recipe
+from rota.errors import OptionError, PayloadError
+from rota.middleware import Invoke, Middleware, chain
+from rota.options import NO_OPTIONS, Options
+from rota.payload import Result, arguments_of
+from rota.policy import Retry
+from rota.signature import Signature
+from rota.suggestion import did_you_mean
+
+Run: TypeAlias = Literal["loop", "thread", "process"]
+Event: TypeAlias = Literal["success", "failure", "exhausted"]
+Hook: TypeAlias = Callable[[Context, Any], Awaitable[None] | None]
+
+log = logging.getLogger("rota")
+
+
+class Surroundings(Protocol):
+    """What an app puts around every handler."""
+
+    @property
+    def middlewares(self) -> Sequence[Middleware]:
+        """Around each call, the first one outermost."""
+        ...
+
+    @property
+    def overrides(self) -> Overrides:
+        """Stand-ins for dependencies."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Functions called after a run: with the result, or with the error."""
+
+    success: tuple[Hook, ...] = ()
+    failure: tuple[Hook, ...] = ()
+    exhausted: tuple[Hook, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFunction:
+    """A function by its place, so that it can be sent to another process."""
+
+    module: str
+    name: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.resolve()(*args, **kwargs)
+
+    def resolve(self) -> Callable[..., Any]:
+        """Import the function. A name that a task has taken leads to the task's function."""
+        found: Any = import_module(self.module)
+        for part in self.name.split("."):
+            found = getattr(found, part)
+        return getattr(found, "function", found)
+
+
+class Handler:
+    """One registered function. `invoke` runs it for one task.
+
+    `invoke(context, payload, call=None)` reads the payload, makes the dependencies, and runs the middlewares around
+    the function. Without `call` a coroutine function is awaited here; a worker passes `call(function, args, kwargs)`
+    to run functions in a thread or process. For `run="process"` the function it gets can be pickled.
+    """
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002
+        function: Callable[..., Any],
+        signature: Signature,
+        *,
+        run: Run | None = None,
+        retry: Retry | None = None,
+        concurrency: int | None = None,
+        options: Options = NO_OPTIONS,
+        hooks: Hooks | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self.type = type
+        self.function = function
+        self.signature = signature
+        self.run: Run = _run(function, signature, run)
+        self.retry = retry or Retry()
+        self.concurrency = _concurrency(concurrency)
+        self.options = options
+        self.hooks = hooks or Hooks()
+        self.arguments = arguments_of(signature)
+        self.result = Result(signature.name, signature.returns)
+        self.target: Callable[..., Any] = _importable(function) if self.run == "process" else function
+        self._surroundings = surroundings
+        self.invoke: Invoke = self._prepare_and_invoke
+        if signature.dependencies:
+            Recipe(signature, {})  # wrong dependencies are refused at import, not in the first task
+
+    @property
+    def timeout(self) -> timedelta | None:
+        """The time limit that tasks of this type are enqueued with, if it is said."""
+        return self.options.timeout
+
+    def encode_result(self, value: Any, limit_bytes: int | None = None) -> bytes | None:
+        """Return the result as it is stored; None where there is none. Raises PayloadError."""
+        stored = self.result.write(value)
+        if stored is not None and limit_bytes is not None and len(stored) > limit_bytes:
+            raise PayloadError(
+                f"The result of {self.type} has {len(stored)} bytes, more than the {limit_bytes} allowed: "
+                "store it elsewhere and return where, or raise result_limit_bytes."
+            )
+        return stored
+
+    async def notify(self, event: Event, context: Context, value: Any) -> None:
+        """Run the hooks of an event. Their errors are logged: the outcome of the task stands already."""
+        for hook in getattr(self.hooks, event):
+            try:
+                answer = hook(context, value)
+                if inspect.isawaitable(answer):
+                    await answer
+            except Exception:
+                log.exception("The %s hook of task %s (%s) failed", event, context.id, context.type)
+
+    def prepare(self) -> None:
+        """Build the chain of calls. Needed again after a middleware was added or an override changed."""
+        around = self._surroundings
+        core = self._plain() if not self.signature.dependencies else self._with_dependencies()
+        self.invoke = chain(around.middlewares, core) if around is not None else core
+
+    def reset(self) -> None:
+        """Let the next call build the chain anew."""
+        self.invoke = self._prepare_and_invoke
+
+    async def _prepare_and_invoke(self, context: Context, payload: bytes, call: Call | None = None) -> Any:
+        self.prepare()
+        return await self.invoke(context, payload, call)
+
+    def _plain(self) -> Invoke:
+        # The hot path of every task: names are bound here once, and nothing is made that this function does not need.
+        validate, recover = self.arguments.validate, self.arguments.recover
+        target, direct = self.target, self._direct()
+        context_names = self.signature.context_names
+
+        async def invoke(context: Context, payload: bytes, call: Call | None = None) -> Any:
+            token = enter(context)
+            try:
+                try:
+                    values = validate(payload)
+                except ValidationError as error:
+                    values = recover(payload, error)
+                for name in context_names:
+                    values[name] = context
+                if call is None:
+                    return await direct(**values)
+                return await call(target, (), values)
+            finally:
+                leave(token)
+
+        return invoke
+
+    def _with_dependencies(self) -> Invoke:
+        read, context_names = self.arguments.read, self.signature.context_names
+        target, direct = self.target, self._direct()
+        overrides = self._surroundings.overrides if self._surroundings is not None else Overrides()
+        recipe, version = Recipe(self.signature, overrides), overrides.version
+
+        async def invoke(context: Context, payload: bytes, call: Call | None = None) -> Any:
+            nonlocal recipe, version
+            if version != overrides.version:
+                recipe, version = Recipe(self.signature, overrides), overrides.version
+            token = enter(context)
+            try:
+                values = read(payload)
+                values.update(dict.fromkeys(context_names, context))
+                async with AsyncExitStack() as stack:
+                    values.update(await recipe.provide(context, stack))
+                    return await (direct(**values) if call is None else call(target, (), values))
+            finally:
+                leave(token)
+
+        return invoke
+
+    def _direct(self) -> Callable[..., Awaitable[Any]]:
+        function = self.function
+        if inspect.iscoroutinefunction(function):
+            return function
+
+        async def on_loop(**values: Any) -> Any:
+            return function(**values)
+
+        async def in_thread(**values: Any) -> Any:
+            return await asyncio.to_thread(function, **values)
+
+        return on_loop if self.run == "loop" else in_thread
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.type} {self.signature.name} in {self.run}>"
+
+
+def _run(function: Callable[..., Any], signature: Signature, asked: Run | None) -> Run:
+    is_async = inspect.iscoroutinefunction(function)
+    if asked is None:
+        return "loop" if is_async else "thread"
+    if asked not in get_args(Run):
+        raise OptionError(f"run is {asked!r}. {did_you_mean(str(asked), get_args(Run))}")
+    if is_async and asked != "loop":
+        raise OptionError(
+            f"{signature.name} is async, so it runs on the loop: drop run={asked!r}, or write it as a plain def."
+        )
+    if asked == "process" and signature.dependencies:
+        raise OptionError(
+            f"{signature.name} runs in another process, where dependencies of this one cannot go: "
+            "make what it needs inside the function, or use run='thread'."
+        )
+    return asked
+
+
+def _concurrency(value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or value < 1):
+        raise OptionError(f"concurrency is {value!r}, but must be 1 or more: how many of this type run at once here.")
+    return value
+
+
+def _importable(function: Callable[..., Any]) -> ImportedFunction:
+    name = function.__qualname__
+    if "<" in name:
+        raise OptionError(
+            f"{name} cannot run in another process, which has to import it: define it at the top of a module."
+        )
+    return ImportedFunction(function.__module__, name)

@@ -1,0 +1,42 @@
+"""Code around a call: async generators that yield once, on the worker's side and at enqueue."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from rota.context import Context
+from rota.depends import Call
+from rota.enqueued import Plan
+from rota.errors import OptionError
+
+Middleware: TypeAlias = Callable[[Context], AsyncIterator[Any]]
+EnqueueMiddleware: TypeAlias = Callable[[Plan[Any]], AsyncIterator[Plan[Any] | None] | Iterator[Plan[Any] | None]]
+Invoke: TypeAlias = Callable[[Context, bytes, Call | None], Awaitable[Any]]
+
+
+def check(middleware: Middleware) -> Middleware:
+    """Refuse what is no async generator function."""
+    if not inspect.isasyncgenfunction(middleware):
+        raise OptionError(
+            f"The middleware {getattr(middleware, '__qualname__', middleware)} must be an async generator function: "
+            "async def with one yield, where the call happens."
+        )
+    return middleware
+
+
+def chain(middlewares: Sequence[Middleware], inner: Invoke) -> Invoke:
+    """Wrap a call in middlewares, the first one outermost."""
+    for middleware in reversed(middlewares):
+        inner = _wrap(middleware, inner)
+    return inner
+
+
+def _wrap(middleware: Middleware, inner: Invoke) -> Invoke:
+    around = asynccontextmanager(middleware)
+
+    async def wrapped(context: Context, payload: bytes, call: Call | None = None) -> Any:
+        async with around(context):
+            return await inner(context, payload, call)
+
+    return wrapped

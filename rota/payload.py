@@ -1,0 +1,221 @@
+"""Typed arguments as one JSON object keyed by parameter name, and results as JSON.
+
+Both sides validate: binding errors come at enqueue, and a payload from elsewhere is checked before the function runs.
+At enqueue unknown arguments are refused. At run unknown keys are ignored, so that a newer producer does not break an
+older worker.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import PydanticSerializationError
+from typing_extensions import NotRequired, TypedDict
+
+from rota.errors import OptionError, PayloadError
+from rota.signature import MISSING, Parameter, Signature
+from rota.suggestion import did_you_mean
+
+_NOTHING = (b"", b"null")  # Go's nil payload, and what json.Marshal(nil) gives
+
+
+class Arguments:
+    """The arguments of one function: prepared once, then written and read by compiled validators."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._name = signature.name
+        self._parameters = signature.parameters
+        self._names = tuple(parameter.name for parameter in signature.parameters)
+        self._positional = tuple(parameter.name for parameter in signature.parameters if not parameter.keyword_only)
+        self._required = tuple(parameter.name for parameter in signature.parameters if parameter.required)
+        self._defaults = {item.name: item.default for item in signature.parameters if not item.required}
+        self._adapter = _adapter(signature.name, _object_type(signature))
+        self.validate: Callable[[bytes], dict[str, Any]] = self._adapter.validator.validate_json
+        """The quick way to read a payload: raises pydantic's ValidationError, which `recover` takes."""
+        _check_defaults(self, signature)
+
+    def read(self, payload: bytes) -> dict[str, Any]:
+        """Return the keyword arguments that a payload holds. Absent ones are left to the function's defaults."""
+        try:
+            return self.validate(payload)
+        except ValidationError as error:
+            return self.recover(payload, error)
+
+    def recover(self, payload: bytes, error: ValidationError) -> dict[str, Any]:
+        """Accept an empty payload where no argument is needed; else raise PayloadError."""
+        if not self._required and payload.strip() in _NOTHING:
+            return {}
+        raise PayloadError(
+            f"The payload does not fit {self._name}: {_reasons(error)}. "
+            "Compare what the producer sends with the function's parameters."
+        ) from error
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Name the arguments of a call, add the defaults, and refuse what the function does not take."""
+        if len(args) > len(self._positional):
+            raise PayloadError(
+                f"{self._name} takes {len(self._positional)} arguments by position, but got {len(args)}."
+            )
+        given = dict(zip(self._positional, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in self._names:
+                raise PayloadError(f"{self._name} takes no argument {name!r}. {did_you_mean(name, self._names)}")
+            if name in given:
+                raise PayloadError(f"{self._name} got {name!r} twice: by position and by name.")
+            given[name] = value
+        if missing := [name for name in self._required if name not in given]:
+            raise PayloadError(f"{self._name} lacks {', '.join(map(repr, missing))}.")
+        return {**self._defaults, **given}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return the payload of bound arguments: checked, converted, in the order of the parameters."""
+        try:
+            checked = self._adapter.validator.validate_python(values, by_alias=False, by_name=True)
+            return self._adapter.serializer.to_json(checked, by_alias=True)
+        except ValidationError as error:
+            raise PayloadError(f"The arguments do not fit {self._name}: {_reasons(error)}.") from error
+        except PydanticSerializationError as error:
+            raise PayloadError(f"The arguments of {self._name} cannot be written as JSON: {error}.") from error
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the payload."""
+        return self._adapter.json_schema()
+
+
+class WholePayload:
+    """The one argument that is the whole payload: a model, or the bytes as they are."""
+
+    def __init__(self, signature: Signature, parameter: Parameter) -> None:
+        self._function = signature.name
+        self._parameter = parameter
+        self._raw = _is_bytes(parameter.annotation)
+        self._adapter = _adapter(signature.name, parameter.annotation)
+        self.validate: Callable[[bytes], dict[str, Any]] = self._read_raw if self._raw else self._read_model
+
+    def _read_raw(self, payload: bytes) -> dict[str, Any]:
+        return {self._parameter.name: payload}
+
+    def _read_model(self, payload: bytes) -> dict[str, Any]:
+        return {self._parameter.name: self._adapter.validator.validate_json(payload)}
+
+    def read(self, payload: bytes) -> dict[str, Any]:
+        """Return the keyword argument that the payload is."""
+        try:
+            return self.validate(payload)
+        except ValidationError as error:
+            return self.recover(payload, error)
+
+    def recover(self, payload: bytes, error: ValidationError) -> dict[str, Any]:
+        """Accept an empty payload where the parameter has a default; else raise PayloadError."""
+        if not self._parameter.required and payload.strip() in _NOTHING:
+            return {}
+        raise PayloadError(f"The payload does not fit {self._function}: {_reasons(error)}.") from error
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Name the one argument of a call."""
+        name = self._parameter.name
+        given = [*args, *kwargs.values()]
+        if set(kwargs) - {name} or len(given) > 1 or (not given and self._parameter.required):
+            raise PayloadError(f"{self._function} takes one argument, {name!r}: the whole payload.")
+        return {name: given[0] if given else self._parameter.default}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return the payload of the bound argument."""
+        value = values[self._parameter.name]
+        if self._raw and isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        try:
+            checked = self._adapter.validator.validate_python(value)
+            return checked if self._raw else self._adapter.serializer.to_json(checked, by_alias=True)
+        except ValidationError as error:
+            raise PayloadError(f"The argument does not fit {self._function}: {_reasons(error)}.") from error
+        except PydanticSerializationError as error:
+            raise PayloadError(f"The argument of {self._function} cannot be written as JSON: {error}.") from error
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the payload; empty for bytes."""
+        return {} if self._raw else self._adapter.json_schema()
+
+
+class Result:
+    """The result of one function as JSON by its return annotation. `bytes` are stored as they are."""
+
+    def __init__(self, name: str, annotation: Any) -> None:
+        self._name = name
+        self._raw = _is_bytes(annotation)
+        self._adapter = _adapter(name, Any if annotation is MISSING else annotation)
+
+    def write(self, value: Any) -> bytes | None:
+        """Return what to store; None where there is nothing. Raises PayloadError."""
+        if value is None:
+            return None
+        if self._raw and isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        try:
+            return self._adapter.serializer.to_json(value, warnings=False, by_alias=True)
+        except PydanticSerializationError as error:
+            raise PayloadError(f"The result of {self._name} cannot be written as JSON: {error}.") from error
+
+    def read(self, stored: bytes) -> Any:
+        """Read a stored result."""
+        if self._raw:
+            return stored
+        if not stored:
+            return None
+        try:
+            return self._adapter.validator.validate_json(stored)
+        except ValidationError as error:
+            raise PayloadError(
+                f"The stored result is not what {self._name} is said to return: {_reasons(error)}."
+            ) from error
+
+
+def arguments_of(signature: Signature) -> Arguments | WholePayload:
+    """Prepare the reading and writing of a function's payload."""
+    return Arguments(signature) if signature.whole is None else WholePayload(signature, signature.whole)
+
+
+def _object_type(signature: Signature) -> Any:
+    keys = {
+        item.name: item.annotation if item.required else NotRequired[item.annotation] for item in signature.parameters
+    }
+    made = TypedDict(signature.name.rpartition(".")[2], keys)  # type: ignore[operator, misc]  # pyright: ignore
+    made.__pydantic_config__ = ConfigDict(extra="ignore", arbitrary_types_allowed=False)
+    return made
+
+
+def _adapter(name: str, annotation: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(annotation)
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise OptionError(
+            f"{name} has a type that JSON cannot carry: {str(error).splitlines()[0]} "
+            "Use what pydantic knows; inject connections and the like with Annotated[..., Depends(...)]."
+        ) from error
+
+
+def _check_defaults(arguments: Arguments, signature: Signature) -> None:
+    for item in signature.parameters:
+        if item.required:
+            continue
+        try:
+            TypeAdapter(item.annotation).dump_json(item.default, warnings=False)
+        except PydanticSerializationError as error:
+            raise OptionError(
+                f"The default of {item.name!r} in {signature.name} cannot travel as JSON ({error}): "
+                "use None, or inject it with Annotated[..., Depends(...)] = INJECTED."
+            ) from error
+
+
+def _is_bytes(annotation: Any) -> bool:
+    return annotation is bytes or getattr(annotation, "__origin__", None) is bytes
+
+
+def _reasons(error: ValidationError) -> str:
+    parts = [
+        f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    ]
+    more = error.error_count() - len(parts)
+    return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,236 @@
+"""How a task is retried, made unique, or debounced: frozen values that need no server to be tested."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, Protocol, TypeAlias, get_args
+
+from rota.duration import DurationLike, at_least, parse
+from rota.errors import OptionError, PayloadError, SkipRetry
+from rota.suggestion import did_you_mean
+from rota.wire.retry import default_delay
+
+Backoff: TypeAlias = Literal["asynq", "exponential", "linear"]
+Scope: TypeAlias = Literal["ttl", "queued", "running"]
+OnConflict: TypeAlias = Literal["return", "raise", "replace"]
+DelayFunction: TypeAlias = Callable[[int, BaseException], DurationLike]
+
+MAX_RETRY = 2**31 - 1  # int32 on the wire
+
+
+class Rng(Protocol):
+    """The part of `random.Random` that jitter needs."""
+
+    def random(self) -> float: ...  # noqa: D102
+    def randrange(self, start: int, /) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Retry:
+    """How often, after which errors, and after what delay a failed task runs again.
+
+    The default is Asynq's: 25 retries over about 20 days.
+    """
+
+    max: int
+    only: tuple[type[BaseException], ...]
+    never: tuple[type[BaseException], ...]
+    backoff: Backoff
+    base: timedelta
+    cap: timedelta | None
+    jitter: float
+    delay: timedelta | DelayFunction | None
+    is_failure: Callable[[BaseException], bool] | None
+
+    def __init__(
+        self,
+        max: int = 25,  # noqa: A002
+        *,
+        only: Sequence[type[BaseException]] | type[BaseException] = (),
+        never: Sequence[type[BaseException]] | type[BaseException] = (),
+        backoff: Backoff = "asynq",
+        base: DurationLike | None = None,
+        cap: DurationLike | None = None,
+        jitter: float = 0.0,
+        delay: DurationLike | DelayFunction | None = None,
+        is_failure: Callable[[BaseException], bool] | None = None,
+    ) -> None:
+        """Say how to retry.
+
+        `only` and `never` choose by error class; `never` wins. `delay` is one length for every retry, or a function
+        of the retries so far and the error; without it `backoff` decides. `base` is the first delay of a linear or
+        exponential backoff (10 s by default), `jitter` the share of a delay (0 to 1) that is added at random, `cap`
+        the longest delay. An error for which `is_failure` is false is retried without counting.
+        """
+        put = object.__setattr__
+        put(self, "max", _whole("Retry(max=...)", max))
+        put(self, "only", _classes("only", only))
+        put(self, "never", _classes("never", never))
+        put(self, "backoff", _choice("Retry(backoff=...)", backoff, get_args(Backoff)))
+        put(self, "base", parse("10s" if base is None else base, "Retry(base=...)"))
+        put(self, "cap", None if cap is None else parse(cap, "Retry(cap=...)"))
+        put(self, "jitter", _share("Retry(jitter=...)", jitter))
+        put(self, "delay", delay if delay is None or callable(delay) else parse(delay, "Retry(delay=...)"))
+        put(self, "is_failure", is_failure)
+        _check_conflicts(self, base_given=base is not None)
+
+    @classmethod
+    def of(cls, value: "Retry | int") -> "Retry":
+        """Read a retry option: a policy, or only the number of retries."""
+        return value if isinstance(value, Retry) else cls(value)
+
+    def decides(self, error: BaseException) -> bool:
+        """Whether this error is worth another try at all, whatever number of tries is left.
+
+        A payload that does not fit fails at once: it will not fit the next time either.
+        """
+        if isinstance(error, (SkipRetry, *self.never)):
+            return False
+        if self.only:
+            return isinstance(error, self.only)
+        return not isinstance(error, PayloadError)
+
+    def counts(self, error: BaseException) -> bool:
+        """Whether this error counts as a failure and uses up a retry."""
+        return self.is_failure is None or self.is_failure(error)
+
+    def next_delay(self, retried: int, error: BaseException, rng: Rng = random) -> timedelta:  # type: ignore[assignment]
+        """Return how long to wait before the next run, after `retried` earlier retries."""
+        wait = self._bare_delay(retried, error, rng)
+        if self.jitter:
+            wait += wait * self.jitter * rng.random()
+        return wait if self.cap is None or wait < self.cap else self.cap
+
+    def _bare_delay(self, retried: int, error: BaseException, rng: Rng) -> timedelta:
+        if isinstance(self.delay, timedelta):
+            return self.delay
+        if self.delay is not None:
+            return parse(self.delay(retried, error), "the delay that Retry(delay=...) returned")
+        if self.backoff == "asynq":
+            return default_delay(retried, rng.randrange)
+        if self.backoff == "linear":
+            return self.base * (retried + 1)
+        # 2**30 times any base exceeds every sensible cap, and a larger power would overflow timedelta.
+        return min(timedelta(days=3650), self.base * 2.0 ** min(retried, 30))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Unique:
+    """At most one task per key: a lock taken at enqueue.
+
+    `ttl` bounds the lock. Scope `"ttl"` (Asynq's) holds it until success or the ttl; `"queued"` gives it back when
+    the task starts; `"running"` holds it until the task has ended, however it ended.
+    """
+
+    ttl: timedelta
+    scope: Scope
+    key: str | None
+    on_conflict: OnConflict
+
+    def __init__(
+        self,
+        ttl: DurationLike,
+        *,
+        scope: Scope = "ttl",
+        key: str | None = None,
+        on_conflict: OnConflict = "return",
+    ) -> None:
+        """Say what is unique and what happens to the second.
+
+        Without `key`, queue, type and payload make it. A key may name arguments: `key="user-{user_id}"`.
+        """
+        put = object.__setattr__
+        put(self, "ttl", at_least(ttl, timedelta(seconds=1), "Unique(ttl=...)", "the lock counts whole seconds"))
+        put(self, "scope", _choice("Unique(scope=...)", scope, get_args(Scope)))
+        put(self, "key", _key("Unique(key=...)", key))
+        put(self, "on_conflict", _choice("Unique(on_conflict=...)", on_conflict, get_args(OnConflict)))
+
+    @classmethod
+    def of(cls, value: "Unique | DurationLike") -> "Unique":
+        """Read a unique option: a policy, or only the life of the lock."""
+        return value if isinstance(value, Unique) else cls(value)
+
+    def bound(self, arguments: Mapping[str, Any]) -> "Unique":
+        """Return this policy with the arguments written into its key."""
+        key = _filled("Unique(key=...)", self.key, arguments)
+        return self if key == self.key else Unique(self.ttl, scope=self.scope, key=key, on_conflict=self.on_conflict)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Debounce:
+    """Run once, `wait` after the last call with this key, but at most `max_wait` after the first."""
+
+    key: str
+    wait: timedelta
+    max_wait: timedelta | None
+
+    def __init__(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> None:
+        """Say which calls are one. The key may name arguments: `"user-{user_id}"`."""
+        put = object.__setattr__
+        put(self, "key", _key("Debounce(key=...)", key))
+        put(self, "wait", at_least(wait, timedelta(milliseconds=1), "Debounce(wait=...)", "nothing would be joined"))
+        put(self, "max_wait", None if max_wait is None else parse(max_wait, "Debounce(max_wait=...)"))
+        if self.max_wait is not None and self.max_wait < self.wait:
+            raise OptionError("Debounce(max_wait=...) is shorter than wait: no call could wait as long as it should.")
+
+    def bound(self, arguments: Mapping[str, Any]) -> "Debounce":
+        """Return this policy with the arguments written into its key."""
+        key = _filled("Debounce(key=...)", self.key, arguments)
+        return self if key is None or key == self.key else Debounce(key, self.wait, self.max_wait)
+
+
+def _check_conflicts(retry: Retry, *, base_given: bool) -> None:
+    if retry.delay is not None and (base_given or retry.backoff != "asynq"):
+        raise OptionError("Retry(delay=...) and a backoff both say how long to wait: give one of them.")
+    if retry.delay is None and retry.backoff == "asynq" and (base_given or retry.jitter):
+        raise OptionError(
+            "Retry(base=..., jitter=...) belong to another backoff: Asynq's formula has its own. "
+            "Add backoff='exponential' or 'linear'."
+        )
+    if both := set(retry.only) & set(retry.never):
+        names = ", ".join(sorted(error.__name__ for error in both))
+        raise OptionError(f"Retry names {names} in only= and in never=: keep one.")
+
+
+def _whole(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_RETRY:
+        raise OptionError(f"{name} is {value!r}, but must be a whole number from 0 to {MAX_RETRY}; 0 means no retry.")
+    return value
+
+
+def _share(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise OptionError(f"{name} is {value!r}, but must be a share from 0 to 1.")
+    return float(value)
+
+
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise OptionError(f"{name} is {value!r}. {did_you_mean(str(value), choices)}")
+    return str(value)
+
+
+def _key(name: str, value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise OptionError(f"{name} is blank: leave it out, or say what makes two tasks the same.")
+    return value
+
+
+def _filled(name: str, key: str | None, arguments: Mapping[str, Any]) -> str | None:
+    if key is None or "{" not in key:
+        return key
+    try:
+        return key.format_map(arguments)
+    except (KeyError, IndexError, AttributeError, ValueError) as error:
+        raise OptionError(
+            f"{name} is {key!r}, which names no argument: {error}. {did_you_mean(key, arguments)}"
+        ) from None
+
+
+def _classes(name: str, value: object) -> tuple[type[BaseException], ...]:
+    classes: tuple[Any, ...] = tuple(value) if isinstance(value, Sequence) else (value,)
+    for item in classes:
+        if not (isinstance(item, type) and issubclass(item, BaseException)):
+            raise OptionError(f"Retry({name}=...) holds {item!r}, which is no exception class.")
+    return classes

@@ -1,0 +1,140 @@
+"""Task-type names: their grammar, and which handler takes which."""
+
+import re
+from collections.abc import Iterator
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+
+from rota.errors import RoutingError
+
+Matching: TypeAlias = Literal["segments", "asynq"]
+
+_SEGMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_VERSION = re.compile(r"v[0-9]+")
+_MEANINGLESS = frozenset(
+    "a action bar baz demo do event foo func function handle handler hello item job main message misc my new process "
+    "run something stuff task temp test thing todo tmp work x y".split()
+)
+_CACHE_SIZE = 4096
+
+
+class Route(Protocol):
+    """What a registry holds: anything with a type name, or a pattern that ends with `:`."""
+
+    type: str
+
+
+RouteT = TypeVar("RouteT", bound=Route)
+
+
+class Registry(Generic[RouteT]):
+    """Which route takes a type name.
+
+    An exact name wins, else the longest registered prefix that ends at a `:`. So `email:send` takes `email:send:1` and
+    not `email:sender`; the pattern `email:` takes whatever follows. A version segment (`:v2`) is taken only by a
+    route that names it. With `matching="asynq"` any registered name is a plain string prefix, as in Go.
+    """
+
+    def __init__(self, matching: Matching = "segments") -> None:
+        self.matching: Matching = matching
+        self._routes: dict[str, RouteT] = {}
+        self._found: dict[str, RouteT | None] = {}
+
+    def add(self, route: RouteT, *, lint: bool = True) -> None:
+        """Register a route. Raises RoutingError for a bad name or one that is taken."""
+        if lint and self.matching == "segments":
+            check_name(route.type, pattern=route.type.endswith(":"))
+        elif not route.type.strip():
+            raise RoutingError("A task type cannot be blank: give it a name like 'email:welcome'.")
+        taken = self._routes.get(route.type)
+        if taken is not None:
+            raise RoutingError(f"{route.type!r} is registered already, by {taken!r}: each type has one handler.")
+        self._routes[route.type] = route
+        self._found.clear()
+
+    def find(self, type: str) -> RouteT | None:  # noqa: A002
+        """Return the route that takes a type, or None."""
+        try:
+            return self._found[type]
+        except KeyError:
+            pass
+        found = self._by_prefix(type) if self.matching == "asynq" else self._by_segments(type)
+        if len(self._found) >= _CACHE_SIZE:  # type names come from outside and may hold IDs
+            self._found.clear()
+        self._found[type] = found
+        return found
+
+    def _by_segments(self, type: str) -> RouteT | None:  # noqa: A002
+        name = type
+        while True:
+            if route := self._routes.get(name):
+                return route
+            # "a:b:" stands under "a:b", and "a:b" under the pattern "a:".
+            if name.endswith(":"):
+                name = name[:-1]
+                continue
+            head, colon, segment = name.rpartition(":")
+            if not colon or _VERSION.fullmatch(segment):
+                return None
+            name = head + colon
+
+    def _by_prefix(self, type: str) -> RouteT | None:  # noqa: A002
+        prefixes = [name for name in self._routes if type.startswith(name)]
+        return self._routes[max(prefixes, key=len)] if prefixes else None
+
+    def get(self, type: str) -> RouteT | None:  # noqa: A002
+        """Return the route registered under exactly this name."""
+        return self._routes.get(type)
+
+    def advice(self) -> list[str]:
+        """What could be better about the registered names, one sentence each."""
+        return [sentence for name in self._routes for sentence in advise(name)]
+
+    def __iter__(self) -> Iterator[RouteT]:
+        return iter(self._routes.values())
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def __contains__(self, type: object) -> bool:
+        return type in self._routes
+
+
+def check_name(name: str, *, pattern: bool = False) -> None:
+    """Raise RoutingError with the reason if this is no well-formed type name."""
+    reason = fault(name[:-1] if pattern and len(name) > 1 else name)
+    if reason is not None:
+        raise RoutingError(
+            f"{name!r} is no good task type: {reason}. Write segments of lower-case letters, digits, '-' and '_', "
+            "joined by ':', as in 'email:welcome'. To serve a name that another program chose, pass lint=False."
+        )
+
+
+def fault(name: str) -> str | None:
+    """Return what breaks the grammar of names, or None."""
+    if not name.strip():
+        return "it is blank"
+    if name != name.strip() or any(character.isspace() for character in name):
+        return "it holds white space"
+    if name != name.lower():
+        return "it holds capital letters, and names are compared letter by letter"
+    for segment in name.split(":"):
+        if not segment:
+            return "it has an empty segment: a ':' at an end, or two in a row"
+        if not _SEGMENT.fullmatch(segment):
+            odd = next((c for c in segment if not re.fullmatch(r"[a-z0-9_-]", c)), segment[0])
+            return f"{odd!r} cannot stand {'at the start of' if odd in '-_' else 'in'} a segment"
+    if _VERSION.fullmatch(name.split(":", 1)[0]):
+        return "it begins with a version: put the version last"
+    return None
+
+
+def advise(name: str) -> list[str]:
+    """Return what would make a well-formed name a better one. Nobody is stopped by it."""
+    segments = [segment for segment in name.split(":") if segment]
+    advice: list[str] = []
+    if len(segments) < 2 and not name.endswith(":"):
+        advice.append(f"{name!r} has no namespace: 'what:{name}' says whose task it is and keeps clear of others.")
+    meaning = [part for part in segments if not _VERSION.fullmatch(part) and not part.isdigit()]
+    if meaning and all(re.sub(r"[0-9_-]+$", "", part) in _MEANINGLESS for part in meaning):
+        advice.append(f"{name!r} says nothing about what is done: name the thing and the act, as in 'email:welcome'.")
+    return advice

@@ -1,0 +1,151 @@
+"""What a function asks for: arguments from the payload, the context, dependencies, or the payload whole."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+
+from rota.context import Context
+from rota.errors import OptionError
+
+
+class Depends:
+    """Marks a parameter that the worker fills: `mail: Annotated[Mailer, Depends(mailer)]`.
+
+    The provider may be a function, an async function, or a generator of either kind that yields once and clears away
+    after the task. Add `= INJECTED` so that type checkers let callers leave the argument out.
+    """
+
+    __slots__ = ("provider",)
+
+    def __init__(self, provider: Callable[..., Any]) -> None:
+        if not callable(provider):
+            raise OptionError(f"Depends({provider!r}) needs a function that makes the value.")
+        self.provider = provider
+
+    def __repr__(self) -> str:
+        return f"Depends({getattr(self.provider, '__qualname__', self.provider)})"
+
+
+class Payload:
+    """Marks the one parameter that is the whole payload: `order: Annotated[Order, Payload]`, also for `bytes`."""
+
+
+class _Injected:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "INJECTED"
+
+
+INJECTED: Final[Any] = _Injected()
+"""The default of a parameter that the worker fills, so that callers need not give it."""
+
+MISSING: Final[Any] = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument that travels in the payload."""
+
+    name: str
+    annotation: Any
+    default: Any = MISSING
+    keyword_only: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether a call must give it."""
+        return self.default is MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The parameters of a function, sorted by where their values come from."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    whole: Parameter | None = None
+    context_names: tuple[str, ...] = ()
+    dependencies: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
+    takes_context_first: bool = False
+    returns: Any = MISSING
+
+
+def read_signature(function: Callable[..., Any]) -> Signature:
+    """Sort the parameters of a function. Raises OptionError for what cannot be filled from a payload."""
+    name = getattr(function, "__qualname__", repr(function))
+    hints = _hints(function, name)
+    payload: list[Parameter] = []
+    whole: list[Parameter] = []
+    contexts: list[str] = []
+    dependencies: dict[str, Callable[..., Any]] = {}
+    declared = list(inspect.signature(function).parameters.values())
+    for item in declared:
+        _refuse_open_ended(item, name)
+        annotation = hints.get(item.name, Any)
+        marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+        bare = get_args(annotation)[0] if marks else annotation
+        provider = _provider(marks)
+        found = Parameter(item.name, annotation, item.default, item.kind is item.KEYWORD_ONLY)
+        if provider is not None:
+            dependencies[item.name] = provider
+        elif isinstance(bare, type) and issubclass(bare, Context):
+            contexts.append(item.name)
+        elif any(mark is Payload or isinstance(mark, Payload) for mark in marks):
+            whole.append(found)
+        else:
+            payload.append(found)
+    _check_whole(name, whole, payload)
+    first = bool(declared and contexts and declared[0].name == contexts[0])
+    return Signature(
+        name, tuple(payload), whole[0] if whole else None, tuple(contexts), dependencies, first, _returns(hints)
+    )
+
+
+def _returns(hints: Mapping[str, Any]) -> Any:
+    return hints.get("return", MISSING)
+
+
+def _provider(marks: tuple[Any, ...]) -> Callable[..., Any] | None:
+    for mark in marks:
+        if isinstance(mark, Depends):
+            return mark.provider
+        if mark is Depends:
+            raise OptionError("Annotated[..., Depends] lacks the provider: write Depends(function).")
+    return None
+
+
+def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    target = function if inspect.isroutine(function) else getattr(function, "__init__", function)
+    if not inspect.isroutine(function) and not inspect.isclass(function):
+        target = getattr(type(function), "__call__", function)
+    try:
+        return get_type_hints(target, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise OptionError(
+            f"The annotations of {name} cannot be read: {error}. "
+            "Import the names it uses at run time, not only under TYPE_CHECKING."
+        ) from error
+
+
+def _refuse_open_ended(item: inspect.Parameter, name: str) -> None:
+    if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD):
+        stars = "*" if item.kind is item.VAR_POSITIONAL else "**"
+        raise OptionError(
+            f"{name} takes {stars}{item.name}, but a payload is one object keyed by parameter name: "
+            "name each parameter, or use one list or dict."
+        )
+    if item.kind is item.POSITIONAL_ONLY:
+        raise OptionError(f"{name} takes {item.name!r} by position only, but arguments travel by name: drop the '/'.")
+
+
+def _check_whole(name: str, whole: list[Parameter], payload: list[Parameter]) -> None:
+    if len(whole) > 1:
+        raise OptionError(f"{name} marks several parameters as the whole payload: only one can be it.")
+    if whole and payload:
+        others = ", ".join(parameter.name for parameter in payload)
+        raise OptionError(
+            f"{name} takes {whole[0].name!r} as the whole payload, so nothing is left to fill {others}: "
+            "make them fields of it, or drop the Payload mark."
+        )

@@ -1,0 +1,128 @@
+"""A registered task: typed like its function, with one verb to enqueue it.
+
+The plain values around it (`Options`, `Plan`, `Enqueued`, `TaskInfo`, `TaskState`) can be imported from here too.
+"""
+
+import functools
+from collections.abc import Callable, Coroutine
+from copy import copy
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from typing_extensions import Self, Unpack
+
+from rota.context import Context, blank, peek
+from rota.duration import DurationLike
+from rota.enqueued import Enqueued, Plan, Receipt, SyncEnqueued
+from rota.handler import Handler
+from rota.info import TaskInfo, TaskState
+from rota.options import Options, OptionWords
+from rota.policy import Debounce
+from rota.signature import INJECTED
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class Sender(Protocol):
+    """What a task needs of its app."""
+
+    async def send(self, plan: Plan[S]) -> Enqueued[S]:
+        """Enqueue one plan."""
+        ...
+
+    def send_sync(self, plan: Plan[S]) -> SyncEnqueued[S]:
+        """Enqueue one plan from blocking code."""
+        ...
+
+
+class Task(Generic[P, R]):
+    """A function that can be enqueued. Arguments that the worker injects are not part of the call."""
+
+    def __init__(self, handler: Handler, sender: Sender) -> None:
+        functools.update_wrapper(cast("Callable[..., Any]", self), handler.function, updated=())
+        self.handler = handler
+        self.type = handler.type
+        self.function: Callable[..., Any] = handler.function
+        self.default_options = handler.options
+        self._sender = sender
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued[R]:
+        """Enqueue a run with these arguments. Raises PayloadError if they do not fit."""
+        return await self._sender.send(self.plan(*args, **kwargs))
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncEnqueued[R]:
+        """Enqueue from blocking code, such as Django or a script."""
+        return self._sender.send_sync(self.plan(*args, **kwargs))
+
+    def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan[R]:
+        """Return what `enqueue` would send, for `app.enqueue_many`."""
+        arguments = self.handler.arguments
+        values = arguments.bind(args, kwargs)
+        options = bound(self.default_options, values)
+        return Plan(self.type, arguments.write(values), options, self.handler.result.read)
+
+    def options(self, **words: Unpack[OptionWords]) -> Self:
+        """Return a copy of this task with other options, typed like this one."""
+        changed = copy(self)
+        changed.default_options = self.default_options.updated(**words)
+        return changed
+
+    def debounce(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> Self:
+        """Return a copy whose calls with the same key become one, `wait` after the last of them."""
+        return self.options(debounce=Debounce(key, wait, max_wait))
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        signature = self.handler.signature
+        if signature.takes_context_first and not (args and isinstance(args[0], Context)):
+            args = (peek(None) or blank(self.type), *args)
+        for name in signature.dependencies:
+            if kwargs.get(name, INJECTED) is INJECTED:
+                raise TypeError(f"{self.type} is called directly, so nobody injects {name!r}: pass {name}=...")
+        return self.function(*args, **kwargs)
+
+    def __reduce__(self) -> str:
+        return self.function.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<Task {self.type} {self.function.__qualname__}>"
+
+
+class AsyncTask(Task[P, R]):
+    """A task made from an `async def`. Calling it directly makes the coroutine of the function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Run the function here and now, without any queue."""
+        return cast("Coroutine[Any, Any, R]", self._call(args, kwargs))
+
+
+class SyncTask(Task[P, R]):
+    """A task made from a `def`. Calling it directly calls the function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, without any queue."""
+        return cast("R", self._call(args, kwargs))
+
+
+def bound(options: Options, values: dict[str, Any]) -> Options:
+    """Return the options with the arguments of one call written into the keys that name them."""
+    unique, debounce = options.unique, options.debounce
+    if unique is not None and (filled := unique.bound(values)) is not unique:
+        options = options.updated(unique=filled)
+    if debounce is not None and (joined := debounce.bound(values)) is not debounce:
+        options = options.updated(debounce=joined)
+    return options
+
+
+__all__ = [
+    "AsyncTask",
+    "Enqueued",
+    "Options",
+    "Plan",
+    "Receipt",
+    "SyncEnqueued",
+    "SyncTask",
+    "Task",
+    "TaskInfo",
+    "TaskState",
+]

@@ -149,7 +149,7 @@ def current() -> Context:
     return found
 
 
-def blank(type: str = "", **fields: Any) -> Context:  # noqa: A002
+def blank(type: str = "", **fields: Any) -> Context:
     """Make a context that belongs to no worker, for a direct call or a test."""
     return Context(TaskMessage(type=type, **fields))
 

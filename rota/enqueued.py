@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic_core import from_json
 
@@ -42,7 +42,7 @@ class Plan(Generic[R_co]):
 class TaskActions(Protocol):
     """What an `Enqueued` asks of the client that made it."""
 
-    async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:
+    async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:  # noqa: ASYNC109
         """Wait for the end of a task and return its stored result."""
         ...
 
@@ -96,11 +96,11 @@ class SyncTaskActions(Protocol):
 
 
 class Receipt:
-    """What is known right after an enqueue. `created` is false where a unique task existed already: this is that one."""
+    """What is known right after an enqueue. With `created` false a unique task was there before: this is that one."""
 
     __slots__ = ("created", "id", "queue", "state", "type")
 
-    def __init__(self, id: str, queue: str, type: str, state: TaskState, *, created: bool = True) -> None:  # noqa: A002
+    def __init__(self, id: str, queue: str, type: str, state: TaskState, *, created: bool = True) -> None:
         self.id = id
         self.queue = queue
         self.type = type
@@ -119,9 +119,9 @@ class Enqueued(Receipt, Generic[R_co]):
 
     def __init__(
         self,
-        id: str,  # noqa: A002
+        id: str,
         queue: str,
-        type: str,  # noqa: A002
+        type: str,
         state: TaskState,
         *,
         created: bool = True,
@@ -132,12 +132,13 @@ class Enqueued(Receipt, Generic[R_co]):
         self._actions = actions
         self._decode = decode
 
-    async def result(self, timeout: DurationLike | None = None) -> R_co:
+    async def result(self, timeout: DurationLike | None = None) -> R_co:  # noqa: ASYNC109
         """Wait for the end and return what the function returned.
 
         Raises TaskFailed, TaskCancelled or ResultTimeout. A result is kept only for the task's retention.
         """
-        return read_result(await self._actions.result(self.queue, self.id, timeout), self._decode)
+        stored = await self._actions.result(self.queue, self.id, timeout)
+        return cast("R_co", read_result(stored, self._decode))
 
     async def info(self) -> TaskInfo:
         """Look the task up. Raises TaskNotFound once it is gone."""
@@ -167,9 +168,9 @@ class SyncEnqueued(Receipt, Generic[R_co]):
 
     def __init__(
         self,
-        id: str,  # noqa: A002
+        id: str,
         queue: str,
-        type: str,  # noqa: A002
+        type: str,
         state: TaskState,
         *,
         created: bool = True,
@@ -185,7 +186,7 @@ class SyncEnqueued(Receipt, Generic[R_co]):
 
         Raises TaskFailed, TaskCancelled or ResultTimeout. A result is kept only for the task's retention.
         """
-        return read_result(self._actions.result(self.queue, self.id, timeout), self._decode)
+        return cast("R_co", read_result(self._actions.result(self.queue, self.id, timeout), self._decode))
 
     def info(self) -> TaskInfo:
         """Look the task up. Raises TaskNotFound once it is gone."""

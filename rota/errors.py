@@ -1,5 +1,7 @@
 """All errors of Rota, in one small tree. Each message says what happened, why, and what to do."""
 
+from datetime import timedelta
+
 
 class RotaError(Exception):
     """The root: `except RotaError` catches whatever Rota itself raises."""
@@ -90,7 +92,7 @@ class RetryLater(Exception):  # an instruction to the worker, not a fault
     With `counts=False` neither a retry nor a failure is counted.
     """
 
-    def __init__(self, delay: object, *, counts: bool = True, reason: str = "") -> None:
+    def __init__(self, delay: str | float | timedelta, *, counts: bool = True, reason: str = "") -> None:
         super().__init__(reason or f"asked to run again in {delay}")
         self.delay = delay
         self.counts = counts

@@ -60,6 +60,7 @@ class ImportedFunction:
     name: str
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Import the function and call it."""
         return self.resolve()(*args, **kwargs)
 
     def resolve(self) -> Callable[..., Any]:
@@ -67,7 +68,8 @@ class ImportedFunction:
         found: Any = import_module(self.module)
         for part in self.name.split("."):
             found = getattr(found, part)
-        return getattr(found, "function", found)
+        function: Callable[..., Any] = getattr(found, "function", found)
+        return function
 
 
 class Handler:
@@ -80,7 +82,7 @@ class Handler:
 
     def __init__(
         self,
-        type: str,  # noqa: A002
+        type: str,
         function: Callable[..., Any],
         signature: Signature,
         *,

@@ -1,7 +1,7 @@
 """Code around a call: async generators that yield once, on the worker's side and at enqueue."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ from rota.depends import Call
 from rota.enqueued import Plan
 from rota.errors import OptionError
 
-Middleware: TypeAlias = Callable[[Context], AsyncIterator[Any]]
+Middleware: TypeAlias = Callable[[Context], AsyncGenerator[Any]]
 EnqueueMiddleware: TypeAlias = Callable[[Plan[Any]], AsyncIterator[Plan[Any] | None] | Iterator[Plan[Any] | None]]
 Invoke: TypeAlias = Callable[[Context, bytes, Call | None], Awaitable[Any]]
 

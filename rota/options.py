@@ -35,7 +35,7 @@ class OptionWords(TypedDict, total=False):
 class Options:
     """The options of one enqueue. None means "not said": the defaults of Asynq apply (queue `default`, 25 retries,
     30 minutes).
-    """  # noqa: D205
+    """
 
     queue: str | None = None
     max_retry: int | None = None

@@ -6,12 +6,12 @@ older worker.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NotRequired, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import PydanticSerializationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from rota.errors import OptionError, PayloadError
 from rota.signature import MISSING, Parameter, Signature
@@ -123,7 +123,7 @@ class WholePayload:
     def write(self, values: Mapping[str, Any]) -> bytes:
         """Return the payload of the bound argument."""
         value = values[self._parameter.name]
-        if self._raw and isinstance(value, bytes | bytearray | memoryview):
+        if self._raw and isinstance(value, bytes | bytearray):
             return bytes(value)
         try:
             checked = self._adapter.validator.validate_python(value)
@@ -150,7 +150,7 @@ class Result:
         """Return what to store; None where there is nothing. Raises PayloadError."""
         if value is None:
             return None
-        if self._raw and isinstance(value, bytes | bytearray | memoryview):
+        if self._raw and isinstance(value, bytes | bytearray):
             return bytes(value)
         try:
             return self._adapter.serializer.to_json(value, warnings=False, by_alias=True)
@@ -180,8 +180,10 @@ def _object_type(signature: Signature) -> Any:
     keys = {
         item.name: item.annotation if item.required else NotRequired[item.annotation] for item in signature.parameters
     }
-    made = TypedDict(signature.name.rpartition(".")[2], keys)  # type: ignore[operator, misc]  # pyright: ignore
-    made.__pydantic_config__ = ConfigDict(extra="ignore", arbitrary_types_allowed=False)
+    # A TypedDict made at run time is outside of what type checkers follow. Pydantic reads it into a plain dict, which
+    # is more than twice as fast as into a model.
+    made: Any = cast("Any", TypedDict)(signature.name.rpartition(".")[2], keys)
+    made.__pydantic_config__ = ConfigDict(extra="ignore")
     return made
 
 

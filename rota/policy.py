@@ -45,7 +45,7 @@ class Retry:
 
     def __init__(
         self,
-        max: int = 25,  # noqa: A002
+        max: int = 25,
         *,
         only: Sequence[type[BaseException]] | type[BaseException] = (),
         never: Sequence[type[BaseException]] | type[BaseException] = (),
@@ -95,7 +95,7 @@ class Retry:
         """Whether this error counts as a failure and uses up a retry."""
         return self.is_failure is None or self.is_failure(error)
 
-    def next_delay(self, retried: int, error: BaseException, rng: Rng = random) -> timedelta:  # type: ignore[assignment]
+    def next_delay(self, retried: int, error: BaseException, rng: Rng = random) -> timedelta:
         """Return how long to wait before the next run, after `retried` earlier retries."""
         wait = self._bare_delay(retried, error, rng)
         if self.jitter:
@@ -228,8 +228,8 @@ def _filled(name: str, key: str | None, arguments: Mapping[str, Any]) -> str | N
         ) from None
 
 
-def _classes(name: str, value: object) -> tuple[type[BaseException], ...]:
-    classes: tuple[Any, ...] = tuple(value) if isinstance(value, Sequence) else (value,)
+def _classes(name: str, value: Any) -> tuple[type[BaseException], ...]:
+    classes = tuple(value) if isinstance(value, Sequence) else (value,)
     for item in classes:
         if not (isinstance(item, type) and issubclass(item, BaseException)):
             raise OptionError(f"Retry({name}=...) holds {item!r}, which is no exception class.")

@@ -11,8 +11,8 @@ Matching: TypeAlias = Literal["segments", "asynq"]
 _SEGMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VERSION = re.compile(r"v[0-9]+")
 _MEANINGLESS = frozenset(
-    "a action bar baz demo do event foo func function handle handler hello item job main message misc my new process "
-    "run something stuff task temp test thing todo tmp work x y".split()
+    {"action", "bar", "demo", "do", "event", "foo", "func", "function", "handler", "hello", "item", "job", "main"}
+    | {"message", "misc", "process", "run", "something", "stuff", "task", "temp", "test", "thing", "todo", "work"}
 )
 _CACHE_SIZE = 4096
 
@@ -51,7 +51,7 @@ class Registry(Generic[RouteT]):
         self._routes[route.type] = route
         self._found.clear()
 
-    def find(self, type: str) -> RouteT | None:  # noqa: A002
+    def find(self, type: str) -> RouteT | None:
         """Return the route that takes a type, or None."""
         try:
             return self._found[type]
@@ -63,7 +63,7 @@ class Registry(Generic[RouteT]):
         self._found[type] = found
         return found
 
-    def _by_segments(self, type: str) -> RouteT | None:  # noqa: A002
+    def _by_segments(self, type: str) -> RouteT | None:
         name = type
         while True:
             if route := self._routes.get(name):
@@ -77,11 +77,11 @@ class Registry(Generic[RouteT]):
                 return None
             name = head + colon
 
-    def _by_prefix(self, type: str) -> RouteT | None:  # noqa: A002
+    def _by_prefix(self, type: str) -> RouteT | None:
         prefixes = [name for name in self._routes if type.startswith(name)]
         return self._routes[max(prefixes, key=len)] if prefixes else None
 
-    def get(self, type: str) -> RouteT | None:  # noqa: A002
+    def get(self, type: str) -> RouteT | None:
         """Return the route registered under exactly this name."""
         return self._routes.get(type)
 

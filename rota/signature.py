@@ -117,9 +117,11 @@ def _provider(marks: tuple[Any, ...]) -> Callable[..., Any] | None:
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    target = function if inspect.isroutine(function) else getattr(function, "__init__", function)
-    if not inspect.isroutine(function) and not inspect.isclass(function):
-        target = getattr(type(function), "__call__", function)
+    target: Any = function
+    if inspect.isclass(function):
+        target = function.__init__
+    elif not inspect.isroutine(function):
+        target = type(function).__call__
     try:
         return get_type_hints(target, include_extras=True)
     except (NameError, TypeError) as error:

@@ -6,9 +6,9 @@ The plain values around it (`Options`, `Plan`, `Enqueued`, `TaskInfo`, `TaskStat
 import functools
 from collections.abc import Callable, Coroutine
 from copy import copy
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 
-from typing_extensions import Self, Unpack
+from typing_extensions import Unpack
 
 from rota.context import Context, blank, peek
 from rota.duration import DurationLike

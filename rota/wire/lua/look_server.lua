@@ -1,0 +1,5 @@
+-- One server and what it runs. Reads only.
+--
+-- KEYS  1 server record, 2 hash of its running tasks
+-- Result: { server record, { record of a running task, ... } }
+return { redis.call('GET', KEYS[1]), redis.call('HVALS', KEYS[2]) }

@@ -1,0 +1,15 @@
+-- One task by its ID, and in which sorted sets the ID is. Reads only.
+--
+-- KEYS  1 task hash, then sorted sets
+-- ARGV  1 ID, then the fields to read
+-- Result: { seconds, microseconds, { fields }, { score in each set } }
+local time = redis.call('TIME')
+local scores = {}
+for i = 2, #KEYS do
+  scores[#scores + 1] = redis.call('ZSCORE', KEYS[i], ARGV[1])
+end
+local fields = {}
+for i = 2, #ARGV do
+  fields[#fields + 1] = ARGV[i]
+end
+return { time[1], time[2], redis.call('HMGET', KEYS[1], unpack(fields)), scores }

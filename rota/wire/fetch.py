@@ -1,0 +1,73 @@
+"""Taking tasks: one call for many tasks of many queues."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from rota.wire.keys import QueueKeys
+from rota.wire.script import Argument, Call, load
+
+MAX_TASKS = 500
+MAX_QUEUES = 64
+
+
+class Notes(NamedTuple):
+    """What else is known of a fetched task: a request to cancel it, and how often it took its worker down."""
+
+    cancel: str
+    crashes: int
+
+
+class QueueBatch(NamedTuple):
+    """What one queue gave: `tasks` alternates id and message bytes, in the order in which they were taken."""
+
+    state: int
+    next_due: float | None
+    tasks: list[bytes]
+    notes: dict[int, Notes]
+    dangling: list[bytes]
+
+
+class Fetched(NamedTuple):
+    """The reply to a fetch: the server's clock in seconds, and one batch for each queue asked."""
+
+    now: float
+    batches: list[QueueBatch]
+
+
+EMPTY, MORE, PAUSED = 0, 1, 2
+
+
+def fetch(shares: Sequence[tuple[QueueKeys, int]], *, token: str, wanted: int, lease_seconds: int) -> Call[Fetched]:
+    """Take up to `wanted` tasks (at most 500): from each queue its share first, then what others left unused.
+
+    The taken tasks are `active`, leased for `lease_seconds` by the server's clock, and carry `token`.
+    Tasks that are due are promoted on the way, at most 100 for each set.
+    """
+    keys: list[str] = []
+    args: list[Argument] = [token, lease_seconds, min(wanted, MAX_TASKS)]
+    for queue, share in shares:
+        keys += (queue.pending, queue.active, queue.lease, queue.paused, queue.scheduled, queue.retry)
+        args += (queue.base, queue.task_prefix, share)
+    return Call(load("fetch"), keys, args, _fetched)
+
+
+def reclaim(queue: QueueKeys, token: str) -> Call[list[bytes]]:
+    """Find the tasks of a fetch whose reply was lost, as id, message, id, message, ..."""
+    return Call(load("reclaim"), [queue.active], [token, queue.task_prefix], _same)
+
+
+def _same(reply: Any) -> list[bytes]:
+    return list(reply)
+
+
+def _fetched(reply: Any) -> Fetched:
+    return Fetched(int(reply[0]) / 1e6, [_batch(*row) for row in reply[1:]])
+
+
+def _batch(state: int, next_due: bytes, tasks: list[bytes], notes: list[Any], dangling: list[bytes]) -> QueueBatch:
+    return QueueBatch(state, float(next_due) if next_due else None, tasks, _notes(notes) if notes else {}, dangling)
+
+
+def _notes(words: Iterable[Any]) -> dict[int, Notes]:
+    triples = zip(*[iter(words)] * 3, strict=True)
+    return {int(index): Notes(cancel.decode(), int(crashes or 0)) for index, cancel, crashes in triples}

@@ -1,0 +1,32 @@
+-- Records a batch of plain successes of one queue: nothing retained, nothing unique. The fast path of `record`.
+--
+-- KEYS  1 active, 2 lease
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, then for each task two: id, attempt token
+-- Result: { index, code, ... } of the tasks that were not recorded now (codes in `settle`), empty when all were.
+--! include clock
+--! include count
+--! include settle
+local ids, keys, refused, waited = {}, {}, {}, {}
+for i = 4, #ARGV, 2 do
+  local key = ARGV[2] .. ARGV[i]
+  local row = redis.call("HMGET", key, "rota_token", "state", "rota_wait")
+  local code = standing(row, ARGV[i + 1], "")
+  if code == 0 then
+    ids[#ids + 1] = ARGV[i]
+    keys[#keys + 1] = key
+    if row[3] then waited[#waited + 1] = ARGV[i] end
+  else
+    refused[#refused + 1] = (i - 4) / 2
+    refused[#refused + 1] = code
+  end
+end
+if #ids == 0 then return refused end
+for _, id in ipairs(ids) do
+  -- The oldest attempts are at the tail, and they tend to end first.
+  redis.call("LREM", KEYS[1], -1, id)
+end
+redis.call("ZREM", KEYS[2], unpack(ids))
+redis.call("DEL", unpack(keys))
+count(ARGV[1], #ids, 0)
+for _, id in ipairs(waited) do announce(ARGV[3] .. id, "completed", "") end
+return refused

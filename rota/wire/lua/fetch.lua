@@ -1,0 +1,88 @@
+-- Takes up to N tasks from one or several queues of one node, and promotes what is due on the way.
+--
+-- KEYS  for each queue six: pending, active, lease, paused, scheduled, retry
+-- ARGV  1 attempt token, 2 lease in seconds, 3 how many tasks in all,
+--       then for each queue three: key base, task key prefix, share of the total to be taken first
+-- Result: { now in microseconds (text), one list for each queue }, such a list being
+--   { state: 0 empty, 1 more is waiting, 2 paused;  next due time (text, "" for none);
+--     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids } }
+-- An id whose hash is gone is dropped (Go makes a stub of it that stays active for ever, trap 16).
+--! include clock
+--! include promote
+local token, lease_until, wanted = ARGV[1], math.floor(now) + tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local function due(key, base, prefix)
+  local first = redis.call("ZRANGE", key, 0, 0, "WITHSCORES")
+  if first[2] and tonumber(first[2]) <= now then
+    promote(key, base, prefix, now, now_ns, 100)
+    first = redis.call("ZRANGE", key, 0, 0, "WITHSCORES")
+  end
+  return first[2]
+end
+
+local function earliest(a, b)
+  if not a or not b then return a or b or "" end
+  return tonumber(a) < tonumber(b) and a or b
+end
+
+-- A lock "while queued" is given back the moment its task is taken.
+local function release_queued(key, id)
+  local lock = redis.call("HGET", key, "unique_key")
+  if lock and redis.call("GET", lock) == id then redis.call("DEL", lock) end
+end
+
+local function take(k, prefix, n, out)
+  local ids = redis.call("LRANGE", KEYS[k], -n, -1)
+  if #ids == 0 then return 0 end
+  local found, rows, leases = {}, {}, {}
+  for i = #ids, 1, -1 do
+    local row = redis.call("HMGET", prefix .. ids[i], "msg", "rota_cancel", "rota_unique", "rota_crashes")
+    if row[1] then
+      found[#found + 1] = ids[i]
+      rows[#rows + 1] = row
+    else
+      out[5][#out[5] + 1] = ids[i]
+    end
+  end
+  redis.call("LTRIM", KEYS[k], 0, -(#ids + 1))
+  if #found == 0 then return 0 end
+  redis.call("LPUSH", KEYS[k + 1], unpack(found))
+  local tasks, notes = out[3], out[4]
+  for i, id in ipairs(found) do
+    local key, row = prefix .. id, rows[i]
+    redis.call("HSET", key, "state", "active", "rota_token", token)
+    redis.call("HDEL", key, "pending_since")
+    if row[3] == "queued" then release_queued(key, id) end
+    if row[2] or row[4] then
+      notes[#notes + 1] = #tasks / 2
+      notes[#notes + 1] = row[2] or ""
+      notes[#notes + 1] = row[4] or ""
+    end
+    leases[2 * i - 1], leases[2 * i] = lease_until, id
+    tasks[#tasks + 1] = id
+    tasks[#tasks + 1] = row[1]
+  end
+  redis.call("ZADD", KEYS[k + 2], unpack(leases))
+  return #found
+end
+
+local queues = #KEYS / 6
+local reply = { time_reply[1] .. string.format("%06d", time_reply[2]) }
+for q = 1, queues do
+  local k, base, prefix = 6 * q - 5, ARGV[3 * q + 1], ARGV[3 * q + 2]
+  local next_due = earliest(due(KEYS[k + 4], base, prefix), due(KEYS[k + 5], base, prefix))
+  reply[q + 1] = { 0, next_due, {}, {}, {} }
+  if redis.call("EXISTS", KEYS[k + 3]) == 1 then reply[q + 1][1] = 2 end
+end
+-- Each queue gets its share first; what a queue could not fill goes to the others in their order.
+for round = 1, 2 do
+  for q = 1, queues do
+    local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 3]) or wanted
+    local n = math.min(share, wanted)
+    if n > 0 and out[1] ~= 2 then wanted = wanted - take(k, ARGV[3 * q + 2], n, out) end
+  end
+end
+for q = 1, queues do
+  if reply[q + 1][1] == 0 and redis.call("EXISTS", KEYS[6 * q - 5]) == 1 then reply[q + 1][1] = 1 end
+end
+return reply

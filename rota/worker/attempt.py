@@ -1,0 +1,66 @@
+"""One run of one task, from the moment it was taken until its outcome is recorded."""
+
+import asyncio
+from typing import TYPE_CHECKING, Literal
+
+from rota.wire.keys import QueueKeys
+from rota.wire.proto import TaskMessage
+
+if TYPE_CHECKING:
+    from rota.context import Context
+    from rota.handler import Handler
+
+Stop = Literal["", "timeout", "deadline", "cancelled", "shutdown", "lease"]
+
+
+class Attempt:
+    """What the parts of a worker know about a task that they hold.
+
+    `lease_until` and `deadline_at` are moments of this machine's monotonic clock; `started_at` is the server's time
+    in seconds since 1970. `stop` says why the handler was told to end before it was through.
+    """
+
+    __slots__ = (
+        "context",
+        "crashes",
+        "deadline_at",
+        "deadline_unix",
+        "handler",
+        "id",
+        "lease_until",
+        "message",
+        "queue",
+        "raw",
+        "reason",
+        "started_at",
+        "stop",
+        "task",
+        "token",
+    )
+
+    def __init__(self, queue: QueueKeys, token: str, task_id: str, raw: bytes, lease_until: float) -> None:
+        self.queue = queue
+        self.token = token
+        self.id = task_id
+        self.raw = raw
+        self.lease_until = lease_until
+        self.message: TaskMessage
+        self.handler: Handler
+        self.context: Context
+        self.deadline_at = 0.0
+        self.deadline_unix = 0.0
+        self.started_at = 0.0
+        self.crashes = 0
+        self.stop: Stop = ""
+        self.reason = ""
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def type(self) -> str:
+        """The task's type."""
+        return self.message.type
+
+    @property
+    def payload(self) -> bytes:
+        """The task's payload as it came."""
+        return self.message.payload

@@ -1,0 +1,35 @@
+"""Waiting out an outage: longer each time, never in step with others, and one log line for each outage."""
+
+import asyncio
+import logging
+import random
+
+logger = logging.getLogger("rota.worker")
+
+
+class Backoff:
+    """Waits between attempts, from `first_seconds` doubling up to `most_seconds`, each with full jitter above half."""
+
+    def __init__(self, first_seconds: float = 0.1, most_seconds: float = 5.0) -> None:
+        self._first_seconds = first_seconds
+        self._most_seconds = most_seconds
+        self._failures = 0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failures > 0
+
+    def reset(self) -> None:
+        """Note a success."""
+        if self._failures:
+            logger.info("The broker answers again after %d failed attempts.", self._failures)
+        self._failures = 0
+
+    async def wait(self, error: Exception, act: str) -> None:
+        """Note a failure of `act` and wait."""
+        if self._failures == 0:
+            logger.error("%s failed, trying again until it works: %s", act, error)
+        pause = min(self._first_seconds * 2**self._failures, self._most_seconds)
+        self._failures = min(self._failures + 1, 30)
+        await asyncio.sleep(random.uniform(0.5, 1) * pause)

@@ -1,0 +1,267 @@
+"""The executor: finds the handler of a task, runs it in its slot, and passes the verdict to the finisher.
+
+A slot is given back only when its handler has really ended: a handler that ignores its time limit keeps its place and
+its lease, so that no second run of the task can overlap with the first.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any, Protocol
+
+from google.protobuf.message import DecodeError
+
+from rota.context import SILENT, Context, Reporter
+from rota.handler import Event, Handler
+from rota.wire.fetch import Notes
+from rota.wire.proto import TaskMessage
+from rota.wire.record import Outcome
+from rota.worker import verdict
+from rota.worker.attempt import Attempt, Stop
+from rota.worker.clock import BrokerClock
+from rota.worker.slots import Slots
+from rota.worker.verdict import Verdict
+
+logger = logging.getLogger("rota.worker")
+
+ASYNQ_DEFAULT_TIMEOUT_SECONDS = 1800
+FAR = float("inf")
+
+Finish = Callable[[Attempt, Outcome | None], None]
+Find = Callable[[str], Handler | None]
+
+
+class Place(Protocol):
+    """Somewhere else to run a function: a thread, or another process."""
+
+    async def run(
+        self, context: Context, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run the function there. Cancelling this stops it there; it returns only when the function has ended."""
+        ...
+
+
+class Executor:
+    """Runs attempts. Everything here happens in the worker's event loop."""
+
+    def __init__(
+        self,
+        find: Find,
+        slots: Slots,
+        clock: BrokerClock,
+        finish: Finish,
+        *,
+        places: dict[str, Place],
+        unknown_task_delay: timedelta,
+        result_limit_bytes: int | None = None,
+        reporter: Reporter = SILENT,
+        state: Any = None,
+    ) -> None:
+        self._find = find
+        self._slots = slots
+        self._clock = clock
+        self._finish = finish
+        self._places = places
+        self._unknown_task_delay = unknown_task_delay
+        self._result_limit_bytes = result_limit_bytes
+        self._reporter = reporter
+        self.state = state
+        self._loop = asyncio.get_running_loop()
+        self._limits = _Limits(self._loop, self._time_out)
+        self._running_by_type: Counter[Handler] = Counter()
+        self._parked: dict[Handler, deque[Attempt]] = {}
+        self.held: dict[Attempt, None] = {}
+        """Every attempt whose outcome is not recorded yet. The heartbeat extends their leases."""
+        self.unknown_types: Counter[str] = Counter()
+
+    def start(self, attempt: Attempt, notes: Notes | None = None) -> None:
+        """Run a task that was just taken. Its slot is reserved already; this returns at once."""
+        self.held[attempt] = None
+        early = self._prepare(attempt, notes)
+        if early is not None:
+            self._slots.give_back()
+            self._conclude(attempt, early)
+        elif attempt.handler.concurrency is None:
+            attempt.task = self._loop.create_task(self._run(attempt))
+        else:
+            self._start_limited(attempt)
+
+    def stop(self, attempt: Attempt, why: Stop, reason: str = "") -> None:
+        """Tell a running handler to end. The first reason stands."""
+        if attempt.stop or attempt.task is None:
+            return
+        attempt.stop = why
+        attempt.reason = reason
+        attempt.context.cancel(reason or why)
+        attempt.task.cancel()
+
+    def cancel(self, task_id: str, reason: str = "") -> int:
+        """Cancel the runs of a task, in whatever queue; return how many there were."""
+        found = [attempt for attempt in self.held if attempt.id == task_id and attempt.task is not None]
+        for attempt in found:
+            self.stop(attempt, "cancelled", reason)
+        return len(found)
+
+    def hand_back_parked(self) -> None:
+        """Give back what has not started."""
+        for parked in self._parked.values():
+            while parked:
+                attempt = parked.popleft()
+                self._finish(attempt, Outcome(attempt.id, attempt.token, "requeue"))
+
+    def forget(self, attempt: Attempt) -> None:
+        """Let go of an attempt whose outcome is recorded."""
+        self.held.pop(attempt, None)
+
+    def _prepare(self, attempt: Attempt, notes: Notes | None) -> Verdict | None:
+        """Fill the attempt in; a verdict means that there is nothing to run."""
+        now = attempt.started_at = self._clock.now()
+        try:
+            message = attempt.message = TaskMessage.FromString(attempt.raw)
+        except DecodeError as error:
+            attempt.message = TaskMessage(id=attempt.id, queue=attempt.queue.queue)
+            return verdict.undecodable(attempt, error)
+        if notes is not None:
+            attempt.crashes = notes.crashes
+            if notes.cancel:
+                return verdict.cancelled(attempt, notes.cancel, now)
+        handler = self._find(message.type)
+        if handler is None:
+            self.unknown_types[message.type] += 1
+            return verdict.unhandled(attempt, now, self._unknown_task_delay)
+        attempt.handler = handler
+        seconds = message.timeout
+        if handler.timeout is not None and seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS):
+            # A Go client writes 30 minutes when nobody said anything; then the handler's own limit is what was said.
+            seconds = handler.timeout.total_seconds()
+        deadline = now + (seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS))
+        if message.deadline:
+            deadline = min(deadline, message.deadline)
+            if message.deadline <= now:
+                return verdict.expired(attempt, now)
+        attempt.deadline_unix = deadline
+        attempt.deadline_at = self._clock.monotonic(deadline)
+        attempt.context = Context(message, self._reporter, deadline, self.state)
+        self._limits.watch(attempt)
+        return None
+
+    def _start_limited(self, attempt: Attempt) -> None:
+        handler = attempt.handler
+        limit = handler.concurrency or 1
+        if self._running_by_type[handler] < limit:
+            self._running_by_type[handler] += 1
+            attempt.task = self._loop.create_task(self._run(attempt))
+            return
+        self._slots.give_back()
+        parked = self._parked.setdefault(handler, deque())
+        if len(parked) < limit:
+            parked.append(attempt)
+        else:
+            wait = random.uniform(0.5, 1.5)
+            self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
+
+    async def _run(self, attempt: Attempt) -> None:
+        handler = attempt.handler
+        try:
+            call = None if handler.run == "loop" else partial(self._places[handler.run].run, attempt.context)
+            result = await handler.invoke(attempt.context, attempt.message.payload, call)
+            stored = b"" if result is None else handler.encode_result(result, self._result_limit_bytes) or b""
+            judged = verdict.succeeded(attempt, stored, self._clock.now())
+            event: Event = "success"
+            value: Any = result
+        except BaseException as error:
+            judged = self._failed(attempt, error)
+            event, value = "exhausted" if judged.exhausted else "failure", judged.error
+        if getattr(handler.hooks, event) and (event == "success" or value is not None):
+            await handler.notify(event, attempt.context, value)
+        self._slots.give_back()
+        if handler.concurrency is not None:
+            self._release_limit(handler)
+        self._limits.forget(attempt)
+        self._conclude(attempt, judged)
+
+    def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
+        now = self._clock.now()
+        if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled"):
+            return verdict.stopped(attempt, now)
+        return verdict.failed(attempt, error, now)
+
+    def _release_limit(self, handler: Handler) -> None:
+        self._running_by_type[handler] -= 1
+        parked = self._parked.get(handler)
+        if parked:
+            self._slots.take(1)
+            self._start_limited(parked.popleft())
+
+    def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
+        if judged is not verdict.SUCCESS:
+            self._say(attempt, judged)
+        self._finish(attempt, judged.outcome)
+
+    def _say(self, attempt: Attempt, judged: Verdict) -> None:
+        outcome, error = judged.outcome, judged.error
+        if outcome is None or (error is None and outcome.kind in ("done", "complete")):
+            return
+        message = attempt.message
+        trace = error if error is not None and outcome.kind in ("retry", "archive") else None
+        logger.warning(
+            "Task %s (%s) in queue %s: %s",
+            attempt.id,
+            message.type,
+            attempt.queue.queue,
+            _sentence(attempt, outcome),
+            exc_info=trace,
+        )
+
+    def _time_out(self, attempt: Attempt) -> None:
+        passed = attempt.message.deadline and attempt.deadline_unix >= attempt.message.deadline
+        self.stop(attempt, "deadline" if passed else "timeout", verdict.DEADLINE_TEXT)
+
+
+class _Limits:
+    """The time limits of all running attempts under one timer, because most tasks end long before theirs."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Attempt], None]) -> None:
+        self._loop = loop
+        self._expired = expired
+        self._watched: dict[Attempt, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = FAR
+
+    def watch(self, attempt: Attempt) -> None:
+        self._watched[attempt] = None
+        if attempt.deadline_at < self._timer_at:
+            self._arm(attempt.deadline_at)
+
+    def forget(self, attempt: Attempt) -> None:
+        self._watched.pop(attempt, None)
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._fire) if at < FAR else None
+
+    def _fire(self) -> None:
+        now = self._loop.time()
+        for attempt in [a for a in self._watched if a.deadline_at <= now]:
+            self.forget(attempt)
+            self._expired(attempt)
+        self._timer = None
+        self._arm(min((a.deadline_at for a in self._watched), default=FAR))
+
+
+def _sentence(attempt: Attempt, outcome: Outcome) -> str:
+    reason = outcome.text.decode(errors="replace")
+    if outcome.kind == "retry":
+        of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {attempt.message.retry}"
+        return f"{reason}. Runs again in {outcome.seconds:.1f} s{of}."
+    if outcome.kind == "archive":
+        return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
+    if outcome.kind == "requeue":
+        return "stopped by the shutdown and handed back to the front of the queue."
+    return f"{outcome.kind}: {reason}"

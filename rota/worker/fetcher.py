@@ -1,0 +1,314 @@
+"""The fetcher: takes tasks for the free slots, many in one call, and knows when to ask again.
+
+One fetcher serves the queues of one node over one connection of its own; in a Cluster a worker has several. A round:
+wait for free slots, spread them over the queues that may have tasks, take, start. When nothing is left it arms the
+wake-up, looks once more (what came between the last look and the arming would be missed), and waits until a key
+changed, a delayed task is due, or the slow poll comes round. First connect and reconnect are the same code.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from rota.broker.broker import Broker
+from rota.broker.link import Link
+from rota.errors import BrokerError, BrokerUnavailable
+from rota.wire import fetch as wire
+from rota.wire.fetch import Fetched, Notes, QueueBatch
+from rota.wire.keys import QueueKeys
+from rota.worker.attempt import Attempt
+from rota.worker.backoff import Backoff
+from rota.worker.clock import BrokerClock
+from rota.worker.queues import Subscription
+from rota.worker.slots import Slots
+from rota.worker.wakeup import Wakeup, choose
+
+logger = logging.getLogger("rota.worker")
+
+SWEEP_SECONDS = 1.0  # while busy nothing tells of other queues, so all are asked this often
+LOSSES_BEFORE_BACKOFF = 3
+MAX_BACKOFF_SECONDS = 1.0
+
+Start = Callable[[Attempt, Notes | None], None]
+
+
+@dataclass(slots=True)
+class FetchStatistics:
+    """What a fetcher has done, and how it waits."""
+
+    wakeup: str = ""
+    rounds: int = 0
+    empty_rounds: int = 0
+    taken: int = 0
+    dangling: int = 0
+    reconnects: int = 0
+    waiting: bool = False
+    last_success_at: float = field(default_factory=time.monotonic)
+
+
+class Fetcher:
+    """Takes tasks from the queues of one node."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        subscription: Subscription,
+        slots: Slots,
+        clock: BrokerClock,
+        start: Start,
+        *,
+        tokens: Iterator[str],
+        lease_seconds: int,
+        slow_poll_seconds: float,
+        batch: int,
+        queues_per_call: int = wire.MAX_QUEUES,
+        serves: Callable[[QueueKeys], bool] = lambda _: True,
+    ) -> None:
+        self._broker = broker
+        self._subscription = subscription
+        self._slots = slots
+        self._clock = clock
+        self._start = start
+        self._tokens = tokens
+        self._lease_seconds = lease_seconds
+        self._slow_poll_seconds = slow_poll_seconds
+        self._batch = min(batch, wire.MAX_TASKS)
+        self._queues_per_call = queues_per_call
+        self._serves = serves
+        self._link: Link | None = None
+        self._wakeup: Wakeup | None = None
+        self._candidates: set[str] = set()
+        self._due: dict[str, float] = {}
+        self._changed = asyncio.Event()
+        self._unanswered: list[tuple[QueueKeys, str]] = []
+        self._losses = 0
+        self._contended = False
+        self._full_rounds = 0
+        self._swept_at = 0.0
+        self._stopping = False
+        self._taking = False
+        self.statistics = FetchStatistics()
+
+    @property
+    def link(self) -> Link | None:
+        """The connection in use. Outcomes are recorded on it too, so that its own changes wake nobody here."""
+        return self._link
+
+    def queues(self) -> list[QueueKeys]:
+        """The queues this fetcher serves now."""
+        keys = (self._broker.keys.queue(name) for name in self._subscription.queues)
+        return [queue for queue in keys if self._serves(queue)]
+
+    def note(self, queue: str | None, contended: bool = False) -> None:
+        """Learn that a queue (None: any) may have tasks."""
+        if queue is None:
+            self._candidates.update(keys.queue for keys in self.queues())
+        elif self._serves(self._broker.keys.queue(queue)):
+            self._candidates.add(queue)
+        self._contended = self._contended or contended
+        self._changed.set()
+
+    def note_due(self, queue: str, at: float) -> None:
+        """Learn that a task of a queue is due at a time (server's clock) without being told by the server."""
+        if at < self._due.get(queue, float("inf")):
+            self._due[queue] = at
+            self._changed.set()
+
+    def note_due_in(self, queue: str, seconds: float) -> None:
+        """Learn of a task that this worker itself put off: its own changes are not announced to it."""
+        self.note_due(queue, self._clock.now() + seconds)
+
+    def queues_changed(self) -> None:
+        """Take notice of queues that were added or removed."""
+        if self._wakeup is not None:
+            self._wakeup.armed = False
+        self.note(None)
+
+    async def stop(self, task: "asyncio.Task[None]") -> None:
+        """End `run`, which runs as `task`; a fetch whose reply is under way is waited for."""
+        self._stopping = True
+        if not self._taking:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def run(self) -> None:
+        """Fetch until cancelled, through any number of broken connections."""
+        backoff = Backoff()
+        while not self._stopping:
+            try:
+                await self._session(backoff)
+            except BrokerError as error:
+                self.statistics.reconnects += 1
+                await backoff.wait(error, "Fetching")
+            finally:
+                await self._hang_up()
+
+    async def _session(self, backoff: Backoff) -> None:
+        queues = self.queues()
+        link = self._link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
+        self._wakeup = await choose(self._broker, link, queues, self.note)
+        self.statistics.wakeup = self._wakeup.name
+        await self._reclaim(link)
+        self.note(None)
+        while not self._stopping:
+            await self._round(link, self._wakeup)
+            backoff.reset()
+
+    async def _hang_up(self) -> None:
+        wakeup, self._wakeup = self._wakeup, None
+        link, self._link = self._link, None
+        if wakeup is not None and wakeup.name == "blocking":
+            await wakeup.disarm()
+        if link is not None:
+            await link.aclose()
+
+    async def _round(self, link: Link, wakeup: Wakeup) -> None:
+        free = await self._free_slots(wakeup)
+        self._sweep_if_due(wakeup)
+        shares = self._subscription.shares(self._candidates, free)
+        if not shares:
+            self._candidates.clear()
+            return await self._idle(wakeup)
+        taken = await self._take(link, shares[: self._queues_per_call], free)
+        self._judge(taken, free)
+        if self._full_rounds > 2 and wakeup.armed:
+            await wakeup.disarm()
+            self._swept_at = time.monotonic()
+        return None
+
+    async def _free_slots(self, wakeup: Wakeup) -> int:
+        if self._slots.free <= 0 and not await self._slots.free_within(0.1):
+            # Full for long: every change of a key would cost the server for nothing.
+            if wakeup.armed:
+                await wakeup.disarm()
+            await self._slots.wait()
+        return min(self._slots.free, self._batch)
+
+    def _sweep_if_due(self, wakeup: Wakeup) -> None:
+        now = time.monotonic()
+        if not (wakeup.armed and wakeup.covers_all) and now - self._swept_at >= SWEEP_SECONDS:
+            self._swept_at = now
+            self.note(None)
+
+    async def _take(self, link: Link, shares: list[tuple[str, int]], free: int) -> int:
+        queues = [(self._broker.keys.queue(name), share) for name, share in shares]
+        token = next(self._tokens)
+        lease_until = time.monotonic() + self._lease_seconds
+        self._slots.take(free)
+        self._taking = True
+        used = 0
+        try:
+            fetched = await link.run(wire.fetch(queues, token=token, wanted=free, lease_seconds=self._lease_seconds))
+            self.statistics.last_success_at = time.monotonic()
+            used = self._receive(fetched, [queue for queue, _ in queues], token, lease_until)
+        except BrokerUnavailable as error:
+            if error.maybe_applied:
+                self._unanswered += [(queue, token) for queue, _ in queues]
+            raise
+        except asyncio.CancelledError:
+            self._unanswered += [(queue, token) for queue, _ in queues]
+            raise
+        finally:
+            self._taking = False
+            self._slots.give_back(free - used)
+        return used
+
+    def _receive(self, fetched: Fetched, queues: list[QueueKeys], token: str, lease_until: float) -> int:
+        self._clock.set(fetched.now)
+        taken = 0
+        for queue, batch in zip(queues, fetched.batches, strict=True):
+            self._follow_up(queue, batch)
+            taken += self._start_all(queue, token, batch.tasks, batch.notes, lease_until)
+        return taken
+
+    def _follow_up(self, queue: QueueKeys, batch: QueueBatch) -> None:
+        name = queue.queue
+        if batch.state != wire.MORE:
+            self._candidates.discard(name)
+        if batch.next_due is None or batch.state == wire.PAUSED:
+            self._due.pop(name, None)
+        else:
+            self._due[name] = batch.next_due
+        if batch.dangling:
+            self.statistics.dangling += len(batch.dangling)
+            logger.warning("Queue %s listed tasks that no longer exist, dropped: %s", name, batch.dangling)
+
+    def _start_all(
+        self, queue: QueueKeys, token: str, tasks: list[bytes], notes: dict[int, Notes], lease_until: float
+    ) -> int:
+        start = self._start
+        for index in range(0, len(tasks), 2):
+            attempt = Attempt(queue, token, tasks[index].decode(), tasks[index + 1], lease_until)
+            start(attempt, notes.get(index >> 1) if notes else None)
+        return len(tasks) >> 1
+
+    def _judge(self, taken: int, free: int) -> None:
+        """Keep count of full rounds and of races lost, which decide whether to listen at all."""
+        self.statistics.rounds += 1
+        self.statistics.taken += taken
+        self._full_rounds = self._full_rounds + 1 if taken == free else 0
+        if taken:
+            self._losses = 0
+        else:
+            self.statistics.empty_rounds += 1
+            self._losses += self._contended
+        self._contended = False
+
+    async def _idle(self, wakeup: Wakeup) -> None:
+        if self._losses >= LOSSES_BEFORE_BACKOFF:
+            await self._step_back(wakeup)
+        if not wakeup.armed:
+            await wakeup.arm(self.queues())
+            self.note(None)
+            return
+        self.statistics.waiting = True
+        timeout = self._until_next_due(self._slow_poll_seconds if wakeup.covers_all else SWEEP_SECONDS)
+        self._changed.clear()
+        if timeout > 0 and not self._candidates:
+            await self._wait_for_change(timeout)
+        self.statistics.waiting = False
+        self._mark_due()
+
+    async def _wait_for_change(self, at_most: float) -> None:
+        waiter = asyncio.ensure_future(self._changed.wait())
+        try:
+            done, _ = await asyncio.wait((waiter,), timeout=at_most)
+        finally:
+            waiter.cancel()
+        if not done and not self._due_now():
+            self.note(None)
+
+    async def _step_back(self, wakeup: Wakeup) -> None:
+        """Leave the next tasks to others for a moment: of many idle workers few need to listen."""
+        pause = min(0.02 * 2 ** (self._losses - LOSSES_BEFORE_BACKOFF), MAX_BACKOFF_SECONDS)
+        await wakeup.disarm()
+        await asyncio.sleep(random.uniform(0.5, 1) * pause)
+
+    def _until_next_due(self, at_most: float) -> float:
+        if not self._due:
+            return at_most * random.uniform(0.9, 1.1)
+        return min(min(self._due.values()) - self._clock.now(), at_most)
+
+    def _due_now(self) -> list[str]:
+        now = self._clock.now()
+        return [queue for queue, at in self._due.items() if at <= now]
+
+    def _mark_due(self) -> None:
+        for queue in self._due_now():
+            del self._due[queue]
+            self._candidates.add(queue)
+
+    async def _reclaim(self, link: Link) -> None:
+        """Find the tasks of fetches whose replies were lost: they are active, and ours."""
+        while self._unanswered:
+            queue, token = self._unanswered[0]
+            tasks = await link.run(wire.reclaim(queue, token))
+            self._unanswered.pop(0)
+            if tasks:
+                logger.info("Found %d tasks whose fetch went unanswered in queue %s", len(tasks) // 2, queue.queue)
+                count = len(tasks) // 2
+                self._slots.take(count)
+                self._start_all(queue, token, tasks, {}, time.monotonic() + self._lease_seconds)

@@ -1,0 +1,150 @@
+"""The finisher: records how attempts ended, many in one call.
+
+Outcomes that arrive while a call is under way form the next batch, so nothing waits for a timer. An outcome is kept
+and sent again until the server has answered: a handler that succeeded is not run again because one write failed.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from rota.broker.broker import Broker
+from rota.broker.link import Link
+from rota.errors import BrokerError, BrokerUnavailable
+from rota.wire import record as wire
+from rota.wire.keys import QueueKeys
+from rota.wire.record import Outcome
+from rota.wire.script import Call
+from rota.worker.attempt import Attempt
+from rota.worker.backoff import Backoff
+
+logger = logging.getLogger("rota.worker")
+
+Ended = tuple[Attempt, Outcome | None]
+
+
+@dataclass(slots=True)
+class FinishStatistics:
+    """What a finisher has recorded. `discarded` counts outcomes that came too late: another attempt had the task."""
+
+    recorded: int = 0
+    calls: int = 0
+    discarded: int = 0
+    repeated: int = 0
+
+
+class Finisher:
+    """Records outcomes. `None` as outcome stands for a plain success, with nothing to keep and no lock to release."""
+
+    def __init__(
+        self, broker: Broker, link: Callable[[QueueKeys], Link | None], recorded: Callable[[Attempt], None], batch: int
+    ) -> None:
+        self._broker = broker
+        self._link = link
+        self._recorded = recorded
+        self._batch = min(batch, wire.MAX_OUTCOMES)
+        self._ended: list[Ended] = []
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.statistics = FinishStatistics()
+
+    def add(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        """Take an outcome to be recorded as soon as possible."""
+        self._ended.append((attempt, outcome))
+        self._arrived.set()
+
+    async def flush(self) -> None:
+        """Wait until everything that was added is recorded."""
+        while self._ended or not self._idle.is_set():
+            await self._idle.wait()
+            await asyncio.sleep(0)
+
+    async def run(self) -> None:
+        """Record until cancelled."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            ended, self._ended = self._ended, []
+            self._idle.clear()
+            try:
+                await self._record_all(ended)
+            except asyncio.CancelledError:
+                self._ended = ended + self._ended
+                raise
+            finally:
+                self._idle.set()
+
+    async def _record_all(self, ended: list[Ended]) -> None:
+        by_queue: dict[QueueKeys, list[Ended]] = defaultdict(list)
+        for item in ended:
+            by_queue[item[0].queue].append(item)
+        batches = [(queue, part) for queue, items in by_queue.items() for part in self._split(items)]
+        if len(batches) == 1:
+            await self._record(*batches[0])
+        else:
+            await asyncio.gather(*(self._record(queue, part) for queue, part in batches))
+
+    def _split(self, items: list[Ended]) -> Iterable[list[Ended]]:
+        for part in ([i for i in items if i[1] is None], [i for i in items if i[1] is not None]):
+            for start in range(0, len(part), self._batch):
+                yield part[start : start + self._batch]
+
+    async def _record(self, queue: QueueKeys, items: list[Ended]) -> None:
+        backoff = Backoff(first_seconds=0.02)
+        repeated = False
+        while True:
+            try:
+                refused = await self._send(queue, _call(queue, items))
+                break
+            except BrokerError as error:
+                repeated = repeated or not isinstance(error, BrokerUnavailable) or error.maybe_applied
+                self.statistics.repeated += len(items)
+                await backoff.wait(error, f"Recording {len(items)} outcomes")
+        self.statistics.calls += 1
+        self.statistics.recorded += len(items) - len(refused)
+        for index, code in refused.items():
+            self._explain(items[index][0], code, repeated)
+        recorded = self._recorded
+        for attempt, _ in items:
+            recorded(attempt)
+
+    async def _send(self, queue: QueueKeys, call: Call[dict[int, int]]) -> dict[int, int]:
+        link = self._link(queue)
+        if link is not None and not link.closed:
+            return await link.run(call)
+        return await self._broker.run(call)
+
+    def _explain(self, attempt: Attempt, code: int, repeated: bool) -> None:
+        if code == wire.RECORDED or (code == wire.GONE and repeated):
+            self.statistics.recorded += 1
+            return
+        self.statistics.discarded += 1
+        why = "another attempt has taken it over" if code == wire.FENCED else "it was deleted meanwhile"
+        logger.warning(
+            "Late result of task %s (%s) discarded: %s. Attempt %s is void.",
+            attempt.id,
+            attempt.type,
+            why,
+            attempt.token,
+        )
+
+
+def _call(queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:
+    if items[0][1] is None and not any(_late(attempt) for attempt, _ in items):
+        return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
+    return wire.record(queue, [_guarded(attempt, outcome) for attempt, outcome in items])
+
+
+def _guarded(attempt: Attempt, outcome: Outcome | None) -> Outcome:
+    outcome = outcome or Outcome(attempt.id, attempt.token, "done")
+    if _late(attempt):
+        outcome.expected = attempt.raw
+    return outcome
+
+
+def _late(attempt: Attempt) -> bool:
+    return attempt.lease_until < time.monotonic()

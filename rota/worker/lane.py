@@ -1,0 +1,117 @@
+"""Lanes: one fetcher and one finisher for each node, so that one slow or lost node holds up only its own queues.
+
+On a single server there is one lane. In a Cluster the queues are spread by the slots of their keys, and the lanes are
+laid anew when slots move.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from rota.broker.broker import Broker
+from rota.errors import BrokerError
+from rota.wire.keys import QueueKeys
+from rota.wire.record import Outcome
+from rota.worker.attempt import Attempt
+from rota.worker.backoff import Backoff
+from rota.worker.fetcher import Fetcher
+from rota.worker.finisher import Finisher
+
+RELAY_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Lane:
+    """What serves the queues of one node."""
+
+    fetcher: Fetcher
+    finisher: Finisher
+    fetching: asyncio.Task[None]
+    finishing: asyncio.Task[None]
+
+
+class Lanes:
+    """Keeps a lane for each node that holds a queue of this worker."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Callable[[], Iterable[QueueKeys]],
+        make_fetcher: Callable[[Callable[[QueueKeys], bool]], Fetcher],
+        make_finisher: Callable[[Fetcher], Finisher],
+    ) -> None:
+        self._broker = broker
+        self._queues = queues
+        self._make_fetcher = make_fetcher
+        self._make_finisher = make_finisher
+        self._lanes: dict[str, Lane] = {}
+        self._places: dict[str, str] = {}
+        self._stopping = False
+        self.laid = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(list(self._lanes.values()))
+
+    async def run(self) -> None:
+        """Lay the lanes and keep them in step with the topology, until cancelled."""
+        backoff = Backoff()
+        try:
+            while True:
+                try:
+                    await self.lay()
+                    backoff.reset()
+                except BrokerError as error:
+                    await backoff.wait(error, "Finding the nodes of the queues")
+                else:
+                    await asyncio.sleep(RELAY_SECONDS)
+        finally:
+            await self._end()
+
+    async def lay(self) -> None:
+        """Find out which node serves each queue, and start the lanes that are missing."""
+        places: dict[str, str] = {}
+        for queue in self._queues():
+            places[queue.queue] = await self._broker.place(queue.pending)
+        if places == self._places:
+            return
+        self._places = places
+        for place in set(places.values()) or {""}:
+            if place not in self._lanes and not self._stopping:
+                self._lanes[place] = self._start(place)
+        for lane in self._lanes.values():
+            lane.fetcher.queues_changed()
+        self.laid.set()
+
+    def finish(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        """Pass an outcome to the lane of its queue."""
+        lane = self._lanes.get(self._places.get(attempt.queue.queue, ""))
+        if lane is None:
+            lane = next(iter(self._lanes.values()))
+        if outcome is not None and outcome.kind == "retry":
+            lane.fetcher.note_due_in(attempt.queue.queue, outcome.seconds)
+        lane.finisher.add(attempt, outcome)
+
+    def note(self, queue: str | None) -> None:
+        """Tell the fetchers that a queue may have tasks."""
+        for lane in self._lanes.values():
+            lane.fetcher.note(queue)
+
+    async def stop_fetching(self) -> None:
+        """Take no more tasks. What a reply under way brings is handed back by the executor."""
+        self._stopping = True
+        await asyncio.gather(*(lane.fetcher.stop(lane.fetching) for lane in self._lanes.values()))
+
+    async def flush(self) -> None:
+        """Wait until all outcomes are recorded."""
+        await asyncio.gather(*(lane.finisher.flush() for lane in self._lanes.values()))
+
+    def _start(self, place: str) -> Lane:
+        fetcher = self._make_fetcher(lambda queue: self._places.get(queue.queue) == place)
+        finisher = self._make_finisher(fetcher)
+        return Lane(fetcher, finisher, asyncio.create_task(fetcher.run()), asyncio.create_task(finisher.run()))
+
+    async def _end(self) -> None:
+        tasks = [task for lane in self._lanes.values() for task in (lane.fetching, lane.finishing)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,145 @@
+"""The verdict: from how a handler ended to what is recorded. Asynq's rules (spec 5.7) and ours, without a socket.
+
+1. A result: kept for the task's retention, or the task is deleted.
+2. `Revoke`: deleted quietly. `RetryLater`: again after its delay, counted or not.
+3. Cancelled: archived as cancelled, never retried. Stopped by a shutdown: back to the front of the line.
+4. Past its deadline: archived as expired; a later run could only be later still.
+5. Any other failure: retried by the task's policy until its retries are used up, then archived.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypedDict, Unpack
+
+from rota.duration import parse
+from rota.errors import RetryLater, Revoke
+from rota.policy import Retry
+from rota.wire.message import with_completion, with_failure
+from rota.wire.record import Ending, Kind, Outcome
+from rota.worker.attempt import Attempt
+
+logger = logging.getLogger("rota.worker")
+
+ASYNQ_DEFAULT_RETRY = 25
+DEADLINE_TEXT = "context deadline exceeded"
+CANCEL_TEXT = "context canceled"
+ASYNQ_POLICY = Retry()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to record, and what to tell the hooks: `outcome` None is a plain success."""
+
+    outcome: Outcome | None
+    error: BaseException | None = None
+    exhausted: bool = False
+
+
+SUCCESS = Verdict(None)
+
+
+class OutcomeWords(TypedDict, total=False):
+    """The optional fields of an outcome."""
+
+    message: bytes
+    seconds: float
+    counts: bool
+    text: bytes
+    ending: Ending
+
+
+def succeeded(attempt: Attempt, result: bytes, now: float) -> Verdict:
+    """Judge a handler that returned; `result` is what is stored, empty for nothing."""
+    message = attempt.message
+    if not (message.retention or message.unique_key or result):
+        return SUCCESS
+    if message.retention > 0:
+        done = with_completion(message, int(now))
+        return Verdict(_outcome(attempt, "complete", message=done, seconds=message.retention, text=result))
+    return Verdict(_outcome(attempt, "done", text=result))
+
+
+def stopped(attempt: Attempt, now: float) -> Verdict:
+    """Judge a handler that was told to end, by why it was told."""
+    if attempt.stop == "shutdown":
+        return Verdict(_outcome(attempt, "requeue"))
+    if attempt.stop == "cancelled":
+        return cancelled(attempt, attempt.reason, now)
+    if attempt.stop == "deadline":
+        return expired(attempt, now)
+    if attempt.stop == "timeout":
+        return failed(attempt, TimeoutError(DEADLINE_TEXT), now, text=DEADLINE_TEXT)
+    return failed(attempt, RuntimeError("the handler cancelled itself"), now, text=CANCEL_TEXT)
+
+
+def cancelled(attempt: Attempt, reason: str, now: float) -> Verdict:
+    """Archive a task that somebody cancelled."""
+    text = f"cancelled: {reason}" if reason else "cancelled"
+    return Verdict(_archived(attempt, text, now, ending="cancelled"))
+
+
+def expired(attempt: Attempt, now: float) -> Verdict:
+    """Archive a task whose deadline has passed."""
+    error = TimeoutError(DEADLINE_TEXT)
+    return Verdict(_archived(attempt, DEADLINE_TEXT, now, ending="expired"), error, exhausted=True)
+
+
+def unhandled(attempt: Attempt, now: float, delay: timedelta) -> Verdict:
+    """Hand a task back that nobody here can run. It costs no retry: another worker may know the type."""
+    text = f'handler not found for task "{attempt.message.type}"'
+    return Verdict(_retried(attempt, text, now, delay, counts=False))
+
+
+def undecodable(attempt: Attempt, error: Exception) -> Verdict:
+    """Archive a task whose message cannot be read, byte for byte as it came."""
+    return Verdict(_outcome(attempt, "archive", text=_bytes(str(error))), error, exhausted=True)
+
+
+def failed(attempt: Attempt, error: BaseException, now: float, *, text: str | None = None) -> Verdict:
+    """Judge a handler that raised."""
+    if isinstance(error, Revoke):
+        return Verdict(_outcome(attempt, "done", ending="revoked", text=_bytes(str(error))))
+    policy = attempt.handler.retry or ASYNQ_POLICY
+    text = describe(error) if text is None else text
+    if isinstance(error, RetryLater):
+        if error.counts and _used_up(attempt, policy):
+            return Verdict(_archived(attempt, text, now), error, exhausted=True)
+        return Verdict(_retried(attempt, text, now, parse(error.delay), counts=error.counts), error)
+    counts = policy.counts(error)
+    if not policy.decides(error) or (counts and _used_up(attempt, policy)):
+        return Verdict(_archived(attempt, text, now), error, exhausted=True)
+    delay = policy.next_delay(attempt.message.retried, error)
+    return Verdict(_retried(attempt, text, now, delay, counts=counts), error)
+
+
+def describe(error: BaseException) -> str:
+    """The text of an error as it is stored and shown."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _used_up(attempt: Attempt, policy: Retry) -> bool:
+    allowed = attempt.message.retry
+    if allowed == ASYNQ_DEFAULT_RETRY:
+        # A Go client writes 25 when nobody said anything; then the task's own policy is the word that was said.
+        allowed = policy.max
+    return attempt.message.retried >= allowed
+
+
+def _retried(attempt: Attempt, text: str, now: float, delay: timedelta, *, counts: bool) -> Outcome:
+    message = with_failure(attempt.message, text, int(now), counts)
+    seconds = max(0.0, delay.total_seconds())
+    return _outcome(attempt, "retry", message=message, seconds=seconds, counts=counts, text=_bytes(text))
+
+
+def _archived(attempt: Attempt, text: str, now: float, *, ending: Ending = "") -> Outcome:
+    message = with_failure(attempt.message, text, int(now), counts=False)
+    return _outcome(attempt, "archive", message=message, text=_bytes(text), ending=ending)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="replace")
+
+
+def _outcome(attempt: Attempt, kind: Kind, **rest: Unpack[OutcomeWords]) -> Outcome:
+    return Outcome(attempt.id, attempt.token, kind, **rest)

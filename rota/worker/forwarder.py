@@ -39,7 +39,7 @@ class Forwarder:
         self._queues = queues
         self._limit = limit
         self._pace = Pace("forwarder", every)
-        self._done = ForwarderStatistics()
+        self._done: ForwarderStatistics = ForwarderStatistics()
 
     async def run(self) -> None:
         """Forward every so often until cancelled; the first time after one interval, as the fetch comes first."""

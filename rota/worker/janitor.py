@@ -45,7 +45,7 @@ class Janitor:
         self._archive_age = archive_age
         self._limit = limit
         self._pace = Pace("janitor", every)
-        self._done = JanitorStatistics()
+        self._done: JanitorStatistics = JanitorStatistics()
 
     async def run(self) -> None:
         """Clean every so often until cancelled; the first time after one interval."""

@@ -1,0 +1,199 @@
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rota.context import Context, blank
+from rota.errors import ProcessDied
+from rota.wire.proto import TaskMessage
+from rota.worker.process_pool import ProcessPool
+from tests.unit.worker import process_functions as functions
+
+DEADLINE = 20.0
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ProcessPool]:
+    pool = ProcessPool(2, modules=["tests.unit.worker.process_functions"])
+    yield pool
+    await pool.aclose()
+
+
+class Recording:
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
+        self.told.append((done, total, text))
+
+    def log(self, context: Context, text: str) -> None:
+        self.told.append((text,))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def gone(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+async def test_a_function_runs_in_another_process(pool: ProcessPool) -> None:
+    assert await pool.call(blank(), functions.add, (1,), {"b": 2}) == 3
+    assert await pool.call(blank(), functions.pid) != os.getpid()
+
+
+async def test_a_child_is_used_again(pool: ProcessPool) -> None:
+    first = await pool.call(blank(), functions.pid)
+    assert await pool.call(blank(), functions.pid) == first
+    assert pool.statistics().processes == 1
+
+
+async def test_an_error_comes_back_as_itself_with_the_trace_of_the_child(pool: ProcessPool) -> None:
+    with pytest.raises(functions.OwnError, match="seven") as caught:
+        await pool.call(blank(), functions.fail)
+    assert "in fail" in "".join(caught.value.__notes__)
+    assert await pool.call(blank(), functions.add, (1, 1)) == 2
+
+
+async def test_an_error_that_does_not_travel_comes_back_as_text(pool: ProcessPool) -> None:
+    with pytest.raises(RuntimeError, match="Peculiar: 1 and 2"):
+        await pool.call(blank(), functions.fail_peculiarly)
+
+
+async def test_a_result_that_does_not_travel_is_a_clear_error(pool: ProcessPool) -> None:
+    with pytest.raises(TypeError, match="return plain values"):
+        await pool.call(blank(), functions.unpicklable)
+
+
+async def test_a_function_knows_its_task_and_tells_of_its_progress(pool: ProcessPool) -> None:
+    reporter = Recording()
+    context = Context(TaskMessage(id="i1", type="a:b", payload=b"{}"), reporter)
+    assert await pool.call(context, functions.tell) == ("i1", "a:b", "{}")
+    assert reporter.told == [(1, 2, "half"), ("line",)]
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "says"),
+    [
+        (functions.leave, (3,), "exit code 3"),
+        (functions.segfault, (), "SIGSEGV"),
+        (functions.killed, (), "memory runs out"),
+    ],
+)
+async def test_a_child_that_dies_names_the_reason_and_is_replaced(
+    pool: ProcessPool, function: Callable[..., Any], args: tuple[Any, ...], says: str
+) -> None:
+    with pytest.raises(ProcessDied, match=says):
+        await pool.call(blank(), function, args)
+    assert await pool.call(blank(), functions.add, (2, 2)) == 4
+    assert pool.statistics().died == 1
+
+
+async def test_a_cancelled_call_kills_its_child_and_ends_when_it_is_gone(pool: ProcessPool, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    running = asyncio.create_task(pool.call(blank(), functions.hang, (str(started),)))
+    await until(lambda: started.exists() and started.read_text() != "")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert gone(int(started.read_text()))
+    assert pool.statistics().killed == 1
+    assert await pool.call(blank(), functions.add, (2, 2)) == 4
+
+
+async def test_what_a_killed_function_had_started_goes_with_it(pool: ProcessPool, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    running = asyncio.create_task(pool.call(blank(), functions.hang_with_child, (str(started),)))
+    await until(lambda: started.exists() and started.read_text() != "")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until(lambda: gone(int(started.read_text())))
+
+
+async def test_a_child_is_replaced_after_its_share_of_calls() -> None:
+    pool = ProcessPool(1, recycle_after=2)
+    pids = [await pool.call(blank(), functions.pid) for _ in range(4)]
+    await pool.aclose()
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+    assert pool.statistics().recycled == 2
+
+
+async def test_an_application_that_cannot_be_imported_is_named() -> None:
+    pool = ProcessPool(1, modules=["no_such_module_anywhere"])
+    with pytest.raises(ProcessDied, match="no_such_module_anywhere"):
+        await pool.warm()
+    await pool.aclose()
+
+
+async def test_a_closed_pool_leaves_no_process(pool: ProcessPool) -> None:
+    pids = [await pool.call(blank(), functions.pid)]
+    await pool.aclose()
+    assert all(gone(pid) for pid in pids)
+
+
+PARENT = """
+import asyncio, sys
+from rota.context import blank
+from rota.worker.process_pool import ProcessPool
+from tests.unit.worker import process_functions as functions
+
+async def main():
+    await ProcessPool(1).call(blank(), functions.hang, (sys.argv[1],))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    import sys
+
+    started = tmp_path / "started"
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, str(started))
+    await until(lambda: started.exists() and started.read_text() != "")
+    parent.kill()
+    await parent.wait()
+    await until(lambda: gone(int(started.read_text())))
+
+
+MAIN = """
+import asyncio, sys
+from rota.context import blank
+from rota.handler import ImportedFunction
+from rota.worker.process_pool import ProcessPool
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+def shifted(point):
+    return point.x + 1
+
+async def main():
+    pool = ProcessPool(1)
+    print(await pool.call(blank(), ImportedFunction("__main__", "shifted"), (Point(4),)))
+    await pool.aclose()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+async def test_functions_and_values_of_a_script_reach_the_child(tmp_path: Path) -> None:
+    import sys
+
+    script = tmp_path / "script.py"
+    script.write_text(MAIN)
+    process = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert out.split() == [b"5"]

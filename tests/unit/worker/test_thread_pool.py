@@ -1,0 +1,145 @@
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rota.context import blank
+from rota.errors import TimeLimitExceeded
+from rota.worker.thread_pool import ThreadPool
+
+DEADLINE = 10.0
+colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ThreadPool]:
+    pool = ThreadPool(2)
+    yield pool
+    pool.abandon()
+    await pool.aclose()
+
+
+async def reached(event: threading.Event) -> None:
+    assert await asyncio.to_thread(event.wait, DEADLINE)
+
+
+async def test_a_function_runs_in_a_thread_and_returns_its_value(pool: ThreadPool) -> None:
+    def add(a: int, b: int) -> tuple[int, int]:
+        return a + b, threading.get_ident()
+
+    value, thread = await pool.call(blank(), add, (1,), {"b": 2})
+    assert value == 3
+    assert thread != threading.get_ident()
+
+
+async def test_an_error_comes_back_with_its_traceback(pool: ThreadPool) -> None:
+    def fail() -> None:
+        raise LookupError("no such thing")
+
+    with pytest.raises(LookupError, match="no such thing") as caught:
+        await pool.call(blank(), fail)
+    assert caught.traceback[-1].name == "fail"
+
+
+async def test_a_thread_sees_the_context_variables_of_its_caller(pool: ThreadPool) -> None:
+    colour.set("green")
+    assert await pool.call(blank(), colour.get) == "green"
+
+
+async def test_threads_are_used_again(pool: ThreadPool) -> None:
+    for _ in range(5):
+        await pool.call(blank(), lambda: None)
+    assert pool.statistics().threads == 1
+
+
+async def test_a_function_in_python_code_is_interrupted_and_told(pool: ThreadPool) -> None:
+    context, started = blank(), threading.Event()
+    seen: list[str] = []
+
+    def spin() -> None:
+        started.set()
+        try:
+            while True:
+                time.sleep(0.001)
+        except TimeLimitExceeded:
+            seen.append(f"interrupted, cancelled={context.cancelled}")
+            raise
+
+    running = asyncio.create_task(pool.call(context, spin))
+    await reached(started)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert seen == ["interrupted, cancelled=True"]
+
+
+async def test_the_slot_is_held_until_the_function_has_really_returned(pool: ThreadPool) -> None:
+    started, let_go = threading.Event(), threading.Event()
+
+    def stubborn() -> None:
+        started.set()
+        while not let_go.is_set():
+            try:
+                let_go.wait(0.01)
+            except TimeLimitExceeded:
+                continue
+
+    running = asyncio.create_task(pool.call(blank(), stubborn))
+    await reached(started)
+    running.cancel()
+    await asyncio.wait([running], timeout=0.05)
+    running.cancel()
+    await asyncio.wait([running], timeout=0.05)
+    assert not running.done()
+    assert pool.statistics().running == 1
+    let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert pool.statistics().running == 0
+
+
+async def test_a_pool_can_give_up_on_a_function_that_hangs(pool: ThreadPool) -> None:
+    started, let_go = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        started.set()
+        let_go.wait(DEADLINE)
+
+    running = asyncio.create_task(pool.call(blank(), hang))
+    await reached(started)
+    running.cancel()
+    pool.abandon()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    let_go.set()
+
+
+async def test_an_interruption_never_hits_the_next_function() -> None:
+    pool = ThreadPool(1)
+    for turn in range(300):
+        first = asyncio.create_task(pool.call(blank(), time.sleep, (turn % 7 / 10_000,)))
+        await asyncio.sleep(turn % 5 / 10_000)
+        first.cancel()
+        await asyncio.wait([first])
+        assert await pool.call(blank(), sum, (range(100),)) == 4950
+    await pool.aclose()
+
+
+async def test_no_more_functions_run_at_once_than_the_pool_is_large(pool: ThreadPool) -> None:
+    now, most = 0, 0
+    lock = threading.Lock()
+
+    def work() -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.005)
+        with lock:
+            now -= 1
+
+    await asyncio.gather(*(pool.call(blank(), work) for _ in range(10)))
+    assert most == 2

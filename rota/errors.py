@@ -39,6 +39,10 @@ class TaskIdConflict(EnqueueError):
     """A task with this ID exists already in the queue, in some state."""
 
 
+class QueueNotFound(RotaError, LookupError):
+    """No task was ever put into a queue of this name, or the queue was removed."""
+
+
 class TaskNotFound(RotaError, LookupError):
     """The task does not exist (any more)."""
 

@@ -1,0 +1,18 @@
+"""Looking at queues, tasks and servers: `Inspector`, and the frozen snapshots it returns."""
+
+from rota.inspect.inspector import Inspector
+from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
+from rota.inspect.server import RunningSnapshot, ServerSnapshot
+from rota.inspect.task import TaskList, TaskSnapshot
+
+__all__ = [
+    "AggregationSnapshot",
+    "DaySnapshot",
+    "GroupSnapshot",
+    "Inspector",
+    "QueueSnapshot",
+    "RunningSnapshot",
+    "ServerSnapshot",
+    "TaskList",
+    "TaskSnapshot",
+]

@@ -1,0 +1,172 @@
+"""The one read model: what console, command line, terminal and tests see of queues, tasks and servers."""
+
+import asyncio
+from datetime import UTC, date, datetime
+
+from rota.broker import Broker
+from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
+from rota.info import TaskState
+from rota.inspect.instant import from_unix
+from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
+from rota.inspect.server import ServerSnapshot, read_server
+from rota.inspect.task import Stored, TaskList, TaskSnapshot, read_task
+from rota.wire import look, look_task
+from rota.wire.keys import QueueKeys
+
+
+class Inspector:
+    """Reads, and never writes: a read-only user or replica is enough, and so is a user without `MEMORY`.
+
+    What is long is read in pages, each by a bounded script, so a large queue does not hold the server up.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def queues(self) -> list[str]:
+        """The names of all queues, sorted."""
+        key = self._broker.keys.queues
+        names: set[str] = set()
+        cursor, more = 0, True
+        while more:
+            cursor, page = await self._broker.execute("SSCAN", key, cursor, "COUNT", look.MAX_PAGE, key=key)
+            names.update(look.text(name) for name in page)
+            more = int(cursor) != 0
+        return sorted(names)
+
+    async def queue(self, name: str) -> QueueSnapshot:
+        """Look at one queue. Raises `QueueNotFound`."""
+        keys = self._broker.keys.queue(name)
+        _, seen, memory, aggregations = await asyncio.gather(
+            self._check(name),
+            self._broker.run(look.queue(keys, _today())),
+            self._broker.run(look.memory(keys)),
+            self._aggregations(keys),
+        )
+        sizes = await self._sizes(keys, look.GroupPage(seen.cursor, seen.sizes))
+        aggregating, in_aggregation = sum(sizes.values()), sum(each.size for each in aggregations)
+        memory_bytes = None if memory is None else int(memory.bytes + memory.per_grouped_task * aggregating)
+        return read_queue(name, seen, aggregating, in_aggregation, memory_bytes)
+
+    async def history(self, queue: str, days: int = 7) -> list[DaySnapshot]:
+        """What was counted on each of the last days (UTC), today first; at most 90. Raises `QueueNotFound`."""
+        if not 1 <= days <= look.MAX_DAYS:
+            raise OptionError(f"days is {days}, but the counters of a day are kept for 90 days: give 1 to 90")
+        keys = self._broker.keys.queue(queue)
+        _, looks = await asyncio.gather(self._check(queue), self._broker.run(look.days(keys, _today(), days)))
+        return [DaySnapshot(*each) for each in looks]
+
+    async def groups(self, queue: str) -> list[GroupSnapshot]:
+        """The groups of a queue by name, also those whose tasks are all under aggregation. Raises `QueueNotFound`."""
+        keys = self._broker.keys.queue(queue)
+        first = look.groups(keys, 0)
+        _, page, sets = await asyncio.gather(self._check(queue), self._broker.run(first), self._aggregations(keys))
+        sizes = await self._sizes(keys, page)
+        taken: dict[str, list[AggregationSnapshot]] = {name: [] for name in sizes}
+        for each in sets:
+            taken.setdefault(each.group, []).append(AggregationSnapshot(each.id, each.size, from_unix(each.deadline)))
+        return [GroupSnapshot(name, sizes.get(name, 0), tuple(taken[name])) for name in sorted(taken)]
+
+    async def tasks(
+        self,
+        queue: str,
+        state: TaskState | str,
+        *,
+        page: int = 1,
+        size: int = 30,
+        group: str | None = None,
+        aggregation: str | None = None,
+    ) -> TaskList:
+        """One page of the tasks in one state, in the order in which they come next; at most 500 a page.
+
+        Aggregating tasks are listed by `group`, and those under aggregation by the ID of the `aggregation` too. Raises
+        `QueueNotFound`.
+        """
+        state = _state(state)
+        keys = self._broker.keys.queue(queue)
+        container = _container(keys, state, group, aggregation)
+        if page < 1 or not 1 <= size <= look.MAX_PAGE:
+            raise OptionError(f"page {page} of size {size}: give a page from 1 on, and a size of 1 to {look.MAX_PAGE}")
+        call = look_task.tasks(keys, container, (page - 1) * size, size)
+        _, found = await asyncio.gather(self._check(queue), self._broker.run(call))
+        snapshots = [
+            read_task(Stored(queue, each.id, state, found.now, each.score, each.fields)) for each in found.tasks
+        ]
+        return TaskList(tuple(snapshots), found.total)
+
+    async def task(self, queue: str, task_id: str) -> TaskSnapshot:
+        """Look at one task, with its log. Raises `TaskNotFound`."""
+        found = await self._broker.run(look_task.task(self._broker.keys.queue(queue), task_id))
+        state = _state_of(found)
+        if state is None:
+            rest = f"only the leftover fields {', '.join(found.fields)}" if found.fields else "no such task"
+            raise TaskNotFound(
+                f"the queue {queue!r} has {rest} under the ID {task_id!r}: it was deleted, or never there"
+            )
+        return read_task(Stored(queue, task_id, state, found.now, found.scores.get(state), found.fields))
+
+    async def servers(self) -> list[ServerSnapshot]:
+        """The servers that live, of Rota and Asynq, by host and process."""
+        keys = self._broker.keys
+        found: dict[str, ServerSnapshot] = {}
+        start = 0
+        while records := await self._broker.run(look.servers(keys, start)):
+            start += len(records)
+            for seen in await self._broker.run_many([look.server(keys, record) for record in records]):
+                if isinstance(seen, BrokerError):
+                    raise seen
+                if (snapshot := read_server(seen)) is not None:
+                    found[snapshot.id] = snapshot
+        return sorted(found.values(), key=lambda server: (server.host, server.pid, server.id))
+
+    async def _check(self, queue: str) -> None:
+        key = self._broker.keys.queues
+        if not await self._broker.execute("SISMEMBER", key, queue, key=key):
+            raise QueueNotFound(f"there is no queue {queue!r}: check the name, or put a first task into it")
+
+    async def _sizes(self, keys: QueueKeys, first: look.GroupPage) -> dict[str, int]:
+        sizes, page = dict(first.sizes), first
+        while page.cursor:
+            page = await self._broker.run(look.groups(keys, page.cursor))
+            sizes.update(page.sizes)
+        return sizes
+
+    async def _aggregations(self, keys: QueueKeys) -> list[look.SetLook]:
+        found: list[look.SetLook] = []
+        while page := await self._broker.run(look.aggregation_sets(keys, len(found))):
+            found += page
+        return found
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _state(state: TaskState | str) -> TaskState:
+    try:
+        return TaskState(state)
+    except ValueError as error:
+        raise OptionError(f"there is no state {state!r}: it is one of {', '.join(TaskState)}") from error
+
+
+def _container(keys: QueueKeys, state: TaskState, group: str | None, aggregation: str | None) -> str:
+    if (group is not None) != (state is TaskState.AGGREGATING):
+        raise OptionError("aggregating tasks are listed by group: give group= with that state, and with no other")
+    if group is not None:
+        return keys.group(group) if aggregation is None else keys.group(f"{group}:{aggregation}")
+    return {
+        TaskState.PENDING: keys.pending,
+        TaskState.ACTIVE: keys.active,
+        TaskState.SCHEDULED: keys.scheduled,
+        TaskState.RETRY: keys.retry,
+        TaskState.ARCHIVED: keys.archived,
+        TaskState.COMPLETED: keys.completed,
+    }[state]
+
+
+def _state_of(found: look_task.OneTask) -> TaskState | None:
+    """The state that the hash says; without one, that of the set where the ID was left behind."""
+    try:
+        return TaskState(found.fields.get("state", b"").decode("utf-8", "replace"))
+    except ValueError:
+        return next((TaskState(name) for name in found.scores), None)

@@ -1,0 +1,103 @@
+"""A queue, its days and its groups at one moment."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from rota.inspect.instant import from_unix
+from rota.wire.look import QueueLook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSnapshot:
+    """The numbers of one queue. `processed` and `failed` count today (UTC), the totals all time.
+
+    `aggregating` counts the tasks that wait in groups, as Asynq does; those whose group is being aggregated right now
+    are in `in_aggregation`. `latency` is how long the next task has been waiting, None where the task does not say.
+    `memory_bytes` is an estimate, None where the server does not permit to ask.
+    """
+
+    queue: str
+    pending: int
+    active: int
+    scheduled: int
+    retry: int
+    archived: int
+    completed: int
+    aggregating: int
+    in_aggregation: int
+    orphaned: int
+    groups: int
+    processed: int
+    failed: int
+    processed_total: int
+    failed_total: int
+    paused_at: datetime | None
+    is_paused: bool
+    latency: timedelta | None
+    memory_bytes: int | None
+    taken_at: datetime | None
+
+    @property
+    def size(self) -> int:
+        """All tasks, completed ones included, as Asynq counts them."""
+        waiting = self.pending + self.scheduled + self.retry + self.aggregating
+        return waiting + self.active + self.archived + self.completed
+
+
+@dataclass(frozen=True, slots=True)
+class DaySnapshot:
+    """What a queue counted on one day (UTC)."""
+
+    day: date
+    processed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class AggregationSnapshot:
+    """Tasks that were taken out of a group and are being made into one, by somebody who has until `deadline`."""
+
+    id: str
+    size: int
+    deadline: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSnapshot:
+    """A group: the tasks that wait in it, and those under aggregation."""
+
+    name: str
+    size: int
+    aggregations: tuple[AggregationSnapshot, ...] = ()
+
+
+def read_queue(
+    name: str, look: QueueLook, aggregating: int, in_aggregation: int, memory_bytes: int | None
+) -> QueueSnapshot:
+    """Build the snapshot from what the scripts saw."""
+    return QueueSnapshot(
+        queue=name,
+        **look.counts,
+        aggregating=aggregating,
+        in_aggregation=in_aggregation,
+        orphaned=look.orphaned,
+        groups=look.groups,
+        processed=look.processed,
+        failed=look.failed,
+        processed_total=look.processed_total,
+        failed_total=look.failed_total,
+        paused_at=from_unix(look.paused_at),
+        is_paused=look.paused_at is not None,
+        latency=_latency(look),
+        memory_bytes=memory_bytes,
+        taken_at=from_unix(look.now),
+    )
+
+
+def _latency(look: QueueLook) -> timedelta | None:
+    if not look.counts["pending"]:
+        return timedelta(0)
+    if look.pending_since_ns is None:
+        return None
+    # A Go client writes its own clock, which may be ahead of Redis'.
+    return timedelta(seconds=max(0.0, look.now - look.pending_since_ns / 1e9))

@@ -1,0 +1,79 @@
+"""Servers, of Rota or Asynq, and what they run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rota.errors import PayloadError
+from rota.inspect.instant import from_unix_ns
+from rota.wire.look import ServerLook
+from rota.wire.server import RunningTask, unpack_running, unpack_server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningSnapshot:
+    """A task that a server runs. A long payload is shown in part."""
+
+    id: str
+    type: str
+    payload: bytes
+    queue: str
+    started_at: datetime | None
+    deadline: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSnapshot:
+    """A server as it described itself a few seconds ago.
+
+    `status` is `active`, `stopped` (fetches no more) or `closed` (on its way out). `queues` maps names to priorities.
+    """
+
+    id: str
+    host: str
+    pid: int
+    concurrency: int
+    queues: Mapping[str, int]
+    strict_priority: bool
+    status: str
+    started_at: datetime | None
+    active: int
+    running: tuple[RunningSnapshot, ...]
+
+
+def read_server(look: ServerLook) -> ServerSnapshot | None:
+    """Build the snapshot; None if the record has expired in between or is none."""
+    if look.server is None:
+        return None
+    try:
+        state = unpack_server(look.server)
+    except PayloadError:
+        return None
+    running = [task for record in look.running if (task := _running(record)) is not None]
+    return ServerSnapshot(
+        id=state.id,
+        host=state.host,
+        pid=state.pid,
+        concurrency=state.concurrency,
+        queues=state.queues,
+        strict_priority=state.strict_priority,
+        status=state.status,
+        started_at=from_unix_ns(state.started_ns),
+        active=state.active,
+        running=tuple(sorted(running, key=lambda task: (task.queue, task.id))),
+    )
+
+
+def _running(record: bytes) -> RunningSnapshot | None:
+    try:
+        task: RunningTask = unpack_running(record)
+    except PayloadError:
+        return None
+    return RunningSnapshot(
+        id=task.id,
+        type=task.type,
+        payload=task.payload,
+        queue=task.queue,
+        started_at=from_unix_ns(task.started_ns),
+        deadline=from_unix_ns(task.deadline_ns),
+    )

@@ -229,7 +229,7 @@ def _filled(name: str, key: str | None, arguments: Mapping[str, Any]) -> str | N
 
 
 def _classes(name: str, value: Any) -> tuple[type[BaseException], ...]:
-    classes = tuple(value) if isinstance(value, Sequence) else (value,)
+    classes: tuple[Any, ...] = (value,) if isinstance(value, type) else tuple(value)
     for item in classes:
         if not (isinstance(item, type) and issubclass(item, BaseException)):
             raise OptionError(f"Retry({name}=...) holds {item!r}, which is no exception class.")

@@ -1,0 +1,303 @@
+"""Every setting of Rota, in one class.
+
+What the code says wins over `ROTA_...` in the environment, that over `[tool.rota]` in `pyproject.toml`, that over the
+defaults. Durations are written as everywhere: `"30s"`, seconds, or a timedelta.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, cast
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+)
+
+from rota.duration import Duration, display
+from rota.errors import ConfigError
+from rota.suggestion import did_you_mean
+
+ENVIRONMENT_PREFIX = "ROTA_"
+_ORIGINS = "origins of settings"
+DEFAULT_URL = "redis://localhost:6379/0"
+
+WakeUp: TypeAlias = Literal["auto", "tracking", "blmove", "poll"]
+PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
+PositiveDuration: TypeAlias = Annotated[Duration, Field(gt=timedelta(0))]
+
+
+def read_queues(value: object) -> object:
+    """Read queues with their weights from a mapping, a list of names, or text like `"critical=6,default=3"`."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return dict(_queue(str(item)) for item in cast("Iterable[object]", value))
+    return value
+
+
+def _queue(text: str) -> tuple[str, str | int]:
+    name, equals, weight = text.partition("=")
+    return name.strip(), weight.strip() if equals else 1
+
+
+def _check_queues(value: dict[str, int]) -> dict[str, int]:
+    if not value:
+        raise ValueError("name at least one queue")
+    if any(not name.strip() for name in value):
+        raise ValueError("a queue name cannot be blank")
+    return value
+
+
+Queues: TypeAlias = Annotated[
+    dict[str, PositiveInt], AfterValidator(_check_queues), BeforeValidator(read_queues), NoDecode
+]
+
+
+class Origin(NamedTuple):
+    """One setting as `rota config` prints it."""
+
+    name: str
+    value: str
+    source: str
+    about: str
+
+
+class Settings(BaseSettings):
+    """All settings. Each can be given by name here, as `ROTA_<NAME>`, or in `[tool.rota]`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        pyproject_toml_table_header=("tool", "rota"),
+        pyproject_toml_depth=3,
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+    )
+
+    app: str | None = None
+    """Where the command line finds the app, as `module:app`."""
+
+    # The server
+    url: str = DEFAULT_URL
+    """Redis or Valkey: `redis://`, `rediss://`, `unix://`, `redis-sentinel://`, `redis+cluster://`."""
+    key_prefix: Annotated[str, Field(min_length=1)] = "asynq"
+    """The first word of every key. Another than Asynq's makes a world that Go programs do not see."""
+    username: str | None = None
+    """Wins over the URL's."""
+    password: SecretStr | None = None
+    """Wins over the URL's."""
+    sentinel_username: str | None = None
+    """For the sentinels, where it differs from the master's."""
+    sentinel_password: SecretStr | None = None
+    """For the sentinels, where it differs from the master's."""
+    tls_ca: Path | None = None
+    """A file of authorities to trust instead of the system's."""
+    tls_cert: Path | None = None
+    """This client's certificate."""
+    tls_key: Path | None = None
+    """The key of this client's certificate."""
+    tls_verify: bool = True
+    """Whether the server's certificate is checked."""
+    client_name: str = "rota"
+    """What the server's list of clients shows."""
+    connect_timeout: PositiveDuration = timedelta(seconds=5)
+    """How long one connection may take."""
+    response_timeout: PositiveDuration = timedelta(seconds=10)
+    """How long one reply may take."""
+    retry_for: Duration = timedelta(seconds=3)
+    """How long a request that surely was not carried out is tried again."""
+
+    # What a worker takes
+    queues: Queues = Field(default_factory=lambda: {"default": 1})
+    """Queues with their weights, as `critical=6,default=3`; names may be patterns like `mail:*`."""
+    strict_priority: bool = False
+    """Whether a queue is looked at only when all with a greater weight are empty."""
+    queue_refresh: PositiveDuration = timedelta(seconds=5)
+    """How often patterns look for new queues."""
+    concurrency: PositiveInt = 50
+    """Tasks that run at once in one worker process."""
+    processes: PositiveInt = 1
+    """Worker processes of `rota worker`."""
+    process_slots: Annotated[int, Field(ge=0)] = 0
+    """Child processes for `run="process"`; 0 means one per core."""
+    fetch_batch: PositiveInt = 100
+    """Tasks taken by one request, at most."""
+    record_batch: PositiveInt = 500
+    """Outcomes recorded by one request, at most."""
+    wake_up: WakeUp = "auto"
+    """How a waiting worker learns of tasks: chosen by itself, or `tracking`, `blmove`, `poll`."""
+    slow_poll: PositiveDuration = timedelta(seconds=15)
+    """How often a waiting worker looks all the same."""
+    unknown_task_delay: PositiveDuration = timedelta(seconds=30)
+    """When a task of a type that nobody here runs is offered again."""
+    shutdown_timeout: Duration = timedelta(seconds=8)
+    """How long running tasks may go on after a stop, before they are handed back."""
+
+    # Staying alive
+    lease: Annotated[Duration, Field(ge=timedelta(seconds=5))] = timedelta(seconds=30)
+    """How long a task stays with a worker that is not heard of."""
+    heartbeat: PositiveDuration = timedelta(seconds=5)
+    """How often leases are extended and the worker shows itself."""
+    recover_interval: PositiveDuration = timedelta(seconds=5)
+    """How often tasks of lost workers are looked for."""
+    ready_within: PositiveDuration = timedelta(seconds=30)
+    """A worker is ready if it fetched or waited successfully within this time."""
+
+    # Sweeps
+    forward_interval: PositiveDuration = timedelta(seconds=5)
+    """How often due tasks are moved, besides the timer for the next one."""
+    forward_batch: PositiveInt = 1000
+    """Due tasks moved by one request, at most."""
+    janitor_interval: PositiveDuration = timedelta(seconds=8)
+    """How often expired completed tasks and old archived ones are deleted."""
+    janitor_batch: PositiveInt = 100
+    """Tasks deleted by one request, at most."""
+    archive_max: PositiveInt = 10_000
+    """Archived tasks kept per queue."""
+    archive_age: PositiveDuration = timedelta(days=90)
+    """How long archived tasks are kept."""
+
+    # Results and reports
+    result_retention: Duration = timedelta(minutes=10)
+    """How long a task whose function returns a value is kept, if it does not say so itself."""
+    result_limit_bytes: PositiveInt = 1024 * 1024
+    """The size of a result, at most."""
+    result_poll: PositiveDuration = timedelta(seconds=1)
+    """How often a waiting `result()` looks, besides listening: a Go worker announces nothing."""
+    enqueue_batch: PositiveInt = 500
+    """Tasks sent by one request of `enqueue_many`, at most."""
+    report_interval: PositiveDuration = timedelta(milliseconds=500)
+    """How often progress and log lines of a running task are written, at most."""
+    log_limit_bytes: PositiveInt = 64 * 1024
+    """The log kept with one task; the oldest lines go."""
+    log_line_limit_bytes: PositiveInt = 4096
+    """One line of that log; what is longer is cut."""
+
+    # Groups
+    group_grace: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
+    """How long a group waits for another task before it is aggregated."""
+    group_max_delay: PositiveDuration | None = None
+    """How long a group waits at most, however many tasks keep coming."""
+    group_max_size: PositiveInt | None = None
+    """The size at which a group is aggregated at once."""
+    group_interval: PositiveDuration = timedelta(seconds=1)
+    """How often groups are looked at."""
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, the strongest first."""
+        named: dict[str, PydanticBaseSettingsSource] = {
+            "code": init_settings,
+            "environment": env_settings,
+            "pyproject.toml": PyprojectTomlConfigSettingsSource(settings_cls),
+        }
+        return *named.values(), _Origins(settings_cls, named)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, data: Any, handler: ModelWrapValidatorHandler["Settings"]) -> "Settings":
+        origins: dict[str, str] = data.pop(_ORIGINS, {})
+        try:
+            settings = handler(data)
+        except ValidationError as error:
+            sentences = [_sentence(item, cls.model_fields, origins) for item in error.errors(include_url=False)]
+            raise ConfigError(" ".join(sentences)) from error
+        settings._origins = origins
+        return settings
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Settings":
+        if self.heartbeat * 2 > self.lease:
+            raise ConfigError(
+                f"heartbeat ({display(self.heartbeat)}) must be at most half of lease ({display(self.lease)}): "
+                "one late beat would lose every task."
+            )
+        if self.group_max_delay is not None and self.group_max_delay < self.group_grace:
+            raise ConfigError("group_max_delay is shorter than group_grace: no group could wait as long as it should.")
+        return self
+
+    def source_of(self, name: str) -> str:
+        """Where a setting comes from: `code`, `environment`, `pyproject.toml` or `default`."""
+        return self._origins.get(name, "default")
+
+    def table(self) -> list[Origin]:
+        """Every setting with its value, its source and what it is for. Secrets are masked."""
+        return [
+            Origin(name, _shown(name, getattr(self, name)), self.source_of(name), field.description or "")
+            for name, field in type(self).model_fields.items()
+        ]
+
+    def unknown_environment(self) -> list[str]:
+        """What begins with `ROTA_` in the environment and is no setting: most likely a slip."""
+        known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in type(self).model_fields}
+        return sorted(
+            name for name in os.environ if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known
+        )
+
+
+class _Origins(PydanticBaseSettingsSource):
+    """Tells which source each setting was found in, the strongest first."""
+
+    def __init__(self, settings_cls: type[BaseSettings], sources: Mapping[str, PydanticBaseSettingsSource]) -> None:
+        super().__init__(settings_cls)
+        self._sources = sources
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Say nothing about single fields."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return one entry that the model takes out again."""
+        found: dict[str, str] = {}
+        for label, source in self._sources.items():
+            for name in source():
+                found.setdefault(name, label)
+        return {_ORIGINS: found}
+
+
+def _sentence(item: ErrorDetails, known: Iterable[str], origins: Mapping[str, str]) -> str:
+    name = str(item["loc"][0]) if item["loc"] else "?"
+    place = origins.get(name, "default")
+    if item["type"] == "extra_forbidden":
+        return f"There is no setting {name!r} (from {place}). {did_you_mean(name, known)}"
+    said = item["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"The setting {name} (from {place}) is wrong: {said}."
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, timedelta):
+        return display(value)
+    if name == "url":
+        scheme, _, rest = str(value).partition("://")
+        login, at, host = rest.rpartition("@")
+        return f"{scheme}://{'***@' if login or at else ''}{host}"
+    if isinstance(value, dict):
+        return ",".join(f"{key}={weight}" for key, weight in cast("dict[str, int]", value).items())
+    return "" if value is None else str(value)

@@ -2,55 +2,26 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from interop.programs import Go
-from interop.shapes import GoTask
-from rota.wire.fetch import fetch
 from rota.wire.forward import forward
-from rota.wire.keys import QueueKeys
-from rota.wire.message import pack, unpack, with_completion, with_failure
 from rota.wire.record import Outcome, record
-from rota.wire.script import Call
-
-T = TypeVar("T")
-KEYS = QueueKeys("default")
-TOKEN = "token-1"
+from tests.interop.raw_queue import RawQueue
 
 
-async def run(redis: Redis, call: Call[T]) -> T:
-    return call.decode(await redis.execute_command(*call.command(by_source=True)))
+@pytest.fixture
+def queue(redis: Redis) -> RawQueue:
+    return RawQueue(redis)
 
 
-async def put(redis: Redis, task_id: str = "a", **options: Any) -> bytes:
-    """Write a pending task as the wire wants it, with plain commands."""
-    message = pack("t", options.pop("payload", b"{}"), task_id, **options)
-    await redis.sadd("asynq:queues", "default")
-    fields = {"msg": message, "state": "pending", "pending_since": time.time_ns()}
-    await redis.hset(KEYS.task(task_id), mapping=fields)
-    await redis.lpush(KEYS.pending, task_id)
-    return message
-
-
-async def taken(redis: Redis, **options: Any) -> bytes:
-    message = await put(redis, **options)
-    fetched = await run(redis, fetch([(KEYS, 1)], token=TOKEN, wanted=1, lease_seconds=30))
-    assert fetched.batches[0].tasks == [b"a", message]
-    return message
-
-
-async def ended(go: Go, redis: Redis, outcome: Outcome) -> GoTask:
-    assert await run(redis, record(KEYS, [outcome])) == {}
-    return await go.task(outcome.id)
-
-
-async def test_our_message_reaches_a_go_handler_whole(go: Go, redis: Redis) -> None:
+async def test_our_message_reaches_a_go_handler_whole(go: Go, queue: RawQueue) -> None:
     deadline = int(time.time()) + 77
-    await put(redis, payload=b"\xff\x00\x80", max_retry=3, timeout=timedelta(seconds=500), headers={"h": "wörld"})
-    await put(redis, "b", deadline=datetime.fromtimestamp(deadline, UTC))
+    await queue.add(payload=b"\xff\x00\x80", max_retry=3, timeout=timedelta(seconds=500), headers={"h": "wörld"})
+    await queue.add("b", deadline=datetime.fromtimestamp(deadline, UTC))
 
     async with go.server(queues={"default": 1}) as server:
         start = await server.wait_one(event="start", id="a")
@@ -62,100 +33,108 @@ async def test_our_message_reaches_a_go_handler_whole(go: Go, redis: Redis) -> N
     assert other.deadline == deadline
 
 
-async def test_a_fetched_task_is_active_and_leased(go: Go, redis: Redis) -> None:
-    await taken(redis)
+async def test_a_fetched_task_is_active_and_leased(go: Go, queue: RawQueue) -> None:
+    await queue.add()
+    await queue.take()
 
     task = await go.task("a")
     assert (task.state, task.is_orphaned) == ("active", False)
-    assert 28 <= await redis.zscore(KEYS.lease, "a") - time.time() <= 31
-    await redis.zadd(KEYS.lease, {"a": int(time.time()) - 1})
+    lease_until = await queue.redis.zscore(queue.keys.lease, "a")
+    assert lease_until is not None
+    assert 28 <= lease_until - time.time() <= 31
+    await queue.redis.zadd(queue.keys.lease, {"a": int(time.time()) - 1})
     assert (await go.task("a")).is_orphaned
 
 
-async def test_a_done_task_is_gone_and_counted(go: Go, redis: Redis) -> None:
-    await taken(redis)
+async def test_a_done_task_is_gone_and_counted(go: Go, queue: RawQueue) -> None:
+    await queue.add()
+    await queue.take()
 
-    await run(redis, record(KEYS, [Outcome("a", TOKEN, "done")]))
+    await queue.end("a", "done")
 
-    queue = await go.queue()
-    assert queue.counts() == {}
-    assert (queue.processed, queue.failed, queue.processed_total, queue.failed_total) == (1, 0, 1, 0)
-    assert list(queue.days.values()) == [(1, 0), (0, 0)]
+    seen = await go.queue()
+    assert seen.counts() == {}
+    assert (seen.processed, seen.failed, seen.processed_total, seen.failed_total) == (1, 0, 1, 0)
+    assert list(seen.days.values()) == [(1, 0), (0, 0)]
 
 
-async def test_a_completed_task_shows_its_result_and_when(go: Go, redis: Redis) -> None:
-    message = unpack(await taken(redis, retention=timedelta(minutes=5)))
+async def test_a_completed_task_shows_its_result_and_when(go: Go, queue: RawQueue) -> None:
+    await queue.add(retention=timedelta(minutes=5))
     now = int(time.time())
 
-    task = await ended(
-        go, redis, Outcome("a", TOKEN, "complete", with_completion(message, now), seconds=300, text=b"\xff{")
-    )
+    await queue.complete(*await queue.take(), result=b"\xff{")
 
-    assert (task.state, task.completed_at, task.retention_s, task.result) == ("completed", now, 300, b"\xff{")
-    assert 298 <= await redis.zscore(KEYS.completed, "a") - now <= 302
+    task = await go.task("a")
+    assert (task.state, task.retention_s, task.result) == ("completed", 300, b"\xff{")
+    assert 0 <= task.completed_at - now <= 2
+    until = await queue.redis.zscore(queue.keys.completed, "a")
+    assert until is not None
+    assert 300 <= until - now <= 302
 
 
-async def test_a_failed_task_waits_for_its_retry(go: Go, redis: Redis) -> None:
-    message = unpack(await taken(redis))
+async def test_a_failed_task_waits_for_its_retry(go: Go, queue: RawQueue) -> None:
+    await queue.add()
     now = int(time.time())
 
-    task = await ended(go, redis, Outcome("a", TOKEN, "retry", with_failure(message, "boom", now), seconds=20.5))
+    await queue.fail(*await queue.take())
 
-    assert (task.state, task.retried, task.last_error, task.last_failed_at) == ("retry", 1, "boom", now)
-    assert 20 <= task.next_process_at - now <= 22
+    task = await go.task("a")
+    assert (task.state, task.retried, task.last_error) == ("retry", 1, "boom")
+    assert 0 <= task.last_failed_at - now <= 2
+    assert 100 <= task.next_process_at - now <= 103
     assert (await go.queue()).failed_total == 1
 
 
-async def test_an_archived_task_keeps_its_error(go: Go, redis: Redis) -> None:
-    message = unpack(await taken(redis))
+async def test_an_archived_task_keeps_its_error(go: Go, queue: RawQueue) -> None:
+    await queue.add()
 
-    task = await ended(go, redis, Outcome("a", TOKEN, "archive", with_failure(message, "ünlucky", 7, counts=False)))
+    await queue.fail(*await queue.take(), kind="archive", text="ünlucky")
 
-    assert (task.state, task.retried, task.last_error, task.last_failed_at) == ("archived", 0, "ünlucky", 7)
-
-
-@pytest.mark.parametrize(
-    ("kind", "state"),
-    [("requeue", "pending"), ("postpone", "scheduled")],
-)
-async def test_a_task_handed_back_costs_nothing(go: Go, redis: Redis, kind: Any, state: str) -> None:
-    await taken(redis)
-
-    task = await ended(go, redis, Outcome("a", TOKEN, kind, seconds=9))
-
-    queue = await go.queue()
-    assert (task.state, task.retried, queue.processed_total) == (state, 0, 0)
-    assert queue.latency_s < 5
+    task = await go.task("a")
+    assert (task.state, task.retried, task.last_error) == ("archived", 0, "ünlucky")
 
 
-async def test_what_is_due_is_pending_after_our_forward(go: Go, redis: Redis) -> None:
+@pytest.mark.parametrize(("kind", "state"), [("requeue", "pending"), ("postpone", "scheduled")])
+async def test_a_task_handed_back_costs_nothing(go: Go, queue: RawQueue, kind: Any, state: str) -> None:
+    await queue.add()
+    task_id, _ = await queue.take()
+
+    await queue.end(task_id, kind, seconds=9)
+
+    seen = await go.queue()
+    assert (seen.task("a").state, seen.task("a").retried, seen.processed_total) == (state, 0, 0)
+    assert seen.latency_s < 5
+
+
+async def test_what_is_due_is_pending_after_our_forward(go: Go, queue: RawQueue) -> None:
     task = await go.enqueue("t", process_in=timedelta(hours=1))
-    await redis.zadd(KEYS.scheduled, {task.id: time.time() - 0.5})
+    await queue.redis.zadd(queue.keys.scheduled, {task.id: time.time() - 0.5})
 
-    await run(redis, forward(KEYS))
+    await queue.run(forward(queue.keys))
 
     assert (await go.queue()).ids("pending") == [task.id]
 
 
-async def test_our_own_fields_survive_a_failure_on_a_go_server(go: Go, redis: Redis) -> None:
-    await put(redis)
-    await redis.hset(KEYS.task("a"), "rota_crashes", "2")
+async def test_our_own_fields_survive_a_failure_on_a_go_server(go: Go, queue: RawQueue) -> None:
+    await queue.add()
+    await queue.redis.hset(queue.keys.task("a"), "rota_crashes", "2")
 
     async with go.server(tasks={"t": {"fail": -1, "error": "no"}}) as server:
         await server.wait(event="error", id="a")
 
-    assert await redis.hmget(KEYS.task("a"), "rota_crashes", "state") == [b"2", b"retry"]
+    assert await queue.redis.hmget(queue.keys.task("a"), "rota_crashes", "state") == [b"2", b"retry"]
 
 
-async def test_a_task_recovered_and_taken_by_go_is_not_ours_to_record_any_more(go: Go, redis: Redis) -> None:
+async def test_a_task_recovered_and_taken_by_go_is_not_ours_to_record_any_more(go: Go, queue: RawQueue) -> None:
     """Go leaves our token in the hash; only the message tells that the attempt is another one."""
-    message = await taken(redis)
-    await redis.zadd(KEYS.lease, {"a": int(time.time()) - 60})
+    await queue.add()
+    _, message = await queue.take()
+    await queue.redis.zadd(queue.keys.lease, {"a": int(time.time()) - 60})
 
     config = {"retry_delay_ms": 0, "delayed_check_ms": 50, "tasks": {"t": {"sleep_ms": 2000}}}
     async with go.server(**config) as server:
         start = await server.wait_one(event="start", id="a")
         assert start.retried == 1
-        late = Outcome("a", TOKEN, "done", expected=message)
-        assert await run(redis, record(KEYS, [late])) == {0: 2}
+        late = Outcome("a", queue.token, "done", expected=message)
+        assert await queue.run(record(queue.keys, [late])) == {0: 2}
         assert (await go.task("a")).state == "active"

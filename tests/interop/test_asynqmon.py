@@ -1,0 +1,128 @@
+"""Asynqmon, the web console of Asynq, on tasks of every state that Rota's scripts made."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from interop.programs import Go
+from tests.interop.console import STATES, TASKS, Console, place, stage
+from tests.interop.raw_queue import RawQueue
+
+
+@pytest_asyncio.fixture
+async def queue(redis: Redis) -> RawQueue:
+    queue = RawQueue(redis, "mail")
+    await stage(queue)
+    return queue
+
+
+@pytest_asyncio.fixture
+async def console(go: Go, queue: RawQueue) -> AsyncIterator[Console]:
+    async with go.asynqmon() as address:
+        yield Console(address)
+
+
+def test_the_queue_shows_the_number_of_tasks_in_each_state(console: Console) -> None:
+    (queue,) = console.get("/queues")["queues"]
+
+    assert {state: queue[state] for state in STATES} == dict.fromkeys(STATES, 1)
+    assert (queue["queue"], queue["size"], queue["groups"], queue["paused"]) == ("mail", 7, 1, False)
+    assert (queue["processed"], queue["succeeded"], queue["failed"]) == (3, 1, 2)
+    assert console.get("/queues/mail")["history"][0]["processed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ("active", {"is_orphaned": False, "payload": '{"user": 7}'}),
+        ("pending", {"payload": "non-printable bytes"}),
+        ("aggregating", {"group": "digest"}),
+        ("scheduled", {"max_retry": 25}),
+        ("retry", {"retried": 1, "error_message": "try later"}),
+        ("archived", {"retried": 0, "error_message": "no such address"}),
+        ("completed", {"result": '{"sent": true}'}),
+    ],
+)
+def test_a_task_is_listed_in_its_state(console: Console, state: str, shown: dict[str, object]) -> None:
+    (task,) = console.tasks(state)
+    task_id = TASKS[state]
+
+    wanted = {"id": task_id, "type": f"mail:{task_id}", "queue": "mail"} | shown
+    assert {name: task[name] for name in wanted} == wanted
+    assert console.get(f"/queues/mail/tasks/{task_id}")["state"] == state
+
+
+def test_the_group_and_the_server_with_its_running_task_are_shown(console: Console) -> None:
+    assert console.get("/queues/mail/groups")["groups"] == [{"group": "digest", "size": 1}]
+    (server,) = console.get("/servers")["servers"]
+    (worker,) = server.pop("active_workers")
+
+    assert server == {
+        "id": "5e0f", "host": "rota-host", "pid": 4321, "concurrency": 12, "status": "active",
+        "queue_priorities": {"mail": 6, "low": 1}, "strict_priority_enabled": True, "start_time": server["start_time"],
+    }  # fmt: skip
+    assert (worker["task_id"], worker["queue"], worker["task_payload"]) == ("busy", "mail", '{"user": 7}')
+    (active,) = console.tasks("active")
+    assert "-" not in (active["start_time"], active["deadline"])
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after"),
+    [
+        ("run", "scheduled", "pending"),
+        ("run", "retry", "pending"),
+        ("run", "archived", "pending"),
+        ("run", "aggregating", "pending"),
+        ("archive", "pending", "archived"),
+        ("archive", "scheduled", "archived"),
+        ("archive", "retry", "archived"),
+        ("archive", "aggregating", "archived"),
+    ],
+)
+async def test_an_action_moves_a_task_that_we_can_still_take(
+    console: Console, queue: RawQueue, action: str, before: str, after: str
+) -> None:
+    console.send(f"/queues/mail/{place(before)}_tasks/{TASKS[before]}:{action}")
+
+    assert TASKS[before] in [task["id"] for task in console.tasks(after)]
+    if after == "pending":
+        assert {(await queue.take())[0], (await queue.take())[0]} == {"next", TASKS[before]}
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if state != "active"])
+async def test_a_task_is_deleted_with_its_hash(console: Console, queue: RawQueue, state: str) -> None:
+    console.send(f"/queues/mail/{place(state)}_tasks/{TASKS[state]}", "DELETE")
+
+    assert console.tasks(state) == []
+    assert not await queue.redis.exists(queue.keys.task(TASKS[state]))
+
+
+async def test_many_tasks_are_moved_at_once(console: Console, queue: RawQueue) -> None:
+    console.send("/queues/mail/retry_tasks:run_all")
+    console.send("/queues/mail/archived_tasks:batch_run", body={"task_ids": ["lost"]})
+    console.send("/queues/mail/completed_tasks:delete_all", "DELETE")
+
+    assert {task["id"] for task in console.tasks("pending")} == {"next", "again", "lost"}
+    assert console.tasks("completed") == console.tasks("retry") == console.tasks("archived") == []
+
+
+async def test_a_paused_queue_gives_us_nothing_until_it_is_resumed(console: Console, queue: RawQueue) -> None:
+    console.send("/queues/mail:pause")
+    with pytest.raises(ValueError, match="not enough values"):
+        await queue.take()
+    assert console.get("/queues")["queues"][0]["paused"] is True
+
+    console.send("/queues/mail:resume")
+    assert (await queue.take())[0] == "next"
+
+
+async def test_a_cancel_is_published_for_the_task(console: Console, queue: RawQueue) -> None:
+    async with queue.redis.pubsub() as channel:
+        await channel.subscribe("asynq:cancel")
+        console.send("/queues/mail/active_tasks/busy:cancel")
+        async for heard in channel.listen():
+            if heard["type"] == "message":
+                assert heard["data"] == b"busy"
+                break

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,8 +33,13 @@ type board struct {
 	once  sync.Once
 }
 
-func newBoard(o options) (*board, error) {
-	path := filepath.Join(o.board, fmt.Sprintf("%d.board", os.Getpid()))
+func newBoard() (*board, error) {
+	dir := os.Getenv("BENCH_BOARD")
+	gated, err := strconv.Atoi(os.Getenv("BENCH_GATE"))
+	if err != nil {
+		return nil, fmt.Errorf("BENCH_GATE: %w", err)
+	}
+	path := filepath.Join(dir, fmt.Sprintf("%d.board", os.Getpid()))
 	file, err := os.Create(path + ".new")
 	if err != nil {
 		return nil, err
@@ -47,8 +53,7 @@ func newBoard(o options) (*board, error) {
 		return nil, err
 	}
 	cells := unsafe.Slice((*int64)(unsafe.Pointer(&mem[0])), words)
-	b := &board{cells: cells, dir: o.board, gated: o.gated}
-	return b, nil
+	return &board{cells: cells, dir: dir, gated: gated}, nil
 }
 
 // arrive makes the board visible at the first task and waits until each process has one.
@@ -64,8 +69,8 @@ func (b *board) arrive() {
 }
 
 func (b *board) mark(n int64) {
-	b.once.Do(b.arrive)
 	now := clock()
+	b.once.Do(b.arrive)
 	atomic.StoreInt64(&b.cells[starts+n%kept], now)
 	atomic.StoreInt64(&b.cells[last], now)
 	atomic.AddInt64(&b.cells[count], 1)

@@ -4,7 +4,7 @@
 //	asynq single|concurrent|bulk -addr A -seconds S   enqueue for S seconds, print {"tasks","seconds"}
 //	asynq load    -addr A -tasks N                    preload N tasks, print the same
 //	asynq latency -addr A                             enqueue task n for each line n on stdin, answer "n <clock ns>"
-//	asynq work    -addr A -slots S -workers K -board DIR -gate P
+//	asynq work    -addr A -slots S -workers K         run servers; BENCH_BOARD and BENCH_GATE as in board.py
 //	asynq delay   -to A -ms M                         TCP proxy that holds each request M ms, prints its address
 package main
 
@@ -20,9 +20,9 @@ import (
 const parallel = 50
 
 type options struct {
-	addr, board, to              string
-	seconds, ms                  float64
-	tasks, slots, workers, gated int
+	addr, to              string
+	seconds, ms           float64
+	tasks, slots, workers int
 }
 
 func parse(args []string) options {
@@ -33,8 +33,6 @@ func parse(args []string) options {
 	f.IntVar(&o.tasks, "tasks", 1000, "how many tasks to preload")
 	f.IntVar(&o.slots, "slots", 50, "concurrency of each server")
 	f.IntVar(&o.workers, "workers", 1, "servers in this process")
-	f.StringVar(&o.board, "board", "", "directory of the boards")
-	f.IntVar(&o.gated, "gate", 1, "processes that must have taken a task before any goes on")
 	f.StringVar(&o.to, "to", "", "address behind the delay")
 	f.Float64Var(&o.ms, "ms", 1, "delay of each request in milliseconds")
 	_ = f.Parse(args)

@@ -18,7 +18,7 @@ type arguments struct {
 // work runs servers until TERM. They differ from Asynq's defaults in nothing
 // but the concurrency, the log level and a connection for each slot.
 func work(o options) error {
-	b, err := newBoard(o)
+	b, err := newBoard()
 	if err != nil {
 		return err
 	}

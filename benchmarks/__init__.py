@@ -1,0 +1,1 @@
+"""The numbers: Rota, Go's Asynq and Python's other task queues on one Redis in one run."""

@@ -51,7 +51,7 @@ def read_server(look: ServerLook) -> ServerSnapshot | None:
         return None
     running = [task for record in look.running if (task := _running(record)) is not None]
     return ServerSnapshot(
-        id=state.id,
+        id=state.server_id,
         host=state.host,
         pid=state.pid,
         concurrency=state.concurrency,

@@ -25,11 +25,11 @@ Status = Literal["new", "active", "stopped", "closed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
-    """What one server says about itself. `id` is made anew by each server; `queues` maps names to priorities."""
+    """What one server says about itself. `server_id` is made anew by each server; `queues` maps names to priorities."""
 
     host: str
     pid: int
-    id: str
+    server_id: str
     concurrency: int
     queues: Mapping[str, int]
     strict_priority: bool = False
@@ -79,7 +79,7 @@ def pack_server(server: ServerState) -> bytes:
     return ServerInfo(
         host=server.host,
         pid=server.pid,
-        server_id=server.id,
+        server_id=server.server_id,
         concurrency=server.concurrency,
         queues=server.queues,
         strict_priority=server.strict_priority,
@@ -98,7 +98,7 @@ def unpack_server(data: bytes) -> ServerState:
     return ServerState(
         host=info.host,
         pid=info.pid,
-        id=info.server_id,
+        server_id=info.server_id,
         concurrency=info.concurrency,
         queues=dict(info.queues),
         strict_priority=info.strict_priority,
@@ -116,7 +116,7 @@ def pack_running(server: ServerState, task: RunningTask) -> bytes:
     return WorkerInfo(
         host=server.host,
         pid=server.pid,
-        server_id=server.id,
+        server_id=server.server_id,
         task_id=task.id,
         task_type=task.type,
         task_payload=task.payload[:MAX_SHOWN_PAYLOAD_BYTES],
@@ -143,7 +143,7 @@ def unpack_running(data: bytes) -> RunningTask:
 
 
 def _keys(keys: Keys, server: ServerState) -> tuple[str, str]:
-    identity = server.host, server.pid, server.id
+    identity = server.host, server.pid, server.server_id
     return keys.server(*identity), keys.worker(*identity)
 
 

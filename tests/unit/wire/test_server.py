@@ -10,7 +10,7 @@ from rota.wire.server import RunningTask, ServerState
 SERVER = ServerState(
     host="h",
     pid=1,
-    id="s",
+    server_id="s",
     concurrency=10,
     queues={"default": 1},
     strict_priority=True,

@@ -10,7 +10,8 @@ from rota.inspect.instant import from_unix
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
 from rota.inspect.server import ServerSnapshot, read_server
 from rota.inspect.task import Stored, TaskList, TaskSnapshot, read_task
-from rota.wire import look, look_task
+from rota.wire import look_queue as look
+from rota.wire import look_task
 from rota.wire.keys import QueueKeys
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from rota.inspect.instant import from_unix
-from rota.wire.look import QueueLook
+from rota.wire.look_queue import QueueLook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rota.wire.keys import QueueKeys
-from rota.wire.look import moment, text
+from rota.wire.look_queue import moment, text
 from rota.wire.script import Argument, Call, load
 
 _SHORT_FIELDS = (

@@ -1,0 +1,93 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from rota.broker import Broker
+from rota.inspect import Inspector, RunningSnapshot, ServerSnapshot
+from rota.wire import server
+from rota.wire.server import RunningTask, ServerState
+from tests.integration.inspect.state import State
+
+STARTED_NS = 1700000000_500000000
+
+
+def described(name: str = "a", **more) -> ServerState:
+    return ServerState(
+        host="host", pid=7, server_id=name, concurrency=10, queues={"low": 1, "high": 5}, started_ns=STARTED_NS, **more
+    )
+
+
+@pytest.fixture
+async def broker(redis_url: str):
+    async with Broker.from_url(redis_url) as broker:
+        yield broker
+
+
+async def test_a_server_is_shown_with_what_it_runs(broker: Broker):
+    task = RunningTask(id="1", type="t", payload=b"{}", queue="low", started_ns=STARTED_NS)
+    await broker.run_many(server.beat(broker.keys, described(active=1), [task]))
+    started = datetime(2023, 11, 14, 22, 13, 20, 500_000, UTC)
+    assert await Inspector(broker).servers() == [
+        ServerSnapshot(
+            id="a",
+            host="host",
+            pid=7,
+            concurrency=10,
+            queues={"low": 1, "high": 5},
+            strict_priority=False,
+            status="active",
+            started_at=started,
+            active=1,
+            running=(RunningSnapshot(id="1", type="t", payload=b"{}", queue="low", started_at=started, deadline=None),),
+        )
+    ]
+
+
+async def test_a_beat_replaces_the_beat_before(broker: Broker):
+    tasks = [RunningTask(id=str(i), type="t", payload=b"", queue="low") for i in range(3)]
+    await broker.run_many(server.beat(broker.keys, described(), tasks))
+    await broker.run_many(server.beat(broker.keys, described(status="closed"), tasks[1:2]))
+    (seen,) = await Inspector(broker).servers()
+    assert (seen.status, [task.id for task in seen.running]) == ("closed", ["1"])
+
+
+async def test_a_record_lives_for_ten_seconds(broker: Broker, state: State):
+    await broker.run_many(
+        server.beat(broker.keys, described(), [RunningTask(id="1", type="t", payload=b"", queue="low")])
+    )
+    for key in ("asynq:servers:{host:7:a}", "asynq:workers:{host:7:a}"):
+        assert 9000 < state.client.pttl(key) <= 10_000
+    for key in ("asynq:servers", "asynq:workers"):
+        [(_, expires)] = state.client.zrange(key, 0, -1, withscores=True)
+        assert 9 <= expires - state.now <= 12
+
+
+async def test_a_clean_stop_leaves_no_trace(broker: Broker, state: State):
+    await broker.run_many(
+        server.beat(broker.keys, described(), [RunningTask(id="1", type="t", payload=b"", queue="low")])
+    )
+    await broker.run_many(server.clear(broker.keys, described()))
+    assert state.everything() == {}
+
+
+async def test_servers_that_are_gone_are_not_shown_and_leave_the_list_with_the_next_beat(broker: Broker, state: State):
+    state.client.zadd("asynq:servers", {f"asynq:servers:{{old:{i}:x}}": int(state.now) - 60 for i in range(50)})
+    state.client.zadd("asynq:servers", {"asynq:servers:{cut off:1:y}": int(state.now) + 60})
+    await broker.run_many(server.beat(broker.keys, described(), []))
+    assert [seen.id for seen in await Inspector(broker).servers()] == ["a"]
+    assert state.client.zcard("asynq:servers") == 2
+
+
+async def test_many_servers_are_shown_in_order(broker: Broker):
+    for i in range(600):
+        await broker.run_many(server.beat(broker.keys, described(f"{i:03}"), []))
+    assert [seen.id for seen in await Inspector(broker).servers()] == [f"{i:03}" for i in range(600)]
+
+
+async def test_a_record_that_cannot_be_read_does_not_hide_the_others(broker: Broker, state: State):
+    await broker.run_many(server.beat(broker.keys, described(), []))
+    state.client.zadd("asynq:servers", {"asynq:servers:{bad:1:z}": int(state.now) + 60})
+    state.client.set("asynq:servers:{bad:1:z}", b"\xff\xff")
+    state.client.hset("asynq:workers:{host:7:a}", "1", b"\xff\xff")
+    (seen,) = await Inspector(broker).servers()
+    assert (seen.id, seen.running) == ("a", ())

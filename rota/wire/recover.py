@@ -75,3 +75,21 @@ def _expired(reply: Any) -> Expired:
 
 def _moved(reply: Any) -> list[Moved]:
     return [Moved(code) for code in reply]
+
+
+class Reclaimed(NamedTuple):
+    """What one call put back into groups: tasks, the sets emptied by that, and whether there is more to do."""
+
+    tasks: int
+    sets: int
+    more: bool
+
+
+def reclaim_sets(keys: QueueKeys, limit: int = 500) -> Call[Reclaimed]:
+    """Put at most `limit` (<= 1000) tasks of sets past their deadline back into their groups."""
+    return Call(load("reclaim_sets"), (keys.aggregation_sets, keys.groups), (keys.base, limit), _reclaimed)
+
+
+def _reclaimed(reply: Any) -> Reclaimed:
+    tasks, sets, more = reply
+    return Reclaimed(tasks, sets, bool(more))

@@ -1,0 +1,219 @@
+"""The heartbeat: keeps the leases of running attempts, and the records by which Asynq's tools show this server.
+
+It beats in a thread with a connection of its own, so that a handler that blocks the event loop, or computes for
+minutes, loses no lease: the interpreter lets another thread through every few milliseconds. Leases come first, records
+second: a record that is slow to write must not cost a lease (trap 30).
+
+`running` returns the attempts held now; it is called in the heartbeat's thread. `on_lost(attempts)` is called in the
+event loop for those that are not ours any more.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from rota.broker.sync import SyncBroker
+from rota.errors import BrokerError
+from rota.wire import server as records
+from rota.wire.keys import QueueKeys
+from rota.wire.lease import MAX_ATTEMPTS, extend
+from rota.wire.script import Call
+from rota.wire.server import RunningTask, ServerState, Status
+from rota.worker.attempt import Attempt
+
+logger = logging.getLogger("rota.worker")
+
+_SECONDS_TO_STOP = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatStatistics:
+    """Beats since the start, those in which Redis failed, attempts lost, and the age of the last good beat."""
+
+    beats: int = 0
+    errors: int = 0
+    lost: int = 0
+    last_beat_at: float = 0.0
+    """`time.monotonic()` of the last beat that reached the broker; 0 before the first."""
+
+
+class Heartbeat:
+    """Beats every `every` until cancelled. Stop it last: a running handler needs its lease until its end.
+
+    `server` returns what this server says about itself; `status` and the number of running tasks are filled in here.
+    """
+
+    def __init__(
+        self,
+        broker: SyncBroker,
+        running: Callable[[], Iterable[Attempt]],
+        server: Callable[[], ServerState],
+        on_lost: Callable[[Sequence[Attempt]], None],
+        every: timedelta = timedelta(seconds=5),
+        lease: timedelta = timedelta(seconds=30),
+    ) -> None:
+        self.status: Status = "new"
+        self._broker = broker
+        self._running = running
+        self._server = server
+        self._on_lost = on_lost
+        self._every = every
+        self._lease = lease
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failing = False
+        self._lost = 0
+        self._done: HeartbeatStatistics = HeartbeatStatistics()
+
+    async def run(self) -> None:
+        """Beat until cancelled, then clear the records."""
+        self._loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        thread = threading.Thread(target=self._work, args=(ended,), name="rota-heartbeat", daemon=True)
+        thread.start()
+        try:
+            await ended.wait()
+        finally:
+            self._stopping.set()
+            # Bounded: a broker that hangs must not hold up the end of the process. The records expire by themselves.
+            await asyncio.to_thread(thread.join, _SECONDS_TO_STOP)
+
+    def beat(self) -> None:
+        """Extend all leases, then write the records. Raises BrokerError only after all of it was tried."""
+        attempts = list(self._running())
+        error = self._keep_leases(attempts)
+        try:
+            self._write_records(attempts)
+        except BrokerError as failed:
+            error = error or failed
+        if error is not None:
+            raise error
+        self._done = replace(self._done, beats=self._done.beats + 1, last_beat_at=time.monotonic())
+
+    def clear(self) -> None:
+        """Take this server off the records."""
+        self._send(records.clear(self._broker.keys, self._server()))
+
+    def statistics(self) -> HeartbeatStatistics:
+        """Return a snapshot."""
+        return replace(self._done, lost=self._lost)
+
+    def _work(self, ended: asyncio.Event) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._beat_once()
+                self._stopping.wait(self._pause())
+            self._clear_once()
+        finally:
+            self._tell(ended.set)
+
+    def _beat_once(self) -> None:
+        try:
+            self.beat()
+        except BrokerError as error:
+            self._failed()
+            if not self._failing:
+                logger.warning("The heartbeat does not reach the broker, trying again: %s", error)
+            self._failing = True
+        except Exception:
+            self._failed()
+            logger.exception("The heartbeat failed; it goes on.")
+        else:
+            if self._failing:
+                logger.info("The heartbeat reaches the broker again.")
+            self._failing = False
+
+    def _clear_once(self) -> None:
+        try:
+            self.clear()
+        except BrokerError as error:
+            logger.info("This server stays in the listings until its record expires: %s", error)
+
+    def _pause(self) -> float:
+        # After a failure sooner: a lease lives for six beats.
+        seconds = self._every.total_seconds()
+        return random.uniform(0.5, 1.0) * min(seconds, 1.0) if self._failing else seconds
+
+    def _keep_leases(self, attempts: Iterable[Attempt]) -> BrokerError | None:
+        chunks = list(_chunks(attempts))
+        if not chunks:
+            return None
+        lease_until = time.monotonic() + self._lease.total_seconds()
+        replies = self._broker.run_many(
+            [extend(keys, [(a.id, a.token) for a in chunk], self._lease) for keys, chunk in chunks]
+        )
+        error: BrokerError | None = None
+        lost: list[Attempt] = []
+        for (_, chunk), reply in zip(chunks, replies, strict=True):
+            if isinstance(reply, BrokerError):
+                error = reply
+                continue
+            gone = set(reply)
+            for place, attempt in enumerate(chunk):
+                if place in gone:
+                    lost.append(attempt)
+                else:
+                    attempt.lease_until = lease_until
+        if lost:
+            self._lose(lost)
+        return error
+
+    def _lose(self, lost: list[Attempt]) -> None:
+        def report() -> None:
+            # Most have simply ended between the snapshot and the beat.
+            held = set(self._running())
+            still = [attempt for attempt in lost if attempt in held]
+            if still:
+                self._lost += len(still)
+                self._on_lost(still)
+
+        self._tell(report)
+
+    def _write_records(self, attempts: Sequence[Attempt]) -> None:
+        state = replace(self._server(), status=self.status, active=len(attempts))
+        # The loop may have taken an attempt this instant and not have read its message yet.
+        shown = [_shown(attempt) for attempt in attempts if hasattr(attempt, "message")]
+        self._send(records.beat(self._broker.keys, state, shown))
+
+    def _send(self, calls: list[Call[None]]) -> None:
+        for reply in self._broker.run_many(calls):
+            if isinstance(reply, BrokerError):
+                raise reply
+
+    def _failed(self) -> None:
+        self._done = replace(self._done, errors=self._done.errors + 1)
+
+    def _tell(self, act: Callable[[], object]) -> None:
+        if self._loop is None:
+            act()
+            return
+        try:
+            self._loop.call_soon_threadsafe(act)
+        except RuntimeError:
+            return  # the loop is closed: nobody listens any more
+
+
+def _chunks(attempts: Iterable[Attempt]) -> Iterator[tuple[QueueKeys, list[Attempt]]]:
+    by_queue: defaultdict[QueueKeys, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        by_queue[attempt.queue].append(attempt)
+    for keys, held in by_queue.items():
+        for start in range(0, len(held), MAX_ATTEMPTS):
+            yield keys, held[start : start + MAX_ATTEMPTS]
+
+
+def _shown(attempt: Attempt) -> RunningTask:
+    return RunningTask(
+        id=attempt.id,
+        type=attempt.type,
+        payload=attempt.payload,
+        queue=attempt.queue.queue,
+        started_ns=int(attempt.started_at * 1e9),
+        deadline_ns=int(attempt.deadline_unix * 1e9) or None,
+    )

@@ -1,0 +1,209 @@
+"""The recoverer: gives back the tasks of attempts whose lease ran out, and of aggregations that died.
+
+What becomes of a dead attempt's task is `judge`'s decision; here it is carried out, once, however many recoverers see
+the same task: the script compares lease, message and token again before it moves anything. Leases are compared with
+Redis' clock.
+
+After an outage of the broker all leases have run out, although the workers live. So the recoverer waits out a few
+heartbeats after its start and after every failure before it believes what it sees, and never touches what runs here.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from rota.broker import Broker
+from rota.errors import BrokerError, RotaError
+from rota.policy import Retry
+from rota.wire.message import with_failure
+from rota.wire.proto import TaskMessage
+from rota.wire.recover import Dead, Expired, Move, Moved, expired, reclaim_sets, recover
+from rota.worker.pace import Pace
+from rota.worker.verdict import ASYNQ_DEFAULT_RETRY
+
+logger = logging.getLogger("rota.worker")
+
+LEASE_EXPIRED = "asynq: task lease expired"
+_ASYNQ_POLICY = Retry()
+
+
+class LeaseExpired(RotaError):
+    """The worker of a task was not heard of for too long: it died, or lost its way to the broker."""
+
+
+class Judgement(NamedTuple):
+    """What becomes of a task whose attempt died: run again after `delay`, or the archive (None)."""
+
+    delay: timedelta | None
+    counts: bool = True
+    text: str = LEASE_EXPIRED
+    ending: str = ""
+
+
+Judge = Callable[[TaskMessage], Judgement]
+
+
+def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
+    """Judge as Asynq does: a lost worker is a failure of its task. `policy_of` finds the retry policy of a type."""
+
+    def judge(message: TaskMessage) -> Judgement:
+        error = LeaseExpired(LEASE_EXPIRED)
+        policy = policy_of(message.type) or _ASYNQ_POLICY
+        # 25 is what a Go client writes when nobody said anything, as in `verdict`.
+        allowed = policy.max if message.retry == ASYNQ_DEFAULT_RETRY else message.retry
+        if message.retried >= allowed:
+            return Judgement(None)
+        return Judgement(policy.next_delay(message.retried, error), policy.counts(error))
+
+    return judge
+
+
+@dataclass(frozen=True, slots=True)
+class RecovererStatistics:
+    """Tasks given back since the start, by where they went; dropped leases had no task behind them."""
+
+    passes: int
+    retried: int
+    archived: int
+    cancelled: int
+    dropped: int
+    reclaimed: int
+    errors: int
+
+
+class Recoverer:
+    """Recovers the queues that `queues` returns at the time, sparing the attempts whose tokens `own_tokens` returns.
+
+    A lease must have run out for `slack`: Go servers extend theirs by their own clocks, which may differ from Redis'.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Callable[[], Iterable[str]],
+        judge: Judge,
+        own_tokens: Callable[[], Iterable[str]] = tuple,
+        every: timedelta = timedelta(seconds=15),
+        slack: timedelta = timedelta(seconds=30),
+        settle: timedelta = timedelta(seconds=10),
+        limit: int = 100,
+    ) -> None:
+        self._broker = broker
+        self._queues = queues
+        self._judge = judge
+        self._own_tokens = own_tokens
+        self._slack = slack
+        self._settle_seconds = settle.total_seconds()
+        self._limit = limit
+        self._pace = Pace("recoverer", every)
+        self._not_before = 0.0
+        self._counts: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Recover every so often until cancelled; the first time when the others had time to show that they live."""
+        self._hold()
+        await self._pace.keep(self._turn)
+
+    async def recover(self) -> int:
+        """Give back everything that is dead now; return the number of tasks moved."""
+        moved = 0
+        for queue in list(self._queues()):
+            moved += await self._recover_queue(queue)
+            await self._reclaim_sets(queue)
+        self._counts["passes"] += 1
+        return moved
+
+    def statistics(self) -> RecovererStatistics:
+        """Return a snapshot."""
+        count = self._counts
+        return RecovererStatistics(
+            passes=count["passes"],
+            retried=count["retry"],
+            archived=count["archive"],
+            cancelled=count["cancelled"],
+            dropped=count["dropped"],
+            reclaimed=count["reclaimed"],
+            errors=self._pace.errors,
+        )
+
+    async def _turn(self) -> timedelta | None:
+        wait = self._not_before - time.monotonic()
+        if wait > 0:
+            return timedelta(seconds=wait)
+        try:
+            await self.recover()
+        except BrokerError:
+            self._hold()
+            raise
+        return None
+
+    def _hold(self) -> None:
+        self._not_before = time.monotonic() + self._settle_seconds
+
+    async def _recover_queue(self, queue: str) -> int:
+        keys = self._broker.keys.queue(queue)
+        total = 0
+        while True:
+            found = await self._broker.run(expired(keys, self._slack, self._limit))
+            own = set(self._own_tokens())
+            moves = [self._move(dead, found) for dead in found.attempts if dead.token.decode("latin-1") not in own]
+            if not moves:
+                return total
+            codes = await self._broker.run(recover(keys, self._slack, moves))
+            moved = self._note(queue, moves, codes)
+            total += moved
+            settled = moved + codes.count(Moved.DROPPED)
+            # Only what was settled has left the list; without progress the same would come again.
+            if len(found.attempts) < self._limit or settled == 0:
+                return total
+            await asyncio.sleep(0)
+
+    def _move(self, dead: Dead, found: Expired) -> Move:
+        if not dead.message:
+            return Move(dead, "drop")
+        try:
+            message = TaskMessage.FromString(dead.message)
+        except DecodeError as error:
+            return Move(dead, "archive", text=f"{LEASE_EXPIRED}; its message cannot be read: {error}")
+        if dead.cancel:
+            judgement = Judgement(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
+        else:
+            judgement = self._judge(message)
+        delay, counts, text, ending = judgement
+        stored = with_failure(message, text, int(found.now), counts=counts and delay is not None)
+        if delay is None:
+            return Move(dead, "archive", stored, counts=counts, text=text, ending=ending)
+        return Move(dead, "retry", stored, delay, counts, text)
+
+    def _note(self, queue: str, moves: list[Move], codes: list[Moved]) -> int:
+        moved = 0
+        for move, code in zip(moves, codes, strict=True):
+            if code is Moved.DROPPED:
+                self._counts["dropped"] += 1
+            elif code is Moved.DONE:
+                moved += 1
+                self._counts[move.ending or move.kind] += 1
+                seconds = move.delay.total_seconds()
+                then = "it is archived" if move.kind == "archive" else f"it runs again in {seconds:.0f} s"
+                logger.warning("Task %s in queue %s lost its worker; %s.", move.dead.id, queue, then)
+        return moved
+
+    async def _reclaim_sets(self, queue: str) -> None:
+        keys = self._broker.keys.queue(queue)
+        while True:
+            done = await self._broker.run(reclaim_sets(keys))
+            self._counts["reclaimed"] += done.tasks
+            if done.tasks:
+                logger.warning(
+                    "%d tasks of a dead aggregation in queue %s wait in their group again.", done.tasks, queue
+                )
+            if not done.more:
+                return
+            await asyncio.sleep(0)

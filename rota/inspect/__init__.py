@@ -3,13 +3,14 @@
 from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
 from rota.inspect.server import RunningSnapshot, ServerSnapshot
-from rota.inspect.task import TaskList, TaskSnapshot
+from rota.inspect.task import ProgressReport, TaskList, TaskSnapshot
 
 __all__ = [
     "AggregationSnapshot",
     "DaySnapshot",
     "GroupSnapshot",
     "Inspector",
+    "ProgressReport",
     "QueueSnapshot",
     "RunningSnapshot",
     "ServerSnapshot",

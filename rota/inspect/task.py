@@ -1,5 +1,6 @@
 """One task as it is stored, also where what is stored is broken."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,6 +10,16 @@ from rota.info import TaskInfo, TaskState
 from rota.inspect.instant import from_unix, from_unix_ns
 from rota.wire.message import unpack
 from rota.wire.proto import TaskMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressReport:
+    """How far a running task said it was, and when it said so. `total` is None where it did not know."""
+
+    done: float
+    total: float | None
+    text: str
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +42,18 @@ class TaskSnapshot(TaskInfo):
     def log_lines(self) -> list[str]:
         """The lines its handler logged, the oldest first. Only a task looked at by its ID brings them."""
         return self.log.decode("utf-8", "replace").splitlines()
+
+    @property
+    def last_report(self) -> ProgressReport | None:
+        """The newest progress its handler reported; None without one."""
+        try:
+            match json.loads(self.progress or b"null"):
+                case {"done": int() | float() as done, "total": int() | float() | None as total, **rest}:
+                    return ProgressReport(done, total, str(rest.get("text", "")), from_unix(_float(rest.get("at"))))
+                case _:
+                    return None
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +139,10 @@ def _seconds(value: int) -> timedelta | None:
 
 def _text(raw: bytes | None) -> str | None:
     return None if raw is None else raw.decode("utf-8", "replace")
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _number(raw: bytes | None) -> int | None:

@@ -4,7 +4,7 @@ import pytest
 
 from rota.errors import OptionError, TaskNotFound
 from rota.info import TaskState
-from rota.inspect import Inspector
+from rota.inspect import Inspector, ProgressReport
 from tests.integration.inspect.state import State
 
 
@@ -17,7 +17,12 @@ async def test_a_task_shows_everything_that_is_stored(inspector: Inspector, stat
         state.queue("low"),
         "a",
         "retry",
-        {"rota_crashes": 2, "rota_progress": b"[3,10]", "rota_log": "one\nzwei ü\n", "result": b"\x00\xff"},
+        {
+            "rota_crashes": 2,
+            "rota_progress": b'{"done":3,"total":10,"text":"x","at":1.5}',
+            "rota_log": "one\nzwei ü\n",
+            "result": b"\x00\xff",
+        },
         type="email:send",
         payload=b"{}",
         retried=3,
@@ -36,10 +41,11 @@ async def test_a_task_shows_everything_that_is_stored(inspector: Inspector, stat
     assert (task.timeout, task.deadline) == (timedelta(minutes=30), at(1800000000))
     assert (task.retention, task.completed_at) == (timedelta(minutes=1), None)
     assert (task.group, task.headers, task.result) == ("g", {"trace": "1"}, b"\x00\xff")
-    assert (task.crashes, task.progress, task.log_lines) == (2, b"[3,10]", ["one", "zwei ü"])
+    assert (task.crashes, task.log_lines) == (2, ["one", "zwei ü"])
+    assert task.last_report == ProgressReport(3, 10, "x", datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC))
     assert task.unique_key == "asynq:{low}:unique:email:send:"
     assert task.next_process_at == at(state.now + 60)
-    assert not (task.is_dangling or task.is_unreadable or task.is_orphaned)
+    assert (task.is_dangling, task.is_unreadable, task.is_orphaned) == (False, False, False)
 
 
 async def test_a_cancelled_task_says_how_it_ended(inspector: Inspector, state: State):

@@ -1,7 +1,7 @@
 """The shop's tasks, registered with Rota. `rota worker examples.shop.app:app` runs them."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ journal = Journal(place.JOURNAL)
 
 
 @app.middleware
-async def keep_journal(context: Context) -> AsyncIterator[None]:
+async def keep_journal(context: Context) -> AsyncGenerator[None]:
     """Write down how each run of a task ended."""
     started = time.monotonic()
     try:

@@ -36,6 +36,7 @@ class Fleet:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 *options,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **environment},

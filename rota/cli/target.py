@@ -26,7 +26,9 @@ def load_app(target: str) -> Rota:
             raise ConfigError(f"{module_name} has no {part!r}. {did_you_mean(part, apps)}")
         found = getattr(found, part)
     if not isinstance(found, Rota):
-        raise ConfigError(f"{target} is a {type(found).__name__}, not a Rota application: name the one made by Rota(...).")
+        raise ConfigError(
+            f"{target} is a {type(found).__name__}, not a Rota application: name the one made by Rota(...)."
+        )
     return found
 
 
@@ -42,6 +44,6 @@ def _import(name: str, target: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise ConfigError(
-                f"There is no module {error.name!r} here: write module:app, and run this in the folder that holds it ({folder})."
+                f"There is no module {error.name!r} in {folder}: write module:app, and run this in the folder that holds it."
             ) from None
         raise

@@ -1,25 +1,10 @@
-"""Option values as people type them: `critical=6,default=3`, `trace=abc`, durations."""
+"""Option values as people type them: `trace=abc`, durations, times."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rota.duration import parse
 from rota.errors import OptionError
-
-
-def queues(text: str) -> dict[str, int]:
-    """Read `critical=6,default,low`. A queue without a number has priority 1."""
-    found: dict[str, int] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, priority = (word.strip() for word in part.partition("="))
-        if priority and not priority.isdigit():
-            raise OptionError(f"The priority of queue {name!r} is {priority!r}: write a whole number, such as {name}=5.")
-        if name in found:
-            raise OptionError(f"Queue {name!r} is named twice in {text!r}: keep one.")
-        found[name] = int(priority or 1)
-    if not found:
-        raise OptionError("No queue is named: write for example critical=6,default=3.")
-    return found
 
 
 def headers(pairs: Iterable[str]) -> dict[str, str]:
@@ -47,4 +32,6 @@ def instant(text: str | None, name: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:
-        raise OptionError(f"{name} is {text!r}: write a time such as 2026-01-31T18:00 or 2026-01-31T18:00+01:00.") from None
+        raise OptionError(
+            f"{name} is {text!r}: write a time such as 2026-01-31T18:00 or 2026-01-31T18:00+01:00."
+        ) from None

@@ -1,0 +1,22 @@
+"""The smallest whole program: one task, one worker, one result. `python -m examples.hello`."""
+
+import asyncio
+
+from rota import Retry, Rota
+
+app = Rota()  # on ROTA_URL, or redis://localhost:6379/0
+
+
+@app.task("email:welcome", queue="critical", timeout="30s", retry=Retry(max=5))
+async def welcome(user_id: int, locale: str = "en") -> str:
+    return f"user {user_id} is welcome ({locale})"
+
+
+async def main() -> None:
+    async with app.worker(queues={"critical": 2, "default": 1}):
+        job = await welcome.enqueue(7, locale="sv")  # typed like the function
+        print(await job.result(timeout="10s"))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

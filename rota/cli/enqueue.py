@@ -1,0 +1,78 @@
+"""`rota enqueue`: one task from the shell."""
+
+import asyncio
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from rota.app import Rota
+from rota.cli import words
+from rota.cli.target import load_app
+from rota.errors import PayloadError
+from rota.options import OptionWords
+
+_Text = Annotated[str | None, typer.Option()]
+
+
+def command(
+    type: Annotated[str, typer.Argument(help="The task type, such as email:welcome.")],
+    payload: Annotated[str, typer.Argument(help="Its arguments as one JSON object; - reads them from stdin.")] = "{}",
+    app: Annotated[str | None, typer.Option(help="module:app, whose server and checks apply.")] = None,
+    url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
+    queue: _Text = None,
+    delay: Annotated[str | None, typer.Option(help="Run so much later: 30s, 5m, 1h30m.")] = None,
+    at: Annotated[str | None, typer.Option(help="Run at this time (ISO 8601; local without an offset).")] = None,
+    max_retry: Annotated[int | None, typer.Option(min=0)] = None,
+    timeout: Annotated[str | None, typer.Option(help="How long a run may take.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="When the task is given up (ISO 8601).")] = None,
+    task_id: _Text = None,
+    unique: Annotated[str | None, typer.Option(help="Refuse a second one for so long.")] = None,
+    retention: Annotated[str | None, typer.Option(help="Keep it for so long after success.")] = None,
+    group: _Text = None,
+    header: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,
+    wait: Annotated[str | None, typer.Option(help="Wait so long for the result and print it.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Send the payload as it is, not as JSON.")] = False,
+) -> None:
+    """Enqueue a task and print its ID, or with --wait its result."""
+    options = _said(
+        queue=queue,
+        delay=words.duration(delay, "--delay"),
+        process_at=words.instant(at, "--at"),
+        max_retry=max_retry,
+        timeout=words.duration(timeout, "--timeout"),
+        deadline=words.instant(deadline, "--deadline"),
+        task_id=task_id,
+        unique=words.duration(unique, "--unique"),
+        retention=words.duration(retention, "--retention"),
+        group=group,
+        headers=words.headers(header or []) or None,
+    )
+    text = sys.stdin.read() if payload == "-" else payload
+    target = load_app(app) if app else Rota(url)
+    typer.echo(asyncio.run(_enqueue(target, type, text.encode() if raw else _json(text), options, wait)))
+
+
+async def _enqueue(app: Rota, task_type: str, payload: Any, options: OptionWords, wait: str | None) -> str:
+    try:
+        job = await app.enqueue(task_type, payload, **options)
+        if wait is None:
+            return job.id if job.created else f"{job.id} (existed already)"
+        return json.dumps(await job.result(words.duration(wait, "--wait")), ensure_ascii=False)
+    finally:
+        await app.aclose()
+
+
+def _said(**options: Any) -> OptionWords:
+    said: Any = {name: value for name, value in options.items() if value is not None}
+    return said
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise PayloadError(
+            f"The payload is no JSON ({error}). Quote it for the shell, or add --raw to send it as it is."
+        ) from None

@@ -1,0 +1,26 @@
+"""How a process learns that the one that started it has gone: its standard input, a pipe, is closed."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncGenerator, Callable
+
+
+@contextlib.asynccontextmanager
+async def while_parent_lives(gone: Callable[[], object]) -> AsyncGenerator[None]:
+    """Call `gone` if standard input ends, however the parent ended, while the block runs."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+
+    async def watch() -> None:
+        with contextlib.suppress(OSError):
+            await reader.read()
+        gone()
+
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        transport.close()

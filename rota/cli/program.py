@@ -1,0 +1,34 @@
+"""The program: its commands, and how an error of Rota looks on a terminal."""
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from rota.cli import config, dev, enqueue, version, worker
+from rota.errors import ConfigError, RotaError
+
+program = typer.Typer(
+    name="rota",
+    help="Task queues on Asynq's wire: Python and Go share the same queues on Redis or Valkey.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+program.command(name="worker")(worker.command)
+program.command(name="dev")(dev.command)
+program.command(name="enqueue")(enqueue.command)
+program.command(name="config")(config.command)
+program.command(name="version")(version.command)
+
+WRONG_USE = 2
+
+
+def main() -> None:
+    """Run the command line. Whatever Rota itself raises becomes one line, not a traceback."""
+    try:
+        program()
+    except RotaError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {escape(str(error))}")
+        sys.exit(WRONG_USE if isinstance(error, ConfigError) else 1)

@@ -1,0 +1,78 @@
+"""Runs one worker in this process, and stops it as signals say.
+
+INT and TERM stop gently; the second one cancels what runs and leaves within seconds; the third one leaves at once, and
+the leases give the tasks back. TSTP stops taking tasks only.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from rota.app import Rota
+from rota.cli.parent import while_parent_lives
+from rota.settings import Settings
+from rota.worker.worker import Worker
+
+logger = logging.getLogger("rota.worker")
+
+LAST_WORD_SECONDS = 2.0
+AT_ONCE = 130
+
+
+class Stopper:
+    """Turns the first, second and third request to stop into what they mean."""
+
+    def __init__(self, worker: Worker, leave: Callable[[int], object] = os._exit) -> None:
+        self._worker = worker
+        self._leave = leave
+        self._requests = 0
+
+    def request(self) -> None:
+        """Stop gently, then at once, then without any ceremony."""
+        self._requests += 1
+        if self._requests == 1:
+            logger.info("Stopping: no more tasks are taken, what runs may end. Press Ctrl-C again to stop at once.")
+            self._worker.stop()
+        elif self._requests == 2:
+            logger.warning("Stopping at once: what runs is cancelled and put back at the front of its queue.")
+            self._cancel_running()
+            asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._leave, AT_ONCE)
+        else:
+            self._leave(AT_ONCE)
+
+    def _cancel_running(self) -> None:
+        executor = getattr(self._worker, "executor", None)  # absent while the worker still starts
+        for attempt in list(executor.running()) if executor is not None else ():
+            executor.stop(attempt, "shutdown")
+
+
+def run(app: Rota, settings: Settings, *, follow_parent: bool = False) -> None:
+    """Work until asked to stop; with `follow_parent`, also until standard input is closed: the parent has gone."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(app, settings, follow_parent))
+
+
+async def _run(app: Rota, settings: Settings, follow_parent: bool) -> None:
+    worker = Worker(app, settings)
+    stopper = Stopper(worker)
+    loop = asyncio.get_running_loop()
+    if sys.platform != "win32":
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, stopper.request)
+        loop.add_signal_handler(signal.SIGTSTP, worker.quiet)
+    async with contextlib.AsyncExitStack() as stack:
+        if follow_parent:
+            await stack.enter_async_context(while_parent_lives(stopper.request))
+        await worker.run()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

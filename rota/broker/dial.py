@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from rota.broker.link import Link
 from rota.broker.options import BrokerOptions
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError, BrokerRefused
+from rota.wire.script import Argument
 
 # A peer that vanished without a word is noticed after 15 + 3 x 5 s, also while nothing is asked.
 _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
@@ -76,11 +78,12 @@ async def _connect(endpoint: Endpoint, login: Login) -> Link:
     transport, link = await loop.create_connection(
         protocol, endpoint.host, endpoint.port, ssl=login.tls, server_hostname=server_hostname
     )
-    _keep_alive(transport.get_extra_info("socket"))
+    keep_alive(transport.get_extra_info("socket"))
     return link
 
 
-def _keep_alive(connection: Any) -> None:
+def keep_alive(connection: Any) -> None:
+    """Have the kernel notice a peer that vanished without a word."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:
         if hasattr(socket, name):
@@ -92,19 +95,19 @@ async def _greet(link: Link, login: Login) -> None:
     for words in greeting(login):
         reply = await link.send(words)
         if isinstance(reply, ReplyError):
-            raise refusal(reply, words)
+            raise refusal(reply, words, link.endpoint)
 
 
-def greeting(login: Login) -> list[tuple[str | int, ...]]:
+def greeting(login: Login) -> list[tuple[Argument, ...]]:
     """List the commands that open a connection."""
-    hello: tuple[str | int, ...] = ("HELLO", 3)
+    hello: tuple[Argument, ...] = ("HELLO", 3)
     if login.password is not None:
         hello += ("AUTH", login.username or "default", login.password)
     hello += ("SETNAME", login.client_name)
     return [hello, ("SELECT", login.database)] if login.database else [hello]
 
 
-def refusal(reply: Exception, words: tuple[str | int, ...]) -> BrokerError:
+def refusal(reply: Exception, words: Sequence[Argument], endpoint: Endpoint) -> BrokerError:
     """Translate an error reply to one command of the greeting."""
     text = str(reply)
     if words[0] == "HELLO" and text.startswith(("ERR unknown command", "NOPROTO")):
@@ -113,8 +116,8 @@ def refusal(reply: Exception, words: tuple[str | int, ...]) -> BrokerError:
             "Rota needs Redis 6.2 or Valkey 7.2, or a later one."
         )
     if words[0] == "SELECT":
-        return BrokerRefused(f"The server refused database {words[1]}: {text}; correct the broker URL.")
-    return failure.of_reply(reply, words)
+        return BrokerRefused(f"The server refused database {words[1]!r}: {text}; correct the broker URL.")
+    return failure.of_reply(reply, words, endpoint)
 
 
 def _before_use(error: BrokerError, endpoint: Endpoint) -> BrokerError:

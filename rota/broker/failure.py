@@ -15,6 +15,10 @@ class NotNow(BrokerUnavailable):
     """Surely not carried out, and worth asking again: no connection, or a passing state of the server."""
 
 
+class Demoted(NotNow):
+    """The server is a replica: the master is elsewhere."""
+
+
 class Moved(NotNow):
     """Another node of the Cluster serves this slot: for good (`MOVED`) or for this once (`ASK`)."""
 
@@ -37,17 +41,20 @@ _PASSING = {
 }
 
 
-def of_reply(error: Exception, words: Sequence[object] = ()) -> BrokerError:
-    """Translate an error reply to the command `words`."""
+def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> BrokerError:
+    """Translate an error reply of `endpoint` to the command `words`."""
     text = str(error)
     code = text.partition(" ")[0]
     if code in ("MOVED", "ASK"):
         _, slot, place = text.split(" ", 2)
         host, _, port = place.rpartition(":")
-        return Moved(_MOVED.format(text), slot=int(slot), endpoint=Endpoint(host, int(port)), ask=code == "ASK")
+        return Moved(
+            _MOVED.format(text), slot=int(slot), endpoint=Endpoint(host or endpoint.host, int(port)), ask=code == "ASK"
+        )
     if code in _PASSING or text.startswith("ERR max number of clients"):
         reason = _PASSING.get(code, "it has no room for another client")
-        return NotNow(f"The server cannot take the command now: {reason} ({text}).")
+        kind = Demoted if code in ("READONLY", "UNBLOCKED") else NotNow
+        return kind(f"The server {endpoint} cannot take the command now: {reason} ({text.rstrip('.')}).")
     if code in ("OOM", "MISCONF", "NOREPLICAS"):
         return BrokerUnavailable(f"The server accepts no writes: {text} See to its memory, disk or replicas.")
     if code == "BUSY":
@@ -68,7 +75,7 @@ def _of_denial(code: str, text: str, words: Sequence[object]) -> BrokerError:
     match = _NOPERM_COMMAND.search(text)
     name = (match[1] or match[2]).upper() if match else command_name(words)
     return BrokerRefused(
-        f"The user of the broker URL may not run {name}: {text}. Grant it with ACL SETUSER (commands, keys and channels)."
+        f"The user of the broker URL may not run {name}: {text.rstrip('.')}. Grant it with ACL SETUSER."
     )
 
 
@@ -91,9 +98,7 @@ def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
             f"The host {endpoint.host!r} is unknown ({error.strerror}); correct the broker URL or the name service."
         )
     if isinstance(error, ConnectionRefusedError):
-        return NotNow(
-            f"Nothing listens at {endpoint} (connection refused); start the server or correct the broker URL."
-        )
+        return NotNow(f"Nothing listens at {endpoint} (connection refused); start the server or correct the URL.")
     if isinstance(error, TimeoutError):
         return NotNow(f"No answer from {endpoint} in time; check the address, the firewall and the server.")
     if isinstance(error, FileNotFoundError):

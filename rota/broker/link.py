@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
-from hiredis import ProtocolError, PushNotification, Reader, ReplyError, pack_command
+from hiredis import ProtocolError, PushNotification, Reader, ReplyError
+from hiredis import pack_command as _pack_command  # pyright: ignore[reportUnknownVariableType]
 
 from rota.broker import failure
 from rota.broker.url import Endpoint
@@ -17,11 +18,14 @@ from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
-Words = Sequence[Argument]
+Words = tuple[Argument, ...]
+
+# hiredis's own stub names no result.
+pack = cast(Callable[[Any], bytes], _pack_command)
 
 # A subscription is confirmed by a push that stands where the reply would: in the order of the requests.
-_NOTHING = object()
-_CONFIRMATIONS = frozenset({b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe"})
+NOTHING = object()
+CONFIRMATIONS = frozenset({b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe"})
 
 
 class Link(asyncio.Protocol):
@@ -32,9 +36,10 @@ class Link(asyncio.Protocol):
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
         self.closed = False
+        self._failed = False
         self._loop = asyncio.get_running_loop()
         self._patience_seconds = response_timeout_seconds
-        self._reader = Reader(notEnoughData=_NOTHING)
+        self._reader = Reader(notEnoughData=NOTHING)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         # Requests that may rightly take longer than the response time-out (BLMOVE).
         self._patient: dict[asyncio.Future[Any], float] = {}
@@ -52,12 +57,12 @@ class Link(asyncio.Protocol):
             await self._wait_for_room()
         reply = await (self._ask(words) if asking else self.send(words))
         if reply.__class__ is ReplyError:
-            if not _is_unknown_script(reply):
-                raise failure.of_reply(reply, words)
+            if not is_unknown_script(reply):
+                raise self._refusal(reply, words)
             words = call.command(by_source=True)
             reply = await (self._ask(words) if asking else self.send(words))
             if isinstance(reply, ReplyError):
-                raise failure.of_reply(reply, words)
+                raise self._refusal(reply, words)
         return call.decode(reply)
 
     async def execute(self, *words: Argument, asking: bool = False, patience_seconds: float | None = None) -> Any:
@@ -69,26 +74,39 @@ class Link(asyncio.Protocol):
             await self._wait_for_room()
         reply = await (self._ask(words) if asking else self.send(words, patience_seconds))
         if reply.__class__ is ReplyError:
-            raise failure.of_reply(reply, words)
+            raise self._refusal(reply, words)
         return reply
 
     async def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
         """Run scripts in one burst; results in order, errors as values."""
+        # A burst is one write, whatever its size: the caller bounds it.
         if self._room is not None:
             await self._wait_for_room()
         replies = await self._replies([call.command() for call in calls])
-        unknown = [i for i, reply in enumerate(replies) if _is_unknown_script(reply)]
+        unknown = [i for i, reply in enumerate(replies) if is_unknown_script(reply)]
         if unknown:
-            # The source goes along once for each script; the server then knows the digest of the rest.
-            sent: set[str] = set()
-            again: list[Words] = []
-            for i in unknown:
-                sha = calls[i].script.sha
-                again.append(calls[i].command(by_source=sha not in sent))
-                sent.add(sha)
+            again = with_sources([calls[i] for i in unknown])
             for i, reply in zip(unknown, await self._replies(again), strict=True):
                 replies[i] = reply
-        return [_outcome(call, reply) for call, reply in zip(calls, replies, strict=True)]
+        results: list[T | BrokerError] = []
+        for call, reply in zip(calls, replies, strict=True):
+            outcome = self._outcome(call, reply)
+            results.append(outcome)
+        return results
+
+    def _outcome(self, call: Call[T], reply: Any) -> T | BrokerError:
+        if isinstance(reply, BrokerError):
+            return reply
+        if isinstance(reply, ReplyError):
+            return self._refusal(reply, call.command())
+        return call.decode(reply)
+
+    def _refusal(self, reply: ReplyError, words: Words) -> BrokerError:
+        error = failure.of_reply(reply, words, self.endpoint)
+        if isinstance(error, failure.Demoted):
+            # Whoever connects again finds the new master, by the sentinels or by the name service.
+            self.retire("it became a replica")
+        return error
 
     async def _replies(self, commands: Sequence[Words]) -> list[Any]:
         try:
@@ -108,7 +126,7 @@ class Link(asyncio.Protocol):
         if self.closed:
             raise failure.not_sent(self.endpoint, self._reason)
         future = self._loop.create_future()
-        packed = pack_command(cast(Any, words))
+        packed = pack(words)
         if not self._waiting:
             self._listen()
         self._waiting.append(future)
@@ -125,13 +143,21 @@ class Link(asyncio.Protocol):
         """Send several commands in one write, with nothing of another caller between them."""
         if self.closed:
             raise failure.not_sent(self.endpoint, self._reason)
-        packed = [pack_command(cast(Any, words)) for words in commands]
+        packed = [pack(words) for words in commands]
         futures = [self._loop.create_future() for _ in packed]
         if not self._waiting:
             self._listen()
         self._waiting.extend(futures)
         cast(asyncio.Transport, self._transport).write(b"".join(packed))
         return futures
+
+    def retire(self, reason: object) -> None:
+        """Take no further requests, and close once those under way are answered."""
+        if not self.closed:
+            self.closed = True
+            self._reason = reason
+            if not self._waiting:
+                self.close(reason)
 
     def close(self, reason: object = "closed here") -> None:
         """Close without waiting. Requests under way fail as lost."""
@@ -155,8 +181,8 @@ class Link(asyncio.Protocol):
         self._heard = self._loop.time()
         try:
             reader.feed(data)
-            while (reply := reader.gets()) is not _NOTHING:
-                if reply.__class__ is PushNotification and reply[0] not in _CONFIRMATIONS:
+            while (reply := reader.gets()) is not NOTHING:
+                if reply.__class__ is PushNotification and reply[0] not in CONFIRMATIONS:
                     if self.on_push is not None:
                         self.on_push(reply)
                     continue
@@ -165,8 +191,10 @@ class Link(asyncio.Protocol):
                     future.set_result(reply)
         except (ProtocolError, IndexError) as error:
             self.close(f"the server speaks no RESP3: {error}")
-        if self._patient and not waiting:
+        if not waiting:
             self._patient.clear()
+            if self.closed:
+                self.close(self._reason)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._fail(exc or "closed by the server")
@@ -189,7 +217,7 @@ class Link(asyncio.Protocol):
 
     def _check_silence(self) -> None:
         self._watch = None
-        if self.closed or not self._waiting:
+        if not self._waiting:
             return
         patience = self._patient.get(self._waiting[0], self._patience_seconds)
         left = self._heard + patience - self._loop.time()
@@ -204,9 +232,9 @@ class Link(asyncio.Protocol):
             await asyncio.shield(self._room)
 
     def _fail(self, reason: object) -> None:
-        if self.closed:
+        if self._failed:
             return
-        self.closed = True
+        self.closed = self._failed = True
         self._reason = reason
         if self._watch is not None:
             self._watch.cancel()
@@ -221,13 +249,16 @@ class Link(asyncio.Protocol):
             self.on_close()
 
 
-def _is_unknown_script(reply: object) -> bool:
+def is_unknown_script(reply: object) -> bool:
+    """Tell whether the server lacks the script of a call."""
     return isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT")
 
 
-def _outcome(call: Call[T], reply: Any) -> T | BrokerError:
-    if isinstance(reply, BrokerError):
-        return reply
-    if isinstance(reply, ReplyError):
-        return failure.of_reply(reply, call.command())
-    return call.decode(reply)
+def with_sources(calls: Sequence[Call[Any]]) -> list[Words]:
+    """Return the commands of calls whose scripts the server lacks: each source once, then digests again."""
+    sent: set[str] = set()
+    commands: list[Words] = []
+    for call in calls:
+        commands.append(call.command(by_source=call.script.sha not in sent))
+        sent.add(call.script.sha)
+    return commands

@@ -1,21 +1,13 @@
 """One server as many callers see it: one shared `Link`, made when first needed and made again after a loss."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from rota.broker.failure import NotNow
 from rota.broker.link import Link
+from rota.broker.patience import pause_seconds
 from rota.errors import BrokerError
-
-FIRST_PAUSE_SECONDS = 0.02
-LONGEST_PAUSE_SECONDS = 2.0
-
-
-def pause_seconds(failures: int) -> float:
-    """How long to wait after so many failures in a row: doubling, bounded, and never the same for two callers."""
-    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 10))
-    return pause * random.uniform(0.5, 1.0)
 
 
 class Node:
@@ -47,7 +39,7 @@ class Node:
             if self._last is not None and pause > patience_seconds:
                 raise type(self._last)(str(self._last))
             self._attempt = asyncio.create_task(self._try(pause))
-            self._attempt.add_done_callback(_look_at)
+            self._attempt.add_done_callback(look_at)
         return await asyncio.shield(self._attempt)
 
     async def _try(self, pause: float) -> Link:
@@ -63,10 +55,12 @@ class Node:
         self._failures, self._last, self._not_before = 0, None, 0.0
         return self._link
 
-    def drop(self, reason: object) -> None:
-        """Close the link: what it leads to is no longer what we want."""
+    def retire(self, reason: str) -> None:
+        """Let the link end once it has answered what is under way."""
+        if self._attempt is not None:
+            self._attempt.cancel()
         if self._link is not None:
-            self._link.close(reason)
+            self._link.retire(reason)
 
     async def aclose(self) -> None:
         """Close for good."""
@@ -77,7 +71,7 @@ class Node:
             await self._link.aclose()
 
 
-def _look_at(attempt: "asyncio.Task[Link]") -> None:
-    # Every caller may have been cancelled meanwhile; asyncio would then complain of an error that nobody saw.
+def look_at(attempt: "asyncio.Task[Any]") -> None:
+    """See the outcome of a shared attempt, in case every caller was cancelled: else asyncio complains of it."""
     if not attempt.cancelled():
         attempt.exception()

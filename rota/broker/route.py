@@ -25,11 +25,11 @@ class Route(Protocol):
         ...
 
     async def redirected(self, endpoint: Endpoint, patience_seconds: float) -> Link:
-        """Return the shared link to the node that a Cluster redirects to."""
+        """Return the shared link to the node that a Cluster's `ASK` names."""
         ...
 
-    def learn(self, error: BrokerError, link: Link | None) -> None:
-        """Take note of a failure of a request on `link`, or of connecting."""
+    def learn(self, error: BrokerError) -> None:
+        """Take note of why a request was not carried out."""
         ...
 
     async def links(self, patience_seconds: float) -> list[Link]:
@@ -65,7 +65,7 @@ class SingleRoute:
         """Stay here: the server belongs to a Cluster, but the URL does not say so."""
         return await self.connect(None, patience_seconds)
 
-    def learn(self, error: BrokerError, link: Link | None) -> None:
+    def learn(self, error: BrokerError) -> None:
         """Take no note: there is nowhere else to go."""
 
     async def links(self, patience_seconds: float) -> list[Link]:

@@ -123,7 +123,7 @@ class Channels:
                 await self._node.connect(math.inf)
             except BrokerError:
                 continue  # the node itself makes each attempt wait longer
-            for subscription in set().union(*self._listeners.values()):
+            for subscription in {each for listeners in self._listeners.values() for each in listeners}:
                 subscription.reconnects += 1
             return
 
@@ -132,4 +132,4 @@ async def _confirm(link: Link, names: Sequence[str]) -> None:
     futures = link.burst([("SUBSCRIBE", name) for name in names])
     for reply in [await future for future in futures]:
         if isinstance(reply, ReplyError):
-            raise failure.of_reply(reply, ("SUBSCRIBE",))
+            raise failure.of_reply(reply, ("SUBSCRIBE",), link.endpoint)

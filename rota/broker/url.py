@@ -15,6 +15,7 @@ DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
 
 _SCHEME = re.compile(r"(?P<base>redis|valkey)(?P<tls>s?)(?:[+-](?P<kind>sentinel|cluster|socket))?")
+_MODES: Mapping[str | None, Mode] = {None: "single", "sentinel": "sentinel", "cluster": "cluster"}
 _KNOWN_SCHEMES = (
     "redis", "rediss", "unix", "redis-socket", "redis-sentinel", "rediss-sentinel", "redis+cluster", "rediss+cluster",
     "valkey", "valkeys", "valkey-socket", "valkey-sentinel", "valkey+cluster",
@@ -77,7 +78,7 @@ def parse(url: str) -> Address:
         if tls:
             _refuse("a unix socket carries no TLS", "write redis-socket:///path/of/the.sock")
         return _socket(rest)
-    return _network(rest, kind or "single", tls)
+    return _network(rest, _MODES[kind], tls)
 
 
 def _network(rest: str, mode: Mode, tls: bool) -> Address:
@@ -127,9 +128,7 @@ def _endpoint(text: str, default_port: int) -> Endpoint:
     match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:\s#]*))(?::(?P<port>\d{1,5}))?", text)
     if match is None:
         # The text is not shown: with a forgotten "@" it could be the password.
-        _refuse(
-            "a host is not of the form host or host:port", "check host and port; write an IPv6 address in [brackets]"
-        )
+        _refuse("a host is not of the form host or host:port", "correct it; write an IPv6 address in [brackets]")
     port = int(match["port"]) if match["port"] else default_port
     if not 0 < port < 65536:
         _refuse(f"the port {port} is not between 1 and 65535", "correct the port")

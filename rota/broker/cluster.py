@@ -1,0 +1,125 @@
+"""A Cluster: one shared link for each master, and a map of slots that is asked for again when it proves wrong."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+
+from rota.broker.dial import Login, dial
+from rota.broker.failure import Moved, NotNow
+from rota.broker.link import Link
+from rota.broker.node import Node, look_at
+from rota.broker.slots import UNSERVED, SlotMap
+from rota.broker.url import Address, Endpoint
+from rota.errors import BrokerError
+
+
+class ClusterRoute:
+    """Finds the master of a key's slot."""
+
+    def __init__(self, address: Address, login: Login) -> None:
+        self._seeds = address.endpoints
+        self._login = login
+        self._slots = SlotMap()
+        self._nodes: dict[Endpoint, Node] = {}
+        self._survey: asyncio.Task[None] | None = None
+        self._stale = True
+
+    def current(self, key: str | None) -> Link | None:
+        """Return the shared link to the master of `key`, or to any master, if it is ready right now."""
+        if key is not None:
+            endpoint = self._slots.owner(key)
+            node = None if endpoint is None else self._nodes.get(endpoint)
+            return None if node is None else node.link
+        return next((link for node in self._nodes.values() if (link := node.link) is not None), None)
+
+    async def connect(self, key: str | None, patience_seconds: float) -> Link:
+        """Return the shared link to the master of `key`, connecting where needed."""
+        return await self._reach(await self._owner(key), patience_seconds)
+
+    async def redirected(self, endpoint: Endpoint, patience_seconds: float) -> Link:
+        """Return the shared link to the node that an `ASK` names."""
+        return await self._reach(endpoint, patience_seconds)
+
+    async def dial(self, key: str | None) -> Link:
+        """Make a further link to the master of `key`, or to any master."""
+        endpoint = await self._owner(key)
+        try:
+            return await dial(endpoint, self._login)
+        except BrokerError:
+            self._stale = True
+            raise
+
+    def learn(self, error: BrokerError) -> None:
+        """Believe a `MOVED` at once, and look at the whole map again: slots seldom move alone."""
+        if isinstance(error, Moved) and not error.ask:
+            self._slots.assign(error.slot, error.endpoint)
+            self._look()
+
+    async def links(self, patience_seconds: float) -> list[Link]:
+        """Return one link to each master."""
+        await self._owner(None)
+        return [await self._reach(endpoint, patience_seconds) for endpoint in self._slots.masters]
+
+    async def aclose(self) -> None:
+        """Close all shared links."""
+        if self._survey is not None and not self._survey.done():
+            self._survey.cancel()
+            await asyncio.wait([self._survey])
+        await asyncio.gather(*(node.aclose() for node in self._nodes.values()))
+
+    async def _owner(self, key: str | None) -> Endpoint:
+        if self._stale:
+            await asyncio.shield(self._look())
+        endpoint = random.choice(self._slots.masters) if key is None else self._slots.owner(key)
+        if endpoint is None:
+            self._stale = True
+            raise NotNow(UNSERVED.format(key))
+        return endpoint
+
+    async def _reach(self, endpoint: Endpoint, patience_seconds: float) -> Link:
+        try:
+            return await self._node(endpoint).connect(patience_seconds)
+        except BrokerError:
+            self._stale = True
+            raise
+
+    def _node(self, endpoint: Endpoint) -> Node:
+        node = self._nodes.get(endpoint)
+        if node is None:
+            node = self._nodes[endpoint] = Node(lambda: dial(endpoint, self._login))
+        return node
+
+    def _look(self) -> "asyncio.Task[None]":
+        if self._survey is None or self._survey.done():
+            self._survey = asyncio.create_task(self._load())
+            self._survey.add_done_callback(look_at)
+        return self._survey
+
+    async def _load(self) -> None:
+        errors: list[BrokerError] = []
+        for endpoint in self._informants():
+            try:
+                link = await self._node(endpoint).connect(0)
+                self._slots.load(await link.execute("CLUSTER", "SLOTS"), endpoint)
+            except BrokerError as error:
+                errors.append(error)
+                continue
+            if self._slots.masters:
+                self._stale = False
+                self._forget_strangers()
+                return
+        # A refusal (wrong password, no Cluster at all) is told as such; all else may pass.
+        raise (
+            errors[0]
+            if errors
+            else NotNow("The Cluster has no slots assigned; create it with redis-cli --cluster create.")
+        )
+
+    def _informants(self) -> Iterable[Endpoint]:
+        """Order whom to ask: who is connected, then the other masters, then the hosts of the URL."""
+        known = sorted(self._slots.masters, key=lambda each: each not in self._nodes or self._nodes[each].link is None)
+        return dict.fromkeys((*known, *self._seeds))
+
+    def _forget_strangers(self) -> None:
+        for endpoint in [each for each in self._nodes if each not in self._slots.masters]:
+            self._nodes.pop(endpoint).retire("it is no master of the Cluster any more")

@@ -1,0 +1,106 @@
+"""A master that sentinels name, and name anew when it fails."""
+
+from dataclasses import replace
+from typing import Any
+
+from rota.broker import failure
+from rota.broker.dial import Login, dial
+from rota.broker.failure import Demoted, NotNow
+from rota.broker.link import Link
+from rota.broker.node import Node
+from rota.broker.options import BrokerOptions
+from rota.broker.route import SingleRoute
+from rota.broker.url import Address, Endpoint
+from rota.errors import BrokerError, BrokerRefused
+
+# One sentinel that hangs must not use up the time in which the next one could have answered.
+_SENTINEL_SECONDS = 1.0
+
+
+class SentinelRoute(SingleRoute):
+    """Asks the sentinels whenever a connection is made, so every connection made after a fail-over is right."""
+
+    def __init__(self, address: Address, login: Login, sentinel_login: Login) -> None:
+        self._master = address.master or ""
+        self._sentinels = list(address.endpoints)
+        self._login = login
+        self._sentinel_login = sentinel_login
+        self._node = Node(lambda: self.dial(None))
+
+    async def dial(self, key: str | None) -> Link:
+        """Connect to the present master, and make sure that it knows that it is one."""
+        endpoint = await self._resolve()
+        link = await dial(endpoint, self._login)
+        try:
+            await self._verify(link)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    async def _verify(self, link: Link) -> None:
+        try:
+            role: Any = await link.execute("ROLE")
+        except BrokerRefused:
+            return  # not every user may ask; the first write tells
+        check_role(role, link.endpoint)
+
+    async def _resolve(self) -> Endpoint:
+        errors: list[BrokerError] = []
+        for sentinel in tuple(self._sentinels):
+            try:
+                endpoint = await self._ask(sentinel)
+            except BrokerError as error:
+                errors.append(error)
+                continue
+            # The next connection asks the one that answered first.
+            self._sentinels.remove(sentinel)
+            self._sentinels.insert(0, sentinel)
+            return endpoint
+        raise no_master(self._master, errors)
+
+    async def _ask(self, sentinel: Endpoint) -> Endpoint:
+        link = await dial(sentinel, self._sentinel_login)
+        try:
+            reply: Any = await link.execute("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
+        except BrokerError as error:
+            raise failure.not_sent(sentinel) if error.maybe_applied else error from error
+        finally:
+            link.close()
+        return master_of(reply, self._master, sentinel)
+
+
+def sentinel_login(address: Address, options: BrokerOptions) -> Login:
+    """Make the login at the sentinels: their own credentials where given, else the URL's."""
+    login = Login.to_server(address, options)
+    own = options.sentinel_password is not None
+    return replace(
+        login,
+        username=options.sentinel_username if own else address.username,
+        password=options.sentinel_password if own else address.password,
+        database=0,
+        connect_timeout_seconds=min(login.connect_timeout_seconds, _SENTINEL_SECONDS),
+        response_timeout_seconds=min(login.response_timeout_seconds, _SENTINEL_SECONDS),
+    )
+
+
+def check_role(role: Any, endpoint: Endpoint) -> None:
+    """Judge the reply of `ROLE`. The sentinels name the old master until a fail-over is through."""
+    if role[0] != b"master":
+        raise Demoted(f"The sentinels still name {endpoint}, which is a replica by now; a fail-over is under way.")
+
+
+def master_of(reply: Any, master: str, sentinel: Endpoint) -> Endpoint:
+    """Read a sentinel's answer."""
+    if reply is None:
+        raise BrokerRefused(
+            f"The sentinel {sentinel} knows no master named {master!r}; correct ?master= in the broker URL."
+        )
+    return Endpoint(reply[0].decode(), int(reply[1]))
+
+
+def no_master(master: str, errors: list[BrokerError]) -> BrokerError:
+    """Sum up why no sentinel named the master. It is for good only when all of them refused for good."""
+    reasons = " ".join(dict.fromkeys(map(str, errors)))
+    kind = BrokerRefused if all(isinstance(error, BrokerRefused) for error in errors) else NotNow
+    return kind(f"No sentinel names the master {master!r}. {reasons}")

@@ -1,0 +1,248 @@
+"""The broker as a blocking program sees it (Django, Flask, scripts). Safe to share between threads, and over a fork."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, TypeVar
+
+from hiredis import ReplyError
+
+from rota.broker import failure
+from rota.broker.dial import Login
+from rota.broker.facts import NO_INFO, ServerFacts, merge, read
+from rota.broker.failure import Moved, NotNow
+from rota.broker.link import Words, is_unknown_script, with_sources
+from rota.broker.options import BrokerOptions
+from rota.broker.patience import Patience
+from rota.broker.sentinel import sentinel_login
+from rota.broker.sync_link import Pool, SyncLink
+from rota.broker.sync_route import SyncClusterRoute, SyncRoute, SyncSentinelRoute, SyncSingleRoute
+from rota.broker.url import Address, Endpoint, parse
+from rota.errors import BrokerError, BrokerRefused
+from rota.wire.keys import Keys
+from rota.wire.script import Argument, Call
+
+T = TypeVar("T")
+
+
+class SyncSubscription:
+    """Messages of some channels, on a connection of its own. Confirmed by the server once entered."""
+
+    def __init__(self, broker: "SyncBroker", channels: Sequence[str]) -> None:
+        self._broker = broker
+        self._channels = channels
+        self._link: SyncLink | None = None
+
+    def __enter__(self) -> "SyncSubscription":
+        words: list[Words] = [("SUBSCRIBE", channel) for channel in self._channels]
+        self._link = self._broker.open_link()
+        for reply in self._link.request(words):
+            if isinstance(reply, ReplyError):
+                self._link.close()
+                raise failure.of_reply(reply, ("SUBSCRIBE",), self._link.endpoint)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._link is not None:
+            self._link.close()
+
+    def get(self, timeout: timedelta) -> tuple[str, bytes] | None:
+        """Wait for the next message. Returns None when the time is over; raises when the connection is lost."""
+        if self._link is not None and self._link.wait_for_push(timeout.total_seconds()):
+            return self._link.messages.popleft()
+        return None
+
+
+class SyncBroker:
+    """The same guarantees as `Broker`: repeats by itself only what surely was not carried out."""
+
+    def __init__(self, address: Address, options: BrokerOptions) -> None:
+        self.address = address
+        self.options = options
+        self.keys = Keys(options.key_prefix)
+        self._retry_seconds = options.retry_for.total_seconds()
+        self._login = Login.to_server(address, options)
+        self._pools: dict[Endpoint, Pool] = {}
+        self._route = self._choose_route()
+
+    @classmethod
+    def from_url(cls, url: str, *, options: BrokerOptions | None = None) -> "SyncBroker":
+        """Read the URL; connect later. Raises `ConfigError` on a wrong one."""
+        return cls(parse(url), options or BrokerOptions())
+
+    def run(self, call: Call[T]) -> T:
+        """Run one script where its first key lives."""
+        return self._persist(call.keys[0], lambda link, asking: _run(link, call, asking))
+
+    def execute(self, *words: Argument, key: str | None = None) -> Any:
+        """Run one plain command where `key` lives (anywhere without one) and return its raw reply."""
+        return self._persist(key, lambda link, asking: _execute(link, words, asking))
+
+    def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
+        """Run scripts in one burst for each server; results in order, errors as values."""
+        places: dict[Endpoint, list[int]] = {}
+        results: list[Any] = [None] * len(calls)
+        for i, call in enumerate(calls):
+            try:
+                places.setdefault(self._route.locate(call.keys[0]), []).append(i)
+            except BrokerError as error:
+                results[i] = error
+        for endpoint, indexes in places.items():
+            burst = [calls[i] for i in indexes]
+            for i, outcome in zip(indexes, self._burst(endpoint, burst), strict=True):
+                results[i] = outcome
+        deadline = time.monotonic() + self._retry_seconds
+        for i, outcome in enumerate(results):
+            if isinstance(outcome, NotNow):
+                results[i] = self._second_chance(calls[i], outcome, deadline)
+        return results
+
+    def subscribe(self, *channels: str) -> SyncSubscription:
+        """Listen to channels: `with broker.subscribe("a") as messages: messages.get(timedelta(seconds=5))`."""
+        return SyncSubscription(self, channels)
+
+    def wait_for_message(self, channel: str, timeout: timedelta) -> bytes | None:
+        """Listen to one channel until a message comes, or the time is over (None)."""
+        with self.subscribe(channel) as messages:
+            message = messages.get(timeout)
+        return None if message is None else message[1]
+
+    def open_link(self, key: str | None = None) -> SyncLink:
+        """Open a connection of the caller's own."""
+        return self._repeat(lambda error: self._connect(self._route.locate(key)))
+
+    def check(self) -> ServerFacts:
+        """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
+        masters = self._repeat(lambda error: self._route.masters())
+        return merge([self._facts(endpoint) for endpoint in masters])
+
+    def close(self) -> None:
+        """Close the idle connections; one that a thread uses now is closed when it is given back."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def __enter__(self) -> "SyncBroker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _choose_route(self) -> SyncRoute:
+        if self.address.mode == "sentinel":
+            return SyncSentinelRoute(self.address, sentinel_login(self.address, self.options))
+        if self.address.mode == "cluster":
+            return SyncClusterRoute(
+                self.address,
+                lambda endpoint: self._on(endpoint, lambda link: _execute(link, ("CLUSTER", "SLOTS"), False)),
+            )
+        return SyncSingleRoute(self.address.endpoints[0])
+
+    def _persist(self, key: str | None, request: Callable[[SyncLink, bool], T]) -> T:
+        """Repeat a request that was not carried out until it is, or until the time for that is over."""
+
+        def attempt(error: NotNow | None) -> T:
+            asking = isinstance(error, Moved) and error.ask
+            endpoint = error.endpoint if isinstance(error, Moved) and error.ask else self._route.locate(key)
+            return self._on(endpoint, lambda link: request(link, asking))
+
+        return self._repeat(attempt)
+
+    def _repeat(self, attempt: Callable[[NotNow | None], T], error: NotNow | None = None) -> T:
+        patience = Patience(self._retry_seconds)
+        while True:
+            if error is not None:
+                self._route.learn(error)
+                time.sleep(patience.pause_after(error))
+            try:
+                return attempt(error)
+            except NotNow as again:
+                error = again
+            except BrokerError as final:
+                self._route.learn(final)
+                raise
+
+    def _on(self, endpoint: Endpoint, request: Callable[[SyncLink], T]) -> T:
+        pool = self._pool(endpoint)
+        link = pool.take() or self._connect(endpoint)
+        try:
+            return request(link)
+        except failure.Demoted:
+            link.close()
+            raise
+        finally:
+            pool.give(link)
+
+    def _pool(self, endpoint: Endpoint) -> Pool:
+        # Two threads that ask first at once get the same one.
+        return self._pools.get(endpoint) or self._pools.setdefault(endpoint, Pool())
+
+    def _connect(self, endpoint: Endpoint) -> SyncLink:
+        link = SyncLink(endpoint, self._login)
+        try:
+            self._route.verify(link)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _burst(self, endpoint: Endpoint, calls: Sequence[Call[Any]]) -> list[Any]:
+        try:
+            return self._on(endpoint, lambda link: _run_many(link, calls))
+        except BrokerError as error:
+            return [error] * len(calls)
+
+    def _second_chance(self, call: Call[T], error: NotNow, deadline: float) -> T | BrokerError:
+        if time.monotonic() > deadline:
+            return error  # the others of the burst have used up the time
+        try:
+            return self.run(call)
+        except BrokerError as final:
+            return final
+
+    def _facts(self, endpoint: Endpoint) -> ServerFacts:
+        try:
+            text: bytes = self._on(endpoint, lambda link: _execute(link, ("INFO",), False))
+        except BrokerRefused:
+            return ServerFacts(warnings=(NO_INFO,))
+        return read(text.decode(), endpoint)
+
+
+def _execute(link: SyncLink, words: Words, asking: bool) -> Any:
+    # `ASKING` holds for exactly the next command of the connection.
+    return _accept(link, words, link.request([("ASKING",), words] if asking else [words])[-1])
+
+
+def _accept(link: SyncLink, words: Words, reply: Any) -> Any:
+    if isinstance(reply, ReplyError):
+        raise failure.of_reply(reply, words, link.endpoint)
+    return reply
+
+
+def _run(link: SyncLink, call: Call[T], asking: bool) -> T:
+    words = call.command()
+    reply = link.request([("ASKING",), words] if asking else [words])[-1]
+    if not is_unknown_script(reply):
+        return call.decode(_accept(link, words, reply))
+    return call.decode(_execute(link, call.command(by_source=True), asking))
+
+
+def _run_many(link: SyncLink, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
+    replies = link.request([call.command() for call in calls])
+    unknown = [i for i, reply in enumerate(replies) if is_unknown_script(reply)]
+    if unknown:
+        again = link.request(with_sources([calls[i] for i in unknown]))
+        for i, reply in zip(unknown, again, strict=True):
+            replies[i] = reply
+    results: list[T | BrokerError] = []
+    for call, reply in zip(calls, replies, strict=True):
+        if isinstance(reply, ReplyError):
+            results.append(failure.of_reply(reply, call.command(), link.endpoint))
+        else:
+            result = call.decode(reply)
+            results.append(result)
+    return results

@@ -1,0 +1,181 @@
+"""One blocking connection, for one thread at a time: the same words, greeting and errors as `Link`."""
+
+import contextlib
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from hiredis import HiredisError, PushNotification, Reader, ReplyError
+
+from rota.broker import failure
+from rota.broker.dial import Login, greeting, keep_alive, refusal
+from rota.broker.link import CONFIRMATIONS, NOTHING, Words, pack
+from rota.broker.url import Endpoint
+from rota.errors import BrokerError
+
+
+class SyncLink:
+    """Connected and logged in once made."""
+
+    def __init__(self, endpoint: Endpoint, login: Login) -> None:
+        self.endpoint = endpoint
+        self.messages: deque[tuple[str, bytes]] = deque()
+        self._patience_seconds = login.response_timeout_seconds
+        self._reader = Reader(notEnoughData=NOTHING)
+        self._socket: socket.socket | None = None
+        try:
+            self._socket = _connect(endpoint, login)
+            self._greet(login)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, BrokerError) and error.maybe_applied:
+                raise failure.not_sent(endpoint, "it broke while logging in") from error
+            if isinstance(error, OSError) and not isinstance(error, BrokerError):
+                raise failure.of_connecting(error, endpoint) from error
+            raise
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can no longer be used."""
+        return self._socket is None
+
+    def request(self, commands: Sequence[Words]) -> list[Any]:
+        """Send commands in one write and return their raw replies, error replies included.
+
+        Every failure closes the connection: its replies could no longer be told apart.
+        """
+        if self._socket is None:
+            raise failure.not_sent(self.endpoint)
+        packed = b"".join(map(pack, commands))
+        try:
+            self._socket.sendall(packed)
+            deadline = time.monotonic() + self._patience_seconds
+            return [self._reply(deadline) for _ in commands]
+        except (OSError, HiredisError) as error:
+            self.close()
+            reason = f"no answer for {self._patience_seconds:g} s" if isinstance(error, TimeoutError) else error
+            raise failure.lost(self.endpoint, reason) from error
+        except BaseException:
+            # Ctrl-C in the middle of a reply.
+            self.close()
+            raise
+
+    def wait_for_push(self, timeout_seconds: float) -> bool:
+        """Wait until `messages` holds one. Returns False when the time is over first."""
+        if self._socket is None:
+            raise failure.not_sent(self.endpoint)
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            while not self.messages:
+                self._reply(deadline, pushes_only=True)
+        except TimeoutError:
+            return False
+        except (OSError, HiredisError) as error:
+            self.close()
+            raise failure.lost(self.endpoint, error) from error
+        return True
+
+    def usable(self) -> bool:
+        """Look whether an idle connection is still alive: a readable one has been closed by the server."""
+        if self._socket is None:
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Close the socket."""
+        connection, self._socket = self._socket, None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _greet(self, login: Login) -> None:
+        for words in greeting(login):
+            [reply] = self.request([words])
+            if isinstance(reply, ReplyError):
+                raise refusal(reply, words, self.endpoint)
+
+    def _reply(self, deadline: float, *, pushes_only: bool = False) -> Any:
+        reader = self._reader
+        while True:
+            reply = reader.gets()
+            if reply is NOTHING:
+                self._fill(deadline)
+            elif reply.__class__ is PushNotification and reply[0] not in CONFIRMATIONS:
+                if reply[0] == b"message":
+                    self.messages.append((reply[1].decode(), reply[2]))
+                    if pushes_only:
+                        return None
+            else:
+                return reply
+
+    def _fill(self, deadline: float) -> None:
+        connection = self._socket
+        if connection is None:
+            raise ConnectionError("closed here")
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        data = connection.recv(65536)
+        if not data:
+            raise ConnectionError("closed by the server")
+        self._reader.feed(data)
+
+
+def _connect(endpoint: Endpoint, login: Login) -> socket.socket:
+    if endpoint.path is not None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(login.connect_timeout_seconds)
+            connection.connect(endpoint.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    connection = socket.create_connection((endpoint.host, endpoint.port), login.connect_timeout_seconds)
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(connection)
+        if login.tls is not None:
+            return login.tls.wrap_socket(connection, server_hostname=endpoint.host)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Pool:
+    """Idle connections to one server. Threads take one each and give it back; a forked child starts afresh."""
+
+    def __init__(self) -> None:
+        self._idle: deque[SyncLink] = deque()
+        self._pid = os.getpid()
+
+    def take(self) -> SyncLink | None:
+        """Return an idle connection that works as far as can be seen."""
+        if self._pid != os.getpid():
+            self._idle, self._pid = deque(), os.getpid()
+        while True:
+            try:
+                link = self._idle.pop()
+            except IndexError:
+                return None
+            if link.usable():
+                return link
+            link.close()
+
+    def give(self, link: SyncLink) -> None:
+        """Take a connection back after use."""
+        if not link.closed:
+            self._idle.append(link)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        while (link := self.take()) is not None:
+            link.close()

@@ -11,6 +11,8 @@ from redis.asyncio import Redis
 from interop.build import GoMissing, binaries
 from interop.programs import Go
 
+pytest.register_assert_rewrite("tests.interop.both_views")
+
 HERE = Path(__file__).parent
 
 

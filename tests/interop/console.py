@@ -16,7 +16,7 @@ TASKS = {
     "retry": "again", "archived": "lost", "completed": "done",
 }  # fmt: skip
 SERVER = ServerState(
-    host="rota-host", pid=4321, id="5e0f", concurrency=12, queues={"mail": 6, "low": 1}, strict_priority=True,
+    host="rota-host", pid=4321, server_id="5e0f", concurrency=12, queues={"mail": 6, "low": 1}, strict_priority=True,
     started_ns=1_700_000_000_000_000_000, active=1,
 )  # fmt: skip
 

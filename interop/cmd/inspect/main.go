@@ -66,7 +66,9 @@ func look(inspector *asynq.Inspector, queue string, days int, deep bool) queueDu
 		q.Tasks[state] = shape.OfTasks(must(list(queue, asynq.PageSize(0))))
 	}
 	q.Tasks["aggregating"] = []shape.Task{}
-	for _, group := range must(inspector.Groups(queue)) {
+	groups := must(inspector.Groups(queue))
+	sort.Slice(groups, func(i, j int) bool { return groups[i].Group < groups[j].Group })
+	for _, group := range groups {
 		q.Groups[group.Group] = group.Size
 		members := must(inspector.ListAggregatingTasks(queue, group.Group, asynq.PageSize(0)))
 		q.Tasks["aggregating"] = append(q.Tasks["aggregating"], shape.OfTasks(members)...)

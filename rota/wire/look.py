@@ -1,225 +1,29 @@
-"""Looking at queues and servers (`look_task` looks at tasks). Nothing here writes: a read-only user can run all of it.
+"""Reading one task as it stands."""
 
-Each call does bounded work: what can be long is read in pages.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from rota.wire.keys import Keys, QueueKeys
+from rota.wire.keys import QueueKeys
 from rota.wire.script import Call, load
 
-MAX_PAGE = 500
-MAX_DAYS = 90
 
-_MEMORY_TASKS = 20
-_MEMORY_GROUPS = 5
+class Seen(NamedTuple):
+    """The fields of a task's hash, and what the sets say of it. Times are Unix seconds by the server's clock."""
 
-
-@dataclass(frozen=True, slots=True)
-class QueueLook:
-    """A queue as the script saw it. Counts are keyed by Asynq's words for the states."""
-
+    fields: Mapping[bytes, bytes]
+    due: float | None
+    leased_until: float | None
     now: float
-    counts: Mapping[str, int]
-    orphaned: int
-    paused_at: int | None
-    pending_since_ns: int | None
-    processed: int
-    failed: int
-    processed_total: int
-    failed_total: int
-    groups: int
-    cursor: int
-    sizes: Mapping[str, int]
 
 
-class GroupPage(NamedTuple):
-    """Sizes of groups by name, and where the next page starts: 0 after the last."""
-
-    cursor: int
-    sizes: Mapping[str, int]
+def look(keys: QueueKeys, task_id: str) -> Call[Seen | None]:
+    """Read a task; None if it is gone."""
+    return Call(load("look"), (keys.task(task_id),), (keys.base, task_id), _seen)
 
 
-class SetLook(NamedTuple):
-    """One set of tasks that somebody aggregates, until `deadline` (Unix seconds)."""
-
-    group: str
-    id: str
-    deadline: float
-    size: int
-
-
-class DayLook(NamedTuple):
-    """What was counted on one day (UTC)."""
-
-    day: date
-    processed: int
-    failed: int
-
-
-class MemoryLook(NamedTuple):
-    """Bytes of the containers and their tasks, estimated from samples, and the average of a grouped task."""
-
-    bytes: float
-    per_grouped_task: float
-
-
-class ServerLook(NamedTuple):
-    """The record of a server (None if it has just expired), and those of what it runs."""
-
-    server: bytes | None
-    running: Sequence[bytes]
-
-
-def queue(keys: QueueKeys, today: date, groups: int = MAX_PAGE) -> Call[QueueLook]:
-    """Look at one queue and the first page of its groups. `today` may be a day off: Redis' clock decides."""
-    days = _around(today)
-    script_keys = (
-        keys.pending,
-        keys.active,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.completed,
-        keys.lease,
-        keys.paused,
-        keys.groups,
-        keys.processed,
-        keys.failed,
-        *_counters(keys, days),
-    )
-    return Call(
-        load("look_queue"), script_keys, (keys.task_prefix, keys.group(""), groups), lambda reply: _queue(reply, days)
-    )
-
-
-def groups(keys: QueueKeys, cursor: int, count: int = MAX_PAGE) -> Call[GroupPage]:
-    """Look at about `count` groups. Names may come twice, with a newer size."""
-    return Call(load("look_groups"), (keys.groups,), (keys.group(""), cursor, count), lambda reply: _group_page(*reply))
-
-
-def aggregation_sets(keys: QueueKeys, start: int, count: int = MAX_PAGE) -> Call[list[SetLook]]:
-    """Look at the sets under aggregation, the first to expire first."""
-    prefix = keys.group("")
-    return Call(
-        load("look_sets"),
-        (keys.aggregation_sets,),
-        (start, count),
-        lambda reply: [_set(prefix, *row) for row in _rows(reply, 3)],
-    )
-
-
-def days(keys: QueueKeys, today: date, count: int) -> Call[list[DayLook]]:
-    """Look at the counters of the last days, the newest first. `today` may be a day off: Redis' clock decides."""
-    first = today + timedelta(days=1)
-    asked = [first - timedelta(days=back) for back in range(count + 2)]
-    return Call(load("look_days"), _counters(keys, asked), (), lambda reply: _days(reply, asked, count))
-
-
-def memory(keys: QueueKeys) -> Call[MemoryLook | None]:
-    """Estimate the memory of a queue; None where the server does not permit `MEMORY`."""
-    script_keys = (
-        keys.pending,
-        keys.active,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.completed,
-        keys.groups,
-    )
-    args = (keys.task_prefix, keys.group(""), _MEMORY_TASKS, _MEMORY_GROUPS)
-    return Call(load("look_memory"), script_keys, args, _memory)
-
-
-def servers(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list[str]]:
-    """Look up the keys of the servers that live."""
-    return Call(load("look_servers"), (keys.servers,), (start, count), lambda reply: [text(key) for key in reply])
-
-
-def server(keys: Keys, record: str) -> Call[ServerLook]:
-    """Look at one server by the key of its record, as `servers` lists it."""
-    running = keys.workers + record.removeprefix(keys.servers)
-    return Call(load("look_server"), (record, running), (), lambda reply: ServerLook(reply[0], reply[1]))
-
-
-def _around(today: date) -> list[date]:
-    return [today + timedelta(days=offset) for offset in (-1, 0, 1)]
-
-
-def _counters(keys: QueueKeys, days: Sequence[date]) -> tuple[str, ...]:
-    return tuple(f"{counter}:{day}" for day in days for counter in (keys.processed, keys.failed))
-
-
-def _queue(reply: Any, days: Sequence[date]) -> QueueLook:
-    seconds, micros, lengths, orphaned, paused, since, counters, groups, cursor, sizes = reply
-    states = ("pending", "active", "scheduled", "retry", "archived", "completed")
-    counted = {day.day: day for day in _day_looks(counters[2:], days)}
-    today = counted.get(_day(seconds), DayLook(date.min, 0, 0))
-    return QueueLook(
-        now=moment(seconds, micros),
-        counts=dict(zip(states, lengths, strict=True)),
-        orphaned=orphaned,
-        paused_at=None if paused is None else int(paused),
-        pending_since_ns=None if since is None else int(since),
-        processed=today.processed,
-        failed=today.failed,
-        processed_total=int(counters[0] or 0),
-        failed_total=int(counters[1] or 0),
-        groups=groups,
-        cursor=int(cursor),
-        sizes=_sizes(sizes),
-    )
-
-
-def _group_page(cursor: bytes, sizes: Any) -> GroupPage:
-    return GroupPage(int(cursor), _sizes(sizes))
-
-
-def _sizes(reply: Any) -> dict[str, int]:
-    return {text(name): size for name, size in _rows(reply, 2)}
-
-
-def _set(prefix: str, key: bytes, deadline: bytes, size: int) -> SetLook:
-    # A group's name may hold colons, the ID of a set does not.
-    group, _, set_id = text(key).removeprefix(prefix).rpartition(":")
-    return SetLook(group, set_id, float(deadline), size)
-
-
-def _days(reply: Any, asked: Sequence[date], count: int) -> list[DayLook]:
-    today = _day(reply[0])
-    return [look for look in _day_looks(reply[1], asked) if look.day <= today][:count]
-
-
-def _day_looks(values: Any, days: Sequence[date]) -> list[DayLook]:
-    pairs = zip(days, _rows(values, 2), strict=True)
-    return [DayLook(day, int(processed or 0), int(failed or 0)) for day, (processed, failed) in pairs]
-
-
-def _memory(reply: Any) -> MemoryLook | None:
-    if reply is None:
+def _seen(raw: Any) -> Seen | None:
+    if not raw:
         return None
-    *containers, (grouped, grouped_bytes) = reply
-    total = sum(own + (taken / measured * length if measured else 0) for length, measured, taken, own in containers)
-    return MemoryLook(total, grouped_bytes / grouped if grouped else 0)
-
-
-def _rows(flat: Any, width: int) -> list[Any]:
-    return [flat[i : i + width] for i in range(0, len(flat), width)]
-
-
-def moment(seconds: bytes, micros: bytes) -> float:
-    """Return Redis' time, as a script takes it, in seconds."""
-    return int(seconds) + int(micros) / 1e6
-
-
-def _day(seconds: bytes) -> date:
-    return datetime.fromtimestamp(int(seconds), UTC).date()
-
-
-def text(raw: bytes) -> str:
-    """Read a name or an ID."""
-    # Names that are not UTF-8 cannot be in a message, but nothing keeps them out of a set.
-    return raw.decode("utf-8", "replace")
+    row, due, lease, now = raw
+    fields = dict(zip(row[::2], row[1::2], strict=True))
+    return Seen(fields, float(due) if due else None, float(lease) if lease else None, float(now))

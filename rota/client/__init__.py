@@ -1,0 +1,6 @@
+"""Enqueue, change and await tasks, from asyncio code and from blocking code, over the same pure core."""
+
+from rota.client.asynchronous import Client
+from rota.client.blocking import SyncClient
+
+__all__ = ["Client", "SyncClient"]

@@ -1,0 +1,186 @@
+"""What a client does with a task that exists, as steps: an act yields what to ask the server and gets the answer.
+
+So the asyncio face and the blocking one differ only in how they ask.
+"""
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+
+from rota.client.reading import snapshot
+from rota.duration import DurationLike, parse
+from rota.errors import (
+    DuplicateTask,
+    OptionError,
+    ResultError,
+    ResultTimeout,
+    TaskCancelled,
+    TaskFailed,
+    TaskNotFound,
+    TaskStateError,
+)
+from rota.info import TaskInfo
+from rota.wire import edit
+from rota.wire.edit import Edited
+from rota.wire.keys import QueueKeys
+from rota.wire.look import Seen, look
+from rota.wire.script import Argument, Call
+from rota.wire.watch import Watched, announced, watch
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One plain command; `key` says which server of a Cluster gets it."""
+
+    words: tuple[Argument, ...]
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Wait so long for an announcement. The answer is its bytes, or None."""
+
+    seconds: float
+
+
+Step: TypeAlias = Call[Any] | Command | Listen
+Act: TypeAlias = Generator[Step, Any, R]
+
+_MOST_READINGS = 10
+_FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.1, 1.0
+# A task may vanish a moment before the message of its end arrives: they come over different connections.
+_LAST_WORD_SECONDS = 0.25
+
+
+def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
+    """Replace the payload of a task that does not run, and move its unique lock with it."""
+    for _ in range(_MOST_READINGS):
+        message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
+        if message is None:
+            raise _gone(keys, task_id)
+        edited: Edited = yield edit.update_payload(keys, task_id, message, payload)
+        if edited.reply != "changed":
+            return _check(keys, task_id, edited, "can't get another payload")
+    raise TaskStateError(
+        f"Task {task_id} in queue {keys.queue!r} changed with every look at it, so its payload was not replaced. "
+        "Look at what rewrites it, and try again."
+    )
+
+
+def reschedule(keys: QueueKeys, task_id: str, when: datetime | DurationLike) -> Act[None]:
+    """Move a scheduled, retried or pending task to an instant, or to so long from now."""
+    edited: Edited = yield edit.reschedule(keys, task_id, instant(when))
+    _check(keys, task_id, edited, "can't be moved to another time")
+
+
+def run_now(keys: QueueKeys, task_id: str) -> Act[None]:
+    """Make a task pending, wherever it waits or rests."""
+    edited: Edited = yield edit.run_now(keys, task_id)
+    if edited.reply != "same":
+        _check(keys, task_id, edited, "can't be made to run now")
+
+
+def delete(keys: QueueKeys, task_id: str) -> Act[None]:
+    """Delete a task that does not run."""
+    edited: Edited = yield edit.delete(keys, task_id)
+    _check(keys, task_id, edited, "can't be deleted: cancel it first")
+
+
+def cancel(keys: QueueKeys, task_id: str, reason: str, channel: str) -> Act[None]:
+    """End a task that waits; ask the worker that runs it. One that has ended stays as it is."""
+    edited: Edited = yield edit.cancel(keys, task_id, reason or "no reason was given")
+    if edited.reply == "asked":
+        # A plain command: the channel belongs to no queue, and Go servers listen to it too.
+        yield Command(("PUBLISH", channel, task_id))
+    elif edited.reply != "ended":
+        _check(keys, task_id, edited, "can't be cancelled now: try again in a moment")
+
+
+def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None) -> Act[bytes]:
+    """Wait for the end of a task and return its stored result."""
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    watched: Watched = yield watch(keys, task_id)
+    asked, pause = bool(watched.state), _FIRST_LOOK_SECONDS
+    while not watched.ended:
+        if not watched.state:
+            last_word = (yield Listen(_LAST_WORD_SECONDS)) if asked else None
+            if last_word is None:
+                raise _without_result(keys, task_id)
+            watched = announced(last_word)
+            break
+        left = pause if deadline is None else min(pause, deadline - time.monotonic())
+        if left <= 0:
+            raise out_of_time(keys.queue, task_id, timeout_seconds, watched.state)
+        message = yield Listen(left)
+        watched = (yield watch(keys, task_id)) if message is None else announced(message)
+        pause = min(pause * 1.5, _LAST_LOOK_SECONDS)
+    return _read(keys, task_id, watched)
+
+
+def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
+    if watched.state == "completed":
+        return watched.result
+    what = f"Task {task_id} in queue {keys.queue!r}"
+    if watched.state == "cancelled" or watched.end == "cancelled":
+        raise TaskCancelled(f"{what} was cancelled: {watched.error}", reason=watched.error)
+    if watched.state == "revoked":
+        raise ResultError(f"{what} was revoked by its handler, so it has no result.", reason=watched.error)
+    raise TaskFailed(f"{what} failed for good: {watched.error or 'it left no error text'}", reason=watched.error)
+
+
+def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
+    """Read a task as it stands."""
+    seen: Seen | None = yield look(keys, task_id)
+    if seen is None:
+        raise _gone(keys, task_id)
+    return snapshot(seen, keys.queue, task_id)
+
+
+def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = "") -> ResultTimeout:
+    """Make the error of a wait that lasted too long."""
+    stands = f" (it is {state})" if state else ""
+    return ResultTimeout(
+        f"Task {task_id} in queue {queue!r} did not end within {seconds:g} s{stands}. "
+        "It goes on: wait again, or give a longer timeout."
+    )
+
+
+def instant(when: datetime | DurationLike) -> str:
+    """Write an instant, or a time from now, as the scripts take it."""
+    if not isinstance(when, datetime):
+        return f"+{parse(when, 'when').total_seconds():.6f}"
+    if when.tzinfo is None:
+        raise OptionError(f"{when} has no time zone: add one, as in datetime.now(UTC).")
+    return f"{when.timestamp():.6f}"
+
+
+def _check(keys: QueueKeys, task_id: str, edited: Edited, cannot: str) -> None:
+    if edited.reply == "gone":
+        raise _gone(keys, task_id)
+    if edited.reply == "state":
+        state = "being aggregated" if edited.state == "aggregating" else edited.state
+        raise TaskStateError(f"Task {task_id} in queue {keys.queue!r} is {state}, so it {cannot}.")
+    if edited.reply == "locked":
+        raise DuplicateTask(
+            f"Task {task_id} in queue {keys.queue!r} was left as it is: task {edited.id} ({edited.state}) holds the "
+            "unique lock that it would need. Wait until that task has ended, or delete it.",
+            task_id=edited.id,
+        )
+
+
+def _gone(keys: QueueKeys, task_id: str) -> TaskNotFound:
+    return TaskNotFound(
+        f"There is no task {task_id} in queue {keys.queue!r} (any more). "
+        "A task that succeeded is gone unless it has a retention."
+    )
+
+
+def _without_result(keys: QueueKeys, task_id: str) -> TaskNotFound:
+    return TaskNotFound(
+        f"Task {task_id} in queue {keys.queue!r} is gone, so its result cannot be read: it succeeded and was not kept, "
+        "or somebody deleted it. Give the task a retention, for example retention='1h', to read its result later."
+    )

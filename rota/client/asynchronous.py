@@ -1,0 +1,210 @@
+"""The asyncio face of the client."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from rota.broker.broker import Broker
+from rota.broker.subscription import Subscription
+from rota.client import acts
+from rota.client.acts import Act, Command, Step
+from rota.client.batch import CHUNK, Batch, in_chunks
+from rota.client.core import RESENDS, Core, raise_failure
+from rota.client.hooks import SWALLOWED, enter
+from rota.client.packing import STATES, refusal
+from rota.duration import DurationLike, parse
+from rota.enqueued import Enqueued, Plan
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, ResultTimeout, RotaError
+from rota.info import TaskInfo
+from rota.middleware import EnqueueMiddleware
+from rota.wire.enqueue import Reply
+from rota.wire.script import Call
+
+R = TypeVar("R")
+T = TypeVar("T")
+Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
+
+# Chunks on their way at once: the server works on one while the next is packed.
+_IN_FLIGHT = 3
+
+
+class Client(Core):
+    """Enqueues tasks, changes them, and waits for their end.
+
+    Every request is safe to repeat, and is repeated where its reply was lost.
+    """
+
+    def __init__(self, broker: Broker, *, middlewares: Sequence[EnqueueMiddleware] = ()) -> None:
+        super().__init__(broker.keys, middlewares)
+        self.broker = broker
+
+    async def enqueue(self, plan: Plan[R]) -> Enqueued[R]:
+        """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""
+        if not self._middlewares:
+            return await self._enqueue(plan)
+        async with AsyncExitStack() as stack:
+            return await self._enqueue(await enter(stack, self._middlewares, plan))
+        raise SWALLOWED
+
+    async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
+        """Enqueue any number of tasks; the results are in the order of the plans.
+
+        What was refused for itself (a duplicate, a taken ID, options that do not fit) is an error in the list. If the
+        broker failed, the first such error is raised after everything was tried; `enqueue_stream` tells of each task.
+        """
+        async with aclosing(self.enqueue_stream(plans)) as stream:
+            results = [result async for result in stream]
+        raise_failure(results)
+        return results
+
+    async def enqueue_stream(self, plans: Plans, *, chunk: int = CHUNK) -> AsyncGenerator[Enqueued[Any] | RotaError]:
+        """Enqueue plans as they come from an iterable, and yield a result for each, in order; all errors are values.
+
+        At most a few chunks are in memory. Close the iterator if you leave it early (`contextlib.aclosing`).
+        """
+        on_the_way: deque[tuple[Batch, asyncio.Task[None]]] = deque()
+        try:
+            async for some in in_chunks(plans, chunk):
+                on_the_way.append(await self._start(some))
+                if len(on_the_way) >= _IN_FLIGHT:
+                    for result in await self._arrival(*on_the_way.popleft()):
+                        yield result
+            while on_the_way:
+                for result in await self._arrival(*on_the_way.popleft()):
+                    yield result
+        finally:
+            for _, task in on_the_way:
+                task.cancel()
+
+    async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:  # noqa: ASYNC109
+        """Wait for the end of a task and return its stored result.
+
+        A Rota worker announces the end; where a Go server runs the task, it is looked for, at last once a second.
+        """
+        keys = self._keys.queue(queue)
+        seconds = None if timeout is None else parse(timeout, "timeout").total_seconds()
+        act = acts.result(keys, task_id, seconds)
+        try:
+            # The act minds its time by itself. This is for a broker that does not answer.
+            async with asyncio.timeout(None if seconds is None else seconds + 0.1):
+                try:
+                    async with self.broker.subscribe(keys.ended(task_id)) as messages:
+                        return await self._do(act, messages)
+                except BrokerRefused:  # no right to subscribe: looking is enough
+                    return await self._do(acts.result(keys, task_id, seconds), None)
+        except ResultTimeout:
+            raise
+        except TimeoutError:
+            raise acts.out_of_time(queue, task_id, seconds) from None
+
+    async def info(self, queue: str, task_id: str) -> TaskInfo:
+        """Look a task up. Raises TaskNotFound once it is gone."""
+        return await self._do(acts.info(self._keys.queue(queue), task_id))
+
+    async def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
+        """End a task: at once if it waits, by its worker if it runs. Nothing happens to one that has ended."""
+        await self._do(acts.cancel(self._keys.queue(queue), task_id, reason, self._keys.cancel))
+
+    async def delete(self, queue: str, task_id: str) -> None:
+        """Delete a task that does not run, and give its unique lock back."""
+        await self._do(acts.delete(self._keys.queue(queue), task_id))
+
+    async def run_now(self, queue: str, task_id: str) -> None:
+        """Let a scheduled, retried, grouped, archived or completed task run now."""
+        await self._do(acts.run_now(self._keys.queue(queue), task_id))
+
+    async def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
+        """Move a scheduled, retried or pending task to an instant, or to so long from now by the server's clock."""
+        await self._do(acts.reschedule(self._keys.queue(queue), task_id, when))
+
+    async def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
+        """Replace the payload of a task that does not run. Its unique lock moves with it."""
+        await self._do(acts.update_payload(self._keys.queue(queue), task_id, payload))
+
+    async def _enqueue(self, plan: Plan[R]) -> Enqueued[R]:
+        keys, call = self._packer.single(plan)
+        if self._published.is_due(keys.queue):
+            await self._publish(keys.queue)
+        reply = await self._send(call)
+        if error := refusal(plan, keys.queue, reply):
+            raise error
+        return self._enqueued(plan, keys.queue, reply)
+
+    def _enqueued(self, plan: Plan[R], queue: str, reply: Reply) -> Enqueued[R]:
+        reason, task_id, state = reply
+        return Enqueued(
+            task_id, queue, plan.type, STATES[state], created=reason == "created", actions=self, decode=plan.decode
+        )
+
+    async def _publish(self, queue: str) -> None:
+        await self.broker.execute("SADD", self._keys.queues, queue, key=self._keys.queues)
+        self._published.note(queue)
+
+    async def _start(self, plans: Sequence[Plan[Any]]) -> tuple[Batch, asyncio.Task[None]]:
+        stack = AsyncExitStack()
+        if self._middlewares:
+            plans = [await enter(stack, self._middlewares, plan) for plan in plans]
+        batch = Batch(self._packer, plans)
+        return batch, asyncio.create_task(self._carry(batch, stack))
+
+    async def _carry(self, batch: Batch, stack: AsyncExitStack) -> None:
+        async with stack:
+            try:
+                for sending in batch.sendings:
+                    if self._published.is_due(sending.queue):
+                        await self._publish(sending.queue)
+            except BrokerError as error:
+                batch.fail(error)
+                return
+            results = await self.broker.run_many([sending.call for sending in batch.sendings])
+            for sending, result in zip(batch.sendings, results, strict=True):
+                if isinstance(result, BrokerUnavailable) and result.maybe_applied:
+                    result = await self._again(sending.call)
+                batch.settle(sending, result)
+
+    async def _arrival(self, batch: Batch, task: asyncio.Task[None]) -> list[Enqueued[Any] | RotaError]:
+        await task
+        rows = zip(batch.plans, batch.queues, batch.settled(), strict=True)
+        return [
+            reply if isinstance(reply, RotaError) else self._enqueued(plan, queue, reply) for plan, queue, reply in rows
+        ]
+
+    async def _again(self, call: Call[T]) -> T | BrokerError:
+        try:
+            return await self._send(call)
+        except BrokerError as error:
+            return error
+
+    async def _send(self, call: Call[T]) -> T:
+        for _ in range(RESENDS):
+            try:
+                return await self.broker.run(call)
+            except BrokerUnavailable as error:
+                if not error.maybe_applied:
+                    raise
+        return await self.broker.run(call)
+
+    async def _do(self, act: Act[R], messages: Subscription | None = None) -> R:
+        answer: Any = None
+        while True:
+            try:
+                step = act.send(answer)
+            except StopIteration as end:
+                return cast(R, end.value)
+            answer = await self._take(step, messages)
+
+    async def _take(self, step: Step, messages: Subscription | None) -> Any:
+        if isinstance(step, Call):
+            return await self._send(step)
+        if isinstance(step, Command):
+            return await self.broker.execute(*step.words, key=step.key)
+        if messages is None:
+            return await asyncio.sleep(step.seconds)
+        try:
+            async with asyncio.timeout(step.seconds):
+                return (await messages.get())[1]
+        except TimeoutError:
+            return None

@@ -1,0 +1,180 @@
+"""From a plan to what the scripts take, and from their replies to what came of it. No sockets."""
+
+from typing import Any, NamedTuple
+
+from rota.enqueued import Plan
+from rota.errors import BrokerRefused, DuplicateTask, RotaError, TaskIdConflict
+from rota.info import TaskState
+from rota.options import Options
+from rota.policy import Debounce, Unique
+from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
+from rota.wire.envelope import Envelope
+from rota.wire.keys import Keys, QueueKeys
+from rota.wire.message import DEFAULT_MAX_RETRY, DEFAULT_QUEUE
+from rota.wire.script import Call
+from rota.wire.task_id import new_task_id
+from rota.wire.unique import own_unique_key, unique_key
+
+# A task hash without a state is a stub that somebody else left. Its ID is taken all the same.
+STATES = {"": TaskState.PENDING, **{str(state): state for state in TaskState}}
+
+_MOST_TEMPLATES = 512
+
+
+class Packed(NamedTuple):
+    """One task, ready to be sent. Without an `item` it wants nothing but to run."""
+
+    keys: QueueKeys
+    id: str
+    message: bytes
+    item: Item | None
+
+
+class Packer:
+    """Packs plans, and remembers what the plans of one task have in common."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._templates: dict[tuple[str, int], _Template] = {}
+
+    def pack(self, plan: Plan[Any]) -> Packed:
+        """Pack a plan that is not debounced."""
+        template = self._template(plan)
+        if template.plain:
+            task_id = new_task_id()
+            return Packed(template.keys, task_id, template.envelope.seal(plan.payload, task_id.encode()), None)
+        return template.pack(plan)
+
+    def single(self, plan: Plan[Any]) -> tuple[QueueKeys, Call[Reply]]:
+        """Build the call that enqueues one plan alone."""
+        if plan.options.debounce is not None:
+            return self.debounced(plan, plan.options.debounce)
+        packed = self.pack(plan)
+        keys, task_id, message, item = packed
+        if item is None:
+            plain = enqueue_plain(keys, (task_id, message))
+            return keys, Call(plain.script, plain.keys, plain.args, lambda _: Reply("created", task_id, "pending"))
+        some = enqueue(keys, (item,))
+        return keys, Call(some.script, some.keys, some.args, lambda raw: some.decode(raw)[0])
+
+    def debounced(self, plan: Plan[Any], joined: Debounce) -> tuple[QueueKeys, Call[Reply]]:
+        """Build the call for a debounced plan."""
+        template = self._template(plan)
+        lock = own_unique_key(template.keys, plan.type, f"debounce:{joined.key}")
+        task_id = new_task_id()
+        longest = None if joined.max_wait is None else joined.max_wait.total_seconds()
+        message = _envelope(plan.type, plan.options, lock).seal(plan.payload, task_id.encode())
+        wait = joined.wait.total_seconds()
+        call = debounce(template.keys, task_id, message, lock=lock, wait_seconds=wait, max_wait_seconds=longest)
+        return template.keys, call
+
+    def _template(self, plan: Plan[Any]) -> "_Template":
+        # A task's plans share one Options object. The template keeps it alive, so its id stays its own.
+        key = plan.type, id(plan.options)
+        template = self._templates.get(key)
+        if template is None:
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
+            template = self._templates[key] = _Template(plan.type, plan.options, self._keys)
+        return template
+
+
+class _Template:
+    """What all plans of one type and one Options object have in common."""
+
+    def __init__(self, type: str, options: Options, keys: Keys) -> None:
+        self.options = options
+        self.keys = keys.queue(options.queue or DEFAULT_QUEUE)
+        self.envelope = _envelope(type, options)
+        self.plain = not (
+            options.unique or options.group or options.task_id or options.process_at or options.delay is not None
+        )
+
+    def pack(self, plan: Plan[Any]) -> Packed:
+        options, unique, envelope = self.options, self.options.unique, self.envelope
+        task_id = options.task_id or new_task_id()
+        lock = ""
+        if unique is not None:
+            lock = lock_of(self.keys, plan)
+            # A Go server reads the lock from the message when it gives it back.
+            envelope = _envelope(plan.type, options, lock)
+        message = envelope.seal(plan.payload, task_id.encode())
+        item = Item(
+            id=task_id,
+            message=message,
+            when=_when(options),
+            group=options.group or "",
+            lock=lock,
+            lock_ms=_life_ms(unique),
+            scope=unique.scope if unique else "ttl",
+            on_conflict=unique.on_conflict if unique else "return",
+            origin="chosen" if options.task_id else "made",
+        )
+        return Packed(self.keys, task_id, message, item)
+
+
+def lock_of(keys: QueueKeys, plan: Plan[Any]) -> str:
+    """Return the lock of a unique plan. An empty payload is Go's nil: what a Go client most likely sends."""
+    unique = plan.options.unique
+    if unique is not None and unique.key is not None:
+        return own_unique_key(keys, plan.type, unique.key)
+    return unique_key(keys, plan.type, plan.payload or None)
+
+
+def refusal(plan: Plan[Any], queue: str, reply: Reply) -> RotaError | None:
+    """Return the error that a reply means for this plan, if it means one."""
+    if reply.reason == "created":
+        return None
+    what = f"The task {plan.type} in queue {queue!r}"
+    unique = plan.options.unique
+    if reply.reason == "duplicate" and unique is not None and unique.on_conflict == "raise":
+        return DuplicateTask(
+            f"{what} was not enqueued: task {reply.id} ({reply.state}) has the same unique key. "
+            "Wait until it has ended, or choose on_conflict='return' or 'replace'.",
+            task_id=reply.id,
+        )
+    if reply.reason == "busy":
+        doing = "runs" if reply.state == "active" else "is being aggregated"
+        return DuplicateTask(
+            f"{what} was not enqueued: task {reply.id} has the same unique key and {doing}, so it can't be replaced. "
+            "Enqueue again when it has ended, or choose scope='queued'.",
+            task_id=reply.id,
+        )
+    if reply.reason == "conflict":
+        there = reply.state or "in no known state"
+        return TaskIdConflict(
+            f"{what} was not enqueued: its ID {reply.id!r} is taken by a task that is {there}. "
+            "An ID stays taken until its task is gone: delete that task, or choose another ID."
+        )
+    if reply.reason == "error":
+        return BrokerRefused(
+            f"{what} was not enqueued: {reply.id}. Some other program uses one of Asynq's keys; look at the key's type."
+        )
+    return None
+
+
+def _envelope(type: str, options: Options, lock: str = "") -> Envelope:
+    return Envelope(
+        type,
+        queue=options.queue or DEFAULT_QUEUE,
+        max_retry=DEFAULT_MAX_RETRY if options.max_retry is None else options.max_retry,
+        timeout=options.timeout,
+        deadline=options.deadline,
+        unique_key=lock,
+        retention=options.retention,
+        group=options.group or "",
+        headers=options.headers,
+    )
+
+
+def _when(options: Options) -> str:
+    if options.process_at is not None:
+        return f"{options.process_at.timestamp():.6f}"
+    if options.delay is not None:
+        return f"+{options.delay.total_seconds():.6f}"
+    return ""
+
+
+def _life_ms(unique: Unique | None) -> int | str:
+    # An own scope ends a lock by itself, so it may go without a life. Asynq's own needs one.
+    return "" if unique is None or unique.ttl is None else int(unique.ttl.total_seconds() * 1000)

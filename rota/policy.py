@@ -119,18 +119,19 @@ class Retry:
 class Unique:
     """At most one task per key: a lock taken at enqueue.
 
-    `ttl` bounds the lock. Scope `"ttl"` (Asynq's) holds it until success or the ttl; `"queued"` gives it back when
-    the task starts; `"running"` holds it until the task has ended, however it ended.
+    Scope `"ttl"` (Asynq's) holds it until success or the ttl; `"queued"` gives it back when the task starts;
+    `"running"` holds it until the task has ended, however it ended. The last two need no `ttl`: their lock ends with
+    its task, also where the task was lost. A `ttl` bounds them too.
     """
 
-    ttl: timedelta
+    ttl: timedelta | None
     scope: Scope
     key: str | None
     on_conflict: OnConflict
 
     def __init__(
         self,
-        ttl: DurationLike,
+        ttl: DurationLike | None = None,
         *,
         scope: Scope = "ttl",
         key: str | None = None,
@@ -141,10 +142,12 @@ class Unique:
         Without `key`, queue, type and payload make it. A key may name arguments: `key="user-{user_id}"`.
         """
         put = object.__setattr__
-        put(self, "ttl", at_least(ttl, timedelta(seconds=1), "Unique(ttl=...)", "the lock counts whole seconds"))
+        put(self, "ttl", None if ttl is None else _life(ttl))
         put(self, "scope", _choice("Unique(scope=...)", scope, get_args(Scope)))
         put(self, "key", _key("Unique(key=...)", key))
         put(self, "on_conflict", _choice("Unique(on_conflict=...)", on_conflict, get_args(OnConflict)))
+        if ttl is None and scope == "ttl":
+            raise OptionError("Unique(scope='ttl') needs a ttl, as in Unique('10m'), or choose 'queued' or 'running'.")
 
     @classmethod
     def of(cls, value: "Unique | DurationLike") -> "Unique":
@@ -191,6 +194,10 @@ def _check_conflicts(retry: Retry, *, base_given: bool) -> None:
     if both := set(retry.only) & set(retry.never):
         names = ", ".join(sorted(error.__name__ for error in both))
         raise OptionError(f"Retry names {names} in only= and in never=: keep one.")
+
+
+def _life(ttl: DurationLike) -> timedelta:
+    return at_least(ttl, timedelta(seconds=1), "Unique(ttl=...)", "the lock counts whole seconds")
 
 
 def _whole(name: str, value: object) -> int:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -38,8 +38,8 @@ Find = Callable[[str], Handler | None]
 class Place(Protocol):
     """Somewhere else to run a function: a thread, or another process."""
 
-    async def run(
-        self, context: Context, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    async def call(
+        self, context: Context, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
     ) -> Any:
         """Run the function there. Cancelling this stops it there; it returns only when the function has ended."""
         ...
@@ -55,7 +55,7 @@ class Executor:
         clock: BrokerClock,
         finish: Finish,
         *,
-        places: dict[str, Place],
+        places: Mapping[str, Place],
         unknown_task_delay: timedelta,
         result_limit_bytes: int | None = None,
         reporter: Reporter = SILENT,
@@ -77,18 +77,37 @@ class Executor:
         self.held: dict[Attempt, None] = {}
         """Every attempt whose outcome is not recorded yet. The heartbeat extends their leases."""
         self.unknown_types: Counter[str] = Counter()
+        self.closed = False
+        """Once true, what still arrives is handed back instead of being run."""
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def start(self, attempt: Attempt, notes: Notes | None = None) -> None:
         """Run a task that was just taken. Its slot is reserved already; this returns at once."""
         self.held[attempt] = None
+        if self.closed:
+            self._slots.give_back()
+            self._finish(attempt, Outcome(attempt.id, attempt.token, "requeue"))
+            return
         early = self._prepare(attempt, notes)
         if early is not None:
             self._slots.give_back()
             self._conclude(attempt, early)
         elif attempt.handler.concurrency is None:
-            attempt.task = self._loop.create_task(self._run(attempt))
+            self._launch(attempt)
         else:
             self._start_limited(attempt)
+
+    def running(self) -> list[Attempt]:
+        """The attempts whose handlers run now."""
+        return [attempt for attempt in self.held if attempt.task is not None and not attempt.task.done()]
+
+    async def wait_idle(self) -> None:
+        """Wait until no handler runs. Only for a closed executor."""
+        if self._busy:
+            self._idle.clear()
+            await self._idle.wait()
 
     def stop(self, attempt: Attempt, why: Stop, reason: str = "") -> None:
         """Tell a running handler to end. The first reason stands."""
@@ -154,7 +173,7 @@ class Executor:
         limit = handler.concurrency or 1
         if self._running_by_type[handler] < limit:
             self._running_by_type[handler] += 1
-            attempt.task = self._loop.create_task(self._run(attempt))
+            self._launch(attempt)
             return
         self._slots.give_back()
         parked = self._parked.setdefault(handler, deque())
@@ -164,10 +183,14 @@ class Executor:
             wait = random.uniform(0.5, 1.5)
             self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
 
+    def _launch(self, attempt: Attempt) -> None:
+        self._busy += 1
+        attempt.task = self._loop.create_task(self._run(attempt))
+
     async def _run(self, attempt: Attempt) -> None:
         handler = attempt.handler
         try:
-            call = None if handler.run == "loop" else partial(self._places[handler.run].run, attempt.context)
+            call = None if handler.run == "loop" else partial(self._places[handler.run].call, attempt.context)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else handler.encode_result(result, self._result_limit_bytes) or b""
             judged = verdict.succeeded(attempt, stored, self._clock.now())
@@ -183,6 +206,9 @@ class Executor:
             self._release_limit(handler)
         self._limits.forget(attempt)
         self._conclude(attempt, judged)
+        self._busy -= 1
+        if self.closed and self._busy == 0:
+            self._idle.set()
 
     def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
         now = self._clock.now()

@@ -24,7 +24,7 @@ from rota.worker.backoff import Backoff
 from rota.worker.clock import BrokerClock
 from rota.worker.queues import Subscription
 from rota.worker.slots import Slots
-from rota.worker.wakeup import Wakeup, choose
+from rota.worker.wakeup import Wakeup, WakeUpChoice, choose
 
 logger = logging.getLogger("rota.worker")
 
@@ -64,6 +64,7 @@ class Fetcher:
         lease_seconds: int,
         slow_poll_seconds: float,
         batch: int,
+        wake_up: WakeUpChoice = "auto",
         queues_per_call: int = wire.MAX_QUEUES,
         serves: Callable[[QueueKeys], bool] = lambda _: True,
     ) -> None:
@@ -76,6 +77,7 @@ class Fetcher:
         self._lease_seconds = lease_seconds
         self._slow_poll_seconds = slow_poll_seconds
         self._batch = min(batch, wire.MAX_TASKS)
+        self._wake_up: WakeUpChoice = wake_up
         self._queues_per_call = queues_per_call
         self._serves = serves
         self._link: Link | None = None
@@ -85,6 +87,7 @@ class Fetcher:
         self._changed = asyncio.Event()
         self._unanswered: list[tuple[QueueKeys, str]] = []
         self._losses = 0
+        self._lost = False
         self._contended = False
         self._full_rounds = 0
         self._swept_at = 0.0
@@ -149,7 +152,7 @@ class Fetcher:
     async def _session(self, backoff: Backoff) -> None:
         queues = self.queues()
         link = self._link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
-        self._wakeup = await choose(self._broker, link, queues, self.note)
+        self._wakeup = await choose(self._wake_up, self._broker, link, queues, self.note)
         self.statistics.wakeup = self._wakeup.name
         await self._reclaim(link)
         self.note(None)
@@ -160,7 +163,7 @@ class Fetcher:
     async def _hang_up(self) -> None:
         wakeup, self._wakeup = self._wakeup, None
         link, self._link = self._link, None
-        if wakeup is not None and wakeup.name == "blocking":
+        if wakeup is not None and wakeup.name == "blmove":
             await wakeup.disarm()
         if link is not None:
             await link.aclose()
@@ -254,11 +257,14 @@ class Fetcher:
             self._losses = 0
         else:
             self.statistics.empty_rounds += 1
-            self._losses += self._contended
+            if self._contended:
+                self._losses += 1
+                self._lost = True
         self._contended = False
 
     async def _idle(self, wakeup: Wakeup) -> None:
-        if self._losses >= LOSSES_BEFORE_BACKOFF:
+        if self._lost and self._losses >= LOSSES_BEFORE_BACKOFF:
+            self._lost = False
             await self._step_back(wakeup)
         if not wakeup.armed:
             await wakeup.arm(self.queues())

@@ -40,7 +40,7 @@ class Finisher:
     """Records outcomes. `None` as outcome stands for a plain success, with nothing to keep and no lock to release."""
 
     def __init__(
-        self, broker: Broker, link: Callable[[QueueKeys], Link | None], recorded: Callable[[Attempt], None], batch: int
+        self, broker: Broker, link: Callable[[], Link | None], recorded: Callable[[Attempt], None], batch: int
     ) -> None:
         self._broker = broker
         self._link = link
@@ -98,7 +98,7 @@ class Finisher:
         repeated = False
         while True:
             try:
-                refused = await self._send(queue, _call(queue, items))
+                refused = await self._send(_call(queue, items))
                 break
             except BrokerError as error:
                 repeated = repeated or not isinstance(error, BrokerUnavailable) or error.maybe_applied
@@ -112,8 +112,8 @@ class Finisher:
         for attempt, _ in items:
             recorded(attempt)
 
-    async def _send(self, queue: QueueKeys, call: Call[dict[int, int]]) -> dict[int, int]:
-        link = self._link(queue)
+    async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
+        link = self._link()
         if link is not None and not link.closed:
             return await link.run(call)
         return await self._broker.run(call)

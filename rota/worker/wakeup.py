@@ -3,16 +3,16 @@
 tracking  `CLIENT TRACKING ON BCAST NOLOOP` on the worker's own connection: the server says which key changed, whoever
           changed it, a Go client too. It moves nothing and covers delayed tasks and resumed queues. It costs the
           server some microseconds for each change and armed worker, so it is armed only while there is nothing to do.
-blocking  `BLMOVE pending pending RIGHT RIGHT`: moves the last element onto itself, so nothing changes, and returns
+blmove    `BLMOVE pending pending RIGHT RIGHT`: moves the last element onto itself, so nothing changes, and returns
           when there is one. One connection for each queue, so only for a few queues, and never on a paused one, where
           it would return at once for ever.
-polling   asks every second, as Asynq does.
+poll      asks every second, as Asynq does.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from rota.broker.broker import Broker
 from rota.broker.link import Link
@@ -26,6 +26,7 @@ MAX_PREFIXES = 400
 MAX_BLOCKING_QUEUES = 16
 BLOCK_SECONDS = 5
 PATIENCE = 15.0
+WakeUpChoice = Literal["auto", "tracking", "blmove", "poll"]
 Notify = Callable[[str | None, bool], None]
 
 
@@ -100,7 +101,7 @@ class TrackingWakeup:
 class BlockingWakeup:
     """Waits on each queue's list with a connection of its own."""
 
-    name = "blocking"
+    name = "blmove"
     covers_all = False
 
     def __init__(self, broker: Broker, notify: Notify) -> None:
@@ -148,7 +149,7 @@ class BlockingWakeup:
 class PollingWakeup:
     """Listens to nothing: the fetcher's own clock does the work."""
 
-    name = "polling"
+    name = "poll"
     covers_all = False
 
     def __init__(self) -> None:
@@ -163,24 +164,35 @@ class PollingWakeup:
         self.armed = False
 
 
-async def choose(broker: Broker, link: Link, queues: list[QueueKeys], notify: Notify) -> Wakeup:
-    """Find out by trying which way this server and user allow."""
-    tracking = TrackingWakeup(link, broker.keys, notify)
-    try:
-        await tracking.arm(queues)
-    except BrokerRefused as error:
-        logger.warning("Waking up by tracking is refused (%s); waiting with BLMOVE instead.", error)
-    else:
-        await tracking.disarm()
-        return tracking
-    try:
-        for queue in queues[:1]:
-            probe = await broker.open_link(queue.pending)
-            try:
-                await probe.execute("BLMOVE", queue.pending, queue.pending, "RIGHT", "RIGHT", 0.001)
-            finally:
-                await probe.aclose()
-    except BrokerRefused as error:
-        logger.warning("Waiting with BLMOVE is refused too (%s); asking every second instead.", error)
-        return PollingWakeup()
-    return BlockingWakeup(broker, notify)
+async def choose(wanted: WakeUpChoice, broker: Broker, link: Link, queues: list[QueueKeys], notify: Notify) -> Wakeup:
+    """Find out by trying which way this server and user allow, or take the one that was asked for."""
+    if wanted in ("auto", "tracking"):
+        tracking = TrackingWakeup(link, broker.keys, notify)
+        try:
+            await tracking.arm(queues)
+            await tracking.disarm()
+        except BrokerRefused as error:
+            if wanted == "tracking":
+                raise
+            logger.warning("Waking up by tracking is refused (%s); waiting with BLMOVE instead.", error)
+        else:
+            return tracking
+    if wanted in ("auto", "blmove"):
+        try:
+            await _try_blocking(broker, queues)
+        except BrokerRefused as error:
+            if wanted == "blmove":
+                raise
+            logger.warning("Waiting with BLMOVE is refused too (%s); asking every second instead.", error)
+        else:
+            return BlockingWakeup(broker, notify)
+    return PollingWakeup()
+
+
+async def _try_blocking(broker: Broker, queues: list[QueueKeys]) -> None:
+    for queue in queues[:1]:
+        probe = await broker.open_link(queue.pending)
+        try:
+            await probe.execute("BLMOVE", queue.pending, queue.pending, "RIGHT", "RIGHT", 0.001)
+        finally:
+            await probe.aclose()

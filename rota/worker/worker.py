@@ -1,0 +1,254 @@
+"""The worker: puts the parts together, starts them, and stops them in the order in which nothing is lost.
+
+Stopping: take no more tasks and hand back what has not started; let running handlers end within `shutdown_timeout`;
+cancel the rest and hand them back to the front of their queue once they have ended; record every outcome; go.
+"""
+
+import asyncio
+import itertools
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from rota.broker.broker import Broker
+from rota.wire.fetch import MAX_QUEUES
+from rota.wire.keys import QueueKeys
+from rota.wire.server import ServerState
+from rota.worker.attempt import Attempt
+from rota.worker.clock import BrokerClock
+from rota.worker.executor import Executor
+from rota.worker.fetcher import Fetcher
+from rota.worker.finisher import Finisher
+from rota.worker.heartbeat import Heartbeat
+from rota.worker.lane import Lanes
+from rota.worker.pace import Pace
+from rota.worker.parts import Parts
+from rota.worker.queues import Subscription
+from rota.worker.slots import Slots
+
+if TYPE_CHECKING:
+    from rota.app import Rota
+    from rota.settings import Settings
+
+logger = logging.getLogger("rota.worker")
+
+LAST_WORD_SECONDS = 5.0
+"""How long a handler that was cancelled at the shutdown may take to end, and the last outcomes to be recorded."""
+
+
+class Worker:
+    """Runs the tasks of an app from the queues it subscribes to.
+
+    `run()` returns after `stop()`; it may be called once. Everything runs in the event loop that calls it, but the
+    heartbeat, which has a thread of its own so that no handler can hold up the leases.
+    """
+
+    def __init__(self, app: "Rota", settings: "Settings") -> None:
+        self.app = app
+        self.settings = settings
+        self.id = uuid.uuid4().hex[:12]
+        self.server_id = str(uuid.uuid4())
+        self.host = socket.gethostname() or "unknown-host"
+        self.pid = os.getpid()
+        self.started_at = time.time()
+        self.slots = Slots(settings.concurrency)
+        self.subscription = Subscription(settings.queues, strict=settings.strict_priority)
+        self.clock = BrokerClock()
+        self.ready = asyncio.Event()
+        self.executor: Executor
+        self.lanes: Lanes
+        self.heartbeat: Heartbeat
+        self._broker: Broker
+        self._stopping = asyncio.Event()
+        self._tokens = (f"{self.id}-{n}" for n in itertools.count(1))
+        self._acts: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until `stop()`."""
+        async with AsyncExitStack() as stack:
+            broker = self._broker = self.app.connect(self.settings)
+            stack.push_async_callback(broker.aclose)
+            for warning in (await broker.check()).warnings:
+                logger.warning("%s", warning)
+            state = await stack.enter_async_context(self.app.lifespan_state())
+            parts = await stack.enter_async_context(Parts(self, broker))
+            self.executor = Executor(
+                self.app.find_handler,
+                self.slots,
+                self.clock,
+                lambda attempt, outcome: self.lanes.finish(attempt, outcome),
+                places=parts.places,
+                unknown_task_delay=self.settings.unknown_task_delay,
+                result_limit_bytes=self.settings.result_limit_bytes,
+                reporter=parts.reporter,
+                state=state,
+            )
+            self.lanes = Lanes(broker, self.queue_keys, self._fetcher, self._finisher)
+            self.heartbeat = parts.heartbeat
+            await self._work(parts.runs())
+
+    def stop(self) -> None:
+        """Begin to stop. `run()` returns when everything is recorded or handed back."""
+        self._stopping.set()
+
+    def quiet(self) -> None:
+        """Take no more tasks, but keep the running ones and everything else going: the first half of a deploy."""
+        if self.heartbeat.status == "active":
+            self.heartbeat.status = "stopped"
+            self._begin(self.lanes.stop_fetching())
+
+    def add_queue(self, name: str, priority: int = 1) -> None:
+        """Serve one more queue or pattern, from now on."""
+        self.subscription.add(name, priority)
+        self._begin(self._follow_queues())
+
+    def remove_queue(self, name: str) -> None:
+        """Serve a queue or pattern no longer. What runs from it ends as usual."""
+        self.subscription.remove(name)
+        self._begin(self._follow_queues())
+
+    def queue_names(self) -> list[str]:
+        """The queues served now."""
+        return list(self.subscription.queues)
+
+    def queue_keys(self) -> list[QueueKeys]:
+        """Their keys."""
+        return [self._broker.keys.queue(name) for name in self.subscription.queues]
+
+    def held(self) -> list[Attempt]:
+        """The attempts whose outcome is not recorded yet. May be called from any thread."""
+        return list(self.executor.held)
+
+    def describe(self) -> ServerState:
+        """What this worker says about itself in Asynq's record of servers."""
+        return ServerState(
+            host=self.host,
+            pid=self.pid,
+            server_id=self.server_id,
+            concurrency=self.slots.capacity,
+            queues=self.subscription.queues,
+            strict_priority=self.subscription.strict,
+            status=self.heartbeat.status,
+            started_ns=int(self.started_at * 1e9),
+            active=len(self.executor.held),
+        )
+
+    def cancel(self, task_id: str) -> None:
+        """Cancel the runs of a task here, as asked on the cancel channel."""
+        for attempt in self.held():
+            if attempt.id == task_id and attempt.task is not None:
+                self._begin(self._cancel(attempt))
+
+    def lose(self, attempts: Sequence[Attempt]) -> None:
+        """Stop handlers whose tasks are not ours any more."""
+        for attempt in attempts:
+            logger.error("Lost the lease of task %s (%s): its run here is stopped.", attempt.id, attempt.type)
+            self.executor.stop(attempt, "lease", "the lease was lost")
+
+    async def _work(self, parts: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        await self._discover()
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(self.heartbeat.run())
+            running = [group.create_task(_coroutine(part)) for part in parts]
+            running.append(group.create_task(self.lanes.run()))
+            running.append(group.create_task(self._keep_discovering()))
+            await self.lanes.laid.wait()
+            self.heartbeat.status = "active"
+            self.ready.set()
+            logger.info("Worker %s is ready with %d slots for %s.", self.id, self.slots.capacity, self.queue_names())
+            await self._stopping.wait()
+            await self._drain()
+            for task in (*running, beating):
+                task.cancel()
+        logger.info("Worker %s has stopped.", self.id)
+
+    async def _drain(self) -> None:
+        self.heartbeat.status = "closed"
+        self.executor.closed = True
+        await self.lanes.stop_fetching()
+        self.executor.hand_back_parked()
+        if not await _within(self.settings.shutdown_timeout.total_seconds(), self.executor.wait_idle()):
+            for attempt in self.executor.running():
+                self.executor.stop(attempt, "shutdown")
+            if not await _within(LAST_WORD_SECONDS, self.executor.wait_idle()):
+                for attempt in self.executor.running():
+                    logger.error(
+                        "Task %s (%s) does not end. The recovery starts it again when its lease has run out.",
+                        attempt.id,
+                        attempt.type,
+                    )
+        if not await _within(LAST_WORD_SECONDS, self.lanes.flush()):
+            logger.error("The last outcomes could not be recorded: the broker does not answer. Those tasks run again.")
+
+    async def _cancel(self, attempt: Attempt) -> None:
+        # Our own clients leave the reason in the hash; Go's only send the ID.
+        reason = await self._broker.execute(
+            "HGET", attempt.queue.task(attempt.id), "rota_cancel", key=attempt.queue.base
+        )
+        self.executor.stop(attempt, "cancelled", (reason or b"").decode(errors="replace"))
+
+    async def _discover(self) -> None:
+        if self.subscription.patterns:
+            keys = self._broker.keys
+            known = await self._broker.execute("SMEMBERS", keys.queues, key=keys.queues)
+            self.subscription.discover(sorted(name.decode() for name in known))
+
+    async def _keep_discovering(self) -> None:
+        async def look() -> None:
+            before = set(self.subscription.queues)
+            await self._discover()
+            if set(self.subscription.queues) != before:
+                await self._follow_queues()
+
+        await Pace("search for queues", self.settings.queue_refresh).keep(look)
+
+    async def _follow_queues(self) -> None:
+        await self.lanes.lay()
+
+    def _fetcher(self, serves: Callable[[QueueKeys], bool]) -> Fetcher:
+        settings = self.settings
+        return Fetcher(
+            self._broker,
+            self.subscription,
+            self.slots,
+            self.clock,
+            self.executor.start,
+            tokens=self._tokens,
+            lease_seconds=int(settings.lease.total_seconds()),
+            slow_poll_seconds=settings.slow_poll.total_seconds(),
+            batch=settings.fetch_batch,
+            wake_up=settings.wake_up,
+            queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
+            serves=serves,
+        )
+
+    def _finisher(self, fetcher: Fetcher) -> Finisher:
+        return Finisher(self._broker, lambda: fetcher.link, self.executor.forget, self.settings.record_batch)
+
+    def _begin(self, act: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(act)
+        self._acts.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._acts.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s", error, exc_info=error)
+
+
+async def _coroutine(part: Callable[[], Awaitable[None]]) -> None:
+    await part()
+
+
+async def _within(seconds: float, act: Awaitable[None]) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await act
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,156 @@
+"""Taking tasks: what moves where, and what is left alone."""
+
+import pytest
+
+from rota.broker import Broker
+from rota.errors import BrokerRefused
+from rota.wire.fetch import EMPTY, MORE, PAUSED, Fetched, fetch, reclaim
+from rota.wire.proto import TaskMessage
+from tests.integration.wire.conftest import Seed
+
+
+async def take(broker: Broker, wanted: int, *shares: tuple[str, int], token: str = "token-1") -> Fetched:
+    queues = [(broker.keys.queue(name), share) for name, share in shares or (("default", wanted),)]
+    return await broker.run(fetch(queues, token=token, wanted=wanted, lease_seconds=30))
+
+
+def ids(fetched: Fetched, place: int = 0) -> list[str]:
+    return [task_id.decode() for task_id in fetched.batches[place].tasks[::2]]
+
+
+async def test_a_batch_is_taken_in_the_order_of_its_arrival(broker: Broker, seed: Seed) -> None:
+    await seed.pending("a", "b", "c")
+    fetched = await take(broker, 2)
+    assert ids(fetched) == ["a", "b"]
+    assert TaskMessage.FromString(fetched.batches[0].tasks[1]).id == "a"
+    assert fetched.batches[0].state == MORE
+    assert await seed.ids("pending") == ["c"]
+    assert await seed.ids("active") == ["b", "a"]
+
+
+async def test_a_taken_task_is_active_leased_by_the_servers_clock_and_carries_the_token(
+    broker: Broker, seed: Seed
+) -> None:
+    await seed.pending("a")
+    before = await seed.now()
+    fetched = await take(broker, 5)
+    score = float(await broker.execute("ZSCORE", seed.keys.lease, "a"))
+    assert int(before) + 30 <= score <= int(fetched.now) + 30
+    assert score == int(score)
+    assert await seed.field("a", "state") == "active"
+    assert await seed.field("a", "rota_token") == "token-1"
+    assert await seed.field("a", "pending_since") is None
+    assert before <= fetched.now <= await seed.now()
+
+
+async def test_an_empty_queue_gives_nothing_and_says_so(broker: Broker, seed: Seed) -> None:
+    fetched = await take(broker, 3)
+    assert fetched.batches[0] == (EMPTY, None, [], {}, [])
+    assert await broker.execute("DBSIZE") == 0
+
+
+async def test_a_paused_queue_keeps_its_tasks_but_promotes_what_is_due(broker: Broker, seed: Seed) -> None:
+    await broker.execute("SET", seed.keys.paused, 1)
+    await seed.pending("a")
+    await seed.at("scheduled", 1, "due")
+    fetched = await take(broker, 3)
+    assert fetched.batches[0].state == PAUSED
+    assert ids(fetched) == []
+    assert await seed.ids("pending") == ["due", "a"]
+
+
+async def test_due_tasks_are_promoted_and_taken_in_one_step(broker: Broker, seed: Seed) -> None:
+    now = await seed.now()
+    await seed.at("scheduled", now - 0.001, "scheduled-due")
+    await seed.at("retry", 5, "retry-due")
+    await seed.at("scheduled", now + 60.25, "later")
+    fetched = await take(broker, 5)
+    assert sorted(ids(fetched)) == ["retry-due", "scheduled-due"]
+    assert fetched.batches[0].next_due == pytest.approx(now + 60.25, abs=1e-4)
+    assert await seed.ids("scheduled") == ["later"]
+
+
+async def test_a_fraction_of_a_second_is_waited_for(broker: Broker, seed: Seed) -> None:
+    at = await seed.now() + 0.4
+    await seed.at("scheduled", at, "soon")
+    fetched = await take(broker, 1)
+    assert ids(fetched) == []
+    assert fetched.batches[0].next_due == pytest.approx(at, abs=1e-4)
+
+
+async def test_each_queue_gets_its_share_and_the_rest_goes_where_tasks_are(broker: Broker, seed: Seed) -> None:
+    other = Seed(broker, "other")
+    await seed.pending("a", "b", "c", "d")
+    await other.pending("x")
+    fetched = await take(broker, 4, ("default", 1), ("other", 3))
+    assert ids(fetched, 0) == ["a", "b", "c"]
+    assert ids(fetched, 1) == ["x"]
+
+
+async def test_strict_shares_drain_the_first_queue_before_the_second(broker: Broker, seed: Seed) -> None:
+    other = Seed(broker, "other")
+    await seed.pending("a", "b")
+    await other.pending("x", "y")
+    fetched = await take(broker, 3, ("other", 3), ("default", 0))
+    assert ids(fetched, 0) == ["x", "y"]
+    assert ids(fetched, 1) == ["a"]
+
+
+async def test_an_id_without_a_hash_is_dropped_and_reported_not_made_into_a_stub(broker: Broker, seed: Seed) -> None:
+    await broker.execute("LPUSH", seed.keys.pending, "ghost")
+    await seed.pending("a")
+    fetched = await take(broker, 5)
+    assert ids(fetched) == ["a"]
+    assert fetched.batches[0].dangling == [b"ghost"]
+    assert not await broker.execute("EXISTS", seed.keys.task("ghost"))
+    assert await seed.ids("active") == ["a"]
+
+
+async def test_notes_tell_of_a_cancel_request_and_of_crashes(broker: Broker, seed: Seed) -> None:
+    await seed.pending("plain")
+    await seed.pending("marked", rota_cancel="by hand", rota_crashes=2)
+    fetched = await take(broker, 5)
+    assert fetched.batches[0].notes == {1: ("by hand", 2)}
+
+
+async def test_a_lock_held_while_queued_is_given_back_when_the_task_is_taken(broker: Broker, seed: Seed) -> None:
+    lock = seed.keys.base + "unique:t:x"
+    await broker.execute("SET", lock, "a")
+    await seed.pending("a", unique_key=lock, rota_unique="queued")
+    await take(broker, 1)
+    assert not await broker.execute("EXISTS", lock)
+
+
+async def test_a_lock_that_somebody_else_holds_by_now_is_left_alone(broker: Broker, seed: Seed) -> None:
+    lock = seed.keys.base + "unique:t:x"
+    await broker.execute("SET", lock, "somebody-else")
+    await seed.pending("a", unique_key=lock, rota_unique="queued")
+    await take(broker, 1)
+    assert await broker.execute("GET", lock) == b"somebody-else"
+
+
+async def test_a_key_of_the_wrong_kind_stops_the_fetch_before_it_moved_anything(broker: Broker, seed: Seed) -> None:
+    await seed.pending("a", "b")
+    await broker.execute("DEL", seed.keys.task("b"))
+    await broker.execute("SET", seed.keys.task("b"), "no hash")
+    with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+        await take(broker, 5)
+    assert await seed.ids("pending") == ["b", "a"]
+    assert await seed.ids("active") == []
+
+
+async def test_a_large_batch_fits_lua(broker: Broker, seed: Seed) -> None:
+    for start in range(0, 1200, 200):
+        await seed.pending(*(f"id-{n}" for n in range(start, start + 200)))
+    fetched = await take(broker, 5000)
+    assert len(ids(fetched)) == 500
+    assert len(await seed.ids("lease")) == 500
+
+
+async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker: Broker, seed: Seed) -> None:
+    await seed.pending("a", "b", "c")
+    await take(broker, 2, token="lost")
+    await take(broker, 1, token="kept")
+    found = await broker.run(reclaim(seed.keys, "lost"))
+    assert sorted(found[::2]) == [b"a", b"b"]
+    assert await broker.run(reclaim(seed.keys, "unknown")) == []

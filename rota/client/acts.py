@@ -25,7 +25,7 @@ from rota.info import TaskInfo
 from rota.wire import edit
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys
-from rota.wire.look import Seen, look
+from rota.wire.look_task import OneTask, task
 from rota.wire.script import Argument, Call
 from rota.wire.watch import Watched, announced, watch
 
@@ -134,10 +134,10 @@ def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
 
 def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
     """Read a task as it stands."""
-    seen: Seen | None = yield look(keys, task_id)
-    if seen is None:
+    look: OneTask = yield task(keys, task_id)
+    if not look.fields:
         raise _gone(keys, task_id)
-    return snapshot(seen, keys.queue, task_id)
+    return snapshot(look, keys.queue, task_id)
 
 
 def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = "") -> ResultTimeout:

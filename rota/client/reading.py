@@ -3,15 +3,17 @@
 from datetime import UTC, datetime, timedelta
 
 from rota.info import TaskInfo, TaskState
-from rota.wire.look import Seen
+from rota.wire.look_task import OneTask
 from rota.wire.message import unpack
 
 
-def snapshot(seen: Seen, queue: str, task_id: str) -> TaskInfo:
-    """Return a task as it stood when it was read."""
-    fields = seen.fields
-    message = unpack(fields.get(b"msg", b""))
-    state = TaskState(fields[b"state"].decode()) if b"state" in fields else TaskState.PENDING
+def snapshot(look: OneTask, queue: str, task_id: str) -> TaskInfo:
+    """Return a task as it stood when it was looked at."""
+    fields = look.fields
+    message = unpack(fields.get("msg", b""))
+    # A hash without a state is a stub that somebody else left behind.
+    state = TaskState(fields["state"].decode()) if "state" in fields else TaskState.PENDING
+    due = look.now if state is TaskState.PENDING else look.scores.get(state) if state in _DUE else None
     return TaskInfo(
         id=task_id,
         queue=queue,
@@ -26,17 +28,20 @@ def snapshot(seen: Seen, queue: str, task_id: str) -> TaskInfo:
         timeout=_duration(message.timeout),
         deadline=_instant(message.deadline),
         group=message.group_key,
-        next_process_at=_instant(seen.now if state is TaskState.PENDING else seen.due),
-        is_orphaned=state is TaskState.ACTIVE and (seen.leased_until or 0) <= seen.now,
+        next_process_at=_instant(due),
+        is_orphaned=state is TaskState.ACTIVE and look.scores.get("active", 0) <= look.now,
         retention=_duration(message.retention),
         completed_at=_instant(message.completed_at),
-        result=fields.get(b"result", b""),
+        result=fields.get("result", b""),
         unique_key=message.unique_key,
-        end=fields.get(b"rota_end", b"").decode(errors="replace"),
-        crashes=int(fields.get(b"rota_crashes", b"0")),
-        progress=fields.get(b"rota_progress", b""),
-        log=fields.get(b"rota_log", b""),
+        end=fields.get("rota_end", b"").decode(errors="replace"),
+        crashes=int(fields.get("rota_crashes", b"0")),
+        progress=fields.get("rota_progress", b""),
+        log=fields.get("rota_log", b""),
     )
+
+
+_DUE = (TaskState.SCHEDULED, TaskState.RETRY)
 
 
 def _instant(unix: float | None) -> datetime | None:

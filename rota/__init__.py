@@ -1,1 +1,75 @@
-"""Rota: a task queue and scheduler for Python that speaks Asynq's wire protocol."""
+"""Rota: a task queue for Python that speaks Asynq's wire protocol. These are the public names."""
+
+from rota.aggregator import GroupedTask
+from rota.app import Rota
+from rota.context import Context, current
+from rota.enqueued import Enqueued, Plan, SyncEnqueued
+from rota.errors import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnavailable,
+    ConfigError,
+    DuplicateTask,
+    EnqueueError,
+    OptionError,
+    PayloadError,
+    ResultError,
+    ResultTimeout,
+    RetryLater,
+    Revoke,
+    RotaError,
+    RoutingError,
+    SkipRetry,
+    TaskCancelled,
+    TaskFailed,
+    TaskIdConflict,
+    TaskNotFound,
+    TaskStateError,
+)
+from rota.info import TaskInfo, TaskState
+from rota.options import Options
+from rota.policy import Debounce, Retry, Unique
+from rota.settings import Settings
+from rota.signature import INJECTED, Depends, Payload
+from rota.task import Task
+
+__all__ = [
+    "INJECTED",
+    "BrokerError",
+    "BrokerRefused",
+    "BrokerUnavailable",
+    "ConfigError",
+    "Context",
+    "Debounce",
+    "Depends",
+    "DuplicateTask",
+    "EnqueueError",
+    "Enqueued",
+    "GroupedTask",
+    "OptionError",
+    "Options",
+    "Payload",
+    "PayloadError",
+    "Plan",
+    "ResultError",
+    "ResultTimeout",
+    "Retry",
+    "RetryLater",
+    "Revoke",
+    "Rota",
+    "RotaError",
+    "RoutingError",
+    "Settings",
+    "SkipRetry",
+    "SyncEnqueued",
+    "Task",
+    "TaskCancelled",
+    "TaskFailed",
+    "TaskIdConflict",
+    "TaskInfo",
+    "TaskNotFound",
+    "TaskState",
+    "TaskStateError",
+    "Unique",
+    "current",
+]

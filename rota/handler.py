@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, Literal, Protocol, TypeAlias, get_args
@@ -16,7 +16,7 @@ from rota.context import Context, enter, leave
 from rota.depends import Call, Overrides, Recipe
 from rota.errors import OptionError, PayloadError
 from rota.middleware import Invoke, Middleware, chain
-from rota.options import NO_OPTIONS, Options
+from rota.options import NO_OPTIONS, Hook, Options
 from rota.payload import Result, arguments_of
 from rota.policy import Retry
 from rota.signature import Signature
@@ -24,7 +24,6 @@ from rota.suggestion import did_you_mean
 
 Run: TypeAlias = Literal["loop", "thread", "process"]
 Event: TypeAlias = Literal["success", "failure", "exhausted"]
-Hook: TypeAlias = Callable[[Context, Any], Awaitable[None] | None]
 
 log = logging.getLogger("rota")
 
@@ -50,6 +49,14 @@ class Hooks:
     success: tuple[Hook, ...] = ()
     failure: tuple[Hook, ...] = ()
     exhausted: tuple[Hook, ...] = ()
+
+    def joined(self, others: "Hooks") -> "Hooks":
+        """Return these hooks, then the others."""
+        return Hooks(self.success + others.success, self.failure + others.failure, self.exhausted + others.exhausted)
+
+    def with_hook(self, event: Event, hook: Hook) -> "Hooks":
+        """Return these hooks with one more."""
+        return replace(self, **{event: (*getattr(self, event), hook)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,11 @@ class Handler:
         self.invoke: Invoke = self._prepare_and_invoke
         if signature.dependencies:
             Recipe(signature, {})  # wrong dependencies are refused at import, not in the first task
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the payload holds typed arguments. A handler in Asynq's style takes what comes."""
+        return not self.signature.is_raw
 
     @property
     def timeout(self) -> timedelta | None:

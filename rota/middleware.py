@@ -25,6 +25,16 @@ def check(middleware: Middleware) -> Middleware:
     return middleware
 
 
+def check_enqueue(middleware: EnqueueMiddleware) -> EnqueueMiddleware:
+    """Refuse what is no generator function of either kind."""
+    if not (inspect.isasyncgenfunction(middleware) or inspect.isgeneratorfunction(middleware)):
+        raise OptionError(
+            f"The enqueue middleware {getattr(middleware, '__qualname__', middleware)} must be a generator function "
+            "that yields once, where the task is sent. A plain one (def) serves enqueue_sync as well."
+        )
+    return middleware
+
+
 def chain(middlewares: Sequence[Middleware], inner: Invoke) -> Invoke:
     """Wrap a call in middlewares, the first one outermost."""
     for middleware in reversed(middlewares):

@@ -1,14 +1,15 @@
 """What can be said about one enqueue: Asynq's options and the few of our own, checked before anything is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
+from rota.context import Context
 from rota.duration import DurationLike, parse
 from rota.errors import OptionError
-from rota.policy import MAX_RETRY, Debounce, Unique
+from rota.policy import MAX_RETRY, Debounce, Retry, Unique
 from rota.suggestion import did_you_mean
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -29,6 +30,45 @@ class OptionWords(TypedDict, total=False):
     group: str | None
     headers: Mapping[str, str]
     debounce: Debounce | None
+
+
+Hook: TypeAlias = Callable[[Context, Any], Awaitable[None] | None]
+"""A function called after a run with the context and the result, or the error. May be async."""
+
+
+class RunWords(TypedDict, total=False):
+    """The keywords of `app.task(...)` and `app.handler(...)` that say how a function is run."""
+
+    run: Literal["loop", "thread", "process"] | None
+    timeout: DurationLike | None
+    retry: Retry | int | None
+    concurrency: int | None
+    on_success: Hook | Sequence[Hook]
+    on_failure: Hook | Sequence[Hook]
+    on_exhausted: Hook | Sequence[Hook]
+    lint: bool
+
+
+class TaskWords(RunWords, total=False):
+    """The keywords of `app.task(...)`."""
+
+    queue: str | None
+    unique: Unique | DurationLike | None
+    retention: DurationLike | None
+    delay: DurationLike | None
+    group: str | None
+    headers: Mapping[str, str]
+    debounce: Debounce | None
+    result: Any
+
+
+ONE_CALL_ONLY = {
+    "task_id": "every run would have the same ID",
+    "process_at": "every run would be planned for the same instant",
+    "deadline": "every run would end at the same instant",
+    "max_retry": "a task says retry=Retry(...) or retry=5",
+}
+"""Options that only a single enqueue can have, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ older worker.
 from collections.abc import Callable, Mapping
 from typing import Any, NotRequired, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import TypedDict
 
 from rota.errors import OptionError, PayloadError
@@ -68,6 +68,18 @@ class Arguments:
             raise PayloadError(f"{self._name} lacks {', '.join(map(repr, missing))}.")
         return {**self._defaults, **given}
 
+    def bind_object(self, payload: object) -> dict[str, Any]:
+        """Name the arguments given as one mapping or model."""
+        if payload is None:
+            return self.bind((), {})
+        if isinstance(payload, BaseModel):
+            payload = dict(payload)
+        if not isinstance(payload, Mapping):
+            raise PayloadError(
+                f"{self._name} takes its arguments by name, so give them as a mapping, not as {type(payload).__name__}."
+            )
+        return self.bind((), cast("Mapping[str, Any]", payload))
+
     def write(self, values: Mapping[str, Any]) -> bytes:
         """Return the payload of bound arguments: checked, converted, in the order of the parameters."""
         try:
@@ -120,6 +132,10 @@ class WholePayload:
             raise PayloadError(f"{self._function} takes one argument, {name!r}: the whole payload.")
         return {name: given[0] if given else self._parameter.default}
 
+    def bind_object(self, payload: object) -> dict[str, Any]:
+        """Take the whole payload."""
+        return self.bind((), {}) if payload is None else self.bind((payload,), {})
+
     def write(self, values: Mapping[str, Any]) -> bytes:
         """Return the payload of the bound argument."""
         value = values[self._parameter.name]
@@ -169,6 +185,18 @@ class Result:
             raise PayloadError(
                 f"The stored result is not what {self._name} is said to return: {_reasons(error)}."
             ) from error
+
+
+def loose_payload(type: str, payload: object) -> bytes:
+    """Write the payload of a task that is not known here: bytes as they are, nothing as nothing, the rest as JSON."""
+    if payload is None:
+        return b""
+    if isinstance(payload, bytes | bytearray):
+        return bytes(payload)
+    try:
+        return to_json(payload, by_alias=True)
+    except PydanticSerializationError as error:
+        raise PayloadError(f"The payload of {type} cannot be written as JSON: {error}.") from error
 
 
 def arguments_of(signature: Signature) -> Arguments | WholePayload:

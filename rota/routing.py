@@ -57,29 +57,12 @@ class Registry(Generic[RouteT]):
             return self._found[type]
         except KeyError:
             pass
-        found = self._by_prefix(type) if self.matching == "asynq" else self._by_segments(type)
+        names = candidates(type, self.matching)
+        found = next((self._routes[name] for name in names if name in self._routes), None)
         if len(self._found) >= _CACHE_SIZE:  # type names come from outside and may hold IDs
             self._found.clear()
         self._found[type] = found
         return found
-
-    def _by_segments(self, type: str) -> RouteT | None:
-        name = type
-        while True:
-            if route := self._routes.get(name):
-                return route
-            # "a:b:" stands under "a:b", and "a:b" under the pattern "a:".
-            if name.endswith(":"):
-                name = name[:-1]
-                continue
-            head, colon, segment = name.rpartition(":")
-            if not colon or _VERSION.fullmatch(segment):
-                return None
-            name = head + colon
-
-    def _by_prefix(self, type: str) -> RouteT | None:
-        prefixes = [name for name in self._routes if type.startswith(name)]
-        return self._routes[max(prefixes, key=len)] if prefixes else None
 
     def get(self, type: str) -> RouteT | None:
         """Return the route registered under exactly this name."""
@@ -97,6 +80,19 @@ class Registry(Generic[RouteT]):
 
     def __contains__(self, type: object) -> bool:
         return type in self._routes
+
+
+def candidates(type: str, matching: Matching = "segments") -> Iterator[str]:
+    """Yield the names and patterns that may take a type, the best first."""
+    if matching == "asynq":
+        yield from (type[:length] for length in range(len(type), 0, -1))
+        return
+    yield type
+    head, colon, segment = type.rpartition(":")
+    while colon and not _VERSION.fullmatch(segment):
+        yield f"{head}:"
+        yield head
+        head, colon, segment = head.rpartition(":")
 
 
 def check_name(name: str, *, pattern: bool = False) -> None:

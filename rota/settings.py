@@ -138,6 +138,8 @@ class Settings(BaseSettings):
     """Worker processes of `rota worker`."""
     process_slots: Annotated[int, Field(ge=0)] = 0
     """Child processes for `run="process"`; 0 means one per core."""
+    process_recycle: Annotated[int, Field(ge=0)] = 0
+    """Tasks after which such a child is replaced; 0 means never."""
     fetch_batch: PositiveInt = 100
     """Tasks taken by one request, at most."""
     record_batch: PositiveInt = 500
@@ -242,6 +244,11 @@ class Settings(BaseSettings):
         if self.group_max_delay is not None and self.group_max_delay < self.group_grace:
             raise ConfigError("group_max_delay is shorter than group_grace: no group could wait as long as it should.")
         return self
+
+    def updated(self, **words: Any) -> "Settings":
+        """Return these settings with some replaced, checked again. The replaced ones count as said by the code."""
+        said = {name: getattr(self, name) for name, source in self._origins.items() if source == "code"}
+        return Settings(**{**said, **words})
 
     def source_of(self, name: str) -> str:
         """Where a setting comes from: `code`, `environment`, `pyproject.toml` or `default`."""

@@ -70,6 +70,7 @@ class Signature:
     dependencies: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
     takes_context_first: bool = False
     returns: Any = MISSING
+    is_raw: bool = False
 
 
 def read_signature(function: Callable[..., Any]) -> Signature:
@@ -84,7 +85,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     for item in declared:
         _refuse_open_ended(item, name)
         annotation = hints.get(item.name, Any)
-        marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+        marks = _marks(annotation)
         bare = get_args(annotation)[0] if marks else annotation
         provider = _provider(marks)
         found = Parameter(item.name, annotation, item.default, item.kind is item.KEYWORD_ONLY)
@@ -101,6 +102,37 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     return Signature(
         name, tuple(payload), whole[0] if whole else None, tuple(contexts), dependencies, first, _returns(hints)
     )
+
+
+def read_raw_signature(function: Callable[..., Any]) -> Signature:
+    """Read the signature of an Asynq-style handler: `(ctx, payload)` whatever they are called, then injected ones."""
+    name = getattr(function, "__qualname__", repr(function))
+    declared = list(inspect.signature(function).parameters.values())
+    by_position = [item for item in declared if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
+    if len(by_position) < 2:
+        raise OptionError(f"The handler {name} must take the context and the payload: def {name}(ctx, payload).")
+    for item in declared:
+        _refuse_open_ended(item, name)
+    context, payload, *others = declared
+    hints = _hints(function, name)
+    if hints.get(payload.name, bytes) not in (bytes, Any):
+        raise OptionError(
+            f"The handler {name} gets the payload as bytes, so {payload.name!r} cannot be {hints[payload.name]!r}: "
+            "use app.task for typed arguments."
+        )
+    dependencies: dict[str, Callable[..., Any]] = {}
+    for item in others:
+        provider = _provider(_marks(hints.get(item.name, Any)))
+        if provider is not None:
+            dependencies[item.name] = provider
+        elif item.default is MISSING:
+            raise OptionError(f"Nothing fills {item.name!r} of the handler {name}: annotate it with Depends(...).")
+    whole = Parameter(payload.name, bytes)
+    return Signature(name, (), whole, (context.name,), dependencies, True, bytes, is_raw=True)
+
+
+def _marks(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
 
 
 def _returns(hints: Mapping[str, Any]) -> Any:

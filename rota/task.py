@@ -6,9 +6,7 @@ The plain values around it (`Options`, `Plan`, `Enqueued`, `TaskInfo`, `TaskStat
 import functools
 from collections.abc import Callable, Coroutine
 from copy import copy
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
-
-from typing_extensions import Unpack
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from rota.context import Context, blank, peek
 from rota.duration import DurationLike
@@ -62,6 +60,16 @@ class Task(Generic[P, R]):
         options = bound(self.default_options, values)
         return Plan(self.type, arguments.write(values), options, self.handler.result.read)
 
+    def plan_of(self, payload: object) -> Plan[R]:
+        """Return the plan for arguments given as one mapping or model, or for a payload that is ready (bytes)."""
+        arguments = self.handler.arguments
+        if isinstance(payload, bytes | bytearray):
+            values = arguments.read(bytes(payload))
+            return Plan(self.type, bytes(payload), bound(self.default_options, values), self.handler.result.read)
+        values = arguments.bind_object(payload)
+        options = bound(self.default_options, values)
+        return Plan(self.type, arguments.write(values), options, self.handler.result.read)
+
     def options(self, **words: Unpack[OptionWords]) -> Self:
         """Return a copy of this task with other options, typed like this one."""
         changed = copy(self)
@@ -102,6 +110,24 @@ class SyncTask(Task[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, without any queue."""
         return cast("R", self._call(args, kwargs))
+
+
+class TaskDecorator(Protocol):
+    """What `app.task(...)` returns: it makes a task of a function, and leaves a leading Context out of its calls."""
+
+    # The overloads overlap on purpose: a coroutine function is a plain function too, and the first that fits is meant.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> SyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
 
 
 def bound(options: Options, values: dict[str, Any]) -> Options:

@@ -1,0 +1,118 @@
+"""Aggregators: functions that make one task of all the tasks that gathered in a group."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias, cast
+
+from pydantic_core import from_json
+
+from rota.duration import DurationLike, at_least, display, parse
+from rota.enqueued import Plan
+from rota.errors import OptionError, PayloadError, RoutingError
+from rota.options import NO_HEADERS
+from rota.routing import Matching, candidates
+
+EVERY_GROUP = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedTask:
+    """One member of a group. Asynq keeps of it what is here; timeout, retries and retention are lost."""
+
+    type: str
+    payload: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, hash=False)
+    id: str = ""
+
+    def json(self) -> Any:
+        """Read the payload as JSON. Raises PayloadError."""
+        try:
+            return from_json(self.payload) if self.payload else None
+        except ValueError as error:
+            raise PayloadError(f"The payload of task {self.id} ({self.type}) is no JSON: {error}.") from error
+
+
+AggregateFunction: TypeAlias = Callable[[str, list[GroupedTask]], Any]
+"""Takes the name of the group and its tasks, oldest first; returns a Plan, or None to drop them. May be async."""
+
+
+class Aggregator:
+    """One registered function with the type and group it is for, and when a group is due.
+
+    None for `grace`, `max_delay` or `max_size` leaves it to the settings `group_...`.
+    """
+
+    def __init__(
+        self,
+        function: AggregateFunction,
+        *,
+        type: str = "",
+        group: str = EVERY_GROUP,
+        grace: DurationLike | None = None,
+        max_delay: DurationLike | None = None,
+        max_size: int | None = None,
+    ) -> None:
+        self.function = function
+        self.type = type
+        self.group = group
+        why = "Asynq counts it in whole seconds"
+        self.grace = None if grace is None else at_least(grace, timedelta(seconds=1), "grace", why)
+        self.max_delay = None if max_delay is None else parse(max_delay, "max_delay")
+        self.max_size = max_size
+        if max_size is not None and (isinstance(max_size, bool) or max_size < 1):
+            raise OptionError(f"max_size is {max_size!r}, but must be 1 or more.")
+        if self.grace and self.max_delay and self.max_delay < self.grace:
+            raise OptionError(
+                f"max_delay ({display(self.max_delay)}) is shorter than grace ({display(self.grace)}): "
+                "no group could wait as long as it should."
+            )
+        self._is_async = inspect.iscoroutinefunction(function)
+
+    async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
+        """Make the one task. A plain function runs in a thread."""
+        made = await (self.function(group, tasks) if self._is_async else asyncio.to_thread(self.function, group, tasks))
+        if made is not None and not isinstance(made, Plan):
+            raise OptionError(
+                f"The aggregator {self!r} returned {type(made).__name__}, but must return a plan "
+                "(`task.plan(...)` or `app.plan(...)`), or None to drop the tasks."
+            )
+        return cast("Plan[Any] | None", made)
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+
+class Aggregators:
+    """Which aggregator takes a task of a group: the nearest type first, then the most exact group."""
+
+    def __init__(self, matching: Matching = "segments") -> None:
+        self._matching: Matching = matching
+        self._by_type: dict[str, dict[str, Aggregator]] = {}
+
+    def add(self, aggregator: Aggregator) -> None:
+        """Register an aggregator. Raises RoutingError where one is registered for the same type and group."""
+        groups = self._by_type.setdefault(aggregator.type, {})
+        taken = groups.setdefault(aggregator.group, aggregator)
+        if taken is not aggregator:
+            raise RoutingError(
+                f"Groups {aggregator.group!r} of {aggregator.type or 'every type'} are taken already, by {taken!r}."
+            )
+
+    def find(self, type: str, group: str) -> Aggregator | None:
+        """Return the aggregator for a task of this type in this group."""
+        for name in (*candidates(type, self._matching), ""):
+            groups = self._by_type.get(name, {})
+            fitting = [pattern for pattern in groups if pattern == group or fnmatchcase(group, pattern)]
+            if fitting:
+                return groups[max(fitting, key=lambda pattern: (pattern == group, len(pattern)))]
+        return None
+
+    def __iter__(self) -> "Iterable[Aggregator]":
+        return (aggregator for groups in self._by_type.values() for aggregator in groups.values())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_type.values()))

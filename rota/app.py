@@ -1,0 +1,297 @@
+"""The app: what is registered, how it is set up, and the way to enqueue."""
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+
+from rota import middleware as around
+from rota.aggregator import EVERY_GROUP, AggregateFunction, Aggregator, Aggregators
+from rota.broker.broker import Broker
+from rota.broker.options import BrokerOptions
+from rota.client import Client, SyncClient
+from rota.connections import Connections, broker_options
+from rota.depends import Overrides
+from rota.duration import DurationLike
+from rota.enqueued import Enqueued, Plan, SyncEnqueued
+from rota.errors import OptionError, RotaError
+from rota.handler import Event, Handler, Hooks
+from rota.lifespan import Lifespan, LifespanFactory
+from rota.middleware import EnqueueMiddleware, Middleware
+from rota.options import NO_OPTIONS, Hook, OptionWords, RunWords, TaskWords
+from rota.payload import loose_payload
+from rota.registration import raw_handler, task_handler
+from rota.routing import Matching, Registry
+from rota.settings import Settings
+from rota.suggestion import did_you_mean
+from rota.task import AsyncTask, SyncTask, Task, TaskDecorator
+from rota.wire.keys import Keys
+
+if TYPE_CHECKING:
+    from rota.worker.worker import Worker
+
+R = TypeVar("R")
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
+
+
+class Rota:
+    """An application: its tasks, its settings, its connections.
+
+    Nothing is connected until something is enqueued or a worker starts, so an app can be made at import.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        settings: Settings | Mapping[str, Any] | None = None,
+        prefix: str | None = None,
+        lifespan: LifespanFactory | None = None,
+        middleware: Sequence[Middleware] = (),
+        enqueue_middleware: Sequence[EnqueueMiddleware] = (),
+        key_prefix: str | None = None,
+    ) -> None:
+        """Make an app. `url` and `key_prefix` win over the settings.
+
+        `prefix="asynq"` matches task types as Go's mux does: any registered name is a plain string prefix, and names
+        are not checked. `lifespan` is an async generator function of the app that yields the state once.
+        """
+        if prefix not in (None, "asynq"):
+            raise OptionError(f"prefix is {prefix!r}. {did_you_mean(str(prefix), ['asynq'])}")
+        said = {name: value for name, value in (("url", url), ("key_prefix", key_prefix)) if value is not None}
+        self.settings = _settings(settings, said)
+        matching: Matching = "asynq" if prefix == "asynq" else "segments"
+        self.registry: Registry[Handler] = Registry(matching)
+        self.aggregators = Aggregators(matching)
+        self.overrides = Overrides()
+        """Stand-ins for dependencies in tests: `app.overrides[mailer] = fake_mailer`."""
+        self.middlewares: list[Middleware] = [around.check(item) for item in middleware]
+        self.enqueue_middlewares: list[EnqueueMiddleware] = [around.check_enqueue(item) for item in enqueue_middleware]
+        self.hooks = Hooks()
+        self._lifespan = Lifespan(self, lifespan)
+        self._connections = Connections(self.enqueue_middlewares)
+
+    # Registering
+
+    def task(self, type: str, **words: Unpack[TaskWords]) -> TaskDecorator:
+        """Register a typed function under a type name.
+
+        Unknown and conflicting options are refused here. A task whose function is said to return a value is kept
+        for `settings.result_retention`, so that its result can be awaited; `retention=0` keeps nothing.
+        """
+        if not isinstance(type, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("app.task needs the type name: @app.task('email:welcome').")
+
+        def register(function: Callable[..., Any]) -> Task[..., Any]:
+            handler = task_handler(
+                type,
+                function,
+                words,
+                hooks=self.hooks,
+                surroundings=self,
+                result_retention=self.settings.result_retention,
+            )
+            self.registry.add(handler, lint=words.get("lint", True))
+            made: Task[..., Any] = (
+                AsyncTask(handler, self) if inspect.iscoroutinefunction(function) else SyncTask(handler, self)
+            )
+            return made
+
+        return cast("TaskDecorator", register)
+
+    def handler(self, type: str, **words: Unpack[RunWords]) -> Callable[[FunctionT], FunctionT]:
+        """Register a function of `(ctx, payload)` for a type, or for all types under a pattern like `"email:"`.
+
+        The payload comes as the bytes it is. What the function returns is the result: bytes as they are.
+        """
+
+        def register(function: FunctionT) -> FunctionT:
+            handler = raw_handler(type, function, words, hooks=self.hooks, surroundings=self)
+            self.registry.add(handler, lint=words.get("lint", True))
+            return function
+
+        return register
+
+    def aggregator(
+        self,
+        type: str = "",
+        *,
+        group: str = EVERY_GROUP,
+        grace: DurationLike | None = None,
+        max_delay: DurationLike | None = None,
+        max_size: int | None = None,
+    ) -> Callable[[FunctionT], FunctionT]:
+        """Register a function that makes one task of a group: `(group, tasks) -> Plan`.
+
+        It takes tasks of this type (or those under a pattern; of every type without one) in groups that match
+        `group`, a name or a pattern like `"user-*"`.
+        """
+
+        def register(function: FunctionT) -> FunctionT:
+            made = Aggregator(
+                cast("AggregateFunction", function),
+                type=type,
+                group=group,
+                grace=grace,
+                max_delay=max_delay,
+                max_size=max_size,
+            )
+            self.aggregators.add(made)
+            return function
+
+        return register
+
+    def middleware(self, function: Middleware) -> Middleware:
+        """Add code around every call of a worker, inside of what is there already. Also a decorator."""
+        self.middlewares.append(around.check(function))
+        for handler in self.registry:
+            handler.reset()
+        return function
+
+    def enqueue_middleware(self, function: EnqueueMiddleware) -> EnqueueMiddleware:
+        """Add code around every enqueue. It yields the plan to send, or nothing to leave it. Also a decorator."""
+        self.enqueue_middlewares.append(around.check_enqueue(function))
+        return function
+
+    def on_success(self, hook: Hook) -> Hook:
+        """Call a function after every success, with the context and the result. Also a decorator."""
+        return self._add_hook("success", hook)
+
+    def on_failure(self, hook: Hook) -> Hook:
+        """Call a function after every failure that is tried again, with the context and the error."""
+        return self._add_hook("failure", hook)
+
+    def on_exhausted(self, hook: Hook) -> Hook:
+        """Call a function when a task failed for good, with the context and the error."""
+        return self._add_hook("exhausted", hook)
+
+    def _add_hook(self, event: Event, hook: Hook) -> Hook:
+        self.hooks = self.hooks.with_hook(event, hook)
+        for handler in self.registry:
+            handler.hooks = handler.hooks.with_hook(event, hook)
+        return hook
+
+    # Enqueueing
+
+    def plan(self, type: str, payload: object = None, **words: Unpack[OptionWords]) -> Plan[Any]:
+        """Return what `enqueue` would send for a type by name.
+
+        `payload` is a mapping, a model or anything that JSON knows; bytes go as they are. If the task is registered
+        here, its checks and its options apply too.
+        """
+        handler = self.registry.get(type)
+        if handler is None or not handler.is_typed:
+            options = NO_OPTIONS.updated(**words) if words else NO_OPTIONS
+            return Plan(type, loose_payload(type, payload), options)
+        task: Task[..., Any] = Task(handler, self)
+        return (task.options(**words) if words else task).plan_of(payload)
+
+    async def enqueue(self, type: str, payload: object = None, **words: Unpack[OptionWords]) -> Enqueued[Any]:
+        """Enqueue a task by the name of its type (see `plan`)."""
+        return await self.send(self.plan(type, payload, **words))
+
+    def enqueue_sync(self, type: str, payload: object = None, **words: Unpack[OptionWords]) -> SyncEnqueued[Any]:
+        """Enqueue a task by the name of its type, from blocking code."""
+        return self.send_sync(self.plan(type, payload, **words))
+
+    async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
+        """Enqueue any number of plans in few requests. What was refused for itself is an error in the list."""
+        return await self.client.enqueue_many(plans)
+
+    def enqueue_many_sync(self, plans: Iterable[Plan[Any]]) -> list[SyncEnqueued[Any] | RotaError]:
+        """Enqueue any number of plans in few requests, from blocking code."""
+        return self.sync_client.enqueue_many(plans)
+
+    async def send(self, plan: Plan[R]) -> Enqueued[R]:
+        """Enqueue one plan."""
+        return await self.client.enqueue(plan)
+
+    def send_sync(self, plan: Plan[R]) -> SyncEnqueued[R]:
+        """Enqueue one plan from blocking code."""
+        return self.sync_client.enqueue(plan)
+
+    # Connections
+
+    @property
+    def broker_options(self) -> BrokerOptions:
+        """How the settings say to connect."""
+        return broker_options(self.settings)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of this app's world."""
+        return self._connections.keys(self.settings)
+
+    def connect(self, settings: Settings | None = None) -> Broker:
+        """Make a broker of one's own. It connects when it is first used; close it after."""
+        chosen = settings or self.settings
+        return Broker.from_url(chosen.url, options=broker_options(chosen))
+
+    @property
+    def client(self) -> Client:
+        """The client of the running event loop, made when it is first asked for."""
+        return self._connections.client(self.settings)
+
+    @property
+    def sync_client(self) -> SyncClient:
+        """The client for blocking code. Threads may share it."""
+        return self._connections.sync_client(self.settings)
+
+    async def aclose(self) -> None:
+        """Close what this app opened for the running event loop, and the blocking connections."""
+        await self._connections.aclose()
+
+    def close(self) -> None:
+        """Close the blocking connections."""
+        self._connections.close()
+
+    # Running
+
+    @property
+    def state(self) -> Any:
+        """What the lifespan yielded; None outside of it."""
+        return self._lifespan.state
+
+    def lifespan_state(self) -> AbstractAsyncContextManager[Any]:
+        """Enter the lifespan and get its state. Workers, tests and a web server in one program share it."""
+        return self._lifespan.entered()
+
+    @asynccontextmanager
+    async def lifespan(self, asgi: object = None) -> AsyncGenerator[Any]:
+        """Enter the lifespan, and close the connections after: `FastAPI(lifespan=app.lifespan)`, also in tests."""
+        async with self._lifespan.entered() as state:
+            try:
+                # A web server takes only a mapping as its state.
+                yield state if asgi is None or isinstance(state, Mapping) else None
+            finally:
+                await self.aclose()
+
+    @asynccontextmanager
+    async def worker(self, **settings: Any) -> AsyncGenerator["Worker"]:
+        """Run a worker inside this program for as long as the block lasts: `async with app.worker(concurrency=10)`.
+
+        The keywords are settings that hold for this worker only.
+        """
+        from rota.component import running  # a program that only enqueues loads no worker
+
+        async with running(self, self.settings.updated(**settings)) as worker:
+            yield worker
+
+    def find_handler(self, type: str) -> Handler | None:
+        """Return the handler that takes a type, or None."""
+        return self.registry.find(type)
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that child processes import before their first task."""
+        return sorted({handler.function.__module__ for handler in self.registry if handler.run == "process"})
+
+    def __repr__(self) -> str:
+        return f"<Rota with {len(self.registry)} handlers>"
+
+
+def _settings(given: Settings | Mapping[str, Any] | None, said: Mapping[str, Any]) -> Settings:
+    if isinstance(given, Settings):
+        return given.updated(**said) if said else given
+    return Settings(**{**(given or {}), **said})

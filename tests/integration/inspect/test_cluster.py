@@ -1,0 +1,50 @@
+"""In a Cluster queues, servers and the lists of both live on different nodes."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rota.broker import Broker
+from rota.inspect import Inspector
+from rota.wire import enqueue, server
+from rota.wire.enqueue import Item
+from rota.wire.message import pack
+from rota.wire.server import RunningTask, ServerState
+from tests.servers.fleet import ClusterFleet
+
+
+@pytest.fixture
+async def broker(cluster: ClusterFleet) -> AsyncIterator[Broker]:
+    async with Broker.from_url(cluster.url) as broker:
+        yield broker
+
+
+async def test_queues_on_all_nodes_can_be_looked_at(broker: Broker):
+    names = [f"looked-at-{i}" for i in range(12)]
+    for name in names:
+        await broker.execute("SADD", broker.keys.queues, name, key=broker.keys.queues)
+        items = [Item("now", pack("t", b"", "now", queue=name)), Item("g", pack("t", b"", "g", queue=name), group="g")]
+        await broker.run(enqueue.enqueue(broker.keys.queue(name), items))
+    inspector = Inspector(broker)
+    assert set(names) <= set(await inspector.queues())
+    for name in names:
+        queue = await inspector.queue(name)
+        assert (queue.pending, queue.aggregating, queue.groups) == (1, 1, 1)
+        assert (await inspector.task(name, "now")).type == "t"
+        assert [task.id for task in (await inspector.tasks(name, "aggregating", group="g")).tasks] == ["g"]
+
+
+async def test_servers_on_all_nodes_are_shown(broker: Broker):
+    states = [
+        ServerState(host="cluster", pid=i, server_id=f"s{i}", concurrency=1, queues={"q": 1}, active=1)
+        for i in range(12)
+    ]
+    task = RunningTask(id="1", type="t", payload=b"", queue="q")
+    calls = [call for state in states for call in server.beat(broker.keys, state, [task])]
+    assert await broker.run_many(calls) == [None] * 36
+    seen = [each for each in await Inspector(broker).servers() if each.host == "cluster"]
+    assert [(each.pid, len(each.running)) for each in seen] == [(i, 1) for i in range(12)]
+
+    cleared = [call for state in states for call in server.clear(broker.keys, state)]
+    assert await broker.run_many(cleared) == [None] * 36
+    assert [each for each in await Inspector(broker).servers() if each.host == "cluster"] == []

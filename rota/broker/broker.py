@@ -116,6 +116,11 @@ class Broker:
         """Open a further connection of the caller's own, to the server that holds `key`."""
         return await self._dial(key)
 
+    @property
+    def clustered(self) -> bool:
+        """Whether this is a Cluster, where the keys of one call must share a slot."""
+        return isinstance(self._route, ClusterRoute)
+
     async def place(self, key: str) -> str:
         """Name the server that holds `key` now: keys with the same answer can share a link."""
         return str((await self._persist(key, _itself)).endpoint)

@@ -58,7 +58,7 @@ async def dial(endpoint: Endpoint, login: Login) -> Link:
         if link is not None:
             link.close()
         if isinstance(error, BrokerError):
-            raise _before_use(error, endpoint) from error.__cause__
+            raise before_use(error, endpoint, link and link.reason) from error.__cause__
         if isinstance(error, OSError):
             raise failure.of_connecting(error, endpoint) from error
         raise
@@ -120,6 +120,11 @@ def refusal(reply: Exception, words: Sequence[Argument], endpoint: Endpoint) -> 
     return failure.of_reply(reply, words, endpoint)
 
 
-def _before_use(error: BrokerError, endpoint: Endpoint) -> BrokerError:
-    # Lost while greeting: no caller's request was on the way, so it is safe to try again.
-    return failure.not_sent(endpoint, "it broke while logging in") if error.maybe_applied else error
+def before_use(error: BrokerError, endpoint: Endpoint, reason: object) -> BrokerError:
+    """Correct an error of the greeting: no caller's request was on the way, so it is safe to try again."""
+    if not error.maybe_applied:
+        return error
+    if isinstance(reason, ssl.SSLError):
+        # With TLS 1.3 a server refuses a client's certificate after the handshake.
+        return failure.of_connecting(reason, endpoint)
+    return failure.not_sent(endpoint, reason)

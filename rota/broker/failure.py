@@ -1,5 +1,6 @@
 """Error replies and broken connections, as Rota's errors: one clear sentence each."""
 
+import errno
 import re
 import socket
 import ssl
@@ -89,7 +90,7 @@ def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
             "give its authority as tls.ca, and a host name that the certificate carries."
         )
     if isinstance(error, ssl.SSLError):
-        reason = (error.reason or str(error)).replace("_", " ").lower()
+        reason = (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
         return BrokerRefused(
             f"TLS to {endpoint} failed: {reason}; is it a TLS port, and does it ask for a certificate?"
         )
@@ -97,7 +98,7 @@ def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
         return NotNow(
             f"The host {endpoint.host!r} is unknown ({error.strerror}); correct the broker URL or the name service."
         )
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(error, ConnectionRefusedError) or _all_refused(error):
         return NotNow(f"Nothing listens at {endpoint} (connection refused); start the server or correct the URL.")
     if isinstance(error, TimeoutError):
         return NotNow(f"No answer from {endpoint} in time; check the address, the firewall and the server.")
@@ -106,6 +107,11 @@ def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
     if isinstance(error, PermissionError):
         return BrokerRefused(f"No permission to open {endpoint}; run as a user who may use this socket.")
     return NotNow(f"The connection to {endpoint} failed: {error or type(error).__name__}.")
+
+
+def _all_refused(error: BaseException) -> bool:
+    # A name with several addresses: asyncio packs what became of each into the text of one error.
+    return set(re.findall(r"\[Errno (\d+)\]", str(error))) == {str(errno.ECONNREFUSED)}
 
 
 def lost(endpoint: object, reason: object = None) -> BrokerUnavailable:

@@ -48,7 +48,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._room: asyncio.Future[None] | None = None
         self._end: asyncio.Future[None] = self._loop.create_future()
-        self._reason: object = None
+        self.reason: object = None
 
     async def run(self, call: Call[T], *, asking: bool = False) -> T:
         """Run one script. A script that the server does not hold is sent with its source."""
@@ -124,7 +124,7 @@ class Link(asyncio.Protocol):
     def send(self, words: Words, patience_seconds: float | None = None) -> "asyncio.Future[Any]":
         """Send one command now. The future gets the raw reply, an error reply included."""
         if self.closed:
-            raise failure.not_sent(self.endpoint, self._reason)
+            raise failure.not_sent(self.endpoint, self.reason)
         future = self._loop.create_future()
         packed = pack(words)
         if not self._waiting:
@@ -142,7 +142,7 @@ class Link(asyncio.Protocol):
     def burst(self, commands: Iterable[Words]) -> "list[asyncio.Future[Any]]":
         """Send several commands in one write, with nothing of another caller between them."""
         if self.closed:
-            raise failure.not_sent(self.endpoint, self._reason)
+            raise failure.not_sent(self.endpoint, self.reason)
         packed = [pack(words) for words in commands]
         futures = [self._loop.create_future() for _ in packed]
         if not self._waiting:
@@ -155,7 +155,7 @@ class Link(asyncio.Protocol):
         """Take no further requests, and close once those under way are answered."""
         if not self.closed:
             self.closed = True
-            self._reason = reason
+            self.reason = reason
             if not self._waiting:
                 self.close(reason)
 
@@ -194,7 +194,7 @@ class Link(asyncio.Protocol):
         if not waiting:
             self._patient.clear()
             if self.closed:
-                self.close(self._reason)
+                self.close(self.reason)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._fail(exc or "closed by the server")
@@ -235,7 +235,7 @@ class Link(asyncio.Protocol):
         if self._failed:
             return
         self.closed = self._failed = True
-        self._reason = reason
+        self.reason = reason
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None

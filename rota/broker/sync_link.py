@@ -12,7 +12,7 @@ from typing import Any
 from hiredis import HiredisError, PushNotification, Reader, ReplyError
 
 from rota.broker import failure
-from rota.broker.dial import Login, greeting, keep_alive, refusal
+from rota.broker.dial import Login, before_use, greeting, keep_alive, refusal
 from rota.broker.link import CONFIRMATIONS, NOTHING, Words, pack
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError
@@ -32,9 +32,9 @@ class SyncLink:
             self._greet(login)
         except BaseException as error:
             self.close()
-            if isinstance(error, BrokerError) and error.maybe_applied:
-                raise failure.not_sent(endpoint, "it broke while logging in") from error
-            if isinstance(error, OSError) and not isinstance(error, BrokerError):
+            if isinstance(error, BrokerError):
+                raise before_use(error, endpoint, error.__cause__) from error
+            if isinstance(error, OSError):
                 raise failure.of_connecting(error, endpoint) from error
             raise
 

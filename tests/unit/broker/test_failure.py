@@ -1,0 +1,98 @@
+"""One clear sentence for each thing that goes wrong."""
+
+import socket
+import ssl
+
+import pytest
+
+from rota.broker import failure
+from rota.broker.failure import Demoted, Moved, NotNow
+from rota.broker.url import Endpoint
+from rota.errors import BrokerRefused, BrokerUnavailable
+
+HERE = Endpoint("h", 1)
+
+
+def reply(text: str, *words: str) -> Exception:
+    return failure.of_reply(Exception(text), words or ("EVALSHA",), HERE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LOADING Redis is loading the dataset in memory",
+        "READONLY You can't write against a read only replica.",
+        "MASTERDOWN Link with MASTER is down",
+        "CLUSTERDOWN The cluster is down",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "ERR max number of clients reached",
+        "UNBLOCKED force unblock from blocking operation",
+    ],
+)
+def test_a_passing_state_is_worth_another_try(text: str) -> None:
+    error = reply(text)
+    assert isinstance(error, NotNow)
+    assert error.maybe_applied is False
+    assert text.rstrip(".") in str(error)
+
+
+def test_a_replica_is_told_apart() -> None:
+    assert isinstance(reply("READONLY You can't write against a read only replica."), Demoted)
+    assert not isinstance(reply("LOADING"), Demoted)
+
+
+def test_a_redirection_says_where_to() -> None:
+    moved = reply("MOVED 3999 127.0.0.1:6381")
+    assert isinstance(moved, Moved)
+    assert (moved.slot, moved.endpoint, moved.ask) == (3999, Endpoint("127.0.0.1", 6381), False)
+    ask = reply("ASK 7 :6382")
+    assert isinstance(ask, Moved)
+    assert (ask.endpoint, ask.ask) == (Endpoint("h", 6382), True)
+    v6 = reply("MOVED 1 ::1:6381")
+    assert isinstance(v6, Moved)
+    assert v6.endpoint == Endpoint("::1", 6381)
+
+
+@pytest.mark.parametrize("text", ["OOM command not allowed", "MISCONF Errors writing to the AOF", "BUSY Redis is busy"])
+def test_a_server_that_takes_no_writes_is_unavailable_but_not_asked_again_at_once(text: str) -> None:
+    error = reply(text)
+    assert isinstance(error, BrokerUnavailable)
+    assert not isinstance(error, NotNow)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "expected"),
+    [
+        ("NOPERM this user has no permissions to run the 'evalsha' command", ("EVALSHA",), "may not run EVALSHA"),
+        ("NOPERM User x has no permissions to run the 'client|tracking' command", ("CLIENT",), "run CLIENT|TRACKING"),
+        ("NOPERM No permissions to access a key", ("EVALSHA", "secret"), "may not run EVALSHA"),
+        ("WRONGPASS invalid username-password pair", ("HELLO",), "wrong user name or password"),
+        ("NOAUTH HELLO must be called with the client already authenticated", ("HELLO",), "asks for a password"),
+        ("ERR unknown command 'LMPOP', with args", ("LMPOP",), "does not know LMPOP"),
+        ("ERR value is not an integer", ("INCRBY",), "refused INCRBY"),
+    ],
+)
+def test_a_refusal_names_the_command_and_no_argument(text: str, words: tuple[str, ...], expected: str) -> None:
+    error = reply(text, *words)
+    assert isinstance(error, BrokerRefused)
+    assert expected in str(error)
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "expected"),
+    [
+        (ConnectionRefusedError(), NotNow, "Nothing listens at h:1"),
+        (socket.gaierror(-2, "Name or service not known"), NotNow, "The host 'h' is unknown"),
+        (TimeoutError(), NotNow, "No answer from h:1 in time"),
+        (FileNotFoundError(), NotNow, "There is no socket"),
+        (PermissionError(), BrokerRefused, "No permission to open"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"), BrokerRefused, "TLS to h:1 failed"),
+        (OSError("broken"), NotNow, "failed: broken"),
+    ],
+)
+def test_what_goes_wrong_while_connecting_is_told_in_one_sentence(error: OSError, kind: type, expected: str) -> None:
+    told = failure.of_connecting(error, HERE)
+    assert isinstance(told, kind)
+    assert expected in str(told)
+    assert told.maybe_applied is False

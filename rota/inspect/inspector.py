@@ -10,8 +10,7 @@ from rota.inspect.instant import from_unix
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
 from rota.inspect.server import ServerSnapshot, read_server
 from rota.inspect.task import Stored, TaskList, TaskSnapshot, read_task
-from rota.wire import look_queue as look
-from rota.wire import look_task
+from rota.wire import look_queue, look_server, look_task
 from rota.wire.keys import QueueKeys
 
 
@@ -30,8 +29,8 @@ class Inspector:
         names: set[str] = set()
         cursor, more = 0, True
         while more:
-            cursor, page = await self._broker.execute("SSCAN", key, cursor, "COUNT", look.MAX_PAGE, key=key)
-            names.update(look.text(name) for name in page)
+            cursor, page = await self._broker.execute("SSCAN", key, cursor, "COUNT", look_queue.MAX_PAGE, key=key)
+            names.update(look_queue.text(name) for name in page)
             more = int(cursor) != 0
         return sorted(names)
 
@@ -40,27 +39,27 @@ class Inspector:
         keys = self._broker.keys.queue(name)
         _, seen, memory, aggregations = await asyncio.gather(
             self._check(name),
-            self._broker.run(look.queue(keys, _today())),
-            self._broker.run(look.memory(keys)),
+            self._broker.run(look_queue.queue(keys, _today())),
+            self._broker.run(look_queue.memory(keys)),
             self._aggregations(keys),
         )
-        sizes = await self._sizes(keys, look.GroupPage(seen.cursor, seen.sizes))
+        sizes = await self._sizes(keys, look_queue.GroupPage(seen.cursor, seen.sizes))
         aggregating, in_aggregation = sum(sizes.values()), sum(each.size for each in aggregations)
         memory_bytes = None if memory is None else int(memory.bytes + memory.per_grouped_task * aggregating)
         return read_queue(name, seen, aggregating, in_aggregation, memory_bytes)
 
     async def history(self, queue: str, days: int = 7) -> list[DaySnapshot]:
         """What was counted on each of the last days (UTC), today first; at most 90. Raises `QueueNotFound`."""
-        if not 1 <= days <= look.MAX_DAYS:
+        if not 1 <= days <= look_queue.MAX_DAYS:
             raise OptionError(f"days is {days}, but the counters of a day are kept for 90 days: give 1 to 90")
         keys = self._broker.keys.queue(queue)
-        _, looks = await asyncio.gather(self._check(queue), self._broker.run(look.days(keys, _today(), days)))
+        _, looks = await asyncio.gather(self._check(queue), self._broker.run(look_queue.days(keys, _today(), days)))
         return [DaySnapshot(*each) for each in looks]
 
     async def groups(self, queue: str) -> list[GroupSnapshot]:
         """The groups of a queue by name, also those whose tasks are all under aggregation. Raises `QueueNotFound`."""
         keys = self._broker.keys.queue(queue)
-        first = look.groups(keys, 0)
+        first = look_queue.groups(keys, 0)
         _, page, sets = await asyncio.gather(self._check(queue), self._broker.run(first), self._aggregations(keys))
         sizes = await self._sizes(keys, page)
         taken: dict[str, list[AggregationSnapshot]] = {name: [] for name in sizes}
@@ -86,8 +85,10 @@ class Inspector:
         state = _state(state)
         keys = self._broker.keys.queue(queue)
         container = _container(keys, state, group, aggregation)
-        if page < 1 or not 1 <= size <= look.MAX_PAGE:
-            raise OptionError(f"page {page} of size {size}: give a page from 1 on, and a size of 1 to {look.MAX_PAGE}")
+        if page < 1 or not 1 <= size <= look_queue.MAX_PAGE:
+            raise OptionError(
+                f"page {page} of size {size}: give a page from 1 on, and a size of 1 to {look_queue.MAX_PAGE}"
+            )
         call = look_task.tasks(keys, container, (page - 1) * size, size)
         _, found = await asyncio.gather(self._check(queue), self._broker.run(call))
         snapshots = [
@@ -111,9 +112,9 @@ class Inspector:
         keys = self._broker.keys
         found: dict[str, ServerSnapshot] = {}
         start = 0
-        while records := await self._broker.run(look.servers(keys, start)):
+        while records := await self._broker.run(look_server.servers(keys, start)):
             start += len(records)
-            for seen in await self._broker.run_many([look.server(keys, record) for record in records]):
+            for seen in await self._broker.run_many([look_server.server(keys, record) for record in records]):
                 if isinstance(seen, BrokerError):
                     raise seen
                 if (snapshot := read_server(seen)) is not None:
@@ -125,16 +126,16 @@ class Inspector:
         if not await self._broker.execute("SISMEMBER", key, queue, key=key):
             raise QueueNotFound(f"there is no queue {queue!r}: check the name, or put a first task into it")
 
-    async def _sizes(self, keys: QueueKeys, first: look.GroupPage) -> dict[str, int]:
+    async def _sizes(self, keys: QueueKeys, first: look_queue.GroupPage) -> dict[str, int]:
         sizes, page = dict(first.sizes), first
         while page.cursor:
-            page = await self._broker.run(look.groups(keys, page.cursor))
+            page = await self._broker.run(look_queue.groups(keys, page.cursor))
             sizes.update(page.sizes)
         return sizes
 
-    async def _aggregations(self, keys: QueueKeys) -> list[look.SetLook]:
-        found: list[look.SetLook] = []
-        while page := await self._broker.run(look.aggregation_sets(keys, len(found))):
+    async def _aggregations(self, keys: QueueKeys) -> list[look_queue.SetLook]:
+        found: list[look_queue.SetLook] = []
+        while page := await self._broker.run(look_queue.aggregation_sets(keys, len(found))):
             found += page
         return found
 

@@ -87,7 +87,7 @@ def read_queue(
         processed_total=look.processed_total,
         failed_total=look.failed_total,
         paused_at=from_unix(look.paused_at),
-        is_paused=look.paused_at is not None,
+        is_paused=look.is_paused,
         latency=_latency(look),
         memory_bytes=memory_bytes,
         taken_at=from_unix(look.now),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rota.errors import PayloadError
 from rota.inspect.instant import from_unix_ns
-from rota.wire.look_queue import ServerLook
+from rota.wire.look_server import ServerLook
 from rota.wire.server import RunningTask, unpack_running, unpack_server
 
 

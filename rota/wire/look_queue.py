@@ -1,4 +1,4 @@
-"""Looking at queues and servers (`look_task` looks at tasks). Nothing here writes: a read-only user can run all of it.
+"""Looking at queues, their groups and their days. Nothing here writes, so a read-only user can run all of it.
 
 Each call does bounded work: what can be long is read in pages.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from rota.wire.keys import Keys, QueueKeys
+from rota.wire.keys import QueueKeys
 from rota.wire.script import Call, load
 
 MAX_PAGE = 500
@@ -25,6 +25,7 @@ class QueueLook:
     now: float
     counts: Mapping[str, int]
     orphaned: int
+    is_paused: bool
     paused_at: int | None
     pending_since_ns: int | None
     processed: int
@@ -65,13 +66,6 @@ class MemoryLook(NamedTuple):
 
     bytes: float
     per_grouped_task: float
-
-
-class ServerLook(NamedTuple):
-    """The record of a server (None if it has just expired), and those of what it runs."""
-
-    server: bytes | None
-    running: Sequence[bytes]
 
 
 def queue(keys: QueueKeys, today: date, groups: int = MAX_PAGE) -> Call[QueueLook]:
@@ -134,17 +128,6 @@ def memory(keys: QueueKeys) -> Call[MemoryLook | None]:
     return Call(load("look_memory"), script_keys, args, _memory)
 
 
-def servers(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list[str]]:
-    """Look up the keys of the servers that live."""
-    return Call(load("look_servers"), (keys.servers,), (start, count), lambda reply: [text(key) for key in reply])
-
-
-def server(keys: Keys, record: str) -> Call[ServerLook]:
-    """Look at one server by the key of its record, as `servers` lists it."""
-    running = keys.workers + record.removeprefix(keys.servers)
-    return Call(load("look_server"), (record, running), (), lambda reply: ServerLook(reply[0], reply[1]))
-
-
 def _around(today: date) -> list[date]:
     return [today + timedelta(days=offset) for offset in (-1, 0, 1)]
 
@@ -162,8 +145,9 @@ def _queue(reply: Any, days: Sequence[date]) -> QueueLook:
         now=moment(seconds, micros),
         counts=dict(zip(states, lengths, strict=True)),
         orphaned=orphaned,
-        paused_at=None if paused is None else int(paused),
-        pending_since_ns=None if since is None else int(since),
+        is_paused=paused is not None,
+        paused_at=_whole(paused),
+        pending_since_ns=_whole(since),
         processed=today.processed,
         failed=today.failed,
         processed_total=int(counters[0] or 0),
@@ -204,6 +188,11 @@ def _memory(reply: Any) -> MemoryLook | None:
     *containers, (grouped, grouped_bytes) = reply
     total = sum(own + (taken / measured * length if measured else 0) for length, measured, taken, own in containers)
     return MemoryLook(total, grouped_bytes / grouped if grouped else 0)
+
+
+def _whole(raw: bytes | None) -> int | None:
+    # Anybody can pause a queue by hand, with any value.
+    return int(raw) if raw is not None and raw.isdigit() else None
 
 
 def _rows(flat: Any, width: int) -> list[Any]:

@@ -96,6 +96,13 @@ async def test_a_paused_queue_says_since_when(inspector: Inspector, state: State
     assert (queue.is_paused, queue.paused_at) == (True, datetime.fromtimestamp(1700000000, UTC))
 
 
+async def test_a_queue_that_was_paused_by_hand_is_paused(inspector: Inspector, state: State):
+    keys = state.queue()
+    state.client.set(keys.paused, "until monday")
+    queue = await inspector.queue("default")
+    assert (queue.is_paused, queue.paused_at) == (True, None)
+
+
 async def test_active_tasks_whose_lease_ran_out_are_orphaned(inspector: Inspector, state: State):
     keys = state.queue()
     for task_id in ("kept", "lost"):

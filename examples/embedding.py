@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from rota import Context, Depends, Rota
+from rota import INJECTED, Context, Depends, Rota
 
 
 @dataclass
@@ -32,7 +32,7 @@ def prices(context: Context) -> Prices:
 
 
 @app.task("price:look-up")
-async def look_up(product: str, prices: Annotated[Prices, Depends(prices)]) -> int:
+async def look_up(product: str, prices: Annotated[Prices, Depends(prices)] = INJECTED) -> int:
     return prices.cents[product]
 
 

@@ -2,8 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Iterable
+from typing import Any
+
+from typer.main import get_group
 
 from rota import errors
+from rota.cli.program import program
+from rota.settings import ENVIRONMENT_PREFIX, Settings
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -31,8 +36,46 @@ def error_table() -> str:
     return table(("Error", "Is a", "Means"), rows)
 
 
+def settings_table() -> str:
+    """List every setting with its default, in the order of the source."""
+    shown = Settings.model_construct()
+    rows = [
+        (
+            f"`{row.name}`",
+            f"`{row.value}`" if row.value else "–",
+            f"`{ENVIRONMENT_PREFIX}{row.name.upper()}`",
+            row.about,
+        )
+        for row in shown.table()
+    ]
+    return table(("Setting", "Default", "Environment", "What it is for"), rows)
+
+
+def command_tables() -> str:
+    """Show each command with its arguments and options."""
+    return "\n\n".join(_command(name, command) for name, command in get_group(program).commands.items())
+
+
+def _command(name: str, command: Any) -> str:
+    # Typer carries a Click of its own, whose classes are private: what is needed is asked by name.
+    rows = [_parameter(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+    return f"## rota {name}\n\n{inspect.cleandoc(command.help)}\n\n" + (
+        table(("Argument or option", "Default", "What it does"), rows) if rows else "It takes no options."
+    )
+
+
+def _parameter(parameter: Any) -> tuple[str, str, str]:
+    names = [*parameter.opts, *parameter.secondary_opts] if parameter.param_type_name == "option" else [parameter.name]
+    default = "–" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
+    return ", ".join(f"`{name}`" for name in names), default, parameter.help or "–"
+
+
 def _text(kind: type) -> str:
     return inspect.getdoc(kind) or ""
 
 
-TABLES: dict[str, Callable[[], str]] = {"errors": error_table}
+TABLES: dict[str, Callable[[], str]] = {
+    "errors": error_table,
+    "settings": settings_table,
+    "commands": command_tables,
+}

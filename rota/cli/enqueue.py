@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -13,24 +13,22 @@ from rota.cli.target import load_app
 from rota.errors import PayloadError
 from rota.options import OptionWords
 
-_Text = Annotated[str | None, typer.Option()]
-
 
 def command(
     type: Annotated[str, typer.Argument(help="The task type, such as email:welcome.")],
     payload: Annotated[str, typer.Argument(help="Its arguments as one JSON object; - reads them from stdin.")] = "{}",
     app: Annotated[str | None, typer.Option(help="module:app, whose server and checks apply.")] = None,
     url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
-    queue: _Text = None,
+    queue: Annotated[str | None, typer.Option(help="The queue.")] = None,
     delay: Annotated[str | None, typer.Option(help="Run so much later: 30s, 5m, 1h30m.")] = None,
     at: Annotated[str | None, typer.Option(help="Run at this time (ISO 8601; local without an offset).")] = None,
-    max_retry: Annotated[int | None, typer.Option(min=0)] = None,
+    max_retry: Annotated[int | None, typer.Option(min=0, help="How often it may be retried; 0 means never.")] = None,
     timeout: Annotated[str | None, typer.Option(help="How long a run may take.")] = None,
     deadline: Annotated[str | None, typer.Option(help="When the task is given up (ISO 8601).")] = None,
-    task_id: _Text = None,
+    task_id: Annotated[str | None, typer.Option(help="An ID of your own; a second one is refused.")] = None,
     unique: Annotated[str | None, typer.Option(help="Refuse a second one for so long.")] = None,
     retention: Annotated[str | None, typer.Option(help="Keep it for so long after success.")] = None,
-    group: _Text = None,
+    group: Annotated[str | None, typer.Option(help="The group to be aggregated with.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,
     wait: Annotated[str | None, typer.Option(help="Wait so long for the result and print it.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Send the payload as it is, not as JSON.")] = False,
@@ -65,8 +63,7 @@ async def _enqueue(app: Rota, task_type: str, payload: Any, options: OptionWords
 
 
 def _said(**options: Any) -> OptionWords:
-    said: Any = {name: value for name, value in options.items() if value is not None}
-    return said
+    return cast("OptionWords", {name: value for name, value in options.items() if value is not None})
 
 
 def _json(text: str) -> Any:

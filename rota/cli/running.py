@@ -1,6 +1,6 @@
 """Runs one worker in this process, and stops it as signals say.
 
-INT and TERM stop gently; the second one cancels what runs and leaves within seconds; the third one leaves at once, and
+INT and TERM stop gently; the second one cancels what runs and hands it back; the third one leaves without a word, and
 the leases give the tasks back. TSTP stops taking tasks only.
 """
 
@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable
 
 from rota.app import Rota
@@ -19,8 +18,7 @@ from rota.worker.worker import Worker
 
 logger = logging.getLogger("rota.worker")
 
-LAST_WORD_SECONDS = 2.0
-AT_ONCE = 130
+LEFT_WITHOUT_A_WORD = 130
 
 
 class Stopper:
@@ -32,22 +30,16 @@ class Stopper:
         self._requests = 0
 
     def request(self) -> None:
-        """Stop gently, then at once, then without any ceremony."""
+        """Stop: gently, then at once, then without any ceremony."""
         self._requests += 1
+        if self._requests > 2:
+            self._leave(LEFT_WITHOUT_A_WORD)
+            return
         if self._requests == 1:
             logger.info("Stopping: no more tasks are taken, what runs may end. Press Ctrl-C again to stop at once.")
-            self._worker.stop()
-        elif self._requests == 2:
-            logger.warning("Stopping at once: what runs is cancelled and put back at the front of its queue.")
-            self._cancel_running()
-            asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._leave, AT_ONCE)
         else:
-            self._leave(AT_ONCE)
-
-    def _cancel_running(self) -> None:
-        executor = getattr(self._worker, "executor", None)  # absent while the worker still starts
-        for attempt in list(executor.running()) if executor is not None else ():
-            executor.stop(attempt, "shutdown")
+            logger.warning("Stopping at once: what runs is cancelled and goes back to the front of its queue.")
+        self._worker.stop()
 
 
 def run(app: Rota, settings: Settings, *, follow_parent: bool = False) -> None:
@@ -60,10 +52,9 @@ async def _run(app: Rota, settings: Settings, follow_parent: bool) -> None:
     worker = Worker(app, settings)
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()
-    if sys.platform != "win32":
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, stopper.request)
-        loop.add_signal_handler(signal.SIGTSTP, worker.quiet)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopper.request)
+    loop.add_signal_handler(signal.SIGTSTP, worker.quiet)
     async with contextlib.AsyncExitStack() as stack:
         if follow_parent:
             await stack.enter_async_context(while_parent_lives(stopper.request))

@@ -44,6 +44,6 @@ def _import(name: str, target: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise ConfigError(
-                f"There is no module {error.name!r} in {folder}: write module:app, and run this in the folder that holds it."
+                f"There is no module {error.name!r} in {folder}. Write module:app, and run this where the module is."
             ) from None
         raise

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -30,7 +30,7 @@ def command(
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting: name=value; may be repeated.")
     ] = None,
-    log_level: Annotated[logs.LogLevel, typer.Option()] = "info",
+    log_level: Annotated[logs.LogLevel, typer.Option(help="debug, info, warning or error.")] = "info",
     follow_parent: Annotated[bool, typer.Option("--follow-parent", hidden=True)] = False,
     show_banner: Annotated[bool, typer.Option("--banner/--no-banner", help="Say at the start what is what.")] = True,
 ) -> None:
@@ -50,7 +50,7 @@ def command(
         **_pairs(setting or []),
     }
     said = {name: value for name, value in said.items() if value is not None}
-    settings = with_settings(loaded, said)
+    settings = loaded.settings = loaded.settings.updated(**said)  # the tasks' own enqueueing follows it too
     if show_banner:
         asyncio.run(_banner(target, loaded, settings)).show(Console(stderr=True))
     if settings.processes == 1:
@@ -64,16 +64,6 @@ def command(
     )
 
 
-def with_settings(app: Rota, said: dict[str, Any]) -> Settings:
-    """Return the app's settings with those of the command line, which win over all."""
-    own = {
-        name: getattr(app.settings, name) for name in Settings.model_fields if app.settings.source_of(name) == "code"
-    }
-    settings = Settings(**{**own, **said})
-    app.settings = settings
-    return settings
-
-
 def _pairs(words: Iterable[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for word in words:
@@ -85,7 +75,7 @@ def _pairs(words: Iterable[str]) -> dict[str, str]:
 
 
 async def _banner(target: str, app: Rota, settings: Settings) -> Banner:
-    broker = Broker.from_url(settings.url, options=app.broker_options)
+    broker = app.connect()
     try:
         facts = await broker.check()
         wake_up = await _wake_up(broker, settings)
@@ -103,7 +93,7 @@ async def _banner(target: str, app: Rota, settings: Settings) -> Banner:
         concurrency=settings.concurrency,
         processes=settings.processes,
         wake_up=wake_up,
-        types=app.registry.types(),
+        types=[handler.type for handler in app.registry],
         warnings=[*facts.warnings, *unknown],
     )
 
@@ -112,6 +102,6 @@ async def _wake_up(broker: Broker, settings: Settings) -> str:
     keys = [broker.keys.queue(name) for name in settings.queues]
     link = await broker.open_link(keys[0].pending)
     try:
-        return (await choose(broker, link, keys, lambda queue, contended: None)).name
+        return (await choose(settings.wake_up, broker, link, keys, lambda queue, contended: None)).name
     finally:
         await link.aclose()

@@ -1,9 +1,14 @@
 """The tools that hold the house in order, and what they say of it."""
 
 import ast
+import re
+from collections.abc import Iterable, Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name as canonical
 
 from scripts import check_links, check_size, write_docs
 from scripts.check_size import Piece, judge, measure, read_exceptions
@@ -81,17 +86,61 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
     assert [path for path in project_files(".py") if path.stem in BANNED_MODULES] == []
 
 
-def test_no_test_sleeps_and_no_test_is_skipped() -> None:
-    """Waiting for a condition is done with a deadline; `asyncio.sleep(0)` only lets others run."""
+def _calls_of_tests() -> Iterator[tuple[str, str]]:
+    """Yield each call that a test makes itself: not in a loop, and not in a function inside it."""
+    for path in project_files(".py"):
+        if path.is_relative_to(ROOT / "tests"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                    place = f"{path.relative_to(ROOT)}::{node.name}"
+                    yield from ((place, ast.unparse(call)) for call in _calls(node.body))
+
+
+def _calls(nodes: Iterable[ast.AST]) -> Iterator[ast.Call]:
+    inner = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.For | ast.AsyncFor | ast.While
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            yield node
+        if not isinstance(node, inner):
+            yield from _calls(ast.iter_child_nodes(node))
+
+
+def test_no_test_waits_by_sleeping() -> None:
+    """A test waits for a condition, with a deadline. `asyncio.sleep(0)` only lets others run."""
+    sleeps = [place for place, call in _calls_of_tests() if re.match(r"(time|asyncio)\.sleep\((?!0\))", call)]
+
+    assert sleeps == []
+
+
+def test_no_test_is_skipped_or_expected_to_fail() -> None:
+    pattern = re.compile(r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b")
     found = [
-        f"{path.relative_to(ROOT)}:{call.lineno}"
+        path.relative_to(ROOT).as_posix()
         for path in project_files(".py")
-        if path.is_relative_to(ROOT / "tests")
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"pytest.skip", "pytest.xfail", "time.sleep"}
+        if path.is_relative_to(ROOT / "tests") and path != Path(__file__)
+        if pattern.search(path.read_text(encoding="utf-8"))
     ]
 
     assert found == []
+
+
+def test_everything_that_setup_installs_is_pinned() -> None:
+    pins = {canonical(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
+
+    needed: set[str] = set()
+    _add_needed("rota", {"embedded", "reload", "dev"}, needed)
+    assert needed - pins == set()
+
+
+def _add_needed(name: str, extras: set[str], found: set[str]) -> None:
+    """Add the names of all packages that a package needs here, directly or not."""
+    for requirement in map(Requirement, requires(name) or []):
+        environments = ({"extra": extra} for extra in extras | {""})
+        wanted = requirement.marker is None or any(map(requirement.marker.evaluate, environments))
+        needed = canonical(requirement.name)
+        if wanted and needed not in found:
+            found.add(needed)
+            _add_needed(requirement.name, set(requirement.extras), found)
 
 
 def test_the_sizes_are_within_their_limits() -> None:

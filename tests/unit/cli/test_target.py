@@ -60,5 +60,5 @@ def test_something_that_is_no_app_is_refused(folder: Path) -> None:
 
 
 def test_a_path_is_answered_with_the_module_name() -> None:
-    with pytest.raises(ConfigError, match="Name the module instead: shelf.tasks:app"):
+    with pytest.raises(ConfigError, match=r"Name the module instead: shelf\.tasks:app"):
         load_app("./shelf/tasks.py")

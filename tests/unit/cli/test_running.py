@@ -1,0 +1,37 @@
+"""What the first, second and third Ctrl-C do."""
+
+import logging
+
+import pytest
+
+from rota.cli.running import LEFT_WITHOUT_A_WORD, Stopper
+
+
+class FakeWorker:
+    def __init__(self) -> None:
+        self.stops = 0
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+def test_the_first_request_stops_gently_and_tells_how_to_hurry(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "rota.worker")
+    worker, left = FakeWorker(), list[int]()
+
+    Stopper(worker, left.append).request()  # type: ignore[arg-type]
+
+    assert (worker.stops, left) == (1, [])
+    assert "again" in caplog.text
+
+
+def test_the_second_request_stops_at_once_and_the_third_leaves() -> None:
+    worker, left = FakeWorker(), list[int]()
+    stopper = Stopper(worker, left.append)  # type: ignore[arg-type]
+
+    stopper.request()
+    stopper.request()
+    assert (worker.stops, left) == (2, [])
+
+    stopper.request()
+    assert left == [LEFT_WITHOUT_A_WORD]

@@ -1,0 +1,31 @@
+-- Ends an aggregation: its result is enqueued and its set is over, both or neither.
+--
+-- KEYS  1 pending, 2 scheduled, 3 the set, 4 aggregation_sets, 5 sets that are over but not deleted yet (our own),
+--       6 failures by group (our own)
+-- ARGV  as of `enqueue`, with one task or none
+-- Result: { code, reply }: codes 0 done, 1 done before (a repeated request), 2 the set was given up meanwhile,
+--         3 the result was refused and nothing changed; reply is what `enqueue` answers for the task, or ""
+-- The tasks of the set are deleted afterwards, in bounded calls of `spend`; whoever finds the set in key 5 does that.
+--! include clock
+local deadline = redis.call('ZSCORE', KEYS[4], KEYS[3])
+if not deadline then
+  return { redis.call('SISMEMBER', KEYS[5], KEYS[3]) == 1 and 1 or 2, '' }
+elseif tonumber(deadline) <= now then
+  -- Some reclaimer may have begun to empty it.
+  return { 2, '' }
+end
+local function add_result()
+--! include enqueue
+end
+local replies = add_result()
+if replies.err then
+  return replies
+end
+local reply = replies[1] or ''
+if type(reply) == 'table' and reply[1] ~= 'replaced' then
+  return { 3, reply }
+end
+redis.call('SADD', KEYS[5], KEYS[3])
+redis.call('ZREM', KEYS[4], KEYS[3])
+redis.call('HDEL', KEYS[6], string.match(string.sub(KEYS[3], #ARGV[1] + 3), '^(.*):[^:]*$'))
+return { 0, reply }

@@ -1,0 +1,27 @@
+-- Looks at some groups of one queue: how large, how old, of which types.
+--
+-- KEYS  1 groups, 2 sets that are aggregated but not yet deleted (our own)
+-- ARGV  1 key base, 2 task key prefix, 3 cursor ("0" to begin), 4 about how many groups
+-- Result: { Redis time in seconds (text), next cursor ("0" at the end), one of the sets of key 2 or "",
+--           { group, size, oldest score, newest score, { types of its oldest tasks } }, ... }
+-- The name of an empty group is taken out. Asynq leaves it, and everybody looks at it for ever.
+--! include clock
+--! include field
+local page = redis.call('SSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4])
+local found = { string.format('%.6f', now), page[1], redis.call('SRANDMEMBER', KEYS[2]) or '' }
+for _, group in ipairs(page[2]) do
+  local key = ARGV[1] .. 'g:' .. group
+  local size = redis.call('ZCARD', key)
+  if size == 0 then
+    redis.call('SREM', KEYS[1], group)
+  else
+    local types = {}
+    for _, id in ipairs(redis.call('ZRANGE', key, 0, 4)) do
+      types[#types + 1] = field(redis.call('HGET', ARGV[2] .. id, 'msg') or '', 1) or ''
+    end
+    local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    local newest = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
+    found[#found + 1] = { group, size, oldest[2], newest[2], types }
+  end
+end
+return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
@@ -74,13 +74,15 @@ class Aggregator:
 
     async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
         """Make the one task. A plain function runs in a thread."""
-        made = await (self.function(group, tasks) if self._is_async else asyncio.to_thread(self.function, group, tasks))
-        if made is not None and not isinstance(made, Plan):
+        made: Plan[Any] | None = await (
+            self.function(group, tasks) if self._is_async else asyncio.to_thread(self.function, group, tasks)
+        )
+        if not _is_plan(made):
             raise OptionError(
                 f"The aggregator {self!r} returned {type(made).__name__}, but must return a plan "
                 "(`task.plan(...)` or `app.plan(...)`), or None to drop the tasks."
             )
-        return cast("Plan[Any] | None", made)
+        return made
 
     def __repr__(self) -> str:
         return getattr(self.function, "__qualname__", repr(self.function))
@@ -116,3 +118,7 @@ class Aggregators:
 
     def __len__(self) -> int:
         return sum(map(len, self._by_type.values()))
+
+
+def _is_plan(value: object) -> bool:
+    return value is None or isinstance(value, Plan)

@@ -1,6 +1,5 @@
 """The app: what is registered, how it is set up, and the way to enqueue."""
 
-import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
@@ -15,7 +14,7 @@ from rota.depends import Overrides
 from rota.duration import DurationLike
 from rota.enqueued import Enqueued, Plan, SyncEnqueued
 from rota.errors import OptionError, RotaError
-from rota.handler import Event, Handler, Hooks
+from rota.handler import Event, Handler, Hooks, is_async
 from rota.lifespan import Lifespan, LifespanFactory
 from rota.middleware import EnqueueMiddleware, Middleware
 from rota.options import NO_OPTIONS, Hook, OptionWords, RunWords, TaskWords
@@ -93,9 +92,7 @@ class Rota:
                 result_retention=self.settings.result_retention,
             )
             self.registry.add(handler, lint=words.get("lint", True))
-            made: Task[..., Any] = (
-                AsyncTask(handler, self) if inspect.iscoroutinefunction(function) else SyncTask(handler, self)
-            )
+            made: Task[..., Any] = AsyncTask(handler, self) if is_async(handler.function) else SyncTask(handler, self)
             return made
 
         return cast("TaskDecorator", register)

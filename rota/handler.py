@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from pydantic import ValidationError
 
-from rota.context import Context, enter, leave
+from rota.context import Context, enter
 from rota.depends import Call, Overrides, Recipe
 from rota.errors import OptionError, PayloadError
 from rota.middleware import Invoke, Middleware, chain
@@ -167,19 +167,16 @@ class Handler:
         context_names = self.signature.context_names
 
         async def invoke(context: Context, payload: bytes, call: Call | None = None) -> Any:
-            token = enter(context)
+            enter(context)  # never left: every run has an asyncio task, and so a set of context variables, of its own
             try:
-                try:
-                    values = validate(payload)
-                except ValidationError as error:
-                    values = recover(payload, error)
-                for name in context_names:
-                    values[name] = context
-                if call is None:
-                    return await direct(**values)
-                return await call(target, (), values)
-            finally:
-                leave(token)
+                values = validate(payload)
+            except ValidationError as error:
+                values = recover(payload, error)
+            for name in context_names:
+                values[name] = context
+            if call is None:
+                return await direct(**values)
+            return await call(target, (), values)
 
         return invoke
 
@@ -193,21 +190,19 @@ class Handler:
             nonlocal recipe, version
             if version != overrides.version:
                 recipe, version = Recipe(self.signature, overrides), overrides.version
-            token = enter(context)
-            try:
-                values = read(payload)
-                values.update(dict.fromkeys(context_names, context))
-                async with AsyncExitStack() as stack:
-                    values.update(await recipe.provide(context, stack))
-                    return await (direct(**values) if call is None else call(target, (), values))
-            finally:
-                leave(token)
+            enter(context)
+            values = read(payload)
+            values.update(dict.fromkeys(context_names, context))
+            async with AsyncExitStack() as stack:
+                values.update(await recipe.provide(context, stack))
+                return await (direct(**values) if call is None else call(target, (), values))
+            raise RuntimeError(f"A dependency of {self.signature.name} swallowed the error of the task.")
 
         return invoke
 
     def _direct(self) -> Callable[..., Awaitable[Any]]:
         function = self.function
-        if inspect.iscoroutinefunction(function):
+        if is_async(function):
             return function
 
         async def on_loop(**values: Any) -> Any:
@@ -222,13 +217,18 @@ class Handler:
         return f"<Handler {self.type} {self.signature.name} in {self.run}>"
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling this makes a coroutine. A plain wrapper around an `async def` counts: it returns one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
+
+
 def _run(function: Callable[..., Any], signature: Signature, asked: Run | None) -> Run:
-    is_async = inspect.iscoroutinefunction(function)
+    on_loop = is_async(function)
     if asked is None:
-        return "loop" if is_async else "thread"
+        return "loop" if on_loop else "thread"
     if asked not in get_args(Run):
         raise OptionError(f"run is {asked!r}. {did_you_mean(str(asked), get_args(Run))}")
-    if is_async and asked != "loop":
+    if on_loop and asked != "loop":
         raise OptionError(
             f"{signature.name} is async, so it runs on the loop: drop run={asked!r}, or write it as a plain def."
         )

@@ -1,8 +1,10 @@
 """From a function and the keywords of its decorator to a handler: what is unknown or in conflict fails at import."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import NoneType
 from typing import Any
 
 from rota.errors import OptionError
@@ -28,6 +30,7 @@ def task_handler(
 ) -> Handler:
     """Make the handler of a typed task."""
     _check_words(f"app.task({type!r})", words, _TASK_WORDS)
+    function = _function(function)
     signature = read_signature(function)
     if "result" in words:
         signature = replace(signature, returns=words["result"])
@@ -36,7 +39,7 @@ def task_handler(
     _check_keys(type, options, signature)
     if "retry" in words:
         options = options.updated(max_retry=retry.max)
-    if options.retention is None and signature.returns not in (MISSING, None, type_of_none) and result_retention:
+    if options.retention is None and signature.returns not in (MISSING, None, NoneType) and result_retention:
         options = options.updated(retention=result_retention)
     return _handler(type, function, signature, words, retry, options, hooks, surroundings)
 
@@ -51,12 +54,10 @@ def raw_handler(
 ) -> Handler:
     """Make a handler in Asynq's style."""
     _check_words(f"app.handler({type!r})", words, _RUN_WORDS)
+    function = _function(function)
     retry = Retry.of(_said(words, "retry", Retry()))
     options = Options.of(timeout=words.get("timeout"))
     return _handler(type, function, read_raw_signature(function), words, retry, options, hooks, surroundings)
-
-
-type_of_none = type(None)
 
 
 def _handler(
@@ -85,6 +86,16 @@ def _handler(
         hooks=own.joined(hooks),
         surroundings=surroundings,
     )
+
+
+def _function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the plain function; one that is a task already may have a second name."""
+    function = getattr(function, "function", function)
+    if not inspect.isroutine(function):
+        raise OptionError(f"{function!r} is no function: wrap what it does in a def or an async def.")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise OptionError(f"{function.__qualname__} is a generator, which nobody would run: return a value instead.")
+    return function
 
 
 def _said(words: Mapping[str, Any], name: str, default: Any) -> Any:

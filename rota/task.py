@@ -4,6 +4,7 @@ The plain values around it (`Options`, `Plan`, `Enqueued`, `TaskInfo`, `TaskStat
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Coroutine
 from copy import copy
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
@@ -84,9 +85,11 @@ class Task(Generic[P, R]):
         signature = self.handler.signature
         if signature.takes_context_first and not (args and isinstance(args[0], Context)):
             args = (peek(None) or blank(self.type), *args)
-        for name in signature.dependencies:
-            if kwargs.get(name, INJECTED) is INJECTED:
-                raise TypeError(f"{self.type} is called directly, so nobody injects {name!r}: pass {name}=...")
+        if signature.dependencies:
+            given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
+            for name in signature.dependencies:
+                if given.get(name, INJECTED) is INJECTED:
+                    raise TypeError(f"{self.type} is called directly, so nobody injects {name!r}: pass {name}=...")
         return self.function(*args, **kwargs)
 
     def __reduce__(self) -> str:

@@ -153,7 +153,7 @@ class Executor:
             self.unknown_types[message.type] += 1
             return verdict.unhandled(attempt, now, self._unknown_task_delay)
         attempt.handler = handler
-        seconds = message.timeout
+        seconds: float = message.timeout
         if handler.timeout is not None and seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS):
             # A Go client writes 30 minutes when nobody said anything; then the handler's own limit is what was said.
             seconds = handler.timeout.total_seconds()

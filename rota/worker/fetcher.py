@@ -200,6 +200,8 @@ class Fetcher:
         queues = [(self._broker.keys.queue(name), share) for name, share in shares]
         token = next(self._tokens)
         lease_until = time.monotonic() + self._lease_seconds
+        # Before the request goes out: a change that is told while the reply waits to be read must not be forgotten by it.
+        self._candidates.difference_update(name for name, _ in shares)
         self._slots.take(free)
         self._taking = True
         used = 0
@@ -229,8 +231,8 @@ class Fetcher:
 
     def _follow_up(self, queue: QueueKeys, batch: QueueBatch) -> None:
         name = queue.queue
-        if batch.state != wire.MORE:
-            self._candidates.discard(name)
+        if batch.state == wire.MORE:
+            self._candidates.add(name)
         if batch.next_due is None or batch.state == wire.PAUSED:
             self._due.pop(name, None)
         else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rota.broker.broker import Broker
 from rota.broker.link import Link
-from rota.errors import BrokerError, BrokerUnavailable
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire import record as wire
 from rota.wire.keys import QueueKeys
 from rota.wire.record import Outcome
@@ -48,6 +48,7 @@ class Finisher:
         self._batch = min(batch, wire.MAX_OUTCOMES)
         self._ended: list[Ended] = []
         self._arrived = asyncio.Event()
+        self._insisting: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self.statistics = FinishStatistics()
@@ -59,8 +60,10 @@ class Finisher:
 
     async def flush(self) -> None:
         """Wait until everything that was added is recorded."""
-        while self._ended or not self._idle.is_set():
+        while self._ended or self._insisting or not self._idle.is_set():
             await self._idle.wait()
+            if self._insisting:
+                await asyncio.wait(self._insisting)
             await asyncio.sleep(0)
 
     async def run(self) -> None:
@@ -100,10 +103,35 @@ class Finisher:
             try:
                 refused = await self._send(_call(queue, items))
                 break
-            except BrokerError as error:
-                repeated = repeated or not isinstance(error, BrokerUnavailable) or error.maybe_applied
+            except BrokerRefused as error:
+                # One outcome that the server refuses must not hold up the others.
+                return self._set_aside(queue, items, error)
+            except BrokerUnavailable as error:
+                repeated = repeated or error.maybe_applied
                 self.statistics.repeated += len(items)
                 await backoff.wait(error, f"Recording {len(items)} outcomes")
+        return self._settle(items, refused, repeated=repeated)
+
+    def _set_aside(self, queue: QueueKeys, items: list[Ended], error: BrokerRefused) -> None:
+        for item in items:
+            task = asyncio.get_running_loop().create_task(self._insist(queue, item, error))
+            self._insisting.add(task)
+            task.add_done_callback(self._insisting.discard)
+
+    async def _insist(self, queue: QueueKeys, item: Ended, error: BrokerError) -> None:
+        """Send one outcome by itself until it is taken: rights may be granted, a wrong key removed."""
+        backoff = Backoff(first_seconds=0.02, most_seconds=30)
+        refused: dict[int, int] | None = None
+        while refused is None:
+            try:
+                refused = await self._send(_call(queue, [item]))
+            except BrokerError as again:
+                error = again
+                self.statistics.repeated += 1
+                await backoff.wait(error, f"Recording task {item[0].id}")
+        self._settle([item], refused, repeated=True)
+
+    def _settle(self, items: list[Ended], refused: dict[int, int], *, repeated: bool) -> None:
         self.statistics.calls += 1
         self.statistics.recorded += len(items) - len(refused)
         for index, code in refused.items():

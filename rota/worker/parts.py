@@ -26,8 +26,9 @@ class Parts:
 
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings, names = worker.settings, worker.queue_names
+        self._beats = broker.sync()
         self.heartbeat = Heartbeat(
-            broker.sync(),
+            self._beats,
             worker.held,
             worker.describe,
             worker.lose,
@@ -83,7 +84,7 @@ class Parts:
         self.threads.abandon()
         await self.processes.aclose()
         await self.threads.aclose()
-        await asyncio.sleep(0)
+        await asyncio.to_thread(self._beats.close)
 
 
 def _policy(worker: "Worker", type_name: str) -> Retry | None:

@@ -65,6 +65,7 @@ class Worker:
         self.heartbeat: Heartbeat
         self._broker: Broker
         self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._tokens = (f"{self.id}-{n}" for n in itertools.count(1))
         self._acts: set[asyncio.Task[None]] = set()
 
@@ -93,8 +94,15 @@ class Worker:
             await self._work(parts.runs())
 
     def stop(self) -> None:
-        """Begin to stop. `run()` returns when everything is recorded or handed back."""
+        """Begin to stop; asked again, stop at once. `run()` returns when everything is recorded or handed back."""
+        if self._stopping.is_set():
+            self._hurry.set()
         self._stopping.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker was asked to stop."""
+        return self._stopping.is_set()
 
     def quiet(self) -> None:
         """Take no more tasks, but keep the running ones and everything else going: the first half of a deploy."""
@@ -172,18 +180,33 @@ class Worker:
         self.executor.closed = True
         await self.lanes.stop_fetching()
         self.executor.hand_back_parked()
-        if not await _within(self.settings.shutdown_timeout.total_seconds(), self.executor.wait_idle()):
-            for attempt in self.executor.running():
-                self.executor.stop(attempt, "shutdown")
-            if not await _within(LAST_WORD_SECONDS, self.executor.wait_idle()):
-                for attempt in self.executor.running():
-                    logger.error(
-                        "Task %s (%s) does not end. The recovery starts it again when its lease has run out.",
-                        attempt.id,
-                        attempt.type,
-                    )
+        if not await self._ended_by_themselves():
+            await self._end_the_rest()
         if not await _within(LAST_WORD_SECONDS, self.lanes.flush()):
             logger.error("The last outcomes could not be recorded: the broker does not answer. Those tasks run again.")
+
+    async def _ended_by_themselves(self) -> bool:
+        ended = asyncio.ensure_future(self.executor.wait_idle())
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        grace = self.settings.shutdown_timeout.total_seconds()
+        await asyncio.wait((ended, hurry), timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not ended.done():
+            ended.cancel()
+            return False
+        return True
+
+    async def _end_the_rest(self) -> None:
+        for attempt in self.executor.running():
+            self.executor.stop(attempt, "shutdown")
+        if await _within(LAST_WORD_SECONDS, self.executor.wait_idle()):
+            return
+        for attempt in self.executor.running():
+            logger.error(
+                "Task %s (%s) does not end. The recovery starts it again when its lease has run out.",
+                attempt.id,
+                attempt.type,
+            )
 
     async def _cancel(self, attempt: Attempt) -> None:
         # Our own clients leave the reason in the hash; Go's only send the ID.

@@ -2,7 +2,6 @@
 
 import pytest
 
-from rota.broker import Broker
 from rota.wire.fetch import fetch
 from rota.wire.proto import TaskMessage
 from rota.wire.record import FENCED, GONE, RECORDED, Outcome, done, record

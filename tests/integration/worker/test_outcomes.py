@@ -1,0 +1,344 @@
+"""How runs end, and what is left of the task: the rules of a whole worker on a real server."""
+
+import asyncio
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rota.app import Rota
+from rota.context import Context, current
+from rota.errors import ResultError, RetryLater, Revoke, SkipRetry, TaskCancelled, TaskFailed
+from rota.policy import Retry
+from tests.integration.worker.conftest import Bench
+
+QUICK = Retry(max=3, delay="10ms")
+
+
+async def test_a_function_on_the_loop_runs_with_its_arguments_and_its_result_can_be_awaited(app: Rota) -> None:
+    @app.task("sum:async")
+    async def add(a: int, b: int = 2) -> int:
+        return a + b
+
+    async with app.worker():
+        assert await (await add.enqueue(40)).result("10s") == 42
+
+
+async def test_a_plain_function_runs_in_a_thread_with_its_context(app: Rota) -> None:
+    @app.task("sum:thread")
+    def where() -> list[str]:
+        return [threading.current_thread().name, current().type]
+
+    async with app.worker():
+        name, type_name = await (await where.enqueue()).result("10s")
+    assert name != threading.current_thread().name
+    assert type_name == "sum:thread"
+
+
+def in_another_process(n: int) -> list[int]:
+    return [os.getpid(), n * 2]
+
+
+async def test_a_function_for_a_process_runs_in_a_process(app: Rota) -> None:
+    task = app.task("sum:process", run="process")(in_another_process)
+    async with app.worker():
+        pid, doubled = await (await task.enqueue(21)).result("30s")
+    assert pid != os.getpid()
+    assert doubled == 42
+
+
+async def test_success_without_retention_leaves_nothing_but_counters(app: Rota, bench: Bench) -> None:
+    @app.task("plain:done")
+    async def done() -> None:
+        return None
+
+    async with app.worker():
+        receipt = await done.enqueue()
+        await bench.gone(receipt.id)
+    assert await bench.execute("KEYS", "*t:*") == []
+    assert (await bench.inspector.queue("default")).processed_total == 1
+
+
+async def test_a_failure_is_retried_with_its_error_and_count_until_it_succeeds(app: Rota, bench: Bench) -> None:
+    seen: list[tuple[int, str]] = []
+
+    @app.task("flaky:twice", retry=QUICK, retention="1h")
+    async def flaky(context: Context) -> None:
+        seen.append((context.retried, context.last_error))
+        if len(seen) < 3:
+            raise ValueError(f"no. {len(seen)}")
+
+    async with app.worker():
+        task = await bench.in_state((await flaky.enqueue()).id, "completed")
+    assert seen == [(0, ""), (1, "ValueError: no. 1"), (2, "ValueError: no. 2")]
+    assert task.retried == 2
+    info = await bench.inspector.queue("default")
+    assert (info.processed_total, info.failed_total) == (3, 2)
+
+
+async def test_a_task_without_retries_left_is_archived_and_its_waiter_told_why(app: Rota, bench: Bench) -> None:
+    exhausted: list[str] = []
+
+    @app.task("hopeless:task", retry=Retry(max=1, delay="10ms"))
+    async def hopeless() -> int:
+        raise OSError("disk full")
+
+    @app.on_exhausted
+    async def note(context: Context, error: BaseException) -> None:
+        exhausted.append(f"{context.type} {error}")
+
+    async with app.worker():
+        receipt = await hopeless.enqueue()
+        with pytest.raises(TaskFailed) as caught:
+            await receipt.result("10s")
+        assert caught.value.reason == "OSError: disk full"
+        task = await bench.in_state(receipt.id, "archived")
+    assert (task.retried, task.max_retry) == (1, 1)
+    assert exhausted == ["hopeless:task disk full"]
+
+
+async def test_skip_retry_and_errors_that_never_help_archive_at_once(app: Rota, bench: Bench) -> None:
+    @app.task("gone:skip", retry=QUICK)
+    async def skip() -> None:
+        raise SkipRetry("pointless")
+
+    @app.task("gone:never", retry=Retry(max=3, never=[KeyError]))
+    async def never() -> None:
+        raise KeyError("x")
+
+    async with app.worker():
+        for receipt in (await skip.enqueue(), await never.enqueue()):
+            assert (await bench.in_state(receipt.id, "archived")).retried == 0
+
+
+async def test_revoke_ends_a_task_without_a_trace(app: Rota, bench: Bench) -> None:
+    @app.task("order:revoked", retention="1h")
+    async def revoked() -> None:
+        raise Revoke("no longer wanted")
+
+    async with app.worker():
+        await bench.gone((await revoked.enqueue()).id)
+    info = await bench.inspector.queue("default")
+    assert (info.processed_total, info.failed_total, info.archived) == (1, 0, 0)
+
+
+async def test_retry_later_comes_back_after_its_delay_and_counts_only_if_it_says_so(app: Rota, bench: Bench) -> None:
+    runs: list[int] = []
+
+    @app.task("poll:later", retention="1h")
+    async def later(context: Context) -> None:
+        runs.append(context.retried)
+        if len(runs) <= 2:
+            raise RetryLater("20ms", counts=len(runs) == 2)
+
+    async with app.worker():
+        task = await bench.in_state((await later.enqueue()).id, "completed")
+    assert runs == [0, 0, 1]
+    assert task.retried == 1
+    assert (await bench.inspector.queue("default")).failed_total == 1
+
+
+async def test_an_error_that_is_no_failure_uses_up_no_retry(app: Rota, bench: Bench) -> None:
+    runs: list[int] = []
+
+    @app.task("busy:again", retry=Retry(max=0, delay="10ms", is_failure=lambda e: not isinstance(e, BlockingIOError)))
+    async def busy(context: Context) -> None:
+        runs.append(context.retried)
+        if len(runs) < 3:
+            raise BlockingIOError
+
+    async with app.worker():
+        await bench.gone((await busy.enqueue()).id)
+    assert runs == [0, 0, 0]
+    assert (await bench.inspector.queue("default")).failed_total == 0
+
+
+async def test_arguments_that_do_not_fit_are_archived_with_the_reason_not_retried(app: Rota, bench: Bench) -> None:
+    @app.task("typed:int")
+    async def typed(n: int) -> None:
+        return None
+
+    async with app.worker():
+        sender = Rota(app.settings.url)
+        receipt = await sender.enqueue("typed:int", {"n": "not a number"})
+        task = await bench.in_state(receipt.id, "archived")
+        await sender.aclose()
+    assert "n" in task.last_error
+    assert task.retried == 0
+
+
+async def test_an_unknown_type_is_handed_back_without_costing_a_retry_and_counted(app: Rota, bench: Bench) -> None:
+    async with app.worker(unknown_task_delay="20ms") as worker:
+        receipt = await app.enqueue("nobody:knows", {})
+        task = await bench.in_state(receipt.id, "retry")
+        assert task.last_error == 'handler not found for task "nobody:knows"'
+        assert task.retried == 0
+        assert worker.executor.unknown_types["nobody:knows"] >= 1
+
+        @app.task("nobody:knows")
+        async def known() -> None:
+            return None
+
+        await bench.gone(receipt.id)
+
+
+async def test_bytes_that_are_no_message_are_archived_not_looped(app: Rota, bench: Bench) -> None:
+    keys = app.keys.queue("default")
+    await bench.execute("HSET", keys.task("poison"), "msg", "\x0f\x0f\x0f", "state", "pending")
+    await bench.execute("LPUSH", keys.pending, "poison")
+    async with app.worker():
+        from tests.integration.worker.conftest import eventually
+
+        await eventually(lambda: bench.execute("ZCARD", keys.archived))
+    assert await bench.execute("HGET", keys.task("poison"), "state") == b"archived"
+    assert await bench.execute("LLEN", keys.active) == 0
+
+
+async def test_the_time_limit_cancels_a_coroutine_and_counts_as_a_failure(app: Rota, bench: Bench) -> None:
+    ended: list[str] = []
+
+    @app.task("slow:loop", timeout="1s", retry=Retry(max=1, delay="1h"))
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async with app.worker():
+        task = await bench.in_state((await slow.enqueue()).id, "retry")
+    assert task.last_error == "context deadline exceeded"
+    assert (task.retried, ended) == (1, ["cancelled"])
+
+
+def hang() -> None:
+    while True:
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("run", ["thread", "process"])
+async def test_the_time_limit_ends_what_runs_elsewhere_and_the_slot_is_free_only_then(
+    app: Rota, bench: Bench, run: str
+) -> None:
+    task = app.task("slow:elsewhere", timeout="1s", run=run, retry=0)(hang)  # type: ignore[call-overload]
+    async with app.worker(concurrency=1, process_slots=1) as worker:
+        receipt = await task.enqueue()
+        assert (await bench.in_state(receipt.id, "archived")).last_error == "context deadline exceeded"
+        assert worker.executor.running() == []
+
+
+async def test_a_passed_deadline_is_final_and_the_handler_is_not_called(app: Rota, bench: Bench) -> None:
+    ran: list[bool] = []
+
+    @app.task("late:task", retry=QUICK)
+    async def late() -> None:
+        ran.append(True)
+
+    receipt = await late.options(deadline=datetime.now(UTC) - timedelta(minutes=1)).enqueue()
+    async with app.worker():
+        task = await bench.in_state(receipt.id, "archived")
+    assert (task.end, ran) == ("expired", [])
+
+
+async def test_a_deadline_that_passes_during_the_run_is_final_too(app: Rota, bench: Bench) -> None:
+    @app.task("late:midway", retry=QUICK)
+    async def midway() -> None:
+        await asyncio.Event().wait()
+
+    receipt = await midway.options(deadline=datetime.now(UTC) + timedelta(seconds=2)).enqueue()
+    async with app.worker():
+        task = await bench.in_state(receipt.id, "archived")
+    assert (task.end, task.retried) == ("expired", 0)
+
+
+async def test_a_running_task_that_is_cancelled_ends_as_cancelled_with_the_reason(app: Rota, bench: Bench) -> None:
+    started = asyncio.Event()
+
+    @app.task("long:job", retry=QUICK)
+    async def long() -> int:
+        started.set()
+        await asyncio.Event().wait()
+        return 1
+
+    async with app.worker():
+        receipt = await long.enqueue()
+        await started.wait()
+        await receipt.cancel("changed my mind")
+        await receipt.cancel("twice is harmless")
+        with pytest.raises(TaskCancelled) as caught:
+            await receipt.result("10s")
+        task = await bench.in_state(receipt.id, "archived")
+    assert task.end == "cancelled"
+    assert "changed my mind" in caught.value.reason or "changed my mind" in task.last_error
+    assert (await bench.inspector.queue("default")).failed_total == 0
+
+
+async def test_a_cancelled_handler_that_fails_on_its_way_out_is_still_cancelled(app: Rota, bench: Bench) -> None:
+    started = asyncio.Event()
+
+    @app.task("long:messy", retry=QUICK)
+    async def messy() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("clean-up went wrong")
+
+    async with app.worker():
+        receipt = await messy.enqueue()
+        await started.wait()
+        await receipt.cancel()
+        assert (await bench.in_state(receipt.id, "archived")).end == "cancelled"
+
+
+async def test_a_handler_that_finishes_in_spite_of_a_cancel_has_succeeded(app: Rota, bench: Bench) -> None:
+    started, go = asyncio.Event(), asyncio.Event()
+
+    @app.task("long:stubborn", retention="1h")
+    async def stubborn() -> int:
+        started.set()
+        try:
+            await go.wait()
+        except asyncio.CancelledError:
+            pass
+        return 7
+
+    async with app.worker():
+        receipt = await stubborn.enqueue()
+        await started.wait()
+        await receipt.cancel()
+        assert await receipt.result("10s") == 7
+
+
+async def test_a_result_that_is_no_json_fails_the_task_with_a_clear_reason(app: Rota) -> None:
+    @app.task("bad:result", retry=0)
+    async def bad() -> object:
+        return object()
+
+    async with app.worker():
+        with pytest.raises(ResultError):
+            await (await bad.enqueue()).result("10s")
+
+
+async def test_progress_and_log_lines_can_be_seen_while_the_task_runs(app: Rota, bench: Bench) -> None:
+    go = asyncio.Event()
+
+    @app.task("long:report")
+    async def report(context: Context) -> None:
+        context.progress(3, 10, "rows")
+        context.log("opened the file")
+        await go.wait()
+
+    from tests.integration.worker.conftest import eventually
+
+    async with app.worker(report_interval="10ms"):
+        receipt = await report.enqueue()
+
+        async def told() -> bool:
+            task = await bench.task(receipt.id)
+            return task is not None and task.progress is not None and bool(task.log)
+
+        await eventually(told)
+        go.set()
+        await bench.gone(receipt.id)

@@ -11,7 +11,7 @@ from benchmarks.board import Boards
 from benchmarks.contender import Contender
 from benchmarks.process import Child
 
-START_SECONDS = 60
+START_SECONDS = 30
 
 
 @dataclass(frozen=True)

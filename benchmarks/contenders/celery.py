@@ -17,6 +17,7 @@ def make(url: str, slots: int = 1) -> tuple[Celery, object]:
         worker_prefetch_multiplier=4,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
         broker_pool_limit=50,

@@ -1,0 +1,55 @@
+"""Rota with its defaults: a typed argument that is validated, the default time limit, the attempt token."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.board import mark
+from benchmarks.work import ready
+from rota.app import Rota
+
+
+def make(url: str) -> tuple[Rota, Any]:
+    """An app with its one task."""
+    app = Rota(url)
+
+    @app.task("bench:noop")
+    async def noop(n: int) -> None:
+        mark(n)
+
+    return app, noop
+
+
+class Producer:
+    """`enqueue`, and `enqueue_many` of typed plans."""
+
+    def __init__(self, url: str) -> None:
+        self._app, self._noop = make(url)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def enqueue(self, n: int) -> None:
+        """Send one task."""
+        await self._noop.enqueue(n)
+
+    async def enqueue_many(self, numbers: range) -> None:
+        """Send many tasks. What is refused comes back as a value, and must not pass for done."""
+        for sent in await self._app.enqueue_many(self._noop.plan(n) for n in numbers):
+            if isinstance(sent, Exception):
+                raise sent
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._app.aclose()
+
+
+async def work(url: str, slots: int, workers: int) -> None:
+    """Workers as `app.worker()` runs them, some in one process if asked."""
+    async with AsyncExitStack() as stack:
+        for _ in range(workers):
+            await stack.enter_async_context(make(url)[0].worker(concurrency=slots))
+        ready()
+        await asyncio.Event().wait()

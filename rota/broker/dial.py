@@ -58,9 +58,10 @@ async def dial(endpoint: Endpoint, login: Login) -> Link:
         if link is not None:
             link.close()
         if isinstance(error, BrokerError):
-            raise before_use(error, endpoint, link and link.reason) from error.__cause__
+            reason = link and link.reason
+            raise failure.before_use(error, endpoint, reason, tls=login.tls is not None) from error.__cause__
         if isinstance(error, OSError):
-            raise failure.of_connecting(error, endpoint) from error
+            raise failure.of_connecting(error, endpoint, tls=login.tls is not None) from error
         raise
     return link
 
@@ -118,13 +119,3 @@ def refusal(reply: Exception, words: Sequence[Argument], endpoint: Endpoint) -> 
     if words[0] == "SELECT":
         return BrokerRefused(f"The server refused database {words[1]!r}: {text}; correct the broker URL.")
     return failure.of_reply(reply, words, endpoint)
-
-
-def before_use(error: BrokerError, endpoint: Endpoint, reason: object) -> BrokerError:
-    """Correct an error of the greeting: no caller's request was on the way, so it is safe to try again."""
-    if not error.maybe_applied:
-        return error
-    if isinstance(reason, ssl.SSLError):
-        # With TLS 1.3 a server refuses a client's certificate after the handshake.
-        return failure.of_connecting(reason, endpoint)
-    return failure.not_sent(endpoint, reason)

@@ -80,7 +80,7 @@ def _of_denial(code: str, text: str, words: Sequence[object]) -> BrokerError:
     )
 
 
-def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
+def of_connecting(error: BaseException, endpoint: Endpoint, *, tls: bool = False) -> BrokerError:
     """Translate what went wrong before a connection was usable. Nothing was sent, so nothing was carried out."""
     if isinstance(error, BrokerError):
         return error
@@ -91,9 +91,7 @@ def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
         )
     if isinstance(error, ssl.SSLError):
         reason = (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
-        return BrokerRefused(
-            f"TLS to {endpoint} failed: {reason}; is it a TLS port, and does it ask for a certificate?"
-        )
+        return BrokerRefused(f"TLS to {endpoint} failed: {reason}; is it a TLS port?")
     if isinstance(error, socket.gaierror):
         return NotNow(
             f"The host {endpoint.host!r} is unknown ({error.strerror}); correct the broker URL or the name service."
@@ -101,7 +99,8 @@ def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
     if isinstance(error, ConnectionRefusedError) or _all_refused(error):
         return NotNow(f"Nothing listens at {endpoint} (connection refused); start the server or correct the URL.")
     if isinstance(error, TimeoutError):
-        return NotNow(f"No answer from {endpoint} in time; check the address, the firewall and the server.")
+        port = " and that this is its TLS port" if tls else ""
+        return NotNow(f"No answer from {endpoint} in time; check the address, the firewall and the server{port}.")
     if isinstance(error, FileNotFoundError):
         return NotNow(f"There is no socket {endpoint}; start the server or correct the broker URL.")
     if isinstance(error, PermissionError):
@@ -112,6 +111,19 @@ def of_connecting(error: BaseException, endpoint: Endpoint) -> BrokerError:
 def _all_refused(error: BaseException) -> bool:
     # A name with several addresses: asyncio packs what became of each into the text of one error.
     return set(re.findall(r"\[Errno (\d+)\]", str(error))) == {str(errno.ECONNREFUSED)}
+
+
+def before_use(error: BrokerError, endpoint: Endpoint, reason: object, *, tls: bool) -> BrokerError:
+    """Correct an error of the greeting: no caller's request was on the way, so it is safe to try again."""
+    if not error.maybe_applied:
+        return error
+    if tls:
+        # With TLS 1.3 a server refuses a client after the handshake, and the reason may not arrive any more.
+        return NotNow(
+            f"The server {endpoint} closed the TLS connection at the login; does it ask for a client's certificate "
+            "(tls.cert, tls.key)?"
+        )
+    return not_sent(endpoint, reason)
 
 
 def lost(endpoint: object, reason: object = None) -> BrokerUnavailable:

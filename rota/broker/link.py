@@ -50,6 +50,11 @@ class Link(asyncio.Protocol):
         self._end: asyncio.Future[None] = self._loop.create_future()
         self.reason: object = None
 
+    @property
+    def pending(self) -> int:
+        """How many requests wait for their replies."""
+        return len(self._waiting)
+
     async def run(self, call: Call[T], *, asking: bool = False) -> T:
         """Run one script. A script that the server does not hold is sent with its source."""
         words = call.command()
@@ -190,7 +195,7 @@ class Link(asyncio.Protocol):
                 if not future.done():
                     future.set_result(reply)
         except (ProtocolError, IndexError) as error:
-            self.close(f"the server speaks no RESP3: {error}")
+            self.close(no_resp3(error))
         if not waiting:
             self._patient.clear()
             if self.closed:
@@ -247,6 +252,11 @@ class Link(asyncio.Protocol):
                 future.set_exception(failure.lost(self.endpoint, reason))
         if self.on_close is not None:
             self.on_close()
+
+
+def no_resp3(error: Exception) -> str:
+    """Say why a connection was closed whose bytes make no sense."""
+    return f"the server speaks no RESP3: {error}"
 
 
 def is_unknown_script(reply: object) -> bool:

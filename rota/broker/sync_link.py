@@ -12,8 +12,8 @@ from typing import Any
 from hiredis import HiredisError, PushNotification, Reader, ReplyError
 
 from rota.broker import failure
-from rota.broker.dial import Login, before_use, greeting, keep_alive, refusal
-from rota.broker.link import CONFIRMATIONS, NOTHING, Words, pack
+from rota.broker.dial import Login, greeting, keep_alive, refusal
+from rota.broker.link import CONFIRMATIONS, NOTHING, Words, no_resp3, pack
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError
 
@@ -26,6 +26,7 @@ class SyncLink:
         self.messages: deque[tuple[str, bytes]] = deque()
         self._patience_seconds = login.response_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
+        self._reason: object = None
         self._socket: socket.socket | None = None
         try:
             self._socket = _connect(endpoint, login)
@@ -33,9 +34,9 @@ class SyncLink:
         except BaseException as error:
             self.close()
             if isinstance(error, BrokerError):
-                raise before_use(error, endpoint, error.__cause__) from error
+                raise failure.before_use(error, endpoint, self._reason, tls=login.tls is not None) from error
             if isinstance(error, OSError):
-                raise failure.of_connecting(error, endpoint) from error
+                raise failure.of_connecting(error, endpoint, tls=login.tls is not None) from error
             raise
 
     @property
@@ -57,8 +58,8 @@ class SyncLink:
             return [self._reply(deadline) for _ in commands]
         except (OSError, HiredisError) as error:
             self.close()
-            reason = f"no answer for {self._patience_seconds:g} s" if isinstance(error, TimeoutError) else error
-            raise failure.lost(self.endpoint, reason) from error
+            self._reason = self._why(error)
+            raise failure.lost(self.endpoint, self._reason) from error
         except BaseException:
             # Ctrl-C in the middle of a reply.
             self.close()
@@ -76,7 +77,7 @@ class SyncLink:
             return False
         except (OSError, HiredisError) as error:
             self.close()
-            raise failure.lost(self.endpoint, error) from error
+            raise failure.lost(self.endpoint, self._why(error)) from error
         return True
 
     def usable(self) -> bool:
@@ -93,6 +94,11 @@ class SyncLink:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.close()
+
+    def _why(self, error: Exception) -> object:
+        if isinstance(error, TimeoutError):
+            return f"no answer for {self._patience_seconds:g} s"
+        return no_resp3(error) if isinstance(error, HiredisError) else error
 
     def _greet(self, login: Login) -> None:
         for words in greeting(login):

@@ -1,0 +1,192 @@
+"""Connections that break: what is repeated, what is not, and that everything comes back."""
+
+import asyncio
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from rota.broker import Broker, BrokerOptions, Link, SyncBroker
+from rota.errors import BrokerUnavailable
+from tests.integration.broker.scripts import PUSH, READ, call
+from tests.servers.fake import HELLO, fake_server
+from tests.servers.process import Server
+
+AT_ONCE = BrokerOptions(retry_for=timedelta(0))
+PATIENT = BrokerOptions(retry_for=timedelta(seconds=20))
+
+
+async def until_waiting(link: Link) -> None:
+    async with asyncio.timeout(5):
+        while not link.pending:
+            await asyncio.sleep(0)
+
+
+async def until_noticed(broker: Broker) -> None:
+    """Ask until the broker knows that its server is gone: from then on nothing is sent."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                async with asyncio.timeout(0.05):
+                    await broker.execute("PING")
+            except BrokerUnavailable:
+                continue
+            except TimeoutError:
+                return
+
+
+async def test_a_request_under_way_may_have_been_carried_out(own_server: Server) -> None:
+    async with Broker.from_url(own_server.url) as broker:
+        link = await broker.open_link("q")
+        blocked = asyncio.create_task(link.execute("BLPOP", "none", 0, patience_seconds=60))
+        await until_waiting(link)
+        own_server.kill()
+        with pytest.raises(BrokerUnavailable, match="may have been carried out") as caught:
+            await blocked
+        assert caught.value.maybe_applied is True
+        assert link.closed
+        with pytest.raises(BrokerUnavailable, match="was not sent") as caught:
+            await link.execute("PING")
+        assert caught.value.maybe_applied is False
+
+
+async def test_without_patience_a_server_that_is_gone_fails_at_once(own_server: Server) -> None:
+    async with Broker.from_url(own_server.url, options=AT_ONCE) as broker:
+        await broker.execute("PING")
+        own_server.kill()
+        for _ in range(50):
+            with pytest.raises(BrokerUnavailable):
+                await broker.execute("PING")
+        results = await broker.run_many([call(READ, f"q{i}") for i in range(100)])
+        assert all(isinstance(result, BrokerUnavailable) for result in results)
+
+
+async def test_requests_outlast_a_restart_of_the_server(own_server: Server, name: str) -> None:
+    async with Broker.from_url(own_server.url, options=PATIENT) as broker:
+        await broker.execute("PING")
+        own_server.kill()
+        await until_noticed(broker)
+        waiting = [asyncio.create_task(broker.run(call(PUSH, name, i))) for i in range(20)]
+        many = asyncio.create_task(broker.run_many([call(PUSH, name, i) for i in range(20)]))
+        await asyncio.to_thread(own_server.start)
+        await asyncio.gather(*waiting)
+        assert not any(isinstance(result, Exception) for result in await many)
+        assert len(await broker.run(call(READ, name))) == 40
+
+
+async def test_a_server_that_stopped_answering_is_left_after_the_response_timeout(own_server: Server) -> None:
+    options = BrokerOptions(response_timeout=timedelta(milliseconds=200), retry_for=timedelta(0))
+    async with Broker.from_url(own_server.url, options=options) as broker:
+        await broker.execute("PING")
+        own_server.freeze()
+        async with asyncio.timeout(5):
+            with pytest.raises(BrokerUnavailable, match=r"no answer for 0\.2 s") as caught:
+                await broker.execute("PING")
+        assert caught.value.maybe_applied is True
+        own_server.thaw()
+        assert await broker.execute("ECHO", "back") == b"back"
+
+
+async def test_a_command_that_blocks_by_nature_may_take_its_time(own_server: Server) -> None:
+    options = BrokerOptions(response_timeout=timedelta(milliseconds=100))
+    async with Broker.from_url(own_server.url, options=options) as broker:
+        link = await broker.open_link("q")
+        assert await link.execute("BLPOP", "none", 0.4, patience_seconds=10) is None
+        assert not link.closed
+        await link.aclose()
+
+
+async def test_a_busy_link_is_not_taken_for_a_silent_one(own_server: Server) -> None:
+    options = BrokerOptions(response_timeout=timedelta(milliseconds=150))
+    async with Broker.from_url(own_server.url, options=options) as broker:
+        deadline = asyncio.get_running_loop().time() + 0.5
+        while asyncio.get_running_loop().time() < deadline:
+            await asyncio.gather(*(broker.execute("PING") for _ in range(10)))
+
+
+async def test_callers_share_one_attempt_to_connect(own_server: Server) -> None:
+    async with Broker.from_url(own_server.url) as broker:
+        await asyncio.gather(*(broker.execute("PING") for _ in range(100)))
+        with own_server.admin() as admin:
+            assert len([each for each in admin.client_list() if each["name"] == "rota"]) == 1
+
+
+async def test_passing_states_are_waited_out() -> None:
+    states = iter([b"-LOADING loading\r\n", b"-READONLY replica\r\n", b"-CLUSTERDOWN down\r\n", b"+OK\r\n"])
+    fake = fake_server(lambda words: HELLO if words[0] == b"HELLO" else next(states))
+    async with fake as url, Broker.from_url(url) as broker:
+        assert await broker.execute("SET", "a", "b") == b"OK"
+
+
+async def test_a_passing_state_that_stays_is_told_in_the_end() -> None:
+    asked = itertools.count()
+
+    def answer(words: list[bytes]) -> bytes:
+        return HELLO if words[0] == b"HELLO" else b"-LOADING %d\r\n" % next(asked)
+
+    options = BrokerOptions(retry_for=timedelta(milliseconds=300))
+    async with fake_server(answer) as url, Broker.from_url(url, options=options) as broker:
+        with pytest.raises(BrokerUnavailable, match="still loads its data") as caught:
+            await broker.execute("SET", "a", "b")
+        assert caught.value.maybe_applied is False
+        assert 2 < next(asked) < 30
+
+
+async def test_a_write_whose_reply_is_lost_is_not_repeated() -> None:
+    asked = itertools.count()
+
+    def answer(words: list[bytes]) -> bytes | None:
+        if words[0] == b"HELLO":
+            return HELLO
+        next(asked)
+        return None
+
+    async with fake_server(answer) as url, Broker.from_url(url) as broker:
+        with pytest.raises(BrokerUnavailable) as caught:
+            await broker.run(call(PUSH, "q", 1))
+        assert caught.value.maybe_applied is True
+        with broker.sync() as sync, pytest.raises(BrokerUnavailable) as caught:
+            await asyncio.to_thread(sync.run, call(PUSH, "q", 1))
+        assert caught.value.maybe_applied is True
+    assert next(asked) == 2
+
+
+async def test_a_subscription_comes_back_and_counts(own_server: Server) -> None:
+    async with Broker.from_url(own_server.url, options=PATIENT) as broker, broker.subscribe("a", "b") as messages:
+        own_server.kill()
+        await asyncio.to_thread(own_server.start)
+        async with asyncio.timeout(20):
+            while await broker.execute("PUBLISH", "a", "again") == 0:
+                await asyncio.sleep(0)
+            assert await messages.get() == ("a", b"again")
+            while not messages.reconnects:
+                await asyncio.sleep(0)
+
+
+async def test_a_subscription_that_cannot_be_made_leaves_nothing_behind(own_server: Server) -> None:
+    own_server.kill()
+    async with Broker.from_url(own_server.url, options=AT_ONCE) as broker:
+        with pytest.raises(BrokerUnavailable):
+            async with broker.subscribe("a"):
+                pass
+
+
+def test_the_sync_broker_outlasts_a_restart(own_server: Server, name: str) -> None:
+    with SyncBroker.from_url(own_server.url, options=PATIENT) as broker:
+        broker.run(call(PUSH, name, 1))
+        own_server.kill()
+        own_server.start()
+        assert broker.run(call(PUSH, name, 1)) == 1
+        assert broker.run_many([call(PUSH, name, 1)] * 3) == [2, 3, 4]
+
+
+def test_the_sync_broker_leaves_a_server_that_stopped_answering(own_server: Server) -> None:
+    options = BrokerOptions(response_timeout=timedelta(milliseconds=200), retry_for=timedelta(0))
+    with SyncBroker.from_url(own_server.url, options=options) as broker:
+        broker.execute("PING")
+        own_server.freeze()
+        with pytest.raises(BrokerUnavailable, match=r"no answer for 0\.2 s") as caught:
+            broker.execute("PING")
+        assert caught.value.maybe_applied is True
+        own_server.thaw()
+        assert broker.execute("ECHO", "back") == b"back"

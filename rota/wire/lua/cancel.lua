@@ -18,7 +18,7 @@ if state == 'archived' or state == 'completed' then
   return { 'ended', state, id }
 end
 if state == 'active' then
-  redis.call('HSET', key, 'rota_cancel', ARGV[3])
+  redis.call('HSETNX', key, 'rota_cancel', ARGV[3]) -- the first reason stands
   return { 'asked', state, id }
 end
 redis.call('ZCARD', KEYS[2]) -- asked for its error, before the first write

@@ -13,7 +13,7 @@ if not state then
   return false
 end
 local places = { scheduled = KEYS[3], retry = KEYS[4] }
-local place, due = places[state], now
+local place, due = places[state], nil
 if place then
   due = tonumber(redis.call('ZSCORE', place, id))
 elseif state == 'pending' then

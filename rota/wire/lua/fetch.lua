@@ -9,6 +9,8 @@
 -- An id whose hash is gone is dropped (Go makes a stub of it that stays active for ever, trap 16).
 --! include clock
 --! include promote
+--! include field
+--! include unlock
 local token, lease_until, wanted = ARGV[1], math.floor(now) + tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local function due(key, base, prefix)
@@ -25,13 +27,7 @@ local function earliest(a, b)
   return tonumber(a) < tonumber(b) and a or b
 end
 
--- A lock "while queued" is given back the moment its task is taken.
-local function release_queued(key, id)
-  local lock = redis.call("HGET", key, "unique_key")
-  if lock and redis.call("GET", lock) == id then redis.call("DEL", lock) end
-end
-
-local function take(k, prefix, n, out)
+local function take(k, base, prefix, n, out)
   local ids = redis.call("LRANGE", KEYS[k], -n, -1)
   if #ids == 0 then return 0 end
   local found, rows, leases = {}, {}, {}
@@ -52,7 +48,8 @@ local function take(k, prefix, n, out)
     local key, row = prefix .. id, rows[i]
     redis.call("HSET", key, "state", "active", "rota_token", token)
     redis.call("HDEL", key, "pending_since")
-    if row[3] == "queued" then release_queued(key, id) end
+    -- A lock "while queued" is given back the moment its task is taken.
+    if row[3] == "queued" then unlock(base, redis.call("HGET", key, "unique_key"), id) end
     if row[2] or row[4] then
       notes[#notes + 1] = #tasks / 2
       notes[#notes + 1] = row[2] or ""
@@ -79,7 +76,7 @@ for round = 1, 2 do
   for q = 1, queues do
     local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 3]) or wanted
     local n = math.min(share, wanted)
-    if n > 0 and out[1] ~= 2 then wanted = wanted - take(k, ARGV[3 * q + 2], n, out) end
+    if n > 0 and out[1] ~= 2 then wanted = wanted - take(k, ARGV[3 * q + 1], ARGV[3 * q + 2], n, out) end
   end
 end
 for q = 1, queues do

@@ -11,19 +11,21 @@
 -- Result: { index, code, ... } of the tasks that were not recorded now (codes in `settle`), empty when all were.
 --! include clock
 --! include count
---! include lock
+--! include field
+--! include unlock
 --! include settle
 local WIDTH = 9
 local items, refused = {}, {}
 for i = 4, #ARGV, WIDTH do
   local key = ARGV[2] .. ARGV[i]
-  local row = redis.call("HMGET", key, "rota_token", "state", "rota_wait", "msg", "rota_cancel", "rota_unique")
+  local row = redis.call("HMGET", key, "rota_token", "state", "rota_wait", "msg", "rota_cancel", "rota_unique",
+    "unique_key")
   local code = standing(row, ARGV[i + 1], ARGV[i + 2])
   if code == 0 then
     items[#items + 1] = {
       id = ARGV[i], key = key, kind = ARGV[i + 3], msg = ARGV[i + 4], seconds = tonumber(ARGV[i + 5]),
       counts = ARGV[i + 6] == "1", text = ARGV[i + 7], ending = ARGV[i + 8],
-      waited = row[3], cancel = row[5], scope = row[6],
+      waited = row[3], cancel = row[5], scope = row[6], lock = lock_of(row[7], row[4]),
     }
   else
     refused[#refused + 1] = (i - 4) / WIDTH
@@ -40,13 +42,13 @@ local processed, failed = 0, 0
 local record = {}
 
 function record.done(item)
-  release(item.key, item.id)
+  unlock(ARGV[1], item.lock, item.id)
   redis.call("DEL", item.key)
   processed = processed + 1
 end
 
 function record.complete(item)
-  release(item.key, item.id)
+  unlock(ARGV[1], item.lock, item.id)
   move(item, "completed", KEYS[7], math.floor(now) + item.seconds)
   if item.text ~= "" then redis.call("HSET", item.key, "result", item.text) end
   processed = processed + 1
@@ -56,7 +58,7 @@ function record.archive(item)
   move(item, "archived", KEYS[6], math.floor(now))
   if item.ending ~= "" then redis.call("HSET", item.key, "rota_end", item.ending) end
   -- Asynq keeps the lock of an archived task until its time runs out; our own scopes end here.
-  if item.scope or item.ending == "cancelled" then release(item.key, item.id) end
+  if item.scope or item.ending == "cancelled" then unlock(ARGV[1], item.lock, item.id) end
   processed = processed + 1
   if item.ending ~= "cancelled" then failed = failed + 1 end
 end

@@ -20,7 +20,7 @@ _UNITS = {
     "ms": timedelta(milliseconds=1),
     "us": timedelta(microseconds=1),
 }
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|[wdhms])")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|[wdhms])")
 
 
 def parse(value: DurationLike, name: str = "duration") -> timedelta:

@@ -46,6 +46,7 @@ class HeartbeatStatistics:
 class Heartbeat:
     """Beats every `every` until cancelled. Stop it last: a running handler needs its lease until its end.
 
+    `broker` is its own, and closed by it.
     `server` returns what this server says about itself; `status` and the number of running tasks are filled in here.
     """
 
@@ -111,6 +112,7 @@ class Heartbeat:
                 self._stopping.wait(self._pause())
             self._clear_once()
         finally:
+            self._broker.close()
             self._tell(ended.set)
 
     def _beat_once(self) -> None:

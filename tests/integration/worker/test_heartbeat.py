@@ -1,0 +1,164 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import pytest
+
+from rota.broker import SyncBroker
+from rota.errors import BrokerError
+from rota.wire.proto import ServerInfo, TaskMessage, WorkerInfo
+from rota.wire.server import ServerState
+from rota.worker.attempt import Attempt
+from rota.worker.heartbeat import Heartbeat
+from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
+
+DEADLINE = 10.0
+STATE = ServerState(
+    host="here", pid=7, server_id="s1", concurrency=5, queues={QUEUE: 2}, strict_priority=True, started_ns=10**18
+)
+
+
+@pytest.fixture
+async def yard(any_url: str) -> AsyncIterator[Yard]:
+    async with open_yard(any_url) as yard:
+        yield yard
+
+
+class Holder:
+    """What a heartbeat asks of its worker."""
+
+    def __init__(self, yard: Yard) -> None:
+        self.yard = yard
+        self.held: dict[Attempt, None] = {}
+        self.lost: list[Attempt] = []
+        self.brokers: list[SyncBroker] = []
+
+    async def hold(self, task_id: str, *, token: str = "t1", stored: str = "t1", lease: float = 1) -> Attempt:
+        await self.yard.active(task_id, lease, rota_token=stored)
+        attempt = Attempt(self.yard.keys, token, task_id, message(task_id), 0.0)
+        attempt.message = TaskMessage(id=task_id, type="test:it", payload=b"{}")
+        attempt.started_at, attempt.deadline_unix = 1_700_000_000.5, 1_700_000_600.0
+        self.held[attempt] = None
+        return attempt
+
+    def lose(self, attempts: list[Attempt]) -> None:
+        self.lost += attempts
+
+    def heartbeat(self, every: timedelta = timedelta(seconds=5)) -> Heartbeat:
+        sync = self.yard.broker.sync()
+        self.brokers.append(sync)
+        return Heartbeat(sync, lambda: list(self.held), lambda: STATE, self.lose, every=every)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def holder(yard: Yard) -> AsyncIterator[Holder]:
+    holder = Holder(yard)
+    yield holder
+    for broker in holder.brokers:
+        broker.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_beat_extends_our_leases_by_the_broker_s_clock(yard: Yard, holder: Holder) -> None:
+    attempt = await holder.hold("mine")
+    await asyncio.to_thread(holder.heartbeat().beat)
+    score = float(await yard.execute("ZSCORE", yard.keys.lease, "mine"))
+    assert abs(score - await yard.now() - 30) < 3
+    assert abs(attempt.lease_until - time.monotonic() - 30) < 3
+
+
+async def test_an_attempt_that_lost_its_lease_entry_gets_it_again(yard: Yard, holder: Holder) -> None:
+    await holder.hold("mine")
+    await yard.execute("DEL", yard.keys.lease)
+    await asyncio.to_thread(holder.heartbeat().beat)
+    assert await yard.members(yard.keys.lease) == ["mine"]
+
+
+async def test_an_attempt_that_another_took_over_is_lost_and_its_lease_untouched(yard: Yard, holder: Holder) -> None:
+    taken = await holder.hold("taken", stored="t2", lease=99)
+    await holder.hold("mine")
+    moved = await holder.hold("moved")
+    await yard.hash("moved", state="retry")
+    gone = await holder.hold("gone")
+    await yard.execute("DEL", yard.keys.task("gone"))
+    heartbeat = holder.heartbeat()
+    await asyncio.to_thread(heartbeat.beat)
+    assert set(holder.lost) == {taken, moved, gone}
+    assert float(await yard.execute("ZSCORE", yard.keys.lease, "taken")) == 99
+    assert heartbeat.statistics().lost == 3
+
+
+async def test_an_attempt_that_ended_meanwhile_is_not_lost(yard: Yard, holder: Holder) -> None:
+    attempt = await holder.hold("ended", stored="t2")
+    heartbeat = holder.heartbeat(timedelta(milliseconds=20))
+    looks = 0
+
+    def running() -> list[Attempt]:
+        nonlocal looks
+        looks += 1
+        return [attempt] if looks == 1 else []
+
+    heartbeat._running = running
+    await asyncio.to_thread(heartbeat.beat)
+    assert holder.lost == []
+
+
+async def test_asynq_s_records_show_the_server_and_what_it_runs(yard: Yard, holder: Holder) -> None:
+    await holder.hold("mine")
+    heartbeat = holder.heartbeat()
+    heartbeat.status = "active"
+    await asyncio.to_thread(heartbeat.beat)
+    server = ServerInfo.FromString(await yard.execute("GET", yard.broker.keys.server("here", 7, "s1")))
+    assert (server.status, server.active_worker_count, dict(server.queues)) == ("active", 1, {QUEUE: 2})
+    workers = yard.broker.keys.worker("here", 7, "s1")
+    info = WorkerInfo.FromString(await yard.execute("HGET", workers, "mine"))
+    assert (info.task_type, info.task_payload, info.queue) == ("test:it", b"{}", QUEUE)
+    assert (info.start_time.seconds, info.start_time.nanos) == (1_700_000_000, 500_000_000)
+    assert info.deadline.seconds == 1_700_000_600
+    assert await yard.number("TTL", workers) in (9, 10)
+    await asyncio.to_thread(heartbeat.clear)
+    assert await yard.names() <= {yard.keys.lease, yard.keys.active, yard.keys.task("mine")}
+
+
+async def test_leases_are_kept_while_the_event_loop_is_blocked(yard: Yard, holder: Holder) -> None:
+    await holder.hold("mine")
+    heartbeat = holder.heartbeat(timedelta(milliseconds=10))
+    running = asyncio.create_task(heartbeat.run())
+    await until(lambda: heartbeat.statistics().beats > 0)
+    before, end = heartbeat.statistics().beats, time.monotonic() + 0.5
+    while time.monotonic() < end:
+        pass  # as a handler that computes would
+    assert heartbeat.statistics().beats > before + 5
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_it_clears_its_records_when_it_stops(yard: Yard, holder: Holder) -> None:
+    heartbeat = holder.heartbeat()
+    running = asyncio.create_task(heartbeat.run())
+    await until(lambda: heartbeat.statistics().beats > 0)
+    assert yard.broker.keys.server("here", 7, "s1") in await yard.names()
+    running.cancel()
+    await asyncio.wait([running])
+    assert await yard.names() == set()
+
+
+async def test_a_record_that_cannot_be_written_costs_no_lease(yard: Yard, holder: Holder) -> None:
+    await holder.hold("mine")
+    await yard.execute("SET", yard.broker.keys.servers, "in the way")
+    with pytest.raises(BrokerError):
+        await asyncio.to_thread(holder.heartbeat().beat)
+    assert float(await yard.execute("ZSCORE", yard.keys.lease, "mine")) > 1
+
+
+async def test_more_attempts_than_one_script_may_take_are_all_extended(yard: Yard, holder: Holder) -> None:
+    for number in range(1100):
+        await holder.hold(f"t{number}")
+    await asyncio.to_thread(holder.heartbeat().beat)
+    assert await yard.number("ZCOUNT", yard.keys.lease, "2", "+inf") == 1100

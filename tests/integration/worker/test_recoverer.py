@@ -1,0 +1,168 @@
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from rota.policy import Retry
+from rota.wire.recover import expired, recover
+from rota.worker.recoverer import LEASE_EXPIRED, Judgement, Recoverer, as_failure
+from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
+
+SLACK = timedelta(seconds=30)
+
+
+@pytest.fixture
+async def yard(any_url: str) -> AsyncIterator[Yard]:
+    async with open_yard(any_url) as yard:
+        yield yard
+
+
+def recoverer(yard: Yard, **words: object) -> Recoverer:
+    judge = as_failure(lambda _: Retry(delay=timedelta(seconds=40)))
+    return Recoverer(yard.broker, yard.queues, judge, **words)  # type: ignore[arg-type]
+
+
+async def test_a_task_whose_lease_ran_out_long_ago_is_retried_as_a_failure(yard: Yard) -> None:
+    now = await yard.now()
+    await yard.active("dead", now - 31, rota_token="t1")
+    await yard.active("slow", now - 29, rota_token="t2")
+    assert await recoverer(yard).recover() == 1
+    assert await yard.members(yard.keys.active) == ["slow"]
+    assert await yard.members(yard.keys.lease) == ["slow"]
+    assert await yard.members(yard.keys.retry) == ["dead"]
+    score = float(await yard.execute("ZSCORE", yard.keys.retry, "dead"))
+    assert abs(score - now - 40) < 5
+    told = await yard.message("dead")
+    assert (told.retried, told.error_msg) == (1, LEASE_EXPIRED)
+    assert abs(told.last_failed_at - now) < 5
+    fields = await yard.fields("dead")
+    assert fields["state"] == b"retry"
+    assert "rota_token" not in fields
+    assert await yard.number("GET", yard.keys.processed) == 1
+    assert await yard.number("GET", yard.keys.failed) == 1
+
+
+async def test_a_task_without_retries_left_is_archived(yard: Yard) -> None:
+    await yard.active("dead", 1, msg=message("dead", retry=2, retried=2))
+    assert await recoverer(yard).recover() == 1
+    assert await yard.members(yard.keys.archived) == ["dead"]
+    assert (await yard.message("dead")).retried == 2
+    assert (await yard.fields("dead"))["state"] == b"archived"
+
+
+async def test_a_task_that_was_to_be_cancelled_ends_as_cancelled(yard: Yard) -> None:
+    await yard.active("dead", 1, rota_cancel="no longer needed")
+    assert await recoverer(yard).recover() == 1
+    assert await yard.members(yard.keys.archived) == ["dead"]
+    assert (await yard.fields("dead"))["rota_end"] == b"cancelled"
+    assert await yard.number("GET", yard.keys.failed) == 0
+
+
+async def test_whoever_waits_for_an_archived_task_is_told(yard: Yard) -> None:
+    await yard.active("dead", 1, msg=message("dead", retry=0), rota_wait="1")
+    async with yard.broker.subscribe(yard.keys.ended("dead")) as told:
+        await recoverer(yard).recover()
+        _, payload = await asyncio.wait_for(told.get(), 5)
+    assert payload == b"archived\n" + LEASE_EXPIRED.encode()
+
+
+async def test_two_recoverers_with_the_same_list_move_each_task_once(yard: Yard) -> None:
+    for number in range(250):
+        await yard.active(f"t{number}", 1 + number, rota_token="x")
+    moved = await asyncio.gather(*(recoverer(yard).recover() for _ in range(4)))
+    assert sum(moved) == 250
+    assert len(await yard.members(yard.keys.retry)) == 250
+    assert await yard.number("GET", yard.keys.failed) == 250
+
+
+async def test_an_old_list_cannot_touch_a_lease_that_was_extended_or_a_newer_attempt(yard: Yard) -> None:
+    from rota.wire.recover import Move, Moved
+
+    now = await yard.now()
+    await yard.active("extended", 1, rota_token="t1")
+    await yard.active("retaken", 2, rota_token="t1")
+    await yard.active("rewritten", 3)
+    listed = await yard.broker.run(expired(yard.keys, SLACK))
+    await yard.execute("ZADD", yard.keys.lease, now + 30, "extended")
+    await yard.hash("retaken", rota_token="t2")
+    await yard.hash("rewritten", msg=message("rewritten", retried=1))
+    moves = [Move(dead, "retry", b"new", timedelta(seconds=1)) for dead in listed.attempts]
+    codes = await yard.broker.run(recover(yard.keys, SLACK, moves))
+    assert codes == [Moved.ALIVE, Moved.CHANGED, Moved.CHANGED]
+    assert len(await yard.members(yard.keys.active)) == 3
+
+
+async def test_what_runs_here_is_never_recovered(yard: Yard) -> None:
+    await yard.active("mine", 1, rota_token="own")
+    assert await recoverer(yard, own_tokens=lambda: ["own"]).recover() == 0
+    assert await yard.members(yard.keys.active) == ["mine"]
+
+
+async def test_leases_with_nothing_behind_them_are_dropped_and_block_nothing(yard: Yard) -> None:
+    for number in range(30):
+        await yard.execute("ZADD", yard.keys.lease, number, f"ghost{number}")
+        await yard.execute("LPUSH", yard.keys.active, f"ghost{number}")
+    await yard.execute("ZADD", yard.keys.lease, 1, "stub")
+    await yard.hash("stub", state="active")
+    await yard.put("done", "completed", await yard.now() + 60)
+    await yard.execute("ZADD", yard.keys.lease, 2, "done")
+    await yard.active("dead", 50)
+    sweeper = recoverer(yard, limit=10)
+    assert await sweeper.recover() == 1
+    assert sweeper.statistics().dropped == 32
+    assert await yard.members(yard.keys.lease) == []
+    assert await yard.members(yard.keys.active) == []
+    assert await yard.fields("stub") == {}
+    assert await yard.members(yard.keys.completed) == ["done"]
+
+
+async def test_a_message_that_cannot_be_read_is_archived_as_it_is(yard: Yard) -> None:
+    await yard.active("broken", 1, msg=b"\xff\xff\xff")
+    assert await recoverer(yard).recover() == 1
+    assert await yard.members(yard.keys.archived) == ["broken"]
+    assert (await yard.fields("broken"))["msg"] == b"\xff\xff\xff"
+
+
+async def test_the_judge_can_spare_the_retry(yard: Yard) -> None:
+    await yard.active("dead", 1)
+    spare = Recoverer(yard.broker, yard.queues, lambda _: Judgement(timedelta(), counts=False, text="crash"))
+    await spare.recover()
+    told = await yard.message("dead")
+    assert (told.retried, told.error_msg) == (0, "crash")
+    assert await yard.number("GET", yard.keys.failed) == 0
+
+
+async def test_stale_aggregation_sets_return_to_their_group_which_is_listed_again(yard: Yard) -> None:
+    stale, fresh = yard.keys.group("a:b") + ":set1", yard.keys.group("c") + ":set2"
+    for number in range(1200):
+        await yard.execute("ZADD", stale, number, f"t{number}")
+    await yard.execute("ZADD", fresh, 1, "busy")
+    await yard.execute("ZADD", yard.keys.aggregation_sets, 10, stale, await yard.now() + 60, fresh)
+    sweeper = recoverer(yard)
+    await sweeper.recover()
+    assert len(await yard.members(yard.keys.group("a:b"))) == 1200
+    assert float(await yard.execute("ZSCORE", yard.keys.group("a:b"), "t7")) == 7
+    assert await yard.members(yard.keys.groups) == ["a:b"]
+    assert await yard.members(yard.keys.aggregation_sets) == [fresh]
+    assert await yard.members(stale) == []
+    assert sweeper.statistics().reclaimed == 1200
+
+
+async def test_it_waits_before_it_believes_that_others_are_dead(yard: Yard) -> None:
+    await yard.active("dead", 1)
+    patient = recoverer(yard, every=timedelta(milliseconds=10), settle=timedelta(seconds=60))
+    running = asyncio.create_task(patient.run())
+    await asyncio.wait([running], timeout=0.1)
+    running.cancel()
+    await asyncio.wait([running])
+    assert await yard.members(yard.keys.active) == ["dead"]
+    assert patient.statistics().passes == 0
+
+
+def test_a_task_says_how_often_it_is_retried_and_its_policy_where_it_says_nothing() -> None:
+    from rota.wire.proto import TaskMessage
+
+    judge = as_failure(lambda _: Retry(max=2, delay=timedelta(seconds=1)))
+    assert judge(TaskMessage(queue=QUEUE, retry=25, retried=2)).delay is None
+    assert judge(TaskMessage(queue=QUEUE, retry=5, retried=2)).delay == timedelta(seconds=1)

@@ -17,7 +17,8 @@ type config struct {
 	ShutdownMS     int64               `json:"shutdown_ms"`
 	RetryDelayMS   *int64              `json:"retry_delay_ms"`
 	Group          *group              `json:"group"`
-	Tasks          map[string]behavior `json:"tasks"` // by task type; "*" is for all others
+	Tasks          map[string]behavior `json:"tasks"`   // by task type; "*" is for all others
+	RunLog         string              `json:"run_log"` // a file that gets the ID of each task that starts, instead of events
 }
 
 // group switches the aggregator on: the members' payloads become one task, joined by newlines.

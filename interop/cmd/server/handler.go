@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
+	"os"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -53,14 +55,28 @@ func report(name string, ctx context.Context, task *asynq.Task, err error) {
 func reportError(ctx context.Context, task *asynq.Task, err error) { report("error", ctx, task, err) }
 
 func (c config) ProcessTask(ctx context.Context, task *asynq.Task) error {
-	report("start", ctx, task, nil)
 	b, ok := c.Tasks[task.Type()]
 	if !ok {
 		b = c.Tasks["*"]
 	}
+	if c.RunLog != "" {
+		logRun(ctx)
+		return b.run(ctx, task)
+	}
+	report("start", ctx, task, nil)
 	err := b.run(ctx, task)
 	report("end", ctx, task, err)
 	return err
+}
+
+// runLog is opened for appending, so one write is one whole line whoever else writes to the file.
+var runLog *os.File
+
+func logRun(ctx context.Context) {
+	id, _ := asynq.GetTaskID(ctx)
+	if _, err := runLog.WriteString(id + "\n"); err != nil {
+		log.Fatal(err)
+	}
 }
 
 func (b behavior) run(ctx context.Context, task *asynq.Task) error {

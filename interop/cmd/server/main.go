@@ -21,6 +21,13 @@ func main() {
 	flag.Parse()
 	var conf config
 	lines.Strict([]byte(*text), &conf)
+	if conf.RunLog != "" {
+		file, err := os.OpenFile(conf.RunLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			log.Fatal(err)
+		}
+		runLog = file
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	server := asynq.NewServer(redis(), conf.asynq())

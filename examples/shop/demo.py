@@ -24,6 +24,7 @@ class Demo:
     """One run of the demo, for so many seconds or until Ctrl-C."""
 
     seconds: float | None
+    server: str
     display: Display = field(default_factory=Display)
     _ledger: Ledger = field(init=False)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -35,6 +36,8 @@ class Demo:
         """Run all of it. Returns whether everything that was asked for was really done."""
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, self._stop.set)
+        self.display.title("The shop: background work on Rota")
+        self.display.say(f"server: {self.server}")
         database.fill(place.DATABASE, place.SALES)
         if left := self._ledger.look_back():
             self.display.say(f"{left} tasks of the last run were kept on disk; they are done now")
@@ -79,6 +82,7 @@ class Demo:
     async def _drain(self) -> None:
         """Wait for the end of all that was asked for. After Ctrl-C, what waits is left for the next run."""
         until = monotonic() + GRACE_SECONDS
+        self._ledger.read()  # the last round is in the journal, and not yet counted
         while self._ledger.waiting and not self._stop.is_set():
             if monotonic() > until:
                 self._ledger.fault(f"{self._ledger.waiting} tasks did not end within {GRACE_SECONDS} s")

@@ -46,7 +46,7 @@ class Display:
         """Print the table, the place of the results, and whether all is well."""
         self.console.print()
         self.console.print(self._table())
-        self.console.print(f"Results: [cyan]{escape(str(results))}[/]")
+        self.console.print(f"Results: [cyan]{escape(str(results))}[/]", soft_wrap=True)
         if waiting:
             self.console.print(f"[yellow]{waiting} tasks wait on disk for the next run.[/]")
         if faults:

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PATIENCE_SECONDS = 30
-_PROCESSES = 2
-_SLOTS = 4  # few, so that both processes get something to do
+_OPTIONS = (
+    "--processes=2",
+    "--concurrency=4",  # few, so that both processes get something to do
+    "--queues=critical=6,default=3,low=1",
+    "--follow-parent",  # a demo that is killed leaves no worker behind
+)
 
 
 @dataclass(slots=True)
@@ -22,20 +26,11 @@ class Fleet:
     @classmethod
     async def start(cls, log: Path, environment: dict[str, str]) -> "Fleet":
         """Start the worker. Ctrl-C does not reach it: the demo stops it in its own time."""
-        command = [sys.executable, "-m", "rota.cli", "worker", "examples.shop.app:app"]
-        options = [
-            "--processes",
-            str(_PROCESSES),
-            "--concurrency",
-            str(_SLOTS),
-            "--queues",
-            "critical=6,default=3,low=1",
-        ]
+        command = [sys.executable, "-m", "rota.cli", "worker", "examples.shop.app:app", *_OPTIONS]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *command,
-                *options,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -59,4 +54,6 @@ class Fleet:
             self.process.kill()
             await self.process.wait()
             return f"the worker did not stop within {_PATIENCE_SECONDS} s and was killed; see {self.log}"
-        return f"the worker ended with exit code {code}; see {self.log}" if code else ""
+        if code in (0, -signal.SIGTERM):  # the signal itself ends a worker that has hardly begun
+            return ""
+        return f"the worker ended with exit code {code}; see {self.log}"

@@ -46,20 +46,24 @@ class Children:
                 process.send_signal(number)
 
     async def wait(self) -> int:
-        """Wait for the end of all; return the first exit code that is not 0."""
-        waits = {asyncio.create_task(process.wait()): process for process in self._processes}
+        """Wait for the end of all; return the first exit code that tells of a failure, else 0."""
+        waits = {asyncio.create_task(process.wait()): process.pid for process in self._processes}
         pending = set(waits)
-        codes: list[int] = []
+        failures: list[int] = []
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            codes += [wait.result() for wait in done]
+            for wait in done:
+                failures += self._failure(waits[wait], wait.result())
             if pending and not self._asked:
-                for wait in done:
-                    logger.error(
-                        "Worker process %d ended with code %d; stopping the others.", waits[wait].pid, wait.result()
-                    )
                 self.send(signal.SIGTERM)
-        return next((code if code > 0 else 128 - code for code in codes if code), 0)
+        return next(iter(failures), 0)
+
+    def _failure(self, pid: int, code: int) -> list[int]:
+        # A process that has not come to its signal handlers yet is ended by the signal itself.
+        if code == 0 or (self._asked and -code in (signal.SIGINT, signal.SIGTERM)):
+            return []
+        logger.error("Worker process %d ended with code %d; all stop.", pid, code)
+        return [code if code > 0 else 128 - code]
 
 
 async def supervise(children: Children, *, follow_parent: bool = False) -> int:

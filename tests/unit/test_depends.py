@@ -1,0 +1,163 @@
+"""Values that the worker makes for a handler."""
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Annotated, Any
+
+import pytest
+
+from rota import INJECTED, Context, Depends, OptionError, Rota
+from rota.context import blank
+from rota.handler import Handler
+
+events: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def no_events() -> None:
+    events.clear()
+
+
+def settings() -> dict[str, str]:
+    events.append("settings")
+    return {"dsn": "db"}
+
+
+async def connection(settings: Annotated[dict[str, str], Depends(settings)]) -> AsyncGenerator[str]:
+    events.append("open")
+    try:
+        yield f"connection to {settings['dsn']}"
+    except ValueError:
+        events.append("rolled back")
+        raise
+    finally:
+        events.append("closed")
+
+
+def session(ctx: Context, connection: Annotated[str, Depends(connection)]) -> Generator[str]:
+    yield f"{ctx.id} on {connection}"
+    events.append("session ended")
+
+
+async def locale() -> str:
+    return "en"
+
+
+def handler_of(function: Callable[..., Any], app: Rota | None = None) -> Handler:
+    app = app or Rota()
+    app.task("test:run")(function)
+    handler = app.find_handler("test:run")
+    assert handler is not None
+    return handler
+
+
+async def test_every_kind_of_provider_is_made_nested_and_cleared_away_last_first() -> None:
+    async def work(
+        number: int,
+        session: Annotated[str, Depends(session)] = INJECTED,
+        locale: Annotated[str, Depends(locale)] = INJECTED,
+    ) -> str:
+        events.append("work")
+        return f"{number} {session} {locale}"
+
+    result = await handler_of(work).invoke(blank(id="x"), b'{"number":1}', None)
+
+    assert result == "1 x on connection to db en"
+    assert events == ["settings", "open", "work", "session ended", "closed"]
+
+
+async def test_a_provider_runs_once_per_task_however_many_ask() -> None:
+    async def work(
+        one: Annotated[dict[str, str], Depends(settings)] = INJECTED,
+        two: Annotated[dict[str, str], Depends(settings)] = INJECTED,
+        connection: Annotated[str, Depends(connection)] = INJECTED,
+    ) -> bool:
+        return one is two
+
+    handler = handler_of(work)
+
+    assert await handler.invoke(blank(), b"", None)
+    assert await handler.invoke(blank(), b"", None)
+    assert events.count("settings") == 2
+
+
+async def test_an_error_of_the_task_is_thrown_into_its_generators() -> None:
+    async def work(connection: Annotated[str, Depends(connection)] = INJECTED) -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await handler_of(work).invoke(blank(), b"", None)
+
+    assert events == ["settings", "open", "rolled back", "closed"]
+
+
+async def test_a_provider_that_swallows_the_error_of_its_task_is_named() -> None:
+    def forgiving() -> Generator[str]:
+        try:
+            yield "x"
+        except ValueError:
+            pass
+
+    async def work(x: Annotated[str, Depends(forgiving)] = INJECTED) -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(RuntimeError, match="swallowed the error of the task"):
+        await handler_of(work).invoke(blank(), b"", None)
+
+
+async def test_a_stand_in_replaces_a_provider_as_long_as_it_is_set() -> None:
+    async def work(connection: Annotated[str, Depends(connection)] = INJECTED) -> str:
+        return connection
+
+    app = Rota()
+    handler = handler_of(work, app)
+    assert await handler.invoke(blank(), b"", None) == "connection to db"
+
+    app.overrides[settings] = lambda: {"dsn": "test"}
+    assert await handler.invoke(blank(), b"", None) == "connection to test"
+
+    del app.overrides[settings]
+    assert await handler.invoke(blank(), b"", None) == "connection to db"
+    assert len(app.overrides) == 0
+
+
+async def test_a_function_in_a_thread_gets_its_dependencies_too() -> None:
+    def work(number: int, connection: Annotated[str, Depends(connection)] = INJECTED) -> str:
+        return f"{number} {connection}"
+
+    assert await handler_of(work).invoke(blank(), b'{"number":1}', None) == "1 connection to db"
+    assert events[-1] == "closed"
+
+
+async def test_the_lifespans_state_reaches_dependencies_through_the_context() -> None:
+    def pool(ctx: Context) -> str:
+        return str(ctx.state["pool"])
+
+    async def work(pool: Annotated[str, Depends(pool)] = INJECTED) -> str:
+        return pool
+
+    context = blank()
+    context.state = {"pool": "the pool"}
+
+    assert await handler_of(work).invoke(context, b"", None) == "the pool"
+
+
+def test_a_provider_whose_parameter_nobody_fills_is_refused_at_import() -> None:
+    def needy(dsn: str) -> str:
+        return dsn
+
+    async def work(x: Annotated[str, Depends(needy)] = INJECTED) -> None: ...
+
+    with pytest.raises(OptionError, match="needy has the parameter 'dsn', which nothing provides"):
+        handler_of(work)
+
+
+def test_providers_that_need_each_other_are_refused_at_import() -> None:
+    def first(x: Annotated[str, Depends(lambda: "")]) -> str:
+        return x
+
+    first.__annotations__["x"] = Annotated[str, Depends(first)]
+
+    async def work(x: Annotated[str, Depends(first)] = INJECTED) -> None: ...
+
+    with pytest.raises(OptionError, match="need each other"):
+        handler_of(work)

@@ -1,0 +1,108 @@
+"""Code around a call."""
+
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import pytest
+
+from rota import Context, OptionError, Plan, Rota
+from rota.context import blank
+from rota.middleware import check, check_enqueue
+
+
+def app_with(*middlewares: Any) -> tuple[Rota, list[str]]:
+    app = Rota(middleware=middlewares)
+    said: list[str] = []
+
+    @app.task("test:say")
+    async def say(word: str) -> str:
+        said.append(word)
+        if word == "fail":
+            raise ValueError(word)
+        return word
+
+    return app, said
+
+
+async def run(app: Rota, word: str) -> Any:
+    handler = app.find_handler("test:say")
+    assert handler is not None
+    return await handler.invoke(blank("test:say"), b'{"word":"%s"}' % word.encode(), None)
+
+
+def noting(name: str, notes: list[str]) -> Any:
+    async def middleware(context: Context) -> AsyncGenerator[None]:
+        notes.append(f"{name} before {context.type}")
+        try:
+            yield
+        except ValueError as error:
+            notes.append(f"{name} saw {error}")
+            raise
+        notes.append(f"{name} after")
+
+    return middleware
+
+
+async def test_middlewares_stand_around_a_call_the_first_one_outermost() -> None:
+    notes: list[str] = []
+    app, said = app_with(noting("a", notes), noting("b", notes))
+
+    assert await run(app, "hello") == "hello"
+
+    assert notes == ["a before test:say", "b before test:say", "b after", "a after"]
+    assert said == ["hello"]
+
+
+async def test_errors_are_thrown_into_middlewares() -> None:
+    notes: list[str] = []
+    app, _ = app_with(noting("a", notes))
+
+    with pytest.raises(ValueError, match="fail"):
+        await run(app, "fail")
+
+    assert notes == ["a before test:say", "a saw fail"]
+
+
+async def test_a_middleware_that_is_added_later_applies_from_then_on() -> None:
+    notes: list[str] = []
+    app, _ = app_with()
+    await run(app, "hello")
+
+    app.middleware(noting("late", notes))
+    await run(app, "hello")
+
+    assert notes == ["late before test:say", "late after"]
+
+
+async def test_a_middleware_that_swallows_the_error_makes_it_a_success_without_result() -> None:
+    async def forgiving(context: Context) -> AsyncGenerator[None]:
+        try:
+            yield
+        except ValueError:
+            pass
+
+    app, _ = app_with(forgiving)
+
+    assert await run(app, "fail") is None
+
+
+def test_what_is_no_async_generator_is_refused() -> None:
+    async def plain(context: Context) -> None: ...
+
+    with pytest.raises(OptionError, match="must be an async generator function"):
+        check(plain)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="must be a generator function"):
+        check_enqueue(plain)  # type: ignore[arg-type]
+
+
+def test_generators_of_both_kinds_may_stand_around_an_enqueue() -> None:
+    async def one(plan: Plan[Any]) -> AsyncGenerator[None]:
+        yield
+
+    def other(plan: Plan[Any]) -> Generator[Plan[Any]]:
+        yield plan.with_headers({"trace": "1"})
+
+    app = Rota(enqueue_middleware=[one])
+
+    assert app.enqueue_middleware(other) is other
+    assert app.enqueue_middlewares == [one, other]

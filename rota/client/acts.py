@@ -162,8 +162,7 @@ def _check(keys: QueueKeys, task_id: str, edited: Edited, cannot: str) -> None:
     if edited.reply == "gone":
         raise _gone(keys, task_id)
     if edited.reply == "state":
-        state = "being aggregated" if edited.state == "aggregating" else edited.state
-        raise TaskStateError(f"Task {task_id} in queue {keys.queue!r} is {state}, so it {cannot}.")
+        raise TaskStateError(f"Task {task_id} in queue {keys.queue!r} is {edited.state}, so it {cannot}.")
     if edited.reply == "locked":
         raise DuplicateTask(
             f"Task {task_id} in queue {keys.queue!r} was left as it is: task {edited.id} ({edited.state}) holds the "

@@ -144,21 +144,25 @@ class Client(Core):
         self._published.note(queue)
 
     async def _start(self, plans: Sequence[Plan[Any]]) -> tuple[Batch, asyncio.Task[None]]:
-        stack = AsyncExitStack()
-        if self._middlewares:
-            plans = [await enter(stack, self._middlewares, plan) for plan in plans]
-        batch = Batch(self._packer, plans)
-        return batch, asyncio.create_task(self._carry(batch, stack))
+        async with AsyncExitStack() as stack:
+            if self._middlewares:
+                plans = [await enter(stack, self._middlewares, plan) for plan in plans]
+            batch = Batch(self._packer, plans)
+            # Not in the task: a chunk that has to publish a name must not be overtaken by the next one.
+            await self._publish_all(batch)
+            around = stack.pop_all()
+        return batch, asyncio.create_task(self._carry(batch, around))
 
-    async def _carry(self, batch: Batch, stack: AsyncExitStack) -> None:
-        async with stack:
-            try:
-                for sending in batch.sendings:
-                    if self._published.is_due(sending.queue):
-                        await self._publish(sending.queue)
-            except BrokerError as error:
-                batch.fail(error)
-                return
+    async def _publish_all(self, batch: Batch) -> None:
+        try:
+            for queue in batch.names():
+                if self._published.is_due(queue):
+                    await self._publish(queue)
+        except BrokerError as error:
+            batch.fail(error)
+
+    async def _carry(self, batch: Batch, around: AsyncExitStack) -> None:
+        async with around:
             results = await self.broker.run_many([sending.call for sending in batch.sendings])
             for sending, result in zip(batch.sendings, results, strict=True):
                 if isinstance(result, BrokerUnavailable) and result.maybe_applied:

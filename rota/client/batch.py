@@ -72,6 +72,11 @@ class Batch:
         """Note an error that kept every task of this chunk from being sent."""
         for sending in self.sendings:
             self.settle(sending, error)
+        self.sendings = []
+
+    def names(self) -> list[str]:
+        """Return the queues that this chunk goes to."""
+        return list(dict.fromkeys(sending.queue for sending in self.sendings))
 
     def settled(self) -> list[Reply | RotaError]:
         """Return what came of each plan, in their order: a reply, or the error that it means."""

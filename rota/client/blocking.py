@@ -112,14 +112,16 @@ class SyncClient(Core):
         self.broker.execute("SADD", self._keys.queues, queue, key=self._keys.queues)
         self._published.note(queue)
 
-    def _carry(self, batch: Batch) -> None:
+    def _publish_all(self, batch: Batch) -> None:
         try:
-            for sending in batch.sendings:
-                if self._published.is_due(sending.queue):
-                    self._publish(sending.queue)
+            for queue in batch.names():
+                if self._published.is_due(queue):
+                    self._publish(queue)
         except BrokerError as error:
             batch.fail(error)
-            return
+
+    def _carry(self, batch: Batch) -> None:
+        self._publish_all(batch)
         results = self.broker.run_many([sending.call for sending in batch.sendings])
         for sending, result in zip(batch.sendings, results, strict=True):
             if isinstance(result, BrokerUnavailable) and result.maybe_applied:

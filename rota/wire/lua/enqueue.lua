@@ -31,7 +31,7 @@ local function due(when)
 end
 
 local function ours(id, item)
-  return item.made or redis.call('HGET', prefix .. id, 'rota_call') == token
+  return item.made or redis.call('HGET', prefix .. id, 'rota_call') == item.token
 end
 
 local function take(item, id)
@@ -56,7 +56,7 @@ local function describe(item, key)
     redis.call('HSET', key, 'group', item.group)
   end
   if not item.made then
-    redis.call('HSET', key, 'rota_call', token)
+    redis.call('HSET', key, 'rota_call', item.token)
   end
   if item.waited then
     redis.call('HSET', key, 'rota_wait', '1')
@@ -138,7 +138,7 @@ for i = 4, #ARGV, WIDTH do
   local item = {
     id = ARGV[i], msg = ARGV[i + 1], at = due(ARGV[i + 2]), group = ARGV[i + 3], lock = ARGV[i + 4],
     life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace', made = ARGV[i + 8] == 'made',
-    waited = ARGV[i + 9] == '1',
+    waited = ARGV[i + 9] == '1', token = token .. ':' .. i,
   }
   local done, reply = pcall(function()
     check(item)

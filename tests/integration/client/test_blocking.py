@@ -1,0 +1,123 @@
+"""The blocking face: the same acts, the same errors."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from rota.broker import BrokerOptions, SyncBroker
+from rota.client import SyncClient
+from rota.errors import (
+    DuplicateTask,
+    ResultTimeout,
+    TaskCancelled,
+    TaskIdConflict,
+    TaskNotFound,
+    TaskStateError,
+)
+from rota.info import TaskState
+from rota.policy import Debounce, Unique
+from rota.wire.fetch import fetch
+from rota.wire.record import Outcome, record
+from tests.integration.client.conftest import plan
+
+TOKEN = "token-1"
+
+
+@pytest.fixture
+def broker(any_url: str) -> Iterator[SyncBroker]:
+    with SyncBroker.from_url(any_url) as broker:
+        yield broker
+
+
+@pytest.fixture
+def client(broker: SyncBroker) -> SyncClient:
+    return SyncClient(broker)
+
+
+def run(broker: SyncBroker, result: bytes) -> None:
+    """Take one task and complete it, as a worker does."""
+    keys = broker.keys.queue("default")
+    fetched = broker.run(fetch([(keys, 1)], token=TOKEN, wanted=1, lease_seconds=30))
+    outcome = Outcome(fetched.batches[0].tasks[0].decode(), TOKEN, "complete", seconds=60, text=result)
+    assert not broker.run(record(keys, [outcome]))
+
+
+def test_every_way_to_enqueue(client: SyncClient) -> None:
+    assert client.enqueue(plan()).state is TaskState.PENDING
+    assert client.enqueue(plan(delay="1h")).state is TaskState.SCHEDULED
+    assert client.enqueue(plan(group="g")).state is TaskState.AGGREGATING
+    assert client.enqueue(plan(debounce=Debounce("k", "1s"))).created
+    first = client.enqueue(plan(unique="10m"))
+    assert client.enqueue(plan(unique="10m")).id == first.id
+    with pytest.raises(DuplicateTask):
+        client.enqueue(plan(unique=Unique("10m", on_conflict="raise")))
+    client.enqueue(plan(task_id="mine"))
+    with pytest.raises(TaskIdConflict):
+        client.enqueue(plan(task_id="mine"))
+
+
+def test_every_change(client: SyncClient) -> None:
+    job = client.enqueue(plan(b"old"))
+    job.update_payload(b"new")
+    job.reschedule("1h")
+    assert (job.info().payload, job.info().state) == (b"new", TaskState.SCHEDULED)
+    job.run_now()
+    assert job.info().state is TaskState.PENDING
+    job.cancel("enough")
+    assert (job.info().state, job.info().end) == (TaskState.ARCHIVED, "cancelled")
+    with pytest.raises(TaskStateError):
+        job.reschedule("1h")
+    with pytest.raises(TaskCancelled, match="enough"):
+        job.result()
+    client.delete("default", job.id)
+    with pytest.raises(TaskNotFound):
+        job.info()
+
+
+def test_a_result_comes_by_message(client: SyncClient, broker: SyncBroker) -> None:
+    job = client.enqueue(plan())
+    worker = threading.Thread(target=run, args=(broker, b'{"a":1}'))
+    with broker.subscribe("nothing"):
+        worker.start()
+    assert job.result(timeout="20s") == {"a": 1}
+    worker.join()
+
+
+def test_a_result_that_is_there_is_read_at_once(client: SyncClient, broker: SyncBroker) -> None:
+    job = client.enqueue(plan())
+    run(broker, b"1")
+    assert job.result() == 1
+
+
+def test_a_wait_ends_in_time(client: SyncClient) -> None:
+    job = client.enqueue(plan())
+    with pytest.raises(ResultTimeout, match="it is pending"):
+        job.result(timeout="50ms")
+
+
+def test_without_the_right_to_subscribe_looking_is_enough(client: SyncClient, any_url: str) -> None:
+    user = f"reader-{id(client)}"
+    with redis.Redis.from_url(any_url) as admin:
+        admin.execute_command("ACL", "SETUSER", user, "on", ">secret", "~*", "+@all", "resetchannels")
+        options = BrokerOptions(username=user, password="secret")
+        with SyncBroker.from_url(any_url, options=options) as poor:
+            job = client.enqueue(plan())
+            run(client.broker, b"1")
+            assert SyncClient(poor).result("default", job.id, "20s") == b"1"
+        admin.execute_command("ACL", "DELUSER", user)
+
+
+def test_threads_share_a_client(client: SyncClient, broker: SyncBroker) -> None:
+    def send() -> None:
+        for _ in range(50):
+            client.enqueue(plan())
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    waiting = broker.execute("LRANGE", "asynq:{default}:pending", 0, -1)
+    assert len(waiting) == len(set(waiting)) == 400

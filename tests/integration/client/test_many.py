@@ -1,0 +1,223 @@
+"""Many tasks at once: results in order, bounded memory, and the same state as one by one."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rota.broker import Broker, SyncBroker
+from rota.client import Client, SyncClient
+from rota.client import packing as packing_module
+from rota.enqueued import Enqueued, Plan
+from rota.errors import BrokerRefused, BrokerUnavailable, DuplicateTask, OptionError, TaskIdConflict
+from rota.info import TaskState
+from rota.policy import Debounce, Unique
+from rota.wire.proto import TaskMessage
+from tests.conftest import Server
+from tests.integration.client.conftest import Desk, plan
+
+
+async def test_the_results_are_in_the_order_of_the_plans(client: Client, desk: Desk) -> None:
+    await client.enqueue(plan(task_id="taken"))
+    results = await client.enqueue_many(
+        [
+            plan(b"1"),
+            plan(b"2", queue="other"),
+            plan(b"3", delay="1h"),
+            plan(b"4", task_id="taken"),
+            plan(b"5", unique="10m"),
+            plan(b"5", unique="10m"),
+            plan(b"5", unique=Unique("10m", on_conflict="raise")),
+            plan(b"6", group="g"),
+            plan(b"7", headers={"h": "\ud800"}),
+        ]
+    )
+    created, elsewhere, later, conflict, first, second, duplicate, grouped, unsendable = results
+    assert isinstance(created, Enqueued)
+    assert isinstance(elsewhere, Enqueued)
+    assert isinstance(later, Enqueued)
+    assert isinstance(first, Enqueued)
+    assert isinstance(second, Enqueued)
+    assert isinstance(grouped, Enqueued)
+    assert (created.state, elsewhere.queue, later.state) == (TaskState.PENDING, "other", TaskState.SCHEDULED)
+    assert grouped.state is TaskState.AGGREGATING
+    assert (first.created, second.created, second.id) == (True, False, first.id)
+    assert isinstance(conflict, TaskIdConflict)
+    assert isinstance(duplicate, DuplicateTask)
+    assert duplicate.task_id == first.id
+    assert isinstance(unsendable, OptionError)
+    assert await desk.take() == ["taken", created.id, first.id]
+
+
+async def test_thousands_of_tasks_keep_their_order(client: Client, desk: Desk) -> None:
+    results = await client.enqueue_many(plan(str(i).encode()) for i in range(2345))
+    assert len({result.id for result in results if isinstance(result, Enqueued)}) == 2345
+    waiting = await desk.ids("pending")
+    assert waiting[::-1] == [result.id for result in results if isinstance(result, Enqueued)]
+    assert (await desk.message(waiting[0])).payload == b"2344"
+
+
+async def test_nothing_is_sent_for_nothing(client: Client, desk: Desk) -> None:
+    assert await client.enqueue_many([]) == []
+    assert await desk.broker.execute("DBSIZE") == 0
+
+
+async def test_an_async_iterable_is_streamed(client: Client, desk: Desk) -> None:
+    async def plans() -> AsyncIterator[Plan[Any]]:
+        for _ in range(1001):
+            yield plan()
+
+    assert len(await client.enqueue_many(plans())) == 1001
+    assert len(await desk.ids("pending")) == 1001
+
+
+async def test_an_endless_iterable_is_taken_only_a_few_chunks_ahead(client: Client, desk: Desk) -> None:
+    taken = itertools.count()
+
+    def plans() -> Iterator[Plan[Any]]:
+        while True:
+            next(taken)
+            yield plan()
+
+    async with aclosing(client.enqueue_stream(plans(), chunk=10)) as stream:
+        for _ in range(25):
+            result = await anext(stream)
+            assert isinstance(result, Enqueued)
+    assert next(taken) <= 60
+
+
+async def test_a_fault_of_one_queue_is_told_of_its_tasks_alone(client: Client, desk: Desk) -> None:
+    await desk.broker.execute("SET", "asynq:{bad}:pending", "not ours")
+    plans = [plan(queue="bad"), plan(), plan(queue="bad", delay="1h"), plan(queue="worse", group="g")]
+    async with aclosing(client.enqueue_stream(plans)) as stream:
+        results = [result async for result in stream]
+    assert isinstance(results[0], BrokerRefused)
+    assert [isinstance(result, Enqueued) for result in results] == [False, True, True, True]
+    with pytest.raises(BrokerRefused, match="WRONGTYPE") as caught:
+        await client.enqueue_many([plan(queue="bad"), plan()])
+    assert caught.value.__notes__ == ["1 of 2 tasks were enqueued."]
+
+
+async def test_a_server_that_is_not_there_fails_the_call(any_url: str) -> None:
+    from datetime import timedelta
+
+    from rota.broker import BrokerOptions
+
+    options = BrokerOptions(retry_for=timedelta(0))
+    async with Broker.from_url("redis://127.0.0.1:1/0", options=options) as broker:
+        with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
+            await Client(broker).enqueue_many([plan(), plan()])
+        with pytest.raises(BrokerUnavailable, match="connection refused"):
+            await Client(broker).enqueue(plan())
+
+
+def test_the_blocking_face_streams_the_same_way(any_url: str) -> None:
+    with SyncBroker.from_url(any_url) as broker:
+        client = SyncClient(broker)
+        results = client.enqueue_many(plan(queue=f"q{i % 3}") for i in range(1501))
+        assert [result.queue for result in results if not isinstance(result, Exception)] == [
+            f"q{i % 3}" for i in range(1501)
+        ]
+        assert broker.execute("LLEN", "asynq:{q0}:pending") == 501
+
+
+AT = datetime(2035, 1, 1, tzinfo=UTC)
+WORDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "queue": st.sampled_from(["a", "b"]),
+        "group": st.sampled_from(["g", "h"]),
+        "task_id": st.sampled_from(["x", "y"]),
+        "unique": st.builds(
+            Unique,
+            st.just("1h"),
+            scope=st.sampled_from(["ttl", "queued", "running"]),
+            key=st.sampled_from([None, "k"]),
+            on_conflict=st.sampled_from(["return", "raise", "replace"]),
+        ),
+        "process_at": st.sampled_from([AT, datetime(2020, 1, 1, tzinfo=UTC)]),
+        "retention": st.just("1h"),
+    },
+)
+JOINED = st.just({"debounce": Debounce("k", "1h")})
+PLANS = st.lists(
+    st.builds(lambda payload, words: plan(payload, **words), st.sampled_from([b"1", b"2"]), WORDS | WORDS | JOINED),
+    max_size=12,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(plans=PLANS, chunk=st.sampled_from([1, 3, 100]))
+def test_many_at_once_leave_the_same_state_as_one_by_one(
+    redis_server: Server, redis_url: str, plans: list[Plan[Any]], chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted() -> Iterator[str]:
+        return (f"made-{i}" for i in itertools.count())
+
+    with redis.Redis.from_url(redis_url) as raw, monkeypatch.context() as patch:
+        ids = counted()
+        patch.setattr(packing_module, "new_task_id", lambda: next(ids))
+        raw.flushdb()
+        with SyncBroker.from_url(redis_url) as broker:
+            single = [_told(lambda plan=plan: SyncClient(broker).enqueue(plan)) for plan in plans]
+        expected = state(raw)
+        raw.flushdb()
+        ids = counted()
+        assert asyncio.run(_stream(redis_url, plans, chunk)) == single
+        assert state(raw) == expected
+
+
+async def _stream(url: str, plans: list[Plan[Any]], chunk: int) -> list[object]:
+    async with (
+        Broker.from_url(url) as broker,
+        aclosing(Client(broker).enqueue_stream(plans, chunk=chunk)) as stream,
+    ):
+        return [_shape(result) async for result in stream]
+
+
+def _told(act: Any) -> object:
+    try:
+        return _shape(act())
+    except (DuplicateTask, TaskIdConflict) as error:
+        return _shape(error)
+
+
+def _shape(result: Any) -> object:
+    if isinstance(result, Exception):
+        return type(result), str(result)
+    return result.id, result.queue, result.type, result.state, result.created
+
+
+def state(raw: "redis.Redis") -> dict[bytes, object]:
+    """Everything in the database, with the moments of this test and the random token left out."""
+    return {name: _value(raw, name) for name in sorted(raw.keys("*"))}
+
+
+def _value(raw: Any, name: bytes) -> object:
+    kind, bounded = raw.type(name), raw.pttl(name) > 0
+    if kind == b"string":
+        return raw.get(name), bounded
+    if kind == b"list":
+        return raw.lrange(name, 0, -1)
+    if kind == b"set":
+        return raw.smembers(name)
+    if kind == b"zset":
+        return {member: _moment(score) for member, score in raw.zrange(name, 0, -1, withscores=True)}
+    row = raw.hgetall(name)
+    moments = {field: b"" for field in (b"pending_since", b"rota_first", b"rota_call") if field in row}
+    return {**row, **moments, b"msg": str(TaskMessage.FromString(row[b"msg"]))}
+
+
+def _moment(score: float) -> object:
+    """Tell a moment that was given from the test's own now and from an hour after it."""
+    if score == AT.timestamp():
+        return score
+    return "later" if score > time.time() + 1800 else "now"

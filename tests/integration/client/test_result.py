@@ -1,0 +1,138 @@
+"""Results: by message from a Rota worker, by looking where a Go server ran the task."""
+
+import asyncio
+import time
+
+import pytest
+
+from rota.broker import Broker
+from rota.client import Client
+from rota.enqueued import Enqueued, Plan
+from rota.errors import ResultError, ResultTimeout, TaskCancelled, TaskFailed, TaskNotFound
+from tests.integration.client.conftest import Desk, plan
+from tests.integration.client.test_cancel import watched
+
+KEPT = plan(retention="1h")
+
+
+async def wait_for(desk: Desk, job: Enqueued[object], timeout: str = "20s") -> "asyncio.Task[object]":
+    waiting = asyncio.create_task(job.result(timeout=timeout))
+    await watched(desk, job)
+    return waiting
+
+
+async def test_the_result_comes_by_message_at_once(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", KEPT)
+    waiting = await wait_for(desk, job)
+    start = time.monotonic()
+    await desk.end(job.id, "complete", seconds=60, text=b'{"a": [1, null]}')
+    assert await waiting == {"a": [1, None]}
+    assert time.monotonic() - start < 0.09, "the first look would come after 100 ms"
+
+
+async def test_a_result_that_is_not_kept_still_reaches_who_waits(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", plan())
+    waiting = await wait_for(desk, job)
+    await desk.end(job.id, "done", text=b"41")
+    assert await waiting == 41
+
+
+async def test_a_kept_result_can_be_read_later_and_again(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "completed", KEPT)
+    assert await job.result() == await job.result(timeout=1) == "fine"
+
+
+async def test_a_plan_says_how_its_result_is_read(client: Client, desk: Desk) -> None:
+    typed: Plan[int] = Plan("t", b"{}", KEPT.options, decode=lambda stored: len(stored))
+    job = await desk.bring(client, "completed", typed)
+    assert await job.result() == 6
+
+
+async def test_an_empty_result_is_none(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", KEPT)
+    await desk.end(job.id, "complete", seconds=60)
+    assert await job.result() is None
+
+
+async def test_a_go_server_that_announces_nothing_is_found_by_looking(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", KEPT)
+    waiting = await wait_for(desk, job)
+    await desk.broker.execute("HSET", desk.keys.task(job.id), "state", "completed", "result", b"1")
+    async with asyncio.timeout(5):
+        assert await waiting == 1
+
+
+async def test_a_failed_task_raises_its_last_error(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", plan())
+    waiting = await wait_for(desk, job)
+    failed = await desk.message(job.id)
+    failed.error_msg = "boom"
+    await desk.end(job.id, "archive", message=failed.SerializeToString(), text=b"boom")
+    for result in (waiting, job.result()):
+        with pytest.raises(TaskFailed, match="failed for good: boom") as caught:
+            await result
+        assert caught.value.reason == "boom"
+
+
+async def test_a_cancelled_task_raises_its_reason_also_later(client: Client) -> None:
+    job = await client.enqueue(plan())
+    await job.cancel("enough")
+    with pytest.raises(TaskCancelled, match="cancelled: enough"):
+        await job.result()
+
+
+async def test_a_revoked_task_has_no_result(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", plan())
+    waiting = await wait_for(desk, job)
+    await desk.end(job.id, "done", ending="revoked", text=b"not needed")
+    with pytest.raises(ResultError, match="was revoked by its handler"):
+        await waiting
+
+
+async def test_a_task_that_is_gone_explains_retention(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", plan())
+    await desk.end(job.id, "done")
+    with pytest.raises(TaskNotFound, match="Give the task a retention"):
+        await job.result()
+
+
+async def test_a_task_that_is_deleted_while_somebody_waits_ends_the_wait(client: Client, desk: Desk) -> None:
+    job = await client.enqueue(plan())
+    waiting = await wait_for(desk, job)
+    await client.delete("default", job.id)
+    with pytest.raises(TaskNotFound, match="somebody deleted it"):
+        await waiting
+
+
+async def test_a_wait_that_is_too_long_says_how_the_task_stands(client: Client, desk: Desk) -> None:
+    job = await client.enqueue(plan(delay="1h"))
+    with pytest.raises(ResultTimeout, match=r"did not end within 0.15 s \(it is scheduled\). It goes on"):
+        await job.result(timeout="150ms")
+
+
+async def test_many_waits_share_one_connection(client: Client, desk: Desk) -> None:
+    jobs = [await client.enqueue(KEPT) for _ in range(100)]
+    assert len(await desk.take()) == 100
+    waiting = [asyncio.create_task(job.result(timeout="30s")) for job in jobs]
+    for job in jobs:
+        await watched(desk, job)
+    assert len((await desk.broker.execute("CLIENT", "LIST", "TYPE", "pubsub")).splitlines()) == 1
+    for i, job in enumerate(jobs):
+        await desk.end(job.id, "complete", seconds=60, text=str(i).encode())
+    assert await asyncio.gather(*waiting) == list(range(100))
+
+
+async def test_without_the_right_to_subscribe_looking_is_enough(
+    client: Client, broker: Broker, desk: Desk, any_url: str
+) -> None:
+    user = f"reader-{id(client)}"
+    await broker.execute("ACL", "SETUSER", user, "on", ">secret", "~*", "+@all", "resetchannels")
+    job = await desk.bring(client, "active", KEPT)
+    from rota.broker import BrokerOptions
+
+    async with Broker.from_url(any_url, options=BrokerOptions(username=user, password="secret")) as poor:
+        waiting = asyncio.create_task(Client(poor).result("default", job.id, "20s"))
+        await watched(desk, job)
+        await desk.end(job.id, "complete", seconds=60, text=b"1")
+        assert await waiting == b"1"
+    await broker.execute("ACL", "DELUSER", user)

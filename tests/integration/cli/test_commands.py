@@ -1,0 +1,236 @@
+"""The commands as people run them: programs of their own, on a real server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+APP = """
+import asyncio, os
+from pathlib import Path
+from rota import Rota
+
+app = Rota()
+{extra}
+
+@app.task("note:write")
+async def write(name: str, wait: float = 0.0) -> str:
+    Path(name + ".started").touch()
+    await asyncio.sleep(wait)
+    Path(name).write_text("{text}")
+    return f"{{name}} by {{os.getpid()}}"
+"""
+
+
+class Shell:
+    """Runs `rota` in a folder that holds `notes.py`."""
+
+    def __init__(self, folder: Path, url: str | None) -> None:
+        self.folder = folder
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ROTA_")}
+        if url is not None:
+            self.environment["ROTA_URL"] = url
+        self.programs: list[subprocess.Popen[str]] = []
+        self.write_app("first")
+
+    def write_app(self, text: str, extra: str = "") -> None:
+        (self.folder / "notes.py").write_text(APP.format(text=text, extra=extra))
+
+    def run(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "rota.cli", *words]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, input=text, capture_output=True, text=True, timeout=40
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "rota.cli", *words],
+            cwd=self.folder,
+            env=self.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.programs.append(program)
+        return program
+
+    def wait_for(self, holds: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, redis_url: str) -> Iterator[Shell]:
+    shell = Shell(tmp_path, redis_url)
+    yield shell
+    for program in shell.programs:
+        if program.poll() is None:
+            program.kill()
+        program.communicate()
+
+
+def test_a_worker_runs_what_the_shell_enqueues_and_stops_at_ctrl_c(shell: Shell) -> None:
+    worker = shell.start("worker", "notes:app")
+
+    enqueued = shell.run("enqueue", "note:write", '{"name": "a.txt"}', "--app", "notes", "--wait", "20s")
+
+    assert (shell.folder / "a.txt").read_text() == "first"
+    assert json.loads(enqueued.stdout).startswith("a.txt by")
+    worker.send_signal(signal.SIGINT)
+    _, told = worker.communicate(timeout=20)
+    assert worker.returncode == 0
+    for fact in ("Rota", "notes:app", "Redis", "default=1", "note:write", "tracking", "Ctrl-C once"):
+        assert fact in told
+
+
+def test_the_first_ctrl_c_lets_a_running_task_end(shell: Shell) -> None:
+    worker = shell.start("worker", "notes:app")
+    shell.run("enqueue", "note:write", '{"name": "slow.txt", "wait": 1.5}')
+    shell.wait_for((shell.folder / "slow.txt.started").exists, "the task to start")
+
+    worker.send_signal(signal.SIGINT)
+    worker.communicate(timeout=20)
+
+    assert worker.returncode == 0
+    assert (shell.folder / "slow.txt").exists()
+
+
+def test_the_second_ctrl_c_stops_at_once(shell: Shell) -> None:
+    worker = shell.start("worker", "notes:app", "--shutdown-timeout", "60s")
+    shell.run("enqueue", "note:write", '{"name": "endless.txt", "wait": 600}')
+    shell.wait_for((shell.folder / "endless.txt.started").exists, "the task to start")
+
+    worker.send_signal(signal.SIGINT)
+    assert worker.stderr is not None
+    shell.wait_for(lambda: "Stopping:" in (worker.stderr.readline() if worker.stderr else ""), "the first answer")
+    worker.send_signal(signal.SIGINT)
+    worker.communicate(timeout=15)
+
+    assert not (shell.folder / "endless.txt").exists()
+
+
+def test_two_processes_start_and_stop_as_one(shell: Shell) -> None:
+    worker = shell.start("worker", "notes:app", "--processes", "2", "--concurrency", "1")
+    jobs = [json.dumps({"name": f"{number}.txt", "wait": 0.5}) for number in range(4)]
+    for job in jobs:
+        shell.run("enqueue", "note:write", job)
+    shell.wait_for(lambda: all((shell.folder / f"{number}.txt").exists() for number in range(4)), "all tasks")
+
+    worker.send_signal(signal.SIGTERM)
+    _, told = worker.communicate(timeout=20)
+
+    assert worker.returncode == 0
+    assert "in each of 2 processes" in told
+    assert told.count("has stopped") == 2
+
+
+def test_no_worker_process_outlives_its_killed_parent(shell: Shell) -> None:
+    pids = shell.folder / "pids"
+    shell.write_app("first", extra=f"Path({str(pids)!r}).open('a').write(f'{{os.getpid()}}\\n')")
+    worker = shell.start("worker", "notes:app", "--processes", "2")
+    shell.wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 3, "three processes")
+
+    worker.kill()
+    worker.communicate(timeout=20)
+
+    shell.wait_for(lambda: not any(alive(int(pid)) for pid in pids.read_text().split()), "their end")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_dev_brings_its_own_server_and_reloads_on_change(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, None)
+    server = tmp_path / "server"
+    dev = shell.start("dev", "notes:app", "--data", str(server))
+    try:
+        shell.wait_for((server / "url").exists, "the server")
+        shell.environment["ROTA_URL"] = (server / "url").read_text()
+        shell.run("enqueue", "note:write", '{"name": "one.txt"}', "--wait", "20s")
+        assert (tmp_path / "one.txt").read_text() == "first"
+
+        shell.write_app("second")
+        assert dev.stderr is not None
+        shell.wait_for(lambda: "changed; starting anew" in dev.stderr.readline(), "the reload")  # type: ignore[union-attr]
+        shell.wait_for(lambda: "is ready" in dev.stderr.readline(), "the new worker")  # type: ignore[union-attr]
+        shell.run("enqueue", "note:write", '{"name": "two.txt"}', "--wait", "20s")
+
+        assert (tmp_path / "two.txt").read_text() == "second"
+    finally:
+        dev.send_signal(signal.SIGINT)
+        dev.communicate(timeout=30)
+    assert dev.returncode == 0
+
+
+def test_enqueue_reads_standard_input_and_prints_the_id(shell: Shell) -> None:
+    done = shell.run("enqueue", "note:write", "-", "--task-id", "mine", "--queue", "low", text='{"name": "b.txt"}')
+
+    assert done.stdout.strip() == "mine"
+
+
+def test_a_second_task_with_the_same_id_is_one_line_of_error(shell: Shell) -> None:
+    words = ("enqueue", "note:write", '{"name": "b.txt"}', "--task-id", "mine")
+    shell.run(*words)
+
+    again = shell.run(*words)
+
+    assert again.returncode == 1
+    assert again.stderr.startswith("error")
+    assert len(again.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("worker",), "Which application?"),
+        (("worker", "nowhere:app"), "no module 'nowhere'"),
+        (("worker", "notes:app", "--set", "concurency=3"), "Did you mean 'concurrency'"),
+        (("enqueue", "note:write", "{no json"), "is no JSON"),
+        (("enqueue", "note:write", '{"name": 7}', "--app", "notes"), "name"),
+        (("enqueue", "note:write", "{}", "--url", "http://localhost"), "scheme"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(shell: Shell, words: tuple[str, ...], said: str) -> None:
+    done = shell.run(*words)
+
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_config_shows_where_a_value_comes_from(shell: Shell) -> None:
+    shell.environment["ROTA_CONCURRENCY"] = "7"
+    (shell.folder / "pyproject.toml").write_text('[tool.rota]\nqueues = "critical=6,default"\n')
+
+    rows = json.loads(shell.run("config", "--json").stdout)
+
+    found = {row["name"]: (row["value"], row["source"]) for row in rows}
+    assert found["concurrency"] == ("7", "environment")
+    assert found["queues"] == ("critical=6,default=1", "pyproject.toml")
+    assert found["processes"] == ("1", "default")
+
+
+def test_config_warns_of_a_variable_that_is_no_setting(shell: Shell) -> None:
+    shell.environment["ROTA_CONCURENCY"] = "7"
+
+    assert "ROTA_CONCURENCY is set, but there is no such setting" in shell.run("config", "--changed").stdout
+
+
+def test_version_names_the_parts() -> None:
+    done = subprocess.run([sys.executable, "-m", "rota.cli", "version"], capture_output=True, text=True, timeout=40)
+
+    for part in ("rota", "python", "asynq wire", "redis", "protobuf"):
+        assert part in done.stdout

@@ -92,7 +92,13 @@ class Task(Generic[P, R]):
                     raise TypeError(f"{self.type} is called directly, so nobody injects {name!r}: pass {name}=...")
         return self.function(*args, **kwargs)
 
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
     def __reduce__(self) -> str:
+        # A pickled task is the name under which its module holds it.
         return self.function.__qualname__
 
     def __repr__(self) -> str:

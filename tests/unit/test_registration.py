@@ -1,0 +1,127 @@
+"""What a decorator refuses, and what it makes of its options."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rota import Context, OptionError, Retry, Rota, RoutingError, Unique
+from rota.options import Options
+
+
+def job(number: int) -> str:
+    return str(number)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ({"quee": "a"}, r"app.task\('test:job'\) has no option 'quee'. Did you mean 'queue'"),
+        ({"retries": 3}, "Did you mean 'retry'"),
+        ({"task_id": "x"}, "every run would have the same ID"),
+        ({"process_at": None}, "same instant"),
+        ({"deadline": None}, "same instant"),
+        ({"max_retry": 3}, "retry=5"),
+        ({"run": "proces"}, "Did you mean 'process'"),
+        ({"timeout": "30"}, "needs a unit"),
+        ({"unique": Unique("1m", key="{nobody}")}, r"app.task\('test:job'\).*names no argument.*'nobody'"),
+        ({"on_failure": "log"}, "must be a function"),
+        ({"concurrency": 0}, "1 or more"),
+    ],
+)
+def test_unknown_and_conflicting_options_fail_at_import(words: dict[str, Any], reason: str) -> None:
+    with pytest.raises(OptionError, match=reason):
+        Rota().task("test:job", **words)(job)
+
+
+def test_a_handler_takes_no_options_of_an_enqueue() -> None:
+    with pytest.raises(OptionError, match=r"app.handler\('test:'\) has no option 'queue'"):
+        Rota().handler("test:", queue="a")(lambda ctx, payload: None)  # type: ignore[call-arg]
+
+
+def test_a_decorator_without_a_type_says_how_to_write_it() -> None:
+    with pytest.raises(OptionError, match="app.task needs the type name"):
+        Rota().task(job)  # type: ignore[arg-type]
+
+
+def test_a_bad_name_is_refused_unless_another_program_chose_it() -> None:
+    app = Rota()
+    with pytest.raises(RoutingError, match="capital letters"):
+        app.task("Test.Job")(job)
+
+    app.task("Test.Job", lint=False)(job)
+
+    assert app.find_handler("Test.Job") is not None
+
+
+@pytest.mark.parametrize("function", [type, object(), 5])
+def test_only_functions_can_be_tasks(function: Any) -> None:
+    with pytest.raises(OptionError, match="is no function"):
+        Rota().task("test:job")(function)
+
+
+def test_a_generator_can_be_no_task() -> None:
+    def pages() -> Any:
+        yield 1
+
+    with pytest.raises(OptionError, match="is a generator"):
+        Rota().task("test:job")(pages)
+
+
+def test_one_function_may_have_two_names() -> None:
+    app = Rota()
+    first = app.task("test:one")(job)
+    second = app.task("test:two", queue="other")(first)  # type: ignore[type-var]
+
+    assert second.plan(1).type == "test:two"
+    assert second(1) == "1"
+    assert second.function is first.function is job
+
+
+def options_of(function: Callable[..., Any], **words: Any) -> Options:
+    app = Rota(settings={"result_retention": "7m"})
+    app.task("test:job", **words)(function)
+    handler = app.find_handler("test:job")
+    assert handler is not None
+    return handler.options
+
+
+def test_a_task_that_returns_a_value_is_kept_so_that_it_can_be_awaited() -> None:
+    def silent(number: int) -> None: ...
+
+    def unsaid(number: int): ...  # type: ignore[no-untyped-def]
+
+    assert options_of(job).retention == timedelta(minutes=7)
+    assert options_of(job, retention="1h").retention == timedelta(hours=1)
+    assert options_of(job, retention=0).retention == timedelta(0)
+    assert options_of(silent).retention is None
+    assert options_of(unsaid).retention is None
+    assert options_of(unsaid, result=int).retention == timedelta(minutes=7)
+
+
+def test_the_retries_of_the_policy_go_with_the_task() -> None:
+    assert options_of(job, retry=Retry(max=3)).max_retry == 3
+    assert options_of(job, retry=0).max_retry == 0
+    assert options_of(job).max_retry is None
+
+
+def test_hooks_of_the_task_come_before_those_of_the_app() -> None:
+    app = Rota()
+
+    def own(context: Context, value: Any) -> None: ...
+
+    def early(context: Context, value: Any) -> None: ...
+
+    def late(context: Context, value: Any) -> None: ...
+
+    app.on_success(early)
+    app.task("test:job", on_success=own)(job)
+    app.on_success(late)
+    app.on_failure(late)
+    app.on_exhausted(late)
+
+    handler = app.find_handler("test:job")
+    assert handler is not None
+    assert handler.hooks.success == (own, early, late)
+    assert handler.hooks.failure == handler.hooks.exhausted == (late,)

@@ -91,6 +91,8 @@ class Fetcher:
         self._contended = False
         self._full_rounds = 0
         self._swept_at = 0.0
+        self._queues_version = 0
+        self._armed_version = 0
         self._stopping = False
         self._taking = False
         self.statistics = FetchStatistics()
@@ -126,8 +128,7 @@ class Fetcher:
 
     def queues_changed(self) -> None:
         """Take notice of queues that were added or removed."""
-        if self._wakeup is not None:
-            self._wakeup.armed = False
+        self._queues_version += 1
         self.note(None)
 
     async def stop(self, task: "asyncio.Task[None]") -> None:
@@ -203,6 +204,10 @@ class Fetcher:
         # Before the request goes out: a change that is told while the reply waits to be read must not be forgotten by it.
         self._candidates.difference_update(name for name, _ in shares)
         self._slots.take(free)
+        # Forgotten before the call, not after: a push that comes with the reply is handled before the reply is.
+        for name, _ in shares:
+            self._candidates.discard(name)
+            self._due.pop(name, None)
         self._taking = True
         used = 0
         try:
@@ -268,7 +273,8 @@ class Fetcher:
         if self._lost and self._losses >= LOSSES_BEFORE_BACKOFF:
             self._lost = False
             await self._step_back(wakeup)
-        if not wakeup.armed:
+        if not wakeup.armed or self._armed_version != self._queues_version:
+            self._armed_version = self._queues_version
             await wakeup.arm(self.queues())
             self.note(None)
             return

@@ -46,6 +46,7 @@ class Lanes:
         self._make_finisher = make_finisher
         self._lanes: dict[str, Lane] = {}
         self._places: dict[str, str] = {}
+        self._laying = asyncio.Lock()
         self._stopping = False
         self.laid = asyncio.Event()
 
@@ -69,10 +70,14 @@ class Lanes:
 
     async def lay(self) -> None:
         """Find out which node serves each queue, and start the lanes that are missing."""
+        async with self._laying:
+            await self._lay()
+
+    async def _lay(self) -> None:
         places: dict[str, str] = {}
         for queue in self._queues():
             places[queue.queue] = await self._broker.place(queue.pending)
-        if places == self._places:
+        if places == self._places and self._lanes:
             return
         self._places = places
         for place in set(places.values()) or {""}:

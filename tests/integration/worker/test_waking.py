@@ -1,0 +1,229 @@
+"""How soon a waiting worker starts a task, and that it waits without asking."""
+
+import asyncio
+import time
+
+import pytest
+
+from rota.app import Rota
+from rota.broker import Broker
+from tests.integration.worker.conftest import Bench, eventually
+
+WAYS = ["tracking", "blmove", "poll"]
+
+
+async def idle(bench: Bench, worker: object) -> None:
+    """Wait until every fetcher of a worker has nothing to do."""
+
+    async def waiting() -> bool:
+        return all(lane.fetcher.statistics.waiting for lane in worker.lanes)  # type: ignore[attr-defined]
+
+    await eventually(waiting)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_waiting_worker_starts_a_new_task_whichever_way_it_waits(app: Rota, bench: Bench, way: str) -> None:
+    @app.task("wake:new")
+    async def new() -> int:
+        return 1
+
+    async with app.worker(wake_up=way) as worker:
+        for _ in range(3):
+            await idle(bench, worker)
+            assert [lane.fetcher.statistics.wakeup for lane in worker.lanes] == [way]
+            assert await (await new.enqueue()).result("10s") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_delayed_task_starts_when_it_is_due(app: Rota, bench: Bench, way: str) -> None:
+    @app.task("wake:delayed")
+    async def delayed() -> float:
+        return time.time()
+
+    async with app.worker(wake_up=way) as worker:
+        await idle(bench, worker)
+        due = time.time() + 0.3
+        started = await (await delayed.options(delay="300ms").enqueue()).result("10s")
+    assert started >= due - 0.05
+
+
+async def test_a_task_scheduled_by_another_program_wakes_the_worker_when_due(app: Rota, bench: Bench) -> None:
+    started = asyncio.Event()
+
+    @app.task("wake:scheduled")
+    async def scheduled() -> None:
+        started.set()
+
+    async with app.worker() as worker:
+        await idle(bench, worker)
+        receipt = await scheduled.options(delay="1h").enqueue()
+        await bench.in_state(receipt.id, "scheduled")
+        await bench.execute("ZADD", app.keys.queue("default").scheduled, 1, receipt.id)
+        await asyncio.wait_for(started.wait(), 5)
+
+
+async def test_a_resumed_queue_is_served_at_once(app: Rota, bench: Bench) -> None:
+    started = asyncio.Event()
+
+    @app.task("wake:paused")
+    async def paused() -> None:
+        started.set()
+
+    keys = app.keys.queue("default")
+    async with app.worker() as worker:
+        await bench.execute("SET", keys.paused, 1)
+        receipt = await paused.enqueue()
+        await idle(bench, worker)
+        assert not started.is_set()
+        await bench.in_state(receipt.id, "pending")
+        await bench.execute("DEL", keys.paused)
+        await asyncio.wait_for(started.wait(), 5)
+
+
+async def test_an_idle_worker_asks_next_to_nothing(app: Rota, bench: Bench) -> None:
+    async with app.worker(heartbeat="10s") as worker:
+        await idle(bench, worker)
+        rounds = [lane.fetcher.statistics.rounds for lane in worker.lanes]
+        wakeup = [lane.fetcher._wakeup for lane in worker.lanes]
+        assert all(w is not None and w.armed for w in wakeup)
+        await bench.execute("SET", "somebody:elses:key", 1)
+        await bench.execute("INFO")
+        assert [lane.fetcher.statistics.rounds for lane in worker.lanes] == rounds
+
+
+@pytest.mark.parametrize(
+    ("rules", "way"),
+    [(["-client|tracking"], "blmove"), (["-client|tracking", "-blmove"], "poll")],
+)
+async def test_a_user_without_the_right_to_track_gets_the_next_best_way(
+    redis_server: object, bench: Bench, app: Rota, rules: list[str], way: str
+) -> None:
+    name = f"user-{way}"
+    await bench.execute("ACL", "SETUSER", name, "on", ">secret", "~*", "&*", "+@all", *rules)
+    limited = Rota(app.settings.url, settings={"username": name, "password": "secret", "heartbeat": "500ms"})
+
+    @limited.task("wake:limited")
+    async def task() -> int:
+        return 5
+
+    async with limited.worker() as worker:
+        await idle(bench, worker)
+        assert [lane.fetcher.statistics.wakeup for lane in worker.lanes] == [way]
+        assert await (await task.enqueue()).result("10s") == 5
+    await limited.aclose()
+    await bench.execute("ACL", "DELUSER", name)
+
+
+async def test_many_idle_workers_share_a_trickle_of_tasks_without_all_listening(app: Rota, bench: Bench) -> None:
+    done: list[int] = []
+
+    @app.task("wake:trickle")
+    async def trickle(n: int) -> None:
+        done.append(n)
+
+    from contextlib import AsyncExitStack
+
+    async with AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(app.worker(concurrency=2)) for _ in range(8)]
+        for n in range(60):
+            await trickle.enqueue(n)
+            await eventually(lambda n=n: _done(done, n))
+        armed = [w for worker in workers for lane in worker.lanes if (w := lane.fetcher._wakeup) and w.armed]
+        assert len(armed) < 8
+    assert sorted(done) == list(range(60))
+
+
+async def _done(done: list[int], n: int) -> bool:
+    return n in done
+
+
+async def test_queues_can_be_added_and_removed_while_it_works(app: Rota, bench: Bench) -> None:
+    @app.task("wake:queues")
+    async def where(n: int) -> int:
+        return n
+
+    async with app.worker() as worker:
+        elsewhere = where.options(queue="elsewhere")
+        receipt = await elsewhere.enqueue(1)
+        worker.add_queue("elsewhere", 2)
+        assert await receipt.result("10s") == 1
+        await idle(bench, worker)
+        assert await (await elsewhere.enqueue(2)).result("10s") == 2
+        worker.remove_queue("elsewhere")
+        await eventually(lambda: _gone(worker, "elsewhere"))
+        receipt = await elsewhere.enqueue(3)
+        assert await (await where.enqueue(4)).result("10s") == 4
+        await bench.in_state(receipt.id, "pending", queue="elsewhere")
+
+
+async def _gone(worker: object, queue: str) -> bool:
+    return queue not in worker.queue_names()  # type: ignore[attr-defined]
+
+
+async def test_a_pattern_takes_up_a_queue_that_appears_later(app: Rota, bench: Bench) -> None:
+    @app.task("wake:pattern")
+    async def found() -> int:
+        return 9
+
+    async with app.worker(queues="mail-*=2", queue_refresh="50ms") as worker:
+        assert worker.queue_names() == []
+        receipt = await found.options(queue="mail-eu").enqueue()
+        assert await receipt.result("10s") == 9
+        assert worker.queue_names() == ["mail-eu"]
+
+
+async def test_weighted_queues_are_drained_in_proportion(app: Rota, bench: Bench) -> None:
+    order: list[str] = []
+
+    @app.task("wake:weights")
+    async def note(queue: str) -> None:
+        order.append(queue)
+
+    for queue in ("high", "low"):
+        await app.enqueue_many(note.options(queue=queue).plan(queue) for _ in range(400))
+    async with app.worker(queues="high=3,low=1", concurrency=4):
+        await eventually(lambda: _count(order, 800))
+    share = order[:300].count("high") / 300
+    assert 0.6 < share < 0.9
+
+
+async def test_strict_queues_are_drained_in_order(app: Rota, bench: Bench) -> None:
+    order: list[str] = []
+
+    @app.task("wake:strict")
+    async def note(queue: str) -> None:
+        order.append(queue)
+
+    for queue in ("low", "high"):
+        await app.enqueue_many(note.options(queue=queue).plan(queue) for _ in range(50))
+    async with app.worker(queues="low=1,high=3", strict_priority=True, concurrency=4):
+        await eventually(lambda: _count(order, 100))
+    assert order == ["high"] * 50 + ["low"] * 50
+
+
+async def _count(items: list[str], n: int) -> bool:
+    return len(items) == n
+
+
+async def test_a_fetch_whose_reply_was_lost_loses_no_task(app: Rota, bench: Bench) -> None:
+    ran: list[int] = []
+
+    @app.task("wake:lost")
+    async def task(n: int) -> None:
+        ran.append(n)
+
+    broker: Broker
+    async with app.worker() as worker:
+        await idle(bench, worker)
+        for n in range(10):
+            for lane in worker.lanes:
+                link = lane.fetcher.link
+                if link is not None:
+                    await task.enqueue(n)
+                    link.close("cut by the test")
+            await eventually(lambda n=n: _ran(ran, n))
+    assert sorted(ran) == list(range(10))
+
+
+async def _ran(ran: list[int], n: int) -> bool:
+    return n in ran

@@ -1,5 +1,6 @@
 """Values that the worker makes for a handler."""
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Annotated, Any
 
@@ -92,10 +93,8 @@ async def test_an_error_of_the_task_is_thrown_into_its_generators() -> None:
 
 async def test_a_provider_that_swallows_the_error_of_its_task_is_named() -> None:
     def forgiving() -> Generator[str]:
-        try:
+        with contextlib.suppress(ValueError):
             yield "x"
-        except ValueError:
-            pass
 
     async def work(x: Annotated[str, Depends(forgiving)] = INJECTED) -> None:
         raise ValueError("broken")

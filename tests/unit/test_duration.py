@@ -39,7 +39,7 @@ def test_a_string_without_a_unit_is_refused_and_the_unit_is_proposed() -> None:
 
 @pytest.mark.parametrize("written", ["", "s", "5 minutes", "1h-5m", "-5s", "5S", "1h 30m", "١s"])
 def test_what_is_no_duration_is_refused_with_the_units(written: str) -> None:
-    with pytest.raises(OptionError, match="units w, d, h, m, s, ms or us|negative"):
+    with pytest.raises(OptionError, match=r"units w, d, h, m, s, ms or us|negative"):
         parse(written)
 
 
@@ -57,7 +57,7 @@ def test_other_types_are_refused(value: object) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e20, "99999999999w"])
 def test_what_no_timedelta_can_hold_is_refused(value: float | str) -> None:
-    with pytest.raises(OptionError, match="not a number|too long"):
+    with pytest.raises(OptionError, match=r"not a number|too long"):
         parse(value)
 
 

@@ -22,7 +22,7 @@ def test_options_are_read_from_what_people_write() -> None:
 
 
 def test_an_unknown_option_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(OptionError, match="no option 'quee'. Did you mean 'queue'"):
+    with pytest.raises(OptionError, match=r"no option 'quee'. Did you mean 'queue'"):
         Options.of(quee="a")
 
 

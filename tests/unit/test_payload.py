@@ -71,7 +71,7 @@ def test_a_producer_may_leave_out_what_has_a_default() -> None:
 
 def test_unknown_keys_are_ignored_at_run_and_refused_at_enqueue() -> None:
     assert prepared(welcome).read(b'{"user_id":7,"new":1}') == {"user_id": 7}
-    with pytest.raises(PayloadError, match="takes no argument 'user_idd'. Did you mean 'user_id'"):
+    with pytest.raises(PayloadError, match=r"takes no argument 'user_idd'. Did you mean 'user_id'"):
         written(welcome, user_idd=7)
 
 
@@ -84,7 +84,7 @@ def test_an_empty_payload_serves_a_function_that_needs_nothing(payload: bytes) -
 
 @pytest.mark.parametrize("payload", [b"[7]", b"7", b'{"user_id":', b"\xff\xfe", b'{"user_id":"x"}', b"{}"])
 def test_a_payload_that_does_not_fit_says_where_and_why(payload: bytes) -> None:
-    with pytest.raises(PayloadError, match="does not fit welcome: .+Compare what the producer sends"):
+    with pytest.raises(PayloadError, match=r"does not fit welcome: .+Compare what the producer sends"):
         prepared(welcome).read(payload)
 
 

@@ -22,8 +22,8 @@ class Highest:
         return start - 1
 
 
-def seconds(retry: Retry, retried: int, error: BaseException = BROKEN, rng: Any = Highest()) -> float:
-    return retry.next_delay(retried, error, rng).total_seconds()
+def seconds(retry: Retry, retried: int, error: BaseException = BROKEN, rng: Any = None) -> float:
+    return retry.next_delay(retried, error, rng or Highest()).total_seconds()
 
 
 def test_the_default_is_asynqs_formula_and_number() -> None:

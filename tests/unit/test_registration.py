@@ -41,7 +41,7 @@ def test_a_handler_takes_no_options_of_an_enqueue() -> None:
 
 
 def test_a_decorator_without_a_type_says_how_to_write_it() -> None:
-    with pytest.raises(OptionError, match="app.task needs the type name"):
+    with pytest.raises(OptionError, match=r"app.task needs the type name"):
         Rota().task(job)  # type: ignore[arg-type]
 
 

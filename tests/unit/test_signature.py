@@ -41,7 +41,7 @@ def test_open_ended_parameters_are_refused(star: str) -> None:
     scope: dict[str, Any] = {}
     exec(f"def f({star}): ...", scope)
 
-    with pytest.raises(OptionError, match="keyed by parameter name|by position only"):
+    with pytest.raises(OptionError, match=r"keyed by parameter name|by position only"):
         read_signature(scope["f"])
 
 
@@ -96,7 +96,7 @@ def test_a_raw_handler_of_another_shape_is_refused() -> None:
 
     with pytest.raises(OptionError, match="must take the context and the payload"):
         read_raw_signature(short)
-    with pytest.raises(OptionError, match="use app.task for typed arguments"):
+    with pytest.raises(OptionError, match=r"use app.task for typed arguments"):
         read_raw_signature(typed)
     with pytest.raises(OptionError, match="Nothing fills 'third'"):
         read_raw_signature(more)

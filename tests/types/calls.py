@@ -1,0 +1,98 @@
+"""Calls that a user writes, with the types that both checkers must see. Never imported: only checked."""
+
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Annotated, Any, assert_type
+
+from rota import (
+    INJECTED,
+    Context,
+    Depends,
+    Enqueued,
+    GroupedTask,
+    Plan,
+    Retry,
+    Rota,
+    RotaError,
+    SyncEnqueued,
+    Task,
+    TaskInfo,
+    Unique,
+    current,
+)
+
+
+class Mailer: ...
+
+
+def mailer() -> Mailer:
+    return Mailer()
+
+
+app = Rota("redis://localhost")
+
+
+@app.task("email:welcome", queue="critical", timeout="30s", retry=Retry(max=5, never=[ValueError]))
+async def welcome(user_id: int, locale: str = "en") -> str:
+    return f"{user_id} {locale}"
+
+
+@app.task("image:resize", run="process", retention="1h", unique=Unique("10m"))
+def resize(path: str, *, width: int) -> list[int]:
+    return [len(path), width]
+
+
+@app.task("report:build")
+async def build(ctx: Context, number: int) -> None:
+    ctx.progress(1, 2, f"{number}")
+
+
+@app.task("mail:send", retry=3)
+def send(ctx: Context, to: str, *, mail: Annotated[Mailer, Depends(mailer)] = INJECTED) -> bytes:
+    return to.encode()
+
+
+@app.handler("email:")
+async def any_mail(ctx: Context, payload: bytes) -> None:
+    assert_type(current(), Context)
+
+
+@app.aggregator("email:add", grace="10s")
+def digest(group: str, tasks: list[GroupedTask]) -> Plan[str]:
+    return welcome.plan(len(tasks))
+
+
+@app.middleware
+async def around(ctx: Context) -> AsyncGenerator[None]:
+    yield
+
+
+async def asynchronous() -> None:
+    assert_type(await welcome.enqueue(7), Enqueued[str])
+    assert_type(await (await welcome.enqueue(7, "de")).result("10s"), str)
+    assert_type(await (await welcome.enqueue(7)).info(), TaskInfo)
+    assert_type(await welcome.options(delay="5m", unique="10m").enqueue(7, locale="de"), Enqueued[str])
+    assert_type(await welcome.debounce("user-{user_id}", "2s").enqueue(7), Enqueued[str])
+    assert_type(await resize.enqueue("a.png", width=3), Enqueued[list[int]])
+    assert_type(await build.enqueue(7), Enqueued[None])
+    assert_type(await build.enqueue(number=7), Enqueued[None])
+    assert_type(await send.enqueue("you"), Enqueued[bytes])
+    assert_type(await app.enqueue("report:build", {"id": 7}, delay=5), Enqueued[Any])
+    assert_type(await app.enqueue_many(welcome.plan(n) for n in range(9)), list[Enqueued[Any] | RotaError])
+    assert_type(await welcome(7), str)
+    async with app.worker(concurrency=5) as worker:
+        worker.stop()
+
+
+def blocking() -> None:
+    assert_type(welcome.enqueue_sync(7), SyncEnqueued[str])
+    assert_type(resize.enqueue_sync("a.png", width=3).result(), list[int])
+    assert_type(welcome.plan(7), Plan[str])
+    coroutine = welcome(7)
+    assert_type(coroutine, Coroutine[Any, Any, str])
+    coroutine.close()
+    assert_type(resize("a.png", width=3), list[int])
+    assert_type(send("you", mail=Mailer()), bytes)
+
+
+def takes_any_task(task: Task[[int, str], str]) -> None:
+    task.plan(7, "en")

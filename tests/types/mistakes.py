@@ -1,0 +1,38 @@
+"""Mistakes that both checkers must refuse: each line that ends in `# wrong`, and no other. Never imported."""
+
+from rota import Context, Retry, Rota, Unique
+
+app = Rota("redis://localhost")
+
+
+@app.task("email:welcome")
+async def welcome(user_id: int, locale: str = "en") -> str:
+    return f"{user_id} {locale}"
+
+
+@app.task("report:build")
+def build(ctx: Context, number: int) -> int:
+    return number
+
+
+async def mistakes(ctx: Context) -> None:
+    await welcome.enqueue("seven")  # wrong
+    await welcome.enqueue()  # wrong
+    await welcome.enqueue(7, lang="en")  # wrong
+    await welcome.enqueue(7, "en", 3)  # wrong
+    welcome.plan(None)  # wrong
+    welcome.enqueue_sync(7, 8)  # wrong
+    await welcome.options(delay="5m").enqueue("seven")  # wrong
+    welcome.options(dealy="5m")  # wrong
+    welcome.options(delay=[5])  # wrong
+    build.plan(ctx, 7)  # wrong
+    build("seven")  # wrong
+    welcome.enqueue(7)  # wrong
+    number: int = await (await welcome.enqueue(7)).result()  # wrong
+    await app.enqueue("report:build", {"id": 7}, quee="a")  # wrong
+    app.task("test:a", quee="a")  # wrong
+    app.task("test:b", run="proces")  # wrong
+    app.task("test:c", retry="3")  # wrong
+    Retry(backoff="exponentil")  # wrong
+    Unique("1m", scope="queue")  # wrong
+    print(number)

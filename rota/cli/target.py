@@ -1,7 +1,6 @@
 """`module:app`, the way every command names an application."""
 
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
 

@@ -63,7 +63,8 @@ class Workshop:
 async def _changes(folder: Path, stopped: asyncio.Event) -> AsyncIterator[str]:
     """Yield the name of a Python file whenever some have changed."""
     try:
-        from watchfiles import PythonFilter, awatch
+        # It names a type of anyio, which it does not need to be installed.
+        from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
     except ImportError:
         raise ConfigError(
             "Watching for changes needs watchfiles: pip install rota[reload], or add --no-reload."

@@ -39,10 +39,9 @@ class Envelope:
 
     def seal(self, payload: bytes, task_id: bytes) -> bytes:
         """Return the message of one task."""
-        size = len(payload)
-        if 0 < size < 128 and len(task_id) < 128:
-            pieces = (self._head, b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[len(task_id)], task_id, self._tail)
-            return b"".join(pieces)
+        size, length = len(payload), len(task_id)
+        if 0 < size < 128 and 0 < length < 128:
+            return b"".join((self._head, b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[length], task_id, self._tail))
         return b"".join((self._head, _field(b"\x12", payload), _field(b"\x1a", task_id), self._tail))
 
 

@@ -1,0 +1,95 @@
+"""Calls that add tasks: their bytes, their arguments, and how replies are read."""
+
+import os
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rota.errors import OptionError
+from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
+from rota.wire.envelope import Envelope
+from rota.wire.keys import QueueKeys
+from rota.wire.message import pack
+from rota.wire.task_id import new_task_id
+
+KEYS = QueueKeys("q")
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+
+
+@given(
+    type=TEXT,
+    payload=st.binary(max_size=300) | st.integers(120, 20_000).map(bytes),
+    task_id=TEXT,
+    max_retry=st.integers(0, 99),
+    group=TEXT,
+    lock=TEXT,
+)
+def test_a_sealed_envelope_has_the_bytes_of_a_packed_message(
+    type: str, payload: bytes, task_id: str, max_retry: int, group: str, lock: str
+) -> None:
+    envelope = Envelope(type, queue="q", max_retry=max_retry, group=group, unique_key=lock, headers={"h": "w"})
+    message = pack(
+        type, payload, task_id, queue="q", max_retry=max_retry, group=group, unique_key=lock, headers={"h": "w"}
+    )
+    assert envelope.seal(payload, task_id.encode()) == message
+
+
+def test_a_sealed_envelope_has_the_bytes_that_go_writes() -> None:
+    assert Envelope("t").seal(b"{}", b"id1").hex() == "0a017412027b7d1a03696431220764656661756c74281940880e"
+
+
+def test_a_type_that_is_no_utf8_is_refused() -> None:
+    with pytest.raises(OptionError, match="valid UTF-8"):
+        Envelope("\ud800")
+
+
+def test_new_ids_are_version_4_and_differ() -> None:
+    made = [new_task_id() for _ in range(1000)]
+    assert len(set(made)) == 1000
+    for task_id in made:
+        parsed = uuid.UUID(task_id)
+        assert (parsed.version, parsed.variant, str(parsed)) == (4, uuid.RFC_4122, task_id)
+
+
+def test_a_forked_child_does_not_repeat_its_parents_ids() -> None:
+    new_task_id()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, new_task_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 100).decode()
+    os.close(reader)
+    os.close(writer)
+    assert len(theirs) == 36
+    assert theirs not in {new_task_id() for _ in range(1000)}
+
+
+def test_plain_tasks_are_pairs_of_id_and_message() -> None:
+    call = enqueue_plain(KEYS, ("a", b"1", "b", b"2"))
+    assert call.keys == ("asynq:{q}:pending",)
+    assert call.args == ("asynq:{q}:t:", "a", b"1", "b", b"2")
+    assert call.decode(2) == 2
+
+
+def test_every_item_takes_as_many_arguments_as_the_script_expects() -> None:
+    call = enqueue(KEYS, [Item("a", b"1"), Item("b", b"2", group="g")])
+    [width] = [line for line in call.script.source.decode().splitlines() if line.startswith("local WIDTH = ")]
+    assert len(call.args) == 3 + 2 * int(width.removeprefix("local WIDTH = "))
+    assert enqueue(KEYS, []).args[2] != call.args[2], "each call has a token of its own"
+
+
+def test_replies_name_the_task_that_is_there_now() -> None:
+    call = enqueue(KEYS, [Item("a", b""), Item("b", b""), Item("c", b"")])
+    raw = [b"scheduled", [b"duplicate", b"x", b"active"], [b"error", b"WRONGTYPE \xff", b""]]
+    assert call.decode(raw) == [
+        Reply("created", "a", "scheduled"),
+        Reply("duplicate", "x", "active"),
+        Reply("error", "WRONGTYPE \N{REPLACEMENT CHARACTER}", ""),
+    ]
+    joined = debounce(KEYS, "a", b"", lock="l", wait_seconds=1.5, max_wait_seconds=None)
+    assert joined.decode(b"scheduled") == Reply("created", "a", "scheduled")
+    assert joined.args[-2:] == (1.5, "")

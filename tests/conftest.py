@@ -74,7 +74,7 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TLSServer]:
 
 @pytest.fixture(scope="session")
 def sentinel() -> Iterator[SentinelFleet]:
-    """A master, a replica and three sentinels, all with one password."""
+    """A master, a replica and three sentinels."""
     fleet = SentinelFleet()
     yield fleet
     fleet.stop()

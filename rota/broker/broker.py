@@ -37,7 +37,9 @@ class Broker:
         self.keys = Keys(options.key_prefix)
         self._retry_seconds = options.retry_for.total_seconds()
         self._route = _route(address, options)
-        self._channels = Channels(lambda: self._dial(None), self._retry_seconds)
+        self._channels = Channels(
+            lambda: self._dial(None), self._retry_seconds, options.response_timeout.total_seconds()
+        )
 
     @classmethod
     def from_url(cls, url: str, *, options: BrokerOptions | None = None) -> "Broker":

@@ -71,7 +71,7 @@ class Node:
             await self._link.aclose()
 
 
-def look_at(attempt: "asyncio.Task[Any]") -> None:
+def look_at(attempt: "asyncio.Future[Any]") -> None:
     """See the outcome of a shared attempt, in case every caller was cancelled: else asyncio complains of it."""
     if not attempt.cancelled():
         attempt.exception()

@@ -11,7 +11,7 @@ from hiredis import ReplyError
 
 from rota.broker import failure
 from rota.broker.link import Link
-from rota.broker.node import Node
+from rota.broker.node import Node, look_at
 from rota.errors import BrokerError
 
 
@@ -59,8 +59,10 @@ class Subscription:
 class Channels:
     """Who listens to what, and the connection that carries it."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Link]], patience_seconds: float) -> None:
+    def __init__(self, dial: Callable[[], Awaitable[Link]], patience_seconds: float, ping_every_seconds: float) -> None:
         self._dial = dial
+        self._ping_every_seconds = ping_every_seconds
+        self._next_ping: asyncio.TimerHandle | None = None
         self._patience_seconds = patience_seconds
         self._listeners: dict[str, set[Subscription]] = {}
         self._node = Node(self._open)
@@ -105,7 +107,16 @@ class Channels:
             link.close()
             raise
         link.on_close = self._lost
+        self._ping(link)
         return link
+
+    def _ping(self, link: Link) -> None:
+        # A listener sends nothing, so it would never notice a server that is gone without a word: any reply will do.
+        if not link.closed:
+            if not link.pending:
+                link.send(("PING",)).add_done_callback(look_at)
+            loop = asyncio.get_running_loop()
+            self._next_ping = loop.call_later(self._ping_every_seconds, self._ping, link)
 
     def _deliver(self, words: list[Any]) -> None:
         if words[0] == b"message":
@@ -114,6 +125,8 @@ class Channels:
                 subscription.put(name, words[2])
 
     def _lost(self) -> None:
+        if self._next_ping is not None:
+            self._next_ping.cancel()
         if self._listeners:
             self._revival = asyncio.get_running_loop().create_task(self._revive())
 

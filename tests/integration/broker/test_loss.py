@@ -163,6 +163,20 @@ async def test_a_subscription_comes_back_and_counts(own_server: Server) -> None:
                 await asyncio.sleep(0)
 
 
+async def test_a_subscription_notices_a_server_that_stopped_answering(own_server: Server) -> None:
+    options = BrokerOptions(response_timeout=timedelta(milliseconds=100), retry_for=timedelta(seconds=20))
+    async with Broker.from_url(own_server.url, options=options) as broker, broker.subscribe("a") as messages:
+        own_server.freeze()
+        async with asyncio.timeout(20):
+            while len(asyncio.all_tasks()) < 2:  # the revival has begun
+                await asyncio.sleep(0)
+            own_server.thaw()
+            while not messages.reconnects:
+                await asyncio.sleep(0)
+            await broker.execute("PUBLISH", "a", "back")
+            assert await messages.get() == ("a", b"back")
+
+
 async def test_a_subscription_that_cannot_be_made_leaves_nothing_behind(own_server: Server) -> None:
     own_server.kill()
     async with Broker.from_url(own_server.url, options=AT_ONCE) as broker:

@@ -35,4 +35,4 @@ async def mistakes(ctx: Context) -> None:
     app.task("test:c", retry="3")  # wrong
     Retry(backoff="exponentil")  # wrong
     Unique("1m", scope="queue")  # wrong
-    print(number)
+    assert number

@@ -30,11 +30,12 @@ class Contender:
         limits = ["--seconds", str(seconds), "--tasks", str(tasks)]
         return [*self._python("produce"), mode, "--url", f"redis://{address}/0", *limits]
 
-    def work(self, address: str, *, slots: int, workers: int = 1) -> list[str]:
+    def work(self, address: str, *, slots: int, workers: int = 1, queues: int = 1) -> list[str]:
         """The command that runs workers in one process."""
         if self.name == "go":
-            return [str(GO_PROGRAM), "work", "-addr", address, "-slots", str(slots), "-workers", str(workers)]
-        limits = ["--slots", str(slots), "--workers", str(workers)]
+            limits = ["-slots", str(slots), "-workers", str(workers), "-queues", str(queues)]
+            return [str(GO_PROGRAM), "work", "-addr", address, *limits]
+        limits = ["--slots", str(slots), "--workers", str(workers), "--queues", str(queues)]
         return [*self._python("work"), "--url", f"redis://{address}/0", *limits]
 
     def _python(self, module: str) -> list[str]:

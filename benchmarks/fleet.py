@@ -28,12 +28,19 @@ class Fleet:
 
 @contextlib.contextmanager
 def fleet(
-    contender: Contender, address: str, *, slots: int, processes: int = 1, workers: int = 1, gated: bool = True
+    contender: Contender,
+    address: str,
+    *,
+    slots: int,
+    processes: int = 1,
+    workers: int = 1,
+    queues: int = 1,
+    gated: bool = True,
 ) -> Iterator[Fleet]:
     """Start `processes` processes of `workers` workers and give them when all have said that they are ready."""
     folder = Path(tempfile.mkdtemp(prefix="bench-board-"))
     environment = {"BENCH_BOARD": str(folder), "BENCH_GATE": str(processes if gated else 1)}
-    command = contender.work(address, slots=slots, workers=workers)
+    command = contender.work(address, slots=slots, workers=workers, queues=queues)
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         children = [stack.enter_context(Child(command, environment)) for _ in range(processes)]

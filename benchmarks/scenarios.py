@@ -11,6 +11,7 @@ from benchmarks.process import Child, ChildFailed
 from benchmarks.server import Server
 from benchmarks.sheet import Measure, Sheet
 
+PRODUCERS = ("Python", "Go")
 ENQUEUES = {"single": "one by one", "concurrent": "50 at a time", "bulk": "bulk"}
 
 
@@ -27,14 +28,14 @@ class Scale:
     waiting: tuple[int, ...] = (1, 10, 100)
     starts: int = 100
     start_seconds: float = 20.0
-    idle_seconds: float = 10.0
+    idle_seconds: float = 20.0
     still_seconds: float = 15.0
     patience_seconds: float = 60.0
 
 
 QUICK = Scale(
     rounds=1, enqueue_seconds=0.25, task_share=0.2, run_seconds=1.0, slots=(50,), processes=(1,), waiting=(1,),
-    starts=8, start_seconds=1.5, idle_seconds=2.0,
+    starts=8, start_seconds=1.5, idle_seconds=5.0,
 )  # fmt: skip
 
 
@@ -147,15 +148,23 @@ def _until_handled(workers: Fleet, tasks: int, scale: Scale) -> tuple[int, float
 
 
 def idle_cells(_: Scale) -> Iterator[Cell]:
-    """(i): what one waiting worker with 10 slots sends."""
+    """(i): what one waiting worker with 10 slots sends, and how much of it is for each further queue."""
 
     def measure(server: Server, contender: Contender, scale: Scale, sheet: Sheet) -> None:
-        with fleet(contender, server.address, slots=10):
-            time.sleep(min(3.0, scale.idle_seconds))  # loading scripts and the first heartbeat are not idling
-            sent = server.requests(scale.idle_seconds)
-        sheet.add("idle", contender.name, sent / scale.idle_seconds)
+        one = _idle(server, contender, scale, queues=1)
+        sheet.add("idle", contender.name, one)
+        if contender.name in ("go", "rota"):
+            server.flush()
+            more = _idle(server, contender, scale, queues=11)
+            sheet.add("idle queue", contender.name, (more - one) / 10)
 
     yield Cell("idle", measure, each_round=False)
+
+
+def _idle(server: Server, contender: Contender, scale: Scale, *, queues: int) -> float:
+    with fleet(contender, server.address, slots=10, queues=queues):
+        time.sleep(scale.idle_seconds / 2)  # loading scripts and the first heartbeat are not idling
+        return server.requests(scale.idle_seconds) / scale.idle_seconds
 
 
 def measures(scale: Scale) -> list[Measure]:
@@ -167,30 +176,29 @@ def measures(scale: Scale) -> list[Measure]:
         rows.append(Measure(f"throughput {processes}x{slots}", title))
     rows += [Measure(f"delayed 1x{slots}", f"the same, +1 ms per call, {slots} slots") for slots in scale.slots]
     for waiting in scale.waiting:
-        for producer in ("own", "rota", "go"):
+        for producer in PRODUCERS:
             rows += _start_rows(waiting, producer)
     return [
         *rows,
-        Measure("redis cpu", "Redis CPU per task, µs", 1, more_is_better=False),
-        Measure("memory", "worker memory, MB", more_is_better=False),
-        Measure("idle", "commands/s of an idle worker", 1, more_is_better=False),
+        Measure("redis cpu", "Redis CPU per task, µs", 1),
+        Measure("memory", "worker memory, MB"),
+        Measure("idle", "commands/s of an idle worker", 2),
+        Measure("idle queue", "the same, for each further queue", 2),
     ]
 
 
 def _start_rows(waiting: int, producer: str) -> list[Measure]:
-    whose = {"own": "own producer", "rota": "Python (Rota) producer", "go": "Go producer"}[producer]
     source = f"start {waiting} {producer}"
-    title = f"idle start, ms, {waiting} waiting, {whose}"
+    title = f"idle start, ms, {waiting} waiting, {producer} producer"
     return [
-        Measure(f"{source} p{percent}", f"{title}, p{percent}", 2, False, percent / 100, source)
-        for percent in (50, 95, 99)
+        Measure(f"{source} p{percent}", f"{title}, p{percent}", 2, percent / 100, source) for percent in (50, 95, 99)
     ]
 
 
 def start_cells(scale: Scale) -> Iterator[Cell]:
     """(e): from just before the enqueue call to the first line of the handler, on workers that wait."""
     for waiting in scale.waiting:
-        for producer in ("own", "rota", "go"):
+        for producer in PRODUCERS:
 
             def measure(
                 server: Server, contender: Contender, scale: Scale, sheet: Sheet,
@@ -203,9 +211,9 @@ def start_cells(scale: Scale) -> Iterator[Cell]:
 
 
 def _starts(server: Server, contender: Contender, scale: Scale, waiting: int, producer: str) -> list[float]:
-    if producer != "own" and {contender.name, producer} != {"go", "rota"}:
+    if producer == "Go" and contender.name not in ("go", "rota"):
         raise NotForThis("")
-    client = contender if producer == "own" else BY_NAME[producer]
+    client = BY_NAME["go"] if producer == "Go" else BY_NAME["rota"] if contender.name == "go" else contender
     processes = min(waiting, 10)
     workers = waiting // processes
     if workers > 1 and not contender.many_in_process:

@@ -15,7 +15,6 @@ class Measure:
     key: str
     title: str
     digits: int = 0
-    more_is_better: bool = True
     quantile: float | None = None
     samples_of: str | None = None
 
@@ -62,7 +61,8 @@ class Sheet:
         if contender == "go" or not base:
             return shown
         ratio = value / base
-        return f"{shown} ({ratio:.2f}x)" if ratio < 10 else f"{shown} ({ratio:.0f}x)"
+        digits = 0 if ratio >= 10 else 2 if ratio >= 0.1 else 3
+        return f"{shown} ({ratio:.{digits}f}x)"
 
     def has(self, measure: Measure) -> bool:
         """Whether anybody has a value."""

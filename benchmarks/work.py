@@ -22,13 +22,15 @@ def main() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--slots", type=int, default=50)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--queues", type=int, default=1)
     o = parser.parse_args()
     logging.disable(logging.WARNING)
     prepare()
     module = importlib.import_module(f"benchmarks.contenders.{o.contender}")
     if inspect.iscoroutinefunction(module.work):
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(module.work(o.url, o.slots, o.workers))
+            more = {"queues": o.queues} if o.queues > 1 else {}
+            runner.run(module.work(o.url, o.slots, o.workers, **more))
     else:
         module.work(o.url, o.slots, o.workers)
 

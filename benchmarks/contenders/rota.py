@@ -46,10 +46,11 @@ class Producer:
         await self._app.aclose()
 
 
-async def work(url: str, slots: int, workers: int) -> None:
+async def work(url: str, slots: int, workers: int, queues: int = 1) -> None:
     """Workers as `app.worker()` runs them, some in one process if asked."""
+    weights = {"default": 1} | {f"q{n}": 1 for n in range(1, queues)}
     async with AsyncExitStack() as stack:
         for _ in range(workers):
-            await stack.enter_async_context(make(url)[0].worker(concurrency=slots))
+            await stack.enter_async_context(make(url)[0].worker(concurrency=slots, queues=weights))
         ready()
         await asyncio.Event().wait()

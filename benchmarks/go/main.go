@@ -23,6 +23,7 @@ type options struct {
 	addr, to              string
 	seconds, ms           float64
 	tasks, slots, workers int
+	queues                int
 }
 
 func parse(args []string) options {
@@ -33,6 +34,7 @@ func parse(args []string) options {
 	f.IntVar(&o.tasks, "tasks", 1000, "how many tasks to preload")
 	f.IntVar(&o.slots, "slots", 50, "concurrency of each server")
 	f.IntVar(&o.workers, "workers", 1, "servers in this process")
+	f.IntVar(&o.queues, "queues", 1, "queues that each server serves: default, q1, q2, ...")
 	f.StringVar(&o.to, "to", "", "address behind the delay")
 	f.Float64Var(&o.ms, "ms", 1, "delay of each request in milliseconds")
 	_ = f.Parse(args)

@@ -31,11 +31,15 @@ func work(o options) error {
 		b.mark(a.N)
 		return nil
 	})
+	queues := map[string]int{"default": 1}
+	for i := 1; i < o.queues; i++ {
+		queues[fmt.Sprintf("q%d", i)] = 1
+	}
 	var servers []*asynq.Server
 	for range o.workers {
 		server := asynq.NewServer(
 			asynq.RedisClientOpt{Addr: o.addr, PoolSize: o.slots + 10},
-			asynq.Config{Concurrency: o.slots, LogLevel: asynq.FatalLevel},
+			asynq.Config{Concurrency: o.slots, Queues: queues, LogLevel: asynq.FatalLevel},
 		)
 		if err := server.Start(mux); err != nil {
 			return err

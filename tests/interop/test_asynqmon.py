@@ -1,5 +1,6 @@
 """Asynqmon, the web console of Asynq, on tasks of every state that Rota's scripts made."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,6 +8,8 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from interop.programs import Go
+from rota.app import Rota
+from rota.context import Context
 from tests.interop.console import STATES, TASKS, Console, place, stage
 from tests.interop.raw_queue import RawQueue
 
@@ -126,3 +129,34 @@ async def test_a_cancel_is_published_for_the_task(console: Console, queue: RawQu
             if heard["type"] == "message":
                 assert heard["data"] == b"busy"
                 break
+
+
+async def test_a_run_on_our_worker_is_shown_and_can_be_cancelled(go: Go, redis_url: str) -> None:
+    app = Rota(redis_url, settings={"heartbeat": "1s", "lease": "5s"})
+    started = asyncio.Event()
+
+    @app.handler("mail:long")
+    async def long(ctx: Context, payload: bytes) -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    async with go.asynqmon() as address, app.worker(queues={"mail": 2}, concurrency=3):
+        console = Console(address)
+        task = await app.enqueue("mail:long", {"user": 7}, queue="mail")
+        async with asyncio.timeout(10):
+            await started.wait()
+            while not console.get("/servers")["servers"][0]["active_workers"]:
+                await asyncio.sleep(0.05)
+        (server,) = console.get("/servers")["servers"]
+        (active,) = console.tasks("active")
+        console.send(f"/queues/mail/active_tasks/{task.id}:cancel")
+        async with asyncio.timeout(10):
+            while not (archived := console.tasks("archived")):
+                await asyncio.sleep(0.05)
+    await app.aclose()
+
+    assert (server["concurrency"], server["queue_priorities"], server["status"]) == (3, {"mail": 2}, "active")
+    assert [worker["task_id"] for worker in server["active_workers"]] == [task.id]
+    assert active["id"] == task.id
+    assert active["start_time"] != "-"
+    assert [(each["id"], each["error_message"]) for each in archived] == [(task.id, "cancelled")]

@@ -1,0 +1,78 @@
+"""The same task, the same end: a Go server and a worker of ours leave the same keys behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from interop.programs import Go
+from rota.app import Rota
+from rota.context import Context
+from rota.errors import Revoke, SkipRetry
+from rota.policy import Retry
+from tests.interop.keyspace import keyspace, split_own
+
+HOUR = timedelta(hours=1)
+OUTCOMES: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
+    # What Go enqueues, what a Go handler does, and what ours returns or raises.
+    "success": ({}, {}, None),
+    "success of a unique task": ({"unique": HOUR}, {}, None),
+    "success that is kept": ({"retention": HOUR, "headers": {"a": "b"}}, {"result": "gut"}, b"gut"),
+    "success that is kept, without a result": ({"retention": HOUR, "unique": HOUR}, {}, None),
+    "a result that nobody keeps": ({}, {"result": "gut"}, b"gut"),
+    "failure": ({"headers": {"a": "b"}, "timeout": HOUR}, {"fail": -1, "error": "boom"}, ValueError),
+    "failure of a unique task": ({"unique": HOUR}, {"fail": -1, "error": "boom"}, ValueError),
+    "no retries left": ({"max_retry": 0, "retention": HOUR}, {"fail": -1, "error": "boom"}, ValueError),
+    "no retry wanted": ({"unique": HOUR}, {"skip_retry": True}, SkipRetry),
+    "revoked": ({"retention": HOUR, "unique": HOUR}, {"revoke": True}, Revoke),
+    "not a failure": ({}, {"not_failure": True}, LookupError),
+}
+
+
+@pytest_asyncio.fixture
+async def app(redis_url: str) -> AsyncIterator[Rota]:
+    app = Rota(redis_url)
+    yield app
+    await app.aclose()
+
+
+@pytest.mark.parametrize("case", OUTCOMES)
+async def test_an_outcome_leaves_the_same_keys(go: Go, app: Rota, redis: Redis, case: str) -> None:
+    options, behavior, ours = OUTCOMES[case]
+
+    @app.handler("t", retry=Retry(delay="100s", is_failure=lambda error: not isinstance(error, LookupError)))
+    async def t(ctx: Context, payload: bytes) -> Any:
+        if isinstance(ours, type):
+            raise ours
+        return ours
+
+    await go.enqueue("t", b"\xff", task_id="one", **options)
+    async with go.server(retry_delay_ms=100_000, tasks={"t": behavior}) as server:
+        await server.wait(event="end", id="one")
+        await _recorded(redis)
+    by_go, _ = split_own(await keyspace(redis))
+    await redis.flushdb()
+    await go.enqueue("t", b"\xff", task_id="one", **options)
+    async with app.worker():
+        await _recorded(redis)
+    by_us, _ = split_own(await keyspace(redis))
+
+    _drop_error_texts(by_go), _drop_error_texts(by_us)
+    assert by_us == by_go
+
+
+async def _recorded(redis: Redis) -> None:
+    async with asyncio.timeout(15):
+        while await redis.exists("asynq:{default}:pending", "asynq:{default}:active"):
+            await asyncio.sleep(0.02)
+
+
+def _drop_error_texts(space: dict[str, Any]) -> None:
+    """Each language words its errors in its own way. There must be a text in both, or in none."""
+    for value, _ in space.values():
+        if isinstance(value, dict) and "msg" in value:
+            value["msg"]["error_msg"] = bool(value["msg"].get("error_msg"))

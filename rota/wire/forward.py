@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call, load
 
+MAX_TASKS = 1000
+
 
 class Forwarded(NamedTuple):
     """What one call moved: tasks, IDs dropped because they had no hash, and whether more may be due."""
@@ -15,8 +17,9 @@ class Forwarded(NamedTuple):
 
 
 def forward(keys: QueueKeys, limit: int = 100) -> Call[Forwarded]:
-    """Move at most `limit` (<= 1000) due IDs from each of the two sets."""
-    return Call(load("forward"), (keys.scheduled, keys.retry), (keys.base, keys.task_prefix, limit), _decode)
+    """Move at most `limit` due IDs (never above 1000) from each of the two sets."""
+    args = (keys.base, keys.task_prefix, min(limit, MAX_TASKS))
+    return Call(load("forward"), (keys.scheduled, keys.retry), args, _decode)
 
 
 def _decode(reply: Any) -> Forwarded:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call, load
 
+MAX_TASKS = 1000
+
 
 class Cleaned(NamedTuple):
     """What one call deleted: completed tasks, archived tasks, and whether there is more to do."""
@@ -21,11 +23,11 @@ def trimmed_key(keys: QueueKeys) -> str:
 
 
 def clean(keys: QueueKeys, *, limit: int, archive_size: int, archive_age: timedelta) -> Call[Cleaned]:
-    """Delete at most `limit` (<= 1000) completed tasks whose retention is over, and as many beyond the archive."""
+    """Delete completed tasks whose retention is over, and what is beyond the archive: `limit` each, at most 1000."""
     return Call(
         load("clean"),
         (keys.completed, keys.archived, trimmed_key(keys)),
-        (keys.base, keys.task_prefix, limit, archive_size, archive_age.total_seconds()),
+        (keys.base, keys.task_prefix, min(limit, MAX_TASKS), archive_size, archive_age.total_seconds()),
         _decode,
     )
 

@@ -64,9 +64,9 @@ class Aggregation:
                 if tasks:
                     result = await self._make(chosen, registered, tasks)
                     return await self._finish(chosen, tasks, result)
-                # Nothing is left of the set: others' tasks went back, broken ones to the archive.
+                # Nothing was for this aggregator. Taking the group again at once would find the same.
                 await self._end(chosen, None)
-                return True
+                return False
         except asyncio.CancelledError:
             await self._give_back(chosen)
             raise

@@ -1,0 +1,103 @@
+import asyncio
+import logging
+from datetime import timedelta
+
+import pytest
+
+from rota.errors import BrokerUnavailable
+from rota.worker import pace as pace_module
+from rota.worker.pace import Pace
+
+
+class Stopped(BaseException):
+    """Ends the beat of a test."""
+
+
+class Sleeps:
+    """Stands in for `asyncio.sleep`: notes how long, and ends the beat after some."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+        self.seconds: list[float] = []
+        self._most = most
+        monkeypatch.setattr(pace_module.asyncio, "sleep", self)
+
+    async def __call__(self, seconds: float) -> None:
+        if len(self.seconds) == self._most:
+            raise Stopped
+        self.seconds.append(seconds)
+
+
+async def keep(pace: Pace, act: object, **words: timedelta) -> None:
+    with pytest.raises(Stopped):
+        await pace.keep(act, **words)  # type: ignore[arg-type]
+
+
+async def test_an_act_is_repeated_a_tenth_around_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeps = Sleeps(monkeypatch, 20)
+    acts = 0
+
+    async def act() -> None:
+        nonlocal acts
+        acts += 1
+
+    await keep(Pace("tester", timedelta(seconds=10)), act)
+    assert acts == 21
+    assert all(9 <= seconds <= 11 for seconds in sleeps.seconds)
+    assert len(set(sleeps.seconds)) > 1
+
+
+async def test_an_act_may_say_when_its_next_turn_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeps = Sleeps(monkeypatch, 3)
+
+    async def act() -> timedelta:
+        return timedelta(seconds=1)
+
+    await keep(Pace("tester", timedelta(seconds=10)), act, first=timedelta(seconds=100))
+    assert 90 <= sleeps.seconds[0] <= 110
+    assert all(0.9 <= seconds <= 1.1 for seconds in sleeps.seconds[1:])
+
+
+async def test_an_outage_is_logged_once_and_waited_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sleeps = Sleeps(monkeypatch, 8)
+    pace = Pace("tester", timedelta(seconds=10))
+    turns = 0
+
+    async def act() -> None:
+        nonlocal turns
+        turns += 1
+        if turns <= 5:
+            raise BrokerUnavailable("gone fishing")
+
+    with caplog.at_level(logging.INFO, "rota.worker"):
+        await keep(pace, act)
+    assert pace.errors == 5
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+    assert "gone fishing" in caplog.text
+    assert sleeps.seconds[0] < sleeps.seconds[4]
+
+
+async def test_any_other_error_is_logged_with_its_trace_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Sleeps(monkeypatch, 2)
+
+    async def act() -> None:
+        raise LookupError("a slip")
+
+    pace = Pace("tester", timedelta(seconds=10))
+    await keep(pace, act)
+    assert pace.errors == 3
+    assert caplog.text.count("LookupError: a slip") == 3
+
+
+async def test_a_cancelled_beat_ends() -> None:
+    async def act() -> None:
+        return None
+
+    running = asyncio.create_task(Pace("tester", timedelta(seconds=10)).keep(act))
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()

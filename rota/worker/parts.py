@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rota.broker.broker import Broker
 from rota.policy import Retry
+from rota.wire.recover import Slack
+from rota.worker.aggregator import Aggregator, GroupDefaults
 from rota.worker.executor import Place
 from rota.worker.forwarder import Forwarder
 from rota.worker.heartbeat import Heartbeat
@@ -26,6 +28,7 @@ class Parts:
 
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings, names = worker.settings, worker.queue_names
+        self._app = worker.app
         self._beats = broker.sync()
         self.heartbeat = Heartbeat(
             self._beats,
@@ -50,6 +53,8 @@ class Parts:
             as_failure(lambda type_name: _policy(worker, type_name)),
             own_tokens=lambda: [attempt.token for attempt in worker.held()],
             every=settings.recover_interval,
+            slack=Slack(settings.lease_slack, settings.go_lease_slack),
+            max_crashes=settings.max_crashes,
         )
         self.subscriber = Subscriber(broker, worker.cancel)
         self.reporter = Reporter(
@@ -58,6 +63,13 @@ class Parts:
             every=settings.report_interval,
             log_limit_bytes=settings.log_limit_bytes,
             log_line_limit_bytes=settings.log_line_limit_bytes,
+        )
+        self.aggregator = Aggregator(
+            broker,
+            names,
+            worker.app.aggregators.find,
+            GroupDefaults(settings.group_grace, settings.group_max_delay, settings.group_max_size),
+            every=settings.group_interval,
         )
         self.threads = ThreadPool(settings.concurrency)
         self.processes = ProcessPool(
@@ -69,13 +81,15 @@ class Parts:
 
     def runs(self) -> list[Callable[[], Awaitable[None]]]:
         """The loops to be started beside the lanes. The heartbeat is apart: it starts first and ends last."""
-        return [
+        always: list[Callable[[], Awaitable[None]]] = [
             self.forwarder.run,
             self.janitor.run,
             self.recoverer.run,
             self.subscriber.run,
             self.reporter.run,
         ]
+        # Without an aggregator of its own a worker leaves all groups to those who have one.
+        return [*always, self.aggregator.run] if len(self._app.aggregators) else always
 
     async def __aenter__(self) -> "Parts":
         return self

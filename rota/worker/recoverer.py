@@ -1,8 +1,11 @@
 """The recoverer: gives back the tasks of attempts whose lease ran out, and of aggregations that died.
 
-What becomes of a dead attempt's task is `judge`'s decision; here it is carried out, once, however many recoverers see
-the same task: the script compares lease, message and token again before it moves anything. Leases are compared with
-Redis' clock.
+A worker of Rota that died is a crash of its tasks: they are at the front of their queue again, no retry is spent, and
+after `max_crashes` they are in quarantine. A Go server that died is what Asynq makes of it, `judge`'s decision: a failure.
+Whose attempt it was can be told by its lease (`wire/lua/whose.lua`).
+
+Either is carried out once, however many recoverers see the same task: the script compares lease, message and token
+again before it moves anything. Leases are compared with Redis' clock.
 
 After an outage of the broker all leases have run out, although the workers live. So the recoverer waits out a few
 heartbeats after its start and after every failure before it believes what it sees, and never touches what runs here.
@@ -24,13 +27,18 @@ from rota.errors import BrokerError, RotaError
 from rota.policy import Retry
 from rota.wire.message import with_failure
 from rota.wire.proto import TaskMessage
-from rota.wire.recover import Dead, Expired, Move, Moved, expired, reclaim_sets, recover
+from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
 from rota.worker.pace import Pace
 from rota.worker.verdict import ASYNQ_DEFAULT_RETRY
 
 logger = logging.getLogger("rota.worker")
 
 LEASE_EXPIRED = "asynq: task lease expired"
+QUARANTINED = (
+    "quarantined: {crashes} workers died or were lost while they ran this task. The last one was {worker}; its lease "
+    "was not extended any more, and no supervisor of it was there to say why"
+)
+SLACK = Slack(ours=timedelta(seconds=5), go=timedelta(seconds=30))
 _ASYNQ_POLICY = Retry()
 
 
@@ -39,7 +47,7 @@ class LeaseExpired(RotaError):
 
 
 class Judgement(NamedTuple):
-    """What becomes of a task whose attempt died: run again after `delay`, or the archive (None)."""
+    """What becomes of a task whose attempt by a Go server died: run again after `delay`, or the archive (None)."""
 
     delay: timedelta | None
     counts: bool = True
@@ -70,6 +78,7 @@ class RecovererStatistics:
     """Tasks given back since the start, by where they went; dropped leases had no task behind them."""
 
     passes: int
+    crashed: int
     retried: int
     archived: int
     cancelled: int
@@ -81,7 +90,8 @@ class RecovererStatistics:
 class Recoverer:
     """Recovers the queues that `queues` returns at the time, sparing the attempts whose tokens `own_tokens` returns.
 
-    A lease must have run out for `slack`: Go servers extend theirs by their own clocks, which may differ from Redis'.
+    A lease must have run out for `slack`: Go servers extend theirs by their own clocks, which may differ from Redis',
+    so theirs get more.
     """
 
     def __init__(
@@ -91,9 +101,10 @@ class Recoverer:
         judge: Judge,
         own_tokens: Callable[[], Iterable[str]] = tuple,
         every: timedelta = timedelta(seconds=15),
-        slack: timedelta = timedelta(seconds=30),
+        slack: Slack = SLACK,
         settle: timedelta = timedelta(seconds=10),
         limit: int = 100,
+        max_crashes: int = 3,
     ) -> None:
         self._broker = broker
         self._queues = queues
@@ -102,6 +113,7 @@ class Recoverer:
         self._slack = slack
         self._settle_seconds = settle.total_seconds()
         self._limit = limit
+        self._max_crashes = max_crashes
         self._pace = Pace("recoverer", every)
         self._not_before = 0.0
         self._counts: Counter[str] = Counter()
@@ -125,6 +137,7 @@ class Recoverer:
         count = self._counts
         return RecovererStatistics(
             passes=count["passes"],
+            crashed=count["crash"],
             retried=count["retry"],
             archived=count["archive"],
             cancelled=count["cancelled"],
@@ -156,7 +169,7 @@ class Recoverer:
             moves = [self._move(dead, found) for dead in found.attempts if dead.token.decode("latin-1") not in own]
             if not moves:
                 return total
-            codes = await self._broker.run(recover(keys, self._slack, moves))
+            codes = await self._broker.run(recover(keys, self._slack, moves, self._max_crashes))
             moved = self._note(queue, moves, codes)
             total += moved
             settled = moved + codes.count(Moved.DROPPED)
@@ -172,6 +185,9 @@ class Recoverer:
             message = TaskMessage.FromString(dead.message)
         except DecodeError as error:
             return Move(dead, "archive", text=f"{LEASE_EXPIRED}; its message cannot be read: {error}")
+        if dead.ours:
+            worker = dead.token.decode("latin-1").rpartition("-")[0]
+            return Move(dead, "crash", text=QUARANTINED.format(crashes=self._max_crashes, worker=worker))
         if dead.cancel:
             judgement = Judgement(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
         else:
@@ -190,10 +206,15 @@ class Recoverer:
             elif code is Moved.DONE:
                 moved += 1
                 self._counts[move.ending or move.kind] += 1
-                seconds = move.delay.total_seconds()
-                then = "it is archived" if move.kind == "archive" else f"it runs again in {seconds:.0f} s"
-                logger.warning("Task %s in queue %s lost its worker; %s.", move.dead.id, queue, then)
+                logger.warning("Task %s in queue %s lost its worker; %s.", move.dead.id, queue, self._then(move))
         return moved
+
+    def _then(self, move: Move) -> str:
+        if move.kind == "crash":
+            return f"it is at the front of its queue again, or in quarantine after {self._max_crashes} crashes"
+        if move.kind == "archive":
+            return "it is archived"
+        return f"it runs again in {move.delay.total_seconds():.0f} s"
 
     async def _reclaim_sets(self, queue: str) -> None:
         keys = self._broker.keys.queue(queue)

@@ -48,10 +48,11 @@ class Worker:
     heartbeat, which has a thread of its own so that no handler can hold up the leases.
     """
 
-    def __init__(self, app: "Rota", settings: "Settings") -> None:
+    def __init__(self, app: "Rota", settings: "Settings", *, id: str | None = None) -> None:
         self.app = app
         self.settings = settings
-        self.id = uuid.uuid4().hex[:12]
+        # The token of each attempt begins with it: a supervisor finds by that what this worker holds.
+        self.id = id or uuid.uuid4().hex[:12]
         self.server_id = str(uuid.uuid4())
         self.host = socket.gethostname() or "unknown-host"
         self.pid = os.getpid()

@@ -78,6 +78,9 @@ def run(
             if number and not cell.each_round:
                 continue
             for contender in turn:
+                if not cell.for_peers and contender.name not in ("go", "rota"):
+                    sheet.miss(cell.key, contender.name, "only in a full run")
+                    continue
                 if deadline.passed:
                     sheet.miss(cell.key, contender.name, "not run, the time was over")
                     continue

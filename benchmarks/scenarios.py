@@ -31,11 +31,13 @@ class Scale:
     idle_seconds: float = 20.0
     still_seconds: float = 15.0
     patience_seconds: float = 60.0
+    peers_everywhere: bool = True
 
 
 QUICK = Scale(
     rounds=1, enqueue_seconds=0.25, task_share=0.2, run_seconds=1.0, slots=(50,), processes=(1,), waiting=(1,),
     starts=8, start_seconds=1.5, idle_seconds=5.0,
+    peers_everywhere=False,
 )  # fmt: skip
 
 
@@ -46,6 +48,7 @@ class Cell:
     key: str
     measure: Callable[[Server, Contender, Scale, Sheet], None]
     each_round: bool = True
+    for_peers: bool = True
 
 
 class NotForThis(Exception):
@@ -102,7 +105,7 @@ def delay_cells(scale: Scale) -> Iterator[Cell]:
                 run = _run(server, contender, scale, slots=slots, processes=1, address=address)
             sheet.add(key, contender.name, run.per_second)
 
-        yield Cell(key, measure, each_round=False)
+        yield Cell(key, measure, each_round=False, for_peers=scale.peers_everywhere)
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _until_handled(workers: Fleet, tasks: int, scale: Scale) -> tuple[int, float
     return boards.count(), boards.span_seconds()
 
 
-def idle_cells(_: Scale) -> Iterator[Cell]:
+def idle_cells(scale: Scale) -> Iterator[Cell]:
     """(i): what one waiting worker with 10 slots sends, and how much of it is for each further queue."""
 
     def measure(server: Server, contender: Contender, scale: Scale, sheet: Sheet) -> None:
@@ -158,7 +161,7 @@ def idle_cells(_: Scale) -> Iterator[Cell]:
             more = _idle(server, contender, scale, queues=11)
             sheet.add("idle queue", contender.name, (more - one) / 10)
 
-    yield Cell("idle", measure, each_round=False)
+    yield Cell("idle", measure, each_round=False, for_peers=scale.peers_everywhere)
 
 
 def _idle(server: Server, contender: Contender, scale: Scale, *, queues: int) -> float:
@@ -207,7 +210,7 @@ def start_cells(scale: Scale) -> Iterator[Cell]:
                 samples = _starts(server, contender, scale, waiting, producer)
                 sheet.add(f"start {waiting} {producer}", contender.name, *samples)
 
-            yield Cell(f"start {waiting} {producer}", measure, each_round=False)
+            yield Cell(f"start {waiting} {producer}", measure, each_round=False, for_peers=scale.peers_everywhere)
 
 
 def _starts(server: Server, contender: Contender, scale: Scale, waiting: int, producer: str) -> list[float]:
@@ -246,9 +249,9 @@ def _sample(child: Child, waiters: Fleet, scale: Scale) -> Iterator[float]:
 
 
 SCENARIOS = {
-    "enqueue": enqueue_cells,
     "throughput": throughput_cells,
-    "delay": delay_cells,
+    "enqueue": enqueue_cells,
     "start": start_cells,
+    "delay": delay_cells,
     "idle": idle_cells,
 }

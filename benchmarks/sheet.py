@@ -80,11 +80,11 @@ class Sheet:
 
     def reasons(self) -> list[str]:
         """Each gap's reason once, with who and where."""
-        merged: dict[tuple[str, str], list[str]] = defaultdict(list)
+        merged: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for key, by in self.gaps.items():
             for contender, reason in by.items():
-                merged[contender, reason].append(key)
-        return [f"{who}: {reason} ({', '.join(keys)})" for (who, reason), keys in merged.items()]
+                merged[reason][key].append(contender)
+        return [f"{key} of {', '.join(whose)}: {reason}" for reason, by in merged.items() for key, whose in by.items()]
 
     def as_json(self) -> dict[str, Any]:
         """All samples."""

@@ -63,7 +63,7 @@ class Packer:
         lock = own_unique_key(template.keys, plan.type, f"debounce:{joined.key}")
         task_id = new_task_id()
         longest = None if joined.max_wait is None else joined.max_wait.total_seconds()
-        message = _envelope(plan.type, plan.options, lock).seal(plan.payload, task_id.encode())
+        message = template.envelope.seal(plan.payload, task_id.encode(), lock.encode())
         wait = joined.wait.total_seconds()
         call = debounce(template.keys, task_id, message, lock=lock, wait_seconds=wait, max_wait_seconds=longest)
         return template.keys, call
@@ -91,14 +91,11 @@ class _Template:
         )
 
     def pack(self, plan: Plan[Any]) -> Packed:
-        options, unique, envelope = self.options, self.options.unique, self.envelope
+        options, unique = self.options, self.options.unique
         task_id = options.task_id or new_task_id()
-        lock = ""
-        if unique is not None:
-            lock = lock_of(self.keys, plan)
-            # A Go server reads the lock from the message when it gives it back.
-            envelope = _envelope(plan.type, options, lock)
-        message = envelope.seal(plan.payload, task_id.encode())
+        # The message carries the lock too: a Go server reads it there when it gives it back.
+        lock = lock_of(self.keys, plan) if unique else ""
+        message = self.envelope.seal(plan.payload, task_id.encode(), lock.encode())
         item = Item(
             id=task_id,
             message=message,
@@ -153,14 +150,13 @@ def refusal(plan: Plan[Any], queue: str, reply: Reply) -> RotaError | None:
     return None
 
 
-def _envelope(type: str, options: Options, lock: str = "") -> Envelope:
+def _envelope(type: str, options: Options) -> Envelope:
     return Envelope(
         type,
         queue=options.queue or DEFAULT_QUEUE,
         max_retry=DEFAULT_MAX_RETRY if options.max_retry is None else options.max_retry,
         timeout=options.timeout,
         deadline=options.deadline,
-        unique_key=lock,
         retention=options.retention,
         group=options.group or "",
         headers=options.headers,

@@ -9,13 +9,13 @@ _SMALL = [bytes([size]) for size in range(128)]
 
 
 class Envelope:
-    """A message without its payload and ID.
+    """A message without its payload, ID and unique lock.
 
-    Fields stand in ascending order, as Go writes them, so a message is three pieces around two values: a tenth of
-    what building it as an object costs. The bytes are those of `rota.wire.message.pack`.
+    Fields stand in ascending order, as Go writes them, so a message is pieces around three values: a tenth of what
+    building it as an object costs. The bytes are those of `rota.wire.message.pack`.
     """
 
-    __slots__ = ("_head", "_tail")
+    __slots__ = ("_head", "_middle", "_tail")
 
     def __init__(
         self,
@@ -25,30 +25,36 @@ class Envelope:
         max_retry: int = DEFAULT_MAX_RETRY,
         timeout: timedelta | None = None,
         deadline: datetime | None = None,
-        unique_key: str = "",
         retention: timedelta | None = None,
         group: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        before = pack(type, b"", "", queue=queue, max_retry=max_retry, timeout=timeout, deadline=deadline)
         whole = pack(
             type, b"", "", queue=queue, max_retry=max_retry, timeout=timeout, deadline=deadline,
-            unique_key=unique_key, retention=retention, group=group, headers=headers,
+            retention=retention, group=group, headers=headers,
         )  # fmt: skip
-        size = len(_field(b"\x0a", type.encode()))
-        self._head, self._tail = whole[:size], whole[size:]
+        head = _field(b"\x0a", type.encode())
+        self._head, self._middle, self._tail = head, before[len(head) :], whole[len(before) :]
 
-    def seal(self, payload: bytes, task_id: bytes) -> bytes:
+    def seal(self, payload: bytes, task_id: bytes, lock: bytes = b"") -> bytes:
         """Return the message of one task."""
         size, length = len(payload), len(task_id)
-        if 0 < size < 128 and 0 < length < 128:
-            return b"".join((self._head, b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[length], task_id, self._tail))
-        return b"".join((self._head, _field(b"\x12", payload), _field(b"\x1a", task_id), self._tail))
+        # Nearly every message is of this kind.
+        if 0 < size < 128 and 0 < length < 128 and not lock:
+            inner = (b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[length], task_id)
+            return b"".join((self._head, *inner, self._middle, self._tail))
+        inner = (_field(b"\x12", payload), _field(b"\x1a", task_id), self._middle, _field(b"\x52", lock))
+        return b"".join((self._head, *inner, self._tail))
 
 
 def _field(tag: bytes, value: bytes) -> bytes:
     if not value:
         return b""
-    size, length = len(value), bytearray()
+    size = len(value)
+    if size < 128:
+        return b"".join((tag, _SMALL[size], value))
+    length = bytearray()
     while size > 127:
         length.append(size & 127 | 128)
         size >>= 7

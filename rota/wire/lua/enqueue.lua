@@ -18,6 +18,7 @@
 --! include renew
 local base, prefix, token = ARGV[1], ARGV[2], ARGV[3]
 local WIDTH = 10
+local now_text = string.format('%.6f', now)
 
 local function due(when)
   if when == '' then
@@ -44,67 +45,95 @@ local function take(item, id)
   end
 end
 
-local function describe(item, key)
-  if item.lock ~= '' then
-    redis.call('HSET', key, 'unique_key', item.lock)
-    if item.scope ~= 'ttl' then
-      redis.call('HSET', key, 'rota_unique', item.scope)
-    end
+local function target_of(item)
+  return item.at and 'scheduled' or item.group ~= '' and 'aggregating' or 'pending'
+end
+
+-- Everything but the message, for one HSET.
+local function fields_of(item, target)
+  local fields = { 'state', target }
+  local function put(name, value)
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+  if target == 'pending' then
+    put('pending_since', now_ns)
   end
   -- Asynq forgets the group of a scheduled task, which then runs alone.
   if item.group ~= '' then
-    redis.call('HSET', key, 'group', item.group)
+    put('group', item.group)
+  end
+  if item.lock ~= '' then
+    put('unique_key', item.lock)
+    if item.scope ~= 'ttl' then
+      put('rota_unique', item.scope)
+    end
   end
   if not item.made then
-    redis.call('HSET', key, 'rota_call', item.token)
+    put('rota_call', item.token)
   end
   if item.waited then
-    redis.call('HSET', key, 'rota_wait', '1')
+    put('rota_wait', '1')
   end
+  return fields
 end
 
-local function place(item, id, key)
-  if item.at then
-    redis.call('HSET', key, 'state', 'scheduled')
+local function line_up(item, id, target)
+  if target == 'scheduled' then
     redis.call('ZADD', KEYS[2], string.format('%.6f', item.at), id)
-    return 'scheduled'
-  end
-  if item.group ~= '' then
-    redis.call('HSET', key, 'state', 'aggregating')
-    redis.call('ZADD', base .. 'g:' .. item.group, string.format('%.6f', now), id)
+  elseif target == 'aggregating' then
+    redis.call('ZADD', base .. 'g:' .. item.group, now_text, id)
     redis.call('SADD', base .. 'groups', item.group)
-    return 'aggregating'
+  else
+    redis.call('LPUSH', KEYS[1], id)
   end
-  redis.call('HSET', key, 'state', 'pending', 'pending_since', now_ns)
-  redis.call('LPUSH', KEYS[1], id)
-  return 'pending'
 end
 
-local function replace(item, id, state, group)
-  local target = item.at and 'scheduled' or item.group ~= '' and 'aggregating' or 'pending'
+local function replace(item, id, state, group, target)
   local stays = state == target and not item.at and group == item.group
   if state == 'active' or not stays and not leave(base, id, state, group) then
     return { 'busy', id, state }
   end
   local key = prefix .. id
+  local since = stays and redis.call('HGET', key, 'pending_since')
   renew(key, id, item.msg)
   take(item, id)
-  redis.call('HDEL', key, 'group', 'rota_unique')
-  describe(item, key)
-  if not stays then
-    redis.call('HDEL', key, 'pending_since')
-    place(item, id, key)
+  redis.call('HDEL', key, 'group', 'rota_unique', 'pending_since')
+  redis.call('HSET', key, unpack(fields_of(item, target)))
+  if since then
+    redis.call('HSET', key, 'pending_since', since)
+  elseif not stays then
+    line_up(item, id, target)
   end
   return { 'replaced', id, target }
 end
 
+-- Each place asked once for its error: a key of another type must be refused before the first write.
+local checked = {}
+local function check(item, target)
+  local place = target == 'aggregating' and base .. 'g:' .. item.group or target
+  if checked[place] then
+    return
+  end
+  if target == 'scheduled' then
+    redis.call('ZCARD', KEYS[2])
+  elseif target == 'aggregating' then
+    redis.call('SCARD', base .. 'groups')
+    redis.call('ZCARD', place)
+  else
+    redis.call('LLEN', KEYS[1])
+  end
+  checked[place] = true
+end
+
 local function add(item)
-  local key = prefix .. item.id
+  local target, key = target_of(item), prefix .. item.id
+  check(item, target)
   if item.lock ~= '' then
     local id, state, group = holder(item.lock, prefix)
     if id and not (id == item.id and ours(id, item)) then
       if item.replaces then
-        return replace(item, id, state, group)
+        return replace(item, id, state, group, target)
       end
       return { 'duplicate', id, state }
     end
@@ -116,34 +145,18 @@ local function add(item)
   if item.lock ~= '' then
     take(item, item.id)
   end
-  redis.call('HSET', key, 'msg', item.msg)
-  describe(item, key)
-  return place(item, item.id, key)
-end
-
--- Each asked for its error: a key of another type must be refused before the first write.
-local function check(item)
-  if item.at then
-    redis.call('ZCARD', KEYS[2])
-  elseif item.group ~= '' then
-    redis.call('SCARD', base .. 'groups')
-    redis.call('ZCARD', base .. 'g:' .. item.group)
-  else
-    redis.call('LLEN', KEYS[1])
-  end
+  redis.call('HSET', key, 'msg', item.msg, unpack(fields_of(item, target)))
+  line_up(item, item.id, target)
+  return target
 end
 
 local replies = {}
 for i = 4, #ARGV, WIDTH do
-  local item = {
+  local done, reply = pcall(add, {
     id = ARGV[i], msg = ARGV[i + 1], at = due(ARGV[i + 2]), group = ARGV[i + 3], lock = ARGV[i + 4],
     life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace', made = ARGV[i + 8] == 'made',
     waited = ARGV[i + 9] == '1', token = token .. ':' .. i,
-  }
-  local done, reply = pcall(function()
-    check(item)
-    return add(item)
-  end)
+  })
   if not done then
     local text = type(reply) == 'table' and reply.err or tostring(reply)
     -- Only a key of another type is this one task's matter. The rest (memory, rights, a replica) is the whole call's.

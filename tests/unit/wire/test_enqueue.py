@@ -29,11 +29,11 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 def test_a_sealed_envelope_has_the_bytes_of_a_packed_message(
     type: str, payload: bytes, task_id: str, max_retry: int, group: str, lock: str
 ) -> None:
-    envelope = Envelope(type, queue="q", max_retry=max_retry, group=group, unique_key=lock, headers={"h": "w"})
+    envelope = Envelope(type, queue="q", max_retry=max_retry, group=group, headers={"h": "w"})
     message = pack(
         type, payload, task_id, queue="q", max_retry=max_retry, group=group, unique_key=lock, headers={"h": "w"}
     )
-    assert envelope.seal(payload, task_id.encode()) == message
+    assert envelope.seal(payload, task_id.encode(), lock.encode()) == message
 
 
 def test_a_sealed_envelope_has_the_bytes_that_go_writes() -> None:

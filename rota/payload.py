@@ -33,7 +33,9 @@ class Arguments:
         self._adapter = _adapter(signature.name, _object_type(signature))
         self.validate: Callable[[bytes], dict[str, Any]] = self._adapter.validator.validate_json
         """The quick way to read a payload: raises pydantic's ValidationError, which `recover` takes."""
-        _check_defaults(self, signature)
+        self._check, self._dump = self._adapter.validator.validate_python, self._adapter.serializer.to_json
+        self._has_aliases = _has_aliases(self._adapter, self._names)
+        _check_defaults(signature)
 
     def read(self, payload: bytes) -> dict[str, Any]:
         """Return the keyword arguments that a payload holds. Absent ones are left to the function's defaults."""
@@ -53,6 +55,8 @@ class Arguments:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Name the arguments of a call, add the defaults, and refuse what the function does not take."""
+        if not kwargs and len(args) == len(self._names) == len(self._positional):
+            return dict(zip(self._names, args, strict=True))
         if len(args) > len(self._positional):
             raise PayloadError(
                 f"{self._name} takes {len(self._positional)} arguments by position, but got {len(args)}."
@@ -83,8 +87,9 @@ class Arguments:
     def write(self, values: Mapping[str, Any]) -> bytes:
         """Return the payload of bound arguments: checked, converted, in the order of the parameters."""
         try:
-            checked = self._adapter.validator.validate_python(values, by_alias=False, by_name=True)
-            return self._adapter.serializer.to_json(checked, by_alias=True)
+            if self._has_aliases:
+                return self._dump(self._check(values, by_alias=False, by_name=True), by_alias=True)
+            return self._dump(self._check(values), by_alias=True)
         except ValidationError as error:
             raise PayloadError(f"The arguments do not fit {self._name}: {_reasons(error)}.") from error
         except PydanticSerializationError as error:
@@ -225,7 +230,14 @@ def _adapter(name: str, annotation: Any) -> TypeAdapter[Any]:
         ) from error
 
 
-def _check_defaults(arguments: Arguments, signature: Signature) -> None:
+def _has_aliases(adapter: TypeAdapter[Any], names: tuple[str, ...]) -> bool:
+    try:
+        return set(adapter.json_schema().get("properties", {})) != set(names)
+    except PydanticUserError:  # a type without a JSON Schema, which may have aliases
+        return True
+
+
+def _check_defaults(signature: Signature) -> None:
     for item in signature.parameters:
         if item.required:
             continue

@@ -32,6 +32,7 @@ from pydantic_settings import (
 
 from rota.duration import Duration, display
 from rota.errors import ConfigError
+from rota.process_range import ProcessRange, check_processes, read_processes
 from rota.suggestion import did_you_mean
 
 ENVIRONMENT_PREFIX = "ROTA_"
@@ -67,6 +68,10 @@ def _check_queues(value: dict[str, int]) -> dict[str, int]:
 
 Queues: TypeAlias = Annotated[
     dict[str, PositiveInt], AfterValidator(_check_queues), BeforeValidator(read_queues), NoDecode
+]
+
+Processes: TypeAlias = Annotated[
+    ProcessRange, AfterValidator(check_processes), BeforeValidator(read_processes), NoDecode
 ]
 
 
@@ -134,8 +139,8 @@ class Settings(BaseSettings):
     """How often patterns look for new queues."""
     concurrency: PositiveInt = 50
     """Tasks that run at once in one worker process."""
-    processes: PositiveInt = 1
-    """Worker processes of `rota worker`."""
+    processes: Processes = ProcessRange(1, 1)
+    """Worker processes of `rota worker`: a number, or a range like `1..8` in which it follows the load."""
     process_slots: Annotated[int, Field(ge=0)] = 0
     """Child processes for `run="process"`; 0 means one per core."""
     process_recycle: Annotated[int, Field(ge=0)] = 0
@@ -162,6 +167,27 @@ class Settings(BaseSettings):
     """How often tasks of lost workers are looked for."""
     ready_within: PositiveDuration = timedelta(seconds=30)
     """A worker is ready if it fetched or waited successfully within this time."""
+
+    lease_slack: Duration = timedelta(seconds=5)
+    """How long after the end of its lease a task of a lost worker is given back."""
+    go_lease_slack: Duration = timedelta(seconds=30)
+    """The same for a task that a Go server had: its lease follows the clock of that server's machine."""
+    max_crashes: PositiveInt = 3
+    """A task that was running in so many workers when they died is put into quarantine."""
+
+    # Worker processes of `rota worker`
+    process_max_tasks: Annotated[int, Field(ge=0)] = 0
+    """Tasks after which a worker process is replaced; 0 means never."""
+    process_max_age: PositiveDuration | None = None
+    """The age at which a worker process is replaced."""
+    process_max_rss_mb: Annotated[int, Field(ge=0)] = 0
+    """The resident memory in MiB from which on a worker process is replaced; 0 means any."""
+    process_drain: PositiveDuration = timedelta(minutes=10)
+    """How long a worker process that is replaced may finish what it runs; then it is stopped."""
+    scale_up_after: PositiveDuration = timedelta(seconds=5)
+    """One process more when all have been full for so long while tasks waited."""
+    scale_down_after: PositiveDuration = timedelta(minutes=1)
+    """One process less when half of the slots of the others would have done for so long."""
 
     # Sweeps
     forward_interval: PositiveDuration = timedelta(seconds=5)

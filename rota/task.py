@@ -44,6 +44,8 @@ class Task(Generic[P, R]):
         self.type = handler.type
         self.function: Callable[..., Any] = handler.function
         self.default_options = handler.options
+        self._arguments = handler.arguments
+        self._decode = handler.result.read
         self._sender = sender
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued[R]:
@@ -56,20 +58,16 @@ class Task(Generic[P, R]):
 
     def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan[R]:
         """Return what `enqueue` would send, for `app.enqueue_many`."""
-        arguments = self.handler.arguments
-        values = arguments.bind(args, kwargs)
-        options = bound(self.default_options, values)
-        return Plan(self.type, arguments.write(values), options, self.handler.result.read)
+        values = self._arguments.bind(args, kwargs)
+        return self._plan(values, self._arguments.write(values))
 
     def plan_of(self, payload: object) -> Plan[R]:
         """Return the plan for arguments given as one mapping or model, or for a payload that is ready (bytes)."""
-        arguments = self.handler.arguments
         if isinstance(payload, bytes | bytearray):
-            values = arguments.read(bytes(payload))
-            return Plan(self.type, bytes(payload), bound(self.default_options, values), self.handler.result.read)
-        values = arguments.bind_object(payload)
-        options = bound(self.default_options, values)
-        return Plan(self.type, arguments.write(values), options, self.handler.result.read)
+            ready = bytes(payload)
+            return self._plan(self._arguments.read(ready), ready)
+        values = self._arguments.bind_object(payload)
+        return self._plan(values, self._arguments.write(values))
 
     def options(self, **words: Unpack[OptionWords]) -> Self:
         """Return a copy of this task with other options, typed like this one."""
@@ -80,6 +78,12 @@ class Task(Generic[P, R]):
     def debounce(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> Self:
         """Return a copy whose calls with the same key become one, `wait` after the last of them."""
         return self.options(debounce=Debounce(key, wait, max_wait))
+
+    def _plan(self, values: dict[str, Any], payload: bytes) -> Plan[R]:
+        options = self.default_options
+        if options.unique is not None or options.debounce is not None:
+            options = bound(options, values)
+        return Plan(self.type, payload, options, self._decode)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         signature = self.handler.signature

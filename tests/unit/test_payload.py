@@ -127,6 +127,17 @@ def test_an_alias_is_the_key_on_the_wire_and_the_name_in_python() -> None:
     assert prepared(greet).read(b'{"userId":7}') == {"user_id": 7}
 
 
+def test_aliases_inside_of_a_model_travel_too() -> None:
+    class Customer(BaseModel):
+        full_name: str = Field(alias="fullName")
+
+    async def greet(customer: Customer) -> None: ...
+
+    customer = Customer(fullName="Ada")
+    assert written(greet, customer) == b'{"customer":{"fullName":"Ada"}}'
+    assert prepared(greet).read(b'{"customer":{"fullName":"Ada"}}') == {"customer": customer}
+
+
 def test_parameters_without_annotations_take_any_json() -> None:
     async def loose(a, b=None) -> None: ...  # type: ignore[no-untyped-def]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rota.broker.dial import Login, dial
 from rota.broker.failure import Moved, NotNow
 from rota.broker.link import Link
-from rota.broker.node import Node, look_at
+from rota.broker.node import Node, look_at, shared
 from rota.broker.slots import UNSERVED, SlotMap
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError
@@ -69,7 +69,7 @@ class ClusterRoute:
 
     async def _owner(self, key: str | None) -> Endpoint:
         if self._stale:
-            await asyncio.shield(self._look())
+            await shared(self._look())
         endpoint = random.choice(self._slots.masters) if key is None else self._slots.owner(key)
         if endpoint is None:
             self._stale = True

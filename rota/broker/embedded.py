@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
+from rota.broker.url import Endpoint, parse
 from rota.errors import BrokerUnavailable, ConfigError
 
 if sys.platform != "win32":
@@ -36,16 +38,16 @@ class Embedded:
     """Starts a server for one data folder, or joins the one that runs there already (`joined` is then true).
 
     Every acknowledged write survives `stop`, a restart, and a SIGKILL of the program; a power cut can cost the last
-    second. The server ends with the program that started it, however that ends.
+    second. The server ends with the program that started it, however that ends. Without `port` it listens on a unix
+    socket in the folder, or on a free port where the folder's path is too long for one.
     """
 
     def __init__(self, data_dir: Path | str, port: int | None = None) -> None:
         self.data_dir = Path(data_dir).absolute()
         self.joined = False
         self._port = port
-        self._socket = self.data_dir / "valkey.sock"
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._lock: int | None = None
+        self._ownership: int | None = None
         self._url: str | None = None
 
     @property
@@ -57,19 +59,22 @@ class Embedded:
 
     def start(self) -> "Embedded":
         """Return when the server has loaded its data and answers."""
+        if self._url is not None:
+            return self
         binary = _binary()
         self.data_dir.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + _START_SECONDS
-        while not self._take_lock():
-            # Somebody starts, runs or stops a server right now: join it as soon as it answers.
+        while (ownership := self._lock("lock")) is None:
+            # Another program starts, runs or stops a server here: join it as soon as it answers.
             if (url := self._running_url()) is not None:
                 self.joined, self._url = True, url
                 return self
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(
-                    f"Another program holds {self.data_dir} but its server does not answer; end that program first."
-                )
-            time.sleep(0.05)
+            _wait(
+                deadline, f"Another program holds {self.data_dir} but its server does not answer; end that one first."
+            )
+        self._ownership = ownership
+        os.truncate(ownership, 0)
+        os.write(ownership, str(os.getpid()).encode())  # for people who wonder who it is
         try:
             self._launch(binary, deadline)
         except BaseException:
@@ -88,9 +93,9 @@ class Embedded:
                 keeper.kill()
                 keeper.wait()
             (self.data_dir / "url").unlink(missing_ok=True)
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
+        ownership, self._ownership = self._ownership, None
+        if ownership is not None:
+            os.close(ownership)
         self._url = None
         self.joined = False
 
@@ -103,64 +108,70 @@ class Embedded:
         self.stop()
 
     def _launch(self, binary: Path, deadline: float) -> None:
-        # A server whose program was killed a moment ago still writes its files: wait for its end.
-        while _answers(self._place()):
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(f"A server that nobody owns still runs in {self.data_dir}; end it first.")
-            time.sleep(0.05)
-        place = self._place(fresh=True)
-        config = self.data_dir / "valkey.conf"
-        by_socket = isinstance(place, str)
-        config.write_text(
-            _CONFIG.format(
-                folder=self.data_dir,
-                port=0 if by_socket else place[1],
-                socket=f'unixsocket "{place}"\nunixsocketperm 700' if by_socket else "",
+        # The server of a program that was killed a moment ago still writes its files: two must never share them.
+        while (life := self._lock("server.lock")) is None:
+            _wait(deadline, f"The server of an earlier program still runs in {self.data_dir}; end it first.")
+        try:
+            place = self._choose_place()
+            config, log = self.data_dir / "valkey.conf", self.data_dir / "valkey.log"
+            config.write_text(_configuration(self.data_dir, place))
+            keeper = Path(__file__).with_name("keeper.py")
+            command: list[str | Path] = [sys.executable, "-I", "-S", keeper, str(life), log, binary, config]
+            self._keeper = subprocess.Popen(  # noqa: S603
+                command, stdin=subprocess.PIPE, start_new_session=True, pass_fds=(life,)
             )
-        )
-        log = self.data_dir / "valkey.log"
-        script = Path(__file__).with_name("keeper.py")
-        command = [sys.executable, "-I", "-S", str(script), str(log), str(binary), str(config)]
-        self._keeper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+        finally:
+            os.close(life)
         while not _answers(place):
-            if self._keeper.poll() is not None or time.monotonic() > deadline:
-                raise BrokerUnavailable(f"The embedded server did not start; see {log}. Last words: {_last_words(log)}")
-            time.sleep(0.01)
-        self._url = f"unix://{place}?db=0" if by_socket else f"redis://127.0.0.1:{place[1]}/0"
+            sorrow = f"The embedded server did not start; see {log}. Last words: {_last_words(log)}"
+            if self._keeper.poll() is not None:
+                raise BrokerUnavailable(sorrow)
+            _wait(deadline, sorrow)
+        path = place.path
+        self._url = f"redis://{place}/0" if path is None else f"unix://{quote(path)}?db=0"
         (self.data_dir / "url").write_text(self._url)
 
-    def _place(self, *, fresh: bool = False) -> str | tuple[str, int]:
-        if self._port is None and len(os.fsencode(self._socket)) < _LONGEST_SOCKET_PATH:
-            return str(self._socket)
-        if self._port is None:
-            known = self._known_port()
-            self._port = _free_port() if known is None and fresh else known
-        return ("127.0.0.1", self._port or 0)
-
-    def _known_port(self) -> int | None:
-        with contextlib.suppress(OSError, ValueError):
-            return int((self.data_dir / "url").read_text().rpartition(":")[2].partition("/")[0])
-        return None
+    def _choose_place(self) -> Endpoint:
+        path = str(self.data_dir / "valkey.sock")
+        if self._port is None and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+            return Endpoint(path=path)
+        with socket.socket() as probe:
+            # The server reuses addresses too: else a restart on the same port would have to wait a minute.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self._port or 0))
+            except OSError as error:
+                raise ConfigError(f"Port {self._port} cannot be used ({error.strerror}); choose another.") from error
+            return Endpoint("127.0.0.1", int(probe.getsockname()[1]))
 
     def _running_url(self) -> str | None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ConfigError):
             url = (self.data_dir / "url").read_text()
-            if _answers(str(self._socket) if url.startswith("unix") else ("127.0.0.1", self._known_port() or 0)):
+            if _answers(parse(url).endpoints[0]):
                 return url
         return None
 
-    def _take_lock(self) -> bool:
-        # The kernel gives the lock back when its holder dies, so a stale file never stands in the way.
-        lock = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _lock(self, name: str) -> int | None:
+        # The kernel gives a lock back when its last holder ends, so a stale file never stands in the way.
+        lock = os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            return False
-        os.truncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
-        self._lock = lock
-        return True
+            return None
+        return lock
+
+
+def _wait(deadline: float, sorrow: str) -> None:
+    if time.monotonic() > deadline:
+        raise BrokerUnavailable(sorrow)
+    time.sleep(0.01)
+
+
+def _configuration(folder: Path, place: Endpoint) -> str:
+    by_socket = place.path is not None
+    listen = f'unixsocket "{place.path}"\nunixsocketperm 700' if by_socket else ""
+    return _CONFIG.format(folder=folder, port=0 if by_socket else place.port, socket=listen)
 
 
 def _binary() -> Path:
@@ -179,22 +190,15 @@ def _binary() -> Path:
     return binaries[0]
 
 
-def _answers(place: str | tuple[str, int]) -> bool:
-    family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
+def _answers(place: Endpoint) -> bool:
+    family = socket.AF_INET if place.path is None else socket.AF_UNIX
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
-        probe.connect(place)
+        probe.connect((place.host, place.port) if place.path is None else place.path)
         probe.sendall(b"PING\r\n")
         # While it loads its data it answers -LOADING, and is not ready yet.
         return probe.recv(64).startswith(b"+PONG")
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _last_words(log: Path) -> str:

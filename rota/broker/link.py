@@ -1,7 +1,7 @@
 """One RESP3 connection that many callers share: requests leave at once, replies come back in order.
 
-The handshake is three commands and the reading is hiredis, so the transport is used directly: redis-py's asyncio
-connection spends 25 µs and several task switches on each round trip (see `benchmarks/link.py`), this one a few.
+The greeting is two commands and the reading is hiredis, so the socket's transport is used directly. redis-py's asyncio
+client spends five times the CPU on each call, its bare connection twice (`python -m benchmarks.link`).
 """
 
 import asyncio
@@ -23,13 +23,18 @@ Words = tuple[Argument, ...]
 # hiredis's own stub names no result.
 pack = cast(Callable[[Any], bytes], _pack_command)
 
-# A subscription is confirmed by a push that stands where the reply would: in the order of the requests.
+# A subscription to one channel is confirmed by a push that stands where the reply would: in the order of the requests.
 NOTHING = object()
 CONFIRMATIONS = frozenset({b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe"})
 
 
 class Link(asyncio.Protocol):
-    """A connection that is ready for commands. `rota.broker.dial` makes it; it is never revived once closed."""
+    """A connection that is ready for commands. It is never revived: once `closed`, ask the broker for another.
+
+    A request that waits when the connection breaks fails with `BrokerUnavailable(maybe_applied=True)`. A link repeats
+    nothing by itself, and closes itself when its server becomes a replica. `on_push` gets every push but the
+    confirmations of subscriptions; `on_close` is called once.
+    """
 
     def __init__(self, endpoint: Endpoint, response_timeout_seconds: float) -> None:
         self.endpoint = endpoint
@@ -45,6 +50,7 @@ class Link(asyncio.Protocol):
         self._patient: dict[asyncio.Future[Any], float] = {}
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
+        self._suspected = False
         self._transport: asyncio.Transport | None = None
         self._room: asyncio.Future[None] | None = None
         self._end: asyncio.Future[None] = self._loop.create_future()
@@ -223,14 +229,20 @@ class Link(asyncio.Protocol):
     def _check_silence(self) -> None:
         self._watch = None
         if not self._waiting:
+            self._suspected = False
             return
         patience = self._patient.get(self._waiting[0], self._patience_seconds)
         left = self._heard + patience - self._loop.time()
-        if left <= 0:
+        if left > 0:
+            self._suspected = False
+            self._watch = self._loop.call_later(left, self._check_silence)
+        elif not self._suspected:
+            # Perhaps not the server was silent but our own loop was blocked: uvloop runs timers before it reads.
+            self._suspected = True
+            self._watch = self._loop.call_later(patience / 10, self._check_silence)
+        else:
             # A half-open connection looks just like this, and only closing it helps.
             self.close(f"no answer for {patience:g} s")
-        else:
-            self._watch = self._loop.call_later(max(left, 0.001), self._check_silence)
 
     async def _wait_for_room(self) -> None:
         while self._room is not None:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from rota.broker.failure import NotNow
 from rota.broker.link import Link
 from rota.broker.patience import pause_seconds
-from rota.errors import BrokerError
+from rota.errors import BrokerError, BrokerUnavailable
+
+T = TypeVar("T")
 
 
 class Node:
@@ -20,6 +22,7 @@ class Node:
         self._failures = 0
         self._last: BrokerError | None = None
         self._not_before = 0.0
+        self._closed = False
 
     @property
     def link(self) -> Link | None:
@@ -34,13 +37,15 @@ class Node:
         """
         if (link := self.link) is not None:
             return link
+        if self._closed:
+            raise BrokerUnavailable("The broker is closed; make a new one.")
         if self._attempt is None or self._attempt.done():
             pause = self._not_before - asyncio.get_running_loop().time()
             if self._last is not None and pause > patience_seconds:
                 raise type(self._last)(str(self._last))
             self._attempt = asyncio.create_task(self._try(pause))
             self._attempt.add_done_callback(look_at)
-        return await asyncio.shield(self._attempt)
+        return await shared(self._attempt)
 
     async def _try(self, pause: float) -> Link:
         if pause > 0:
@@ -56,19 +61,30 @@ class Node:
         return self._link
 
     def retire(self, reason: str) -> None:
-        """Let the link end once it has answered what is under way."""
-        if self._attempt is not None:
-            self._attempt.cancel()
+        """Let the link end once it has answered what is under way. A new one would be made for who still asks."""
         if self._link is not None:
             self._link.retire(reason)
 
     async def aclose(self) -> None:
         """Close for good."""
+        self._closed = True
         if self._attempt is not None and not self._attempt.done():
             self._attempt.cancel()
             await asyncio.wait([self._attempt])
         if self._link is not None:
             await self._link.aclose()
+
+
+async def shared(attempt: "asyncio.Task[T]") -> T:
+    """Wait for an attempt that others wait for too: who is cancelled leaves it to them."""
+    try:
+        return await asyncio.shield(attempt)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if attempt.cancelled() and task is not None and not task.cancelling():
+            # Not we are cancelled: the attempt is.
+            raise BrokerUnavailable("The broker was closed while the request waited for a connection.") from None
+        raise
 
 
 def look_at(attempt: "asyncio.Future[Any]") -> None:

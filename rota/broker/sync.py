@@ -19,7 +19,7 @@ from rota.broker.sentinel import sentinel_login
 from rota.broker.sync_link import Pool, SyncLink
 from rota.broker.sync_route import SyncClusterRoute, SyncRoute, SyncSentinelRoute, SyncSingleRoute
 from rota.broker.url import Address, Endpoint, parse
-from rota.errors import BrokerError, BrokerRefused
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire.keys import Keys
 from rota.wire.script import Argument, Call
 
@@ -162,7 +162,7 @@ class SyncBroker:
                 return attempt(error)
             except NotNow as again:
                 error = again
-            except BrokerError as final:
+            except BrokerUnavailable as final:
                 self._route.learn(final)
                 raise
 

@@ -84,6 +84,8 @@ class SyncLink:
         """Look whether an idle connection is still alive: a readable one has been closed by the server."""
         if self._socket is None:
             return False
+        if not hasattr(select, "poll"):  # Windows
+            return not select.select([self._socket], [], [], 0)[0]
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return not poll.poll(0)

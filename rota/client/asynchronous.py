@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -13,7 +13,7 @@ from rota.client import acts
 from rota.client.acts import Act, Command, Step
 from rota.client.batch import CHUNK, Batch, in_chunks
 from rota.client.core import RESENDS, Core, raise_failure
-from rota.client.hooks import SWALLOWED, enter
+from rota.client.hooks import enter, swallowed
 from rota.client.packing import STATES, refusal
 from rota.duration import DurationLike, parse
 from rota.enqueued import Enqueued, Plan
@@ -21,7 +21,7 @@ from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, ResultTim
 from rota.info import TaskInfo
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
-from rota.wire.script import Call
+from rota.wire.script import Argument, Call
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Client(Core):
             return await self._enqueue(plan)
         async with AsyncExitStack() as stack:
             return await self._enqueue(await enter(stack, self._middlewares, plan))
-        raise SWALLOWED
+        raise swallowed()
 
     async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
         """Enqueue any number of tasks; the results are in the order of the plans.
@@ -140,7 +140,7 @@ class Client(Core):
         )
 
     async def _publish(self, queue: str) -> None:
-        await self.broker.execute("SADD", self._keys.queues, queue, key=self._keys.queues)
+        await self._command("SADD", self._keys.queues, queue, key=self._keys.queues)
         self._published.note(queue)
 
     async def _start(self, plans: Sequence[Plan[Any]]) -> tuple[Batch, asyncio.Task[None]]:
@@ -183,13 +183,10 @@ class Client(Core):
             return error
 
     async def _send(self, call: Call[T]) -> T:
-        for _ in range(RESENDS):
-            try:
-                return await self.broker.run(call)
-            except BrokerUnavailable as error:
-                if not error.maybe_applied:
-                    raise
-        return await self.broker.run(call)
+        return await _repeated(lambda: self.broker.run(call))
+
+    async def _command(self, *words: Argument, key: str | None) -> Any:
+        return await _repeated(lambda: self.broker.execute(*words, key=key))
 
     async def _do(self, act: Act[R], messages: Subscription | None = None) -> R:
         answer: Any = None
@@ -204,7 +201,7 @@ class Client(Core):
         if isinstance(step, Call):
             return await self._send(step)
         if isinstance(step, Command):
-            return await self.broker.execute(*step.words, key=step.key)
+            return await self._command(*step.words, key=step.key)
         if messages is None:
             return await asyncio.sleep(step.seconds)
         try:
@@ -212,3 +209,13 @@ class Client(Core):
                 return (await messages.get())[1]
         except TimeoutError:
             return None
+
+
+async def _repeated(ask: Callable[[], Awaitable[T]]) -> T:
+    for _ in range(RESENDS):
+        try:
+            return await ask()
+        except BrokerUnavailable as error:
+            if not error.maybe_applied:
+                raise
+    return await ask()

@@ -1,7 +1,7 @@
 """The blocking face of the client: for Django, Flask and scripts."""
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -11,7 +11,7 @@ from rota.client import acts
 from rota.client.acts import Act, Command, Step
 from rota.client.batch import CHUNK, Batch, cut
 from rota.client.core import RESENDS, Core, raise_failure
-from rota.client.hooks import SWALLOWED, enter_sync
+from rota.client.hooks import enter_sync, swallowed
 from rota.client.packing import STATES, refusal
 from rota.duration import DurationLike, parse
 from rota.enqueued import Plan, SyncEnqueued
@@ -19,7 +19,7 @@ from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, RotaError
 from rota.info import TaskInfo
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
-from rota.wire.script import Call
+from rota.wire.script import Argument, Call
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class SyncClient(Core):
             return self._enqueue(plan)
         with ExitStack() as stack:
             return self._enqueue(enter_sync(stack, self._middlewares, plan))
-        raise SWALLOWED
+        raise swallowed()
 
     def enqueue_many(self, plans: Iterable[Plan[Any]]) -> list[SyncEnqueued[Any] | RotaError]:
         """Enqueue any number of tasks; the results are in the order of the plans (see `Client.enqueue_many`)."""
@@ -109,7 +109,7 @@ class SyncClient(Core):
         )
 
     def _publish(self, queue: str) -> None:
-        self.broker.execute("SADD", self._keys.queues, queue, key=self._keys.queues)
+        self._command("SADD", self._keys.queues, queue, key=self._keys.queues)
         self._published.note(queue)
 
     def _publish_all(self, batch: Batch) -> None:
@@ -135,13 +135,10 @@ class SyncClient(Core):
             return error
 
     def _send(self, call: Call[T]) -> T:
-        for _ in range(RESENDS):
-            try:
-                return self.broker.run(call)
-            except BrokerUnavailable as error:
-                if not error.maybe_applied:
-                    raise
-        return self.broker.run(call)
+        return _repeated(lambda: self.broker.run(call))
+
+    def _command(self, *words: Argument, key: str | None) -> Any:
+        return _repeated(lambda: self.broker.execute(*words, key=key))
 
     def _do(self, act: Act[R], messages: SyncSubscription | None = None) -> R:
         answer: Any = None
@@ -156,8 +153,18 @@ class SyncClient(Core):
         if isinstance(step, Call):
             return self._send(step)
         if isinstance(step, Command):
-            return self.broker.execute(*step.words, key=step.key)
+            return self._command(*step.words, key=step.key)
         if messages is None:
             return time.sleep(step.seconds)
         message = messages.get(timedelta(seconds=step.seconds))
         return None if message is None else message[1]
+
+
+def _repeated(ask: Callable[[], T]) -> T:
+    for _ in range(RESENDS):
+        try:
+            return ask()
+        except BrokerUnavailable as error:
+            if not error.maybe_applied:
+                raise
+    return ask()

@@ -1,4 +1,8 @@
-"""Middleware on the enqueue side: generators that yield once, where the plan is sent."""
+"""Middleware on the enqueue side: generators that yield once, where the plan is sent.
+
+Around a single enqueue they see its error. Around the plans of a stream they are left when their chunk was sent,
+and what was refused is in the results.
+"""
 
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -11,11 +15,6 @@ from rota.middleware import EnqueueMiddleware
 
 AsyncHook: TypeAlias = Callable[[Plan[Any]], AsyncGenerator[Plan[Any] | None]]
 SyncHook: TypeAlias = Callable[[Plan[Any]], Generator[Plan[Any] | None]]
-
-SWALLOWED = EnqueueError(
-    "An enqueue middleware swallowed the error of the enqueue. A middleware may look at an error, but has to raise it "
-    "again: the caller must learn that the task was not enqueued."
-)
 
 
 async def enter(stack: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware], plan: Plan[Any]) -> Plan[Any]:
@@ -40,3 +39,11 @@ def enter_sync(stack: ExitStack, middlewares: Sequence[EnqueueMiddleware], plan:
         changed = stack.enter_context(contextmanager(cast(SyncHook, middleware))(plan))
         plan = plan if changed is None else changed
     return plan
+
+
+def swallowed() -> EnqueueError:
+    """Make the error of an enqueue whose error a middleware did not raise again."""
+    return EnqueueError(
+        "An enqueue middleware swallowed the error of the enqueue. It may look at an error, but has to raise it again: "
+        "the caller must learn that the task was not enqueued."
+    )

@@ -13,6 +13,9 @@ from rota.errors import BrokerUnavailable, TaskIdConflict
 from rota.policy import Debounce, Unique
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.cut import LosesReplies
+from tests.servers.process import Server, valkey_binary
+
+DEBOUNCE = Debounce("k", "10s")
 
 
 @pytest.fixture
@@ -130,3 +133,20 @@ async def test_a_waiting_result_survives_lost_replies(shaky: Client, proxy: Lose
             await asyncio.sleep(0)
     await desk.end(job.id, "complete", seconds=60, text=b"1")
     assert await waiting == 1
+
+
+@pytest.mark.parametrize("binary", ["redis-server", valkey_binary()])
+@pytest.mark.parametrize("words", [{}, {"delay": "1h"}, {"unique": "10m", "group": "g"}, {"debounce": DEBOUNCE}])
+async def test_a_server_without_memory_keeps_nothing_and_says_why(binary: str, words: dict[str, object]) -> None:
+    server = Server(binary).start()
+    try:
+        async with Broker.from_url(server.unix_url) as broker:
+            client = Client(broker)
+            await client.enqueue(plan())
+            await broker.execute("CONFIG", "SET", "maxmemory", 1)
+            with pytest.raises(BrokerUnavailable, match="accepts no writes: OOM"):
+                await client.enqueue(plan(b"2", **words))
+            assert sorted(await broker.execute("KEYS", "*"))[:2] == [b"asynq:queues", b"asynq:{default}:pending"]
+            assert await broker.execute("DBSIZE") == 3
+    finally:
+        server.stop()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +20,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -33,10 +32,13 @@ from pydantic_settings import (
 from rota.duration import Duration, display
 from rota.errors import ConfigError
 from rota.process_range import ProcessRange, check_processes, read_processes
+from rota.queue_weights import check_queues, read_queues
+from rota.setting_origin import ORIGINS, Origin, Origins, shown
 from rota.suggestion import did_you_mean
 
+__all__ = ["DEFAULT_URL", "ENVIRONMENT_PREFIX", "Origin", "Settings"]
+
 ENVIRONMENT_PREFIX = "ROTA_"
-_ORIGINS = "origins of settings"
 DEFAULT_URL = "redis://localhost:6379/0"
 
 WakeUp: TypeAlias = Literal["auto", "tracking", "blmove", "poll"]
@@ -44,44 +46,13 @@ PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
 PositiveDuration: TypeAlias = Annotated[Duration, Field(gt=timedelta(0))]
 
 
-def read_queues(value: object) -> object:
-    """Read queues with their weights from a mapping, a list of names, or text like `"critical=6,default=3"`."""
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, list | tuple | set | frozenset):
-        return dict(_queue(str(item)) for item in cast("Iterable[object]", value))
-    return value
-
-
-def _queue(text: str) -> tuple[str, str | int]:
-    name, equals, weight = text.partition("=")
-    return name.strip(), weight.strip() if equals else 1
-
-
-def _check_queues(value: dict[str, int]) -> dict[str, int]:
-    if not value:
-        raise ValueError("name at least one queue")
-    if any(not name.strip() for name in value):
-        raise ValueError("a queue name cannot be blank")
-    return value
-
-
 Queues: TypeAlias = Annotated[
-    dict[str, PositiveInt], AfterValidator(_check_queues), BeforeValidator(read_queues), NoDecode
+    dict[str, PositiveInt], AfterValidator(check_queues), BeforeValidator(read_queues), NoDecode
 ]
 
 Processes: TypeAlias = Annotated[
     ProcessRange, AfterValidator(check_processes), BeforeValidator(read_processes), NoDecode
 ]
-
-
-class Origin(NamedTuple):
-    """One setting as `rota config` prints it."""
-
-    name: str
-    value: str
-    source: str
-    about: str
 
 
 class Settings(BaseSettings):
@@ -246,12 +217,12 @@ class Settings(BaseSettings):
             "environment": env_settings,
             "pyproject.toml": PyprojectTomlConfigSettingsSource(settings_cls),
         }
-        return *named.values(), _Origins(settings_cls, named)
+        return *named.values(), Origins(settings_cls, named)
 
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: ModelWrapValidatorHandler["Settings"]) -> "Settings":
-        origins: dict[str, str] = data.pop(_ORIGINS, {})
+        origins: dict[str, str] = data.pop(ORIGINS, {})
         try:
             settings = handler(data)
         except ValidationError as error:
@@ -283,7 +254,7 @@ class Settings(BaseSettings):
     def table(self) -> list[Origin]:
         """Every setting with its value, its source and what it is for. Secrets are masked."""
         return [
-            Origin(name, _shown(name, getattr(self, name)), self.source_of(name), field.description or "")
+            Origin(name, shown(name, getattr(self, name)), self.source_of(name), field.description or "")
             for name, field in type(self).model_fields.items()
         ]
 
@@ -295,26 +266,6 @@ class Settings(BaseSettings):
         )
 
 
-class _Origins(PydanticBaseSettingsSource):
-    """Tells which source each setting was found in, the strongest first."""
-
-    def __init__(self, settings_cls: type[BaseSettings], sources: Mapping[str, PydanticBaseSettingsSource]) -> None:
-        super().__init__(settings_cls)
-        self._sources = sources
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Say nothing about single fields."""
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return one entry that the model takes out again."""
-        found: dict[str, str] = {}
-        for label, source in self._sources.items():
-            for name in source():
-                found.setdefault(name, label)
-        return {_ORIGINS: found}
-
-
 def _sentence(item: ErrorDetails, known: Iterable[str], origins: Mapping[str, str]) -> str:
     name = str(item["loc"][0]) if item["loc"] else "?"
     place = origins.get(name, "default")
@@ -322,15 +273,3 @@ def _sentence(item: ErrorDetails, known: Iterable[str], origins: Mapping[str, st
         return f"There is no setting {name!r} (from {place}). {did_you_mean(name, known)}"
     said = item["msg"].removeprefix("Value error, ").rstrip(".")
     return f"The setting {name} (from {place}) is wrong: {said}."
-
-
-def _shown(name: str, value: object) -> str:
-    if isinstance(value, timedelta):
-        return display(value)
-    if name == "url":
-        scheme, _, rest = str(value).partition("://")
-        login, at, host = rest.rpartition("@")
-        return f"{scheme}://{'***@' if login or at else ''}{host}"
-    if isinstance(value, dict):
-        return ",".join(f"{key}={weight}" for key, weight in cast("dict[str, int]", value).items())
-    return "" if value is None else str(value)

@@ -5,7 +5,6 @@ The first frame from the parent is a `Setup`, each further one a request; the ch
 tuple: ready, progress, log, done, failed. A child that has lost its parent ends at once.
 """
 
-import contextlib
 import ctypes
 import importlib
 import os
@@ -117,10 +116,11 @@ def die_with(parent: int) -> None:
 
 
 def _listen(channel: Channel, requests: "SimpleQueue[Request]") -> None:
-    with contextlib.suppress(EOFError, OSError):
+    try:
         while True:
             requests.put(channel.receive())
-    os._exit(1)
+    finally:  # whatever it was, nobody can ask any more
+        os._exit(1)
 
 
 def _serve(channel: Channel, request: Request, load_main: Callable[[], None]) -> None:

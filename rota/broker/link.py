@@ -50,7 +50,6 @@ class Link(asyncio.Protocol):
         self._patient: dict[asyncio.Future[Any], float] = {}
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
-        self._suspected = False
         self._transport: asyncio.Transport | None = None
         self._room: asyncio.Future[None] | None = None
         self._end: asyncio.Future[None] = self._loop.create_future()
@@ -229,19 +228,14 @@ class Link(asyncio.Protocol):
     def _check_silence(self) -> None:
         self._watch = None
         if not self._waiting:
-            self._suspected = False
             return
         patience = self._patient.get(self._waiting[0], self._patience_seconds)
         left = self._heard + patience - self._loop.time()
         if left > 0:
-            self._suspected = False
             self._watch = self._loop.call_later(left, self._check_silence)
-        elif not self._suspected:
-            # Perhaps not the server was silent but our own loop was blocked: uvloop runs timers before it reads.
-            self._suspected = True
-            self._watch = self._loop.call_later(patience / 10, self._check_silence)
         else:
-            # A half-open connection looks just like this, and only closing it helps.
+            # A half-open connection looks just like this, and only closing it helps. (After a blocked loop the replies
+            # that came meanwhile have been read by now: both event loops read before they run timers.)
             self.close(f"no answer for {patience:g} s")
 
     async def _wait_for_room(self) -> None:

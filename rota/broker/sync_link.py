@@ -24,7 +24,7 @@ class SyncLink:
     def __init__(self, endpoint: Endpoint, login: Login) -> None:
         self.endpoint = endpoint
         self.messages: deque[tuple[str, bytes]] = deque()
-        self._patience_seconds = login.response_timeout_seconds
+        self._patience_seconds = login.connect_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
         self._reason: object = None
         self._socket: socket.socket | None = None
@@ -33,11 +33,14 @@ class SyncLink:
             self._greet(login)
         except BaseException as error:
             self.close()
+            if isinstance(error.__cause__, TimeoutError):
+                error = error.__cause__
             if isinstance(error, BrokerError):
                 raise failure.before_use(error, endpoint, self._reason, tls=login.tls is not None) from error
             if isinstance(error, OSError):
                 raise failure.of_connecting(error, endpoint, tls=login.tls is not None) from error
             raise
+        self._patience_seconds = login.response_timeout_seconds
 
     @property
     def closed(self) -> bool:

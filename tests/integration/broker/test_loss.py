@@ -218,3 +218,49 @@ def test_the_sync_broker_leaves_a_server_that_stopped_answering(own_server: Serv
         assert caught.value.maybe_applied is True
         own_server.thaw()
         assert broker.execute("ECHO", "back") == b"back"
+
+
+async def test_a_closed_broker_says_so(redis_url: str) -> None:
+    broker = Broker.from_url(redis_url)
+    await broker.execute("PING")
+    await broker.aclose()
+    with pytest.raises(BrokerUnavailable, match="The broker is closed"):
+        await broker.execute("PING")
+
+
+async def test_who_waits_for_a_connection_when_the_broker_closes_is_told() -> None:
+    connected = asyncio.Event()
+
+    def silent(words: list[bytes]) -> bytes:
+        connected.set()
+        return b""
+
+    async with fake_server(silent) as url:
+        broker = Broker.from_url(url)
+        waiting = asyncio.create_task(broker.execute("PING"))
+        await connected.wait()
+        await broker.aclose()
+        with pytest.raises(BrokerUnavailable, match="was closed while the request waited"):
+            await waiting
+
+
+async def test_a_server_that_never_greets_is_given_up_after_the_connect_timeout() -> None:
+    options = BrokerOptions(connect_timeout=timedelta(milliseconds=100), retry_for=timedelta(0))
+    async with fake_server(lambda words: b"") as url, Broker.from_url(url, options=options) as broker:
+        with pytest.raises(BrokerUnavailable, match="No answer from") as caught:
+            await broker.execute("PING")
+        assert caught.value.maybe_applied is False
+        with broker.sync() as sync, pytest.raises(BrokerUnavailable, match="No answer from"):
+            await asyncio.to_thread(sync.execute, "PING")
+
+
+async def test_a_burst_that_is_cut_says_for_each_call_what_became_of_it() -> None:
+    def answer(words: list[bytes]) -> bytes | None:
+        if words[0] == b"HELLO":
+            return HELLO
+        return None if words[-1] == b"3" else b":7\r\n"
+
+    async with fake_server(answer) as url, Broker.from_url(url) as broker:
+        results = await broker.run_many([call(PUSH, "q", i) for i in range(6)])
+    assert results[:3] == [7, 7, 7]
+    assert all(isinstance(result, BrokerUnavailable) and result.maybe_applied for result in results[3:])

@@ -10,8 +10,14 @@ from redis.asyncio import Redis
 
 from interop.build import GoMissing, binaries
 from interop.programs import Go
+from rota.app import Rota
+from rota.context import Context
+from rota.inspect import Inspector
 
 pytest.register_assert_rewrite("tests.interop.both_views")
+
+from tests.interop.both_views import assert_they_agree  # noqa: E402
+from tests.interop.runs import Runs  # noqa: E402
 
 HERE = Path(__file__).parent
 
@@ -44,3 +50,26 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 def go(redis_url: str) -> Go:
     """Go's client, inspector and servers."""
     return Go(redis_url)
+
+
+@pytest_asyncio.fixture
+async def app(redis_url: str, go: Go) -> AsyncIterator[Rota]:
+    """An app. After each test with it both inspectors must show the same."""
+    app = Rota(redis_url, settings={"heartbeat": "1s", "lease": "5s", "shutdown_timeout": "2s"})
+    yield app
+    broker = app.connect()
+    await assert_they_agree(go, Inspector(broker))
+    await broker.aclose()
+    await app.aclose()
+
+
+@pytest.fixture
+def runs(app: Rota) -> Runs:
+    """The runs of tasks of type `t`."""
+    runs = Runs()
+
+    @app.handler("t")
+    async def t(ctx: Context, payload: bytes) -> None:
+        await runs(ctx, payload)
+
+    return runs

@@ -3,11 +3,10 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from interop.programs import Go
@@ -42,13 +41,6 @@ def log(tmp_path: Path) -> Iterator[RunLog]:
     log = RunLog(tmp_path / "python")
     yield log
     log.close()
-
-
-@pytest_asyncio.fixture
-async def app(redis_url: str) -> AsyncIterator[Rota]:
-    app = Rota(redis_url, settings={"heartbeat": "1s", "lease": "5s", "recover_interval": "200ms"})
-    yield app
-    await app.aclose()
 
 
 async def all_ended(go: Go, queue: str, total: int, at_most_s: float = 120) -> None:
@@ -131,7 +123,7 @@ async def test_a_task_of_a_killed_go_server_runs_here(go: Go, app: Rota, redis: 
         await server.wait(event="start", id=task.id)
         server.kill()
     await lease_ran_out(redis, task.id)
-    async with app.worker():
+    async with app.worker(recover_interval="200ms"):
         await all_ended(go, "default", 2)
 
     assert runs == [1]

@@ -1,12 +1,10 @@
 """The same task, the same end: a Go server and a worker of ours leave the same keys behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from interop.programs import Go
@@ -31,13 +29,6 @@ OUTCOMES: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
     "revoked": ({"retention": HOUR, "unique": HOUR}, {"revoke": True}, Revoke),
     "not a failure": ({}, {"not_failure": True}, LookupError),
 }
-
-
-@pytest_asyncio.fixture
-async def app(redis_url: str) -> AsyncIterator[Rota]:
-    app = Rota(redis_url)
-    yield app
-    await app.aclose()
 
 
 @pytest.mark.parametrize("case", OUTCOMES)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.markup import escape
 
+from rota.process_range import ProcessRange
+
 _MOST_TYPES = 6
 
 
@@ -20,7 +22,7 @@ class Banner:
     queues: dict[str, int]
     strict: bool
     concurrency: int
-    processes: int
+    processes: ProcessRange
     wake_up: str
     types: Sequence[str]
     warnings: Sequence[str]
@@ -29,7 +31,7 @@ class Banner:
         """Return the lines with Rich's markup."""
         order = "strict: the first that has tasks" if self.strict else "weighted"
         slots = f"{self.concurrency} at once" + (
-            f" in each of {self.processes} processes" if self.processes > 1 else ""
+            f" in each of {self.processes} processes" if self.processes.most > 1 else ""
         )
         facts = {
             "app": self.app,

@@ -53,14 +53,14 @@ def command(
     settings = loaded.settings = loaded.settings.updated(**said)  # the tasks' own enqueueing follows it too
     if show_banner:
         asyncio.run(_banner(target, loaded, settings)).show(Console(stderr=True))
-    if settings.processes == 1:
+    if settings.processes.most == 1:
         running.run(loaded, settings, follow_parent=follow_parent)
         return
     own = {**said, "processes": 1}
     words = [word for name, value in own.items() for word in ("--set", f"{name}={value}")]
     single = children.worker_command(target, "--follow-parent", "--no-banner", "--log-level", log_level, *words)
     sys.exit(
-        asyncio.run(children.supervise(children.Children(single, settings.processes), follow_parent=follow_parent))
+        asyncio.run(children.supervise(children.Children(single, settings.processes.least), follow_parent=follow_parent))
     )
 
 

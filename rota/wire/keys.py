@@ -43,6 +43,11 @@ class QueueKeys:
         """Full key names of the sets under aggregation, scored by deadline."""
         return self.base + "aggregation_sets"
 
+    @cached_property
+    def crashed(self) -> str:
+        """Lifetime count of runs that took their worker down (our own); `rota:{q}:crashed:YYYY-MM-DD` counts one day."""
+        return self.own("crashed")
+
     def group(self, name: str) -> str:
         """The tasks that wait in one group, scored by the time they joined."""
         return f"{self.base}g:{name}"

@@ -2,19 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Argument, Call, load
 
-MAX_ATTEMPTS = 500
+MAX_ATTEMPTS = 300
 
 
-def extend(keys: QueueKeys, attempts: Sequence[tuple[str, str]], lease: timedelta) -> Call[list[int]]:
-    """Extend the leases of attempts, given as (id, token); at most 500. Answers the indices of those lost."""
+class Held(NamedTuple):
+    """An attempt that runs. `expected` is its message as fetched, given only when its lease may have run out."""
+
+    id: str
+    token: str
+    expected: bytes = b""
+
+
+def extend(keys: QueueKeys, attempts: Sequence[Held], lease: timedelta) -> Call[list[int]]:
+    """Extend the leases of at most 300 attempts. Answers the indices of those that are not ours any more."""
     args: list[Argument] = [keys.task_prefix, int(lease.total_seconds())]
-    for task_id, token in attempts:
-        args += (task_id, token)
+    for attempt in attempts:
+        args += attempt
     return Call(load("lease"), (keys.lease,), args, _indices)
 
 

@@ -13,12 +13,16 @@ MAX_TASKS = 500
 
 
 class Dead(NamedTuple):
-    """An attempt whose lease ran out. `message` is empty where the hash is gone, `cancel` says why it was to end."""
+    """An attempt whose lease ran out. `message` is empty where the hash is gone, `cancel` says why it was to end.
+
+    `ours` says that a worker of Rota had the task, not a Go server.
+    """
 
     id: str
     message: bytes
     token: bytes
     cancel: str
+    ours: bool = False
 
 
 class Expired(NamedTuple):
@@ -30,10 +34,13 @@ class Expired(NamedTuple):
 
 @dataclass(slots=True)
 class Move:
-    """Where a dead attempt's task goes. `message` is what to store, empty to leave it as it is."""
+    """Where a dead attempt's task goes. `message` is what to store, empty to leave it as it is.
+
+    A `crash` goes back to the front of the line, or into quarantine with `text`, or ends as cancelled.
+    """
 
     dead: Dead
-    kind: Literal["retry", "archive", "drop"]
+    kind: Literal["crash", "retry", "archive", "drop"]
     message: bytes = b""
     delay: timedelta = timedelta()
     counts: bool = True
@@ -50,25 +57,38 @@ class Moved(IntEnum):
     DROPPED = 3
 
 
-def expired(keys: QueueKeys, slack: timedelta, limit: int = 100) -> Call[Expired]:
-    """List attempts whose lease ran out at least `slack` ago, by Redis' clock."""
-    return Call(load("expired"), (keys.lease,), (keys.task_prefix, slack.total_seconds(), limit), _expired)
+class Slack(NamedTuple):
+    """How long ago a lease must have run out. Go's servers count by clocks of their own, so theirs get more."""
+
+    ours: timedelta
+    go: timedelta
 
 
-def recover(keys: QueueKeys, slack: timedelta, moves: Sequence[Move]) -> Call[list[Moved]]:
+def expired(keys: QueueKeys, slack: Slack, limit: int = 100) -> Call[Expired]:
+    """List attempts whose lease ran out so long ago, by Redis' clock."""
+    args = (keys.task_prefix, *_seconds(slack), limit)
+    return Call(load("expired"), (keys.lease,), args, _expired)
+
+
+def recover(keys: QueueKeys, slack: Slack, moves: Sequence[Move], max_crashes: int = 3) -> Call[list[Moved]]:
     """Carry out at most 500 moves. Each is checked again; one that does not hold any more changes nothing."""
-    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), slack.total_seconds()]
+    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), *_seconds(slack), max_crashes]
     for move in moves:
         dead = move.dead
         args += (dead.id, dead.message, dead.token, move.kind, move.message, move.delay.total_seconds())
         args += (int(move.counts), move.text, move.ending)
-    return Call(load("recover"), (keys.active, keys.lease, keys.retry, keys.archived), args, _moved)
+    places = (keys.active, keys.lease, keys.retry, keys.archived, keys.pending, keys.crashed)
+    return Call(load("recover"), places, args, _moved)
+
+
+def _seconds(slack: Slack) -> tuple[float, float]:
+    return slack.ours.total_seconds(), max(slack).total_seconds()
 
 
 def _expired(reply: Any) -> Expired:
     rows = [
-        Dead(task_id.decode(), message, token, why.decode("utf-8", "replace"))
-        for task_id, message, token, why in reply[1:]
+        Dead(task_id.decode(), message, token, why.decode("utf-8", "replace"), bool(ours))
+        for task_id, message, token, why, ours in reply[1:]
     ]
     return Expired(float(reply[0]), rows)
 

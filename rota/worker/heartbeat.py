@@ -22,7 +22,7 @@ from rota.broker.sync import SyncBroker
 from rota.errors import BrokerError
 from rota.wire import server as records
 from rota.wire.keys import QueueKeys
-from rota.wire.lease import MAX_ATTEMPTS, extend
+from rota.wire.lease import MAX_ATTEMPTS, Held, extend
 from rota.wire.script import Call
 from rota.wire.server import RunningTask, ServerState, Status
 from rota.worker.attempt import Attempt
@@ -146,9 +146,10 @@ class Heartbeat:
         chunks = list(_chunks(attempts))
         if not chunks:
             return None
-        lease_until = time.monotonic() + self._lease.total_seconds()
+        now = time.monotonic()
+        lease_until = now + self._lease.total_seconds()
         replies = self._broker.run_many(
-            [extend(keys, [(a.id, a.token) for a in chunk], self._lease) for keys, chunk in chunks]
+            [extend(keys, [_held(attempt, now) for attempt in chunk], self._lease) for keys, chunk in chunks]
         )
         error: BrokerError | None = None
         lost: list[Attempt] = []
@@ -208,6 +209,10 @@ def _chunks(attempts: Iterable[Attempt]) -> Iterator[tuple[QueueKeys, list[Attem
     for keys, held in by_queue.items():
         for start in range(0, len(held), MAX_ATTEMPTS):
             yield keys, held[start : start + MAX_ATTEMPTS]
+
+
+def _held(attempt: Attempt, now: float) -> Held:
+    return Held(attempt.id, attempt.token, attempt.raw if attempt.lease_until < now else b"")
 
 
 def _shown(attempt: Attempt) -> RunningTask:

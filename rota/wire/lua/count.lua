@@ -1,9 +1,9 @@
--- Fragment: Asynq's counters of one queue. Needs `clock`.
--- count(base, processed, failed): add so many; 0 touches nothing. `base` is the prefix of the queue's keys.
+-- Fragment: the counters of one queue. Needs `clock`.
+-- count(base, processed, failed): add so many to Asynq's; 0 touches nothing. `base` is the prefix of the queue's keys.
+-- count_crashes(key, crashes): the same for a counter that Asynq does not know; `key` is its whole name.
 -- Day counters live 90 days from their first increment. Lifetime counters start again where the next step would leave
 -- the range of a signed 64-bit integer; Asynq compares only `processed` and resets both with it.
-local function count(base, processed, failed)
-  local seconds = math.floor(now)
+local function date_of(seconds)
   -- Days since the epoch to a date of the Gregorian calendar: Redis' Lua has no os.date.
   local days = math.floor(seconds / 86400) + 719468
   local era = math.floor(days / 146097)
@@ -16,22 +16,34 @@ local function count(base, processed, failed)
   local day = of_year - math.floor((153 * month + 2) / 5) + 1
   month = month < 10 and month + 3 or month - 9
   year = year + era * 400 + (month <= 2 and 1 or 0)
-  local date = string.format('%04d-%02d-%02d', year, month, day)
+  return string.format('%04d-%02d-%02d', year, month, day)
+end
 
-  local expires = seconds + 90 * 86400
-  local full = tonumber(redis.call('GET', base .. 'processed') or 0) + processed >= 2 ^ 63 - 512
-  for name, more in pairs({ processed = processed, failed = failed }) do
-    if more > 0 then
-      local key = base .. name
-      if redis.call('INCRBY', key .. ':' .. date, more) == more then
-        redis.call('EXPIREAT', key .. ':' .. date, expires)
-      end
-      if full then
-        redis.call('SET', key, more)
-      else
-        redis.call('INCRBY', key, more)
-      end
-    end
+local function add(key, more, full, date, expires)
+  if redis.call('INCRBY', key .. ':' .. date, more) == more then
+    redis.call('EXPIREAT', key .. ':' .. date, expires)
+  end
+  if full then
+    redis.call('SET', key, more)
+  else
+    redis.call('INCRBY', key, more)
   end
 end
 
+local function count(base, processed, failed)
+  local seconds = math.floor(now)
+  local date, expires = date_of(seconds), seconds + 90 * 86400
+  local full = tonumber(redis.call('GET', base .. 'processed') or 0) + processed >= 2 ^ 63 - 512
+  if processed > 0 then
+    add(base .. 'processed', processed, full, date, expires)
+  end
+  if failed > 0 then
+    add(base .. 'failed', failed, full, date, expires)
+  end
+end
+
+local function count_crashes(key, crashes)
+  if crashes > 0 then
+    add(key, crashes, false, date_of(math.floor(now)), math.floor(now) + 90 * 86400)
+  end
+end

@@ -11,7 +11,8 @@
 --! include promote
 --! include field
 --! include unlock
-local token, lease_until, wanted = ARGV[1], math.floor(now) + tonumber(ARGV[2]), tonumber(ARGV[3])
+--! include whose
+local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
 
 local function due(key, base, prefix)
   local first = redis.call("ZRANGE", key, 0, 0, "WITHSCORES")

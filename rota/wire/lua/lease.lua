@@ -1,20 +1,35 @@
 -- Extends the leases of running attempts of one queue, by Redis' clock.
 --
 -- KEYS  1 lease
--- ARGV  1 task key prefix, 2 lease in seconds, then for each attempt two: id, attempt token; at most 500 attempts
+-- ARGV  1 task key prefix, 2 lease in seconds,
+--       then for each attempt three: id, attempt token, expected message ("" = do not compare); at most 300 attempts
 -- Result: indices (from 0) of the attempts that are not ours any more.
--- The token says whose attempt it is. A Go server that recovered the task leaves the token in the hash, but not the
--- state. An ID that was ours and had no lease gets one again: nobody would ever recover it without (trap 17).
+-- A Go server that recovered the task leaves our token in the hash. Once it has taken the task, the lease is Go's
+-- (see `whose`), and it rewrites the message. An ID that was ours and had no lease gets one again: nobody would ever
+-- recover it without (trap 17).
 --! include clock
-local expires = math.floor(now) + tonumber(ARGV[2])
+--! include whose
+local expires = lease_end(now, tonumber(ARGV[2]))
+
+local function held(id, token, expected)
+  local row = redis.call('HMGET', ARGV[1] .. id, 'rota_token', 'state')
+  if row[1] ~= token or row[2] ~= 'active' then
+    return false
+  end
+  local score = redis.call('ZSCORE', KEYS[1], id)
+  if score and not is_ours(score) then
+    return false
+  end
+  return expected == '' or redis.call('HGET', ARGV[1] .. id, 'msg') == expected
+end
+
 local leases, lost = {}, {}
-for i = 3, #ARGV, 2 do
-  local row = redis.call('HMGET', ARGV[1] .. ARGV[i], 'rota_token', 'state')
-  if row[1] == ARGV[i + 1] and row[2] == 'active' then
+for i = 3, #ARGV, 3 do
+  if held(ARGV[i], ARGV[i + 1], ARGV[i + 2]) then
     leases[#leases + 1] = expires
     leases[#leases + 1] = ARGV[i]
   else
-    lost[#lost + 1] = (i - 3) / 2
+    lost[#lost + 1] = (i - 3) / 3
   end
 end
 if #leases > 0 then

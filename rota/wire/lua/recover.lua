@@ -1,10 +1,11 @@
--- Moves tasks whose attempt is dead to `retry` or to the archive.
+-- Moves tasks whose attempt is dead: back to `pending`, to `retry` or to the archive.
 --
--- KEYS  1 active, 2 lease, 3 retry, 4 archived
--- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 how long ago in seconds the lease must have run out,
---       then for each task nine: id, message and attempt token as listed ("" = there was none), kind, new message ("" = keep),
---       delay in seconds, counts as a failure (1 or 0), text (error or reason), end ("" or cancelled, ...)
--- Kinds: retry, archive, drop (no message: nothing can be run again)
+-- KEYS  1 active, 2 lease, 3 retry, 4 archived, 5 pending, 6 counter of crashes (our own)
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 how long ago in seconds a lease of ours must have run out,
+--       5 the same for one of Go's, 6 crashes that make a quarantine, then for each task nine: id, message and
+--       attempt token as listed ("" = there was none), kind, new message ("" = keep), delay in seconds,
+--       counts as a failure (1 or 0), text (error or reason), end ("" or cancelled, ...)
+-- Kinds: crash (no retry is spent; see `crash`), retry, archive, drop (no message: nothing can be run again)
 -- Result for each task: 0 moved, 1 its lease was extended, 2 somebody else moved it first, 3 dropped
 -- Lease, message and token are compared again here, so two recoverers with the same list move each task once, and one
 -- with an old list cannot touch a newer attempt.
@@ -13,9 +14,15 @@
 --! include field
 --! include settle
 --! include unlock
-local WIDTH = 9
-local base, prefix, cutoff = ARGV[1], ARGV[2], now - tonumber(ARGV[4])
-local processed, failed = 0, 0
+--! include whose
+--! include crash
+local WIDTH, FIRST = 9, 7
+local base, prefix = ARGV[1], ARGV[2]
+local place = {
+  active = KEYS[1], lease = KEYS[2], pending = KEYS[5], archived = KEYS[4],
+  base = base, prefix = prefix, channel = ARGV[3], crashes = tonumber(ARGV[6]),
+}
+local processed, failed, crashes = 0, 0, 0
 
 local function leave_active(id)
   redis.call('LREM', KEYS[1], 0, id)
@@ -47,18 +54,36 @@ local function archive(item, row)
   end
 end
 
+local function crash(item, row)
+  local where = give_back(place, item.id, { row[1], row[4], row[5], row[6], row[7] }, item.text)
+  if where ~= 'pending' then
+    processed = processed + 1
+  end
+  if where == 'quarantined' then
+    failed = failed + 1
+  end
+  if where ~= 'cancelled' then
+    crashes = crashes + 1
+  end
+end
+
 local function settle(item)
   local score = redis.call('ZSCORE', KEYS[2], item.id)
   if not score then
     return 2
-  elseif tonumber(score) > cutoff then
+  elseif tonumber(score) > now - tonumber(is_ours(score) and ARGV[4] or ARGV[5]) then
     return 1
   end
-  local row = redis.call('HMGET', item.key, 'msg', 'rota_token', 'state', 'rota_wait', 'rota_unique', 'unique_key')
+  local row = redis.call('HMGET', item.key, 'msg', 'rota_token', 'state', 'rota_wait', 'rota_unique', 'unique_key',
+    'rota_cancel')
   if not row[1] or row[3] ~= 'active' then
     return drop(item.id, row)
   elseif row[1] ~= item.expected or (row[2] or '') ~= item.token or item.kind == 'drop' then
     return 2
+  end
+  if item.kind == 'crash' then
+    crash(item, row)
+    return 0
   end
   leave_active(item.id)
   -- Without its token the dead attempt can record nothing, should it wake up.
@@ -81,7 +106,7 @@ local function settle(item)
 end
 
 local codes = {}
-for i = 5, #ARGV, WIDTH do
+for i = FIRST, #ARGV, WIDTH do
   codes[#codes + 1] = settle({
     id = ARGV[i], key = prefix .. ARGV[i], expected = ARGV[i + 1], token = ARGV[i + 2], kind = ARGV[i + 3],
     msg = ARGV[i + 4], delay = tonumber(ARGV[i + 5]), counts = ARGV[i + 6] == '1', text = ARGV[i + 7],
@@ -89,4 +114,5 @@ for i = 5, #ARGV, WIDTH do
   })
 end
 count(base, processed, failed)
+count_crashes(KEYS[6], crashes)
 return codes

@@ -34,7 +34,7 @@ class Holder:
         self.lost: list[Attempt] = []
         self.brokers: list[SyncBroker] = []
 
-    async def hold(self, task_id: str, *, token: str = "t1", stored: str = "t1", lease: float = 1) -> Attempt:
+    async def hold(self, task_id: str, *, token: str = "t1", stored: str = "t1", lease: float = 1.5) -> Attempt:
         await self.yard.active(task_id, lease, rota_token=stored)
         attempt = Attempt(self.yard.keys, token, task_id, message(task_id), 0.0)
         attempt.message = TaskMessage(id=task_id, type="test:it", payload=b"{}")
@@ -81,7 +81,7 @@ async def test_an_attempt_that_lost_its_lease_entry_gets_it_again(yard: Yard, ho
 
 
 async def test_an_attempt_that_another_took_over_is_lost_and_its_lease_untouched(yard: Yard, holder: Holder) -> None:
-    taken = await holder.hold("taken", stored="t2", lease=99)
+    taken = await holder.hold("taken", stored="t2", lease=99.5)
     await holder.hold("mine")
     moved = await holder.hold("moved")
     await yard.hash("moved", state="retry")
@@ -90,7 +90,7 @@ async def test_an_attempt_that_another_took_over_is_lost_and_its_lease_untouched
     heartbeat = holder.heartbeat()
     await asyncio.to_thread(heartbeat.beat)
     assert set(holder.lost) == {taken, moved, gone}
-    assert float(await yard.execute("ZSCORE", yard.keys.lease, "taken")) == 99
+    assert float(await yard.execute("ZSCORE", yard.keys.lease, "taken")) == 99.5
     assert heartbeat.statistics().lost == 3
 
 
@@ -124,6 +124,16 @@ async def test_asynq_s_records_show_the_server_and_what_it_runs(yard: Yard, hold
     assert await yard.number("TTL", workers) in (9, 10)
     await asyncio.to_thread(heartbeat.clear)
     assert await yard.names() <= {yard.keys.lease, yard.keys.active, yard.keys.task("mine")}
+
+
+async def test_an_attempt_whose_task_a_go_server_took_is_lost_although_our_token_is_still_there(
+    yard: Yard, holder: Holder
+) -> None:
+    taken = await holder.hold("taken", lease=99)  # Go's leases end with a whole second
+    heartbeat = holder.heartbeat()
+    await asyncio.to_thread(heartbeat.beat)
+    assert holder.lost == [taken]
+    assert float(await yard.execute("ZSCORE", yard.keys.lease, "taken")) == 99
 
 
 async def test_leases_are_kept_while_the_event_loop_is_blocked(yard: Yard, holder: Holder) -> None:

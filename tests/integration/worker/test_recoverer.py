@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from rota.policy import Retry
-from rota.wire.recover import expired, recover
+from rota.wire.recover import Slack, expired, recover
 from rota.worker.recoverer import LEASE_EXPIRED, Judgement, Recoverer, as_failure
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
-SLACK = timedelta(seconds=30)
+SLACK = Slack(timedelta(seconds=5), timedelta(seconds=30))
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def recoverer(yard: Yard, **words: object) -> Recoverer:
     return Recoverer(yard.broker, yard.queues, judge, **words)  # type: ignore[arg-type]
 
 
-async def test_a_task_whose_lease_ran_out_long_ago_is_retried_as_a_failure(yard: Yard) -> None:
-    now = await yard.now()
+async def test_a_task_that_a_go_server_lost_long_ago_is_retried_as_a_failure(yard: Yard) -> None:
+    now = int(await yard.now())  # Go's leases end with a whole second
     await yard.active("dead", now - 31, rota_token="t1")
     await yard.active("slow", now - 29, rota_token="t2")
     assert await recoverer(yard).recover() == 1
@@ -41,6 +41,51 @@ async def test_a_task_whose_lease_ran_out_long_ago_is_retried_as_a_failure(yard:
     assert "rota_token" not in fields
     assert await yard.number("GET", yard.keys.processed) == 1
     assert await yard.number("GET", yard.keys.failed) == 1
+
+
+async def test_a_task_that_a_worker_of_ours_lost_is_at_the_front_of_the_line_and_no_retry_is_spent(yard: Yard) -> None:
+    now = int(await yard.now())
+    await yard.put("waiting", "pending")
+    await yard.active("dead", now - 6.5, rota_token="w-1")
+    await yard.active("slow", now - 2.5, rota_token="w-1")
+    await yard.active("of-go", now - 20)
+    sweeper = recoverer(yard)
+    assert await sweeper.recover() == 1
+    assert await yard.members(yard.keys.pending) == ["waiting", "dead"]
+    assert await yard.members(yard.keys.active) == ["of-go", "slow"]
+    fields = await yard.fields("dead")
+    assert (fields["state"], fields["rota_crashes"]) == (b"pending", b"1")
+    assert "rota_token" not in fields
+    assert abs(int(fields["pending_since"]) / 1e9 - now) < 5
+    assert fields["msg"] == message("dead")
+    assert await yard.number("GET", yard.keys.processed) == await yard.number("GET", yard.keys.failed) == 0
+    assert await yard.number("GET", yard.keys.crashed) == 1
+    assert sweeper.statistics().crashed == 1
+
+
+async def test_a_task_that_lost_its_worker_three_times_is_put_into_quarantine(yard: Yard) -> None:
+    await yard.active("poison", 1.5, rota_token="w-1", rota_crashes="2", rota_wait="1")
+    async with yard.broker.subscribe(yard.keys.ended("poison")) as told:
+        await recoverer(yard).recover()
+        _, payload = await asyncio.wait_for(told.get(), 5)
+    assert await yard.members(yard.keys.archived) == ["poison"]
+    fields = await yard.fields("poison")
+    assert (fields["rota_end"], fields["rota_crashes"], fields["state"]) == (b"quarantined", b"3", b"archived")
+    stored = await yard.message("poison")
+    assert stored.error_msg.startswith("quarantined: 3 workers died")
+    assert (stored.id, stored.retry, stored.retried) == ("poison", 3, 0)
+    assert abs(stored.last_failed_at - await yard.now()) < 5
+    assert payload == b"archived\n" + stored.error_msg.encode()
+    assert await yard.number("GET", yard.keys.failed) == 1
+
+
+async def test_a_dead_go_server_does_not_hide_the_tasks_of_a_dead_worker_of_ours(yard: Yard) -> None:
+    now = int(await yard.now())
+    for number in range(300):
+        await yard.active(f"go{number}", now - 25)
+    await yard.active("ours", now - 6.5, rota_token="w-1")
+    assert await recoverer(yard).recover() == 1
+    assert await yard.members(yard.keys.pending) == ["ours"]
 
 
 async def test_a_task_without_retries_left_is_archived(yard: Yard) -> None:

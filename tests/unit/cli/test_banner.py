@@ -3,6 +3,7 @@
 from rich.text import Text
 
 from rota.cli.banner import Banner
+from rota.process_range import ProcessRange
 
 
 def banner(**changes: object) -> Banner:
@@ -14,7 +15,7 @@ def banner(**changes: object) -> Banner:
         "queues": {"critical": 6, "default": 3},
         "strict": False,
         "concurrency": 50,
-        "processes": 2,
+        "processes": ProcessRange(2, 2),
         "wake_up": "tracking",
         "types": ["email:welcome", "image:resize"],
         "warnings": [],

@@ -1,0 +1,51 @@
+-- Fragment: what becomes of a task whose worker died. Needs `clock`, `count`, `settle`, `unlock`.
+-- give_back(place, id, row, error) -> 'pending', 'cancelled' or 'quarantined'
+--   place  the queue: base, prefix (of task hashes), channel (prefix), active, lease, pending, archived, and
+--          crashes (so many make a quarantine; 0: this is no crash, nothing is counted)
+--   row    the task's msg, rota_wait, rota_unique, unique_key, rota_cancel
+--   error  text of a quarantine
+-- A crash costs no retry. The task goes to the front of the line, without its token: the dead attempt can record
+-- nothing, should a request of it still be under way.
+local function varint(number)
+  local bytes = ''
+  while number > 127 do
+    bytes = bytes .. string.char(number % 128 + 128)
+    number = math.floor(number / 128)
+  end
+  return bytes .. string.char(number)
+end
+
+-- Of a protobuf field that occurs twice the last one counts: `error_msg` (7) and `last_failed_at` (11).
+local function with_error(msg, text)
+  return msg .. '\58' .. varint(#text) .. text .. '\88' .. varint(math.floor(now))
+end
+
+local function rest(place, id, row, ending, text)
+  local key = place.prefix .. id
+  redis.call('ZADD', place.archived, math.floor(now), id)
+  redis.call('HSET', key, 'msg', with_error(row[1], text), 'state', 'archived', 'rota_end', ending)
+  -- As in `record`: Asynq keeps the lock of an archived task, our own scopes end here.
+  if row[3] or ending == 'cancelled' then
+    unlock(place.base, lock_of(row[4], row[1]), id)
+  end
+  if row[2] then
+    announce(place.channel .. id, ending == 'cancelled' and 'cancelled' or 'archived', text)
+  end
+  return ending
+end
+
+local function give_back(place, id, row, error)
+  local key = place.prefix .. id
+  redis.call('LREM', place.active, 0, id)
+  redis.call('ZREM', place.lease, id)
+  redis.call('HDEL', key, 'rota_token')
+  if row[5] then
+    return rest(place, id, row, 'cancelled', 'cancelled: ' .. row[5])
+  end
+  if place.crashes > 0 and redis.call('HINCRBY', key, 'rota_crashes', 1) >= place.crashes then
+    return rest(place, id, row, 'quarantined', error)
+  end
+  redis.call('RPUSH', place.pending, id)
+  redis.call('HSET', key, 'state', 'pending', 'pending_since', now_ns)
+  return 'pending'
+end

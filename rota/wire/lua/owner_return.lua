@@ -1,0 +1,45 @@
+-- Gives back what a dead worker process held in one queue. Call it only when the process is known to be dead.
+--
+-- KEYS  1 active, 2 lease, 3 pending, 4 archived, 5 counter of crashes (our own)
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 worker id, 5 crashes that make a quarantine (0: the process
+--       was asked to end, nothing is counted), 6 error text of a quarantine,
+--       7 how many ids to pass over, from the oldest on, 8 how many to look at (at most 500)
+-- Result: { looked at, put back, cancelled, quarantined }
+-- Repeatable: what was given back has no token any more. `active` is never longer than the fleet has slots.
+--! include clock
+--! include count
+--! include field
+--! include settle
+--! include unlock
+--! include whose
+--! include crash
+local place = {
+  active = KEYS[1], lease = KEYS[2], pending = KEYS[3], archived = KEYS[4],
+  base = ARGV[1], prefix = ARGV[2], channel = ARGV[3], crashes = tonumber(ARGV[5]),
+}
+local owner, skip, page = ARGV[4] .. '-', tonumber(ARGV[7]), tonumber(ARGV[8])
+local ids = redis.call('LRANGE', KEYS[1], -skip - page, -skip - 1)
+local held = {}
+for _, id in ipairs(ids) do
+  local row = redis.call('HMGET', ARGV[2] .. id, 'msg', 'rota_wait', 'rota_unique', 'unique_key', 'rota_cancel',
+    'rota_token', 'state')
+  if row[1] and row[6] and string.sub(row[6], 1, #owner) == owner and row[7] == 'active' then
+    local score = redis.call('ZSCORE', KEYS[2], id)
+    if not score or is_ours(score) then
+      held[#held + 1] = { id, row }
+    end
+  end
+end
+redis.call('LLEN', KEYS[3]) -- asked for its error, before the first write
+redis.call('ZCARD', KEYS[4])
+local went = { pending = 0, cancelled = 0, quarantined = 0 }
+-- The youngest first: the oldest ends up at the very front.
+for _, item in ipairs(held) do
+  local where = give_back(place, item[1], item[2], ARGV[6])
+  went[where] = went[where] + 1
+end
+if place.crashes > 0 then
+  count_crashes(KEYS[5], went.pending + went.quarantined)
+end
+count(ARGV[1], went.cancelled + went.quarantined, went.quarantined)
+return { #ids, went.pending, went.cancelled, went.quarantined }

@@ -1,0 +1,7 @@
+-- Keeps the record of a server whose heartbeat is late from expiring.
+--
+-- KEYS  1 server record, 2 hash of its running tasks
+-- ARGV  1 seconds to live
+-- Result: 1 if there is a record
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+return redis.call('EXPIRE', KEYS[1], ARGV[1])

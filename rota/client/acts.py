@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 from rota.client.reading import snapshot
 from rota.duration import DurationLike, parse
 from rota.errors import (
+    BrokerUnavailable,
     DuplicateTask,
     OptionError,
     ResultError,
@@ -54,6 +55,7 @@ _MOST_READINGS = 10
 _FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.1, 1.0
 # A task may vanish a moment before the message of its end arrives: they come over different connections.
 _LAST_WORD_SECONDS = 0.25
+_OUT_OF_SIGHT = Watched("in a state unknown, because the broker does not answer")
 
 
 def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
@@ -116,9 +118,20 @@ def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None) -> Act[
         if left <= 0:
             raise out_of_time(keys.queue, task_id, timeout_seconds, watched.state)
         message = yield Listen(left)
-        watched = (yield watch(keys, task_id)) if message is None else announced(message)
+        watched = (yield from _look(keys, task_id, deadline)) if message is None else announced(message)
         pause = min(pause * 1.5, _LAST_LOOK_SECONDS)
     return _read(keys, task_id, watched)
+
+
+def _look(keys: QueueKeys, task_id: str, deadline: float | None) -> Act[Watched]:
+    # A fail-over must not end a wait. Without a time limit, though, nobody would ever hear of a broker that stays away.
+    try:
+        watched: Watched = yield watch(keys, task_id)
+    except BrokerUnavailable:
+        if deadline is None:
+            raise
+        return _OUT_OF_SIGHT
+    return watched
 
 
 def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:

@@ -190,12 +190,16 @@ class Client(Core):
 
     async def _do(self, act: Act[R], messages: Subscription | None = None) -> R:
         answer: Any = None
-        while True:
-            try:
-                step = act.send(answer)
-            except StopIteration as end:
-                return cast(R, end.value)
-            answer = await self._take(step, messages)
+        error: BrokerError | None = None
+        try:
+            while True:
+                step = act.send(answer) if error is None else act.throw(error)
+                try:
+                    answer, error = await self._take(step, messages), None
+                except BrokerError as raised:
+                    error = raised
+        except StopIteration as end:
+            return cast(R, end.value)
 
     async def _take(self, step: Step, messages: Subscription | None) -> Any:
         if isinstance(step, Call):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -142,22 +142,27 @@ class SyncClient(Core):
 
     def _do(self, act: Act[R], messages: SyncSubscription | None = None) -> R:
         answer: Any = None
-        while True:
-            try:
-                step = act.send(answer)
-            except StopIteration as end:
-                return cast(R, end.value)
-            answer = self._take(step, messages)
+        error: BrokerError | None = None
+        try:
+            while True:
+                step = act.send(answer) if error is None else act.throw(error)
+                try:
+                    answer, error = self._take(step, messages), None
+                except BrokerError as raised:
+                    error = raised
+        except StopIteration as end:
+            return cast(R, end.value)
 
     def _take(self, step: Step, messages: SyncSubscription | None) -> Any:
         if isinstance(step, Call):
             return self._send(step)
         if isinstance(step, Command):
             return self._command(*step.words, key=step.key)
-        if messages is None:
-            return time.sleep(step.seconds)
-        message = messages.get(timedelta(seconds=step.seconds))
-        return None if message is None else message[1]
+        if messages is not None:
+            with suppress(BrokerUnavailable):  # the connection is lost, and looking goes on
+                message = messages.get(timedelta(seconds=step.seconds))
+                return None if message is None else message[1]
+        return time.sleep(step.seconds)
 
 
 def _repeated(ask: Callable[[], T]) -> T:

@@ -21,6 +21,7 @@ from rota.policy import Debounce, Unique
 from rota.wire.fetch import fetch
 from rota.wire.record import Outcome, record
 from tests.integration.client.conftest import plan
+from tests.servers.process import wait_until
 
 TOKEN = "token-1"
 
@@ -78,10 +79,28 @@ def test_every_change(client: SyncClient) -> None:
 
 def test_a_result_comes_by_message(client: SyncClient, broker: SyncBroker) -> None:
     job = client.enqueue(plan())
-    worker = threading.Thread(target=run, args=(broker, b'{"a":1}'))
-    with broker.subscribe("nothing"):
-        worker.start()
+
+    def end() -> None:
+        wait_until(lambda: broker.execute("HGET", f"asynq:{{default}}:t:{job.id}", "rota_wait"))
+        run(broker, b'{"a":1}')
+
+    worker = threading.Thread(target=end)
+    worker.start()
     assert job.result(timeout="20s") == {"a": 1}
+    worker.join()
+
+
+def test_a_lost_subscription_does_not_end_the_wait(client: SyncClient, broker: SyncBroker) -> None:
+    job = client.enqueue(plan(retention="1h"))
+
+    def cut_and_end() -> None:
+        wait_until(lambda: broker.execute("HGET", f"asynq:{{default}}:t:{job.id}", "rota_wait"))
+        assert broker.execute("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        broker.execute("HSET", f"asynq:{{default}}:t:{job.id}", "state", "completed", "result", b"1")
+
+    worker = threading.Thread(target=cut_and_end)
+    worker.start()
+    assert job.result(timeout="10s") == 1
     worker.join()
 
 

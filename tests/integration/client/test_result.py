@@ -136,3 +136,12 @@ async def test_without_the_right_to_subscribe_looking_is_enough(
         await desk.end(job.id, "complete", seconds=60, text=b"1")
         assert await waiting == b"1"
     await broker.execute("ACL", "DELUSER", user)
+
+
+async def test_a_lost_subscription_does_not_end_the_wait(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", KEPT)
+    waiting = await wait_for(desk, job)
+    assert await desk.broker.execute("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    await desk.broker.execute("HSET", desk.keys.task(job.id), "state", "completed", "result", b"1")
+    async with asyncio.timeout(5):
+        assert await waiting == 1

@@ -7,7 +7,7 @@ import pytest
 
 from rota.client import acts
 from rota.client.acts import Act, Command, Listen
-from rota.errors import OptionError, ResultTimeout, TaskFailed, TaskNotFound, TaskStateError
+from rota.errors import BrokerUnavailable, OptionError, ResultTimeout, TaskFailed, TaskNotFound, TaskStateError
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
@@ -23,7 +23,8 @@ def talk(act: Act[Any], *answers: Any) -> tuple[list[Any], Any]:
     try:
         steps.append(act.send(None))
         while True:
-            steps.append(act.send(next(pending)))
+            answer = next(pending)
+            steps.append(act.throw(answer) if isinstance(answer, Exception) else act.send(answer))
     except StopIteration as end:
         return [step.script.name if isinstance(step, Call) else step for step in steps], end.value
 
@@ -82,6 +83,14 @@ def test_a_task_that_was_gone_before_has_none() -> None:
 def test_a_failure_without_a_text_says_so() -> None:
     with pytest.raises(TaskFailed, match="it left no error text"):
         talk(acts.result(KEYS, "x", None), Watched("archived"))
+
+
+def test_a_broker_that_is_away_for_a_while_does_not_end_a_wait_with_a_limit() -> None:
+    away = BrokerUnavailable("no")
+    talked = [Watched("active"), None, away, None, away, None, Watched("completed", b"1")]
+    assert talk(acts.result(KEYS, "x", 60), *talked)[1] == b"1"
+    with pytest.raises(BrokerUnavailable):
+        talk(acts.result(KEYS, "x", None), *talked)
 
 
 def test_no_time_means_one_look() -> None:

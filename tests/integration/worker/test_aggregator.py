@@ -1,6 +1,5 @@
-import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,54 +9,15 @@ from rota.aggregator import Aggregator as Registered
 from rota.aggregator import Aggregators, GroupedTask
 from rota.enqueued import Plan
 from rota.options import NO_OPTIONS
-from rota.wire.group import AggregationSet, Due, aggregate, failures_key, spent_key, take
-from rota.worker.aggregation import ALLOWED
 from rota.worker.aggregator import Aggregator, GroupDefaults
-from rota.worker.recoverer import Judgement, Recoverer
+from tests.integration.worker.groups import OLD, Collector, coroutine_of, fill, part, pending
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
-
-OLD = 1_700_000_000.0
-DEADLINE = 10.0
 
 
 @pytest.fixture
 async def yard(any_url: str) -> AsyncIterator[Yard]:
     async with open_yard(any_url) as yard:
         yield yard
-
-
-class Collector:
-    """An aggregate function that notes what it got."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, list[GroupedTask]]] = []
-
-    async def __call__(self, group: str, tasks: list[GroupedTask]) -> Plan[Any]:
-        self.got.append((group, tasks))
-        return Plan("digest:send", b"+".join(task.payload for task in tasks), NO_OPTIONS)
-
-
-def part(yard: Yard, function: Callable[..., Any], **words: Any) -> Aggregator:
-    registry = Aggregators()
-    registry.add(Registered(_plain(function), **words))
-    return Aggregator(yard.broker, yard.queues, registry.find)
-
-
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    async def call(group: str, tasks: list[GroupedTask]) -> Any:
-        return await function(group, tasks)
-
-    return call
-
-
-async def fill(yard: Yard, group: str, names: str, score: float = OLD, **words: Any) -> None:
-    for place, name in enumerate(names):
-        await yard.grouped(name, group, score + place, msg=message(name, payload=name.encode(), **words))
-
-
-async def pending(yard: Yard) -> list[bytes]:
-    """The payloads of pending tasks, next to run first."""
-    return [(await yard.message(task_id)).payload for task_id in (await yard.members(yard.keys.pending))[::-1]]
 
 
 async def test_a_quiet_group_becomes_one_task_and_leaves_nothing(yard: Yard) -> None:
@@ -113,8 +73,8 @@ async def test_tasks_of_several_types_go_to_their_own_aggregators(yard: Yard) ->
     await fill(yard, "g", "x", OLD + 20, type="foreign:one")
     mails, texts = Collector(), Collector()
     registry = Aggregators()
-    registry.add(Registered(_plain(mails), type="mail:one"))
-    registry.add(Registered(_plain(texts), type="sms:one"))
+    registry.add(Registered(coroutine_of(mails), type="mail:one"))
+    registry.add(Registered(coroutine_of(texts), type="sms:one"))
     aggregator = Aggregator(yard.broker, yard.queues, registry.find)
     assert await aggregator.aggregate() + await aggregator.aggregate() == 2
     assert [task.id for task in mails.got[0][1]] == ["a", "b"]
@@ -135,19 +95,6 @@ async def test_locks_of_the_tasks_are_given_back(yard: Yard) -> None:
     assert foreign in await yard.names()
 
 
-async def test_a_task_that_cannot_be_read_is_archived_and_the_others_go_on(yard: Yard) -> None:
-    await fill(yard, "g", "ab")
-    await yard.grouped("bad", "g", OLD + 9, msg=b"\xff\xff\xff")
-    await yard.execute("ZADD", yard.keys.group("g"), OLD + 8, "ghost")
-    assert await part(yard, Collector()).aggregate() == 1
-    assert await pending(yard) == [b"a+b"]
-    assert await yard.members(yard.keys.archived) == ["bad"]
-    fields = await yard.fields("bad")
-    assert (fields["state"], fields["msg"]) == (b"archived", b"\xff\xff\xff")
-    assert await yard.number("GET", yard.keys.failed) == 1
-    assert await yard.members(yard.keys.aggregation_sets) == []
-
-
 async def test_none_drops_the_tasks(yard: Yard) -> None:
     async def nothing(group: str, tasks: list[GroupedTask]) -> None:
         return None
@@ -155,45 +102,6 @@ async def test_none_drops_the_tasks(yard: Yard) -> None:
     await fill(yard, "g", "ab")
     assert await part(yard, nothing).aggregate() == 1
     assert {name for name in await yard.names() if "processed" not in name} == set()
-
-
-async def test_a_failing_function_is_tried_again_and_then_its_tasks_are_archived(yard: Yard) -> None:
-    async def fail(group: str, tasks: list[GroupedTask]) -> None:
-        raise LookupError("no template")
-
-    await fill(yard, "g", "ab")
-    aggregator = part(yard, fail)
-    recoverer = Recoverer(yard.broker, yard.queues, lambda _: Judgement(None))
-    for attempt in (1, 2):
-        assert await aggregator.aggregate() == 0
-        (held,) = await yard.members(yard.keys.aggregation_sets)
-        score = float(await yard.execute("ZSCORE", yard.keys.aggregation_sets, held))
-        assert abs(score - await yard.now() - 30 * attempt) < 3
-        await yard.execute("ZADD", yard.keys.aggregation_sets, 1, held)
-        await recoverer.recover()
-        assert await yard.members(yard.keys.group("g")) == ["a", "b"]
-    assert await aggregator.aggregate() == 0
-    assert await yard.members(yard.keys.archived) == ["a", "b"]
-    told = await yard.message("a")
-    assert told.error_msg == "LookupError: no template"
-    statistics = aggregator.statistics()
-    assert (statistics.failures, statistics.archived) == (3, 2)
-    assert yard.keys.aggregation_sets not in await yard.names()
-    assert failures_key(yard.keys) not in await yard.names()
-    assert spent_key(yard.keys) not in await yard.names()
-
-
-async def test_a_result_that_is_refused_counts_as_a_failure_and_keeps_the_tasks(yard: Yard) -> None:
-    async def taken(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
-        return Plan("digest:send", b"", NO_OPTIONS.updated(task_id="mine"))
-
-    await yard.put("mine", "pending")
-    await fill(yard, "g", "ab")
-    aggregator = part(yard, taken)
-    assert await aggregator.aggregate() == 0
-    assert aggregator.statistics().failures == 1
-    (held,) = await yard.members(yard.keys.aggregation_sets)
-    assert await yard.members(held) == ["a", "b"]
 
 
 async def test_a_result_may_be_delayed_unique_or_grouped_again(yard: Yard) -> None:
@@ -205,83 +113,6 @@ async def test_a_result_may_be_delayed_unique_or_grouped_again(yard: Yard) -> No
     (made,) = await yard.members(yard.keys.group("daily"))
     assert await yard.members(yard.keys.groups) == ["daily"]
     assert (await yard.message(made)).queue == QUEUE
-
-
-async def test_the_same_ending_sent_twice_enqueues_one_result(yard: Yard) -> None:
-    from rota.wire.enqueue import Item
-    from rota.wire.group import Ended
-
-    await fill(yard, "g", "ab")
-    chosen = AggregationSet(yard.keys, "g", "s1")
-    assert await yard.broker.run(take(chosen, Due(None, None, timedelta(seconds=1)), ALLOWED)) == 2
-    call = aggregate(chosen, Item("made", message("made")))
-    assert (await yard.broker.run(call)).ended is Ended.DONE
-    assert (await yard.broker.run(call)).ended is Ended.DONE_BEFORE
-    assert await yard.members(yard.keys.pending) == ["made"]
-
-
-async def test_a_crash_after_the_result_was_enqueued_aggregates_nothing_twice(yard: Yard) -> None:
-    from rota.wire.enqueue import Item
-
-    await fill(yard, "g", "ab")
-    chosen = AggregationSet(yard.keys, "g", "s1")
-    await yard.broker.run(take(chosen, Due(None, None, timedelta(seconds=1)), ALLOWED))
-    await yard.broker.run(aggregate(chosen, Item("made", message("made"))))
-    # The crash: nobody deletes the tasks. Another aggregator finds the set later.
-    await Recoverer(yard.broker, yard.queues, lambda _: Judgement(None)).recover()
-    assert await part(yard, Collector()).aggregate() == 0
-    left = {name for name in await yard.names() if "processed" not in name}
-    assert left == {yard.keys.pending, yard.keys.task("made")}
-
-
-async def test_an_aggregation_past_its_deadline_enqueues_nothing(yard: Yard) -> None:
-    released = asyncio.Event()
-    started = asyncio.Event()
-
-    async def slow(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
-        started.set()
-        await released.wait()
-        return Plan("digest:send", b"late", NO_OPTIONS)
-
-    await fill(yard, "g", "ab")
-    aggregator = part(yard, slow)
-    running = asyncio.create_task(aggregator.aggregate())
-    await asyncio.wait_for(started.wait(), DEADLINE)
-    (held,) = await yard.members(yard.keys.aggregation_sets)
-    await yard.execute("ZADD", yard.keys.aggregation_sets, 1, held)
-    released.set()
-    assert await running == 0
-    assert aggregator.statistics().given_up == 1
-    assert await pending(yard) == []
-    await Recoverer(yard.broker, yard.queues, lambda _: Judgement(None)).recover()
-    assert await yard.members(yard.keys.group("g")) == ["a", "b"]
-
-
-async def test_an_aggregation_interrupted_by_the_stop_gives_its_tasks_back_at_once(yard: Yard) -> None:
-    started = asyncio.Event()
-
-    async def slow(group: str, tasks: list[GroupedTask]) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    await fill(yard, "g", "ab")
-    running = asyncio.create_task(part(yard, slow).run())
-    await asyncio.wait_for(started.wait(), DEADLINE)
-    running.cancel()
-    await asyncio.wait([running])
-    await Recoverer(yard.broker, yard.queues, lambda _: Judgement(None)).recover()
-    assert await yard.members(yard.keys.group("g")) == ["a", "b"]
-
-
-async def test_two_aggregators_never_share_a_task(yard: Yard) -> None:
-    for number in range(60):
-        await yard.grouped(f"t{number:02}", f"g{number % 3}", OLD + number)
-    collectors = [Collector(), Collector()]
-    parts = [part(yard, collector, max_size=4) for collector in collectors]
-    done = await asyncio.gather(*(each.aggregate() for each in parts))
-    got = [task.id for collector in collectors for _, tasks in collector.got for task in tasks]
-    assert sorted(got) == [f"t{number:02}" for number in range(60)]
-    assert sum(done) == len(await yard.members(yard.keys.pending)) == 15
 
 
 async def test_ten_thousand_tasks_are_aggregated_by_bounded_scripts(yard: Yard) -> None:
@@ -321,7 +152,7 @@ async def test_a_plain_function_runs_beside_the_loop(yard: Yard) -> None:
 async def test_settings_say_when_a_group_is_due_if_its_aggregator_does_not(yard: Yard) -> None:
     await fill(yard, "g", "ab", await yard.now() - 5)
     registry = Aggregators()
-    registry.add(Registered(_plain(Collector())))
+    registry.add(Registered(coroutine_of(Collector())))
     defaults = GroupDefaults(grace=timedelta(seconds=2))
     assert await Aggregator(yard.broker, yard.queues, registry.find).aggregate() == 0
     assert await Aggregator(yard.broker, yard.queues, registry.find, defaults).aggregate() == 1

@@ -1,0 +1,67 @@
+"""In a Cluster a script that touches two slots is refused: every part once, on queues of different nodes."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from rota.broker import Broker
+from rota.wire.lease import Held, extend
+from rota.wire.report import Report, report
+from rota.worker.forwarder import Forwarder
+from rota.worker.janitor import Janitor
+from rota.worker.recoverer import Judgement, Recoverer
+from tests.integration.worker.groups import OLD, Collector, fill, part, pending
+from tests.integration.worker.yard import Yard
+from tests.servers.fleet import ClusterFleet
+
+
+@pytest.fixture
+async def yards(cluster: ClusterFleet) -> AsyncIterator[list[Yard]]:
+    """Several queues, so that more than one node takes part."""
+    async with Broker.from_url(cluster.url) as broker:
+        yards = [Yard(broker) for _ in range(4)]
+        for yard in yards:
+            name = f"yard-{uuid.uuid4().hex}"
+            yard.keys = broker.keys.queue(name)
+            yard.queues = lambda name=name: [name]  # type: ignore[method-assign,misc]
+        yield yards
+
+
+async def test_tasks_are_forwarded_cleaned_and_recovered(yards: list[Yard]) -> None:
+    for yard in yards:
+        await yard.put("due", "scheduled", OLD)
+        await yard.put("over", "completed", OLD)
+        lock = f"{yard.keys.base}unique:x:1"
+        await yard.execute("SET", lock, "old")
+        await yard.put("old", "archived", OLD - 10**8, unique_key=lock)
+        await yard.active("dead", OLD)
+    queues = [queue for yard in yards for queue in yard.queues()]
+    broker = yards[0].broker
+    assert await Forwarder(broker, lambda: queues).forward() == 4
+    assert await Janitor(broker, lambda: queues).clean() == 8
+    assert await Recoverer(broker, lambda: queues, lambda _: Judgement(None)).recover() == 4
+    for yard in yards:
+        assert await yard.members(yard.keys.pending) == ["due"]
+        assert await yard.members(yard.keys.archived) == ["dead"]
+
+
+async def test_groups_are_aggregated(yards: list[Yard]) -> None:
+    for yard in yards:
+        await fill(yard, "g", "ab")
+        assert await part(yard, Collector()).aggregate() == 1
+        assert await pending(yard) == [b"a+b"]
+
+
+async def test_leases_and_reports_reach_the_node_of_their_queue(yards: list[Yard]) -> None:
+    broker = yards[0].broker
+    for yard in yards:
+        await yard.active("a", OLD + 0.5, rota_token="t")
+    held = [Held("a", "t")]
+    leases = await broker.run_many([extend(yard.keys, held, timedelta(seconds=30)) for yard in yards])
+    assert leases == [[]] * 4
+    told = [Report("a", "t", b"{}", b"line\n")]
+    written = await asyncio.gather(*(broker.run(report(yard.keys, told, max_log_bytes=100)) for yard in yards))
+    assert written == [1] * 4

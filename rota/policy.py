@@ -16,6 +16,7 @@ Scope: TypeAlias = Literal["ttl", "queued", "running"]
 OnConflict: TypeAlias = Literal["return", "raise", "replace"]
 DelayFunction: TypeAlias = Callable[[int, BaseException], DurationLike]
 
+_LONGEST_DELAY_SECONDS = 3650 * 86400.0  # a doubled delay soon exceeds what a timedelta holds
 MAX_RETRY = 2**31 - 1  # int32 on the wire
 
 
@@ -111,8 +112,8 @@ class Retry:
             return default_delay(retried, rng.randrange)
         if self.backoff == "linear":
             return self.base * (retried + 1)
-        # 2**30 times any base exceeds every sensible cap, and a larger power would overflow timedelta.
-        return min(timedelta(days=3650), self.base * 2.0 ** min(retried, 30))
+        seconds = self.base.total_seconds() * 2.0 ** min(retried, 60)
+        return timedelta(seconds=min(seconds, _LONGEST_DELAY_SECONDS))
 
 
 @dataclass(frozen=True, slots=True, init=False)

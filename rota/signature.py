@@ -13,7 +13,8 @@ class Depends:
     """Marks a parameter that the worker fills: `mail: Annotated[Mailer, Depends(mailer)]`.
 
     The provider may be a function, an async function, or a generator of either kind that yields once and clears away
-    after the task. Add `= INJECTED` so that type checkers let callers leave the argument out.
+    after the task. Put it behind the arguments of the call, and add `= INJECTED` so that type checkers let callers
+    leave it out.
     """
 
     __slots__ = ("provider",)
@@ -75,7 +76,7 @@ class Signature:
 
 def read_signature(function: Callable[..., Any]) -> Signature:
     """Sort the parameters of a function. Raises OptionError for what cannot be filled from a payload."""
-    name = getattr(function, "__qualname__", repr(function))
+    name = _name(function)
     hints = _hints(function, name)
     payload: list[Parameter] = []
     whole: list[Parameter] = []
@@ -106,7 +107,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
 
 def read_raw_signature(function: Callable[..., Any]) -> Signature:
     """Read the signature of an Asynq-style handler: `(ctx, payload)` whatever they are called, then injected ones."""
-    name = getattr(function, "__qualname__", repr(function))
+    name = _name(function)
     declared = list(inspect.signature(function).parameters.values())
     by_position = [item for item in declared if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
     if len(by_position) < 2:
@@ -129,6 +130,11 @@ def read_raw_signature(function: Callable[..., Any]) -> Signature:
             raise OptionError(f"Nothing fills {item.name!r} of the handler {name}: annotate it with Depends(...).")
     whole = Parameter(payload.name, bytes)
     return Signature(name, (), whole, (context.name,), dependencies, True, bytes, is_raw=True)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    name: str = getattr(function, "__qualname__", repr(function))
+    return name.rpartition("<locals>.")[2]
 
 
 def _marks(annotation: Any) -> tuple[Any, ...]:

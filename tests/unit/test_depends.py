@@ -160,3 +160,38 @@ def test_providers_that_need_each_other_are_refused_at_import() -> None:
 
     with pytest.raises(OptionError, match="need each other"):
         handler_of(work)
+
+
+async def test_a_class_or_any_object_that_can_be_called_is_a_provider() -> None:
+    class Mailer:
+        def __init__(self, ctx: Context) -> None:
+            self.task = ctx.id
+
+    class Factory:
+        def __call__(self, mailer: Annotated[Mailer, Depends(Mailer)]) -> str:
+            return f"made for {mailer.task}"
+
+    async def work(
+        mailer: Annotated[Mailer, Depends(Mailer)] = INJECTED, made: Annotated[str, Depends(Factory())] = INJECTED
+    ) -> str:
+        return f"{mailer.task}: {made}"
+
+    assert await handler_of(work).invoke(blank(id="x"), b"", None) == "x: made for x"
+
+
+async def test_a_provider_may_have_defaults_of_its_own() -> None:
+    def limit(most: int = 5) -> int:
+        return most
+
+    async def work(limit: Annotated[int, Depends(limit)] = INJECTED) -> int:
+        return limit
+
+    assert await handler_of(work).invoke(blank(), b"", None) == 5
+
+
+def test_stand_ins_can_be_looked_up_and_listed() -> None:
+    app = Rota()
+    app.overrides[settings] = locale
+
+    assert app.overrides[settings] is locale
+    assert list(app.overrides) == [settings]

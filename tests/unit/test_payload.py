@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, InstanceOf, PlainSerializer
 
 from rota.errors import OptionError, PayloadError
 from rota.payload import Arguments, Result, WholePayload, arguments_of, loose_payload
@@ -138,6 +138,12 @@ def test_aliases_inside_of_a_model_travel_too() -> None:
     assert prepared(greet).read(b'{"customer":{"fullName":"Ada"}}') == {"customer": customer}
 
 
+def test_a_type_without_a_json_schema_still_travels() -> None:
+    async def report(error: Annotated[InstanceOf[Exception], PlainSerializer(str)]) -> None: ...
+
+    assert written(report, ValueError("broken")) == b'{"error":"broken"}'
+
+
 def test_parameters_without_annotations_take_any_json() -> None:
     async def loose(a, b=None) -> None: ...  # type: ignore[no-untyped-def]
 
@@ -156,6 +162,17 @@ def test_a_marked_parameter_is_the_whole_payload() -> None:
         written(bill, Order(number=1), Order(number=2))
     with pytest.raises(PayloadError, match="the whole payload"):
         written(bill)
+
+
+def test_a_whole_payload_that_cannot_be_written_is_refused() -> None:
+    async def loose(thing: Annotated[Any, Payload]) -> None: ...
+
+    with pytest.raises(PayloadError, match="argument of loose cannot be written"):
+        written(loose, object())
+    with pytest.raises(PayloadError, match="argument does not fit bill"):
+        written(bill, {"number": "x"})
+    with pytest.raises(PayloadError, match="argument does not fit store"):
+        written(store, 5)
 
 
 def test_whole_bytes_pass_as_they_are() -> None:

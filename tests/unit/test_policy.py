@@ -36,7 +36,7 @@ def test_an_exponential_backoff_doubles_up_to_its_cap() -> None:
     retry = Retry(backoff="exponential", base="2s", cap="10s")
 
     assert [seconds(retry, n) for n in range(5)] == [2, 4, 8, 10, 10]
-    assert seconds(Retry(backoff="exponential"), 10_000) == timedelta(days=3650).total_seconds()
+    assert seconds(Retry(backoff="exponential", base="300d"), 10_000) == timedelta(days=3650).total_seconds()
 
 
 def test_a_linear_backoff_grows_by_its_base() -> None:

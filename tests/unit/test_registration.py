@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from rota import Context, OptionError, Retry, Rota, RoutingError, Unique
+from rota import Context, OptionError, Payload, Retry, Rota, RoutingError, Unique
 from rota.options import Options
 
 
@@ -98,6 +98,18 @@ def test_a_task_that_returns_a_value_is_kept_so_that_it_can_be_awaited() -> None
     assert options_of(silent).retention is None
     assert options_of(unsaid).retention is None
     assert options_of(unsaid, result=int).retention == timedelta(minutes=7)
+
+
+def test_a_key_may_name_parts_of_an_argument() -> None:
+    def build(order: dict[str, int]) -> None: ...
+
+    def raw(order: Annotated[dict[str, int], Payload]) -> None: ...
+
+    by_number = Unique("1m", key="order-{order[number]:04d}")
+
+    for function in (build, raw):
+        task = Rota().task("test:job", unique=by_number)(function)
+        assert task.plan({"number": 7}).options.unique == Unique("1m", key="order-0007")
 
 
 def test_the_retries_of_the_policy_go_with_the_task() -> None:

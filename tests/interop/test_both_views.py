@@ -128,7 +128,7 @@ async def test_after_a_lease_ran_out_and_after_a_forward(both: Both, redis: Redi
     await queue.add("late", when="+50.5")
     await queue.add("lost")
     await queue.take()
-    await redis.zadd(queue.keys.lease, {"lost": int(time.time()) - 5})
+    await queue.lapse("lost", 35)
     seen = await both.agree(active=1, scheduled=1)
     assert seen.queues["default"].task("lost").is_orphaned
 

@@ -122,7 +122,7 @@ async def test_a_task_of_a_killed_go_server_runs_here(go: Go, app: Rota, redis: 
         task = await go.enqueue("t")
         await server.wait(event="start", id=task.id)
         server.kill()
-    await lease_ran_out(redis, task.id)
+    await RawQueue(redis).lapse(task.id)
     async with app.worker(recover_interval="200ms"):
         await all_ended(go, "default", 2)
 
@@ -133,8 +133,9 @@ async def test_a_task_of_a_killed_go_server_runs_here(go: Go, app: Rota, redis: 
 
 async def test_a_task_that_our_dead_worker_held_runs_on_a_go_server(go: Go, app: Rota, redis: Redis) -> None:
     task = await app.enqueue("t")
-    await RawQueue(redis).take()
-    await lease_ran_out(redis, task.id)
+    queue = RawQueue(redis)
+    await queue.take()
+    await queue.lapse(task.id)
 
     async with go.server(retry_delay_ms=0, delayed_check_ms=50, task_check_ms=50) as server:
         end = await server.wait_one(event="end", id=task.id)
@@ -142,11 +143,6 @@ async def test_a_task_that_our_dead_worker_held_runs_on_a_go_server(go: Go, app:
 
     assert end.retried == 1
     assert await redis.keys("asynq:{default}:t:*") == []
-
-
-async def lease_ran_out(redis: Redis, task_id: str) -> None:
-    """Make the lease as old as after a minute of silence."""
-    assert await redis.zadd("asynq:{default}:lease", {task_id: int(time.time()) - 60}, xx=True, ch=True) == 1
 
 
 async def test_weighted_queues_of_ours_are_drawn_by_weight_on_a_go_server(go: Go, app: Rota) -> None:

@@ -42,7 +42,7 @@ async def test_a_fetched_task_is_active_and_leased(go: Go, queue: RawQueue) -> N
     lease_until = await queue.redis.zscore(queue.keys.lease, "a")
     assert lease_until is not None
     assert 28 <= lease_until - time.time() <= 31
-    await queue.redis.zadd(queue.keys.lease, {"a": int(time.time()) - 1})
+    await queue.lapse("a", 31)
     assert (await go.task("a")).is_orphaned
 
 
@@ -129,7 +129,7 @@ async def test_a_task_recovered_and_taken_by_go_is_not_ours_to_record_any_more(g
     """Go leaves our token in the hash; only the message tells that the attempt is another one."""
     await queue.add()
     _, message = await queue.take()
-    await queue.redis.zadd(queue.keys.lease, {"a": int(time.time()) - 60})
+    await queue.lapse("a")
 
     config = {"retry_delay_ms": 0, "delayed_check_ms": 50, "tasks": {"t": {"sleep_ms": 2000}}}
     async with go.server(**config) as server:

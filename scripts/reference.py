@@ -1,14 +1,16 @@
 """The tables of the reference pages, made from the code."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from typer.main import get_group
 
 from rota import errors
 from rota.cli.program import program
+from rota.options import OptionWords, TaskWords
 from rota.settings import ENVIRONMENT_PREFIX, Settings
+from scripts.option_texts import OPTION_TEXTS, TASK_TEXTS
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -70,6 +72,23 @@ def _parameter(parameter: Any) -> tuple[str, str, str]:
     return ", ".join(f"`{name}`" for name in names), default, parameter.help or "–"
 
 
+def option_table() -> str:
+    """List the options of one enqueue."""
+    return _words_table("Option", OptionWords.__annotations__, OPTION_TEXTS)
+
+
+def task_table() -> str:
+    """List what `@app.task(...)` takes besides the options that one enqueue has too."""
+    own = {name: kind for name, kind in TaskWords.__annotations__.items() if name not in OptionWords.__annotations__}
+    return _words_table("Keyword", own, TASK_TEXTS)
+
+
+def _words_table(head: str, words: Mapping[str, object], texts: Mapping[str, str]) -> str:
+    if set(words) != set(texts):
+        raise LookupError(f"texts and code differ in {sorted(set(words) ^ set(texts))}: mend scripts/option_texts.py")
+    return table((head, "What it says"), [(f"`{name}`", texts[name]) for name in words])
+
+
 def _text(kind: type) -> str:
     return inspect.getdoc(kind) or ""
 
@@ -78,4 +97,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "settings": settings_table,
     "commands": command_tables,
+    "options": option_table,
+    "task-keywords": task_table,
 }

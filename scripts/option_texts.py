@@ -1,0 +1,27 @@
+"""What the reference says about each option. `make check` compares the names with the code."""
+
+OPTION_TEXTS = {
+    "queue": "The queue; `default` if nothing is said.",
+    "max_retry": "How often it is retried, 25 if nothing is said; 0 means never. Only at a call: a task says `retry=`.",
+    "timeout": "How long one run may take. 30 minutes if neither this nor a deadline is said.",
+    "deadline": "The instant at which the task is given up, whatever retries are left. Only at a call.",
+    "process_at": "The instant at which it runs. Only at a call.",
+    "delay": "Run so much later. Fractions of a second count.",
+    "task_id": "An ID of your own; a second task with it is refused with `TaskIdConflict`. Only at a call.",
+    "unique": "At most one task per key: a duration, or `Unique(ttl, scope=, key=, on_conflict=)`.",
+    "retention": "How long the task and its result are kept after success. `0` keeps nothing.",
+    "group": "The group it is aggregated with.",
+    "headers": "Texts that travel with the task; `Context.headers` reads them.",
+    "debounce": "Calls with the same key become one: `Debounce(key, wait, max_wait)`, or `task.debounce(...)`.",
+}
+
+TASK_TEXTS = {
+    "run": "Where it runs: `loop` (so an `async def`), `thread` (so a `def`) or `process`, which can be killed.",
+    "retry": "A `Retry(...)`, or only the number of retries.",
+    "concurrency": "How many of this type run at once in one worker process.",
+    "on_success": "Called after a success with the context and the result.",
+    "on_failure": "Called after a failure that is tried again, with the context and the error.",
+    "on_exhausted": "Called when the task failed for good, with the context and the error.",
+    "lint": "Whether the name is checked: `False` lets a name through that others chose.",
+    "result": "The type of the result, where the function's annotation does not say it.",
+}

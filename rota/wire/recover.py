@@ -26,9 +26,13 @@ class Dead(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """The reply to `expired`: Redis' clock in seconds, and the dead attempts, the longest dead first."""
+    """The reply to `expired`: Redis' clock in seconds, and the dead attempts, the longest dead first.
+
+    `stale_sets` says that there is work for `reclaim_sets`.
+    """
 
     now: float
+    stale_sets: bool
     attempts: list[Dead]
 
 
@@ -67,7 +71,7 @@ class Slack(NamedTuple):
 def expired(keys: QueueKeys, slack: Slack, limit: int = 100) -> Call[Expired]:
     """List attempts whose lease ran out so long ago, by Redis' clock."""
     args = (keys.task_prefix, *_seconds(slack), limit)
-    return Call(load("expired"), (keys.lease,), args, _expired)
+    return Call(load("expired"), (keys.lease, keys.aggregation_sets), args, _expired)
 
 
 def recover(keys: QueueKeys, slack: Slack, moves: Sequence[Move], max_crashes: int = 3) -> Call[list[Moved]]:
@@ -88,9 +92,9 @@ def _seconds(slack: Slack) -> tuple[float, float]:
 def _expired(reply: Any) -> Expired:
     rows = [
         Dead(task_id.decode(), message, token, why.decode("utf-8", "replace"), bool(ours))
-        for task_id, message, token, why, ours in reply[1:]
+        for task_id, message, token, why, ours in reply[2:]
     ]
-    return Expired(float(reply[0]), rows)
+    return Expired(float(reply[0]), bool(reply[1]), rows)
 
 
 def _moved(reply: Any) -> list[Moved]:

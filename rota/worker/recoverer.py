@@ -1,7 +1,7 @@
 """The recoverer: gives back the tasks of attempts whose lease ran out, and of aggregations that died.
 
 A worker of Rota that died is a crash of its tasks: they are at the front of their queue again, no retry is spent, and
-after `max_crashes` they are in quarantine. A Go server that died is what Asynq makes of it, `judge`'s decision: a failure.
+after `max_crashes` they are in quarantine. A Go server that died is what Asynq makes of it, a failure: see `judge`.
 Whose attempt it was can be told by its lease (`wire/lua/whose.lua`).
 
 Either is carried out once, however many recoverers see the same task: the script compares lease, message and token
@@ -127,8 +127,10 @@ class Recoverer:
         """Give back everything that is dead now; return the number of tasks moved."""
         moved = 0
         for queue in list(self._queues()):
-            moved += await self._recover_queue(queue)
-            await self._reclaim_sets(queue)
+            found = await self._look(queue)
+            moved += await self._recover_queue(queue, found)
+            if found.stale_sets:
+                await self._reclaim_sets(queue)
         self._counts["passes"] += 1
         return moved
 
@@ -160,11 +162,13 @@ class Recoverer:
     def _hold(self) -> None:
         self._not_before = time.monotonic() + self._settle_seconds
 
-    async def _recover_queue(self, queue: str) -> int:
+    async def _look(self, queue: str) -> Expired:
+        return await self._broker.run(expired(self._broker.keys.queue(queue), self._slack, self._limit))
+
+    async def _recover_queue(self, queue: str, found: Expired) -> int:
         keys = self._broker.keys.queue(queue)
         total = 0
         while True:
-            found = await self._broker.run(expired(keys, self._slack, self._limit))
             own = set(self._own_tokens())
             moves = [self._move(dead, found) for dead in found.attempts if dead.token.decode("latin-1") not in own]
             if not moves:
@@ -176,7 +180,7 @@ class Recoverer:
             # Only what was settled has left the list; without progress the same would come again.
             if len(found.attempts) < self._limit or settled == 0:
                 return total
-            await asyncio.sleep(0)
+            found = await self._look(queue)
 
     def _move(self, dead: Dead, found: Expired) -> Move:
         if not dead.message:

@@ -25,7 +25,7 @@ class Arguments:
 
     def __init__(self, signature: Signature) -> None:
         self._name = signature.name
-        self._parameters = signature.parameters
+        self._injected = {*signature.context_names, *signature.dependencies}
         self._names = tuple(parameter.name for parameter in signature.parameters)
         self._positional = tuple(parameter.name for parameter in signature.parameters if not parameter.keyword_only)
         self._required = tuple(parameter.name for parameter in signature.parameters if parameter.required)
@@ -64,13 +64,18 @@ class Arguments:
         given = dict(zip(self._positional, args, strict=False))
         for name, value in kwargs.items():
             if name not in self._names:
-                raise PayloadError(f"{self._name} takes no argument {name!r}. {did_you_mean(name, self._names)}")
+                raise PayloadError(f"{self._name} takes no argument {name!r}. {self._advice(name)}")
             if name in given:
                 raise PayloadError(f"{self._name} got {name!r} twice: by position and by name.")
             given[name] = value
         if missing := [name for name in self._required if name not in given]:
             raise PayloadError(f"{self._name} lacks {', '.join(map(repr, missing))}.")
         return {**self._defaults, **given}
+
+    def _advice(self, name: str) -> str:
+        if name in self._injected:
+            return "The worker fills it; only a direct call may give it."
+        return did_you_mean(name, self._names)
 
     def bind_object(self, payload: object) -> dict[str, Any]:
         """Name the arguments given as one mapping or model."""

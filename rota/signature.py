@@ -83,6 +83,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     contexts: list[str] = []
     dependencies: dict[str, Callable[..., Any]] = {}
     declared = list(inspect.signature(function).parameters.values())
+    _refuse_method(declared, name)
     for item in declared:
         _refuse_open_ended(item, name)
         annotation = hints.get(item.name, Any)
@@ -167,6 +168,14 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
             f"The annotations of {name} cannot be read: {error}. "
             "Import the names it uses at run time, not only under TYPE_CHECKING."
         ) from error
+
+
+def _refuse_method(declared: list[inspect.Parameter], name: str) -> None:
+    if declared and declared[0].name in ("self", "cls"):
+        raise OptionError(
+            f"{name} is a method, and no worker has the object it belongs to: use a function, or register the method "
+            "of an object that exists: app.task('email:welcome')(service.welcome)."
+        )
 
 
 def _refuse_open_ended(item: inspect.Parameter, name: str) -> None:

@@ -137,3 +137,19 @@ def test_hooks_of_the_task_come_before_those_of_the_app() -> None:
     assert handler is not None
     assert handler.hooks.success == (own, early, late)
     assert handler.hooks.failure == handler.hooks.exhausted == (late,)
+
+
+class Service:
+    def greet(self, name: str) -> str:
+        return f"hello {name}"
+
+
+async def test_a_method_can_be_a_task_once_its_object_exists() -> None:
+    app = Rota()
+    with pytest.raises(OptionError, match=r"Service.greet is a method"):
+        app.task("test:greet")(Service.greet)
+
+    task = app.task("test:greet")(Service().greet)
+
+    assert task.plan("Ada").payload == b'{"name":"Ada"}'
+    assert task("Ada") == "hello Ada"

@@ -14,7 +14,8 @@ from rota.client.acts import Act, Command, Step
 from rota.client.batch import CHUNK, Batch, in_chunks
 from rota.client.core import RESENDS, Core, raise_failure
 from rota.client.hooks import enter, swallowed
-from rota.client.packing import STATES, refusal
+from rota.client.joiner import Joiner
+from rota.client.packing import STATES, Packed, alone, created, refusal
 from rota.duration import DurationLike, parse
 from rota.enqueued import Enqueued, Plan
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, ResultTimeout, RotaError
@@ -40,6 +41,7 @@ class Client(Core):
     def __init__(self, broker: Broker, *, middlewares: Sequence[EnqueueMiddleware] = ()) -> None:
         super().__init__(broker.keys, middlewares)
         self.broker = broker
+        self._joiner = Joiner(self._send)
 
     async def enqueue(self, plan: Plan[R]) -> Enqueued[R]:
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""
@@ -125,13 +127,26 @@ class Client(Core):
         await self._do(acts.update_payload(self._keys.queue(queue), task_id, payload))
 
     async def _enqueue(self, plan: Plan[R]) -> Enqueued[R]:
-        keys, call = self._packer.single(plan)
+        if plan.options.debounce is None:
+            packed = self._packer.pack(plan)
+            if packed.item is None:
+                return await self._join(plan, packed)
+            keys, call = packed.keys, alone(packed)
+        else:
+            keys, call = self._packer.debounced(plan, plan.options.debounce)
         if self._published.is_due(keys.queue):
             await self._publish(keys.queue)
         reply = await self._send(call)
         if error := refusal(plan, keys.queue, reply):
             raise error
         return self._enqueued(plan, keys.queue, reply)
+
+    async def _join(self, plan: Plan[R], packed: Packed) -> Enqueued[R]:
+        queue = packed.keys.queue
+        if self._published.is_due(queue):
+            await self._publish(queue)
+        await self._joiner.add(packed.keys, packed.id, packed.message)
+        return self._enqueued(plan, queue, created(packed))
 
     def _enqueued(self, plan: Plan[R], queue: str, reply: Reply) -> Enqueued[R]:
         reason, task_id, state = reply

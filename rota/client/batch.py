@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Se
 from itertools import islice
 from typing import Any, NamedTuple
 
-from rota.client.packing import Packed, Packer, refusal
+from rota.client.packing import Packed, Packer, created, refusal
 from rota.enqueued import Plan
 from rota.errors import EnqueueError, RotaError
 from rota.wire.enqueue import Item, Reply, enqueue, enqueue_plain
@@ -60,7 +60,7 @@ class Batch:
         rows = sending.rows
         if isinstance(result, int):
             for index, packed in rows:
-                self.outcomes[index] = Reply("created", packed.id, "pending")
+                self.outcomes[index] = created(packed)
         elif isinstance(result, list):
             for (index, _), reply in zip(rows, result, strict=True):
                 self.outcomes[index] = reply

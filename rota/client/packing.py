@@ -50,12 +50,7 @@ class Packer:
         if plan.options.debounce is not None:
             return self.debounced(plan, plan.options.debounce)
         packed = self.pack(plan)
-        keys, task_id, message, item = packed
-        if item is None:
-            plain = enqueue_plain(keys, (task_id, message))
-            return keys, Call(plain.script, plain.keys, plain.args, lambda _: Reply("created", task_id, "pending"))
-        some = enqueue(keys, (item,))
-        return keys, Call(some.script, some.keys, some.args, lambda raw: some.decode(raw)[0])
+        return packed.keys, alone(packed)
 
     def debounced(self, plan: Plan[Any], joined: Debounce) -> tuple[QueueKeys, Call[Reply]]:
         """Build the call for a debounced plan."""
@@ -77,6 +72,21 @@ class Packer:
                 self._templates.clear()
             template = self._templates[key] = _Template(plan.type, plan.options, self._keys)
         return template
+
+
+def alone(packed: Packed) -> Call[Reply]:
+    """Build the call for one task."""
+    keys, task_id, message, item = packed
+    if item is None:
+        plain = enqueue_plain(keys, (task_id, message))
+        return Call(plain.script, plain.keys, plain.args, lambda _: created(packed))
+    some = enqueue(keys, (item,))
+    return Call(some.script, some.keys, some.args, lambda raw: some.decode(raw)[0])
+
+
+def created(packed: Packed) -> Reply:
+    """Make the reply for a plain task, which can only be created."""
+    return Reply("created", packed.id, "pending")
 
 
 class _Template:

@@ -1,5 +1,6 @@
 """Enqueueing one task: what is stored, with every option."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -167,3 +168,11 @@ async def test_another_key_prefix_is_another_world(any_url: str, broker: Broker)
     names = [name.decode() for name in await broker.execute("KEYS", "*")]
     assert names
     assert all(name.startswith("shop:") for name in names)
+
+
+async def test_enqueues_at_the_same_time_are_all_there_once_and_in_order(client: Client, desk: Desk) -> None:
+    jobs = await asyncio.gather(*(client.enqueue(plan(str(i).encode())) for i in range(300)))
+    assert all(job.created for job in jobs)
+    waiting = (await desk.ids("pending"))[::-1]
+    assert waiting == [job.id for job in jobs]
+    assert (await desk.message(waiting[7])).payload == b"7"

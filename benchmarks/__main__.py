@@ -116,9 +116,10 @@ def main() -> None:
     scale = scale_of(options)
     cells = [cell for name in scenarios for cell in SCENARIOS[name](scale)]
     servers = SERVERS if (options.server or ("redis" if options.quick else "both")) == "both" else None
+    is_whole = not (options.quick or options.only or options.scenario)
     deadline = Deadline(QUICK_SECONDS if options.quick else float("inf"))
     for name in servers or (options.server or "redis",):
-        report = Report(name, command=["python", "-m", "benchmarks", *sys.argv[1:]])
+        report = Report(name, ["python", "-m", "benchmarks", *sys.argv[1:]], is_whole)
         contenders = installed(names, report)
         try:
             with Server(name) as server:

@@ -34,8 +34,10 @@ class Report:
 
     server: str
     command: Sequence[str]
+    is_whole: bool = True
     server_version: str = ""
     date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     sheet: Sheet = field(default_factory=Sheet)
@@ -49,7 +51,8 @@ class Report:
         packages = [" ".join(f"{package} {number}" for package, number in of.items()) for of in self.versions.values()]
         parts = [
             f"# {self.server} {self.server_version}",
-            f"{self.date} · {machine()} · Python {platform.python_version()} · rounds: {scale.rounds}",
+            f"{self.date} · {machine()} · Python {platform.python_version()} · rounds: {scale.rounds}"
+            f" · load before the run: {self.load:.1f}",
             f"`{' '.join(self.command)}`; in brackets the ratio to Go Asynq in this run. The method is in README.md.",
             self.sheet.table(rows, columns),
             "Guarantees: " + "; ".join(guarantees) + ".",
@@ -61,11 +64,14 @@ class Report:
     def keep(self, folder: Path, scale: Scale) -> None:
         """Write the page and all samples."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{self.server}.md").write_text(self.markdown(scale))
+        # A run of some rows or some contenders must not take the place of a whole one.
+        name = self.server if self.is_whole else f"{self.server}-partial"
+        (folder / f"{name}.md").write_text(self.markdown(scale))
         facts = {
             "server": f"{self.server} {self.server_version}",
             "date": self.date,
             "machine": machine(),
+            "load": self.load,
             "python": platform.python_version(),
             "command": " ".join(self.command),
             "scale": vars(scale),
@@ -74,4 +80,4 @@ class Report:
             "gaps": self.sheet.gaps,
             "samples": self.sheet.as_json(),
         }
-        (folder / f"{self.server}.json").write_text(json.dumps(facts, indent=1) + "\n")
+        (folder / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -30,5 +30,10 @@ def main() -> None:
     try:
         program()
     except RotaError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {escape(str(error))}")
-        sys.exit(WRONG_USE if isinstance(error, ConfigError) else 1)
+        sys.exit(explain(error))
+
+
+def explain(error: RotaError) -> int:
+    """Print an error as one line; return the exit code for it."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {escape(str(error))}")
+    return WRONG_USE if isinstance(error, ConfigError) else 1

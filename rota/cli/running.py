@@ -44,7 +44,7 @@ class Stopper:
 
 def run(app: Rota, settings: Settings, *, follow_parent: bool = False) -> None:
     """Work until asked to stop; with `follow_parent`, also until standard input is closed: the parent has gone."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_run(app, settings, follow_parent))
 
 
@@ -61,7 +61,8 @@ async def _run(app: Rota, settings: Settings, follow_parent: bool) -> None:
         await worker.run()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where it is installed."""
     try:
         import uvloop
     except ImportError:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
@@ -10,18 +11,20 @@ from rich.console import Console
 
 from rota.app import Rota
 from rota.broker.broker import Broker
-from rota.cli import children, logs, running
+from rota.cli import logs, running
 from rota.cli.banner import Banner
+from rota.cli.parent import while_parent_lives
 from rota.cli.target import load_app
 from rota.cli.version import rota_version
 from rota.errors import ConfigError
 from rota.settings import Settings
+from rota.supervisor.supervisor import Order, Supervisor, supervise
 from rota.worker.wakeup import choose
 
 
 def command(
     app: Annotated[str | None, typer.Argument(help="module:app; without it the setting `app` says.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    processes: Annotated[str | None, typer.Option(help="Worker processes: 4, or 1..8 to follow the load.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Tasks at once in each process.")] = None,
     queues: Annotated[str | None, typer.Option(help="Queues with weights: critical=6,default=3,low=1.")] = None,
     strict: Annotated[bool | None, typer.Option("--strict", help="Always the heaviest queue that has tasks.")] = None,
@@ -31,6 +34,9 @@ def command(
         list[str] | None, typer.Option("--set", help="Any setting: name=value; may be repeated.")
     ] = None,
     log_level: Annotated[logs.LogLevel, typer.Option(help="debug, info, warning or error.")] = "info",
+    supervised: Annotated[
+        bool, typer.Option("--supervisor/--no-supervisor", help="Whether a small parent watches over the processes.")
+    ] = True,
     follow_parent: Annotated[bool, typer.Option("--follow-parent", hidden=True)] = False,
     show_banner: Annotated[bool, typer.Option("--banner/--no-banner", help="Say at the start what is what.")] = True,
 ) -> None:
@@ -39,7 +45,6 @@ def command(
     if not target:
         raise ConfigError("Which application? Write rota worker module:app, or set ROTA_APP.")
     logs.set_up(log_level)
-    loaded = load_app(target)
     said = {
         "processes": processes,
         "concurrency": concurrency,
@@ -50,18 +55,21 @@ def command(
         **_pairs(setting or []),
     }
     said = {name: value for name, value in said.items() if value is not None}
+    if supervised:
+        sys.exit(asyncio.run(_supervise(Order(target, said, log_level, show_banner), follow_parent)))
+    loaded = load_app(target)
     settings = loaded.settings = loaded.settings.updated(**said)  # the tasks' own enqueueing follows it too
     if show_banner:
-        asyncio.run(_banner(target, loaded, settings)).show(Console(stderr=True))
-    if settings.processes.most == 1:
-        running.run(loaded, settings, follow_parent=follow_parent)
-        return
-    own = {**said, "processes": 1}
-    words = [word for name, value in own.items() for word in ("--set", f"{name}={value}")]
-    single = children.worker_command(target, "--follow-parent", "--no-banner", "--log-level", log_level, *words)
-    sys.exit(
-        asyncio.run(children.supervise(children.Children(single, settings.processes.least), follow_parent=follow_parent))
-    )
+        asyncio.run(banner(target, loaded, settings)).show(Console(stderr=True))
+    running.run(loaded, settings, follow_parent=follow_parent)
+
+
+async def _supervise(order: Order, follow_parent: bool) -> int:
+    supervisor = Supervisor(order)
+    async with AsyncExitStack() as stack:
+        if follow_parent:
+            await stack.enter_async_context(while_parent_lives(supervisor.stop))
+        return await supervise(supervisor)
 
 
 def _pairs(words: Iterable[str]) -> dict[str, str]:
@@ -74,7 +82,8 @@ def _pairs(words: Iterable[str]) -> dict[str, str]:
     return pairs
 
 
-async def _banner(target: str, app: Rota, settings: Settings) -> Banner:
+async def banner(target: str, app: Rota, settings: Settings) -> Banner:
+    """Ask the server what it is, and say what this worker will do."""
     broker = app.connect()
     try:
         facts = await broker.check()

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from rota.wire.keys import Keys, QueueKeys
-from rota.wire.script import Call, load
+from rota.wire.script import Argument, Call, load
 from rota.wire.server import TTL
 
 PAGE = 500
@@ -53,7 +53,7 @@ def keep(
     keys: QueueKeys, worker_ids: Iterable[str], lease: timedelta, *, skip: int = 0, page: int = PAGE
 ) -> Call[Kept]:
     """Extend the leases of whatever these living workers hold."""
-    args = (keys.task_prefix, int(lease.total_seconds()), skip, page, *worker_ids)
+    args: list[Argument] = [keys.task_prefix, int(lease.total_seconds()), skip, page, *worker_ids]
     return Call(load("owner_keep"), (keys.active, keys.lease), args, lambda reply: Kept(*reply))
 
 

@@ -1,0 +1,82 @@
+"""`python -m rota.cli.child`: a worker process of a supervisor. It is told on its standard input what to do.
+
+Only a supervisor starts it: settings, which may hold passwords, come through that pipe and not as arguments.
+"""
+
+import asyncio
+import signal
+import sys
+
+from rich.console import Console
+
+from rota.app import Rota
+from rota.cli import logs, program
+from rota.cli.running import Stopper, loop_factory
+from rota.cli.target import load_app
+from rota.cli.worker import banner
+from rota.errors import RotaError
+from rota.settings import Settings
+from rota.supervisor.lifeline import Lifeline
+from rota.supervisor.messages import Introduction, Report, Setup, plain_settings
+from rota.worker.worker import Worker
+
+MOST_SECONDS = 0.5
+
+
+def main() -> None:
+    """Work until the supervisor says to stop, or is gone."""
+    lifeline = Lifeline.on_standard_input()
+    setup = lifeline.read_setup()
+    logs.set_up(setup.log_level)
+    try:
+        app = load_app(setup.target)
+        settings = app.settings = app.settings.updated(**setup.said)  # the tasks' own enqueueing follows it too
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_run(app, settings, setup, lifeline))
+    except RotaError as error:
+        sys.exit(program.explain(error))
+
+
+async def _run(app: Rota, settings: Settings, setup: Setup, lifeline: Lifeline) -> None:
+    worker = Worker(app, settings, id=setup.worker_id)
+    lifeline.send(Introduction(plain_settings(settings), worker.host, worker.pid, worker.server_id))
+    stopper = Stopper(worker)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopper.request)
+    quiet = asyncio.Event()
+    every = min(MOST_SECONDS, settings.heartbeat.total_seconds() / 8)
+    lifeline.start(lambda: _report(worker), quiet.set, stopper.request, every)
+    if setup.show_banner:
+        (await banner(setup.target, app, settings)).show(Console(stderr=True))
+    quieting = asyncio.create_task(_quiet(worker, quiet))
+    try:
+        await worker.run()
+    finally:
+        quieting.cancel()
+
+
+async def _quiet(worker: Worker, asked: asyncio.Event) -> None:
+    await asked.wait()
+    await worker.ready.wait()
+    worker.quiet()
+
+
+def _report(worker: Worker) -> Report:
+    """Called in the lifeline's thread: it reads, and calls nothing that belongs to the loop."""
+    if not worker.ready.is_set():
+        return Report()
+    return Report(
+        ready=True,
+        quiet=worker.heartbeat.status != "active",
+        used=worker.slots.used,
+        capacity=worker.slots.capacity,
+        held=len(worker.executor.held),
+        ended=sum(lane.finisher.statistics.recorded for lane in worker.lanes),
+        beat_at=worker.heartbeat.statistics().last_beat_at,
+        queues=worker.queue_names(),
+    )
+
+
+if __name__ == "__main__":
+    main()

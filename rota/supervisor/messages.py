@@ -1,0 +1,92 @@
+"""What a supervisor and its worker processes tell each other, one JSON object a line.
+
+The two ends of a socket pair carry it: the worker's end is its standard input. To the worker goes first its setup,
+later commands; from it come one introduction and then reports. The pair is the lifeline as well: when it closes, the
+other side is gone.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import SecretStr
+
+from rota.process_range import ProcessRange
+from rota.settings import Settings
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a worker process is to work. `said` are the settings given on the command line."""
+
+    worker_id: str
+    target: str
+    said: dict[str, Any] = field(default_factory=dict[str, Any])
+    log_level: LogLevel = "info"
+    show_banner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """Who a worker process is, once it has loaded the app: its settings, and the server that it will be in Redis."""
+
+    settings: dict[str, Any]
+    host: str
+    pid: int
+    server_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a worker process is.
+
+    `quiet` says that it takes no more tasks. `held` are tasks whose outcome is not recorded yet, `ended` those recorded
+    since the start. `beat_at` is when its heartbeat last reached the broker, on the machine's monotonic clock, which
+    all processes share; 0 before the first.
+    """
+
+    ready: bool = False
+    quiet: bool = False
+    used: int = 0
+    capacity: int = 0
+    held: int = 0
+    ended: int = 0
+    beat_at: float = 0.0
+    queues: list[str] = field(default_factory=list[str])
+
+
+Message = Setup | Introduction | Report
+_KINDS: Mapping[str, type[Message]] = {"setup": Setup, "introduction": Introduction, "report": Report}
+QUIET = b'{"command": "quiet"}\n'
+
+
+def encode(message: Message) -> bytes:
+    """Return the line of a message."""
+    kind = next(kind for kind, of in _KINDS.items() if isinstance(message, of))
+    return json.dumps({kind: asdict(message)}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Read a line; ValueError if it is none."""
+    [(kind, fields)] = json.loads(line).items()
+    return _KINDS[kind](**fields)
+
+
+def plain_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings as JSON can carry them, secrets too: they go through a pipe that nobody else can read."""
+    return {name: _plain(getattr(settings, name)) for name in type(settings).model_fields}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path | ProcessRange):
+        return str(value)
+    return value

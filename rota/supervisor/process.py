@@ -1,0 +1,140 @@
+"""One worker process, as its supervisor has it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from rota.supervisor.exit import Exit
+from rota.supervisor.messages import QUIET, Introduction, Report, Setup, decode, encode
+from rota.supervisor.patience import RestartPatience
+from rota.supervisor.recycling import Lifetime
+
+_LINE_BYTES = 16 * 1024 * 1024
+
+
+class WorkerProcess:
+    """A process that was started, until it is known to be dead.
+
+    `leaving` says that it was asked to go, so its end is no crash. `queues` are all that it ever served.
+    """
+
+    def __init__(self, worker_id: str, process: subprocess.Popen[bytes], patience: RestartPatience) -> None:
+        self.worker_id = worker_id
+        self.pid = process.pid
+        self.patience = patience
+        self.lifetime = Lifetime()
+        self.started_at = time.monotonic()
+        self.introduction: Introduction | None = None
+        self.report = Report()
+        self.queues: set[str] = set()
+        self.leaving = False
+        self.stop_asked_at: float | None = None
+        self.drain_until: float | None = None
+        self.exit: Exit | None = None
+        self.introduced = asyncio.Event()
+        """Set once it has introduced itself or ended."""
+        self.ended = asyncio.Event()
+        self._process = process
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        setup: Setup,
+        patience: RestartPatience,
+        on_exit: Callable[["WorkerProcess"], object],
+    ) -> "WorkerProcess":
+        """Start a process anew (nothing is forked) and tell it what to do. OSError if the system refuses."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = _spawn(command, theirs)
+            except BaseException:
+                ours.close()
+                raise
+        patience.started()
+        worker = cls(setup.worker_id, process, patience)
+        worker._watch(on_exit)
+        reader, worker._writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
+        worker._writer.write(encode(setup))
+        worker._reading = asyncio.create_task(worker._read(reader))
+        if worker.exit is not None:
+            worker._writer.close()
+        return worker
+
+    def quiet(self) -> None:
+        """Ask it to take no more tasks."""
+        if self._writer is not None and self.exit is None:
+            self._writer.write(QUIET)
+
+    def stop(self) -> None:
+        """Ask it to end: gently the first time, at once the second time."""
+        self.leaving = True
+        self.stop_asked_at = self.stop_asked_at or time.monotonic()
+        self._signal(signal.SIGTERM)
+
+    def drain(self, seconds: float) -> None:
+        """Ask it to end what it runs within so long. `drained` tells when it can be stopped."""
+        self.leaving = True
+        self.drain_until = time.monotonic() + seconds
+        self.quiet()
+
+    @property
+    def drained(self) -> bool:
+        """Whether it has nothing to do any more, or no more time for it."""
+        if self.drain_until is None or self.stop_asked_at is not None:
+            return False
+        return (self.report.quiet and self.report.held == 0) or time.monotonic() >= self.drain_until
+
+    def kill(self) -> None:
+        """End it."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Until `_reap` the process exists at least as a zombie, so its id cannot be another's.
+        if self.exit is None:
+            os.kill(self.pid, number)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while line := await reader.readline():
+                message = decode(line)
+                if isinstance(message, Introduction):
+                    self.introduction = message
+                    self.introduced.set()
+                elif isinstance(message, Report):
+                    self.report = message
+                    self.queues.update(message.queues)
+
+    def _watch(self, on_exit: Callable[["WorkerProcess"], object]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def wait() -> None:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: we end too
+                loop.call_soon_threadsafe(self._reap, on_exit)
+
+        threading.Thread(target=wait, name=f"rota-wait-{self.pid}", daemon=True).start()
+
+    def _reap(self, on_exit: Callable[["WorkerProcess"], object]) -> None:
+        _, status, usage = os.wait4(self.pid, 0)
+        self.exit = Exit.read(status, usage)
+        self._process.returncode = self.exit.code
+        if self._writer is not None:
+            self._writer.close()
+        self.introduced.set()
+        self.ended.set()
+        on_exit(self)
+
+
+def _spawn(command: Sequence[str], standard_input: socket.socket) -> subprocess.Popen[bytes]:
+    # In a session of its own: Ctrl-C comes to it through us only, once for each time it is pressed.
+    return subprocess.Popen(command, stdin=standard_input.fileno(), start_new_session=True)  # noqa: S603

@@ -1,0 +1,41 @@
+"""When a worker process has done its time."""
+
+import random
+from dataclasses import dataclass, field
+
+from rota.settings import Settings
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """What one process may reach before it is replaced; 0 is no limit.
+
+    Each draws its own limits, up to a tenth lower, so that processes started together are not replaced together.
+    """
+
+    tasks: int = 0
+    age_seconds: float = 0
+    rss_bytes: int = 0
+    share: float = field(default_factory=lambda: random.uniform(0.9, 1))
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Lifetime":
+        """Read the limits from the settings."""
+        age = settings.process_max_age
+        return cls(
+            settings.process_max_tasks,
+            age.total_seconds() if age is not None else 0,
+            settings.process_max_rss_mb * _MIB,
+        )
+
+    def over(self, ended: int, age_seconds: float, rss_bytes: int | None) -> str:
+        """Say which limit a process has reached, or nothing."""
+        if self.tasks and ended >= self.tasks * self.share:
+            return f"it has run {ended} tasks"
+        if self.age_seconds and age_seconds >= self.age_seconds * self.share:
+            return f"it is {age_seconds:.0f} s old"
+        if self.rss_bytes and (rss_bytes or 0) >= self.rss_bytes:
+            return f"its memory has grown to {(rss_bytes or 0) // _MIB} MiB"
+        return ""

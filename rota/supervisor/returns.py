@@ -1,0 +1,119 @@
+"""Gives back what dead worker processes held.
+
+A process is given up only when it is known to be dead. A request that it had sent may still be carried out after that:
+an outcome is refused then, its token is gone, but a fetch would take more tasks. So one looks again, twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from rota.broker.broker import Broker
+from rota.errors import BrokerError
+from rota.supervisor.process import WorkerProcess
+from rota.supervisor.served import ServedQueues
+from rota.wire.keys import QueueKeys
+from rota.wire.owner import PAGE, Returned, give_back
+from rota.wire.script import Call
+from rota.worker.backoff import Backoff
+
+logger = logging.getLogger("rota.supervisor")
+
+LOOK_AGAIN_AFTER_SECONDS = (1.0, 4.0)
+
+
+class Returns:
+    """Each dead process is dealt with in a task of its own, until the broker has answered."""
+
+    def __init__(self, broker: Broker, served: ServedQueues, max_crashes: int) -> None:
+        self._broker = broker
+        self._served = served
+        self._max_crashes = max_crashes
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._last_looks: set[asyncio.Task[None]] = set()
+
+    def begin(self, process: WorkerProcess) -> None:
+        """Give back the tasks of a process that has ended."""
+        self._start(self._until_done(process), self._under_way)
+
+    async def finish(self, seconds: float) -> None:
+        """Wait so long at most for the first look at each; what is left then comes back by its lease."""
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=seconds)
+            if late:
+                logger.error("The broker does not answer: what the last processes held waits for its leases to end.")
+        for task in (*self._under_way, *self._last_looks):
+            task.cancel()
+
+    async def give_back(self, process: WorkerProcess) -> Returned:
+        """Look once through all queues of a dead process."""
+        queues = await self._served.of(process)
+        total = Returned(0)
+        for start in range(0, len(queues), PAGE):
+            total = _sum(total, await self._from(queues[start : start + PAGE], process))
+        return total
+
+    async def _from(self, queues: Sequence[QueueKeys], process: WorkerProcess) -> Returned:
+        total, skips = Returned(0), dict.fromkeys(queues, 0)
+        while skips:
+            calls = [self._call(queue, process, skip) for queue, skip in skips.items()]
+            replies = await self._broker.run_many(calls)
+            for queue, reply in zip(list(skips), replies, strict=True):
+                if isinstance(reply, BrokerError):
+                    raise reply
+                total = _sum(total, reply)
+                if reply.looked < PAGE:
+                    del skips[queue]
+                else:
+                    skips[queue] += reply.looked - reply.tasks
+        return total
+
+    def _call(self, queue: QueueKeys, process: WorkerProcess, skip: int) -> Call[Returned]:
+        most = 0 if process.leaving else self._max_crashes
+        return give_back(queue, process.worker_id, max_crashes=most, error=_epitaph(process, most), skip=skip)
+
+    async def _until_done(self, process: WorkerProcess) -> None:
+        await self._insist(process)
+        self._start(self._look_again(process), self._last_looks)
+
+    async def _look_again(self, process: WorkerProcess) -> None:
+        for seconds in LOOK_AGAIN_AFTER_SECONDS:
+            await asyncio.sleep(seconds)
+            await self._insist(process)
+
+    async def _insist(self, process: WorkerProcess) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                returned = await self.give_back(process)
+            except BrokerError as error:
+                await backoff.wait(error, f"Giving back the tasks of worker process {process.pid}")
+            else:
+                return _say(process, returned)
+
+    @staticmethod
+    def _start(act: Coroutine[Any, Any, None], into: set[asyncio.Task[None]]) -> None:
+        task = asyncio.get_running_loop().create_task(act)
+        into.add(task)
+        task.add_done_callback(into.discard)
+
+
+def _epitaph(process: WorkerProcess, crashes: int) -> str:
+    who = f"worker {process.worker_id} (process {process.pid}"
+    if process.introduction is not None:
+        who += f" on {process.introduction.host}"
+    return f"quarantined: {crashes} workers died while they ran this task. The last one, {who}), {process.exit}"
+
+
+def _sum(one: Returned, other: Returned) -> Returned:
+    return Returned(*(a + b for a, b in zip(one, other, strict=True)))
+
+
+def _say(process: WorkerProcess, returned: Returned) -> None:
+    if not returned.tasks:
+        return
+    words = [f"{returned.pending} are at the front of their queues again"] if returned.pending else []
+    words += [f"{returned.quarantined} are in quarantine"] if returned.quarantined else []
+    words += [f"{returned.cancelled} were to be cancelled and are"] if returned.cancelled else []
+    logger.warning("Of the tasks that worker process %d held, %s.", process.pid, ", ".join(words))

@@ -1,0 +1,304 @@
+"""The supervisor: starts worker processes and watches over them. It never runs code of the application.
+
+Its parts: `process` is one worker process; `returns` gives back what a dead one held; `keeper` keeps the leases of one
+that cannot; `patience` says how soon a dead one is replaced, `recycling` when a living one is, `scaling` how many there
+are. The first process tells, once it has loaded the app, what its settings are.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from rota.broker.broker import Broker
+from rota.connections import broker_options
+from rota.errors import BrokerError
+from rota.settings import Settings
+from rota.supervisor.keeper import Keeper
+from rota.supervisor.memory import resident_bytes
+from rota.supervisor.messages import LogLevel, Setup
+from rota.supervisor.patience import RestartPatience
+from rota.supervisor.process import WorkerProcess
+from rota.supervisor.recycling import Lifetime
+from rota.supervisor.returns import Returns
+from rota.supervisor.scaling import Scaling
+from rota.supervisor.served import ServedQueues
+from rota.wire.owner import waiting
+
+logger = logging.getLogger("rota.supervisor")
+
+WRONG_USE = 2
+LEFT_BY_FORCE = 130
+STOP_MARGIN_SECONDS = 15.0
+"""How much longer than `shutdown_timeout` a process may take to stop before it is killed."""
+LAST_RETURNS_SECONDS = 5.0
+CHILD = (sys.executable, "-m", "rota.cli.child")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run: the app as `module:app`, with the settings given on the command line."""
+
+    target: str
+    said: dict[str, Any] = field(default_factory=dict[str, Any])
+    log_level: LogLevel = "info"
+    show_banner: bool = True
+
+
+class Supervisor:
+    """Runs the worker processes of one app until `stop`."""
+
+    def __init__(self, order: Order, command: Sequence[str] = CHILD) -> None:
+        self._order = order
+        self._command = command
+        self._fleet: list[WorkerProcess] = []
+        self._replacing: dict[WorkerProcess, WorkerProcess] = {}
+        self._renewals = RestartPatience()
+        self._renew_from = 0.0
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._requests = 0
+        self._quiet = False
+        self._ever_ready = False
+        self._failure = 0
+        self._target = 0
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._settings: Settings
+        self._broker: Broker
+        self._keeper: Keeper
+        self._returns: Returns
+        self._scaling: Scaling
+
+    # Requests
+
+    def stop(self) -> None:
+        """Stop all processes: gently; asked again, at once; asked a third time, by force."""
+        self._requests += 1
+        self._stopping.set()
+        for process in self._fleet:
+            if self._requests > 2:
+                self._failure = LEFT_BY_FORCE
+                process.leaving = True
+                process.kill()
+            else:
+                process.stop()
+        self._woken.set()
+
+    def quiet(self) -> None:
+        """Take no more tasks; what runs goes on."""
+        self._quiet = True
+        for process in self._fleet:
+            process.quiet()
+
+    @property
+    def processes(self) -> list[WorkerProcess]:
+        """The processes that live, those on their way out too."""
+        return list(self._fleet)
+
+    # Life
+
+    async def run(self) -> int:
+        """Work until all processes have ended. Returns the exit code of the command."""
+        first = await self._start(RestartPatience(), show_banner=self._order.show_banner)
+        await first.introduced.wait()
+        if first.introduction is None:
+            await first.ended.wait()
+            return self._code_of_start(first)
+        async with AsyncExitStack() as stack:
+            self._set_up(Settings(**first.introduction.settings), stack)
+            if first.exit is not None:
+                self._ended(first)
+            for _ in range(self._target - 1):
+                await self._start(RestartPatience())
+            await self._watch()
+            await self._returns.finish(LAST_RETURNS_SECONDS)
+        return self._failure
+
+    def _code_of_start(self, first: WorkerProcess) -> int:
+        # Asked to stop before it had come to its signal handlers, it is ended by the signal itself.
+        if first.exit is None or self._requests:
+            return 0
+        return first.exit.shell_code
+
+    def _set_up(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._target = settings.processes.least
+        self._broker = Broker.from_url(settings.url, options=broker_options(settings))
+        stack.push_async_callback(self._broker.aclose)
+        served = ServedQueues(self._broker, settings)
+        self._keeper = Keeper(self._broker, served, settings)
+        self._returns = Returns(self._broker, served, settings.max_crashes)
+        self._scaling = Scaling(
+            settings.processes, settings.scale_up_after.total_seconds(), settings.scale_down_after.total_seconds()
+        )
+        for process in self._fleet:
+            process.lifetime = Lifetime.of(settings)
+
+    async def _watch(self) -> None:
+        every = min(1.0, self._settings.heartbeat.total_seconds() / 4)
+        keeping = asyncio.create_task(self._keep(every))
+        try:
+            while self._fleet or self._restarts:
+                self._woken.clear()
+                self._look_at_each()
+                if not self._requests:
+                    await self._renew()
+                    await self._scale()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), every)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _keep(self, every_seconds: float) -> None:
+        # Beside the rest: a broker that hangs must not hold up restarts and stops.
+        while True:
+            await self._keeper.look(self.processes)
+            await asyncio.sleep(every_seconds)
+
+    def _look_at_each(self) -> None:
+        grace = self._settings.shutdown_timeout.total_seconds() + STOP_MARGIN_SECONDS
+        now = time.monotonic()
+        for process in self._fleet:
+            self._ever_ready = self._ever_ready or process.report.ready
+            if process.drained:
+                process.stop()
+            if process.stop_asked_at is not None and now - process.stop_asked_at > grace:
+                logger.error("Worker process %d does not stop: it is killed, and its tasks go back.", process.pid)
+                self._failure = self._failure or 1
+                process.kill()
+
+    @property
+    def _staying(self) -> list[WorkerProcess]:
+        return [process for process in self._fleet if not process.leaving]
+
+    # Starting, ending and starting again
+
+    async def _start(self, patience: RestartPatience, *, show_banner: bool = False) -> WorkerProcess:
+        order = self._order
+        setup = Setup(uuid.uuid4().hex[:12], order.target, order.said, order.log_level, show_banner)
+        process = await WorkerProcess.start(self._command, setup, patience, self._ended)
+        if self._target:
+            process.lifetime = Lifetime.of(self._settings)
+        if process.exit is None:
+            self._fleet.append(process)
+        if self._quiet:
+            process.quiet()
+        if self._requests:  # asked to stop while it was being started
+            process.stop()
+        return process
+
+    def _ended(self, process: WorkerProcess) -> None:
+        if process in self._fleet:
+            self._fleet.remove(process)
+        self._woken.set()
+        if not self._target:
+            return  # nothing is known of its app yet; `run` sees to it
+        self._returns.begin(process)
+        self._scaling.changed()
+        if process.leaving:
+            logger.info("Worker process %d has ended.", process.pid)
+        else:
+            self._crashed(process)
+
+    def _crashed(self, process: WorkerProcess) -> None:
+        code = process.exit.code if process.exit is not None else 0
+        if code == WRONG_USE and not (self._ever_ready or process.report.ready):
+            # It has said what is wrong with its settings; another one would say the same.
+            self._failure = WRONG_USE
+            self.stop()
+            return
+        wait = process.patience.died()
+        logger.error("Worker process %d %s; a new one starts in %.1f s.", process.pid, process.exit, wait)
+        task = asyncio.get_running_loop().create_task(self._restart(process.patience, wait))
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
+
+    async def _restart(self, patience: RestartPatience, wait_seconds: float) -> None:
+        while True:
+            await self._unless_stopped(wait_seconds)
+            if self._requests or len(self._staying) - self._in_replacement >= self._target:
+                return
+            try:
+                await self._start(patience)
+            except OSError as error:
+                wait_seconds = patience.died()
+                logger.error("No process can be started (%s); trying again in %.1f s.", error, wait_seconds)
+            else:
+                return
+
+    async def _unless_stopped(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    # Replacing and scaling
+
+    @property
+    def _in_replacement(self) -> int:
+        return sum(old.exit is None and new.exit is None for old, new in self._replacing.items())
+
+    async def _renew(self) -> None:
+        """Replace one process that has done its time: the new one first, then the old one may go."""
+        for old, new in list(self._replacing.items()):
+            if old.exit is not None or new.exit is not None or new.report.ready:
+                del self._replacing[old]
+                if new.exit is not None:
+                    self._renew_from = time.monotonic() + self._renewals.died()
+                elif old.exit is None:
+                    old.drain(self._settings.process_drain.total_seconds())
+        if self._replacing or time.monotonic() < self._renew_from:
+            return
+        for process in self._staying:
+            age = time.monotonic() - process.started_at
+            why = process.lifetime.over(process.report.ended, age, resident_bytes(process.pid))
+            if why and process.report.ready:
+                logger.info("Worker process %d is replaced: %s.", process.pid, why)
+                self._renewals.started()
+                with suppress(OSError):
+                    self._replacing[process] = await self._start(RestartPatience())
+                return
+
+    async def _scale(self) -> None:
+        if self._settings.processes.fixed or self._replacing or self._restarts:
+            return
+        staying, now = self._staying, time.monotonic()
+        self._scaling.look([process.report for process in staying], now)
+        if self._scaling.may_grow(len(staying), now) and await self._tasks_wait():
+            self._target += 1
+            self._scaling.changed()
+            logger.info("All slots are taken and tasks wait: worker process %d of %d starts.", self._target, self._most)
+            with suppress(OSError):
+                await self._start(RestartPatience())
+        elif self._scaling.may_shrink(len(staying), now):
+            self._target -= 1
+            self._scaling.changed()
+            idle = min(staying, key=lambda process: (process.report.held, -process.started_at))
+            logger.info("There is less to do: worker process %d goes, %d stay.", idle.pid, self._target)
+            idle.drain(self._settings.process_drain.total_seconds())
+
+    @property
+    def _most(self) -> int:
+        return self._settings.processes.most
+
+    async def _tasks_wait(self) -> bool:
+        try:
+            queues = await ServedQueues(self._broker, self._settings).of(*self._staying)
+            replies = await self._broker.run_many([waiting(queue) for queue in queues])
+        except BrokerError:
+            return False
+        return any(not isinstance(reply, BrokerError) and reply > 0 for reply in replies)
+
+
+async def supervise(supervisor: Supervisor) -> int:
+    """Run a supervisor with the signals of this process passed on to it: INT and TERM stop, TSTP quiets."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, supervisor.stop)
+    loop.add_signal_handler(signal.SIGTSTP, supervisor.quiet)
+    return await supervisor.run()

@@ -159,5 +159,10 @@ leave = _current.reset
 peek = _current.get
 
 
-def _restored(message: bytes, deadline_at: float) -> Context:
-    return Context(TaskMessage.FromString(message), deadline_at=deadline_at)
+def _restored(data: bytes, deadline_at: float) -> Context:
+    message = TaskMessage.FromString(data)
+    here = peek(None)
+    # A child process enters the context of a task before it reads the arguments: that one can report.
+    if here is not None and (here.id, here.queue) == (message.id, message.queue):
+        return here
+    return Context(message, deadline_at=deadline_at)

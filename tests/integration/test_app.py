@@ -3,8 +3,10 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -24,6 +26,15 @@ from rota import (
 )
 
 elsewhere = Rota()
+
+
+@elsewhere.task("number:count", run="process")
+def count(ctx: Context, most: int, until: Path) -> str:
+    ctx.progress(most, most, "counted")
+    ctx.log("counted in a child")
+    while not until.exists():
+        time.sleep(0.005)
+    return current().id
 
 
 @elsewhere.task("number:double", run="process")
@@ -73,6 +84,21 @@ async def test_functions_run_on_the_loop_in_threads_and_in_processes(app: Rota) 
         number, pid = await process.result("30s")
         assert number == 8
         assert pid != os.getpid()
+
+
+async def test_a_function_in_a_process_reports_through_its_context(app: Rota, tmp_path: Path) -> None:
+    counting = app.task("number:count", run="process")(count.function)
+
+    async with app.worker(report_interval="10ms"):
+        job = await counting.enqueue(3, tmp_path / "seen")
+        async with asyncio.timeout(30):
+            while not ((info := await job.info()).progress and info.log):
+                await asyncio.sleep(0.005)
+        (tmp_path / "seen").touch()
+        assert await job.result("30s") == job.id
+
+    assert b'"text":"counted"' in info.progress
+    assert b"counted in a child" in info.log
 
 
 async def test_a_task_by_name_needs_no_import(app: Rota, redis_url: str) -> None:

@@ -107,3 +107,14 @@ def test_a_context_goes_to_another_process_without_its_reporter() -> None:
 
     assert (copy.id, copy.deadline, copy.state) == ("a", context.deadline, None)
     copy.log("nobody hears")
+
+
+def test_a_context_that_comes_to_the_process_that_runs_its_task_is_the_one_that_runs() -> None:
+    sent = pickle.dumps(Context(message(), Kept()))
+    running = Context(message(), Kept())
+    token = enter(running)
+    try:
+        assert pickle.loads(sent) is running
+        assert pickle.loads(pickle.dumps(blank(id="other"))) is not running
+    finally:
+        leave(token)

@@ -1,0 +1,129 @@
+"""What really happened, written down outside of the library: one file for each process, one JSON object a line.
+
+A line is one `write` to a file opened for appending, so a process that is killed leaves whole lines. Times are the
+machine's monotonic clock, which all its processes share.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FAR = float("inf")
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a task. `end` is empty where no end was written: the process died."""
+
+    task: str
+    pid: int
+    start: float
+    retried: int = 0
+    end: str = ""
+    ended: float = FAR
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A process that was frozen for a while."""
+
+    pid: int
+    since: float
+    until: float = FAR
+
+
+@dataclass
+class History:
+    """Everything that was written down."""
+
+    accepted: dict[str, str] = field(default_factory=dict)
+    """Queue by task."""
+    unsure: dict[str, str] = field(default_factory=dict)
+    """Tasks of producers who got no answer: they may have been accepted."""
+    removed: set[str] = field(default_factory=set)
+    """Tasks that a test deleted, cancelled or trimmed on purpose."""
+    runs: list[Run] = field(default_factory=list)
+    deaths: dict[int, float] = field(default_factory=dict)
+    pauses: list[Pause] = field(default_factory=list)
+    amnesia: list[float] = field(default_factory=list)
+    """When the server lost its newest writes."""
+
+
+class Ledger:
+    """A folder of such files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def writer(self, name: str = "driver") -> "Writer":
+        """Open the file of this process."""
+        return Writer(self.folder / f"{name}-{os.getpid()}.log")
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """All lines in the order of their times. A line cut short by a crash is the last of its file, and void."""
+        found: list[dict[str, Any]] = []
+        for path in self.folder.glob("*.log"):
+            text = path.read_text()
+            found += (json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))
+        return iter(sorted(found, key=lambda line: line["at"]))
+
+    def read(self) -> History:
+        """Put the lines together."""
+        history = History()
+        open_runs: dict[tuple[str, int], Run] = {}
+        for line in self.lines():
+            match line["what"]:
+                case "accepted":
+                    history.accepted[line["task"]] = line["queue"]
+                case "unsure":
+                    history.unsure[line["task"]] = line["queue"]
+                case "removed":
+                    history.removed.add(line["task"])
+                case "start":
+                    run = Run(line["task"], line["pid"], line["at"], line["retried"])
+                    open_runs[run.task, line["run"]] = run
+                    history.runs.append(run)
+                case "end":
+                    run = open_runs[line["task"], line["run"]]
+                    run.end, run.ended = line["how"], line["at"]
+                case "death":
+                    history.deaths.setdefault(line["pid"], line["at"])
+                case "freeze":
+                    history.pauses.append(Pause(line["pid"], line["at"]))
+                case "thaw":
+                    history.pauses = [_thawed(pause, line) for pause in history.pauses]
+                case "amnesia":
+                    history.amnesia.append(line["at"])
+        return history
+
+
+class Writer:
+    """Appends lines to one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def __call__(self, what: str, **more: Any) -> None:
+        line = {"what": what, "at": time.monotonic(), **more}
+        os.write(self._file, json.dumps(line).encode() + b"\n")
+
+    def accepted(self, tasks: dict[str, str], what: str = "accepted") -> None:
+        """Write down what the library has accepted (queue by task), and wait until it is on the disk."""
+        now = time.monotonic()
+        lines = [json.dumps({"what": what, "at": now, "task": task, "queue": tasks[task]}) + "\n" for task in tasks]
+        os.write(self._file, "".join(lines).encode())
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _thawed(pause: Pause, line: dict[str, Any]) -> Pause:
+    if pause.pid == line["pid"] and pause.until == FAR:
+        return Pause(pause.pid, pause.since, line["at"])
+    return pause

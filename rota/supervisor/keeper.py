@@ -54,8 +54,7 @@ class Keeper:
             self._note(due, now)
 
     def _is_late(self, process: WorkerProcess, now: float) -> bool:
-        beat_at = process.report.beat_at
-        return process.exit is None and beat_at > 0 and now - beat_at > self._beat_seconds * LATE
+        return process.exit is None and process.beat_at > 0 and now - process.beat_at > self._beat_seconds * LATE
 
     async def _keep(self, due: Sequence[WorkerProcess]) -> None:
         queues = await self._served.of(*due)
@@ -84,10 +83,12 @@ class Keeper:
     def _note(self, due: Sequence[WorkerProcess], now: float) -> None:
         for process in due:
             if process.worker_id not in self._kept_at:
-                logger.warning(
+                # One that has not said that it is ready may simply be starting, for as long as its lifespan takes.
+                logger.log(
+                    logging.WARNING if process.report.ready else logging.DEBUG,
                     "Worker process %d has not beaten for %.1f s: something in it does not let the interpreter go. "
                     "It lives, so its leases are kept from here.",
                     process.pid,
-                    now - process.report.beat_at,
+                    now - process.beat_at,
                 )
             self._kept_at[process.worker_id] = now

@@ -31,6 +31,7 @@ class WorkerProcess:
         self.lifetime = Lifetime()
         self.started_at = time.monotonic()
         self.introduction: Introduction | None = None
+        self.introduced_at = 0.0
         self.report = Report()
         self.queues: set[str] = set()
         self.leaving = False
@@ -94,6 +95,11 @@ class WorkerProcess:
             return False
         return (self.report.quiet and self.report.held == 0) or time.monotonic() >= self.drain_until
 
+    @property
+    def beat_at(self) -> float:
+        """When it last showed itself, by a beat or before its first one by its introduction; 0 before both."""
+        return self.report.beat_at or self.introduced_at
+
     def kill(self) -> None:
         """End it."""
         self._signal(signal.SIGKILL)
@@ -109,6 +115,7 @@ class WorkerProcess:
                 message = decode(line)
                 if isinstance(message, Introduction):
                     self.introduction = message
+                    self.introduced_at = time.monotonic()
                     self.introduced.set()
                 elif isinstance(message, Report):
                     self.report = message

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from rota import faults
 from rota.broker.broker import Broker
 from rota.errors import BrokerError
 from rota.supervisor.process import WorkerProcess
@@ -58,7 +59,9 @@ class Returns:
         total, skips = Returned(0), dict.fromkeys(queues, 0)
         while skips:
             calls = [self._call(queue, process, skip) for queue, skip in skips.items()]
+            faults.reach("return:send")
             replies = await self._broker.run_many(calls)
+            faults.answered("return:answered")
             for queue, reply in zip(list(skips), replies, strict=True):
                 if isinstance(reply, BrokerError):
                     raise reply

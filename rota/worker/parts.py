@@ -47,15 +47,7 @@ class Parts:
             archive_age=settings.archive_age,
             limit=settings.janitor_batch,
         )
-        self.recoverer = Recoverer(
-            broker,
-            names,
-            as_failure(lambda type_name: _policy(worker, type_name)),
-            own_tokens=lambda: [attempt.token for attempt in worker.held()],
-            every=settings.recover_interval,
-            slack=Slack(settings.lease_slack, settings.go_lease_slack),
-            max_crashes=settings.max_crashes,
-        )
+        self.recoverer = _recoverer(worker, broker)
         self.subscriber = Subscriber(broker, worker.cancel)
         self.reporter = Reporter(
             broker,
@@ -99,6 +91,19 @@ class Parts:
         await self.processes.aclose()
         await self.threads.aclose()
         await asyncio.to_thread(self._beats.close)
+
+
+def _recoverer(worker: "Worker", broker: Broker) -> Recoverer:
+    settings = worker.settings
+    return Recoverer(
+        broker,
+        worker.queue_names,
+        as_failure(lambda type_name: _policy(worker, type_name)),
+        own_tokens=lambda: [attempt.token for attempt in worker.held()],
+        every=settings.recover_interval,
+        slack=Slack(settings.lease_slack, settings.go_lease_slack),
+        max_crashes=settings.max_crashes,
+    )
 
 
 def _policy(worker: "Worker", type_name: str) -> Retry | None:

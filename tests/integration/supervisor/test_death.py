@@ -1,0 +1,90 @@
+"""Worker processes that die: what they held is back at once, and no retry is spent."""
+
+import os
+import signal
+import statistics
+import sys
+import time
+
+import pytest
+
+from tests.integration.supervisor.conftest import Shift, alive
+from tests.servers.process import wait_until
+
+
+def test_a_killed_process_gives_all_its_tasks_back_at_once_and_no_retry_is_spent(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=100).ready(2)
+    ids = shift.enqueue("wait", 200, seconds=60)
+    started = shift.wait_for("start", 200)
+    victim = shift.busiest()
+    lost = {event.id for event in started if event.pid == victim}
+    assert len(lost) == 100
+
+    os.kill(victim, signal.SIGKILL)
+    killed_at = time.time()
+
+    again = shift.wait_for("start", 300)[200:]
+    times = sorted(event.at - killed_at for event in again)
+    sys.stdout.write(f"restarted: median {statistics.median(times):.2f} s, max {times[-1]:.2f} s\n")
+    assert {event.id for event in again} == lost  # nobody else's
+    assert times[-1] <= 3
+    assert {shift.field(task_id, "rota_crashes") for task_id in lost} == {"1"}
+    assert {shift.field(task_id, "rota_crashes") for task_id in set(ids) - lost} == {None}
+    assert shift.redis.get("rota:{default}:crashed") == "100"
+    assert shift.redis.get("asynq:{default}:failed") is None
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("exit", "ended with exit code 0"), ("segfault", "SIGSEGV"), ("kill", "SIGKILL"), ("memory", "SIGKILL")],
+)
+def test_a_task_that_takes_its_process_down_three_times_is_quarantined_and_others_go_on(
+    shift: Shift, how: str, words: str
+) -> None:
+    shift.start(processes=2, concurrency=5).ready(2)
+
+    [poison] = shift.enqueue("die", how=how)
+
+    wait_until(lambda: shift.field(poison, "state") == "archived")
+    assert shift.field(poison, "rota_end") == "quarantined"
+    assert shift.field(poison, "rota_crashes") == "3"
+    assert len(shift.events("start")) == 3
+    [good] = shift.enqueue("count")
+    assert shift.wait_for("end", 1)[0].id == good
+    message = shift.redis.execute_command("HGET", f"asynq:{{default}}:t:{poison}", "msg", NEVER_DECODE=True)
+    for fact in ("3 workers died", words, "MiB", "process"):
+        assert fact.encode() in message
+
+
+def test_when_the_supervisor_is_killed_its_processes_stop_and_hand_back_what_they_run(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=5, shutdown_timeout="100ms").ready(2)
+    [task] = shift.enqueue("wait", seconds=600)
+    shift.wait_for("start", 1)
+    children = shift.children()
+
+    shift.process.kill()
+    shift.process.wait()
+
+    wait_until(lambda: not any(alive(pid) for pid in children))
+    assert shift.size("pending") == 1
+    assert shift.field(task, "rota_crashes") is None
+
+
+@pytest.mark.slow
+def test_a_lost_group_of_supervisor_and_processes_comes_back_by_its_leases(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=100).ready(2)
+    shift.enqueue("wait", 100, seconds=60)
+    shift.wait_for("start", 100)
+    group = [shift.process.pid, *shift.children()]
+
+    for pid in group:
+        os.kill(pid, signal.SIGKILL)
+    killed_at = time.time()
+    shift.process.wait()
+    shift.start(processes=2, concurrency=100)
+
+    again = shift.wait_for("start", 200, seconds=40)[100:]
+    # A lease of 5 s, its slack of 1 s, and 10 s in which a new worker lets the others show that they live.
+    assert max(event.at for event in again) - killed_at < 25
+    assert shift.redis.get("rota:{default}:crashed") == "100"
+    assert shift.redis.get("asynq:{default}:failed") is None

@@ -1,0 +1,119 @@
+"""Signals: one stops gently, the second at once, and what was running goes back."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.supervisor.conftest import Shift, alive
+from tests.servers.process import wait_until
+
+
+def test_term_lets_what_runs_end_and_the_command_ends_well(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=5).ready(2)
+    shift.enqueue("wait", 4, seconds=1)
+    shift.wait_for("start", 4)
+
+    assert shift.stop() == 0
+
+    assert len(shift.events("end")) == 4
+    assert shift.size("active") == shift.size("pending") == 0
+
+
+def test_two_interrupts_stop_at_once_and_hand_back_to_the_front(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=5, shutdown_timeout="60s").ready(2)
+    [task] = shift.enqueue("wait", seconds=600)
+    shift.wait_for("start", 1)
+
+    shift.send(signal.SIGINT)
+    shift.says("Stopping: no more tasks")
+    shift.send(signal.SIGINT)
+
+    assert shift.process.wait(20) == 0
+    assert shift.size("pending") == 1
+    assert shift.field(task, "rota_crashes") is None
+
+
+def test_a_third_one_ends_all_by_force_and_nothing_is_lost(shift: Shift) -> None:
+    shift.start(processes=1, concurrency=5, shutdown_timeout="60s").ready()
+    [task] = shift.enqueue("hold", seconds=60)  # no signal handler of Python's gets a word in
+    shift.wait_for("start", 1)
+    [child] = shift.children()
+
+    for _ in range(3):
+        shift.send(signal.SIGINT)
+        wait_until(lambda: not pending_interrupt(shift.process.pid))
+
+    assert shift.process.wait(20) == 130
+    assert not alive(child)
+    assert shift.size("pending") == 1
+    assert shift.field(task, "rota_crashes") is None
+
+
+def test_tstp_takes_no_more_tasks_and_finishes_what_runs(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=5).ready(2)
+    shift.enqueue("wait", seconds=2)
+    shift.wait_for("start", 1)
+
+    shift.send(signal.SIGTSTP)
+    wait_until(lambda: all(status(record) == "stopped" for record in records(shift)))
+    shift.enqueue("count")
+
+    shift.wait_for("end", 1)
+    assert shift.size("pending") == 1
+    assert shift.stop() == 0
+
+
+def test_a_process_that_does_not_stop_is_killed_and_its_task_handed_back(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift.start(processes=1, concurrency=5, shutdown_timeout="0s").ready()
+    [task] = shift.enqueue("hold", seconds=120)
+    shift.wait_for("start", 1)
+
+    assert shift.stop(seconds=40) == 1  # 15 s after the time that it had
+
+    assert shift.size("pending") == 1
+    assert shift.field(task, "rota_crashes") is None
+
+
+def test_an_app_that_does_not_import_ends_the_command_with_its_error(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIFT_BROKEN", "1")
+    shift.start()
+
+    assert shift.process.wait(20) == 1
+    assert "this module does not import" in shift.log.read_text()
+
+
+def test_a_wrong_setting_ends_the_command_with_one_line(shift: Shift) -> None:
+    shift.start(processes="8..1")
+
+    assert shift.process.wait(20) == 2
+    assert "8..1 is no range" in shift.log.read_text()
+
+
+def test_passwords_are_on_no_command_line(shift: Shift) -> None:
+    shift.start(password="geheim", processes=1)
+    wait_until(lambda: shift.children())
+    [child] = shift.children()
+
+    assert b"geheim" not in Path(f"/proc/{child}/cmdline").read_bytes()
+
+
+def records(shift: Shift) -> list[bytes]:
+    keys = shift.redis.keys("asynq:servers:*")
+    return [shift.redis.execute_command("GET", key, NEVER_DECODE=True) for key in keys]
+
+
+def status(record: bytes) -> str:
+    from rota.wire.server import unpack_server
+
+    return unpack_server(record).status
+
+
+def pending_interrupt(pid: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [mask] = [line.split()[1] for line in lines if line.startswith("ShdPnd")]
+    return bool(int(mask, 16) & (1 << (signal.SIGINT - 1)))

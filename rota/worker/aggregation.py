@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from google.protobuf.message import DecodeError
 
+from rota import faults
 from rota.aggregator import Aggregator as Registered
 from rota.aggregator import GroupedTask
 from rota.broker import Broker
@@ -56,8 +57,10 @@ class Aggregation:
 
     async def run(self, chosen: AggregationSet, registered: Registered, due: Due) -> bool:
         """Aggregate one set; return whether there may be another."""
+        faults.reach("aggregate:take")
         if not await self._broker.run(wire.take(chosen, due, ALLOWED)):
             return False
+        faults.answered("aggregate:taken")
         try:
             async with asyncio.timeout(ALLOWED.total_seconds() - _MARGIN_SECONDS):
                 tasks = await self._read(chosen, registered)
@@ -124,7 +127,9 @@ class Aggregation:
         """Enqueue the result and end the set. Raises EnqueueError where the result is refused."""
         call = wire.aggregate(taken, result)
         try:
+            faults.reach("aggregate:end")
             answer = await self._broker.run(call)
+            faults.answered("aggregate:ended")
         except BrokerError as error:
             if not error.maybe_applied:
                 raise
@@ -144,7 +149,9 @@ class Aggregation:
         """Delete the tasks of a set that is over."""
         deleted = wire.PAGE
         while deleted >= wire.PAGE:
+            faults.reach("aggregate:spend")
             deleted = await self._broker.run(wire.spend(keys, set_key))
+            faults.answered("aggregate:spent")
 
     async def _give_back(self, taken: AggregationSet) -> None:
         """Let the tasks of an interrupted aggregation return to their group at once."""

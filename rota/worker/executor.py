@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
+from rota import faults
 from rota.context import SILENT, Context, Reporter
 from rota.handler import Event, Handler
 from rota.wire.fetch import Notes
@@ -189,6 +190,7 @@ class Executor:
 
     async def _run(self, attempt: Attempt) -> None:
         handler = attempt.handler
+        faults.reach("run:start")
         try:
             call = None if handler.run == "loop" else partial(self._places[handler.run].call, attempt.context)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
@@ -201,6 +203,7 @@ class Executor:
             event, value = "exhausted" if judged.exhausted else "failure", judged.error
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
             await handler.notify(event, attempt.context, value)
+        faults.reach("run:end")
         self._slots.give_back()
         if handler.concurrency is not None:
             self._release_limit(handler)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from rota import faults
 from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerError, BrokerUnavailable
@@ -84,7 +85,7 @@ class Fetcher:
         self._wakeup: Wakeup | None = None
         self._candidates: set[str] = set()
         self._due: dict[str, float] = {}
-        self._changed = asyncio.Event()
+        self._sleeper: asyncio.Future[bool] | None = None
         self._unanswered: list[tuple[QueueKeys, str]] = []
         self._losses = 0
         self._lost = False
@@ -114,13 +115,13 @@ class Fetcher:
         elif self._serves(self._broker.keys.queue(queue)):
             self._candidates.add(queue)
         self._contended = self._contended or contended
-        self._changed.set()
+        self._wake()
 
     def note_due(self, queue: str, at: float) -> None:
         """Learn that a task of a queue is due at a time (server's clock) without being told by the server."""
         if at < self._due.get(queue, float("inf")):
             self._due[queue] = at
-            self._changed.set()
+            self._wake()
 
     def note_due_in(self, queue: str, seconds: float) -> None:
         """Learn of a task that this worker itself put off: its own changes are not announced to it."""
@@ -211,7 +212,9 @@ class Fetcher:
         self._taking = True
         used = 0
         try:
+            faults.reach("fetch:send")
             fetched = await link.run(wire.fetch(queues, token=token, wanted=free, lease_seconds=self._lease_seconds))
+            faults.answered("fetch:answered")
             self.statistics.last_success_at = time.monotonic()
             used = self._receive(fetched, [queue for queue, _ in queues], token, lease_until)
         except BrokerUnavailable as error:
@@ -280,20 +283,27 @@ class Fetcher:
             return
         self.statistics.waiting = True
         timeout = self._until_next_due(self._slow_poll_seconds if wakeup.covers_all else SWEEP_SECONDS)
-        self._changed.clear()
         if timeout > 0 and not self._candidates:
             await self._wait_for_change(timeout)
         self.statistics.waiting = False
         self._mark_due()
 
     async def _wait_for_change(self, at_most: float) -> None:
-        waiter = asyncio.ensure_future(self._changed.wait())
+        # A bare future: each task or event in between would be another turn of the loop on the way of a waiting task.
+        loop = asyncio.get_running_loop()
+        self._sleeper = loop.create_future()
+        alarm = loop.call_later(at_most, self._wake, False)
         try:
-            done, _ = await asyncio.wait((waiter,), timeout=at_most)
+            changed = await self._sleeper
         finally:
-            waiter.cancel()
-        if not done and not self._due_now():
+            alarm.cancel()
+            self._sleeper = None
+        if not changed and not self._due_now():
             self.note(None)
+
+    def _wake(self, changed: bool = True) -> None:
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(changed)
 
     async def _step_back(self, wakeup: Wakeup) -> None:
         """Leave the next tasks to others for a moment: of many idle workers few need to listen."""
@@ -319,7 +329,9 @@ class Fetcher:
         """Find the tasks of fetches whose replies were lost: they are active, and ours."""
         while self._unanswered:
             queue, token = self._unanswered[0]
+            faults.reach("fetch:reclaim")
             tasks = await link.run(wire.reclaim(queue, token))
+            faults.answered("fetch:reclaimed")
             self._unanswered.pop(0)
             if tasks:
                 logger.info("Found %d tasks whose fetch went unanswered in queue %s", len(tasks) // 2, queue.queue)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from rota import faults
 from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
@@ -142,9 +143,11 @@ class Finisher:
 
     async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
         link = self._link()
-        if link is not None and not link.closed:
-            return await link.run(call)
-        return await self._broker.run(call)
+        faults.reach("record:send")
+        run = self._broker.run if link is None or link.closed else link.run
+        refused = await run(call)
+        faults.answered("record:answered")
+        return refused
 
     def _explain(self, attempt: Attempt, code: int, repeated: bool) -> None:
         if code == wire.RECORDED or (code == wire.GONE and repeated):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from rota import faults
 from rota.broker import Broker
 from rota.errors import BrokerError
 from rota.wire.forward import forward
@@ -50,9 +51,11 @@ class Forwarder:
         moved = dropped = 0
         left = list(self._queues())
         while left:
+            faults.reach("forward:send")
             replies = await self._broker.run_many(
                 [forward(self._broker.keys.queue(queue), self._limit) for queue in left]
             )
+            faults.answered("forward:answered")
             again: list[str] = []
             for queue, reply in zip(left, replies, strict=True):
                 if isinstance(reply, BrokerError):

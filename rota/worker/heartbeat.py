@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from rota import faults
 from rota.broker.sync import SyncBroker
 from rota.errors import BrokerError
 from rota.wire import server as records
@@ -148,9 +149,11 @@ class Heartbeat:
             return None
         now = time.monotonic()
         lease_until = now + self._lease.total_seconds()
+        faults.reach("lease:send")
         replies = self._broker.run_many(
             [extend(keys, [_held(attempt, now) for attempt in chunk], self._lease) for keys, chunk in chunks]
         )
+        faults.answered("lease:answered")
         error: BrokerError | None = None
         lost: list[Attempt] = []
         for (_, chunk), reply in zip(chunks, replies, strict=True):

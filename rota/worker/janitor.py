@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from rota import faults
 from rota.broker import Broker
 from rota.errors import BrokerError
 from rota.wire.janitor import clean
@@ -79,7 +80,9 @@ class Janitor:
             )
             for queue in queues
         ]
+        faults.reach("clean:send")
         replies = await self._broker.run_many(calls)
+        faults.answered("clean:answered")
         again: list[str] = []
         for queue, reply in zip(queues, replies, strict=True):
             if isinstance(reply, BrokerError):

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from rota import faults
 from rota.broker import Broker
 from rota.errors import BrokerError, RotaError
 from rota.policy import Retry
@@ -173,7 +174,9 @@ class Recoverer:
             moves = [self._move(dead, found) for dead in found.attempts if dead.token.decode("latin-1") not in own]
             if not moves:
                 return total
+            faults.reach("recover:send")
             codes = await self._broker.run(recover(keys, self._slack, moves, self._max_crashes))
+            faults.answered("recover:answered")
             moved = self._note(queue, moves, codes)
             total += moved
             settled = moved + codes.count(Moved.DROPPED)
@@ -223,7 +226,9 @@ class Recoverer:
     async def _reclaim_sets(self, queue: str) -> None:
         keys = self._broker.keys.queue(queue)
         while True:
+            faults.reach("recover:sets")
             done = await self._broker.run(reclaim_sets(keys))
+            faults.answered("recover:sets-answered")
             self._counts["reclaimed"] += done.tasks
             if done.tasks:
                 logger.warning(

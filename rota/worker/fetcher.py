@@ -100,7 +100,7 @@ class Fetcher:
 
     @property
     def link(self) -> Link | None:
-        """The connection in use. Outcomes are recorded on it too, so that its own changes wake nobody here."""
+        """The connection in use. Outcomes are recorded on it too."""
         return self._link
 
     def queues(self) -> list[QueueKeys]:
@@ -124,7 +124,7 @@ class Fetcher:
             self._wake()
 
     def note_due_in(self, queue: str, seconds: float) -> None:
-        """Learn of a task that this worker itself put off: its own changes are not announced to it."""
+        """Learn of a task that this worker itself put off. While it is busy nobody tells it."""
         self.note_due(queue, self._clock.now() + seconds)
 
     def queues_changed(self) -> None:

@@ -1,6 +1,6 @@
 """How an idle worker learns of a task without asking all the time. Three ways, the best that the server allows.
 
-tracking  `CLIENT TRACKING ON BCAST NOLOOP` on the worker's own connection: the server says which key changed, whoever
+tracking  `CLIENT TRACKING ON BCAST` on the worker's own connection: the server says which key changed, whoever
           changed it, a Go client too. It moves nothing and covers delayed tasks and resumed queues. It costs the
           server some microseconds for each change and armed worker, so it is armed only while there is nothing to do.
 blmove    `BLMOVE pending pending RIGHT RIGHT`: moves the last element onto itself, so nothing changes, and returns
@@ -76,7 +76,7 @@ class TrackingWakeup:
         if len(prefixes) > MAX_PREFIXES:
             prefixes = [f"{self._keys.prefix}:{{".encode(), self._keys.queues.encode()]
         words = [word for prefix in prefixes for word in ("PREFIX", prefix)]
-        await self._link.execute("CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP", *words)
+        await self._link.execute("CLIENT", "TRACKING", "ON", "BCAST", *words)
         self._on = self.armed = True
 
     async def disarm(self) -> None:

@@ -21,9 +21,15 @@ for i = 4, #ARGV, 2 do
   end
 end
 if #ids == 0 then return refused end
-for _, id in ipairs(ids) do
-  -- The oldest attempts are at the tail, and they tend to end first.
-  redis.call("LREM", KEYS[1], -1, id)
+-- The oldest attempts are at the tail and tend to end first: where the tail is just these, one cut takes them all.
+local tail, ended = redis.call("LRANGE", KEYS[1], -#ids, -1), {}
+for _, id in ipairs(ids) do ended[id] = true end
+local all = #tail == #ids
+for _, id in ipairs(tail) do all = all and ended[id] end
+if all then
+  redis.call("LTRIM", KEYS[1], 0, -(#ids + 1))
+else
+  for _, id in ipairs(ids) do redis.call("LREM", KEYS[1], -1, id) end
 end
 redis.call("ZREM", KEYS[2], unpack(ids))
 redis.call("DEL", unpack(keys))

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from rota.broker.embedded import Embedded
-from rota.cli.children import worker_command
 from rota.cli.target import load_app
 from rota.cli.workshop import Workshop
 from rota.errors import ConfigError
@@ -38,7 +37,8 @@ def command(
         if load_app(target).settings.source_of("url") == "default":
             environment["ROTA_URL"] = stack.enter_context(Embedded(data)).url
             console.print(f"[dim]embedded server: {environment['ROTA_URL']}, its data is in {data}[/]")
-        command_line = worker_command(target, "--processes", "1", "--follow-parent")
+        # No supervisor: a worker that ends shows why, and waits for the mended code.
+        command_line = [sys.executable, "-m", "rota.cli", "worker", target, "--no-supervisor", "--follow-parent"]
         workshop = Workshop(command_line, environment, console)
         code = asyncio.run(workshop.run(watch if reload else None))
     sys.exit(code)

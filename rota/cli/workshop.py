@@ -1,6 +1,7 @@
 """A worker that is started anew whenever the code changes."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from rota.cli.children import Children
 from rota.errors import ConfigError
 
 
@@ -16,13 +16,14 @@ class Workshop:
     """Runs a worker command again and again, until asked to stop.
 
     A worker that ended by itself, for example because the code does not import, is started again after the next change.
+    The command's standard input is a pipe from here: when it closes, the worker knows that we are gone.
     """
 
     def __init__(self, command: list[str], environment: dict[str, str], console: Console) -> None:
         self._command = command
-        self._environment = environment
+        self._environment = {**os.environ, **environment}
         self._console = console
-        self._worker: Children | None = None
+        self._worker: asyncio.subprocess.Process | None = None
         self._stopped = asyncio.Event()
 
     async def run(self, folder: Path | None) -> int:
@@ -30,34 +31,39 @@ class Workshop:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
-        changes = _changes(folder, self._stopped) if folder is not None else None
-        change = asyncio.ensure_future(anext(changes, None)) if changes is not None else None
+        if folder is None:
+            return await self._run_once(None)
+        changes = _changes(folder, self._stopped)
         while True:
+            change = asyncio.ensure_future(anext(changes, None))
             code = await self._run_once(change)
-            if changes is None or change is None:
-                return code
             if not self._stopped.is_set() and not change.done():
                 self._console.print(f"[yellow]the worker ended with code {code}; it starts again after a change[/]")
             name = await change
             if self._stopped.is_set() or name is None:
                 return code
             self._console.print(f"[cyan]{name} changed; starting anew[/]")
-            change = asyncio.ensure_future(anext(changes, None))
 
     async def _run_once(self, change: asyncio.Future[Any] | None) -> int:
-        """Run the worker until it ends by itself, is told to, or the code changes."""
-        worker = self._worker = Children(self._command, 1, environment=self._environment)
-        await worker.start()
+        """Run the worker until it ends by itself, is told to, or the code changes. Returns its exit code."""
+        worker = self._worker = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            env=self._environment,
+            start_new_session=True,  # Ctrl-C comes to it through us only, once for each time it is pressed
+        )
         ended = asyncio.create_task(worker.wait())
         await asyncio.wait({ended} | ({change} if change else set()), return_when=asyncio.FIRST_COMPLETED)
         if not self._stopped.is_set() and not ended.done():
-            worker.send(signal.SIGTERM)
-        return await ended
+            worker.terminate()
+        code = await ended
+        # A worker that has not come to its signal handlers yet is ended by the signal itself.
+        return 0 if -code in (signal.SIGINT, signal.SIGTERM) else code
 
     def _stop(self, number: signal.Signals) -> None:
         self._stopped.set()
-        if self._worker is not None:
-            self._worker.send(number)
+        if self._worker is not None and self._worker.returncode is None:
+            self._worker.send_signal(number)
 
 
 async def _changes(folder: Path, stopped: asyncio.Event) -> AsyncIterator[str]:

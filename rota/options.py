@@ -147,6 +147,8 @@ def _read(words: Mapping[str, Any]) -> dict[str, Any]:
 def _check_text(name: str, value: object) -> None:
     if value is not None and not (isinstance(value, str) and value.strip()):
         raise OptionError(f"{name} is {value!r}, but must be a text with more than white space.")
+    if name == "queue" and value is not None and value.startswith("}"):
+        raise OptionError(f"The queue name {value!r} starts with '}}': its keys would spread over a Cluster.")
 
 
 def _check_retry(value: object) -> None:

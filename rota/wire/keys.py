@@ -45,7 +45,7 @@ class QueueKeys:
 
     @cached_property
     def crashed(self) -> str:
-        """Lifetime count of runs that took their worker down (our own); `rota:{q}:crashed:YYYY-MM-DD` counts one day."""
+        """Lifetime count of runs that took their worker down; `rota:{q}:crashed:YYYY-MM-DD` counts one day."""
         return self.own("crashed")
 
     def group(self, name: str) -> str:

@@ -202,10 +202,8 @@ class Fetcher:
         queues = [(self._broker.keys.queue(name), share) for name, share in shares]
         token = next(self._tokens)
         lease_until = time.monotonic() + self._lease_seconds
-        # Before the request goes out: a change that is told while the reply waits to be read must not be forgotten by it.
-        self._candidates.difference_update(name for name, _ in shares)
         self._slots.take(free)
-        # Forgotten before the call, not after: a push that comes with the reply is handled before the reply is.
+        # Forgotten before the request goes out: what is told while its reply waits to be read must not be lost with it.
         for name, _ in shares:
             self._candidates.discard(name)
             self._due.pop(name, None)

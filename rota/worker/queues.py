@@ -71,7 +71,7 @@ class Subscription:
         if len(weights) == 1:
             return [(next(iter(weights)), slots)]
         if self.strict:
-            ordered = sorted(weights, key=lambda queue: -weights[queue])
+            ordered = sorted(weights, key=lambda queue: (-weights[queue], queue))
             return [(queue, slots if rank == 0 else 0) for rank, queue in enumerate(ordered)]
         return _draw(weights, slots)
 

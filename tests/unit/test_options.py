@@ -77,3 +77,8 @@ def test_what_is_wrong_or_in_conflict_is_refused(words: dict[str, Any], reason: 
 
 def test_options_are_comparable_and_hashable() -> None:
     assert len({Options.of(queue="a", headers={"x": "1"}), Options.of(queue="a", headers={"x": "1"})}) == 1
+
+
+def test_a_queue_whose_keys_would_spread_over_a_cluster_is_refused() -> None:
+    with pytest.raises(OptionError, match="Cluster"):
+        Options(queue="}x")

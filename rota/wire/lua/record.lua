@@ -56,7 +56,11 @@ end
 
 function record.archive(item)
   move(item, "archived", KEYS[6], math.floor(now))
-  if item.ending ~= "" then redis.call("HSET", item.key, "rota_end", item.ending) end
+  if item.ending ~= "" then
+    redis.call("HSET", item.key, "rota_end", item.ending)
+  else
+    redis.call("HDEL", item.key, "rota_end") -- left by an earlier end, if Go's inspector ran the task again
+  end
   -- Asynq keeps the lock of an archived task until its time runs out; our own scopes end here.
   if item.scope or item.ending == "cancelled" then unlock(ARGV[1], item.lock, item.id) end
   processed = processed + 1

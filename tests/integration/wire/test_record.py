@@ -188,3 +188,9 @@ async def test_a_message_is_bytes_and_survives_the_script(seed: Seed) -> None:
     message = TaskMessage(type="t", payload=bytes(range(256)), id="a").SerializeToString()
     await put(seed, Outcome("a", TOKEN, "retry", message=message, seconds=1))
     assert await seed.broker.execute("HGET", seed.keys.task("a"), "msg") == message
+
+
+async def test_a_failure_after_a_cancelled_task_was_run_again_is_no_longer_shown_as_cancelled(seed: Seed) -> None:
+    await take(seed, "a", rota_end="cancelled")
+    await put(seed, Outcome("a", TOKEN, "archive", text=b"boom"))
+    assert await seed.field("a", "rota_end") is None

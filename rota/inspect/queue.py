@@ -9,7 +9,9 @@ from rota.wire.look_queue import QueueLook
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSnapshot:
-    """The numbers of one queue. `processed` and `failed` count today (UTC), the totals all time.
+    """The numbers of one queue. `processed`, `failed` and `crashed` count today (UTC), the totals all time.
+
+    A run that took its worker down has crashed; that is no failure and costs no retry.
 
     `aggregating` counts the tasks that wait in groups, as Asynq does; those whose group is being aggregated right now
     are in `in_aggregation`. `latency` is how long the next task has been waiting, None where the task does not say.
@@ -31,6 +33,8 @@ class QueueSnapshot:
     failed: int
     processed_total: int
     failed_total: int
+    crashed: int = 0
+    crashed_total: int = 0
     paused_at: datetime | None
     is_paused: bool
     latency: timedelta | None
@@ -51,6 +55,7 @@ class DaySnapshot:
     day: date
     processed: int
     failed: int
+    crashed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,8 @@ def read_queue(
         failed=look.failed,
         processed_total=look.processed_total,
         failed_total=look.failed_total,
+        crashed=look.crashed,
+        crashed_total=look.crashed_total,
         paused_at=from_unix(look.paused_at),
         is_paused=look.is_paused,
         latency=_latency(look),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 FIRST_SECONDS = 0.5
-MOST_SECONDS = 30.0
+MOST_SECONDS = 10.0
 STABLE_SECONDS = 60.0
 
 

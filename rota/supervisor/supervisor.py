@@ -1,8 +1,8 @@
 """The supervisor: starts worker processes and watches over them. It never runs code of the application.
 
 Its parts: `process` is one worker process; `returns` gives back what a dead one held; `keeper` keeps the leases of one
-that cannot; `patience` says how soon a dead one is replaced, `recycling` when a living one is, `scaling` how many there
-are. The first process tells, once it has loaded the app, what its settings are.
+that cannot; `patience` says how soon a dead one is replaced; `renewal` replaces a living one that has done its time
+(`recycling`); `scaling` says how many there are. The first process tells, once it has loaded the app, its settings.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from rota.connections import broker_options
 from rota.errors import BrokerError
 from rota.settings import Settings
 from rota.supervisor.keeper import Keeper
-from rota.supervisor.memory import resident_bytes
 from rota.supervisor.messages import LogLevel, Setup
 from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.recycling import Lifetime
+from rota.supervisor.renewal import Renewal
 from rota.supervisor.returns import Returns
 from rota.supervisor.scaling import Scaling
 from rota.supervisor.served import ServedQueues
@@ -58,9 +58,6 @@ class Supervisor:
         self._order = order
         self._command = command
         self._fleet: list[WorkerProcess] = []
-        self._replacing: dict[WorkerProcess, WorkerProcess] = {}
-        self._renewals = RestartPatience()
-        self._renew_from = 0.0
         self._restarts: set[asyncio.Task[None]] = set()
         self._requests = 0
         self._quiet = False
@@ -73,6 +70,7 @@ class Supervisor:
         self._broker: Broker
         self._keeper: Keeper
         self._returns: Returns
+        self._renewal: Renewal
         self._scaling: Scaling
 
     # Requests
@@ -134,6 +132,7 @@ class Supervisor:
         served = ServedQueues(self._broker, settings)
         self._keeper = Keeper(self._broker, served, settings)
         self._returns = Returns(self._broker, served, settings.max_crashes)
+        self._renewal = Renewal(self._start, settings.process_drain)
         self._scaling = Scaling(
             settings.processes, settings.scale_up_after.total_seconds(), settings.scale_down_after.total_seconds()
         )
@@ -148,7 +147,7 @@ class Supervisor:
                 self._woken.clear()
                 self._look_at_each()
                 if not self._requests:
-                    await self._renew()
+                    await self._renewal.look(self._staying)
                     await self._scale()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), every)
@@ -223,7 +222,7 @@ class Supervisor:
     async def _restart(self, patience: RestartPatience, wait_seconds: float) -> None:
         while True:
             await self._unless_stopped(wait_seconds)
-            if self._requests or len(self._staying) - self._in_replacement >= self._target:
+            if self._requests or len(self._staying) - self._renewal.extra >= self._target:
                 return
             try:
                 await self._start(patience)
@@ -237,35 +236,10 @@ class Supervisor:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
-    # Replacing and scaling
-
-    @property
-    def _in_replacement(self) -> int:
-        return sum(old.exit is None and new.exit is None for old, new in self._replacing.items())
-
-    async def _renew(self) -> None:
-        """Replace one process that has done its time: the new one first, then the old one may go."""
-        for old, new in list(self._replacing.items()):
-            if old.exit is not None or new.exit is not None or new.report.ready:
-                del self._replacing[old]
-                if new.exit is not None:
-                    self._renew_from = time.monotonic() + self._renewals.died()
-                elif old.exit is None:
-                    old.drain(self._settings.process_drain.total_seconds())
-        if self._replacing or time.monotonic() < self._renew_from:
-            return
-        for process in self._staying:
-            age = time.monotonic() - process.started_at
-            why = process.lifetime.over(process.report.ended, age, resident_bytes(process.pid))
-            if why and process.report.ready:
-                logger.info("Worker process %d is replaced: %s.", process.pid, why)
-                self._renewals.started()
-                with suppress(OSError):
-                    self._replacing[process] = await self._start(RestartPatience())
-                return
+    # Scaling
 
     async def _scale(self) -> None:
-        if self._settings.processes.fixed or self._replacing or self._restarts:
+        if self._settings.processes.fixed or self._renewal.extra or self._restarts:
             return
         staying, now = self._staying, time.monotonic()
         self._scaling.look([process.report for process in staying], now)

@@ -30,8 +30,10 @@ class QueueLook:
     pending_since_ns: int | None
     processed: int
     failed: int
+    crashed: int
     processed_total: int
     failed_total: int
+    crashed_total: int
     groups: int
     cursor: int
     sizes: Mapping[str, int]
@@ -59,6 +61,7 @@ class DayLook(NamedTuple):
     day: date
     processed: int
     failed: int
+    crashed: int = 0
 
 
 class MemoryLook(NamedTuple):
@@ -83,6 +86,7 @@ def queue(keys: QueueKeys, today: date, groups: int = MAX_PAGE) -> Call[QueueLoo
         keys.groups,
         keys.processed,
         keys.failed,
+        keys.crashed,
         *_counters(keys, days),
     )
     return Call(
@@ -133,13 +137,13 @@ def _around(today: date) -> list[date]:
 
 
 def _counters(keys: QueueKeys, days: Sequence[date]) -> tuple[str, ...]:
-    return tuple(f"{counter}:{day}" for day in days for counter in (keys.processed, keys.failed))
+    return tuple(f"{counter}:{day}" for day in days for counter in (keys.processed, keys.failed, keys.crashed))
 
 
 def _queue(reply: Any, days: Sequence[date]) -> QueueLook:
     seconds, micros, lengths, orphaned, paused, since, counters, groups, cursor, sizes = reply
     states = ("pending", "active", "scheduled", "retry", "archived", "completed")
-    counted = {day.day: day for day in _day_looks(counters[2:], days)}
+    counted = {day.day: day for day in _day_looks(counters[3:], days)}
     today = counted.get(_day(seconds), DayLook(date.min, 0, 0))
     return QueueLook(
         now=moment(seconds, micros),
@@ -150,8 +154,10 @@ def _queue(reply: Any, days: Sequence[date]) -> QueueLook:
         pending_since_ns=_whole(since),
         processed=today.processed,
         failed=today.failed,
+        crashed=today.crashed,
         processed_total=int(counters[0] or 0),
         failed_total=int(counters[1] or 0),
+        crashed_total=int(counters[2] or 0),
         groups=groups,
         cursor=int(cursor),
         sizes=_sizes(sizes),
@@ -178,8 +184,9 @@ def _days(reply: Any, asked: Sequence[date], count: int) -> list[DayLook]:
 
 
 def _day_looks(values: Any, days: Sequence[date]) -> list[DayLook]:
-    pairs = zip(days, _rows(values, 2), strict=True)
-    return [DayLook(day, int(processed or 0), int(failed or 0)) for day, (processed, failed) in pairs]
+    return [
+        DayLook(day, *(int(count or 0) for count in counts)) for day, counts in zip(days, _rows(values, 3), strict=True)
+    ]
 
 
 def _memory(reply: Any) -> MemoryLook | None:

@@ -1,7 +1,7 @@
 -- One queue at one moment. Reads only.
 --
 -- KEYS  1 pending, 2 active, 3 scheduled, 4 retry, 5 archived, 6 completed, 7 lease, 8 paused, 9 groups,
---       10 processed, 11 failed, then processed and failed of each day asked for
+--       10 processed, 11 failed, 12 crashed (our own), then the same three of each day asked for
 -- ARGV  1 task key prefix, 2 group key prefix, 3 about how many groups to count
 -- Result: { seconds, microseconds, { lengths of 1 to 6 }, orphaned, paused at, pending since,
 --           { values of 10 and on }, number of groups, cursor of the next page of groups, { name, size, ... } }

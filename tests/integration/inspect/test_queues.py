@@ -119,6 +119,16 @@ async def test_counters_keep_every_digit(inspector: Inspector, state: State):
     assert (queue.processed_total, queue.failed_total) == (2**63 - 2, 2**53 + 1)
 
 
+async def test_crashes_are_counted_apart(inspector: Inspector, state: State):
+    keys = state.queue()
+    today = datetime.fromtimestamp(state.now, UTC).date()
+    state.client.set(keys.crashed, 7)
+    state.client.set(f"{keys.crashed}:{today}", 3)
+    queue = await inspector.queue("default")
+    assert (queue.crashed, queue.crashed_total, queue.failed) == (3, 7, 0)
+    assert [day.crashed for day in await inspector.history("default", 2)] == [3, 0]
+
+
 async def test_the_days_are_those_of_the_clock_of_redis(inspector: Inspector, state: State):
     keys = state.queue()
     today = datetime.fromtimestamp(state.now, UTC).date()

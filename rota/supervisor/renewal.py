@@ -1,0 +1,60 @@
+"""Replaces worker processes that have done their time: the new one first, then the old one may go."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
+
+from rota.supervisor.memory import resident_bytes
+from rota.supervisor.patience import RestartPatience
+from rota.supervisor.process import WorkerProcess
+
+logger = logging.getLogger("rota.supervisor")
+
+
+class Renewal:
+    """One process at a time is replaced. Its successor has to be ready; if it dies before that, it is tried again."""
+
+    def __init__(self, start: Callable[[RestartPatience], Awaitable[WorkerProcess]], drain: timedelta) -> None:
+        self._start = start
+        self._drain_seconds = drain.total_seconds()
+        self._pair: tuple[WorkerProcess, WorkerProcess] | None = None
+        self._patience = RestartPatience()
+        self._not_before = 0.0
+
+    @property
+    def extra(self) -> int:
+        """How many processes there are more than wanted, because old and new live side by side."""
+        return int(self._pair is not None and all(process.exit is None for process in self._pair))
+
+    async def look(self, staying: Iterable[WorkerProcess]) -> None:
+        """Go one step on, or begin with the first that has done its time."""
+        if self._pair is not None:
+            self._follow(*self._pair)
+        if self._pair is not None or time.monotonic() < self._not_before:
+            return
+        for process in staying:
+            why = self._over(process)
+            if why:
+                logger.info("Worker process %d is replaced: %s.", process.pid, why)
+                self._patience.started()
+                with suppress(OSError):
+                    self._pair = process, await self._start(RestartPatience())
+                return
+
+    def _follow(self, old: WorkerProcess, new: WorkerProcess) -> None:
+        if old.exit is None and new.exit is None and not new.report.ready:
+            return
+        self._pair = None
+        if new.exit is not None:
+            self._not_before = time.monotonic() + self._patience.died()
+        elif old.exit is None:
+            old.drain(self._drain_seconds)
+
+    @staticmethod
+    def _over(process: WorkerProcess) -> str:
+        if not process.report.ready:
+            return ""
+        age = time.monotonic() - process.started_at
+        return process.lifetime.over(process.report.ended, age, resident_bytes(process.pid))

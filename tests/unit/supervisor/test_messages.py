@@ -1,0 +1,35 @@
+import json
+from datetime import timedelta
+
+from rota.process_range import ProcessRange
+from rota.settings import Settings
+from rota.supervisor.messages import Introduction, Report, Setup, decode, encode, plain_settings
+
+
+def test_every_message_survives_the_way() -> None:
+    for message in (
+        Setup("w1", "shop:app", {"password": "x", "processes": "1..3"}, "debug", True),
+        Introduction({"url": "redis://h"}, "host", 7, "s1"),
+        Report(ready=True, used=1, capacity=2, held=3, ended=4, beat_at=5.5, queues=["a", "b\n"]),
+    ):
+        line = encode(message)
+        assert line.endswith(b"\n")
+        assert line.count(b"\n") == 1
+        assert decode(line) == message
+
+
+def test_settings_are_the_same_on_the_other_side_secrets_too() -> None:
+    settings = Settings(
+        password="geheim",
+        lease=timedelta(seconds=7.5),
+        heartbeat="500ms",
+        queues="critical=6,mail:*=2",
+        processes="2..5",
+        process_max_age="1h",
+        tls_ca="/etc/ca.pem",
+    )
+    there = Settings(**json.loads(json.dumps(plain_settings(settings))))
+    assert there.model_dump() == settings.model_dump()
+    assert there.processes == ProcessRange(2, 5)
+    assert there.password is not None
+    assert there.password.get_secret_value() == "geheim"

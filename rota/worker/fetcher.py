@@ -8,7 +8,6 @@ changed, a delayed task is due, or the slow poll comes round. First connect and 
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,9 +19,11 @@ from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire import fetch as wire
 from rota.wire.fetch import Fetched, Notes, QueueBatch
 from rota.wire.keys import QueueKeys
+from rota.worker.agenda import Agenda
 from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
 from rota.worker.clock import BrokerClock
+from rota.worker.crowd import Crowd
 from rota.worker.queues import Subscription
 from rota.worker.slots import Slots
 from rota.worker.wakeup import Wakeup, WakeUpChoice, choose
@@ -30,8 +31,6 @@ from rota.worker.wakeup import Wakeup, WakeUpChoice, choose
 logger = logging.getLogger("rota.worker")
 
 SWEEP_SECONDS = 1.0  # while busy nothing tells of other queues, so all are asked this often
-LOSSES_BEFORE_BACKOFF = 3
-MAX_BACKOFF_SECONDS = 1.0
 
 Start = Callable[[Attempt, Notes | None], None]
 
@@ -83,13 +82,9 @@ class Fetcher:
         self._serves = serves
         self._link: Link | None = None
         self._wakeup: Wakeup | None = None
-        self._candidates: set[str] = set()
-        self._due: dict[str, float] = {}
-        self._sleeper: asyncio.Future[bool] | None = None
+        self._agenda = Agenda(clock)
+        self._crowd = Crowd()
         self._unanswered: list[tuple[QueueKeys, str]] = []
-        self._losses = 0
-        self._lost = False
-        self._contended = False
         self._full_rounds = 0
         self._swept_at = 0.0
         self._queues_version = 0
@@ -110,22 +105,16 @@ class Fetcher:
 
     def note(self, queue: str | None, contended: bool = False) -> None:
         """Learn that a queue (None: any) may have tasks."""
+        if contended:
+            self._crowd.race()
         if queue is None:
-            self._candidates.update(keys.queue for keys in self.queues())
+            self._agenda.add(keys.queue for keys in self.queues())
         elif self._serves(self._broker.keys.queue(queue)):
-            self._candidates.add(queue)
-        self._contended = self._contended or contended
-        self._wake()
-
-    def note_due(self, queue: str, at: float) -> None:
-        """Learn that a task of a queue is due at a time (server's clock) without being told by the server."""
-        if at < self._due.get(queue, float("inf")):
-            self._due[queue] = at
-            self._wake()
+            self._agenda.add((queue,))
 
     def note_due_in(self, queue: str, seconds: float) -> None:
         """Learn of a task that this worker itself put off. While it is busy nobody tells it."""
-        self.note_due(queue, self._clock.now() + seconds)
+        self._agenda.add_due(queue, self._clock.now() + seconds)
 
     def queues_changed(self) -> None:
         """Take notice of queues that were added or removed."""
@@ -173,9 +162,9 @@ class Fetcher:
     async def _round(self, link: Link, wakeup: Wakeup) -> None:
         free = await self._free_slots(wakeup)
         self._sweep_if_due(wakeup)
-        shares = self._subscription.shares(self._candidates, free)
+        shares = self._subscription.shares(self._agenda.queues, free)
         if not shares:
-            self._candidates.clear()
+            self._agenda.queues.clear()
             return await self._idle(wakeup)
         taken = await self._take(link, shares[: self._queues_per_call], free)
         self._judge(taken, free)
@@ -203,10 +192,7 @@ class Fetcher:
         token = next(self._tokens)
         lease_until = time.monotonic() + self._lease_seconds
         self._slots.take(free)
-        # Forgotten before the request goes out: what is told while its reply waits to be read must not be lost with it.
-        for name, _ in shares:
-            self._candidates.discard(name)
-            self._due.pop(name, None)
+        self._agenda.take_off(name for name, _ in shares)
         self._taking = True
         used = 0
         try:
@@ -238,11 +224,9 @@ class Fetcher:
     def _follow_up(self, queue: QueueKeys, batch: QueueBatch) -> None:
         name = queue.queue
         if batch.state == wire.MORE:
-            self._candidates.add(name)
-        if batch.next_due is None or batch.state == wire.PAUSED:
-            self._due.pop(name, None)
-        else:
-            self._due[name] = batch.next_due
+            self._agenda.add((name,))
+        if batch.next_due is not None:
+            self._agenda.add_due(name, batch.next_due)
         if batch.dangling:
             self.statistics.dangling += len(batch.dangling)
             logger.warning("Queue %s listed tasks that no longer exist, dropped: %s", name, batch.dangling)
@@ -257,71 +241,26 @@ class Fetcher:
         return len(tasks) >> 1
 
     def _judge(self, taken: int, free: int) -> None:
-        """Keep count of full rounds and of races lost, which decide whether to listen at all."""
+        """Keep count of full rounds and of lost races, which decide whether to listen at all."""
         self.statistics.rounds += 1
         self.statistics.taken += taken
         self._full_rounds = self._full_rounds + 1 if taken == free else 0
-        if taken:
-            self._losses = 0
-        else:
-            self.statistics.empty_rounds += 1
-            if self._contended:
-                self._losses += 1
-                self._lost = True
-        self._contended = False
+        self.statistics.empty_rounds += not taken
+        self._crowd.result(taken)
 
     async def _idle(self, wakeup: Wakeup) -> None:
-        if self._lost and self._losses >= LOSSES_BEFORE_BACKOFF:
-            self._lost = False
-            await self._step_back(wakeup)
+        if pause := self._crowd.pause_seconds():
+            await wakeup.disarm()
+            await asyncio.sleep(pause)
         if not wakeup.armed or self._armed_version != self._queues_version:
             self._armed_version = self._queues_version
             await wakeup.arm(self.queues())
             self.note(None)
             return
         self.statistics.waiting = True
-        timeout = self._until_next_due(self._slow_poll_seconds if wakeup.covers_all else SWEEP_SECONDS)
-        if timeout > 0 and not self._candidates:
-            await self._wait_for_change(timeout)
-        self.statistics.waiting = False
-        self._mark_due()
-
-    async def _wait_for_change(self, at_most: float) -> None:
-        # A bare future: each task or event in between would be another turn of the loop on the way of a waiting task.
-        loop = asyncio.get_running_loop()
-        self._sleeper = loop.create_future()
-        alarm = loop.call_later(at_most, self._wake, False)
-        try:
-            changed = await self._sleeper
-        finally:
-            alarm.cancel()
-            self._sleeper = None
-        if not changed and not self._due_now():
+        if not await self._agenda.sleep(self._slow_poll_seconds if wakeup.covers_all else SWEEP_SECONDS):
             self.note(None)
-
-    def _wake(self, changed: bool = True) -> None:
-        if self._sleeper is not None and not self._sleeper.done():
-            self._sleeper.set_result(changed)
-
-    async def _step_back(self, wakeup: Wakeup) -> None:
-        """Leave the next tasks to others for a moment: of many idle workers few need to listen."""
-        pause = min(0.02 * 2 ** (self._losses - LOSSES_BEFORE_BACKOFF), MAX_BACKOFF_SECONDS)
-        await wakeup.disarm()
-        await asyncio.sleep(random.uniform(0.5, 1) * pause)
-
-    def _until_next_due(self, at_most: float) -> float:
-        if not self._due:
-            return at_most * random.uniform(0.9, 1.1)
-        return min(min(self._due.values()) - self._clock.now(), at_most)
-
-    def _due_now(self) -> list[str]:
-        now = self._clock.now()
-        return [queue for queue, at in self._due.items() if at <= now]
-
-    def _mark_due(self) -> None:
-        for queue in self._due_now():
-            del self._due[queue]
-            self._candidates.add(queue)
+        self.statistics.waiting = False
 
     async def _reclaim(self, link: Link) -> None:
         """Find the tasks of fetches whose replies were lost: they are active, and ours."""

@@ -54,7 +54,7 @@ class Renewal:
 
     @staticmethod
     def _over(process: WorkerProcess) -> str:
-        if not process.report.ready:
+        if process.leaving or not process.report.ready:
             return ""
         age = time.monotonic() - process.started_at
         return process.lifetime.over(process.report.ended, age, resident_bytes(process.pid))

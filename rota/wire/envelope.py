@@ -42,8 +42,8 @@ class Envelope:
         size, length = len(payload), len(task_id)
         # Nearly every message is of this kind.
         if 0 < size < 128 and 0 < length < 128 and not lock:
-            inner = (b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[length], task_id)
-            return b"".join((self._head, *inner, self._middle, self._tail))
+            small = (b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[length], task_id)
+            return b"".join((self._head, *small, self._middle, self._tail))
         inner = (_field(b"\x12", payload), _field(b"\x1a", task_id), self._middle, _field(b"\x52", lock))
         return b"".join((self._head, *inner, self._tail))
 

@@ -54,5 +54,5 @@ def load(name: str) -> Script:
 
 
 def _read(name: str) -> str:
-    text = files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    text = files("rota.wire").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
     return _INCLUDE.sub(lambda match: _read(match[1]), text)

@@ -53,7 +53,7 @@ class Subscription:
 
     def discover(self, known: Iterable[str]) -> list[str]:
         """Take up the queues that match a pattern; return those that are new."""
-        fresh = []
+        fresh: list[str] = []
         for queue in known:
             if queue in self._priorities or queue.startswith("}"):
                 continue

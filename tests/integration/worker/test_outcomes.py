@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -298,10 +299,8 @@ async def test_a_handler_that_finishes_in_spite_of_a_cancel_has_succeeded(app: R
     @app.task("long:stubborn", retention="1h")
     async def stubborn() -> int:
         started.set()
-        try:
+        with suppress(asyncio.CancelledError):
             await go.wait()
-        except asyncio.CancelledError:
-            pass
         return 7
 
     async with app.worker():

@@ -6,7 +6,6 @@ import time
 import pytest
 
 from rota.app import Rota
-from rota.broker import Broker
 from tests.integration.worker.conftest import Bench, eventually
 
 WAYS = ["tracking", "blmove", "poll"]
@@ -212,7 +211,6 @@ async def test_a_fetch_whose_reply_was_lost_loses_no_task(app: Rota, bench: Benc
     async def task(n: int) -> None:
         ran.append(n)
 
-    broker: Broker
     async with app.worker() as worker:
         await idle(bench, worker)
         for n in range(10):

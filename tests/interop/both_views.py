@@ -8,7 +8,10 @@ from interop.programs import Go
 from interop.shapes import STATES, GoDump, GoQueue, GoRunning, GoServerInfo, GoTask
 from rota.inspect import Inspector, QueueSnapshot, RunningSnapshot, ServerSnapshot, TaskSnapshot
 
-OURS_ALONE = {"in_aggregation", "orphaned", "paused_at", "is_paused", "latency", "memory_bytes", "taken_at"}
+OURS_ALONE = {
+    *("in_aggregation", "orphaned", "paused_at", "is_paused", "latency", "memory_bytes", "taken_at"),
+    *("crashed", "crashed_total"),
+}
 
 
 async def assert_they_agree(go: Go, inspector: Inspector) -> GoDump:

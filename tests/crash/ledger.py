@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 FAR = float("inf")
+FOLDER = "CRASH_LEDGER"
+"""The variable that tells worker processes where to write."""
 
 
 @dataclass(slots=True)

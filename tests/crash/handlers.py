@@ -1,0 +1,127 @@
+"""Handlers that do what their payload says, and write down the start and the end of every run."""
+
+import asyncio
+import contextlib
+import ctypes
+import itertools
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rota.aggregator import GroupedTask
+from rota.app import Rota
+from rota.context import Context
+from rota.enqueued import Plan
+from rota.policy import Retry
+from tests.crash.ledger import Writer
+
+_runs = itertools.count()
+AGAIN_SOON = Retry(max=5, delay="100ms")
+
+
+def register(app: Rota, note: Writer) -> None:
+    """Give an app all of them."""
+    _register_kinds(app, note)
+    _register_troublemakers(app, note)
+    _register_groups(app, note)
+
+
+def _register_kinds(app: Rota, note: Writer) -> None:
+    @app.handler("crash:loop", retry=AGAIN_SOON)
+    async def loop(ctx: Context, payload: bytes) -> None:
+        with noted(note, ctx.id, ctx.retried):
+            order = json.loads(payload)
+            await asyncio.sleep(order.get("seconds", 0))
+            obey(note, order, ctx.retried)
+
+    @app.handler("crash:thread", retry=AGAIN_SOON)
+    def thread(ctx: Context, payload: bytes) -> None:
+        with noted(note, ctx.id, ctx.retried):
+            order = json.loads(payload)
+            until = time.monotonic() + order.get("seconds", 0)
+            while time.monotonic() < until:
+                time.sleep(0.01)
+            obey(note, order, ctx.retried)
+
+    @app.handler("crash:result", retry=AGAIN_SOON)
+    async def result(ctx: Context, payload: bytes) -> bytes:
+        with noted(note, ctx.id, ctx.retried):
+            await asyncio.sleep(json.loads(payload).get("seconds", 0))
+            return b"a result"
+
+
+def _register_troublemakers(app: Rota, note: Writer) -> None:
+    @app.handler("crash:spin", retry=AGAIN_SOON)
+    def spin(ctx: Context, payload: bytes) -> None:
+        """Compute in pure Python."""
+        with noted(note, ctx.id, ctx.retried):
+            until = time.monotonic() + json.loads(payload)["seconds"]
+            while time.monotonic() < until:
+                pass
+
+    @app.handler("crash:block", retry=AGAIN_SOON)
+    async def block(ctx: Context, payload: bytes) -> None:
+        """Block the event loop."""
+        with noted(note, ctx.id, ctx.retried):
+            time.sleep(json.loads(payload)["seconds"])
+
+    @app.handler("crash:gil", retry=AGAIN_SOON)
+    def gil(ctx: Context, payload: bytes) -> None:
+        """Call C code that never lets the interpreter go."""
+        with noted(note, ctx.id, ctx.retried):
+            ctypes.PyDLL(None).usleep(int(json.loads(payload)["seconds"] * 1e6))
+
+    @app.handler("crash:stubborn", retry=AGAIN_SOON)
+    async def stubborn(ctx: Context, payload: bytes) -> None:
+        """Ignore the time limit once."""
+        with noted(note, ctx.id, ctx.retried):
+            if ctx.retried == 0:
+                until = time.monotonic() + json.loads(payload)["seconds"]
+                while (left := until - time.monotonic()) > 0:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.sleep(left)
+                raise TimeoutError("at last")
+
+
+def _register_groups(app: Rota, note: Writer) -> None:
+    @app.handler("crash:digest", retry=AGAIN_SOON)
+    async def digest(ctx: Context, payload: bytes) -> None:
+        """Count as a run of each of its members."""
+        with contextlib.ExitStack() as stack:
+            for member in json.loads(payload)["members"]:
+                stack.enter_context(noted(note, member, 0))
+
+    @app.aggregator("crash:member")
+    def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+        return app.plan("crash:digest", {"members": [task.id for task in tasks]})
+
+
+@contextmanager
+def noted(note: Writer, task: str, retried: int) -> Iterator[None]:
+    """Write the start and the end of a run down."""
+    pid = os.getpid()
+    run = f"{pid}-{next(_runs)}"
+    note("start", task=task, run=run, pid=pid, retried=retried)
+    how = "fail"
+    try:
+        yield
+        how = "ok"
+    except asyncio.CancelledError:
+        how = "cancelled"
+        raise
+    finally:
+        note("end", task=task, run=run, pid=pid, how=how)
+
+
+def obey(note: Writer, order: dict[str, Any], retried: int) -> None:
+    """Fail or die as ordered."""
+    if order.get("die"):
+        note("death", pid=os.getpid())
+        os.kill(os.getpid(), getattr(signal, order["die"]))
+        time.sleep(10)
+    if retried < order.get("fail", 0):
+        raise ValueError(f"fails in run {retried + 1}, as ordered")

@@ -1,0 +1,155 @@
+"""A scenario: a server, a ledger, producers and workers, and in the end the checker's word."""
+
+import itertools
+import signal
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from rota.app import Rota
+from rota.enqueued import Plan
+from tests.crash import keyspace
+from tests.crash.checker import Verdict, check
+from tests.crash.ledger import Ledger, Run
+from tests.crash.producer import accept
+from tests.crash.workers import Workers
+from tests.servers.process import Server, wait_until
+
+MOST_BYTES_LEFT = 16 * 1024
+"""Counters, lists of servers and queues."""
+WAITING = ("pending", "scheduled", "retry", "active")
+
+
+class Scene:
+    """Everything that one scenario needs. `title` names it in the report."""
+
+    def __init__(self, title: str, folder: Path, server: Server, url: str | None = None) -> None:
+        self.title = title
+        self.folder = folder
+        self.server = server
+        self.url = url or server.url
+        self.ledger = Ledger(folder / "ledger")
+        self.note = self.ledger.writer()
+        self.app = Rota(self.url, settings={"response_timeout": "5s", "retry_for": "20s"})
+        self.workers: list[Workers] = []
+        self._numbers = itertools.count()
+        self._began = time.monotonic()
+
+    # Acting
+
+    def client(self) -> redis.Redis:
+        """A plain client, past everything that a scenario does to connections."""
+        return redis.Redis(unix_socket_path=str(self.server.socket), decode_responses=True)
+
+    def enqueue(self, count: int = 1, type: str = "crash:loop", *, options: Any = None, **order: Any) -> list[str]:
+        """Enqueue tasks with IDs of our own; return these."""
+        plans = [
+            self.app.plan(type, order, **{"task_id": f"t{next(self._numbers)}", **(options or {})})
+            for _ in range(count)
+        ]
+        return self.send(plans)
+
+    def send(self, plans: list[Plan[Any]]) -> list[str]:
+        """Enqueue plans that have IDs; return these."""
+        ids = [plan.options.task_id or "" for plan in plans]
+        for start in range(0, len(plans), 500):
+            some = plans[start : start + 500]
+            assert accept(self.app, self.note, some) == len(some)
+        return ids
+
+    def start(self, url: str | None = None, **words: Any) -> Workers:
+        """Start workers; `ready` waits for them."""
+        workers = Workers(url or self.url, self.ledger, self.note, **words)
+        self.workers.append(workers)
+        return workers
+
+    def fault(self, point: str, act: str) -> tuple[str, Path]:
+        """What arms a fault, and its mark."""
+        mark = self.folder / f"{point.replace(':', '-')}.{act}"
+        return f"{point}={act}:{mark}", mark
+
+    def note_mark(self, mark: Path) -> tuple[int, float]:
+        """Wait until a fault has happened, and write the death that it was down."""
+        wait_until(lambda: mark.exists() and " " in mark.read_text(), 30)
+        pid, at = mark.read_text().split()
+        if mark.suffix == ".kill":
+            self.note("death", pid=int(pid), at=float(at))
+        return int(pid), float(at)
+
+    # Waiting
+
+    def runs(self) -> list[Run]:
+        return self.ledger.read().runs
+
+    def running(self, count: int, seconds: float = 30) -> None:
+        """Wait until so many runs have begun and not ended."""
+        self.until(lambda: sum(not run.end for run in self.runs()) >= count, seconds)
+
+    def ended(self, count: int, seconds: float = 60, how: str = "ok") -> None:
+        """Wait until so many runs have ended in this way."""
+        self.until(lambda: sum(run.end == how for run in self.runs()) >= count, seconds)
+
+    def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
+        try:
+            wait_until(condition, seconds)
+        except TimeoutError as error:
+            logs = "\n".join(f"--- {each.log.name}\n{each.log.read_text()[-3000:]}" for each in self.workers)
+            raise AssertionError(f"{error}; {self.waiting()}\n{logs}") from None
+
+    def waiting(self, queues: Iterable[str] = ("default",)) -> dict[str, int]:
+        """How many tasks are where."""
+        found = dict.fromkeys(WAITING, 0)
+        with self.client() as client:
+            for queue in queues:
+                for name in WAITING:
+                    key = f"asynq:{{{queue}}}:{name}"
+                    found[name] += client.llen(key) if name in ("pending", "active") else client.zcard(key)
+        return found
+
+    def drained(self, seconds: float = 60) -> None:
+        """Wait until nothing waits and nothing runs."""
+        self.until(lambda: not any(self.waiting().values()), seconds)
+
+    # Judging
+
+    def verdict(self, *, counters: bool = True, memory: bool = True) -> Verdict:
+        """Stop the workers, check, print the line, and fail if anything is wrong."""
+        for workers in self.workers:
+            workers.terminate()
+        for workers in self.workers:
+            workers.process.wait(30)
+        with redis.Redis(unix_socket_path=str(self.server.socket)) as client:
+            verdict = check(self.ledger.read(), keyspace.read(client), counters=counters)
+        if memory and not verdict.queued and not verdict.archived:
+            left = self._bytes_of_keys()
+            if left > MOST_BYTES_LEFT:
+                verdict.faults.append(f"{left} bytes of memory are left over in keys")
+        line = verdict.line(self.title, time.monotonic() - self._began)
+        REPORT.append(line)
+        print(line)  # noqa: T201
+        logs = "\n".join(f"--- {each.log.name}\n{each.log.read_text()[-4000:]}" for each in self.workers)
+        assert verdict.faults == [], f"{line}\n{verdict.faults[:20]}\n{logs}"
+        return verdict
+
+    def close(self) -> None:
+        """End what still runs."""
+        for workers in self.workers:
+            with suppress(ProcessLookupError):
+                for pid in [*workers.children(), workers.pid]:
+                    if workers.process.poll() is None or pid != workers.pid:
+                        workers.send(signal.SIGKILL, pid)
+            workers.process.wait()
+        self.app.close()
+        self.note.close()
+
+    def _bytes_of_keys(self) -> int:
+        with self.client() as client:
+            return sum(client.memory_usage(key) or 0 for key in client.scan_iter(count=1000))
+
+
+REPORT: list[str] = []
+"""The lines of this test run."""

@@ -41,6 +41,7 @@ __all__ = ["DEFAULT_URL", "ENVIRONMENT_PREFIX", "Origin", "Settings"]
 ENVIRONMENT_PREFIX = "ROTA_"
 DEFAULT_URL = "redis://localhost:6379/0"
 
+WhenAway: TypeAlias = Literal["wait", "fail", "buffer"]
 WakeUp: TypeAlias = Literal["auto", "tracking", "blmove", "poll"]
 PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
 PositiveDuration: TypeAlias = Annotated[Duration, Field(gt=timedelta(0))]
@@ -101,6 +102,20 @@ class Settings(BaseSettings):
     retry_for: Duration = timedelta(seconds=3)
     """How long a request that surely was not carried out is tried again."""
 
+    # Enqueueing
+    when_away: WhenAway = "wait"
+    """What an enqueue does while the server is away: `wait` for `retry_for`, `fail` at once, or `buffer` the task."""
+    buffer_max: PositiveInt = 10_000
+    """Tasks that `buffer` holds in memory; one more is refused."""
+    flush_timeout: Duration = timedelta(seconds=5)
+    """How long closing an app goes on sending what it has buffered."""
+    wait_replicas: Annotated[int, Field(ge=0)] = 0
+    """How many replicas must have a task before its enqueue returns."""
+    wait_replicas_timeout: PositiveDuration = timedelta(seconds=1)
+    """How long they may take."""
+    replicas_missing: Literal["raise", "warn"] = "raise"
+    """What an enqueue does when they took longer: `raise` NotReplicated, or `warn` in the log."""
+
     # What a worker takes
     queues: Queues = Field(default_factory=lambda: {"default": 1})
     """Queues with their weights, as `critical=6,default=3`; names may be patterns like `mail:*`."""
@@ -136,8 +151,18 @@ class Settings(BaseSettings):
     """How often leases are extended and the worker shows itself."""
     recover_interval: PositiveDuration = timedelta(seconds=5)
     """How often tasks of lost workers are looked for."""
-    ready_within: PositiveDuration = timedelta(seconds=30)
-    """A worker is ready if it fetched or waited successfully within this time."""
+    ready_within: PositiveDuration = timedelta(seconds=12)
+    """A worker is ready if it reached the broker and could take and record tasks within this time; two beats at least."""
+    live_within: PositiveDuration = timedelta(minutes=10)
+    """A worker is live if its event loop was blocked for less than this."""
+    blocked_after: PositiveDuration = timedelta(seconds=1)
+    """A task that blocks the event loop for so long is named in the log."""
+    health_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """The port of `/live`, `/ready` and `/metrics`; none without it, and with 0 any that is free."""
+    health_host: str = "127.0.0.1"
+    """The address to which that port is bound; `0.0.0.0` for probes from outside of the machine or container."""
+    health_dir: Path | None = None
+    """The folder in which `rota health` finds the workers of this machine; one in the temporary folder without it."""
 
     lease_slack: Duration = timedelta(seconds=5)
     """How long after the end of its lease a task of a lost worker is given back."""
@@ -153,6 +178,8 @@ class Settings(BaseSettings):
     """The age at which a worker process is replaced."""
     process_max_rss_mb: Annotated[int, Field(ge=0)] = 0
     """The resident memory in MiB from which on a worker process is replaced; 0 means any."""
+    process_hang_after: PositiveDuration | None = None
+    """A worker process that was not heard of for so long is killed, and its tasks go back; by default none is."""
     process_drain: PositiveDuration = timedelta(minutes=10)
     """How long a worker process that is replaced may finish what it runs; then it is stopped."""
     scale_up_after: PositiveDuration = timedelta(seconds=5)

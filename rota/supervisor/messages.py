@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from rota.health.vitals import Vitals, read_vitals
 from rota.process_range import ProcessRange
 from rota.settings import Settings
 
@@ -58,6 +59,7 @@ class Report:
     ended: int = 0
     beat_at: float = 0.0
     queues: list[str] = field(default_factory=list[str])
+    vitals: Vitals | None = None
 
 
 Message = Setup | Introduction | Report
@@ -74,6 +76,8 @@ def encode(message: Message) -> bytes:
 def decode(line: bytes) -> Message:
     """Read a line; ValueError if it is none."""
     [(kind, fields)] = json.loads(line).items()
+    if fields.get("vitals") is not None:
+        fields["vitals"] = read_vitals(fields["vitals"])
     return _KINDS[kind](**fields)
 
 

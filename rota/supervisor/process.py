@@ -32,6 +32,7 @@ class WorkerProcess:
         self.started_at = time.monotonic()
         self.introduction: Introduction | None = None
         self.introduced_at = 0.0
+        self.heard_at = 0.0
         self.report = Report()
         self.queues: set[str] = set()
         self.leaving = False
@@ -113,6 +114,7 @@ class WorkerProcess:
         with contextlib.suppress(OSError, ValueError):
             while line := await reader.readline():
                 message = decode(line)
+                self.heard_at = time.monotonic()
                 if isinstance(message, Introduction):
                     self.introduction = message
                     self.introduced_at = time.monotonic()

@@ -20,6 +20,7 @@ from rota.broker.broker import Broker
 from rota.connections import broker_options
 from rota.errors import BrokerError
 from rota.settings import Settings
+from rota.supervisor.health import FleetHealth
 from rota.supervisor.keeper import Keeper
 from rota.supervisor.messages import LogLevel, Setup
 from rota.supervisor.patience import RestartPatience
@@ -38,6 +39,8 @@ LEFT_BY_FORCE = 130
 STOP_MARGIN_SECONDS = 15.0
 """How much longer than `shutdown_timeout` a process may take to stop before it is killed."""
 LAST_RETURNS_SECONDS = 5.0
+MOST_LAG_SECONDS = 1.0
+"""After a longer lag of our own (a stopped process, a starved machine) we have not heard of anybody."""
 CHILD = (sys.executable, "-m", "rota.cli.child")
 
 
@@ -64,6 +67,7 @@ class Supervisor:
         self._ever_ready = False
         self._failure = 0
         self._target = 0
+        self._looked_at = 0.0
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._settings: Settings
@@ -72,6 +76,7 @@ class Supervisor:
         self._returns: Returns
         self._renewal: Renewal
         self._scaling: Scaling
+        self._health = FleetHealth(lambda: self._fleet)
 
     # Requests
 
@@ -109,7 +114,9 @@ class Supervisor:
             await first.ended.wait()
             return self._code_of_start(first)
         async with AsyncExitStack() as stack:
-            self._set_up(Settings(**first.introduction.settings), stack)
+            settings = Settings(**first.introduction.settings)
+            self._set_up(settings, stack)
+            await stack.enter_async_context(self._health.port(settings))
             if first.exit is not None:
                 self._ended(first)
             for _ in range(self._target - 1):
@@ -146,6 +153,9 @@ class Supervisor:
             while self._fleet or self._restarts:
                 self._woken.clear()
                 self._look_at_each()
+                if time.monotonic() - self._looked_at < every + MOST_LAG_SECONDS:
+                    self._look_for_hangs()
+                self._looked_at = time.monotonic()
                 if not self._requests:
                     await self._renewal.look(self._staying)
                     await self._scale()
@@ -173,6 +183,18 @@ class Supervisor:
                 self._failure = self._failure or 1
                 process.kill()
 
+    def _look_for_hangs(self) -> None:
+        limit, now = self._settings.process_hang_after, time.monotonic()
+        for process in self._fleet:
+            silent = now - process.heard_at
+            if limit is not None and process.report.ready and silent >= limit.total_seconds():
+                logger.error(
+                    "Worker process %d was not heard of for %.0f s: it is killed, and its tasks go back.",
+                    process.pid,
+                    silent,
+                )
+                process.kill()
+
     @property
     def _staying(self) -> list[WorkerProcess]:
         return [process for process in self._fleet if not process.leaving]
@@ -183,6 +205,7 @@ class Supervisor:
         order = self._order
         setup = Setup(uuid.uuid4().hex[:12], order.target, order.said, order.log_level, show_banner)
         process = await WorkerProcess.start(self._command, setup, patience, self._ended)
+        self._health.started()
         if self._target:
             process.lifetime = Lifetime.of(self._settings)
         if process.exit is None:
@@ -196,6 +219,7 @@ class Supervisor:
     def _ended(self, process: WorkerProcess) -> None:
         if process in self._fleet:
             self._fleet.remove(process)
+        self._health.ended(process)
         self._woken.set()
         if not self._target:
             return  # nothing is known of its app yet; `run` sees to it

@@ -56,6 +56,18 @@ def test_a_task_that_takes_its_process_down_three_times_is_quarantined_and_other
         assert fact.encode() in message
 
 
+def test_a_process_that_hangs_is_killed_where_that_is_wanted(shift: Shift) -> None:
+    shift.start(processes=1, concurrency=5, process_hang_after="2s", max_crashes=1).ready()
+    shift.enqueue("wait", seconds=0.5)
+    shift.wait_for("end", 1)
+
+    [task] = shift.enqueue("hold", seconds=600)
+
+    wait_until(lambda: shift.field(task, "rota_end") == "quarantined")
+    shift.says("was not heard of for 2 s")
+    shift.ready(2)
+
+
 def test_when_the_supervisor_is_killed_its_processes_stop_and_hand_back_what_they_run(shift: Shift) -> None:
     shift.start(processes=2, concurrency=5, shutdown_timeout="100ms").ready(2)
     [task] = shift.enqueue("wait", seconds=600)

@@ -1,4 +1,4 @@
-"""The scripts of one who watches over worker processes: give back what a dead one held, keep what a living one holds."""
+"""The scripts of a supervisor: give back what a dead worker held, keep what a living one holds."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from rota.wire.owner import Returned, give_back, keep, show, waiting
+from rota.broker import Broker
+from rota.wire.owner import Returned, give_back, keep, listed, show, waiting
 from rota.wire.server import ServerState, beat
 from tests.integration.worker.yard import Yard, message, open_yard
+from tests.servers.fleet import ClusterFleet
 
 
 @pytest.fixture
@@ -123,3 +125,28 @@ async def test_tasks_of_a_paused_queue_wait_for_nobody(yard: Yard) -> None:
     assert await yard.broker.run(waiting(yard.keys)) == 1
     await yard.execute("SET", yard.keys.paused, 1)
     assert await yard.broker.run(waiting(yard.keys)) == 0
+
+
+async def test_in_a_cluster_each_call_stays_on_one_node(cluster: ClusterFleet) -> None:
+    async with Broker.from_url(cluster.url) as broker:
+        queues = [broker.keys.queue(f"owner-{number}") for number in range(6)]
+        for queue in queues:
+            await broker.execute(
+                "HSET",
+                queue.task("a"),
+                "msg",
+                message("a"),
+                "state",
+                "active",
+                "rota_token",
+                "dead-1",
+                key=queue.active,
+            )
+            await broker.execute("LPUSH", queue.active, "a", key=queue.active)
+            await broker.execute("ZADD", queue.lease, 1.5, "a", key=queue.lease)
+        kept = await broker.run_many([keep(queue, ["dead"], timedelta(seconds=30)) for queue in queues])
+        returned = await broker.run_many([give_back(queue, "dead", max_crashes=3) for queue in queues])
+        shown = await broker.run_many([show(broker.keys, "h", 1, "s"), *listed(broker.keys, "h", 1, "s")])
+    assert kept == [(1, 1)] * 6
+    assert returned == [Returned(1, pending=1)] * 6
+    assert shown == [False, None, None]

@@ -53,7 +53,12 @@ class Connections:
         client = self._clients.get(loop)
         if client is None:
             broker = Broker.from_url(settings.url, options=broker_options(settings))
-            client = self._clients[loop] = Client(broker, middlewares=self._middlewares)
+            client = self._clients[loop] = Client(
+                broker,
+                middlewares=self._middlewares,
+                result_poll=settings.result_poll,
+                enqueue_batch=settings.enqueue_batch,
+            )
         return client
 
     def sync_client(self, settings: Settings) -> SyncClient:
@@ -61,7 +66,12 @@ class Connections:
         with self._lock:
             if self._sync_client is None:
                 broker = SyncBroker.from_url(settings.url, options=broker_options(settings))
-                self._sync_client = SyncClient(broker, middlewares=self._middlewares)
+                self._sync_client = SyncClient(
+                    broker,
+                    middlewares=self._middlewares,
+                    result_poll=settings.result_poll,
+                    enqueue_batch=settings.enqueue_batch,
+                )
             return self._sync_client
 
     async def aclose(self) -> None:

@@ -52,7 +52,7 @@ Step: TypeAlias = Call[Any] | Command | Listen
 Act: TypeAlias = Generator[Step, Any, R]
 
 _MOST_READINGS = 10
-_FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.1, 1.0
+_FIRST_LOOK_SECONDS = 0.1
 # A task may vanish a moment before the message of its end arrives: they come over different connections.
 _LAST_WORD_SECONDS = 0.25
 _OUT_OF_SIGHT = Watched("in a state unknown, because the broker does not answer")
@@ -102,11 +102,11 @@ def cancel(keys: QueueKeys, task_id: str, reason: str, channel: str) -> Act[None
         _check(keys, task_id, edited, "can't be cancelled now: try again in a moment")
 
 
-def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None) -> Act[bytes]:
-    """Wait for the end of a task and return its stored result."""
+def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None, poll_seconds: float = 1.0) -> Act[bytes]:
+    """Wait for the end of a task and return its stored result. It is looked for soon, at last every `poll_seconds`."""
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     watched: Watched = yield watch(keys, task_id)
-    asked, pause = bool(watched.state), _FIRST_LOOK_SECONDS
+    asked, pause = bool(watched.state), min(_FIRST_LOOK_SECONDS, poll_seconds)
     while not watched.ended:
         if not watched.state:
             last_word = (yield Listen(_LAST_WORD_SECONDS)) if asked else None
@@ -119,7 +119,7 @@ def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None) -> Act[
             raise out_of_time(keys.queue, task_id, timeout_seconds, watched.state)
         message = yield Listen(left)
         watched = (yield from _look(keys, task_id, deadline)) if message is None else announced(message)
-        pause = min(pause * 1.5, _LAST_LOOK_SECONDS)
+        pause = min(pause * 1.5, poll_seconds)
     return _read(keys, task_id, watched)
 
 

@@ -4,15 +4,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from rota.broker.broker import Broker
 from rota.broker.subscription import Subscription
 from rota.client import acts
 from rota.client.acts import Act, Command, Step
-from rota.client.batch import CHUNK, Batch, in_chunks
-from rota.client.core import RESENDS, Core, raise_failure
+from rota.client.batch import Batch, in_chunks
+from rota.client.core import ENQUEUE_BATCH, RESENDS, RESULT_POLL, Core, raise_failure
 from rota.client.hooks import enter, swallowed
 from rota.client.joiner import Joiner
 from rota.client.packing import STATES, Packed, alone, created, refusal
@@ -38,8 +38,15 @@ class Client(Core):
     Every request is safe to repeat, and is repeated where its reply was lost.
     """
 
-    def __init__(self, broker: Broker, *, middlewares: Sequence[EnqueueMiddleware] = ()) -> None:
-        super().__init__(broker.keys, middlewares)
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        middlewares: Sequence[EnqueueMiddleware] = (),
+        result_poll: timedelta = RESULT_POLL,
+        enqueue_batch: int = ENQUEUE_BATCH,
+    ) -> None:
+        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch)
         self.broker = broker
         self._joiner = Joiner(self._send)
 
@@ -62,14 +69,16 @@ class Client(Core):
         raise_failure(results)
         return results
 
-    async def enqueue_stream(self, plans: Plans, *, chunk: int = CHUNK) -> AsyncGenerator[Enqueued[Any] | RotaError]:
+    async def enqueue_stream(
+        self, plans: Plans, *, chunk: int | None = None
+    ) -> AsyncGenerator[Enqueued[Any] | RotaError]:
         """Enqueue plans as they come from an iterable, and yield a result for each, in order; all errors are values.
 
         At most a few chunks are in memory. Close the iterator if you leave it early (`contextlib.aclosing`).
         """
         on_the_way: deque[tuple[Batch, asyncio.Task[None]]] = deque()
         try:
-            async for some in in_chunks(plans, chunk):
+            async for some in in_chunks(plans, self._chunk(chunk)):
                 on_the_way.append(await self._start(some))
                 if len(on_the_way) >= _IN_FLIGHT:
                     for result in await self._arrival(*on_the_way.popleft()):
@@ -84,11 +93,11 @@ class Client(Core):
     async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:  # noqa: ASYNC109
         """Wait for the end of a task and return its stored result.
 
-        A Rota worker announces the end; where a Go server runs the task, it is looked for, at last once a second.
+        A Rota worker announces the end; where a Go server runs the task, it is looked for, at last every `result_poll`.
         """
         keys = self._keys.queue(queue)
         seconds = None if timeout is None else parse(timeout, "timeout").total_seconds()
-        act = acts.result(keys, task_id, seconds)
+        act = acts.result(keys, task_id, seconds, self._poll_seconds)
         try:
             # The act minds its time by itself. This is for a broker that does not answer.
             async with asyncio.timeout(None if seconds is None else seconds + 0.1):
@@ -96,7 +105,7 @@ class Client(Core):
                     async with self.broker.subscribe(keys.ended(task_id)) as messages:
                         return await self._do(act, messages)
                 except BrokerRefused:  # no right to subscribe: looking is enough
-                    return await self._do(acts.result(keys, task_id, seconds), None)
+                    return await self._do(acts.result(keys, task_id, seconds, self._poll_seconds), None)
         except ResultTimeout:
             raise
         except TimeoutError:

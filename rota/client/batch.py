@@ -11,7 +11,6 @@ from rota.wire.enqueue import Item, Reply, enqueue, enqueue_plain
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
 
-CHUNK = 500
 _UNSENT = EnqueueError("The task was not sent: its stream was closed before.")
 
 Rows = list[tuple[int, Packed]]

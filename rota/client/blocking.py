@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 from rota.broker.sync import SyncBroker, SyncSubscription
 from rota.client import acts
 from rota.client.acts import Act, Command, Step
-from rota.client.batch import CHUNK, Batch, cut
-from rota.client.core import RESENDS, Core, raise_failure
+from rota.client.batch import Batch, cut
+from rota.client.core import ENQUEUE_BATCH, RESENDS, RESULT_POLL, Core, raise_failure
 from rota.client.hooks import enter_sync, swallowed
 from rota.client.packing import STATES, refusal
 from rota.duration import DurationLike, parse
@@ -28,8 +28,15 @@ T = TypeVar("T")
 class SyncClient(Core):
     """The same as `Client`, blocking. Safe to share between threads, and over a fork."""
 
-    def __init__(self, broker: SyncBroker, *, middlewares: Sequence[EnqueueMiddleware] = ()) -> None:
-        super().__init__(broker.keys, middlewares)
+    def __init__(
+        self,
+        broker: SyncBroker,
+        *,
+        middlewares: Sequence[EnqueueMiddleware] = (),
+        result_poll: timedelta = RESULT_POLL,
+        enqueue_batch: int = ENQUEUE_BATCH,
+    ) -> None:
+        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch)
         self.broker = broker
 
     def enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:
@@ -47,10 +54,10 @@ class SyncClient(Core):
         return results
 
     def enqueue_stream(
-        self, plans: Iterable[Plan[Any]], *, chunk: int = CHUNK
+        self, plans: Iterable[Plan[Any]], *, chunk: int | None = None
     ) -> Generator[SyncEnqueued[Any] | RotaError]:
         """Enqueue plans as they come from an iterable, and yield a result for each, in order; all errors are values."""
-        for some in cut(plans, chunk):
+        for some in cut(plans, self._chunk(chunk)):
             with ExitStack() as stack:
                 if self._middlewares:
                     some = [enter_sync(stack, self._middlewares, plan) for plan in some]
@@ -65,9 +72,9 @@ class SyncClient(Core):
         seconds = None if timeout is None else parse(timeout, "timeout").total_seconds()
         try:
             with self.broker.subscribe(keys.ended(task_id)) as messages:
-                return self._do(acts.result(keys, task_id, seconds), messages)
+                return self._do(acts.result(keys, task_id, seconds, self._poll_seconds), messages)
         except BrokerRefused:  # no right to subscribe: looking is enough
-            return self._do(acts.result(keys, task_id, seconds), None)
+            return self._do(acts.result(keys, task_id, seconds, self._poll_seconds), None)
 
     def info(self, queue: str, task_id: str) -> TaskInfo:
         """Look a task up. Raises TaskNotFound once it is gone."""

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from rota.errors import BrokerRefused, BrokerUnavailable, DuplicateTask, OptionE
 from rota.info import TaskState
 from rota.policy import Debounce, Unique
 from rota.wire.proto import TaskMessage
+from rota.wire.script import Call
 from tests.conftest import Server
 from tests.integration.client.conftest import Desk, plan
 
@@ -92,6 +93,22 @@ async def test_an_endless_iterable_is_taken_only_a_few_chunks_ahead(client: Clie
             result = await anext(stream)
             assert isinstance(result, Enqueued)
     assert next(taken) <= 60
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(400, [400, 400, 200]), (5000, [1000])])
+async def test_a_request_holds_as_many_tasks_as_said_but_no_more_than_its_script_can(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, batch: int, sizes: list[int]
+) -> None:
+    sent: list[int] = []
+    run_many = broker.run_many
+
+    async def counted(calls: Sequence[Call[Any]]) -> Any:
+        sent.extend(len(call.args) // 2 for call in calls)
+        return await run_many(calls)
+
+    monkeypatch.setattr(broker, "run_many", counted)
+    await Client(broker, enqueue_batch=batch).enqueue_many(plan() for _ in range(1000))
+    assert sent == sizes
 
 
 async def test_a_fault_of_one_queue_is_told_of_its_tasks_alone(client: Client, desk: Desk) -> None:

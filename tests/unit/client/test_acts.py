@@ -63,6 +63,12 @@ def test_looking_for_the_end_becomes_rarer() -> None:
     assert pauses[-1] == 1.0
 
 
+def test_looking_for_the_end_never_becomes_rarer_than_asked() -> None:
+    looks = [Watched("active"), None] * 9
+    steps, _ = talk(acts.result(KEYS, "x", None, poll_seconds=0.05), *looks, Watched("completed"))
+    assert {step.seconds for step in steps if isinstance(step, Listen)} == {0.05}
+
+
 def test_a_message_ends_the_wait_without_another_look() -> None:
     steps, result = talk(acts.result(KEYS, "x", None), Watched("active"), b"completed\n[1]\n")
     assert (steps, result) == (["watch", Listen(0.1)], b"[1]\n")

@@ -29,6 +29,7 @@ from rota.worker.lane import Lanes
 from rota.worker.pace import Pace
 from rota.worker.parts import Parts
 from rota.worker.queues import Subscription
+from rota.worker.signs import Signs
 from rota.worker.slots import Slots
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rota.worker")
 
+SMALLEST_WAVE = 16
+"""Slots are filled in two waves, so that Redis takes one while Python runs the other; a wave smaller than this costs
+more than it brings."""
 LAST_WORD_SECONDS = 5.0
 """How long a handler that was cancelled at the shutdown may take to end, and the last outcomes to be recorded."""
 
@@ -64,6 +68,8 @@ class Worker:
         self.executor: Executor
         self.lanes: Lanes
         self.heartbeat: Heartbeat
+        self.parts: Parts
+        self.signs = Signs(self)
         self._broker: Broker
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -78,7 +84,7 @@ class Worker:
             for warning in (await broker.check()).warnings:
                 logger.warning("%s", warning)
             state = await stack.enter_async_context(self.app.lifespan_state())
-            parts = await stack.enter_async_context(Parts(self, broker))
+            parts = self.parts = await stack.enter_async_context(Parts(self, broker))
             self.executor = Executor(
                 self.app.find_handler,
                 self.slots,
@@ -245,7 +251,7 @@ class Worker:
             tokens=self._tokens,
             lease_seconds=int(settings.lease.total_seconds()),
             slow_poll_seconds=settings.slow_poll.total_seconds(),
-            batch=settings.fetch_batch,
+            batch=min(settings.fetch_batch, max(SMALLEST_WAVE, -(-self.slots.capacity // 2))),
             wake_up=settings.wake_up,
             queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
             serves=serves,

@@ -64,8 +64,9 @@ async def _quiet(worker: Worker, asked: asyncio.Event) -> None:
 
 def _report(worker: Worker) -> Report:
     """Called in the lifeline's thread: it reads, and calls nothing that belongs to the loop."""
+    vitals = worker.signs.read()
     if not worker.ready.is_set():
-        return Report()
+        return Report(vitals=vitals)
     return Report(
         ready=True,
         quiet=worker.heartbeat.status != "active",
@@ -75,6 +76,7 @@ def _report(worker: Worker) -> Report:
         ended=sum(lane.finisher.statistics.recorded for lane in worker.lanes),
         beat_at=worker.heartbeat.statistics().last_beat_at,
         queues=worker.queue_names(),
+        vitals=vitals,
     )
 
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 
 from rota.app import Rota
 from rota.cli.parent import while_parent_lives
+from rota.health import meeting
 from rota.settings import Settings
+from rota.worker.health import answering
 from rota.worker.worker import Worker
 
 logger = logging.getLogger("rota.worker")
@@ -58,6 +60,7 @@ async def _run(app: Rota, settings: Settings, follow_parent: bool) -> None:
     async with contextlib.AsyncExitStack() as stack:
         if follow_parent:
             await stack.enter_async_context(while_parent_lives(stopper.request))
+        stack.enter_context(answering(worker, meeting.own_socket(settings.health_dir)))
         await worker.run()
 
 

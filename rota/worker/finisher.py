@@ -7,9 +7,9 @@ and sent again until the server has answered: a handler that succeeded is not ru
 import asyncio
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rota import faults
 from rota.broker.broker import Broker
@@ -35,6 +35,15 @@ class FinishStatistics:
     calls: int = 0
     discarded: int = 0
     repeated: int = 0
+    kinds: Counter[str] = field(default_factory=Counter[str])
+    """Recorded outcomes that were no plain success, by their kinds."""
+    lost_at: float = 0.0
+    """`time.monotonic()` of the first failure to record after the last success; 0 while recording works."""
+
+    def fail(self, outcomes: int) -> None:
+        """Note that some outcomes have to be sent again."""
+        self.repeated += outcomes
+        self.lost_at = self.lost_at or time.monotonic()
 
 
 class Finisher:
@@ -109,7 +118,7 @@ class Finisher:
                 return self._set_aside(queue, items, error)
             except BrokerUnavailable as error:
                 repeated = repeated or error.maybe_applied
-                self.statistics.repeated += len(items)
+                self.statistics.fail(len(items))
                 await backoff.wait(error, f"Recording {len(items)} outcomes")
         return self._settle(items, refused, repeated=repeated)
 
@@ -128,12 +137,15 @@ class Finisher:
                 refused = await self._send(_call(queue, [item]))
             except BrokerError as again:
                 error = again
-                self.statistics.repeated += 1
+                self.statistics.fail(1)
                 await backoff.wait(error, f"Recording task {item[0].id}")
         self._settle([item], refused, repeated=True)
 
     def _settle(self, items: list[Ended], refused: dict[int, int], *, repeated: bool) -> None:
         self.statistics.calls += 1
+        self.statistics.lost_at = 0.0
+        if items[0][1] is not None:
+            self.statistics.kinds.update(outcome.kind for _, outcome in items if outcome is not None)
         self.statistics.recorded += len(items) - len(refused)
         for index, code in refused.items():
             self._explain(items[index][0], code, repeated)

@@ -14,6 +14,7 @@ from rota.worker.forwarder import Forwarder
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.janitor import Janitor
 from rota.worker.process_pool import ProcessPool
+from rota.worker.pulse import Pulse
 from rota.worker.recoverer import Recoverer, as_failure
 from rota.worker.reporter import Reporter
 from rota.worker.subscriber import Subscriber
@@ -63,6 +64,7 @@ class Parts:
             GroupDefaults(settings.group_grace, settings.group_max_delay, settings.group_max_size),
             every=settings.group_interval,
         )
+        self.pulse = Pulse(worker.held, settings.blocked_after, worker.signs.look)
         self.threads = ThreadPool(settings.concurrency)
         self.processes = ProcessPool(
             settings.process_slots or os.cpu_count() or 1,
@@ -79,6 +81,7 @@ class Parts:
             self.recoverer.run,
             self.subscriber.run,
             self.reporter.run,
+            self.pulse.run,
         ]
         # Without an aggregator of its own a worker leaves all groups to those who have one.
         return [*always, self.aggregator.run] if len(self._app.aggregators) else always

@@ -1,0 +1,96 @@
+"""Where `rota health` meets the workers of this machine: a folder with one unix socket for each `rota worker`.
+
+A socket that nobody answers any more was left by a worker that was killed. A file could not tell that.
+"""
+
+import contextlib
+import http.client
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from rota.errors import ConfigError
+
+SUFFIX = ".sock"
+
+
+class Reply(NamedTuple):
+    """What a worker answered. `status` is that of HTTP."""
+
+    status: int
+    text: str
+
+
+class NoReply(Exception):
+    """The worker has a socket, and does not answer on it."""
+
+
+def folder(chosen: Path | None) -> Path:
+    """Return the folder: the one that was chosen, or this user's in the temporary folder."""
+    return chosen or Path(tempfile.gettempdir()) / f"rota-{os.getuid()}"
+
+
+def own_socket(chosen: Path | None) -> Path:
+    """Make the folder if need be; return the socket for this process. Raises ConfigError if it is not safe there."""
+    place = folder(chosen)
+    with contextlib.suppress(OSError):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if chosen is None and place.exists():
+        # Everybody can write to the temporary folder: somebody else may have been there first.
+        found = place.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise ConfigError(f"{place} does not belong to this user. Set health_dir to a folder that does.")
+    return place / f"{os.getpid()}{SUFFIX}"
+
+
+def sockets(place: Path) -> Iterator[tuple[int, Path]]:
+    """Yield the process ids of the workers that made a socket there, dead ones too, with their sockets."""
+    for path in sorted(place.glob(f"*{SUFFIX}")):
+        if path.stem.isdigit():
+            yield int(path.stem), path
+
+
+def ask_socket(path: Path, question: str, timeout: timedelta) -> Reply | None:
+    """Ask a worker; None if it has died. Raises NoReply if it lives and says nothing within the time."""
+    connection = _OverSocket(path, timeout.total_seconds())
+    try:
+        return _ask(connection, question)
+    except (ConnectionRefusedError, FileNotFoundError):
+        return None
+    except OSError as error:
+        raise NoReply(f"it does not answer ({str(error) or type(error).__name__})") from error
+
+
+def ask_port(host: str, port: int, question: str, timeout: timedelta) -> Reply:
+    """Ask at a health port. Raises NoReply."""
+    try:
+        return _ask(http.client.HTTPConnection(host, port, timeout=timeout.total_seconds()), question)
+    except OSError as error:
+        raise NoReply(f"nothing answers at {host}:{port} ({str(error) or type(error).__name__})") from error
+
+
+def _ask(connection: http.client.HTTPConnection, question: str) -> Reply:
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", question)
+            response = connection.getresponse()
+            return Reply(response.status, response.read().decode("utf-8", "replace").strip())
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"its answer is not HTTP: {type(error).__name__}") from error
+
+
+class _OverSocket(http.client.HTTPConnection):
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
+        self._path = path
+        self._seconds = seconds
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._seconds)
+        self.sock.connect(str(self._path))

@@ -1,0 +1,110 @@
+"""The vital signs in the form in which Prometheus collects them. Needs `rota[metrics]`.
+
+All numbers are sums over the processes of one command: a process that is replaced takes no series with it, and what
+it had counted stays counted.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from rota.health.judgement import live, ready
+from rota.health.vitals import Vitals
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+COUNTERS = {
+    "taken": ("rota_tasks_taken", "Tasks taken from queues"),
+    "recorded": ("rota_outcomes_recorded", "Outcomes recorded"),
+    "discarded": ("rota_results_discarded", "Outcomes that came too late: the task had been taken over or deleted"),
+    "repeated": ("rota_outcomes_sent_again", "Outcomes sent again because no answer came"),
+    "reconnects": ("rota_broker_reconnects", "Broken connections of fetchers"),
+    "rounds": ("rota_fetches", "Requests for tasks"),
+    "empty_rounds": ("rota_fetches_empty", "Requests for tasks that found none"),
+    "heartbeat:beats": ("rota_heartbeats", "Beats that reached the broker"),
+    "heartbeat:errors": ("rota_heartbeat_errors", "Beats that did not reach the broker"),
+    "heartbeat:lost": ("rota_leases_lost", "Runs stopped because their lease was lost"),
+    "pulse:blockages": ("rota_loop_blockages", "Times that a task blocked the event loop"),
+    "pulse:blocked_seconds": ("rota_loop_blocked_seconds", "Seconds for which the event loop was blocked"),
+    "process_starts": ("rota_process_starts", "Worker processes started"),
+    "process_crashes": ("rota_process_crashes", "Worker processes that died by themselves"),
+}
+
+
+def expose(processes: Sequence[Vitals], counts: Mapping[str, float], now: float) -> str:
+    """Return the text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(processes, counts, now))
+    return generate_latest(registry).decode()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Collector:
+    processes: Sequence[Vitals]
+    counts: Mapping[str, float]
+    now: float
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._gauges()
+        for name, (metric, text) in COUNTERS.items():
+            if name in self.counts:
+                yield CounterMetricFamily(metric, text, self.counts[name])
+        yield self._outcomes()
+        yield self._events()
+        yield self._unknown_types()
+
+    def _gauges(self) -> Iterator[Metric]:
+        all_of, now = self.processes, self.now
+        ways = Counter(each.wake_up for each in all_of if each.wake_up)
+        wake_up = GaugeMetricFamily("rota_wake_up", "Processes by the way in which they wait", labels=["way"])
+        for way, count in ways.items():
+            wake_up.add_metric([way], count)
+        yield wake_up
+        for name, text, value in (
+            ("rota_live", "1 if live", float(live(all_of, now).holds)),
+            ("rota_ready", "1 if at least one process takes tasks", float(ready(all_of, now).holds)),
+            ("rota_processes", "Worker processes", len(all_of)),
+            ("rota_processes_ready", "Worker processes that take tasks", sum(ready([v], now).holds for v in all_of)),
+            ("rota_slots", "Tasks that can run at once", sum(v.slots for v in all_of)),
+            ("rota_slots_used", "Slots in use", sum(v.used for v in all_of)),
+            ("rota_tasks_held", "Tasks taken whose outcome is not recorded yet", sum(v.held for v in all_of)),
+            ("rota_heartbeat_age_seconds", "Age of the oldest last beat", _age([v.beat_at for v in all_of], now)),
+            ("rota_loop_age_seconds", "Since when an event loop has not turned", _age(_turns(all_of), now)),
+        ):
+            yield GaugeMetricFamily(name, text, value)
+
+    def _outcomes(self) -> Metric:
+        family = CounterMetricFamily("rota_outcomes", "Outcomes that were no plain success", labels=["kind"])
+        for name, value in self._under("outcome"):
+            family.add_metric([name], value)
+        return family
+
+    def _events(self) -> Metric:
+        family = CounterMetricFamily("rota_part_events", "What the parts of workers counted", labels=["part", "event"])
+        for name, value in self.counts.items():
+            part, separator, event = name.partition(":")
+            if separator and part not in ("outcome", "unknown") and name not in COUNTERS:
+                family.add_metric([part, event], value)
+        return family
+
+    def _unknown_types(self) -> Metric:
+        family = CounterMetricFamily("rota_unknown_tasks", "Tasks handed back: nobody runs their type", labels=["type"])
+        for name, value in self._under("unknown"):
+            family.add_metric([name], value)
+        return family
+
+    def _under(self, head: str) -> Iterator[tuple[str, float]]:
+        for name, value in self.counts.items():
+            if name.startswith(f"{head}:"):
+                yield name.removeprefix(f"{head}:"), value
+
+
+def _turns(processes: Sequence[Vitals]) -> list[float]:
+    return [vitals.turned_at for vitals in processes if vitals.turned_at]
+
+
+def _age(moments: Sequence[float], now: float) -> float:
+    return max((now - at for at in moments if at), default=0.0)

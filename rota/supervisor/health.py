@@ -1,0 +1,49 @@
+"""The supervisor answers for all its processes: it runs no code of the app, so nothing holds it up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rota.health import meeting
+from rota.health.answers import Answers
+from rota.health.port import HealthPort
+from rota.health.tally import Tally
+from rota.health.vitals import Vitals
+from rota.settings import Settings
+from rota.supervisor.process import WorkerProcess
+
+
+class FleetHealth:
+    """What the processes that `processes` returns report, and what those that have ended had counted."""
+
+    def __init__(self, processes: Callable[[], Sequence[WorkerProcess]]) -> None:
+        self._processes = processes
+        self._tally = Tally()
+
+    def port(self, settings: Settings) -> HealthPort:
+        """Make the port; enter it to open it."""
+        return HealthPort(
+            Answers(self._vitals, lambda: self._tally.total(self._vitals())),
+            host=settings.health_host,
+            port=settings.health_port,
+            socket_path=meeting.own_socket(settings.health_dir),
+        )
+
+    def started(self) -> None:
+        """Note that a process was started."""
+        self._tally.count("process_starts")
+
+    def ended(self, process: WorkerProcess) -> None:
+        """Note that a process has ended."""
+        if not process.leaving:
+            self._tally.count("process_crashes")
+        if process.report.vitals is not None:
+            self._tally.ended(process.report.vitals)
+
+    def _vitals(self) -> list[Vitals]:
+        found = ((process.leaving, process.report.vitals) for process in self._processes())
+        return [_seen(vitals, leaving) for leaving, vitals in found if vitals is not None]
+
+
+def _seen(vitals: Vitals, leaving: bool) -> Vitals:
+    # It may not have heard yet that it is to go.
+    return replace(vitals, status="stopped") if leaving and vitals.status == "active" else vitals

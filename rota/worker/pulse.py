@@ -1,0 +1,141 @@
+"""The pulse: sees from a thread of its own whether the event loop turns, and names the task that holds it up.
+
+A handler that blocks the loop stops every other task of its worker, and nothing in the loop can say so. One that never
+lets the interpreter go (a call into C) stops this thread too; then only a supervisor can see it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from types import FrameType
+
+from rota.worker.attempt import Attempt
+
+logger = logging.getLogger("rota.worker")
+
+LOOKS_PER_LIMIT = 4
+MOST_SECONDS_BETWEEN_LOOKS = 0.5
+FRAMES_SHOWN = 6
+
+_ADVICE = (
+    "Nothing else runs in this worker meanwhile. Await what takes long, make the function a plain def (it runs in a "
+    'thread then), or give it run="process".'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PulseStatistics:
+    """When the loop last turned, what blocks it now, and how often and for how long it was blocked."""
+
+    turned_at: float = 0.0
+    blocked_by: str = ""
+    blockages: int = 0
+    blocked_seconds: float = 0.0
+    longest_seconds: float = 0.0
+
+
+class Pulse:
+    """Looks until cancelled. `held` returns the attempts of this worker; `looked` is called in the thread each time."""
+
+    def __init__(
+        self,
+        held: Callable[[], Iterable[Attempt]],
+        blocked_after: timedelta = timedelta(seconds=1),
+        looked: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._held = held
+        self._limit_seconds = blocked_after.total_seconds()
+        self._looked = looked
+        self._stopping = threading.Event()
+        self._turned = threading.Event()
+        self._statistics = PulseStatistics()
+        self._loop: asyncio.AbstractEventLoop
+        self._thread_id = 0
+
+    async def run(self) -> None:
+        """Feel the pulse of the running loop until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._thread_id = threading.get_ident()
+        self._statistics = PulseStatistics(turned_at=time.monotonic())
+        ended = asyncio.Event()
+        thread = threading.Thread(target=self._work, args=(ended,), name="rota-pulse", daemon=True)
+        thread.start()
+        try:
+            await ended.wait()
+        finally:
+            self._stopping.set()
+            self._turned.set()
+
+    def statistics(self) -> PulseStatistics:
+        """Return a snapshot."""
+        return self._statistics
+
+    def _work(self, ended: asyncio.Event) -> None:
+        pause = min(self._limit_seconds / LOOKS_PER_LIMIT, MOST_SECONDS_BETWEEN_LOOKS)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: this worker has ended
+            while not self._stopping.wait(pause):
+                try:
+                    self._feel(pause)
+                except RuntimeError:
+                    raise
+                except Exception:
+                    logger.exception("The pulse could not be read; it is read again.")
+            self._loop.call_soon_threadsafe(ended.set)
+
+    def _feel(self, pause: float) -> None:
+        self._turned.clear()
+        asked_at = time.monotonic()
+        self._loop.call_soon_threadsafe(self._turned.set)
+        reported = False
+        while not self._turned.wait(self._limit_seconds if not reported else pause):
+            if not reported:
+                self._report(asked_at)
+                reported = True
+            self._looked()
+        now = time.monotonic()
+        self._statistics = replace(self._statistics, turned_at=now, blocked_by="")
+        if reported:
+            self._relieved(now - asked_at)
+        self._looked()
+
+    def _report(self, asked_at: float) -> None:
+        culprit, frame = self._culprit(), sys._current_frames().get(self._thread_id)
+        self._statistics = replace(
+            self._statistics, blocked_by=culprit or _place(frame), blockages=self._statistics.blockages + 1
+        )
+        logger.warning(
+            "The event loop has been blocked for %.1f s by %s. %s It is here:\n%s",
+            time.monotonic() - asked_at,
+            culprit or "code outside of any task",
+            _ADVICE,
+            "".join(traceback.format_stack(frame)[-FRAMES_SHOWN:]).rstrip() if frame else "(unknown)",
+        )
+
+    def _relieved(self, seconds: float) -> None:
+        done = self._statistics
+        self._statistics = replace(
+            done,
+            blocked_seconds=done.blocked_seconds + seconds,
+            longest_seconds=max(done.longest_seconds, seconds),
+        )
+        logger.warning("The event loop turns again, after %.1f s.", seconds)
+
+    def _culprit(self) -> str:
+        current = asyncio.current_task(self._loop)
+        if current is None:
+            return ""
+        for attempt in self._held():
+            if attempt.task is current:
+                return f"task {attempt.id} ({attempt.type}) in queue {attempt.queue.queue}"
+        return f"the coroutine {current.get_name()}"
+
+
+def _place(frame: FrameType | None) -> str:
+    return "" if frame is None else f"{frame.f_code.co_qualname} in {frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,103 @@
+"""The vital signs of this worker, read by other threads while its event loop may be blocked."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rota.health.vitals import Vitals
+
+if TYPE_CHECKING:
+    from rota.worker.lane import Lane
+    from rota.worker.worker import Worker
+
+FRESH_SECONDS = 2.0
+MOST_TYPES = 50
+_STATES = {"running", "listening", "last_beat_at", "turned_at", "longest_seconds"}
+
+
+class Signs:
+    """Reads what the parts count. Calls nothing that belongs to the loop."""
+
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+        self._fetching_at = time.monotonic()
+
+    def read(self) -> Vitals:
+        """Return the vital signs of this moment."""
+        worker, settings = self._worker, self._worker.settings
+        now = time.monotonic()
+        limit = max(settings.ready_within.total_seconds(), 2 * settings.heartbeat.total_seconds())
+        common = Vitals(
+            worker=worker.id,
+            pid=worker.pid,
+            status="new",
+            taken_at=now,
+            started_at=worker.started_at,
+            ready_within_seconds=limit,
+            live_within_seconds=settings.live_within.total_seconds(),
+            slots=worker.slots.capacity,
+        )
+        return self._of_parts(common, now) if worker.ready.is_set() else common
+
+    def look(self) -> None:
+        """Take notice of whether tasks can be taken. Called several times a second."""
+        if self._worker.ready.is_set() and all(self._fetches(lane) for lane in self._worker.lanes):
+            self._fetching_at = time.monotonic()
+
+    def _of_parts(self, common: Vitals, now: float) -> Vitals:
+        self.look()
+        worker = self._worker
+        lanes, parts = list(worker.lanes), worker.parts
+        pulse, lost = parts.pulse.statistics(), [lane.finisher.statistics.lost_at for lane in lanes]
+        return Vitals(
+            worker=common.worker,
+            pid=common.pid,
+            status=worker.heartbeat.status,
+            taken_at=now,
+            started_at=common.started_at,
+            beat_at=worker.heartbeat.statistics().last_beat_at or self._fetching_at,
+            fetch_lost_at=0.0 if self._fetching_at >= now else self._fetching_at,
+            record_lost_at=min((at for at in lost if at), default=0.0),
+            turned_at=pulse.turned_at,
+            blocked_by=pulse.blocked_by,
+            ready_within_seconds=common.ready_within_seconds,
+            live_within_seconds=common.live_within_seconds,
+            slots=common.slots,
+            used=worker.slots.used,
+            held=len(worker.executor.held),
+            wake_up=",".join(sorted({lane.fetcher.statistics.wakeup for lane in lanes})),
+            queues=worker.queue_names(),
+            unknown_types=_most(dict(worker.executor.unknown_types)),
+            counts=dict(self._counts(lanes)),
+        )
+
+    def _fetches(self, lane: "Lane") -> bool:
+        fetcher, statistics = lane.fetcher, lane.fetcher.statistics
+        if fetcher.link is None or fetcher.link.closed:
+            return False
+        # A full worker asks for nothing; its heartbeat tells whether the broker is there.
+        full = self._worker.slots.free <= 0
+        return full or statistics.waiting or time.monotonic() - statistics.last_success_at < FRESH_SECONDS
+
+    def _counts(self, lanes: "list[Lane]") -> Iterator[tuple[str, float]]:
+        for name in ("rounds", "empty_rounds", "taken", "dangling", "reconnects"):
+            yield name, sum(getattr(lane.fetcher.statistics, name) for lane in lanes)
+        for name in ("recorded", "discarded", "repeated"):
+            yield name, sum(getattr(lane.finisher.statistics, name) for lane in lanes)
+        kinds = {kind for lane in lanes for kind in list(lane.finisher.statistics.kinds)}
+        for kind in kinds:
+            yield f"outcome:{kind}", sum(lane.finisher.statistics.kinds[kind] for lane in lanes)
+        for name, part in vars(self._worker.parts).items():
+            if hasattr(part, "statistics"):
+                counts: dict[str, Any] = asdict(part.statistics())
+                yield from ((f"{name}:{count}", n) for count, n in counts.items() if _counts_up(count, n))
+
+
+def _counts_up(name: str, value: object) -> bool:
+    return isinstance(value, int | float) and name not in _STATES
+
+
+def _most(types: dict[str, int]) -> dict[str, int]:
+    # Names come from the wire: somebody may have put an ID into each.
+    return dict(sorted(types.items(), key=lambda item: -item[1])[:MOST_TYPES])

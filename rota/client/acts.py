@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
-from rota.client.reading import snapshot
 from rota.duration import DurationLike, parse
 from rota.errors import (
     BrokerUnavailable,
@@ -23,6 +22,7 @@ from rota.errors import (
     TaskStateError,
 )
 from rota.info import TaskInfo
+from rota.stored import Stored, read
 from rota.wire import edit
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys
@@ -148,9 +148,10 @@ def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
 def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
     """Read a task as it stands."""
     look: OneTask = yield task(keys, task_id)
-    if not look.fields:
+    stored = Stored.of(look, keys.queue, task_id)
+    if stored is None or not look.fields:
         raise _gone(keys, task_id)
-    return snapshot(look, keys.queue, task_id)
+    return read(TaskInfo, stored, stored.message())
 
 
 def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = "") -> ResultTimeout:

@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime
 from rota.broker import Broker
 from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
 from rota.info import TaskState
-from rota.inspect.instant import from_unix
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
 from rota.inspect.server import ServerSnapshot, read_server
-from rota.inspect.task import Stored, TaskList, TaskSnapshot, read_task
+from rota.inspect.task import TaskList, TaskSnapshot, read_task
+from rota.instant import from_unix
+from rota.stored import Stored
+from rota.suggestion import did_you_mean
 from rota.wire import look_queue, look_server, look_task
 from rota.wire.keys import QueueKeys
 
@@ -51,7 +53,7 @@ class Inspector:
     async def history(self, queue: str, days: int = 7) -> list[DaySnapshot]:
         """What was counted on each of the last days (UTC), today first; at most 90. Raises `QueueNotFound`."""
         if not 1 <= days <= look_queue.MAX_DAYS:
-            raise OptionError(f"days is {days}, but the counters of a day are kept for 90 days: give 1 to 90")
+            raise OptionError(f"days is {days}, but the counters of a day are kept for 90 days: give 1 to 90.")
         keys = self._broker.keys.queue(queue)
         _, looks = await asyncio.gather(self._check(queue), self._broker.run(look_queue.days(keys, _today(), days)))
         return [DaySnapshot(*each) for each in looks]
@@ -87,7 +89,7 @@ class Inspector:
         container = _container(keys, state, group, aggregation)
         if page < 1 or not 1 <= size <= look_queue.MAX_PAGE:
             raise OptionError(
-                f"page {page} of size {size}: give a page from 1 on, and a size of 1 to {look_queue.MAX_PAGE}"
+                f"There is no page {page} of size {size}: give a page from 1 on, a size from 1 to {look_queue.MAX_PAGE}."
             )
         call = look_task.tasks(keys, container, (page - 1) * size, size)
         _, found = await asyncio.gather(self._check(queue), self._broker.run(call))
@@ -98,14 +100,12 @@ class Inspector:
 
     async def task(self, queue: str, task_id: str) -> TaskSnapshot:
         """Look at one task, with its log. Raises `TaskNotFound`."""
-        found = await self._broker.run(look_task.task(self._broker.keys.queue(queue), task_id))
-        state = _state_of(found)
-        if state is None:
-            rest = f"only the leftover fields {', '.join(found.fields)}" if found.fields else "no such task"
-            raise TaskNotFound(
-                f"the queue {queue!r} has {rest} under the ID {task_id!r}: it was deleted, or never there"
-            )
-        return read_task(Stored(queue, task_id, state, found.now, found.scores.get(state), found.fields))
+        look = await self._broker.run(look_task.task(self._broker.keys.queue(queue), task_id))
+        stored = Stored.of(look, queue, task_id)
+        if stored is None:
+            rest = f"only the leftover fields {', '.join(look.fields)}" if look.fields else "no task"
+            raise TaskNotFound(f"Queue {queue!r} has {rest} under the ID {task_id!r}: it was deleted, or never there.")
+        return read_task(stored)
 
     async def servers(self) -> list[ServerSnapshot]:
         """The servers that live, of Rota and Asynq, by host and process."""
@@ -124,7 +124,7 @@ class Inspector:
     async def _check(self, queue: str) -> None:
         key = self._broker.keys.queues
         if not await self._broker.execute("SISMEMBER", key, queue, key=key):
-            raise QueueNotFound(f"there is no queue {queue!r}: check the name, or put a first task into it")
+            raise QueueNotFound(f"There is no queue {queue!r}: check the name, or put a first task into it.")
 
     async def _sizes(self, keys: QueueKeys, first: look_queue.GroupPage) -> dict[str, int]:
         sizes, page = dict(first.sizes), first
@@ -148,12 +148,12 @@ def _state(state: TaskState | str) -> TaskState:
     try:
         return TaskState(state)
     except ValueError as error:
-        raise OptionError(f"there is no state {state!r}: it is one of {', '.join(TaskState)}") from error
+        raise OptionError(f"There is no state {state!r}. {did_you_mean(state, TaskState)}") from error
 
 
 def _container(keys: QueueKeys, state: TaskState, group: str | None, aggregation: str | None) -> str:
     if (group is not None) != (state is TaskState.AGGREGATING):
-        raise OptionError("aggregating tasks are listed by group: give group= with that state, and with no other")
+        raise OptionError("Aggregating tasks are listed by group: give group= with that state, and with no other.")
     if group is not None:
         return keys.group(group) if aggregation is None else keys.group(f"{group}:{aggregation}")
     return {
@@ -164,11 +164,3 @@ def _container(keys: QueueKeys, state: TaskState, group: str | None, aggregation
         TaskState.ARCHIVED: keys.archived,
         TaskState.COMPLETED: keys.completed,
     }[state]
-
-
-def _state_of(found: look_task.OneTask) -> TaskState | None:
-    """The state that the hash says; without one, that of the set where the ID was left behind."""
-    try:
-        return TaskState(found.fields.get("state", b"").decode("utf-8", "replace"))
-    except ValueError:
-        return next((TaskState(name) for name in found.scores), None)

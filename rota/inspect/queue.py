@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from rota.inspect.instant import from_unix
+from rota.instant import from_unix
 from rota.wire.look_queue import QueueLook
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rota.errors import PayloadError
-from rota.inspect.instant import from_unix_ns
+from rota.instant import from_unix_ns
 from rota.wire.look_server import ServerLook
 from rota.wire.server import RunningTask, unpack_running, unpack_server
 

@@ -1,15 +1,12 @@
-"""One task as it is stored, also where what is stored is broken."""
+"""One task at one moment, also where what is stored of it is broken."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
-from rota.errors import PayloadError
 from rota.info import TaskInfo, TaskState
-from rota.inspect.instant import from_unix, from_unix_ns
-from rota.wire.message import unpack
-from rota.wire.proto import TaskMessage
+from rota.instant import from_unix, from_unix_ns
+from rota.stored import Stored, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,89 +61,20 @@ class TaskList:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What was found of a task: where, its score there, its hash, and Redis' time."""
-
-    queue: str
-    id: str
-    state: TaskState
-    now: float
-    score: float | None = None
-    fields: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
-
-
 def read_task(stored: Stored) -> TaskSnapshot:
     """Build the snapshot. Nothing that is stored can make this fail."""
-    fields, raw = stored.fields, stored.fields.get("msg")
-    message = _message(raw)
-    active = stored.state is TaskState.ACTIVE
-    return TaskSnapshot(
-        id=stored.id,
-        queue=stored.queue,
-        type=message.type,
-        payload=message.payload,
-        state=stored.state,
-        headers=dict(message.headers),
-        max_retry=message.retry,
-        retried=message.retried,
-        last_error=message.error_msg,
-        last_failed_at=from_unix(message.last_failed_at),
-        timeout=_seconds(message.timeout),
-        deadline=from_unix(message.deadline),
-        group=message.group_key,
-        next_process_at=_next(stored),
-        is_orphaned=active and (stored.score is None or stored.score <= stored.now),
-        retention=_seconds(message.retention),
-        completed_at=from_unix(message.completed_at),
-        result=fields.get("result", b""),
-        unique_key=message.unique_key,
-        end=_text(fields.get("rota_end")) or "",
-        crashes=_number(fields.get("rota_crashes")) or 0,
-        progress=fields.get("rota_progress", b""),
-        log=fields.get("rota_log", b""),
+    message, raw = stored.message(), stored.fields.get("msg")
+    return read(
+        TaskSnapshot,
+        stored,
+        message,
         is_dangling=raw is None,
         is_unreadable=raw is not None and not message.type,
-        pending_since=from_unix_ns(_number(fields.get("pending_since"))),
-        lease_until=from_unix(stored.score) if active else None,
-        cancel_reason=_text(fields.get("rota_cancel")),
+        pending_since=from_unix_ns(stored.number("pending_since")),
+        lease_until=from_unix(stored.score) if stored.state is TaskState.ACTIVE else None,
+        cancel_reason=stored.text("rota_cancel"),
     )
-
-
-def _message(raw: bytes | None) -> TaskMessage:
-    try:
-        return unpack(raw or b"")
-    except PayloadError:
-        return TaskMessage()
-
-
-def _next(stored: Stored) -> datetime | None:
-    match stored.state:
-        case TaskState.SCHEDULED | TaskState.RETRY:
-            return from_unix(stored.score)
-        case TaskState.PENDING:
-            return from_unix(stored.now)
-        case _:
-            return None
-
-
-def _seconds(value: int) -> timedelta | None:
-    try:
-        return timedelta(seconds=value) if value else None
-    except OverflowError:
-        return timedelta.max if value > 0 else timedelta.min
-
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode("utf-8", "replace")
 
 
 def _float(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
-
-
-def _number(raw: bytes | None) -> int | None:
-    try:
-        return None if raw is None else int(raw)
-    except ValueError:
-        return None

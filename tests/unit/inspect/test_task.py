@@ -3,7 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rota.info import TaskState
-from rota.inspect.task import ProgressReport, Stored, read_task
+from rota.inspect.task import ProgressReport, read_task
+from rota.stored import Stored
 from rota.wire.proto import TaskMessage
 
 NOW = 1700000000.5

@@ -23,9 +23,11 @@ _runs = itertools.count()
 AGAIN_SOON = Retry(max=5, delay="100ms")
 
 
-def register(app: Rota, note: Writer) -> None:
-    """Give an app all of them."""
+def register(app: Rota, note: Writer, which: str = "") -> None:
+    """Give an app all of them, or only the `old` ones."""
     _register_kinds(app, note)
+    if which == "old":
+        return
     _register_troublemakers(app, note)
     _register_groups(app, note)
 
@@ -35,7 +37,7 @@ def _register_kinds(app: Rota, note: Writer) -> None:
     async def loop(ctx: Context, payload: bytes) -> None:
         with noted(note, ctx.id, ctx.retried):
             order = json.loads(payload)
-            await asyncio.sleep(order.get("seconds", 0))
+            await asyncio.sleep(max(order.get("seconds", 0), order.get("until", 0) - time.monotonic()))
             obey(note, order, ctx.retried)
 
     @app.handler("crash:thread", retry=AGAIN_SOON)

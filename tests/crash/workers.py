@@ -17,9 +17,7 @@ QUICK = {
     "lease": "5s",
     "heartbeat": "500ms",
     "lease_slack": "500ms",
-    "recover_interval": "500ms",
-    "forward_interval": "500ms",
-    "janitor_interval": "1s",
+    "sweep_interval": "500ms",
     "shutdown_timeout": "3s",
     "connect_timeout": "2s",
     "response_timeout": "2s",
@@ -41,11 +39,12 @@ class Workers:
         processes: int = 0,
         faults: str = "",
         settings: Mapping[str, str] | None = None,
+        pretend: Mapping[str, str] | None = None,
     ) -> None:
         self._note = note
         self.supervised = processes > 0
         said = {**QUICK, **(settings or {}), "url": url}
-        environment = {**os.environ, FOLDER: str(ledger.folder), VARIABLE: faults}
+        environment = {**os.environ, FOLDER: str(ledger.folder), VARIABLE: faults, **(pretend or {})}
         environment |= {f"ROTA_{name.upper()}": value for name, value in said.items()}
         how = ["--processes", str(processes)] if processes else ["--no-supervisor"]
         command = [sys.executable, "-m", "rota.cli", "worker", "tests.crash.app:app", "--no-banner", *how]

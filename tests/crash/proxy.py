@@ -1,0 +1,86 @@
+"""A wire between a worker and its server that can be cut, slowed, deafened, or made to answer for the server."""
+
+import contextlib
+import socket
+import threading
+import time
+
+import hiredis
+
+
+class Proxy:
+    """Listens on a port of its own and passes everything on, until told otherwise."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target = ("127.0.0.1", target_port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        self._deaf: set[socket.socket] = set()
+        self._swallowing = False
+        self._error = b""
+        self.delay_seconds = 0.0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+
+    def swallow(self) -> None:
+        """Lose every packet from now on, but keep the connections: half-open. They stay so for ever."""
+        self._swallowing = True
+        self._deaf |= self._open
+
+    def answer(self, error: str) -> None:
+        """Answer every command with this error."""
+        self._error = f"-{error}\r\n".encode()
+
+    def cut(self) -> None:
+        """Reset all connections."""
+        for each in list(self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def heal(self) -> None:
+        """Pass everything on again, on new connections."""
+        self._swallowing = False
+        self._error = b""
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                self._open |= {client, server}
+                if self._swallowing:
+                    self._deaf |= {client, server}
+                for one, other, speaks in ((client, server, True), (server, client, False)):
+                    threading.Thread(target=self._pump, args=(one, other, speaks), daemon=True).start()
+
+    def _pump(self, one: socket.socket, other: socket.socket, client_speaks: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(1 << 16):
+                if self.delay_seconds:
+                    time.sleep(self.delay_seconds)
+                if one in self._deaf:
+                    continue
+                if client_speaks and self._error:
+                    one.sendall(self._error * _commands(data))
+                else:
+                    other.sendall(data)
+        for each in (one, other):
+            self._open.discard(each)
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
+def _commands(data: bytes) -> int:
+    reader = hiredis.Reader()
+    reader.feed(data)
+    count = 0
+    while reader.gets() is not False:
+        count += 1
+    return count

@@ -1,0 +1,92 @@
+"""Scenarios 10 to 17: workers that are slow, frozen or of another time, but alive."""
+
+import time
+
+import pytest
+
+from tests.crash.conftest import SceneMaker
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+LONGER_THAN_A_LEASE_SECONDS = 8.0
+
+
+@pytest.mark.parametrize(
+    ("number", "type", "processes"),
+    [
+        ("10: a loop in Python", "crash:spin", 0),
+        ("11: a blocked event loop", "crash:block", 0),
+        ("12: C code that keeps the interpreter", "crash:gil", 1),
+    ],
+    ids=["spin", "block", "gil"],
+)
+def test_what_holds_the_interpreter_keeps_its_lease_and_that_of_its_neighbours(
+    scene_of: SceneMaker, number: str, type: str, processes: int
+) -> None:
+    scene = scene_of(f"{number}, longer than its lease")
+    busy = scene.start(processes=processes).ready()
+    scene.enqueue(5, seconds=1)
+    scene.enqueue(1, type, seconds=LONGER_THAN_A_LEASE_SECONDS)
+    scene.running(6)
+    scene.start().ready()
+    scene.ended(6)
+    assert len(scene.runs()) == 6
+    assert busy.said("Lost the lease") == 0
+    scene.drained()
+    scene.verdict()
+
+
+def test_a_delayed_task_that_runs_for_several_leases_runs_once(scene_of: SceneMaker) -> None:
+    scene = scene_of("13: delayed, then longer than two leases")
+    scene.enqueue(10, seconds=12, options={"delay": "1s"})
+    scene.start().ready()
+    scene.start().ready()
+    scene.ended(10)
+    scene.drained()
+    assert len(scene.verdict().doubled) == 0
+    assert len(scene.runs()) == 10
+
+
+def test_a_frozen_worker_that_wakes_up_can_record_nothing(scene_of: SceneMaker) -> None:
+    scene = scene_of("14: SIGSTOP, recovery elsewhere, SIGCONT")
+    frozen = scene.start().ready()
+    scene.enqueue(10, seconds=6)
+    scene.running(10)
+    pid = frozen.freeze()
+    scene.start().ready()
+    scene.running(20)
+    frozen.thaw(pid)
+    scene.until(lambda: frozen.said("Late result") + frozen.said("Lost the lease") >= 10)
+    scene.drained()
+    verdict = scene.verdict()
+    assert (verdict.done, verdict.runs) == (10, 20)
+
+
+def test_clocks_that_differ_take_no_task_away(scene_of: SceneMaker) -> None:
+    scene = scene_of("15: the clock of one machine is 90 s fast, of another 90 s slow")
+    scene.start(pretend={"CRASH_CLOCK_SKEW": "-90"}).ready()
+    scene.enqueue(10, seconds=LONGER_THAN_A_LEASE_SECONDS)
+    scene.running(10)
+    scene.start(pretend={"CRASH_CLOCK_SKEW": "90"}).ready()
+    delayed_at = time.monotonic()
+    scene.enqueue(5, options={"delay": "2s"})
+    scene.drained()
+    late = [run.start - delayed_at for run in scene.runs() if run.start > delayed_at]
+    assert len(scene.runs()) == 15
+    assert 2 <= min(late) <= max(late) <= 5
+    scene.verdict()
+
+
+def test_a_thousand_tasks_due_at_once_run_once_although_the_broker_stops_in_between(scene_of: SceneMaker) -> None:
+    scene = scene_of("17: 1,000 delayed tasks due in one second, the broker pauses")
+    plans = [scene.app.plan("crash:loop", {}, task_id=f"d{n}", process_at=time.time() + 3) for n in range(1000)]
+    scene.send(plans)
+    for _ in range(2):
+        scene.start(processes=2, settings={"concurrency": "12"}).ready(2)
+    scene.ended(100)
+    scene.server.freeze()
+    time.sleep(1)
+    scene.server.thaw()
+    scene.drained()
+    assert len(scene.runs()) == 1000
+    scene.verdict()

@@ -1,0 +1,146 @@
+"""Scenarios 1 to 9 and 16: workers die."""
+
+import statistics
+import time
+
+import pytest
+
+from tests.crash.conftest import SceneMaker
+from tests.crash.go_workers import GoWorkers
+from tests.crash.scene import Scene
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+QUICK_BOUND_SECONDS = 9.0
+"""Lease 5 s, slack 0.5 s, two looks of the recoverer, and the start of the second run on a busy machine."""
+
+
+def restarts(scene: Scene, since: float) -> list[float]:
+    """Seconds from the death to each run that began after it."""
+    return sorted(run.start - since for run in scene.runs() if run.start > since)
+
+
+def crashes(scene: Scene) -> tuple[int, int]:
+    """How often a task took its worker down, and how often it failed."""
+    with scene.client() as client:
+        return int(client.get("rota:{default}:crashed") or 0), int(client.get("asynq:{default}:failed") or 0)
+
+
+def test_a_hundred_tasks_of_a_killed_child_run_again_within_seconds(scene_of: SceneMaker) -> None:
+    scene = scene_of("1: 100 running tasks, SIGKILL of the child")
+    first = scene.start(processes=1, settings={"concurrency": "100"}).ready()
+    scene.enqueue(100, seconds=2)
+    scene.running(100)
+    scene.start(processes=1, settings={"concurrency": "100"}).ready()
+    killed_at = time.monotonic()
+    first.kill_child()
+    scene.drained()
+    again = restarts(scene, killed_at)
+    assert len(again) == 100
+    assert (statistics.median(again) <= 1, again[-1] <= 3) == (True, True), again
+    assert crashes(scene) == (100, 0)
+    scene.title += f" (restarted after {statistics.median(again):.2f} s median, {again[-1]:.2f} s at most)"
+    scene.verdict()
+
+
+def test_the_tasks_of_a_lost_machine_run_again_elsewhere_with_no_retry_spent(scene_of: SceneMaker) -> None:
+    scene = scene_of("3, 4: SIGKILL of supervisor and child after the new fleet started, time limit 8 h")
+    first = scene.start(processes=1, settings={"concurrency": "50"}).ready()
+    scene.enqueue(50, seconds=1, options={"timeout": "8h", "max_retry": 0})
+    scene.start(processes=1, settings={"concurrency": "50"}).ready()
+    scene.running(5)
+    killed_at = time.monotonic()
+    first.kill()
+    scene.drained()
+    assert restarts(scene, killed_at)[-1] <= QUICK_BOUND_SECONDS
+    assert crashes(scene)[1] == 0
+    scene.verdict()
+
+
+def test_with_the_default_settings_a_lost_machine_costs_45_seconds_at_most(scene_of: SceneMaker) -> None:
+    scene = scene_of("1: loss of the whole group, default settings")
+    usual = {"lease": "30s", "heartbeat": "5s", "lease_slack": "5s", "recover_interval": "5s", "concurrency": "100"}
+    first = scene.start(processes=1, settings=usual).ready()
+    scene.enqueue(100, until=time.monotonic() + 20)
+    scene.running(100)
+    scene.start(processes=1, settings=usual).ready()
+    killed_at = time.monotonic()
+    first.kill()
+    scene.drained(90)
+    again = restarts(scene, killed_at)
+    assert len(again) == 100
+    assert again[-1] <= 45
+    assert crashes(scene) == (100, 0)
+    scene.title += f" (restarted after {again[-1]:.1f} s at most)"
+    scene.verdict()
+
+
+def test_a_worker_with_the_host_and_process_id_of_a_dead_one_takes_over_its_tasks(scene_of: SceneMaker) -> None:
+    scene = scene_of("2: the only worker is killed and started again with the same host and pid")
+    first = scene.start(pretend={"CRASH_PID": "7"}).ready()
+    scene.enqueue(20, seconds=1)
+    scene.running(20)
+    first.kill()
+    scene.start(pretend={"CRASH_PID": "7"})
+    scene.drained()
+    assert crashes(scene) == (20, 0)
+    scene.verdict()
+
+
+def test_the_death_of_the_one_who_recovers_holds_up_nobody(scene_of: SceneMaker) -> None:
+    scene = scene_of("5, 8: whoever recovers is killed in the middle of it")
+    first = scene.start().ready()
+    scene.enqueue(20, seconds=1)
+    scene.running(20)
+    first.kill()
+    fault, mark = scene.fault("recover:send", "kill")
+    scene.start(faults=fault)
+    scene.note_mark(mark)
+    scene.start()
+    scene.drained()
+    scene.verdict()
+
+
+def test_a_task_that_takes_its_worker_down_each_time_is_quarantined_and_the_others_run(scene_of: SceneMaker) -> None:
+    scene = scene_of("7: a task that kills its worker every time")
+    scene.enqueue(1, seconds=0.3, die="KILL")
+    scene.enqueue(50)
+    scene.start(processes=1)
+    scene.ended(50)
+    with scene.client() as client:
+        scene.until(lambda: client.zcard("asynq:{default}:archived") == 1)
+        assert client.hmget("asynq:{default}:t:t0", "rota_end", "rota_crashes") == ["quarantined", "3"]
+    verdict = scene.verdict()
+    assert (verdict.done, verdict.archived) == (50, 1)
+
+
+def test_five_thousand_dead_leases_are_recovered_once_by_two_recoverers_of_a_slow_broker(scene_of: SceneMaker) -> None:
+    scene = scene_of("16: 5,000 expired leases, two recoverers, slow broker")
+    first = scene.start(settings={"concurrency": "5000", "fetch_batch": "500"}).ready()
+    scene.enqueue(5000, until=time.monotonic() + 15)
+    scene.running(5000, 60)
+    first.kill()
+    with scene.client() as client:
+        pauses = [scene.start(settings={"concurrency": "200"}) for _ in range(2)]
+        for workers in pauses:
+            workers.ready()
+        while crashes(scene)[0] < 5000:
+            client.execute_command("CLIENT", "PAUSE", 20, "ALL")
+            time.sleep(0.05)
+    scene.drained(90)
+    assert crashes(scene) == (5000, 0)
+    scene.verdict()
+
+
+def test_in_a_fleet_with_go_the_tasks_of_a_dead_worker_of_ours_cost_no_retry(scene_of: SceneMaker) -> None:
+    scene = scene_of("1 (M): a worker of ours is killed beside a Go server")
+    first = scene.start(settings={"concurrency": "50"}).ready()
+    scene.enqueue(50, until=time.monotonic() + 4)
+    scene.running(50)
+    go = GoWorkers(scene.url, scene.ledger, scene.note, concurrency=5, task_check_ms=50)
+    scene.start().ready()
+    first.kill()
+    scene.drained()
+    go.stop()
+    assert crashes(scene) == (50, 0)
+    scene.verdict()

@@ -13,6 +13,8 @@ from rota.errors import (
     EnqueueError,
     OptionError,
     PayloadError,
+    ProcessDied,
+    QueueNotFound,
     ResultError,
     ResultTimeout,
     RetryLater,
@@ -25,6 +27,7 @@ from rota.errors import (
     TaskIdConflict,
     TaskNotFound,
     TaskStateError,
+    TimeLimitExceeded,
 )
 from rota.info import TaskInfo, TaskState
 from rota.options import Options
@@ -51,6 +54,8 @@ __all__ = [
     "Payload",
     "PayloadError",
     "Plan",
+    "ProcessDied",
+    "QueueNotFound",
     "ResultError",
     "ResultTimeout",
     "Retry",
@@ -70,6 +75,7 @@ __all__ = [
     "TaskNotFound",
     "TaskState",
     "TaskStateError",
+    "TimeLimitExceeded",
     "Unique",
     "current",
 ]

@@ -33,6 +33,8 @@ class Payload:
 
 
 class _Injected:
+    """The default of a parameter that the worker fills, so that callers need not give it."""
+
     __slots__ = ()
 
     def __repr__(self) -> str:
@@ -40,7 +42,6 @@ class _Injected:
 
 
 INJECTED: Final[Any] = _Injected()
-"""The default of a parameter that the worker fills, so that callers need not give it."""
 
 MISSING: Final[Any] = inspect.Parameter.empty
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from typer.main import get_group
 
+import rota
 from rota import errors
 from rota.cli.program import program
 from rota.options import OptionWords, TaskWords
@@ -36,6 +37,17 @@ def error_table() -> str:
         for kind in found
     ]
     return table(("Error", "Is a", "Means"), rows)
+
+
+def names_table() -> str:
+    """List what `rota` holds for programs, but for the errors."""
+    found = {name: getattr(rota, name) for name in rota.__all__}
+    rows = [
+        (f"`{name}`", " ".join(_text(thing).partition("\n\n")[0].split()))
+        for name, thing in found.items()
+        if not (inspect.isclass(thing) and issubclass(thing, Exception))
+    ]
+    return table(("Name", "What it is"), rows)
 
 
 def settings_table() -> str:
@@ -89,12 +101,13 @@ def _words_table(head: str, words: Mapping[str, object], texts: Mapping[str, str
     return table((head, "What it says"), [(f"`{name}`", texts[name]) for name in words])
 
 
-def _text(kind: type) -> str:
-    return inspect.getdoc(kind) or ""
+def _text(thing: object) -> str:
+    return inspect.getdoc(thing) or ""
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
+    "names": names_table,
     "settings": settings_table,
     "commands": command_tables,
     "options": option_table,

@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     """Outcomes recorded by one request, at most."""
     wake_up: WakeUp = "auto"
     """How a waiting worker learns of tasks: chosen by itself, or `tracking`, `blmove`, `poll`."""
-    slow_poll: PositiveDuration = timedelta(seconds=15)
+    slow_poll: PositiveDuration = timedelta(minutes=2)
     """How often a waiting worker looks all the same."""
     unknown_task_delay: PositiveDuration = timedelta(seconds=30)
     """When a task of a type that nobody here runs is offered again."""
@@ -149,8 +149,6 @@ class Settings(BaseSettings):
     """How long a task stays with a worker that is not heard of."""
     heartbeat: PositiveDuration = timedelta(seconds=5)
     """How often leases are extended and the worker shows itself."""
-    recover_interval: PositiveDuration = timedelta(seconds=5)
-    """How often tasks of lost workers are looked for."""
     ready_within: PositiveDuration = timedelta(seconds=12)
     """A worker is ready if it reached the broker and could take and record tasks within this time; two beats at least."""
     live_within: PositiveDuration = timedelta(minutes=10)
@@ -188,12 +186,12 @@ class Settings(BaseSettings):
     """One process less when half of the slots of the others would have done for so long."""
 
     # Sweeps
-    forward_interval: PositiveDuration = timedelta(seconds=5)
-    """How often due tasks are moved, besides the timer for the next one."""
+    sweep_interval: PositiveDuration = timedelta(seconds=15)
+    """How often one of the workers of the same queues looks what there is to be moved, deleted and given back."""
+    reconcile_interval: PositiveDuration = timedelta(minutes=1)
+    """How often it compares all places where a task can be, a bounded part at a time."""
     forward_batch: PositiveInt = 1000
     """Due tasks moved by one request, at most."""
-    janitor_interval: PositiveDuration = timedelta(seconds=8)
-    """How often expired completed tasks and old archived ones are deleted."""
     janitor_batch: PositiveInt = 100
     """Tasks deleted by one request, at most."""
     archive_max: PositiveInt = 10_000

@@ -114,6 +114,11 @@ class SyncBroker:
         """Open a connection of the caller's own."""
         return self._repeat(lambda error: self._connect(self._route.locate(key)))
 
+    @property
+    def clustered(self) -> bool:
+        """Whether this is a Cluster, where the keys of one call must share a slot."""
+        return isinstance(self._route, SyncClusterRoute)
+
     def check(self) -> ServerFacts:
         """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
         masters = self._repeat(lambda error: self._route.masters())

@@ -48,6 +48,11 @@ class QueueKeys:
         """Lifetime count of runs that took their worker down; `rota:{q}:crashed:YYYY-MM-DD` counts one day."""
         return self.own("crashed")
 
+    @cached_property
+    def repaired(self) -> str:
+        """What sweeps have repaired, by kind (our own)."""
+        return self.own("sweep")
+
     def group(self, name: str) -> str:
         """The tasks that wait in one group, scored by the time they joined."""
         return f"{self.base}g:{name}"
@@ -74,6 +79,10 @@ class Keys:
         self.workers = f"{prefix}:workers"
         self.cancel = f"{prefix}:cancel"
         self._queues: dict[str, QueueKeys] = {}
+
+    def own(self, name: str) -> str:
+        """A key that Asynq does not know, and that belongs to no queue."""
+        return f"rota:{name}" if self.prefix == "asynq" else f"{self.prefix}:rota:{name}"
 
     def queue(self, name: str) -> QueueKeys:
         """The keys of one queue (kept, so asking again is free)."""

@@ -81,7 +81,7 @@ def recover(keys: QueueKeys, slack: Slack, moves: Sequence[Move], max_crashes: i
         dead = move.dead
         args += (dead.id, dead.message, dead.token, move.kind, move.message, move.delay.total_seconds())
         args += (int(move.counts), move.text, move.ending)
-    places = (keys.active, keys.lease, keys.retry, keys.archived, keys.pending, keys.crashed)
+    places = (keys.active, keys.lease, keys.retry, keys.archived, keys.pending, keys.crashed, keys.repaired)
     return Call(load("recover"), places, args, _moved)
 
 
@@ -111,7 +111,8 @@ class Reclaimed(NamedTuple):
 
 def reclaim_sets(keys: QueueKeys, limit: int = 500) -> Call[Reclaimed]:
     """Put at most `limit` (<= 1000) tasks of sets past their deadline back into their groups."""
-    return Call(load("reclaim_sets"), (keys.aggregation_sets, keys.groups), (keys.base, limit), _reclaimed)
+    places = (keys.aggregation_sets, keys.groups, keys.repaired)
+    return Call(load("reclaim_sets"), places, (keys.base, limit), _reclaimed)
 
 
 def _reclaimed(reply: Any) -> Reclaimed:

@@ -1,7 +1,7 @@
 """Servers and the tasks they run, as Asynq's listings show them.
 
 A record lives for ten seconds after its last beat. Of the four keys two belong to the server and two list all
-servers, so in a Cluster they live on different nodes: a beat is several calls, to be sent in one burst.
+servers, so in a Cluster they live on different nodes: there a beat is several calls, to be sent in one burst.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,13 +50,20 @@ class RunningTask:
     deadline_ns: int | None = None
 
 
-def beat(keys: Keys, server: ServerState, running: Sequence[RunningTask], ttl: timedelta = TTL) -> list[Call[None]]:
-    """Write the server's record and what it runs, and list it; also drops a few that are long gone from the lists."""
+def beat(
+    keys: Keys, server: ServerState, running: Sequence[RunningTask], ttl: timedelta = TTL, *, spread: bool = True
+) -> list[Call[None]]:
+    """Write the server's record and what it runs, and list it; also drops a few that are long gone from the lists.
+
+    Three calls; one where the keys are not `spread` over the nodes of a Cluster.
+    """
     own, workers = _keys(keys, server)
     seconds = int(ttl.total_seconds())
     args: list[Argument] = [seconds, pack_server(server)]
     for task in running:
         args += (task.id, pack_running(server, task))
+    if not spread:
+        return [Call(load("server_beat"), (own, workers, keys.servers, keys.workers), args, _nothing)]
     return [
         Call(load("server_write"), (own, workers), args, _nothing),
         Call(load("server_list"), (keys.servers,), (own, seconds), _nothing),

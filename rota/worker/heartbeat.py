@@ -185,7 +185,7 @@ class Heartbeat:
         state = replace(self._server(), status=self.status, active=len(attempts))
         # The loop may have taken an attempt this instant and not have read its message yet.
         shown = [_shown(attempt) for attempt in attempts if hasattr(attempt, "message")]
-        self._send(records.beat(self._broker.keys, state, shown))
+        self._send(records.beat(self._broker.keys, state, shown, spread=self._broker.clustered))
 
     def _send(self, calls: list[Call[None]]) -> None:
         for reply in self._broker.run_many(calls):

@@ -24,12 +24,12 @@ from google.protobuf.message import DecodeError
 
 from rota import faults
 from rota.broker import Broker
-from rota.errors import BrokerError, RotaError
+from rota.errors import BrokerRefused, RotaError
 from rota.policy import Retry
 from rota.wire.message import with_failure
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
-from rota.worker.pace import Pace
+from rota.worker.answers import Answers
 from rota.worker.verdict import ASYNQ_DEFAULT_RETRY
 
 logger = logging.getLogger("rota.worker")
@@ -85,11 +85,10 @@ class RecovererStatistics:
     cancelled: int
     dropped: int
     reclaimed: int
-    errors: int
 
 
 class Recoverer:
-    """Recovers the queues that `queues` returns at the time, sparing the attempts whose tokens `own_tokens` returns.
+    """Recovers queues, sparing the attempts whose tokens `own_tokens` returns.
 
     A lease must have run out for `slack`: Go servers extend theirs by their own clocks, which may differ from Redis',
     so theirs get more.
@@ -98,41 +97,43 @@ class Recoverer:
     def __init__(
         self,
         broker: Broker,
-        queues: Callable[[], Iterable[str]],
         judge: Judge,
         own_tokens: Callable[[], Iterable[str]] = tuple,
-        every: timedelta = timedelta(seconds=15),
         slack: Slack = SLACK,
         settle: timedelta = timedelta(seconds=10),
         limit: int = 100,
         max_crashes: int = 3,
     ) -> None:
         self._broker = broker
-        self._queues = queues
         self._judge = judge
         self._own_tokens = own_tokens
         self._slack = slack
         self._settle_seconds = settle.total_seconds()
         self._limit = limit
         self._max_crashes = max_crashes
-        self._pace = Pace("recoverer", every)
         self._not_before = 0.0
         self._counts: Counter[str] = Counter()
 
-    async def run(self) -> None:
-        """Recover every so often until cancelled; the first time when the others had time to show that they live."""
-        self._hold()
-        await self._pace.keep(self._turn)
+    def hold(self) -> None:
+        """Believe nothing for a while: after a start or an outage the others must have time to show that they live."""
+        self._not_before = time.monotonic() + self._settle_seconds
 
-    async def recover(self) -> int:
-        """Give back everything that is dead now; return the number of tasks moved."""
+    @property
+    def held_seconds(self) -> float:
+        """How long it is still to believe nothing."""
+        return max(0.0, self._not_before - time.monotonic())
+
+    async def recover(self, queues: Iterable[str]) -> int:
+        """Give back all that is dead now; return the number of tasks moved. A refusal comes after the other queues."""
         moved = 0
-        for queue in list(self._queues()):
-            found = await self._look(queue)
-            moved += await self._recover_queue(queue, found)
-            if found.stale_sets:
-                await self._reclaim_sets(queue)
+        answers = Answers()
+        for queue in list(queues):
+            try:
+                moved += await self._recover(queue)
+            except BrokerRefused as error:
+                answers.refuse(error)
         self._counts["passes"] += 1
+        answers.check()
         return moved
 
     def statistics(self) -> RecovererStatistics:
@@ -146,22 +147,14 @@ class Recoverer:
             cancelled=count["cancelled"],
             dropped=count["dropped"],
             reclaimed=count["reclaimed"],
-            errors=self._pace.errors,
         )
 
-    async def _turn(self) -> timedelta | None:
-        wait = self._not_before - time.monotonic()
-        if wait > 0:
-            return timedelta(seconds=wait)
-        try:
-            await self.recover()
-        except BrokerError:
-            self._hold()
-            raise
-        return None
-
-    def _hold(self) -> None:
-        self._not_before = time.monotonic() + self._settle_seconds
+    async def _recover(self, queue: str) -> int:
+        found = await self._look(queue)
+        moved = await self._recover_queue(queue, found)
+        if found.stale_sets:
+            await self._reclaim_sets(queue)
+        return moved
 
     async def _look(self, queue: str) -> Expired:
         return await self._broker.run(expired(self._broker.keys.queue(queue), self._slack, self._limit))

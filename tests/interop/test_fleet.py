@@ -123,7 +123,7 @@ async def test_a_task_of_a_killed_go_server_runs_here(go: Go, app: Rota, redis: 
         await server.wait(event="start", id=task.id)
         server.kill()
     await RawQueue(redis).lapse(task.id)
-    async with app.worker(recover_interval="200ms"):
+    async with app.worker(sweep_interval="200ms"):
         await all_ended(go, "default", 2)
 
     assert runs == [1]

@@ -1,6 +1,6 @@
 -- Puts tasks of aggregations that died back into their groups.
 --
--- KEYS  1 aggregation_sets, 2 groups
+-- KEYS  1 aggregation_sets, 2 groups, 3 counters of repairs (our own)
 -- ARGV  1 key base, 2 most tasks to move, at most 1000
 -- Result: { tasks moved, sets emptied, 1 if there is more to do }
 -- The group's name joins `groups` again: Asynq leaves that out, and nobody looks at the group then (trap 43). A set that
@@ -8,6 +8,7 @@
 --! include clock
 local base, room = ARGV[1], tonumber(ARGV[2])
 local moved, emptied = 0, 0
+redis.call('HLEN', KEYS[3]) -- asked for its error, before the first write
 local stale = redis.call('ZRANGE', KEYS[1], '-inf', math.floor(now), 'BYSCORE', 'LIMIT', 0, 100)
 for _, set in ipairs(stale) do
   local group = string.match(set, '^(.*):[^:]*$')
@@ -32,5 +33,8 @@ for _, set in ipairs(stale) do
   if moved >= room then
     break
   end
+end
+if emptied > 0 then
+  redis.call('HINCRBY', KEYS[3], 'stale_set', emptied)
 end
 return { moved, emptied, emptied < #stale and 1 or 0 }

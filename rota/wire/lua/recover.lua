@@ -1,6 +1,7 @@
 -- Moves tasks whose attempt is dead: back to `pending`, to `retry` or to the archive.
 --
--- KEYS  1 active, 2 lease, 3 retry, 4 archived, 5 pending, 6 counter of crashes (our own)
+-- KEYS  1 active, 2 lease, 3 retry, 4 archived, 5 pending, 6 counter of crashes (our own),
+--       7 counters of repairs (our own)
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 how long ago in seconds a lease of ours must have run out,
 --       5 the same for one of Go's, 6 crashes that make a quarantine, then for each task nine: id, message and
 --       attempt token as listed ("" = there was none), kind, new message ("" = keep), delay in seconds,
@@ -105,14 +106,22 @@ local function settle(item)
   return 0
 end
 
-local codes = {}
+redis.call('HLEN', KEYS[7]) -- asked for its error, before the first write
+local codes, repaired = {}, { [0] = 0, [3] = 0 }
 for i = FIRST, #ARGV, WIDTH do
   codes[#codes + 1] = settle({
     id = ARGV[i], key = prefix .. ARGV[i], expected = ARGV[i + 1], token = ARGV[i + 2], kind = ARGV[i + 3],
     msg = ARGV[i + 4], delay = tonumber(ARGV[i + 5]), counts = ARGV[i + 6] == '1', text = ARGV[i + 7],
     ending = ARGV[i + 8],
   })
+  local code = codes[#codes]
+  repaired[code] = repaired[code] and repaired[code] + 1
 end
 count(base, processed, failed)
 count_crashes(KEYS[6], crashes)
+for code, name in pairs({ [0] = 'expired_lease', [3] = 'stray_lease' }) do
+  if repaired[code] > 0 then
+    redis.call('HINCRBY', KEYS[7], name, repaired[code])
+  end
+end
 return codes

@@ -20,7 +20,7 @@ QUICK = {
     "heartbeat": "500ms",
     "lease": "5s",
     "lease_slack": "1s",
-    "recover_interval": "500ms",
+    "sweep_interval": "500ms",
     "shutdown_timeout": "2s",
 }
 

@@ -43,14 +43,14 @@ async def test_a_failing_function_is_tried_again_and_then_its_tasks_are_archived
 
     await fill(yard, "g", "ab")
     aggregator = part(yard, fail)
-    recoverer = Recoverer(yard.broker, yard.queues, lambda _: Judgement(None))
+    recoverer = Recoverer(yard.broker, lambda _: Judgement(None))
     for attempt in (1, 2):
         assert await aggregator.aggregate() == 0
         (held,) = await yard.members(yard.keys.aggregation_sets)
         score = float(await yard.execute("ZSCORE", yard.keys.aggregation_sets, held))
         assert abs(score - await yard.now() - 30 * attempt) < 3
         await yard.execute("ZADD", yard.keys.aggregation_sets, 1, held)
-        await recoverer.recover()
+        await recoverer.recover(yard.queues())
         assert await yard.members(yard.keys.group("g")) == ["a", "b"]
     assert await aggregator.aggregate() == 0
     assert await yard.members(yard.keys.archived) == ["a", "b"]
@@ -92,7 +92,7 @@ async def test_a_crash_after_the_result_was_enqueued_aggregates_nothing_twice(ya
     await yard.broker.run(take(chosen, Due(None, None, timedelta(seconds=1)), ALLOWED))
     await yard.broker.run(aggregate(chosen, Item("made", message("made"))))
     # The crash: nobody deletes the tasks. Another aggregator finds the set later.
-    await Recoverer(yard.broker, yard.queues, lambda _: Judgement(None)).recover()
+    await Recoverer(yard.broker, lambda _: Judgement(None)).recover(yard.queues())
     assert await part(yard, Collector()).aggregate() == 0
     left = {name for name in await yard.names() if "processed" not in name}
     assert left == {yard.keys.pending, yard.keys.task("made")}
@@ -117,7 +117,7 @@ async def test_an_aggregation_past_its_deadline_enqueues_nothing(yard: Yard) -> 
     assert await running == 0
     assert aggregator.statistics().given_up == 1
     assert await pending(yard) == []
-    await Recoverer(yard.broker, yard.queues, lambda _: Judgement(None)).recover()
+    await Recoverer(yard.broker, lambda _: Judgement(None)).recover(yard.queues())
     assert await yard.members(yard.keys.group("g")) == ["a", "b"]
 
 
@@ -133,7 +133,7 @@ async def test_an_aggregation_interrupted_by_the_stop_gives_its_tasks_back_at_on
     await asyncio.wait_for(started.wait(), DEADLINE)
     running.cancel()
     await asyncio.wait([running])
-    await Recoverer(yard.broker, yard.queues, lambda _: Judgement(None)).recover()
+    await Recoverer(yard.broker, lambda _: Judgement(None)).recover(yard.queues())
     assert await yard.members(yard.keys.group("g")) == ["a", "b"]
 
 

@@ -14,7 +14,7 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
 
 @pytest.fixture
 def forwarder(yard: Yard) -> Forwarder:
-    return Forwarder(yard.broker, yard.queues, limit=100)
+    return Forwarder(yard.broker, limit=100)
 
 
 async def test_due_tasks_join_the_end_of_the_line_in_the_order_they_were_due(yard: Yard, forwarder: Forwarder) -> None:
@@ -22,7 +22,7 @@ async def test_due_tasks_join_the_end_of_the_line_in_the_order_they_were_due(yar
     await yard.put("second", "scheduled", 20)
     await yard.put("first", "scheduled", 10)
     await yard.put("later", "scheduled", await yard.now() + 60)
-    assert await forwarder.forward() == 2
+    assert await forwarder.forward(yard.queues()) == 2
     assert await yard.members(yard.keys.pending) == ["second", "first", "waiting"]
     assert await yard.members(yard.keys.scheduled) == ["later"]
     fields = await yard.fields("first")
@@ -33,13 +33,13 @@ async def test_due_tasks_join_the_end_of_the_line_in_the_order_they_were_due(yar
 async def test_a_paused_queue_is_forwarded_too(yard: Yard, forwarder: Forwarder) -> None:
     await yard.execute("SET", yard.keys.paused, 1)
     await yard.put("due", "retry", 10)
-    assert await forwarder.forward() == 1
+    assert await forwarder.forward(yard.queues()) == 1
     assert await yard.members(yard.keys.pending) == ["due"]
 
 
 async def test_a_grouped_task_returns_to_its_group_and_the_group_is_listed(yard: Yard, forwarder: Forwarder) -> None:
     await yard.put("due", "scheduled", 10, group="mails")
-    assert await forwarder.forward() == 1
+    assert await forwarder.forward(yard.queues()) == 1
     assert await yard.members(yard.keys.group("mails")) == ["due"]
     assert await yard.members(yard.keys.groups) == ["mails"]
     assert (await yard.fields("due"))["state"] == b"aggregating"
@@ -47,7 +47,7 @@ async def test_a_grouped_task_returns_to_its_group_and_the_group_is_listed(yard:
 
 async def test_an_id_without_a_hash_leaves_the_set_and_grows_no_stub(yard: Yard, forwarder: Forwarder) -> None:
     await yard.execute("ZADD", yard.keys.retry, 10, "gone")
-    assert await forwarder.forward() == 0
+    assert await forwarder.forward(yard.queues()) == 0
     assert await yard.names() == set()
     assert forwarder.statistics().dropped == 1
 
@@ -55,6 +55,6 @@ async def test_an_id_without_a_hash_leaves_the_set_and_grows_no_stub(yard: Yard,
 async def test_more_than_one_batch_is_moved_without_a_long_script(yard: Yard, forwarder: Forwarder) -> None:
     for number in range(350):
         await yard.put(f"t{number:03}", "scheduled", number)
-    assert await forwarder.forward() == 350
+    assert await forwarder.forward(yard.queues()) == 350
     assert (await yard.members(yard.keys.pending))[::-1] == [f"t{number:03}" for number in range(350)]
     assert forwarder.statistics().moved == 350

@@ -16,13 +16,13 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
 
 
 def janitor(yard: Yard, size: int = 1000, age: timedelta = timedelta(days=90)) -> Janitor:
-    return Janitor(yard.broker, yard.queues, archive_size=size, archive_age=age, limit=50)
+    return Janitor(yard.broker, archive_size=size, archive_age=age, limit=50)
 
 
 async def test_completed_tasks_go_when_their_retention_is_over(yard: Yard) -> None:
     await yard.put("old", "completed", 10)
     await yard.put("kept", "completed", await yard.now() + 60)
-    assert await janitor(yard).clean() == 1
+    assert await janitor(yard).clean(yard.queues()) == 1
     assert await yard.fields("old") == {}
     assert await yard.members(yard.keys.completed) == ["kept"]
 
@@ -34,8 +34,8 @@ async def test_twenty_thousand_expired_tasks_take_bounded_calls(yard: Yard) -> N
       redis.call('ZADD', KEYS[1] .. 'archived', i, i)
     end"""
     await yard.execute("EVAL", script, 1, yard.keys.base, 20_000)
-    busy = Janitor(yard.broker, yard.queues, archive_size=10, limit=1000)
-    assert await busy.clean() == 20_000  # all older than 90 days
+    busy = Janitor(yard.broker, archive_size=10, limit=1000)
+    assert await busy.clean(yard.queues()) == 20_000  # all older than 90 days
     assert await yard.names() == {trimmed_key(yard.keys)}
 
 
@@ -47,7 +47,7 @@ async def test_the_archive_keeps_its_newest_and_counts_what_it_trims(
         await yard.put(f"t{number:03}", "archived", now - 200 + number)
     sweeper = janitor(yard, size=5)
     with caplog.at_level(logging.WARNING, "rota.worker"):
-        assert await sweeper.clean() == 115
+        assert await sweeper.clean(yard.queues()) == 115
     assert await yard.members(yard.keys.archived) == ["t115", "t116", "t117", "t118", "t119"]
     assert await yard.number("GET", trimmed_key(yard.keys)) == 115
     assert sweeper.statistics().trimmed == 115
@@ -58,7 +58,7 @@ async def test_archived_tasks_go_by_age(yard: Yard) -> None:
     now = await yard.now()
     await yard.put("old", "archived", now - 7200)
     await yard.put("young", "archived", now - 60)
-    assert await janitor(yard, age=timedelta(hours=1)).clean() == 1
+    assert await janitor(yard, age=timedelta(hours=1)).clean(yard.queues()) == 1
     assert await yard.members(yard.keys.archived) == ["young"]
 
 
@@ -71,11 +71,11 @@ async def test_a_trimmed_task_gives_back_its_lock_but_no_other_task_s(yard: Yard
     await yard.put("b", "archived", 2, unique_key=other)
     # Go stores no lock in the hash of a grouped task: only its message knows.
     await yard.put("c", "archived", 3, msg=message("c", unique_key=grouped), group="g")
-    assert await janitor(yard).clean() == 3
+    assert await janitor(yard).clean(yard.queues()) == 3
     assert await yard.names() == {other, trimmed_key(yard.keys)}
 
 
 async def test_an_archived_id_without_a_hash_goes_and_counts_as_no_failure(yard: Yard) -> None:
     await yard.execute("ZADD", yard.keys.archived, 1, "ghost")
-    assert await janitor(yard).clean() == 0
+    assert await janitor(yard).clean(yard.queues()) == 0
     assert await yard.names() == set()

@@ -40,9 +40,9 @@ async def test_tasks_are_forwarded_cleaned_and_recovered(yards: list[Yard]) -> N
         await yard.active("dead", OLD)
     queues = [queue for yard in yards for queue in yard.queues()]
     broker = yards[0].broker
-    assert await Forwarder(broker, lambda: queues).forward() == 4
-    assert await Janitor(broker, lambda: queues).clean() == 8
-    assert await Recoverer(broker, lambda: queues, lambda _: Judgement(None)).recover() == 4
+    assert await Forwarder(broker).forward(queues) == 4
+    assert await Janitor(broker).clean(queues) == 8
+    assert await Recoverer(broker, lambda _: Judgement(None)).recover(queues) == 4
     for yard in yards:
         assert await yard.members(yard.keys.pending) == ["due"]
         assert await yard.members(yard.keys.archived) == ["dead"]

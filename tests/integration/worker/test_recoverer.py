@@ -20,14 +20,14 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
 
 def recoverer(yard: Yard, **words: object) -> Recoverer:
     judge = as_failure(lambda _: Retry(delay=timedelta(seconds=40)))
-    return Recoverer(yard.broker, yard.queues, judge, **words)  # type: ignore[arg-type]
+    return Recoverer(yard.broker, judge, **words)  # type: ignore[arg-type]
 
 
 async def test_a_task_that_a_go_server_lost_long_ago_is_retried_as_a_failure(yard: Yard) -> None:
     now = int(await yard.now())  # Go's leases end with a whole second
     await yard.active("dead", now - 31, rota_token="t1")
     await yard.active("slow", now - 29, rota_token="t2")
-    assert await recoverer(yard).recover() == 1
+    assert await recoverer(yard).recover(yard.queues()) == 1
     assert await yard.members(yard.keys.active) == ["slow"]
     assert await yard.members(yard.keys.lease) == ["slow"]
     assert await yard.members(yard.keys.retry) == ["dead"]
@@ -50,7 +50,7 @@ async def test_a_task_that_a_worker_of_ours_lost_is_at_the_front_of_the_line_and
     await yard.active("slow", now - 2.5, rota_token="w-1")
     await yard.active("of-go", now - 20)
     sweeper = recoverer(yard)
-    assert await sweeper.recover() == 1
+    assert await sweeper.recover(yard.queues()) == 1
     assert await yard.members(yard.keys.pending) == ["waiting", "dead"]
     assert await yard.members(yard.keys.active) == ["of-go", "slow"]
     fields = await yard.fields("dead")
@@ -66,7 +66,7 @@ async def test_a_task_that_a_worker_of_ours_lost_is_at_the_front_of_the_line_and
 async def test_a_task_that_lost_its_worker_three_times_is_put_into_quarantine(yard: Yard) -> None:
     await yard.active("poison", 1.5, rota_token="w-1", rota_crashes="2", rota_wait="1")
     async with yard.broker.subscribe(yard.keys.ended("poison")) as told:
-        await recoverer(yard).recover()
+        await recoverer(yard).recover(yard.queues())
         _, payload = await asyncio.wait_for(told.get(), 5)
     assert await yard.members(yard.keys.archived) == ["poison"]
     fields = await yard.fields("poison")
@@ -84,13 +84,13 @@ async def test_a_dead_go_server_does_not_hide_the_tasks_of_a_dead_worker_of_ours
     for number in range(300):
         await yard.active(f"go{number}", now - 25)
     await yard.active("ours", now - 6.5, rota_token="w-1")
-    assert await recoverer(yard).recover() == 1
+    assert await recoverer(yard).recover(yard.queues()) == 1
     assert await yard.members(yard.keys.pending) == ["ours"]
 
 
 async def test_a_task_without_retries_left_is_archived(yard: Yard) -> None:
     await yard.active("dead", 1, msg=message("dead", retry=2, retried=2))
-    assert await recoverer(yard).recover() == 1
+    assert await recoverer(yard).recover(yard.queues()) == 1
     assert await yard.members(yard.keys.archived) == ["dead"]
     assert (await yard.message("dead")).retried == 2
     assert (await yard.fields("dead"))["state"] == b"archived"
@@ -98,7 +98,7 @@ async def test_a_task_without_retries_left_is_archived(yard: Yard) -> None:
 
 async def test_a_task_that_was_to_be_cancelled_ends_as_cancelled(yard: Yard) -> None:
     await yard.active("dead", 1, rota_cancel="no longer needed")
-    assert await recoverer(yard).recover() == 1
+    assert await recoverer(yard).recover(yard.queues()) == 1
     assert await yard.members(yard.keys.archived) == ["dead"]
     assert (await yard.fields("dead"))["rota_end"] == b"cancelled"
     assert await yard.number("GET", yard.keys.failed) == 0
@@ -107,7 +107,7 @@ async def test_a_task_that_was_to_be_cancelled_ends_as_cancelled(yard: Yard) -> 
 async def test_whoever_waits_for_an_archived_task_is_told(yard: Yard) -> None:
     await yard.active("dead", 1, msg=message("dead", retry=0), rota_wait="1")
     async with yard.broker.subscribe(yard.keys.ended("dead")) as told:
-        await recoverer(yard).recover()
+        await recoverer(yard).recover(yard.queues())
         _, payload = await asyncio.wait_for(told.get(), 5)
     assert payload == b"archived\n" + LEASE_EXPIRED.encode()
 
@@ -115,7 +115,7 @@ async def test_whoever_waits_for_an_archived_task_is_told(yard: Yard) -> None:
 async def test_two_recoverers_with_the_same_list_move_each_task_once(yard: Yard) -> None:
     for number in range(250):
         await yard.active(f"t{number}", 1 + number, rota_token="x")
-    moved = await asyncio.gather(*(recoverer(yard).recover() for _ in range(4)))
+    moved = await asyncio.gather(*(recoverer(yard).recover(yard.queues()) for _ in range(4)))
     assert sum(moved) == 250
     assert len(await yard.members(yard.keys.retry)) == 250
     assert await yard.number("GET", yard.keys.failed) == 250
@@ -140,7 +140,7 @@ async def test_an_old_list_cannot_touch_a_lease_that_was_extended_or_a_newer_att
 
 async def test_what_runs_here_is_never_recovered(yard: Yard) -> None:
     await yard.active("mine", 1, rota_token="own")
-    assert await recoverer(yard, own_tokens=lambda: ["own"]).recover() == 0
+    assert await recoverer(yard, own_tokens=lambda: ["own"]).recover(yard.queues()) == 0
     assert await yard.members(yard.keys.active) == ["mine"]
 
 
@@ -154,7 +154,7 @@ async def test_leases_with_nothing_behind_them_are_dropped_and_block_nothing(yar
     await yard.execute("ZADD", yard.keys.lease, 2, "done")
     await yard.active("dead", 50)
     sweeper = recoverer(yard, limit=10)
-    assert await sweeper.recover() == 1
+    assert await sweeper.recover(yard.queues()) == 1
     assert sweeper.statistics().dropped == 32
     assert await yard.members(yard.keys.lease) == []
     assert await yard.members(yard.keys.active) == []
@@ -164,15 +164,15 @@ async def test_leases_with_nothing_behind_them_are_dropped_and_block_nothing(yar
 
 async def test_a_message_that_cannot_be_read_is_archived_as_it_is(yard: Yard) -> None:
     await yard.active("broken", 1, msg=b"\xff\xff\xff")
-    assert await recoverer(yard).recover() == 1
+    assert await recoverer(yard).recover(yard.queues()) == 1
     assert await yard.members(yard.keys.archived) == ["broken"]
     assert (await yard.fields("broken"))["msg"] == b"\xff\xff\xff"
 
 
 async def test_the_judge_can_spare_the_retry(yard: Yard) -> None:
     await yard.active("dead", 1)
-    spare = Recoverer(yard.broker, yard.queues, lambda _: Judgement(timedelta(), counts=False, text="crash"))
-    await spare.recover()
+    spare = Recoverer(yard.broker, lambda _: Judgement(timedelta(), counts=False, text="crash"))
+    await spare.recover(yard.queues())
     told = await yard.message("dead")
     assert (told.retried, told.error_msg) == (0, "crash")
     assert await yard.number("GET", yard.keys.failed) == 0
@@ -185,24 +185,13 @@ async def test_stale_aggregation_sets_return_to_their_group_which_is_listed_agai
     await yard.execute("ZADD", fresh, 1, "busy")
     await yard.execute("ZADD", yard.keys.aggregation_sets, 10, stale, await yard.now() + 60, fresh)
     sweeper = recoverer(yard)
-    await sweeper.recover()
+    await sweeper.recover(yard.queues())
     assert len(await yard.members(yard.keys.group("a:b"))) == 1200
     assert float(await yard.execute("ZSCORE", yard.keys.group("a:b"), "t7")) == 7
     assert await yard.members(yard.keys.groups) == ["a:b"]
     assert await yard.members(yard.keys.aggregation_sets) == [fresh]
     assert await yard.members(stale) == []
     assert sweeper.statistics().reclaimed == 1200
-
-
-async def test_it_waits_before_it_believes_that_others_are_dead(yard: Yard) -> None:
-    await yard.active("dead", 1)
-    patient = recoverer(yard, every=timedelta(milliseconds=10), settle=timedelta(seconds=60))
-    running = asyncio.create_task(patient.run())
-    await asyncio.wait([running], timeout=0.1)
-    running.cancel()
-    await asyncio.wait([running])
-    assert await yard.members(yard.keys.active) == ["dead"]
-    assert patient.statistics().passes == 0
 
 
 def test_a_task_says_how_often_it_is_retried_and_its_policy_where_it_says_nothing() -> None:

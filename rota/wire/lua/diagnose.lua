@@ -1,0 +1,137 @@
+-- Fragment: what is wrong with a task, all places compared.
+--
+-- diagnosis(base, prefix, spent, exact) -> trouble_of(id, place) -> trouble, row
+--   spent    key of the sets whose aggregation is over (our own)
+--   exact    look anew, and through all of `pending`, however long
+--   place    where the id was found ("" = its hash was found)
+--   trouble  nil where all is well, or
+--     ghost      the id is in that place, and there is no task         stub      a hash without a message
+--     stray      a lease of a task that does not run                   unleased  running, without a lease
+--     misplaced  the task says that it is elsewhere                    unlisted  the task is nowhere it says
+--     ungrouped  its group has a name that nobody looks at
+--   row      the task's state, rota_token, pending_since, group
+-- Nothing that is on its way shows: every move, Asynq's too, is one script.
+local SHORT = 1000
+local SETS = 1000
+local SORTED = { scheduled = true, retry = true, archived = true, completed = true }
+
+local function diagnosis(base, prefix, spent, exact)
+  local known = {}
+
+  local function once(name, ask)
+    if known[name] == nil then
+      known[name] = ask()
+    end
+    return known[name]
+  end
+
+  local function among(list, id)
+    local members = once(list, function()
+      local found = {}
+      for _, member in ipairs(redis.call('LRANGE', base .. list, 0, -1)) do
+        found[member] = true
+      end
+      return found
+    end)
+    return members[id] == true
+  end
+
+  local function length(list)
+    return once(list .. ' length', function()
+      return redis.call('LLEN', base .. list)
+    end)
+  end
+
+  -- A long line is not searched. Who came before the one that is next, and is not taken, has been passed over.
+  local function waits(id, row)
+    if exact then
+      return redis.call('LPOS', base .. 'pending', id) and true
+    elseif length('pending') <= SHORT then
+      return among('pending', id)
+    end
+    local oldest = once('oldest', function()
+      local next_id = redis.call('LINDEX', base .. 'pending', -1)
+      return next_id and tonumber(redis.call('HGET', prefix .. next_id, 'pending_since')) or false
+    end)
+    return not oldest or not row[3] or tonumber(row[3]) >= oldest
+  end
+
+  local function runs(id)
+    if exact or length('active') > 10 * SHORT then
+      return redis.call('LPOS', base .. 'active', id) and true
+    end
+    return among('active', id)
+  end
+
+  local function sets()
+    return once('sets', function()
+      if redis.call('ZCARD', base .. 'aggregation_sets') + redis.call('SCARD', spent) > SETS then
+        return { many = true }
+      end
+      local found = redis.call('SMEMBERS', spent)
+      for _, set in ipairs(redis.call('ZRANGE', base .. 'aggregation_sets', 0, -1)) do
+        found[#found + 1] = set
+      end
+      return found
+    end)
+  end
+
+  -- In its group, or in a set that was made of it.
+  local function gathers(id, group)
+    if not group or redis.call('ZSCORE', base .. 'g:' .. group, id) then
+      return group and true
+    end
+    local all, start = sets(), base .. 'g:' .. group .. ':'
+    for _, set in ipairs(all) do
+      if string.sub(set, 1, #start) == start and redis.call('ZSCORE', set, id) then
+        return true
+      end
+    end
+    return all.many
+  end
+
+  local function is_in(place, id, row)
+    if place == 'pending' then
+      return waits(id, row)
+    elseif place == 'active' then
+      return runs(id)
+    elseif place == 'aggregating' then
+      return gathers(id, row[4])
+    end
+    return SORTED[place] and redis.call('ZSCORE', base .. place, id) and true
+  end
+
+  local function trouble_of(id, place)
+    local row = redis.call('HMGET', prefix .. id, 'state', 'rota_token', 'pending_since', 'group')
+    if redis.call('HEXISTS', prefix .. id, 'msg') == 0 then
+      if redis.call('EXISTS', prefix .. id) == 1 then
+        return place == 'lease' and 'stray' or 'stub', row
+      end
+      return place == 'lease' and 'stray' or place ~= '' and 'ghost' or nil, row
+    end
+    local state = row[1] or ''
+    if place == 'lease' then
+      return state ~= 'active' and 'stray' or nil, row
+    elseif place ~= '' and place ~= state then
+      return 'misplaced', row
+    elseif place == '' and not is_in(state, id, row) then
+      -- With a lease it is the recovery's: who runs it may be alive.
+      local leased = state == 'active' and redis.call('ZSCORE', base .. 'lease', id)
+      return not leased and 'unlisted' or nil, row
+    elseif state == 'active' and not redis.call('ZSCORE', base .. 'lease', id) then
+      return 'unleased', row
+    elseif state == 'aggregating' and redis.call('ZSCORE', base .. 'g:' .. row[4], id)
+      and redis.call('SISMEMBER', base .. 'groups', row[4]) == 0 then
+      return 'ungrouped', row
+    end
+    return nil, row
+  end
+
+  return trouble_of, is_in
+end
+
+-- A finding is the same only as long as nothing has moved the task.
+local function mark_of(prefix, id, row)
+  local msg = redis.call('HGET', prefix .. id, 'msg') or ''
+  return redis.sha1hex(table.concat({ row[1] or '', row[2] or '', row[3] or '', msg }, '|'))
+end

@@ -1,0 +1,68 @@
+-- Looks what there is to be done in some queues. Reads only, but for the turn.
+--
+-- KEYS  the turn (our own) if an owner is given, then for each queue nine:
+--       pending, active, lease, paused, scheduled, retry, completed, archived, aggregation_sets
+-- ARGV  1 owner of the turn ("" = do not ask whose turn it is), 2 how long it is theirs from now in ms,
+--       3 how long ago in seconds a lease of ours must have run out, 4 the same for one of Go's (not less),
+--       5 most archived tasks to keep, 6 longest time to keep them in seconds
+-- Result: {} if it is somebody else's turn, else { "here", for each queue two: what to do (a sum of the numbers below),
+--         seconds until the first lease that has run out counts as dead (text, "" = none has) }
+--   1 tasks are due  2 tasks wait and may be taken  4 completed tasks are over  8 the archive is too large or too old
+--   16 attempts are dead  32 aggregations are dead  64 `active` and `lease` differ in length  128 there are tasks
+--   256 a key is of another type: nothing can be said, let each act find out
+--! include clock
+--! include turn
+--! include whose
+local LOOKED_AT = 100
+local ours, theirs = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local function first_by(key, at)
+  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  return first[2] and tonumber(first[2]) <= at
+end
+
+-- The soonest at which one of the leases that have run out counts as dead; all of Go's may hide one of ours.
+local function dead_in(key)
+  local over = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, LOOKED_AT, 'WITHSCORES')
+  local soonest = #over == 2 * LOOKED_AT and 0 or nil
+  for i = 2, #over, 2 do
+    local left = tonumber(over[i]) + (is_ours(over[i]) and ours or theirs) - now
+    soonest = math.min(soonest or left, left)
+  end
+  return soonest
+end
+
+local function look(k)
+  local active, leased = redis.call('LLEN', KEYS[k + 1]), redis.call('ZCARD', KEYS[k + 2])
+  local waiting = redis.call('EXISTS', KEYS[k]) == 1
+  local archived, dead = redis.call('ZCARD', KEYS[k + 7]), dead_in(KEYS[k + 2])
+  local flags = 0
+  local function flag(number, needed)
+    flags = needed and flags + number or flags
+  end
+  flag(1, first_by(KEYS[k + 4], now) or first_by(KEYS[k + 5], now))
+  flag(2, waiting and redis.call('EXISTS', KEYS[k + 3]) == 0)
+  flag(4, first_by(KEYS[k + 6], now))
+  flag(8, archived > tonumber(ARGV[5]) or first_by(KEYS[k + 7], now - tonumber(ARGV[6])))
+  flag(16, dead and dead <= 0)
+  flag(32, first_by(KEYS[k + 8], math.floor(now)))
+  flag(64, active ~= leased)
+  flag(128, waiting or active > 0 or leased > 0 or archived > 0
+    or redis.call('EXISTS', KEYS[k + 4], KEYS[k + 5], KEYS[k + 6]) > 0)
+  return flags, dead and dead > 0 and string.format('%.3f', dead) or ''
+end
+
+local first = 1
+if ARGV[1] ~= '' then
+  if not my_turn(KEYS[1], ARGV[1], ARGV[2]) then
+    return {}
+  end
+  first = 2
+end
+local found = { 'here' }
+for k = first, #KEYS, 9 do
+  local done, flags, dead = pcall(look, k)
+  found[#found + 1] = done and flags or 256
+  found[#found + 1] = done and dead or ''
+end
+return found

@@ -1,0 +1,53 @@
+-- Compares a page of each place of some queues with the tasks. Reads only.
+--
+-- KEYS  for each queue ten, as of `sweep_tasks`
+-- ARGV  1 about how many ids of each place, then for each queue nine: key base, task key prefix, and where to go on in
+--       active, lease, pending, scheduled, retry, archived, completed ("0" = begin, "" = leave it out)
+-- Result: for each queue { { seven places to go on, "" at the end }, { place, id, trouble, mark, ... } }
+--! include diagnose
+local PLACES = { 'active', 'lease', 'pending', 'scheduled', 'retry', 'archived', 'completed' }
+local LISTS = { active = true, pending = true }
+local page = tonumber(ARGV[1])
+
+-- From the oldest on. What is taken meanwhile moves the rest along: some are passed over, until the next time.
+local function read_list(key, cursor)
+  local ids = redis.call('LRANGE', key, -cursor - page, -cursor - 1)
+  return #ids == page and tostring(cursor + page) or '', ids
+end
+
+local function read_set(key, cursor)
+  local reply, ids = redis.call('ZSCAN', key, cursor, 'COUNT', page), {}
+  for i = 1, #reply[2], 2 do
+    ids[#ids + 1] = reply[2][i]
+  end
+  return reply[1] ~= '0' and reply[1] or '', ids
+end
+
+local function compare(k, a)
+  local base, prefix = ARGV[a], ARGV[a + 1]
+  local trouble_of = diagnosis(base, prefix, KEYS[k + 9], false)
+  local cursors, found = {}, {}
+  for i, place in ipairs(PLACES) do
+    local cursor, ids = ARGV[a + 1 + i], {}
+    if cursor ~= '' then
+      local read = LISTS[place] and read_list or read_set
+      cursor, ids = read(base .. place, cursor)
+    end
+    cursors[i] = cursor
+    for _, id in ipairs(ids) do
+      local trouble, row = trouble_of(id, place)
+      if trouble then
+        for _, word in ipairs({ place, id, trouble, mark_of(prefix, id, row) }) do
+          found[#found + 1] = word
+        end
+      end
+    end
+  end
+  return { cursors, found }
+end
+
+local found = {}
+for q = 0, #KEYS / 10 - 1 do
+  found[#found + 1] = compare(10 * q + 1, 9 * q + 2)
+end
+return found

@@ -1,0 +1,170 @@
+-- Repairs tasks of one queue with which the same thing is wrong now as when they were looked at.
+--
+-- KEYS  1 to 10 as of `sweep_tasks`, 11 counters of repairs (our own), 12 counter of crashes (our own)
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 crashes that make a quarantine, 5 text of a quarantine
+--       after crashes, 6 text of a quarantine of what cannot be put back, 7 lease in seconds for what has none,
+--       8 how long in seconds a completed task that was nowhere is kept,
+--       then for each task four: id, place ("" = its hash was found), trouble, mark
+-- Result: for each task what was done, the name of its counter; "" where nothing was wrong any more, and "later" where
+--         this call has done enough
+--! include clock
+--! include count
+--! include field
+--! include settle
+--! include unlock
+--! include whose
+--! include crash
+--! include diagnose
+local base, prefix = ARGV[1], ARGV[2]
+local trouble_of, is_in = diagnosis(base, prefix, KEYS[10], true)
+local place_of = {
+  pending = KEYS[1], active = KEYS[2], lease = KEYS[3], scheduled = KEYS[4], retry = KEYS[5], archived = KEYS[6],
+  completed = KEYS[7],
+}
+local ended = {
+  active = KEYS[2], lease = KEYS[3], pending = KEYS[1], archived = KEYS[6],
+  base = base, prefix = prefix, channel = ARGV[3], crashes = tonumber(ARGV[4]),
+}
+local crashes, processed, failed = 0, 0, 0
+
+local function take_out(place, id)
+  if place == 'pending' or place == 'active' then
+    redis.call('LREM', place_of[place], 0, id)
+  else
+    redis.call('ZREM', place_of[place], id)
+  end
+  if place == 'active' then
+    redis.call('ZREM', KEYS[3], id)
+  end
+end
+
+local function set_state(id, state)
+  redis.call('HSET', prefix .. id, 'state', state)
+  if state == 'pending' then
+    redis.call('HSET', prefix .. id, 'pending_since', now_ns)
+  end
+end
+
+local function full_row(id)
+  return redis.call('HMGET', prefix .. id, 'msg', 'rota_wait', 'rota_unique', 'unique_key', 'rota_cancel')
+end
+
+local function quarantine(id)
+  processed, failed = processed + 1, failed + 1
+  redis.call('HDEL', prefix .. id, 'rota_token')
+  return rest(ended, id, full_row(id), 'quarantined', ARGV[6])
+end
+
+local function put_back_active(id)
+  local where = give_back(ended, id, full_row(id), ARGV[5])
+  if where ~= 'pending' then
+    processed = processed + 1
+  end
+  if where == 'quarantined' then
+    failed = failed + 1
+  end
+  if where ~= 'cancelled' then
+    crashes = crashes + 1
+  end
+  return where == 'quarantined' and where or 'unlisted'
+end
+
+local function put_back(id, row)
+  local state = row[1] or ''
+  if state == 'active' then
+    return put_back_active(id)
+  elseif state == 'pending' then
+    redis.call('RPUSH', KEYS[1], id) -- its turn may be over long since
+  elseif state == 'scheduled' or state == 'retry' then
+    redis.call('ZADD', place_of[state], now, id) -- when it was due is not known any more
+  elseif state == 'archived' then
+    redis.call('ZADD', KEYS[6], math.floor(now), id)
+  elseif state == 'completed' then
+    redis.call('ZADD', KEYS[7], math.floor(now) + tonumber(ARGV[8]), id)
+  elseif state == 'aggregating' and row[4] then
+    redis.call('ZADD', base .. 'g:' .. row[4], now, id)
+    redis.call('SADD', KEYS[8], row[4])
+  else
+    return quarantine(id)
+  end
+  return 'unlisted'
+end
+
+local act = {}
+
+function act.ghost(id, place)
+  take_out(place, id)
+  return 'ghost'
+end
+
+function act.stub(id, place)
+  redis.call('DEL', prefix .. id)
+  take_out('active', id)
+  if place ~= '' then
+    take_out(place, id)
+  end
+  return 'stub'
+end
+
+function act.stray(id)
+  redis.call('ZREM', KEYS[3], id)
+  return 'stray_lease'
+end
+
+-- Who runs it extends the lease within a beat, a Go server too; else the recovery finds it when it has run out. The
+-- token is not all: a Go server that took the task left it. Then its next beat makes the lease Go's.
+function act.unleased(id, place, row)
+  local lease = lease_end(now, tonumber(ARGV[7]))
+  redis.call('ZADD', KEYS[3], row[2] and lease or math.floor(lease), id)
+  return 'unleased'
+end
+
+function act.ungrouped(id, place, row)
+  redis.call('SADD', KEYS[8], row[4])
+  return 'ungrouped'
+end
+
+function act.misplaced(id, place, row)
+  if row[1] and is_in(row[1], id, row) then
+    take_out(place, id)
+    return 'misplaced'
+  end
+  set_state(id, place)
+  return 'relabelled'
+end
+
+function act.unlisted(id, place, row)
+  for _, other in ipairs({ 'active', 'scheduled', 'retry', 'archived', 'completed', 'pending' }) do
+    if is_in(other, id, row) then
+      set_state(id, other)
+      return 'relabelled'
+    end
+  end
+  return put_back(id, row)
+end
+
+redis.call('HLEN', KEYS[11]) -- asked for their errors, before the first write
+redis.call('SCARD', KEYS[8])
+local MUCH = 500000
+local length, looked_at = redis.call('LLEN', KEYS[1]), 0
+local done, counts = {}, {}
+for i = 9, #ARGV, 4 do
+  local id, place = ARGV[i], ARGV[i + 1]
+  local kind = 'later'
+  if looked_at == 0 or looked_at + length < MUCH then
+    kind = ''
+    looked_at = looked_at + length
+    local trouble, row = trouble_of(id, place)
+    if trouble == ARGV[i + 2] and mark_of(prefix, id, row) == ARGV[i + 3] then
+      kind = act[trouble](id, place, row)
+      counts[kind] = (counts[kind] or 0) + 1
+    end
+  end
+  done[#done + 1] = kind
+end
+for kind, number in pairs(counts) do
+  redis.call('HINCRBY', KEYS[11], kind, number)
+end
+count(base, processed, failed)
+count_crashes(KEYS[12], crashes)
+return done

@@ -1,0 +1,15 @@
+-- Fragment: one of several workers at a time.
+-- my_turn(key, owner, life_ms) -> whether it is the turn of `owner`, who then has it for so long from now
+-- Where memory is short the key cannot be written. Then it is everybody's turn: sweeps free memory, and two at once do
+-- no harm.
+local function my_turn(key, owner, life_ms)
+  local holder = redis.call('GET', key)
+  if holder then
+    return holder == owner and redis.call('PEXPIRE', key, life_ms) == 1
+  end
+  local reply = redis.pcall('SET', key, owner, 'PX', life_ms)
+  if reply.err and string.sub(reply.err, 1, 3) ~= 'OOM' then
+    redis.call('SET', key, owner, 'PX', life_ms) -- for its error, in the server's own words
+  end
+  return true
+end

@@ -1,0 +1,83 @@
+"""The sweep: whose turn it is, and what there is to be done in many queues, in one call."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import IntFlag
+from typing import Any, NamedTuple
+
+from rota.wire.keys import QueueKeys
+from rota.wire.recover import Slack
+from rota.wire.script import Argument, Call, load
+
+MAX_QUEUES = 64
+
+
+class Need(IntFlag):
+    """What a queue needs, or what is to be known of it."""
+
+    FORWARD = 1
+    WAITING = 2
+    EXPIRED = 4
+    TRIM = 8
+    RECOVER = 16
+    RECLAIM = 32
+    UNEVEN = 64
+    HELD = 128
+    BROKEN = 256
+
+
+class Limits(NamedTuple):
+    """What the look compares with: it must be the same for all who take turns."""
+
+    slack: Slack
+    archive_size: int
+    archive_age: timedelta
+
+
+class Wish(NamedTuple):
+    """The turn somebody wants, and for how long from now."""
+
+    key: str
+    owner: str
+    life: timedelta
+
+
+class Seen(NamedTuple):
+    """One queue: what it needs, and in how many seconds a lease that has run out counts as dead."""
+
+    need: Need
+    dead_in: float | None
+
+
+def take_turn(wish: Wish) -> Call[bool]:
+    """Take the turn, or keep it. Answers whether it is ours now."""
+    return Call(load("sweep_turn"), (wish.key,), (wish.owner, _ms(wish.life)), bool)
+
+
+def give_up_turn(wish: Wish) -> Call[bool]:
+    """Leave the turn to whoever asks next."""
+    return Call(load("sweep_turn"), (wish.key,), (wish.owner, 0), bool)
+
+
+def look(queues: Sequence[QueueKeys], limits: Limits, wish: Wish | None = None) -> Call[list[Seen] | None]:
+    """Look at up to 64 queues (in a Cluster: at one, without a wish). None: it is somebody else's turn."""
+    keys = [] if wish is None else [wish.key]
+    for queue in queues:
+        keys += (queue.pending, queue.active, queue.lease, queue.paused, queue.scheduled, queue.retry)
+        keys += (queue.completed, queue.archived, queue.aggregation_sets)
+    args: list[Argument] = ["", 0] if wish is None else [wish.owner, _ms(wish.life)]
+    args += (limits.slack.ours.total_seconds(), max(limits.slack).total_seconds())
+    args += (limits.archive_size, limits.archive_age.total_seconds())
+    return Call(load("sweep_look"), keys, args, _look)
+
+
+def _look(reply: Any) -> list[Seen] | None:
+    if not reply:
+        return None
+    return [
+        Seen(Need(need), float(dead) if dead else None) for need, dead in zip(reply[1::2], reply[2::2], strict=True)
+    ]
+
+
+def _ms(life: timedelta) -> int:
+    return round(life.total_seconds() * 1000)

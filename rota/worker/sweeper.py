@@ -1,0 +1,166 @@
+"""The sweeper: looks every so often what there is to be done in all queues at once, and has it done.
+
+Of the workers that serve the same queues one sweeps (`turn`); for the others that is one small request. The look is one
+script for many queues and reads only, so an idle fleet asks next to nothing; what it finds goes to the forwarder, the
+janitor, the recoverer and the reconciler, and to the fetcher where tasks wait. A lease that has run out says when its
+attempt counts as dead: the next look is then, however long the interval is.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rota.broker import Broker
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.wire.sweep import MAX_QUEUES, Limits, Need, Seen, Wish, look, take_turn
+from rota.worker.forwarder import Forwarder
+from rota.worker.janitor import Janitor
+from rota.worker.pace import Pace
+from rota.worker.reconciler import Reconciler
+from rota.worker.recoverer import Recoverer
+from rota.worker.turn import Turn
+
+logger = logging.getLogger("rota.worker")
+
+SHORTEST_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SweeperStatistics:
+    """Sweeps done here and left to another worker, requests of looking, errors, and refusals of single acts."""
+
+    sweeps: int
+    left_to_others: int
+    looks: int
+    errors: int
+    refused: int
+
+
+class Sweeper:
+    """Sweeps the queues that `queues` returns at the time; `note` is told of queues where tasks wait (None: any)."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Callable[[], Iterable[str]],
+        turn: Turn,
+        limits: Limits,
+        *,
+        forwarder: Forwarder,
+        janitor: Janitor,
+        recoverer: Recoverer,
+        reconciler: Reconciler,
+        note: Callable[[str | None], None],
+        every: timedelta = timedelta(seconds=15),
+    ) -> None:
+        self._broker = broker
+        self._queues = queues
+        self._turn = turn
+        self._limits = limits
+        self._forwarder = forwarder
+        self._janitor = janitor
+        self._recoverer = recoverer
+        self._reconciler = reconciler
+        self._note = note
+        self._pace = Pace("sweeper", every)
+        self._counts: Counter[str] = Counter()
+        self._said: set[str] = set()
+
+    async def run(self) -> None:
+        """Sweep until cancelled. Nobody is given up before the others had time to show that they live."""
+        self._recoverer.hold()
+        try:
+            await self._pace.keep(self._next)
+        finally:
+            await self._turn.give_up()
+
+    async def sweep(self) -> timedelta | None:
+        """Sweep once, if it is our turn. Answers when to look again where that is sooner than usual."""
+        queues = list(self._queues())
+        if not queues:
+            return None
+        wish = self._turn.wish(queues)
+        seen = await self._look(queues, wish)
+        if seen is None:
+            self._counts["left_to_others"] += 1
+            self._reconciler.forget()
+            return None
+        async with self._turn.kept(wish):
+            await self._act(seen)
+        self._counts["sweeps"] += 1
+        return self._wait(seen)
+
+    def statistics(self) -> SweeperStatistics:
+        """Return a snapshot."""
+        count = self._counts
+        return SweeperStatistics(
+            count["sweeps"], count["left_to_others"], count["looks"], self._pace.errors, count["refused"]
+        )
+
+    async def _next(self) -> timedelta | None:
+        try:
+            return await self.sweep()
+        except BrokerUnavailable:
+            # After an outage all leases have run out, and the connection that waits for tasks may not know of it.
+            self._recoverer.hold()
+            self._note(None)
+            raise
+
+    async def _look(self, queues: list[str], wish: Wish) -> dict[str, Seen] | None:
+        keys = [self._broker.keys.queue(queue) for queue in queues]
+        found: list[Seen] = []
+        self._counts["looks"] += 1
+        # In a Cluster the turn is elsewhere, and so are the other queues.
+        step = 1 if self._broker.clustered else MAX_QUEUES
+        if self._broker.clustered:
+            if not await self._broker.run(take_turn(wish)):
+                return None
+        else:
+            first = await self._broker.run(look(keys[:step], self._limits, wish))
+            if first is None:
+                return None
+            found, keys = first, keys[step:]
+        calls = [look(keys[start : start + step], self._limits) for start in range(0, len(keys), step)]
+        self._counts["looks"] += len(calls)
+        for reply in await self._broker.run_many(calls):
+            if isinstance(reply, BrokerError):
+                raise reply
+            found += reply or []
+        return dict(zip(queues, found, strict=True))
+
+    async def _act(self, seen: dict[str, Seen]) -> None:
+        def needing(need: Need) -> list[str]:
+            return [queue for queue, look in seen.items() if look.need & (need | Need.BROKEN)]
+
+        if due := needing(Need.FORWARD):
+            await self._try(self._forwarder.forward(due))
+        for queue in needing(Need.WAITING):
+            self._note(queue)
+        if over := needing(Need.EXPIRED | Need.TRIM):
+            await self._try(self._janitor.clean(over))
+        dead = needing(Need.RECOVER | Need.RECLAIM)
+        if dead and not self._recoverer.held_seconds:
+            await self._try(self._recoverer.recover(dead))
+        await self._try(self._reconciler.reconcile(list(seen), needing(Need.HELD), needing(Need.UNEVEN)))
+
+    async def _try(self, act: Awaitable[object]) -> None:
+        """Do one thing. A refusal, for a user's rights or a broken key, does not keep us from the rest."""
+        try:
+            await act
+        except BrokerRefused as error:
+            self._counts["refused"] += 1
+            if str(error) not in self._said:
+                self._said.add(str(error))
+                logger.error("The sweep goes on without something that the server refuses: %s", error)
+
+    def _wait(self, seen: dict[str, Seen]) -> timedelta | None:
+        dead = [look.dead_in for look in seen.values() if look.dead_in is not None]
+        dead += [0.0 for look in seen.values() if look.need & Need.RECOVER and self._recoverer.held_seconds]
+        soon = [max(min(dead), self._recoverer.held_seconds)] if dead else []
+        if (ripe := self._reconciler.ripe_seconds) is not None:
+            soon.append(ripe)
+        if not soon or min(soon) >= self._pace.every.total_seconds():
+            return None
+        return timedelta(seconds=max(min(soon), SHORTEST_SECONDS))

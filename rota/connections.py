@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from rota.broker.broker import Broker
 from rota.broker.options import TLS, BrokerOptions
 from rota.broker.sync import SyncBroker
-from rota.client import Client, SyncClient
+from rota.client import Client, Delivery, SyncClient
 from rota.middleware import EnqueueMiddleware
 from rota.settings import Settings
 from rota.wire.keys import Keys
@@ -28,6 +28,18 @@ def broker_options(settings: Settings) -> BrokerOptions:
         connect_timeout=settings.connect_timeout,
         response_timeout=settings.response_timeout,
         retry_for=settings.retry_for,
+    )
+
+
+def delivery(settings: Settings) -> Delivery:
+    """Read from the settings how tasks are delivered."""
+    return Delivery(
+        when_away=settings.when_away,
+        buffer_max=settings.buffer_max,
+        flush_timeout=settings.flush_timeout,
+        wait_replicas=settings.wait_replicas,
+        wait_replicas_timeout=settings.wait_replicas_timeout,
+        replicas_missing=settings.replicas_missing,
     )
 
 
@@ -58,6 +70,7 @@ class Connections:
                 middlewares=self._middlewares,
                 result_poll=settings.result_poll,
                 enqueue_batch=settings.enqueue_batch,
+                delivery=delivery(settings),
             )
         return client
 
@@ -71,6 +84,7 @@ class Connections:
                     middlewares=self._middlewares,
                     result_poll=settings.result_poll,
                     enqueue_batch=settings.enqueue_batch,
+                    delivery=delivery(settings),
                 )
             return self._sync_client
 
@@ -78,7 +92,7 @@ class Connections:
         """Close the running loop's client, and the blocking one."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
-            await client.broker.aclose()
+            await client.aclose()
         self.close()
 
     def close(self) -> None:
@@ -86,4 +100,4 @@ class Connections:
         with self._lock:
             client, self._sync_client = self._sync_client, None
         if client is not None:
-            client.broker.close()
+            client.close()

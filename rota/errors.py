@@ -1,6 +1,10 @@
 """All errors of Rota, in one small tree. Each message says what happened, why, and what to do."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rota.enqueued import Receipt
 
 
 class RotaError(Exception):
@@ -37,6 +41,10 @@ class DuplicateTask(EnqueueError):
 
 class TaskIdConflict(EnqueueError):
     """A task with this ID exists already in the queue, in some state."""
+
+
+class BufferFull(EnqueueError):
+    """The broker is away and the client's buffer has no room (`buffer_max`): this task was not accepted."""
 
 
 class QueueNotFound(RotaError, LookupError):
@@ -88,6 +96,18 @@ class BrokerUnavailable(BrokerError, ConnectionError):
 
 class BrokerRefused(BrokerError):
     """The server refuses for good: wrong password, missing permission, too old, a replica."""
+
+
+class NotReplicated(BrokerError):
+    """The task is enqueued, but fewer replicas than asked (`wait_replicas`) have it yet.
+
+    Enqueueing it again would double it. `enqueued` is the receipt, `acknowledged` the number of replicas that have it.
+    """
+
+    def __init__(self, message: str, *, enqueued: "Receipt", acknowledged: int) -> None:
+        super().__init__(message, maybe_applied=True)
+        self.enqueued = enqueued
+        self.acknowledged = acknowledged
 
 
 class RetryLater(Exception):  # an instruction to the worker, not a fault

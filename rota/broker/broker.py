@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from copy import copy
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Self, TypeVar
 
 from rota.broker.cluster import ClusterRoute
 from rota.broker.dial import Login
@@ -56,6 +59,14 @@ class Broker:
             return await link.run(call)
         except NotNow as error:
             return await self._persist(key, lambda link, asking: link.run(call, asking=asking), error)
+
+    async def run_on(self, call: Call[T]) -> tuple[T, Link]:
+        """Run one script, and tell on which link: what follows there comes after its writes (`WAIT`)."""
+
+        async def request(link: Link, asking: bool) -> tuple[T, Link]:
+            return await link.run(call, asking=asking), link
+
+        return await self._persist(call.keys[0], request)
 
     async def execute(self, *words: Argument, key: str | None = None) -> Any:
         """Run one plain command where `key` lives (anywhere without one) and return its raw reply."""
@@ -131,6 +142,13 @@ class Broker:
         """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
         await self._persist(None, _itself)
         return merge([await _facts(link) for link in await self._route.links(self._retry_seconds)])
+
+    def within(self, retry_for: timedelta) -> Self:
+        """Return this broker with another patience. Both share their connections."""
+        made = copy(self)
+        made.options = replace(self.options, retry_for=retry_for)
+        made._retry_seconds = retry_for.total_seconds()
+        return made
 
     def sync(self) -> SyncBroker:
         """Make a broker for blocking code, with the same URL and options and connections of its own."""

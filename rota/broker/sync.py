@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from hiredis import ReplyError
 
@@ -77,6 +79,22 @@ class SyncBroker:
         """Run one script where its first key lives."""
         return self._persist(call.keys[0], lambda link, asking: _run(link, call, asking))
 
+    def run_then(self, call: Call[T], *words: Argument) -> tuple[T, Any]:
+        """Run one script, then a command on the same connection (`WAIT`), and return both answers.
+
+        The second one is a `BrokerRefused` where the server refused it: the script was run all the same.
+        """
+
+        def request(link: SyncLink, asking: bool) -> tuple[T, Any]:
+            result = _run(link, call, asking)
+            try:
+                [reply] = link.request([words])
+            except NotNow as error:  # of the second command: the first one was carried out
+                raise failure.lost(link.endpoint, error) from error
+            return result, failure.of_reply(reply, words, link.endpoint) if isinstance(reply, ReplyError) else reply
+
+        return self._persist(call.keys[0], request)
+
     def execute(self, *words: Argument, key: str | None = None) -> Any:
         """Run one plain command where `key` lives (anywhere without one) and return its raw reply."""
         return self._persist(key, lambda link, asking: _execute(link, words, asking))
@@ -123,6 +141,13 @@ class SyncBroker:
         """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
         masters = self._repeat(lambda error: self._route.masters())
         return merge([self._facts(endpoint) for endpoint in masters])
+
+    def within(self, retry_for: timedelta) -> Self:
+        """Return this broker with another patience. Both share their connections."""
+        made = copy(self)
+        made.options = replace(self.options, retry_for=retry_for)
+        made._retry_seconds = retry_for.total_seconds()
+        return made
 
     def close(self) -> None:
         """Close the idle connections; one that a thread uses now is closed when it is given back."""

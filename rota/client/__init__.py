@@ -2,5 +2,6 @@
 
 from rota.client.asynchronous import Client
 from rota.client.blocking import SyncClient
+from rota.client.delivery import Delivery
 
-__all__ = ["Client", "SyncClient"]
+__all__ = ["Client", "Delivery", "SyncClient"]

@@ -2,20 +2,26 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from rota.broker.broker import Broker
 from rota.broker.subscription import Subscription
 from rota.client import acts
 from rota.client.acts import Act, Command, Step
 from rota.client.batch import Batch, in_chunks
-from rota.client.core import ENQUEUE_BATCH, RESENDS, RESULT_POLL, Core, raise_failure
+from rota.client.buffered import Buffered
+from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, raise_failure, unless_fault
+from rota.client.delivery import Delivery, DeliveryWords
 from rota.client.hooks import enter, swallowed
 from rota.client.joiner import Joiner
+from rota.client.outbox import Outbox
 from rota.client.packing import STATES, Packed, alone, created, refusal
+from rota.client.parcel import Parcel
+from rota.client.repeating import repeated
+from rota.client.replicas import Replicas, Unreplicated
 from rota.duration import DurationLike, parse
 from rota.enqueued import Enqueued, Plan
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, ResultTimeout, RotaError
@@ -45,10 +51,54 @@ class Client(Core):
         middlewares: Sequence[EnqueueMiddleware] = (),
         result_poll: timedelta = RESULT_POLL,
         enqueue_batch: int = ENQUEUE_BATCH,
+        delivery: Delivery = Delivery(),  # noqa: B008  # frozen
     ) -> None:
-        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch)
-        self.broker = broker
-        self._joiner = Joiner(self._send)
+        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery)
+        self._origin = broker
+        self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
+        self._replicas = Replicas(self.broker, delivery) if delivery.wait_replicas else None
+        self._deliver = self._send if self._replicas is None else self._send_on
+        self._outbox = Outbox(broker, self._packer, self._published, delivery) if delivery.buffers else None
+        self._joiner = Joiner(self._deliver)
+        self._others: dict[Delivery, Client] = {delivery: self}
+
+    def sending(self, **words: Unpack[DeliveryWords]) -> "Client":
+        """Return a client over the same connections that delivers differently: `client.sending(wait_replicas=1)`."""
+        delivery = self._delivery.updated(**words)
+        other = self._others.get(delivery)
+        if other is None:
+            other = Client(
+                self._origin,
+                middlewares=self._middlewares,
+                result_poll=self._result_poll,
+                enqueue_batch=self._enqueue_batch,
+                delivery=delivery,
+            )
+            other._others = self._others
+            self._others[delivery] = other
+        return other
+
+    @property
+    def buffered(self) -> int:
+        """How many tasks wait in this program's memory (`when_away="buffer"`)."""
+        return sum(len(each._outbox) for each in self._others.values() if each._outbox is not None)
+
+    async def flush(self, timeout: DurationLike | None = None) -> bool:  # noqa: ASYNC109
+        """Wait until nothing is buffered any more. Returns False when the time is over first."""
+        longest = self._delivery.flush_timeout if timeout is None else parse(timeout, "timeout")
+        boxes = [each._outbox for each in self._others.values() if each._outbox is not None]
+        return all(await asyncio.gather(*(box.flush(longest) for box in boxes)))
+
+    async def aclose(self) -> list[Plan[Any]]:
+        """Send what is buffered, for at most `flush_timeout`, and close. Returns what could not be sent."""
+        lost: list[Plan[Any]] = []
+        for each in self._others.values():
+            if each._outbox is not None:
+                lost += await each._outbox.aclose(each._delivery.flush_timeout)
+            if each._replicas is not None:
+                await each._replicas.aclose()
+        await self._origin.aclose()
+        return lost
 
     async def enqueue(self, plan: Plan[R]) -> Enqueued[R]:
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""
@@ -79,6 +129,10 @@ class Client(Core):
         on_the_way: deque[tuple[Batch, asyncio.Task[None]]] = deque()
         try:
             async for some in in_chunks(plans, self._chunk(chunk)):
+                if self._outbox is not None:
+                    for result in await self._post_many(some):
+                        yield result
+                    continue
                 on_the_way.append(await self._start(some))
                 if len(on_the_way) >= _IN_FLIGHT:
                     for result in await self._arrival(*on_the_way.popleft()):
@@ -136,6 +190,8 @@ class Client(Core):
         await self._do(acts.update_payload(self._keys.queue(queue), task_id, payload))
 
     async def _enqueue(self, plan: Plan[R]) -> Enqueued[R]:
+        if self._outbox is not None:
+            return self._accepted(plan, await self._outbox.post(plan))
         if plan.options.debounce is None:
             packed = self._packer.pack(plan)
             if packed.item is None:
@@ -145,17 +201,35 @@ class Client(Core):
             keys, call = self._packer.debounced(plan, plan.options.debounce)
         if self._published.is_due(keys.queue):
             await self._publish(keys.queue)
-        reply = await self._send(call)
-        if error := refusal(plan, keys.queue, reply):
-            raise error
-        return self._enqueued(plan, keys.queue, reply)
+        try:
+            reply, missing = await self._deliver(call), None
+        except Unreplicated as error:
+            reply, missing = cast(Reply, error.reply), error
+        if refused := refusal(plan, keys.queue, reply):
+            raise refused
+        receipt = self._enqueued(plan, keys.queue, reply)
+        if missing is not None:
+            raise missing.of(receipt)
+        return receipt
 
     async def _join(self, plan: Plan[R], packed: Packed) -> Enqueued[R]:
         queue = packed.keys.queue
         if self._published.is_due(queue):
             await self._publish(queue)
-        await self._joiner.add(packed.keys, packed.id, packed.message)
+        try:
+            await self._joiner.add(packed.keys, packed.id, packed.message)
+        except Unreplicated as missing:
+            raise missing.of(self._enqueued(plan, queue, created(packed))) from None
         return self._enqueued(plan, queue, created(packed))
+
+    def _accepted(self, plan: Plan[R], parcel: Parcel) -> Enqueued[R]:
+        queue = parcel.keys.queue
+        if isinstance(parcel.outcome, Reply):
+            return self._enqueued(plan, queue, parcel.outcome)
+        later = Buffered(self, parcel)
+        receipt = Enqueued[R](parcel.id, queue, plan.type, "buffered", actions=later, decode=plan.decode)
+        parcel.hand_out(receipt)
+        return receipt
 
     def _enqueued(self, plan: Plan[R], queue: str, reply: Reply) -> Enqueued[R]:
         reason, task_id, state = reply
@@ -177,6 +251,10 @@ class Client(Core):
             around = stack.pop_all()
         return batch, asyncio.create_task(self._carry(batch, around))
 
+    async def _post_many(self, plans: Sequence[Plan[Any]]) -> list[Enqueued[Any] | RotaError]:
+        answers = await asyncio.gather(*map(self.enqueue, plans), return_exceptions=True)
+        return [unless_fault(answer) for answer in answers]
+
     async def _publish_all(self, batch: Batch) -> None:
         try:
             for queue in batch.names():
@@ -187,30 +265,39 @@ class Client(Core):
 
     async def _carry(self, batch: Batch, around: AsyncExitStack) -> None:
         async with around:
-            results = await self.broker.run_many([sending.call for sending in batch.sendings])
+            calls = [sending.call for sending in batch.sendings]
+            if self._replicas is not None:
+                results = await asyncio.gather(*map(self._outcome, calls))
+            else:
+                results = await self.broker.run_many(calls)
             for sending, result in zip(batch.sendings, results, strict=True):
-                if isinstance(result, BrokerUnavailable) and result.maybe_applied:
-                    result = await self._again(sending.call)
+                if isinstance(result, BrokerUnavailable) and result.maybe_applied and self._replicas is None:
+                    result = await self._outcome(sending.call, result)
                 batch.settle(sending, result)
 
     async def _arrival(self, batch: Batch, task: asyncio.Task[None]) -> list[Enqueued[Any] | RotaError]:
         await task
         rows = zip(batch.plans, batch.queues, batch.settled(), strict=True)
-        return [
+        results = [
             reply if isinstance(reply, RotaError) else self._enqueued(plan, queue, reply) for plan, queue, reply in rows
         ]
+        return batch.judged(results) if batch.unreplicated else results
 
-    async def _again(self, call: Call[T]) -> T | BrokerError:
+    async def _outcome(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T | BrokerError:
         try:
-            return await self._send(call)
+            return await self._deliver(call, lost)
         except BrokerError as error:
             return error
 
-    async def _send(self, call: Call[T]) -> T:
-        return await _repeated(lambda: self.broker.run(call))
+    async def _send(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T:
+        return await repeated(lambda: self.broker.run(call), lost)
+
+    async def _send_on(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T:
+        replicas = cast(Replicas, self._replicas)
+        return await repeated(lambda: replicas.run(call), lost)
 
     async def _command(self, *words: Argument, key: str | None) -> Any:
-        return await _repeated(lambda: self.broker.execute(*words, key=key))
+        return await repeated(lambda: self.broker.execute(*words, key=key))
 
     async def _do(self, act: Act[R], messages: Subscription | None = None) -> R:
         answer: Any = None
@@ -237,13 +324,3 @@ class Client(Core):
                 return (await messages.get())[1]
         except TimeoutError:
             return None
-
-
-async def _repeated(ask: Callable[[], Awaitable[T]]) -> T:
-    for _ in range(RESENDS):
-        try:
-            return await ask()
-        except BrokerUnavailable as error:
-            if not error.maybe_applied:
-                raise
-    return await ask()

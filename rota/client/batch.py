@@ -2,16 +2,19 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rota.client.packing import Packed, Packer, created, refusal
-from rota.enqueued import Plan
+from rota.client.replicas import Unreplicated
+from rota.enqueued import Plan, Receipt
 from rota.errors import EnqueueError, RotaError
 from rota.wire.enqueue import Item, Reply, enqueue, enqueue_plain
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
 
 _UNSENT = EnqueueError("The task was not sent: its stream was closed before.")
+
+ReceiptT = TypeVar("ReceiptT", bound=Receipt)
 
 Rows = list[tuple[int, Packed]]
 
@@ -32,6 +35,7 @@ class Batch:
         self.queues: list[str] = [""] * len(plans)
         self.outcomes: list[Reply | RotaError] = [_UNSENT] * len(plans)
         self.sendings: list[Sending] = []
+        self.unreplicated: dict[int, Unreplicated] = {}
         by_queue: dict[QueueKeys, Rows] = {}
         for index, plan in enumerate(plans):
             try:
@@ -57,6 +61,9 @@ class Batch:
     def settle(self, sending: Sending, result: "list[Reply] | Reply | int | RotaError") -> None:
         """Note what one sending came to."""
         rows = sending.rows
+        if isinstance(result, Unreplicated):
+            self.unreplicated |= dict.fromkeys((index for index, _ in rows), result)
+            result = result.reply
         if isinstance(result, int):
             for index, packed in rows:
                 self.outcomes[index] = created(packed)
@@ -84,6 +91,14 @@ class Batch:
             outcome if isinstance(outcome, RotaError) else refusal(plan, queue, outcome) or outcome
             for plan, queue, outcome in rows
         ]
+
+    def judged(self, results: "list[ReceiptT | RotaError]") -> "list[ReceiptT | RotaError]":
+        """Put an error in the place of each receipt that too few replicas know of."""
+        for index, missing in self.unreplicated.items():
+            receipt = results[index]
+            if not isinstance(receipt, RotaError):
+                results[index] = missing.of(receipt)
+        return results
 
 
 def _sending(keys: QueueKeys, rows: Rows) -> Sending:

@@ -1,18 +1,24 @@
 """The blocking face of the client: for Django, Flask and scripts."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from rota.broker.sync import SyncBroker, SyncSubscription
 from rota.client import acts
 from rota.client.acts import Act, Command, Step
 from rota.client.batch import Batch, cut
-from rota.client.core import ENQUEUE_BATCH, RESENDS, RESULT_POLL, Core, raise_failure
+from rota.client.buffered import SyncBuffered
+from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, raise_failure, unless_fault
+from rota.client.delivery import Delivery, DeliveryWords
 from rota.client.hooks import enter_sync, swallowed
+from rota.client.outbox_thread import OutboxThread
 from rota.client.packing import STATES, refusal
+from rota.client.parcel import Parcel
+from rota.client.repeating import repeated_sync
+from rota.client.replicas import SyncReplicas, Unreplicated
 from rota.duration import DurationLike, parse
 from rota.enqueued import Plan, SyncEnqueued
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, RotaError
@@ -35,9 +41,50 @@ class SyncClient(Core):
         middlewares: Sequence[EnqueueMiddleware] = (),
         result_poll: timedelta = RESULT_POLL,
         enqueue_batch: int = ENQUEUE_BATCH,
+        delivery: Delivery = Delivery(),  # noqa: B008  # frozen
     ) -> None:
-        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch)
-        self.broker = broker
+        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery)
+        self._origin = broker
+        self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
+        self._run = SyncReplicas(self.broker, delivery).run if delivery.wait_replicas else self.broker.run
+        self._outbox = OutboxThread(broker, delivery) if delivery.buffers else None
+        self._others: dict[Delivery, SyncClient] = {delivery: self}
+
+    def sending(self, **words: Unpack[DeliveryWords]) -> "SyncClient":
+        """Return a client over the same connections that delivers differently: `client.sending(wait_replicas=1)`."""
+        delivery = self._delivery.updated(**words)
+        other = self._others.get(delivery)
+        if other is None:
+            made = SyncClient(
+                self._origin,
+                middlewares=self._middlewares,
+                result_poll=self._result_poll,
+                enqueue_batch=self._enqueue_batch,
+                delivery=delivery,
+            )
+            made._others = self._others
+            other = self._others.setdefault(delivery, made)  # two threads may ask at once
+        return other
+
+    @property
+    def buffered(self) -> int:
+        """How many tasks wait in this program's memory (`when_away="buffer"`)."""
+        return sum(len(each._outbox) for each in self._others.values() if each._outbox is not None)
+
+    def flush(self, timeout: DurationLike | None = None) -> bool:
+        """Wait until nothing is buffered any more. Returns False when the time is over first."""
+        longest = self._delivery.flush_timeout if timeout is None else parse(timeout, "timeout")
+        boxes = [each._outbox for each in self._others.values() if each._outbox is not None]
+        return all(box.flush(longest) for box in boxes)
+
+    def close(self) -> list[Plan[Any]]:
+        """Send what is buffered, for at most `flush_timeout`, and close. Returns what could not be sent."""
+        lost: list[Plan[Any]] = []
+        for each in self._others.values():
+            if each._outbox is not None:
+                lost += each._outbox.close()
+        self._origin.close()
+        return lost
 
     def enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""
@@ -58,13 +105,21 @@ class SyncClient(Core):
     ) -> Generator[SyncEnqueued[Any] | RotaError]:
         """Enqueue plans as they come from an iterable, and yield a result for each, in order; all errors are values."""
         for some in cut(plans, self._chunk(chunk)):
+            if self._outbox is not None:
+                yield from self._post_many(some)
+                continue
             with ExitStack() as stack:
                 if self._middlewares:
                     some = [enter_sync(stack, self._middlewares, plan) for plan in some]
                 batch = Batch(self._packer, some)
                 self._carry(batch)
-            for plan, queue, reply in zip(batch.plans, batch.queues, batch.settled(), strict=True):
-                yield reply if isinstance(reply, RotaError) else self._enqueued(plan, queue, reply)
+            rows = zip(batch.plans, batch.queues, batch.settled(), strict=True)
+            yield from batch.judged(
+                [
+                    reply if isinstance(reply, RotaError) else self._enqueued(plan, queue, reply)
+                    for plan, queue, reply in rows
+                ]
+            )
 
     def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:
         """Wait for the end of a task and return its stored result (see `Client.result`)."""
@@ -101,13 +156,41 @@ class SyncClient(Core):
         self._do(acts.update_payload(self._keys.queue(queue), task_id, payload))
 
     def _enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:
+        if self._outbox is not None:
+            return self._accepted(plan, self._outbox, self._outbox.post(plan))
         keys, call = self._packer.single(plan)
         if self._published.is_due(keys.queue):
             self._publish(keys.queue)
-        reply = self._send(call)
-        if error := refusal(plan, keys.queue, reply):
-            raise error
-        return self._enqueued(plan, keys.queue, reply)
+        try:
+            reply, missing = self._deliver(call), None
+        except Unreplicated as error:
+            reply, missing = cast(Reply, error.reply), error
+        if refused := refusal(plan, keys.queue, reply):
+            raise refused
+        receipt = self._enqueued(plan, keys.queue, reply)
+        if missing is not None:
+            raise missing.of(receipt)
+        return receipt
+
+    def _accepted(self, plan: Plan[R], outbox: OutboxThread, parcel: Parcel) -> SyncEnqueued[R]:
+        queue = parcel.keys.queue
+        if isinstance(parcel.outcome, Reply):
+            return self._enqueued(plan, queue, parcel.outcome)
+        later = SyncBuffered(self, parcel, outbox.sent)
+        receipt = SyncEnqueued[R](parcel.id, queue, plan.type, "buffered", actions=later, decode=plan.decode)
+        parcel.hand_out(receipt)
+        return receipt
+
+    def _post_many(self, plans: list[Plan[Any]]) -> list[SyncEnqueued[Any] | RotaError]:
+        outbox = cast(OutboxThread, self._outbox)
+        with ExitStack() as stack:
+            if self._middlewares:
+                plans = [enter_sync(stack, self._middlewares, plan) for plan in plans]
+            answers = [unless_fault(answer) for answer in outbox.post_many(plans)]
+        return [
+            answer if isinstance(answer, RotaError) else self._accepted(plan, outbox, answer)
+            for plan, answer in zip(plans, answers, strict=True)
+        ]
 
     def _enqueued(self, plan: Plan[R], queue: str, reply: Reply) -> SyncEnqueued[R]:
         reason, task_id, state = reply
@@ -129,23 +212,30 @@ class SyncClient(Core):
 
     def _carry(self, batch: Batch) -> None:
         self._publish_all(batch)
-        results = self.broker.run_many([sending.call for sending in batch.sendings])
+        calls = [sending.call for sending in batch.sendings]
+        if self._delivery.wait_replicas:
+            results = [self._outcome(call) for call in calls]
+        else:
+            results = self.broker.run_many(calls)
         for sending, result in zip(batch.sendings, results, strict=True):
-            if isinstance(result, BrokerUnavailable) and result.maybe_applied:
-                result = self._again(sending.call)
+            if isinstance(result, BrokerUnavailable) and result.maybe_applied and not self._delivery.wait_replicas:
+                result = self._outcome(sending.call, result)
             batch.settle(sending, result)
 
-    def _again(self, call: Call[T]) -> T | BrokerError:
+    def _outcome(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T | BrokerError:
         try:
-            return self._send(call)
+            return self._deliver(call, lost)
         except BrokerError as error:
             return error
 
+    def _deliver(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T:
+        return repeated_sync(lambda: self._run(call), lost)
+
     def _send(self, call: Call[T]) -> T:
-        return _repeated(lambda: self.broker.run(call))
+        return repeated_sync(lambda: self.broker.run(call))
 
     def _command(self, *words: Argument, key: str | None) -> Any:
-        return _repeated(lambda: self.broker.execute(*words, key=key))
+        return repeated_sync(lambda: self.broker.execute(*words, key=key))
 
     def _do(self, act: Act[R], messages: SyncSubscription | None = None) -> R:
         answer: Any = None
@@ -170,13 +260,3 @@ class SyncClient(Core):
                 message = messages.get(timedelta(seconds=step.seconds))
                 return None if message is None else message[1]
         return time.sleep(step.seconds)
-
-
-def _repeated(ask: Callable[[], T]) -> T:
-    for _ in range(RESENDS):
-        try:
-            return ask()
-        except BrokerUnavailable as error:
-            if not error.maybe_applied:
-                raise
-    return ask()

@@ -2,34 +2,42 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TypeVar
 
+from rota.client.delivery import Delivery
 from rota.client.packing import Packer
 from rota.client.published import Published
 from rota.enqueued import Receipt
-from rota.errors import BrokerError, RotaError
+from rota.errors import BrokerError, NotReplicated, RotaError
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import MAX_TASKS
 from rota.wire.keys import Keys
 
-# How often a request is sent again after its reply was lost. Each is safe to repeat.
-RESENDS = 2
+ResultT = TypeVar("ResultT")
 
 RESULT_POLL = timedelta(seconds=1)
 ENQUEUE_BATCH = 500
 
 
 class Core:
-    """The keys, the packer, what was published, and the settings `result_poll` and `enqueue_batch`."""
+    """The keys, the packer, what was published, and the settings of a client."""
 
     def __init__(
-        self, keys: Keys, middlewares: Sequence[EnqueueMiddleware], result_poll: timedelta, enqueue_batch: int
+        self,
+        keys: Keys,
+        middlewares: Sequence[EnqueueMiddleware],
+        result_poll: timedelta,
+        enqueue_batch: int,
+        delivery: Delivery,
     ) -> None:
         self._keys = keys
         self._middlewares = middlewares
         self._packer = Packer(keys)
         self._published = Published()
+        self._result_poll = result_poll
         self._poll_seconds = result_poll.total_seconds()
         self._enqueue_batch = enqueue_batch
+        self._delivery = delivery
 
     def _chunk(self, asked: int | None) -> int:
         # More in one call than the script can hold would break it half way.
@@ -40,6 +48,13 @@ def raise_failure(results: Sequence[Receipt | RotaError]) -> None:
     """Raise the first fault of the broker among the results of many enqueues, if there is one."""
     for result in results:
         if isinstance(result, BrokerError):
-            done = sum(isinstance(each, Receipt) for each in results)
+            done = sum(isinstance(each, Receipt | NotReplicated) for each in results)
             result.add_note(f"{done} of {len(results)} tasks were enqueued.")
             raise result
+
+
+def unless_fault(answer: ResultT | BaseException) -> ResultT | RotaError:
+    """Return what an enqueue came to; an error that is not about its task is raised."""
+    if isinstance(answer, BaseException) and not isinstance(answer, RotaError):
+        raise answer
+    return answer

@@ -57,6 +57,21 @@ def enqueue(keys: QueueKeys, items: Sequence[Item]) -> Call[list[Reply]]:
     return Call(load("enqueue"), (keys.pending, keys.scheduled), args, lambda raw: list(map(_reply, ids, raw)))
 
 
+def enqueue_once(keys: QueueKeys, sender: str, items: Sequence[Item]) -> Call[list[Reply]]:
+    """Add tasks, and let the server remember it for this sender until its next call: never twice, however late.
+
+    A sender sends its calls to one queue one after the other.
+    """
+    plain = enqueue(keys, items)
+    where = (keys.pending, keys.scheduled, sent_key(keys, sender))
+    return Call(load("enqueue_once"), where, plain.args, plain.decode)
+
+
+def sent_key(keys: QueueKeys, sender: str) -> str:
+    """The last call of a sender, and what was answered."""
+    return keys.own(f"sent:{sender}")
+
+
 def debounce(
     keys: QueueKeys, task_id: str, message: bytes, *, lock: str, wait_seconds: float, max_wait_seconds: float | None
 ) -> Call[Reply]:

@@ -1,0 +1,136 @@
+"""Enqueues that count only when replicas have them: `WAIT` after the script, on the same connection."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from rota.broker import failure
+from rota.broker.broker import Broker
+from rota.broker.link import Link
+from rota.broker.node import look_at, shared
+from rota.broker.sync import SyncBroker
+from rota.client.delivery import Delivery
+from rota.duration import display
+from rota.enqueued import Receipt
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, ConfigError, NotReplicated
+from rota.wire.script import Argument, Call
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Unreplicated(BrokerError):
+    """The script of a call was run, and `reply` is its answer, but too few replicas have its writes."""
+
+    def __init__(self, message: str, *, reply: Any, acknowledged: int) -> None:
+        super().__init__(message, maybe_applied=True)
+        self.reply = reply
+        self.acknowledged = acknowledged
+
+    def of(self, receipt: Receipt) -> NotReplicated:
+        """Make the caller's error."""
+        text = f"Task {receipt.id} in queue {receipt.queue!r} is enqueued, but {self} Do not enqueue it again."
+        return NotReplicated(text, enqueued=receipt, acknowledged=self.acknowledged)
+
+
+class Demand:
+    """How many replicas, how long, and what to do when they are missing."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self.milliseconds = max(1, int(delivery.wait_replicas_timeout.total_seconds() * 1000))
+
+    @property
+    def words(self) -> tuple[Argument, ...]:
+        """The command that waits."""
+        return ("WAIT", self._delivery.wait_replicas, self.milliseconds)
+
+    def judge(self, reply: T, answer: int | BrokerRefused) -> T:
+        """Return the reply of the script, or raise `Unreplicated`."""
+        asked = self._delivery.wait_replicas
+        if isinstance(answer, int) and answer >= asked:
+            return reply
+        acknowledged = answer if isinstance(answer, int) else 0
+        if isinstance(answer, int):
+            within = display(self._delivery.wait_replicas_timeout)
+            why = f"only {acknowledged} of {asked} replicas had it within {within}: look at the replicas."
+        else:
+            why = f"whether {asked} replicas have it is unknown: {answer}"
+        error = Unreplicated(why, reply=reply, acknowledged=acknowledged)
+        if self._delivery.replicas_missing == "warn":
+            logger.warning("A task was enqueued, but %s", error)
+            return reply
+        raise error
+
+
+class Replicas:
+    """Runs scripts and waits for their replication. Its connections are its own: a `WAIT` holds up what follows it."""
+
+    def __init__(self, broker: Broker, delivery: Delivery) -> None:
+        self._broker = Broker(broker.address, broker.options)
+        self._demand = Demand(delivery)
+        self._seconds = (broker.options.response_timeout + delivery.wait_replicas_timeout).total_seconds()
+        self._rounds: WeakKeyDictionary[Link, Rounds] = WeakKeyDictionary()
+
+    async def run(self, call: Call[T]) -> T:
+        """Run one script. Raises `Unreplicated` when it was run, but replicas are missing."""
+        reply, link = await self._broker.run_on(call)
+        rounds = self._rounds.get(link)
+        if rounds is None:
+            rounds = self._rounds[link] = Rounds(self._wait)
+        return self._demand.judge(reply, await rounds.next(link))
+
+    async def _wait(self, link: Link) -> int | BrokerRefused:
+        try:
+            return int(await link.execute(*self._demand.words, patience_seconds=self._seconds))
+        except BrokerRefused as error:
+            return error
+        except BrokerUnavailable as error:
+            # The script was run, so to say that nothing was would be wrong. Sent again, it may find a new master.
+            raise failure.lost(link.endpoint, error) from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._broker.aclose()
+
+
+class Rounds:
+    """One `WAIT` after the other on one connection. Who comes while one is under way shares the next one."""
+
+    def __init__(self, ask: Callable[[Link], Awaitable[int | BrokerRefused]]) -> None:
+        self._ask = ask
+        self._under_way = asyncio.Lock()
+        self._next: asyncio.Task[int | BrokerRefused] | None = None
+
+    async def next(self, link: Link) -> int | BrokerRefused:
+        """Wait for a round that begins from now on: one that has left does not know of the latest write."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._round(link))
+            self._next.add_done_callback(look_at)
+        return await shared(self._next)
+
+    async def _round(self, link: Link) -> int | BrokerRefused:
+        async with self._under_way:
+            self._next = None
+            return await self._ask(link)
+
+
+class SyncReplicas:
+    """The same for blocking code, where a thread has a connection to itself."""
+
+    def __init__(self, broker: SyncBroker, delivery: Delivery) -> None:
+        if delivery.wait_replicas_timeout >= broker.options.response_timeout:
+            raise ConfigError(
+                f"wait_replicas_timeout ({display(delivery.wait_replicas_timeout)}) must be shorter than "
+                f"response_timeout ({display(broker.options.response_timeout)}): no reply comes before."
+            )
+        self._broker = broker
+        self._demand = Demand(delivery)
+
+    def run(self, call: Call[T]) -> T:
+        """Run one script. Raises `Unreplicated` when it was run, but replicas are missing."""
+        reply, answer = self._broker.run_then(call, *self._demand.words)
+        return self._demand.judge(reply, answer)

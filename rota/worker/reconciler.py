@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from rota import faults
 from rota.broker import Broker
 from rota.errors import BrokerRefused
 from rota.wire.keys import QueueKeys
@@ -132,7 +133,9 @@ class Reconciler:
             for start in range(0, len(findings), REPAIRS):
                 chunk = findings[start : start + REPAIRS]
                 call = repair(queue, chunk, max_crashes=self._max_crashes, lease=LEASE, kept=KEPT)
+                faults.reach("reconcile:send")
                 [reply] = await self._broker.run_many([call])
+                faults.answered("reconcile:answered")
                 for _, kinds in answers.sort([queue], [reply]):
                     done[queue].update(kind for kind in kinds if kind not in ("", LATER))
                     self._keep(queue, [finding for finding, kind in zip(chunk, kinds, strict=True) if kind == LATER])

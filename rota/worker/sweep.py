@@ -33,6 +33,8 @@ class Sweep:
             as_failure(lambda type_name: _policy(worker, type_name)),
             own_tokens=lambda: [attempt.token for attempt in worker.held()],
             slack=slack,
+            # Those who live show it at their next beat, and a beat that failed is repeated sooner.
+            settle=2 * settings.heartbeat,
             max_crashes=settings.max_crashes,
         )
         self.reconciler = Reconciler(broker, max_crashes=settings.max_crashes, every=settings.reconcile_interval)

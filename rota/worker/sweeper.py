@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rota import faults
 from rota.broker import Broker
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire.sweep import MAX_QUEUES, Limits, Need, Seen, Wish, look, take_turn
@@ -82,7 +83,9 @@ class Sweeper:
         if not queues:
             return None
         wish = self._turn.wish(queues)
+        faults.reach("sweep:look")
         seen = await self._look(queues, wish)
+        faults.answered("sweep:seen")
         if seen is None:
             self._counts["left_to_others"] += 1
             self._reconciler.forget()

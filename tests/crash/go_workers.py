@@ -42,6 +42,8 @@ class GoWorkers:
 
     def _end(self) -> None:
         self.process.wait(20)
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         note, pid = self._ledger.writer(f"go-{self.process.pid}"), self.process.pid
         offset = time.time() - time.monotonic()
         numbers, current = itertools.count(), dict[str, str]()

@@ -1,6 +1,7 @@
 """Scenarios 10 to 17: workers that are slow, frozen or of another time, but alive."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -79,7 +80,10 @@ def test_clocks_that_differ_take_no_task_away(scene_of: SceneMaker) -> None:
 
 def test_a_thousand_tasks_due_at_once_run_once_although_the_broker_stops_in_between(scene_of: SceneMaker) -> None:
     scene = scene_of("17: 1,000 delayed tasks due in one second, the broker pauses")
-    plans = [scene.app.plan("crash:loop", {}, task_id=f"d{n}", process_at=time.time() + 3) for n in range(1000)]
+    plans = [
+        scene.app.plan("crash:loop", {}, task_id=f"d{n}", process_at=datetime.now(UTC) + timedelta(seconds=3))
+        for n in range(1000)
+    ]
     scene.send(plans)
     for _ in range(2):
         scene.start(processes=2, settings={"concurrency": "12"}).ready(2)

@@ -103,7 +103,7 @@ def test_the_death_of_the_one_who_recovers_holds_up_nobody(scene_of: SceneMaker)
 
 def test_a_task_that_takes_its_worker_down_each_time_is_quarantined_and_the_others_run(scene_of: SceneMaker) -> None:
     scene = scene_of("7: a task that kills its worker every time")
-    scene.enqueue(1, seconds=0.3, die="KILL")
+    scene.enqueue(1, seconds=0.3, die="SIGKILL")
     scene.enqueue(50)
     scene.start(processes=1)
     scene.ended(50)

@@ -168,6 +168,8 @@ class Fetcher:
             return await self._idle(wakeup)
         taken = await self._take(link, shares[: self._queues_per_call], free)
         self._judge(taken, free)
+        if taken and wakeup.armed:
+            await asyncio.sleep(0)  # the task starts before the next look, which has time
         if self._full_rounds > 2 and wakeup.armed:
             await wakeup.disarm()
             self._swept_at = time.monotonic()

@@ -31,14 +31,16 @@ class Outbox:
         self._patience_seconds = broker.options.retry_for.total_seconds()
         self._packer = packer
         self._published = published
-        self._room = delivery.buffer_max
         self._size = delivery.buffer_max
+        self._room = asyncio.Semaphore(delivery.buffer_max)
+        self._held = 0
+        self._settlements = 0
         self._lanes: dict[str, Lane] = {}
         self._changed = asyncio.Event()
         self._is_closed = False
 
     def __len__(self) -> int:
-        return self._size - self._room
+        return self._held
 
     async def post(self, plan: Plan[Any]) -> Parcel:
         """Accept a plan. Returns when the server has it, or when it is clear that it does not answer now.
@@ -47,16 +49,14 @@ class Outbox:
         """
         parcel = Parcel(plan, self._packer, asyncio.get_running_loop())
         lane = self._lane(parcel)
-        deadline = parcel.accepted_at + self._patience_seconds
+        await self._find_room(plan, lane)
         if self._is_closed:
             raise EnqueueError(f"The task {plan.type} was not accepted: the client is closed. Make a new one.")
-        while self._room <= 0:
-            await self._find_room(plan, lane, deadline)
-        self._room -= 1
+        self._held += 1
         lane.add(parcel)
         if lane.is_blocked:
             parcel.release()
-        elif not await self._leaves(parcel, deadline):
+        elif not await self._leaves(parcel):
             lane.block()
         if isinstance(parcel.outcome, Exception):
             raise parcel.outcome
@@ -105,27 +105,31 @@ class Outbox:
         return lane
 
     def _settled(self) -> None:
-        self._room += 1
+        self._held -= 1
+        self._settlements += 1
+        self._room.release()
         self._changed.set()
 
-    async def _find_room(self, plan: Plan[Any], lane: Lane, deadline: float) -> None:
-        # With a broker that answers a full buffer is only a fast producer: there will be room in a moment.
-        left = deadline - asyncio.get_running_loop().time()
-        self._changed.clear()
-        try:
-            if lane.is_blocked:
-                raise TimeoutError
-            async with asyncio.timeout(left):
-                await self._changed.wait()
-        except TimeoutError:
-            raise BufferFull(
-                f"The task {plan.type} was not accepted: the broker is away, and the buffer is full with {self._size} "
-                "tasks (buffer_max). Try again later, or shed load."
-            ) from None
+    async def _find_room(self, plan: Plan[Any], lane: Lane) -> None:
+        # With a broker that answers, a full buffer is only a fast producer: there will be room in a moment.
+        while not (self._room.locked() and lane.is_blocked):
+            before = self._settlements
+            try:
+                async with asyncio.timeout(self._patience_seconds):
+                    await self._room.acquire()
+            except TimeoutError:
+                if self._settlements == before:
+                    break
+            else:
+                return
+        raise BufferFull(
+            f"The task {plan.type} was not accepted: the broker is away, and the buffer is full with {self._size} "
+            "tasks (buffer_max). Try again later, or shed load."
+        )
 
-    async def _leaves(self, parcel: Parcel, deadline: float) -> bool:
+    async def _leaves(self, parcel: Parcel) -> bool:
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(self._patience_seconds):
                 await asyncio.shield(parcel.left)
         except TimeoutError:
             return False

@@ -71,7 +71,10 @@ class Yard:
 
     async def names(self) -> set[str]:
         """Every key there is."""
-        return {name.decode() for name in await self.execute("KEYS", "*")}
+        return {name.decode() for name in await self.names_raw()}
+
+    async def names_raw(self) -> set[bytes]:
+        return set(await self.execute("KEYS", "*"))
 
 
 def message(task_id: str, **fields: Any) -> bytes:

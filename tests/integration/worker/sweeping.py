@@ -1,0 +1,58 @@
+"""A sweeper with all that it gives work to, as a worker makes it, for one broker and some queues."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from rota.broker import Broker
+from rota.wire.recover import Slack
+from rota.wire.sweep import Limits
+from rota.worker.forwarder import Forwarder
+from rota.worker.janitor import Janitor
+from rota.worker.reconciler import Reconciler
+from rota.worker.recoverer import Judgement, Recoverer
+from rota.worker.sweeper import Sweeper
+from rota.worker.turn import Turn
+
+LIMITS = Limits(Slack(timedelta(seconds=5), timedelta(seconds=30)), 1000, timedelta(days=90))
+NOW = timedelta(0)
+
+
+class Broom:
+    """The sweeper of one worker, and what it told the fetcher."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Iterable[str],
+        owner: str = "one",
+        *,
+        every: timedelta = timedelta(seconds=60),
+        patience: timedelta = NOW,
+        limits: Limits = LIMITS,
+        **parts: Any,
+    ) -> None:
+        self.noted: list[str | None] = []
+        self.forwarder = parts.get("forwarder") or Forwarder(broker, limit=1000)
+        self.janitor = Janitor(broker, limits.archive_size, limits.archive_age, limit=1000)
+        self.recoverer = Recoverer(broker, lambda _: Judgement(NOW), slack=limits.slack)
+        self.reconciler = Reconciler(broker, every=NOW, patience=patience)
+        self.sweeper = Sweeper(
+            broker,
+            lambda: list(queues),
+            Turn(broker, owner, every, limits),
+            limits,
+            forwarder=self.forwarder,
+            janitor=self.janitor,
+            recoverer=self.recoverer,
+            reconciler=self.reconciler,
+            note=self.noted.append,
+            every=every,
+        )
+
+    async def sweep(self) -> timedelta | None:
+        return await self.sweeper.sweep()
+
+    @property
+    def swept(self) -> int:
+        return self.sweeper.statistics().sweeps

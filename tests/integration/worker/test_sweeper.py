@@ -1,0 +1,314 @@
+"""One look for many queues, by one worker at a time; what it finds is done."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rota.broker import Broker
+from rota.errors import BrokerUnavailable
+from rota.wire.recover import Slack
+from rota.wire.sweep import Limits, Need, look
+from rota.worker.forwarder import Forwarder
+from tests.integration.worker.conftest import eventually
+from tests.integration.worker.sweeping import LIMITS, Broom
+from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
+from tests.servers.fleet import ClusterFleet
+
+SOON = timedelta(milliseconds=50)
+
+
+@pytest.fixture
+async def yard(any_url: str) -> AsyncIterator[Yard]:
+    async with open_yard(any_url) as yard:
+        yield yard
+
+
+async def needs(yard: Yard, limits: Limits = LIMITS) -> Need:
+    seen = await yard.broker.run(look([yard.keys], limits))
+    assert seen is not None
+    return seen[0].need
+
+
+async def test_an_empty_queue_needs_nothing(yard: Yard) -> None:
+    assert await needs(yard) == Need(0)
+
+
+@pytest.mark.parametrize("state", ["scheduled", "retry"])
+async def test_the_look_sees_due_tasks(yard: Yard, state: str) -> None:
+    await yard.put("later", state, await yard.now() + 60)
+    assert await needs(yard) == Need.HELD
+    await yard.put("due", state, 5)
+    assert await needs(yard) == Need.HELD | Need.FORWARD
+
+
+async def test_the_look_sees_waiting_tasks_but_not_of_a_paused_queue(yard: Yard) -> None:
+    await yard.put("waiting", "pending")
+    assert await needs(yard) == Need.HELD | Need.WAITING
+    await yard.execute("SET", yard.keys.paused, 1)
+    assert await needs(yard) == Need.HELD
+
+
+async def test_the_look_sees_what_has_had_its_time(yard: Yard) -> None:
+    await yard.put("kept", "completed", await yard.now() + 60)
+    await yard.put("young", "archived", await yard.now())
+    assert await needs(yard) == Need.HELD
+    assert await needs(yard, LIMITS._replace(archive_size=0)) == Need.HELD | Need.TRIM
+    await yard.put("over", "completed", 5)
+    await yard.put("old", "archived", 5)
+    assert await needs(yard) == Need.HELD | Need.EXPIRED | Need.TRIM
+
+
+async def test_the_look_sees_the_dead_by_whose_they_are(yard: Yard) -> None:
+    now = int(await yard.now())
+    await yard.active("living", now + 20.5)
+    await yard.active("slow", now - 2.5)
+    await yard.active("of-go", now - 20)
+    assert await needs(yard) == Need.HELD
+    await yard.active("dead", now - 6.5)
+    assert await needs(yard) == Need.HELD | Need.RECOVER
+    await yard.execute("ZADD", yard.keys.lease, now - 31, "dead")
+    assert await needs(yard) == Need.HELD | Need.RECOVER
+
+
+async def test_the_look_says_when_the_first_counts_as_dead(yard: Yard) -> None:
+    now = int(await yard.now())
+    await yard.active("of-go", now - 20)
+    [seen] = await yard.broker.run(look([yard.keys], LIMITS)) or []
+    assert seen.dead_in is not None
+    assert 8 < seen.dead_in <= 10
+    await yard.active("ours", now - 0.5)
+    [seen] = await yard.broker.run(look([yard.keys], LIMITS)) or []
+    assert seen.dead_in is not None
+    assert 3 < seen.dead_in <= 4.5
+
+
+async def test_the_look_sees_dead_aggregations_and_uneven_leases(yard: Yard) -> None:
+    await yard.execute("ZADD", yard.keys.aggregation_sets, await yard.now() + 60, "living")
+    assert await needs(yard) == Need(0)
+    await yard.execute("ZADD", yard.keys.aggregation_sets, 5, "dead")
+    assert await needs(yard) == Need.RECLAIM
+    await yard.execute("DEL", yard.keys.aggregation_sets)
+    await yard.put("unleased", "active")
+    assert await needs(yard) == Need.HELD | Need.UNEVEN
+
+
+async def test_a_key_of_another_type_spoils_only_its_own_queue(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
+    broken = yard.broker.keys.queue("broken")
+    await yard.execute("SET", broken.scheduled, "in the way")
+    await yard.put("due", "scheduled", 5)
+    await yard.put("over", "completed", 5)
+    broom = Broom(yard.broker, ["broken", QUEUE])
+    with caplog.at_level(logging.ERROR, "rota.worker"):
+        await broom.sweep()
+        await broom.sweep()
+    assert await yard.members(yard.keys.pending) == ["due"]
+    assert await yard.fields("over") == {}
+    refusals = [record.getMessage() for record in caplog.records]
+    assert len(refusals) == len(set(refusals))
+    assert any("WRONGTYPE" in text for text in refusals)
+
+
+async def test_a_sweep_does_all_that_is_to_be_done(yard: Yard) -> None:
+    await yard.put("due", "scheduled", 5)
+    await yard.put("over", "completed", 5)
+    await yard.put("old", "archived", 5)
+    await yard.active("dead", 5.5, rota_token="w-1")
+    await yard.put("unleased", "active")
+    await yard.hash("lost", msg=message("lost"), state="retry")
+    stale = yard.keys.group("g") + ":set"
+    await yard.hash("member", msg=message("member"), state="aggregating", group="g")
+    await yard.execute("ZADD", stale, 5, "member")
+    await yard.execute("ZADD", yard.keys.aggregation_sets, 5, stale)
+    broom = Broom(yard.broker, [QUEUE])
+    for _ in range(3):
+        await broom.sweep()
+    assert sorted(await yard.members(yard.keys.pending)) == ["dead", "due", "lost"]
+    assert await yard.members(yard.keys.lease) == ["unleased"]
+    assert await yard.members(yard.keys.group("g")) == ["member"]
+    assert await yard.members(yard.keys.completed) == await yard.members(yard.keys.archived) == []
+    counted = await yard.execute("HMGET", yard.keys.repaired, "expired_lease", "stale_set", "unlisted", "unleased")
+    assert counted == [b"1", b"1", b"1", b"1"]
+    assert QUEUE in broom.noted
+
+
+async def test_one_of_the_workers_of_the_same_queues_sweeps(yard: Yard) -> None:
+    brooms = [Broom(yard.broker, queues, owner) for owner, queues in (("a", [QUEUE, "x"]), ("b", ["x", QUEUE]))]
+    for _ in range(3):
+        for broom in brooms:
+            await broom.sweep()
+    assert [broom.swept for broom in brooms] == [3, 0]
+    assert brooms[1].sweeper.statistics().left_to_others == 3
+
+
+async def test_workers_of_other_queues_or_other_rules_have_turns_of_their_own(yard: Yard) -> None:
+    strict = LIMITS._replace(archive_size=5)
+    brooms = [
+        Broom(yard.broker, [QUEUE], "a"),
+        Broom(yard.broker, [QUEUE, "x"], "b"),
+        Broom(yard.broker, [QUEUE], "c", limits=strict),
+    ]
+    for broom in brooms:
+        await broom.sweep()
+    assert [broom.swept for broom in brooms] == [1, 1, 1]
+
+
+async def test_the_turn_of_a_dead_worker_ends_by_itself(yard: Yard) -> None:
+    every = timedelta(milliseconds=400)
+    dead, living = Broom(yard.broker, [QUEUE], "dead", every=every), Broom(yard.broker, [QUEUE], "living", every=every)
+    await dead.sweep()
+    await living.sweep()
+    assert living.swept == 0
+
+    async def swept() -> int:
+        await living.sweep()
+        return living.swept
+
+    await eventually(swept, seconds=2)
+
+
+async def test_a_worker_that_stops_leaves_its_turn_at_once(yard: Yard) -> None:
+    first, second = Broom(yard.broker, [QUEUE], "first"), Broom(yard.broker, [QUEUE], "second")
+    running = asyncio.create_task(first.sweeper.run())
+    await eventually(lambda: value(first.swept))
+    running.cancel()
+    await asyncio.wait([running])
+    await second.sweep()
+    assert second.swept == 1
+    # What is somebody else's turn now is left alone.
+    await first.sweeper._turn.give_up()
+    assert any(name.startswith("rota:sweep:") for name in await yard.names())
+
+
+class Tripping(Forwarder):
+    """Falls the first time, after its work or before."""
+
+    fallen = False
+
+    async def forward(self, queues: Iterable[str]) -> int:
+        if not self.fallen:
+            self.fallen = True
+            raise LookupError("a slip midway")
+        return await super().forward(queues)
+
+
+async def test_a_sweep_that_fails_midway_is_done_by_the_next(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
+    """Scenario 8: what crashed holds up neither itself nor another."""
+    await yard.put("due", "scheduled", 5)
+    await yard.put("over", "completed", 5)
+    broom = Broom(yard.broker, [QUEUE], forwarder=Tripping(yard.broker), every=SOON)
+    running = asyncio.create_task(broom.sweeper.run())
+    await eventually(lambda: value(broom.swept))
+    running.cancel()
+    await asyncio.wait([running])
+    assert "a slip midway" in caplog.text
+    assert await yard.members(yard.keys.pending) == ["due"]
+    assert await yard.fields("over") == {}
+
+
+async def test_a_worker_that_starts_again_is_not_held_up_by_its_former_turn(yard: Yard) -> None:
+    every = timedelta(milliseconds=400)
+    await Broom(yard.broker, [QUEUE], "before the crash", every=every).sweep()
+    again = Broom(yard.broker, [QUEUE], "after it", every=every)
+    await yard.put("due", "scheduled", 5)
+    running = asyncio.create_task(again.sweeper.run())
+    await eventually(lambda: yard.members(yard.keys.pending), seconds=3)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_a_long_sweep_keeps_its_turn(yard: Yard) -> None:
+    every = timedelta(milliseconds=200)
+    slow, other = Broom(yard.broker, [QUEUE], "slow", every=every), Broom(yard.broker, [QUEUE], "other", every=every)
+    wish = slow.sweeper._turn.wish([QUEUE])
+    async with slow.sweeper._turn.kept(wish):
+        await slow.sweep()
+        ticks = 0
+
+        async def long_enough() -> bool:
+            nonlocal ticks
+            ticks += 1
+            await other.sweep()
+            return ticks > 100
+
+        await eventually(long_enough)
+    assert other.swept == 0
+
+
+async def test_without_memory_for_a_turn_everybody_sweeps(yard: Yard) -> None:
+    await yard.put("over", "completed", 5)
+    await yard.execute("CONFIG", "SET", "maxmemory", 1)
+    try:
+        first, second = Broom(yard.broker, [QUEUE], "first"), Broom(yard.broker, [QUEUE], "second")
+        await first.sweep()
+        await second.sweep()
+    finally:
+        await yard.execute("CONFIG", "SET", "maxmemory", 0)
+    assert await yard.fields("over") == {}
+
+
+async def test_nobody_is_given_up_right_after_a_start_or_an_outage(yard: Yard) -> None:
+    await yard.active("dead", 5.5)
+    broom = Broom(yard.broker, [QUEUE])
+    broom.recoverer.hold()
+    wait = await broom.sweep()
+    assert await yard.members(yard.keys.active) == ["dead"]
+    assert wait is not None
+    assert timedelta(seconds=8) < wait <= timedelta(seconds=10)
+
+
+class Away:
+    """A broker that does not answer."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.keys, self.clustered = broker.keys, False
+
+    async def run(self, call: Any) -> Any:
+        raise BrokerUnavailable("away")
+
+    async def run_many(self, calls: Any) -> Any:
+        raise BrokerUnavailable("away")
+
+
+async def test_an_outage_wakes_the_fetcher_and_makes_the_recoverer_wait(yard: Yard) -> None:
+    broom = Broom(Away(yard.broker), [QUEUE])  # type: ignore[arg-type]
+    with pytest.raises(BrokerUnavailable):
+        await broom.sweeper._next()
+    assert broom.noted == [None]
+    assert broom.recoverer.held_seconds > 5
+
+
+async def test_the_next_look_is_when_a_lease_counts_as_dead(yard: Yard) -> None:
+    """However long the interval is, a lost machine's tasks come back as soon as its leases are over."""
+    broom = Broom(yard.broker, [QUEUE], limits=LIMITS._replace(slack=Slack(timedelta(seconds=1), timedelta(seconds=2))))
+    await yard.active("dead", int(await yard.now()) - 0.5, rota_token="w-1")
+    running = asyncio.create_task(broom.sweeper._pace.keep(broom.sweeper._next))
+    await eventually(lambda: yard.members(yard.keys.pending), seconds=3)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_in_a_cluster_the_queues_of_all_nodes_are_swept(cluster: ClusterFleet) -> None:
+    async with Broker.from_url(cluster.url) as broker:
+        yards = [Yard(broker) for _ in range(5)]
+        names = [f"swept-{number}" for number in range(5)]
+        for yard, name in zip(yards, names, strict=True):
+            yard.keys = broker.keys.queue(name)
+            await yard.put("due", "scheduled", 5)
+            await yard.hash("lost", msg=message("lost"), state="pending")
+            await yard.put("unleased", "active")
+        brooms = [Broom(broker, names, owner) for owner in ("a", "b")]
+        for _ in range(2):
+            for broom in brooms:
+                await broom.sweep()
+        assert [broom.swept for broom in brooms] == [2, 0]
+        for yard in yards:
+            assert sorted(await yard.members(yard.keys.pending)) == ["due", "lost"]
+            assert await yard.members(yard.keys.lease) == ["unleased"]
+
+
+async def value(thing: object) -> object:
+    return thing

@@ -1,4 +1,4 @@
-"""The command line: `rota worker`, `rota dev`, `rota enqueue`, `rota config`, `rota version`."""
+"""The command line: `rota worker`, `rota dev`, `rota enqueue`, `rota health`, `rota doctor` and more."""
 
 from rota.cli.program import main
 

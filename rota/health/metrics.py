@@ -50,8 +50,7 @@ class _Collector:
     def collect(self) -> Iterator[Metric]:
         yield from self._gauges()
         for name, (metric, text) in COUNTERS.items():
-            if name in self.counts:
-                yield CounterMetricFamily(metric, text, self.counts[name])
+            yield CounterMetricFamily(metric, text, self.counts.get(name, 0.0))
         yield self._outcomes()
         yield self._events()
         yield self._unknown_types()

@@ -8,6 +8,7 @@ from rota.errors import PayloadError
 from rota.instant import from_unix_ns
 from rota.wire.look_server import ServerLook
 from rota.wire.server import RunningTask, unpack_running, unpack_server
+from rota.wire.server_id import is_own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,11 @@ class ServerSnapshot:
     started_at: datetime | None
     active: int
     running: tuple[RunningSnapshot, ...]
+
+    @property
+    def is_go(self) -> bool:
+        """Whether it is a server of Asynq's Go library, not one of Rota."""
+        return not is_own(self.id)
 
 
 def read_server(look: ServerLook) -> ServerSnapshot | None:

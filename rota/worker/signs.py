@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 2.0
 MOST_TYPES = 50
-_STATES = {"running", "listening", "last_beat_at", "turned_at", "longest_seconds"}
+_STATES = {"running", "listening", "last_beat_at", "turned_at", "longest_seconds", "threads", "processes"}
 
 
 class Signs:

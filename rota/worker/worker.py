@@ -19,6 +19,7 @@ from rota.broker.broker import Broker
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState
+from rota.wire.server_id import new_server_id
 from rota.worker.attempt import Attempt
 from rota.worker.clock import BrokerClock
 from rota.worker.executor import Executor
@@ -57,7 +58,7 @@ class Worker:
         self.settings = settings
         # The token of each attempt begins with it: a supervisor finds by that what this worker holds.
         self.id = id or uuid.uuid4().hex[:12]
-        self.server_id = str(uuid.uuid4())
+        self.server_id = new_server_id()
         self.host = socket.gethostname() or "unknown-host"
         self.pid = os.getpid()
         self.started_at = time.time()

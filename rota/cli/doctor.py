@@ -1,0 +1,65 @@
+"""`rota doctor`: what is wrong with server, rights, queues and types, why, and what to do."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from rota.app import Rota
+from rota.cli.target import load_app
+from rota.inspect.doctor import Examination, Finding, examine
+from rota.settings import Settings
+from rota.wire.rights import Role
+
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def command(
+    app: Annotated[
+        str | None, typer.Argument(help="module:app, to find tasks that it does not handle as well.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
+    role: Annotated[Role, typer.Option("--as", help="Whose rights the user of the URL should have.")] = "worker",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look for what is wrong; exit code 1 if there is something. Nothing is changed."""
+    loaded = load_app(app) if app else None
+    settings = (loaded.settings if loaded else Settings()).updated(**({"url": url} if url else {}))
+    done = asyncio.run(_examine(loaded, settings, role))
+    if as_json:
+        typer.echo(json.dumps(_plain(done), indent=2))
+    else:
+        _show(done, Console(highlight=False, soft_wrap=True))
+    raise typer.Exit(0 if done.healthy else 1)
+
+
+async def _examine(app: Rota | None, settings: Settings, role: Role) -> Examination:
+    broker = (app or Rota(settings=settings)).connect(settings)
+    handles = None if app is None else lambda name: app.find_handler(name) is not None
+    try:
+        return await examine(broker, role=role, archive_max=settings.archive_max, handles=handles)
+    finally:
+        await broker.aclose()
+
+
+def _plain(done: Examination) -> dict[str, object]:
+    findings = [{**asdict(finding), "link": finding.link} for finding in done.findings]
+    return {"healthy": done.healthy, "queues": done.queues, "servers": done.servers, "findings": findings}
+
+
+def _show(done: Examination, console: Console) -> None:
+    for finding in done.findings:
+        _show_one(finding, console)
+    looked = f"{done.queues} queues and {done.servers} servers looked at"
+    faults = sum(finding.severity != "note" for finding in done.findings)
+    console.print(f"[green]Nothing is wrong[/]: {looked}." if done.healthy else f"{faults} faults: {looked}.")
+
+
+def _show_one(finding: Finding, console: Console) -> None:
+    console.print(f"[{_STYLES[finding.severity]}]{finding.severity}[/] [bold]{escape(finding.what)}[/]")
+    for name, text in (("why", finding.cause), ("fix", finding.fix), ("more", finding.link)):
+        console.print(f"  [dim]{name:<4}[/] {escape(text)}")

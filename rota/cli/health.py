@@ -1,0 +1,88 @@
+"""`rota health`: whether the workers of this machine are well, as an exit code and one line. A probe for containers."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated, NamedTuple
+
+import typer
+
+from rota.broker.sync import SyncBroker
+from rota.cli import words
+from rota.connections import broker_options
+from rota.errors import BrokerError, ConfigError
+from rota.health import meeting
+from rota.health.meeting import NoReply, Reply
+from rota.settings import Settings
+
+DEFAULT_TIMEOUT = "5s"
+
+
+class Said(NamedTuple):
+    """Whether all is well with one of those who were asked, and the words for it."""
+
+    well: bool
+    text: str
+
+
+def command(
+    live: Annotated[bool, typer.Option("--live", help="Only whether they live, not whether they take tasks.")] = False,
+    worker: Annotated[int | None, typer.Option(help="Ask only the worker with this process ID.")] = None,
+    address: Annotated[str | None, typer.Option(help="Ask at a health port, as host:port, instead.")] = None,
+    url: Annotated[str | None, typer.Option(help="Ask this server too, from here.")] = None,
+    timeout: Annotated[str, typer.Option(help="How long an answer may take.")] = DEFAULT_TIMEOUT,
+) -> None:
+    """Ask the workers that this user runs on this machine how they are; exit code 0 if all is well, else 1.
+
+    The socket of a worker that was killed counts for nothing. Without any worker that answers nothing is well.
+    """
+    question, limit = "/live" if live else "/ready", words.duration(timeout, "--timeout") or timedelta(seconds=5)
+    said = [_at(address, question, limit)] if address else list(_here(worker, question, limit))
+    if url is not None:
+        said.append(_broker(url, limit))
+    well = all(each.well for each in said)
+    typer.echo(f"{'ok' if well else 'not ok'}: {'; '.join(each.text for each in said)}")
+    raise typer.Exit(0 if well else 1)
+
+
+def _here(pid: int | None, question: str, timeout: timedelta) -> Iterator[Said]:
+    place = meeting.folder(Settings().health_dir)
+    found = False
+    for of, path in meeting.sockets(place):
+        if pid not in (None, of):
+            continue
+        try:
+            reply = meeting.ask_socket(path, question, timeout)
+        except NoReply as error:
+            yield Said(False, f"worker {of}: {error}")
+        else:
+            if reply is None:
+                continue
+            yield _read(reply)
+        found = True
+    if not found:
+        who = "no worker of this user" if pid is None else f"no worker with the process ID {pid}"
+        yield Said(False, f"{who} answers on this machine (looked in {place})")
+
+
+def _at(address: str, question: str, timeout: timedelta) -> Said:
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit():
+        raise ConfigError(f"--address {address} is not of the form host:port.")
+    try:
+        return _read(meeting.ask_port(host.strip("[]") or "127.0.0.1", int(port), question, timeout))
+    except NoReply as error:
+        return Said(False, str(error))
+
+
+def _read(reply: Reply) -> Said:
+    return Said(reply.status == 200, "; ".join(reply.text.splitlines()) or f"HTTP status {reply.status}")
+
+
+def _broker(url: str, timeout: timedelta) -> Said:
+    settings = Settings(url=url, connect_timeout=timeout, response_timeout=timeout, retry_for=timedelta(0))
+    try:
+        with SyncBroker.from_url(url, options=broker_options(settings)) as broker:
+            broker.check()
+    except BrokerError as error:
+        return Said(False, str(error))
+    return Said(True, "the broker answers")

@@ -1,0 +1,90 @@
+"""The whole examination, in order: what nothing else can work without comes first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rota.broker import Broker
+from rota.errors import BrokerError, BrokerRefused
+from rota.inspect.doctor.finding import Finding, error, note
+from rota.inspect.doctor.queues import queues
+from rota.inspect.doctor.rights import user_rights
+from rota.inspect.doctor.sample import Sample, take
+from rota.inspect.doctor.server import clock, server
+from rota.inspect.doctor.types import types
+from rota.inspect.inspector import Inspector
+from rota.wire.rights import Role
+
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found. `queues` and `servers` tell how many were looked at."""
+
+    findings: Sequence[Finding]
+    queues: int = 0
+    servers: int = 0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong; notes are no fault."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+
+async def examine(
+    broker: Broker,
+    *,
+    role: Role = "worker",
+    archive_max: int = 10_000,
+    handles: Callable[[str], bool] | None = None,
+) -> Examination:
+    """Examine what the broker holds, and what its user may do as `role`; `handles` tells the types that an app runs."""
+    try:
+        found = [*await server(broker), *await user_rights(broker, role)]
+    except BrokerRefused as refusal:
+        return Examination([_refused(refusal)])
+    except BrokerError as failure:
+        return Examination([_away(failure)])
+    try:
+        sample = await take(Inspector(broker))
+    except BrokerError as failure:
+        return Examination([*found, _unseen(failure, role)])
+    found += await clock(broker, len(sample.go_servers))
+    found += [*queues(sample, archive_max), *types(sample, handles), *_go(sample)]
+    return Examination(found, len(sample.queues), len(sample.servers))
+
+
+def _refused(refusal: BrokerRefused) -> Finding:
+    return error("server", str(refusal), "The server will not do, or does not let us in.", "See the sentence above.")
+
+
+def _away(failure: BrokerError) -> Finding:
+    return error("server", str(failure), "The server could not be reached.", "Start it, or correct the URL.")
+
+
+def _unseen(failure: BrokerError, role: Role) -> Finding:
+    # To look takes rights of its own, which worker and producer may well lack.
+    make = note if isinstance(failure, BrokerRefused) and role != "inspector" else error
+    return make(
+        "not-looked-at",
+        f"Queues and servers could not be looked at: {failure}",
+        "The user of the broker URL lacks the rights of an inspector, or the server does not answer any more.",
+        "Run the doctor as a user with the rights of an inspector.",
+    )
+
+
+def _go(sample: Sample) -> list[Finding]:
+    servers = sample.go_servers
+    if not servers:
+        return []
+    named = ", ".join(f"{server.host}:{server.pid}" for server in servers[:MOST_NAMED])
+    more = f" and {len(servers) - MOST_NAMED} more" if len(servers) > MOST_NAMED else ""
+    return [
+        note(
+            "go-servers",
+            f"{len(servers)} Go servers share the queues: {named}{more}.",
+            "They check no attempt tokens, and a crash there costs a retry. What they held comes back after 65 s "
+            "instead of 45 s. A server does not tell its version.",
+            "Run Asynq 0.24.1 or later there: Rota is tested against 0.26.0.",
+        )
+    ]

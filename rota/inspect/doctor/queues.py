@@ -1,0 +1,142 @@
+"""Queues: those that nobody consumes, and tasks that are stuck in them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from rota.info import TaskState
+from rota.inspect.doctor.finding import Finding, error, note, warning
+from rota.inspect.doctor.sample import QueueSample, Sample
+from rota.inspect.server import ServerSnapshot
+
+RECOVERED_WITHIN = timedelta(seconds=65)
+"""After so long somebody should have given back what a dead server held."""
+LONG_WAIT = timedelta(hours=1)
+
+
+def queues(sample: Sample, archive_max: int) -> Iterator[Finding]:
+    """Examine all queues."""
+    for each in sample.queues:
+        yield from _consumers(each, sample)
+        yield from _pause(each)
+        yield from _lost(each)
+        yield from _aggregations(each)
+        yield from _missing(each)
+        yield from _archive(each, archive_max)
+
+
+def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
+    queue, name = each.queue, each.name
+    waiting = queue.pending + queue.scheduled + queue.retry + queue.aggregating
+    if not waiting:
+        return
+    consumers = [server for server in sample.servers if name in server.queues]
+    taking = [server for server in consumers if server.status == "active"]
+    if not consumers:
+        make = error if queue.pending else warning
+        yield make(
+            "queue-without-a-server",
+            f"Nobody consumes the queue {name!r}: {queue.pending} pending tasks, {waiting} that wait in all.",
+            "No server that lives lists it: none runs, they serve other queues, or the name is a slip of a producer.",
+            f"Start one with --queues {name}, or move the tasks.",
+        )
+    elif not taking:
+        yield warning(
+            "queue-without-a-server",
+            f"The servers of the queue {name!r} take no more tasks: {_states(consumers)}.",
+            "They were quieted (TSTP) or are stopping, and no other has taken their place.",
+            "Start the new ones of the deploy.",
+        )
+    elif queue.latency is not None and queue.latency > LONG_WAIT and not queue.is_paused:
+        yield warning(
+            "long-wait",
+            f"The next task of the queue {name!r} has been waiting for {_words(queue.latency)}; {queue.pending} wait.",
+            "More comes in than is done, all slots are held by long tasks, or greater queues go first (strict).",
+            "More processes or slots, a greater weight, or a queue of their own for long tasks.",
+        )
+
+
+def _pause(each: QueueSample) -> Iterator[Finding]:
+    queue = each.queue
+    if queue.is_paused and queue.pending:
+        since = f" since {queue.paused_at:%Y-%m-%d %H:%M} UTC" if queue.paused_at else ""
+        yield warning(
+            "paused-queue",
+            f"The queue {each.name!r} is paused{since}, and {queue.pending} tasks wait in it.",
+            "Somebody paused it; it stays so until somebody resumes it.",
+            f"Resume it: with Asynq's tools, asynq queue resume {each.name}.",
+        )
+
+
+def _lost(each: QueueSample) -> Iterator[Finding]:
+    now = each.queue.taken_at or datetime.now(UTC)
+    lost = [
+        task
+        for task in each.tasks[TaskState.ACTIVE]
+        if task.is_orphaned and (task.lease_until is None or now - task.lease_until > RECOVERED_WITHIN)
+    ]
+    if lost:
+        oldest = min((task.lease_until for task in lost if task.lease_until), default=None)
+        age = f", the oldest for {_words(now - oldest)}" if oldest else ""
+        yield error(
+            "lost-tasks",
+            f"{len(lost)} active tasks of the queue {each.name!r} have no living lease{age}; one is {lost[0].id}.",
+            "Their server died and no other that serves the queue is there to give them back.",
+            "Start a worker of this queue: it gives them back within seconds.",
+        )
+
+
+def _aggregations(each: QueueSample) -> Iterator[Finding]:
+    now = each.queue.taken_at or datetime.now(UTC)
+    stale = [one for one in each.aggregations if one.deadline and now - one.deadline > RECOVERED_WITHIN]
+    if stale:
+        yield error(
+            "stale-aggregation",
+            f"{sum(one.size for one in stale)} grouped tasks of the queue {each.name!r} are in {len(stale)} sets that "
+            "nobody aggregates any more.",
+            "The server that took them died, and no other that serves the queue is there.",
+            "Start a worker of this queue: it puts them back into their groups.",
+        )
+
+
+def _missing(each: QueueSample) -> Iterator[Finding]:
+    gone = [task for task in each.all_tasks if task.is_dangling]
+    broken = [task for task in each.all_tasks if task.is_unreadable]
+    if gone:
+        yield error(
+            "missing-tasks",
+            f"{len(gone)} tasks of the queue {each.name!r} are listed and do not exist any more; one is {gone[0].id}.",
+            "The server evicted them, or somebody deleted their keys.",
+            "Set maxmemory-policy noeviction, and delete tasks through Rota or Asynq's tools only.",
+        )
+    if broken:
+        yield error(
+            "unreadable-tasks",
+            f"{len(broken)} tasks of the queue {each.name!r} cannot be read; one is {broken[0].id}.",
+            "Their message is no message of Asynq's: another program writes to these keys.",
+            "Find that program. A worker archives such a task when it comes to it.",
+        )
+
+
+def _archive(each: QueueSample, archive_max: int) -> Iterator[Finding]:
+    if each.queue.archived >= archive_max:
+        yield warning(
+            "full-archive",
+            f"The archive of the queue {each.name!r} is full ({each.queue.archived} tasks).",
+            "With each task that fails for good the oldest one is deleted for good.",
+            "Run the archived tasks again or delete them, after mending why they fail; archive_max keeps more.",
+        )
+    elif each.queue.archived * 10 >= archive_max * 9:
+        yield note(
+            "full-archive",
+            f"The archive of the queue {each.name!r} is nearly full ({each.queue.archived} of {archive_max}).",
+            "When it is full the oldest ones are deleted for good.",
+            "Run the archived tasks again or delete them.",
+        )
+
+
+def _states(servers: Sequence[ServerSnapshot]) -> str:
+    return ", ".join(sorted({server.status for server in servers}))
+
+
+def _words(span: timedelta) -> str:
+    return str(timedelta(seconds=int(span.total_seconds())))

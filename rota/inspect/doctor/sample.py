@@ -1,0 +1,58 @@
+"""What the doctor looks at: each queue, with the first tasks of some of its states."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rota.info import TaskState
+from rota.inspect.inspector import Inspector
+from rota.inspect.queue import AggregationSnapshot, QueueSnapshot
+from rota.inspect.server import ServerSnapshot
+from rota.inspect.task import TaskSnapshot
+
+TASKS = 200
+SEEN = (TaskState.PENDING, TaskState.ACTIVE, TaskState.SCHEDULED, TaskState.RETRY)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSample:
+    """One queue. Of a long state only the first tasks are there."""
+
+    queue: QueueSnapshot
+    tasks: Mapping[TaskState, Sequence[TaskSnapshot]]
+    aggregations: Sequence[AggregationSnapshot]
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self.queue.queue
+
+    @property
+    def all_tasks(self) -> Iterable[TaskSnapshot]:
+        """The tasks of all states that were looked at."""
+        return (task for tasks in self.tasks.values() for task in tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All queues and servers at one time."""
+
+    queues: Sequence[QueueSample]
+    servers: Sequence[ServerSnapshot]
+
+    @property
+    def go_servers(self) -> Sequence[ServerSnapshot]:
+        """The servers that are Go's."""
+        return [server for server in self.servers if server.is_go]
+
+
+async def take(inspector: Inspector) -> Sample:
+    """Look at everything, queue by queue."""
+    queues = [await _queue(inspector, name) for name in await inspector.queues()]
+    return Sample(queues, await inspector.servers())
+
+
+async def _queue(inspector: Inspector, name: str) -> QueueSample:
+    snapshot = await inspector.queue(name)
+    tasks = {state: (await inspector.tasks(name, state, size=TASKS)).tasks for state in SEEN}
+    groups = await inspector.groups(name) if snapshot.in_aggregation else []
+    return QueueSample(snapshot, tasks, [each for group in groups for each in group.aggregations])

@@ -1,0 +1,78 @@
+"""The server: what it keeps, what it throws away, and its clock."""
+
+import time
+from collections.abc import Iterator
+
+from rota.broker import Broker
+from rota.broker.facts import NO_INFO, ServerFacts
+from rota.inspect.doctor.finding import Finding, error, note, warning
+
+MOST_SKEW_SECONDS = 1.0
+HARMFUL_SKEW_SECONDS = 30.0
+
+
+async def server(broker: Broker) -> list[Finding]:
+    """Examine the server. Raises `BrokerRefused` for one that will not do at all, with the reason."""
+    facts = await broker.check()
+    return [*_memory(facts), *_persistence(facts), *_silence(facts)]
+
+
+async def clock(broker: Broker, go_servers: int) -> list[Finding]:
+    """Compare the server's clock with the one of this machine."""
+    before = time.time()
+    seconds, micros = await broker.execute("TIME")
+    after = time.time()
+    theirs = int(seconds) + int(micros) / 1e6
+    skew = max(before - theirs, theirs - after, 0.0)
+    if skew <= MOST_SKEW_SECONDS:
+        return []
+    harmful = skew > HARMFUL_SKEW_SECONDS or go_servers > 0
+    make = warning if harmful else note
+    return [
+        make(
+            "clock-skew",
+            f"The clocks of this machine and of the server differ by {skew:.1f} s.",
+            "Rota goes by the server's clock alone. Go's clients and servers go by their own: delays, leases and "
+            "deadlines of theirs are wrong by so much.",
+            "Let both machines keep time by NTP (chrony, systemd-timesyncd).",
+        )
+    ]
+
+
+def _memory(facts: ServerFacts) -> Iterator[Finding]:
+    if facts.eviction_policy not in (None, "noeviction"):
+        yield error(
+            "eviction",
+            f"The server evicts keys when its memory is full (maxmemory-policy {facts.eviction_policy}).",
+            "A queue looks to it like a cache: tasks, locks and leases can vanish without a trace.",
+            "CONFIG SET maxmemory-policy noeviction, and the same in its configuration.",
+        )
+
+
+def _persistence(facts: ServerFacts) -> Iterator[Finding]:
+    if facts.append_only is not False:
+        return
+    if any("on disk" in text for text in facts.warnings):
+        yield error(
+            "persistence",
+            "The server keeps nothing on disk: no append-only file, and no snapshot so far.",
+            "Its restart loses every task.",
+            "CONFIG SET appendonly yes, and the same in its configuration.",
+        )
+    else:
+        yield warning(
+            "persistence",
+            "The server writes snapshots, and no append-only file.",
+            "A crash loses every task since the last snapshot, and runs those again that have ended since.",
+            "CONFIG SET appendonly yes, and the same in its configuration.",
+        )
+
+
+def _silence(facts: ServerFacts) -> Iterator[Finding]:
+    if NO_INFO in facts.warnings:
+        yield note(
+            "unknown-server",
+            "Version, eviction and persistence of the server are not known.",
+            "The user of the broker URL may not run INFO.",
+            "ACL SETUSER <user> +info, or run the doctor as another user.",
+        )

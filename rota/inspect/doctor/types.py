@@ -1,0 +1,48 @@
+"""Task types that nobody handles."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from rota.inspect.doctor.finding import Finding, error
+from rota.inspect.doctor.sample import QueueSample, Sample
+
+NOT_FOUND = "handler not found"
+MOST_TYPES = 5
+
+
+def types(sample: Sample, handles: Callable[[str], bool] | None) -> Iterator[Finding]:
+    """Look for types that a server said it has no handler for, and where an app is given, those it does not handle."""
+    for each in sample.queues:
+        yield from _sent_back(each)
+        if handles is not None:
+            yield from _unhandled(each, handles)
+
+
+def _sent_back(each: QueueSample) -> Iterator[Finding]:
+    found = Counter(task.type for task in each.all_tasks if NOT_FOUND in task.last_error)
+    if found:
+        yield error(
+            "unhandled-types",
+            f"Tasks of the queue {each.name!r} were taken by servers that do not know their type: {_list(found)}.",
+            "No server of the queue handles the type, or only some do. Rota hands such a task on and spends no retry; "
+            "a Go server spends one each time.",
+            "Register a handler, start the worker that has it, or give these tasks a queue of its own.",
+        )
+
+
+def _unhandled(each: QueueSample, handles: Callable[[str], bool]) -> Iterator[Finding]:
+    names = (task.type for task in each.all_tasks if task.type and NOT_FOUND not in task.last_error)
+    found = Counter(name for name in names if not handles(name))
+    if found:
+        yield error(
+            "unhandled-types",
+            f"The app does not handle the type of tasks in the queue {each.name!r}: {_list(found)}.",
+            "The name is a slip, its module is not imported by the app, or another program handles it.",
+            "Register a handler and import its module where the app is made; or leave that queue to the other program.",
+        )
+
+
+def _list(found: Counter[str]) -> str:
+    shown = [f"{name} ({count})" for name, count in found.most_common(MOST_TYPES)]
+    more = len(found) - MOST_TYPES
+    return ", ".join(shown) + (f" and {more} more types" if more > 0 else "")

@@ -1,0 +1,73 @@
+"""Which rights of Redis' ACL each role needs: read from the scripts themselves, so that they cannot fall behind.
+
+A worker's handlers enqueue as well, so a worker has a producer's rights too. Rights that only make something better
+are `OPTIONAL`: without them Rota does without.
+"""
+
+import re
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Literal, get_args
+
+from rota.wire.script import load
+
+Role = Literal["producer", "worker", "inspector"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+_LITERAL = re.compile(r"""["']([A-Z]{3,})["']""")
+_NO_COMMANDS = {"BYSCORE", "COUNT", "LIMIT", "MATCH", "OOM", "USAGE", "WITHSCORES", "WRONGTYPE", "MEMORY", "KEEPTTL"}
+
+_CONNECTION = {"EVAL", "EVALSHA", "SELECT", "INFO", "CLUSTER|SLOTS", "ROLE"}
+"""`ROLE` is asked behind Sentinel, `CLUSTER SLOTS` in a Cluster."""
+_PLAIN: dict[Role, set[str]] = {
+    "producer": {"SADD", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "WAIT"},
+    "worker": {"BLMOVE", "CLIENT|TRACKING", "EXISTS", "HGET", "SMEMBERS", "SUBSCRIBE", "UNSUBSCRIBE", "ZADD"},
+    "inspector": {"SISMEMBER", "SSCAN", "MEMORY|USAGE"},
+}
+OPTIONAL = {
+    "INFO": "version, role, eviction and persistence of the server are not checked",
+    "CLIENT|TRACKING": "a waiting worker is woken by BLMOVE instead",
+    "BLMOVE": "where tracking is refused, a waiting worker asks every second",
+    "MEMORY|USAGE": "the memory of queues is not known",
+    "PUBLISH": "nobody who waits for a result is told of it; they look every second",
+    "WAIT": "only wait_replicas needs it",
+    "ROLE": "only Sentinel needs it",
+    "CLUSTER|SLOTS": "only a Cluster needs it",
+}
+
+
+def commands(role: Role) -> list[str]:
+    """Return the commands that a role needs, sorted; a subcommand as `CLIENT|TRACKING`."""
+    needed = _CONNECTION | _PLAIN[role]
+    for name in _scripts(role):
+        needed |= script_commands(name)
+    if role == "worker":
+        needed |= set(commands("producer"))
+    return sorted(needed)
+
+
+def script_commands(name: str) -> set[str]:
+    """Return the commands that a script calls."""
+    return set(_LITERAL.findall(load(name).source.decode())) - _NO_COMMANDS
+
+
+def keys(prefix: str = "asynq") -> list[str]:
+    """Return the patterns of all keys, which are those of all channels too."""
+    return ["asynq:*", "rota:*"] if prefix == "asynq" else [f"{prefix}:*"]
+
+
+def rule(role: Role, user: str, password: str, prefix: str = "asynq") -> str:
+    """Return the words of `ACL SETUSER` for a user who may do what the role needs, and nothing else."""
+    patterns = keys(prefix)
+    # Not `%R~` for the inspector: EVALSHA asks for the right to write its keys, whatever the script does.
+    words = ["ACL", "SETUSER", user, "reset", "on", f">{password}", *(f"~{pattern}" for pattern in patterns)]
+    words += [] if role == "inspector" else [f"&{pattern}" for pattern in patterns]
+    return " ".join([*words, *(f"+{command.lower()}" for command in commands(role))])
+
+
+def _scripts(role: Role) -> Iterable[str]:
+    names = sorted(path.name.removesuffix(".lua") for path in files(__package__).joinpath("lua").iterdir())
+    if role == "worker":
+        return [name for name in names if name != "try_rights"]
+    heads = ("look_",) if role == "inspector" else ("enqueue", "debounce", "cancel", "edit_", "watch", "look_task")
+    return [name for name in names if name.startswith(heads)]

@@ -24,13 +24,13 @@ from rota.wire.record import Outcome
 from rota.worker import verdict
 from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock
+from rota.worker.limits import FAR, Limits
 from rota.worker.slots import Slots
 from rota.worker.verdict import Verdict
 
 logger = logging.getLogger("rota.worker")
 
 ASYNQ_DEFAULT_TIMEOUT_SECONDS = 1800
-FAR = float("inf")
 
 Finish = Callable[[Attempt, Outcome | None], None]
 Find = Callable[[str], Handler | None]
@@ -72,7 +72,7 @@ class Executor:
         self._reporter = reporter
         self.state = state
         self._loop = asyncio.get_running_loop()
-        self._limits = _Limits(self._loop, self._time_out)
+        self._limits = Limits(self._loop, self._time_out)
         self._running_by_type: Counter[Handler] = Counter()
         self._parked: dict[Handler, deque[Attempt]] = {}
         self.held: dict[Attempt, None] = {}
@@ -117,6 +117,7 @@ class Executor:
         attempt.stop = why
         attempt.reason = reason
         attempt.context.cancel(reason or why)
+        attempt.task.add_done_callback(partial(self._never_ran, attempt))
         attempt.task.cancel()
 
     def cancel(self, task_id: str, reason: str = "") -> int:
@@ -202,8 +203,18 @@ class Executor:
             judged = self._failed(attempt, error)
             event, value = "exhausted" if judged.exhausted else "failure", judged.error
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
-            await handler.notify(event, attempt.context, value)
+            await _notify(handler, event, attempt, value)
         faults.reach("run:end")
+        self._close(attempt, judged)
+
+    def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
+        # A task that is cancelled before its first step ends without a single line of it being run.
+        if task.cancelled():
+            self._close(attempt, verdict.stopped(attempt, self._clock.now()))
+
+    def _close(self, attempt: Attempt, judged: Verdict) -> None:
+        """Free what a run has used, and pass its verdict on."""
+        handler = attempt.handler
         self._slots.give_back()
         if handler.concurrency is not None:
             self._release_limit(handler)
@@ -251,37 +262,12 @@ class Executor:
         self.stop(attempt, "deadline" if passed else "timeout", verdict.DEADLINE_TEXT)
 
 
-class _Limits:
-    """The time limits of all running attempts under one timer, because most tasks end long before theirs."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Attempt], None]) -> None:
-        self._loop = loop
-        self._expired = expired
-        self._watched: dict[Attempt, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = FAR
-
-    def watch(self, attempt: Attempt) -> None:
-        self._watched[attempt] = None
-        if attempt.deadline_at < self._timer_at:
-            self._arm(attempt.deadline_at)
-
-    def forget(self, attempt: Attempt) -> None:
-        self._watched.pop(attempt, None)
-
-    def _arm(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = self._loop.call_at(at, self._fire) if at < FAR else None
-
-    def _fire(self) -> None:
-        now = self._loop.time()
-        for attempt in [a for a in self._watched if a.deadline_at <= now]:
-            self.forget(attempt)
-            self._expired(attempt)
-        self._timer = None
-        self._arm(min((a.deadline_at for a in self._watched), default=FAR))
+async def _notify(handler: Handler, event: Event, attempt: Attempt, value: Any) -> None:
+    try:
+        await handler.notify(event, attempt.context, value)
+    except asyncio.CancelledError:
+        # The time limit and the shutdown reach into hooks too, but no longer into how the task has ended.
+        logger.warning("The %s hooks of task %s (%s) were stopped: %s.", event, attempt.id, attempt.type, attempt.stop)
 
 
 def _sentence(attempt: Attempt, outcome: Outcome) -> str:

@@ -8,6 +8,7 @@
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict, Unpack
@@ -24,7 +25,6 @@ logger = logging.getLogger("rota.worker")
 ASYNQ_DEFAULT_RETRY = 25
 DEADLINE_TEXT = "context deadline exceeded"
 CANCEL_TEXT = "context canceled"
-ASYNQ_POLICY = Retry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +99,49 @@ def undecodable(attempt: Attempt, error: Exception) -> Verdict:
 def failed(attempt: Attempt, error: BaseException, now: float, *, text: str | None = None) -> Verdict:
     """Judge a handler that raised."""
     if isinstance(error, Revoke):
-        return Verdict(_outcome(attempt, "done", ending="revoked", text=_bytes(str(error))))
-    policy = attempt.handler.retry or ASYNQ_POLICY
+        return Verdict(_outcome(attempt, "done", ending="revoked", text=_bytes(_said(error))))
     text = describe(error) if text is None else text
+    try:
+        return _by_policy(attempt, error, now, text)
+    except Exception as fault:
+        # A policy may hold functions of the user, and RetryLater what is no duration. The task must not hang on that.
+        logger.exception("How to retry task %s (%s) could not be decided: by default, then.", attempt.id, attempt.type)
+        text = f"{text} (and how to retry it could not be decided: {describe(fault)})"
+        return _again(
+            attempt, error, now, text, lambda: Retry().next_delay(attempt.message.retried, error), counts=True
+        )
+
+
+def _by_policy(attempt: Attempt, error: BaseException, now: float, text: str) -> Verdict:
+    policy = attempt.handler.retry
     if isinstance(error, RetryLater):
-        if error.counts and _used_up(attempt, policy):
-            return Verdict(_archived(attempt, text, now), error, exhausted=True)
-        return Verdict(_retried(attempt, text, now, parse(error.delay), counts=error.counts), error)
-    counts = policy.counts(error)
-    if not policy.decides(error) or (counts and _used_up(attempt, policy)):
+        delay = parse(error.delay, "the delay of RetryLater")
+        return _again(attempt, error, now, text, lambda: delay, counts=error.counts)
+    if not policy.decides(error):
         return Verdict(_archived(attempt, text, now), error, exhausted=True)
-    delay = policy.next_delay(attempt.message.retried, error)
-    return Verdict(_retried(attempt, text, now, delay, counts=counts), error)
+    retried = attempt.message.retried
+    return _again(attempt, error, now, text, lambda: policy.next_delay(retried, error), counts=policy.counts(error))
+
+
+def _again(
+    attempt: Attempt, error: BaseException, now: float, text: str, delay: Callable[[], timedelta], *, counts: bool
+) -> Verdict:
+    if counts and _used_up(attempt, attempt.handler.retry):
+        return Verdict(_archived(attempt, text, now), error, exhausted=True)
+    return Verdict(_retried(attempt, text, now, delay(), counts=counts), error)
 
 
 def describe(error: BaseException) -> str:
     """The text of an error as it is stored and shown."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = _said(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "its text cannot be read"
 
 
 def _used_up(attempt: Attempt, policy: Retry) -> bool:

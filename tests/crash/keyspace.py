@@ -11,7 +11,7 @@ PLACES = ("pending", "active", "scheduled", "retry", "archived", "completed")
 _QUEUE_KEY = re.compile(rb"asynq:\{(?P<queue>[^}]*)\}:(?P<name>.*)", re.DOTALL)
 _OWN_KEY = re.compile(rb"rota:\{(?P<queue>[^}]*)\}:(?P<name>.*)", re.DOTALL)
 _COUNTER = re.compile(r"(processed|failed|crashed|trimmed)(:\d{4}-\d\d-\d\d)?")
-_OWN_NAMES = re.compile(r"(crashed|trimmed)(:\d{4}-\d\d-\d\d)?")
+_OWN_NAMES = re.compile(r"(crashed|trimmed|repaired)(:\d{4}-\d\d-\d\d)?")
 
 
 @dataclass(slots=True)

@@ -59,7 +59,7 @@ def test_the_tasks_of_a_lost_machine_run_again_elsewhere_with_no_retry_spent(sce
 
 def test_with_the_default_settings_a_lost_machine_costs_45_seconds_at_most(scene_of: SceneMaker) -> None:
     scene = scene_of("1: loss of the whole group, default settings")
-    usual = {"lease": "30s", "heartbeat": "5s", "lease_slack": "5s", "recover_interval": "5s", "concurrency": "100"}
+    usual = {"lease": "30s", "heartbeat": "5s", "lease_slack": "5s", "sweep_interval": "15s", "concurrency": "100"}
     first = scene.start(processes=1, settings=usual).ready()
     scene.enqueue(100, until=time.monotonic() + 20)
     scene.running(100)

@@ -89,6 +89,15 @@ def child_died(scene: Scene, faults: str) -> None:
     scene.start(processes=1)
 
 
+def damaged(scene: Scene, faults: str) -> None:
+    """The list of delayed tasks has lost one of them."""
+    scene.enqueue(10, options={"delay": "3s"})
+    with scene.client() as client:
+        client.zrem("asynq:{default}:scheduled", "t0")
+        scene.start(processes=1, faults=faults)
+        scene.ended(10)
+
+
 SCENES: dict[str, Callable[[Scene, str], None]] = {
     "fetch:send": plain,
     "fetch:answered": plain,
@@ -114,6 +123,10 @@ SCENES: dict[str, Callable[[Scene, str], None]] = {
     "aggregate:ended": grouped,
     "aggregate:spend": grouped,
     "aggregate:spent": grouped,
+    "sweep:look": plain,
+    "sweep:seen": plain,
+    "reconcile:send": damaged,
+    "reconcile:answered": damaged,
     "return:send": child_died,
     "return:answered": child_died,
 }

@@ -18,6 +18,7 @@ QUICK = {
     "heartbeat": "500ms",
     "lease_slack": "500ms",
     "sweep_interval": "500ms",
+    "reconcile_interval": "1s",
     "shutdown_timeout": "3s",
     "connect_timeout": "2s",
     "response_timeout": "2s",

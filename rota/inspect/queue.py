@@ -1,6 +1,7 @@
 """A queue, its days and its groups at one moment."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from rota.instant import from_unix
@@ -15,7 +16,8 @@ class QueueSnapshot:
 
     `aggregating` counts the tasks that wait in groups, as Asynq does; those whose group is being aggregated right now
     are in `in_aggregation`. `latency` is how long the next task has been waiting, None where the task does not say.
-    `memory_bytes` is an estimate, None where the server does not permit to ask.
+    `memory_bytes` is an estimate, None where the server does not permit to ask. `repaired` counts what sweeps found
+    out of place and put right, by kind, all time; docs/internals.md says what the kinds are.
     """
 
     queue: str
@@ -40,6 +42,7 @@ class QueueSnapshot:
     latency: timedelta | None
     memory_bytes: int | None
     taken_at: datetime | None
+    repaired: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def size(self) -> int:
@@ -98,6 +101,7 @@ def read_queue(
         latency=_latency(look),
         memory_bytes=memory_bytes,
         taken_at=from_unix(look.now),
+        repaired=look.repaired,
     )
 
 

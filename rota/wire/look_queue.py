@@ -37,6 +37,7 @@ class QueueLook:
     groups: int
     cursor: int
     sizes: Mapping[str, int]
+    repaired: Mapping[str, int]
 
 
 class GroupPage(NamedTuple):
@@ -88,6 +89,7 @@ def queue(keys: QueueKeys, today: date, groups: int = MAX_PAGE) -> Call[QueueLoo
         keys.failed,
         keys.crashed,
         *_counters(keys, days),
+        keys.repaired,
     )
     return Call(
         load("look_queue"), script_keys, (keys.task_prefix, keys.group(""), groups), lambda reply: _queue(reply, days)
@@ -141,7 +143,7 @@ def _counters(keys: QueueKeys, days: Sequence[date]) -> tuple[str, ...]:
 
 
 def _queue(reply: Any, days: Sequence[date]) -> QueueLook:
-    seconds, micros, lengths, orphaned, paused, since, counters, groups, cursor, sizes = reply
+    seconds, micros, lengths, orphaned, paused, since, counters, groups, cursor, sizes, repaired = reply
     states = ("pending", "active", "scheduled", "retry", "archived", "completed")
     counted = {day.day: day for day in _day_looks(counters[3:], days)}
     today = counted.get(_day(seconds), DayLook(date.min, 0, 0))
@@ -161,6 +163,7 @@ def _queue(reply: Any, days: Sequence[date]) -> QueueLook:
         groups=groups,
         cursor=int(cursor),
         sizes=_sizes(sizes),
+        repaired={text(kind): int(number) for kind, number in _rows(repaired, 2)},
     )
 
 

@@ -1,10 +1,12 @@
 -- One queue at one moment. Reads only.
 --
 -- KEYS  1 pending, 2 active, 3 scheduled, 4 retry, 5 archived, 6 completed, 7 lease, 8 paused, 9 groups,
---       10 processed, 11 failed, 12 crashed (our own), then the same three of each day asked for
+--       10 processed, 11 failed, 12 crashed (our own), then the same three of each day asked for;
+--       the last one: what sweeps have repaired, by kind (our own)
 -- ARGV  1 task key prefix, 2 group key prefix, 3 about how many groups to count
 -- Result: { seconds, microseconds, { lengths of 1 to 6 }, orphaned, paused at, pending since,
---           { values of 10 and on }, number of groups, cursor of the next page of groups, { name, size, ... } }
+--           { values of 10 and on }, number of groups, cursor of the next page of groups, { name, size, ... },
+--           { kind, number, ... } }
 local time = redis.call('TIME')
 local lengths = {}
 for i = 1, 2 do
@@ -17,7 +19,7 @@ local next_id = redis.call('LINDEX', KEYS[1], -1)
 local since = next_id and redis.call('HGET', ARGV[1] .. next_id, 'pending_since')
 -- As text: a Lua number would round a counter above 2^53 (trap 21).
 local counters = {}
-for i = 10, #KEYS do
+for i = 10, #KEYS - 1 do
   counters[#counters + 1] = redis.call('GET', KEYS[i])
 end
 --! include look_sizes
@@ -25,4 +27,5 @@ local page = sizes(KEYS[9], ARGV[2], '0', ARGV[3])
 return {
   time[1], time[2], lengths, redis.call('ZCOUNT', KEYS[7], '-inf', time[1]), redis.call('GET', KEYS[8]), since,
   counters, redis.call('SCARD', KEYS[9]), page[1], page[2],
+  redis.call('HGETALL', KEYS[#KEYS]),
 }

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from rota.inspect import Inspector
 from rota.wire.group import spent_key
 from rota.wire.reconcile import BEGIN, places
 from rota.worker.reconciler import Reconciler
@@ -330,3 +331,10 @@ async def test_keys_of_other_queues_and_other_programs_are_passed_by(yard: Yard,
     before = await yard.names_raw()
     assert await repair(yard, reconciler) == {}
     assert await yard.names_raw() == before
+
+
+async def test_the_inspector_shows_what_was_repaired(yard: Yard, reconciler: Reconciler) -> None:
+    await yard.execute("SADD", yard.broker.keys.queues, QUEUE)
+    await yard.hash("lost", msg=message("lost"), state="retry")
+    await repair(yard, reconciler)
+    assert (await Inspector(yard.broker).queue(QUEUE)).repaired == {"unlisted": 1}

@@ -27,11 +27,15 @@ class Need(IntFlag):
 
 
 class Limits(NamedTuple):
-    """What the look compares with: it must be the same for all who take turns."""
+    """What the look compares with: it must be the same for all who take turns.
+
+    `ahead` is how soon a lease must run out to be told of before it has: by it the next look comes when it is due.
+    """
 
     slack: Slack
     archive_size: int
     archive_age: timedelta
+    ahead: timedelta = timedelta()
 
 
 class Wish(NamedTuple):
@@ -43,7 +47,7 @@ class Wish(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """One queue: what it needs, and in how many seconds a lease that has run out counts as dead."""
+    """One queue: what it needs, and in how many seconds the next lease that has run out, or is about to, is dead."""
 
     need: Need
     dead_in: float | None
@@ -67,7 +71,7 @@ def look(queues: Sequence[QueueKeys], limits: Limits, wish: Wish | None = None) 
         keys += (queue.completed, queue.archived, queue.aggregation_sets)
     args: list[Argument] = ["", 0] if wish is None else [wish.owner, _ms(wish.life)]
     args += (limits.slack.ours.total_seconds(), max(limits.slack).total_seconds())
-    args += (limits.archive_size, limits.archive_age.total_seconds())
+    args += (limits.archive_size, limits.archive_age.total_seconds(), limits.ahead.total_seconds())
     return Call(load("sweep_look"), keys, args, _look)
 
 

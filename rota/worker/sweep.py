@@ -1,5 +1,6 @@
 """What sweeps the queues of a worker, made from its settings."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rota.broker.broker import Broker
@@ -23,7 +24,9 @@ class Sweep:
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings = worker.settings
         every, slack = settings.sweep_interval, Slack(settings.lease_slack, settings.go_lease_slack)
-        limits = Limits(slack, settings.archive_max, settings.archive_age)
+        # Whoever dies right after a look is known to the next one as dying, and the one after that comes in time.
+        ahead = max(every * 1.1 - slack.ours, timedelta())
+        limits = Limits(slack, settings.archive_max, settings.archive_age, ahead)
         self.forwarder = Forwarder(broker, limit=settings.forward_batch)
         self.janitor = Janitor(
             broker, archive_size=limits.archive_size, archive_age=limits.archive_age, limit=settings.janitor_batch

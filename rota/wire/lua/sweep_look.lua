@@ -4,9 +4,10 @@
 --       pending, active, lease, paused, scheduled, retry, completed, archived, aggregation_sets
 -- ARGV  1 owner of the turn ("" = do not ask whose turn it is), 2 how long it is theirs from now in ms,
 --       3 how long ago in seconds a lease of ours must have run out, 4 the same for one of Go's (not less),
---       5 most archived tasks to keep, 6 longest time to keep them in seconds
+--       5 most archived tasks to keep, 6 longest time to keep them in seconds,
+--       7 how far ahead to look for leases that run out, in seconds
 -- Result: {} if it is somebody else's turn, else { "here", for each queue two: what to do (a sum of the numbers below),
---         seconds until the first lease that has run out counts as dead (text, "" = none has) }
+--         seconds until the next lease that has run out, or is about to, counts as dead (text, "" = none) }
 --   1 tasks are due  2 tasks wait and may be taken  4 completed tasks are over  8 the archive is too large or too old
 --   16 attempts are dead  32 aggregations are dead  64 `active` and `lease` differ in length  128 there are tasks
 --   256 a key is of another type: nothing can be said, let each act find out
@@ -14,28 +15,34 @@
 --! include turn
 --! include whose
 local LOOKED_AT = 100
-local ours, theirs = tonumber(ARGV[3]), tonumber(ARGV[4])
+local ours, theirs, ahead = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
 
 local function first_by(key, at)
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   return first[2] and tonumber(first[2]) <= at
 end
 
--- The soonest at which one of the leases that have run out counts as dead; all of Go's may hide one of ours.
-local function dead_in(key)
-  local over = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, LOOKED_AT, 'WITHSCORES')
-  local soonest = #over == 2 * LOOKED_AT and 0 or nil
+-- Whether some leases count as dead already, and in how many seconds the next one will. Where there are more than can
+-- be looked at, those of Go may hide one of ours.
+local function deaths(key)
+  local over = redis.call('ZRANGE', key, '-inf', now + ahead, 'BYSCORE', 'LIMIT', 0, LOOKED_AT, 'WITHSCORES')
+  local more = #over == 2 * LOOKED_AT
+  local dead, soonest = more, more and 1 or nil
   for i = 2, #over, 2 do
     local left = tonumber(over[i]) + (is_ours(over[i]) and ours or theirs) - now
-    soonest = math.min(soonest or left, left)
+    if left <= 0 then
+      dead = true
+    else
+      soonest = math.min(soonest or left, left)
+    end
   end
-  return soonest
+  return dead, soonest
 end
 
 local function look(k)
   local active, leased = redis.call('LLEN', KEYS[k + 1]), redis.call('ZCARD', KEYS[k + 2])
   local waiting = redis.call('EXISTS', KEYS[k]) == 1
-  local archived, dead = redis.call('ZCARD', KEYS[k + 7]), dead_in(KEYS[k + 2])
+  local archived, dead, soonest = redis.call('ZCARD', KEYS[k + 7]), deaths(KEYS[k + 2])
   local flags = 0
   local function flag(number, needed)
     flags = needed and flags + number or flags
@@ -44,12 +51,12 @@ local function look(k)
   flag(2, waiting and redis.call('EXISTS', KEYS[k + 3]) == 0)
   flag(4, first_by(KEYS[k + 6], now))
   flag(8, archived > tonumber(ARGV[5]) or first_by(KEYS[k + 7], now - tonumber(ARGV[6])))
-  flag(16, dead and dead <= 0)
+  flag(16, dead)
   flag(32, first_by(KEYS[k + 8], math.floor(now)))
   flag(64, active ~= leased)
   flag(128, waiting or active > 0 or leased > 0 or archived > 0
     or redis.call('EXISTS', KEYS[k + 4], KEYS[k + 5], KEYS[k + 6]) > 0)
-  return flags, dead and dead > 0 and string.format('%.3f', dead) or ''
+  return flags, soonest and string.format('%.3f', soonest) or ''
 end
 
 local first = 1

@@ -86,6 +86,27 @@ async def test_the_look_says_when_the_first_counts_as_dead(yard: Yard) -> None:
     assert 3 < seen.dead_in <= 4.5
 
 
+async def test_one_that_is_dead_does_not_hide_the_next_to_die(yard: Yard) -> None:
+    now = int(await yard.now())
+    await yard.active("dead", now - 20.5)
+    await yard.active("dying", now - 1.5)
+    [seen] = await yard.broker.run(look([yard.keys], LIMITS)) or []
+    assert Need.RECOVER in seen.need
+    assert seen.dead_in is not None
+    assert 2 < seen.dead_in <= 3.5
+
+
+async def test_the_look_tells_of_leases_that_run_out_before_the_next_look(yard: Yard) -> None:
+    now = int(await yard.now())
+    await yard.active("late", now + 8.5)
+    [seen] = await yard.broker.run(look([yard.keys], LIMITS)) or []
+    assert seen.dead_in is None
+    [seen] = await yard.broker.run(look([yard.keys], LIMITS._replace(ahead=timedelta(seconds=10)))) or []
+    assert Need.RECOVER not in seen.need
+    assert seen.dead_in is not None
+    assert 12 < seen.dead_in <= 13.5
+
+
 async def test_the_look_sees_dead_aggregations_and_uneven_leases(yard: Yard) -> None:
     await yard.execute("ZADD", yard.keys.aggregation_sets, await yard.now() + 60, "living")
     assert await needs(yard) == Need(0)

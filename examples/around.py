@@ -25,5 +25,5 @@ def with_origin(plan: Plan[Any]) -> Iterator[Plan[Any]]:
 
 
 @app.task("page:render")
-async def render(path: str, context: Context) -> str:
+async def render(context: Context, path: str) -> str:
     return f"{path} for {context.headers['origin']}"

@@ -34,6 +34,14 @@ async def at_most_once() -> bool:
     return first.created and not second.created and second.id == first.id
 
 
+async def joined() -> bool:
+    """Typing goes on, saving waits: one run, two seconds after the last call, at most a minute after the first."""
+    keystrokes = index.options(unique=None).debounce("draft-{document}", "2s", "1m")
+    first = await keystrokes.enqueue("readme")
+    last = await keystrokes.enqueue("readme")
+    return last.id == first.id
+
+
 async def together() -> int:
     """Stream any number of tasks in few round trips. What came of each is a value."""
     outcomes = await app.enqueue_many(build_report.plan(account) for account in range(1000))
@@ -54,5 +62,6 @@ def from_blocking_code() -> str:
 async def change_your_mind() -> None:
     job = await build_report.options(delay="1h").enqueue(7)
     await job.reschedule("5m")
+    await job.update_payload(build_report.plan(8).payload)
     await job.run_now()
     await job.cancel("not needed any more")

@@ -16,7 +16,7 @@ async def charge(order: int, cents: int) -> None:
 
 
 @app.task("feed:poll")
-async def poll(feed: str, context: Context) -> str:
+async def poll(context: Context, feed: str) -> str:
     if context.headers.get("busy") == "yes":
         raise RetryLater("30s", counts=False)  # as often as it takes: no retry is used up
     if feed.startswith("dead:"):

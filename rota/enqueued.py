@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeV
 from pydantic_core import from_json
 
 from rota.duration import DurationLike
+from rota.errors import PayloadError
 from rota.info import TaskInfo, TaskState
 from rota.options import NO_OPTIONS, Options
 
@@ -219,4 +220,10 @@ def read_result(stored: bytes, decode: Decode | None) -> Any:
     """Read a stored result. An empty one is None: that is how a function without a result ends."""
     if decode is not None:
         return decode(stored)
-    return from_json(stored) if stored else None
+    try:
+        return from_json(stored) if stored else None
+    except ValueError as error:
+        raise PayloadError(
+            f"The stored result is no JSON: {error}. The task's worker may be written in Go or return bytes: "
+            "read them as they are with `app.client.result(queue, task_id)`."
+        ) from error

@@ -15,6 +15,31 @@ OPTION_TEXTS = {
     "debounce": "Calls with the same key become one: `Debounce(key, wait, max_wait)`, or `task.debounce(...)`.",
 }
 
+RETRY_TEXTS = {
+    "max": "How often; 0 means never.",
+    "only": "Error classes: nothing else is tried again.",
+    "never": "Error classes that end the task at once; they win over `only`.",
+    "backoff": "How the delays grow: `asynq` (its formula), `exponential` or `linear`.",
+    "base": "The first delay of the last two; 10 s if nothing is said.",
+    "cap": "The longest delay.",
+    "jitter": "The share of a delay, 0 to 1, that is added at random.",
+    "delay": "Instead of a backoff: one length for every retry, or a function of the retries so far and the error.",
+    "is_failure": "A function of the error; where it returns false the task is tried again without counting.",
+}
+
+UNIQUE_TEXTS = {
+    "ttl": "How long the lock lives at most, counted from when the task is due. Only the scope `ttl` needs it.",
+    "scope": "`ttl` (Asynq's: until success or the ttl), `queued` (until it is taken) or `running` (until its end).",
+    "key": "What makes two tasks the same; queue, type and payload if nothing is said.",
+    "on_conflict": "`return` the task that is there, `raise` DuplicateTask, or `replace` it if it still waits.",
+}
+
+DEBOUNCE_TEXTS = {
+    "key": "Which calls are one.",
+    "wait": "How long after the last call the task runs.",
+    "max_wait": "How long after the first call at the latest.",
+}
+
 TASK_TEXTS = {
     "run": "Where it runs: `loop` (so an `async def`), `thread` (so a `def`) or `process`, which can be killed.",
     "retry": "A `Retry(...)`, or only the number of retries.",

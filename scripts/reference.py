@@ -10,8 +10,9 @@ import rota
 from rota import errors
 from rota.cli.program import program
 from rota.options import OptionWords, TaskWords
+from rota.policy import Debounce, Retry, Unique
 from rota.settings import ENVIRONMENT_PREFIX, Settings
-from scripts.option_texts import OPTION_TEXTS, TASK_TEXTS
+from scripts.option_texts import DEBOUNCE_TEXTS, OPTION_TEXTS, RETRY_TEXTS, TASK_TEXTS, UNIQUE_TEXTS
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -95,6 +96,10 @@ def task_table() -> str:
     return _words_table("Keyword", own, TASK_TEXTS)
 
 
+def _policy_table(kind: type, texts: Mapping[str, str]) -> str:
+    return _words_table("Argument", inspect.signature(kind).parameters, texts)
+
+
 def _words_table(head: str, words: Mapping[str, object], texts: Mapping[str, str]) -> str:
     if set(words) != set(texts):
         raise LookupError(f"texts and code differ in {sorted(set(words) ^ set(texts))}: mend scripts/option_texts.py")
@@ -112,4 +117,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": command_tables,
     "options": option_table,
     "task-keywords": task_table,
+    "retry": lambda: _policy_table(Retry, RETRY_TEXTS),
+    "unique": lambda: _policy_table(Unique, UNIQUE_TEXTS),
+    "debounce": lambda: _policy_table(Debounce, DEBOUNCE_TEXTS),
 }

@@ -139,7 +139,8 @@ def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
         return watched.result
     what = f"Task {task_id} in queue {keys.queue!r}"
     if watched.state == "cancelled" or watched.end == "cancelled":
-        raise TaskCancelled(f"{what} was cancelled: {watched.error}", reason=watched.error)
+        why = watched.error.removeprefix("cancelled: ")
+        raise TaskCancelled(f"{what} was cancelled: {why}", reason=watched.error)
     if watched.state == "revoked":
         raise ResultError(f"{what} was revoked by its handler, so it has no result.", reason=watched.error)
     raise TaskFailed(f"{what} failed for good: {watched.error or 'it left no error text'}", reason=watched.error)

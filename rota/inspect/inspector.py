@@ -89,7 +89,7 @@ class Inspector:
         container = _container(keys, state, group, aggregation)
         if page < 1 or not 1 <= size <= look_queue.MAX_PAGE:
             raise OptionError(
-                f"There is no page {page} of size {size}: give a page from 1 on, a size from 1 to {look_queue.MAX_PAGE}."
+                f"There is no page {page} of size {size}: give a page from 1, a size from 1 to {look_queue.MAX_PAGE}."
             )
         call = look_task.tasks(keys, container, (page - 1) * size, size)
         _, found = await asyncio.gather(self._check(queue), self._broker.run(call))

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from examples import around, asynq_style, embedding, enqueueing, failing, hello
+from examples import around, asynq_style, embedding, enqueueing, face, failing, groups, hello, running
 from rota import Enqueued, ResultError, TaskFailed, TaskNotFound, TaskState
 
 On = Callable[[ModuleType], ModuleType]
@@ -47,6 +47,10 @@ async def test_tasks_can_be_enqueued_for_later(on_server: On) -> None:
 
 async def test_a_unique_task_is_queued_once(on_server: On) -> None:
     assert await on_server(enqueueing).at_most_once()
+
+
+async def test_calls_that_follow_one_another_become_one_run(on_server: On) -> None:
+    assert await on_server(enqueueing).joined()
 
 
 async def test_many_tasks_go_in_few_requests(on_server: On) -> None:
@@ -128,3 +132,47 @@ async def test_a_raw_handler_takes_a_family_of_types(on_server: On) -> None:
         await job.result(timeout="10s")
 
     assert example.seen == ["email:welcome:sv to 7"]
+
+
+async def test_the_whole_face_works(on_server: On) -> None:
+    example = on_server(face)
+
+    assert await example.main() == [
+        "user 7 is welcome (en)",
+        "cat.jpg is 320 wide",
+        ["report:build", 7],
+    ]
+
+
+async def test_an_address_that_cannot_be_right_is_never_tried_again(on_server: On) -> None:
+    example = on_server(face)
+    async with example.app.worker(queues={"critical": 1}):
+        job = await example.welcome.enqueue(-1)
+        with pytest.raises(TaskFailed, match="BadAddress: there is no user -1"):
+            await job.result(timeout="10s")
+
+
+async def test_a_group_becomes_one_task(on_server: On) -> None:
+    assert await on_server(groups).main() == "page-7: Ann, Bo, Cy"
+
+
+async def test_a_running_task_tells_how_far_it_is_and_a_hook_hears_its_result(on_server: On) -> None:
+    example = on_server(running)
+    async with example.app.worker():
+        job = await example.copy_table.enqueue(3)
+        assert await job.result(timeout="10s") == 3
+    info = await job.info()
+
+    assert example.heard == ["table:copy made 3"]
+    assert json.loads(info.progress)["done"] == 3
+    assert [line.split(maxsplit=1)[1] for line in info.log.decode().splitlines()] == [
+        "row 0 copied",
+        "row 1 copied",
+        "row 2 copied",
+    ]
+
+
+async def test_a_running_task_can_be_cancelled(on_server: On) -> None:
+    example = on_server(running)
+    async with example.app.worker():
+        assert "the table is being dropped" in await example.stop_it()

@@ -6,6 +6,7 @@ import pytest
 
 from rota import Enqueued, Plan, SyncEnqueued, TaskState
 from rota.enqueued import read_result
+from rota.errors import PayloadError
 
 
 class Recorded:
@@ -81,6 +82,8 @@ def test_a_result_is_read_by_its_task_or_as_json() -> None:
     assert read_result(b"[1]", None) == [1]
     assert read_result(b"abc", bytes.decode) == "abc"
     with pytest.raises(ValueError, match="expected"):
+        read_result(b"not json", None)
+    with pytest.raises(PayloadError, match="read them as they are"):
         read_result(b"not json", None)
 
 

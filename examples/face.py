@@ -1,0 +1,51 @@
+"""The whole face of the library in one program. `python -m examples.face`."""
+
+import asyncio
+import json
+
+from rota import Context, Enqueued, Retry, Rota
+
+app = Rota()
+
+
+class BadAddress(Exception):
+    """No later try would find a better one."""
+
+
+@app.task("email:welcome", queue="critical", timeout="30s", retry=Retry(max=5, never=[BadAddress]))
+async def welcome(user_id: int, locale: str = "en") -> str:
+    if user_id < 1:
+        raise BadAddress(f"there is no user {user_id}")
+    return f"user {user_id} is welcome ({locale})"
+
+
+@app.task("image:resize", run="process")  # the loop for async def, a thread for def, a process where asked
+def resize(path: str, width: int) -> str:
+    return f"{path} is {width} wide"
+
+
+@app.handler("report:")  # Asynq's style: raw bytes, for every type that begins so
+async def any_report(ctx: Context, payload: bytes) -> bytes:
+    return json.dumps([ctx.type, json.loads(payload)["id"]]).encode()
+
+
+async def enqueue() -> list[Enqueued[str]]:
+    now = await welcome.enqueue(7)  # typed like the function
+    small = await resize.enqueue("cat.jpg", width=320)
+    await welcome.options(delay="5m", unique="10m").enqueue(7)
+    again = await welcome.options(delay="5m", unique="10m").enqueue(7)
+    assert not again.created  # the one that is there already
+    await app.enqueue_many(welcome.plan(user) for user in range(1, 4))
+    await asyncio.to_thread(welcome.enqueue_sync, 8)  # as Django, Flask and scripts do
+    return [now, small]
+
+
+async def main() -> list[object]:
+    async with app.worker(queues={"critical": 6, "default": 3}):
+        jobs = await enqueue()
+        report = await app.enqueue("report:build", {"id": 7}, retention="1m")  # by name, without importing the handler
+        return [await job.result(timeout="30s") for job in [*jobs, report]]
+
+
+if __name__ == "__main__":
+    print(*asyncio.run(main()), sep="\n")

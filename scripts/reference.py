@@ -10,9 +10,9 @@ import rota
 from rota import errors
 from rota.cli.program import program
 from rota.options import OptionWords, TaskWords
-from rota.policy import Debounce, Retry, Unique
 from rota.settings import ENVIRONMENT_PREFIX, Settings
-from scripts.option_texts import DEBOUNCE_TEXTS, OPTION_TEXTS, RETRY_TEXTS, TASK_TEXTS, UNIQUE_TEXTS
+from rota.wire import rights
+from scripts.option_texts import OPTION_TEXTS, TASK_TEXTS
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -110,14 +110,27 @@ def _text(thing: object) -> str:
     return inspect.getdoc(thing) or ""
 
 
+def acl_rules() -> str:
+    """Show the rule of each role, as a command."""
+    return "\n\n".join(
+        f"### {role.capitalize()}\n\n```text\n{rights.rule(role, f'rota-{role}', '<password>')}\n```"
+        for role in rights.ROLES
+    )
+
+
+def optional_rights() -> str:
+    """List the commands that Rota can do without."""
+    rows = [(f"`+{name.lower()}`", f"{text[0].upper()}{text[1:]}.") for name, text in sorted(rights.OPTIONAL.items())]
+    return table(("Without", ""), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "names": names_table,
     "settings": settings_table,
     "commands": command_tables,
+    "acl": acl_rules,
+    "acl-optional": optional_rights,
     "options": option_table,
     "task-keywords": task_table,
-    "retry": lambda: _policy_table(Retry, RETRY_TEXTS),
-    "unique": lambda: _policy_table(Unique, UNIQUE_TEXTS),
-    "debounce": lambda: _policy_table(Debounce, DEBOUNCE_TEXTS),
 }

@@ -17,8 +17,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _LITERAL = re.compile(r"""["']([A-Z]{3,})["']""")
 _NO_COMMANDS = {"BYSCORE", "COUNT", "LIMIT", "MATCH", "OOM", "USAGE", "WITHSCORES", "WRONGTYPE", "MEMORY", "KEEPTTL"}
 
-_CONNECTION = {"EVAL", "EVALSHA", "SELECT", "INFO", "CLUSTER|SLOTS", "ROLE"}
-"""`ROLE` is asked behind Sentinel, `CLUSTER SLOTS` in a Cluster."""
+_CONNECTION = {"EVAL", "EVALSHA", "SELECT", "INFO", "CLUSTER|SLOTS", "ASKING", "ROLE"}
+"""`ROLE` is asked behind Sentinel, `CLUSTER SLOTS` and `ASKING` in a Cluster."""
 _PLAIN: dict[Role, set[str]] = {
     "producer": {"SADD", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "WAIT"},
     "worker": {"BLMOVE", "CLIENT|TRACKING", "EXISTS", "HGET", "SMEMBERS", "SUBSCRIBE", "UNSUBSCRIBE", "ZADD"},
@@ -33,6 +33,7 @@ OPTIONAL = {
     "WAIT": "only wait_replicas needs it",
     "ROLE": "only Sentinel needs it",
     "CLUSTER|SLOTS": "only a Cluster needs it",
+    "ASKING": "only a Cluster needs it, while slots move",
 }
 
 

@@ -12,7 +12,7 @@ from rota.wire.script import Call, load
 
 _QUEUE = "rota-doctor"
 _OUTSIDE_OF_SCRIPTS = {"CLIENT|TRACKING", "SUBSCRIBE", "UNSUBSCRIBE", "WAIT", "ROLE", "SELECT", "EVAL", "EVALSHA"}
-_NOT_TRIED = {"CLUSTER|SLOTS"}
+_NOT_TRIED = {"CLUSTER|SLOTS", "ASKING"}
 _NOTHING = "0" * 40
 
 

@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,8 @@ def main(url: str, folder: str, count: str, pause: str, seed: str) -> None:
     app = Rota(url, settings={"response_timeout": "2s", "connect_timeout": "2s"})
     note = Ledger(Path(folder)).writer("accepted")
     chance = random.Random(seed)
-    plans = list(orders(app, f"p{seed}", int(count), chance))
-    while plans:
-        size = chance.randint(1, MOST_IN_A_BURST)
-        burst, plans = plans[:size], plans[size:]
+    plans = orders(app, f"p{seed}", int(count), chance)
+    while burst := list(islice(plans, chance.randint(1, MOST_IN_A_BURST))):
         try:
             accept(app, note, burst)
         except RotaError as error:

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import hiredis
 
@@ -19,7 +20,8 @@ class Proxy:
         self._swallowing = False
         self._error = b""
         self.delay_seconds = 0.0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
 
     @property
     def url(self) -> str:
@@ -46,8 +48,16 @@ class Proxy:
         self._error = b""
 
     def close(self) -> None:
-        self._listener.close()
+        self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
+        for each in self._threads:
+            each.join(5)
+        self._listener.close()
+
+    def _start(self, act: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=act, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -58,7 +68,7 @@ class Proxy:
                 if self._swallowing:
                     self._deaf |= {client, server}
                 for one, other, speaks in ((client, server, True), (server, client, False)):
-                    threading.Thread(target=self._pump, args=(one, other, speaks), daemon=True).start()
+                    self._start(self._pump, one, other, speaks)
 
     def _pump(self, one: socket.socket, other: socket.socket, client_speaks: bool) -> None:
         with contextlib.suppress(OSError):
@@ -71,10 +81,12 @@ class Proxy:
                     one.sendall(self._error * _commands(data))
                 else:
                     other.sendall(data)
-        for each in (one, other):
-            self._open.discard(each)
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            other.shutdown(socket.SHUT_RDWR)
+        # Each socket is closed by the one thread that reads from it.
+        self._open.discard(one)
+        self._deaf.discard(one)
+        one.close()
 
 
 def _commands(data: bytes) -> int:

@@ -36,6 +36,7 @@ class WorkerProcess:
         self.report = Report()
         self.queues: set[str] = set()
         self.leaving = False
+        self.killed = False
         self.stop_asked_at: float | None = None
         self.drain_until: float | None = None
         self.exit: Exit | None = None
@@ -101,8 +102,17 @@ class WorkerProcess:
         """When it last showed itself, by a beat or before its first one by its introduction; 0 before both."""
         return self.report.beat_at or self.introduced_at
 
+    @property
+    def crashed(self) -> bool:
+        """Whether its end was its own: nobody asked for it, or it was ended by a signal that did not come from here."""
+        if not self.leaving:
+            return True
+        code = 0 if self.exit is None else self.exit.code
+        return code < 0 and not self.killed and code != -signal.SIGTERM
+
     def kill(self) -> None:
         """End it."""
+        self.killed = True
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -73,7 +73,7 @@ class Returns:
         return total
 
     def _call(self, queue: QueueKeys, process: WorkerProcess, skip: int) -> Call[Returned]:
-        most = 0 if process.leaving else self._max_crashes
+        most = self._max_crashes if process.crashed else 0
         return give_back(queue, process.worker_id, max_crashes=most, error=_epitaph(process, most), skip=skip)
 
     async def _until_done(self, process: WorkerProcess) -> None:

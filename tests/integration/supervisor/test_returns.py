@@ -1,0 +1,103 @@
+"""What becomes of the tasks of a dead process: many, in queues of a pattern, with its last request under way."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rota.settings import Settings
+from rota.supervisor.exit import Exit
+from rota.supervisor.process import WorkerProcess
+from rota.supervisor.returns import Returns
+from rota.supervisor.served import ServedQueues
+from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
+
+
+@pytest.fixture
+async def yard(any_url: str) -> AsyncIterator[Yard]:
+    async with open_yard(any_url) as yard:
+        yield yard
+
+
+class Dead(WorkerProcess):
+    """One that never was."""
+
+    def __init__(self, worker_id: str, *, leaving: bool = False, code: int = -signal.SIGSEGV) -> None:
+        self.worker_id = worker_id
+        self.pid = 4711
+        self.queues = set()
+        self.introduction = None
+        self.leaving = leaving
+        self.killed = False
+        self.exit = Exit(code)
+
+
+def returns(yard: Yard, queues: str = QUEUE) -> Returns:
+    settings = Settings(queues=queues)
+    return Returns(yard.broker, ServedQueues(yard.broker, settings), max_crashes=3)
+
+
+async def test_more_than_a_page_comes_back_whole_and_the_living_keep_theirs(yard: Yard) -> None:
+    later = int(await yard.now()) + 20.5
+    for number in range(1300):
+        await yard.active(f"t{number}", later, rota_token="living-1" if number % 13 == 0 else "dead-2")
+
+    done = await returns(yard).give_back(Dead("dead"))
+
+    assert done.pending == 1200
+    assert len(await yard.members(yard.keys.pending)) == 1200
+    assert len(await yard.members(yard.keys.active)) == 100
+
+
+async def test_a_queue_of_a_pattern_is_found_although_the_process_had_no_time_to_report_it(yard: Yard) -> None:
+    await yard.execute("SADD", yard.broker.keys.queues, QUEUE)
+    await yard.active("a", 99.5, rota_token="dead-1")
+
+    done = await returns(yard, queues="other,ya*").give_back(Dead("dead"))
+
+    assert done.pending == 1
+
+
+async def test_what_a_fetch_under_way_still_took_comes_back_at_the_second_look(yard: Yard) -> None:
+    later = int(await yard.now()) + 20.5
+    await yard.active("first", later, rota_token="dead-1")
+    giving = returns(yard)
+    giving.begin(Dead("dead"))
+    async with asyncio.timeout(5):
+        while await yard.members(yard.keys.active):
+            await asyncio.sleep(0.005)
+
+    await yard.active("late", later, rota_token="dead-2")
+
+    async with asyncio.timeout(5):
+        while await yard.members(yard.keys.active):
+            await asyncio.sleep(0.01)
+    assert await yard.members(yard.keys.pending) == ["first", "late"]
+    await giving.finish(1)
+
+
+async def test_the_quarantine_says_which_process_and_how_it_ended(yard: Yard) -> None:
+    await yard.active("poison", 99.5, rota_token="dead-1", rota_crashes="2", msg=message("poison"))
+
+    await returns(yard).give_back(Dead("dead"))
+
+    text = (await yard.message("poison")).error_msg
+    assert "3 workers died" in text
+    assert "worker dead (process 4711)" in text
+    assert "was ended by SIGSEGV" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "crashes"),
+    [(0, None), (1, None), (-signal.SIGTERM, None), (-signal.SIGSEGV, b"1"), (-signal.SIGKILL, b"1")],
+)
+async def test_one_that_was_asked_to_go_costs_a_crash_only_if_something_else_ended_it(
+    yard: Yard, code: int, crashes: bytes | None
+) -> None:
+    await yard.active("a", 99.5, rota_token="dead-1")
+
+    await returns(yard).give_back(Dead("dead", leaving=True, code=code))
+
+    assert (await yard.fields("a")).get("rota_crashes") == crashes
+    assert await yard.members(yard.keys.pending) == ["a"]

@@ -10,9 +10,10 @@ import rota
 from rota import errors
 from rota.cli.program import program
 from rota.options import OptionWords, TaskWords
+from rota.policy import Debounce, Retry, Unique
 from rota.settings import ENVIRONMENT_PREFIX, Settings
 from rota.wire import rights
-from scripts.option_texts import OPTION_TEXTS, TASK_TEXTS
+from scripts.option_texts import DEBOUNCE_TEXTS, OPTION_TEXTS, RETRY_TEXTS, TASK_TEXTS, UNIQUE_TEXTS
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -133,4 +134,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "acl-optional": optional_rights,
     "options": option_table,
     "task-keywords": task_table,
+    "retry": lambda: _policy_table(Retry, RETRY_TEXTS),
+    "unique": lambda: _policy_table(Unique, UNIQUE_TEXTS),
+    "debounce": lambda: _policy_table(Debounce, DEBOUNCE_TEXTS),
 }

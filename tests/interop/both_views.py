@@ -11,6 +11,7 @@ from rota.inspect import Inspector, QueueSnapshot, RunningSnapshot, ServerSnapsh
 OURS_ALONE = {
     *("in_aggregation", "orphaned", "paused_at", "is_paused", "latency", "memory_bytes", "taken_at"),
     *("crashed", "crashed_total"),
+    "repaired",
 }
 
 

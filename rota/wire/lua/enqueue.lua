@@ -100,6 +100,7 @@ local function replace(item, id, state, group, target)
   take(item, id)
   redis.call('HDEL', key, 'group', 'rota_unique', 'pending_since')
   redis.call('HSET', key, unpack(fields_of(item, target)))
+  redis.call('HSET', key, 'rota_call', item.token .. ':replaced')
   if since then
     redis.call('HSET', key, 'pending_since', since)
   elseif not stays then
@@ -133,6 +134,9 @@ local function add(item)
     local id, state, group = holder(item.lock, prefix)
     if id and not (id == item.id and ours(id, item)) then
       if item.replaces then
+        if redis.call('HGET', prefix .. id, 'rota_call') == item.token .. ':replaced' then
+          return { 'replaced', id, state } -- the same request again: its reply was lost
+        end
         return replace(item, id, state, group, target)
       end
       return { 'duplicate', id, state }

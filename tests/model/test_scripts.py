@@ -1,0 +1,269 @@
+"""The scripts against a model, by hypothesis: any sequence of operations leaves what the model says, and nothing else.
+
+`HYPOTHESIS_PROFILE=long` looks for much longer; `--hypothesis-seed` repeats a run.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from rota.wire import edit
+from rota.wire.enqueue import Item, enqueue, enqueue_once, enqueue_plain
+from rota.wire.fetch import fetch
+from rota.wire.forward import forward
+from rota.wire.janitor import clean
+from rota.wire.message import pack, unpack
+from rota.wire.record import Outcome, done, record
+from rota.wire.recover import Move, Moved, Slack, expired, recover
+from rota.wire.unique import own_unique_key, unique_key
+from tests.model.queue import FAR, Queue, Task
+from tests.model.world import World
+
+AMOUNTS = {"quick": (60, 40), "long": (4000, 80)}
+EXAMPLES, STEPS = AMOUNTS[os.environ.get("HYPOTHESIS_PROFILE", "quick")]
+
+MAX_CRASHES = 2
+SLACK = Slack(timedelta(seconds=5), timedelta(seconds=30))
+CHOSEN = ("a", "b", "c")
+PAYLOADS = st.sampled_from([b"1", b"2", b"3"])
+PICK = st.integers(0, 30)
+KINDS = st.sampled_from(["done", "complete", "retry", "archive", "requeue", "postpone"])
+
+
+class Scripts(RuleBasedStateMachine):
+    world: ClassVar[World]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.redis.flushdb()
+        self.keys = self.world.keys
+        self.model = Queue()
+        self.numbers = 0
+        self.tokens: list[tuple[str, str]] = []
+
+    # Choosing
+
+    def number(self) -> int:
+        self.numbers += 1
+        return self.numbers
+
+    def any_id(self, pick: int) -> str:
+        known = [*sorted(self.model.tasks), "nobody"]
+        return known[pick % len(known)]
+
+    def lock(self, payload: bytes, own_key: bool) -> str:
+        return own_unique_key(self.keys, "t", "k") if own_key else unique_key(self.keys, "t", payload)
+
+    def run(self, call: Any) -> Any:
+        return self.world.broker.run(call)
+
+    # Adding
+
+    @rule(payload=PAYLOADS, number=st.integers(1, 3))
+    def enqueue_plain(self, payload: bytes, number: int) -> None:
+        tasks = [Task(f"m{self.number()}", payload) for _ in range(number)]
+        pairs = [word for task in tasks for word in (task.id, pack("t", payload, task.id, queue="q"))]
+        call = enqueue_plain(self.keys, pairs)
+        assert (self.run(call), self.run(call)) == (number, 0)
+        for task in tasks:
+            self.model.enqueue(task, 0, "return", made=True)
+
+    @rule(
+        payload=PAYLOADS,
+        chosen=st.sampled_from([None, *CHOSEN]),
+        delayed=st.booleans(),
+        group=st.sampled_from(["", "", "g", "h"]),
+        scope=st.sampled_from([None, "ttl", "queued", "running"]),
+        own_key=st.booleans(),
+        on_conflict=st.sampled_from(["return", "replace"]),
+        once=st.booleans(),
+    )
+    def enqueue(
+        self, payload: bytes, chosen: str | None, delayed: bool, group: str, scope: str | None, own_key: bool,
+        on_conflict: str, once: bool,
+    ) -> None:  # fmt: skip
+        task_id = chosen or f"m{self.number()}"
+        lock = "" if scope is None else self.lock(payload, own_key)
+        item = Item(
+            task_id,
+            pack("t", payload, task_id, queue="q", unique_key=lock, group=group),
+            when="+3600" if delayed else "",
+            group=group,
+            lock=lock,
+            lock_ms=600_000 if scope == "ttl" else "",
+            scope=scope or "ttl",
+            on_conflict=on_conflict,
+            origin="chosen" if chosen else "made",
+        )
+        call = enqueue_once(self.keys, "sender", [item]) if once else enqueue(self.keys, [item])
+        [reply] = self.run(call)
+        task = Task(task_id, payload, lock=lock, scope=scope or "ttl", group=group)
+        assert reply == self.model.enqueue(task, FAR if delayed else 0, on_conflict, made=chosen is None)
+        # Sent again because the reply was lost: the same answer, and nothing done.
+        assert self.run(call) == [reply]
+
+    # Taking and ending
+
+    @rule(wanted=st.integers(1, 4))
+    def fetch(self, wanted: int) -> None:
+        token = f"token-{self.number()}"
+        fetched = self.run(fetch([(self.keys, wanted)], token=token, wanted=wanted, lease_seconds=30))
+        [batch] = fetched.batches
+        taken = [task_id.decode() for task_id in batch.tasks[::2]]
+        expected = self.model.fetch(wanted, token)
+        assert taken == expected
+        assert batch.dangling == []
+        for i, task_id in enumerate(taken):
+            notes, task = batch.notes.get(i), self.model.tasks[task_id]
+            assert (bool(notes and notes.cancel), notes.crashes if notes else 0) == (task.cancel, task.crashes)
+        self.tokens += [(task_id, token) for task_id in taken]
+
+    @rule(
+        picks=st.lists(PICK, min_size=1, max_size=3, unique=True), kind=KINDS, far=st.booleans(), counts=st.booleans()
+    )
+    def record(self, picks: list[int], kind: Any, far: bool, counts: bool) -> None:
+        """Outcomes of any attempt that ever was, so also of one that was fenced off or is over."""
+        attempts = [self.tokens[pick % len(self.tokens)] for pick in picks] if self.tokens else []
+        attempts = list(dict(attempts).items())
+        outcomes = [Outcome(i, token, kind, seconds=3600 if far else 0, counts=counts) for i, token in attempts]
+        call = record(self.keys, outcomes)
+        expected = [self.model.record(i, token, kind, FAR, counts=counts) for i, token in attempts]
+        assert self.run(call) == {n: code for n, code in enumerate(expected) if code}
+        if not far and kind in ("complete", "retry", "postpone"):
+            for (task_id, _), code in zip(attempts, expected, strict=True):
+                if code == 0:
+                    self._let_pass(task_id)
+        again = [self.model.standing(i, token) for i, token in attempts]
+        assert all(again)
+        assert self.run(call) == dict(enumerate(again))
+
+    @rule(picks=st.lists(PICK, min_size=1, max_size=4, unique=True))
+    def record_plain_successes(self, picks: list[int]) -> None:
+        attempts = [self.tokens[pick % len(self.tokens)] for pick in picks] if self.tokens else []
+        # The fast path is for tasks without a lock.
+        attempts = [(i, token) for i, token in dict(attempts).items() if not (self._task(i) and self._task(i).lock)]
+        expected = [self.model.record(i, token, "done") for i, token in attempts]
+        words = [word for attempt in attempts for word in attempt]
+        assert self.run(done(self.keys, words)) == {n: code for n, code in enumerate(expected) if code}
+
+    def _task(self, task_id: str) -> Any:
+        return self.model.tasks.get(task_id)
+
+    @rule()
+    def forward(self) -> None:
+        moved = self.run(forward(self.keys))
+        assert (moved.moved, moved.dropped, moved.more) == (self.model.promote(), 0, False)
+
+    # Time
+
+    @rule(pick=PICK)
+    def become_due(self, pick: int) -> None:
+        waiting = sorted(self.model.ids("scheduled") | self.model.ids("retry") | self.model.ids("completed"))
+        if waiting:
+            self._let_pass(waiting[pick % len(waiting)])
+
+    def _let_pass(self, task_id: str) -> None:
+        task = self.model.tasks[task_id]
+        if task.state in ("scheduled", "retry", "completed"):
+            task.at = self.world.past()
+            self.world.move(task.state, task_id, task.at)
+
+    @rule(pick=PICK)
+    def lock_runs_out(self, pick: int) -> None:
+        if self.model.locks:
+            lock = sorted(self.model.locks)[pick % len(self.model.locks)]
+            self.world.redis.delete(lock)
+            del self.model.locks[lock]
+
+    @rule(pick=PICK)
+    def lease_runs_out(self, pick: int) -> None:
+        if alive := sorted(self.model.ids("active") - self.model.dead):
+            task_id = alive[pick % len(alive)]
+            self.world.move("lease", task_id, 1_500_000_000.5)
+            self.model.dead.add(task_id)
+
+    @rule(kind=st.sampled_from(["crash", "crash", "retry", "archive"]))
+    def recover(self, kind: Any) -> None:
+        found = self.run(expired(self.keys, SLACK))
+        assert {dead.id for dead in found.attempts} == self.model.dead
+        moves = [Move(dead, kind, counts=True, text="gone") for dead in found.attempts]
+        call = recover(self.keys, SLACK, moves, MAX_CRASHES)
+        assert self.run(call) == [Moved.DONE] * len(moves)
+        for dead in found.attempts:
+            if kind == "crash":
+                self.model.crash(dead.id, MAX_CRASHES)
+            else:
+                self.model.lose(dead.id, kind)
+        assert self.run(call) == [Moved.CHANGED] * len(moves)
+
+    @rule(size=st.integers(0, 3))
+    def clean(self, size: int) -> None:
+        over = [i for i in self.world.order("completed") if self.model.tasks[i].at < FAR]
+        archived = self.world.order("archived")
+        trimmed = archived[: max(0, len(archived) - size)]
+        cleaned = self.run(clean(self.keys, limit=100, archive_size=size, archive_age=timedelta(days=90)))
+        assert (cleaned.expired, cleaned.trimmed, cleaned.more) == (len(over), len(trimmed), False)
+        self.model.clean(over, trimmed)
+
+    # Changing
+
+    @rule(pick=PICK)
+    def cancel(self, pick: int) -> None:
+        task_id = self.any_id(pick)
+        assert self.run(edit.cancel(self.keys, task_id, "enough")).reply == self.model.cancel(task_id)
+
+    @rule(pick=PICK)
+    def run_now(self, pick: int) -> None:
+        task_id = self.any_id(pick)
+        assert self.run(edit.run_now(self.keys, task_id)).reply == self.model.run_now(task_id)
+
+    @rule(pick=PICK, far=st.booleans())
+    def reschedule(self, pick: int, far: bool) -> None:
+        task_id, at = self.any_id(pick), FAR if far else self.world.past()
+        assert self.run(edit.reschedule(self.keys, task_id, str(at))).reply == self.model.reschedule(task_id, at)
+
+    @rule(pick=PICK)
+    def delete(self, pick: int) -> None:
+        task_id = self.any_id(pick)
+        assert self.run(edit.delete(self.keys, task_id)).reply == self.model.delete(task_id)
+
+    @rule(pick=PICK, payload=PAYLOADS)
+    def update_payload(self, pick: int, payload: bytes) -> None:
+        task_id = self.any_id(pick)
+        message = self.world.message(task_id)
+        old = unpack(message)
+        moves = old.unique_key == unique_key(self.keys, "t", old.payload)
+        lock = unique_key(self.keys, "t", payload) if moves else old.unique_key
+        edited = self.run(edit.update_payload(self.keys, task_id, message, payload))
+        assert edited.reply == self.model.update_payload(task_id, payload, lock)
+
+    @invariant()
+    def redis_is_as_the_model_says(self) -> None:
+        self.world.compare(self.model)
+
+
+@pytest.fixture
+def world(redis_url: str) -> Iterator[World]:
+    world = World(redis_url)
+    yield world
+    world.close()
+
+
+@pytest.mark.timeout(7200 if EXAMPLES > 1000 else 120)
+def test_any_sequence_of_operations_leaves_what_the_model_says(world: World) -> None:
+    Scripts.world = world
+    amount = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        print_blob=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Scripts, settings=amount)

@@ -13,6 +13,7 @@ from rota.wire.script import Argument, Call, load
 
 MAX_TASKS = 500
 MAX_QUEUES = 8
+MAX_QUEUES_OF_TASKS = 32
 PLACES = ("active", "lease", "pending", "scheduled", "retry", "archived", "completed")
 BEGIN = ("0",) * len(PLACES)
 
@@ -54,9 +55,15 @@ def places(queues: Mapping[QueueKeys, Sequence[str]], page: int = MAX_TASKS) -> 
     return Call(load("sweep_places"), keys, args, _pages)
 
 
-def tasks(keys: QueueKeys, ids: Sequence[bytes]) -> Call[list[Finding]]:
-    """Compare at most 500 tasks with the places."""
-    return Call(load("sweep_tasks"), _places(keys), (keys.base, keys.task_prefix, *ids), _findings)
+def tasks(queues: Mapping[QueueKeys, Sequence[bytes]]) -> Call[list[tuple[QueueKeys, Finding]]]:
+    """Compare tasks with the places: at most 500 of 32 queues, in a Cluster of one."""
+    keys: list[str] = []
+    args: list[Argument] = []
+    for queue, ids in queues.items():
+        keys += _places(queue)
+        args += (queue.base, queue.task_prefix, len(ids), *ids)
+    order = list(queues)
+    return Call(load("sweep_tasks"), keys, args, lambda reply: _findings(reply, order))
 
 
 def repair(
@@ -111,8 +118,9 @@ def _pages(reply: Any) -> list[Page]:
     ]
 
 
-def _findings(reply: Any) -> list[Finding]:
-    return [Finding(reply[i], "", reply[i + 1].decode(), reply[i + 2]) for i in range(0, len(reply), 3)]
+def _findings(reply: Any, order: Sequence[QueueKeys]) -> list[tuple[QueueKeys, Finding]]:
+    rows = zip(*[iter(reply)] * 4, strict=True)
+    return [(order[queue], Finding(task_id, "", trouble.decode(), mark)) for queue, task_id, trouble, mark in rows]
 
 
 def _words(reply: Any) -> list[str]:

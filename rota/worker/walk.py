@@ -11,7 +11,17 @@ from typing import TypeVar
 
 from rota.broker import Broker
 from rota.wire.keys import QueueKeys
-from rota.wire.reconcile import BEGIN, MAX_QUEUES, MAX_TASKS, Finding, StrayLock, locks, places, tasks
+from rota.wire.reconcile import (
+    BEGIN,
+    MAX_QUEUES,
+    MAX_QUEUES_OF_TASKS,
+    MAX_TASKS,
+    Finding,
+    StrayLock,
+    locks,
+    places,
+    tasks,
+)
 from rota.worker.answers import Answers
 
 T = TypeVar("T")
@@ -132,10 +142,24 @@ class KeyWalk:
         return ids, held
 
     async def _compare(self, ids: dict[QueueKeys, list[bytes]], answers: Answers) -> Found:
-        calls = [(queue, tasks(queue, chunk)) for queue, all_ids in ids.items() for chunk in _chunks(all_ids)]
-        replies = await self._broker.run_many([call for _, call in calls])
-        good = answers.sort((queue for queue, _ in calls), replies)
-        return [(queue, finding) for queue, findings in good for finding in findings]
+        calls = [tasks(share) for share in self._shares(ids)]
+        replies = await self._broker.run_many(calls)
+        good = answers.sort(calls, replies)
+        return [found for _, findings in good for found in findings]
+
+    def _shares(self, ids: dict[QueueKeys, list[bytes]]) -> Iterable[dict[QueueKeys, list[bytes]]]:
+        """Fill each call with as many tasks and queues as it may carry."""
+        share: dict[QueueKeys, list[bytes]] = {}
+        room = MAX_TASKS
+        for queue, all_ids in ids.items():
+            for chunk in _chunks(all_ids):
+                if share and (self._broker.clustered or len(share) == MAX_QUEUES_OF_TASKS or len(chunk) > room):
+                    yield share
+                    share, room = {}, MAX_TASKS
+                share[queue] = chunk
+                room -= len(chunk)
+        if share:
+            yield share
 
     async def _check(self, held: dict[QueueKeys, list[StrayLock]], answers: Answers) -> StrayLocks:
         calls = [(queue, locks(queue, chunk)) for queue, all_locks in held.items() for chunk in _chunks(all_locks)]

@@ -1,6 +1,6 @@
 -- Repairs tasks of one queue with which the same thing is wrong now as when they were looked at.
 --
--- KEYS  1 to 10 as of `sweep_tasks`, 11 counters of repairs (our own), 12 counter of crashes (our own)
+-- KEYS  1 to 10 as of one queue in `sweep_tasks`, 11 counters of repairs (our own), 12 counter of crashes (our own)
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 crashes that make a quarantine, 5 text of a quarantine
 --       after crashes, 6 text of a quarantine of what cannot be put back, 7 lease in seconds for what has none,
 --       8 how long in seconds a completed task that was nowhere is kept,

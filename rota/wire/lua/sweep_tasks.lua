@@ -1,18 +1,22 @@
--- Compares tasks of one queue with the places in which they should be. Reads only.
+-- Compares tasks of some queues with the places in which they should be. Reads only.
 --
--- KEYS  1 pending, 2 active, 3 lease, 4 scheduled, 5 retry, 6 archived, 7 completed, 8 groups, 9 aggregation_sets,
---       10 sets whose aggregation is over (our own)
--- ARGV  1 key base, 2 task key prefix, then the ids of tasks (at most 500)
--- Result: { id, trouble, mark, ... } of those with which something may be wrong
+-- KEYS  for each queue ten: pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets,
+--       sets whose aggregation is over (our own)
+-- ARGV  for each queue three: key base, task key prefix, how many of its tasks follow; then their ids (at most 500)
+-- Result: { index of queue (from 0), id, trouble, mark, ... } of those with which something may be wrong
 --! include diagnose
-local trouble_of = diagnosis(ARGV[1], ARGV[2], KEYS[10], false)
-local found = {}
-for i = 3, #ARGV do
-  local trouble, row = trouble_of(ARGV[i], '')
-  if trouble then
-    found[#found + 1] = ARGV[i]
-    found[#found + 1] = trouble
-    found[#found + 1] = mark_of(ARGV[2], ARGV[i], row)
+local found, at = {}, 1
+for queue = 0, #KEYS / 10 - 1 do
+  local base, prefix, last = ARGV[at], ARGV[at + 1], at + 2 + ARGV[at + 2]
+  local trouble_of = diagnosis(base, prefix, KEYS[10 * queue + 10], false)
+  for i = at + 3, last do
+    local trouble, row = trouble_of(ARGV[i], '')
+    if trouble then
+      for _, word in ipairs({ queue, ARGV[i], trouble, mark_of(prefix, ARGV[i], row) }) do
+        found[#found + 1] = word
+      end
+    end
   end
+  at = last + 1
 end
 return found

@@ -29,6 +29,7 @@ class Broom:
         *,
         every: timedelta = timedelta(seconds=60),
         patience: timedelta = NOW,
+        reconcile_every: timedelta = NOW,
         limits: Limits = LIMITS,
         **parts: Any,
     ) -> None:
@@ -36,7 +37,7 @@ class Broom:
         self.forwarder = parts.get("forwarder") or Forwarder(broker, limit=1000)
         self.janitor = Janitor(broker, limits.archive_size, limits.archive_age, limit=1000)
         self.recoverer = Recoverer(broker, lambda _: Judgement(NOW), slack=limits.slack)
-        self.reconciler = Reconciler(broker, every=NOW, patience=patience)
+        self.reconciler = Reconciler(broker, every=reconcile_every, patience=patience)
         self.sweeper = Sweeper(
             broker,
             lambda: list(queues),

@@ -136,6 +136,17 @@ async def test_an_attempt_whose_task_a_go_server_took_is_lost_although_our_token
     assert float(await yard.execute("ZSCORE", yard.keys.lease, "taken")) == 99
 
 
+async def test_a_beat_lists_the_server_and_drops_those_that_are_long_gone(yard: Yard, holder: Holder) -> None:
+    keys = yard.broker.keys
+    for listing in (keys.servers, keys.workers):
+        await yard.execute("ZADD", listing, 5, "long-gone")
+    await asyncio.to_thread(holder.heartbeat().beat)
+    assert await yard.members(keys.servers) == [keys.server("here", 7, "s1")]
+    assert await yard.members(keys.workers) == [keys.worker("here", 7, "s1")]
+    until = float(await yard.execute("ZSCORE", keys.servers, keys.server("here", 7, "s1")))
+    assert abs(until - await yard.now() - 10) < 3
+
+
 async def test_leases_are_kept_while_the_event_loop_is_blocked(yard: Yard, holder: Holder) -> None:
     await holder.hold("mine")
     heartbeat = holder.heartbeat(timedelta(milliseconds=10))

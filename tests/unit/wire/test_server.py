@@ -66,6 +66,11 @@ def test_a_beat_writes_the_record_under_the_keys_of_asynq():
     assert (workers.keys, workers.args) == (("asynq:workers",), (running, 10))
 
 
+def test_a_beat_is_one_call_where_all_keys_are_on_one_server():
+    [call] = server.beat(Keys(), SERVER, [RUNNING], spread=False)
+    assert call.keys == ("asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}", "asynq:servers", "asynq:workers")
+
+
 @pytest.mark.parametrize("unpack", [server.unpack_server, server.unpack_running])
 def test_bytes_that_are_no_record_are_reported_as_such(unpack):
     with pytest.raises(PayloadError, match="2 bytes are no"):

@@ -40,6 +40,7 @@ class Queue:
     failed: int = 0
     crashed: int = 0
     trimmed: int = 0
+    recovered: int = 0
 
     def ids(self, state: str) -> set[str]:
         return {task.id for task in self.tasks.values() if task.state == state}
@@ -158,6 +159,7 @@ class Queue:
     def crash(self, task_id: str, max_crashes: int) -> None:
         task = self.tasks[task_id]
         self.leave(task)
+        self.recovered += 1
         task.token = ""
         if task.cancel:
             return self._archive(task, "cancelled")
@@ -173,6 +175,7 @@ class Queue:
         """A Go server's attempt is dead: it counts as a failure."""
         task = self.tasks[task_id]
         self.leave(task)
+        self.recovered += 1
         task.token = ""
         if kind == "archive":
             return self._archive(task, task.end)

@@ -65,6 +65,9 @@ class World:
         known |= {self.keys.group(task.group) for task in model.tasks.values() if task.state == "aggregating"}
         stray = {name for name in found if name not in known and not name.startswith(tuple(counters))}
         stray -= {name for name in stray if ":sent:" in name}
+        repaired = found.get(self.keys.repaired, {})
+        assert int(repaired.get("expired_lease", 0)) == model.recovered, "attempts that were recovered"
+        stray.discard(self.keys.repaired)
         assert not stray, f"stray keys {sorted(stray)}"
 
     def _compare_places(self, found: dict[str, Any], model: Queue) -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 from rota import Retry, Rota
 
-app = Rota()  # on ROTA_URL, or redis://localhost:6379/0
+# On ROTA_URL, or redis://localhost:6379/0. A worker of this app looks at the first queue twice as often.
+app = Rota(settings={"queues": {"critical": 2, "default": 1}})
 
 
 @app.task("email:welcome", queue="critical", timeout="30s", retry=Retry(max=5))
@@ -13,7 +14,7 @@ async def welcome(user_id: int, locale: str = "en") -> str:
 
 
 async def main() -> None:
-    async with app.worker(queues={"critical": 2, "default": 1}):
+    async with app.worker():
         job = await welcome.enqueue(7, locale="sv")  # typed like the function
         print(await job.result(timeout="10s"))
 

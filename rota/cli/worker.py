@@ -103,7 +103,20 @@ async def banner(target: str, app: Rota, settings: Settings) -> Banner:
         processes=settings.processes,
         wake_up=wake_up,
         types=[handler.type for handler in app.registry],
-        warnings=[*facts.warnings, *unknown],
+        warnings=[*facts.warnings, *unknown, *unserved(app, settings)],
+    )
+
+
+def unserved(app: Rota, settings: Settings) -> list[str]:
+    """Warn of queues that tasks of the app name, where nobody has said which queues this worker serves."""
+    if settings.source_of("queues") != "default":
+        return []  # it was chosen: others may serve the rest
+    named = {handler.options.queue for handler in app.registry if handler.options.queue is not None}
+    left = ", ".join(sorted(named - settings.queues.keys()))
+    return (
+        [f"Tasks go to queues that are not served here: {left}. Name them with --queues or ROTA_QUEUES."]
+        if left
+        else []
     )
 
 

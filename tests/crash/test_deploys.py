@@ -60,22 +60,24 @@ def test_rolling_deploys_under_load_lose_double_and_cost_nothing(scene_of: Scene
         "tests.crash.producer",
         scene.url,
         str(scene.ledger.folder),
-        "1000000",
+        "999999",
         "0.02",
         "29",
     ]
-    current = scene.start(processes=1, settings={"shutdown_timeout": "1s"}).ready()
+    settings = {"shutdown_timeout": "1s", "concurrency": "100"}
+    current = scene.start(processes=1, settings=settings).ready()
     with subprocess.Popen(command, cwd=ROOT) as producer:
         for _ in range(DEPLOYS):
-            following = scene.start(processes=1, settings={"shutdown_timeout": "1s"}).ready()
+            following = scene.start(processes=1, settings=settings).ready()
             current.terminate()
             scene.workers.remove(current)
             assert current.process.wait(20) == 0
             current = following
         producer.terminate()
     scene.drained()
-    ordered = scene.verdict()
-    assert (ordered.archived, ordered.queued) == (0, 0)
+    verdict = scene.verdict()
+    assert verdict.accepted > 50 * DEPLOYS
+    assert (verdict.archived, verdict.queued, verdict.again) == (0, 0, 0)
 
 
 def test_an_old_worker_hands_back_what_it_does_not_know(scene_of: SceneMaker) -> None:

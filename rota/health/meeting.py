@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import NamedTuple
 from rota.errors import ConfigError
 
 SUFFIX = ".sock"
+OLD_SECONDS = 60
+"""A socket that was just made may not be listened to yet."""
+A_MOMENT = timedelta(milliseconds=200)
 
 
 class Reply(NamedTuple):
@@ -45,7 +49,16 @@ def own_socket(chosen: Path | None) -> Path:
         found = place.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise ConfigError(f"{place} does not belong to this user. Set health_dir to a folder that does.")
+    _tidy(place)
     return place / f"{os.getpid()}{SUFFIX}"
+
+
+def _tidy(place: Path) -> None:
+    """Delete what workers left that were killed some time ago."""
+    for _, path in sockets(place):
+        with contextlib.suppress(OSError, NoReply):
+            if time.time() - path.stat().st_mtime > OLD_SECONDS and ask_socket(path, "/live", A_MOMENT) is None:
+                path.unlink()
 
 
 def sockets(place: Path) -> Iterator[tuple[int, Path]]:

@@ -17,17 +17,18 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _LITERAL = re.compile(r"""["']([A-Z]{3,})["']""")
 _NO_COMMANDS = {"BYSCORE", "COUNT", "LIMIT", "MATCH", "OOM", "USAGE", "WITHSCORES", "WRONGTYPE", "MEMORY", "KEEPTTL"}
 
-_CONNECTION = {"EVAL", "EVALSHA", "SELECT", "INFO", "CLUSTER|SLOTS", "ASKING", "ROLE"}
+_CONNECTION = {"EVAL", "EVALSHA", "PING", "SELECT", "INFO", "CLUSTER|SLOTS", "ASKING", "ROLE"}
 """`ROLE` is asked behind Sentinel, `CLUSTER SLOTS` and `ASKING` in a Cluster."""
 _PLAIN: dict[Role, set[str]] = {
     "producer": {"SADD", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "WAIT"},
-    "worker": {"BLMOVE", "CLIENT|TRACKING", "EXISTS", "HGET", "SMEMBERS", "SUBSCRIBE", "UNSUBSCRIBE", "ZADD"},
+    "worker": {"BLMOVE", "CLIENT|TRACKING", "EXISTS", "HGET", "SCAN", "SMEMBERS", "SUBSCRIBE", "UNSUBSCRIBE", "ZADD"},
     "inspector": {"SISMEMBER", "SSCAN", "MEMORY|USAGE"},
 }
 OPTIONAL = {
     "INFO": "version, role, eviction and persistence of the server are not checked",
     "CLIENT|TRACKING": "a waiting worker is woken by BLMOVE instead",
     "BLMOVE": "where tracking is refused, a waiting worker asks every second",
+    "SCAN": "the sweep does not find tasks and locks that are listed nowhere",
     "MEMORY|USAGE": "the memory of queues is not known",
     "PUBLISH": "nobody who waits for a result is told of it; they look every second",
     "WAIT": "only wait_replicas needs it",

@@ -23,4 +23,5 @@ def answering(worker: "Worker", socket_path: Path | None = None) -> Generator[He
     answers = Answers(lambda: [worker.signs.read()], lambda: tally.total([worker.signs.read()]))
     port = HealthPort(answers, host=settings.health_host, port=settings.health_port, socket_path=socket_path)
     with in_thread(port):
+        worker.health_port = port.port
         yield port

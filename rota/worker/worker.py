@@ -71,6 +71,8 @@ class Worker:
         self.heartbeat: Heartbeat
         self.parts: Parts
         self.signs = Signs(self)
+        self.health_port: int | None = None
+        """The port on which its health is answered, where there is one."""
         self._broker: Broker
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()

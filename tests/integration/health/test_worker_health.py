@@ -1,0 +1,155 @@
+"""A worker tells how it is, also while its loop is blocked and while it is cut off."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from rota.app import Rota
+from rota.health.meeting import Reply, ask_port
+from rota.worker.worker import Worker
+from tests.integration.worker.conftest import eventually
+from tests.servers.process import Server, wait_until
+
+QUICK = {
+    "heartbeat": "200ms",
+    "ready_within": "1s",
+    "connect_timeout": "500ms",
+    "response_timeout": "500ms",
+    "retry_for": "200ms",
+    "health_port": 0,
+}
+
+
+def ask(worker: Worker, question: str) -> Reply:
+    assert worker.health_port is not None
+    return ask_port("127.0.0.1", worker.health_port, question, timedelta(seconds=5))
+
+
+async def answers(worker: Worker, question: str, status: int, words: str = "") -> Reply:
+    async def look() -> Reply | None:
+        reply = await asyncio.to_thread(ask, worker, question)
+        return reply if reply.status == status and words in reply.text else None
+
+    reply = await eventually(look, 15)
+    assert isinstance(reply, Reply)
+    return reply
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    server = Server().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def app(redis_url: str) -> Rota:
+    return Rota(redis_url, settings=QUICK)
+
+
+async def test_a_worker_that_works_is_live_and_ready_and_counts(app: Rota) -> None:
+    @app.task("health:fine")
+    async def fine() -> None: ...
+
+    async with app.worker(concurrency=3) as worker:
+        await answers(worker, "/ready", 200, "ready")
+        await answers(worker, "/live", 200, "live")
+        for _ in range(4):
+            await fine.enqueue()
+        await answers(worker, "/metrics", 200, "rota_outcomes_recorded_total 4.0")
+        text = (await answers(worker, "/metrics", 200)).text
+        assert "rota_slots 3.0" in text
+        assert 'rota_wake_up{way="tracking"} 1.0' in text
+    await app.aclose()
+
+
+async def test_a_full_worker_is_ready_and_a_quiet_one_is_not(app: Rota) -> None:
+    started, go = asyncio.Event(), asyncio.Event()
+
+    @app.task("health:long")
+    async def long() -> None:
+        started.set()
+        await go.wait()
+
+    async with app.worker(concurrency=1) as worker:
+        await long.enqueue()
+        await started.wait()
+        beats = worker.heartbeat.statistics().beats
+        # Longer than ready_within: what the fetcher last did is too old by then.
+        await eventually(lambda: _true(worker.heartbeat.statistics().beats > beats + 6), 15)
+        await answers(worker, "/ready", 200)
+        worker.quiet()
+        await answers(worker, "/ready", 503, "asked to take no more tasks")
+        await answers(worker, "/live", 200)
+        go.set()
+    await app.aclose()
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+async def test_cut_off_it_is_not_ready_but_lives_and_is_ready_again_after(own_server: Server) -> None:
+    app = Rota(f"redis://127.0.0.1:{own_server.port}", settings=QUICK)
+    async with app.worker() as worker:
+        await answers(worker, "/ready", 200)
+        own_server.freeze()
+        try:
+            await answers(worker, "/ready", 503, "the broker has not been reached for")
+            await answers(worker, "/live", 200)
+        finally:
+            own_server.thaw()
+        await answers(worker, "/ready", 200)
+    await app.aclose()
+
+
+async def test_outcomes_that_cannot_be_recorded_make_it_unready(own_server: Server) -> None:
+    app = Rota(f"redis://127.0.0.1:{own_server.port}", settings=QUICK)
+    started, go = asyncio.Event(), asyncio.Event()
+
+    @app.task("health:end")
+    async def end() -> None:
+        started.set()
+        await go.wait()
+
+    async with app.worker() as worker:
+        await end.enqueue()
+        await started.wait()
+        with own_server.client() as client:
+            client.config_set("min-replicas-to-write", 1)
+            go.set()
+            await answers(worker, "/ready", 503)
+            assert worker.signs.read().record_lost_at > 0
+            client.config_set("min-replicas-to-write", 0)
+        await answers(worker, "/ready", 200)
+        assert worker.signs.read().record_lost_at == 0
+    await app.aclose()
+
+
+async def test_a_task_that_blocks_the_loop_is_named_while_it_does_and_once_in_the_log(
+    app: Rota, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    @app.task("health:block")
+    async def block() -> None:
+        # Nothing else can run in this loop: only the port can have said it.
+        wait_until(lambda: seen.append(ask(worker, "/live").text) or "health:block" in seen[-1], 20)
+
+    caplog.set_level(logging.WARNING, "rota.worker")
+    async with app.worker(blocked_after="100ms") as worker:
+        receipt = await block.options(task_id="culprit").enqueue()
+        await answers(worker, "/metrics", 200, "rota_loop_blockages_total 1.0")
+        await eventually(lambda: _true(worker.parts.pulse.statistics().longest_seconds > 0.5), 15)
+        assert worker.parts.pulse.statistics().blocked_by == ""
+
+    assert receipt.id == "culprit"
+    assert "live: its event loop has been blocked for" in seen[-1]
+    assert "by task culprit (health:block) in queue default" in seen[-1]
+    [said] = [record.getMessage() for record in caplog.records if "has been blocked for" in record.getMessage()]
+    assert "task culprit (health:block) in queue default" in said
+    assert "test_worker_health.py" in said
+    await app.aclose()

@@ -1,0 +1,252 @@
+"""The doctor finds what was planted, and nothing where nothing is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rota.broker import Broker
+from rota.inspect.doctor import Examination, examine
+from rota.inspect.doctor.finding import PAGE
+from rota.wire import server as records
+from rota.wire.server import ServerState
+from rota.wire.server_id import new_server_id
+from scripts.check_links import anchors
+from scripts.tree import ROOT
+from tests.integration.inspect.state import State
+from tests.servers.process import Server
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[Broker]:
+    async with Broker.from_url(redis_url) as broker:
+        yield broker
+
+
+@pytest.fixture
+def strict_server() -> Iterator[Server]:
+    server = Server(config={"appendonly": "yes"}).start()
+    yield server
+    server.stop()
+
+
+async def serve(broker: Broker, *queues: str, status: str = "active", server_id: str | None = None) -> None:
+    state = ServerState(
+        host="h",
+        pid=1,
+        server_id=server_id or new_server_id(),
+        concurrency=1,
+        queues=dict.fromkeys(queues, 1),
+        status=status,
+    )
+    for reply in await broker.run_many(records.beat(broker.keys, state, [], timedelta(minutes=1))):
+        assert reply is None
+
+
+def codes(done: Examination) -> set[str]:
+    """What was found, but that the shared server keeps nothing on disk."""
+    return {finding.code for finding in done.findings} - {"persistence"}
+
+
+async def test_an_empty_server_with_a_file_on_disk_is_healthy(strict_server: Server) -> None:
+    async with Broker.from_url(strict_server.unix_url) as broker:
+        done = await examine(broker)
+
+    assert done.findings == []
+    assert done.healthy
+
+
+async def test_a_server_that_evicts_and_keeps_nothing_is_found(broker: Broker, strict_server: Server) -> None:
+    with strict_server.client() as client:
+        client.config_set("appendonly", "no")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        async with Broker.from_url(strict_server.unix_url) as there:
+            done = await examine(there)
+
+    assert {finding.code for finding in done.findings} == {"eviction", "persistence"}
+    assert not done.healthy
+
+
+async def test_a_server_that_is_away_is_one_finding() -> None:
+    async with Broker.from_url("redis://127.0.0.1:1") as broker:
+        done = await examine(broker)
+
+    assert codes(done) == {"server"}
+
+
+async def test_a_served_queue_with_fresh_tasks_is_healthy(broker: Broker, state: State) -> None:
+    state.task(state.queue(), "one", "pending", {"pending_since": time.time_ns()})
+    state.task(state.queue(), "two", "active")
+    await serve(broker, "default")
+
+    assert codes(await examine(broker, handles=lambda name: name == "t")) == set()
+
+
+async def test_a_queue_that_nobody_consumes_is_an_error(broker: Broker, state: State) -> None:
+    state.task(state.queue("typo"), "one", "pending")
+    await serve(broker, "default")
+
+    done = await examine(broker)
+
+    [found] = [finding for finding in done.findings if finding.code == "queue-without-a-server"]
+    assert found.severity == "error"
+    assert "'typo': 1 pending tasks" in found.what
+
+
+async def test_a_queue_with_quiet_servers_only_is_a_warning(broker: Broker, state: State) -> None:
+    state.task(state.queue(), "one", "pending")
+    await serve(broker, "default", status="stopped")
+
+    done = await examine(broker)
+
+    assert [f.severity for f in done.findings if f.code == "queue-without-a-server"] == ["warning"]
+
+
+OLD = time.time() - 4000
+
+
+def plant_long_wait(state: State) -> None:
+    state.task(state.queue(), "one", "pending", {"pending_since": int(OLD * 1e9)})
+
+
+def plant_pause(state: State) -> None:
+    state.task(state.queue(), "one", "pending")
+    state.client.set(state.queue().paused, int(OLD))
+
+
+def plant_lost_task(state: State) -> None:
+    state.task(state.queue(), "one", "active")
+    state.client.zadd(state.queue().lease, {"one": OLD})
+
+
+def plant_task_without_lease(state: State) -> None:
+    state.task(state.queue(), "one", "active")
+    state.client.zrem(state.queue().lease, "one")
+
+
+def plant_stale_set(state: State) -> None:
+    keys = state.queue()
+    state.task(keys, "one", "aggregating", group_key="g")
+    state.client.rename(keys.group("g"), keys.group("g:1"))
+    state.client.zadd(keys.aggregation_sets, {keys.group("g:1"): OLD})
+
+
+def plant_missing_task(state: State) -> None:
+    state.place(state.queue(), "one", "scheduled")
+
+
+def plant_unreadable_task(state: State) -> None:
+    state.task(state.queue(), "one", "scheduled", {"msg": b"\xff\xff"})
+
+
+def plant_full_archive(state: State) -> None:
+    for name in ("one", "two", "three"):
+        state.task(state.queue(), name, "archived")
+
+
+def plant_unhandled_type(state: State) -> None:
+    state.task(state.queue(), "one", "retry", error_msg='handler not found for task "t"', type="t")
+
+
+@pytest.mark.parametrize(
+    ("plant", "code"),
+    [
+        (plant_long_wait, "long-wait"),
+        (plant_pause, "paused-queue"),
+        (plant_lost_task, "lost-tasks"),
+        (plant_task_without_lease, "lost-tasks"),
+        (plant_stale_set, "stale-aggregation"),
+        (plant_missing_task, "missing-tasks"),
+        (plant_unreadable_task, "unreadable-tasks"),
+        (plant_full_archive, "full-archive"),
+        (plant_unhandled_type, "unhandled-types"),
+    ],
+)
+async def test_what_is_stuck_is_found(broker: Broker, state: State, plant: Any, code: str) -> None:
+    plant(state)
+    await serve(broker, "default")
+
+    done = await examine(broker, archive_max=3)
+
+    assert codes(done) == {code}
+    assert not done.healthy
+
+
+async def test_types_that_the_app_does_not_handle_are_named(broker: Broker, state: State) -> None:
+    for task_id in ("one", "two"):
+        state.task(state.queue(), task_id, "scheduled", type="mail:sned")
+    await serve(broker, "default")
+
+    done = await examine(broker, handles=lambda name: name == "mail:send")
+
+    [found] = [finding for finding in done.findings if finding.code == "unhandled-types"]
+    assert "mail:sned (2)" in found.what
+
+
+async def test_go_servers_are_told_from_ours(broker: Broker, state: State) -> None:
+    await serve(broker, "default")
+    assert codes(await examine(broker)) == set()
+
+    await serve(broker, "default", server_id="5e0f3f0e-0000-4000-8000-000000000000")
+
+    done = await examine(broker)
+    assert codes(done) == {"go-servers"}
+    assert done.servers == 2
+
+
+async def test_looking_changes_nothing(broker: Broker, state: State) -> None:
+    plant_stale_set(state)
+    plant_lost_task(state)
+    before = state.everything()
+
+    await examine(broker)
+
+    assert state.everything() == before
+
+
+def test_each_finding_is_a_heading_on_the_page() -> None:
+    known = anchors((ROOT / PAGE).read_text(encoding="utf-8"))
+    sources = (ROOT / "rota/inspect/doctor").glob("*.py")
+    made = {
+        line.strip().strip('",')
+        for source in sources
+        for line in source.read_text(encoding="utf-8").splitlines()
+        if line.strip().endswith('",') and line.strip().strip('",') in known
+    }
+
+    assert made >= {"eviction", "persistence", "rights", "lost-tasks", "unhandled-types", "go-servers"}
+
+
+def run(url: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "rota.cli", "doctor", *words],
+        cwd=ROOT,
+        env={**os.environ, "ROTA_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+
+
+def test_the_command_tells_cause_fix_and_page_and_fails(redis_url: str, state: State) -> None:
+    state.task(state.queue(), "one", "pending", type="no:such")
+
+    done = run(redis_url, "examples.hello:app")
+
+    assert done.returncode == 1
+    assert "error Nobody consumes the queue 'default'" in done.stdout
+    assert "error The app does not handle the type of tasks in the queue 'default': no:such (1)." in done.stdout
+    assert "more docs/operations/doctor.md#queue-without-a-server" in done.stdout
+
+
+def test_json_is_for_programs(strict_server: Server) -> None:
+    done = run(strict_server.unix_url, "--json")
+
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"healthy": True, "queues": 0, "servers": 0, "findings": []}

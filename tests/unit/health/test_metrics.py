@@ -1,0 +1,70 @@
+"""What Prometheus collects."""
+
+from dataclasses import replace
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from rota.health.answers import Answers
+from rota.health.metrics import expose
+from rota.health.tally import Tally
+from rota.health.vitals import Vitals
+
+NOW = 1000.0
+ONE = Vitals(
+    worker="w",
+    pid=7,
+    status="active",
+    taken_at=NOW,
+    beat_at=NOW - 3,
+    turned_at=NOW - 0.5,
+    slots=5,
+    used=2,
+    held=3,
+    wake_up="tracking",
+    unknown_types={"no:such": 4},
+    counts={"taken": 10, "outcome:retry": 2, "sweep:crashed": 1, "heartbeat:lost": 6, "pulse:blocked_seconds": 1.5},
+)
+
+
+def read(text: str) -> dict[str, float]:
+    return {
+        sample.name + "".join(f"/{value}" for value in sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_numbers_are_sums_over_the_processes() -> None:
+    tally = Tally()
+    both = [ONE, replace(ONE, pid=8, beat_at=NOW - 4)]
+
+    found = read(expose(both, tally.total(both), NOW))
+
+    assert found["rota_processes"] == found["rota_processes_ready"] == 2
+    assert (found["rota_slots"], found["rota_slots_used"], found["rota_tasks_held"]) == (10, 4, 6)
+    assert found["rota_tasks_taken_total"] == 20
+    assert found["rota_outcomes_total/retry"] == 4
+    assert found["rota_unknown_tasks_total/no:such"] == 8
+    assert found["rota_leases_lost_total"] == 12
+    assert found["rota_loop_blocked_seconds_total"] == 3
+    assert found["rota_heartbeat_age_seconds"] == 4
+    assert found["rota_wake_up/tracking"] == 2
+    assert found["rota_part_events_total/crashed/sweep"] == 2
+
+
+def test_what_an_ended_process_had_counted_stays_counted() -> None:
+    tally = Tally()
+    tally.count("process_crashes")
+    tally.ended(ONE)
+
+    found = read(expose([], tally.total([]), NOW))
+
+    assert (found["rota_tasks_taken_total"], found["rota_process_crashes_total"]) == (10, 1)
+    assert (found["rota_live"], found["rota_ready"]) == (1, 0)
+
+
+def test_other_paths_are_named_to_who_asks_for_one_that_is_not_there() -> None:
+    answer = Answers(list)("/nowhere")
+
+    assert answer.status == 404
+    assert "/live, /ready" in answer.text

@@ -1,0 +1,23 @@
+"""The rights of the roles."""
+
+import redis
+
+from rota.wire import rights
+from tests.servers.process import Server
+
+
+def test_every_right_is_a_command_of_the_server(redis_server: Server) -> None:
+    with redis.Redis(unix_socket_path=redis_server.unix_url.removeprefix("unix://")) as client:
+        names = {name.decode().upper() for name in client.execute_command("COMMAND LIST")}  # type: ignore[union-attr]
+    asked = {name.partition("|")[0] for role in rights.ROLES for name in rights.commands(role)}
+
+    assert asked - names == set()
+
+
+def test_a_worker_has_all_rights_of_a_producer_and_an_inspector_none_to_write() -> None:
+    assert set(rights.commands("producer")) < set(rights.commands("worker"))
+    assert not {"SET", "HSET", "DEL", "LPUSH", "ZADD", "SADD", "PUBLISH"} & set(rights.commands("inspector"))
+
+
+def test_another_prefix_has_other_keys() -> None:
+    assert "~mine:* &mine:*" in rights.rule("worker", "u", "p", "mine")

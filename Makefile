@@ -7,7 +7,7 @@ READY := .venv/.ready
 FOR ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-slow test-all check format docs bench proto clean
+.PHONY: help setup demo test test-slow test-all check format docs soak bench proto clean
 
 help: ## List the commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ format: $(READY) ## Format the code and mend what the linter can
 
 docs: $(READY) ## Write the tables and snippets in the docs anew from the code
 	@$(BIN)/python -m scripts.write_docs
+
+soak: $(READY) ## Mix all faults at random under load, and check (MINUTES=20, SEED=… repeats a run)
+	@$(BIN)/python -m tests.crash.soak --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(READY) ## Measure against Go Asynq and the Python peers on one Redis (ARGS="--quick" for a short run)
 	@$(BIN)/python -m benchmarks $(ARGS)

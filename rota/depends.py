@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from rota.context import Context
 from rota.errors import OptionError
@@ -119,5 +119,4 @@ def _name(provider: Provider) -> str:
     return getattr(provider, "__qualname__", repr(provider))
 
 
-NO_OVERRIDES: Final[Mapping[Provider, Provider]] = {}
 Call: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Awaitable[Any]]

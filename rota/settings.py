@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     heartbeat: PositiveDuration = timedelta(seconds=5)
     """How often leases are extended and the worker shows itself."""
     ready_within: PositiveDuration = timedelta(seconds=12)
-    """A worker is ready if it reached the broker and could take and record tasks within this time; two beats at least."""
+    """A worker is ready if it reached the broker and could take and record within this time; two beats at least."""
     live_within: PositiveDuration = timedelta(minutes=10)
     """A worker is live if its event loop was blocked for less than this."""
     blocked_after: PositiveDuration = timedelta(seconds=1)

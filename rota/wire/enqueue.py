@@ -25,7 +25,6 @@ class Item(NamedTuple):
     on_conflict: str = "return"
     origin: str = "made"
     """`made`: the ID is random, so a task with it is this one. `chosen`: it may be another's."""
-    waited: str = ""
 
 
 class Reply(NamedTuple):

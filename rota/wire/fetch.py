@@ -61,7 +61,7 @@ def _same(reply: Any) -> list[bytes]:
 
 
 def _fetched(reply: Any) -> Fetched:
-    return Fetched(int(reply[0]) / 1e6, [_batch(*row) for row in reply[1:]])
+    return Fetched(float(reply[0]), [_batch(*row) for row in reply[1:]])
 
 
 def _batch(state: int, next_due: bytes, tasks: list[bytes], notes: list[Any], dangling: list[bytes]) -> QueueBatch:

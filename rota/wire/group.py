@@ -16,7 +16,6 @@ from rota.wire.keys import QueueKeys
 from rota.wire.script import Argument, Call, load
 
 MAX_SET = 10_000
-MAX_SORTED_OUT = 500
 PAGE = 200
 
 

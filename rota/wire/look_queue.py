@@ -143,12 +143,12 @@ def _counters(keys: QueueKeys, days: Sequence[date]) -> tuple[str, ...]:
 
 
 def _queue(reply: Any, days: Sequence[date]) -> QueueLook:
-    seconds, micros, lengths, orphaned, paused, since, counters, groups, cursor, sizes, repaired = reply
+    now, lengths, orphaned, paused, since, counters, groups, cursor, sizes, repaired = reply
     states = ("pending", "active", "scheduled", "retry", "archived", "completed")
     counted = {day.day: day for day in _day_looks(counters[3:], days)}
-    today = counted.get(_day(seconds), DayLook(date.min, 0, 0))
+    today = counted.get(_day(now), DayLook(date.min, 0, 0))
     return QueueLook(
-        now=moment(seconds, micros),
+        now=float(now),
         counts=dict(zip(states, lengths, strict=True)),
         orphaned=orphaned,
         is_paused=paused is not None,
@@ -209,13 +209,8 @@ def _rows(flat: Any, width: int) -> list[Any]:
     return [flat[i : i + width] for i in range(0, len(flat), width)]
 
 
-def moment(seconds: bytes, micros: bytes) -> float:
-    """Return Redis' time, as a script takes it, in seconds."""
-    return int(seconds) + int(micros) / 1e6
-
-
 def _day(seconds: bytes) -> date:
-    return datetime.fromtimestamp(int(seconds), UTC).date()
+    return datetime.fromtimestamp(float(seconds), UTC).date()
 
 
 def text(raw: bytes) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rota.wire.keys import QueueKeys
-from rota.wire.look_queue import moment, text
+from rota.wire.look_queue import text
 from rota.wire.script import Argument, Call, load
 
 _SHORT_FIELDS = (
@@ -75,15 +75,15 @@ def task(keys: QueueKeys, task_id: str) -> Call[OneTask]:
 
 
 def _task_page(reply: Any) -> TaskPage:
-    seconds, micros, total, *rows = reply
+    now, total, *rows = reply
     looks = [TaskLook(text(row[0]), _score(row[1]), _present(_SHORT_FIELDS, row[2])) for row in rows]
-    return TaskPage(moment(seconds, micros), total, looks)
+    return TaskPage(float(now), total, looks)
 
 
 def _one_task(reply: Any, sets: Sequence[str]) -> OneTask:
-    seconds, micros, fields, scores = reply
+    now, fields, scores = reply
     found = {name: float(score) for name, score in zip(sets, scores, strict=True) if score is not None}
-    return OneTask(moment(seconds, micros), _present(_ALL_FIELDS, fields), found)
+    return OneTask(float(now), _present(_ALL_FIELDS, fields), found)
 
 
 def _present(names: Sequence[str], values: Any) -> dict[str, bytes]:

@@ -41,7 +41,7 @@ def pack(
     Raises `OptionError` for what no Go program could read or would misread.
     """
     if max_retry < 0:
-        raise OptionError(f"max_retry is {max_retry}: give 0 for no retries, or a positive number")
+        raise OptionError(f"max_retry is {max_retry}: give 0 for no retries, or a positive number.")
     try:
         message = TaskMessage(
             type=type,
@@ -71,7 +71,7 @@ def unpack(data: bytes) -> TaskMessage:
         return TaskMessage.FromString(data)
     except DecodeError as error:
         raise PayloadError(
-            f"these {len(data)} bytes are no task message ({error}): some other program wrote to the task's hash"
+            f"These {len(data)} bytes are no task message ({error}): some other program wrote to the task's hash."
         ) from error
 
 
@@ -115,7 +115,7 @@ def whole_seconds(duration: timedelta) -> int:
 def unix_deadline(deadline: datetime) -> int:
     """Return the Unix second of a deadline. The epoch itself becomes 1, because 0 means "none"."""
     if deadline.tzinfo is None:
-        raise OptionError(f"the deadline {deadline} has no time zone: give one, for example tzinfo=timezone.utc")
+        raise OptionError(f"The deadline {deadline} has no time zone: add one, as in datetime.now(UTC).")
     return int(deadline.timestamp()) or 1
 
 
@@ -140,14 +140,14 @@ def _timeout_s(timeout: timedelta | None, deadline: datetime | None) -> int:
     seconds = whole_seconds(timeout)
     if seconds <= 0:
         # Asynq stores it, and then takes 30 minutes or fails the task at once.
-        raise OptionError(f"a timeout of {timeout} is not positive: leave it out, or give a far deadline for no limit")
+        raise OptionError(f"A timeout of {timeout} is not positive: leave it out, or give a far deadline for no limit.")
     return seconds
 
 
 def _retention_s(retention: timedelta) -> int:
     seconds = whole_seconds(retention)
     if seconds < 0:
-        raise OptionError(f"a retention of {retention} is negative: leave it out to keep nothing")
+        raise OptionError(f"A retention of {retention} is negative: leave it out to keep nothing.")
     return seconds
 
 
@@ -155,6 +155,6 @@ def _unpackable(error: ValueError, type: str, task_id: str) -> ValueError:
     if isinstance(error, OptionError):
         return error
     return OptionError(
-        f"the task {task_id!r} of type {type!r} does not fit Asynq's message ({error}): "
-        "texts must be valid UTF-8, and counts must fit 32 bits"
+        f"The task {task_id!r} of type {type!r} does not fit Asynq's message ({error}): "
+        "texts must be valid UTF-8, and counts must fit 32 bits."
     )

@@ -41,12 +41,12 @@ def parse(text: str) -> TextOption:
     """Read one option. `OptionError` names the text if it is none that is known here."""
     match = _OPTION.fullmatch(text.strip())
     if match is None:
-        raise OptionError(f'{text!r} is no option: expected a form like Queue("low")')
+        raise OptionError(f'{text!r} is no option: write it in a form like Queue("low").')
     name, argument = match[1], match[2]
     try:
         return TextOption(name, _value(name, argument))
     except ValueError as error:
-        raise OptionError(f"the option {text!r} cannot be read: {error}") from error
+        raise OptionError(f"The option {text!r} cannot be read: {error}.") from error
 
 
 def _argument(option: TextOption) -> str:
@@ -62,7 +62,7 @@ def _argument(option: TextOption) -> str:
         case (str(), str()) as header if option.name == "Header":
             return _json(header)
         case _:
-            raise OptionError(f"{option.name} does not take {option.value!r}")
+            raise OptionError(f"{option.name} does not take {option.value!r}: see TextOption for what each takes.")
 
 
 def _value(name: str, argument: str) -> Value:

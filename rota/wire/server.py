@@ -101,7 +101,7 @@ def unpack_server(data: bytes) -> ServerState:
     try:
         info = ServerInfo.FromString(data)
     except DecodeError as error:
-        raise PayloadError(f"these {len(data)} bytes are no server record ({error})") from error
+        raise PayloadError(f"These {len(data)} bytes are no server record: {error}.") from error
     return ServerState(
         host=info.host,
         pid=info.pid,
@@ -138,7 +138,7 @@ def unpack_running(data: bytes) -> RunningTask:
     try:
         info = WorkerInfo.FromString(data)
     except DecodeError as error:
-        raise PayloadError(f"these {len(data)} bytes are no record of a running task ({error})") from error
+        raise PayloadError(f"These {len(data)} bytes are no record of a running task: {error}.") from error
     return RunningTask(
         id=info.task_id,
         type=info.task_type,

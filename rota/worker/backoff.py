@@ -15,11 +15,6 @@ class Backoff:
         self._most_seconds = most_seconds
         self._failures = 0
 
-    @property
-    def failing(self) -> bool:
-        """Whether the last attempt failed."""
-        return self._failures > 0
-
     def reset(self) -> None:
         """Note a success."""
         if self._failures:

@@ -120,13 +120,6 @@ class Executor:
         attempt.task.add_done_callback(partial(self._never_ran, attempt))
         attempt.task.cancel()
 
-    def cancel(self, task_id: str, reason: str = "") -> int:
-        """Cancel the runs of a task, in whatever queue; return how many there were."""
-        found = [attempt for attempt in self.held if attempt.id == task_id and attempt.task is not None]
-        for attempt in found:
-            self.stop(attempt, "cancelled", reason)
-        return len(found)
-
     def hand_back_parked(self) -> None:
         """Give back what has not started."""
         for parked in self._parked.values():

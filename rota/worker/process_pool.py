@@ -15,12 +15,10 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from rota.context import Context
 from rota.errors import ProcessDied
-from rota.worker.attempt import Attempt
 from rota.worker.process_child import LENGTH, Request, Setup
 
 _LAST_WORDS_SECONDS = 0.2
@@ -159,11 +157,6 @@ class ProcessPool:
                 return await self._ask(request, context)
             finally:
                 self._running -= 1
-
-    async def run(self, attempt: Attempt) -> Any:
-        """Run the handler of an attempt: its function here, what surrounds the function in the event loop."""
-        call = partial(self.call, attempt.context)
-        return await attempt.handler.invoke(attempt.context, attempt.message.payload, call)
 
     async def aclose(self) -> None:
         """Kill all children."""

@@ -14,13 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 from rota.context import Context
 from rota.errors import TimeLimitExceeded
-from rota.worker.attempt import Attempt
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in_thread.argtypes = (ctypes.c_ulong, ctypes.py_object)
@@ -124,11 +122,6 @@ class ThreadPool:
         if job.error is not None:
             raise job.error
         return job.value
-
-    async def run(self, attempt: Attempt) -> Any:
-        """Run the handler of an attempt: its function here, what surrounds the function in the event loop."""
-        call = partial(self.call, attempt.context)
-        return await attempt.handler.invoke(attempt.context, attempt.message.payload, call)
 
     def abandon(self) -> None:
         """Stop waiting for functions that do not stop: their calls end now, as cancelled. For a hard stop only."""

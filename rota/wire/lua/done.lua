@@ -9,8 +9,8 @@
 local ids, keys, refused, waited = {}, {}, {}, {}
 for i = 4, #ARGV, 2 do
   local key = ARGV[2] .. ARGV[i]
-  local row = redis.call("HMGET", key, "rota_token", "state", "rota_wait")
-  local code = standing(row, ARGV[i + 1], "")
+  local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait')
+  local code = standing(row, ARGV[i + 1], '')
   if code == 0 then
     ids[#ids + 1] = ARGV[i]
     keys[#keys + 1] = key
@@ -22,17 +22,17 @@ for i = 4, #ARGV, 2 do
 end
 if #ids == 0 then return refused end
 -- The oldest attempts are at the tail and tend to end first: where the tail is just these, one cut takes them all.
-local tail, ended = redis.call("LRANGE", KEYS[1], -#ids, -1), {}
+local tail, ended = redis.call('LRANGE', KEYS[1], -#ids, -1), {}
 for _, id in ipairs(ids) do ended[id] = true end
 local all = #tail == #ids
 for _, id in ipairs(tail) do all = all and ended[id] end
 if all then
-  redis.call("LTRIM", KEYS[1], 0, -(#ids + 1))
+  redis.call('LTRIM', KEYS[1], 0, -(#ids + 1))
 else
-  for _, id in ipairs(ids) do redis.call("LREM", KEYS[1], -1, id) end
+  for _, id in ipairs(ids) do redis.call('LREM', KEYS[1], -1, id) end
 end
-redis.call("ZREM", KEYS[2], unpack(ids))
-redis.call("DEL", unpack(keys))
+redis.call('ZREM', KEYS[2], unpack(ids))
+redis.call('DEL', unpack(keys))
 count(ARGV[1], #ids, 0)
-for _, id in ipairs(waited) do announce(ARGV[3] .. id, "completed", "") end
+for _, id in ipairs(waited) do announce(ARGV[3] .. id, 'completed', '') end
 return refused

@@ -1,12 +1,11 @@
 -- Adds tasks with any option to one queue, each on its own: one that is refused leaves nothing behind and stops no other.
 -- KEYS  1 pending, 2 scheduled
 -- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes, 3 token of this call,
---       then for each task ten (at most 1000 tasks):
+--       then for each task nine (at most 1000 tasks):
 --       id, message,
 --       when ("" now, "1700000000.5" at that time, "+2.5" so many seconds from now by the server's clock),
 --       group ("" none), lock ("" none), life of the lock in ms after the task is due ("" without end),
---       scope (ttl, queued, running), on conflict (return, replace), origin of the id (made, chosen),
---       waited ("1" somebody waits for the end)
+--       scope (ttl, queued, running), on conflict (return, replace), origin of the id (made, chosen)
 -- Result: for each task its state if it was added, else { reason, id, state }:
 --   duplicate  that task holds the lock        replaced  that task has the new message now
 --   busy       it is running or being aggregated, so it cannot be replaced
@@ -17,7 +16,7 @@
 --! include leave
 --! include renew
 local base, prefix, token = ARGV[1], ARGV[2], ARGV[3]
-local WIDTH = 10
+local WIDTH = 9
 local now_text = string.format('%.6f', now)
 
 local function due(when)
@@ -71,9 +70,6 @@ local function fields_of(item, target)
   end
   if not item.made then
     put('rota_call', item.token)
-  end
-  if item.waited then
-    put('rota_wait', '1')
   end
   return fields
 end
@@ -159,7 +155,7 @@ for i = 4, #ARGV, WIDTH do
   local done, reply = pcall(add, {
     id = ARGV[i], msg = ARGV[i + 1], at = due(ARGV[i + 2]), group = ARGV[i + 3], lock = ARGV[i + 4],
     life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace', made = ARGV[i + 8] == 'made',
-    waited = ARGV[i + 9] == '1', token = token .. ':' .. i,
+    token = token .. ':' .. i,
   })
   if not done then
     local text = type(reply) == 'table' and reply.err or tostring(reply)

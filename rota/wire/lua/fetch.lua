@@ -3,7 +3,7 @@
 -- KEYS  for each queue six: pending, active, lease, paused, scheduled, retry
 -- ARGV  1 attempt token, 2 lease in seconds, 3 how many tasks in all,
 --       then for each queue three: key base, task key prefix, share of the total to be taken first
--- Result: { now in microseconds (text), one list for each queue }, such a list being
+-- Result: { Redis time in seconds (text), one list for each queue }, such a list being
 --   { state: 0 empty, 1 more is waiting, 2 paused;  next due time (text, "" for none);
 --     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids } }
 -- An id whose hash is gone is dropped (Go makes a stub of it that stays active for ever, trap 16).
@@ -16,28 +16,28 @@ local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), t
 
 -- A small sorted set is a list that is searched from its start for every insert, 4 µs for each of 50 leases. A member
 -- too wide for that form makes it a tree, and it stays one after the member has gone again.
-local WIDE = string.rep("-", 65)
+local WIDE = string.rep('-', 65)
 
 local function due(key, base, prefix)
-  local first = redis.call("ZRANGE", key, 0, 0, "WITHSCORES")
+  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if first[2] and tonumber(first[2]) <= now then
     promote(key, base, prefix, now, now_ns, 100)
-    first = redis.call("ZRANGE", key, 0, 0, "WITHSCORES")
+    first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   end
   return first[2]
 end
 
 local function earliest(a, b)
-  if not a or not b then return a or b or "" end
+  if not a or not b then return a or b or '' end
   return tonumber(a) < tonumber(b) and a or b
 end
 
 local function take(k, base, prefix, n, out)
-  local ids = redis.call("LRANGE", KEYS[k], -n, -1)
+  local ids = redis.call('LRANGE', KEYS[k], -n, -1)
   if #ids == 0 then return 0 end
   local found, rows, leases = {}, {}, { lease_until, WIDE }
   for i = #ids, 1, -1 do
-    local row = redis.call("HMGET", prefix .. ids[i], "msg", "rota_cancel", "rota_unique", "rota_crashes")
+    local row = redis.call('HMGET', prefix .. ids[i], 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
     if row[1] then
       found[#found + 1] = ids[i]
       rows[#rows + 1] = row
@@ -45,37 +45,37 @@ local function take(k, base, prefix, n, out)
       out[5][#out[5] + 1] = ids[i]
     end
   end
-  redis.call("LTRIM", KEYS[k], 0, -(#ids + 1))
+  redis.call('LTRIM', KEYS[k], 0, -(#ids + 1))
   if #found == 0 then return 0 end
-  redis.call("LPUSH", KEYS[k + 1], unpack(found))
+  redis.call('LPUSH', KEYS[k + 1], unpack(found))
   local tasks, notes = out[3], out[4]
   for i, id in ipairs(found) do
     local key, row = prefix .. id, rows[i]
-    redis.call("HSET", key, "state", "active", "rota_token", token)
-    redis.call("HDEL", key, "pending_since")
+    redis.call('HSET', key, 'state', 'active', 'rota_token', token)
+    redis.call('HDEL', key, 'pending_since')
     -- A lock "while queued" is given back the moment its task is taken.
-    if row[3] == "queued" then unlock(base, redis.call("HGET", key, "unique_key"), id) end
+    if row[3] == 'queued' then unlock(base, redis.call('HGET', key, 'unique_key'), id) end
     if row[2] or row[4] then
       notes[#notes + 1] = #tasks / 2
-      notes[#notes + 1] = row[2] or ""
-      notes[#notes + 1] = row[4] or ""
+      notes[#notes + 1] = row[2] or ''
+      notes[#notes + 1] = row[4] or ''
     end
     leases[2 * i + 1], leases[2 * i + 2] = lease_until, id
     tasks[#tasks + 1] = id
     tasks[#tasks + 1] = row[1]
   end
-  redis.call("ZADD", KEYS[k + 2], unpack(leases))
-  redis.call("ZREM", KEYS[k + 2], WIDE)
+  redis.call('ZADD', KEYS[k + 2], unpack(leases))
+  redis.call('ZREM', KEYS[k + 2], WIDE)
   return #found
 end
 
 local queues = #KEYS / 6
-local reply = { time_reply[1] .. string.format("%06d", time_reply[2]) }
+local reply = { string.format('%.6f', now) }
 for q = 1, queues do
   local k, base, prefix = 6 * q - 5, ARGV[3 * q + 1], ARGV[3 * q + 2]
   local next_due = earliest(due(KEYS[k + 4], base, prefix), due(KEYS[k + 5], base, prefix))
   reply[q + 1] = { 0, next_due, {}, {}, {} }
-  if redis.call("EXISTS", KEYS[k + 3]) == 1 then reply[q + 1][1] = 2 end
+  if redis.call('EXISTS', KEYS[k + 3]) == 1 then reply[q + 1][1] = 2 end
 end
 -- Each queue gets its share first; what a queue could not fill goes to the others in their order.
 for round = 1, 2 do
@@ -86,6 +86,6 @@ for round = 1, 2 do
   end
 end
 for q = 1, queues do
-  if reply[q + 1][1] == 0 and redis.call("EXISTS", KEYS[6 * q - 5]) == 1 then reply[q + 1][1] = 1 end
+  if reply[q + 1][1] == 0 and redis.call('EXISTS', KEYS[6 * q - 5]) == 1 then reply[q + 1][1] = 1 end
 end
 return reply

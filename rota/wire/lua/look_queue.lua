@@ -4,10 +4,10 @@
 --       10 processed, 11 failed, 12 crashed (our own), then the same three of each day asked for;
 --       the last one: what sweeps have repaired, by kind (our own)
 -- ARGV  1 task key prefix, 2 group key prefix, 3 about how many groups to count
--- Result: { seconds, microseconds, { lengths of 1 to 6 }, orphaned, paused at, pending since,
+-- Result: { Redis time in seconds (text), { lengths of 1 to 6 }, orphaned, paused at, pending since,
 --           { values of 10 and on }, number of groups, cursor of the next page of groups, { name, size, ... },
 --           { kind, number, ... } }
-local time = redis.call('TIME')
+--! include clock
 local lengths = {}
 for i = 1, 2 do
   lengths[i] = redis.call('LLEN', KEYS[i])
@@ -25,7 +25,7 @@ end
 --! include look_sizes
 local page = sizes(KEYS[9], ARGV[2], '0', ARGV[3])
 return {
-  time[1], time[2], lengths, redis.call('ZCOUNT', KEYS[7], '-inf', time[1]), redis.call('GET', KEYS[8]), since,
+  string.format('%.6f', now), lengths, redis.call('ZCOUNT', KEYS[7], '-inf', math.floor(now)), redis.call('GET', KEYS[8]), since,
   counters, redis.call('SCARD', KEYS[9]), page[1], page[2],
   redis.call('HGETALL', KEYS[#KEYS]),
 }

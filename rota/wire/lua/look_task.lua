@@ -2,8 +2,8 @@
 --
 -- KEYS  1 task hash, then sorted sets
 -- ARGV  1 ID, then the fields to read
--- Result: { seconds, microseconds, { fields }, { score in each set } }
-local time = redis.call('TIME')
+-- Result: { Redis time in seconds (text), { fields }, { score in each set } }
+--! include clock
 local scores = {}
 for i = 2, #KEYS do
   scores[#scores + 1] = redis.call('ZSCORE', KEYS[i], ARGV[1])
@@ -12,4 +12,4 @@ local fields = {}
 for i = 2, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
-return { time[1], time[2], redis.call('HMGET', KEYS[1], unpack(fields)), scores }
+return { string.format('%.6f', now), redis.call('HMGET', KEYS[1], unpack(fields)), scores }

@@ -2,8 +2,8 @@
 --
 -- KEYS  1 list or sorted set of IDs, 2 lease
 -- ARGV  1 task key prefix, 2 list or zset, 3 start, 4 how many, then the fields to read
--- Result: { seconds, microseconds, length of 1, { ID, score or lease, { fields } }, ... }
-local time = redis.call('TIME')
+-- Result: { Redis time in seconds (text), length of 1, { ID, score or lease, { fields } }, ... }
+--! include clock
 local start, count = tonumber(ARGV[3]), tonumber(ARGV[4])
 local fields = {}
 for i = 5, #ARGV do
@@ -24,7 +24,7 @@ else
   end
 end
 
-local reply = { time[1], time[2], redis.call(ARGV[2] == 'list' and 'LLEN' or 'ZCARD', KEYS[1]) }
+local reply = { string.format('%.6f', now), redis.call(ARGV[2] == 'list' and 'LLEN' or 'ZCARD', KEYS[1]) }
 for _, row in ipairs(found) do
   row[3] = redis.call('HMGET', ARGV[1] .. row[1], unpack(fields))
   reply[#reply + 1] = row

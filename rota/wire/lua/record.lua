@@ -18,13 +18,13 @@ local WIDTH = 9
 local items, refused = {}, {}
 for i = 4, #ARGV, WIDTH do
   local key = ARGV[2] .. ARGV[i]
-  local row = redis.call("HMGET", key, "rota_token", "state", "rota_wait", "msg", "rota_cancel", "rota_unique",
-    "unique_key")
+  local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait', 'msg', 'rota_cancel', 'rota_unique',
+    'unique_key')
   local code = standing(row, ARGV[i + 1], ARGV[i + 2])
   if code == 0 then
     items[#items + 1] = {
       id = ARGV[i], key = key, kind = ARGV[i + 3], msg = ARGV[i + 4], seconds = tonumber(ARGV[i + 5]),
-      counts = ARGV[i + 6] == "1", text = ARGV[i + 7], ending = ARGV[i + 8],
+      counts = ARGV[i + 6] == '1', text = ARGV[i + 7], ending = ARGV[i + 8],
       waited = row[3], cancel = row[5], scope = row[6], lock = lock_of(row[7], row[4]),
     }
   else
@@ -34,8 +34,8 @@ for i = 4, #ARGV, WIDTH do
 end
 
 local function move(item, state, set, score)
-  redis.call("ZADD", set, string.format("%.6f", score), item.id)
-  redis.call("HSET", item.key, "state", state)
+  redis.call('ZADD', set, string.format('%.6f', score), item.id)
+  redis.call('HSET', item.key, 'state', state)
 end
 
 local processed, failed = 0, 0
@@ -43,63 +43,63 @@ local record = {}
 
 function record.done(item)
   unlock(ARGV[1], item.lock, item.id)
-  redis.call("DEL", item.key)
+  redis.call('DEL', item.key)
   processed = processed + 1
 end
 
 function record.complete(item)
   unlock(ARGV[1], item.lock, item.id)
-  move(item, "completed", KEYS[7], math.floor(now) + item.seconds)
-  if item.text ~= "" then redis.call("HSET", item.key, "result", item.text) end
+  move(item, 'completed', KEYS[7], math.floor(now) + item.seconds)
+  if item.text ~= '' then redis.call('HSET', item.key, 'result', item.text) end
   processed = processed + 1
 end
 
 function record.archive(item)
-  move(item, "archived", KEYS[6], math.floor(now))
-  if item.ending ~= "" then
-    redis.call("HSET", item.key, "rota_end", item.ending)
+  move(item, 'archived', KEYS[6], math.floor(now))
+  if item.ending ~= '' then
+    redis.call('HSET', item.key, 'rota_end', item.ending)
   else
-    redis.call("HDEL", item.key, "rota_end") -- left by an earlier end, if Go's inspector ran the task again
+    redis.call('HDEL', item.key, 'rota_end') -- left by an earlier end, if Go's inspector ran the task again
   end
   -- Asynq keeps the lock of an archived task until its time runs out; our own scopes end here.
-  if item.scope or item.ending == "cancelled" then unlock(ARGV[1], item.lock, item.id) end
+  if item.scope or item.ending == 'cancelled' then unlock(ARGV[1], item.lock, item.id) end
   processed = processed + 1
-  if item.ending ~= "cancelled" then failed = failed + 1 end
+  if item.ending ~= 'cancelled' then failed = failed + 1 end
 end
 
 function record.retry(item)
   if item.cancel then
     -- Asked to stop while it failed: it ends as cancelled instead of coming back.
-    item.kind, item.ending, item.text = "archive", "cancelled", item.cancel
+    item.kind, item.ending, item.text = 'archive', 'cancelled', item.cancel
     return record.archive(item)
   end
-  move(item, "retry", KEYS[5], now + item.seconds)
+  move(item, 'retry', KEYS[5], now + item.seconds)
   if item.counts then processed, failed = processed + 1, failed + 1 end
 end
 
 function record.requeue(item)
-  redis.call("RPUSH", KEYS[3], item.id)
-  redis.call("HSET", item.key, "state", "pending", "pending_since", now_ns)
+  redis.call('RPUSH', KEYS[3], item.id)
+  redis.call('HSET', item.key, 'state', 'pending', 'pending_since', now_ns)
 end
 
 function record.postpone(item)
-  move(item, "scheduled", KEYS[4], now + item.seconds)
+  move(item, 'scheduled', KEYS[4], now + item.seconds)
 end
 
 local function tell(item)
-  if item.kind == "done" then
-    announce(ARGV[3] .. item.id, item.ending ~= "" and item.ending or "completed", item.text)
-  elseif item.kind == "complete" then
-    announce(ARGV[3] .. item.id, "completed", item.text)
-  elseif item.kind == "archive" then
-    announce(ARGV[3] .. item.id, item.ending == "cancelled" and "cancelled" or "archived", item.text)
+  if item.kind == 'done' then
+    announce(ARGV[3] .. item.id, item.ending ~= '' and item.ending or 'completed', item.text)
+  elseif item.kind == 'complete' then
+    announce(ARGV[3] .. item.id, 'completed', item.text)
+  elseif item.kind == 'archive' then
+    announce(ARGV[3] .. item.id, item.ending == 'cancelled' and 'cancelled' or 'archived', item.text)
   end
 end
 
 for _, item in ipairs(items) do
-  redis.call("LREM", KEYS[1], -1, item.id)
-  redis.call("ZREM", KEYS[2], item.id)
-  if item.msg ~= "" then redis.call("HSET", item.key, "msg", item.msg) end
+  redis.call('LREM', KEYS[1], -1, item.id)
+  redis.call('ZREM', KEYS[2], item.id)
+  if item.msg ~= '' then redis.call('HSET', item.key, 'msg', item.msg) end
   record[item.kind](item)
   if item.waited then tell(item) end
 end

@@ -6,12 +6,12 @@
 local function standing(row, token, expected)
   if not row[2] then return 3 end
   if row[1] ~= token then return 2 end
-  if row[2] ~= "active" then return 1 end
-  if expected ~= "" and row[4] ~= expected then return 2 end
+  if row[2] ~= 'active' then return 1 end
+  if expected ~= '' and row[4] ~= expected then return 2 end
   return 0
 end
 
 -- Tell whoever waits for the end of this task. A user without the right to publish must still be able to record.
 local function announce(channel, state, text)
-  redis.pcall("PUBLISH", channel, state .. "\n" .. text)
+  redis.pcall('PUBLISH', channel, state .. '\n' .. text)
 end

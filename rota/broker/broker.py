@@ -25,6 +25,9 @@ from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
 
+PATIENT_PINGS = 3
+"""A connection that only listens is tried every so many response time-outs."""
+
 
 class Broker:
     """Connections are made when first needed and made again when lost.
@@ -40,9 +43,9 @@ class Broker:
         self.keys = Keys(options.key_prefix)
         self._retry_seconds = options.retry_for.total_seconds()
         self._route = _route(address, options)
-        self._channels = Channels(
-            lambda: self._dial(None), self._retry_seconds, options.response_timeout.total_seconds()
-        )
+        # Seldom: each idle worker listens. TCP looks after a silent server as well, every 30 s.
+        pinging = PATIENT_PINGS * options.response_timeout.total_seconds()
+        self._channels = Channels(lambda: self._dial(None), self._retry_seconds, pinging)
 
     @classmethod
     def from_url(cls, url: str, *, options: BrokerOptions | None = None) -> "Broker":

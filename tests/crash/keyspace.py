@@ -128,7 +128,7 @@ def _other_key(client: redis.Redis, raw: bytes, found: Keyspace) -> None:
         found.counters[name.split(":")[0]] += 0 if ":" in name else int(client.get(raw) or 0)
     elif own is not None and own["name"] == b"sweep":
         found.counters.update({f"repaired {kind.decode()}": int(n) for kind, n in client.hgetall(raw).items()})
-    elif re.match(r"asynq:(servers|workers):\{|rota:sweep:", text):
+    elif re.match(r"asynq:(servers|workers):\{|rota:sweep:|rota:\{[^}]*\}:sent:", text):
         if client.ttl(raw) < 0 and client.exists(raw):
             found.faults.append(f"{text} never expires")
     elif text not in ("asynq:queues", "asynq:servers", "asynq:workers"):

@@ -46,9 +46,9 @@ def test_a_hundred_tasks_of_a_killed_child_run_again_within_seconds(scene_of: Sc
 def test_the_tasks_of_a_lost_machine_run_again_elsewhere_with_no_retry_spent(scene_of: SceneMaker) -> None:
     scene = scene_of("3, 4: SIGKILL of supervisor and child after the new fleet started, time limit 8 h")
     first = scene.start(processes=1, settings={"concurrency": "50"}).ready()
-    scene.enqueue(50, seconds=1, options={"timeout": "8h", "max_retry": 0})
+    scene.enqueue(50, until=time.monotonic() + 10, options={"timeout": "8h", "max_retry": 0})
+    scene.running(50)
     scene.start(processes=1, settings={"concurrency": "50"}).ready()
-    scene.running(5)
     killed_at = time.monotonic()
     first.kill()
     scene.drained()

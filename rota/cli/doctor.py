@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
@@ -39,11 +40,17 @@ def command(
 
 async def _examine(app: Rota | None, settings: Settings, role: Role) -> Examination:
     broker = (app or Rota(settings=settings)).connect(settings)
-    handles = None if app is None else lambda name: app.find_handler(name) is not None
     try:
-        return await examine(broker, role=role, archive_max=settings.archive_max, handles=handles)
+        return await examine(broker, role=role, archive_max=settings.archive_max, handles=_handles(app))
     finally:
         await broker.aclose()
+
+
+def _handles(app: Rota | None) -> Callable[[str], bool] | None:
+    if app is None:
+        return None
+    find = app.find_handler
+    return lambda name: find(name) is not None
 
 
 def _plain(done: Examination) -> dict[str, object]:

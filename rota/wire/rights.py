@@ -68,7 +68,7 @@ def rule(role: Role, user: str, password: str, prefix: str = "asynq") -> str:
 
 
 def _scripts(role: Role) -> Iterable[str]:
-    names = sorted(path.name.removesuffix(".lua") for path in files(__package__).joinpath("lua").iterdir())
+    names = sorted(path.name.removesuffix(".lua") for path in files("rota.wire").joinpath("lua").iterdir())
     if role == "worker":
         return [name for name in names if name != "try_rights"]
     heads = ("look_",) if role == "inspector" else ("enqueue", "debounce", "cancel", "edit_", "watch", "look_task")

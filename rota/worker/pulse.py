@@ -106,7 +106,8 @@ class Pulse:
         self._looked()
 
     def _report(self, asked_at: float) -> None:
-        culprit, frame = self._culprit(), sys._current_frames().get(self._thread_id)
+        culprit = self._culprit()
+        frame = sys._current_frames().get(self._thread_id)  # pyright: ignore[reportPrivateUsage] - documented all the same
         self._statistics = replace(
             self._statistics, blocked_by=culprit or _place(frame), blockages=self._statistics.blockages + 1
         )

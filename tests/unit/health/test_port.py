@@ -75,10 +75,12 @@ async def test_a_socket_that_cannot_be_made_is_no_fault(tmp_path: Path, caplog: 
 
 
 def test_a_thread_of_its_own_answers_while_nothing_else_runs() -> None:
-    with in_thread(HealthPort(answer, port=0)) as port:
-        with socket.create_connection(("127.0.0.1", port.port or 0), timeout=5) as connection:
-            connection.sendall(b"GET /live HTTP/1.1\r\n\r\n")
-            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    with (
+        in_thread(HealthPort(answer, port=0)) as port,
+        socket.create_connection(("127.0.0.1", port.port or 0), timeout=5) as connection,
+    ):
+        connection.sendall(b"GET /live HTTP/1.1\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
     assert not port_is_open(port.port or 0)
 
 

@@ -35,6 +35,7 @@ from rota.process_range import ProcessRange, check_processes, read_processes
 from rota.queue_weights import check_queues, read_queues
 from rota.setting_origin import ORIGINS, Origin, Origins, shown
 from rota.suggestion import did_you_mean
+from rota.wire import enqueue, fetch, forward, janitor, record
 
 __all__ = ["DEFAULT_URL", "ENVIRONMENT_PREFIX", "Origin", "Settings"]
 
@@ -131,10 +132,10 @@ class Settings(BaseSettings):
     """Child processes for `run="process"`; 0 means one per core."""
     process_recycle: Annotated[int, Field(ge=0)] = 0
     """Tasks after which such a child is replaced; 0 means never."""
-    fetch_batch: PositiveInt = 100
-    """Tasks taken by one request, at most."""
-    record_batch: PositiveInt = 500
-    """Outcomes recorded by one request, at most."""
+    fetch_batch: Annotated[int, Field(gt=0, le=fetch.MAX_TASKS)] = 100
+    """Tasks taken by one request, at most; up to 500."""
+    record_batch: Annotated[int, Field(gt=0, le=record.MAX_OUTCOMES)] = 500
+    """Outcomes recorded by one request, at most; up to 500."""
     wake_up: WakeUp = "auto"
     """How a waiting worker learns of tasks: chosen by itself, or `tracking`, `blmove`, `poll`."""
     slow_poll: PositiveDuration = timedelta(minutes=2)
@@ -190,10 +191,10 @@ class Settings(BaseSettings):
     """How often one of the workers of the same queues looks what there is to be moved, deleted and given back."""
     reconcile_interval: PositiveDuration = timedelta(minutes=1)
     """How often it compares all places where a task can be, a bounded part at a time."""
-    forward_batch: PositiveInt = 1000
-    """Due tasks moved by one request, at most."""
-    janitor_batch: PositiveInt = 100
-    """Tasks deleted by one request, at most."""
+    forward_batch: Annotated[int, Field(gt=0, le=forward.MAX_TASKS)] = 1000
+    """Due tasks moved by one request, at most; up to 1000."""
+    janitor_batch: Annotated[int, Field(gt=0, le=janitor.MAX_TASKS)] = 100
+    """Tasks deleted by one request, at most; up to 1000."""
     archive_max: PositiveInt = 10_000
     """Archived tasks kept per queue."""
     archive_age: PositiveDuration = timedelta(days=90)
@@ -206,8 +207,8 @@ class Settings(BaseSettings):
     """The size of a result, at most."""
     result_poll: PositiveDuration = timedelta(seconds=1)
     """How often a waiting `result()` looks, besides listening: a Go worker announces nothing."""
-    enqueue_batch: PositiveInt = 500
-    """Tasks sent by one request of `enqueue_many`, at most."""
+    enqueue_batch: Annotated[int, Field(gt=0, le=enqueue.MAX_TASKS)] = 500
+    """Tasks sent by one request of `enqueue_many`, at most; up to 1000."""
     report_interval: PositiveDuration = timedelta(milliseconds=500)
     """How often progress and log lines of a running task are written, at most."""
     log_limit_bytes: PositiveInt = 64 * 1024

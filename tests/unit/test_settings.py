@@ -82,6 +82,8 @@ def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_fol
         ({"heartbeat": "20s"}, "at most half of lease"),
         ({"group_max_delay": "1s"}, "shorter than group_grace"),
         ({"wake_up": "poll!"}, "setting wake_up"),
+        ({"fetch_batch": 501}, "setting fetch_batch .* less than or equal to 500"),
+        ({"enqueue_batch": 1001}, "setting enqueue_batch .* less than or equal to 1000"),
     ],
 )
 def test_a_wrong_value_says_what_and_why(words: dict[str, Any], reason: str) -> None:

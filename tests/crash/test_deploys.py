@@ -54,16 +54,8 @@ def test_tasks_in_a_reply_that_is_under_way_at_the_stop_are_handed_back(scene_of
 
 def test_rolling_deploys_under_load_lose_double_and_cost_nothing(scene_of: SceneMaker) -> None:
     scene = scene_of(f"29: {DEPLOYS} rolling deploys under load")
-    command = [
-        sys.executable,
-        "-m",
-        "tests.crash.producer",
-        scene.url,
-        str(scene.ledger.folder),
-        "999999",
-        "0.02",
-        "29",
-    ]
+    words = [scene.url, str(scene.ledger.folder), "999999", "0.1", "29"]
+    command = [sys.executable, "-m", "tests.crash.producer", *words]
     settings = {"shutdown_timeout": "1s", "concurrency": "100"}
     current = scene.start(processes=1, settings=settings).ready()
     with subprocess.Popen(command, cwd=ROOT) as producer:

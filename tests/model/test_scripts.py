@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as run_as_test
 
 from rota.wire import edit
 from rota.wire.enqueue import Item, enqueue, enqueue_once, enqueue_plain
@@ -22,10 +23,10 @@ from rota.wire.message import pack, unpack
 from rota.wire.record import Outcome, done, record
 from rota.wire.recover import Move, Moved, Slack, expired, recover
 from rota.wire.unique import own_unique_key, unique_key
-from tests.model.queue import FAR, Queue, Task
+from tests.model.queue import FAR, NOW, Queue, Task
 from tests.model.world import World
 
-AMOUNTS = {"quick": (60, 40), "long": (4000, 80)}
+AMOUNTS = {"quick": (80, 50), "long": (1500, 80)}
 EXAMPLES, STEPS = AMOUNTS[os.environ.get("HYPOTHESIS_PROFILE", "quick")]
 
 MAX_CRASHES = 2
@@ -63,8 +64,17 @@ class Scripts(RuleBasedStateMachine):
     def run(self, call: Any) -> Any:
         return self.world.broker.run(call)
 
+    @initialize(wanted=st.integers(0, 4))
+    def begin(self, wanted: int) -> None:
+        self.enqueue_plain(b"1", 3)
+        self.enqueue(b"1", "a", False, "", "running", False, "return", False)
+        self.enqueue(b"2", None, False, "", "queued", True, "return", False)
+        if wanted:
+            self.fetch(wanted)
+
     # Adding
 
+    @precondition(lambda self: len(self.model.pending) < 4)
     @rule(payload=PAYLOADS, number=st.integers(1, 3))
     def enqueue_plain(self, payload: bytes, number: int) -> None:
         tasks = [Task(f"m{self.number()}", payload) for _ in range(number)]
@@ -110,6 +120,7 @@ class Scripts(RuleBasedStateMachine):
 
     # Taking and ending
 
+    @precondition(lambda self: self.model.pending)
     @rule(wanted=st.integers(1, 4))
     def fetch(self, wanted: int) -> None:
         token = f"token-{self.number()}"
@@ -124,13 +135,23 @@ class Scripts(RuleBasedStateMachine):
             assert (bool(notes and notes.cancel), notes.crashes if notes else 0) == (task.cancel, task.crashes)
         self.tokens += [(task_id, token) for task_id in taken]
 
+    def attempts(self, picks: list[int], live: bool) -> list[tuple[str, str]]:
+        """Some that run, or any that ever were: so also fenced ones and those that are over."""
+        tasks = self.model.tasks
+        running = [(i, token) for i, token in self.tokens if i in tasks and tasks[i].state == "active"]
+        known = [(i, token) for i, token in running if tasks[i].token == token] if live else self.tokens
+        return list(dict(known[pick % len(known)] for pick in picks).items()) if known else []
+
+    @precondition(lambda self: self.tokens)
     @rule(
-        picks=st.lists(PICK, min_size=1, max_size=3, unique=True), kind=KINDS, far=st.booleans(), counts=st.booleans()
+        picks=st.lists(PICK, min_size=1, max_size=3, unique=True),
+        live=st.booleans(),
+        kind=KINDS,
+        far=st.booleans(),
+        counts=st.booleans(),
     )
-    def record(self, picks: list[int], kind: Any, far: bool, counts: bool) -> None:
-        """Outcomes of any attempt that ever was, so also of one that was fenced off or is over."""
-        attempts = [self.tokens[pick % len(self.tokens)] for pick in picks] if self.tokens else []
-        attempts = list(dict(attempts).items())
+    def record(self, picks: list[int], live: bool, kind: Any, far: bool, counts: bool) -> None:
+        attempts = self.attempts(picks, live)
         outcomes = [Outcome(i, token, kind, seconds=3600 if far else 0, counts=counts) for i, token in attempts]
         call = record(self.keys, outcomes)
         expected = [self.model.record(i, token, kind, FAR, counts=counts) for i, token in attempts]
@@ -143,11 +164,13 @@ class Scripts(RuleBasedStateMachine):
         assert all(again)
         assert self.run(call) == dict(enumerate(again))
 
-    @rule(picks=st.lists(PICK, min_size=1, max_size=4, unique=True))
-    def record_plain_successes(self, picks: list[int]) -> None:
-        attempts = [self.tokens[pick % len(self.tokens)] for pick in picks] if self.tokens else []
+    @precondition(lambda self: self.tokens)
+    @rule(picks=st.lists(PICK, min_size=1, max_size=4, unique=True), live=st.booleans())
+    def record_plain_successes(self, picks: list[int], live: bool) -> None:
         # The fast path is for tasks without a lock.
-        attempts = [(i, token) for i, token in dict(attempts).items() if not (self._task(i) and self._task(i).lock)]
+        attempts = [
+            each for each in self.attempts(picks, live) if not (self._task(each[0]) and self._task(each[0]).lock)
+        ]
         expected = [self.model.record(i, token, "done") for i, token in attempts]
         words = [word for attempt in attempts for word in attempt]
         assert self.run(done(self.keys, words)) == {n: code for n, code in enumerate(expected) if code}
@@ -155,6 +178,7 @@ class Scripts(RuleBasedStateMachine):
     def _task(self, task_id: str) -> Any:
         return self.model.tasks.get(task_id)
 
+    @precondition(lambda self: any(task.at < NOW for task in self.model.tasks.values()))
     @rule()
     def forward(self) -> None:
         moved = self.run(forward(self.keys))
@@ -162,6 +186,7 @@ class Scripts(RuleBasedStateMachine):
 
     # Time
 
+    @precondition(lambda self: self.model.tasks)
     @rule(pick=PICK)
     def become_due(self, pick: int) -> None:
         waiting = sorted(self.model.ids("scheduled") | self.model.ids("retry") | self.model.ids("completed"))
@@ -174,6 +199,7 @@ class Scripts(RuleBasedStateMachine):
             task.at = self.world.past()
             self.world.move(task.state, task_id, task.at)
 
+    @precondition(lambda self: self.model.locks)
     @rule(pick=PICK)
     def lock_runs_out(self, pick: int) -> None:
         if self.model.locks:
@@ -181,6 +207,7 @@ class Scripts(RuleBasedStateMachine):
             self.world.redis.delete(lock)
             del self.model.locks[lock]
 
+    @precondition(lambda self: self.model.ids("active"))
     @rule(pick=PICK)
     def lease_runs_out(self, pick: int) -> None:
         if alive := sorted(self.model.ids("active") - self.model.dead):
@@ -188,11 +215,12 @@ class Scripts(RuleBasedStateMachine):
             self.world.move("lease", task_id, 1_500_000_000.5)
             self.model.dead.add(task_id)
 
+    @precondition(lambda self: self.model.dead)
     @rule(kind=st.sampled_from(["crash", "crash", "retry", "archive"]))
     def recover(self, kind: Any) -> None:
         found = self.run(expired(self.keys, SLACK))
         assert {dead.id for dead in found.attempts} == self.model.dead
-        moves = [Move(dead, kind, counts=True, text="gone") for dead in found.attempts]
+        moves = [Move(dead, kind, delay=timedelta(hours=1), text="gone") for dead in found.attempts]
         call = recover(self.keys, SLACK, moves, MAX_CRASHES)
         assert self.run(call) == [Moved.DONE] * len(moves)
         for dead in found.attempts:
@@ -202,6 +230,7 @@ class Scripts(RuleBasedStateMachine):
                 self.model.lose(dead.id, kind)
         assert self.run(call) == [Moved.CHANGED] * len(moves)
 
+    @precondition(lambda self: self.model.ids("archived") or self.model.ids("completed"))
     @rule(size=st.integers(0, 3))
     def clean(self, size: int) -> None:
         over = [i for i in self.world.order("completed") if self.model.tasks[i].at < FAR]
@@ -266,4 +295,4 @@ def test_any_sequence_of_operations_leaves_what_the_model_says(world: World) -> 
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(Scripts, settings=amount)
+    run_as_test(Scripts, settings=amount)

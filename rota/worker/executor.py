@@ -111,8 +111,11 @@ class Executor:
             await self._idle.wait()
 
     def stop(self, attempt: Attempt, why: Stop, reason: str = "") -> None:
-        """Tell a running handler to end. The first reason stands."""
-        if attempt.stop or attempt.task is None:
+        """Tell a handler to end, or not to begin. The first reason stands."""
+        if attempt.stop:
+            return
+        if attempt.task is None:
+            self._unpark(attempt, why, reason)
             return
         attempt.stop = why
         attempt.reason = reason
@@ -148,6 +151,15 @@ class Executor:
             self.unknown_types[message.type] += 1
             return verdict.unhandled(attempt, now, self._unknown_task_delay)
         attempt.handler = handler
+        return self._overdue(attempt)
+
+    def _overdue(self, attempt: Attempt) -> Verdict | None:
+        now = self._clock.now()
+        return verdict.expired(attempt, now) if 0 < attempt.message.deadline <= now else None
+
+    def _limit(self, attempt: Attempt) -> None:
+        """Let its time begin: one that has waited for its turn has all of it."""
+        message, handler, now = attempt.message, attempt.handler, self._clock.now()
         seconds: float = message.timeout
         if handler.timeout is not None and seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS):
             # A Go client writes 30 minutes when nobody said anything; then the handler's own limit is what was said.
@@ -155,13 +167,10 @@ class Executor:
         deadline = now + (seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS))
         if message.deadline:
             deadline = min(deadline, message.deadline)
-            if message.deadline <= now:
-                return verdict.expired(attempt, now)
         attempt.deadline_unix = deadline
         attempt.deadline_at = self._clock.monotonic(deadline)
         attempt.context = Context(message, self._reporter, deadline, self.state)
         self._limits.watch(attempt)
-        return None
 
     def _start_limited(self, attempt: Attempt) -> None:
         handler = attempt.handler
@@ -178,7 +187,16 @@ class Executor:
             wait = random.uniform(0.5, 1.5)
             self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
 
+    def _unpark(self, attempt: Attempt, why: Stop, reason: str) -> None:
+        for parked in self._parked.values():
+            if attempt in parked:
+                parked.remove(attempt)
+                attempt.stop, attempt.reason = why, reason
+                self._conclude(attempt, verdict.stopped(attempt, self._clock.now()))
+                return
+
     def _launch(self, attempt: Attempt) -> None:
+        self._limit(attempt)
         self._busy += 1
         attempt.task = self._loop.create_task(self._run(attempt))
 
@@ -212,10 +230,10 @@ class Executor:
         if handler.concurrency is not None:
             self._release_limit(handler)
         self._limits.forget(attempt)
-        self._conclude(attempt, judged)
         self._busy -= 1
         if self.closed and self._busy == 0:
             self._idle.set()
+        self._conclude(attempt, judged)
 
     def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
         now = self._clock.now()
@@ -226,14 +244,20 @@ class Executor:
     def _release_limit(self, handler: Handler) -> None:
         self._running_by_type[handler] -= 1
         parked = self._parked.get(handler)
-        if parked:
-            self._slots.take(1)
-            self._start_limited(parked.popleft())
+        while parked:
+            attempt = parked.popleft()
+            overdue = self._overdue(attempt)
+            if overdue is None:
+                self._slots.take(1)
+                self._start_limited(attempt)
+                return
+            self._conclude(attempt, overdue)
 
     def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
+        # The log comes second: a filter or handler of the user's that fails must not keep the outcome from its record.
+        self._finish(attempt, judged.outcome)
         if judged is not verdict.SUCCESS:
             self._say(attempt, judged)
-        self._finish(attempt, judged.outcome)
 
     def _say(self, attempt: Attempt, judged: Verdict) -> None:
         outcome, error = judged.outcome, judged.error

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from rota.broker.broker import Broker
+from rota.errors import BrokerError
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState
@@ -159,7 +160,7 @@ class Worker:
     def cancel(self, task_id: str) -> None:
         """Cancel the runs of a task here, as asked on the cancel channel."""
         for attempt in self.held():
-            if attempt.id == task_id and attempt.task is not None:
+            if attempt.id == task_id:
                 self._begin(self._cancel(attempt))
 
     def lose(self, attempts: Sequence[Attempt]) -> None:
@@ -220,9 +221,12 @@ class Worker:
 
     async def _cancel(self, attempt: Attempt) -> None:
         # Our own clients leave the reason in the hash; Go's only send the ID.
-        reason = await self._broker.execute(
-            "HGET", attempt.queue.task(attempt.id), "rota_cancel", key=attempt.queue.base
-        )
+        try:
+            reason = await self._broker.execute(
+                "HGET", attempt.queue.task(attempt.id), "rota_cancel", key=attempt.queue.base
+            )
+        except BrokerError:
+            reason = None  # the request is heard once only: better without its reason than not at all
         self.executor.stop(attempt, "cancelled", (reason or b"").decode(errors="replace"))
 
     async def _discover(self) -> None:

@@ -1,26 +1,26 @@
 """The executor at moments that a whole worker meets by chance only."""
 
 import asyncio
-from datetime import timedelta
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from rota.app import Rota
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
 from rota.wire.record import Outcome
-from rota.worker.attempt import Attempt
+from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock
 from rota.worker.executor import Executor
 from rota.worker.slots import Slots
 
+Ended = asyncio.Queue[tuple[Attempt, Outcome | None]]
 
-async def test_a_task_that_is_stopped_before_its_first_step_frees_its_slot_and_is_recorded() -> None:
-    app, slots, ended = Rota(), Slots(1), asyncio.Queue[tuple[Attempt, Outcome | None]]()
 
-    @app.task("never:begun", concurrency=1)
-    async def never() -> None:
-        raise AssertionError("it ran")
-
-    executor = Executor(
+def executor_of(app: Rota, slots: Slots, ended: Ended) -> Executor:
+    return Executor(
         app.find_handler,
         slots,
         BrokerClock(),
@@ -28,7 +28,35 @@ async def test_a_task_that_is_stopped_before_its_first_step_frees_its_slot_and_i
         places={},
         unknown_task_delay=timedelta(seconds=1),
     )
-    attempt = Attempt(QueueKeys("q"), "token", "x", pack("never:begun", b"", "x", queue="q"), 0.0)
+
+
+def attempt_of(
+    type: str, id: str = "x", *, timeout: timedelta | None = None, deadline: datetime | None = None
+) -> Attempt:
+    raw = pack(type, b"", id, queue="q", timeout=timeout, deadline=deadline)
+    return Attempt(QueueKeys("q"), "token", id, raw, 0.0)
+
+
+async def one_at_a_time(app: Rota) -> asyncio.Event:
+    """Register a handler of which one runs at a time, until the event is set."""
+    go_on = asyncio.Event()
+
+    @app.task("one:atatime", concurrency=1)
+    async def one() -> None:
+        await go_on.wait()
+
+    return go_on
+
+
+async def test_a_task_that_is_stopped_before_its_first_step_frees_its_slot_and_is_recorded() -> None:
+    app, slots, ended = Rota(), Slots(1), Ended()
+
+    @app.task("never:begun", concurrency=1)
+    async def never() -> None:
+        raise AssertionError("it ran")
+
+    executor = executor_of(app, slots, ended)
+    attempt = attempt_of("never:begun")
     slots.take(1)
 
     executor.start(attempt)
@@ -39,3 +67,76 @@ async def test_a_task_that_is_stopped_before_its_first_step_frees_its_slot_and_i
     assert outcome is not None
     assert (outcome.kind, outcome.ending, outcome.text) == ("archive", "cancelled", b"cancelled: too late")
     assert (slots.used, executor.running()) == (0, [])
+
+
+@pytest.mark.parametrize("why", ["cancelled", "lease"])
+async def test_a_task_that_waits_for_its_turn_and_is_stopped_never_runs(why: Stop) -> None:
+    app, slots, ended = Rota(), Slots(2), Ended()
+    go_on = await one_at_a_time(app)
+    executor = executor_of(app, slots, ended)
+    first, second = attempt_of("one:atatime", "first"), attempt_of("one:atatime", "second")
+    slots.take(2)
+    executor.start(first)
+    executor.start(second)
+
+    executor.stop(second, why)
+    go_on.set()
+
+    async with asyncio.timeout(5):
+        assert [(await ended.get())[0] for _ in range(2)] == [second, first]
+    assert (slots.used, executor.running(), second.task) == (0, [], None)
+
+
+async def test_the_time_limit_begins_when_the_task_does_and_not_while_it_waits_for_its_turn() -> None:
+    app, slots, ended = Rota(), Slots(2), Ended()
+    go_on = await one_at_a_time(app)
+    executor = executor_of(app, slots, ended)
+    slots.take(2)
+    executor.start(attempt_of("one:atatime", "first"))
+    second = attempt_of("one:atatime", "second", timeout=timedelta(seconds=60))
+    executor.start(second)
+    assert second.deadline_at == 0.0
+
+    go_on.set()
+    before = asyncio.get_running_loop().time()
+    async with asyncio.timeout(5):
+        await ended.get()
+
+    assert second.deadline_at >= before + 59
+
+
+async def test_a_task_whose_deadline_passed_while_it_waited_for_its_turn_is_expired_unrun() -> None:
+    app, slots, ended = Rota(), Slots(2), Ended()
+    go_on = await one_at_a_time(app)
+    executor = executor_of(app, slots, ended)
+    slots.take(2)
+    executor.start(attempt_of("one:atatime", "first"))
+    second = attempt_of("one:atatime", "second", deadline=datetime.now(UTC) + timedelta(seconds=60))
+    executor.start(second)
+    second.message.deadline = int(time.time()) - 1
+
+    go_on.set()
+    async with asyncio.timeout(5):
+        outcomes = {attempt.id: outcome for attempt, outcome in [await ended.get() for _ in range(2)]}
+
+    assert (expired := outcomes["second"]) is not None
+    assert expired.ending == "expired"
+    assert (slots.used, second.task) == (0, None)
+
+
+async def test_a_log_filter_that_fails_keeps_no_outcome_from_its_record() -> None:
+    app, slots, ended = Rota(), Slots(1), Ended()
+    executor = executor_of(app, slots, ended)
+    slots.take(1)
+
+    def broken(record: logging.LogRecord) -> bool:
+        raise RuntimeError("no log today")
+
+    logging.getLogger("rota.worker").addFilter(broken)
+    try:
+        with pytest.raises(RuntimeError, match="no log"):
+            executor.start(attempt_of("nobody:knows"))
+    finally:
+        logging.getLogger("rota.worker").removeFilter(broken)
+
+    assert (ended.qsize(), slots.used) == (1, 0)

@@ -80,6 +80,12 @@ class Scene:
             self.note("death", pid=int(pid), at=float(at))
         return int(pid), float(at)
 
+    def silence(self, seconds: float) -> None:
+        """Stop the server for so long, with all its connections open."""
+        self.server.freeze()
+        time.sleep(seconds)
+        self.server.thaw()
+
     # Waiting
 
     def runs(self) -> list[Run]:

@@ -121,12 +121,14 @@ def test_five_thousand_dead_leases_are_recovered_once_by_two_recoverers_of_a_slo
     scene.running(5000, 60)
     first.kill()
     with scene.client() as client:
-        pauses = [scene.start(settings={"concurrency": "200"}) for _ in range(2)]
-        for workers in pauses:
+        for workers in [scene.start(settings={"concurrency": "200"}) for _ in range(2)]:
             workers.ready()
-        while crashes(scene)[0] < 5000:
-            client.execute_command("CLIENT", "PAUSE", 20, "ALL")
-            time.sleep(0.05)
+
+        def recovered_slowly() -> bool:
+            client.execute_command("CLIENT", "PAUSE", 5, "ALL")
+            return crashes(scene)[0] == 5000
+
+        scene.until(recovered_slowly, 60)
     scene.drained(90)
     assert crashes(scene) == (5000, 0)
     scene.verdict()

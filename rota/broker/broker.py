@@ -63,6 +63,13 @@ class Broker:
         except NotNow as error:
             return await self._persist(key, lambda link, asking: link.run(call, asking=asking), error)
 
+    async def run_via(self, link: Link, call: Call[T]) -> T:
+        """Run one script on a link of the caller's own. Where its slot has moved meanwhile, it follows the slot."""
+        try:
+            return await link.run(call)
+        except Moved:
+            return await self.run(call)
+
     async def run_on(self, call: Call[T]) -> tuple[T, Link]:
         """Run one script, and tell on which link: what follows there comes after its writes (`WAIT`)."""
 

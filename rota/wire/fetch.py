@@ -51,9 +51,9 @@ def fetch(shares: Sequence[tuple[QueueKeys, int]], *, token: str, wanted: int, l
     return Call(load("fetch"), keys, args, _fetched)
 
 
-def reclaim(queue: QueueKeys, token: str) -> Call[list[bytes]]:
-    """Find the tasks of a fetch whose reply was lost, as id, message, id, message, ..."""
-    return Call(load("reclaim"), [queue.active], [token, queue.task_prefix], _same)
+def reclaim(queue: QueueKeys, token: str, *, lease_seconds: int) -> Call[list[bytes]]:
+    """Find the tasks of a fetch whose reply was lost and lease them anew; id, message, id, message, ..."""
+    return Call(load("reclaim"), [queue.active, queue.lease], [token, queue.task_prefix, lease_seconds], _same)
 
 
 def _same(reply: Any) -> list[bytes]:

@@ -199,7 +199,8 @@ class Fetcher:
         used = 0
         try:
             faults.reach("fetch:send")
-            fetched = await link.run(wire.fetch(queues, token=token, wanted=free, lease_seconds=self._lease_seconds))
+            call = wire.fetch(queues, token=token, wanted=free, lease_seconds=self._lease_seconds)
+            fetched = await self._broker.run_via(link, call)
             faults.answered("fetch:answered")
             self.statistics.last_success_at = time.monotonic()
             used = self._receive(fetched, [queue for queue, _ in queues], token, lease_until)
@@ -269,11 +270,13 @@ class Fetcher:
         while self._unanswered:
             queue, token = self._unanswered[0]
             faults.reach("fetch:reclaim")
-            tasks = await link.run(wire.reclaim(queue, token))
+            lease_until = time.monotonic() + self._lease_seconds
+            call = wire.reclaim(queue, token, lease_seconds=self._lease_seconds)
+            tasks = await self._broker.run_via(link, call)
             faults.answered("fetch:reclaimed")
             self._unanswered.pop(0)
             if tasks:
                 logger.info("Found %d tasks whose fetch went unanswered in queue %s", len(tasks) // 2, queue.queue)
                 count = len(tasks) // 2
                 self._slots.take(count)
-                self._start_all(queue, token, tasks, {}, time.monotonic() + self._lease_seconds)
+                self._start_all(queue, token, tasks, {}, lease_until)

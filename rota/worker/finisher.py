@@ -156,8 +156,10 @@ class Finisher:
     async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
         link = self._link()
         faults.reach("record:send")
-        run = self._broker.run if link is None or link.closed else link.run
-        refused = await run(call)
+        if link is None or link.closed:
+            refused = await self._broker.run(call)
+        else:
+            refused = await self._broker.run_via(link, call)
         faults.answered("record:answered")
         return refused
 

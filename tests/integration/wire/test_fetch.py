@@ -151,6 +151,26 @@ async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker:
     await seed.pending("a", "b", "c")
     await take(broker, 2, token="lost")
     await take(broker, 1, token="kept")
-    found = await broker.run(reclaim(seed.keys, "lost"))
+    found = await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
     assert sorted(found[::2]) == [b"a", b"b"]
-    assert await broker.run(reclaim(seed.keys, "unknown")) == []
+    assert await broker.run(reclaim(seed.keys, "unknown", lease_seconds=30)) == []
+
+
+async def test_a_task_that_is_found_again_is_leased_anew_for_its_lease_may_be_about_to_end(
+    broker: Broker, seed: Seed
+) -> None:
+    await seed.pending("a", "b")
+    await take(broker, 2, token="lost")
+    await broker.execute("ZADD", seed.keys.lease, int(await seed.now()) - 3.5, "a")
+    await broker.execute("ZREM", seed.keys.lease, "b")
+    await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
+    leases = await broker.execute("ZRANGE", seed.keys.lease, 0, -1, "WITHSCORES")
+    assert {task_id for task_id, _ in leases} == {b"a", b"b"}
+    assert min(score for _, score in leases) > await seed.now() + 25
+
+
+async def test_a_task_that_a_go_server_has_taken_over_meanwhile_is_left_to_it(broker: Broker, seed: Seed) -> None:
+    await seed.pending("a")
+    await take(broker, 1, token="lost")
+    await broker.execute("ZADD", seed.keys.lease, int(await seed.now()) + 30, "a")  # whole seconds: a lease of Go's
+    assert await broker.run(reclaim(seed.keys, "lost", lease_seconds=30)) == []

@@ -6,8 +6,7 @@ its lease, so that no second run of the task can overlap with the first.
 
 import asyncio
 import logging
-import random
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -26,6 +25,7 @@ from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock
 from rota.worker.limits import FAR, Limits
 from rota.worker.slots import Slots
+from rota.worker.turnover import Turnover
 from rota.worker.verdict import Verdict
 
 logger = logging.getLogger("rota.worker")
@@ -75,6 +75,7 @@ class Executor:
         self._limits = Limits(self._loop, self._time_out)
         self._running_by_type: Counter[Handler] = Counter()
         self._parked: dict[Handler, deque[Attempt]] = {}
+        self._turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)
         self.held: dict[Attempt, None] = {}
         """Every attempt whose outcome is not recorded yet. The heartbeat extends their leases."""
         self.unknown_types: Counter[str] = Counter()
@@ -176,6 +177,8 @@ class Executor:
         handler = attempt.handler
         limit = handler.concurrency or 1
         if self._running_by_type[handler] < limit:
+            if not self._running_by_type[handler]:
+                self._turnovers[handler].begin()
             self._running_by_type[handler] += 1
             self._launch(attempt)
             return
@@ -184,7 +187,7 @@ class Executor:
         if len(parked) < limit:
             parked.append(attempt)
         else:
-            wait = random.uniform(0.5, 1.5)
+            wait = self._turnovers[handler].wait_seconds()
             self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
 
     def _unpark(self, attempt: Attempt, why: Stop, reason: str) -> None:
@@ -243,6 +246,7 @@ class Executor:
 
     def _release_limit(self, handler: Handler) -> None:
         self._running_by_type[handler] -= 1
+        self._turnovers[handler].end()
         parked = self._parked.get(handler)
         while parked:
             attempt = parked.popleft()

@@ -57,8 +57,9 @@ class Attempt:
 
     @property
     def type(self) -> str:
-        """The task's type."""
-        return self.message.type
+        """The task's type; empty for one that was handed back unread, because it came during a stop."""
+        message: TaskMessage | None = getattr(self, "message", None)
+        return "" if message is None else message.type
 
     @property
     def payload(self) -> bytes:

@@ -1,11 +1,14 @@
 """A scene for each scenario, and a report of all of them at the end of the run."""
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.crash import page
 from tests.crash.scene import REPORT, Scene
 from tests.servers.process import Server
 
@@ -30,8 +33,11 @@ def scene_of(tmp_path: Path) -> Iterator[SceneMaker]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if REPORT:
         terminalreporter.section("scenarios")
-        for line in sorted(REPORT, key=_number):
+        lines = sorted(REPORT, key=_number)
+        for line in lines:
             terminalreporter.write_line(line)
+        if os.environ.get("CRASH_REPORT"):  # the page of the docs shows this run from now on
+            page.write("scenarios", ["```text", time.strftime("%Y-%m-%d", time.gmtime()), *lines, "```"])
 
 
 def _number(line: str) -> tuple[int, str]:

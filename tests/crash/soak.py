@@ -15,13 +15,12 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from tests.crash import page
 from tests.crash.checker import Verdict
 from tests.crash.scene import Scene
 from tests.crash.workers import ROOT, Workers
 from tests.servers.process import Server
 
-PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- soak -->", "<!-- /soak -->"
 SETTINGS = {"concurrency": "30", "shutdown_timeout": "2s"}
 GROUPS = 2
 PAUSE_SECONDS = (1.0, 4.0)
@@ -182,11 +181,8 @@ def row(soak: Soak, verdict: Verdict, minutes: float, seed: int, fsync: str) -> 
 
 def write(line: str) -> None:
     """Put the row at the top of the table in the docs, and keep the four before it."""
-    text = PAGE.read_text()
-    before, rest = text.split(BEGIN)
-    table, after = rest.split(END)
-    head, rule, *rows = table.strip().splitlines()
-    PAGE.write_text(f"{before}{BEGIN}\n" + "\n".join([head, rule, line, *rows[:4]]) + f"\n{END}{after}")
+    head, rule, *rows = page.read("soak")
+    page.write("soak", [head, rule, line, *rows[:4]])
 
 
 def main() -> None:

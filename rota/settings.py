@@ -188,7 +188,8 @@ class Settings(BaseSettings):
 
     # Sweeps
     sweep_interval: PositiveDuration = timedelta(seconds=15)
-    """How often one of the workers of the same queues looks what there is to be moved, deleted and given back."""
+    """How often one of the workers of the same queues looks what there is to be moved, deleted and given back; where all
+    queues are empty half as often."""
     reconcile_interval: PositiveDuration = timedelta(minutes=1)
     """How often it compares all places where a task can be, a bounded part at a time."""
     forward_batch: Annotated[int, Field(gt=0, le=forward.MAX_TASKS)] = 1000
@@ -263,6 +264,11 @@ class Settings(BaseSettings):
             raise ConfigError(
                 f"heartbeat ({display(self.heartbeat)}) must be at most half of lease ({display(self.lease)}): "
                 "one late beat would lose every task."
+            )
+        if self.when_away == "buffer" and self.wait_replicas:
+            raise ConfigError(
+                "when_away='buffer' accepts a task before any server has it, wait_replicas only when several have it: "
+                "give one of them."
             )
         if self.group_max_delay is not None and self.group_max_delay < self.group_grace:
             raise ConfigError("group_max_delay is shorter than group_grace: no group could wait as long as it should.")

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, Unpack, cast
+from typing import Any, TypeVar, cast
 
 from rota.broker.broker import Broker
 from rota.broker.subscription import Subscription
@@ -14,7 +14,7 @@ from rota.client.acts import Act, Command, Step
 from rota.client.batch import Batch, in_chunks
 from rota.client.buffered import Buffered
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, raise_failure, unless_fault
-from rota.client.delivery import Delivery, DeliveryWords
+from rota.client.delivery import Delivery
 from rota.client.hooks import enter, swallowed
 from rota.client.joiner import Joiner
 from rota.client.outbox import Outbox
@@ -60,28 +60,15 @@ class Client(Core):
         self._deliver = self._send if self._replicas is None else self._send_on
         self._outbox = Outbox(broker, self._packer, self._published, delivery) if delivery.buffers else None
         self._joiner = Joiner(self._deliver)
-        self._others: dict[Delivery, Client] = {delivery: self}
 
-    def sending(self, **words: Unpack[DeliveryWords]) -> "Client":
-        """Return a client over the same connections that delivers differently: `client.sending(wait_replicas=1)`."""
-        delivery = self._delivery.updated(**words)
-        other = self._others.get(delivery)
-        if other is None:
-            other = Client(
-                self._origin,
-                middlewares=self._middlewares,
-                result_poll=self._result_poll,
-                enqueue_batch=self._enqueue_batch,
-                delivery=delivery,
-            )
-            other._others = self._others
-            self._others[delivery] = other
-        return other
+    def _copy(self, delivery: Delivery) -> "Client":
+        poll, batch = self._result_poll, self._enqueue_batch
+        return Client(
+            self._origin, middlewares=self._middlewares, result_poll=poll, enqueue_batch=batch, delivery=delivery
+        )
 
-    @property
-    def buffered(self) -> int:
-        """How many tasks wait in this program's memory (`when_away="buffer"`)."""
-        return sum(len(each._outbox) for each in self._others.values() if each._outbox is not None)
+    def _held(self) -> int:
+        return 0 if self._outbox is None else len(self._outbox)
 
     async def flush(self, timeout: DurationLike | None = None) -> bool:  # noqa: ASYNC109
         """Wait until nothing is buffered any more. Returns False when the time is over first."""

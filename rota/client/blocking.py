@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, Unpack, cast
+from typing import Any, TypeVar, cast
 
 from rota.broker.sync import SyncBroker, SyncSubscription
 from rota.client import acts
@@ -12,7 +12,7 @@ from rota.client.acts import Act, Command, Step
 from rota.client.batch import Batch, cut
 from rota.client.buffered import SyncBuffered
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, raise_failure, unless_fault
-from rota.client.delivery import Delivery, DeliveryWords
+from rota.client.delivery import Delivery
 from rota.client.hooks import enter_sync, swallowed
 from rota.client.outbox_thread import OutboxThread
 from rota.client.packing import STATES, refusal
@@ -48,28 +48,15 @@ class SyncClient(Core):
         self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
         self._run = SyncReplicas(self.broker, delivery).run if delivery.wait_replicas else self.broker.run
         self._outbox = OutboxThread(broker, delivery) if delivery.buffers else None
-        self._others: dict[Delivery, SyncClient] = {delivery: self}
 
-    def sending(self, **words: Unpack[DeliveryWords]) -> "SyncClient":
-        """Return a client over the same connections that delivers differently: `client.sending(wait_replicas=1)`."""
-        delivery = self._delivery.updated(**words)
-        other = self._others.get(delivery)
-        if other is None:
-            made = SyncClient(
-                self._origin,
-                middlewares=self._middlewares,
-                result_poll=self._result_poll,
-                enqueue_batch=self._enqueue_batch,
-                delivery=delivery,
-            )
-            made._others = self._others
-            other = self._others.setdefault(delivery, made)  # two threads may ask at once
-        return other
+    def _copy(self, delivery: Delivery) -> "SyncClient":
+        poll, batch = self._result_poll, self._enqueue_batch
+        return SyncClient(
+            self._origin, middlewares=self._middlewares, result_poll=poll, enqueue_batch=batch, delivery=delivery
+        )
 
-    @property
-    def buffered(self) -> int:
-        """How many tasks wait in this program's memory (`when_away="buffer"`)."""
-        return sum(len(each._outbox) for each in self._others.values() if each._outbox is not None)
+    def _held(self) -> int:
+        return 0 if self._outbox is None else len(self._outbox)
 
     def flush(self, timeout: DurationLike | None = None) -> bool:
         """Wait until nothing is buffered any more. Returns False when the time is over first."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, Self, TypeVar, Unpack, cast
 
-from rota.client.delivery import Delivery
+from rota.client.delivery import Delivery, DeliveryWords
 from rota.client.packing import Packer
 from rota.client.published import Published
 from rota.enqueued import Receipt
@@ -38,6 +38,28 @@ class Core:
         self._poll_seconds = result_poll.total_seconds()
         self._enqueue_batch = enqueue_batch
         self._delivery = delivery
+        self._others: dict[Delivery, Self] = {delivery: cast(Any, self)}
+
+    def sending(self, **words: Unpack[DeliveryWords]) -> Self:
+        """Return a client over the same connections that delivers differently: `client.sending(wait_replicas=1)`."""
+        delivery = self._delivery.updated(**words)
+        other = self._others.get(delivery)
+        if other is None:
+            made = self._copy(delivery)
+            made._others = self._others
+            other = self._others.setdefault(delivery, made)  # two threads may ask at once
+        return other
+
+    @property
+    def buffered(self) -> int:
+        """How many tasks wait in this program's memory (`when_away="buffer"`)."""
+        return sum(each._held() for each in self._others.values())
+
+    def _copy(self, delivery: Delivery) -> Self:
+        raise TypeError(f"{type(self).__name__} cannot be copied.")
+
+    def _held(self) -> int:
+        return 0
 
     def _chunk(self, asked: int | None) -> int:
         # More in one call than the script can hold would break it half way.

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
-from rota.broker import Broker
+from rota.broker import Broker, BrokerOptions
 from rota.inspect.doctor import Examination, examine
 from rota.inspect.doctor.finding import PAGE
+from rota.wire import rights
 from rota.wire import server as records
 from rota.wire.server import ServerState
 from rota.wire.server_id import new_server_id
 from scripts.check_links import anchors
 from scripts.tree import ROOT
 from tests.integration.inspect.state import State
+from tests.servers.fleet import ClusterFleet
 from tests.servers.process import Server
 
 
@@ -251,3 +253,15 @@ def test_json_is_for_programs(strict_server: Server) -> None:
 
     assert done.returncode == 0
     assert json.loads(done.stdout) == {"healthy": True, "queues": 0, "servers": 0, "findings": []}
+
+
+async def test_a_cluster_is_examined_as_a_restricted_user_too(cluster: ClusterFleet) -> None:
+    words = [*rights.rule("worker", "doctored", "secret").split()[2:], "+sscan"]
+    async with Broker.from_url(cluster.url) as broker:
+        for link in await broker._route.links(5):
+            await link.execute("ACL", "SETUSER", *words)
+    options = BrokerOptions(username="doctored", password="secret")
+    async with Broker.from_url(cluster.url, options=options) as broker:
+        done = await examine(broker)
+
+    assert {finding.code for finding in done.findings}.isdisjoint({"rights", "not-looked-at", "server"})

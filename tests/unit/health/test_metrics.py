@@ -1,13 +1,16 @@
 """What Prometheus collects."""
 
+import json
+import sys
 from dataclasses import replace
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rota.health.answers import Answers
 from rota.health.metrics import expose
 from rota.health.tally import Tally
-from rota.health.vitals import Vitals
+from rota.health.vitals import Vitals, read_vitals
 
 NOW = 1000.0
 ONE = Vitals(
@@ -68,3 +71,21 @@ def test_other_paths_are_named_to_who_asks_for_one_that_is_not_there() -> None:
 
     assert answer.status == 404
     assert "/live, /ready" in answer.text
+
+
+def test_without_the_library_the_answer_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "rota.health.metrics")
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    answers = Answers(list)
+
+    assert answers("/metrics").status == 501
+    assert "pip install rota[metrics]" in answers("/metrics").text
+    assert answers("/live").status == 200
+
+
+def test_everything_can_be_read_as_json() -> None:
+    read_back = json.loads(Answers(lambda: [ONE], clock=lambda: NOW)("/vitals").text)
+
+    assert read_back["now"] == NOW
+    assert read_vitals(read_back["workers"][0]) == ONE

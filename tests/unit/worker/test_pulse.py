@@ -1,0 +1,99 @@
+"""The pulse of an event loop."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import pytest
+
+from rota.worker.pulse import Pulse
+from tests.servers.process import wait_until
+
+LIMIT = timedelta(milliseconds=50)
+
+
+async def beating(pulse: Pulse) -> "asyncio.Task[None]":
+    running = asyncio.create_task(pulse.run())
+    async with asyncio.timeout(10):
+        while not pulse.statistics().turned_at:
+            await asyncio.sleep(0)
+    return running
+
+
+async def ended(running: "asyncio.Task[None]") -> None:
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def turned_since(pulse: Pulse, moment: float) -> None:
+    async with asyncio.timeout(10):
+        while pulse.statistics().turned_at <= moment:
+            await asyncio.sleep(0)
+
+
+async def test_a_loop_that_turns_is_not_worth_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    pulse = Pulse(list, timedelta(seconds=10))
+    running = await beating(pulse)
+    await turned_since(pulse, pulse.statistics().turned_at)
+    await ended(running)
+
+    assert pulse.statistics().blockages == 0
+    assert caplog.records == []
+
+
+async def test_a_blockage_is_told_once_with_the_coroutine_and_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "rota.worker")
+    looks: list[float] = []
+    pulse = Pulse(list, LIMIT, lambda: looks.append(pulse.statistics().turned_at))
+    running = await beating(pulse)
+
+    async def block() -> None:
+        before = len(looks)
+        wait_until(lambda: pulse.statistics().blocked_by and len(looks) > before + 4)
+
+    await asyncio.create_task(block(), name="the culprit")
+    await turned_since(pulse, looks[-1])
+    await ended(running)
+
+    statistics = pulse.statistics()
+    assert (statistics.blockages, statistics.blocked_by) == (1, "")
+    assert statistics.longest_seconds == statistics.blocked_seconds >= LIMIT.total_seconds()
+    [told, relieved] = [record.getMessage() for record in caplog.records]
+    assert "by the coroutine the culprit" in told
+    assert "in wait_until" in told
+    assert relieved.startswith("The event loop turns again")
+
+
+async def test_a_callback_outside_of_any_task_is_named_by_its_place() -> None:
+    pulse = Pulse(list, LIMIT)
+    running = await beating(pulse)
+    seen: list[str] = []
+
+    def callback() -> None:
+        wait_until(lambda: pulse.statistics().blocked_by)
+        seen.append(pulse.statistics().blocked_by)
+
+    asyncio.get_running_loop().call_soon(callback)
+    async with asyncio.timeout(10):
+        while not seen:
+            await asyncio.sleep(0)
+    await ended(running)
+
+    assert "process.py" in seen[0]
+
+
+async def test_an_error_in_the_thread_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
+    failures: list[int] = []
+
+    def fail() -> None:
+        failures.append(1)
+        raise ValueError("no")
+
+    pulse = Pulse(list, LIMIT, fail)
+    running = await beating(pulse)
+    async with asyncio.timeout(10):
+        while len(failures) < 2:
+            await asyncio.sleep(0)
+    await ended(running)
+
+    assert "The pulse could not be read" in caplog.text

@@ -17,6 +17,7 @@ QUICK = {
     "lease": "5s",
     "heartbeat": "500ms",
     "lease_slack": "500ms",
+    "go_lease_slack": "2s",
     "sweep_interval": "500ms",
     "reconcile_interval": "1s",
     "shutdown_timeout": "3s",

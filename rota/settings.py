@@ -188,8 +188,7 @@ class Settings(BaseSettings):
 
     # Sweeps
     sweep_interval: PositiveDuration = timedelta(seconds=15)
-    """How often one of the workers of the same queues looks what there is to be moved, deleted and given back; where all
-    queues are empty half as often."""
+    """How often one of the workers of the same queues looks what is to be done; half as often where all are empty."""
     reconcile_interval: PositiveDuration = timedelta(minutes=1)
     """How often it compares all places where a task can be, a bounded part at a time."""
     forward_batch: Annotated[int, Field(gt=0, le=forward.MAX_TASKS)] = 1000

@@ -26,6 +26,8 @@ from rota.worker.turn import Turn
 logger = logging.getLogger("rota.worker")
 
 SHORTEST_SECONDS = 0.1
+IDLE = 2
+"""So many intervals until the next look where all queues are empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +167,6 @@ class Sweeper:
         if (ripe := self._reconciler.ripe_seconds) is not None:
             soon.append(ripe)
         if not soon or min(soon) >= self._pace.every.total_seconds():
-            return None
+            # With nothing in any queue the turn may lapse: whoever asks meanwhile takes it.
+            return None if any(look.need for look in seen.values()) else IDLE * self._pace.every
         return timedelta(seconds=max(min(soon), SHORTEST_SECONDS))

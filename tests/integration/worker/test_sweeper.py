@@ -302,6 +302,13 @@ async def test_an_outage_wakes_the_fetcher_and_makes_the_recoverer_wait(yard: Ya
     assert broom.recoverer.held_seconds > 5
 
 
+async def test_empty_queues_are_looked_at_half_as_often(yard: Yard) -> None:
+    broom = Broom(yard.broker, [QUEUE])
+    assert await broom.sweep() == timedelta(seconds=120)
+    await yard.put("kept", "archived", await yard.now())
+    assert await broom.sweep() is None
+
+
 async def test_the_next_look_is_when_a_lease_counts_as_dead(yard: Yard) -> None:
     """However long the interval is, a lost machine's tasks come back as soon as its leases are over."""
     broom = Broom(yard.broker, [QUEUE], limits=LIMITS._replace(slack=Slack(timedelta(seconds=1), timedelta(seconds=2))))

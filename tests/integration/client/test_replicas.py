@@ -44,10 +44,11 @@ def module_pair() -> Iterator[Pair]:
 
 @pytest.fixture
 def pair(module_pair: Pair) -> Iterator[Pair]:
-    yield module_pair
-    module_pair.replica.thaw()
     with module_pair.master.admin() as admin:
         admin.flushall()
+        wait_until(lambda: admin.execute_command("WAIT", 1, 1000) == 1)
+    yield module_pair
+    module_pair.replica.thaw()
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ async def client(broker: Broker) -> AsyncIterator[Client]:
 
 
 async def test_the_replica_has_what_was_enqueued(client: Client, pair: Pair) -> None:
-    sure = client.sending(wait_replicas=1)
+    sure = client.sending(wait_replicas=1, wait_replicas_timeout="9s")
     jobs = await asyncio.gather(*(sure.enqueue(plan(str(i).encode())) for i in range(200)))
     jobs += await sure.enqueue_many(plan(str(i).encode(), queue=f"q{i % 3}") for i in range(300))  # type: ignore[arg-type]
     jobs.append(await sure.enqueue(plan(delay="1h")))
@@ -74,7 +75,7 @@ async def test_the_replica_has_what_was_enqueued(client: Client, pair: Pair) -> 
 
 
 async def test_many_enqueues_at_once_share_a_wait(client: Client, pair: Pair) -> None:
-    sure = client.sending(wait_replicas=1)
+    sure = client.sending(wait_replicas=1, wait_replicas_timeout="9s")
     await sure.enqueue(plan())
     with pair.master.admin() as admin:
         before = admin.info("commandstats")["cmdstat_wait"]["calls"]
@@ -112,7 +113,6 @@ async def test_a_frozen_replica_holds_up_each_of_many_enqueues_but_not_one_after
     client: Client, pair: Pair
 ) -> None:
     sure = client.sending(wait_replicas=1, wait_replicas_timeout="200ms")
-    await sure.enqueue(plan())
     pair.replica.freeze()
     started = time.monotonic()
     errors = await asyncio.gather(*(sure.enqueue(plan()) for _ in range(50)), return_exceptions=True)
@@ -146,22 +146,25 @@ async def test_a_user_who_may_not_wait_is_told(client: Client, pair: Pair) -> No
     with pair.master.admin() as admin:
         admin.execute_command("ACL", "SETUSER", "narrow", "on", ">p", "~*", "&*", "+@all", "-wait")
     async with Broker.from_url(f"redis://narrow:p@127.0.0.1:{pair.master.port}") as broker:
-        sure = Client(broker).sending(wait_replicas=1)
+        sure = Client(broker).sending(wait_replicas=1, wait_replicas_timeout="9s")
         with pytest.raises(NotReplicated, match=r"whether 1 replicas have it is unknown: .*WAIT"):
             await sure.enqueue(plan())
         with broker.sync() as sync, pytest.raises(NotReplicated, match="unknown"):
-            await asyncio.to_thread(SyncClient(sync).sending(wait_replicas=1).enqueue, plan())
+            await asyncio.to_thread(
+                SyncClient(sync).sending(wait_replicas=1, wait_replicas_timeout="9s").enqueue, plan()
+            )
         await sure.aclose()
 
 
 def test_blocking_code_waits_too(pair: Pair) -> None:
     with Broker.from_url(pair.master.unix_url).sync() as broker:
-        sure = SyncClient(broker).sending(wait_replicas=1, wait_replicas_timeout="100ms")
+        sure = SyncClient(broker).sending(wait_replicas=1, wait_replicas_timeout="9s")
         job = sure.enqueue(plan(retention="1h"))
         with pair.replica.admin() as admin:
             assert admin.exists(f"asynq:{{default}}:t:{job.id}")
         assert len(sure.enqueue_many(plan(str(i).encode()) for i in range(600))) == 600
         pair.replica.freeze()
+        sure = sure.sending(wait_replicas_timeout="100ms")
         with pytest.raises(NotReplicated) as caught:
             sure.enqueue(plan(task_id="mine"))
         assert caught.value.enqueued.id == "mine"
@@ -186,7 +189,7 @@ def test_words_that_contradict_each_other_are_refused(pair: Pair) -> None:
 async def test_on_a_cluster_each_node_is_asked_for_its_own_replicas(cluster: ClusterFleet) -> None:
     world = uuid4().hex
     async with Broker.from_url(cluster.url) as broker:
-        sure = Client(broker).sending(wait_replicas=1, wait_replicas_timeout="2s")
+        sure = Client(broker).sending(wait_replicas=1, wait_replicas_timeout="9s")
         results = await sure.enqueue_many(plan(str(i).encode(), queue=f"{world}-{i % 12}") for i in range(600))
         assert all(isinstance(result, Enqueued) for result in results)
         assert (await sure.enqueue(plan(queue=f"{world}-x"))).created
@@ -203,7 +206,7 @@ async def test_on_a_cluster_each_node_is_asked_for_its_own_replicas(cluster: Clu
             for each in replicas:
                 each.thaw()
         with broker.sync() as sync:
-            blocking = SyncClient(sync).sending(wait_replicas=1, wait_replicas_timeout="5s")
+            blocking = SyncClient(sync).sending(wait_replicas=1, wait_replicas_timeout="9s")
             blocked = await asyncio.to_thread(
                 blocking.enqueue_many, [plan(queue=f"{world}-{i % 12}") for i in range(24)]
             )

@@ -24,6 +24,12 @@ from rota.worker.backoff import Backoff
 
 logger = logging.getLogger("rota.worker")
 
+_REASONS = {
+    wire.RECORDED: "somebody else has ended or moved it meanwhile",
+    wire.FENCED: "another attempt has taken it over",
+    wire.GONE: "it was deleted meanwhile",
+}
+
 Ended = tuple[Attempt, Outcome | None]
 
 
@@ -164,11 +170,11 @@ class Finisher:
         return refused
 
     def _explain(self, attempt: Attempt, code: int, repeated: bool) -> None:
-        if code == wire.RECORDED or (code == wire.GONE and repeated):
+        if repeated and code in (wire.RECORDED, wire.GONE):
             self.statistics.recorded += 1
             return
         self.statistics.discarded += 1
-        why = "another attempt has taken it over" if code == wire.FENCED else "it was deleted meanwhile"
+        why = _REASONS[code]
         logger.warning(
             "Late result of task %s (%s) discarded: %s. Attempt %s is void.",
             attempt.id,

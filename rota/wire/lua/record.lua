@@ -14,6 +14,7 @@
 --! include field
 --! include unlock
 --! include settle
+--! include whose
 local WIDTH = 9
 local items, refused = {}, {}
 for i = 4, #ARGV, WIDTH do
@@ -21,6 +22,11 @@ for i = 4, #ARGV, WIDTH do
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait', 'msg', 'rota_cancel', 'rota_unique',
     'unique_key')
   local code = standing(row, ARGV[i + 1], ARGV[i + 2])
+  local lease = redis.call('ZSCORE', KEYS[2], ARGV[i])
+  if code == 0 and lease and not is_ours(lease) then
+    -- Recorded before, but the reply was lost. Then a Go server took the task, and our token is still in its hash.
+    code = 2
+  end
   if code == 0 then
     items[#items + 1] = {
       id = ARGV[i], key = key, kind = ARGV[i + 3], msg = ARGV[i + 4], seconds = tonumber(ARGV[i + 5]),

@@ -158,6 +158,21 @@ async def test_an_outcome_sent_twice_is_recorded_once(seed: Seed, kind: str, ans
     assert await seed.counter("processed") == counted
 
 
+@pytest.mark.parametrize("kind", ["retry", "requeue", "postpone"])
+async def test_an_outcome_sent_twice_leaves_a_task_alone_that_a_go_server_runs_by_now(seed: Seed, kind: str) -> None:
+    await take(seed, "a")
+    outcome = Outcome("a", TOKEN, kind, seconds=60)  # type: ignore[arg-type]
+    assert await put(seed, outcome) == {}
+    # What Go's servers do when they forward and take a task: our token stays in its hash.
+    keys = seed.keys
+    await seed.broker.execute("DEL", keys.pending, keys.retry, keys.scheduled)
+    await seed.broker.execute("LPUSH", keys.active, "a")
+    await seed.broker.execute("HSET", keys.task("a"), "state", "active")
+    await seed.broker.execute("ZADD", keys.lease, int(await seed.now()) + 30, "a")
+    assert await put(seed, outcome) == {0: FENCED}
+    assert await seed.ids("active") == ["a"]
+
+
 async def test_one_refused_outcome_does_not_hold_up_the_others(seed: Seed) -> None:
     await take(seed, "a", "b")
     await seed.broker.execute("DEL", seed.keys.task("a"))

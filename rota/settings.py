@@ -269,6 +269,8 @@ class Settings(BaseSettings):
                 "when_away='buffer' accepts a task before any server has it, wait_replicas only when several have it: "
                 "give one of them."
             )
+        if self.lease % timedelta(seconds=1):
+            raise ConfigError(f"lease is {display(self.lease)}, but Redis counts it in whole seconds: round it up.")
         if self.group_max_delay is not None and self.group_max_delay < self.group_grace:
             raise ConfigError("group_max_delay is shorter than group_grace: no group could wait as long as it should.")
         return self

@@ -96,7 +96,6 @@ class ThreadPool:
     """Up to `size` threads, started when needed. They are daemons: a function that hangs does not hold up the exit."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
         self._slots = asyncio.Semaphore(size)
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []

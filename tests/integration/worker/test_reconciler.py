@@ -8,9 +8,7 @@ import pytest
 
 from rota.inspect import Inspector
 from rota.wire.group import spent_key
-from rota.wire.reconcile import BEGIN, places
 from rota.worker.reconciler import Reconciler
-from rota.worker.walk import KeyWalk, PlaceWalk
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
 OWN_LOCK = "unique:test:it:" + "0" * 64
@@ -283,44 +281,6 @@ async def test_a_call_searches_only_so_much_of_a_long_line_and_the_next_goes_on(
         assert await yard.number("HGET", yard.keys.repaired, "unlisted") == repaired
         await reconciler.repair()
     assert await yard.number("HGET", yard.keys.repaired, "unlisted") == 4
-
-
-async def test_any_backlog_is_walked_through_in_bounded_steps(yard: Yard) -> None:
-    script = """
-    for i = 1, 20000 do
-      redis.call('HSET', KEYS[1] .. 't:' .. i, 'msg', 'm', 'state', 'retry')
-      redis.call('ZADD', KEYS[1] .. 'archived', i, 'ghost' .. i)
-    end"""
-    await yard.execute("EVAL", script, 1, yard.keys.base)
-    places_walk, keys_walk = PlaceWalk(yard.broker, calls=10), KeyWalk(yard.broker, pages=3)
-    lost: set[bytes] = set()
-    ghosts: set[bytes] = set()
-    for _ in range(20):
-        once_ghosts = {finding.id for _, finding in await places_walk.go([QUEUE])}
-        once_lost = {finding.id for _, finding in (await keys_walk.go([QUEUE]))[0]}
-        assert max(len(once_ghosts), len(once_lost)) < 7000
-        lost |= once_lost
-        ghosts |= once_ghosts
-    assert (len(lost), len(ghosts)) == (20_000, 20_000)
-
-
-async def test_queues_that_wait_longest_are_walked_first(yard: Yard) -> None:
-    walk = PlaceWalk(yard.broker, calls=1)
-    names = [f"queue-{number}" for number in range(20)]
-    for name in names:
-        await yard.execute("LPUSH", yard.broker.keys.queue(name).pending, "ghost")
-    seen = [{queue.queue for queue, _ in await walk.go(names)} for _ in range(3)]
-    assert set().union(*seen) == set(names)
-    assert sum(map(len, seen)) == 20 + 4
-
-
-async def test_a_page_says_where_to_go_on(yard: Yard) -> None:
-    for number in range(7):
-        await yard.put(f"t{number}", "pending")
-    [page] = await yard.broker.run(places({yard.keys: BEGIN}, 5))
-    assert page.cursors == ("", "", "5", "", "", "", "")
-    [page] = await yard.broker.run(places({yard.keys: page.cursors}, 5))
-    assert not any(page.cursors)
 
 
 async def test_keys_of_other_queues_and_other_programs_are_passed_by(yard: Yard, reconciler: Reconciler) -> None:

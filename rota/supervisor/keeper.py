@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from rota.broker.broker import Broker
 from rota.errors import BrokerError
+from rota.health.judgement import SILENT_SECONDS
 from rota.settings import Settings
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.served import ServedQueues
@@ -86,9 +87,16 @@ class Keeper:
                 # One that has not said that it is ready may simply be starting, for as long as its lifespan takes.
                 logger.log(
                     logging.WARNING if process.report.ready else logging.DEBUG,
-                    "Worker process %d has not beaten for %.1f s: something in it does not let the interpreter go. "
-                    "It lives, so its leases are kept from here.",
+                    "Worker process %d has not beaten for %.1f s: %s. It lives, so its leases are kept from here.",
                     process.pid,
                     now - process.beat_at,
+                    _reason(process, now),
                 )
             self._kept_at[process.worker_id] = now
+
+
+def _reason(process: WorkerProcess, now: float) -> str:
+    vitals = process.report.vitals
+    if vitals is not None and now - vitals.taken_at < SILENT_SECONDS:
+        return "it did not reach the broker"
+    return "something in it does not let the interpreter go"

@@ -120,7 +120,8 @@ class Reconciler:
 
     def statistics(self) -> Mapping[str, Mapping[str, int]]:
         """What was repaired since the start, by queue and kind."""
-        return {queue: dict(kinds) for queue, kinds in self._repaired.items()}
+        # A copy first: another thread reads this.
+        return {queue: dict(kinds) for queue, kinds in list(self._repaired.items())}
 
     def _note(self, found: Found) -> None:
         for queue, finding in found:

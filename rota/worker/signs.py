@@ -1,9 +1,10 @@
 """The vital signs of this worker, read by other threads while its event loop may be blocked."""
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rota.health.vitals import Vitals
 
@@ -88,14 +89,20 @@ class Signs:
         kinds = {kind for lane in lanes for kind in list(lane.finisher.statistics.kinds)}
         for kind in kinds:
             yield f"outcome:{kind}", sum(lane.finisher.statistics.kinds[kind] for lane in lanes)
-        for name, part in vars(self._worker.parts).items():
+        parts = self._worker.parts
+        for name, part in {**vars(parts), **vars(parts.sweep)}.items():
             if hasattr(part, "statistics"):
-                counts: dict[str, Any] = asdict(part.statistics())
-                yield from ((f"{name}:{count}", n) for count, n in counts.items() if _counts_up(count, n))
+                yield from ((f"{name}:{count}", n) for count, n in _numbers(part.statistics()).items())
 
 
-def _counts_up(name: str, value: object) -> bool:
-    return isinstance(value, int | float) and name not in _STATES
+def _numbers(statistics: Any) -> dict[str, float]:
+    if isinstance(statistics, Mapping):  # the reconciler's: repairs by queue and kind
+        repairs = Counter[str]()
+        for kinds in cast("Mapping[str, Mapping[str, int]]", statistics).values():
+            repairs.update(kinds)
+        return dict[str, float](repairs)
+    fields: dict[str, Any] = asdict(statistics)
+    return {name: n for name, n in fields.items() if isinstance(n, int | float) and name not in _STATES}
 
 
 def _most(types: dict[str, int]) -> dict[str, int]:

@@ -62,7 +62,22 @@ async def test_a_worker_that_works_is_live_and_ready_and_counts(app: Rota) -> No
         await answers(worker, "/metrics", 200, "rota_outcomes_recorded_total 4.0")
         text = (await answers(worker, "/metrics", 200)).text
         assert "rota_slots 3.0" in text
+        for part in ("sweeper", "recoverer", "janitor", "forwarder", "aggregator", "subscriber"):
+            assert f'part="{part}"' in text
         assert 'rota_wake_up{way="tracking"} 1.0' in text
+    await app.aclose()
+
+
+async def test_what_the_sweep_repairs_is_counted(app: Rota) -> None:
+    """An ID in the active list that nobody has a lease for, and whose task does not exist."""
+    broker = app.connect()
+    keys = broker.keys.queue("default")
+    await broker.execute("SADD", broker.keys.queues, "default")
+    await broker.execute("LPUSH", keys.active, "nobody")
+
+    async with app.worker(sweep_interval="200ms", reconcile_interval="200ms") as worker:
+        await answers(worker, "/metrics", 200, 'part="reconciler"')
+    await broker.aclose()
     await app.aclose()
 
 

@@ -6,8 +6,9 @@ A producer enqueues at full speed and notes each task whose enqueue has returned
 moment and started again from its files; in the second table its replica takes over instead, which was frozen a moment
 before. Counted is what was acknowledged and is not there.
 
-SIGKILL ends the process and leaves what it has written to the kernel's page cache. A power cut or a kernel crash loses
-that too, so for it the column "in the last second" bounds what `everysec` can lose; no program can measure it here.
+SIGKILL ends the process and leaves what it has given to the kernel: to the page cache, and to the sockets of replicas.
+A power cut or a kernel crash loses that too. No program can measure that here; the column "in the last second" says how
+much it could be with `everysec`.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import asyncio
 import contextlib
 import random
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
@@ -187,10 +187,9 @@ def in_step(replica: Server) -> bool:
         return bool(admin.info("replication")["master_link_status"] == "up")
 
 
-def middle(outcomes: list[Outcome], base: list[Outcome]) -> str:
-    return (
-        f"{statistics.median(each.per_second / own.per_second for each, own in zip(outcomes, base, strict=True)):.2f}"
-    )
+def ratio(outcomes: list[Outcome], base: list[Outcome]) -> str:
+    """Compare the best rounds: what else the machine did disturbs them least."""
+    return f"{max(each.per_second for each in outcomes) / max(each.per_second for each in base):.2f}"
 
 
 async def measure(rounds: int, seed: int) -> None:
@@ -198,7 +197,7 @@ async def measure(rounds: int, seed: int) -> None:
     crashes: dict[str, list[Outcome]] = {mode: [] for mode in MODES}
     overs: dict[bool, list[Outcome]] = {False: [], True: []}
     for _ in range(rounds):
-        seconds, lag = random.uniform(SHORTEST_S, LONGEST_S), random.uniform(0.1, 0.6)
+        seconds, lag = random.uniform(SHORTEST_S, LONGEST_S), random.uniform(1, 2)
         for mode, outcomes in crashes.items():
             outcomes.append(await crash(mode, seconds))
         for waits, outcomes in overs.items():
@@ -208,13 +207,13 @@ async def measure(rounds: int, seed: int) -> None:
     print("| --- | --- | --- | --- | --- |")
     for mode, outcomes in crashes.items():
         cells = (total(outcomes, name) for name in ("acknowledged", "missing", "last_second"))
-        print("|", " | ".join((mode, middle(outcomes, crashes["nothing"]), *cells)), "|")
+        print("|", " | ".join((mode, ratio(outcomes, crashes["nothing"]), *cells)), "|")
     print("\n| Fail-over to a lagging replica | Enqueues/s, as a ratio | Acknowledged | Missing | Told as not copied |")
     print("| --- | --- | --- | --- | --- |")
     for waits, outcomes in overs.items():
         name = "`wait_replicas=1`" if waits else "without `wait_replicas`"
         cells = (total(outcomes, each) for each in ("acknowledged", "missing", "told"))
-        print("|", " | ".join((name, middle(outcomes, overs[False]), *cells)), "|")
+        print("|", " | ".join((name, ratio(outcomes, overs[False]), *cells)), "|")
 
 
 def total(outcomes: list[Outcome], name: str) -> str:

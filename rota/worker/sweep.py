@@ -31,15 +31,7 @@ class Sweep:
         self.janitor = Janitor(
             broker, archive_size=limits.archive_size, archive_age=limits.archive_age, limit=settings.janitor_batch
         )
-        self.recoverer = Recoverer(
-            broker,
-            as_failure(lambda type_name: _policy(worker, type_name)),
-            own_tokens=lambda: [attempt.token for attempt in worker.held()],
-            slack=slack,
-            # Those who live show it at their next beat, and a beat that failed is repeated sooner.
-            settle=2 * settings.heartbeat,
-            max_crashes=settings.max_crashes,
-        )
+        self.recoverer = _recoverer(worker, broker, slack)
         self.reconciler = Reconciler(broker, max_crashes=settings.max_crashes, every=settings.reconcile_interval)
         self.sweeper = Sweeper(
             broker,
@@ -53,6 +45,19 @@ class Sweep:
             note=lambda queue: worker.lanes.note(queue),
             every=every,
         )
+
+
+def _recoverer(worker: "Worker", broker: Broker, slack: Slack) -> Recoverer:
+    settings = worker.settings
+    return Recoverer(
+        broker,
+        as_failure(lambda type_name: _policy(worker, type_name)),
+        own_tokens=lambda: [attempt.token for attempt in worker.held()],
+        slack=slack,
+        # Those who live show it at their next beat, and a beat that failed is repeated sooner.
+        settle=2 * settings.heartbeat,
+        max_crashes=settings.max_crashes,
+    )
 
 
 def _policy(worker: "Worker", type_name: str) -> Retry | None:

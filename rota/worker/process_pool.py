@@ -43,6 +43,8 @@ class _Child:
     ) -> None:
         self.process = process
         self.served = 0
+        self.working = False
+        """Whether it has not answered yet. Then its answer would be taken for that of the next request."""
         self._reader = reader
         self._writer = writer
         self._exit = asyncio.ensure_future(process.wait())
@@ -81,6 +83,7 @@ class _Child:
     async def ask(self, request: Request, context: Context) -> Any:
         """Run one request; pass on what the function tells meanwhile."""
         self.served += 1
+        self.working = True
         await self._send(request)
         while True:
             kind, *rest = await self._receive()
@@ -88,9 +91,10 @@ class _Child:
                 context.progress(*rest)
             elif kind == "log":
                 context.log(*rest)
-            elif kind == "done":
-                return pickle.loads(rest[0])
             else:
+                self.working = False
+                if kind == "done":
+                    return pickle.loads(rest[0])
                 raise _error_of(*rest)
 
     async def kill(self) -> None:
@@ -196,7 +200,10 @@ class ProcessPool:
     async def _put_back(self, child: _Child) -> None:
         if not child.alive:
             return
-        if self._recycle_after and child.served >= self._recycle_after:
+        if child.working:
+            self._killed += 1
+            await child.kill()
+        elif self._recycle_after and child.served >= self._recycle_after:
             self._recycled += 1
             await child.kill()
         else:

@@ -162,8 +162,8 @@ class ThreadPool:
         if self._running > len(self._threads):
             name = f"rota-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -35,6 +35,20 @@ async def test_a_function_runs_in_a_thread_and_returns_its_value(pool: ThreadPoo
     assert thread != threading.get_ident()
 
 
+async def test_a_thread_that_the_system_refuses_to_start_is_tried_again_by_the_next_call(
+    pool: ThreadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await pool.call(blank(), int, ("1",))
+    async with asyncio.timeout(DEADLINE):
+        assert await pool.call(blank(), int, ("2",)) == 2
+
+
 async def test_an_error_comes_back_with_its_traceback(pool: ThreadPool) -> None:
     def fail() -> None:
         raise LookupError("no such thing")

@@ -80,6 +80,7 @@ def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_fol
         ({"queues": {" ": 1}}, "cannot be blank"),
         ({"queues": "a=x"}, "setting queues"),
         ({"heartbeat": "20s"}, "at most half of lease"),
+        ({"when_away": "buffer", "wait_replicas": 1}, "give one of them"),
         ({"lease": "20s500ms"}, "in whole seconds"),
         ({"group_max_delay": "1s"}, "shorter than group_grace"),
         ({"wake_up": "poll!"}, "setting wake_up"),

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -273,6 +275,37 @@ def test_blocking_code_buffers_in_a_thread(server: Server) -> None:
         assert [task_id.decode() for task_id in reversed(pending)] == [job.id for job in jobs]  # type: ignore[union-attr]
         assert job.state == "pending"
         assert client.close() == []
+
+
+LEAVES = """
+import os, signal, sys
+from datetime import timedelta
+from rota.broker import BrokerOptions, SyncBroker
+from rota.client import SyncClient
+from rota.enqueued import Plan
+
+url, pid = sys.argv[1], int(sys.argv[2])
+broker = SyncBroker.from_url(url, options=BrokerOptions(retry_for=timedelta(milliseconds=100)))
+client = SyncClient(broker).sending(when_away="buffer", flush_timeout="20s")
+client.enqueue(Plan("t", b"1"))
+os.kill(pid, signal.SIGSTOP)
+job = client.enqueue(Plan("t", b"2"))
+child = os.fork()
+if child == 0:
+    os._exit(client.buffered or len(client.close()))
+print(job.state, client.buffered, os.waitpid(child, 0)[1])
+os.kill(pid, signal.SIGCONT)
+"""
+
+
+def test_a_program_that_ends_sends_what_it_has_buffered_and_its_forked_child_does_not(server: Server) -> None:
+    assert server.process is not None
+    words = [sys.executable, "-c", LEAVES, server.unix_url, str(server.process.pid)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=40)
+    assert (ended.stdout, ended.returncode) == ("buffered 1 0\n", 0)
+    assert ended.stderr == "Tasks for queue 'default' are buffered: the broker does not answer.\n"
+    with server.admin() as admin:
+        assert admin.llen("asynq:{default}:pending") == 2
 
 
 def test_blocking_code_gets_back_what_could_not_be_sent(server: Server) -> None:

@@ -64,9 +64,21 @@ class Lanes:
                 except BrokerError as error:
                     await backoff.wait(error, "Finding the nodes of the queues")
                 else:
-                    await asyncio.sleep(RELAY_SECONDS)
+                    await self._watch()
         finally:
             await self._end()
+
+    async def _watch(self) -> None:
+        """Wait until it is time to look again.
+
+        A lane that ends by a fault of ours ends the worker: else it would look alive and do nothing for ever. Its
+        supervisor starts another, and what it held runs again.
+        """
+        tasks = [task for lane in self._lanes.values() for task in (lane.fetching, lane.finishing)]
+        ended, _ = await asyncio.wait(tasks, timeout=RELAY_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+        for task in ended:
+            if not task.cancelled():
+                task.result()
 
     async def lay(self) -> None:
         """Find out which node serves each queue, and start the lanes that are missing."""

@@ -50,6 +50,7 @@ async def test_an_unknown_master_name_is_refused(sentinel: SentinelFleet) -> Non
             await broker.execute("PING")
 
 
+@pytest.mark.slow
 async def test_one_dead_sentinel_is_passed_over(fleet: SentinelFleet) -> None:
     fleet.sentinels[0].kill()
     async with Broker.from_url(fleet.url, options=BrokerOptions(retry_for=timedelta(0))) as broker:

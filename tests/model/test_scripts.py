@@ -67,9 +67,9 @@ class Scripts(RuleBasedStateMachine):
 
     @initialize(wanted=st.integers(0, 4))
     def begin(self, wanted: int) -> None:
-        self.enqueue_plain(b"1", 3)
-        self.enqueue(b"1", "a", False, "", "running", False, "return", False)
-        self.enqueue(b"2", None, False, "", "queued", True, "return", False)
+        for payload, task_id, scope in ((b"1", "a", "running"), (b"2", "b", "ttl"), (b"3", "c", "queued")):
+            self.enqueue(payload, task_id, False, "", scope, False, "return", False)
+        self.enqueue_plain(b"1", 2)
         if wanted:
             self.fetch(wanted)
 

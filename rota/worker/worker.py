@@ -166,6 +166,8 @@ class Worker:
     def lose(self, attempts: Sequence[Attempt]) -> None:
         """Stop handlers whose tasks are not ours any more."""
         for attempt in attempts:
+            if self.executor.closed if attempt.task is None else attempt.task.done():
+                continue  # Its outcome is on its way: the finisher says what comes of it.
             logger.error("Lost the lease of task %s (%s): its run here is stopped.", attempt.id, attempt.type)
             self.executor.stop(attempt, "lease", "the lease was lost")
 

@@ -178,15 +178,19 @@ class Worker:
             running = [group.create_task(_coroutine(part)) for part in parts]
             running.append(group.create_task(self.lanes.run()))
             running.append(group.create_task(self._keep_discovering()))
-            await self.lanes.laid.wait()
-            self.heartbeat.status = "active"
-            self.ready.set()
-            logger.info("Worker %s is ready with %d slots for %s.", self.id, self.slots.capacity, self.queue_names())
+            beginning = group.create_task(self._begin_work())
             await self._stopping.wait()
+            beginning.cancel()  # where the broker went away before it had begun
             await self._drain()
             for task in (*running, beating):
                 task.cancel()
         logger.info("Worker %s has stopped.", self.id)
+
+    async def _begin_work(self) -> None:
+        await self.lanes.laid.wait()
+        self.heartbeat.status = "active"
+        self.ready.set()
+        logger.info("Worker %s is ready with %d slots for %s.", self.id, self.slots.capacity, self.queue_names())
 
     async def _drain(self) -> None:
         self.heartbeat.status = "closed"

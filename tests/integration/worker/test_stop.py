@@ -2,7 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from rota.app import Rota
+from rota.broker import Broker
+from rota.errors import BrokerUnavailable
+from rota.worker.worker import Worker
 from tests.integration.worker.conftest import Bench, eventually
 
 
@@ -21,6 +26,24 @@ async def test_a_short_task_ends_as_finished_during_the_stop(app: Rota, bench: B
         await eventually(lambda: _true(worker.executor.closed))
         go.set()
     assert (await bench.in_state(receipt.id, "completed")).retried == 0
+
+
+async def test_a_worker_that_cannot_find_its_queues_at_its_start_can_still_be_stopped(
+    app: Rota, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = asyncio.Event()
+
+    async def nowhere(self: Broker, key: str) -> str:
+        tried.set()
+        raise BrokerUnavailable("No node of the Cluster serves the slot now.")
+
+    monkeypatch.setattr(Broker, "place", nowhere)
+    worker = Worker(app, app.settings)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(worker.run())
+        await tried.wait()
+        worker.stop()
+    assert not worker.ready.is_set()
 
 
 async def _true(value: bool) -> bool:

@@ -36,6 +36,10 @@ Finish = Callable[[Attempt, Outcome | None], None]
 Find = Callable[[str], Handler | None]
 
 
+class DeadlinePassed(Exception):
+    """The deadline of a task was over before its handler could begin."""
+
+
 class Place(Protocol):
     """Somewhere else to run a function: a thread, or another process."""
 
@@ -77,7 +81,7 @@ class Executor:
         self._parked: dict[Handler, deque[Attempt]] = {}
         self._turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)
         self.held: dict[Attempt, None] = {}
-        """Every attempt whose outcome is not recorded yet. The heartbeat extends their leases."""
+        """Every attempt whose outcome is not recorded yet: the heartbeat extends their leases."""
         self.unknown_types: Counter[str] = Counter()
         self.closed = False
         """Once true, what still arrives is handed back instead of being run."""
@@ -152,11 +156,7 @@ class Executor:
             self.unknown_types[message.type] += 1
             return verdict.unhandled(attempt, now, self._unknown_task_delay)
         attempt.handler = handler
-        return self._overdue(attempt)
-
-    def _overdue(self, attempt: Attempt) -> Verdict | None:
-        now = self._clock.now()
-        return verdict.expired(attempt, now) if 0 < attempt.message.deadline <= now else None
+        return None
 
     def _limit(self, attempt: Attempt) -> None:
         """Let its time begin: one that has waited for its turn has all of it."""
@@ -207,6 +207,8 @@ class Executor:
         handler = attempt.handler
         faults.reach("run:start")
         try:
+            if 0 < attempt.message.deadline <= self._clock.now():
+                raise DeadlinePassed
             call = None if handler.run == "loop" else partial(self._places[handler.run].call, attempt.context)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else handler.encode_result(result, self._result_limit_bytes) or b""
@@ -240,6 +242,8 @@ class Executor:
 
     def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
         now = self._clock.now()
+        if isinstance(error, DeadlinePassed):
+            return verdict.expired(attempt, now)
         if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled"):
             return verdict.stopped(attempt, now)
         return verdict.failed(attempt, error, now)
@@ -248,14 +252,9 @@ class Executor:
         self._running_by_type[handler] -= 1
         self._turnovers[handler].end()
         parked = self._parked.get(handler)
-        while parked:
-            attempt = parked.popleft()
-            overdue = self._overdue(attempt)
-            if overdue is None:
-                self._slots.take(1)
-                self._start_limited(attempt)
-                return
-            self._conclude(attempt, overdue)
+        if parked:
+            self._slots.take(1)
+            self._start_limited(parked.popleft())
 
     def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
         # The log comes second: a filter or handler of the user's that fails must not keep the outcome from its record.

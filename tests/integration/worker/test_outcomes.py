@@ -231,15 +231,21 @@ async def test_the_time_limit_ends_what_runs_elsewhere_and_the_slot_is_free_only
 
 async def test_a_passed_deadline_is_final_and_the_handler_is_not_called(app: Rota, bench: Bench) -> None:
     ran: list[bool] = []
+    told: list[str] = []
 
     @app.task("late:task", retry=QUICK)
     async def late() -> None:
         ran.append(True)
 
+    @app.on_exhausted
+    def note(context: Context, error: BaseException) -> None:
+        told.append(f"{context.id}: {error}")
+
     receipt = await late.options(deadline=datetime.now(UTC) - timedelta(minutes=1)).enqueue()
     async with app.worker():
         task = await bench.in_state(receipt.id, "archived")
     assert (task.end, ran) == ("expired", [])
+    assert told == [f"{receipt.id}: context deadline exceeded"]
 
 
 async def test_a_deadline_that_passes_during_the_run_is_final_too(app: Rota, bench: Bench) -> None:

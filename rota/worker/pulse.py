@@ -99,6 +99,8 @@ class Pulse:
                 self._report(asked_at)
                 reported = True
             self._looked()
+        if self._stopping.is_set():
+            return
         now = time.monotonic()
         self._statistics = replace(self._statistics, turned_at=now, blocked_by="")
         if reported:

@@ -40,6 +40,7 @@ class Ward:
         return done.returncode, line
 
     def ask(self, question: str) -> Reply:
+        wait_until(lambda: list(sockets(self.folder)))  # a worker may be ready before its supervisor answers
         [(pid, path)] = sockets(self.folder)
         assert pid == self.shift.process.pid
         reply = ask_socket(path, question, LONG)

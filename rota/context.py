@@ -123,6 +123,10 @@ class Context:
         """Add a line to the log that is kept with the task. The oldest lines go when it is full."""
         self._reporter.log(self, text)
 
+    def begin(self, deadline_at: float) -> None:
+        """Begin the time of this run, or begin it anew after a wait for a place. The worker calls this."""
+        self._deadline_at = deadline_at
+
     def cancel(self, reason: str = "") -> None:
         """Mark this run as cancelled. The worker calls this; it stops coroutines itself."""
         self.cancelled = True

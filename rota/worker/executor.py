@@ -7,10 +7,10 @@ its lease, so that no second run of the task can overlap with the first.
 import asyncio
 import logging
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -24,6 +24,7 @@ from rota.worker import verdict
 from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock
 from rota.worker.limits import FAR, Limits
+from rota.worker.place import Place
 from rota.worker.slots import Slots
 from rota.worker.turnover import Turnover
 from rota.worker.verdict import Verdict
@@ -38,16 +39,6 @@ Find = Callable[[str], Handler | None]
 
 class DeadlinePassed(Exception):
     """The deadline of a task was over before its handler could begin."""
-
-
-class Place(Protocol):
-    """Somewhere else to run a function: a thread, or another process."""
-
-    async def call(
-        self, context: Context, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
-    ) -> Any:
-        """Run the function there. Cancelling this stops it there; it returns only when the function has ended."""
-        ...
 
 
 class Executor:
@@ -170,7 +161,7 @@ class Executor:
             deadline = min(deadline, message.deadline)
         attempt.deadline_unix = deadline
         attempt.deadline_at = self._clock.monotonic(deadline)
-        attempt.context = Context(message, self._reporter, deadline, self.state)
+        attempt.context.begin(deadline)
         self._limits.watch(attempt)
 
     def _start_limited(self, attempt: Attempt) -> None:
@@ -199,6 +190,7 @@ class Executor:
                 return
 
     def _launch(self, attempt: Attempt) -> None:
+        attempt.context = Context(attempt.message, self._reporter, state=self.state)
         self._limit(attempt)
         self._busy += 1
         attempt.task = self._loop.create_task(self._run(attempt))
@@ -209,7 +201,7 @@ class Executor:
         try:
             if 0 < attempt.message.deadline <= self._clock.now():
                 raise DeadlinePassed
-            call = None if handler.run == "loop" else partial(self._places[handler.run].call, attempt.context)
+            call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else handler.encode_result(result, self._result_limit_bytes) or b""
             judged = verdict.succeeded(attempt, stored, self._clock.now())
@@ -222,6 +214,14 @@ class Executor:
             await _notify(handler, event, attempt, value)
         faults.reach("run:end")
         self._close(attempt, judged)
+
+    def _elsewhere(
+        self, attempt: Attempt, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
+    ) -> Awaitable[Any]:
+        place = self._places[attempt.handler.run]
+        if place.full:
+            self._limits.forget(attempt)  # the wait for its turn is not its own time
+        return place.call(attempt.context, function, args, kwargs, partial(self._limit, attempt))
 
     def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
         # A task that is cancelled before its first step ends without a single line of it being run.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rota.broker.broker import Broker
 from rota.errors import ProcessDied
 from rota.worker.aggregator import Aggregator, GroupDefaults
-from rota.worker.executor import Place
 from rota.worker.heartbeat import Heartbeat
+from rota.worker.place import Place
 from rota.worker.process_pool import ProcessPool
 from rota.worker.pulse import Pulse
 from rota.worker.reporter import Reporter

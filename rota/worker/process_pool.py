@@ -150,17 +150,29 @@ class ProcessPool:
         self._idle += await asyncio.gather(*(_Child.start(self._setup) for _ in range(children)))
 
     async def call(
-        self, context: Context, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
+        self,
+        context: Context,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = {},
+        begun: Callable[[], object] = lambda: None,
     ) -> Any:
         """Run `function(*args, **kwargs)` in a child. Raises the function's error, or ProcessDied."""
-        _, (message, deadline_at) = context.__reduce__()
-        request = Request(message, deadline_at, pickle.dumps((function, args, dict(kwargs))))
+        call = pickle.dumps((function, args, dict(kwargs)))
         async with self._slots:
+            begun()
+            _, (message, deadline_at) = context.__reduce__()
+            request = Request(message, deadline_at, call)
             self._running += 1
             try:
                 return await self._ask(request, context)
             finally:
                 self._running -= 1
+
+    @property
+    def full(self) -> bool:
+        """Whether a call would have to wait for its turn."""
+        return self._slots.locked()
 
     async def aclose(self) -> None:
         """Kill all children."""

@@ -104,10 +104,16 @@ class ThreadPool:
         self._abandoned = asyncio.Event()
 
     async def call(
-        self, context: Context, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
+        self,
+        context: Context,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = {},
+        begun: Callable[[], object] = lambda: None,
     ) -> Any:
         """Run `function(*args, **kwargs)` in a thread and return its value or raise its error."""
         async with self._slots:
+            begun()
             variables = contextvars.copy_context()
             loop = asyncio.get_running_loop()
             job = _Job(loop, lambda: variables.run(function, *args, **kwargs))
@@ -121,6 +127,11 @@ class ThreadPool:
         if job.error is not None:
             raise job.error
         return job.value
+
+    @property
+    def full(self) -> bool:
+        """Whether a call would have to wait for its turn."""
+        return self._slots.locked()
 
     def abandon(self) -> None:
         """Stop waiting for functions that do not stop: their calls end now, as cancelled. For a hard stop only."""

@@ -46,6 +46,10 @@ def tell_nonsense_and_add(a: int, b: int) -> int:
     return a + b
 
 
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 def leave(code: int) -> None:
     os._exit(code)
 

@@ -77,6 +77,7 @@ class Worker:
         self._broker: Broker
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._quieted = False
         self._tokens = (f"{self.id}-{n}" for n in itertools.count(1))
         self._acts: set[asyncio.Task[None]] = set()
 
@@ -117,19 +118,20 @@ class Worker:
 
     def quiet(self) -> None:
         """Take no more tasks, but keep the running ones and everything else going: the first half of a deploy."""
-        if self.heartbeat.status == "active":
+        self._quieted = True
+        if self.ready.is_set() and self.heartbeat.status == "active":
             self.heartbeat.status = "stopped"
             self._begin(self.lanes.stop_fetching())
 
     def add_queue(self, name: str, priority: int = 1) -> None:
         """Serve one more queue or pattern, from now on."""
         self.subscription.add(name, priority)
-        self._begin(self._follow_queues())
+        self._begin(self.lanes.lay())
 
     def remove_queue(self, name: str) -> None:
         """Serve a queue or pattern no longer. What runs from it ends as usual."""
         self.subscription.remove(name)
-        self._begin(self._follow_queues())
+        self._begin(self.lanes.lay())
 
     def queue_names(self) -> list[str]:
         """The queues served now."""
@@ -191,6 +193,8 @@ class Worker:
         self.heartbeat.status = "active"
         self.ready.set()
         logger.info("Worker %s is ready with %d slots for %s.", self.id, self.slots.capacity, self.queue_names())
+        if self._quieted:
+            self.quiet()  # asked before it was ready
 
     async def _drain(self) -> None:
         self.heartbeat.status = "closed"
@@ -246,12 +250,9 @@ class Worker:
             before = set(self.subscription.queues)
             await self._discover()
             if set(self.subscription.queues) != before:
-                await self._follow_queues()
+                await self.lanes.lay()
 
         await Pace("search for queues", self.settings.queue_refresh).keep(look)
-
-    async def _follow_queues(self) -> None:
-        await self.lanes.lay()
 
     def _fetcher(self, serves: Callable[[QueueKeys], bool]) -> Fetcher:
         settings = self.settings

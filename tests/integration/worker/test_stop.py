@@ -46,6 +46,16 @@ async def test_a_worker_that_cannot_find_its_queues_at_its_start_can_still_be_st
     assert not worker.ready.is_set()
 
 
+async def test_a_worker_that_is_quieted_before_it_is_ready_takes_no_task(app: Rota, bench: Bench) -> None:
+    worker = Worker(app, app.settings)
+    worker.quiet()
+    running = asyncio.create_task(worker.run())
+    await worker.ready.wait()
+    assert worker.heartbeat.status == "stopped"
+    worker.stop()
+    await running
+
+
 async def _true(value: bool) -> bool:
     return value
 

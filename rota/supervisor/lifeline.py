@@ -6,6 +6,7 @@ lets the interpreter go does: then the supervisor sees that reports are missing,
 
 import asyncio
 import contextlib
+import logging
 import os
 import selectors
 import socket
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from rota.supervisor.messages import QUIET, Message, Report, Setup, decode, encode
 
 _READ_BYTES = 65536
+
+logger = logging.getLogger("rota.worker")
 
 
 class Lifeline:
@@ -82,7 +85,7 @@ class Lifeline:
             selector.register(self._connection, selectors.EVENT_READ)
             self._obey(quiet)
             while True:
-                self._report(report())
+                self._report_safely(report)
                 if selector.select(every_seconds):
                     data = self._connection.recv(_READ_BYTES)
                     if not data:
@@ -90,6 +93,15 @@ class Lifeline:
                     self._buffer += data
                     self._obey(quiet)
         gone()
+
+    def _report_safely(self, report: Callable[[], Report]) -> None:
+        try:
+            told = report()
+        except Exception:
+            # This thread is what a supervisor hears of us, and what hears of its end: it outlives a report that fails.
+            logger.exception("What this worker process has to report could not be read; it goes on.")
+        else:
+            self._report(told)
 
     def _report(self, report: Report) -> None:
         # A supervisor that does not read gets no newer report before it has read the older one.

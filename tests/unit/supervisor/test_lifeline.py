@@ -75,3 +75,27 @@ async def test_a_supervisor_that_does_not_read_blocks_nobody(pair: tuple[socket.
     supervisor.close()
     async with asyncio.timeout(5):
         await gone.wait()
+
+
+async def test_a_report_that_cannot_be_read_does_not_end_the_line(
+    pair: tuple[socket.socket, Lifeline], caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor, lifeline = pair
+    supervisor.sendall(encode(Setup("w1", "shop:app")))
+    lifeline.read_setup()
+    reports = iter([RuntimeError("changed while it was read"), Report(ended=7)])
+
+    def report() -> Report:
+        told = next(reports, Report(ended=7))
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    gone = asyncio.Event()
+    lifeline.start(report, lambda: None, gone.set, 0.005)
+    data = await asyncio.to_thread(supervisor.recv, 65536)
+    assert decode(data.splitlines()[0]) == Report(ended=7)
+    assert "changed while it was read" in caplog.text
+    supervisor.close()
+    async with asyncio.timeout(5):
+        await gone.wait()

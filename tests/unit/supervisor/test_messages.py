@@ -21,7 +21,7 @@ def test_every_message_survives_the_way() -> None:
 def test_settings_are_the_same_on_the_other_side_secrets_too() -> None:
     settings = Settings(
         password="geheim",
-        lease=timedelta(seconds=7.5),
+        lease=timedelta(seconds=7),
         heartbeat="500ms",
         queues="critical=6,mail:*=2",
         processes="2..5",

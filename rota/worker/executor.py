@@ -273,7 +273,7 @@ class Executor:
             attempt.id,
             message.type,
             attempt.queue.queue,
-            _sentence(attempt, outcome),
+            verdict.sentence(attempt, outcome),
             exc_info=trace,
         )
 
@@ -288,15 +288,3 @@ async def _notify(handler: Handler, event: Event, attempt: Attempt, value: Any) 
     except asyncio.CancelledError:
         # The time limit and the shutdown reach into hooks too, but no longer into how the task has ended.
         logger.warning("The %s hooks of task %s (%s) were stopped: %s.", event, attempt.id, attempt.type, attempt.stop)
-
-
-def _sentence(attempt: Attempt, outcome: Outcome) -> str:
-    reason = outcome.text.decode(errors="replace")
-    if outcome.kind == "retry":
-        of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {attempt.message.retry}"
-        return f"{reason}. Runs again in {outcome.seconds:.1f} s{of}."
-    if outcome.kind == "archive":
-        return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
-    if outcome.kind == "requeue":
-        return "stopped by the shutdown and handed back to the front of the queue."
-    return f"{outcome.kind}: {reason}"

@@ -137,6 +137,19 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+def sentence(attempt: Attempt, outcome: Outcome) -> str:
+    """Say in the log how an attempt ended and what comes of it."""
+    reason = outcome.text.decode(errors="replace")
+    if outcome.kind == "retry":
+        of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {attempt.message.retry}"
+        return f"{reason}. Runs again in {outcome.seconds:.1f} s{of}."
+    if outcome.kind == "archive":
+        return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
+    if outcome.kind == "requeue":
+        return "stopped by the shutdown and handed back to the front of the queue."
+    return f"{outcome.kind}: {reason}"
+
+
 def _said(error: BaseException) -> str:
     try:
         return str(error)

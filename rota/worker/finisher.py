@@ -185,17 +185,14 @@ class Finisher:
 
 
 def _call(queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:
-    if items[0][1] is None and not any(_late(attempt) for attempt, _ in items):
+    now = time.monotonic()
+    if items[0][1] is None and all(attempt.lease_until >= now for attempt, _ in items):
         return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
-    return wire.record(queue, [_guarded(attempt, outcome) for attempt, outcome in items])
+    return wire.record(queue, [_guarded(attempt, outcome, now) for attempt, outcome in items])
 
 
-def _guarded(attempt: Attempt, outcome: Outcome | None) -> Outcome:
+def _guarded(attempt: Attempt, outcome: Outcome | None, now: float) -> Outcome:
     outcome = outcome or Outcome(attempt.id, attempt.token, "done")
-    if _late(attempt):
+    if attempt.lease_until < now:
         outcome.expected = attempt.raw
     return outcome
-
-
-def _late(attempt: Attempt) -> bool:
-    return attempt.lease_until < time.monotonic()

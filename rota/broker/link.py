@@ -5,6 +5,10 @@ client spends five times the CPU on each call, its bare connection twice (`pytho
 """
 
 import asyncio
+import contextlib
+import socket
+import struct
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
@@ -25,6 +29,7 @@ pack = cast(Callable[[Any], bytes], _pack_command)
 
 # A subscription to one channel is confirmed by a push that stands where the reply would: in the order of the requests.
 NOTHING = object()
+_AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 CONFIRMATIONS = frozenset({b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe"})
 
 
@@ -170,7 +175,9 @@ class Link(asyncio.Protocol):
                 self.close(reason)
 
     def close(self, reason: object = "closed here") -> None:
-        """Close without waiting. Requests under way fail as lost."""
+        """Close without waiting. Requests under way fail as lost, and what has not left yet never will."""
+        if self._waiting and self._transport is not None:
+            discard_unsent(self._transport.get_extra_info("socket"))
         self._fail(reason)
         if self._transport is not None:
             self._transport.abort()
@@ -258,6 +265,15 @@ class Link(asyncio.Protocol):
                 future.set_exception(failure.lost(self.endpoint, reason))
         if self.on_close is not None:
             self.on_close()
+
+
+def discard_unsent(connection: Any) -> None:
+    """Have the kernel throw away, once the socket is closed, what it has not sent yet.
+
+    It would go on for minutes to deliver a request whose sender has given up and sent it again elsewhere.
+    """
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
 
 def no_resp3(error: Exception) -> str:

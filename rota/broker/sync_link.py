@@ -13,7 +13,7 @@ from hiredis import HiredisError, PushNotification, Reader, ReplyError
 
 from rota.broker import failure
 from rota.broker.dial import Login, greeting, keep_alive, refusal
-from rota.broker.link import CONFIRMATIONS, NOTHING, Words, no_resp3, pack
+from rota.broker.link import CONFIRMATIONS, NOTHING, Words, discard_unsent, no_resp3, pack
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError
 
@@ -60,12 +60,12 @@ class SyncLink:
             deadline = time.monotonic() + self._patience_seconds
             return [self._reply(deadline) for _ in commands]
         except (OSError, HiredisError) as error:
-            self.close()
+            self._give_up()
             self._reason = self._why(error)
             raise failure.lost(self.endpoint, self._reason) from error
         except BaseException:
             # Ctrl-C in the middle of a reply.
-            self.close()
+            self._give_up()
             raise
 
     def wait_for_push(self, timeout_seconds: float) -> bool:
@@ -99,6 +99,11 @@ class SyncLink:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.close()
+
+    def _give_up(self) -> None:
+        if self._socket is not None:
+            discard_unsent(self._socket)
+        self.close()
 
     def _why(self, error: Exception) -> object:
         if isinstance(error, TimeoutError):

@@ -42,13 +42,21 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A script that changes a task of a queue. It must be carried out once, also where its reply is lost."""
+
+    keys: QueueKeys
+    call: Call[Edited]
+
+
+@dataclass(frozen=True, slots=True)
 class Listen:
     """Wait so long for an announcement. The answer is its bytes, or None."""
 
     seconds: float
 
 
-Step: TypeAlias = Call[Any] | Command | Listen
+Step: TypeAlias = Call[Any] | Change | Command | Listen
 Act: TypeAlias = Generator[Step, Any, R]
 
 _MOST_READINGS = 10
@@ -64,7 +72,7 @@ def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
         message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
         if message is None:
             raise _gone(keys, task_id)
-        edited: Edited = yield edit.update_payload(keys, task_id, message, payload)
+        edited: Edited = yield Change(keys, edit.update_payload(keys, task_id, message, payload))
         if edited.reply != "changed":
             return _check(keys, task_id, edited, "can't get another payload")
     raise TaskStateError(
@@ -75,26 +83,26 @@ def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
 
 def reschedule(keys: QueueKeys, task_id: str, when: datetime | DurationLike) -> Act[None]:
     """Move a scheduled, retried or pending task to an instant, or to so long from now."""
-    edited: Edited = yield edit.reschedule(keys, task_id, instant(when))
+    edited: Edited = yield Change(keys, edit.reschedule(keys, task_id, instant(when)))
     _check(keys, task_id, edited, "can't be moved to another time")
 
 
 def run_now(keys: QueueKeys, task_id: str) -> Act[None]:
     """Make a task pending, wherever it waits or rests."""
-    edited: Edited = yield edit.run_now(keys, task_id)
+    edited: Edited = yield Change(keys, edit.run_now(keys, task_id))
     if edited.reply != "same":
         _check(keys, task_id, edited, "can't be made to run now")
 
 
 def delete(keys: QueueKeys, task_id: str) -> Act[None]:
     """Delete a task that does not run."""
-    edited: Edited = yield edit.delete(keys, task_id)
+    edited: Edited = yield Change(keys, edit.delete(keys, task_id))
     _check(keys, task_id, edited, "can't be deleted: cancel it first")
 
 
 def cancel(keys: QueueKeys, task_id: str, reason: str, channel: str) -> Act[None]:
     """End a task that waits; ask the worker that runs it. One that has ended stays as it is."""
-    edited: Edited = yield edit.cancel(keys, task_id, reason or "no reason was given")
+    edited: Edited = yield Change(keys, edit.cancel(keys, task_id, reason or "no reason was given"))
     if edited.reply == "asked":
         # A plain command: the channel belongs to no queue, and Go servers listen to it too.
         yield Command(("PUBLISH", channel, task_id))

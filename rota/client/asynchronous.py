@@ -8,27 +8,25 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from rota.broker.broker import Broker
-from rota.broker.subscription import Subscription
 from rota.client import acts
-from rota.client.acts import Act, Command, Step
 from rota.client.batch import Batch, in_chunks
 from rota.client.buffered import Buffered
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, raise_failure, unless_fault
+from rota.client.courier import Courier
 from rota.client.delivery import Delivery
 from rota.client.hooks import enter, swallowed
 from rota.client.joiner import Joiner
 from rota.client.outbox import Outbox
 from rota.client.packing import STATES, Packed, alone, created, refusal
 from rota.client.parcel import Parcel
-from rota.client.repeating import repeated
 from rota.client.replicas import Replicas, Unreplicated
+from rota.client.sender import Senders
 from rota.duration import DurationLike, parse
 from rota.enqueued import Enqueued, Plan
-from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, ResultTimeout, RotaError
+from rota.errors import BrokerError, BrokerRefused, ResultTimeout, RotaError
 from rota.info import TaskInfo
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
-from rota.wire.script import Argument, Call
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -57,9 +55,9 @@ class Client(Core):
         self._origin = broker
         self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
         self._replicas = Replicas(self.broker, delivery) if delivery.wait_replicas else None
-        self._deliver = self._send if self._replicas is None else self._send_on
+        self._courier = Courier(self.broker, Senders(), self._replicas)
         self._outbox = Outbox(broker, self._packer, self._published, delivery) if delivery.buffers else None
-        self._joiner = Joiner(self._deliver)
+        self._joiner = Joiner(self._courier.deliver)
 
     def _copy(self, delivery: Delivery) -> "Client":
         poll, batch = self._result_poll, self._enqueue_batch
@@ -144,9 +142,9 @@ class Client(Core):
             async with asyncio.timeout(None if seconds is None else seconds + 0.1):
                 try:
                     async with self.broker.subscribe(keys.ended(task_id)) as messages:
-                        return await self._do(act, messages)
+                        return await self._courier.act(act, messages)
                 except BrokerRefused:  # no right to subscribe: looking is enough
-                    return await self._do(acts.result(keys, task_id, seconds, self._poll_seconds), None)
+                    return await self._courier.act(acts.result(keys, task_id, seconds, self._poll_seconds), None)
         except ResultTimeout:
             raise
         except TimeoutError:
@@ -154,27 +152,27 @@ class Client(Core):
 
     async def info(self, queue: str, task_id: str) -> TaskInfo:
         """Look a task up. Raises TaskNotFound once it is gone."""
-        return await self._do(acts.info(self._keys.queue(queue), task_id))
+        return await self._courier.act(acts.info(self._keys.queue(queue), task_id))
 
     async def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
         """End a task: at once if it waits, by its worker if it runs. Nothing happens to one that has ended."""
-        await self._do(acts.cancel(self._keys.queue(queue), task_id, reason, self._keys.cancel))
+        await self._courier.act(acts.cancel(self._keys.queue(queue), task_id, reason, self._keys.cancel))
 
     async def delete(self, queue: str, task_id: str) -> None:
         """Delete a task that does not run, and give its unique lock back."""
-        await self._do(acts.delete(self._keys.queue(queue), task_id))
+        await self._courier.act(acts.delete(self._keys.queue(queue), task_id))
 
     async def run_now(self, queue: str, task_id: str) -> None:
         """Let a scheduled, retried, grouped, archived or completed task run now."""
-        await self._do(acts.run_now(self._keys.queue(queue), task_id))
+        await self._courier.act(acts.run_now(self._keys.queue(queue), task_id))
 
     async def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
         """Move a scheduled, retried or pending task to an instant, or to so long from now by the server's clock."""
-        await self._do(acts.reschedule(self._keys.queue(queue), task_id, when))
+        await self._courier.act(acts.reschedule(self._keys.queue(queue), task_id, when))
 
     async def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
         """Replace the payload of a task that does not run. Its unique lock moves with it."""
-        await self._do(acts.update_payload(self._keys.queue(queue), task_id, payload))
+        await self._courier.act(acts.update_payload(self._keys.queue(queue), task_id, payload))
 
     async def _enqueue(self, plan: Plan[R]) -> Enqueued[R]:
         if self._outbox is not None:
@@ -189,7 +187,7 @@ class Client(Core):
         if self._published.is_due(keys.queue):
             await self._publish(keys.queue)
         try:
-            reply, missing = await self._deliver(call), None
+            reply, missing = await self._courier.deliver(keys, call), None
         except Unreplicated as error:
             reply, missing = cast(Reply, error.reply), error
         if refused := refusal(plan, keys.queue, reply):
@@ -225,7 +223,7 @@ class Client(Core):
         )
 
     async def _publish(self, queue: str) -> None:
-        await self._command("SADD", self._keys.queues, queue, key=self._keys.queues)
+        await self._courier.command("SADD", self._keys.queues, queue, key=self._keys.queues)
         self._published.note(queue)
 
     async def _start(self, plans: Sequence[Plan[Any]]) -> tuple[Batch, asyncio.Task[None]]:
@@ -252,15 +250,7 @@ class Client(Core):
 
     async def _carry(self, batch: Batch, around: AsyncExitStack) -> None:
         async with around:
-            calls = [sending.call for sending in batch.sendings]
-            if self._replicas is not None:
-                results = await asyncio.gather(*map(self._outcome, calls))
-            else:
-                results = await self.broker.run_many(calls)
-            for sending, result in zip(batch.sendings, results, strict=True):
-                if isinstance(result, BrokerUnavailable) and result.maybe_applied and self._replicas is None:
-                    result = await self._outcome(sending.call, result)
-                batch.settle(sending, result)
+            await self._courier.deliver_batch(batch)
 
     async def _arrival(self, batch: Batch, task: asyncio.Task[None]) -> list[Enqueued[Any] | RotaError]:
         await task
@@ -269,45 +259,3 @@ class Client(Core):
             reply if isinstance(reply, RotaError) else self._enqueued(plan, queue, reply) for plan, queue, reply in rows
         ]
         return batch.judged(results) if batch.unreplicated else results
-
-    async def _outcome(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T | BrokerError:
-        try:
-            return await self._deliver(call, lost)
-        except BrokerError as error:
-            return error
-
-    async def _send(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T:
-        return await repeated(lambda: self.broker.run(call), lost)
-
-    async def _send_on(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T:
-        replicas = cast(Replicas, self._replicas)
-        return await repeated(lambda: replicas.run(call), lost)
-
-    async def _command(self, *words: Argument, key: str | None) -> Any:
-        return await repeated(lambda: self.broker.execute(*words, key=key))
-
-    async def _do(self, act: Act[R], messages: Subscription | None = None) -> R:
-        answer: Any = None
-        error: BrokerError | None = None
-        try:
-            while True:
-                step = act.send(answer) if error is None else act.throw(error)
-                try:
-                    answer, error = await self._take(step, messages), None
-                except BrokerError as raised:
-                    error = raised
-        except StopIteration as end:
-            return cast(R, end.value)
-
-    async def _take(self, step: Step, messages: Subscription | None) -> Any:
-        if isinstance(step, Call):
-            return await self._send(step)
-        if isinstance(step, Command):
-            return await self._command(*step.words, key=step.key)
-        if messages is None:
-            return await asyncio.sleep(step.seconds)
-        try:
-            async with asyncio.timeout(step.seconds):
-                return (await messages.get())[1]
-        except TimeoutError:
-            return None

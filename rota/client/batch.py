@@ -23,7 +23,7 @@ class Sending(NamedTuple):
     """One call of a chunk, and the places of its tasks in the chunk."""
 
     call: Call[Any]
-    queue: str
+    keys: QueueKeys
     rows: Rows
 
 
@@ -56,7 +56,7 @@ class Batch:
             return
         keys, call = packer.debounced(plan, joined)
         self.queues[index] = keys.queue
-        self.sendings.append(Sending(call, keys.queue, [(index, Packed(keys, "", b"", None))]))
+        self.sendings.append(Sending(call, keys, [(index, Packed(keys, "", b"", None))]))
 
     def settle(self, sending: Sending, result: "list[Reply] | Reply | int | RotaError") -> None:
         """Note what one sending came to."""
@@ -82,7 +82,7 @@ class Batch:
 
     def names(self) -> list[str]:
         """Return the queues that this chunk goes to."""
-        return list(dict.fromkeys(sending.queue for sending in self.sendings))
+        return list(dict.fromkeys(sending.keys.queue for sending in self.sendings))
 
     def settled(self) -> list[Reply | RotaError]:
         """Return what came of each plan, in their order: a reply, or the error that it means."""
@@ -105,11 +105,11 @@ def _sending(keys: QueueKeys, rows: Rows) -> Sending:
     # A queue is sent as a whole either way, so that its tasks keep their order.
     if any(packed.item is not None for _, packed in rows):
         items = [packed.item or Item(packed.id, packed.message) for _, packed in rows]
-        return Sending(enqueue(keys, items), keys.queue, rows)
+        return Sending(enqueue(keys, items), keys, rows)
     pairs: list[str | bytes] = []
     for _, packed in rows:
         pairs += (packed.id, packed.message)
-    return Sending(enqueue_plain(keys, pairs), keys.queue, rows)
+    return Sending(enqueue_plain(keys, pairs), keys, rows)
 
 
 def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Plan[Any]]]:

@@ -1,14 +1,12 @@
 """The blocking face of the client: for Django, Flask and scripts."""
 
-import time
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from rota.broker.sync import SyncBroker, SyncSubscription
+from rota.broker.sync import SyncBroker
 from rota.client import acts
-from rota.client.acts import Act, Command, Step
 from rota.client.batch import Batch, cut
 from rota.client.buffered import SyncBuffered
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, raise_failure, unless_fault
@@ -17,15 +15,15 @@ from rota.client.hooks import enter_sync, swallowed
 from rota.client.outbox_thread import OutboxThread
 from rota.client.packing import STATES, refusal
 from rota.client.parcel import Parcel
-from rota.client.repeating import repeated_sync
 from rota.client.replicas import SyncReplicas, Unreplicated
+from rota.client.sender import Senders
+from rota.client.sync_courier import SyncCourier
 from rota.duration import DurationLike, parse
 from rota.enqueued import Plan, SyncEnqueued
-from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, RotaError
+from rota.errors import BrokerError, BrokerRefused, RotaError
 from rota.info import TaskInfo
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
-from rota.wire.script import Argument, Call
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -46,7 +44,8 @@ class SyncClient(Core):
         super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery)
         self._origin = broker
         self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
-        self._run = SyncReplicas(self.broker, delivery).run if delivery.wait_replicas else self.broker.run
+        replicas = SyncReplicas(self.broker, delivery) if delivery.wait_replicas else None
+        self._courier = SyncCourier(self.broker, Senders(), replicas)
         self._outbox = OutboxThread(broker, delivery) if delivery.buffers else None
 
     def _copy(self, delivery: Delivery) -> "SyncClient":
@@ -114,33 +113,33 @@ class SyncClient(Core):
         seconds = None if timeout is None else parse(timeout, "timeout").total_seconds()
         try:
             with self.broker.subscribe(keys.ended(task_id)) as messages:
-                return self._do(acts.result(keys, task_id, seconds, self._poll_seconds), messages)
+                return self._courier.act(acts.result(keys, task_id, seconds, self._poll_seconds), messages)
         except BrokerRefused:  # no right to subscribe: looking is enough
-            return self._do(acts.result(keys, task_id, seconds, self._poll_seconds), None)
+            return self._courier.act(acts.result(keys, task_id, seconds, self._poll_seconds), None)
 
     def info(self, queue: str, task_id: str) -> TaskInfo:
         """Look a task up. Raises TaskNotFound once it is gone."""
-        return self._do(acts.info(self._keys.queue(queue), task_id))
+        return self._courier.act(acts.info(self._keys.queue(queue), task_id))
 
     def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
         """End a task: at once if it waits, by its worker if it runs. Nothing happens to one that has ended."""
-        self._do(acts.cancel(self._keys.queue(queue), task_id, reason, self._keys.cancel))
+        self._courier.act(acts.cancel(self._keys.queue(queue), task_id, reason, self._keys.cancel))
 
     def delete(self, queue: str, task_id: str) -> None:
         """Delete a task that does not run, and give its unique lock back."""
-        self._do(acts.delete(self._keys.queue(queue), task_id))
+        self._courier.act(acts.delete(self._keys.queue(queue), task_id))
 
     def run_now(self, queue: str, task_id: str) -> None:
         """Let a scheduled, retried, grouped, archived or completed task run now."""
-        self._do(acts.run_now(self._keys.queue(queue), task_id))
+        self._courier.act(acts.run_now(self._keys.queue(queue), task_id))
 
     def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
         """Move a scheduled, retried or pending task to an instant, or to so long from now by the server's clock."""
-        self._do(acts.reschedule(self._keys.queue(queue), task_id, when))
+        self._courier.act(acts.reschedule(self._keys.queue(queue), task_id, when))
 
     def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
         """Replace the payload of a task that does not run. Its unique lock moves with it."""
-        self._do(acts.update_payload(self._keys.queue(queue), task_id, payload))
+        self._courier.act(acts.update_payload(self._keys.queue(queue), task_id, payload))
 
     def _enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:
         if self._outbox is not None:
@@ -149,7 +148,7 @@ class SyncClient(Core):
         if self._published.is_due(keys.queue):
             self._publish(keys.queue)
         try:
-            reply, missing = self._deliver(call), None
+            reply, missing = self._courier.deliver(keys, call), None
         except Unreplicated as error:
             reply, missing = cast(Reply, error.reply), error
         if refused := refusal(plan, keys.queue, reply):
@@ -186,7 +185,7 @@ class SyncClient(Core):
         )
 
     def _publish(self, queue: str) -> None:
-        self._command("SADD", self._keys.queues, queue, key=self._keys.queues)
+        self._courier.command("SADD", self._keys.queues, queue, key=self._keys.queues)
         self._published.note(queue)
 
     def _publish_all(self, batch: Batch) -> None:
@@ -199,51 +198,4 @@ class SyncClient(Core):
 
     def _carry(self, batch: Batch) -> None:
         self._publish_all(batch)
-        calls = [sending.call for sending in batch.sendings]
-        if self._delivery.wait_replicas:
-            results = [self._outcome(call) for call in calls]
-        else:
-            results = self.broker.run_many(calls)
-        for sending, result in zip(batch.sendings, results, strict=True):
-            if isinstance(result, BrokerUnavailable) and result.maybe_applied and not self._delivery.wait_replicas:
-                result = self._outcome(sending.call, result)
-            batch.settle(sending, result)
-
-    def _outcome(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T | BrokerError:
-        try:
-            return self._deliver(call, lost)
-        except BrokerError as error:
-            return error
-
-    def _deliver(self, call: Call[T], lost: BrokerUnavailable | None = None) -> T:
-        return repeated_sync(lambda: self._run(call), lost)
-
-    def _send(self, call: Call[T]) -> T:
-        return repeated_sync(lambda: self.broker.run(call))
-
-    def _command(self, *words: Argument, key: str | None) -> Any:
-        return repeated_sync(lambda: self.broker.execute(*words, key=key))
-
-    def _do(self, act: Act[R], messages: SyncSubscription | None = None) -> R:
-        answer: Any = None
-        error: BrokerError | None = None
-        try:
-            while True:
-                step = act.send(answer) if error is None else act.throw(error)
-                try:
-                    answer, error = self._take(step, messages), None
-                except BrokerError as raised:
-                    error = raised
-        except StopIteration as end:
-            return cast(R, end.value)
-
-    def _take(self, step: Step, messages: SyncSubscription | None) -> Any:
-        if isinstance(step, Call):
-            return self._send(step)
-        if isinstance(step, Command):
-            return self._command(*step.words, key=step.key)
-        if messages is not None:
-            with suppress(BrokerUnavailable):  # the connection is lost, and looking goes on
-                message = messages.get(timedelta(seconds=step.seconds))
-                return None if message is None else message[1]
-        return time.sleep(step.seconds)
+        self._courier.deliver_batch(batch)

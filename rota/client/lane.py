@@ -4,19 +4,21 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from secrets import token_hex
 
 from rota.broker.broker import Broker
 from rota.broker.patience import pause_seconds
 from rota.client.packing import refusal
 from rota.client.parcel import Parcel
 from rota.client.published import Published
+from rota.client.sender import Sender
 from rota.errors import BrokerRefused, BrokerUnavailable, RotaError
-from rota.wire.enqueue import Reply, enqueue_once
+from rota.wire.enqueue import Reply, enqueue
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
 
 MOST = 500
+MEMORY_SECONDS = 86_400
+"""A buffer waits longer for its broker than anybody else."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ class Lane:
         self._broker = broker
         self._published = published
         self._on_settled = on_settled
-        self._sender_id = token_hex(8)
+        self._sender = Sender(keys, MEMORY_SECONDS)
         self._waiting: deque[Parcel] = deque()
         self._on_the_way: list[Parcel] = []
         self._sending: asyncio.Task[None] | None = None
@@ -87,8 +89,9 @@ class Lane:
     def _call(self, parcels: Sequence[Parcel]) -> Call[list[Reply]]:
         debounced = parcels[0].call
         if debounced is not None:
-            return Call(debounced.script, debounced.keys, debounced.args, lambda raw: [debounced.decode(raw)])
-        return enqueue_once(self._keys, self._sender_id, [parcel.item() for parcel in parcels])
+            alone = Call(debounced.script, debounced.keys, debounced.args, lambda raw: [debounced.decode(raw)])
+            return self._sender.once(alone)
+        return self._sender.once(enqueue(self._keys, [parcel.item() for parcel in parcels]))
 
     async def _attempt(self, call: Call[list[Reply]]) -> bool:
         """Return whether this request is done with."""
@@ -113,7 +116,7 @@ class Lane:
 
     def _refused(self, error: BrokerRefused) -> bool:
         # Nothing was carried out. Who still waits is told; what was accepted may get through once the server is set
-        # right (a password, a permission), so it is kept, and sent with a token of its own.
+        # right (a password, a permission), so it is kept, and sent under a number of its own.
         kept = [parcel for parcel in self._on_the_way if parcel.is_accepted]
         for parcel in self._on_the_way:
             if not parcel.is_accepted:

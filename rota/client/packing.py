@@ -115,7 +115,6 @@ class _Template:
             lock_ms=_life_ms(unique),
             scope=unique.scope if unique else "ttl",
             on_conflict=unique.on_conflict if unique else "return",
-            origin="chosen" if options.task_id else "made",
         )
         return Packed(self.keys, task_id, message, item)
 

@@ -1,7 +1,6 @@
 """Adding tasks: Asynq's `rdb.Enqueue`, `Schedule`, `AddToGroup` and their unique forms, as batches for one queue."""
 
 from collections.abc import Sequence
-from secrets import token_hex
 from typing import Any, NamedTuple, cast
 
 from rota.wire.keys import QueueKeys
@@ -23,8 +22,6 @@ class Item(NamedTuple):
     """How long the lock lives once the task is due; `""` without end."""
     scope: str = "ttl"
     on_conflict: str = "return"
-    origin: str = "made"
-    """`made`: the ID is random, so a task with it is this one. `chosen`: it may be another's."""
 
 
 class Reply(NamedTuple):
@@ -42,33 +39,18 @@ class Reply(NamedTuple):
 def enqueue_plain(keys: QueueKeys, pairs: Sequence[str | bytes]) -> Call[int]:
     """Add tasks that want nothing but to run: `pairs` alternates ID (made by `new_task_id`) and message.
 
-    Returns how many are new; the others were added by an earlier sending of the same call.
+    Returns how many are new. Whose ID is there already is left alone.
     """
     return Call(load("enqueue_plain"), (keys.pending,), (keys.task_prefix, *pairs), int)
 
 
 def enqueue(keys: QueueKeys, items: Sequence[Item]) -> Call[list[Reply]]:
-    """Add tasks of any kind, each for itself. The call may be sent again where its reply was lost."""
-    args: list[Argument] = [keys.base, keys.task_prefix, token_hex(8)]
+    """Add tasks of any kind, each for itself."""
+    args: list[Argument] = [keys.base, keys.task_prefix]
     for item in items:
         args += item
     ids = [item.id for item in items]
     return Call(load("enqueue"), (keys.pending, keys.scheduled), args, lambda raw: list(map(_reply, ids, raw)))
-
-
-def enqueue_once(keys: QueueKeys, sender: str, items: Sequence[Item]) -> Call[list[Reply]]:
-    """Add tasks, and let the server remember it for this sender until its next call: never twice, however late.
-
-    A sender sends its calls to one queue one after the other.
-    """
-    plain = enqueue(keys, items)
-    where = (keys.pending, keys.scheduled, sent_key(keys, sender))
-    return Call(load("enqueue_once"), where, plain.args, plain.decode)
-
-
-def sent_key(keys: QueueKeys, sender: str) -> str:
-    """The last call of a sender, and what was answered."""
-    return keys.own(f"sent:{sender}")
 
 
 def debounce(

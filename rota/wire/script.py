@@ -26,6 +26,11 @@ class Script:
     source: bytes
     sha: str
 
+    @classmethod
+    def of(cls, name: str, source: bytes) -> "Script":
+        """Make a script of its source."""
+        return cls(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
+
 
 @dataclass(slots=True)
 class Call(Generic[T]):
@@ -49,8 +54,7 @@ class Call(Generic[T]):
 @cache
 def load(name: str) -> Script:
     """Read `lua/<name>.lua` with its includes."""
-    source = _read(name).encode()
-    return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
+    return Script.of(name, _read(name).encode())
 
 
 def _read(name: str) -> str:

@@ -42,7 +42,7 @@ class RawQueue:
         message = pack(type, payload, task_id, queue=self.keys.queue, **fields)
         item = Item(
             task_id, message, when, group=fields.get("group", ""), lock=fields.get("unique_key", ""),
-            lock_ms=lock_ms or "", origin="chosen",
+            lock_ms=lock_ms or "",
         )  # fmt: skip
         await self.redis.sadd("asynq:queues", self.keys.queue)
         (reply,) = await self.run(enqueue(self.keys, [item]))

@@ -69,7 +69,7 @@ class Queue:
 
     # Adding
 
-    def enqueue(self, new: Task, at: float, on_conflict: str, made: bool) -> tuple[str, str, str]:
+    def enqueue(self, new: Task, at: float, on_conflict: str) -> tuple[str, str, str]:
         target = "scheduled" if at > NOW else "aggregating" if new.group else "pending"
         if new.lock and (other := self.holder(new.lock)):
             return self._replace(other, new, target, at) if on_conflict == "replace" else _reply("duplicate", other)

@@ -15,14 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_as_test
 
+from rota.errors import BrokerRefused
 from rota.wire import edit
-from rota.wire.enqueue import Item, enqueue, enqueue_once, enqueue_plain
+from rota.wire.enqueue import Item, enqueue, enqueue_plain
 from rota.wire.fetch import fetch
 from rota.wire.forward import forward
 from rota.wire.janitor import clean
 from rota.wire.message import pack, unpack
+from rota.wire.once import Stamp, memory_key, once
 from rota.wire.record import Outcome, done, record
 from rota.wire.recover import Move, Moved, Slack, expired, recover
+from rota.wire.script import Call
 from rota.wire.unique import own_unique_key, unique_key
 from tests.model.queue import FAR, NOW, Queue, Task
 from tests.model.world import World
@@ -48,6 +51,7 @@ class Scripts(RuleBasedStateMachine):
         self.model = Queue()
         self.numbers = 0
         self.tokens: list[tuple[str, str]] = []
+        self.sent: list[tuple[Call[Any], Any]] = []
 
     # Choosing
 
@@ -65,10 +69,18 @@ class Scripts(RuleBasedStateMachine):
     def run(self, call: Any) -> Any:
         return self.world.broker.run(call)
 
+    def send(self, call: Call[Any]) -> Any:
+        """Send a request as a client does, and again because the reply was lost: the same answer, and nothing done."""
+        stamped = once(call, Stamp(memory_key(self.keys, "sender"), self.number(), 60))
+        reply = self.run(stamped)
+        assert self.run(stamped) == reply
+        self.sent.append((stamped, reply))
+        return reply
+
     @initialize(wanted=st.integers(0, 4))
     def begin(self, wanted: int) -> None:
         for payload, task_id, scope in ((b"1", "a", "running"), (b"2", "b", "ttl"), (b"3", "c", "queued")):
-            self.enqueue(payload, task_id, False, "", scope, False, "return", False)
+            self.enqueue(payload, task_id, False, "", scope, False, "return")
         self.enqueue_plain(b"1", 2)
         if wanted:
             self.fetch(wanted)
@@ -80,10 +92,9 @@ class Scripts(RuleBasedStateMachine):
     def enqueue_plain(self, payload: bytes, number: int) -> None:
         tasks = [Task(f"m{self.number()}", payload) for _ in range(number)]
         pairs = [word for task in tasks for word in (task.id, pack("t", payload, task.id, queue="q"))]
-        call = enqueue_plain(self.keys, pairs)
-        assert (self.run(call), self.run(call)) == (number, 0)
+        assert self.send(enqueue_plain(self.keys, pairs)) == number
         for task in tasks:
-            self.model.enqueue(task, 0, "return", made=True)
+            self.model.enqueue(task, 0, "return")
 
     @rule(
         payload=PAYLOADS,
@@ -93,11 +104,10 @@ class Scripts(RuleBasedStateMachine):
         scope=st.sampled_from([None, "ttl", "queued", "running"]),
         own_key=st.booleans(),
         on_conflict=st.sampled_from(["return", "replace"]),
-        once=st.booleans(),
     )
     def enqueue(
         self, payload: bytes, chosen: str | None, delayed: bool, group: str, scope: str | None, own_key: bool,
-        on_conflict: str, once: bool,
+        on_conflict: str,
     ) -> None:  # fmt: skip
         task_id = chosen or f"m{self.number()}"
         lock = "" if scope is None else self.lock(payload, own_key)
@@ -110,14 +120,23 @@ class Scripts(RuleBasedStateMachine):
             lock_ms=600_000 if scope == "ttl" else "",
             scope=scope or "ttl",
             on_conflict=on_conflict,
-            origin="chosen" if chosen else "made",
         )
-        call = enqueue_once(self.keys, "sender", [item]) if once else enqueue(self.keys, [item])
-        [reply] = self.run(call)
+        [reply] = self.send(enqueue(self.keys, [item]))
         task = Task(task_id, payload, lock=lock, scope=scope or "ttl", group=group)
-        assert reply == self.model.enqueue(task, FAR if delayed else 0, on_conflict, made=chosen is None)
-        # Sent again because the reply was lost: the same answer, and nothing done.
-        assert self.run(call) == [reply]
+        assert reply == self.model.enqueue(task, FAR if delayed else 0, on_conflict)
+
+    @precondition(lambda self: self.sent)
+    @rule()
+    def the_last_request_comes_again(self) -> None:
+        call, reply = self.sent[-1]
+        assert self.run(call) == reply
+
+    @precondition(lambda self: len(self.sent) > 1)
+    @rule(pick=PICK)
+    def a_request_that_was_given_up_comes_late(self, pick: int) -> None:
+        call, _ = self.sent[pick % (len(self.sent) - 1)]
+        with pytest.raises(BrokerRefused, match="comes late"):
+            self.run(call)
 
     # Taking and ending
 
@@ -248,22 +267,22 @@ class Scripts(RuleBasedStateMachine):
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
         task_id = self.any_id(pick)
-        assert self.run(edit.cancel(self.keys, task_id, "enough")).reply == self.model.cancel(task_id)
+        assert self.send(edit.cancel(self.keys, task_id, "enough")).reply == self.model.cancel(task_id)
 
     @rule(pick=PICK)
     def run_now(self, pick: int) -> None:
         task_id = self.any_id(pick)
-        assert self.run(edit.run_now(self.keys, task_id)).reply == self.model.run_now(task_id)
+        assert self.send(edit.run_now(self.keys, task_id)).reply == self.model.run_now(task_id)
 
     @rule(pick=PICK, far=st.booleans())
     def reschedule(self, pick: int, far: bool) -> None:
         task_id, at = self.any_id(pick), FAR if far else self.world.past()
-        assert self.run(edit.reschedule(self.keys, task_id, str(at))).reply == self.model.reschedule(task_id, at)
+        assert self.send(edit.reschedule(self.keys, task_id, str(at))).reply == self.model.reschedule(task_id, at)
 
     @rule(pick=PICK)
     def delete(self, pick: int) -> None:
         task_id = self.any_id(pick)
-        assert self.run(edit.delete(self.keys, task_id)).reply == self.model.delete(task_id)
+        assert self.send(edit.delete(self.keys, task_id)).reply == self.model.delete(task_id)
 
     @rule(pick=PICK, payload=PAYLOADS)
     def update_payload(self, pick: int, payload: bytes) -> None:
@@ -272,7 +291,7 @@ class Scripts(RuleBasedStateMachine):
         old = unpack(message)
         moves = old.unique_key == unique_key(self.keys, "t", old.payload)
         lock = unique_key(self.keys, "t", payload) if moves else old.unique_key
-        edited = self.run(edit.update_payload(self.keys, task_id, message, payload))
+        edited = self.send(edit.update_payload(self.keys, task_id, message, payload))
         assert edited.reply == self.model.update_payload(task_id, payload, lock)
 
     @invariant()

@@ -23,14 +23,8 @@ if state == 'pending' or state == 'scheduled' then
   if state == 'scheduled' then
     redis.call('ZADD', KEYS[2], 'XX', score, other)
   end
-  if other == id then
-    return state -- the same request again: its reply was lost
-  end
   renew(key, other, msg)
   return { 'replaced', other, state }
-end
-if redis.call('EXISTS', prefix .. id) == 1 then
-  return redis.call('HGET', prefix .. id, 'state') -- likewise, and a worker has taken it since
 end
 redis.call('SET', lock, id)
 redis.call('HSET', prefix .. id, 'msg', msg, 'state', 'scheduled', 'unique_key', lock, 'rota_unique', 'queued',

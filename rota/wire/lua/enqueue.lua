@@ -1,22 +1,21 @@
 -- Adds tasks with any option to one queue, each on its own: one that is refused leaves nothing behind and stops no other.
 -- KEYS  1 pending, 2 scheduled
--- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes, 3 token of this call,
---       then for each task nine (at most 1000 tasks):
+-- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes,
+--       then for each task eight (at most 1000 tasks):
 --       id, message,
 --       when ("" now, "1700000000.5" at that time, "+2.5" so many seconds from now by the server's clock),
 --       group ("" none), lock ("" none), life of the lock in ms after the task is due ("" without end),
---       scope (ttl, queued, running), on conflict (return, replace), origin of the id (made, chosen)
+--       scope (ttl, queued, running), on conflict (return, replace)
 -- Result: for each task its state if it was added, else { reason, id, state }:
 --   duplicate  that task holds the lock        replaced  that task has the new message now
 --   busy       it is running or being aggregated, so it cannot be replaced
 --   conflict   the id is taken                 error     the second is the server's error text
--- A repeated request (its reply was lost) finds the ids it made, or its token with an id that the caller chose.
 --! include clock
 --! include holder
 --! include leave
 --! include renew
-local base, prefix, token = ARGV[1], ARGV[2], ARGV[3]
-local WIDTH = 9
+local base, prefix = ARGV[1], ARGV[2]
+local WIDTH = 8
 local now_text = string.format('%.6f', now)
 
 local function due(when)
@@ -28,10 +27,6 @@ local function due(when)
     at = now + at
   end
   return at > now and at or nil
-end
-
-local function ours(id, item)
-  return item.made or redis.call('HGET', prefix .. id, 'rota_call') == item.token
 end
 
 local function take(item, id)
@@ -68,9 +63,6 @@ local function fields_of(item, target)
       put('rota_unique', item.scope)
     end
   end
-  if not item.made then
-    put('rota_call', item.token)
-  end
   return fields
 end
 
@@ -96,7 +88,6 @@ local function replace(item, id, state, group, target)
   take(item, id)
   redis.call('HDEL', key, 'group', 'rota_unique', 'pending_since')
   redis.call('HSET', key, unpack(fields_of(item, target)))
-  redis.call('HSET', key, 'rota_call', item.token .. ':replaced')
   if since then
     redis.call('HSET', key, 'pending_since', since)
   elseif not stays then
@@ -128,19 +119,12 @@ local function add(item)
   check(item, target)
   if item.lock ~= '' then
     local id, state, group = holder(item.lock, prefix)
-    if id and not (id == item.id and ours(id, item)) then
-      if item.replaces then
-        if redis.call('HGET', prefix .. id, 'rota_call') == item.token .. ':replaced' then
-          return { 'replaced', id, state } -- the same request again: its reply was lost
-        end
-        return replace(item, id, state, group, target)
-      end
-      return { 'duplicate', id, state }
+    if id then
+      return item.replaces and replace(item, id, state, group, target) or { 'duplicate', id, state }
     end
   end
   if redis.call('EXISTS', key) == 1 then
-    local state = redis.call('HGET', key, 'state') or ''
-    return ours(item.id, item) and state or { 'conflict', item.id, state }
+    return { 'conflict', item.id, redis.call('HGET', key, 'state') or '' }
   end
   if item.lock ~= '' then
     take(item, item.id)
@@ -151,11 +135,10 @@ local function add(item)
 end
 
 local replies = {}
-for i = 4, #ARGV, WIDTH do
+for i = 3, #ARGV, WIDTH do
   local done, reply = pcall(add, {
     id = ARGV[i], msg = ARGV[i + 1], at = due(ARGV[i + 2]), group = ARGV[i + 3], lock = ARGV[i + 4],
-    life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace', made = ARGV[i + 8] == 'made',
-    token = token .. ':' .. i,
+    life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace',
   })
   if not done then
     local text = type(reply) == 'table' and reply.err or tostring(reply)

@@ -2,7 +2,7 @@
 -- The fast path of `enqueue`.
 -- KEYS[1] pending
 -- ARGV[1] prefix of the queue's task hashes, then for each task two: id, message. At most 1000 tasks.
--- Result: how many were added. The others are there already: the request is a repetition of one whose reply was lost.
+-- Result: how many were added. An id that is there already is left alone.
 --! include clock
 -- Asked for its error: a key of another type must stop the script before the first write.
 redis.call('LLEN', KEYS[1])

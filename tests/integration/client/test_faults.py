@@ -1,7 +1,7 @@
 """A lost reply must neither lose a task, nor double it, nor be taken for a conflict with itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -28,8 +28,13 @@ async def proxy(any_url: str) -> AsyncIterator[LosesReplies]:
 async def shaky(any_url: str, proxy: LosesReplies, client: Client) -> AsyncIterator[Client]:
     """A client behind the proxy, warm: the server knows the scripts, the queue is published."""
     database = parse_qs(urlsplit(any_url).query)["db"][0]
-    for words in ({}, {"delay": "1h"}, {"debounce": Debounce("warm", "1s")}):
-        await client.enqueue(plan(queue="warm", **words))
+    for words in ({}, {"debounce": Debounce("warm", "1s")}, {"delay": "1h"}):
+        job = await client.enqueue(plan(queue="warm", **words))
+    await job.reschedule("2h")
+    await job.update_payload(b"warm")
+    await job.run_now()
+    await client.delete("warm", job.id)
+    await (await client.enqueue(plan(queue="warm"))).cancel()
     async with Broker.from_url(f"{proxy.url}/{database}") as broker:
         shaky = Client(broker)
         await shaky.enqueue(plan(queue="warm"))
@@ -50,24 +55,92 @@ async def test_a_task_whose_reply_was_lost_is_there_once_and_was_created(
     assert (await shaky.info("default", job.id)).state == job.state
 
 
-async def test_a_task_that_ran_and_failed_before_the_repetition_is_not_a_conflict(
-    shaky: Client, proxy: LosesReplies, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    send, sent = shaky.broker.run, []
+def meanwhile(client: Client, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]]) -> list[object]:
+    """Let something happen between the first sending of the next request and the second. Returns what is sent."""
+    send, sent = client.broker.run, []
 
     async def run(call):  # type: ignore[no-untyped-def]
-        if sent:
-            await desk.take()
-            failed = await desk.message("mine")
-            failed.retried, failed.error_msg = 1, "boom"
-            await desk.end("mine", "retry", seconds=60, message=failed.SerializeToString())
+        if len(sent) == 1:
+            await act()
         sent.append(call)
         return await send(call)
 
-    monkeypatch.setattr(shaky.broker, "run", run)
+    monkeypatch.setattr(client._courier, "_run", run)
+    monkeypatch.setattr(client.broker, "run", run)
+    return sent
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{}, {"task_id": "mine"}, {"unique": "10m"}, {"delay": "1ms"}, {"debounce": Debounce("k", "1ms")}],
+    ids=lambda words: "".join(words) or "plain",
+)
+async def test_a_task_that_is_over_and_gone_when_its_enqueue_is_repeated_is_not_enqueued_again(
+    shaky: Client, proxy: LosesReplies, desk: Desk, monkeypatch: pytest.MonkeyPatch, words: dict[str, object]
+) -> None:
+    async def runs() -> None:
+        async with asyncio.timeout(10):
+            while not (taken := await desk.take()):
+                pass
+        await desk.end(*taken)
+
+    sent = meanwhile(shaky, monkeypatch, runs)
+    proxy.losses = 1
+    job = await shaky.enqueue(plan(**words))
+    assert (job.created, len(sent)) == (True, 2)
+    assert await desk.hash(job.id) == {}
+    assert await desk.take() == await desk.locks() == []
+
+
+async def test_a_task_that_ran_and_failed_before_the_repetition_is_not_a_conflict(
+    shaky: Client, proxy: LosesReplies, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        await desk.take()
+        await desk.end("mine", "retry", seconds=60)
+
+    sent = meanwhile(shaky, monkeypatch, fails)
     proxy.losses = 1
     job = await shaky.enqueue(plan(task_id="mine"))
-    assert (job.created, job.state, len(sent)) == (True, "retry", 2)
+    assert (job.created, len(sent)) == (True, 2)
+    assert (await job.info()).state == "retry"
+
+
+async def test_a_task_that_is_made_to_run_once_more_runs_once_more(
+    shaky: Client, proxy: LosesReplies, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        assert await desk.take() == [job.id]
+        await desk.end(job.id, "archive", text=b"again")
+
+    job = await desk.bring(shaky, "archived", plan())
+    sent = meanwhile(shaky, monkeypatch, fails)
+    proxy.losses = 1
+    await job.run_now()
+    assert len(sent) == 2
+    assert await desk.ids("pending") == []
+    assert await desk.ids("archived") == [job.id]
+
+
+async def test_a_deletion_whose_reply_was_lost_has_succeeded(shaky: Client, proxy: LosesReplies, desk: Desk) -> None:
+    job = await shaky.enqueue(plan())
+    proxy.losses = 1
+    await shaky.delete("default", job.id)
+    assert proxy.lost == 1
+    assert await desk.hash(job.id) == {}
+
+
+async def test_the_server_remembers_a_sender_for_an_hour_and_nothing_of_its_earlier_requests(
+    client: Client, desk: Desk
+) -> None:
+    for _ in range(3):
+        await client.enqueue_many(plan(task_id=None) for _ in range(1000))
+        await client.enqueue(plan(delay="1h"))
+    memories = await desk.broker.execute("KEYS", "rota:{default}:sent:*")
+    assert 1 <= len(memories) <= 3, "a stream has three requests on their way"
+    for memory in memories:
+        assert 3500 < await desk.broker.execute("TTL", memory) <= 3600
+        assert await desk.broker.execute("STRLEN", memory) < 50
 
 
 async def test_a_second_enqueue_of_the_same_bytes_under_a_chosen_id_is_a_conflict_all_the_same(shaky: Client) -> None:
@@ -146,7 +219,8 @@ async def test_a_server_without_memory_keeps_nothing_and_says_why(binary: str, w
             await broker.execute("CONFIG", "SET", "maxmemory", 1)
             with pytest.raises(BrokerUnavailable, match="accepts no writes: OOM"):
                 await client.enqueue(plan(b"2", **words))
-            assert sorted(await broker.execute("KEYS", "*"))[:2] == [b"asynq:queues", b"asynq:{default}:pending"]
-            assert await broker.execute("DBSIZE") == 3
+            kept = sorted(await broker.execute("KEYS", "asynq:*"))
+            assert kept[:2] == [b"asynq:queues", b"asynq:{default}:pending"]
+            assert len(kept) == 3
     finally:
         server.stop()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rota.client import acts
-from rota.client.acts import Act, Command, Listen
+from rota.client.acts import Act, Change, Command, Listen
 from rota.errors import BrokerUnavailable, OptionError, ResultTimeout, TaskFailed, TaskNotFound, TaskStateError
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys
@@ -26,7 +26,12 @@ def talk(act: Act[Any], *answers: Any) -> tuple[list[Any], Any]:
             answer = next(pending)
             steps.append(act.throw(answer) if isinstance(answer, Exception) else act.send(answer))
     except StopIteration as end:
-        return [step.script.name if isinstance(step, Call) else step for step in steps], end.value
+        return [_name(step) for step in steps], end.value
+
+
+def _name(step: Any) -> Any:
+    call = step.call if isinstance(step, Change) else step
+    return call.script.name if isinstance(call, Call) else step
 
 
 def test_a_payload_that_changed_meanwhile_is_read_again() -> None:

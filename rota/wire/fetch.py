@@ -37,14 +37,38 @@ class Fetched(NamedTuple):
 EMPTY, MORE, PAUSED = 0, 1, 2
 
 
-def fetch(shares: Sequence[tuple[QueueKeys, int]], *, token: str, wanted: int, lease_seconds: int) -> Call[Fetched]:
+class LastChance(NamedTuple):
+    """What is taken of tasks that one more crash puts into quarantine: those that crashed `crashes` times.
+
+    A process may hold one of them, so none where it has one already (`taken`). 0 crashes: they are taken like any.
+    """
+
+    crashes: int = 0
+    taken: bool = False
+
+
+def fetch(
+    shares: Sequence[tuple[QueueKeys, int]],
+    *,
+    token: str,
+    wanted: int,
+    lease_seconds: int,
+    last_chance: LastChance = LastChance(),  # noqa: B008 - a value
+) -> Call[Fetched]:
     """Take up to `wanted` tasks (at most 500): from each queue its share first, then what others left unused.
 
     The taken tasks are `active`, leased for `lease_seconds` by the server's clock, and carry `token`.
-    Tasks that are due are promoted on the way, at most 100 for each set.
+    Tasks that are due are promoted on the way, at most 100 for each set. A task with its last chance that may not be
+    taken is scheduled for some seconds later.
     """
     keys: list[str] = []
-    args: list[Argument] = [token, lease_seconds, min(wanted, MAX_TASKS)]
+    args: list[Argument] = [
+        token,
+        lease_seconds,
+        min(wanted, MAX_TASKS),
+        last_chance.crashes,
+        int(not last_chance.taken),
+    ]
     for queue, share in shares:
         keys += (queue.pending, queue.active, queue.lease, queue.paused, queue.scheduled, queue.retry)
         args += (queue.base, queue.task_prefix, share)

@@ -1,8 +1,10 @@
 """One run of one task, from the moment it was taken until its outcome is recorded."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
+from rota.wire.fetch import LastChance
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
 
@@ -65,3 +67,9 @@ class Attempt:
     def payload(self) -> bytes:
         """The task's payload as it came."""
         return self.message.payload
+
+
+def last_chance(held: Iterable[Attempt], max_crashes: int) -> LastChance:
+    """Say which tasks have their last chance, and whether a worker that holds these attempts has one of them."""
+    crashes = max_crashes - 1
+    return LastChance(crashes, crashes > 0 and any(attempt.crashes >= crashes for attempt in held))

@@ -17,7 +17,7 @@ from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire import fetch as wire
-from rota.wire.fetch import Fetched, Notes, QueueBatch
+from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch
 from rota.wire.keys import QueueKeys
 from rota.worker.agenda import Agenda
 from rota.worker.attempt import Attempt
@@ -67,6 +67,7 @@ class Fetcher:
         wake_up: WakeUpChoice = "auto",
         queues_per_call: int = wire.MAX_QUEUES,
         serves: Callable[[QueueKeys], bool] = lambda _: True,
+        last_chance: Callable[[], LastChance] = LastChance,
     ) -> None:
         self._broker = broker
         self._subscription = subscription
@@ -80,6 +81,7 @@ class Fetcher:
         self._wake_up: WakeUpChoice = wake_up
         self._queues_per_call = queues_per_call
         self._serves = serves
+        self._last_chance = last_chance
         self._link: Link | None = None
         self._wakeup: Wakeup | None = None
         self._agenda = Agenda(clock)
@@ -199,7 +201,8 @@ class Fetcher:
         used = 0
         try:
             faults.reach("fetch:send")
-            call = wire.fetch(queues, token=token, wanted=free, lease_seconds=self._lease_seconds)
+            last = self._last_chance()
+            call = wire.fetch(queues, token=token, wanted=free, lease_seconds=self._lease_seconds, last_chance=last)
             fetched = await self._broker.run_via(link, call)
             faults.answered("fetch:answered")
             self.statistics.last_success_at = time.monotonic()

@@ -21,7 +21,7 @@ from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState
 from rota.wire.server_id import new_server_id
-from rota.worker.attempt import Attempt
+from rota.worker.attempt import Attempt, last_chance
 from rota.worker.clock import BrokerClock
 from rota.worker.executor import Executor
 from rota.worker.fetcher import Fetcher
@@ -269,6 +269,7 @@ class Worker:
             wake_up=settings.wake_up,
             queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
             serves=serves,
+            last_chance=lambda: last_chance(self.executor.held, settings.max_crashes),
         )
 
     def _finisher(self, fetcher: Fetcher) -> Finisher:

@@ -2,17 +2,22 @@
 --
 -- KEYS  for each queue six: pending, active, lease, paused, scheduled, retry
 -- ARGV  1 attempt token, 2 lease in seconds, 3 how many tasks in all,
+--       4 crashes that leave a task its last chance (0: not looked at), 5 how many such tasks may be taken (0 or 1),
 --       then for each queue three: key base, task key prefix, share of the total to be taken first
 -- Result: { Redis time in seconds (text), one list for each queue }, such a list being
 --   { state: 0 empty, 1 more is waiting, 2 paused;  next due time (text, "" for none);
 --     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids } }
 -- An id whose hash is gone is dropped (Go makes a stub of it that stays active for ever, trap 16).
+-- One more crash puts a task with its last chance into quarantine, so no two of them share a process: the one that takes
+-- it down would take the other with it. Those that find no place are scheduled, for soon.
 --! include clock
 --! include promote
 --! include field
 --! include unlock
 --! include whose
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
+local last_chance, room = tonumber(ARGV[4]), tonumber(ARGV[5])
+local PUT_OFF_SECONDS = 2
 
 -- A small sorted set is a list that is searched from its start for every insert, 4 µs for each of 50 leases. A member
 -- too wide for that form makes it a tree, and it stays one after the member has gone again.
@@ -29,7 +34,23 @@ end
 
 local function earliest(a, b)
   if not a or not b then return a or b or '' end
+  if a == '' then return b end
   return tonumber(a) < tonumber(b) and a or b
+end
+
+local function must_wait(row)
+  local crashes, cancelled = row[4], row[2]
+  if not crashes or last_chance == 0 or tonumber(crashes) < last_chance or cancelled then return false end
+  room = room - 1
+  return room < 0
+end
+
+local function put_off(set, id, key, out)
+  local at = string.format('%.6f', now + PUT_OFF_SECONDS)
+  redis.call('ZADD', set, at, id)
+  redis.call('HSET', key, 'state', 'scheduled')
+  redis.call('HDEL', key, 'pending_since')
+  out[2] = earliest(out[2], at)
 end
 
 local function take(k, base, prefix, n, out)
@@ -38,7 +59,9 @@ local function take(k, base, prefix, n, out)
   local found, rows, leases = {}, {}, { lease_until, WIDE }
   for i = #ids, 1, -1 do
     local row = redis.call('HMGET', prefix .. ids[i], 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
-    if row[1] then
+    if row[1] and must_wait(row) then
+      put_off(KEYS[k + 4], ids[i], prefix .. ids[i], out)
+    elseif row[1] then
       found[#found + 1] = ids[i]
       rows[#rows + 1] = row
     else
@@ -72,7 +95,7 @@ end
 local queues = #KEYS / 6
 local reply = { string.format('%.6f', now) }
 for q = 1, queues do
-  local k, base, prefix = 6 * q - 5, ARGV[3 * q + 1], ARGV[3 * q + 2]
+  local k, base, prefix = 6 * q - 5, ARGV[3 * q + 3], ARGV[3 * q + 4]
   local next_due = earliest(due(KEYS[k + 4], base, prefix), due(KEYS[k + 5], base, prefix))
   reply[q + 1] = { 0, next_due, {}, {}, {} }
   if redis.call('EXISTS', KEYS[k + 3]) == 1 then reply[q + 1][1] = 2 end
@@ -80,9 +103,9 @@ end
 -- Each queue gets its share first; what a queue could not fill goes to the others in their order.
 for round = 1, 2 do
   for q = 1, queues do
-    local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 3]) or wanted
+    local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 5]) or wanted
     local n = math.min(share, wanted)
-    if n > 0 and out[1] ~= 2 then wanted = wanted - take(k, ARGV[3 * q + 1], ARGV[3 * q + 2], n, out) end
+    if n > 0 and out[1] ~= 2 then wanted = wanted - take(k, ARGV[3 * q + 3], ARGV[3 * q + 4], n, out) end
   end
 end
 for q = 1, queues do

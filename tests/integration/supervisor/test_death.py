@@ -56,6 +56,19 @@ def test_a_task_that_takes_its_process_down_three_times_is_quarantined_and_other
         assert fact.encode() in message
 
 
+def test_neighbours_of_a_task_that_takes_its_process_down_are_not_put_into_quarantine_with_it(shift: Shift) -> None:
+    shift.start(processes=1, concurrency=20).ready()
+    good = shift.enqueue("wait", 6, seconds=2)
+    shift.wait_for("start", 6)
+
+    [poison] = shift.enqueue("die", how="kill")
+
+    wait_until(lambda: shift.field(poison, "rota_end") == "quarantined", 40)
+    ended = shift.wait_for("end", 6, seconds=40)
+    assert {event.id for event in ended} == set(good)
+    assert shift.size("archived") == 1
+
+
 def test_a_process_that_hangs_is_killed_where_that_is_wanted(shift: Shift) -> None:
     shift.start(processes=1, concurrency=5, process_hang_after="2s", max_crashes=1).ready()
     shift.enqueue("wait", seconds=0.5)

@@ -4,7 +4,7 @@ import pytest
 
 from rota.broker import Broker
 from rota.errors import BrokerRefused
-from rota.wire.fetch import EMPTY, MORE, PAUSED, Fetched, fetch, reclaim
+from rota.wire.fetch import EMPTY, MORE, PAUSED, Fetched, LastChance, fetch, reclaim
 from rota.wire.proto import TaskMessage
 from tests.integration.wire.conftest import Seed
 
@@ -174,3 +174,38 @@ async def test_a_task_that_a_go_server_has_taken_over_meanwhile_is_left_to_it(br
     await take(broker, 1, token="lost")
     await broker.execute("ZADD", seed.keys.lease, int(await seed.now()) + 30, "a")  # whole seconds: a lease of Go's
     assert await broker.run(reclaim(seed.keys, "lost", lease_seconds=30)) == []
+
+
+async def take_the_crashed(broker: Broker, *, taken: bool = False) -> Fetched:
+    shares = [(broker.keys.queue("default"), 10)]
+    last = LastChance(2, taken)
+    return await broker.run(fetch(shares, token="token-1", wanted=10, lease_seconds=30, last_chance=last))
+
+
+async def test_of_tasks_with_their_last_chance_one_is_taken_and_the_others_come_again_soon(
+    broker: Broker, seed: Seed
+) -> None:
+    await seed.pending("a", "b", "c", rota_crashes=2)
+    await seed.pending("once", rota_crashes=1)
+    await seed.pending("never")
+    fetched = await take_the_crashed(broker)
+    assert ids(fetched) == ["a", "once", "never"]
+    assert fetched.batches[0].next_due == pytest.approx(fetched.now + 2, abs=0.01)
+    assert await seed.ids("scheduled") == ["b", "c"]
+    assert (await seed.field("b", "state"), await seed.field("b", "pending_since")) == ("scheduled", None)
+    assert await seed.ids("pending") == []
+    assert len(await seed.ids("active")) == 3
+
+
+async def test_who_has_a_task_with_its_last_chance_takes_no_other_but_one_that_is_to_be_cancelled(
+    broker: Broker, seed: Seed
+) -> None:
+    await seed.pending("a", rota_crashes=2)
+    await seed.pending("b", rota_crashes=2, rota_cancel="enough")
+    assert ids(await take_the_crashed(broker, taken=True)) == ["b"]
+    assert await seed.ids("scheduled") == ["a"]
+
+
+async def test_who_puts_nothing_into_quarantine_takes_crashed_tasks_like_any(broker: Broker, seed: Seed) -> None:
+    await seed.pending("a", "b", rota_crashes=2)
+    assert ids(await take(broker, 5)) == ["a", "b"]

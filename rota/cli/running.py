@@ -43,6 +43,16 @@ class Stopper:
             logger.warning("Stopping at once: what runs is cancelled and goes back to the front of its queue.")
         self._worker.stop()
 
+    def stop_gently(self) -> None:
+        """Stop, however often this is asked: systemd sends TERM to every process, and then so does our parent."""
+        if not self._requests:
+            self.request()
+
+    def stop_at_once(self) -> None:
+        """Stop at once; asked again, leave."""
+        self.stop_gently()
+        self.request()
+
 
 def run(app: Rota, settings: Settings, *, follow_parent: bool = False) -> None:
     """Work until asked to stop; with `follow_parent`, also until standard input is closed: the parent has gone."""

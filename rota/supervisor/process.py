@@ -78,11 +78,11 @@ class WorkerProcess:
         if self._writer is not None and self.exit is None:
             self._writer.write(QUIET)
 
-    def stop(self) -> None:
-        """Ask it to end: gently the first time, at once the second time."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ask it to end: what it runs may end first, or goes back."""
         self.leaving = True
         self.stop_asked_at = self.stop_asked_at or time.monotonic()
-        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGINT if at_once else signal.SIGTERM)
 
     def drain(self, seconds: float) -> None:
         """Ask it to end what it runs within so long. `drained` tells when it can be stopped."""
@@ -108,7 +108,7 @@ class WorkerProcess:
         if not self.leaving:
             return True
         code = 0 if self.exit is None else self.exit.code
-        return code < 0 and not self.killed and code != -signal.SIGTERM
+        return code < 0 and not self.killed and -code not in (signal.SIGTERM, signal.SIGINT)
 
     def kill(self) -> None:
         """End it."""

@@ -90,7 +90,7 @@ class Supervisor:
                 process.leaving = True
                 process.kill()
             else:
-                process.stop()
+                process.stop(at_once=self._requests > 1)
         self._woken.set()
 
     def quiet(self) -> None:
@@ -295,6 +295,8 @@ class Supervisor:
 
 async def supervise(supervisor: Supervisor) -> int:
     """Run a supervisor with the signals of this process passed on to it: INT and TERM stop, TSTP quiets."""
+    # Who starts us may ignore it, and that is inherited: then the kernel would tell nobody of a process that died.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.stop)

@@ -109,6 +109,10 @@ def main() -> None:
 def die_with(parent: int) -> None:
     """End when the parent ends. Only Linux sees to it even while a function holds the interpreter."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
+    # So is TERM, which systemd sends to every process of a service. Not ignored but handled: what the function itself
+    # starts must still be ended by it, so it gets the default back, by exec or here.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it went before we could ask

@@ -16,6 +16,7 @@ from rota.app import Rota
 from tests.servers.process import wait_until
 
 ROOT = Path(__file__).parents[3]
+WORKER = (sys.executable, "-m", "rota.cli", "worker", "tests.integration.supervisor.shift:app")
 QUICK = {
     "heartbeat": "500ms",
     "lease": "5s",
@@ -40,13 +41,15 @@ class Shift:
         self.redis = redis.Redis.from_url(url, decode_responses=True)
         self.app = Rota(url)
         self.log = folder / "log"
+        self.launcher: tuple[str, ...] = ()
+        """A command that starts ours, with what it inherits from there."""
         self.process: subprocess.Popen[bytes]
 
     def start(self, *words: str, **settings: object) -> "Shift":
         said = [word for name, value in {**QUICK, **settings}.items() for word in ("--set", f"{name}={value}")]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "rota.cli", "worker", "tests.integration.supervisor.shift:app", *said, *words],
+                [*self.launcher, *WORKER, *said, *words],
                 cwd=ROOT,
                 env={**os.environ, "ROTA_URL": self.url},
                 stdin=subprocess.DEVNULL,
@@ -84,8 +87,10 @@ class Shift:
         return self.redis.hget(f"asynq:{{default}}:t:{task_id}", name)
 
     def children(self) -> list[int]:
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in path.read_text().split()]
+        return children(self.process.pid)
+
+    def grandchildren(self) -> list[int]:
+        return [pid for child in self.children() for pid in children(child)]
 
     def size(self, place: str) -> int:
         key = f"asynq:{{default}}:{place}"
@@ -117,6 +122,11 @@ def shift(redis_url: str, tmp_path: Path) -> Iterator[Shift]:
     yield shift
     shift.close()
     sys.stdout.write(shift.log.read_text())
+
+
+def children(pid: int) -> list[int]:
+    # By the thread that started them, which need not be the first one.
+    return [int(word) for path in Path(f"/proc/{pid}/task").glob("*/children") for word in path.read_text().split()]
 
 
 def alive(pid: int) -> bool:

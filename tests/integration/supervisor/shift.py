@@ -28,6 +28,13 @@ async def wait(seconds: float) -> None:
     note("end")
 
 
+@app.task("shift:apart", run="process")
+def apart(seconds: float) -> None:
+    note("start")
+    time.sleep(seconds)
+    note("end")
+
+
 @app.task("shift:die")
 def die(how: str) -> None:
     note("start")

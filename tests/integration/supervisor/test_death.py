@@ -95,6 +95,18 @@ def test_when_the_supervisor_is_killed_its_processes_stop_and_hand_back_what_the
     assert shift.field(task, "rota_crashes") is None
 
 
+def test_a_death_is_noticed_also_by_a_supervisor_whose_own_parent_wanted_to_hear_of_none(shift: Shift) -> None:
+    shift.launcher = ("env", "--ignore-signal=CHLD")
+    shift.start(processes=1, concurrency=5).ready()
+    [task] = shift.enqueue("wait", seconds=600)
+    shift.wait_for("start", 1)
+
+    os.kill(shift.children()[0], signal.SIGKILL)
+
+    assert shift.wait_for("start", 2)[1].id == task
+    assert shift.field(task, "rota_crashes") == "1"
+
+
 @pytest.mark.slow
 def test_a_lost_group_of_supervisor_and_processes_comes_back_by_its_leases(shift: Shift) -> None:
     shift.start(processes=2, concurrency=100).ready(2)

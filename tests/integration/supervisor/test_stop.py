@@ -1,5 +1,6 @@
 """Signals: one stops gently, the second at once, and what was running goes back."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -18,6 +19,20 @@ def test_term_lets_what_runs_end_and_the_command_ends_well(shift: Shift) -> None
 
     assert len(shift.events("end")) == 4
     assert shift.size("active") == shift.size("pending") == 0
+
+
+def test_term_to_every_process_at_once_as_systemd_sends_it_still_lets_end_what_runs(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=5, shutdown_timeout="20s").ready(2)
+    shift.enqueue("wait", 4, seconds=2)
+    shift.enqueue("apart", 1, seconds=2)
+    shift.wait_for("start", 5)
+
+    for pid in [*shift.grandchildren(), *shift.children(), shift.process.pid]:
+        os.kill(pid, signal.SIGTERM)
+
+    assert shift.process.wait(20) == 0
+    assert len(shift.events("end")) == 5
+    assert shift.size("active") == shift.size("pending") == shift.size("archived") == 0
 
 
 def test_two_interrupts_stop_at_once_and_hand_back_to_the_front(shift: Shift) -> None:

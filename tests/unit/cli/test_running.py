@@ -35,3 +35,19 @@ def test_the_second_request_stops_at_once_and_the_third_leaves() -> None:
 
     stopper.request()
     assert left == [LEFT_WITHOUT_A_WORD]
+
+
+def test_to_be_asked_gently_again_hurries_nobody_and_at_once_means_at_once() -> None:
+    worker, left = FakeWorker(), list[int]()
+    stopper = Stopper(worker, left.append)  # type: ignore[arg-type]
+
+    stopper.stop_gently()
+    stopper.stop_gently()
+    assert worker.stops == 1
+
+    stopper.stop_at_once()
+    assert (worker.stops, left) == (2, [])
+
+    unasked = FakeWorker()
+    Stopper(unasked, left.append).stop_at_once()  # type: ignore[arg-type]
+    assert (unasked.stops, left) == (2, [])

@@ -87,8 +87,9 @@ class Channels:
         link = self._node.link
         if link is not None and unheard:
             with contextlib.suppress(BrokerError):
+                # Nobody waits for the answers: a server that is silent must not hold up the end of a worker.
                 for future in link.burst([("UNSUBSCRIBE", name) for name in unheard]):
-                    await future
+                    future.add_done_callback(look_at)
 
     async def aclose(self) -> None:
         """Close the connection; subscriptions get nothing more."""

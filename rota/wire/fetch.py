@@ -75,13 +75,21 @@ def fetch(
     return Call(load("fetch"), keys, args, _fetched)
 
 
-def reclaim(queue: QueueKeys, token: str, *, lease_seconds: int) -> Call[list[bytes]]:
-    """Find the tasks of a fetch whose reply was lost and lease them anew; id, message, id, message, ..."""
-    return Call(load("reclaim"), [queue.active, queue.lease], [token, queue.task_prefix, lease_seconds], _same)
+class Reclaimed(NamedTuple):
+    """The tasks of a fetch whose reply was lost, as in a `QueueBatch`."""
+
+    tasks: list[bytes]
+    notes: dict[int, Notes]
 
 
-def _same(reply: Any) -> list[bytes]:
-    return list(reply)
+def reclaim(queue: QueueKeys, token: str, *, lease_seconds: int) -> Call[Reclaimed]:
+    """Find the tasks of a fetch whose reply was lost and lease them anew."""
+    return Call(load("reclaim"), [queue.active, queue.lease], [token, queue.task_prefix, lease_seconds], _reclaimed)
+
+
+def _reclaimed(reply: Any) -> Reclaimed:
+    tasks, notes = reply
+    return Reclaimed(tasks, _notes(notes))
 
 
 def _fetched(reply: Any) -> Fetched:

@@ -18,13 +18,22 @@ class Held(NamedTuple):
     expected: bytes = b""
 
 
-def extend(keys: QueueKeys, attempts: Sequence[Held], lease: timedelta) -> Call[list[int]]:
-    """Extend the leases of at most 300 attempts. Answers the indices of those that are not ours any more."""
+class Extended(NamedTuple):
+    """By their indices: the attempts that are not ours any more, and those asked to be cancelled, with the reasons."""
+
+    lost: list[int]
+    cancelled: dict[int, str]
+
+
+def extend(keys: QueueKeys, attempts: Sequence[Held], lease: timedelta) -> Call[Extended]:
+    """Extend the leases of at most 300 attempts."""
     args: list[Argument] = [keys.task_prefix, int(lease.total_seconds())]
     for attempt in attempts:
         args += attempt
-    return Call(load("lease"), (keys.lease,), args, _indices)
+    return Call(load("lease"), (keys.lease,), args, _extended)
 
 
-def _indices(reply: Any) -> list[int]:
-    return list(reply)
+def _extended(reply: Any) -> Extended:
+    lost, cancelled = reply
+    pairs = zip(*[iter(cancelled)] * 2, strict=True)
+    return Extended(list(lost), {index: reason.decode(errors="replace") for index, reason in pairs})

@@ -30,6 +30,7 @@ from rota.worker.wakeup import Wakeup, WakeUpChoice, choose
 
 logger = logging.getLogger("rota.worker")
 
+LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
 SWEEP_SECONDS = 1.0  # while busy nothing tells of other queues, so all are asked this often
 
 Start = Callable[[Attempt, Notes | None], None]
@@ -124,11 +125,17 @@ class Fetcher:
         self.note(None)
 
     async def stop(self, task: "asyncio.Task[None]") -> None:
-        """End `run`, which runs as `task`; a fetch whose reply is under way is waited for."""
+        """End `run`, which runs as `task`. A reply under way is waited for; what a lost one brought is found."""
         self._stopping = True
-        if not self._taking:
-            task.cancel()
+        if self._taking:
+            await asyncio.wait([task], timeout=LAST_REPLY_SECONDS)
+        task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        try:
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                await self._reclaim(None)
+        except (BrokerError, TimeoutError):
+            logger.error("A reply was lost and the broker does not answer: tasks it brought come back by their leases.")
 
     async def run(self) -> None:
         """Fetch until cancelled, through any number of broken connections."""
@@ -268,18 +275,18 @@ class Fetcher:
             self.note(None)
         self.statistics.waiting = False
 
-    async def _reclaim(self, link: Link) -> None:
+    async def _reclaim(self, link: Link | None) -> None:
         """Find the tasks of fetches whose replies were lost: they are active, and ours."""
         while self._unanswered:
             queue, token = self._unanswered[0]
             faults.reach("fetch:reclaim")
             lease_until = time.monotonic() + self._lease_seconds
             call = wire.reclaim(queue, token, lease_seconds=self._lease_seconds)
-            tasks = await self._broker.run_via(link, call)
+            found = await (self._broker.run(call) if link is None else self._broker.run_via(link, call))
             faults.answered("fetch:reclaimed")
             self._unanswered.pop(0)
-            if tasks:
-                logger.info("Found %d tasks whose fetch went unanswered in queue %s", len(tasks) // 2, queue.queue)
-                count = len(tasks) // 2
+            if found.tasks:
+                count = len(found.tasks) // 2
+                logger.info("Found %d tasks whose fetch went unanswered in queue %s", count, queue.queue)
                 self._slots.take(count)
-                self._start_all(queue, token, tasks, {}, lease_until)
+                self._start_all(queue, token, found.tasks, found.notes, lease_until)

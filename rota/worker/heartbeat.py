@@ -5,7 +5,8 @@ minutes, loses no lease: the interpreter lets another thread through every few m
 second: a record that is slow to write must not cost a lease (trap 30).
 
 `running` returns the attempts held now; it is called in the heartbeat's thread. `on_lost(attempts)` is called in the
-event loop for those that are not ours any more.
+event loop for those that are not ours any more, `on_cancel(attempt, reason)` for one that somebody asked to cancel: the
+beat brings that in case its message came while nobody listened.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from rota import faults
 from rota.broker.sync import SyncBroker
@@ -57,6 +59,7 @@ class Heartbeat:
         running: Callable[[], Iterable[Attempt]],
         server: Callable[[], ServerState],
         on_lost: Callable[[Sequence[Attempt]], None],
+        on_cancel: Callable[[Attempt, str], None],
         every: timedelta = timedelta(seconds=5),
         lease: timedelta = timedelta(seconds=30),
     ) -> None:
@@ -65,6 +68,7 @@ class Heartbeat:
         self._running = running
         self._server = server
         self._on_lost = on_lost
+        self._on_cancel = on_cancel
         self._every = every
         self._lease = lease
         self._stopping = threading.Event()
@@ -160,7 +164,9 @@ class Heartbeat:
             if isinstance(reply, BrokerError):
                 error = reply
                 continue
-            gone = set(reply)
+            gone = set(reply.lost)
+            for place, reason in reply.cancelled.items():
+                self._tell(partial(self._cancel, chunk[place], reason))
             for place, attempt in enumerate(chunk):
                 if place in gone:
                     lost.append(attempt)
@@ -180,6 +186,10 @@ class Heartbeat:
                 self._on_lost(still)
 
         self._tell(report)
+
+    def _cancel(self, attempt: Attempt, reason: str) -> None:
+        if attempt in self._running():
+            self._on_cancel(attempt, reason)
 
     def _write_records(self, attempts: Sequence[Attempt]) -> None:
         state = replace(self._server(), status=self.status, active=len(attempts))

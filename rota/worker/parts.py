@@ -36,6 +36,7 @@ class Parts:
             worker.held,
             worker.describe,
             worker.lose,
+            lambda attempt, reason: worker.executor.stop(attempt, "cancelled", reason),
             every=settings.heartbeat,
             lease=settings.lease,
         )

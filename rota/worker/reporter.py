@@ -27,6 +27,7 @@ from rota.worker.attempt import Attempt
 from rota.worker.pace import Pace
 
 _MAX_TEXT = 1024
+_LAST_WORDS_SECONDS = 1.0
 _CUT = "…"
 
 
@@ -145,8 +146,9 @@ class Reporter:
 
     async def _last_words(self) -> None:
         try:
-            await self.flush()
-        except BrokerError:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self.flush()
+        except (BrokerError, TimeoutError):
             return  # nothing depends on them
 
     def _of(self, context: Context) -> _Said | None:

@@ -1,7 +1,8 @@
 """The subscriber: hears requests to cancel a running task on Asynq's channel and passes on the task's ID.
 
 A message sent while the connection was down is lost, as with Asynq; our own clients also write the request into the
-task's hash. The channel says no queue, so `on_cancel` must look the ID up among what runs here.
+task's hash, where the next heartbeat finds it. The channel says no queue, so `on_cancel` must look the ID up among what
+runs here.
 """
 
 from collections.abc import Callable

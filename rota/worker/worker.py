@@ -199,18 +199,18 @@ class Worker:
     async def _drain(self) -> None:
         self.heartbeat.status = "closed"
         self.executor.closed = True
+        grace_ends_at = time.monotonic() + self.settings.shutdown_timeout.total_seconds()
         await self.lanes.stop_fetching()
         self.executor.hand_back_parked()
-        if not await self._ended_by_themselves():
+        if not await self._ended_by_themselves(grace_ends_at - time.monotonic()):
             await self._end_the_rest()
         if not await _within(LAST_WORD_SECONDS, self.lanes.flush()):
             logger.error("The last outcomes could not be recorded: the broker does not answer. Those tasks run again.")
 
-    async def _ended_by_themselves(self) -> bool:
+    async def _ended_by_themselves(self, within_seconds: float) -> bool:
         ended = asyncio.ensure_future(self.executor.wait_idle())
         hurry = asyncio.ensure_future(self._hurry.wait())
-        grace = self.settings.shutdown_timeout.total_seconds()
-        await asyncio.wait((ended, hurry), timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ended, hurry), timeout=max(within_seconds, 0), return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         if not ended.done():
             ended.cancel()

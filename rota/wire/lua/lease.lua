@@ -3,7 +3,8 @@
 -- KEYS  1 lease
 -- ARGV  1 task key prefix, 2 lease in seconds,
 --       then for each attempt three: id, attempt token, expected message ("" = do not compare); at most 300 attempts
--- Result: indices (from 0) of the attempts that are not ours any more.
+-- Result: { indices (from 0) of the attempts that are not ours any more,
+--           { index, reason, ... } of those that somebody asked to cancel }
 -- A Go server that recovered the task leaves our token in the hash. Once it has taken the task, the lease is Go's
 -- (see `whose`), and it rewrites the message. An ID that was ours and had no lease gets one again: nobody would ever
 -- recover it without (trap 17).
@@ -11,8 +12,10 @@
 --! include whose
 local expires = lease_end(now, tonumber(ARGV[2]))
 
-local function held(id, token, expected)
-  local row = redis.call('HMGET', ARGV[1] .. id, 'rota_token', 'state')
+local leases, lost, cancelled = {}, {}, {}
+
+local function held(id, token, expected, index)
+  local row = redis.call('HMGET', ARGV[1] .. id, 'rota_token', 'state', 'rota_cancel')
   if row[1] ~= token or row[2] ~= 'active' then
     return false
   end
@@ -20,19 +23,26 @@ local function held(id, token, expected)
   if score and not is_ours(score) then
     return false
   end
-  return expected == '' or redis.call('HGET', ARGV[1] .. id, 'msg') == expected
+  if expected ~= '' and redis.call('HGET', ARGV[1] .. id, 'msg') ~= expected then
+    return false
+  end
+  if row[3] then
+    cancelled[#cancelled + 1] = index
+    cancelled[#cancelled + 1] = row[3]
+  end
+  return true
 end
 
-local leases, lost = {}, {}
 for i = 3, #ARGV, 3 do
-  if held(ARGV[i], ARGV[i + 1], ARGV[i + 2]) then
+  local index = (i - 3) / 3
+  if held(ARGV[i], ARGV[i + 1], ARGV[i + 2], index) then
     leases[#leases + 1] = expires
     leases[#leases + 1] = ARGV[i]
   else
-    lost[#lost + 1] = (i - 3) / 3
+    lost[#lost + 1] = index
   end
 end
 if #leases > 0 then
   redis.call('ZADD', KEYS[1], unpack(leases))
 end
-return lost
+return { lost, cancelled }

@@ -152,8 +152,18 @@ async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker:
     await take(broker, 2, token="lost")
     await take(broker, 1, token="kept")
     found = await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
-    assert sorted(found[::2]) == [b"a", b"b"]
-    assert await broker.run(reclaim(seed.keys, "unknown", lease_seconds=30)) == []
+    assert sorted(found.tasks[::2]) == [b"a", b"b"]
+    assert await broker.run(reclaim(seed.keys, "unknown", lease_seconds=30)) == ([], {})
+
+
+async def test_what_is_known_of_a_task_that_is_found_again_comes_with_it(broker: Broker, seed: Seed) -> None:
+    await seed.pending("a", "b")
+    await take(broker, 2, token="lost")
+    await broker.execute("HSET", seed.keys.task("a"), "rota_cancel", "enough")
+    await broker.execute("HSET", seed.keys.task("b"), "rota_crashes", "2")
+    found = await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
+    known = {found.tasks[2 * index]: notes for index, notes in found.notes.items()}
+    assert known == {b"a": ("enough", 0), b"b": ("", 2)}
 
 
 async def test_a_task_that_is_found_again_is_leased_anew_for_its_lease_may_be_about_to_end(
@@ -173,7 +183,7 @@ async def test_a_task_that_a_go_server_has_taken_over_meanwhile_is_left_to_it(br
     await seed.pending("a")
     await take(broker, 1, token="lost")
     await broker.execute("ZADD", seed.keys.lease, int(await seed.now()) + 30, "a")  # whole seconds: a lease of Go's
-    assert await broker.run(reclaim(seed.keys, "lost", lease_seconds=30)) == []
+    assert await broker.run(reclaim(seed.keys, "lost", lease_seconds=30)) == ([], {})
 
 
 async def take_the_crashed(broker: Broker, *, taken: bool = False) -> Fetched:

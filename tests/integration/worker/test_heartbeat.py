@@ -32,6 +32,7 @@ class Holder:
         self.yard = yard
         self.held: dict[Attempt, None] = {}
         self.lost: list[Attempt] = []
+        self.cancelled: list[tuple[Attempt, str]] = []
         self.brokers: list[SyncBroker] = []
 
     async def hold(self, task_id: str, *, token: str = "t1", stored: str = "t1", lease: float = 1.5) -> Attempt:
@@ -48,7 +49,14 @@ class Holder:
     def heartbeat(self, every: timedelta = timedelta(seconds=5)) -> Heartbeat:
         sync = self.yard.broker.sync()
         self.brokers.append(sync)
-        return Heartbeat(sync, lambda: list(self.held), lambda: STATE, self.lose, every=every)  # type: ignore[arg-type]
+        return Heartbeat(
+            sync,
+            lambda: list(self.held),
+            lambda: STATE,
+            self.lose,  # type: ignore[arg-type]
+            lambda attempt, reason: self.cancelled.append((attempt, reason)),
+            every=every,
+        )
 
 
 @pytest.fixture
@@ -92,6 +100,16 @@ async def test_an_attempt_that_another_took_over_is_lost_and_its_lease_untouched
     assert set(holder.lost) == {taken, moved, gone}
     assert float(await yard.execute("ZSCORE", yard.keys.lease, "taken")) == 99.5
     assert heartbeat.statistics().lost == 3
+
+
+async def test_a_beat_tells_of_a_request_to_cancel_that_nobody_may_have_heard(yard: Yard, holder: Holder) -> None:
+    await holder.hold("mine")
+    asked = await holder.hold("asked")
+    await yard.hash("asked", rota_cancel="enough")
+    await holder.hold("taken", stored="t2")
+    await yard.hash("taken", rota_cancel="not for us")
+    await asyncio.to_thread(holder.heartbeat().beat)
+    assert holder.cancelled == [(asked, "enough")]
 
 
 async def test_an_attempt_that_ended_meanwhile_is_not_lost(yard: Yard, holder: Holder) -> None:

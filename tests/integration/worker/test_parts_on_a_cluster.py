@@ -61,7 +61,7 @@ async def test_leases_and_reports_reach_the_node_of_their_queue(yards: list[Yard
         await yard.active("a", OLD + 0.5, rota_token="t")
     held = [Held("a", "t")]
     leases = await broker.run_many([extend(yard.keys, held, timedelta(seconds=30)) for yard in yards])
-    assert leases == [[]] * 4
+    assert leases == [([], {})] * 4
     told = [Report("a", "t", b"{}", b"line\n")]
     written = await asyncio.gather(*(broker.run(report(yard.keys, told, max_log_bytes=100)) for yard in yards))
     assert written == [1] * 4

@@ -119,7 +119,7 @@ async def test_of_5000_dead_attempts_two_slow_recoverers_move_each_once_and_no_l
 
     async def live_on() -> None:
         if whose == "ours":
-            assert await yard.broker.run(extend(yard.keys, held, timedelta(seconds=30))) == []
+            assert await yard.broker.run(extend(yard.keys, held, timedelta(seconds=30))) == ([], {})
         else:
             until = int(await yard.now()) + 30
             await yard.execute("ZADD", yard.keys.lease, "XX", *(word for item in held for word in (until, item.id)))

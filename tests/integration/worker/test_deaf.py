@@ -1,0 +1,103 @@
+"""A worker that does not hear: a message or a reply is lost, and what it said is found all the same."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from rota import faults
+from rota.app import Rota
+from rota.errors import TaskCancelled
+from tests.integration.worker.conftest import Bench, eventually
+from tests.servers.process import Server
+
+OUTAGE_SECONDS = 3.0
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of our own: rights are taken from everybody here, and it falls silent."""
+    server = Server().start()
+    yield server
+    server.thaw()
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(server: Server) -> str:
+    return server.url
+
+
+@pytest.fixture
+async def lost_fetch(tmp_path: Path) -> AsyncIterator[Path]:
+    """Lose the reply to the next fetch; the path is there when it has happened."""
+    mark = tmp_path / "lost"
+    faults.arm([faults.Fault("fetch:answered", "drop", mark)])
+    yield mark
+    faults.arm([])
+
+
+async def test_a_cancel_that_was_sent_while_nobody_listened_still_ends_its_task(app: Rota, bench: Bench) -> None:
+    started = asyncio.Event()
+
+    @app.task("deaf:long")
+    async def long() -> int:
+        started.set()
+        await asyncio.Event().wait()
+        return 1
+
+    async with app.worker() as worker:
+        receipt = await long.enqueue()
+        await started.wait()
+        await bench.execute("ACL", "SETUSER", "default", "-subscribe")
+        await bench.execute("CLIENT", "KILL", "TYPE", "pubsub")
+        await receipt.cancel("nobody hears")
+        await asyncio.sleep(OUTAGE_SECONDS)
+        await bench.execute("ACL", "SETUSER", "default", "+subscribe")
+        with pytest.raises(TaskCancelled, match="nobody hears"):
+            await receipt.result("10s")
+        assert worker.parts.subscriber.statistics().heard == 0
+
+
+async def test_a_stop_hands_back_the_tasks_of_a_fetch_whose_reply_was_lost(
+    app: Rota, bench: Bench, lost_fetch: Path
+) -> None:
+    @app.task("deaf:never")
+    async def never() -> None:
+        raise AssertionError("it was not to begin")
+
+    receipts = [await never.enqueue() for _ in range(3)]
+    async with app.worker() as worker:
+
+        async def lost() -> bool:
+            return lost_fetch.exists()
+
+        await eventually(lost)
+        worker.stop()
+    assert [(await bench.in_state(receipt.id, "pending")).crashes for receipt in receipts] == [0, 0, 0]
+    keys = app.keys.queue("default")
+    assert await bench.execute("EXISTS", keys.active, keys.lease) == 0
+
+
+@pytest.mark.slow
+async def test_a_silent_server_holds_up_no_stop_for_as_long_as_a_reply_may_take(server: Server) -> None:
+    app = Rota(server.url, settings={"response_timeout": "90s", "connect_timeout": "90s", "shutdown_timeout": "0s"})
+
+    silent = asyncio.Event()
+
+    @app.task("deaf:endless")
+    async def endless() -> None:
+        server.freeze()
+        silent.set()
+        await asyncio.Event().wait()
+
+    async def stop_in_silence() -> None:
+        async with app.worker():
+            await endless.enqueue()
+            await silent.wait()
+
+    async with asyncio.timeout(45):
+        await stop_in_silence()
+    server.thaw()
+    await app.aclose()

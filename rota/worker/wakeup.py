@@ -18,6 +18,7 @@ from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerError, BrokerRefused
 from rota.wire.keys import Keys, QueueKeys
+from rota.worker.backoff import Backoff
 
 logger = logging.getLogger("rota.worker")
 
@@ -25,6 +26,7 @@ logger = logging.getLogger("rota.worker")
 MAX_PREFIXES = 400
 MAX_BLOCKING_QUEUES = 16
 BLOCK_SECONDS = 5
+PAUSED_SECONDS = 1.0
 PATIENCE = 15.0
 WakeUpChoice = Literal["auto", "tracking", "blmove", "poll"]
 Notify = Callable[[str | None, bool], None]
@@ -131,19 +133,26 @@ class BlockingWakeup:
             await link.aclose()
 
     async def _wait(self, queue: QueueKeys) -> None:
-        try:
-            link = self._links.get(queue.queue)
-            if link is None or link.closed:
-                link = self._links[queue.queue] = await self._broker.open_link(queue.pending)
-            while not await link.execute("EXISTS", queue.paused):
-                if await link.execute(
-                    "BLMOVE", queue.pending, queue.pending, "RIGHT", "RIGHT", BLOCK_SECONDS, patience_seconds=PATIENCE
-                ):
-                    self.armed = False
-                    return self._notify(queue.queue, True)
-        except BrokerError as error:
-            logger.debug("Waiting on queue %s ended: %s", queue.queue, error)
-        return None
+        backoff = Backoff()
+        while True:
+            try:
+                if await self._has_tasks(queue):
+                    break
+                backoff.reset()
+            except BrokerError as error:
+                await backoff.wait(error, f"Waiting on queue {queue.queue}")
+        self.armed = False
+        self._notify(queue.queue, True)
+
+    async def _has_tasks(self, queue: QueueKeys) -> bool:
+        link = self._links.get(queue.queue)
+        if link is None or link.closed:
+            link = self._links[queue.queue] = await self._broker.open_link(queue.pending)
+        if await link.execute("EXISTS", queue.paused):
+            await asyncio.sleep(PAUSED_SECONDS)
+            return False
+        words = ("BLMOVE", queue.pending, queue.pending, "RIGHT", "RIGHT", BLOCK_SECONDS)
+        return bool(await link.execute(*words, patience_seconds=PATIENCE))
 
 
 class PollingWakeup:

@@ -251,3 +251,43 @@ async def test_a_change_that_is_told_together_with_an_empty_reply_is_looked_for_
             return fetcher.statistics.rounds >= told[0] + 2
 
         await eventually(looked_again)
+
+
+async def blocked(bench: Bench) -> list[str]:
+    """The client IDs of those who wait in a BLMOVE."""
+    clients = await bench.execute("CLIENT", "LIST")
+    assert isinstance(clients, bytes)
+    return [line.split()[0] for line in clients.decode().splitlines() if " flags=b" in line]
+
+
+async def test_who_waits_in_a_blocking_way_does_so_again_after_a_pause(app: Rota, bench: Bench) -> None:
+    paused = app.keys.queue("default").paused
+
+    async def waits() -> bool:
+        return len(await blocked(bench)) == 1
+
+    async def polls() -> bool:
+        return not await blocked(bench)
+
+    async with app.worker(wake_up="blmove") as worker:
+        await idle(bench, worker)
+        await eventually(waits)
+        await bench.execute("SET", paused, "1")
+        await eventually(polls)
+        await bench.execute("DEL", paused)
+        await eventually(waits)
+
+
+async def test_who_waits_in_a_blocking_way_does_so_again_after_a_broken_connection(app: Rota, bench: Bench) -> None:
+    before: list[str] = []
+
+    async def waits_anew() -> bool:
+        now = await blocked(bench)
+        return len(now) == 1 and now != before
+
+    async with app.worker(wake_up="blmove") as worker:
+        await idle(bench, worker)
+        await eventually(waits_anew)
+        before += await blocked(bench)
+        await bench.execute("CLIENT", "KILL", "ID", before[0].removeprefix("id="))
+        await eventually(waits_anew)

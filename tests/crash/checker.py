@@ -91,15 +91,17 @@ def _count_places(verdict: Verdict, history: History, stored: dict[str, Stored],
             verdict.done += 1
         elif state != "gone":
             verdict.queued += 1
-        elif task_id in history.removed or task_id in history.unsure:
-            verdict.accepted -= task_id in history.accepted
+        elif task_id in history.unsure:
+            continue
+        elif task_id in history.removed:
+            verdict.accepted -= 1
         elif _may_be_forgotten(history, by_task.get(task_id, ())):
             verdict.forgotten += 1
         else:
             verdict.lost.append(task_id)
     verdict.accepted += sum(
         task_id in stored or any(run.end == "ok" for run in by_task.get(task_id, ()))
-        for task_id in history.unsure.keys() - history.accepted.keys()
+        for task_id in history.unsure
     )
 
 

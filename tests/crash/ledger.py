@@ -101,6 +101,8 @@ class Ledger:
                     history.pauses = [_thawed(pause, line) for pause in history.pauses]
                 case "amnesia":
                     history.amnesia.append(line["at"])
+        # A producer writes down what it is about to send, and then what was accepted of it.
+        history.unsure = {task: queue for task, queue in history.unsure.items() if task not in history.accepted}
         return history
 
 

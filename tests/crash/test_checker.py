@@ -115,6 +115,12 @@ def test_a_task_of_a_producer_without_an_answer_may_be_there_or_not(plant: Plant
     assert (verdict.faults, verdict.accepted) == ([], 4)
 
 
+def test_a_task_is_lost_also_if_its_producer_waited_for_the_answer_before(plant: Plant) -> None:
+    for what in ("unsure", "accepted"):
+        plant.line(what, 0, task="lost", queue="q")
+    assert plant.check().lost == ["lost"]
+
+
 def test_overlapping_runs_are_doubled(plant: Plant) -> None:
     plant.accepted("twice")
     plant.run("twice", 1, 3, how="fail")

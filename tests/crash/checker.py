@@ -100,8 +100,7 @@ def _count_places(verdict: Verdict, history: History, stored: dict[str, Stored],
         else:
             verdict.lost.append(task_id)
     verdict.accepted += sum(
-        task_id in stored or any(run.end == "ok" for run in by_task.get(task_id, ()))
-        for task_id in history.unsure
+        task_id in stored or any(run.end == "ok" for run in by_task.get(task_id, ())) for task_id in history.unsure
     )
 
 

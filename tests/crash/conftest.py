@@ -10,20 +10,29 @@ import pytest
 
 from tests.crash import page
 from tests.crash.scene import REPORT, Scene
-from tests.servers.process import Server
+from tests.servers.process import Server, Store
 
 SceneMaker = Callable[..., Scene]
+
+# The scenarios that take minutes are run by hand, alone.
+LONG = bool(os.environ.get("CRASH_LONG"))
+collect_ignore_glob = ["test_[!l]*.py"] if LONG else ["test_long.py"]
+
+
+def server_of(**config: object) -> Server:
+    """Start one server with this configuration."""
+    return Server(config={name.replace("_", "-"): value for name, value in config.items()}).start()
 
 
 @pytest.fixture
 def scene_of(tmp_path: Path) -> Iterator[SceneMaker]:
-    """Make a scene on a server of its own: `scene_of("1: a title", appendonly="yes")`."""
+    """Make a scene on a store of its own: `scene_of("1: a title", appendonly="yes")`, `scene_of("2", ClusterFleet)`."""
     with ExitStack() as stack:
 
-        def make(title: str, *, url: Callable[[Server], str] | None = None, **config: object) -> Scene:
-            server = Server(config={name.replace("_", "-"): value for name, value in config.items()}).start()
-            stack.callback(server.stop)
-            scene = Scene(title, tmp_path, server, None if url is None else url(server))
+        def make(title: str, store_of: Callable[..., Store] = server_of, **config: object) -> Scene:
+            store = store_of(**config)
+            stack.callback(store.stop)
+            scene = Scene(title, tmp_path, store)
             stack.callback(scene.close)
             return scene
 
@@ -37,7 +46,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for line in lines:
             terminalreporter.write_line(line)
         if os.environ.get("CRASH_REPORT"):  # the page of the docs shows this run from now on
-            page.write("scenarios", ["```text", time.strftime("%Y-%m-%d", time.gmtime()), *lines, "```"])
+            page.write(
+                "long" if LONG else "scenarios", ["```text", time.strftime("%Y-%m-%d", time.gmtime()), *lines, "```"]
+            )
 
 
 def _number(line: str) -> tuple[int, str]:

@@ -24,8 +24,12 @@ class Proxy:
         self._start(self._accept)
 
     @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        return f"redis://127.0.0.1:{self.port}/0"
 
     def swallow(self) -> None:
         """Lose every packet from now on, but keep the connections: half-open. They stay so for ever."""
@@ -41,6 +45,10 @@ class Proxy:
         for each in list(self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+
+    def lead_to(self, port: int) -> None:
+        """Lead new connections to another server."""
+        self._target = ("127.0.0.1", port)
 
     def heal(self) -> None:
         """Pass everything on again, on new connections."""
@@ -63,7 +71,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
+                try:
+                    server = socket.create_connection(self._target)
+                except OSError:
+                    client.close()
+                    continue
                 self._open |= {client, server}
                 if self._swallowing:
                     self._deaf |= {client, server}

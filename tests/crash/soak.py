@@ -7,8 +7,6 @@ The seed is printed; the same seed makes the same choices. The result is written
 import argparse
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -18,7 +16,7 @@ from pathlib import Path
 from tests.crash import page
 from tests.crash.checker import Verdict
 from tests.crash.scene import Scene
-from tests.crash.workers import ROOT, Workers
+from tests.crash.workers import Workers
 from tests.servers.process import Server
 
 SETTINGS = {"concurrency": "30", "shutdown_timeout": "2s"}
@@ -51,7 +49,7 @@ class Soak:
         """Go on for so long, then let everything end and check."""
         until = time.monotonic() + minutes * 60
         self._fleet = [self._start() for _ in range(GROUPS)]
-        producers = [self._produce(n) for n in range(2)]
+        producers = [self._scene.produce(0.15, f"{self._seed}-{n}") for n in range(2)]
         while time.monotonic() < until:
             time.sleep(self._chance.uniform(*PAUSE_SECONDS))
             self._thaw(time.monotonic())
@@ -73,10 +71,6 @@ class Soak:
 
     def _start(self) -> Workers:
         return self._scene.start(processes=2, settings=SETTINGS)
-
-    def _produce(self, number: int) -> subprocess.Popen[bytes]:
-        words = [self._scene.url, str(self._scene.ledger.folder), "100000000", "0.15", f"{self._seed}-{number}"]
-        return subprocess.Popen([sys.executable, "-m", "tests.crash.producer", *words], cwd=ROOT)
 
     def _replace_dead(self) -> None:
         alive = [workers for workers in self._fleet if workers.process.poll() is None]

@@ -59,11 +59,11 @@ def test_the_tasks_of_a_lost_machine_run_again_elsewhere_with_no_retry_spent(sce
 
 def test_with_the_default_settings_a_lost_machine_costs_45_seconds_at_most(scene_of: SceneMaker) -> None:
     scene = scene_of("1: loss of the whole group, default settings")
-    usual = {"lease": "30s", "heartbeat": "5s", "lease_slack": "5s", "sweep_interval": "15s", "concurrency": "100"}
-    first = scene.start(processes=1, settings=usual).ready()
+    many = {"concurrency": "100"}
+    first = scene.start(processes=1, quick=False, settings=many).ready()
     scene.enqueue(100, until=time.monotonic() + 40)
     scene.running(100)
-    scene.start(processes=1, settings=usual).ready()
+    scene.start(processes=1, quick=False, settings=many).ready()
     killed_at = time.monotonic()
     first.kill()
     scene.drained(90)

@@ -2,14 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from tests.crash.conftest import SceneMaker
-from tests.crash.workers import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -54,18 +51,17 @@ def test_tasks_in_a_reply_that_is_under_way_at_the_stop_are_handed_back(scene_of
 
 def test_rolling_deploys_under_load_lose_double_and_cost_nothing(scene_of: SceneMaker) -> None:
     scene = scene_of(f"29: {DEPLOYS} rolling deploys under load")
-    words = [scene.url, str(scene.ledger.folder), "999999", "0.1", "29"]
-    command = [sys.executable, "-m", "tests.crash.producer", *words]
     settings = {"shutdown_timeout": "1s", "concurrency": "100"}
     current = scene.start(processes=1, settings=settings).ready()
-    with subprocess.Popen(command, cwd=ROOT) as producer:
-        for _ in range(DEPLOYS):
-            following = scene.start(processes=1, settings=settings).ready()
-            current.terminate()
-            scene.workers.remove(current)
-            assert current.process.wait(20) == 0
-            current = following
-        producer.terminate()
+    producer = scene.produce(0.1, 29)
+    for _ in range(DEPLOYS):
+        following = scene.start(processes=1, settings=settings).ready()
+        current.terminate()
+        scene.workers.remove(current)
+        assert current.process.wait(20) == 0
+        current = following
+    producer.terminate()
+    producer.wait()
     scene.drained()
     verdict = scene.verdict()
     assert verdict.accepted > 20 * DEPLOYS

@@ -6,35 +6,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.crash.conftest import SceneMaker
+from tests.crash.outage import through
 from tests.crash.proxy import Proxy
 from tests.crash.scene import Scene
-from tests.servers.fleet import SentinelFleet
 from tests.servers.process import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 OUTAGE_SECONDS = 3.0
-RESUME_SECONDS = 10.0
 GRANT = "on >secret ~* &* +@all"
-
-
-def through(scene: Scene, url: str, outage: Callable[[], None]) -> None:
-    """Let 50 tasks run into an outage, and 10 come after it. Ten of the first fail once."""
-    scene.start(url, settings={"concurrency": "50"}).ready()
-    scene.enqueue(40, seconds=1)
-    scene.enqueue(10, seconds=1, fail=1)
-    scene.running(50)
-    outage()
-    ended_at = time.monotonic()
-    after = set(scene.enqueue(10))
-    scene.until(lambda: len({run.task for run in scene.runs() if run.end == "ok"} & after) == 10)
-    took = time.monotonic() - ended_at
-    scene.drained()
-    runs = scene.runs()
-    assert took <= RESUME_SECONDS
-    assert len(runs) == 70, "no task ran again but those that failed"
-    scene.title += f" (fetching again after {took:.1f} s)"
-    scene.verdict()
 
 
 def restart(server: Server) -> None:
@@ -122,7 +102,7 @@ def test_an_outage_of_the_server_costs_no_task_and_no_second_run(
     with scene.client() as client:
         client.execute_command("ACL", "SETUSER", "worker", *GRANT.split())
     url = f"redis://worker:secret@127.0.0.1:{scene.server.port}/0" if outage is no_rights else scene.url
-    through(scene, url, lambda: outage(scene.server))
+    through(scene, lambda: outage(scene.server), url)
 
 
 @pytest.fixture
@@ -151,7 +131,7 @@ def test_a_server_that_answers_with_errors_for_a_while(proxied: tuple[Scene, Pro
         time.sleep(OUTAGE_SECONDS)
         proxy.heal()
 
-    through(scene, proxy.url, outage)
+    through(scene, outage, proxy.url)
 
 
 def test_half_open_connections_are_given_up_and_made_anew(proxied: tuple[Scene, Proxy]) -> None:
@@ -163,29 +143,7 @@ def test_half_open_connections_are_given_up_and_made_anew(proxied: tuple[Scene, 
         time.sleep(OUTAGE_SECONDS)
         proxy.heal()
 
-    through(scene, proxy.url, outage)
-
-
-def test_a_failover_by_sentinel(scene_of: SceneMaker) -> None:
-    fleet = SentinelFleet()
-    try:
-        scene = scene_of("19: fail-over by Sentinel", url=lambda _: fleet.url)
-        scene.server, own = fleet.master(), scene.server
-
-        def outage() -> None:
-            with scene.client() as client:
-                client.wait(1, 1000)
-            old = scene.server
-            old.kill()
-            scene.until(lambda: len(ports := fleet.agreed_master_port()) == 1 and old.port not in ports)
-            [scene.server] = [each for each in fleet.servers if each is not old]
-            with scene.client() as client:
-                scene.until(lambda: client.info("replication")["role"] == "master")
-
-        through(scene, fleet.url, outage)
-        scene.server = own
-    finally:
-        fleet.stop()
+    through(scene, outage, proxy.url)
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec"])

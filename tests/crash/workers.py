@@ -26,7 +26,7 @@ QUICK = {
     "concurrency": "20",
     "group_grace": "1s",
 }
-"""Settings with which everything that takes its time takes less."""
+"""Settings with which everything that takes its time takes less. Not `quick` is Rota as it comes."""
 
 
 class Workers:
@@ -39,13 +39,14 @@ class Workers:
         note: Writer,
         *,
         processes: int = 0,
+        quick: bool = True,
         faults: str = "",
         settings: Mapping[str, str] | None = None,
         pretend: Mapping[str, str] | None = None,
     ) -> None:
         self._note = note
         self.supervised = processes > 0
-        said = {**QUICK, **(settings or {}), "url": url}
+        said = {**(QUICK if quick else {}), **(settings or {}), "url": url}
         environment = {**os.environ, FOLDER: str(ledger.folder), VARIABLE: faults, **(pretend or {})}
         environment |= {f"ROTA_{name.upper()}": value for name, value in said.items()}
         how = ["--processes", str(processes)] if processes else ["--no-supervisor"]

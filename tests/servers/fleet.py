@@ -2,6 +2,10 @@
 
 import subprocess
 from collections.abc import Mapping
+from typing import Any
+
+import redis
+from redis.cluster import ClusterNode, RedisCluster
 
 from tests.servers.process import Server, wait_until
 
@@ -31,6 +35,9 @@ class SentinelFleet:
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
         login = "" if self.password is None else f":{self.password}@"
         return f"redis-sentinel://{login}{hosts}/0?master=mymaster"
+
+    def client(self, **options: Any) -> redis.Redis:
+        return self.master().client(password=self.password, **options)
 
     def info(self, server: Server) -> dict[str, object]:
         with server.admin(password=self.password) as client:
@@ -78,6 +85,11 @@ class ClusterFleet:
     @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(f"127.0.0.1:{each.port}" for each in self.nodes[:3])
+
+    def client(self, **options: Any) -> redis.Redis:
+        """A client of all masters."""
+        nodes = [ClusterNode("127.0.0.1", each.port) for each in self.masters()]
+        return RedisCluster(startup_nodes=nodes, **{"decode_responses": True, **options})
 
     def masters(self) -> list[Server]:
         return [each for each in self.nodes if each.process and self._role(each) == "master"]

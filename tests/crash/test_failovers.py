@@ -1,0 +1,136 @@
+"""Scenarios 19 and 23 where the store is several servers: masters die, slots move, a replica lags behind."""
+
+from typing import Any
+
+import pytest
+import redis
+
+from rota.broker.slots import slot_of
+from rota.errors import NotReplicated
+from tests.crash.conftest import SceneMaker
+from tests.crash.outage import through
+from tests.crash.proxy import Proxy
+from tests.servers.fleet import ClusterFleet, SentinelFleet
+from tests.servers.process import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+MOVES = 6
+
+
+def test_a_failover_by_sentinel(scene_of: SceneMaker) -> None:
+    scene = scene_of("19: fail-over by Sentinel", SentinelFleet)
+    fleet = scene.store
+    assert isinstance(fleet, SentinelFleet)
+
+    def outage() -> None:
+        old = fleet.master()
+        old.replicate()
+        old.kill()
+        scene.until(lambda: len(ports := fleet.agreed_master_port()) == 1 and old.port not in ports)
+        scene.until(fleet.master)
+
+    through(scene, outage)
+
+
+def test_a_cluster_that_loses_a_master_under_load_goes_on_with_its_replica(scene_of: SceneMaker) -> None:
+    scene = scene_of("19: a Cluster loses a master, tasks run in queues of all three", ClusterFleet)
+    fleet = scene.store
+    assert isinstance(fleet, ClusterFleet)
+    scene.queues = one_queue_on_each(fleet)
+    lost = slot_of(scene.queues[0])
+
+    def outage() -> None:
+        old = fleet.owner(lost)
+        old.replicate()
+        old.kill()
+        scene.until(lambda: fleet.owner(lost) is not old)
+
+    through(scene, outage)
+
+
+def one_queue_on_each(fleet: ClusterFleet) -> list[str]:
+    """Names of queues that the masters of a Cluster share equally."""
+    names = {fleet.owner(slot_of(name)): name for name in map(str, range(50))}
+    assert len(names) == 3
+    return list(names.values())
+
+
+def test_slots_that_move_to_and_fro_under_load_cost_nothing(scene_of: SceneMaker) -> None:
+    scene = scene_of(f"19: the slot of a queue moves {MOVES} times under load", ClusterFleet)
+    fleet, slot = scene.store, slot_of("default")
+    assert isinstance(fleet, ClusterFleet)
+    scene.start(processes=2, settings={"concurrency": "30"}).ready()
+    producer = scene.produce(0.05, 19)
+    for move in range(MOVES):
+        scene.ended(100 * (move + 1))
+        source, target = fleet.begin_move(slot)
+        scene.running(1)
+        fleet.move_keys(source, target, slot)
+        fleet.end_move(slot, target)
+    producer.terminate()
+    producer.wait()
+    scene.drained()
+    kept = "asynq:{default}:completed"
+    with scene.client() as client:
+        scene.until(lambda: not client.exists(kept))
+    verdict = scene.verdict()
+    assert verdict.done >= 100 * MOVES
+    assert (verdict.again, verdict.archived) == (0, 0)
+
+
+class LaggingPair:
+    """A master, a replica that can be made to lag behind, and one address for whoever is master."""
+
+    def __init__(self) -> None:
+        self._serving = self._master = Server().start()
+        self._front, self._between = Proxy(self._master.port), Proxy(self._master.port)
+        self._replica = Server(lines=f"replicaof 127.0.0.1 {self._between.port}\n").start()
+        self.url = self._front.url
+        self._master.replicate()
+
+    def client(self, **options: Any) -> redis.Redis:
+        return self._serving.client(**options)
+
+    def lag(self) -> None:
+        """Nothing reaches the replica from now on."""
+        self._between.swallow()
+
+    def fail_over(self) -> None:
+        """The master dies, and the replica takes its place with what it has."""
+        self._master.kill()
+        with self._replica.admin() as client:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        self._serving = self._replica
+        self._front.lead_to(self._replica.port)
+
+    def stop(self) -> None:
+        for each in (self._front, self._between):
+            each.close()
+        for server in (self._replica, self._master):
+            server.stop()
+
+
+def test_a_failover_to_a_lagging_replica_loses_nothing_that_was_said_to_be_replicated(scene_of: SceneMaker) -> None:
+    scene = scene_of("23: fail-over to a replica that lags behind", LaggingPair)
+    pair = scene.store
+    assert isinstance(pair, LaggingPair)
+    surely = scene.app.sync_client.sending(wait_replicas=1, wait_replicas_timeout="2s")
+
+    def enqueue_surely(name: str) -> None:
+        queues = dict.fromkeys([f"{name}{n}" for n in range(20)], "default")
+        scene.note.accepted(queues, "unsure")
+        surely.enqueue_many(scene.app.plan("crash:loop", {}, task_id=task) for task in queues)
+        scene.note.accepted(queues)
+
+    enqueue_surely("copied")
+    pair.lag()
+    scene.enqueue(20)
+    with pytest.raises(NotReplicated):
+        enqueue_surely("uncopied")
+    pair.fail_over()
+    scene.note("amnesia")
+    scene.start().ready()
+    scene.drained()
+    verdict = scene.verdict()
+    assert (verdict.accepted, verdict.done, verdict.forgotten) == (40, 20, 20)

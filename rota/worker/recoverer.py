@@ -40,6 +40,8 @@ QUARANTINED = (
     "was not extended any more, and no supervisor of it was there to say why"
 )
 SLACK = Slack(ours=timedelta(seconds=5), go=timedelta(seconds=30))
+AFTER_GO = timedelta(seconds=3)
+"""Asynq's recoverer moves what was on its list without looking again. Until it is through, none of it may run."""
 _ASYNQ_POLICY = Retry()
 
 
@@ -60,7 +62,10 @@ Judge = Callable[[TaskMessage], Judgement]
 
 
 def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
-    """Judge as Asynq does: a lost worker is a failure of its task. `policy_of` finds the retry policy of a type."""
+    """Judge as Asynq does: a lost worker is a failure of its task. `policy_of` finds the retry policy of a type.
+
+    The next run waits for `AFTER_GO` at least: a Go recoverer that looked in the same moment would move it too.
+    """
 
     def judge(message: TaskMessage) -> Judgement:
         error = LeaseExpired(LEASE_EXPIRED)
@@ -69,7 +74,7 @@ def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
         allowed = policy.max if message.retry == ASYNQ_DEFAULT_RETRY else message.retry
         if message.retried >= allowed:
             return Judgement(None)
-        return Judgement(policy.next_delay(message.retried, error), policy.counts(error))
+        return Judgement(max(policy.next_delay(message.retried, error), AFTER_GO), policy.counts(error))
 
     return judge
 

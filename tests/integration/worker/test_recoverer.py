@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from rota.policy import Retry
+from rota.wire.proto import TaskMessage
 from rota.wire.recover import Slack, expired, recover
-from rota.worker.recoverer import LEASE_EXPIRED, Judgement, Recoverer, as_failure
+from rota.worker.recoverer import AFTER_GO, LEASE_EXPIRED, Judgement, Recoverer, as_failure
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
 SLACK = Slack(timedelta(seconds=5), timedelta(seconds=30))
@@ -195,8 +196,11 @@ async def test_stale_aggregation_sets_return_to_their_group_which_is_listed_agai
 
 
 def test_a_task_says_how_often_it_is_retried_and_its_policy_where_it_says_nothing() -> None:
-    from rota.wire.proto import TaskMessage
-
-    judge = as_failure(lambda _: Retry(max=2, delay=timedelta(seconds=1)))
+    judge = as_failure(lambda _: Retry(max=2, delay=timedelta(seconds=10)))
     assert judge(TaskMessage(queue=QUEUE, retry=25, retried=2)).delay is None
-    assert judge(TaskMessage(queue=QUEUE, retry=5, retried=2)).delay == timedelta(seconds=1)
+    assert judge(TaskMessage(queue=QUEUE, retry=5, retried=2)).delay == timedelta(seconds=10)
+
+
+def test_a_task_of_a_dead_go_server_waits_until_the_other_recoverers_are_through() -> None:
+    judge = as_failure(lambda _: Retry(delay=timedelta(0)))
+    assert judge(TaskMessage(queue=QUEUE, retry=5)).delay == AFTER_GO

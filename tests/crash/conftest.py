@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import page
+from tests.crash.proxy import Proxy
 from tests.crash.scene import REPORT, Scene
 from tests.servers.process import Server, Store
 
@@ -37,6 +38,15 @@ def scene_of(tmp_path: Path) -> Iterator[SceneMaker]:
             return scene
 
         yield make
+
+
+@pytest.fixture
+def wired(scene_of: SceneMaker) -> Iterator[tuple[Scene, Proxy]]:
+    """A scene with a wire to its server."""
+    scene = scene_of("")
+    proxy = Proxy(scene.server.port)
+    yield scene, proxy
+    proxy.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -21,9 +21,9 @@ class GoWorkers:
         self._note = note
         self._ledger = ledger
         self._said: Path = ledger.folder / f"go-{time.monotonic_ns()}.json"
-        with self._said.open("wb") as out:
+        with self._said.open("wb") as out, self._said.with_suffix(".txt").open("wb") as errors:
             command = [binaries() / "server", "-redis", url, "-config", json.dumps(config)]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
         wait_until(lambda: '"ready"' in self._said.read_text())
 
     def started(self) -> int:
@@ -42,8 +42,6 @@ class GoWorkers:
 
     def _end(self) -> None:
         self.process.wait(20)
-        assert self.process.stdin is not None
-        self.process.stdin.close()
         note, pid = self._ledger.writer(f"go-{self.process.pid}"), self.process.pid
         offset = time.time() - time.monotonic()
         numbers, current = itertools.count(), dict[str, str]()

@@ -1,9 +1,8 @@
-"""A wire between a worker and its server that can be cut, slowed, deafened, or made to answer for the server."""
+"""A wire to a server that can be cut, held up, deafened, led elsewhere, or made to answer for the server."""
 
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable
 
 import hiredis
@@ -19,7 +18,8 @@ class Proxy:
         self._deaf: set[socket.socket] = set()
         self._swallowing = False
         self._error = b""
-        self.delay_seconds = 0.0
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
@@ -36,6 +36,10 @@ class Proxy:
         self._swallowing = True
         self._deaf |= self._open
 
+    def hold(self) -> None:
+        """Hold everything back: it arrives when the wire is healed."""
+        self._flowing.clear()
+
     def answer(self, error: str) -> None:
         """Answer every command with this error."""
         self._error = f"-{error}\r\n".encode()
@@ -51,11 +55,13 @@ class Proxy:
         self._target = ("127.0.0.1", port)
 
     def heal(self) -> None:
-        """Pass everything on again, on new connections."""
+        """Pass everything on again; where packets were lost, on new connections."""
+        self._flowing.set()
         self._swallowing = False
         self._error = b""
 
     def close(self) -> None:
+        self._flowing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
         for each in self._threads:
@@ -85,8 +91,7 @@ class Proxy:
     def _pump(self, one: socket.socket, other: socket.socket, client_speaks: bool) -> None:
         with contextlib.suppress(OSError):
             while data := one.recv(1 << 16):
-                if self.delay_seconds:
-                    time.sleep(self.delay_seconds)
+                self._flowing.wait()
                 if one in self._deaf:
                     continue
                 if client_speaks and self._error:

@@ -16,6 +16,7 @@ from rota.app import Rota
 from rota.enqueued import Plan
 from tests.crash import keyspace
 from tests.crash.checker import Verdict, check
+from tests.crash.go_workers import GoWorkers
 from tests.crash.ledger import Ledger, Run
 from tests.crash.producer import accept
 from tests.crash.workers import ROOT, Workers
@@ -40,6 +41,7 @@ class Scene:
         self.note = self.ledger.writer()
         self.app = Rota(self.url, settings={"response_timeout": "5s", "retry_for": "20s"})
         self.workers: list[Workers] = []
+        self.go: list[GoWorkers] = []
         self.producers: list[subprocess.Popen[bytes]] = []
         self._numbers = itertools.count()
         self._began = time.monotonic()
@@ -78,6 +80,12 @@ class Scene:
         workers = Workers(url or self.url, self.ledger, self.note, settings=said, **words)
         self.workers.append(workers)
         return workers
+
+    def start_go(self, **config: Any) -> GoWorkers:
+        """Start a Go server, which asks often. It is ready."""
+        go = GoWorkers(self.url, self.ledger, self.note, **{"task_check_ms": 50, "delayed_check_ms": 100, **config})
+        self.go.append(go)
+        return go
 
     def produce(self, pause: float, seed: object) -> subprocess.Popen[bytes]:
         """Let a producer process enqueue tasks of all kinds until it is terminated."""
@@ -130,14 +138,27 @@ class Scene:
         found = dict.fromkeys(WAITING, 0)
         with self.client() as client:
             for queue in client.smembers("asynq:queues"):
-                for name in WAITING:
-                    key = f"asynq:{{{queue}}}:{name}"
-                    found[name] += client.llen(key) if name in ("pending", "active") else client.zcard(key)
+                # All at once: a task that moves from place to place is not to be missed.
+                with client.pipeline(transaction=True) as pipe:
+                    for name in WAITING:
+                        key = f"asynq:{{{queue}}}:{name}"
+                        _ = pipe.llen(key) if name in ("pending", "active") else pipe.zcard(key)
+                    for name, size in zip(WAITING, pipe.execute(), strict=True):
+                        found[name] += size
         return found
 
     def drained(self, seconds: float = 60) -> None:
         """Wait until nothing waits and nothing runs."""
         self.until(lambda: not any(self.waiting().values()), seconds)
+
+    def restarts(self, since: float) -> list[float]:
+        """Seconds from a death to each run that began after it."""
+        return sorted(run.start - since for run in self.runs() if run.start > since)
+
+    def crashes(self) -> tuple[int, int]:
+        """How often a task took its worker down, and how often one failed."""
+        with self.client() as client:
+            return int(client.get("rota:{default}:crashed") or 0), int(client.get("asynq:{default}:failed") or 0)
 
     # Judging
 
@@ -145,6 +166,8 @@ class Scene:
         """Stop the workers, check, print the line, and fail if anything is wrong."""
         for workers in self.workers:
             workers.terminate()
+        for go in self.go:
+            go.stop()
         for workers in self.workers:
             workers.process.wait(30)
         with self.store.client(decode_responses=False) as client:
@@ -162,9 +185,9 @@ class Scene:
 
     def close(self) -> None:
         """End what still runs."""
-        for producer in self.producers:
-            producer.kill()
-            producer.wait()
+        for process in (*self.producers, *(go.process for go in self.go)):
+            process.kill()
+            process.wait()
         for workers in self.workers:
             with suppress(ProcessLookupError):
                 for pid in [*workers.children(), workers.pid]:

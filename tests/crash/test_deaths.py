@@ -6,24 +6,11 @@ import time
 import pytest
 
 from tests.crash.conftest import SceneMaker
-from tests.crash.go_workers import GoWorkers
-from tests.crash.scene import Scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 QUICK_BOUND_SECONDS = 9.0
 """Lease 5 s, slack 0.5 s, two looks of the recoverer, and the start of the second run on a busy machine."""
-
-
-def restarts(scene: Scene, since: float) -> list[float]:
-    """Seconds from the death to each run that began after it."""
-    return sorted(run.start - since for run in scene.runs() if run.start > since)
-
-
-def crashes(scene: Scene) -> tuple[int, int]:
-    """How often a task took its worker down, and how often it failed."""
-    with scene.client() as client:
-        return int(client.get("rota:{default}:crashed") or 0), int(client.get("asynq:{default}:failed") or 0)
 
 
 def test_a_hundred_tasks_of_a_killed_child_run_again_within_seconds(scene_of: SceneMaker) -> None:
@@ -35,10 +22,10 @@ def test_a_hundred_tasks_of_a_killed_child_run_again_within_seconds(scene_of: Sc
     killed_at = time.monotonic()
     first.kill_child()
     scene.drained()
-    again = restarts(scene, killed_at)
+    again = scene.restarts(killed_at)
     assert len(again) == 100
     assert (statistics.median(again) <= 1, again[-1] <= 3) == (True, True), again
-    assert crashes(scene) == (100, 0)
+    assert scene.crashes() == (100, 0)
     scene.title += f" (restarted after {statistics.median(again):.2f} s median, {again[-1]:.2f} s at most)"
     scene.verdict()
 
@@ -52,8 +39,8 @@ def test_the_tasks_of_a_lost_machine_run_again_elsewhere_with_no_retry_spent(sce
     killed_at = time.monotonic()
     first.kill()
     scene.drained()
-    assert restarts(scene, killed_at)[-1] <= QUICK_BOUND_SECONDS
-    assert crashes(scene)[1] == 0
+    assert scene.restarts(killed_at)[-1] <= QUICK_BOUND_SECONDS
+    assert scene.crashes()[1] == 0
     scene.verdict()
 
 
@@ -67,10 +54,10 @@ def test_with_the_default_settings_a_lost_machine_costs_45_seconds_at_most(scene
     killed_at = time.monotonic()
     first.kill()
     scene.drained(90)
-    again = restarts(scene, killed_at)
+    again = scene.restarts(killed_at)
     assert len(again) == 100
     assert again[-1] <= 45
-    assert crashes(scene) == (100, 0)
+    assert scene.crashes() == (100, 0)
     scene.title += f" (restarted after {again[-1]:.1f} s at most)"
     scene.verdict()
 
@@ -83,7 +70,7 @@ def test_a_worker_with_the_host_and_process_id_of_a_dead_one_takes_over_its_task
     first.kill()
     scene.start(pretend={"CRASH_PID": "7"})
     scene.drained()
-    assert crashes(scene) == (20, 0)
+    assert scene.crashes() == (20, 0)
     scene.verdict()
 
 
@@ -126,11 +113,11 @@ def test_five_thousand_dead_leases_are_recovered_once_by_two_recoverers_of_a_slo
 
         def recovered_slowly() -> bool:
             client.execute_command("CLIENT", "PAUSE", 5, "ALL")
-            return crashes(scene)[0] == 5000
+            return scene.crashes()[0] == 5000
 
         scene.until(recovered_slowly, 60)
     scene.drained(90)
-    assert crashes(scene) == (5000, 0)
+    assert scene.crashes() == (5000, 0)
     scene.verdict()
 
 
@@ -139,10 +126,9 @@ def test_in_a_fleet_with_go_the_tasks_of_a_dead_worker_of_ours_cost_no_retry(sce
     first = scene.start(settings={"concurrency": "50"}).ready()
     scene.enqueue(50, until=time.monotonic() + 12)
     scene.running(50)
-    go = GoWorkers(scene.url, scene.ledger, scene.note, concurrency=5, task_check_ms=50)
+    scene.start_go(concurrency=5)
     scene.start().ready()
     first.kill()
     scene.drained()
-    go.stop()
-    assert crashes(scene) == (50, 0)
+    assert scene.crashes() == (50, 0)
     scene.verdict()

@@ -1,10 +1,15 @@
 """Scenarios 31 to 37: limits, cancelling, locks, and tasks that are deleted while they run."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
 import pytest
 
+from rota.app import Rota
+from rota.errors import DuplicateTask, TaskIdConflict
 from rota.policy import Unique
 from tests.crash.conftest import SceneMaker
-from tests.crash.go_workers import GoWorkers
+from tests.crash.proxy import Proxy
 from tests.crash.scene import Scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -29,9 +34,8 @@ def test_beside_a_go_server_too_the_second_run_waits_for_the_end_of_the_first(sc
     scene.start(settings={"concurrency": "2"}).ready()
     scene.enqueue(2, "crash:stubborn", seconds=7, options={"timeout": "1s"})
     scene.running(2)
-    go = GoWorkers(scene.url, scene.ledger, scene.note, concurrency=2, task_check_ms=50, delayed_check_ms=100)
+    scene.start_go(concurrency=2)
     scene.drained()
-    go.stop()
     scene.verdict()
 
 
@@ -103,6 +107,37 @@ def test_a_lock_whose_task_was_deleted_by_hand_is_cleared_away(scene_of: SceneMa
         scene.start().ready()
         scene.until(lambda: not client.keys("*:unique:*"), 40)
     scene.verdict()
+
+
+@pytest.mark.parametrize(
+    ("second", "key", "refusal"),
+    [
+        ("runs", {"unique": Unique(scope="running", key="one", on_conflict="raise")}, DuplicateTask),
+        # A lock goes with the end of its task. What is to hold beyond it is an ID, for as long as it is kept.
+        ("is over", {"task_id": "one", "retention": "1h"}, TaskIdConflict),
+    ],
+    ids=["running", "over"],
+)
+def test_a_request_that_arrives_late_finds_that_another_has_won(
+    wired: tuple[Scene, Proxy], second: str, key: dict[str, object], refusal: type[Exception]
+) -> None:
+    scene, proxy = wired
+    scene.title = f"36: two requests with one key, the first is slow in the network, the second {second} meanwhile"
+    scene.start().ready()
+    proxy.hold()
+    with ThreadPoolExecutor() as pool, closing(Rota(proxy.url)) as elsewhere:
+        late = pool.submit(
+            elsewhere.sync_client.enqueue, elsewhere.plan("crash:loop", {}, **{"task_id": "late", **key})
+        )
+        scene.enqueue(1, options=key, seconds=2)
+        scene.running(1)
+        if second == "is over":
+            scene.ended(1)
+        assert not late.done()
+        proxy.heal()
+        assert isinstance(late.exception(20), refusal)
+    scene.drained()
+    assert scene.verdict(memory=False).runs == 1
 
 
 def test_a_task_deleted_while_it_runs_leaves_nothing_when_it_writes_its_result(scene_of: SceneMaker) -> None:

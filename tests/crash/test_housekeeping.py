@@ -7,7 +7,6 @@ import pytest
 
 from rota.inspect import Inspector
 from tests.crash.conftest import SceneMaker
-from tests.crash.go_workers import GoWorkers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -22,10 +21,9 @@ def test_what_is_out_of_step_is_repaired_and_the_queue_flows_beside_a_go_server(
         client.zadd("asynq:{default}:lease", {"nobody": time.time() - 100})
         client.lrem("asynq:{default}:pending", 0, placeless)
         client.hset(f"asynq:{{default}}:t:{placeless}", "state", "active")
-        go = GoWorkers(scene.url, scene.ledger, scene.note, concurrency=2, task_check_ms=50)
+        scene.start_go(concurrency=2)
         scene.start().ready()
         scene.until(lambda: not any(scene.waiting().values()) and client.zcard("asynq:{default}:lease") == 0, 90)
-    go.stop()
     verdict = scene.verdict()
     assert (verdict.done, verdict.runs) == (30, 30)
 

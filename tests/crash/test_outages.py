@@ -1,19 +1,22 @@
-"""Scenarios 19 to 23: the broker is away, full, forbidding, silent. Running tasks go on and are recorded once."""
+"""Scenarios 19 to 25: the broker is away, full, forbidding, silent. Running tasks go on and are recorded once."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from rota.health.meeting import ask_port
 from tests.crash.conftest import SceneMaker
 from tests.crash.outage import through
 from tests.crash.proxy import Proxy
 from tests.crash.scene import Scene
-from tests.servers.process import Server
+from tests.servers.process import Server, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 OUTAGE_SECONDS = 3.0
+READY_SECONDS = 15.0
 GRANT = "on >secret ~* &* +@all"
 
 
@@ -105,14 +108,6 @@ def test_an_outage_of_the_server_costs_no_task_and_no_second_run(
     through(scene, lambda: outage(scene.server), url)
 
 
-@pytest.fixture
-def proxied(scene_of: SceneMaker) -> Iterator[tuple[Scene, Proxy]]:
-    scene = scene_of("19:")
-    proxy = Proxy(scene.server.port)
-    yield scene, proxy
-    proxy.close()
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -122,8 +117,8 @@ def proxied(scene_of: SceneMaker) -> Iterator[tuple[Scene, Proxy]]:
     ],
     ids=lambda error: error.split()[0],
 )
-def test_a_server_that_answers_with_errors_for_a_while(proxied: tuple[Scene, Proxy], error: str) -> None:
-    scene, proxy = proxied
+def test_a_server_that_answers_with_errors_for_a_while(wired: tuple[Scene, Proxy], error: str) -> None:
+    scene, proxy = wired
     scene.title = f"19: every command is answered with {error.split('.')[0]!r}"
 
     def outage() -> None:
@@ -134,8 +129,8 @@ def test_a_server_that_answers_with_errors_for_a_while(proxied: tuple[Scene, Pro
     through(scene, outage, proxy.url)
 
 
-def test_half_open_connections_are_given_up_and_made_anew(proxied: tuple[Scene, Proxy]) -> None:
-    scene, proxy = proxied
+def test_half_open_connections_are_given_up_and_made_anew(wired: tuple[Scene, Proxy]) -> None:
+    scene, proxy = wired
     scene.title = "19: half-open connections, packets dropped"
 
     def outage() -> None:
@@ -144,6 +139,31 @@ def test_half_open_connections_are_given_up_and_made_anew(proxied: tuple[Scene, 
         proxy.heal()
 
     through(scene, outage, proxy.url)
+
+
+def test_a_worker_that_is_cut_off_says_so_within_15_seconds_and_lives(wired: tuple[Scene, Proxy]) -> None:
+    scene, proxy = wired
+    scene.title = "25: cut off for a while, default settings"
+    port = free_port()
+
+    def status(question: str) -> int:
+        return ask_port("127.0.0.1", port, question, timedelta(seconds=5)).status
+
+    scene.start(proxy.url, processes=1, quick=False, settings={"health_port": str(port)}).ready()
+    scene.until(lambda: status("/ready") == 200)
+    scene.enqueue(10, seconds=5)
+    scene.running(10)
+    proxy.swallow()
+    cut_at = time.monotonic()
+    scene.until(lambda: status("/ready") == 503)
+    assert time.monotonic() - cut_at <= READY_SECONDS
+    assert status("/live") == 200
+    scene.title += f" (not ready after {time.monotonic() - cut_at:.1f} s)"
+    scene.ended(10)
+    proxy.heal()
+    scene.until(lambda: status("/ready") == 200)
+    scene.drained()
+    assert scene.verdict().runs == 10
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
@@ -160,3 +180,12 @@ def test_a_power_cut_during_load_loses_what_the_server_was_not_told_to_keep_and_
     scene.drained()
     # A killed process leaves what it has written to the system, so that even everysec loses nothing here.
     assert scene.verdict().forgotten == 0
+
+
+def test_a_server_that_may_drop_tasks_is_warned_of_at_the_start(scene_of: SceneMaker) -> None:
+    scene = scene_of("24: a policy that evicts, and nothing kept on disk", maxmemory_policy="allkeys-lru")
+    worker = scene.start(processes=1).ready()
+    for danger in ("maxmemory-policy allkeys-lru", "keep nothing on disk"):
+        [line] = [line for line in worker.log.read_text().splitlines() if danger in line]
+        assert " WARNING " in line
+    scene.verdict()

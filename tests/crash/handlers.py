@@ -16,11 +16,12 @@ from rota.aggregator import GroupedTask
 from rota.app import Rota
 from rota.context import Context
 from rota.enqueued import Plan
-from rota.policy import Retry
+from rota.policy import Retry, Unique
 from tests.crash.ledger import Writer
 
 _runs = itertools.count()
 AGAIN_SOON = Retry(max=5, delay="100ms")
+ONE_QUEUED = Unique(scope="queued", key="again", on_conflict="raise")
 
 
 def register(app: Rota, note: Writer, which: str = "") -> None:
@@ -30,6 +31,7 @@ def register(app: Rota, note: Writer, which: str = "") -> None:
         return
     _register_troublemakers(app, note)
     _register_groups(app, note)
+    _register_again(app, note)
 
 
 def _register_kinds(app: Rota, note: Writer) -> None:
@@ -100,6 +102,18 @@ def _register_groups(app: Rota, note: Writer) -> None:
     @app.aggregator("crash:member")
     def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
         return app.plan("crash:digest", {"members": [task.id for task in tasks]})
+
+
+def _register_again(app: Rota, note: Writer) -> None:
+    @app.handler("crash:again", retry=AGAIN_SOON)
+    async def again(ctx: Context, payload: bytes) -> None:
+        """Enqueue itself, so many times, under one key."""
+        with noted(note, ctx.id, ctx.retried):
+            left, following = json.loads(payload)["left"], {f"{ctx.id}+": ctx.queue}
+            if left:
+                note.accepted(following, "unsure")
+                await app.enqueue(ctx.type, {"left": left - 1}, task_id=f"{ctx.id}+", unique=ONE_QUEUED)
+                note.accepted(following)
 
 
 @contextmanager

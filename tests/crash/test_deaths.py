@@ -83,8 +83,10 @@ def test_the_death_of_the_one_who_recovers_holds_up_nobody(scene_of: SceneMaker)
     fault, mark = scene.fault("recover:send", "kill")
     scene.start(faults=fault)
     scene.note_mark(mark)
-    scene.start()
+    scene.start().ready()
+    began_at = time.monotonic()
     scene.drained()
+    assert scene.restarts(began_at)[-1] <= QUICK_BOUND_SECONDS
     scene.verdict()
 
 
@@ -128,7 +130,9 @@ def test_in_a_fleet_with_go_the_tasks_of_a_dead_worker_of_ours_cost_no_retry(sce
     scene.running(50)
     scene.start_go(concurrency=5)
     scene.start().ready()
+    killed_at = time.monotonic()
     first.kill()
     scene.drained()
+    assert scene.restarts(killed_at)[-1] <= QUICK_BOUND_SECONDS
     assert scene.crashes() == (50, 0)
     scene.verdict()

@@ -1,4 +1,4 @@
-"""Scenarios 31 to 37: limits, cancelling, locks, and tasks that are deleted while they run."""
+"""Scenarios 31 to 38: limits, cancelling, locks, and tasks that are deleted while they run."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -9,6 +9,7 @@ from rota.app import Rota
 from rota.errors import DuplicateTask, TaskIdConflict
 from rota.policy import Unique
 from tests.crash.conftest import SceneMaker
+from tests.crash.handlers import ONE_QUEUED
 from tests.crash.proxy import Proxy
 from tests.crash.scene import Scene
 
@@ -138,6 +139,19 @@ def test_a_request_that_arrives_late_finds_that_another_has_won(
         assert isinstance(late.exception(20), refusal)
     scene.drained()
     assert scene.verdict(memory=False).runs == 1
+
+
+def test_a_task_that_runs_enqueues_itself_under_the_key_that_it_had(scene_of: SceneMaker) -> None:
+    scene = scene_of("38: a task that enqueues itself 20 times with its own key, unique while queued")
+    scene.enqueue(1, "crash:again", left=20, options={"unique": ONE_QUEUED})
+    for _ in range(2):
+        scene.start()
+    scene.ended(21)
+    scene.drained()
+    with scene.client() as client:
+        assert client.keys("*:unique:*") == []
+    verdict = scene.verdict()
+    assert (verdict.done, verdict.runs) == (21, 21)
 
 
 def test_a_task_deleted_while_it_runs_leaves_nothing_when_it_writes_its_result(scene_of: SceneMaker) -> None:

@@ -23,12 +23,12 @@ LEASES = "asynq:{default}:lease"
 
 
 def test_a_go_recoverer_takes_a_dead_group_and_leaves_alone_what_keeps_the_interpreter(scene_of: SceneMaker) -> None:
-    scene = scene_of("10 (M): 42 s of code that keeps the interpreter, and a group that is dead, before Go's recoverer")
+    scene = scene_of("10 (M): 46 s of code that keeps the interpreter, and a group that is dead, before Go's recoverer")
     dead = scene.start(processes=1, settings={"concurrency": "20"}).ready()
     lost = set(scene.enqueue(20, seconds=60))
     scene.running(20)
     busy = scene.start(processes=1, settings={"concurrency": "1"}).ready()
-    [held] = scene.enqueue(1, "crash:gil", seconds=42)
+    [held] = scene.enqueue(1, "crash:gil", seconds=46)
     scene.running(21)
     # The only other worker of ours is too busy to recover anything: it is left to Go.
     dead.kill()
@@ -63,10 +63,19 @@ def test_neither_side_takes_tasks_of_the_other_early_though_our_clocks_are_wrong
     assert scene.verdict().runs == 15
 
 
+def lapse(scene: Scene, alive: set[str]) -> None:
+    """Time is made to pass: the leases of the dead ran out, ours 10 s ago, those of Go (whole seconds) 40 s ago."""
+    now = math.floor(time.time())
+    with scene.client() as client:
+        leases = client.zrange(LEASES, 0, -1, withscores=True)
+        dead = {task: now - 10 + 0.5 if end % 1 else now - 40 for task, end in leases if task not in alive}
+        client.zadd(LEASES, dead, xx=True)
+
+
 def test_recoverers_of_both_kinds_move_each_dead_task_once_and_none_that_runs(scene_of: SceneMaker) -> None:
     scene = scene_of("16 (M): 1,000 dead leases of ours and 1,000 of Go, both recoverers at once, slow broker")
     ours = scene.start(settings={"concurrency": "1000", "fetch_batch": "500"}).ready()
-    scene.enqueue(1000, until=time.monotonic() + 30)
+    scene.enqueue(1000, until=time.monotonic() + 35)
     scene.running(1000, 60)
     theirs = scene.start_go(concurrency=1000, tasks={"*": {"sleep_ms": FOR_EVER_MS}})
     scene.enqueue(1000)
@@ -76,13 +85,8 @@ def test_recoverers_of_both_kinds_move_each_dead_task_once_and_none_that_runs(sc
     scene.running(1020)
     ours.kill()
     theirs.kill()
+    lapse(scene, alive)
     with scene.client() as client:
-        now = math.floor(time.time())
-        dead = [task for task in client.zrange(LEASES, 0, -1) if task not in alive]
-        scores = client.zmscore(LEASES, dead)
-        client.zadd(
-            LEASES, {t: now - 10 + 0.5 if s % 1 else now - 40 for t, s in zip(dead, scores, strict=True)}, xx=True
-        )
         scene.start_go(concurrency=20, retry_delay_ms=0)
 
         def recovered_slowly() -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -13,6 +14,10 @@ from rota.broker import failure
 from rota.broker.link import Link
 from rota.broker.node import Node, look_at
 from rota.errors import BrokerError
+
+logger = logging.getLogger("rota.broker")
+
+_AFTER_A_FAULT_SECONDS = 1.0
 
 
 class Subscription:
@@ -137,6 +142,10 @@ class Channels:
                 await self._node.connect(math.inf)
             except BrokerError:
                 continue  # the node itself makes each attempt wait longer
+            except Exception:
+                logger.exception("The connection that listens cannot be made again; trying on.")
+                await asyncio.sleep(_AFTER_A_FAULT_SECONDS)
+                continue
             for subscription in {each for listeners in self._listeners.values() for each in listeners}:
                 subscription.reconnects += 1
             return

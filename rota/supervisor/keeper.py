@@ -37,7 +37,7 @@ class Keeper:
         self._failing = False
 
     async def look(self, processes: Iterable[WorkerProcess]) -> None:
-        """Step in for those whose beat is late. An error is logged once; the next look is the next try."""
+        """Step in for those whose beat is late. Any error is logged once; the next look is the next try."""
         now = time.monotonic()
         late = [process for process in processes if self._is_late(process, now)]
         self._kept_at = {p.worker_id: self._kept_at[p.worker_id] for p in late if p.worker_id in self._kept_at}
@@ -49,6 +49,10 @@ class Keeper:
         except BrokerError as error:
             if not self._failing:
                 logger.warning("The supervisor does not reach the broker, trying again: %s", error)
+            self._failing = True
+        except Exception:
+            if not self._failing:
+                logger.exception("The supervisor could not keep the leases of a late process, trying again.")
             self._failing = True
         else:
             self._failing = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -11,9 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from rota.supervisor.exit import Exit
-from rota.supervisor.messages import QUIET, Introduction, Report, Setup, decode, encode
+from rota.supervisor.messages import QUIET, Introduction, Message, Report, Setup, decode, encode
 from rota.supervisor.patience import RestartPatience
 from rota.supervisor.recycling import Lifetime
+
+logger = logging.getLogger("rota.supervisor")
 
 _LINE_BYTES = 16 * 1024 * 1024
 
@@ -121,17 +124,23 @@ class WorkerProcess:
             os.kill(self.pid, number)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
             while line := await reader.readline():
-                message = decode(line)
-                self.heard_at = time.monotonic()
-                if isinstance(message, Introduction):
-                    self.introduction = message
-                    self.introduced_at = time.monotonic()
-                    self.introduced.set()
-                elif isinstance(message, Report):
-                    self.report = message
-                    self.queues.update(message.queues)
+                try:
+                    self._hear(decode(line))
+                except Exception as error:
+                    # Its last line may be cut off, and the package may have been exchanged under a fleet that runs.
+                    logger.debug("A line of worker process %d makes no sense: %r", self.pid, error)
+
+    def _hear(self, message: Message) -> None:
+        self.heard_at = time.monotonic()
+        if isinstance(message, Introduction):
+            self.introduction = message
+            self.introduced_at = time.monotonic()
+            self.introduced.set()
+        elif isinstance(message, Report):
+            self.report = message
+            self.queues.update(message.queues)
 
     def _watch(self, on_exit: Callable[["WorkerProcess"], object]) -> None:
         loop = asyncio.get_running_loop()

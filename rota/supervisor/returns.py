@@ -90,7 +90,7 @@ class Returns:
         while True:
             try:
                 returned = await self.give_back(process)
-            except BrokerError as error:
+            except Exception as error:
                 await backoff.wait(error, f"Giving back the tasks of worker process {process.pid}")
             else:
                 return _say(process, returned)

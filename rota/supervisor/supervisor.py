@@ -91,6 +91,8 @@ class Supervisor:
                 process.kill()
             else:
                 process.stop(at_once=self._requests > 1)
+                if not self._target:  # it still loads the app, and nobody watches over it yet
+                    asyncio.get_running_loop().call_later(STOP_MARGIN_SECONDS, process.kill)
         self._woken.set()
 
     def quiet(self) -> None:
@@ -219,16 +221,15 @@ class Supervisor:
     def _ended(self, process: WorkerProcess) -> None:
         if process in self._fleet:
             self._fleet.remove(process)
-        self._health.ended(process)
         self._woken.set()
-        if not self._target:
-            return  # nothing is known of its app yet; `run` sees to it
-        self._returns.begin(process)
-        self._scaling.changed()
-        if process.leaving:
-            logger.info("Worker process %d has ended.", process.pid)
-        else:
-            self._crashed(process)
+        if self._target:  # else nothing is known of its app yet; `run` sees to it
+            self._returns.begin(process)
+            self._scaling.changed()
+            if process.leaving:
+                logger.info("Worker process %d has ended.", process.pid)
+            else:
+                self._crashed(process)
+        self._health.ended(process)
 
     def _crashed(self, process: WorkerProcess) -> None:
         code = process.exit.code if process.exit is not None else 0
@@ -250,7 +251,7 @@ class Supervisor:
                 return
             try:
                 await self._start(patience)
-            except OSError as error:
+            except Exception as error:  # whatever it is: nobody else fills this place
                 wait_seconds = patience.died()
                 logger.error("No process can be started (%s); trying again in %.1f s.", error, wait_seconds)
             else:
@@ -268,11 +269,11 @@ class Supervisor:
         staying, now = self._staying, time.monotonic()
         self._scaling.look([process.report for process in staying], now)
         if self._scaling.may_grow(len(staying), now) and await self._tasks_wait():
-            self._target += 1
             self._scaling.changed()
-            logger.info("All slots are taken and tasks wait: worker process %d of %d starts.", self._target, self._most)
             with suppress(OSError):
                 await self._start(RestartPatience())
+                self._target += 1
+                logger.info("All slots are taken and tasks wait: %d of %d processes.", self._target, self._most)
         elif self._scaling.may_shrink(len(staying), now):
             self._target -= 1
             self._scaling.changed()

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import random
 
+from rota.errors import BrokerError
+
 logger = logging.getLogger("rota.worker")
 
 
@@ -22,9 +24,10 @@ class Backoff:
         self._failures = 0
 
     async def wait(self, error: Exception, act: str) -> None:
-        """Note a failure of `act` and wait."""
+        """Note a failure of `act` and wait. One that is not the broker's is logged with its traceback."""
         if self._failures == 0:
-            logger.error("%s failed, trying again until it works: %s", act, error)
+            trace = None if isinstance(error, BrokerError) else error
+            logger.error("%s failed, trying again until it works: %s", act, error, exc_info=trace)
         pause = min(self._first_seconds * 2**self._failures, self._most_seconds)
         self._failures = min(self._failures + 1, 30)
         await asyncio.sleep(random.uniform(0.5, 1) * pause)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from rota import faults
 from rota.broker.broker import Broker
 from rota.broker.link import Link
-from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.errors import BrokerRefused, BrokerUnavailable
 from rota.wire import record as wire
 from rota.wire.keys import QueueKeys
 from rota.wire.record import Outcome
@@ -121,30 +121,30 @@ class Finisher:
                 break
             except BrokerRefused as error:
                 # One outcome that the server refuses must not hold up the others.
-                return self._set_aside(queue, items, error)
+                logger.error("The server refuses outcomes, each is sent by itself until it is taken: %s", error)
+                return self._set_aside(queue, items)
             except BrokerUnavailable as error:
                 repeated = repeated or error.maybe_applied
                 self.statistics.fail(len(items))
                 await backoff.wait(error, f"Recording {len(items)} outcomes")
         return self._settle(items, refused, repeated=repeated)
 
-    def _set_aside(self, queue: QueueKeys, items: list[Ended], error: BrokerRefused) -> None:
+    def _set_aside(self, queue: QueueKeys, items: list[Ended]) -> None:
         for item in items:
-            task = asyncio.get_running_loop().create_task(self._insist(queue, item, error))
+            task = asyncio.get_running_loop().create_task(self._insist(queue, item))
             self._insisting.add(task)
             task.add_done_callback(self._insisting.discard)
 
-    async def _insist(self, queue: QueueKeys, item: Ended, error: BrokerError) -> None:
+    async def _insist(self, queue: QueueKeys, item: Ended) -> None:
         """Send one outcome by itself until it is taken: rights may be granted, a wrong key removed."""
         backoff = Backoff(first_seconds=0.02, most_seconds=30)
         refused: dict[int, int] | None = None
         while refused is None:
             try:
                 refused = await self._send(_call(queue, [item]))
-            except BrokerError as again:
-                error = again
+            except Exception as again:
                 self.statistics.fail(1)
-                await backoff.wait(error, f"Recording task {item[0].id}")
+                await backoff.wait(again, f"Recording task {item[0].id}")
         self._settle([item], refused, repeated=True)
 
     def _settle(self, items: list[Ended], refused: dict[int, int], *, repeated: bool) -> None:

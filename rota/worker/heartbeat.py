@@ -74,6 +74,7 @@ class Heartbeat:
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failing = False
+        self._fault: BaseException | None = None
         self._lost = 0
         self._done: HeartbeatStatistics = HeartbeatStatistics()
 
@@ -85,6 +86,8 @@ class Heartbeat:
         thread.start()
         try:
             await ended.wait()
+            # Without its leases a worker must not go on.
+            raise RuntimeError("the heartbeat has ended by itself") from self._fault
         finally:
             self._stopping.set()
             # Bounded: a broker that hangs must not hold up the end of the process. The records expire by themselves.
@@ -116,6 +119,8 @@ class Heartbeat:
                 self._beat_once()
                 self._stopping.wait(self._pause())
             self._clear_once()
+        except BaseException as fault:
+            self._fault = fault
         finally:
             self._broker.close()
             self._tell(ended.set)

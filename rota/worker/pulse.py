@@ -79,14 +79,14 @@ class Pulse:
 
     def _work(self, ended: asyncio.Event) -> None:
         pause = min(self._limit_seconds / LOOKS_PER_LIMIT, MOST_SECONDS_BETWEEN_LOOKS)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: this worker has ended
-            while not self._stopping.wait(pause):
-                try:
-                    self._feel(pause)
-                except RuntimeError:
-                    raise
-                except Exception:
-                    logger.exception("The pulse could not be read; it is read again.")
+        while not self._stopping.wait(pause):
+            try:
+                self._feel(pause)
+            except Exception:
+                if self._loop.is_closed():
+                    return  # this worker has ended
+                logger.exception("The pulse could not be read; it is read again.")
+        with contextlib.suppress(RuntimeError):  # likewise
             self._loop.call_soon_threadsafe(ended.set)
 
     def _feel(self, pause: float) -> None:

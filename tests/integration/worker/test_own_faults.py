@@ -1,24 +1,137 @@
-"""A fault of ours must be seen: a worker that does nothing must not look alive."""
+"""A fault of ours must be seen: a worker that does nothing must not look alive, and one fault ends no part silently."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from rota.aggregator import GroupedTask
 from rota.app import Rota
+from rota.broker.node import Node
+from rota.context import Context
+from rota.enqueued import Plan
+from rota.errors import BrokerRefused
+from rota.worker.aggregator import Aggregator
 from rota.worker.fetcher import Fetcher
 from rota.worker.finisher import Finisher
+from rota.worker.heartbeat import Heartbeat
+from rota.worker.lane import Lanes
+from rota.worker.pulse import Pulse
+from rota.worker.reporter import Reporter
+from rota.worker.subscriber import Subscriber
+from rota.worker.sweeper import Sweeper
 from rota.worker.worker import Worker
+from tests.integration.worker.conftest import Bench, eventually
+
+GO_ON = [
+    (Sweeper, "sweep"),
+    (Subscriber, "listen"),
+    (Reporter, "flush"),
+    (Aggregator, "_turn"),
+    (Heartbeat, "beat"),
+    (Pulse, "_feel"),
+]
+TAKE_THE_WORKER_DOWN = [
+    (Fetcher, "_session"),
+    (Fetcher, "_take"),
+    (Finisher, "_record"),
+    (Lanes, "_watch"),
+    (Heartbeat, "_pause"),
+]
 
 
-@pytest.mark.parametrize("part", [Fetcher, Finisher])
-async def test_a_lane_that_ends_by_a_fault_ends_the_worker(
-    app: Rota, part: type, monkeypatch: pytest.MonkeyPatch
+def fail_once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[object]:
+    """Have a method fail by a fault of ours when it is called first; return its calls."""
+    real, calls = getattr(owner, name), list[object]()
+
+    def act(self: object, *args: Any, **words: Any) -> Any:
+        calls.append(self)
+        if len(calls) == 1:
+            raise RuntimeError("a fault of ours")
+        return real(self, *args, **words)
+
+    monkeypatch.setattr(owner, name, act)
+    return calls
+
+
+@pytest.fixture
+def app(app: Rota) -> Rota:
+    """An app that has work for every part."""
+
+    @app.task("own:told")
+    async def told(context: Context) -> int:
+        context.progress(1, 2)
+        return 1
+
+    @app.aggregator("own:member")
+    def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+        return app.plan("own:told", {})
+
+    return app
+
+
+@pytest.mark.parametrize(("part", "act"), GO_ON, ids=lambda value: getattr(value, "__name__", value))
+async def test_a_part_in_which_something_fails_once_goes_on_and_says_so(
+    app: Rota, part: type, act: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(self: object) -> None:
-        raise ArithmeticError("ours")
+    calls = fail_once(monkeypatch, part, act)
 
-    monkeypatch.setattr(part, "run", broken)
-    async with asyncio.timeout(10):
+    async def called_again() -> bool:
+        return len(calls) > 1
+
+    async with app.worker(sweep_interval="100ms", report_interval="20ms"):
+        for _ in range(3):
+            assert await (await app.enqueue("own:told", {})).result("10s") == 1
+            await asyncio.sleep(0.05)
+        await eventually(called_again)
+    assert "a fault of ours" in caplog.text
+
+
+@pytest.mark.parametrize(("part", "act"), TAKE_THE_WORKER_DOWN, ids=lambda value: getattr(value, "__name__", value))
+async def test_what_cannot_go_on_without_loss_ends_the_worker(
+    app: Rota, part: type, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_once(monkeypatch, part, act)
+    await app.enqueue("own:told", {})
+    async with asyncio.timeout(15):
         with pytest.raises(ExceptionGroup) as caught:
             await Worker(app, app.settings).run()
-    assert caught.group_contains(ArithmeticError, match="ours")
+    assert caught.group_contains(RuntimeError, match="a fault of ours|the heartbeat has ended")
+
+
+async def test_an_outcome_that_is_sent_by_itself_outlives_a_fault(
+    app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Finisher._send, 0
+
+    async def send(self: Finisher, call: Any) -> dict[int, int]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise BrokerRefused("not this one")
+        if calls == 2:
+            raise RuntimeError("a fault of ours")
+        return await real(self, call)
+
+    monkeypatch.setattr(Finisher, "_send", send)
+    async with app.worker():
+        assert await (await app.enqueue("own:told", {})).result("10s") == 1
+
+
+async def test_who_listens_does_so_again_although_the_way_back_failed_once(
+    app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app.worker() as worker:
+
+        async def listens() -> bool:
+            return worker.parts.subscriber.statistics().listening
+
+        async def listens_again() -> bool:
+            return worker.parts.subscriber.statistics().reconnects == 1
+
+        await eventually(listens)
+        await bench.execute("PING")  # its own connection is there already
+        calls = fail_once(monkeypatch, Node, "connect")
+        await bench.execute("CLIENT", "KILL", "TYPE", "pubsub")
+        await eventually(listens_again)
+    assert len(calls) > 1

@@ -6,11 +6,20 @@
 --! include clock
 --! include count
 --! include settle
-local ids, keys, refused, waited = {}, {}, {}, {}
+--! include whose
+local all_ids, ids, keys, refused, waited = {}, {}, {}, {}, {}
 for i = 4, #ARGV, 2 do
-  local key = ARGV[2] .. ARGV[i]
+  all_ids[#all_ids + 1] = ARGV[i]
+end
+if #all_ids == 0 then return refused end
+local leases = redis.call('ZMSCORE', KEYS[2], unpack(all_ids))
+for i = 4, #ARGV, 2 do
+  local key, lease = ARGV[2] .. ARGV[i], leases[i / 2 - 1]
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait')
   local code = standing(row, ARGV[i + 1], '')
+  if code == 0 and lease and not is_ours(lease) then
+    code = 2 -- a Go server took it, and left our token: this machine's clock stood still, or the server's jumped
+  end
   if code == 0 then
     ids[#ids + 1] = ARGV[i]
     keys[#keys + 1] = key

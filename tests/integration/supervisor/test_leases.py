@@ -3,6 +3,7 @@
 import time
 
 from tests.integration.supervisor.conftest import Shift
+from tests.servers.process import wait_until
 
 
 def test_a_task_that_never_releases_the_interpreter_keeps_its_lease_and_runs_once(shift: Shift) -> None:
@@ -28,6 +29,7 @@ def test_the_log_says_which_process_does_not_let_the_interpreter_go(shift: Shift
 
 def test_a_process_that_cannot_beat_stays_on_the_list_of_servers(shift: Shift) -> None:
     shift.start(processes=1, concurrency=5).ready()
+    wait_until(lambda: shift.redis.keys("asynq:servers:*"))  # from its first beat on
     servers = shift.redis.keys("asynq:servers:*")
 
     shift.enqueue("hold", seconds=12)

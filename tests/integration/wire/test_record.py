@@ -170,6 +170,7 @@ async def test_an_outcome_sent_twice_leaves_a_task_alone_that_a_go_server_runs_b
     await seed.broker.execute("HSET", keys.task("a"), "state", "active")
     await seed.broker.execute("ZADD", keys.lease, int(await seed.now()) + 30, "a")
     assert await put(seed, outcome) == {0: FENCED}
+    assert await seed.broker.run(done(keys, ["a", TOKEN])) == {0: FENCED}
     assert await seed.ids("active") == ["a"]
 
 

@@ -30,7 +30,7 @@ class Desk:
         )
 
     async def begin(self, task_id: str, token: str = "t1") -> Context:
-        await self.yard.active(task_id, 1, rota_token=token)
+        await self.yard.active(task_id, 1.5, rota_token=token)
         attempt = Attempt(self.yard.keys, token, task_id, message(task_id), 0.0)
         attempt.message = TaskMessage(id=task_id, queue=QUEUE, type="test:it")
         attempt.context = Context(attempt.message, self.reporter)
@@ -75,6 +75,18 @@ async def test_an_attempt_that_lost_its_task_writes_nothing_into_the_newer_one(y
     context.log("late")
     await desk.reporter.flush()
     assert {"rota_progress", "rota_log"}.isdisjoint(await yard.fields("a"))
+
+
+async def test_an_attempt_whose_task_a_go_server_runs_writes_nothing_although_its_token_is_still_there(
+    yard: Yard,
+) -> None:
+    desk = Desk(yard)
+    context = await desk.begin("a")
+    await yard.execute("ZADD", yard.keys.lease, int(await yard.now()) + 30, "a")  # whole seconds: a lease of Go's
+    context.progress(1, 10)
+    await desk.reporter.flush()
+    assert "rota_progress" not in await yard.fields("a")
+    assert desk.reporter.statistics().refused == 1
 
 
 async def test_last_words_are_written_after_the_outcome(yard: Yard) -> None:

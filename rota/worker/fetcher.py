@@ -9,7 +9,7 @@ changed, a delayed task is due, or the slow poll comes round. First connect and 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rota import faults
@@ -24,6 +24,7 @@ from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
 from rota.worker.clock import BrokerClock
 from rota.worker.crowd import Crowd
+from rota.worker.precedence import Precedence
 from rota.worker.queues import Subscription
 from rota.worker.slots import Slots
 from rota.worker.wakeup import Wakeup, WakeUpChoice, choose
@@ -57,6 +58,7 @@ class Fetcher:
         self,
         broker: Broker,
         subscription: Subscription,
+        precedence: Precedence,
         slots: Slots,
         clock: BrokerClock,
         start: Start,
@@ -72,6 +74,7 @@ class Fetcher:
     ) -> None:
         self._broker = broker
         self._subscription = subscription
+        self._precedence = precedence
         self._slots = slots
         self._clock = clock
         self._start = start
@@ -94,6 +97,7 @@ class Fetcher:
         self._armed_version = 0
         self._stopping = False
         self._taking = False
+        self._asked: set[str] = set()
         self.statistics = FetchStatistics()
 
     @property
@@ -105,6 +109,10 @@ class Fetcher:
         """The queues this fetcher serves now."""
         keys = (self._broker.keys.queue(name) for name in self._subscription.queues)
         return [queue for queue in keys if self._serves(queue)]
+
+    def claims(self) -> Iterable[str]:
+        """Return the queues that may have tasks, and those that are being asked: they may have more."""
+        return () if self._link is None else self._agenda.queues | self._asked
 
     def note(self, queue: str | None, contended: bool = False) -> None:
         """Learn that a queue (None: any) may have tasks."""
@@ -163,6 +171,7 @@ class Fetcher:
     async def _hang_up(self) -> None:
         wakeup, self._wakeup = self._wakeup, None
         link, self._link = self._link, None
+        self._precedence.tell()
         if wakeup is not None and wakeup.name == "blmove":
             await wakeup.disarm()
         if link is not None:
@@ -175,6 +184,12 @@ class Fetcher:
         if not shares:
             self._agenda.queues.clear()
             return await self._idle(wakeup)
+        if self._precedence.matters:
+            turn = await self._precedence.turn(self, free)
+            free = 0 if turn is None else min(turn[1], self._slots.free)
+            if turn is None or free <= 0:
+                return None
+            shares = [(turn[0], free)]
         taken = await self._take(link, shares[: self._queues_per_call], free)
         self._judge(taken, free)
         if taken and wakeup.armed:
@@ -204,6 +219,7 @@ class Fetcher:
         lease_until = time.monotonic() + self._lease_seconds
         self._slots.take(free)
         self._agenda.take_off(name for name, _ in shares)
+        self._asked.update(name for name, _ in shares)
         self._taking = True
         used = 0
         try:
@@ -223,7 +239,9 @@ class Fetcher:
             raise
         finally:
             self._taking = False
+            self._asked.clear()
             self._slots.give_back(free - used)
+            self._precedence.tell()
         return used
 
     def _receive(self, fetched: Fetched, queues: list[QueueKeys], token: str, lease_until: float) -> int:

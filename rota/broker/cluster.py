@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rota.broker.dial import Login, dial
 from rota.broker.failure import Moved, NotNow
 from rota.broker.link import Link
-from rota.broker.node import Node, look_at, shared
+from rota.broker.node import Node, closed, look_at, shared
 from rota.broker.slots import UNSERVED, SlotMap
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError
@@ -23,6 +23,7 @@ class ClusterRoute:
         self._nodes: dict[Endpoint, Node] = {}
         self._survey: asyncio.Task[None] | None = None
         self._stale = True
+        self._closed = False
 
     def current(self, key: str | None) -> Link | None:
         """Return the shared link to the master of `key`, or to any master, if it is ready right now."""
@@ -61,7 +62,8 @@ class ClusterRoute:
         return [await self._reach(endpoint, patience_seconds) for endpoint in self._slots.masters]
 
     async def aclose(self) -> None:
-        """Close all shared links."""
+        """Close all shared links, for good."""
+        self._closed = True
         if self._survey is not None and not self._survey.done():
             self._survey.cancel()
             await asyncio.wait([self._survey])
@@ -86,6 +88,8 @@ class ClusterRoute:
     def _node(self, endpoint: Endpoint) -> Node:
         node = self._nodes.get(endpoint)
         if node is None:
+            if self._closed:  # a node that was never asked before is no exception
+                raise closed()
             node = self._nodes[endpoint] = Node(lambda: dial(endpoint, self._login))
         return node
 

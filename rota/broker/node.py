@@ -38,7 +38,7 @@ class Node:
         if (link := self.link) is not None:
             return link
         if self._closed:
-            raise BrokerUnavailable("The broker is closed; make a new one.")
+            raise closed()
         if self._attempt is None or self._attempt.done():
             pause = self._not_before - asyncio.get_running_loop().time()
             if self._last is not None and pause > patience_seconds:
@@ -73,6 +73,11 @@ class Node:
             await asyncio.wait([self._attempt])
         if self._link is not None:
             await self._link.aclose()
+
+
+def closed() -> BrokerUnavailable:
+    """Say that nobody may connect any more."""
+    return BrokerUnavailable("The broker is closed; make a new one.")
 
 
 async def shared(attempt: "asyncio.Task[T]") -> T:

@@ -12,7 +12,6 @@ from rota.enqueued import Plan
 from rota.handler import Handler
 from rota.options import NAMES, Options, OptionWords, TaskWords
 from rota.policy import Debounce
-from rota.wire import enqueue
 from rota.wire.keys import Keys
 
 LATER = datetime.now(UTC) + timedelta(days=1)
@@ -34,7 +33,6 @@ SAID: dict[str, Any] = {
 
 def sent(monkeypatch: pytest.MonkeyPatch, **words: Any) -> tuple[str, list[Any], list[Any]]:
     monkeypatch.setattr(packing, "new_task_id", lambda: "made")
-    monkeypatch.setattr(enqueue, "token_hex", lambda size: "token")
     _, call = Packer(Keys()).single(Plan("t", b"{}", Options.of(**words)))
     return call.script.name, list(call.keys), list(call.args)
 

@@ -7,8 +7,9 @@ Whose attempt it was can be told by its lease (`wire/lua/whose.lua`).
 Either is carried out once, however many recoverers see the same task: the script compares lease, message and token
 again before it moves anything. Leases are compared with Redis' clock.
 
-After an outage of the broker all leases have run out, although the workers live. So the recoverer waits out a few
-heartbeats after its start and after every failure before it believes what it sees, and never touches what runs here.
+After an outage of the broker all leases have run out, although the workers live, and so they have when its clock was
+set ahead. So the recoverer waits out a few heartbeats after its start, after every failure and after such a jump before
+it believes what it sees, and never touches what runs here.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from rota.wire.message import with_failure
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
 from rota.worker.answers import Answers
+from rota.worker.clock import BrokerClock
 from rota.worker.verdict import ASYNQ_DEFAULT_RETRY
 
 logger = logging.getLogger("rota.worker")
@@ -108,6 +110,7 @@ class Recoverer:
         settle: timedelta = timedelta(seconds=10),
         limit: int = 100,
         max_crashes: int = 3,
+        clock: BrokerClock | None = None,
     ) -> None:
         self._broker = broker
         self._judge = judge
@@ -116,6 +119,7 @@ class Recoverer:
         self._settle_seconds = settle.total_seconds()
         self._limit = limit
         self._max_crashes = max_crashes
+        self._clock = clock or BrokerClock()
         self._not_before = 0.0
         self._counts: Counter[str] = Counter()
 
@@ -156,6 +160,11 @@ class Recoverer:
 
     async def _recover(self, queue: str) -> int:
         found = await self._look(queue)
+        self._clock.set(found.now)
+        if self._clock.jumped_within(self._settle_seconds):
+            logger.warning("The server's clock has jumped ahead: the leases of those who live are waited for.")
+            self.hold()
+            return 0
         moved = await self._recover_queue(queue, found)
         if found.stale_sets:
             await self._reclaim_sets(queue)

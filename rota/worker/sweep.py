@@ -57,6 +57,7 @@ def _recoverer(worker: "Worker", broker: Broker, slack: Slack) -> Recoverer:
         # Those who live show it at their next beat, and a beat that failed is repeated sooner.
         settle=2 * settings.heartbeat,
         max_crashes=settings.max_crashes,
+        clock=worker.clock,
     )
 
 

@@ -326,4 +326,4 @@ def test_blocking_code_fails_at_once_where_asked(server: Server) -> None:
         started = time.monotonic()
         with pytest.raises(BrokerUnavailable):
             client.enqueue(plan())
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2.5  # it would be tried for 3 s

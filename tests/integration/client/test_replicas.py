@@ -117,16 +117,16 @@ async def test_a_frozen_replica_holds_up_each_of_many_enqueues_but_not_one_after
     started = time.monotonic()
     errors = await asyncio.gather(*(sure.enqueue(plan()) for _ in range(50)), return_exceptions=True)
     assert all(isinstance(error, NotReplicated) for error in errors)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5  # 10 s, were it one after the other
 
 
 async def test_a_warning_in_the_log_will_do_where_asked(
     client: Client, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    easy = client.sending(wait_replicas=2, wait_replicas_timeout="50ms", replicas_missing="warn")
+    easy = client.sending(wait_replicas=2, wait_replicas_timeout="1s", replicas_missing="warn")
     with caplog.at_level(logging.WARNING):
         assert (await easy.enqueue(plan())).created
-    assert "but only 1 of 2 replicas had it within 50ms" in caplog.text
+    assert "but only 1 of 2 replicas had it within 1s" in caplog.text
 
 
 async def test_other_enqueues_do_not_wait_for_the_replica(client: Client, pair: Pair) -> None:
@@ -137,7 +137,7 @@ async def test_other_enqueues_do_not_wait_for_the_replica(client: Client, pair: 
     await asyncio.sleep(0)
     started = time.monotonic()
     await client.enqueue(plan())
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
     pair.replica.thaw()
     assert (await waiting).created
 

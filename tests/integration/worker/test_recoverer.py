@@ -7,6 +7,7 @@ import pytest
 from rota.policy import Retry
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Slack, expired, recover
+from rota.worker.clock import BrokerClock
 from rota.worker.recoverer import AFTER_GO, LEASE_EXPIRED, Judgement, Recoverer, as_failure
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
@@ -22,6 +23,23 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
 def recoverer(yard: Yard, **words: object) -> Recoverer:
     judge = as_failure(lambda _: Retry(delay=timedelta(seconds=40)))
     return Recoverer(yard.broker, judge, **words)  # type: ignore[arg-type]
+
+
+async def test_nobody_is_given_up_because_the_servers_clock_was_set_ahead(yard: Yard) -> None:
+    clock = BrokerClock()
+    clock.set(await yard.now() - 3600)
+    recovering = recoverer(yard, clock=clock, settle=timedelta(seconds=0.3))
+    await yard.active("lives", int(await yard.now()) - 3570.5, rota_token="w-1")  # beat an hour ago, as it seems
+    await yard.active("dead", int(await yard.now()) - 3570.5, rota_token="x-1")
+
+    assert await recovering.recover([QUEUE]) == 0
+    assert recovering.held_seconds > 0
+
+    await yard.execute("ZADD", yard.keys.lease, int(await yard.now()) + 30.5, "lives")  # its next beat
+    while recovering.held_seconds:
+        await asyncio.sleep(recovering.held_seconds)
+    assert await recovering.recover([QUEUE]) == 1
+    assert await yard.members(yard.keys.pending) == ["dead"]
 
 
 async def test_a_task_that_a_go_server_lost_long_ago_is_retried_as_a_failure(yard: Yard) -> None:

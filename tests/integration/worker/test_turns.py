@@ -6,9 +6,10 @@ from tests.unit.worker.process_functions import nap
 
 
 async def test_the_wait_for_a_process_is_not_taken_from_the_time_of_a_task(app: Rota, bench: Bench) -> None:
-    task = app.task("turn:nap", run="process", timeout="2s")(nap)
-    async with app.worker(concurrency=3, process_slots=1):
-        receipts = [await task.enqueue(0.9) for _ in range(4)]
+    task = app.task("turn:nap", run="process", timeout="3s")(nap)
+    async with app.worker(concurrency=4, process_slots=1) as worker:
+        await worker.parts.processes.warm()  # a busy machine takes long to start one
+        receipts = [await task.enqueue(1.1) for _ in range(4)]
         for receipt in receipts:
             await receipt.result("15s")
 

@@ -89,17 +89,21 @@ async def test_failing_does_not_wait_at_all(server: Server) -> None:
                     await asyncio.sleep(0)
 
 
-async def test_with_a_broker_that_answers_a_buffer_is_not_seen(buffering: Client, broker: Broker) -> None:
-    job = await buffering.enqueue(plan(delay="1h"))
-    assert (job.state, job.created, buffering.buffered) == ("scheduled", True, 0)
-    with pytest.raises(TaskIdConflict):
-        await buffering.enqueue(plan(task_id=job.id))
-    debounced = await buffering.enqueue(plan(debounce=Debounce("k", "1h")))
-    assert (await buffering.enqueue(plan(debounce=Debounce("k", "1h")))).id == debounced.id
-    results = await buffering.enqueue_many(plan(str(i).encode(), queue=f"q{i % 3}") for i in range(900))
-    assert all(result.state == "pending" for result in results)  # type: ignore[union-attr]
-    for i in range(3):
-        assert len(await Desk(broker, f"q{i}").ids("pending")) == 300
+async def test_with_a_broker_that_answers_a_buffer_is_not_seen(server: Server) -> None:
+    patient = BrokerOptions(retry_for=timedelta(seconds=20))
+    async with Broker.from_url(server.unix_url, options=patient) as broker:
+        buffering = Client(broker).sending(when_away="buffer")
+        job = await buffering.enqueue(plan(delay="1h"))
+        assert (job.state, job.created, buffering.buffered) == ("scheduled", True, 0)
+        with pytest.raises(TaskIdConflict):
+            await buffering.enqueue(plan(task_id=job.id))
+        debounced = await buffering.enqueue(plan(debounce=Debounce("k", "1h")))
+        assert (await buffering.enqueue(plan(debounce=Debounce("k", "1h")))).id == debounced.id
+        results = await buffering.enqueue_many(plan(str(i).encode(), queue=f"q{i % 3}") for i in range(900))
+        assert all(result.state == "pending" for result in results)  # type: ignore[union-attr]
+        for i in range(3):
+            assert len(await Desk(broker, f"q{i}").ids("pending")) == 300
+        assert await buffering.aclose() == []
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
@@ -150,10 +154,13 @@ async def test_a_full_buffer_refuses_before_it_accepts(client: Client, broker: B
     assert len(await Desk(broker).ids("pending")) == 3
 
 
-async def test_a_full_buffer_is_no_error_while_the_broker_answers(client: Client, broker: Broker) -> None:
-    small = client.sending(when_away="buffer", buffer_max=3)
-    await asyncio.gather(*(small.enqueue(plan()) for _ in range(500)))
-    assert len(await Desk(broker).ids("pending")) == 500
+async def test_a_full_buffer_is_no_error_while_the_broker_answers(server: Server) -> None:
+    patient = BrokerOptions(retry_for=timedelta(seconds=20))
+    async with Broker.from_url(server.unix_url, options=patient) as broker:
+        small = Client(broker).sending(when_away="buffer", buffer_max=3)
+        await asyncio.gather(*(small.enqueue(plan()) for _ in range(500)))
+        assert len(await Desk(broker).ids("pending")) == 500
+        assert await small.aclose() == []
 
 
 async def test_closing_gives_back_what_could_not_be_sent(

@@ -294,7 +294,7 @@ from rota.client import SyncClient
 from rota.enqueued import Plan
 
 url, pid = sys.argv[1], int(sys.argv[2])
-broker = SyncBroker.from_url(url, options=BrokerOptions(retry_for=timedelta(milliseconds=100)))
+broker = SyncBroker.from_url(url, options=BrokerOptions(retry_for=timedelta(seconds=2)))
 client = SyncClient(broker).sending(when_away="buffer", flush_timeout="20s")
 client.enqueue(Plan("t", b"1"))
 os.kill(pid, signal.SIGSTOP)

@@ -112,7 +112,7 @@ class Fetcher:
 
     def claims(self) -> Iterable[str]:
         """Return the queues that may have tasks, and those that are being asked: they may have more."""
-        return () if self._link is None else self._agenda.queues | self._asked
+        return self._agenda.queues | self._asked
 
     def note(self, queue: str | None, contended: bool = False) -> None:
         """Learn that a queue (None: any) may have tasks."""
@@ -171,7 +171,6 @@ class Fetcher:
     async def _hang_up(self) -> None:
         wakeup, self._wakeup = self._wakeup, None
         link, self._link = self._link, None
-        self._precedence.tell()
         if wakeup is not None and wakeup.name == "blmove":
             await wakeup.disarm()
         if link is not None:

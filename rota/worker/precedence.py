@@ -18,7 +18,7 @@ class Claimant(Protocol):
     """A lane's fetcher."""
 
     def claims(self) -> Iterable[str]:
-        """Return the queues that may have tasks; none while it cannot take."""
+        """Return the queues that may have tasks."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The broker as the async program sees it: run scripts on whatever server holds their keys."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
@@ -98,6 +98,11 @@ class Broker:
             for i, outcome in zip(indexes, outcomes, strict=True):
                 results[i] = outcome
         return results
+
+    async def reach(self, keys: Iterable[str]) -> dict[str, BrokerError]:
+        """Connect to the servers of keys, so that what is run next is sent at once; return what cannot be reached."""
+        links = await self._links(set(keys))
+        return {key: link for key, link in links.items() if not isinstance(link, Link)}
 
     async def _links(self, keys: set[str]) -> dict[str, Link | BrokerError]:
         links: dict[str, Link | BrokerError] = {}

@@ -231,8 +231,9 @@ class Client(Core):
             if self._middlewares:
                 plans = [await enter(stack, self._middlewares, plan) for plan in plans]
             batch = Batch(self._packer, plans)
-            # Not in the task: a chunk that has to publish a name must not be overtaken by the next one.
+            # Not in the task: a chunk that has to publish a name, or to connect, must not be overtaken by the next one.
             await self._publish_all(batch)
+            batch.give_up(await self.broker.reach(sending.call.keys[0] for sending in batch.sendings))
             around = stack.pop_all()
         return batch, asyncio.create_task(self._carry(batch, around))
 

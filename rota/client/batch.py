@@ -1,6 +1,6 @@
 """Many plans as few calls: one chunk of a stream, its calls, and its results in the order of the plans."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -79,6 +79,13 @@ class Batch:
         for sending in self.sendings:
             self.settle(sending, error)
         self.sendings = []
+
+    def give_up(self, unreachable: Mapping[str, RotaError]) -> None:
+        """Note which keys cannot be reached: their tasks are not sent."""
+        for sending in self.sendings:
+            if error := unreachable.get(sending.call.keys[0]):
+                self.settle(sending, error)
+        self.sendings = [sending for sending in self.sendings if sending.call.keys[0] not in unreachable]
 
     def names(self) -> list[str]:
         """Return the queues that this chunk goes to."""

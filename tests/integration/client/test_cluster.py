@@ -2,26 +2,33 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from uuid import uuid4
 
 import pytest
 
-from rota.broker import Broker
 from rota.client import Client
 from rota.enqueued import Enqueued
 from rota.info import TaskState
+from rota.wire.owner import waiting
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.test_cancel import watched
 from tests.servers.fleet import ClusterFleet
+from tests.servers.overseen import Overseen
 
 
 @pytest.fixture
-async def broker(cluster: ClusterFleet) -> AsyncIterator[Broker]:
-    async with Broker.from_url(cluster.url) as broker:
+async def broker(cluster: ClusterFleet) -> AsyncIterator[Overseen]:
+    async with Overseen.from_url(cluster.url) as broker:
         yield broker
 
 
-async def test_one_stream_fills_queues_on_all_nodes(client: Client, broker: Broker) -> None:
+@pytest.fixture
+def client(broker: Overseen) -> Client:
+    return Client(broker)
+
+
+async def test_one_stream_fills_queues_on_all_nodes(client: Client, broker: Overseen) -> None:
     world = uuid4().hex
     kinds = [{}, {"delay": "1h"}, {"group": "g"}, {"unique": "10m"}]
     plans = [
@@ -30,18 +37,18 @@ async def test_one_stream_fills_queues_on_all_nodes(client: Client, broker: Brok
     ]
     results = await client.enqueue_many(plans)
     assert all(isinstance(result, Enqueued) and result.created for result in results)
-    names = await broker.execute("SMEMBERS", "asynq:queues", key="asynq:queues")
+    names = await broker.admin.execute("SMEMBERS", "asynq:queues")
     assert {f"{world}-{i}".encode() for i in range(12)} <= set(names)
 
 
-async def test_a_task_is_changed_cancelled_and_awaited_there(client: Client, broker: Broker) -> None:
+async def test_a_task_is_changed_cancelled_and_awaited_there(client: Client, broker: Overseen) -> None:
     queue = uuid4().hex
     job = await client.enqueue(plan(b"old", queue=queue, unique="10m", delay="1h"))
     await job.update_payload(b"new")
     await job.reschedule("2h")
     assert ((await job.info()).payload, (await job.info()).state) == (b"new", TaskState.SCHEDULED)
     await job.run_now()
-    desk = _DeskOnCluster(broker, queue)
+    desk = Desk(broker, queue)
     assert await desk.take() == [job.id]
     await job.cancel("enough")
     waiting = asyncio.create_task(job.result(timeout="20s"))
@@ -50,8 +57,25 @@ async def test_a_task_is_changed_cancelled_and_awaited_there(client: Client, bro
     assert await waiting == 1
 
 
-class _DeskOnCluster(Desk):
-    async def hash(self, task_id: str) -> dict[str, bytes]:
-        row = await self.broker.execute("HGETALL", self.keys.task(task_id), key=self.keys.pending)
-        pairs = row.items() if isinstance(row, dict) else zip(row[::2], row[1::2], strict=True)
-        return {name.decode(): value for name, value in pairs}
+async def test_no_chunk_of_a_stream_overtakes_one_that_has_to_connect_to_another_node(
+    client: Client, broker: Overseen, cluster: ClusterFleet
+) -> None:
+    here = uuid4().hex
+    await client.enqueue(plan(queue=here))  # so that the node of this queue is connected
+    node = await broker.place(f"{{{here}}}")
+    for there in (uuid4().hex for _ in range(20)):
+        async with Overseen.from_url(cluster.url) as fresh:
+            sender = Client(fresh)
+            sender._published.note(here)
+            sender._published.note(there)
+            await fresh.run(waiting(fresh.keys.queue(here)))
+            if await broker.place(f"{{{there}}}") == node:
+                continue
+            plans = [plan(b"1", queue=here, task_id="first"), plan(queue=there), plan(b"2", queue=here)]
+            async with aclosing(sender.enqueue_stream(plans, chunk=2)) as stream:
+                [_, _, last] = [result async for result in stream]
+        assert isinstance(last, Enqueued)
+        pending = await Desk(broker, here).ids("pending")
+        assert pending[:2] == [last.id, "first"]
+        return
+    raise AssertionError("all queues are on one node")

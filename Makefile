@@ -6,11 +6,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 FOR ?=
 ARGS ?=
+ON ?= redis valkey sentinel cluster acl
 
-.PHONY: help setup demo test test-slow test-all check format docs soak bench proto clean
+.PHONY: help setup demo test test-slow test-conformance test-all check format docs soak bench proto clean
 
 help: ## List the commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## Make or refresh the environment in .venv (needs only Python >= 3.11)
 
@@ -25,6 +26,11 @@ test: $(READY) ## Run the quick tests (ARGS="-k name" is handed to pytest)
 
 test-slow: $(READY) ## Run the slow tests and those against the Go programs
 	@$(BIN)/python -m pytest -m "slow or interop" --timeout 300 $(ARGS)
+
+test-conformance: $(ON:%=conformance-%) ## Run the one suite on every deployment (ON=cluster, or several names: only there)
+
+conformance-%: $(READY)
+	@$(BIN)/python -m pytest --on $* --timeout 300 tests/integration tests/interop $(ARGS)
 
 test-all: test test-slow ## Run every test
 

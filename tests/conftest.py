@@ -1,9 +1,9 @@
 """Servers that tests share: started when first asked for, stopped at the end of the run."""
 
-import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,15 @@ import pytest
 
 from tests.servers.certificates import Authority, Pair
 from tests.servers.fleet import ClusterFleet, SentinelFleet
-from tests.servers.process import Server, valkey_binary
+from tests.servers.process import DATABASES, Server, valkey_binary
+from tests.servers.roles import denied, forget_denied, make_users, restricted
 
-_databases = itertools.count(1)
+pytest_plugins = ("tests.conformance",)
+
+# A busy machine must not look like a dead master to those who only want a deployment.
+STEADY_MS = 30_000
+
+_databases = iter(range(1, DATABASES))
 
 
 def _need_redis() -> None:
@@ -40,16 +46,51 @@ def valkey_server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def redis_url(redis_server: Server) -> str:
-    """A database of `redis_server` that nobody used before."""
-    return f"{redis_server.unix_url}?db={next(_databases)}"
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A place that nobody used before: a database of `redis_server`, or one on the deployment of `--on`."""
+    with _place(request.config.getoption("--on") or "redis", request) as url:
+        yield url
 
 
-@pytest.fixture(params=["redis", "valkey"])
-def any_url(request: pytest.FixtureRequest) -> str:
-    """A fresh database, once on Redis and once on Valkey."""
-    server: Server = request.getfixturevalue(f"{request.param}_server")
-    return f"{server.unix_url}?db={next(_databases)}"
+@pytest.fixture
+def any_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The same, once on Redis and once on Valkey (tests/conformance.py)."""
+    with _place(request.param, request) as url:
+        yield url
+
+
+@contextmanager
+def _place(deployment: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    if deployment == "cluster":
+        fleet: ClusterFleet = request.getfixturevalue("cluster")
+        fleet.empty()
+        yield fleet.url
+    elif deployment == "sentinel":
+        yield request.getfixturevalue("sentinel").url_of(next(_databases))
+    elif deployment == "acl":
+        yield from _least_rights(request.getfixturevalue("acl_server"), request)
+    else:
+        server: Server = request.getfixturevalue(f"{deployment}_server")
+        yield f"{server.unix_url}?db={next(_databases)}"
+
+
+def _least_rights(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database for the user of a worker. Whatever a user of ours was denied fails the test."""
+    with server.admin() as admin:
+        forget_denied(admin)
+        yield restricted(f"{server.unix_url}?db={next(_databases)}")
+        if request.node.get_closest_marker("forbids") is None:
+            assert denied(admin) == []
+
+
+@pytest.fixture(scope="session")
+def acl_server() -> Iterator[Server]:
+    """A Redis with the users of docs/operations/acl.md."""
+    server = Server().start()
+    with server.admin() as admin:
+        make_users(admin)
+    yield server
+    server.stop()
 
 
 @dataclass(frozen=True)
@@ -86,7 +127,7 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TLSServer]:
 def sentinel() -> Iterator[SentinelFleet]:
     """A master, a replica and three sentinels."""
     _need_redis()
-    fleet = SentinelFleet()
+    fleet = SentinelFleet(patience_ms=STEADY_MS)
     yield fleet
     fleet.stop()
 
@@ -95,6 +136,6 @@ def sentinel() -> Iterator[SentinelFleet]:
 def cluster() -> Iterator[ClusterFleet]:
     """A Cluster of six nodes: three masters, three replicas."""
     _need_redis()
-    fleet = ClusterFleet()
+    fleet = ClusterFleet(patience_ms=STEADY_MS)
     yield fleet
     fleet.stop()

@@ -5,26 +5,19 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
-import redis
 
 from rota import Rota, errors
 from rota.inspect import Inspector
 from rota.inspect.doctor import examine
 from rota.wire.rights import OPTIONAL, ROLES, Role, commands
-from scripts.tree import ROOT
 from tests.integration.worker.conftest import eventually
+from tests.servers.clients import client
+from tests.servers.roles import denied, forget_denied, make_user, make_users, restricted, rules
 
-PAGE = ROOT / "docs/operations/acl.md"
 SETTINGS = {"heartbeat": "300ms", "sweep_interval": "300ms", "reconcile_interval": "300ms", "group_grace": "1s"}
-
-
-def rules() -> dict[str, str]:
-    """The rules of the page by user."""
-    found = re.findall(r"^ACL SETUSER (\S+) .*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("ACL SETUSER")]
-    return dict(zip(found, lines, strict=True))
 
 
 @dataclass
@@ -32,40 +25,40 @@ class Users:
     """A server on which the users of the page are."""
 
     url: str
-    admin: "redis.Redis"
+    admin: Any
 
     def url_of(self, role: Role) -> str:
-        path, _, database = self.url.removeprefix("unix://").partition("?")
-        return f"unix://rota-{role}:secret@{path}?{database}"
+        return restricted(self.url, role)
+
+    def app(self, role: Role, **settings: Any) -> Rota:
+        """An app of this user. The sentinels, where there are some, know no users."""
+        return Rota(self.url_of(role), settings={"sentinel_password": "", **settings})
 
     def forbid(self, role: Role, *words: str) -> None:
-        self.admin.execute_command("ACL SETUSER", f"rota-{role}", *words)
+        make_user(self.admin, f"rota-{role}", *words)
 
     def denied(self) -> list[str]:
-        return [str(entry) for entry in self.admin.acl_log()]
+        return [str(entry) for entry in denied(self.admin)]
 
 
 @pytest.fixture
 def users(any_url: str) -> Iterator[Users]:
-    admin = redis.Redis.from_url(any_url)
-    admin.acl_log_reset()
-    for rule in rules().values():
-        admin.execute_command("ACL SETUSER", *rule.replace("<password>", "secret").split()[2:])
-    yield Users(any_url, admin)
-    admin.execute_command("ACL DELUSER", *rules())
-    admin.close()
+    with client(any_url) as admin:
+        forget_denied(admin)
+        make_users(admin)
+        yield Users(any_url, admin)
 
 
 def test_the_page_has_a_rule_for_each_role() -> None:
-    assert set(rules()) == {f"rota-{role}" for role in ROLES}
+    assert rules().keys() == {f"rota-{name}" for name in (*ROLES, "go")}
 
 
 async def test_a_worker_and_a_producer_do_all_they_can_do_and_are_denied_nothing(
     users: Users, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "rota")
-    worker_app = Rota(users.url_of("worker"), settings=SETTINGS)
-    app = Rota(users.url_of("producer"))
+    worker_app = users.app("worker", **SETTINGS)
+    app = users.app("producer")
     started = asyncio.Event()
 
     @worker_app.task("acl:double")
@@ -113,7 +106,7 @@ class Inspectors:
     """An inspector as the user of that role."""
 
     def __init__(self, users: Users) -> None:
-        self._broker = Rota(users.url_of("inspector")).connect()
+        self._broker = users.app("inspector").connect()
 
     async def __aenter__(self) -> Inspector:
         return Inspector(self._broker)
@@ -130,7 +123,7 @@ async def _settled(inspector: Inspector) -> bool:
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_the_doctor_finds_nothing_missing(users: Users, role: Role) -> None:
-    broker = Rota(users.url_of(role)).connect()
+    broker = users.app(role).connect()
     try:
         done = await examine(broker, role=role)
     finally:
@@ -143,7 +136,7 @@ async def test_the_doctor_finds_nothing_missing(users: Users, role: Role) -> Non
 async def test_the_doctor_finds_each_missing_right(users: Users, role: Role) -> None:
     tried = set(commands(role)) - {"EVAL", "EVALSHA", "SELECT", "CLUSTER|SLOTS", "ASKING", "ROLE", "UNSUBSCRIBE"}
     users.forbid(role, *(f"-{name.lower()}" for name in tried))
-    broker = Rota(users.url_of(role)).connect()
+    broker = users.app(role).connect()
     try:
         done = await examine(broker, role=role)
     finally:
@@ -156,7 +149,7 @@ async def test_the_doctor_finds_each_missing_right(users: Users, role: Role) -> 
 
 async def test_the_doctor_finds_keys_that_may_not_be_touched(users: Users) -> None:
     users.forbid("worker", "resetkeys", "~asynq:*")
-    broker = Rota(users.url_of("worker")).connect()
+    broker = users.app("worker").connect()
     try:
         done = await examine(broker)
     finally:
@@ -168,8 +161,9 @@ async def test_the_doctor_finds_keys_that_may_not_be_touched(users: Users) -> No
 
 
 async def test_a_worker_does_without_the_optional_rights(users: Users) -> None:
-    users.forbid("worker", *(f"-{name.lower()}" for name in OPTIONAL))
-    app = Rota(users.url_of("worker"), settings=SETTINGS)
+    of_a_cluster = {"CLUSTER|SLOTS"} if users.url.startswith("redis+cluster") else set()
+    users.forbid("worker", *(f"-{name.lower()}" for name in OPTIONAL.keys() - of_a_cluster))
+    app = users.app("worker", **SETTINGS)
 
     @app.task("acl:plain")
     async def plain() -> str:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from interop.build import binaries
 from interop.programs import Go
 from rota.app import Rota
+from rota.broker import Broker
 from rota.context import Context
 from rota.inspect import Inspector
 
@@ -17,6 +18,8 @@ pytest.register_assert_rewrite("tests.interop.both_views")
 
 from tests.interop.both_views import assert_they_agree  # noqa: E402
 from tests.interop.runs import Runs  # noqa: E402
+from tests.servers.clients import async_client  # noqa: E402
+from tests.servers.roles import as_role  # noqa: E402
 
 HERE = Path(__file__).parent
 
@@ -36,14 +39,14 @@ def go_programs() -> None:
 @pytest_asyncio.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A bare client, to look at the bytes."""
-    async with Redis.from_url(redis_url) as client:
+    async with async_client(redis_url) as client:
         yield client
 
 
 @pytest.fixture
 def go(redis_url: str) -> Go:
     """Go's client, inspector and servers."""
-    return Go(redis_url)
+    return Go(as_role(redis_url, "go"))
 
 
 @pytest_asyncio.fixture
@@ -51,7 +54,7 @@ async def app(redis_url: str, go: Go) -> AsyncIterator[Rota]:
     """An app. After each test with it both inspectors must show the same."""
     app = Rota(redis_url, settings={"heartbeat": "1s", "lease": "5s", "shutdown_timeout": "2s"})
     yield app
-    broker = app.connect()
+    broker = Broker.from_url(as_role(redis_url, "inspector"))
     await assert_they_agree(go, Inspector(broker))
     await broker.aclose()
     await app.aclose()

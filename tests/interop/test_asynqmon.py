@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from interop.programs import Go
 from rota.app import Rota
+from rota.broker import Broker
 from rota.context import Context
 from tests.interop.console import STATES, TASKS, Console, place, stage
 from tests.interop.raw_queue import RawQueue
@@ -121,14 +122,10 @@ async def test_a_paused_queue_gives_us_nothing_until_it_is_resumed(console: Cons
     assert (await queue.take())[0] == "next"
 
 
-async def test_a_cancel_is_published_for_the_task(console: Console, queue: RawQueue) -> None:
-    async with queue.redis.pubsub() as channel:
-        await channel.subscribe("asynq:cancel")
+async def test_a_cancel_is_published_for_the_task(console: Console, redis_url: str) -> None:
+    async with Broker.from_url(redis_url) as broker, broker.subscribe("asynq:cancel") as heard:
         console.send("/queues/mail/active_tasks/busy:cancel")
-        async for heard in channel.listen():
-            if heard["type"] == "message":
-                assert heard["data"] == b"busy"
-                break
+        assert await heard.get() == ("asynq:cancel", b"busy")
 
 
 async def test_a_run_on_our_worker_is_shown_and_can_be_cancelled(go: Go, redis_url: str) -> None:

@@ -17,6 +17,7 @@ from rota.wire.forward import forward
 from tests.interop.both_views import assert_they_agree
 from tests.interop.console import stage
 from tests.interop.raw_queue import RawQueue
+from tests.servers.roles import as_role
 
 HOUR = timedelta(hours=1)
 
@@ -38,7 +39,7 @@ class Both:
 
 @pytest_asyncio.fixture
 async def both(go: Go, redis_url: str) -> AsyncIterator[Both]:
-    broker = Broker.from_url(redis_url)
+    broker = Broker.from_url(as_role(redis_url, "inspector"))
     yield Both(go, Inspector(broker))
     await broker.aclose()
 

@@ -18,6 +18,7 @@ from rota.errors import DuplicateTask, TaskCancelled, TaskFailed, TaskIdConflict
 from rota.options import Options
 from rota.policy import Unique
 from tests.interop.keyspace import keyspace, split_own
+from tests.servers.roles import as_role
 
 HOUR = timedelta(hours=1)
 TOMORROW = datetime.fromtimestamp(int(time.time()) + 86400, UTC)
@@ -49,7 +50,7 @@ Enqueue = Callable[..., Awaitable[Any]]
 
 @pytest_asyncio.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
-    broker = Broker.from_url(redis_url)
+    broker = Broker.from_url(as_role(redis_url, "producer"))
     yield Client(broker)
     await broker.aclose()
 
@@ -269,11 +270,11 @@ async def test_a_task_cancelled_while_go_retries_it_ends(go: Go, client: Client)
         await task.result("5s")
 
 
-def test_the_blocking_client_leaves_the_same_task(redis_url: str) -> None:
-    broker = SyncBroker.from_url(redis_url)
+def test_the_blocking_client_leaves_the_same_task(go: Go, redis_url: str) -> None:
+    broker = SyncBroker.from_url(as_role(redis_url, "producer"))
     client = SyncClient(broker)
     task = client.enqueue(plan("t", b"\xff", headers={"h": "1"}, delay="1h"))
-    seen = asyncio.run(Go(redis_url).task(task.id))
+    seen = asyncio.run(go.task(task.id))
     broker.close()
 
     assert (seen.state, seen.payload, seen.headers) == ("scheduled", b"\xff", {"h": "1"})

@@ -9,12 +9,14 @@ from redis.asyncio import Redis
 
 from interop.programs import Go, request
 from rota.app import Rota
+from rota.broker import Broker
 from rota.context import Context
 from rota.inspect import Inspector
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
 from rota.worker.reconciler import Reconciler
 from tests.interop.raw_queue import RawQueue
+from tests.servers.roles import as_role
 
 KEYS = QueueKeys("default")
 BUSY = {"concurrency": 30, "task_check_ms": 10, "delayed_check_ms": 50, "retry_delay_ms": 20}
@@ -82,7 +84,9 @@ async def test_a_running_task_of_a_go_server_whose_lease_is_gone_keeps_running(g
     assert await redis.exists(KEYS.task(task.id), KEYS.lease, KEYS.active) == 0
 
 
-async def test_what_is_left_behind_is_repaired_beside_a_go_server(go: Go, app: Rota, redis: Redis) -> None:
+async def test_what_is_left_behind_is_repaired_beside_a_go_server(
+    go: Go, app: Rota, redis: Redis, redis_url: str
+) -> None:
     """Scenario 6: an active ID without a lease, a lease without a hash, an active hash in no list."""
     queue = RawQueue(redis)
     for task_id in ("unleased", "nowhere"):
@@ -98,7 +102,7 @@ async def test_what_is_left_behind_is_repaired_beside_a_go_server(go: Go, app: R
     async def t(ctx: Context, payload: bytes) -> None:
         pass
 
-    broker = app.connect()
+    broker = Broker.from_url(as_role(redis_url, "inspector"))
     async with (
         go.server(**BUSY, tasks={"*": {"sleep_ms": 1}}),
         app.worker(sweep_interval="300ms", reconcile_interval="300ms", lease_slack="1s"),

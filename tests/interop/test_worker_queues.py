@@ -8,11 +8,13 @@ from typing import Any
 from interop.programs import Go, request
 from rota.aggregator import GroupedTask
 from rota.app import Rota
+from rota.broker import Broker
 from rota.context import Context
 from rota.enqueued import Plan
 from rota.inspect import Inspector
 from tests.interop.both_views import assert_they_agree
 from tests.interop.runs import Runs, until, until_counted
+from tests.servers.roles import as_role
 
 HOUR = timedelta(hours=1)
 
@@ -72,7 +74,7 @@ async def test_a_queue_paused_by_go_waits_and_a_resumed_one_runs_at_once(go: Go,
         await until_counted(go, 2, 0)
 
 
-async def test_gos_inspector_shows_our_server_and_what_it_runs(go: Go, app: Rota) -> None:
+async def test_gos_inspector_shows_our_server_and_what_it_runs(go: Go, app: Rota, redis_url: str) -> None:
     release = asyncio.Event()
 
     @app.handler("t")
@@ -85,7 +87,7 @@ async def test_gos_inspector_shows_our_server_and_what_it_runs(go: Go, app: Rota
         async with asyncio.timeout(10):
             while not (servers and servers[0].workers):
                 servers = (await go.inspect()).servers
-        broker = app.connect()
+        broker = Broker.from_url(as_role(redis_url, "inspector"))
         await assert_they_agree(go, Inspector(broker))
         await broker.aclose()
         release.set()

@@ -2,6 +2,8 @@
 
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -13,7 +15,7 @@ from tests.servers.process import Server, wait_until
 class SentinelFleet:
     """A master, a replica and three sentinels that replace the master within about two seconds."""
 
-    def __init__(self, *, password: str | None = None) -> None:
+    def __init__(self, *, password: str | None = None, patience_ms: int = 500) -> None:
         self.password = password
         guarded: Mapping[str, object] = {} if password is None else {"requirepass": password, "masterauth": password}
         self.servers = [Server(config={"repl-diskless-sync-delay": 0, **guarded}).start()]
@@ -22,7 +24,7 @@ class SentinelFleet:
         wait_until(lambda: self.info(self.servers[1])["master_link_status"] == "up")
         watch = (
             f"sentinel monitor mymaster 127.0.0.1 {self.servers[0].port} 2\n"
-            "sentinel down-after-milliseconds mymaster 500\n"
+            f"sentinel down-after-milliseconds mymaster {patience_ms}\n"
             "sentinel failover-timeout mymaster 3000\n"
         )
         if password is not None:
@@ -32,9 +34,12 @@ class SentinelFleet:
 
     @property
     def url(self) -> str:
+        return self.url_of(0)
+
+    def url_of(self, database: int) -> str:
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
         login = "" if self.password is None else f":{self.password}@"
-        return f"redis-sentinel://{login}{hosts}/0?master=mymaster"
+        return f"redis-sentinel://{login}{hosts}/{database}?master=mymaster"
 
     def client(self, **options: Any) -> redis.Redis:
         return self.master().client(password=self.password, **options)
@@ -71,8 +76,9 @@ class SentinelFleet:
 class ClusterFleet:
     """Three masters, each with a replica."""
 
-    def __init__(self) -> None:
-        config = {"cluster-enabled": "yes", "cluster-node-timeout": 1000, "databases": 1, "repl-diskless-sync-delay": 0}
+    def __init__(self, *, patience_ms: int = 1000) -> None:
+        config = {"cluster-enabled": "yes", "cluster-node-timeout": patience_ms, "databases": 1}
+        config |= {"repl-diskless-sync-delay": 0}
         self.nodes = [Server(config=config).start() for _ in range(6)]
         hosts = [f"127.0.0.1:{each.port}" for each in self.nodes]
         subprocess.run(
@@ -93,6 +99,15 @@ class ClusterFleet:
 
     def masters(self) -> list[Server]:
         return [each for each in self.nodes if each.process and self._role(each) == "master"]
+
+    @cached_property
+    def _clients(self) -> list[redis.Redis]:
+        return [each.client() for each in self.nodes]
+
+    def empty(self) -> None:
+        for client in self._clients:
+            with suppress(redis.ReadOnlyError):  # a replica is emptied by its master
+                client.flushall()
 
     def node_id(self, server: Server) -> str:
         with server.admin() as client:
@@ -139,5 +154,7 @@ class ClusterFleet:
             return replication["role"] == "master" or replication["master_link_status"] == "up"
 
     def stop(self) -> None:
+        for client in self.__dict__.get("_clients", ()):
+            client.close()
         for each in self.nodes:
             each.stop()

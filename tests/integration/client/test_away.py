@@ -16,6 +16,7 @@ from rota.errors import BrokerUnavailable, BufferFull, EnqueueError, ResultTimeo
 from rota.policy import Debounce
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.cut import LosesReplies
+from tests.servers.overseen import Overseen
 from tests.servers.process import Server
 
 SHORT = BrokerOptions(retry_for=timedelta(milliseconds=200), response_timeout=timedelta(seconds=1))
@@ -30,8 +31,8 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-async def broker(server: Server) -> AsyncIterator[Broker]:
-    async with Broker.from_url(server.unix_url, options=SHORT) as broker:
+async def broker(server: Server) -> AsyncIterator[Overseen]:
+    async with Overseen.from_url(server.unix_url, options=SHORT) as broker:
         yield broker
 
 
@@ -186,7 +187,7 @@ async def test_closing_sends_what_can_be_sent(client: Client, broker: Broker, se
     closing = asyncio.create_task(buffering.aclose())
     await asyncio.to_thread(server.start)
     assert await closing == []
-    async with Broker.from_url(server.unix_url) as other:
+    async with Overseen.from_url(server.unix_url) as other:
         assert await Desk(other).ids("pending") == [job.id]
 
 

@@ -1,5 +1,6 @@
 """The blocking face: the same acts, the same errors."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 
@@ -21,7 +22,10 @@ from rota.policy import Debounce, Unique
 from rota.wire.fetch import fetch
 from rota.wire.record import Outcome, record
 from tests.integration.client.conftest import plan
+from tests.servers import clients
+from tests.servers.overseen import Overseen
 from tests.servers.process import wait_until
+from tests.servers.roles import as_role, make_user
 
 TOKEN = "token-1"
 
@@ -33,8 +37,15 @@ def broker(any_url: str) -> Iterator[SyncBroker]:
 
 
 @pytest.fixture
-def client(broker: SyncBroker) -> SyncClient:
-    return SyncClient(broker)
+def client(any_url: str) -> Iterator[SyncClient]:
+    with SyncBroker.from_url(as_role(any_url, "producer")) as broker:
+        yield SyncClient(broker)
+
+
+@pytest.fixture
+def raw(any_url: str) -> Iterator[redis.Redis]:
+    with clients.client(any_url) as raw:
+        yield raw
 
 
 def run(broker: SyncBroker, result: bytes) -> None:
@@ -77,11 +88,11 @@ def test_every_change(client: SyncClient) -> None:
         job.info()
 
 
-def test_a_result_comes_by_message(client: SyncClient, broker: SyncBroker) -> None:
+def test_a_result_comes_by_message(client: SyncClient, broker: SyncBroker, raw: redis.Redis) -> None:
     job = client.enqueue(plan())
 
     def end() -> None:
-        wait_until(lambda: broker.execute("HGET", f"asynq:{{default}}:t:{job.id}", "rota_wait"))
+        wait_until(lambda: raw.hget(f"asynq:{{default}}:t:{job.id}", "rota_wait"))
         run(broker, b'{"a":1}')
 
     worker = threading.Thread(target=end)
@@ -90,13 +101,17 @@ def test_a_result_comes_by_message(client: SyncClient, broker: SyncBroker) -> No
     worker.join()
 
 
-def test_a_lost_subscription_does_not_end_the_wait(client: SyncClient, broker: SyncBroker) -> None:
+def test_a_lost_subscription_does_not_end_the_wait(client: SyncClient, raw: redis.Redis, any_url: str) -> None:
     job = client.enqueue(plan(retention="1h"))
 
+    async def cut() -> int:
+        async with Overseen.from_url(any_url) as broker:
+            return await broker.admin.cut_listeners()
+
     def cut_and_end() -> None:
-        wait_until(lambda: broker.execute("HGET", f"asynq:{{default}}:t:{job.id}", "rota_wait"))
-        assert broker.execute("CLIENT", "KILL", "TYPE", "pubsub") == 1
-        broker.execute("HSET", f"asynq:{{default}}:t:{job.id}", "state", "completed", "result", b"1")
+        wait_until(lambda: raw.hget(f"asynq:{{default}}:t:{job.id}", "rota_wait"))
+        assert asyncio.run(cut()) == 1
+        raw.hset(f"asynq:{{default}}:t:{job.id}", mapping={"state": "completed", "result": b"1"})
 
     worker = threading.Thread(target=cut_and_end)
     worker.start()
@@ -116,19 +131,20 @@ def test_a_wait_ends_in_time(client: SyncClient) -> None:
         job.result(timeout="50ms")
 
 
-def test_without_the_right_to_subscribe_looking_is_enough(client: SyncClient, any_url: str) -> None:
+@pytest.mark.forbids
+def test_without_the_right_to_subscribe_looking_is_enough(
+    client: SyncClient, broker: SyncBroker, raw: redis.Redis, any_url: str
+) -> None:
     user = f"reader-{id(client)}"
-    with redis.Redis.from_url(any_url) as admin:
-        admin.execute_command("ACL", "SETUSER", user, "on", ">secret", "~*", "+@all", "resetchannels")
-        options = BrokerOptions(username=user, password="secret")
-        with SyncBroker.from_url(any_url, options=options) as poor:
-            job = client.enqueue(plan())
-            run(client.broker, b"1")
-            assert SyncClient(poor).result("default", job.id, "20s") == b"1"
-        admin.execute_command("ACL", "DELUSER", user)
+    make_user(raw, user, "on", ">secret", "~*", "+@all", "resetchannels")
+    options = BrokerOptions(username=user, password="secret")
+    with SyncBroker.from_url(any_url, options=options) as poor:
+        job = client.enqueue(plan())
+        run(broker, b"1")
+        assert SyncClient(poor).result("default", job.id, "20s") == b"1"
 
 
-def test_threads_share_a_client(client: SyncClient, broker: SyncBroker) -> None:
+def test_threads_share_a_client(client: SyncClient, raw: redis.Redis) -> None:
     def send() -> None:
         for _ in range(50):
             client.enqueue(plan())
@@ -138,5 +154,5 @@ def test_threads_share_a_client(client: SyncClient, broker: SyncBroker) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    waiting = broker.execute("LRANGE", "asynq:{default}:pending", 0, -1)
+    waiting = raw.lrange("asynq:{default}:pending", 0, -1)
     assert len(waiting) == len(set(waiting)) == 400

@@ -4,19 +4,19 @@ import asyncio
 
 import pytest
 
-from rota.broker import Broker
 from rota.client import Client
 from rota.enqueued import Enqueued
 from rota.errors import TaskCancelled
 from rota.info import TaskState
 from rota.policy import Unique
 from tests.integration.client.conftest import Desk, plan
+from tests.servers.overseen import Overseen
 
 
-async def counters(broker: Broker) -> dict[bytes, bytes]:
-    names = await broker.execute("KEYS", "asynq:{default}:[pf]*ed*")
+async def counters(broker: Overseen) -> dict[bytes, bytes]:
+    names = await broker.admin.execute("KEYS", "asynq:{default}:[pf]*ed*")
     counted = [name for name in names if b"processed" in name or b"failed" in name]
-    return {name: await broker.execute("GET", name) for name in counted}
+    return {name: await broker.admin.execute("GET", name) for name in counted}
 
 
 @pytest.mark.parametrize("state", ["pending", "scheduled", "aggregating", "retry"])

@@ -32,7 +32,7 @@ async def test_the_run_is_never_later_than_max_wait_after_the_first_call(client:
     assert before + 14 < await desk.score("scheduled", first.id) <= await desk.now() + 15
     late = await client.enqueue(calls(b"4", "60s", "60s"))
     assert late.id == first.id
-    await desk.broker.execute("HSET", desk.keys.task(first.id), "rota_first", before - 100)
+    await desk.broker.admin.execute("HSET", desk.keys.task(first.id), "rota_first", before - 100)
     await client.enqueue(calls(b"5", "10s", "15s"))
     assert await desk.take() == [first.id], "the longest wait is over, so it is due"
 

@@ -65,7 +65,7 @@ async def test_a_payload_whose_lock_another_task_holds_is_refused(client: Client
 
 async def test_a_lock_that_ran_out_is_not_taken_anew(client: Client, desk: Desk) -> None:
     job = await client.enqueue(plan(b"old", unique="10m"))
-    await desk.broker.execute("DEL", *await desk.locks())
+    await desk.broker.admin.execute("DEL", *await desk.locks())
     await job.update_payload(b"new")
     assert await desk.locks() == []
 
@@ -153,7 +153,7 @@ async def test_running_again_takes_the_lock_again_unless_another_task_has_it(cli
 
 async def test_members_of_an_aggregation_set_are_left_to_the_aggregator(client: Client, desk: Desk) -> None:
     job = await client.enqueue(plan(group="g"))
-    await desk.broker.execute("RENAME", f"{desk.keys.base}g:g", f"{desk.keys.base}g:g:set-1")
+    await desk.broker.admin.execute("RENAME", f"{desk.keys.base}g:g", f"{desk.keys.base}g:g:set-1")
     for act in (job.run_now(), job.cancel(), client.delete("default", job.id)):
         with pytest.raises(TaskStateError, match="is aggregating, so it can"):
             await act
@@ -176,7 +176,7 @@ async def test_a_running_task_cannot_be_deleted(client: Client, desk: Desk) -> N
 
 async def test_a_hash_that_is_in_no_set_any_more_can_be_deleted(client: Client, desk: Desk) -> None:
     job = await desk.bring(client, "archived", plan())
-    await desk.broker.execute("DEL", f"{desk.keys.base}archived")
+    await desk.broker.admin.execute("DEL", f"{desk.keys.base}archived")
     await client.delete("default", job.id)
     assert await desk.hash(job.id) == {}
 

@@ -12,6 +12,7 @@ from rota.errors import BrokerRefused, OptionError, TaskIdConflict
 from rota.info import TaskState
 from rota.wire.message import pack
 from tests.integration.client.conftest import Desk, plan
+from tests.servers.overseen import Overseen
 
 
 async def test_a_plain_task_is_pending_in_asynqs_layout(client: Client, desk: Desk) -> None:
@@ -24,7 +25,7 @@ async def test_a_plain_task_is_pending_in_asynqs_layout(client: Client, desk: De
     assert before - 0.001 <= int(stored["pending_since"]) / 1e9 <= await desk.now()
     assert len(stored["pending_since"]) == 19, "nanoseconds, without the rounding of a double"
     assert await desk.ids("pending") == [job.id]
-    assert await desk.broker.execute("SMEMBERS", "asynq:queues") in ([b"default"], {b"default"})
+    assert await desk.broker.admin.execute("SMEMBERS", "asynq:queues") in ([b"default"], {b"default"})
 
 
 async def test_ids_are_random_uuids_of_version_4(client: Client) -> None:
@@ -38,7 +39,7 @@ async def test_tasks_wait_in_the_order_in_which_they_came(client: Client, desk: 
     assert await desk.take() == made
 
 
-async def test_every_option_that_is_part_of_the_message_reaches_it(client: Client, broker: Broker) -> None:
+async def test_every_option_that_is_part_of_the_message_reaches_it(client: Client, broker: Overseen) -> None:
     deadline = datetime(2030, 1, 2, tzinfo=UTC)
     job = await client.enqueue(
         plan(queue="mail", max_retry=0, timeout="90s", deadline=deadline, retention="1h", headers={"h": "w"})
@@ -100,17 +101,17 @@ async def test_an_id_can_be_chosen_and_is_taken_in_every_state(client: Client, d
 
 async def test_a_refused_id_leaves_nothing_behind(client: Client, desk: Desk) -> None:
     await client.enqueue(plan(task_id="mine"))
-    before = await desk.broker.execute("DBSIZE")
+    before = await desk.broker.admin.execute("DBSIZE")
     with pytest.raises(TaskIdConflict):
         await client.enqueue(plan(b"other", task_id="mine", unique="10m"))
-    assert await desk.broker.execute("DBSIZE") == before
+    assert await desk.broker.admin.execute("DBSIZE") == before
     assert await desk.locks() == [], "Asynq keeps the lock it took before it looked at the id"
 
 
 async def test_a_text_that_is_no_utf8_is_refused_before_anything_is_sent(client: Client, desk: Desk) -> None:
     with pytest.raises(OptionError, match="valid UTF-8"):
         await client.enqueue(plan(headers={"h": "\ud800"}))
-    assert await desk.broker.execute("DBSIZE") == 0
+    assert await desk.broker.admin.execute("DBSIZE") == 0
 
 
 @pytest.mark.parametrize(
@@ -128,44 +129,44 @@ async def test_a_key_of_another_type_leaves_nothing_half_written(
     client: Client, desk: Desk, place: str, words: dict[str, object]
 ) -> None:
     await client.enqueue(plan(queue="other"))
-    await desk.broker.execute("SADD", "asynq:queues", "default")
-    await desk.broker.execute("SET", f"{desk.keys.base}{place}", "not ours")
-    before = sorted(await desk.broker.execute("KEYS", "asynq:*"))
+    await desk.broker.admin.execute("SADD", "asynq:queues", "default")
+    await desk.broker.admin.execute("SET", f"{desk.keys.base}{place}", "not ours")
+    before = sorted(await desk.broker.admin.execute("KEYS", "asynq:*"))
     with pytest.raises((BrokerRefused, TaskIdConflict)) as caught:
         await client.enqueue(plan(**words))
     assert "WRONGTYPE" in str(caught.value)
-    assert sorted(await desk.broker.execute("KEYS", "asynq:*")) == before
+    assert sorted(await desk.broker.admin.execute("KEYS", "asynq:*")) == before
 
 
 async def test_the_name_of_a_queue_is_published_again_after_a_while(
-    client: Client, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    client: Client, broker: Overseen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await client.enqueue(plan())
-    await broker.execute("DEL", "asynq:queues")
+    await broker.admin.execute("DEL", "asynq:queues")
     await client.enqueue(plan())
-    assert await broker.execute("EXISTS", "asynq:queues") == 0
+    assert await broker.admin.execute("EXISTS", "asynq:queues") == 0
     monkeypatch.setattr("rota.client.published.time.monotonic", lambda: 1e12)
     await client.enqueue(plan())
-    assert await broker.execute("SISMEMBER", "asynq:queues", "default") == 1
+    assert await broker.admin.execute("SISMEMBER", "asynq:queues", "default") == 1
 
 
-async def test_scripts_survive_a_flush_of_the_servers_cache(client: Client, broker: Broker, desk: Desk) -> None:
+async def test_scripts_survive_a_flush_of_the_servers_cache(client: Client, broker: Overseen, desk: Desk) -> None:
     await client.enqueue(plan())
-    await broker.execute("SCRIPT", "FLUSH")
+    await broker.admin.execute("SCRIPT", "FLUSH")
     await client.enqueue(plan())
-    await broker.execute("SCRIPT", "FLUSH")
+    await broker.admin.execute("SCRIPT", "FLUSH")
     results = await client.enqueue_many([plan(), plan(delay="1h", queue="other")])
     assert [result.created for result in results] == [True, True]
     assert len(await desk.ids("pending")) == 3
 
 
-async def test_another_key_prefix_is_another_world(any_url: str, broker: Broker) -> None:
+async def test_another_key_prefix_is_another_world(any_url: str, broker: Overseen) -> None:
     from rota.broker import BrokerOptions
 
     async with Broker.from_url(any_url, options=BrokerOptions(key_prefix="shop")) as apart:
         job = await Client(apart).enqueue(plan(unique="10m", group="g", delay="1h"))
         assert (await Client(apart).info("default", job.id)).state is TaskState.SCHEDULED
-    names = [name.decode() for name in await broker.execute("KEYS", "*")]
+    names = [name.decode() for name in await broker.admin.execute("KEYS", "*")]
     assert names
     assert all(name.startswith("shop:") for name in names)
 

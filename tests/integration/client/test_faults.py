@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
-from rota.broker import Broker
+from rota.broker import Broker, BrokerOptions
+from rota.broker.url import parse
 from rota.client import Client
 from rota.enqueued import Enqueued
 from rota.errors import BrokerUnavailable, TaskIdConflict
 from rota.policy import Debounce, Unique
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.cut import LosesReplies
+from tests.servers.overseen import Overseen
 from tests.servers.process import Server, valkey_binary
+from tests.servers.roles import as_role
 
 DEBOUNCE = Debounce("k", "10s")
 
@@ -27,7 +30,8 @@ async def proxy(any_url: str) -> AsyncIterator[LosesReplies]:
 @pytest.fixture
 async def shaky(any_url: str, proxy: LosesReplies, client: Client) -> AsyncIterator[Client]:
     """A client behind the proxy, warm: the server knows the scripts, the queue is published."""
-    database = parse_qs(urlsplit(any_url).query)["db"][0]
+    place = parse(as_role(any_url, "producer"))
+    options = BrokerOptions(username=place.username, password=place.password)
     for words in ({}, {"debounce": Debounce("warm", "1s")}, {"delay": "1h"}):
         job = await client.enqueue(plan(queue="warm", **words))
     await job.reschedule("2h")
@@ -35,7 +39,7 @@ async def shaky(any_url: str, proxy: LosesReplies, client: Client) -> AsyncItera
     await job.run_now()
     await client.delete("warm", job.id)
     await (await client.enqueue(plan(queue="warm"))).cancel()
-    async with Broker.from_url(f"{proxy.url}/{database}") as broker:
+    async with Broker.from_url(f"{proxy.url}/{place.database}", options=options) as broker:
         shaky = Client(broker)
         await shaky.enqueue(plan(queue="warm"))
         shaky._published.note("default")
@@ -213,13 +217,13 @@ async def test_a_waiting_result_survives_lost_replies(shaky: Client, proxy: Lose
 async def test_a_server_without_memory_keeps_nothing_and_says_why(binary: str, words: dict[str, object]) -> None:
     server = Server(binary).start()
     try:
-        async with Broker.from_url(server.unix_url) as broker:
+        async with Overseen.from_url(server.unix_url) as broker:
             client = Client(broker)
             await client.enqueue(plan())
-            await broker.execute("CONFIG", "SET", "maxmemory", 1)
+            await broker.admin.execute("CONFIG", "SET", "maxmemory", 1)
             with pytest.raises(BrokerUnavailable, match="accepts no writes: OOM"):
                 await client.enqueue(plan(b"2", **words))
-            kept = sorted(await broker.execute("KEYS", "asynq:*"))
+            kept = sorted(await broker.admin.execute("KEYS", "asynq:*"))
             assert kept[:2] == [b"asynq:queues", b"asynq:{default}:pending"]
             assert len(kept) == 3
     finally:

@@ -5,18 +5,19 @@ from typing import Any
 
 import pytest
 
-from rota.broker import Broker, SyncBroker
+from rota.broker import SyncBroker
 from rota.client import Client, SyncClient
 from rota.enqueued import Plan
 from rota.errors import BrokerRefused, EnqueueError, TaskIdConflict
 from tests.integration.client.conftest import Desk, plan
+from tests.servers.overseen import Overseen
 
 
 def stamp(plan: Plan[Any]) -> Generator[Plan[Any]]:
     yield plan.with_headers({"stamp": plan.type})
 
 
-async def test_one_and_many_pass_through_the_middlewares(broker: Broker, desk: Desk) -> None:
+async def test_one_and_many_pass_through_the_middlewares(broker: Overseen, desk: Desk) -> None:
     client = Client(broker, middlewares=[stamp])
     jobs = [await client.enqueue(plan()), *await client.enqueue_many(plan() for _ in range(3))]
     for job in jobs:
@@ -33,7 +34,7 @@ def test_the_blocking_face_has_them_too(any_url: str) -> None:
             assert dict(job.info().headers) == {"stamp": "t"}
 
 
-async def test_a_middleware_learns_of_a_refusal_and_the_caller_too(broker: Broker) -> None:
+async def test_a_middleware_learns_of_a_refusal_and_the_caller_too(broker: Overseen) -> None:
     seen: list[Exception] = []
 
     async def looking(plan: Plan[Any]) -> AsyncGenerator[None]:
@@ -50,7 +51,7 @@ async def test_a_middleware_learns_of_a_refusal_and_the_caller_too(broker: Broke
     assert len(seen) == 1
 
 
-async def test_a_middleware_may_refuse_a_task(broker: Broker) -> None:
+async def test_a_middleware_may_refuse_a_task(broker: Overseen) -> None:
     async def guard(plan: Plan[Any]) -> AsyncGenerator[None]:
         if plan.type == "t":
             raise EnqueueError("not today")
@@ -61,16 +62,16 @@ async def test_a_middleware_may_refuse_a_task(broker: Broker) -> None:
         await client.enqueue(plan())
     with pytest.raises(EnqueueError, match="not today"):
         await client.enqueue_many([plan()])
-    assert await broker.execute("DBSIZE") == 0
+    assert await broker.admin.execute("DBSIZE") == 0
 
 
-async def test_a_swallowed_error_is_an_error(broker: Broker) -> None:
+async def test_a_swallowed_error_is_an_error(broker: Overseen) -> None:
     def swallows(plan: Plan[Any]) -> Generator[None]:
         try:
             yield
         except BrokerRefused:
             return
 
-    await broker.execute("SET", "asynq:{default}:pending", "not ours")
+    await broker.admin.execute("SET", "asynq:{default}:pending", "not ours")
     with pytest.raises(EnqueueError, match="swallowed the error"):
         await Client(broker, middlewares=[swallows]).enqueue(plan())

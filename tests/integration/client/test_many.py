@@ -22,8 +22,9 @@ from rota.info import TaskState
 from rota.policy import Debounce, Unique
 from rota.wire.proto import TaskMessage
 from rota.wire.script import Call
-from tests.conftest import Server
 from tests.integration.client.conftest import Desk, plan
+from tests.servers import clients
+from tests.servers.overseen import Overseen
 
 
 async def test_the_results_are_in_the_order_of_the_plans(client: Client, desk: Desk) -> None:
@@ -68,7 +69,7 @@ async def test_thousands_of_tasks_keep_their_order(client: Client, desk: Desk) -
 
 async def test_nothing_is_sent_for_nothing(client: Client, desk: Desk) -> None:
     assert await client.enqueue_many([]) == []
-    assert await desk.broker.execute("DBSIZE") == 0
+    assert await desk.broker.admin.execute("DBSIZE") == 0
 
 
 async def test_an_async_iterable_is_streamed(client: Client, desk: Desk) -> None:
@@ -97,7 +98,7 @@ async def test_an_endless_iterable_is_taken_only_a_few_chunks_ahead(client: Clie
 
 @pytest.mark.parametrize(("batch", "sizes"), [(400, [400, 400, 200]), (5000, [1000])])
 async def test_a_request_holds_as_many_tasks_as_said_but_no_more_than_its_script_can(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch, batch: int, sizes: list[int]
+    broker: Overseen, monkeypatch: pytest.MonkeyPatch, batch: int, sizes: list[int]
 ) -> None:
     sent: list[int] = []
     run_many = broker.run_many
@@ -112,7 +113,7 @@ async def test_a_request_holds_as_many_tasks_as_said_but_no_more_than_its_script
 
 
 async def test_a_fault_of_one_queue_is_told_of_its_tasks_alone(client: Client, desk: Desk) -> None:
-    await desk.broker.execute("SET", "asynq:{bad}:pending", "not ours")
+    await desk.broker.admin.execute("SET", "asynq:{bad}:pending", "not ours")
     plans = [plan(queue="bad"), plan(), plan(queue="bad", delay="1h"), plan(queue="worse", group="g")]
     async with aclosing(client.enqueue_stream(plans)) as stream:
         results = [result async for result in stream]
@@ -137,13 +138,13 @@ async def test_a_server_that_is_not_there_fails_the_call(any_url: str) -> None:
 
 
 def test_the_blocking_face_streams_the_same_way(any_url: str) -> None:
-    with SyncBroker.from_url(any_url) as broker:
+    with SyncBroker.from_url(any_url) as broker, clients.client(any_url) as raw:
         client = SyncClient(broker)
         results = client.enqueue_many(plan(queue=f"q{i % 3}") for i in range(1501))
         assert [result.queue for result in results if not isinstance(result, Exception)] == [
             f"q{i % 3}" for i in range(1501)
         ]
-        assert broker.execute("LLEN", "asynq:{q0}:pending") == 501
+        assert raw.llen("asynq:{q0}:pending") == 501
 
 
 AT = datetime(2035, 1, 1, tzinfo=UTC)
@@ -174,12 +175,12 @@ PLANS = st.lists(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=PLANS, chunk=st.sampled_from([1, 3, 100]))
 def test_many_at_once_leave_the_same_state_as_one_by_one(
-    redis_server: Server, redis_url: str, plans: list[Plan[Any]], chunk: int, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, plans: list[Plan[Any]], chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def counted() -> Iterator[str]:
         return (f"made-{i}" for i in itertools.count())
 
-    with redis.Redis.from_url(redis_url) as raw, monkeypatch.context() as patch:
+    with clients.client(redis_url) as raw, monkeypatch.context() as patch:
         ids = counted()
         patch.setattr(packing_module, "new_task_id", lambda: next(ids))
         raw.flushdb()

@@ -15,6 +15,7 @@ from rota.enqueued import Enqueued
 from rota.errors import ConfigError, NotReplicated, OptionError
 from tests.integration.client.conftest import Desk, plan
 from tests.servers.fleet import ClusterFleet
+from tests.servers.overseen import Overseen
 from tests.servers.process import Server, wait_until
 
 
@@ -52,8 +53,8 @@ def pair(module_pair: Pair) -> Iterator[Pair]:
 
 
 @pytest.fixture
-async def broker(pair: Pair) -> AsyncIterator[Broker]:
-    async with Broker.from_url(pair.master.unix_url) as broker:
+async def broker(pair: Pair) -> AsyncIterator[Overseen]:
+    async with Overseen.from_url(pair.master.unix_url) as broker:
         yield broker
 
 

@@ -31,7 +31,7 @@ async def test_the_lock_is_the_one_that_go_takes(client: Client, desk: Desk) -> 
     stored = await desk.hash(job.id)
     assert stored["unique_key"].decode() == unique_key(desk.keys, "t", b"{}") == (await desk.message(job.id)).unique_key
     assert "rota_unique" not in stored
-    await desk.broker.execute("SET", unique_key(desk.keys, "t", b"go's"), job.id)
+    await desk.broker.admin.execute("SET", unique_key(desk.keys, "t", b"go's"), job.id)
     assert not (await client.enqueue(plan(b"go's", unique="10m"))).created
 
 
@@ -63,7 +63,7 @@ async def test_a_grouped_task_remembers_its_lock(client: Client, desk: Desk) -> 
 
 async def test_a_lock_of_a_task_that_is_gone_holds_nobody_up(client: Client, desk: Desk) -> None:
     first = await client.enqueue(plan(unique="10m"))
-    await desk.broker.execute("DEL", desk.keys.task(first.id), desk.keys.pending)
+    await desk.broker.admin.execute("DEL", desk.keys.task(first.id), desk.keys.pending)
     second = await client.enqueue(plan(unique="10m"))
     assert second.created
     assert await desk.holder(second.id) == second.id
@@ -107,7 +107,7 @@ async def test_a_go_server_that_keeps_the_lock_of_a_started_task_holds_nobody_up
     client: Client, desk: Desk, state: str
 ) -> None:
     first = await desk.bring(client, "pending", plan(unique=QUEUED))
-    await desk.broker.execute("HSET", desk.keys.task(first.id), "state", state)
+    await desk.broker.admin.execute("HSET", desk.keys.task(first.id), "state", state)
     second = await client.enqueue(plan(unique=QUEUED))
     assert second.created
     assert await desk.holder(second.id) == second.id

@@ -11,6 +11,7 @@ from rota.app import Rota
 from rota.health.meeting import Reply, ask_port
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import eventually
+from tests.servers.clients import client
 from tests.servers.process import Server, wait_until
 
 QUICK = {
@@ -70,14 +71,12 @@ async def test_a_worker_that_works_is_live_and_ready_and_counts(app: Rota) -> No
 
 async def test_what_the_sweep_repairs_is_counted(app: Rota) -> None:
     """An ID in the active list that nobody has a lease for, and whose task does not exist."""
-    broker = app.connect()
-    keys = broker.keys.queue("default")
-    await broker.execute("SADD", broker.keys.queues, "default")
-    await broker.execute("LPUSH", keys.active, "nobody")
+    with client(app.settings.url) as raw:
+        raw.sadd(app.keys.queues, "default")
+        raw.lpush(app.keys.queue("default").active, "nobody")
 
     async with app.worker(sweep_interval="200ms", reconcile_interval="200ms") as worker:
         await answers(worker, "/metrics", 200, 'part="reconciler"')
-    await broker.aclose()
     await app.aclose()
 
 

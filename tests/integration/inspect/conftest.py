@@ -3,21 +3,22 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import redis
 
 from rota.broker import Broker
 from rota.inspect import Inspector
 from tests.integration.inspect.state import State
+from tests.servers.clients import client
+from tests.servers.roles import as_role
 
 
 @pytest.fixture
 def state(redis_url: str) -> Iterator[State]:
-    client = redis.Redis.from_url(redis_url)
-    yield State(client)
-    client.close()
+    raw = client(redis_url)
+    yield State(raw)
+    raw.close()
 
 
 @pytest.fixture
 async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
-    async with Broker.from_url(redis_url) as broker:
+    async with Broker.from_url(as_role(redis_url, "inspector")) as broker:
         yield Inspector(broker)

@@ -24,12 +24,20 @@ from scripts.tree import ROOT
 from tests.integration.inspect.state import State
 from tests.servers.fleet import ClusterFleet
 from tests.servers.process import Server
+from tests.servers.roles import as_role
 
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[Broker]:
-    async with Broker.from_url(redis_url) as broker:
+    async with Broker.from_url(as_role(redis_url, "inspector")) as broker:
         yield broker
+
+
+@pytest.fixture
+async def served(redis_url: str) -> AsyncIterator[Broker]:
+    """The broker of a worker that serves queues."""
+    async with Broker.from_url(redis_url) as served:
+        yield served
 
 
 @pytest.fixture
@@ -39,7 +47,7 @@ def strict_server() -> Iterator[Server]:
     server.stop()
 
 
-async def serve(broker: Broker, *queues: str, status: str = "active", server_id: str | None = None) -> None:
+async def serve(served: Broker, *queues: str, status: str = "active", server_id: str | None = None) -> None:
     state = ServerState(
         host="h",
         pid=1,
@@ -48,8 +56,12 @@ async def serve(broker: Broker, *queues: str, status: str = "active", server_id:
         queues=dict.fromkeys(queues, 1),
         status=status,
     )
-    for reply in await broker.run_many(records.beat(broker.keys, state, [], timedelta(minutes=1))):
+    for reply in await served.run_many(records.beat(served.keys, state, [], timedelta(minutes=1))):
         assert reply is None
+
+
+async def look(broker: Broker, **words: Any) -> Examination:
+    return await examine(broker, role="inspector", **words)
 
 
 def codes(done: Examination) -> set[str]:
@@ -59,7 +71,7 @@ def codes(done: Examination) -> set[str]:
 
 async def test_an_empty_server_with_a_file_on_disk_is_healthy(strict_server: Server) -> None:
     async with Broker.from_url(strict_server.unix_url) as broker:
-        done = await examine(broker)
+        done = await look(broker)
 
     assert done.findings == []
     assert done.healthy
@@ -78,35 +90,35 @@ async def test_a_server_that_evicts_and_keeps_nothing_is_found(broker: Broker, s
 
 async def test_a_server_that_is_away_is_one_finding() -> None:
     async with Broker.from_url("redis://127.0.0.1:1") as broker:
-        done = await examine(broker)
+        done = await look(broker)
 
     assert codes(done) == {"server"}
 
 
-async def test_a_served_queue_with_fresh_tasks_is_healthy(broker: Broker, state: State) -> None:
+async def test_a_served_queue_with_fresh_tasks_is_healthy(broker: Broker, served: Broker, state: State) -> None:
     state.task(state.queue(), "one", "pending", {"pending_since": time.time_ns()})
     state.task(state.queue(), "two", "active")
-    await serve(broker, "default")
+    await serve(served, "default")
 
-    assert codes(await examine(broker, handles=lambda name: name == "t")) == set()
+    assert codes(await look(broker, handles=lambda name: name == "t")) == set()
 
 
-async def test_a_queue_that_nobody_consumes_is_an_error(broker: Broker, state: State) -> None:
+async def test_a_queue_that_nobody_consumes_is_an_error(broker: Broker, served: Broker, state: State) -> None:
     state.task(state.queue("typo"), "one", "pending")
-    await serve(broker, "default")
+    await serve(served, "default")
 
-    done = await examine(broker)
+    done = await look(broker)
 
     [found] = [finding for finding in done.findings if finding.code == "queue-without-a-server"]
     assert found.severity == "error"
     assert "'typo': 1 pending tasks" in found.what
 
 
-async def test_a_queue_with_quiet_servers_only_is_a_warning(broker: Broker, state: State) -> None:
+async def test_a_queue_with_quiet_servers_only_is_a_warning(broker: Broker, served: Broker, state: State) -> None:
     state.task(state.queue(), "one", "pending")
-    await serve(broker, "default", status="stopped")
+    await serve(served, "default", status="stopped")
 
-    done = await examine(broker)
+    done = await look(broker)
 
     assert [f.severity for f in done.findings if f.code == "queue-without-a-server"] == ["warning"]
 
@@ -171,34 +183,34 @@ def plant_unhandled_type(state: State) -> None:
         (plant_unhandled_type, "unhandled-types"),
     ],
 )
-async def test_what_is_stuck_is_found(broker: Broker, state: State, plant: Any, code: str) -> None:
+async def test_what_is_stuck_is_found(broker: Broker, served: Broker, state: State, plant: Any, code: str) -> None:
     plant(state)
-    await serve(broker, "default")
+    await serve(served, "default")
 
-    done = await examine(broker, archive_max=3)
+    done = await look(broker, archive_max=3)
 
     assert codes(done) == {code}
     assert not done.healthy
 
 
-async def test_types_that_the_app_does_not_handle_are_named(broker: Broker, state: State) -> None:
+async def test_types_that_the_app_does_not_handle_are_named(broker: Broker, served: Broker, state: State) -> None:
     for task_id in ("one", "two"):
         state.task(state.queue(), task_id, "scheduled", type="mail:sned")
-    await serve(broker, "default")
+    await serve(served, "default")
 
-    done = await examine(broker, handles=lambda name: name == "mail:send")
+    done = await look(broker, handles=lambda name: name == "mail:send")
 
     [found] = [finding for finding in done.findings if finding.code == "unhandled-types"]
     assert "mail:sned (2)" in found.what
 
 
-async def test_go_servers_are_told_from_ours(broker: Broker, state: State) -> None:
-    await serve(broker, "default")
-    assert codes(await examine(broker)) == set()
+async def test_go_servers_are_told_from_ours(broker: Broker, served: Broker, state: State) -> None:
+    await serve(served, "default")
+    assert codes(await look(broker)) == set()
 
-    await serve(broker, "default", server_id="5e0f3f0e-0000-4000-8000-000000000000")
+    await serve(served, "default", server_id="5e0f3f0e-0000-4000-8000-000000000000")
 
-    done = await examine(broker)
+    done = await look(broker)
     assert codes(done) == {"go-servers"}
     assert done.servers == 2
 
@@ -208,7 +220,7 @@ async def test_looking_changes_nothing(broker: Broker, state: State) -> None:
     plant_lost_task(state)
     before = state.everything()
 
-    await examine(broker)
+    await look(broker)
 
     assert state.everything() == before
 
@@ -240,7 +252,7 @@ def run(url: str, *words: str) -> "subprocess.CompletedProcess[str]":
 def test_the_command_tells_cause_fix_and_page_and_fails(redis_url: str, state: State) -> None:
     state.task(state.queue(), "one", "pending", type="no:such")
 
-    done = run(redis_url, "examples.hello:app")
+    done = run(as_role(redis_url, "inspector"), "examples.hello:app", "--as", "inspector")
 
     assert done.returncode == 1
     assert "error Nobody consumes the queue 'default'" in done.stdout

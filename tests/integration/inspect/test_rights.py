@@ -9,6 +9,7 @@ from rota.broker import Broker, BrokerOptions
 from rota.inspect import Inspector
 from tests.integration.inspect.state import State
 from tests.servers.process import Server, wait_until
+from tests.servers.roles import make_user
 
 
 async def look_at_everything(inspector: Inspector) -> None:
@@ -38,15 +39,9 @@ def full(state: State) -> State:
 def user(full: State):
     """A user who may only read, and not ask for memory."""
     name = "reader"
-    full.client.acl_setuser(
-        name,
-        enabled=True,
-        passwords=["+secret"],
-        keys=["*"],
-        commands=["+@read", "+@connection", "+evalsha", "+eval", "+time", "+select", "-memory"],
-    )
-    yield BrokerOptions(username=name, password="secret")
-    full.client.acl_deluser(name)
+    reads = ["+@read", "+@connection", "+evalsha", "+eval", "+time", "+select", "+cluster|slots", "+role", "-memory"]
+    make_user(full.client, name, "reset", "on", ">secret", "~*", *reads)
+    return BrokerOptions(username=name, password="secret")
 
 
 async def test_looking_changes_nothing(inspector: Inspector, full: State):
@@ -55,11 +50,13 @@ async def test_looking_changes_nothing(inspector: Inspector, full: State):
     assert full.everything() == before
 
 
+@pytest.mark.forbids
 async def test_a_user_who_may_only_read_can_look(redis_url: str, user: BrokerOptions):
     async with Broker.from_url(redis_url, options=user) as broker:
         await look_at_everything(Inspector(broker))
 
 
+@pytest.mark.forbids
 async def test_memory_is_unknown_to_a_user_who_may_not_ask(redis_url: str, user: BrokerOptions):
     async with Broker.from_url(redis_url, options=user) as broker:
         assert (await Inspector(broker).queue("default")).memory_bytes is None

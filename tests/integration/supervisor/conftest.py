@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import redis
 
 from rota.app import Rota
+from tests.servers.clients import client
 from tests.servers.process import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ class Shift:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
-        self.redis = redis.Redis.from_url(url, decode_responses=True)
+        self.redis = client(url, decode_responses=True)
         self.app = Rota(url)
         self.log = folder / "log"
         self.launcher: tuple[str, ...] = ()

@@ -7,12 +7,11 @@ import resource
 import signal
 import time
 
-import redis
-
 from rota import Context, Rota, current
+from tests.servers.clients import client
 
 app = Rota()
-_events = redis.Redis.from_url(os.environ.get("ROTA_URL", "redis://localhost"))
+_events = client(os.environ.get("ROTA_URL", "redis://localhost"))
 if "SHIFT_BROKEN" in os.environ:
     raise RuntimeError("this module does not import")
 if "SHIFT_STUCK" in os.environ:

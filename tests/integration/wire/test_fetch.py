@@ -1,15 +1,21 @@
 """Taking tasks: what moves where, and what is left alone."""
 
+from itertools import count
+
 import pytest
 
-from rota.broker import Broker
+from rota.broker.slots import slot_of
 from rota.errors import BrokerRefused
 from rota.wire.fetch import EMPTY, MORE, PAUSED, Fetched, LastChance, fetch, reclaim
 from rota.wire.proto import TaskMessage
 from tests.integration.wire.conftest import Seed
+from tests.servers.overseen import Overseen
+
+# A queue in the same slot: in a Cluster, one fetch takes from such queues alone.
+NEIGHBOUR = next(name for name in map(str, count()) if slot_of(name) == slot_of("default"))
 
 
-async def take(broker: Broker, wanted: int, *shares: tuple[str, int], token: str = "token-1") -> Fetched:
+async def take(broker: Overseen, wanted: int, *shares: tuple[str, int], token: str = "token-1") -> Fetched:
     queues = [(broker.keys.queue(name), share) for name, share in shares or (("default", wanted),)]
     return await broker.run(fetch(queues, token=token, wanted=wanted, lease_seconds=30))
 
@@ -18,7 +24,7 @@ def ids(fetched: Fetched, place: int = 0) -> list[str]:
     return [task_id.decode() for task_id in fetched.batches[place].tasks[::2]]
 
 
-async def test_a_batch_is_taken_in_the_order_of_its_arrival(broker: Broker, seed: Seed) -> None:
+async def test_a_batch_is_taken_in_the_order_of_its_arrival(broker: Overseen, seed: Seed) -> None:
     await seed.pending("a", "b", "c")
     fetched = await take(broker, 2)
     assert ids(fetched) == ["a", "b"]
@@ -29,12 +35,12 @@ async def test_a_batch_is_taken_in_the_order_of_its_arrival(broker: Broker, seed
 
 
 async def test_a_taken_task_is_active_leased_by_the_servers_clock_and_carries_the_token(
-    broker: Broker, seed: Seed
+    broker: Overseen, seed: Seed
 ) -> None:
     await seed.pending("a")
     before = await seed.now()
     fetched = await take(broker, 5)
-    score = float(await broker.execute("ZSCORE", seed.keys.lease, "a"))
+    score = float(await broker.admin.execute("ZSCORE", seed.keys.lease, "a"))
     assert int(before) + 30.5 <= score <= int(fetched.now) + 30.5  # Go's leases end with a whole second
     assert score % 1 == 0.5
     assert await seed.field("a", "state") == "active"
@@ -43,14 +49,14 @@ async def test_a_taken_task_is_active_leased_by_the_servers_clock_and_carries_th
     assert before <= fetched.now <= await seed.now()
 
 
-async def test_an_empty_queue_gives_nothing_and_says_so(broker: Broker, seed: Seed) -> None:
+async def test_an_empty_queue_gives_nothing_and_says_so(broker: Overseen, seed: Seed) -> None:
     fetched = await take(broker, 3)
     assert fetched.batches[0] == (EMPTY, None, [], {}, [])
-    assert await broker.execute("DBSIZE") == 0
+    assert await broker.admin.execute("DBSIZE") == 0
 
 
-async def test_a_paused_queue_keeps_its_tasks_but_promotes_what_is_due(broker: Broker, seed: Seed) -> None:
-    await broker.execute("SET", seed.keys.paused, 1)
+async def test_a_paused_queue_keeps_its_tasks_but_promotes_what_is_due(broker: Overseen, seed: Seed) -> None:
+    await broker.admin.execute("SET", seed.keys.paused, 1)
     await seed.pending("a")
     await seed.at("scheduled", 1, "due")
     fetched = await take(broker, 3)
@@ -59,7 +65,7 @@ async def test_a_paused_queue_keeps_its_tasks_but_promotes_what_is_due(broker: B
     assert await seed.ids("pending") == ["due", "a"]
 
 
-async def test_due_tasks_are_promoted_and_taken_in_one_step(broker: Broker, seed: Seed) -> None:
+async def test_due_tasks_are_promoted_and_taken_in_one_step(broker: Overseen, seed: Seed) -> None:
     now = await seed.now()
     await seed.at("scheduled", now - 0.001, "scheduled-due")
     await seed.at("retry", 5, "retry-due")
@@ -70,7 +76,7 @@ async def test_due_tasks_are_promoted_and_taken_in_one_step(broker: Broker, seed
     assert await seed.ids("scheduled") == ["later"]
 
 
-async def test_a_fraction_of_a_second_is_waited_for(broker: Broker, seed: Seed) -> None:
+async def test_a_fraction_of_a_second_is_waited_for(broker: Overseen, seed: Seed) -> None:
     at = await seed.now() + 0.4
     await seed.at("scheduled", at, "soon")
     fetched = await take(broker, 1)
@@ -78,68 +84,68 @@ async def test_a_fraction_of_a_second_is_waited_for(broker: Broker, seed: Seed) 
     assert fetched.batches[0].next_due == pytest.approx(at, abs=1e-4)
 
 
-async def test_each_queue_gets_its_share_and_the_rest_goes_where_tasks_are(broker: Broker, seed: Seed) -> None:
-    other = Seed(broker, "other")
+async def test_each_queue_gets_its_share_and_the_rest_goes_where_tasks_are(broker: Overseen, seed: Seed) -> None:
+    other = Seed(broker, NEIGHBOUR)
     await seed.pending("a", "b", "c", "d")
     await other.pending("x")
-    fetched = await take(broker, 4, ("default", 1), ("other", 3))
+    fetched = await take(broker, 4, ("default", 1), (NEIGHBOUR, 3))
     assert ids(fetched, 0) == ["a", "b", "c"]
     assert ids(fetched, 1) == ["x"]
 
 
-async def test_strict_shares_drain_the_first_queue_before_the_second(broker: Broker, seed: Seed) -> None:
-    other = Seed(broker, "other")
+async def test_strict_shares_drain_the_first_queue_before_the_second(broker: Overseen, seed: Seed) -> None:
+    other = Seed(broker, NEIGHBOUR)
     await seed.pending("a", "b")
     await other.pending("x", "y")
-    fetched = await take(broker, 3, ("other", 3), ("default", 0))
+    fetched = await take(broker, 3, (NEIGHBOUR, 3), ("default", 0))
     assert ids(fetched, 0) == ["x", "y"]
     assert ids(fetched, 1) == ["a"]
 
 
-async def test_an_id_without_a_hash_is_dropped_and_reported_not_made_into_a_stub(broker: Broker, seed: Seed) -> None:
-    await broker.execute("LPUSH", seed.keys.pending, "ghost")
+async def test_an_id_without_a_hash_is_dropped_and_reported_not_made_into_a_stub(broker: Overseen, seed: Seed) -> None:
+    await broker.admin.execute("LPUSH", seed.keys.pending, "ghost")
     await seed.pending("a")
     fetched = await take(broker, 5)
     assert ids(fetched) == ["a"]
     assert fetched.batches[0].dangling == [b"ghost"]
-    assert not await broker.execute("EXISTS", seed.keys.task("ghost"))
+    assert not await broker.admin.execute("EXISTS", seed.keys.task("ghost"))
     assert await seed.ids("active") == ["a"]
 
 
-async def test_notes_tell_of_a_cancel_request_and_of_crashes(broker: Broker, seed: Seed) -> None:
+async def test_notes_tell_of_a_cancel_request_and_of_crashes(broker: Overseen, seed: Seed) -> None:
     await seed.pending("plain")
     await seed.pending("marked", rota_cancel="by hand", rota_crashes=2)
     fetched = await take(broker, 5)
     assert fetched.batches[0].notes == {1: ("by hand", 2)}
 
 
-async def test_a_lock_held_while_queued_is_given_back_when_the_task_is_taken(broker: Broker, seed: Seed) -> None:
+async def test_a_lock_held_while_queued_is_given_back_when_the_task_is_taken(broker: Overseen, seed: Seed) -> None:
     lock = seed.keys.base + "unique:t:x"
-    await broker.execute("SET", lock, "a")
+    await broker.admin.execute("SET", lock, "a")
     await seed.pending("a", unique_key=lock, rota_unique="queued")
     await take(broker, 1)
-    assert not await broker.execute("EXISTS", lock)
+    assert not await broker.admin.execute("EXISTS", lock)
 
 
-async def test_a_lock_that_somebody_else_holds_by_now_is_left_alone(broker: Broker, seed: Seed) -> None:
+async def test_a_lock_that_somebody_else_holds_by_now_is_left_alone(broker: Overseen, seed: Seed) -> None:
     lock = seed.keys.base + "unique:t:x"
-    await broker.execute("SET", lock, "somebody-else")
+    await broker.admin.execute("SET", lock, "somebody-else")
     await seed.pending("a", unique_key=lock, rota_unique="queued")
     await take(broker, 1)
-    assert await broker.execute("GET", lock) == b"somebody-else"
+    assert await broker.admin.execute("GET", lock) == b"somebody-else"
 
 
-async def test_a_key_of_the_wrong_kind_stops_the_fetch_before_it_moved_anything(broker: Broker, seed: Seed) -> None:
+async def test_a_key_of_the_wrong_kind_stops_the_fetch_before_it_moved_anything(broker: Overseen, seed: Seed) -> None:
     await seed.pending("a", "b")
-    await broker.execute("DEL", seed.keys.task("b"))
-    await broker.execute("SET", seed.keys.task("b"), "no hash")
+    await broker.admin.execute("DEL", seed.keys.task("b"))
+    await broker.admin.execute("SET", seed.keys.task("b"), "no hash")
     with pytest.raises(BrokerRefused, match="WRONGTYPE"):
         await take(broker, 5)
     assert await seed.ids("pending") == ["b", "a"]
     assert await seed.ids("active") == []
 
 
-async def test_a_large_batch_fits_lua(broker: Broker, seed: Seed) -> None:
+async def test_a_large_batch_fits_lua(broker: Overseen, seed: Seed) -> None:
     for start in range(0, 1200, 200):
         await seed.pending(*(f"id-{n}" for n in range(start, start + 200)))
     fetched = await take(broker, 5000)
@@ -147,7 +153,7 @@ async def test_a_large_batch_fits_lua(broker: Broker, seed: Seed) -> None:
     assert len(await seed.ids("lease")) == 500
 
 
-async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker: Broker, seed: Seed) -> None:
+async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker: Overseen, seed: Seed) -> None:
     await seed.pending("a", "b", "c")
     await take(broker, 2, token="lost")
     await take(broker, 1, token="kept")
@@ -167,33 +173,35 @@ async def test_what_is_known_of_a_task_that_is_found_again_comes_with_it(broker:
 
 
 async def test_a_task_that_is_found_again_is_leased_anew_for_its_lease_may_be_about_to_end(
-    broker: Broker, seed: Seed
+    broker: Overseen, seed: Seed
 ) -> None:
     await seed.pending("a", "b")
     await take(broker, 2, token="lost")
-    await broker.execute("ZADD", seed.keys.lease, int(await seed.now()) - 3.5, "a")
-    await broker.execute("ZREM", seed.keys.lease, "b")
+    await broker.admin.execute("ZADD", seed.keys.lease, int(await seed.now()) - 3.5, "a")
+    await broker.admin.execute("ZREM", seed.keys.lease, "b")
     await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
-    leases = await broker.execute("ZRANGE", seed.keys.lease, 0, -1, "WITHSCORES")
+    leases = await broker.admin.execute("ZRANGE", seed.keys.lease, 0, -1, "WITHSCORES")
     assert {task_id for task_id, _ in leases} == {b"a", b"b"}
     assert min(score for _, score in leases) > await seed.now() + 25
 
 
-async def test_a_task_that_a_go_server_has_taken_over_meanwhile_is_left_to_it(broker: Broker, seed: Seed) -> None:
+async def test_a_task_that_a_go_server_has_taken_over_meanwhile_is_left_to_it(broker: Overseen, seed: Seed) -> None:
     await seed.pending("a")
     await take(broker, 1, token="lost")
-    await broker.execute("ZADD", seed.keys.lease, int(await seed.now()) + 30, "a")  # whole seconds: a lease of Go's
+    await broker.admin.execute(
+        "ZADD", seed.keys.lease, int(await seed.now()) + 30, "a"
+    )  # whole seconds: a lease of Go's
     assert await broker.run(reclaim(seed.keys, "lost", lease_seconds=30)) == ([], {})
 
 
-async def take_the_crashed(broker: Broker, *, taken: bool = False) -> Fetched:
+async def take_the_crashed(broker: Overseen, *, taken: bool = False) -> Fetched:
     shares = [(broker.keys.queue("default"), 10)]
     last = LastChance(2, taken)
     return await broker.run(fetch(shares, token="token-1", wanted=10, lease_seconds=30, last_chance=last))
 
 
 async def test_of_tasks_with_their_last_chance_one_is_taken_and_the_others_come_again_soon(
-    broker: Broker, seed: Seed
+    broker: Overseen, seed: Seed
 ) -> None:
     await seed.pending("a", "b", "c", rota_crashes=2)
     await seed.pending("once", rota_crashes=1)
@@ -208,7 +216,7 @@ async def test_of_tasks_with_their_last_chance_one_is_taken_and_the_others_come_
 
 
 async def test_who_has_a_task_with_its_last_chance_takes_no_other_but_one_that_is_to_be_cancelled(
-    broker: Broker, seed: Seed
+    broker: Overseen, seed: Seed
 ) -> None:
     await seed.pending("a", rota_crashes=2)
     await seed.pending("b", rota_crashes=2, rota_cancel="enough")
@@ -216,6 +224,6 @@ async def test_who_has_a_task_with_its_last_chance_takes_no_other_but_one_that_i
     assert await seed.ids("scheduled") == ["a"]
 
 
-async def test_who_puts_nothing_into_quarantine_takes_crashed_tasks_like_any(broker: Broker, seed: Seed) -> None:
+async def test_who_puts_nothing_into_quarantine_takes_crashed_tasks_like_any(broker: Overseen, seed: Seed) -> None:
     await seed.pending("a", "b", rota_crashes=2)
     assert ids(await take(broker, 5)) == ["a", "b"]

@@ -27,7 +27,7 @@ async def assert_released(seed: Seed) -> None:
 async def test_plain_successes_leave_only_counters(seed: Seed) -> None:
     await take(seed, "a", "b")
     assert await seed.broker.run(done(seed.keys, ["a", TOKEN, "b", TOKEN])) == {}
-    names = sorted(key.decode() for key in await seed.broker.execute("KEYS", "*"))
+    names = sorted(key.decode() for key in await seed.broker.admin.execute("KEYS", "*"))
     assert len(names) == 2
     assert names[0] == seed.keys.processed
     assert names[1].startswith(seed.keys.processed + ":20")
@@ -41,29 +41,29 @@ async def test_the_day_counter_is_named_by_the_servers_utc_date_and_expires_afte
 
     day = datetime.fromtimestamp(await seed.now(), UTC).strftime("%Y-%m-%d")
     assert await seed.counter(f"processed:{day}") == 1
-    ttl = await seed.broker.execute("TTL", f"{seed.keys.processed}:{day}")
+    ttl = await seed.broker.admin.execute("TTL", f"{seed.keys.processed}:{day}")
     assert 90 * 86400 - 60 < ttl <= 90 * 86400
 
 
 async def test_a_completed_task_is_kept_with_its_result_and_gives_its_lock_back(seed: Seed) -> None:
     lock = seed.keys.base + "unique:t:x"
-    await seed.broker.execute("SET", lock, "a")
+    await seed.broker.admin.execute("SET", lock, "a")
     await take(seed, "a", unique_key=lock)
     assert await put(seed, Outcome("a", TOKEN, "complete", message=b"new", seconds=60, text=b"42")) == {}
     assert await seed.ids("completed") == ["a"]
-    score = float(await seed.broker.execute("ZSCORE", seed.keys.completed, "a"))
+    score = float(await seed.broker.admin.execute("ZSCORE", seed.keys.completed, "a"))
     assert score == pytest.approx(await seed.now() + 60, abs=2)
     assert await seed.field("a", "result") == "42"
     assert await seed.field("a", "msg") == "new"
     assert await seed.field("a", "state") == "completed"
-    assert not await seed.broker.execute("EXISTS", lock)
+    assert not await seed.broker.admin.execute("EXISTS", lock)
     await assert_released(seed)
 
 
 async def test_a_counted_retry_counts_as_processed_and_failed(seed: Seed) -> None:
     await take(seed, "a")
     assert await put(seed, Outcome("a", TOKEN, "retry", message=b"m", seconds=2.5, text=b"boom")) == {}
-    score = float(await seed.broker.execute("ZSCORE", seed.keys.retry, "a"))
+    score = float(await seed.broker.admin.execute("ZSCORE", seed.keys.retry, "a"))
     assert score == pytest.approx(await seed.now() + 2.5, abs=1)
     assert (await seed.counter("processed"), await seed.counter("failed")) == (1, 1)
     assert await seed.field("a", "state") == "retry"
@@ -79,13 +79,13 @@ async def test_a_retry_that_does_not_count_touches_no_counter(seed: Seed) -> Non
 
 async def test_an_archived_task_keeps_asynqs_lock_and_loses_ours(seed: Seed) -> None:
     theirs, ours = seed.keys.base + "unique:t:1", seed.keys.base + "unique:t:2"
-    await seed.broker.execute("MSET", theirs, "a", ours, "b")
+    await seed.broker.admin.execute("MSET", theirs, "a", ours, "b")
     await take(seed, "a", unique_key=theirs)
     await take(seed, "b", unique_key=ours, rota_unique="running")
     await put(seed, *(Outcome(task, TOKEN, "archive", message=b"m", text=b"boom") for task in ("a", "b")))
     assert await seed.ids("archived") == ["a", "b"]
-    assert await seed.broker.execute("EXISTS", theirs, ours) == 1
-    assert await seed.broker.execute("EXISTS", theirs) == 1
+    assert await seed.broker.admin.execute("EXISTS", theirs, ours) == 1
+    assert await seed.broker.admin.execute("EXISTS", theirs) == 1
     assert (await seed.counter("processed"), await seed.counter("failed")) == (2, 2)
 
 
@@ -98,7 +98,7 @@ async def test_a_cancelled_task_is_archived_as_such_and_is_no_failure(seed: Seed
 
 async def test_a_failure_of_a_task_that_was_asked_to_stop_ends_it_instead_of_retrying(seed: Seed) -> None:
     await take(seed, "a")
-    await seed.broker.execute("HSET", seed.keys.task("a"), "rota_cancel", "by hand")
+    await seed.broker.admin.execute("HSET", seed.keys.task("a"), "rota_cancel", "by hand")
     await put(seed, Outcome("a", TOKEN, "retry", message=b"m", seconds=5))
     assert await seed.ids("retry") == []
     assert await seed.ids("archived") == ["a"]
@@ -128,10 +128,10 @@ async def test_a_late_attempt_cannot_touch_the_run_that_replaced_it(seed: Seed, 
     await take(seed, "a", token="old")
     await put(seed, Outcome("a", "old", "requeue"))
     await seed.broker.run(fetch([(seed.keys, 1)], token="new", wanted=1, lease_seconds=30))
-    before = await seed.broker.execute("HGETALL", seed.keys.task("a"))
+    before = await seed.broker.admin.execute("HGETALL", seed.keys.task("a"))
     assert await put(seed, Outcome("a", "old", kind, seconds=1)) == {0: FENCED}  # type: ignore[arg-type]
     assert await seed.broker.run(done(seed.keys, ["a", "old"])) == {0: FENCED}
-    assert await seed.broker.execute("HGETALL", seed.keys.task("a")) == before
+    assert await seed.broker.admin.execute("HGETALL", seed.keys.task("a")) == before
     assert await seed.ids("active") == ["a"]
     assert await seed.counter("processed") == 0
 
@@ -140,7 +140,7 @@ async def test_after_its_lease_an_attempt_is_also_held_to_its_message_because_go
     seed: Seed,
 ) -> None:
     await take(seed, "a")
-    await seed.broker.execute("HSET", seed.keys.task("a"), "msg", b"rewritten by a Go recoverer")
+    await seed.broker.admin.execute("HSET", seed.keys.task("a"), "msg", b"rewritten by a Go recoverer")
     assert await put(seed, Outcome("a", TOKEN, "done", expected=b"as it was fetched")) == {0: FENCED}
     assert await put(seed, Outcome("a", TOKEN, "done", expected=b"rewritten by a Go recoverer")) == {}
 
@@ -165,10 +165,10 @@ async def test_an_outcome_sent_twice_leaves_a_task_alone_that_a_go_server_runs_b
     assert await put(seed, outcome) == {}
     # What Go's servers do when they forward and take a task: our token stays in its hash.
     keys = seed.keys
-    await seed.broker.execute("DEL", keys.pending, keys.retry, keys.scheduled)
-    await seed.broker.execute("LPUSH", keys.active, "a")
-    await seed.broker.execute("HSET", keys.task("a"), "state", "active")
-    await seed.broker.execute("ZADD", keys.lease, int(await seed.now()) + 30, "a")
+    await seed.broker.admin.execute("DEL", keys.pending, keys.retry, keys.scheduled)
+    await seed.broker.admin.execute("LPUSH", keys.active, "a")
+    await seed.broker.admin.execute("HSET", keys.task("a"), "state", "active")
+    await seed.broker.admin.execute("ZADD", keys.lease, int(await seed.now()) + 30, "a")
     assert await put(seed, outcome) == {0: FENCED}
     assert await seed.broker.run(done(keys, ["a", TOKEN])) == {0: FENCED}
     assert await seed.ids("active") == ["a"]
@@ -176,10 +176,10 @@ async def test_an_outcome_sent_twice_leaves_a_task_alone_that_a_go_server_runs_b
 
 async def test_one_refused_outcome_does_not_hold_up_the_others(seed: Seed) -> None:
     await take(seed, "a", "b")
-    await seed.broker.execute("DEL", seed.keys.task("a"))
+    await seed.broker.admin.execute("DEL", seed.keys.task("a"))
     assert await put(seed, Outcome("a", TOKEN, "done"), Outcome("b", TOKEN, "done")) == {0: GONE}
     assert await seed.counter("processed") == 1
-    assert not await seed.broker.execute("EXISTS", seed.keys.task("a"))
+    assert not await seed.broker.admin.execute("EXISTS", seed.keys.task("a"))
 
 
 async def test_the_end_of_a_task_is_announced_only_to_those_who_wait(seed: Seed) -> None:
@@ -193,7 +193,7 @@ async def test_the_end_of_a_task_is_announced_only_to_those_who_wait(seed: Seed)
 
 
 async def test_full_lifetime_counters_start_again_at_one_as_in_go(seed: Seed) -> None:
-    await seed.broker.execute("SET", seed.keys.processed, 9223372036854775807)
+    await seed.broker.admin.execute("SET", seed.keys.processed, 9223372036854775807)
     await take(seed, "a")
     await put(seed, Outcome("a", TOKEN, "retry", seconds=1))
     assert (await seed.counter("processed"), await seed.counter("failed")) == (1, 1)
@@ -203,7 +203,7 @@ async def test_a_message_is_bytes_and_survives_the_script(seed: Seed) -> None:
     await take(seed, "a")
     message = TaskMessage(type="t", payload=bytes(range(256)), id="a").SerializeToString()
     await put(seed, Outcome("a", TOKEN, "retry", message=message, seconds=1))
-    assert await seed.broker.execute("HGET", seed.keys.task("a"), "msg") == message
+    assert await seed.broker.admin.execute("HGET", seed.keys.task("a"), "msg") == message
 
 
 async def test_a_failure_after_a_cancelled_task_was_run_again_is_no_longer_shown_as_cancelled(seed: Seed) -> None:

@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from rota.app import Rota
+from rota.connections import broker_options
 from rota.inspect import Inspector, TaskSnapshot
+from tests.servers.overseen import Overseen
+from tests.servers.roles import as_role
 
 
 async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = 10) -> object:
@@ -22,7 +25,7 @@ class Bench:
 
     def __init__(self, app: Rota) -> None:
         self.app = app
-        self.broker = app.connect()
+        self.broker = Overseen.from_url(as_role(app.settings.url, "inspector"), options=broker_options(app.settings))
         self.inspector = Inspector(self.broker)
 
     async def task(self, task_id: str, queue: str = "default") -> TaskSnapshot | None:
@@ -53,7 +56,7 @@ class Bench:
         await eventually(look)
 
     async def execute(self, *words: str | int | float) -> object:
-        return await self.broker.execute(*words)
+        return await self.broker.admin.execute(*words)
 
 
 @pytest.fixture

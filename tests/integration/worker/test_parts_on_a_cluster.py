@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from rota.broker import Broker
 from rota.wire.lease import Held, extend
 from rota.wire.report import Report, report
 from rota.worker.forwarder import Forwarder
@@ -16,12 +15,13 @@ from rota.worker.recoverer import Judgement, Recoverer
 from tests.integration.worker.groups import OLD, Collector, fill, part, pending
 from tests.integration.worker.yard import Yard
 from tests.servers.fleet import ClusterFleet
+from tests.servers.overseen import Overseen
 
 
 @pytest.fixture
 async def yards(cluster: ClusterFleet) -> AsyncIterator[list[Yard]]:
     """Several queues, so that more than one node takes part."""
-    async with Broker.from_url(cluster.url) as broker:
+    async with Overseen.from_url(cluster.url) as broker:
         yards = [Yard(broker) for _ in range(4)]
         for yard in yards:
             name = f"yard-{uuid.uuid4().hex}"

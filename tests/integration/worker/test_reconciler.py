@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from rota.broker import Broker
 from rota.inspect import Inspector
 from rota.wire.group import spent_key
 from rota.worker.reconciler import Reconciler
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
+from tests.servers.roles import as_role
 
 OWN_LOCK = "unique:test:it:" + "0" * 64
 GO_LOCK = "unique:test:it:" + "0" * 32
@@ -293,8 +295,9 @@ async def test_keys_of_other_queues_and_other_programs_are_passed_by(yard: Yard,
     assert await yard.names_raw() == before
 
 
-async def test_the_inspector_shows_what_was_repaired(yard: Yard, reconciler: Reconciler) -> None:
+async def test_the_inspector_shows_what_was_repaired(yard: Yard, reconciler: Reconciler, any_url: str) -> None:
     await yard.execute("SADD", yard.broker.keys.queues, QUEUE)
     await yard.hash("lost", msg=message("lost"), state="retry")
     await repair(yard, reconciler)
-    assert (await Inspector(yard.broker).queue(QUEUE)).repaired == {"unlisted": 1}
+    async with Broker.from_url(as_role(any_url, "inspector")) as broker:
+        assert (await Inspector(broker).queue(QUEUE)).repaired == {"unlisted": 1}

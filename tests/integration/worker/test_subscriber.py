@@ -39,7 +39,7 @@ async def test_it_hears_again_after_its_connection_was_cut(yard: Yard) -> None:
     subscriber = Subscriber(yard.broker, heard.append)
     running = asyncio.create_task(subscriber.run())
     await until(lambda: subscriber.statistics().listening)
-    await yard.execute("CLIENT", "KILL", "TYPE", "pubsub")
+    await yard.broker.admin.cut_listeners()
     await until(lambda: subscriber.statistics().reconnects == 1)
     await yard.execute("PUBLISH", yard.broker.keys.cancel, "task-2")
     await until(lambda: heard == ["task-2"])

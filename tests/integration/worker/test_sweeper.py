@@ -16,6 +16,7 @@ from tests.integration.worker.conftest import eventually
 from tests.integration.worker.sweeping import LIMITS, Broom
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 from tests.servers.fleet import ClusterFleet
+from tests.servers.overseen import Overseen
 
 SOON = timedelta(milliseconds=50)
 
@@ -229,7 +230,7 @@ async def test_the_next_look_is_when_a_lease_counts_as_dead(yard: Yard) -> None:
 
 
 async def test_in_a_cluster_the_queues_of_all_nodes_are_swept(cluster: ClusterFleet) -> None:
-    async with Broker.from_url(cluster.url) as broker:
+    async with Overseen.from_url(cluster.url) as broker:
         yards = [Yard(broker) for _ in range(5)]
         names = [f"swept-{number}" for number in range(5)]
         for yard, name in zip(yards, names, strict=True):

@@ -90,12 +90,13 @@ async def test_an_idle_worker_asks_next_to_nothing(app: Rota, bench: Bench) -> N
         assert [lane.fetcher.statistics.rounds for lane in worker.lanes] == rounds
 
 
+@pytest.mark.forbids
 @pytest.mark.parametrize(
     ("rules", "way"),
     [(["-client|tracking"], "blmove"), (["-client|tracking", "-blmove"], "poll")],
 )
 async def test_a_user_without_the_right_to_track_gets_the_next_best_way(
-    redis_server: object, bench: Bench, app: Rota, rules: list[str], way: str
+    bench: Bench, app: Rota, rules: list[str], way: str
 ) -> None:
     name = f"user-{way}"
     await bench.execute("ACL", "SETUSER", name, "on", ">secret", "~*", "&*", "+@all", *rules)
@@ -110,7 +111,6 @@ async def test_a_user_without_the_right_to_track_gets_the_next_best_way(
         assert [lane.fetcher.statistics.wakeup for lane in worker.lanes] == [way]
         assert await (await task.enqueue()).result("10s") == 5
     await limited.aclose()
-    await bench.execute("ACL", "DELUSER", name)
 
 
 async def test_many_idle_workers_share_a_trickle_of_tasks_without_all_listening(app: Rota, bench: Bench) -> None:
@@ -179,10 +179,11 @@ async def test_weighted_queues_are_drained_in_proportion(app: Rota, bench: Bench
         order.append(queue)
 
     for queue in ("high", "low"):
-        await app.enqueue_many(note.options(queue=queue).plan(queue) for _ in range(400))
+        await app.enqueue_many(note.options(queue=queue).plan(queue) for _ in range(800))
     async with app.worker(queues="high=3,low=1", concurrency=4):
-        await eventually(lambda: _count(order, 800))
-    share = order[:300].count("high") / 300
+        await eventually(lambda: _count(order, 1600), 30)
+    # Not from the start: in a Cluster one of the nodes may be reached sooner than the other.
+    share = order[200:1000].count("high") / 800
     assert 0.6 < share < 0.9
 
 

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from rota.broker import Broker
 from rota.wire.proto import TaskMessage
+from tests.servers.overseen import Overseen
 
 QUEUE = "yard"
 
 
 class Yard:
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Overseen) -> None:
         self.broker = broker
         self.keys = broker.keys.queue(QUEUE)
 
@@ -19,7 +19,7 @@ class Yard:
         return [QUEUE]
 
     async def execute(self, *words: str | bytes | int | float) -> Any:
-        return await self.broker.execute(*words, key=self.keys.pending)
+        return await self.broker.admin.execute(*words)
 
     async def now(self) -> float:
         seconds, micros = await self.execute("TIME")
@@ -83,5 +83,5 @@ def message(task_id: str, **fields: Any) -> bytes:
 
 @asynccontextmanager
 async def open_yard(url: str) -> AsyncIterator[Yard]:
-    async with Broker.from_url(url) as broker:
+    async with Overseen.from_url(url) as broker:
         yield Yard(broker)

@@ -1,0 +1,81 @@
+"""The conformance suite: every test that asks for a place (`redis_url`, `any_url`), on the deployment of `--on`.
+
+Without `--on` a test runs on Redis, and where it asks for `any_url` on Valkey too.
+"""
+
+from collections import Counter
+
+import pytest
+
+DEPLOYMENTS = ("redis", "valkey", "sentinel", "cluster", "acl")
+PLACES = {"redis_url", "any_url"}
+
+# What is the same everywhere: it is about processes and signals, and passes wherever the rest of the suite does.
+PROCESSES = (
+    "tests/integration/cli/",
+    "tests/integration/health/",
+    "tests/integration/supervisor/test_death.py",
+    "tests/integration/supervisor/test_fleet_size.py",
+    "tests/integration/supervisor/test_leases.py",
+    "tests/integration/supervisor/test_stop.py",
+    "tests/integration/worker/test_turns.py",
+    "tests/integration/worker/test_warm.py",
+)
+
+# What has no meaning on a deployment: the test without its parameters (or the file, for all of it), where, and why.
+ELSEWHERE: list[tuple[str, set[str], str]] = [
+    (
+        "tests/integration/client/test_faults.py",
+        {"sentinel", "cluster"},
+        "its proxy loses replies before the socket of one server, and nobody would be sent to it",
+    ),
+    (
+        "tests/integration/inspect/test_rights.py::test_a_read_only_replica_is_enough",
+        {"valkey", "sentinel", "cluster", "acl"},
+        "its replica is one of the shared Redis",
+    ),
+    (
+        "tests/integration/client/test_enqueue.py::test_another_key_prefix_is_another_world",
+        {"acl"},
+        "the users of the page have the keys of Asynq's prefix alone",
+    ),
+    ("tests/integration/test_acl.py", {"acl"}, "it makes the users of the page itself"),
+]
+
+
+LEFT_OUT = pytest.StashKey["Counter[tuple[str, str]]"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--on", choices=DEPLOYMENTS, help="run the conformance suite, and only that, on this deployment")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "any_url" in metafunc.fixturenames:
+        on = metafunc.config.getoption("--on")
+        metafunc.parametrize("any_url", [on] if on else ["redis", "valkey"], indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    on = config.getoption("--on")
+    if on is None:
+        return
+    elsewhere = {place: reason for place, deployments, reason in ELSEWHERE if on in deployments}
+    chosen, left_out = [], []
+    for item in items:
+        test, _, _ = item.nodeid.partition("[")
+        place = next((each for each in (test, test.partition("::")[0]) if each in elsewhere), None)
+        if test.startswith(PROCESSES) or PLACES.isdisjoint(getattr(item, "fixturenames", ())):
+            left_out.append(item)
+        elif place is not None:
+            left_out.append(item)
+            config.stash.setdefault(LEFT_OUT, Counter())[place, elsewhere[place]] += 1
+        else:
+            chosen.append(item)
+    items[:] = chosen
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for (place, reason), count in config.stash.get(LEFT_OUT, Counter()).items():
+        terminalreporter.write_line(f"not on {config.getoption('--on')} ({count}): {place}: {reason}")

@@ -1,0 +1,15 @@
+"""The list of what does not run on a deployment names things that are there."""
+
+import re
+
+from scripts.tree import ROOT
+from tests.conformance import DEPLOYMENTS, ELSEWHERE, PROCESSES
+
+
+def test_what_is_left_out_is_there_to_be_left_out() -> None:
+    for place, deployments, reason in ELSEWHERE:
+        file, _, test = place.partition("::")
+        assert re.search(rf"^(async )?def {test}", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), place
+        assert deployments <= set(DEPLOYMENTS)
+        assert reason
+    assert [place for place in PROCESSES if not (ROOT / place).exists()] == []

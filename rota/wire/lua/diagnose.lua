@@ -10,6 +10,7 @@
 --     misplaced  the task says that it is elsewhere                    unlisted  the task is nowhere it says
 --     ungrouped  its group has a name that nobody looks at
 --   row      the task's state, rota_token, pending_since, group
+-- and is_in(place, id, row) -> true, "perhaps" (one of more sets than are searched), or not
 -- Nothing that is on its way shows: every move, Asynq's too, is one script.
 local SHORT = 1000
 local SETS = 1000
@@ -87,7 +88,7 @@ local function diagnosis(base, prefix, spent, exact)
         return true
       end
     end
-    return all.many
+    return all.many and 'perhaps'
   end
 
   local function is_in(place, id, row)
@@ -103,15 +104,12 @@ local function diagnosis(base, prefix, spent, exact)
 
   local function trouble_of(id, place)
     local row = redis.call('HMGET', prefix .. id, 'state', 'rota_token', 'pending_since', 'group')
-    if redis.call('HEXISTS', prefix .. id, 'msg') == 0 then
-      if redis.call('EXISTS', prefix .. id) == 1 then
-        return place == 'lease' and 'stray' or 'stub', row
-      end
-      return place == 'lease' and 'stray' or place ~= '' and 'ghost' or nil, row
-    end
-    local state = row[1] or ''
+    local state, empty = row[1] or '', redis.call('HEXISTS', prefix .. id, 'msg') == 0
     if place == 'lease' then
-      return state ~= 'active' and 'stray' or nil, row
+      -- Of an ID in `active` that walk tells more: its task may run, whatever its state says.
+      return (empty or state ~= 'active') and not runs(id) and 'stray' or nil, row
+    elseif empty then
+      return redis.call('EXISTS', prefix .. id) == 1 and 'stub' or place ~= '' and 'ghost' or nil, row
     elseif place ~= '' and place ~= state then
       return 'misplaced', row
     elseif place == '' and not is_in(state, id, row) then

@@ -27,6 +27,14 @@ local ended = {
 }
 local crashes, processed, failed = 0, 0, 0
 
+-- Of two sweeps at once, one may have taken it out of there already.
+local function is_there(place, id, row)
+  if place == 'lease' then
+    return redis.call('ZSCORE', KEYS[3], id)
+  end
+  return place == '' or is_in(place, id, row)
+end
+
 local function take_out(place, id)
   if place == 'pending' or place == 'active' then
     redis.call('LREM', place_of[place], 0, id)
@@ -51,7 +59,7 @@ end
 
 local function quarantine(id)
   processed, failed = processed + 1, failed + 1
-  redis.call('HDEL', prefix .. id, 'rota_token')
+  redis.call('HDEL', prefix .. id, 'rota_token', 'pending_since')
   return rest(ended, id, full_row(id), 'quarantined', ARGV[6])
 end
 
@@ -134,8 +142,8 @@ function act.misplaced(id, place, row)
 end
 
 function act.unlisted(id, place, row)
-  for _, other in ipairs({ 'active', 'scheduled', 'retry', 'archived', 'completed', 'pending' }) do
-    if is_in(other, id, row) then
+  for _, other in ipairs({ 'active', 'scheduled', 'retry', 'archived', 'completed', 'pending', 'aggregating' }) do
+    if is_in(other, id, row) == true then
       set_state(id, other)
       return 'relabelled'
     end
@@ -155,7 +163,7 @@ for i = 9, #ARGV, 4 do
     kind = ''
     looked_at = looked_at + length
     local trouble, row = trouble_of(id, place)
-    if trouble == ARGV[i + 2] and mark_of(prefix, id, row) == ARGV[i + 3] then
+    if trouble == ARGV[i + 2] and mark_of(prefix, id, row) == ARGV[i + 3] and is_there(place, id, row) then
       kind = act[trouble](id, place, row)
       counts[kind] = (counts[kind] or 0) + 1
     end

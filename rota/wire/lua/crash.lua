@@ -1,4 +1,4 @@
--- Fragment: what becomes of a task whose worker died. Needs `clock`, `count`, `settle`, `unlock`.
+-- Fragment: what becomes of a task whose worker died. Needs `clock`, `count`, `announce`, `unlock`.
 -- give_back(place, id, row, error) -> 'pending', 'cancelled' or 'quarantined'
 --   place  the queue: base, prefix (of task hashes), channel (prefix), active, lease, pending, archived, and
 --          crashes (so many make a quarantine; 0: this is no crash, nothing is counted)

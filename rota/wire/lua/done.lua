@@ -2,11 +2,11 @@
 --
 -- KEYS  1 active, 2 lease
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, then for each task two: id, attempt token
--- Result: { index, code, ... } of the tasks that were not recorded now (codes in `settle`), empty when all were.
+-- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty when all were.
 --! include clock
 --! include count
---! include settle
---! include whose
+--! include announce
+--! include standing
 local all_ids, ids, keys, refused, waited = {}, {}, {}, {}, {}
 for i = 4, #ARGV, 2 do
   all_ids[#all_ids + 1] = ARGV[i]
@@ -16,10 +16,7 @@ local leases = redis.call('ZMSCORE', KEYS[2], unpack(all_ids))
 for i = 4, #ARGV, 2 do
   local key, lease = ARGV[2] .. ARGV[i], leases[i / 2 - 1]
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait')
-  local code = standing(row, ARGV[i + 1], '')
-  if code == 0 and lease and not is_ours(lease) then
-    code = 2 -- a Go server took it, and left our token: this machine's clock stood still, or the server's jumped
-  end
+  local code = standing(row, ARGV[i + 1], '', leases[i / 2 - 1])
   if code == 0 then
     ids[#ids + 1] = ARGV[i]
     keys[#keys + 1] = key

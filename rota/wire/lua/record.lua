@@ -8,25 +8,20 @@
 --        retry     again in `seconds` archive   give up
 --        requeue   back to the front of the line, nothing counted
 --        postpone  back to `scheduled` for `seconds`, nothing counted
--- Result: { index, code, ... } of the tasks that were not recorded now (codes in `settle`), empty when all were.
+-- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty when all were.
 --! include clock
 --! include count
 --! include field
 --! include unlock
---! include settle
---! include whose
+--! include announce
+--! include standing
 local WIDTH = 9
 local items, refused = {}, {}
 for i = 4, #ARGV, WIDTH do
   local key = ARGV[2] .. ARGV[i]
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait', 'msg', 'rota_cancel', 'rota_unique',
     'unique_key')
-  local code = standing(row, ARGV[i + 1], ARGV[i + 2])
-  local lease = redis.call('ZSCORE', KEYS[2], ARGV[i])
-  if code == 0 and lease and not is_ours(lease) then
-    -- Recorded before, but the reply was lost. Then a Go server took the task, and our token is still in its hash.
-    code = 2
-  end
+  local code = standing(row, ARGV[i + 1], ARGV[i + 2], redis.call('ZSCORE', KEYS[2], ARGV[i]))
   if code == 0 then
     items[#items + 1] = {
       id = ARGV[i], key = key, kind = ARGV[i + 3], msg = ARGV[i + 4], seconds = tonumber(ARGV[i + 5]),

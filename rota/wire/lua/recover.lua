@@ -13,7 +13,7 @@
 --! include clock
 --! include count
 --! include field
---! include settle
+--! include announce
 --! include unlock
 --! include whose
 --! include crash

@@ -8,7 +8,7 @@
 --! include clock
 --! include count
 --! include field
---! include settle
+--! include announce
 --! include unlock
 local base, prefix = ARGV[1], ARGV[2]
 local taken, failed = 0, 0

@@ -7,7 +7,7 @@
 --! include clock
 --! include count
 --! include field
---! include settle
+--! include announce
 --! include unlock
 local base, prefix = ARGV[1], ARGV[2]
 if redis.call('SISMEMBER', KEYS[2], KEYS[1]) == 0 then

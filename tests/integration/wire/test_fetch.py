@@ -162,7 +162,7 @@ async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker:
     assert await broker.run(reclaim(seed.keys, "unknown", lease_seconds=30)) == ([], {})
 
 
-async def test_what_is_known_of_a_task_that_is_found_again_comes_with_it(broker: Broker, seed: Seed) -> None:
+async def test_what_is_known_of_a_task_that_is_found_again_comes_with_it(broker: Overseen, seed: Seed) -> None:
     await seed.pending("a", "b")
     await take(broker, 2, token="lost")
     await broker.execute("HSET", seed.keys.task("a"), "rota_cancel", "enough")

@@ -33,7 +33,7 @@ def update_payload(keys: QueueKeys, task_id: str, message: bytes, payload: bytes
     new.CopyFrom(old)
     new.payload = payload
     new.unique_key = unique_key(keys, old.type, payload) if moves else lock
-    args = (keys.task_prefix, task_id, message, new.SerializeToString(), lock, new.unique_key)
+    args = (keys.task_prefix, task_id, message, new.SerializeToString(), lock, new.unique_key, keys.base)
     return Call(load("edit_payload"), (keys.task(task_id),), args, _edited)
 
 

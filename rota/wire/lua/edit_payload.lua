@@ -1,16 +1,17 @@
 -- Gives a task that does not run another message, and moves its lock to the new payload.
 -- KEYS  1 hash of the task
 -- ARGV  1 prefix of the task hashes, 2 id, 3 message as it was read, 4 new message,
---       5 lock of the old message ("" none), 6 lock of the new one
--- Result: false if the task is gone, else { reply, state, id }: done, state (it runs or has ended),
+--       5 lock of the old message ("" none), 6 lock of the new one, 7 prefix of the queue's keys
+-- Result: false if the task is gone, else { reply, state, id }: done, state (it runs, is aggregated, or has ended),
 --         changed (the message is another by now: read again), locked (by the task `id`)
 --! include holder
-local row = redis.call('HMGET', KEYS[1], 'state', 'msg')
+--! include leave
+local row = redis.call('HMGET', KEYS[1], 'state', 'msg', 'group')
 local id, old_lock, new_lock = ARGV[2], ARGV[5], ARGV[6]
 if not row[1] then
   return false
 end
-if row[1] == 'active' or row[1] == 'completed' then
+if row[1] == 'active' or row[1] == 'completed' or is_aggregated(ARGV[7], id, row[1], row[3] or '') then
   return { 'state', row[1], id }
 end
 if row[2] ~= ARGV[3] then

@@ -79,7 +79,8 @@ end
 
 local function replace(item, id, state, group, target)
   local stays = state == target and not item.at and group == item.group
-  if state == 'active' or not stays and not leave(base, id, state, group) then
+  local used = state == 'active' or is_aggregated(base, id, state, group)
+  if used or not stays and not leave(base, id, state, group) then
     return { 'busy', id, state }
   end
   local key = prefix .. id

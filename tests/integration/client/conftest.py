@@ -1,6 +1,7 @@
 """A client on a fresh database, on Redis and on Valkey; and a worker's hands to bring tasks into any state."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rota.client import Client
 from rota.enqueued import Enqueued, Plan
 from rota.options import Options
 from rota.wire.fetch import fetch
+from rota.wire.group import AggregationSet, Due, take
 from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome, record
 from tests.servers.overseen import Overseen
@@ -82,6 +84,11 @@ class Desk:
     async def end(self, task_id: str, kind: Any = "done", **words: Any) -> None:
         """Record the outcome of a taken task."""
         assert not await self.broker.run(record(self.keys, [Outcome(task_id, TOKEN, kind, **words)]))
+
+    async def aggregate(self, group: str) -> None:
+        """Take a group for an aggregation, as an aggregator does."""
+        due = Due(None, timedelta(), timedelta(days=1))
+        assert await self.broker.run(take(AggregationSet(self.keys, group, "set"), due, timedelta(minutes=2)))
 
     async def bring(self, client: Client, state: str, plan: Plan[Any]) -> Enqueued[Any]:
         """Enqueue a task and lead it into a state."""

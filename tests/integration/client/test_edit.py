@@ -35,6 +35,15 @@ async def test_a_task_that_runs_or_succeeded_keeps_its_payload(client: Client, d
         await job.update_payload(b"new")
 
 
+async def test_a_task_that_is_being_aggregated_keeps_its_payload(client: Client, desk: Desk) -> None:
+    """The aggregator has read it: another payload would be deleted unread."""
+    job = await client.enqueue(plan(b"old", group="g"))
+    await desk.aggregate("g")
+    with pytest.raises(TaskStateError, match="is aggregating, so it can't get another payload"):
+        await job.update_payload(b"new")
+    assert (await desk.message(job.id)).payload == b"old"
+
+
 @pytest.mark.parametrize("group", [None, "g"])
 async def test_the_lock_moves_with_the_payload(client: Client, desk: Desk, group: str | None) -> None:
     job = await client.enqueue(plan(b"old", unique="10m", group=group))

@@ -164,6 +164,17 @@ async def test_a_running_task_cannot_be_replaced_and_the_error_says_why(client: 
     assert caught.value.task_id == first.id
 
 
+@pytest.mark.parametrize("group", ["g", "h", None])
+async def test_a_task_that_is_being_aggregated_cannot_be_replaced(
+    client: Client, desk: Desk, group: str | None
+) -> None:
+    first = await client.enqueue(plan(b"old", unique=Unique("10m", key="k"), group="g"))
+    await desk.aggregate("g")
+    with pytest.raises(DuplicateTask, match="is being aggregated, so it can't be replaced"):
+        await client.enqueue(plan(b"new", unique=Unique("10m", key="k", on_conflict="replace"), group=group))
+    assert (await desk.message(first.id)).payload == b"old"
+
+
 async def test_a_chosen_id_with_a_lock_that_it_holds_already_is_a_duplicate(client: Client) -> None:
     await client.enqueue(plan(task_id="mine", unique="10m"))
     assert not (await client.enqueue(plan(task_id="mine", unique="10m"))).created

@@ -14,7 +14,7 @@ end
 if #all_ids == 0 then return refused end
 local leases = redis.call('ZMSCORE', KEYS[2], unpack(all_ids))
 for i = 4, #ARGV, 2 do
-  local key, lease = ARGV[2] .. ARGV[i], leases[i / 2 - 1]
+  local key = ARGV[2] .. ARGV[i]
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait')
   local code = standing(row, ARGV[i + 1], '', leases[i / 2 - 1])
   if code == 0 then

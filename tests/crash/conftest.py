@@ -1,6 +1,7 @@
 """A scene for each scenario, and a report of all of them at the end of the run."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -62,5 +63,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _number(line: str) -> tuple[int, str]:
-    digits = "".join(each for each in line[4:].split(":")[0] if each.isdigit())
-    return int(digits or 0), line
+    first = re.search(r"\d+", line)
+    return int(first[0]) if first else 0, line

@@ -6,9 +6,11 @@ from typing import Any
 import redis
 
 from rota.broker import SyncBroker
+from rota.wire.group import AggregationSet, failures_key, spent_key
 from rota.wire.janitor import trimmed_key
 from rota.wire.message import unpack
-from tests.model.queue import NOW, Queue
+from tests.model.queue.queue import Queue
+from tests.model.queue.task import NOW
 
 SETS = ("scheduled", "retry", "archived", "completed")
 
@@ -31,8 +33,8 @@ class World:
         self._instant += 1
         return self._instant
 
-    def move(self, place: str, task_id: str, score: float) -> None:
-        self.redis.zadd(self.keys.base + place, {task_id: score}, xx=True)
+    def move(self, place: str, member: str, score: float) -> None:
+        self.redis.zadd(self.keys.base + place, {member: score}, xx=True)
 
     def order(self, place: str) -> list[str]:
         return [task_id.decode() for task_id in self.redis.zrange(self.keys.base + place, 0, -1)]
@@ -40,55 +42,81 @@ class World:
     def message(self, task_id: str) -> bytes:
         return self.redis.hget(self.keys.task(task_id), "msg") or b""
 
+    def set_key(self, name: str, group: str) -> str:
+        return AggregationSet(self.keys, group, name).key
+
     def compare(self, model: Queue) -> None:
         """Fail with the first difference between Redis and the model."""
         found = self._read()
         self._compare_places(found, model)
+        self._compare_groups(found, model)
         self._compare_hashes(found, model)
         locks = {name: value.decode() for name, value in found.items() if ":unique:" in name}
         assert locks == model.locks, "locks"
         assert all(holder in model.tasks for holder in locks.values()), "an orphaned lock"
-        counters = {
+        self._compare_counters(found, model)
+        stray = set(found) - self._known(model)
+        stray = {name for name in stray if ":sent:" not in name and not name.startswith(tuple(self._counters(model)))}
+        assert not stray, f"stray keys {sorted(stray)}"
+
+    def _known(self, model: Queue) -> set[str]:
+        keys = self.keys
+        known = {keys.task(task_id) for task_id in model.tasks} | set(model.locks)
+        known |= {keys.base + place for place in ("pending", "active", "lease", "groups", "paused", *SETS)}
+        known |= {keys.aggregation_sets, spent_key(keys), failures_key(keys), keys.repaired}
+        known |= {keys.group(group) for group in model.groups()}
+        known |= {self.set_key(name, each.group) for name, each in model.sets.items()}
+        return known
+
+    def _counters(self, model: Queue) -> dict[str, int]:
+        return {
             self.keys.processed: model.processed,
             self.keys.failed: model.failed,
             self.keys.crashed: model.crashed,
             trimmed_key(self.keys): model.trimmed,
         }
-        for name, number in counters.items():
+
+    def _compare_counters(self, found: dict[str, Any], model: Queue) -> None:
+        for name, number in self._counters(model).items():
             assert int(found.get(name, 0)) == number, name
-            days = [
-                int(value) for key, value in found.items() if re.fullmatch(re.escape(name) + r":\d{4}-\d\d-\d\d", key)
-            ]
+            day = re.compile(re.escape(name) + r":\d{4}-\d\d-\d\d")
+            days = [int(value) for key, value in found.items() if day.fullmatch(key)]
             assert sum(days) == (0 if name == trimmed_key(self.keys) else number), name
-        known = {self.keys.task(task_id) for task_id in model.tasks} | set(locks)
-        known |= {self.keys.base + place for place in ("pending", "active", "lease", "groups", *SETS)}
-        known |= {self.keys.group(task.group) for task in model.tasks.values() if task.state == "aggregating"}
-        stray = {name for name in found if name not in known and not name.startswith(tuple(counters))}
-        stray -= {name for name in stray if ":sent:" in name}
-        repaired = found.get(self.keys.repaired, {})
-        assert int(repaired.get("expired_lease", 0)) == model.recovered, "attempts that were recovered"
-        stray.discard(self.keys.repaired)
-        assert not stray, f"stray keys {sorted(stray)}"
+        repaired = {kind: int(number) for kind, number in found.get(self.keys.repaired, {}).items()}
+        assert repaired == +model.repaired, "repairs"
+        failures = {group: int(number) for group, number in found.get(failures_key(self.keys), {}).items()}
+        assert failures == +model.failures, "failed aggregations in a row"
 
     def _compare_places(self, found: dict[str, Any], model: Queue) -> None:
         base = self.keys.base
         assert found.get(base + "pending", []) == model.pending, "the order of pending"
-        active = found.get(base + "active", [])
-        assert sorted(active) == sorted(model.ids("active")), "active"
-        assert set(found.get(base + "lease", {})) == set(active), "a lease for each active task, and no other"
+        assert found.get(base + "active", []) == model.active, "the order of active"
+        assert (base + "paused" in found) == model.paused, "paused"
+        leases = found.get(base + "lease", {})
+        assert set(leases) == set(model.active), "a lease for each active task, and no other"
+        for task_id, score in leases.items():
+            assert (score < NOW) == (task_id in model.dead), f"whether the lease of {task_id} has run out"
+            assert (score % 1 == 0) == model.tasks[task_id].go, f"whose lease that of {task_id} is"
         for state in SETS:
             scores = found.get(base + state, {})
-            assert set(scores) == model.ids(state), state
+            assert sorted(scores) == model.ids(state), state
             for task_id, score in scores.items():
-                if state in ("scheduled", "retry", "completed"):
+                if state != "archived":
                     assert (score < NOW) == (model.tasks[task_id].at < NOW), f"when {task_id} is due"
-        groups: dict[str, set[str]] = {}
-        for task in model.tasks.values():
-            if task.state == "aggregating":
-                groups.setdefault(task.group, set()).add(task.id)
-        assert found.get(base + "groups", set()) == set(groups), "groups"
-        for name, members in groups.items():
-            assert set(found[self.keys.group(name)]) == members, f"group {name}"
+
+    def _compare_groups(self, found: dict[str, Any], model: Queue) -> None:
+        assert found.get(self.keys.groups, set()) == model.groups() - model.nameless, "groups"
+        for name in model.groups():
+            assert list(found[self.keys.group(name)]) == model.members(name), f"group {name}"
+        late = {self.set_key(name, each.group): each.state == "late" for name, each in model.sets.items()
+                if each.state != "spent"}  # fmt: skip
+        listed = {name: score < NOW for name, score in found.get(self.keys.aggregation_sets, {}).items()}
+        assert listed == late, "sets under aggregation, and which are late"
+        spent = {self.set_key(name, each.group) for name, each in model.sets.items() if each.state == "spent"}
+        assert found.get(spent_key(self.keys), set()) == spent, "sets that are over"
+        for name, each in model.sets.items():
+            members = list(found.get(self.set_key(name, each.group), {}))
+            assert members == model.members_of_set(name), f"set {name}"
 
     def _compare_hashes(self, found: dict[str, Any], model: Queue) -> None:
         prefix = self.keys.task_prefix
@@ -102,7 +130,8 @@ class World:
             assert ("rota_cancel" in row) == task.cancel, f"request to cancel {task_id}"
             assert int(row.get("rota_crashes", 0)) == task.crashes, f"crashes of {task_id}"
             assert row.get("rota_end", b"").decode() == task.end, f"end of {task_id}"
-            assert ("pending_since" in row) == (task.state == "pending"), f"pending_since of {task_id}"
+            waits = task.state == "pending" and task.dated
+            assert ("pending_since" in row) == waits, f"pending_since of {task_id}"
             assert row.get("group", b"").decode() == task.group, f"group of {task_id}"
 
     def _read(self) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""Adding: tasks of every kind, and calls that join into one run."""
+
+from tests.model.queue.places import Places
+from tests.model.queue.task import FAR, NOW, Reply, Task, reply
+
+
+class Adding(Places):
+    def enqueue(self, new: Task, at: float, on_conflict: str) -> Reply:
+        self.moment += 1
+        target = "scheduled" if at > NOW else "aggregating" if new.group else "pending"
+        if new.lock and (other := self.holder(new.lock)):
+            return self._replace(other, new, target, at) if on_conflict == "replace" else reply("duplicate", other)
+        if new.id in self.tasks:
+            return reply("conflict", self.tasks[new.id])
+        if new.lock:
+            self.locks[new.lock] = new.id
+        self.tasks[new.id] = new
+        self.put(new, target, at)
+        return reply("created", new)
+
+    def _replace(self, old: Task, new: Task, target: str, at: float) -> Reply:
+        if old.state == "active" or old.set:
+            return reply("busy", old)
+        stays = old.state == target and target != "scheduled" and old.group == new.group
+        if not stays:
+            self.leave(old)
+        self._renew(old, new.payload, new.lock)
+        old.scope, old.group = new.scope, new.group
+        self.locks[old.lock] = old.id
+        if not stays:
+            self.put(old, target, at)
+        return reply("replaced", old)
+
+    @staticmethod
+    def _renew(old: Task, payload: bytes, lock: str) -> None:
+        old.payload, old.lock = payload, lock
+        old.cancel, old.crashes, old.end = False, 0, ""
+
+    def debounce(self, new: Task, at: float) -> Reply:
+        """Wait once more, with the newest message; who has been taken waits no more."""
+        other = self.holder(new.lock)
+        if other and other.state in ("pending", "scheduled"):
+            self._renew(other, new.payload, new.lock)
+            if other.state == "scheduled":
+                other.at = at
+            return reply("replaced", other)
+        self.locks[new.lock] = new.id
+        self.tasks[new.id] = new
+        self.put(new, "scheduled", FAR)
+        return reply("created", new)
+
+    def promote(self) -> int:
+        """Let what is due wait where it is taken."""
+        self.moment += 1
+        moved = 0
+        for state in ("scheduled", "retry"):
+            due = self.due(state)
+            for task in due:
+                self.put(task, "aggregating" if task.group else "pending")
+            moved += len(due)
+        return moved

@@ -1,0 +1,83 @@
+"""Changes of one task, and the cleaning up of those that are over."""
+
+from tests.model.queue.places import Places
+
+
+class Changes(Places):
+    def cancel(self, task_id: str) -> str:
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if task.state in ("archived", "completed"):
+            return "ended"
+        if task.state == "active":
+            task.cancel = True
+            return "asked"
+        if task.set:
+            return "state"
+        self.leave(task)
+        self.put(task, "archived")
+        task.end = "cancelled"
+        self.unlock(task)
+        return "done"
+
+    def run_now(self, task_id: str) -> str:
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if task.state in ("pending", "active"):
+            return "same" if task.state == "pending" else "state"
+        if task.lock and task.scope != "ttl" and self.holder(task.lock) not in (None, task):
+            return "locked"
+        if task.set:
+            return "state"
+        if task.lock and task.scope != "ttl":
+            self.locks[task.lock] = task_id
+        if task.state in ("archived", "completed"):
+            task.cancel, task.crashes, task.end = False, 0, ""
+        self.leave(task)
+        task.group = ""
+        self.put(task, "pending")
+        return "done"
+
+    def reschedule(self, task_id: str, at: float) -> str:
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if task.state not in ("pending", "scheduled", "retry"):
+            return "state"
+        state = task.state if task.state == "retry" else "scheduled"
+        self.leave(task)
+        self.put(task, state, at)
+        return "done"
+
+    def delete(self, task_id: str) -> str:
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if task.state == "active" or task.set:
+            return "state"
+        self.leave(task)
+        self.unlock(task)
+        del self.tasks[task_id]
+        return "done"
+
+    def update_payload(self, task_id: str, payload: bytes, lock: str) -> str:
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if task.state in ("active", "completed") or task.set:
+            return "state"
+        if lock != task.lock and self.locks.get(task.lock) == task_id:
+            if self.holder(lock) not in (None, task):
+                return "locked"
+            del self.locks[task.lock]
+            self.locks[lock] = task_id
+        task.payload, task.lock = payload, lock
+        return "done"
+
+    def clean(self, expired: list[str], trimmed: list[str]) -> None:
+        for task_id in (*expired, *trimmed):
+            self.unlock(self.tasks[task_id])
+            del self.tasks[task_id]
+        self.trimmed += len(trimmed)

@@ -73,7 +73,7 @@ async def test_after_each_outcome_on_a_go_server(both: Both) -> None:
         "revoked": {"revoke": True, "error": "gone"},
         "no failure": {"not_failure": True, "error": "later"},
         "spent": {"fail": -1, "error": "again"},
-        "slow": {"sleep_ms": 6500},  # longer than the 5 s after which Go's record shows it
+        "slow": {"sleep_ms": 8000},  # longer than the 5 s after which Go's record shows it
     }
     options = {"kept": {"retention": HOUR}, "spent": {"max_retry": 0}}
     await both.go.enqueue_all([request(name, b"{}", **options.get(name, {})) for name in behaviors])

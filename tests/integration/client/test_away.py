@@ -92,7 +92,7 @@ async def test_failing_does_not_wait_at_all(server: Server) -> None:
 
 async def test_with_a_broker_that_answers_a_buffer_is_not_seen(server: Server) -> None:
     patient = BrokerOptions(retry_for=timedelta(seconds=20))
-    async with Broker.from_url(server.unix_url, options=patient) as broker:
+    async with Overseen.from_url(server.unix_url, options=patient) as broker:
         buffering = Client(broker).sending(when_away="buffer")
         job = await buffering.enqueue(plan(delay="1h"))
         assert (job.state, job.created, buffering.buffered) == ("scheduled", True, 0)

@@ -9,21 +9,41 @@ from pathlib import Path
 import pytest
 
 from tests.crash import page
+from tests.crash.plant import Plant
 from tests.crash.scene import REPORT, Scene
-from tests.servers.process import Server
+from tests.servers.process import Server, Store
 
 SceneMaker = Callable[..., Scene]
 
 
+def server_of(**config: object) -> Server:
+    """Start one server with this configuration."""
+    return Server(config={name.replace("_", "-"): value for name, value in config.items()}).start()
+
+
+@pytest.fixture
+def plant(tmp_path: Path, redis_server: Server, redis_url: str) -> Iterator[Plant]:
+    plant = Plant(tmp_path / "ledger", redis_url)
+    plant.accepted("done", "waits", "failed")
+    plant.run("done", 1, 2)
+    plant.run("failed", 1, 2, how="fail")
+    plant.store("waits", "pending")
+    plant.store("failed", "archived")
+    plant.count(processed=2, failed=1)
+    yield plant
+    plant.redis.close()
+    plant.write.close()
+
+
 @pytest.fixture
 def scene_of(tmp_path: Path) -> Iterator[SceneMaker]:
-    """Make a scene on a server of its own: `scene_of("1: a title", appendonly="yes")`."""
+    """Make a scene on a store of its own: `scene_of("1: a title", appendonly="yes")`, `scene_of("2", ClusterFleet)`."""
     with ExitStack() as stack:
 
-        def make(title: str, *, url: Callable[[Server], str] | None = None, **config: object) -> Scene:
-            server = Server(config={name.replace("_", "-"): value for name, value in config.items()}).start()
-            stack.callback(server.stop)
-            scene = Scene(title, tmp_path, server, None if url is None else url(server))
+        def make(title: str, store_of: Callable[..., Store] = server_of, **config: object) -> Scene:
+            store = store_of(**config)
+            stack.callback(store.stop)
+            scene = Scene(title, tmp_path, store)
             stack.callback(scene.close)
             return scene
 

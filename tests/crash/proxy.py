@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import hiredis
 
@@ -19,33 +19,51 @@ class Proxy:
         self._deaf: set[socket.socket] = set()
         self._swallowing = False
         self._error = b""
-        self.delay_seconds = 0.0
+        self._delay_seconds = 0.0
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
     @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
 
-    def swallow(self) -> None:
-        """Lose every packet from now on, but keep the connections: half-open. They stay so for ever."""
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @contextlib.contextmanager
+    def swallowing(self) -> Iterator[None]:
+        """Lose every packet, but keep the connections: half-open. They stay so for ever; new ones are well again."""
         self._swallowing = True
         self._deaf |= self._open
+        try:
+            yield
+        finally:
+            self._swallowing = False
 
-    def answer(self, error: str) -> None:
+    @contextlib.contextmanager
+    def answering(self, error: str) -> Iterator[None]:
         """Answer every command with this error."""
         self._error = f"-{error}\r\n".encode()
+        try:
+            yield
+        finally:
+            self._error = b""
+
+    @contextlib.contextmanager
+    def delaying(self, seconds: float) -> Iterator[None]:
+        """Pass everything on late."""
+        self._delay_seconds = seconds
+        try:
+            yield
+        finally:
+            self._delay_seconds = 0.0
 
     def cut(self) -> None:
         """Reset all connections."""
         for each in list(self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-
-    def heal(self) -> None:
-        """Pass everything on again, on new connections."""
-        self._swallowing = False
-        self._error = b""
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -63,7 +81,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
+                try:
+                    server = socket.create_connection(self._target)
+                except OSError:  # the server is away
+                    client.close()
+                    continue
                 self._open |= {client, server}
                 if self._swallowing:
                     self._deaf |= {client, server}
@@ -73,8 +95,8 @@ class Proxy:
     def _pump(self, one: socket.socket, other: socket.socket, client_speaks: bool) -> None:
         with contextlib.suppress(OSError):
             while data := one.recv(1 << 16):
-                if self.delay_seconds:
-                    time.sleep(self.delay_seconds)
+                if self._delay_seconds:
+                    time.sleep(self._delay_seconds)
                 if one in self._deaf:
                     continue
                 if client_speaks and self._error:

@@ -1,9 +1,12 @@
-"""A scenario: a server, a ledger, producers and workers, and in the end the checker's word."""
+"""A scenario: a store, a ledger, producers and workers, and in the end the checker's word."""
 
 import itertools
+import re
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,26 +19,31 @@ from tests.crash import keyspace
 from tests.crash.checker import Verdict, check
 from tests.crash.ledger import Ledger, Run
 from tests.crash.producer import accept
-from tests.crash.workers import Workers
-from tests.servers.process import Server, wait_until
+from tests.crash.workers import ROOT, Workers
+from tests.servers.process import Server, Store, wait_until
 
 MOST_BYTES_LEFT = 16 * 1024
 """Counters, lists of servers and queues."""
+KEPT = re.compile(r"asynq:(servers:|workers:|\{[^}]*\}:(t:|archived$|completed$))")
+"""Records of servers, gone ten seconds after their last beat; and tasks that are kept, which the checker has seen."""
 WAITING = ("pending", "scheduled", "retry", "active")
 
 
 class Scene:
     """Everything that one scenario needs. `title` names it in the report."""
 
-    def __init__(self, title: str, folder: Path, server: Server, url: str | None = None) -> None:
+    def __init__(self, title: str, folder: Path, store: Store) -> None:
         self.title = title
         self.folder = folder
-        self.server = server
-        self.url = url or server.url
+        self.store = store
+        self.url = store.url
+        self.queues = ["default"]
+        """Tasks are spread over them, and all workers serve them."""
         self.ledger = Ledger(folder / "ledger")
         self.note = self.ledger.writer()
         self.app = Rota(self.url, settings={"response_timeout": "5s", "retry_for": "20s"})
         self.workers: list[Workers] = []
+        self.producers: list[subprocess.Popen[bytes]] = []
         self._numbers = itertools.count()
         self._began = time.monotonic()
 
@@ -43,13 +51,19 @@ class Scene:
 
     def client(self) -> redis.Redis:
         """A plain client, past everything that a scenario does to connections."""
-        return redis.Redis(unix_socket_path=str(self.server.socket), decode_responses=True)
+        return self.store.client()
+
+    @property
+    def server(self) -> Server:
+        """The one server, where a scenario has no more."""
+        assert isinstance(self.store, Server)
+        return self.store
 
     def enqueue(self, count: int = 1, type: str = "crash:loop", *, options: Any = None, **order: Any) -> list[str]:
         """Enqueue tasks with IDs of our own; return these."""
         plans = [
-            self.app.plan(type, order, **{"task_id": f"t{next(self._numbers)}", **(options or {})})
-            for _ in range(count)
+            self.app.plan(type, order, **{"task_id": f"t{next(self._numbers)}", "queue": queue, **(options or {})})
+            for queue in itertools.islice(itertools.cycle(self.queues), count)
         ]
         return self.send(plans)
 
@@ -61,11 +75,19 @@ class Scene:
             assert accept(self.app, self.note, some) == len(some)
         return ids
 
-    def start(self, url: str | None = None, **words: Any) -> Workers:
+    def start(self, url: str | None = None, *, settings: Mapping[str, str] | None = None, **words: Any) -> Workers:
         """Start workers; `ready` waits for them."""
-        workers = Workers(url or self.url, self.ledger, self.note, **words)
+        said = {"queues": ",".join(f"{queue}=1" for queue in self.queues), **(settings or {})}
+        workers = Workers(url or self.url, self.ledger, self.note, settings=said, **words)
         self.workers.append(workers)
         return workers
+
+    def produce(self, pause: float, seed: object, program: str = "tests.crash.producer") -> subprocess.Popen[bytes]:
+        """Let a producer process enqueue tasks of all kinds until it is terminated."""
+        words = [self.url, str(self.ledger.folder), "100000000", str(pause), str(seed)]
+        producer = subprocess.Popen([sys.executable, "-m", program, *words], cwd=ROOT)
+        self.producers.append(producer)
+        return producer
 
     def fault(self, point: str, act: str) -> tuple[str, Path]:
         """What arms a fault, and its mark."""
@@ -106,11 +128,11 @@ class Scene:
             logs = "\n".join(f"--- {each.log.name}\n{each.log.read_text()[-3000:]}" for each in self.workers)
             raise AssertionError(f"{error}; {self.waiting()}\n{logs}") from None
 
-    def waiting(self, queues: Iterable[str] = ("default",)) -> dict[str, int]:
-        """How many tasks are where."""
+    def waiting(self) -> dict[str, int]:
+        """How many tasks are where, in all queues."""
         found = dict.fromkeys(WAITING, 0)
         with self.client() as client:
-            for queue in queues:
+            for queue in client.smembers("asynq:queues"):
                 for name in WAITING:
                     key = f"asynq:{{{queue}}}:{name}"
                     found[name] += client.llen(key) if name in ("pending", "active") else client.zcard(key)
@@ -128,9 +150,9 @@ class Scene:
             workers.terminate()
         for workers in self.workers:
             workers.process.wait(30)
-        with redis.Redis(unix_socket_path=str(self.server.socket)) as client:
+        with self.store.client(decode_responses=False) as client:
             verdict = check(self.ledger.read(), keyspace.read(client), counters=counters)
-        if memory and not verdict.queued and not verdict.archived:
+        if memory and not verdict.queued:
             left = self._bytes_of_keys()
             if left > MOST_BYTES_LEFT:
                 verdict.faults.append(f"{left} bytes of memory are left over in keys")
@@ -143,6 +165,9 @@ class Scene:
 
     def close(self) -> None:
         """End what still runs."""
+        for producer in self.producers:
+            producer.kill()
+            producer.wait()
         for workers in self.workers:
             with suppress(ProcessLookupError):
                 for pid in [*workers.children(), workers.pid]:
@@ -154,9 +179,7 @@ class Scene:
 
     def _bytes_of_keys(self) -> int:
         with self.client() as client:
-            # Records of servers are gone ten seconds after their last beat.
-            keys = [key for key in client.scan_iter(count=1000) if not key.startswith(("asynq:servers:", "asynq:work"))]
-            return sum(client.memory_usage(key) or 0 for key in keys)
+            return sum(client.memory_usage(key) or 0 for key in client.scan_iter(count=1000) if not KEPT.match(key))
 
 
 REPORT: list[str] = []

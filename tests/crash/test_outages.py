@@ -2,127 +2,42 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
+from tests.crash import outages
 from tests.crash.conftest import SceneMaker
+from tests.crash.outage import through
+from tests.crash.outages import Outage
 from tests.crash.proxy import Proxy
 from tests.crash.scene import Scene
 from tests.servers.fleet import SentinelFleet
-from tests.servers.process import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 OUTAGE_SECONDS = 3.0
-RESUME_SECONDS = 10.0
-GRANT = "on >secret ~* &* +@all"
 
 
-def through(scene: Scene, url: str, outage: Callable[[], None]) -> None:
-    """Let 50 tasks run into an outage, and 10 come after it. Ten of the first fail once."""
-    scene.start(url, settings={"concurrency": "50"}).ready()
-    scene.enqueue(40, seconds=1)
-    scene.enqueue(10, seconds=1, fail=1)
-    scene.running(50)
-    outage()
-    ended_at = time.monotonic()
-    after = set(scene.enqueue(10))
-    scene.until(lambda: len({run.task for run in scene.runs() if run.end == "ok"} & after) == 10)
-    took = time.monotonic() - ended_at
-    scene.drained()
-    runs = scene.runs()
-    assert took <= RESUME_SECONDS
-    assert len(runs) == 70, "no task ran again but those that failed"
-    scene.title += f" (fetching again after {took:.1f} s)"
-    scene.verdict()
+def lasting(outage: AbstractContextManager[None], seconds: float = OUTAGE_SECONDS) -> Callable[[], None]:
+    """An outage that is over after so long."""
+
+    def last() -> None:
+        with outage:
+            time.sleep(seconds)
+
+    return last
 
 
-def restart(server: Server) -> None:
-    server.kill()
-    time.sleep(OUTAGE_SECONDS)
-    server.start()
-
-
-def silence(server: Server) -> None:
-    server.freeze()
-    time.sleep(OUTAGE_SECONDS)
-    server.thaw()
-
-
-def kill_clients(server: Server) -> None:
-    with server.admin() as client:
-        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-
-
-def three_disconnects(server: Server) -> None:
-    for _ in range(3):
-        kill_clients(server)
-        time.sleep(0.9)
-
-
-def idle_sockets_closed(server: Server) -> None:
-    configured(server, timeout=1)
-    configured(server, timeout=0)
-
-
-def out_of_memory(server: Server) -> None:
-    configured(server, maxmemory=1)
-    configured(server, maxmemory=0)
-
-
-def too_many_clients(server: Server) -> None:
-    with server.admin() as client:
-        client.config_set("maxclients", 1)
-        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        time.sleep(OUTAGE_SECONDS)
-        client.config_set("maxclients", 1000)
-
-
-def read_only(server: Server) -> None:
-    with server.admin() as client:
-        client.execute_command("REPLICAOF", "127.0.0.1", "1")
-        time.sleep(OUTAGE_SECONDS)
-        client.execute_command("REPLICAOF", "NO", "ONE")
-
-
-def no_rights(server: Server) -> None:
-    with server.admin() as client:
-        client.execute_command("ACL", "SETUSER", "worker", "-eval", "-evalsha", "-script")
-        time.sleep(OUTAGE_SECONDS)
-        client.execute_command("ACL", "SETUSER", "worker", *GRANT.split())
-
-
-def scripts_forgotten(server: Server) -> None:
-    with server.admin() as client:
-        client.script_flush()
-
-
-def configured(server: Server, **config: int) -> None:
-    with server.admin() as client:
-        for name, value in config.items():
-            client.config_set(name, value)
-    if any(config.values()):
-        time.sleep(OUTAGE_SECONDS)
-
-
-@pytest.mark.parametrize(
-    "outage",
-    [
-        restart, silence, kill_clients, three_disconnects, idle_sockets_closed, out_of_memory, too_many_clients,
-        read_only, no_rights, scripts_forgotten,
-    ],
-    ids=lambda outage: outage.__name__,
-)  # fmt: skip
-def test_an_outage_of_the_server_costs_no_task_and_no_second_run(
-    scene_of: SceneMaker, outage: Callable[[Server], None]
-) -> None:
-    number = {"three_disconnects": "20", "out_of_memory": "19, 21, 32"}.get(outage.__name__, "19")
-    scene = scene_of(f"{number}: {outage.__name__.replace('_', ' ')}", appendonly="yes", appendfsync="always")
+@pytest.mark.parametrize("outage", outages.ALL, ids=outages.name)
+def test_an_outage_of_the_server_costs_no_task_and_no_second_run(scene_of: SceneMaker, outage: Outage) -> None:
+    number = {"three disconnects": "20", "out of memory": "19, 21, 32"}.get(outages.name(outage), "19")
+    scene = scene_of(f"{number}: {outages.name(outage)}", appendonly="yes", appendfsync="always")
     with scene.client() as client:
-        client.execute_command("ACL", "SETUSER", "worker", *GRANT.split())
-    url = f"redis://worker:secret@127.0.0.1:{scene.server.port}/0" if outage is no_rights else scene.url
-    through(scene, url, lambda: outage(scene.server))
+        client.execute_command("ACL", "SETUSER", "worker", *outages.GRANT.split())
+    url = f"redis://{outages.WORKER}@127.0.0.1:{scene.server.port}/0" if outage is outages.no_rights else scene.url
+    seconds = 0 if outage in outages.AT_ONCE else OUTAGE_SECONDS
+    through(scene, lasting(outage(scene.server), seconds), url)
 
 
 @pytest.fixture
@@ -133,59 +48,32 @@ def proxied(scene_of: SceneMaker) -> Iterator[tuple[Scene, Proxy]]:
     proxy.close()
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        "LOADING Redis is loading the dataset in memory",
-        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-        "ERR max requests limit exceeded. Limit: 500000, Usage: 500001.",
-    ],
-    ids=lambda error: error.split()[0],
-)
+@pytest.mark.parametrize("error", outages.ANSWERS, ids=lambda error: error.split()[0])
 def test_a_server_that_answers_with_errors_for_a_while(proxied: tuple[Scene, Proxy], error: str) -> None:
     scene, proxy = proxied
     scene.title = f"19: every command is answered with {error.split('.')[0]!r}"
-
-    def outage() -> None:
-        proxy.answer(error)
-        time.sleep(OUTAGE_SECONDS)
-        proxy.heal()
-
-    through(scene, proxy.url, outage)
+    through(scene, lasting(proxy.answering(error)), proxy.url)
 
 
 def test_half_open_connections_are_given_up_and_made_anew(proxied: tuple[Scene, Proxy]) -> None:
     scene, proxy = proxied
     scene.title = "19: half-open connections, packets dropped"
-
-    def outage() -> None:
-        proxy.swallow()
-        time.sleep(OUTAGE_SECONDS)
-        proxy.heal()
-
-    through(scene, proxy.url, outage)
+    through(scene, lasting(proxy.swallowing()), proxy.url)
 
 
 def test_a_failover_by_sentinel(scene_of: SceneMaker) -> None:
-    fleet = SentinelFleet()
-    try:
-        scene = scene_of("19: fail-over by Sentinel", url=lambda _: fleet.url)
-        scene.server, own = fleet.master(), scene.server
+    scene = scene_of("19: fail-over by Sentinel", SentinelFleet)
+    fleet = scene.store
+    assert isinstance(fleet, SentinelFleet)
 
-        def outage() -> None:
-            with scene.client() as client:
-                client.wait(1, 1000)
-            old = scene.server
-            old.kill()
-            scene.until(lambda: len(ports := fleet.agreed_master_port()) == 1 and old.port not in ports)
-            [scene.server] = [each for each in fleet.servers if each is not old]
-            with scene.client() as client:
-                scene.until(lambda: client.info("replication")["role"] == "master")
+    def outage() -> None:
+        old = fleet.master()
+        old.replicate()
+        old.kill()
+        scene.until(lambda: len(ports := fleet.agreed_master_port()) == 1 and old.port not in ports)
+        scene.until(fleet.master)
 
-        through(scene, fleet.url, outage)
-        scene.server = own
-    finally:
-        fleet.stop()
+    through(scene, outage)
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec"])

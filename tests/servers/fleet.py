@@ -2,14 +2,18 @@
 
 import subprocess
 from collections.abc import Mapping
+from typing import Any
+
+import redis
+from redis.cluster import ClusterNode, RedisCluster
 
 from tests.servers.process import Server, wait_until
 
 
 class SentinelFleet:
-    """A master, a replica and three sentinels that replace the master within about two seconds."""
+    """A master, a replica and three sentinels that replace the master within about two seconds, or somewhat later."""
 
-    def __init__(self, *, password: str | None = None) -> None:
+    def __init__(self, *, password: str | None = None, down_after_ms: int = 500) -> None:
         self.password = password
         guarded: Mapping[str, object] = {} if password is None else {"requirepass": password, "masterauth": password}
         self.servers = [Server(config={"repl-diskless-sync-delay": 0, **guarded}).start()]
@@ -18,7 +22,7 @@ class SentinelFleet:
         wait_until(lambda: self.info(self.servers[1])["master_link_status"] == "up")
         watch = (
             f"sentinel monitor mymaster 127.0.0.1 {self.servers[0].port} 2\n"
-            "sentinel down-after-milliseconds mymaster 500\n"
+            f"sentinel down-after-milliseconds mymaster {down_after_ms}\n"
             "sentinel failover-timeout mymaster 3000\n"
         )
         if password is not None:
@@ -32,6 +36,9 @@ class SentinelFleet:
         login = "" if self.password is None else f":{self.password}@"
         return f"redis-sentinel://{login}{hosts}/0?master=mymaster"
 
+    def client(self, **options: Any) -> redis.Redis:
+        return self.master().client(password=self.password, **options)
+
     def info(self, server: Server) -> dict[str, object]:
         with server.admin(password=self.password) as client:
             return client.info("replication")
@@ -39,6 +46,11 @@ class SentinelFleet:
     def master(self) -> Server:
         [master] = [each for each in self.servers if each.process and self.info(each)["role"] == "master"]
         return master
+
+    def is_well(self) -> bool:
+        """Whether the replica is there and follows."""
+        roles = [self.info(each) for each in self.servers if each.process]
+        return sorted(str(role.get("master_link_status", role["role"])) for role in roles) == ["master", "up"]
 
     def agreed_master_port(self) -> set[int]:
         """What the sentinels say."""
@@ -78,6 +90,15 @@ class ClusterFleet:
     @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(f"127.0.0.1:{each.port}" for each in self.nodes[:3])
+
+    def client(self, **options: Any) -> redis.Redis:
+        """A client of all masters."""
+        nodes = [ClusterNode("127.0.0.1", each.port) for each in self.masters()]
+        return RedisCluster(startup_nodes=nodes, **{"decode_responses": True, **options})
+
+    def is_well(self) -> bool:
+        """Whether every node is there, and every replica follows."""
+        return all(each.process and self._ready(each) for each in self.nodes)
 
     def masters(self) -> list[Server]:
         return [each for each in self.nodes if each.process and self._role(each) == "master"]

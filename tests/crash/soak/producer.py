@@ -3,6 +3,7 @@
 import random
 import sys
 import time
+from contextlib import redirect_stderr
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def main(url: str, folder: str, count: str, pause: str, seed: str) -> None:
         try:
             deliver(app, note, [parcel.plan for parcel in burst])
         except RotaError as error:
-            print(f"{len(burst)} tasks were not accepted: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"{len(burst)} tasks were not accepted: {error}", file=sys.stderr)  # noqa: T201
         for parcel in before:
             if parcel.whim:
                 change_mind(app, note, parcel)
@@ -42,8 +43,9 @@ def change_mind(app: Rota, note: Writer, parcel: Parcel) -> None:
     try:
         act(parcel.queue, parcel.id)
     except RotaError as error:
-        print(f"{parcel.whim} of {parcel.id}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{parcel.whim} of {parcel.id}: {error}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with Path(sys.argv[2], f"producer-{sys.argv[5]}.txt").open("w") as log, redirect_stderr(log):
+        main(*sys.argv[1:])

@@ -26,7 +26,7 @@ class Report:
         of = self.verdict
         return (
             f"| {day} | `{self.command}` | {self.mode} | {faults} | {of.accepted} | {of.done} | {of.archived} "
-            f"| {of.runs} | {of.died} | {of.again} | {of.asynq} | {len(of.lost)} | {len(of.doubled)} |"
+            f"| {of.runs} | {of.died} | {of.again} | {of.asynq} | {of.forgotten} | {len(of.lost)} | {len(of.doubled)} |"
         )
 
     def write(self) -> None:

@@ -22,6 +22,8 @@ SETTINGS = {
     "queues": ",".join(f"{name}={weight}" for name, weight in QUEUES.items()),
     "concurrency": "12",
     "shutdown_timeout": "2s",
+    # At the front of the line again, a task is soon in the next worker that is killed, begun or not.
+    "max_crashes": "8",
     "process_slots": "1",
     "process_max_tasks": "400",
     "scale_up_after": "1s",

@@ -199,8 +199,8 @@ def _disguised(task_id: str, task: Stored, runs: list[Run], excuses: Excuses) ->
         return [] if task_id in excuses.history.removed else [f"lost: nobody cancelled {task_id}, and it is cancelled"]
     if task.ending == "quarantined":
         cut = sum(excuses.unrecorded(run) for run in runs)
-        # One of the deaths may have come before the first line of the handler.
-        wrong = cut + 1 < task.crashes or not task.crashes
+        # Some of the deaths may have come before the first line of the handler.
+        wrong = cut * 2 < task.crashes or not task.crashes
         return [f"lost: {task_id} is in quarantine, and {cut} of its runs were cut off"] if wrong else []
     if task.ending or failures < allowed + 1:
         how = task.ending or "given up"
@@ -217,6 +217,8 @@ def _check_runs(verdict: Verdict, runs: list[Run], excuses: Excuses) -> None:
         for earlier in runs[:index]:
             if _overlap(verdict, earlier, later, excuses) or earlier.end != "ok":
                 continue
+            if earlier is not runs[index - 1]:
+                continue  # the run between them has taken its place
             if excuses.again(earlier, later):
                 verdict.again += 1
             elif excuses.go(earlier):

@@ -143,6 +143,20 @@ def test_a_freeze_that_was_over_long_before_is_no_excuse(plant: Plant) -> None:
     assert plant.check().doubled == ["twice"]
 
 
+def test_a_run_that_was_overtaken_in_a_freeze_answers_for_the_next_run_only(plant: Plant) -> None:
+    plant.accepted("void", "recorded")
+    plant.line("freeze", 2, pid=1)
+    plant.line("thaw", 10, pid=1)
+    plant.run("void", 1, 10.5)
+    plant.run("void", 9, None, pid=9)
+    plant.line("death", 60, pid=9)
+    plant.run("void", 61, 62, pid=2)
+    plant.run("recorded", 61, 62, pid=2)
+    plant.run("recorded", 63, 64, pid=3)
+    plant.count(processed=4)
+    assert plant.check().doubled == ["recorded"]
+
+
 def test_two_tasks_under_one_lock_that_run_at_once_are_a_double(plant: Plant) -> None:
     plant.accepted("one", "other", "later")
     for task in ("one", "other", "later"):
@@ -174,7 +188,7 @@ def test_the_members_of_a_group_are_done_with_the_task_that_was_made_of_them(pla
         ({}, 0, "archived as given up: 0 runs failed"),
         ({"rota_end": "expired"}, 1, "archived as expired"),
         ({"rota_end": "cancelled"}, 1, "nobody cancelled it"),
-        ({"rota_end": "quarantined", "rota_crashes": "3"}, 2, "it is in quarantine, and 0 of its runs were cut off"),
+        ({"rota_end": "quarantined", "rota_crashes": "1"}, 2, "it is in quarantine, and 0 of its runs were cut off"),
         ({"rota_end": "quarantined"}, 1, "it is in quarantine"),
     ],
 )

@@ -9,16 +9,15 @@ from pathlib import Path
 from tests.crash.scene import Scene
 from tests.crash.soak.report import Report
 from tests.crash.soak.soak import Soak
-from tests.crash.soak.stages import STAGES, stage_of
+from tests.crash.soak.stages import STAGES
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make soak", description="Mix all faults at random under load, and check.")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--fsync", choices=("always", "everysec"), default="everysec")
     parser.add_argument("--report", action="store_true", help="write the row into docs/reliability.md")
-    parser.add_argument("--on", choices=STAGES, default="standalone")
+    parser.add_argument("--on", choices=list(STAGES), default="standalone")
     parser.add_argument("--go", action="store_true", help="let a Go server of Asynq share the queues")
     words = parser.parse_args()
     more = [f"--on {words.on}"] * (words.on != "standalone") + ["--go"] * words.go
@@ -26,7 +25,7 @@ def main() -> None:
     print(f"seed {words.seed}: {command}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="rota-soak-"))
     print(f"ledger and logs are in {folder}", flush=True)
-    stage = stage_of(words.on, words.fsync)
+    stage = STAGES[words.on]()
     scene = Scene(f"soak of {words.minutes:g} minutes, seed {words.seed}", folder, stage.store)
     soak = Soak(scene, words.seed, stage, go=words.go)
     try:

@@ -14,7 +14,7 @@ QUEUES = {"critical": 6, "default": 3, "low": 1, "groups": 2}
 KINDS = {"crash:loop": 40, "crash:thread": 20, "crash:result": 20, "crash:process": 1, "crash:member": 15}
 TROUBLES = {
     "": 800, "fails": 80, "fails for good": 5, "too slow": 10, "delayed": 80, "unique": 30, "kept": 40, "cancel": 10,
-    "delete": 10, "deadly": 0.2,
+    "delete": 10, "deadly": 0.1,
 }  # fmt: skip
 Whim = Literal["", "cancel", "delete"]
 

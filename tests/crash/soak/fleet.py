@@ -23,7 +23,7 @@ SETTINGS = {
     "concurrency": "12",
     "shutdown_timeout": "2s",
     # At the front of the line again, a task is soon in the next worker that is killed, begun or not.
-    "max_crashes": "8",
+    "max_crashes": "5",
     "process_slots": "1",
     "process_max_tasks": "400",
     "scale_up_after": "1s",

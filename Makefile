@@ -44,7 +44,7 @@ format: $(READY) ## Format the code and mend what the linter can
 docs: $(READY) ## Write the tables and snippets in the docs anew from the code
 	@$(BIN)/python -m scripts.write_docs
 
-soak: $(READY) ## Mix all faults at random under load, and check (MINUTES=20, SEED=… repeats a run)
+soak: $(READY) ## Mix all faults at random under load, and check (MINUTES=20, SEED=… repeats a run, ARGS="--on cluster")
 	@$(BIN)/python -m tests.crash.soak --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(READY) ## Measure against Go Asynq and the Python peers on one Redis (ARGS="--quick" for a short run)

@@ -168,7 +168,7 @@ class Settings(BaseSettings):
     go_lease_slack: Duration = timedelta(seconds=30)
     """The same for a task that a Go server had: its lease follows the clock of that server's machine."""
     max_crashes: PositiveInt = 3
-    """A task that was running in so many workers when they died is put into quarantine."""
+    """A task that so many workers held when they died, begun or just taken, is put into quarantine."""
 
     # Worker processes of `rota worker`
     process_max_tasks: Annotated[int, Field(ge=0)] = 0

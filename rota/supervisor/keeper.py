@@ -87,7 +87,8 @@ class Keeper:
 
     def _note(self, due: Sequence[WorkerProcess], now: float) -> None:
         for process in due:
-            if process.worker_id not in self._kept_at:
+            # After an outage it may have beaten by itself, before this was through.
+            if process.worker_id not in self._kept_at and self._is_late(process, now):
                 # One that has not said that it is ready may simply be starting, for as long as its lifespan takes.
                 logger.log(
                     logging.WARNING if process.report.ready else logging.DEBUG,

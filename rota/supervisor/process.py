@@ -93,6 +93,15 @@ class WorkerProcess:
         self.drain_until = time.monotonic() + seconds
         self.quiet()
 
+    def forgive(self, seconds: float) -> None:
+        """Give it this time again, in which it was not looked at."""
+        now = time.monotonic()
+        self.heard_at = min(now, self.heard_at + seconds)
+        if self.stop_asked_at is not None:
+            self.stop_asked_at = min(now, self.stop_asked_at + seconds)
+        if self.drain_until is not None:
+            self.drain_until += seconds
+
     @property
     def drained(self) -> bool:
         """Whether it has nothing to do any more, or no more time for it."""

@@ -40,7 +40,7 @@ STOP_MARGIN_SECONDS = 15.0
 """How much longer than `shutdown_timeout` a process may take to stop before it is killed."""
 LAST_RETURNS_SECONDS = 5.0
 MOST_LAG_SECONDS = 1.0
-"""After a longer lag of our own (a stopped process, a starved machine) we have not heard of anybody."""
+"""A longer lag of our own (a frozen or starved machine) counts for nobody: they may have stood still as well."""
 CHILD = (sys.executable, "-m", "rota.cli.child")
 
 
@@ -67,7 +67,6 @@ class Supervisor:
         self._ever_ready = False
         self._failure = 0
         self._target = 0
-        self._looked_at = 0.0
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._settings: Settings
@@ -150,14 +149,16 @@ class Supervisor:
 
     async def _watch(self) -> None:
         every = min(1.0, self._settings.heartbeat.total_seconds() / 4)
-        keeping = asyncio.create_task(self._keep(every))
+        keeping, looked_at = asyncio.create_task(self._keep(every)), time.monotonic()
         try:
             while self._fleet or self._restarts:
                 self._woken.clear()
+                lag, looked_at = time.monotonic() - looked_at - every, time.monotonic()
+                if lag > MOST_LAG_SECONDS:
+                    for process in self._fleet:
+                        process.forgive(lag)
                 self._look_at_each()
-                if time.monotonic() - self._looked_at < every + MOST_LAG_SECONDS:
-                    self._look_for_hangs()
-                self._looked_at = time.monotonic()
+                self._look_for_hangs()
                 if not self._requests:
                     await self._renewal.look(self._staying)
                     await self._scale()

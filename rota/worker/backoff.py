@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from contextlib import suppress
 
 from rota.errors import BrokerError
 
@@ -16,6 +17,12 @@ class Backoff:
         self._first_seconds = first_seconds
         self._most_seconds = most_seconds
         self._failures = 0
+        self._sooner = asyncio.Event()
+
+    def hurry(self, most_seconds: float) -> None:
+        """End the wait that is under way, and wait no longer than this from now on."""
+        self._most_seconds = min(self._most_seconds, most_seconds)
+        self._sooner.set()
 
     def reset(self) -> None:
         """Note a success."""
@@ -30,4 +37,7 @@ class Backoff:
             logger.error("%s failed, trying again until it works: %s", act, error, exc_info=trace)
         pause = min(self._first_seconds * 2**self._failures, self._most_seconds)
         self._failures = min(self._failures + 1, 30)
-        await asyncio.sleep(random.uniform(0.5, 1) * pause)
+        self._sooner.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(random.uniform(0.5, 1) * pause):
+                await self._sooner.wait()

@@ -10,6 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from rota import faults
 from rota.broker.broker import Broker
@@ -24,6 +25,9 @@ from rota.worker.backoff import Backoff
 
 logger = logging.getLogger("rota.worker")
 
+FIRST_WAIT_SECONDS = 0.02
+LAST_WAIT_SECONDS = 0.25
+"""Between the tries of a worker that stops: the broker may be back before it goes."""
 _REASONS = {
     wire.RECORDED: "somebody else has ended or moved it meanwhile",
     wire.FENCED: "another attempt has taken it over",
@@ -67,6 +71,8 @@ class Finisher:
         self._insisting: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._backoffs: WeakSet[Backoff] = WeakSet()
+        self._most_seconds = float("inf")
         self.statistics = FinishStatistics()
 
     def add(self, attempt: Attempt, outcome: Outcome | None) -> None:
@@ -75,7 +81,10 @@ class Finisher:
         self._arrived.set()
 
     async def flush(self) -> None:
-        """Wait until everything that was added is recorded."""
+        """Wait until everything that was added is recorded. There may be little time, so no wait is long any more."""
+        self._most_seconds = LAST_WAIT_SECONDS
+        for backoff in self._backoffs:
+            backoff.hurry(LAST_WAIT_SECONDS)
         while self._ended or self._insisting or not self._idle.is_set():
             await self._idle.wait()
             if self._insisting:
@@ -113,7 +122,7 @@ class Finisher:
                 yield part[start : start + self._batch]
 
     async def _record(self, queue: QueueKeys, items: list[Ended]) -> None:
-        backoff = Backoff(first_seconds=0.02)
+        backoff: Backoff | None = None
         repeated = False
         while True:
             try:
@@ -126,6 +135,7 @@ class Finisher:
             except BrokerUnavailable as error:
                 repeated = repeated or error.maybe_applied
                 self.statistics.fail(len(items))
+                backoff = backoff or self._backoff(5)
                 await backoff.wait(error, f"Recording {len(items)} outcomes")
         return self._settle(items, refused, repeated=repeated)
 
@@ -137,7 +147,7 @@ class Finisher:
 
     async def _insist(self, queue: QueueKeys, item: Ended) -> None:
         """Send one outcome by itself until it is taken: rights may be granted, a wrong key removed."""
-        backoff = Backoff(first_seconds=0.02, most_seconds=30)
+        backoff = self._backoff(30)
         refused: dict[int, int] | None = None
         while refused is None:
             try:
@@ -146,6 +156,11 @@ class Finisher:
                 self.statistics.fail(1)
                 await backoff.wait(again, f"Recording task {item[0].id}")
         self._settle([item], refused, repeated=True)
+
+    def _backoff(self, most_seconds: float) -> Backoff:
+        backoff = Backoff(FIRST_WAIT_SECONDS, min(most_seconds, self._most_seconds))
+        self._backoffs.add(backoff)
+        return backoff
 
     def _settle(self, items: list[Ended], refused: dict[int, int], *, repeated: bool) -> None:
         self.statistics.calls += 1

@@ -2,27 +2,35 @@
 
 1. Nothing lost: accepted = done + archived + still queued. Done is a task that is gone (or kept as completed) and has a
    run that ended well.
-2. Nothing doubled: no two runs of a task overlap while the first one's process lived and was not frozen, and no task
-   runs again after it ended well in a process that lived on.
-3. Nothing invented: what ran was accepted.
-4. Nothing left over: every key has its place, every place its hash, every lease its active task, every lock its holder.
-5. The counters add up: processed is one for each task done or archived and one for each retry counted; failed likewise.
+2. Nothing lost in disguise: what is archived failed as often as it was allowed to, was cancelled by the scenario, or
+   took its workers down; what is kept has its result.
+3. Nothing doubled: no two runs of a task, or of tasks under one unique lock, overlap while the first one's process
+   lived and was not frozen, and no task runs again after it ended well in a process that lived on.
+4. Nothing invented: what ran was accepted.
+5. No retry spent: a run is told of as many retries as runs before it failed. A Go server spends one on each death.
+6. Nothing left over: every key has its place, every place its hash, every lease its active task, every lock its holder.
+7. The counters add up: processed is one for each task done or archived and one for each retry counted; failed likewise.
 
-Two things excuse: the death of the process (its outcome may not have been recorded), and a server that lost its newest
-writes. What they excused is counted, never hidden.
+Three things excuse: the death of the process (its outcome may not have been recorded), a server that lost its newest
+writes, and Asynq's own rules for the runs of its servers. What they excused is counted, never hidden.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from tests.crash.counters import check_counters
 from tests.crash.keyspace import Keyspace, Stored
-from tests.crash.ledger import FAR, History, Run
+from tests.crash.ledger import FAR, POLICY_RETRIES, History, Run
 
 FROZEN_SECONDS = 5.0
 """A process that was frozen for less than the shortest lease has no excuse."""
-AMNESIA_SECONDS = 3.0
-"""How far back a server that lost its newest writes may have forgotten."""
+SETTLED_SECONDS = 20.0
+"""So long after its end an outcome is recorded, whatever outage there was, and what a freeze has upset is in order."""
+FAILURES = ("fail", "timeout")
+NOT_SAID = 25
+"""What the message says then, as Go's client writes it."""
 
 
 @dataclass
@@ -38,6 +46,8 @@ class Verdict:
     """Runs that ended with their process."""
     again: int = 0
     """Runs of tasks that had ended well before, but whose process died before that was recorded."""
+    asynq: int = 0
+    """Runs beside or after one of a Go server, as Asynq's own rules allow them."""
     forgotten: int = 0
     """Accepted tasks that the server lost with its newest writes."""
     lost: list[str] = field(default_factory=list)
@@ -46,11 +56,12 @@ class Verdict:
 
     def line(self, title: str, seconds: float) -> str:
         """One line for a report."""
-        more = "".join(
-            f", {number} {what}"
-            for number, what in ((self.again, "run again after a death"), (self.forgotten, "forgotten by the server"))
-            if number
-        )
+        excused = {
+            "run again after a death": self.again,
+            "run again by the rules of Asynq": self.asynq,
+            "forgotten by the server": self.forgotten,
+        }
+        more = "".join(f", {number} {what}" for what, number in excused.items() if number)
         return (
             f"{'ok  ' if not self.faults else 'FAIL'} {title}: accepted {self.accepted} = done {self.done} + archived "
             f"{self.archived} + queued {self.queued}; lost {len(self.lost)}, doubled {len(self.doubled)}; "
@@ -58,30 +69,103 @@ class Verdict:
         )
 
 
-def check(history: History, keyspace: Keyspace, *, counters: bool = True) -> Verdict:
+def check(
+    history: History,
+    keyspace: Keyspace,
+    *,
+    counters: bool = True,
+) -> Verdict:
     """Compare. `counters` is for queues whose counters nothing but these tasks has moved."""
     verdict = Verdict(accepted=len(history.accepted), runs=len(history.runs))
     by_task: defaultdict[str, list[Run]] = defaultdict(list)
-    for run in history.runs:
+    for run in sorted(history.runs, key=lambda run: run.start):
         by_task[run.task].append(run)
     stored = {task_id: task for (_, task_id), task in keyspace.tasks.items()}
-    _count_places(verdict, history, stored, by_task)
+    excuses = Excuses(history)
+    _count_places(verdict, excuses, stored, by_task)
     known = history.accepted.keys() | history.unsure.keys()
     for task_id, runs in by_task.items():
         if task_id not in known:
             verdict.faults.append(f"{task_id} ran and was never accepted")
-        _check_runs(verdict, task_id, runs, history)
-    verdict.faults += [f"{task_id} is stored and was never accepted" for task_id in stored.keys() - known]
+        _check_runs(verdict, runs, excuses)
+        if not history.go:
+            verdict.faults += _spent(task_id, runs, stored.get(task_id), excuses)
+    _check_locks(verdict, by_task, excuses)
+    for task_id, task in stored.items():
+        verdict.faults += _disguised(task_id, task, by_task.get(task_id, []), excuses)
+    strays = stored.keys() - known - set(history.joined.values())
+    verdict.faults += [f"{task_id} is stored and was never accepted" for task_id in strays]
     verdict.faults += [f"lost: {task_id}" for task_id in verdict.lost]
     verdict.faults += keyspace.faults
     if counters and not history.amnesia:
-        _check_counters(verdict, history, keyspace, stored, by_task)
+        verdict.faults += check_counters(history, keyspace, stored, by_task)
     return verdict
 
 
-def _count_places(verdict: Verdict, history: History, stored: dict[str, Stored], by_task: dict[str, list[Run]]) -> None:
+@dataclass(frozen=True)
+class Excuses:
+    """What may have kept an outcome from being recorded."""
+
+    history: History
+
+    def death(self, run: Run) -> float:
+        """When its process died, if it did."""
+        return self.history.deaths.get(run.pid, FAR)
+
+    def go(self, run: Run) -> bool:
+        """Whether a Go server ran it. It forgets an outcome that it could not record at once, costs a retry where a
+        process died, and lets a second run begin at a time-out or a stop while the first goes on.
+        """
+        return run.pid in self.history.go
+
+    def unrecorded(self, run: Run) -> bool:
+        """Whether a run may have ended without a trace: its process died in it or soon after, or was frozen."""
+        return self.go(run) or self.death(run) <= run.ended + SETTLED_SECONDS or any(self._pauses(run))
+
+    def again(self, earlier: Run, later: Run) -> bool:
+        """Whether the second run may have begun, though the first had ended well."""
+        died = self.death(earlier)
+        return (died < later.start and died <= earlier.ended + SETTLED_SECONDS) or self.beside(earlier, later)
+
+    def beside(self, earlier: Run, later: Run) -> bool:
+        """Whether the second run may have begun, though the first was still going on in a process that lived."""
+        # From the freezing on, its lease ran out; the second run may begin once it had.
+        return self._forgot_between(earlier, later) or any(
+            since + FROZEN_SECONDS <= later.start <= until + SETTLED_SECONDS for since, until in self._pauses(earlier)
+        )
+
+    def forgets(self, task_id: str, runs: Iterable[Run]) -> bool:
+        """Whether the server may have forgotten a task: it came shortly before, and was never seen afterwards."""
+        sent, arrived = self.history.sendings[task_id]
+        return any(
+            sent <= amnesia.at and amnesia.since <= arrived and all(run.start < amnesia.at for run in runs)
+            for amnesia in self.history.amnesia
+        )
+
+    def _pauses(self, run: Run) -> list[tuple[float, float]]:
+        return [
+            (pause.since, pause.until)
+            for pause in self.history.pauses
+            if pause.pid == run.pid
+            and pause.until - pause.since >= FROZEN_SECONDS
+            and pause.since <= run.ended + SETTLED_SECONDS
+            and pause.until >= run.start
+        ]
+
+    def _forgot_between(self, earlier: Run, later: Run) -> bool:
+        # What was lost is that the first one was taken, or that it was recorded.
+        return any(
+            later.start >= amnesia.at
+            and any(amnesia.since <= at <= amnesia.at for at in (earlier.start, earlier.ended))
+            for amnesia in self.history.amnesia
+        )
+
+
+def _count_places(verdict: Verdict, excuses: Excuses, stored: dict[str, Stored], by_task: dict[str, list[Run]]) -> None:
+    history = excuses.history
     for task_id in history.accepted.keys() | history.unsure.keys():
-        state = stored[task_id].state if task_id in stored else "gone"
+        held_as = task_id if task_id in stored else history.joined.get(task_id, "")
+        state = stored[held_as].state if held_as in stored else "gone"
         well = any(run.end == "ok" for run in by_task.get(task_id, ()))
         if state == "archived":
             verdict.archived += 1
@@ -91,11 +175,9 @@ def _count_places(verdict: Verdict, history: History, stored: dict[str, Stored],
             verdict.done += 1
         elif state != "gone":
             verdict.queued += 1
-        elif task_id in history.unsure:
-            continue
-        elif task_id in history.removed:
-            verdict.accepted -= 1
-        elif _may_be_forgotten(history, by_task.get(task_id, ())):
+        elif task_id in history.removed or task_id in history.unsure:
+            verdict.accepted -= task_id in history.accepted
+        elif excuses.forgets(task_id, by_task.get(task_id, ())):
             verdict.forgotten += 1
         else:
             verdict.lost.append(task_id)
@@ -104,87 +186,89 @@ def _count_places(verdict: Verdict, history: History, stored: dict[str, Stored],
     )
 
 
-def _may_be_forgotten(history: History, runs: Iterable[Run]) -> bool:
-    # A task that ran on after the server came back was there: losing it then has no excuse.
-    return bool(history.amnesia) and all(run.start < max(history.amnesia) for run in runs)
+def _disguised(task_id: str, task: Stored, runs: list[Run], excuses: Excuses) -> list[str]:
+    """Losses that look like something else."""
+    if task.state == "completed" and task.type == "crash:result" and task.result != b"a result":
+        return [f"lost: the result of {task_id} is {task.result!r}"]
+    if task.state != "archived":
+        return []
+    mixed = bool(excuses.history.go)  # then what was cut off may have cost a retry
+    failures = sum(run.end in FAILURES or (mixed and excuses.unrecorded(run)) for run in runs)
+    allowed = POLICY_RETRIES if task.max_retry == NOT_SAID else task.max_retry
+    if task.ending == "cancelled":
+        return [] if task_id in excuses.history.removed else [f"lost: nobody cancelled {task_id}, and it is cancelled"]
+    if task.ending == "quarantined":
+        cut = sum(excuses.unrecorded(run) for run in runs)
+        # Some of the deaths may have come before the first line of the handler.
+        wrong = cut * 2 < task.crashes or not task.crashes
+        return [f"lost: {task_id} is in quarantine, and {cut} of its runs were cut off"] if wrong else []
+    if task.ending or failures < allowed + 1:
+        how = task.ending or "given up"
+        return [f"lost: {task_id} is archived as {how}: {failures} runs failed, and {allowed} retries were allowed"]
+    return []
 
 
-def _check_runs(verdict: Verdict, task_id: str, runs: list[Run], history: History) -> None:
-    runs.sort(key=lambda run: run.start)
+def _check_runs(verdict: Verdict, runs: list[Run], excuses: Excuses) -> None:
     verdict.died += sum(run.ended == FAR for run in runs)
     for run in runs:
-        if run.ended == FAR and history.deaths.get(run.pid, FAR) == FAR:
-            verdict.faults.append(f"{task_id}: a run in process {run.pid} has no end, and the process lives")
+        if run.ended == FAR and excuses.death(run) == FAR:
+            verdict.faults.append(f"{run.task}: a run in process {run.pid} has no end, and the process lives")
     for index, later in enumerate(runs):
         for earlier in runs[:index]:
-            _compare(verdict, task_id, earlier, later, history)
+            if _overlap(verdict, earlier, later, excuses) or earlier.end != "ok":
+                continue
+            if earlier is not runs[index - 1]:
+                continue  # the run between them has taken its place
+            if excuses.again(earlier, later):
+                verdict.again += 1
+            elif excuses.go(earlier):
+                verdict.asynq += 1
+            else:
+                verdict.doubled.append(later.task)
+                verdict.faults.append(
+                    f"doubled: {later.task} ended well in {earlier.pid} at {earlier.ended:.3f}, which lived, "
+                    f"and ran again in {later.pid} from {later.start:.3f}"
+                )
 
 
-def _compare(verdict: Verdict, task_id: str, earlier: Run, later: Run, history: History) -> None:
-    died = history.deaths.get(earlier.pid, FAR)
-    over = min(earlier.ended, died)
-    excused = _was_frozen(history, earlier, later) or _forgot_between(history, earlier, later)
-    if later.start < over and not excused:
-        verdict.doubled.append(task_id)
+def _overlap(verdict: Verdict, earlier: Run, later: Run, excuses: Excuses) -> bool:
+    over = min(earlier.ended, excuses.death(earlier))
+    doubled = later.start < over and not excuses.beside(earlier, later)
+    if doubled and excuses.go(earlier):
+        verdict.asynq += 1
+    elif doubled:
+        beside = f" beside {earlier.task} under the same lock" if earlier.task != later.task else ""
+        verdict.doubled.append(later.task)
         verdict.faults.append(
-            f"doubled: {task_id} runs in {later.pid} from {later.start:.3f}, "
-            f"in {earlier.pid} from {earlier.start:.3f} to {over:.3f}"
+            f"doubled: {later.task} runs in {later.pid} from {later.start:.3f}, "
+            f"in {earlier.pid} from {earlier.start:.3f} to {over:.3f}{beside}"
         )
-    elif earlier.end == "ok":
-        if died < later.start or excused:
-            verdict.again += 1
-        else:
-            verdict.doubled.append(task_id)
-            verdict.faults.append(
-                f"doubled: {task_id} ended well in {earlier.pid} at {earlier.ended:.3f}, which lived, "
-                f"and ran again in {later.pid} from {later.start:.3f}"
-            )
+    return doubled
 
 
-def _was_frozen(history: History, earlier: Run, later: Run) -> bool:
-    # From the freezing on, its lease ran out; the second run may begin once it had.
-    return any(
-        pause.pid == earlier.pid
-        and pause.until - pause.since >= FROZEN_SECONDS
-        and pause.since <= later.start - FROZEN_SECONDS
-        and pause.until >= earlier.start
-        for pause in history.pauses
-    )
+def _check_locks(verdict: Verdict, by_task: dict[str, list[Run]], excuses: Excuses) -> None:
+    """Compare runs of different tasks that may not run at once."""
+    by_key: defaultdict[str, list[Run]] = defaultdict(list)
+    for task_id, key in excuses.history.locks.items():
+        by_key[key] += by_task.get(task_id, ())
+    for runs in by_key.values():
+        runs.sort(key=lambda run: run.start)
+        for earlier, later in pairwise(runs):
+            if earlier.task != later.task:
+                _overlap(verdict, earlier, later, excuses)
 
 
-def _forgot_between(history: History, earlier: Run, later: Run) -> bool:
-    return any(
-        earlier.ended + AMNESIA_SECONDS >= moment and earlier.start <= moment <= later.start
-        for moment in history.amnesia
-    )
-
-
-def _check_counters(
-    verdict: Verdict,
-    history: History,
-    keyspace: Keyspace,
-    stored: dict[str, Stored],
-    by_task: dict[str, list[Run]],
-) -> None:
-    processed = failed = crashed = unclear = 0
-    for task_id in history.accepted.keys() | history.unsure.keys():
-        runs, task = by_task.get(task_id, []), stored.get(task_id)
-        # How often it had failed is what its last run was told, or what its message says now.
-        retried = task.retried if task is not None else max((run.retried for run in runs), default=0)
-        processed += retried
-        failed += retried
-        if task is None:
-            processed += task_id not in history.removed and any(run.end == "ok" for run in runs)
-        elif task.ending == "cancelled":
-            unclear += 1  # processed if it ran, not if it waited
-        elif task.state in ("completed", "archived"):
-            processed += 1
-            failed += task.state == "archived"
-        crashed += task.crashes if task is not None else 0
-    counted = keyspace.counters
-    if not processed <= counted["processed"] <= processed + unclear:
-        verdict.faults.append(f"processed is {counted['processed']}, the runs and tasks make {processed}")
-    if counted["failed"] != failed:
-        verdict.faults.append(f"failed is {counted['failed']}, the runs and tasks make {failed}")
-    if counted["crashed"] < crashed:
-        verdict.faults.append(f"crashed is {counted['crashed']}, the tasks make at least {crashed}")
+def _spent(task_id: str, runs: list[Run], task: Stored | None, excuses: Excuses) -> list[str]:
+    """Retries that no failure of a run has cost, and failures that cost none."""
+    if excuses.history.amnesia:
+        return []
+    found: list[str] = []
+    told = [(run.retried, f"run {number} of {task_id}", runs[: number - 1]) for number, run in enumerate(runs, 1)]
+    if task is not None and task.state != "archived":
+        told.append((task.retried, f"{task_id} ({task.state})", runs))
+    for retried, who, before in told:
+        failures = [run for run in before if run.end in FAILURES]
+        sure = sum(not excuses.unrecorded(run) for run in failures)
+        if not sure <= retried <= len(failures):
+            found.append(f"{who} was told of {retried} retries, and {len(failures)} runs had failed ({sure} for sure)")
+    return found

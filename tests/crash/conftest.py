@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import page
+from tests.crash.plant import Plant
 from tests.crash.proxy import Proxy
 from tests.crash.scene import REPORT, Scene
 from tests.servers.process import Server, Store
@@ -24,6 +25,20 @@ collect_ignore_glob = ["test_[!l]*.py"] if LONG else ["test_long.py"]
 def server_of(**config: object) -> Server:
     """Start one server with this configuration."""
     return Server(config={name.replace("_", "-"): value for name, value in config.items()}).start()
+
+
+@pytest.fixture
+def plant(tmp_path: Path, redis_server: Server, redis_url: str) -> Iterator[Plant]:
+    plant = Plant(tmp_path / "ledger", redis_url)
+    plant.accepted("done", "waits", "failed")
+    plant.run("done", 1, 2)
+    plant.run("failed", 1, 2, how="fail")
+    plant.store("waits", "pending")
+    plant.store("failed", "archived")
+    plant.count(processed=2, failed=1)
+    yield plant
+    plant.redis.close()
+    plant.write.close()
 
 
 @pytest.fixture

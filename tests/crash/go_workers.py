@@ -24,6 +24,8 @@ class GoWorkers:
         with self._said.open("wb") as out, self._said.with_suffix(".txt").open("wb") as errors:
             command = [binaries() / "server", "-redis", url, "-config", json.dumps(config)]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
+        self._over = False
+        note("go", pid=self.process.pid)
         wait_until(lambda: '"ready"' in self._said.read_text())
 
     def started(self) -> int:
@@ -36,11 +38,12 @@ class GoWorkers:
         self._end()
 
     def stop(self) -> None:
-        if self.process.poll() is None:
+        if not self._over:
             self.process.terminate()
             self._end()
 
     def _end(self) -> None:
+        self._over = True
         self.process.wait(20)
         note, pid = self._ledger.writer(f"go-{self.process.pid}"), self.process.pid
         offset = time.time() - time.monotonic()

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,11 +17,13 @@ from rota.app import Rota
 from rota.context import Context
 from rota.enqueued import Plan
 from rota.policy import Retry, Unique
-from tests.crash.ledger import Writer
+from tests.crash.ledger import POLICY_RETRIES, Writer
 
 _runs = itertools.count()
-AGAIN_SOON = Retry(max=5, delay="100ms")
+AGAIN_SOON = Retry(max=POLICY_RETRIES, delay="100ms")
 ONE_QUEUED = Unique(scope="queued", key="again", on_conflict="raise")
+
+TIME_IS_OVER = "context deadline exceeded"
 
 
 def register(app: Rota, note: Writer, which: str = "") -> None:
@@ -29,6 +31,7 @@ def register(app: Rota, note: Writer, which: str = "") -> None:
     _register_kinds(app, note)
     if which == "old":
         return
+    _register_processes(app, note)
     _register_troublemakers(app, note)
     _register_groups(app, note)
     _register_again(app, note)
@@ -37,14 +40,14 @@ def register(app: Rota, note: Writer, which: str = "") -> None:
 def _register_kinds(app: Rota, note: Writer) -> None:
     @app.handler("crash:loop", retry=AGAIN_SOON)
     async def loop(ctx: Context, payload: bytes) -> None:
-        with noted(note, ctx.id, ctx.retried):
+        with noted(note, ctx):
             order = json.loads(payload)
             await asyncio.sleep(max(order.get("seconds", 0), order.get("until", 0) - time.monotonic()))
             obey(note, order, ctx.retried)
 
     @app.handler("crash:thread", retry=AGAIN_SOON)
     def thread(ctx: Context, payload: bytes) -> None:
-        with noted(note, ctx.id, ctx.retried):
+        with noted(note, ctx):
             order = json.loads(payload)
             until = time.monotonic() + order.get("seconds", 0)
             while time.monotonic() < until:
@@ -53,16 +56,33 @@ def _register_kinds(app: Rota, note: Writer) -> None:
 
     @app.handler("crash:result", retry=AGAIN_SOON)
     async def result(ctx: Context, payload: bytes) -> bytes:
-        with noted(note, ctx.id, ctx.retried):
+        with noted(note, ctx):
             await asyncio.sleep(json.loads(payload).get("seconds", 0))
             return b"a result"
+
+
+def _register_processes(app: Rota, note: Writer) -> None:
+    app.handler("crash:process", run="process", retry=AGAIN_SOON)(process)
+
+    @app.middleware
+    async def note_processes(ctx: Context) -> AsyncGenerator[None]:
+        """Write down here what runs there: a child that is killed with its task can't."""
+        with noted(note, ctx) if ctx.type == "crash:process" else contextlib.nullcontext():
+            yield
+
+
+def process(ctx: Context, payload: bytes) -> None:
+    """Run in a process of its own."""
+    order = json.loads(payload)
+    time.sleep(order.get("seconds", 0))
+    fail(order, ctx.retried)
 
 
 def _register_troublemakers(app: Rota, note: Writer) -> None:
     @app.handler("crash:spin", retry=AGAIN_SOON)
     def spin(ctx: Context, payload: bytes) -> None:
         """Compute in pure Python."""
-        with noted(note, ctx.id, ctx.retried):
+        with noted(note, ctx):
             until = time.monotonic() + json.loads(payload)["seconds"]
             while time.monotonic() < until:
                 pass
@@ -70,19 +90,19 @@ def _register_troublemakers(app: Rota, note: Writer) -> None:
     @app.handler("crash:block", retry=AGAIN_SOON)
     async def block(ctx: Context, payload: bytes) -> None:
         """Block the event loop."""
-        with noted(note, ctx.id, ctx.retried):
+        with noted(note, ctx):
             time.sleep(json.loads(payload)["seconds"])
 
     @app.handler("crash:gil", retry=AGAIN_SOON)
     def gil(ctx: Context, payload: bytes) -> None:
         """Call C code that never lets the interpreter go."""
-        with noted(note, ctx.id, ctx.retried):
+        with noted(note, ctx):
             ctypes.PyDLL(None).usleep(int(json.loads(payload)["seconds"] * 1e6))
 
     @app.handler("crash:stubborn", retry=AGAIN_SOON)
     async def stubborn(ctx: Context, payload: bytes) -> None:
         """Ignore the time limit once."""
-        with noted(note, ctx.id, ctx.retried):
+        with noted(note, ctx):
             if ctx.retried == 0:
                 until = time.monotonic() + json.loads(payload)["seconds"]
                 while (left := until - time.monotonic()) > 0:
@@ -96,8 +116,10 @@ def _register_groups(app: Rota, note: Writer) -> None:
     async def digest(ctx: Context, payload: bytes) -> None:
         """Count as a run of each of its members."""
         with contextlib.ExitStack() as stack:
-            for member in json.loads(payload)["members"]:
-                stack.enter_context(noted(note, member, 0))
+            members = json.loads(payload)["members"]
+            note("joined", task=ctx.id, members=members)
+            for member in members:
+                stack.enter_context(noted(note, ctx, member))
 
     @app.aggregator("crash:member")
     def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
@@ -108,7 +130,7 @@ def _register_again(app: Rota, note: Writer) -> None:
     @app.handler("crash:again", retry=AGAIN_SOON)
     async def again(ctx: Context, payload: bytes) -> None:
         """Enqueue itself, so many times, under one key."""
-        with noted(note, ctx.id, ctx.retried):
+        with noted(note, ctx):
             left, following = json.loads(payload)["left"], {f"{ctx.id}+": ctx.queue}
             if left:
                 note.accepted(following, "unsure")
@@ -117,17 +139,17 @@ def _register_again(app: Rota, note: Writer) -> None:
 
 
 @contextmanager
-def noted(note: Writer, task: str, retried: int) -> Iterator[None]:
-    """Write the start and the end of a run down."""
-    pid = os.getpid()
+def noted(note: Writer, ctx: Context, member: str = "") -> Iterator[None]:
+    """Write the start and the end of a run down: of the task, or of a member of the group that it was made of."""
+    pid, task = os.getpid(), member or ctx.id
     run = f"{pid}-{next(_runs)}"
-    note("start", task=task, run=run, pid=pid, retried=retried)
+    note("start", task=task, run=run, pid=pid, retried=ctx.retried)
     how = "fail"
     try:
         yield
         how = "ok"
     except asyncio.CancelledError:
-        how = "cancelled"
+        how = "timeout" if ctx.cancel_reason == TIME_IS_OVER else "cancelled"
         raise
     finally:
         note("end", task=task, run=run, pid=pid, how=how)
@@ -139,5 +161,10 @@ def obey(note: Writer, order: dict[str, Any], retried: int) -> None:
         note("death", pid=os.getpid())
         os.kill(os.getpid(), getattr(signal, order["die"]))
         time.sleep(10)
+    fail(order, retried)
+
+
+def fail(order: dict[str, Any], retried: int) -> None:
+    """Fail as often as ordered."""
     if retried < order.get("fail", 0):
         raise ValueError(f"fails in run {retried + 1}, as ordered")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import redis
 
 PLACES = ("pending", "active", "scheduled", "retry", "archived", "completed")
+TYPE, MAX_RETRY, RETRIED = 1, 5, 6
+"""Fields of Asynq's message."""
 _QUEUE_KEY = re.compile(rb"asynq:\{(?P<queue>[^}]*)\}:(?P<name>.*)", re.DOTALL)
 _OWN_KEY = re.compile(rb"rota:\{(?P<queue>[^}]*)\}:(?P<name>.*)", re.DOTALL)
 _COUNTER = re.compile(r"(processed|failed|crashed|trimmed)(:\d{4}-\d\d-\d\d)?")
@@ -20,8 +22,11 @@ class Stored:
 
     queue: str
     state: str
+    type: str = ""
     retried: int = 0
+    max_retry: int = 0
     ending: str = ""
+    result: bytes | None = None
     crashes: int = 0
     places: list[str] = field(default_factory=list)
 
@@ -31,7 +36,8 @@ class Keyspace:
     """All of it, and what is wrong with it."""
 
     tasks: dict[tuple[str, str], Stored] = field(default_factory=dict)
-    counters: Counter[str] = field(default_factory=Counter)
+    counters: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By queue and name."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -58,7 +64,7 @@ def read(client: redis.Redis) -> Keyspace:
         elif name.startswith("unique:"):
             locks[raw.decode()] = (queue, (client.get(raw) or b"").decode())
         elif _COUNTER.fullmatch(name):
-            found.counters[name.split(":")[0]] += 0 if ":" in name else int(client.get(raw) or 0)
+            found.counters[queue, name.split(":")[0]] += 0 if ":" in name else int(client.get(raw) or 0)
         elif name not in ("groups", "paused", "aggregation_sets"):
             found.faults.append(f"unknown key {raw.decode()}")
         else:
@@ -67,13 +73,12 @@ def read(client: redis.Redis) -> Keyspace:
     return found
 
 
-def retried_of(message: bytes) -> int:
-    """Read `retried` (field 6) of Asynq's message; of a field that occurs twice the last one counts."""
-    value = 0
-    for number, found in _fields(message):
-        if number == 6 and isinstance(found, int):
-            value = found
-    return value
+def read_message(message: bytes) -> dict[int, int | bytes]:
+    """Read the fields of Asynq's message; of one that occurs twice the last counts. Empty if it is none."""
+    try:
+        return dict(_fields(message))
+    except (ValueError, IndexError):
+        return {}
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -103,16 +108,22 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _task(client: redis.Redis, key: bytes, queue: str) -> Stored | None:
-    row = client.hmget(key, "state", "msg", "rota_end", "rota_crashes")
+    row = client.hmget(key, "state", "msg", "rota_end", "rota_crashes", "result")
     if row[0] is None and row[1] is None:
         # Either it was deleted while we looked, or it is an orphan without the two fields of every task.
         return Stored(queue, "?") if client.exists(key) else None
-    state, message, ending, crashes = (word or b"" for word in row)
-    try:
-        retried = retried_of(message)
-    except (ValueError, IndexError):
-        retried = 0
-    return Stored(queue, state.decode(), retried, ending.decode(), int(crashes or 0))
+    state, message, ending, crashes = (word or b"" for word in row[:4])
+    said = read_message(message)
+    return Stored(
+        queue,
+        state.decode(),
+        bytes(said.get(TYPE, b"")).decode(),
+        int(said.get(RETRIED, 0)),
+        int(said.get(MAX_RETRY, 0)),
+        ending.decode(),
+        row[4],
+        int(crashes or 0),
+    )
 
 
 def _members(client: redis.Redis, key: bytes) -> list[str]:
@@ -124,10 +135,11 @@ def _other_key(client: redis.Redis, raw: bytes, found: Keyspace) -> None:
     text = raw.decode()
     own = _OWN_KEY.fullmatch(raw)
     if own is not None and _OWN_NAMES.fullmatch(own["name"].decode()):
-        name = own["name"].decode()
-        found.counters[name.split(":")[0]] += 0 if ":" in name else int(client.get(raw) or 0)
+        queue, name = own["queue"].decode(), own["name"].decode()
+        found.counters[queue, name.split(":")[0]] += 0 if ":" in name else int(client.get(raw) or 0)
     elif own is not None and own["name"] == b"sweep":
-        found.counters.update({f"repaired {kind.decode()}": int(n) for kind, n in client.hgetall(raw).items()})
+        queue = own["queue"].decode()
+        found.counters.update({(queue, f"repaired {kind.decode()}"): int(n) for kind, n in client.hgetall(raw).items()})
     elif re.match(r"asynq:(servers|workers):\{|rota:sweep:|rota:\{[^}]*\}:sent:", text):
         if client.ttl(raw) < 0 and client.exists(raw):
             found.faults.append(f"{text} never expires")

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 FAR = float("inf")
+POLICY_RETRIES = 5
+"""How often the handlers let a task fail that does not say so itself."""
+AMNESIA_SECONDS = 10.0
+"""How far back a server may have forgotten, where a scenario says nothing."""
 FOLDER = "CRASH_LEDGER"
 """The variable that tells worker processes where to write."""
 
@@ -38,6 +42,18 @@ class Pause:
     until: float = FAR
 
 
+@dataclass(frozen=True, slots=True)
+class Amnesia:
+    """A server that lost what it was told in the last seconds, at most, before this moment."""
+
+    at: float
+    seconds: float
+
+    @property
+    def since(self) -> float:
+        return self.at - self.seconds
+
+
 @dataclass
 class History:
     """Everything that was written down."""
@@ -48,11 +64,18 @@ class History:
     """Tasks of producers who got no answer: they may have been accepted."""
     removed: set[str] = field(default_factory=set)
     """Tasks that a test deleted, cancelled or trimmed on purpose."""
+    joined: dict[str, str] = field(default_factory=dict)
+    """The task that was made of a group, by member."""
+    locks: dict[str, str] = field(default_factory=dict)
+    """The key that no other task may run under, by task."""
     runs: list[Run] = field(default_factory=list)
     deaths: dict[int, float] = field(default_factory=dict)
     pauses: list[Pause] = field(default_factory=list)
-    amnesia: list[float] = field(default_factory=list)
-    """When the server lost its newest writes."""
+    go: set[int] = field(default_factory=set)
+    """Processes that follow Asynq's rules."""
+    sendings: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When each task was sent, and when its producer knew that it had arrived."""
+    amnesia: list[Amnesia] = field(default_factory=list)
 
 
 class Ledger:
@@ -82,10 +105,20 @@ class Ledger:
             match line["what"]:
                 case "accepted":
                     history.accepted[line["task"]] = line["queue"]
+                    history.unsure.pop(line["task"], None)
+                    since = history.sendings.get(line["task"], (line["at"], 0))[0]
+                    history.sendings[line["task"]] = since, line["at"]
                 case "unsure":
                     history.unsure[line["task"]] = line["queue"]
+                    history.sendings[line["task"]] = line["at"], FAR
+                case "go":
+                    history.go.add(line["pid"])
                 case "removed":
                     history.removed.add(line["task"])
+                case "joined":
+                    history.joined |= dict.fromkeys(line["members"], line["task"])
+                case "locked":
+                    history.locks[line["task"]] = line["key"]
                 case "start":
                     run = Run(line["task"], line["pid"], line["at"], line["retried"])
                     open_runs[run.task, line["run"]] = run
@@ -100,9 +133,7 @@ class Ledger:
                 case "thaw":
                     history.pauses = [_thawed(pause, line) for pause in history.pauses]
                 case "amnesia":
-                    history.amnesia.append(line["at"])
-        # A producer writes down what it is about to send, and then what was accepted of it.
-        history.unsure = {task: queue for task, queue in history.unsure.items() if task not in history.accepted}
+                    history.amnesia.append(Amnesia(line["at"], line.get("seconds", AMNESIA_SECONDS)))
         return history
 
 

@@ -34,9 +34,12 @@ def deliver(app: Rota, note: Writer, plans: list[Plan[Any]]) -> None:
     queues = {plan.options.task_id or "": plan.options.queue or "default" for plan in plans}
     note.accepted(queues, "unsure")
     client = app.sync_client.sending(when_away="buffer")
-    client.enqueue_many(plans)
+    answers = client.enqueue_many(plans)
     if client.flush("30s"):
-        note.accepted(queues)
+        # A unique task that exists under another ID is not the one that was asked for.
+        asked = zip(plans, answers, strict=True)
+        made = [plan.options.task_id for plan, each in asked if isinstance(each, SyncEnqueued) and each.created]
+        note.accepted({task: queues[task] for task in made if task})
 
 
 def orders(app: Rota, name: str, count: int, chance: random.Random) -> Iterator[Plan[Any]]:

@@ -3,7 +3,8 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import hiredis
 
@@ -20,6 +21,7 @@ class Proxy:
         self._error = b""
         self._flowing = threading.Event()
         self._flowing.set()
+        self._delay_seconds = 0.0
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
@@ -31,18 +33,42 @@ class Proxy:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def swallow(self) -> None:
-        """Lose every packet from now on, but keep the connections: half-open. They stay so for ever."""
+    @contextlib.contextmanager
+    def swallowing(self) -> Iterator[None]:
+        """Lose every packet, but keep the connections: half-open. They stay so for ever; new ones are well again."""
         self._swallowing = True
         self._deaf |= self._open
+        try:
+            yield
+        finally:
+            self._swallowing = False
 
-    def hold(self) -> None:
-        """Hold everything back: it arrives when the wire is healed."""
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """Hold everything back: it arrives afterwards."""
         self._flowing.clear()
+        try:
+            yield
+        finally:
+            self._flowing.set()
 
-    def answer(self, error: str) -> None:
+    @contextlib.contextmanager
+    def answering(self, error: str) -> Iterator[None]:
         """Answer every command with this error."""
         self._error = f"-{error}\r\n".encode()
+        try:
+            yield
+        finally:
+            self._error = b""
+
+    @contextlib.contextmanager
+    def delaying(self, seconds: float) -> Iterator[None]:
+        """Pass everything on late."""
+        self._delay_seconds = seconds
+        try:
+            yield
+        finally:
+            self._delay_seconds = 0.0
 
     def cut(self) -> None:
         """Reset all connections."""
@@ -53,12 +79,6 @@ class Proxy:
     def lead_to(self, port: int) -> None:
         """Lead new connections to another server."""
         self._target = ("127.0.0.1", port)
-
-    def heal(self) -> None:
-        """Pass everything on again; where packets were lost, on new connections."""
-        self._flowing.set()
-        self._swallowing = False
-        self._error = b""
 
     def close(self) -> None:
         self._flowing.set()
@@ -79,7 +99,7 @@ class Proxy:
                 client, _ = self._listener.accept()
                 try:
                     server = socket.create_connection(self._target)
-                except OSError:
+                except OSError:  # the server is away
                     client.close()
                     continue
                 self._open |= {client, server}
@@ -92,6 +112,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := one.recv(1 << 16):
                 self._flowing.wait()
+                if self._delay_seconds:
+                    time.sleep(self._delay_seconds)
                 if one in self._deaf:
                     continue
                 if client_speaks and self._error:

@@ -1,70 +1,8 @@
 """The checker itself: every kind of loss, double and leftover is planted once, and has to be found."""
 
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-import redis
 
-from tests.crash import keyspace
-from tests.crash.checker import Verdict, check
-from tests.crash.ledger import Ledger
-from tests.servers.process import Server
-
-
-class Plant:
-    """A ledger and a database in which all is well, to be spoiled."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.ledger = Ledger(folder)
-        self.write = self.ledger.writer()
-        self.redis = redis.Redis.from_url(url)
-        self.now = time.monotonic()
-
-    def line(self, what: str, at: float, **more: object) -> None:
-        self.write(what, **{"at": self.now + at, **more})
-
-    def accepted(self, *tasks: str) -> None:
-        for task in tasks:
-            self.line("accepted", 0, task=task, queue="q")
-
-    def run(self, task: str, start: float, end: float | None, pid: int = 1, how: str = "ok", retried: int = 0) -> None:
-        run = f"{task}{start}{pid}"
-        self.line("start", start, task=task, run=run, pid=pid, retried=retried)
-        if end is not None:
-            self.line("end", end, task=task, run=run, pid=pid, how=how)
-
-    def store(self, task: str, state: str, place: str | None = None, **fields: str | bytes) -> None:
-        self.redis.hset(f"asynq:{{q}}:t:{task}", mapping={"state": state, "msg": b"\n\x01t", **fields})
-        key = f"asynq:{{q}}:{place or state}"
-        if state in ("pending", "active"):
-            self.redis.lpush(key, task)
-        else:
-            self.redis.zadd(key, {task: 1})
-        if state == "active":
-            self.redis.zadd("asynq:{q}:lease", {task: 1})
-
-    def count(self, **counters: int) -> None:
-        for name, value in counters.items():
-            self.redis.set(f"asynq:{{q}}:{name}", value)
-
-    def check(self) -> Verdict:
-        return check(self.ledger.read(), keyspace.read(self.redis))
-
-
-@pytest.fixture
-def plant(tmp_path: Path, redis_server: Server, redis_url: str) -> Iterator[Plant]:
-    plant = Plant(tmp_path / "ledger", redis_url)
-    plant.accepted("done", "waits", "failed")
-    plant.run("done", 1, 2)
-    plant.run("failed", 1, 2, how="fail")
-    plant.store("waits", "pending")
-    plant.store("failed", "archived")
-    plant.count(processed=2, failed=1)
-    yield plant
-    plant.redis.close()
-    plant.write.close()
+from tests.crash.plant import Plant, message
 
 
 def test_a_clean_history_is_clean(plant: Plant) -> None:
@@ -77,6 +15,12 @@ def test_a_clean_history_is_clean(plant: Plant) -> None:
 
 
 def test_a_lost_task_is_found(plant: Plant) -> None:
+    plant.accepted("lost")
+    assert plant.check().lost == ["lost"]
+
+
+def test_a_task_that_its_producer_was_unsure_of_and_then_sure_is_lost_like_any_other(plant: Plant) -> None:
+    plant.line("unsure", -1, task="lost", queue="q")
     plant.accepted("lost")
     assert plant.check().lost == ["lost"]
 
@@ -178,60 +122,153 @@ def test_a_run_without_an_end_in_a_process_that_lives_is_found(plant: Plant) -> 
     assert plant.check().faults == ["hangs: a run in process 7 has no end, and the process lives"]
 
 
-def test_what_the_server_forgot_is_counted_as_forgotten_only_if_nothing_ran_later(plant: Plant) -> None:
-    plant.accepted("forgotten", "lost")
-    plant.line("amnesia", 5)
-    plant.run("lost", 6, 7, how="fail")
+def test_a_run_long_after_an_end_that_was_surely_recorded_is_a_double_though_its_process_died(plant: Plant) -> None:
+    plant.accepted("recorded")
+    plant.run("recorded", 1, 2, pid=9)
+    plant.line("death", 60, pid=9)
+    plant.run("recorded", 61, 62, pid=2)
+    assert plant.check().doubled == ["recorded"]
+
+
+def test_a_second_record_of_one_success_is_found_in_the_counters_where_the_ledger_excuses_the_run(plant: Plant) -> None:
+    plant.accepted("recorded")
+    plant.run("recorded", 1, 2, pid=9)
+    plant.line("death", 3, pid=9)
+    plant.run("recorded", 4, 5, pid=2)
+    plant.count(processed=4)  # the three tasks that are over, and one of them twice
     verdict = plant.check()
-    assert (verdict.forgotten, verdict.lost) == (1, ["lost"])
+    assert (verdict.doubled, verdict.faults) == ([], ["processed of q is 4, the runs and tasks make 3"])
+
+
+def test_a_freeze_that_was_over_long_before_is_no_excuse(plant: Plant) -> None:
+    plant.accepted("twice")
+    plant.line("freeze", 2, pid=1)
+    plant.line("thaw", 10, pid=1)
+    plant.run("twice", 1, 90, how="cancelled")
+    plant.run("twice", 60, 80, pid=2)
+    assert plant.check().doubled == ["twice"]
+
+
+def test_a_run_that_was_overtaken_in_a_freeze_answers_for_the_next_run_only(plant: Plant) -> None:
+    plant.accepted("void", "recorded")
+    plant.line("freeze", 2, pid=1)
+    plant.line("thaw", 10, pid=1)
+    plant.run("void", 1, 10.5)
+    plant.run("void", 9, None, pid=9)
+    plant.line("death", 60, pid=9)
+    plant.run("void", 61, 62, pid=2)
+    plant.run("recorded", 61, 62, pid=2)
+    plant.run("recorded", 63, 64, pid=3)
+    plant.count(processed=4)
+    assert plant.check().doubled == ["recorded"]
+
+
+def test_two_tasks_under_one_lock_that_run_at_once_are_a_double(plant: Plant) -> None:
+    plant.accepted("one", "other", "later")
+    for task in ("one", "other", "later"):
+        plant.line("locked", 0, task=task, key="k")
+    plant.run("one", 1, 3)
+    plant.run("other", 2, 4, pid=2)
+    plant.run("later", 5, 6, pid=2)
+    plant.count(processed=5)
+    verdict = plant.check()
+    assert verdict.doubled == ["other"]
+    assert "beside one under the same lock" in verdict.faults[0]
+
+
+def test_the_members_of_a_group_are_done_with_the_task_that_was_made_of_them(plant: Plant) -> None:
+    plant.accepted("member", "other", "lost")
+    plant.line("joined", 1, task="digest", members=["member", "other"])
+    for task in ("member", "other"):
+        plant.run(task, 1, 2)
+    plant.count(processed=5)  # two members, what was made of them, and two others
+    verdict = plant.check()
+    assert (verdict.done, verdict.lost, verdict.faults) == (3, ["lost"], ["lost: lost"])
 
 
 @pytest.mark.parametrize(
-    ("spoil", "fault"),
+    ("fields", "runs", "fault"),
     [
-        (lambda r: r.lpush("asynq:{q}:pending", "nobody"), "nobody is listed in ['pending'] of q and has no hash"),
-        (lambda r: r.delete("asynq:{q}:pending"), "waits in state pending of q is listed in no place"),
-        (lambda r: r.zadd("asynq:{q}:retry", {"waits": 1}), "waits in state pending of q is listed in"),
-        (lambda r: r.rpush("asynq:{q}:pending", "waits"), "waits in state pending of q is listed in"),
-        (lambda r: r.hset("asynq:{q}:t:waits", "state", "retry"), "waits says retry and is listed in pending of q"),
-        (lambda r: r.zadd("asynq:{q}:lease", {"waits": 1}), "waits is pending and has a lease"),
-        (lambda r: r.zadd("asynq:{q}:lease", {"nobody": 1}), "lease of nobody in q without a task"),
-        (lambda r: r.set("asynq:{q}:unique:t:1", "nobody"), "lock asynq:{q}:unique:t:1 is held by nobody"),
-        (lambda r: r.hset("asynq:{q}:t:done", "result", "x"), "done in state ? of q is listed in no place"),
-        (lambda r: r.set("asynq:{q}:rubbish", 1), "unknown key asynq:{q}:rubbish"),
-        (lambda r: r.set("rota:{q}:lock", 1), "unknown key rota:{q}:lock"),
-        (lambda r: r.set("elsewhere", 1), "unknown key elsewhere"),
-        (lambda r: r.set("asynq:servers:{h:1:a}", 1), "asynq:servers:{h:1:a} never expires"),
-        (lambda r: r.zadd("asynq:{q}:aggregation_sets", {"asynq:{q}:g:a:1": 1}), "still lists a set"),
-        (lambda r: r.set("asynq:{q}:processed", 3), "processed is 3, the runs and tasks make 2"),
-        (lambda r: r.set("asynq:{q}:failed", 0), "failed is 0, the runs and tasks make 1"),
-        (lambda r: r.hset("asynq:{q}:t:waits", "rota_crashes", 2), "crashed is 0, the tasks make at least 2"),
+        ({"msg": message(retry=2, retried=2)}, 2, "archived as given up: 2 runs failed, and 2 retries were allowed"),
+        ({"msg": message(retry=25, retried=5)}, 5, "archived as given up: 5 runs failed, and 5 retries were allowed"),
+        ({}, 0, "archived as given up: 0 runs failed"),
+        ({"rota_end": "expired"}, 1, "archived as expired"),
+        ({"rota_end": "cancelled"}, 1, "nobody cancelled it"),
+        ({"rota_end": "quarantined", "rota_crashes": "1"}, 2, "it is in quarantine, and 0 of its runs were cut off"),
+        ({"rota_end": "quarantined"}, 1, "it is in quarantine"),
     ],
-)  # fmt: skip
-def test_a_planted_leftover_is_found(plant: Plant, spoil, fault: str) -> None:
-    spoil(plant.redis)
-    faults = plant.check().faults
-    assert len(faults) >= 1
-    assert fault in faults[0]
+)
+def test_a_task_that_is_archived_without_reason_is_a_loss_in_disguise(
+    plant: Plant, fields: dict[str, str | bytes], runs: int, fault: str
+) -> None:
+    plant.accepted("it")
+    for number in range(runs):
+        plant.run("it", 10 + number, 10.5 + number, how="fail", retried=number)
+    plant.store("it", "archived", **fields)
+    plant.redis.set("rota:{q}:crashed", 3)
+    [found] = plant.check(counters=False).faults
+    assert fault in found
 
 
-def test_an_active_task_without_a_lease_is_found(plant: Plant) -> None:
-    plant.accepted("held")
-    plant.store("held", "active")
-    plant.redis.delete("asynq:{q}:lease")
-    assert plant.check().faults == ["held is active and has no lease"]
+def test_a_task_that_is_archived_with_reason_is_no_loss(plant: Plant) -> None:
+    plant.accepted("gave-up", "cancelled", "poison")
+    for number in range(6):
+        plant.run("gave-up", 10 + number, 10.5 + number, how="fail" if number % 2 else "timeout", retried=number)
+    plant.store("gave-up", "archived", msg=message(retry=25, retried=5))
+    plant.line("removed", 1, task="cancelled")
+    plant.store("cancelled", "archived", rota_end="cancelled")
+    for number in range(3):
+        plant.run("poison", 10 + number, None, pid=100 + number)
+        plant.line("death", 10.5 + number, pid=100 + number)
+    plant.store("poison", "archived", rota_end="quarantined", rota_crashes="3")
+    verdict = plant.check(counters=False)
+    assert (verdict.faults, verdict.archived) == ([], 4)
 
 
-def test_retries_are_read_from_the_message_and_the_last_run(plant: Plant) -> None:
-    plant.accepted("again", "later")
-    plant.run("again", 1, 2, how="fail")
-    plant.run("again", 3, 4, retried=1)
-    plant.store("later", "retry", msg=b"\n\x01t\x30\x01\x30\x02")  # retried twice: the last one counts
-    plant.count(processed=6, failed=4)
-    assert plant.check().faults == []
+def test_a_result_that_is_lost_is_found(plant: Plant) -> None:
+    plant.accepted("kept", "lost")
+    for task in ("kept", "lost"):
+        plant.run(task, 1, 2)
+        plant.store(task, "completed", msg=message("crash:result"), result=b"a result")
+    plant.redis.hdel("asynq:{q}:t:lost", "result")
+    plant.count(processed=4)
+    assert plant.check().faults == ["lost: the result of lost is None"]
 
 
-def test_a_line_cut_short_by_a_crash_is_void(plant: Plant, tmp_path: Path) -> None:
-    with (tmp_path / "ledger" / "runs-9.log").open("w") as file:
-        file.write('{"what": "accepted", "at": 1.0, "task": "ha')
-    assert plant.check().faults == []
+def test_what_the_server_forgot_is_counted_as_forgotten_only_if_it_came_shortly_before_and_ran_no_more(
+    plant: Plant,
+) -> None:
+    plant.accepted("long-known")
+    for task in ("forgotten", "seen"):
+        plant.line("accepted", 3, task=task, queue="q")
+    plant.line("amnesia", 5, seconds=3)
+    plant.run("seen", 6, 7, how="fail")
+    verdict = plant.check()
+    assert (verdict.forgotten, sorted(verdict.lost)) == (1, ["long-known", "seen"])
+
+
+@pytest.mark.parametrize(("start", "end", "doubled"), [(1, 9, []), (3, 4, []), (-9, 9, ["it"]), (-9, -8, ["it"])])
+def test_only_a_take_or_a_record_shortly_before_can_have_been_forgotten(
+    plant: Plant, start: float, end: float, doubled: list[str]
+) -> None:
+    plant.accepted("it")
+    plant.run("it", start, end)
+    plant.line("amnesia", 3 if start == 1 else 5, seconds=3)
+    plant.run("it", 6, 8, pid=2)
+    assert plant.check().doubled == doubled
+
+
+def test_what_a_go_server_doubles_by_its_own_rules_is_counted_apart_and_nothing_else_is(plant: Plant) -> None:
+    plant.accepted("after", "beside", "ours", "ours-after")
+    plant.line("go", 0, pid=7)
+    plant.run("after", 1, 2, pid=7)
+    plant.run("after", 30, 31)
+    plant.run("beside", 1, 5, pid=7, how="fail")
+    plant.run("beside", 3, 4)
+    plant.run("ours", 1, 5)
+    plant.run("ours", 3, 4, pid=7)
+    plant.run("ours-after", 1, 2)
+    plant.run("ours-after", 3, 4, pid=7)
+    plant.count(processed=6)
+    verdict = plant.check()
+    assert (verdict.asynq, sorted(verdict.doubled)) == (2, ["ours", "ours-after"])

@@ -42,20 +42,24 @@ def test_beside_a_go_server_too_the_second_run_waits_for_the_end_of_the_first(sc
 
 def test_a_cancelled_task_ends_cancelled_in_whatever_state_it_is(scene_of: SceneMaker) -> None:
     scene = scene_of("33: cancelled while queued, delayed, running, before its retry, and twice")
-    cancel = scene.app.sync_client.cancel
+
+    def cancel(task: str, reason: str = "not wanted") -> None:
+        scene.note("removed", task=task)
+        scene.app.sync_client.cancel("default", task, reason)
+
     [queued] = scene.enqueue(1)
     [delayed] = scene.enqueue(1, options={"delay": "1h"})
     for task in (queued, delayed):
-        cancel("default", task, "not wanted")
+        cancel(task)
     scene.start().ready()
     [running] = scene.enqueue(1, seconds=30)
     scene.running(1)
-    cancel("default", running, "not wanted")
-    cancel("default", running, "really")
+    cancel(running)
+    cancel(running, "really")
     [retrying] = scene.enqueue(1, "crash:unheard-of")
     with scene.client() as client:
         scene.until(lambda: client.zscore("asynq:{default}:retry", retrying))
-        cancel("default", retrying, "not wanted")
+        cancel(retrying)
         scene.until(lambda: client.zcard("asynq:{default}:archived") == 4)
         for task in (queued, delayed, running, retrying):
             assert client.hget(f"asynq:{{default}}:t:{task}", "rota_end") == "cancelled"
@@ -125,17 +129,16 @@ def test_a_request_that_arrives_late_finds_that_another_has_won(
     scene, proxy = wired
     scene.title = f"36: two requests with one key, the first is slow in the network, the second {second} meanwhile"
     scene.start().ready()
-    proxy.hold()
     with ThreadPoolExecutor() as pool, closing(Rota(proxy.url)) as elsewhere:
-        late = pool.submit(
-            elsewhere.sync_client.enqueue, elsewhere.plan("crash:loop", {}, **{"task_id": "late", **key})
-        )
-        scene.enqueue(1, options=key, seconds=2)
-        scene.running(1)
-        if second == "is over":
-            scene.ended(1)
-        assert not late.done()
-        proxy.heal()
+        with proxy.holding():
+            late = pool.submit(
+                elsewhere.sync_client.enqueue, elsewhere.plan("crash:loop", {}, **{"task_id": "late", **key})
+            )
+            scene.enqueue(1, options=key, seconds=2)
+            scene.running(1)
+            if second == "is over":
+                scene.ended(1)
+            assert not late.done()
         assert isinstance(late.exception(20), refusal)
     scene.drained()
     assert scene.verdict(memory=False).runs == 1

@@ -92,9 +92,9 @@ class LaggingPair:
     def client(self, **options: Any) -> redis.Redis:
         return self._serving.client(**options)
 
-    def lag(self) -> None:
-        """Nothing reaches the replica from now on."""
-        self._between.swallow()
+    def lagging(self) -> AbstractContextManager[None]:
+        """Nothing reaches the replica."""
+        return self._between.swallowing()
 
     def fail_over(self) -> None:
         """The master dies, and the replica takes its place with what it has."""
@@ -124,11 +124,11 @@ def test_a_failover_to_a_lagging_replica_loses_nothing_that_was_said_to_be_repli
         scene.note.accepted(queues)
 
     enqueue_surely("copied")
-    pair.lag()
-    scene.enqueue(20)
-    with pytest.raises(NotReplicated):
-        enqueue_surely("uncopied")
-    pair.fail_over()
+    with pair.lagging():
+        scene.enqueue(20)
+        with pytest.raises(NotReplicated):
+            enqueue_surely("uncopied")
+        pair.fail_over()
     scene.note("amnesia")
     scene.start().ready()
     scene.drained()

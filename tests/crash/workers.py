@@ -38,14 +38,14 @@ class Workers:
         ledger: Ledger,
         note: Writer,
         *,
-        processes: int = 0,
+        processes: int | str = 0,
         quick: bool = True,
         faults: str = "",
         settings: Mapping[str, str] | None = None,
         pretend: Mapping[str, str] | None = None,
     ) -> None:
         self._note = note
-        self.supervised = processes > 0
+        self.supervised = bool(processes)
         said = {**(QUICK if quick else {}), **(settings or {}), "url": url}
         environment = {**os.environ, FOLDER: str(ledger.folder), VARIABLE: faults, **(pretend or {})}
         environment |= {f"ROTA_{name.upper()}": value for name, value in said.items()}
@@ -54,7 +54,7 @@ class Workers:
         self.log = ledger.folder / f"worker-{time.monotonic_ns()}.txt"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        self._wanted = max(1, processes)
+        self._wanted = max(1, int(str(processes).partition("..")[0]))
 
     @property
     def pid(self) -> int:
@@ -64,11 +64,11 @@ class Workers:
         """The worker processes that live now."""
         if not self.supervised:
             return [self.pid] if self.process.poll() is None else []
-        try:
-            text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        except OSError:
-            return []
-        return [int(word) for word in text.split()]
+        return _children(self.pid)
+
+    def descendants(self) -> list[int]:
+        """The worker processes, and theirs."""
+        return [pid for child in self.children() for pid in (child, *_children(child))]
 
     def ready(self, times: int | None = None) -> "Workers":
         """Wait until so many workers have said that they are ready, by default all of them once."""
@@ -117,3 +117,10 @@ class Workers:
         """Ask it to stop and wait for its end."""
         self.terminate()
         return self.process.wait(seconds)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []

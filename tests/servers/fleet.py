@@ -13,7 +13,7 @@ from tests.servers.process import Server, wait_until
 
 
 class SentinelFleet:
-    """A master, a replica and three sentinels that replace the master within about two seconds."""
+    """A master, a replica and three sentinels that replace the master within about two seconds, or somewhat later."""
 
     def __init__(self, *, password: str | None = None, patience_ms: int = 500) -> None:
         self.password = password
@@ -51,6 +51,11 @@ class SentinelFleet:
     def master(self) -> Server:
         [master] = [each for each in self.servers if each.process and self.info(each)["role"] == "master"]
         return master
+
+    def is_well(self) -> bool:
+        """Whether the replica is there and follows."""
+        roles = [self.info(each) for each in self.servers if each.process]
+        return sorted(str(role.get("master_link_status", role["role"])) for role in roles) == ["master", "up"]
 
     def agreed_master_port(self) -> set[int]:
         """What the sentinels say."""
@@ -96,6 +101,10 @@ class ClusterFleet:
         """A client of all masters."""
         nodes = [ClusterNode("127.0.0.1", each.port) for each in self.masters()]
         return RedisCluster(startup_nodes=nodes, **{"decode_responses": True, **options})
+
+    def is_well(self) -> bool:
+        """Whether every node is there, and every replica follows."""
+        return all(each.process and self._ready(each) for each in self.nodes)
 
     def masters(self) -> list[Server]:
         return [each for each in self.nodes if each.process and self._role(each) == "master"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,27 @@ def test_a_process_that_does_not_stop_is_killed_and_its_task_handed_back(
 
     assert shift.stop(seconds=40) == 1  # 15 s after the time that it had
 
+    assert shift.size("pending") == 1
+    assert shift.field(task, "rota_crashes") is None
+
+
+@pytest.mark.slow
+def test_a_machine_that_was_frozen_while_it_stopped_has_the_time_that_is_left(shift: Shift) -> None:
+    shift.start(processes=1, concurrency=5, shutdown_timeout="2s").ready()
+    [task] = shift.enqueue("wait", seconds=600)
+    shift.wait_for("start", 1)
+    [child] = shift.children()
+
+    shift.send(signal.SIGTERM)
+    shift.says("Stopping: no more tasks")
+    for pid in (child, shift.process.pid):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(18)  # more than the 2 s, and the 15 s after which a process is killed
+    for pid in (shift.process.pid, child):
+        os.kill(pid, signal.SIGCONT)
+
+    assert shift.process.wait(20) == 0
+    assert "does not stop" not in shift.log.read_text()
     assert shift.size("pending") == 1
     assert shift.field(task, "rota_crashes") is None
 

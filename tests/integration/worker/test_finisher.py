@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rota.broker.broker import Broker
+from rota.errors import BrokerRefused, BrokerUnavailable
 from rota.wire.record import Outcome
+from rota.worker import finisher as module
 from rota.worker.attempt import Attempt
 from rota.worker.finisher import Finisher
 from tests.integration.worker.yard import Yard, open_yard
@@ -35,3 +38,29 @@ async def test_a_task_handed_back_unread_that_another_has_taken_meanwhile_holds_
     assert finisher.statistics.discarded == 1
     assert await yard.members(yard.keys.active) == ["taken"]
     assert "Late result of task taken () discarded" in caplog.text
+
+
+@pytest.mark.parametrize("error", [BrokerRefused, BrokerUnavailable])
+async def test_a_stop_does_not_wait_out_the_pause_after_an_outage_that_is_over(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT_SECONDS", 60)  # as after many failures
+    failures: list[Exception] = []
+
+    async def fail(*_: object) -> None:
+        failures.append(error("not now"))
+        raise failures[-1]
+
+    await yard.active("done", 1e12, rota_token="ours")
+    recorded: list[str] = []
+    finisher = Finisher(yard.broker, lambda: None, lambda attempt: recorded.append(attempt.id), 100)
+    running = asyncio.create_task(finisher.run())
+    with monkeypatch.context() as outage:
+        outage.setattr(Broker, "run", fail)
+        finisher.add(Attempt(yard.keys, "ours", "done", b"", 1e12), None)
+        while len(failures) < (2 if error is BrokerRefused else 1):  # what is refused is tried once more by itself
+            await asyncio.sleep(0.01)
+    assert recorded == []
+    await asyncio.wait_for(finisher.flush(), 2.4)  # half of the longest pause, at least, was to come
+    running.cancel()
+    assert recorded == ["done"]

@@ -1,0 +1,25 @@
+"""The fault points of `rota.faults`, read from the code."""
+
+import ast
+from collections.abc import Iterator
+
+from tests.crash.workers import ROOT
+
+
+def points() -> Iterator[tuple[str, str]]:
+    """Every point, with the function that it calls."""
+    for path in sorted((ROOT / "rota").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="faults"), attr=kind), args=[ast.Constant(value=str(point))]
+                ):
+                    yield point, kind
+
+
+def cases() -> Iterator[tuple[str, str]]:
+    """Every point with what can happen there: a reply may be lost where one has come."""
+    for point, kind in points():
+        yield point, "kill"
+        if kind == "answered":
+            yield point, "drop"

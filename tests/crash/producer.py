@@ -23,23 +23,28 @@ def accept(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
     """Enqueue, and write down what was accepted. Returns how many were."""
     queues = {plan.options.task_id or "": plan.options.queue or "default" for plan in plans}
     note.accepted(queues, "unsure")
-    answers = app.enqueue_many_sync(plans)
-    accepted = {answer.id: queues[answer.id] for answer in answers if isinstance(answer, SyncEnqueued)}
-    note.accepted(accepted)
+    accepted = made(plans, app.enqueue_many_sync(plans))
+    note.accepted({task: queues[task] for task in accepted})
     return len(accepted)
 
 
-def deliver(app: Rota, note: Writer, plans: list[Plan[Any]]) -> None:
-    """Enqueue through a buffer: a request whose reply was lost is known to the server, also when its tasks are over."""
+def deliver(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
+    """The same through a buffer, which waits for the broker for as long as it takes."""
     queues = {plan.options.task_id or "": plan.options.queue or "default" for plan in plans}
     note.accepted(queues, "unsure")
     client = app.sync_client.sending(when_away="buffer")
     answers = client.enqueue_many(plans)
-    if client.flush("30s"):
-        # A unique task that exists under another ID is not the one that was asked for.
-        asked = zip(plans, answers, strict=True)
-        made = [plan.options.task_id for plan, each in asked if isinstance(each, SyncEnqueued) and each.created]
-        note.accepted({task: queues[task] for task in made if task})
+    if not client.flush("30s"):
+        return 0
+    accepted = made(plans, answers)
+    note.accepted({task: queues[task] for task in accepted})
+    return len(accepted)
+
+
+def made(plans: list[Plan[Any]], answers: list[SyncEnqueued[Any] | RotaError]) -> list[str]:
+    """The tasks that are new. A unique one that exists under another ID is not the one that was asked for."""
+    asked = zip(plans, answers, strict=True)
+    return [plan.options.task_id or "" for plan, each in asked if isinstance(each, SyncEnqueued) and each.created]
 
 
 def orders(app: Rota, name: str, count: int, chance: random.Random) -> Iterator[Plan[Any]]:
@@ -65,7 +70,7 @@ def main(url: str, folder: str, count: str, pause: str, seed: str) -> None:
     plans = orders(app, f"p{seed}", int(count), chance)
     while burst := list(islice(plans, chance.randint(1, MOST_IN_A_BURST))):
         try:
-            deliver(app, note, burst)
+            chance.choice((accept, deliver))(app, note, burst)
         except RotaError as error:
             print(f"{len(burst)} tasks were not accepted: {error}", file=sys.stderr, flush=True)  # noqa: T201
         time.sleep(float(pause))

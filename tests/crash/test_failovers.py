@@ -1,5 +1,6 @@
 """Scenarios 19 and 23 where the store is several servers: masters die, slots move, a replica lags behind."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest

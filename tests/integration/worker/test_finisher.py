@@ -20,11 +20,14 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
         yield yard
 
 
+LEASE_OF_OURS = 1e10 + 0.5
+
+
 async def test_a_task_handed_back_unread_that_another_has_taken_meanwhile_holds_up_no_outcome(
     yard: Yard, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await yard.active("taken", 1e12, rota_token="theirs")
-    await yard.active("done", 1e12, rota_token="ours")
+    await yard.active("taken", LEASE_OF_OURS, rota_token="theirs")
+    await yard.active("done", LEASE_OF_OURS, rota_token="ours")
     recorded: list[str] = []
     finisher = Finisher(yard.broker, lambda: None, lambda attempt: recorded.append(attempt.id), 100)
     running = asyncio.create_task(finisher.run())

@@ -58,7 +58,7 @@ async def test_success_without_retention_leaves_nothing_but_counters(app: Rota, 
     async with app.worker():
         receipt = await done.enqueue()
         await bench.gone(receipt.id)
-    assert await bench.execute("KEYS", "*t:*") == []
+    assert await bench.execute("KEYS", "*}:t:*") == []
     assert (await bench.inspector.queue("default")).processed_total == 1
 
 

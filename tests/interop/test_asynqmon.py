@@ -125,7 +125,9 @@ async def test_a_paused_queue_gives_us_nothing_until_it_is_resumed(console: Cons
 async def test_a_cancel_is_published_for_the_task(console: Console, redis_url: str) -> None:
     async with Broker.from_url(redis_url) as broker, broker.subscribe("asynq:cancel") as heard:
         console.send("/queues/mail/active_tasks/busy:cancel")
-        assert await heard.get() == ("asynq:cancel", b"busy")
+        async with asyncio.timeout(10):
+            while await heard.get() != ("asynq:cancel", b"busy"):
+                pass  # the nodes of a Cluster pass messages on when they can: one of the test before may come now
 
 
 async def test_a_run_on_our_worker_is_shown_and_can_be_cancelled(go: Go, redis_url: str) -> None:

@@ -51,7 +51,8 @@ async def test_the_worker_of_a_running_task_is_told_by_field_and_by_asynqs_chann
     async with desk.broker.subscribe("asynq:cancel") as messages:
         await job.cancel("enough")
         async with asyncio.timeout(5):
-            assert await messages.get() == ("asynq:cancel", job.id.encode())
+            while await messages.get() != ("asynq:cancel", job.id.encode()):
+                pass  # the nodes of a Cluster pass messages on when they can: one of the test before may come now
     stored = await desk.hash(job.id)
     assert (stored["state"], stored["rota_cancel"]) == (b"active", b"enough")
 

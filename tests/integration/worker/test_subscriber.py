@@ -27,10 +27,10 @@ async def test_it_hears_who_is_to_be_cancelled(yard: Yard) -> None:
     running = asyncio.create_task(subscriber.run())
     await until(lambda: subscriber.statistics().listening)
     await yard.execute("PUBLISH", yard.broker.keys.cancel, "task-1")
-    await until(lambda: heard == ["task-1"])
+    await until(lambda: "task-1" in heard)
     running.cancel()
     await asyncio.wait([running])
-    assert subscriber.statistics().heard == 1
+    assert subscriber.statistics().heard == len(heard)
     assert not subscriber.statistics().listening
 
 
@@ -42,7 +42,7 @@ async def test_it_hears_again_after_its_connection_was_cut(yard: Yard) -> None:
     await yard.broker.admin.cut_listeners()
     await until(lambda: subscriber.statistics().reconnects == 1)
     await yard.execute("PUBLISH", yard.broker.keys.cancel, "task-2")
-    await until(lambda: heard == ["task-2"])
+    await until(lambda: "task-2" in heard)
     running.cancel()
     await asyncio.wait([running])
 

@@ -31,4 +31,4 @@ class Fleet(Groups, Attempts, Changes, Supervisor, Sweeps, Go):
 
 
 def test_any_sequence_of_operations_of_a_mixed_fleet_leaves_what_the_model_says(look_for_a_difference: Look) -> None:
-    look_for_a_difference(Fleet, 40)
+    look_for_a_difference(Fleet, 60)

@@ -38,8 +38,8 @@ class Aggregators(Groups, Changes, Sweeps):
 
 
 def test_any_sequence_of_a_workers_operations_leaves_what_the_model_says(look_for_a_difference: Look) -> None:
-    look_for_a_difference(Workers, 40)
+    look_for_a_difference(Workers, 60)
 
 
 def test_any_sequence_of_an_aggregators_operations_leaves_what_the_model_says(look_for_a_difference: Look) -> None:
-    look_for_a_difference(Aggregators, 30)
+    look_for_a_difference(Aggregators, 60)

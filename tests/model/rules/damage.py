@@ -123,8 +123,8 @@ class Damage(Groups, Attempts, Sweeps):
             if self.model.crash(task.id, MAX_CRASHES) == "quarantined":
                 return ["quarantined"]
         elif task.state == "pending":
-            self.model.leave(task)
-            self.model.put_first(task)
+            self.model.pending.remove(task.id)
+            self.model.pending.append(task.id)  # it still says since when it waits
         elif task.state == "aggregating":
             task.set = ""
             self.model.put(task, "aggregating")
@@ -179,10 +179,13 @@ class Damage(Groups, Attempts, Sweeps):
     # Groups and locks
 
     def ungrouped(self, pick: int) -> list[str]:
-        groups = sorted({self.model.tasks[i].group for i in self.model.ids("aggregating") if i not in self.hurt}
-                        & self.model.groups())  # fmt: skip
-        if not groups or not self.world.redis.srem(self.keys.groups, groups[pick % len(groups)]):
+        """Whoever puts a task into the group lists it again, so none of its tasks may be broken otherwise."""
+        groups = sorted(self.model.groups() - {task.group for i in self.hurt if (task := self.task(i))})
+        if not groups:
             return []
+        group = groups[pick % len(groups)]
+        self.hurt |= {task.id for task in self.model.tasks.values() if task.group == group}
+        self.world.redis.srem(self.keys.groups, group)
         return ["ungrouped"]
 
     def lock(self, pick: int) -> list[str]:

@@ -39,6 +39,11 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         {"acl"},
         "the users of the page have the keys of Asynq's prefix alone",
     ),
+    (
+        "tests/integration/worker/test_own_faults.py::test_who_listens_does_so_again_although_the_way_back_failed_once",
+        {"cluster", "acl"},
+        "it ends connections over one that is there already: of one node, and with a right that no role has",
+    ),
     ("tests/integration/test_acl.py", {"acl"}, "it makes the users of the page itself"),
 ]
 

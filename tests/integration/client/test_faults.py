@@ -140,11 +140,11 @@ async def test_the_server_remembers_a_sender_for_an_hour_and_nothing_of_its_earl
     for _ in range(3):
         await client.enqueue_many(plan(task_id=None) for _ in range(1000))
         await client.enqueue(plan(delay="1h"))
-    memories = await desk.broker.execute("KEYS", "rota:{default}:sent:*")
+    memories = await desk.broker.admin.execute("KEYS", "rota:{default}:sent:*")
     assert 1 <= len(memories) <= 3, "a stream has three requests on their way"
     for memory in memories:
-        assert 3500 < await desk.broker.execute("TTL", memory) <= 3600
-        assert await desk.broker.execute("STRLEN", memory) < 50
+        assert 3500 < await desk.broker.admin.execute("TTL", memory) <= 3600
+        assert await desk.broker.admin.execute("STRLEN", memory) < 50
 
 
 async def test_a_second_enqueue_of_the_same_bytes_under_a_chosen_id_is_a_conflict_all_the_same(shaky: Client) -> None:

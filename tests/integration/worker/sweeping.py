@@ -13,6 +13,7 @@ from rota.worker.reconciler import Reconciler
 from rota.worker.recoverer import Judgement, Recoverer
 from rota.worker.sweeper import Sweeper
 from rota.worker.turn import Turn
+from tests.integration.worker.yard import QUEUE, Yard
 
 LIMITS = Limits(Slack(timedelta(seconds=5), timedelta(seconds=30)), 1000, timedelta(days=90))
 NOW = timedelta(0)
@@ -57,3 +58,12 @@ class Broom:
     @property
     def swept(self) -> int:
         return self.sweeper.statistics().sweeps
+
+
+async def repair(yard: Yard, reconciler: Reconciler) -> dict[str, int]:
+    """Look, look again and repair; return what was repaired."""
+    await reconciler.walk([QUEUE], [QUEUE])
+    await reconciler.repair()
+    counted = await yard.execute("HGETALL", yard.keys.repaired)
+    pairs = counted.items() if isinstance(counted, dict) else zip(counted[::2], counted[1::2], strict=True)
+    return {kind.decode(): int(number) for kind, number in pairs}

@@ -130,8 +130,8 @@ async def test_who_listens_does_so_again_although_the_way_back_failed_once(
             return worker.parts.subscriber.statistics().reconnects == 1
 
         await eventually(listens)
-        await bench.execute("PING")  # its own connection is there already
+        await bench.broker.execute("PING")  # its own connection is there already
         calls = fail_once(monkeypatch, Node, "connect")
-        await bench.execute("CLIENT", "KILL", "TYPE", "pubsub")
+        await bench.broker.execute("CLIENT", "KILL", "TYPE", "pubsub")
         await eventually(listens_again)
     assert len(calls) > 1

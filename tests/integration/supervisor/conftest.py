@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,15 @@ class Shift:
     def size(self, place: str) -> int:
         key = f"asynq:{{default}}:{place}"
         return self.redis.llen(key) if place in ("pending", "active") else self.redis.zcard(key)
+
+    def stand_still(self, seconds: float) -> None:
+        """Freeze the whole machine for so long."""
+        pids = [*self.children(), self.process.pid]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -98,15 +97,10 @@ def test_a_machine_that_was_frozen_while_it_stopped_has_the_time_that_is_left(sh
     shift.start(processes=1, concurrency=5, shutdown_timeout="2s").ready()
     [task] = shift.enqueue("wait", seconds=600)
     shift.wait_for("start", 1)
-    [child] = shift.children()
 
     shift.send(signal.SIGTERM)
     shift.says("Stopping: no more tasks")
-    for pid in (child, shift.process.pid):
-        os.kill(pid, signal.SIGSTOP)
-    time.sleep(18)  # more than the 2 s, and the 15 s after which a process is killed
-    for pid in (shift.process.pid, child):
-        os.kill(pid, signal.SIGCONT)
+    shift.stand_still(18)  # more than the 2 s, and the 15 s after which a process is killed
 
     assert shift.process.wait(20) == 0
     assert "does not stop" not in shift.log.read_text()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from rota.app import Rota
 from rota.cli.target import load_app
@@ -34,7 +35,7 @@ def command(
     if as_json:
         typer.echo(json.dumps(_plain(done), indent=2))
     else:
-        _show(done, Console(highlight=False, soft_wrap=True))
+        _show(done, Console(highlight=False))
     raise typer.Exit(0 if done.healthy else 1)
 
 
@@ -67,6 +68,15 @@ def _show(done: Examination, console: Console) -> None:
 
 
 def _show_one(finding: Finding, console: Console) -> None:
-    console.print(f"[{_STYLES[finding.severity]}]{finding.severity}[/] [bold]{escape(finding.what)}[/]")
+    rows = [(f"[{_STYLES[finding.severity]}]{finding.severity}[/]", f"[bold]{escape(finding.what)}[/]")]
     for name, text in (("why", finding.cause), ("fix", finding.fix), ("more", finding.link)):
-        console.print(f"  [dim]{name:<4}[/] {escape(text)}")
+        rows.append((f"  [dim]{name}[/]", escape(text)))
+    if not console.is_terminal:  # a line stays a line, for grep
+        for label, text in rows:
+            console.print(label, text, soft_wrap=True)
+        return
+    table = Table.grid(padding=(0, 2))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()

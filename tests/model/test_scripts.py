@@ -42,4 +42,4 @@ def test_any_sequence_of_a_workers_operations_leaves_what_the_model_says(look_fo
 
 
 def test_any_sequence_of_an_aggregators_operations_leaves_what_the_model_says(look_for_a_difference: Look) -> None:
-    look_for_a_difference(Aggregators, 60)
+    look_for_a_difference(Aggregators, 90)

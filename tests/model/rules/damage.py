@@ -22,7 +22,7 @@ PLACES = (*LISTS, "scheduled", "retry", "archived", "completed")
 STATES = (*PLACES, "aggregating")
 KINDS = (
     "unleased", "stray_lease", "unlisted", "quarantined", "relabelled", "misplaced", "ghost", "stub", "ungrouped",
-    "lock", "living_lock", "expired_lease", "stale_set",
+    "lock", "living_lock", "expired_lease", "delisted", "stale_set",
 )  # fmt: skip
 
 
@@ -114,6 +114,14 @@ class Damage(Groups, Attempts, Sweeps):
         return []  # the recovery counts it
 
     # Places
+
+    def delisted(self, pick: int) -> list[str]:
+        """One with a lease is left to the recovery, wherever it is: who runs it may be alive."""
+        if task := self._choose(pick, "active"):
+            self.world.redis.lrem(self.keys.active, 0, task.id)
+            self.world.move("lease", task.id, OVER_OF_GO if task.go else OVER)
+            self.model.dead.add(task.id)
+        return []
 
     def unlisted(self, pick: int) -> list[str]:
         if (task := self._choose(pick, *STATES)) is None:

@@ -23,8 +23,12 @@ class Groups(Adding):
         self.taken: list[AggregationSet] = []
         """Each set that there ever was."""
 
-    def a_set(self, pick: int) -> AggregationSet:
-        return self.taken[-1 - pick % len(self.taken)]
+    def a_set(self, pick: int, state: str = "") -> AggregationSet:
+        """Mostly one in this state, if there is any; else any that ever was, the last one first."""
+        sets = self.model.sets
+        known = [each for each in self.taken if each.id in sets and sets[each.id].state == state]
+        known = known if known and pick % 4 else self.taken
+        return known[-1 - pick % len(known)]
 
     @precondition(lambda self: self.model.groups())
     @rule(pick=PICK, way=st.sampled_from(WAYS), size=st.integers(1, 4))
@@ -54,7 +58,7 @@ class Groups(Adding):
     @rule(pick=PICK, kinds=st.lists(st.tuples(PICK, st.sampled_from(["back", "archive"])), min_size=1, max_size=3))
     def sort_out(self, pick: int, kinds: list[tuple[int, str]]) -> None:
         """Not all of those chosen are in the set (any more)."""
-        taken = self.a_set(pick)
+        taken = self.a_set(pick, "open")
         if taken.id in self.model.sets and self.model.sets[taken.id].state == "spent":
             return  # who has ended it sorts nothing out
         members = [*self.model.members_of_set(taken.id), self.any_id(kinds[0][0])]
@@ -74,7 +78,7 @@ class Groups(Adding):
     def aggregate(
         self, pick: int, payload: bytes, chosen: str | None, scope: str | None, on_conflict: str, empty: bool
     ) -> None:
-        taken = self.a_set(pick)
+        taken = self.a_set(pick, "open")
         result = None if empty else self.new_task(payload, chosen, "", scope, own_key=False)
         call = wire.aggregate(taken, None if result is None else self.item(result, on_conflict))
         ended = self.model.aggregate(taken.id, result, on_conflict)
@@ -86,7 +90,7 @@ class Groups(Adding):
     @precondition(lambda self: self.taken)
     @rule(pick=PICK, limit=st.integers(1, 3))
     def spend(self, pick: int, limit: int) -> None:
-        taken = self.a_set(pick)
+        taken = self.a_set(pick, "spent")
         assert self.run(wire.spend(self.keys, taken.key, limit)) == self.model.spend(taken.id, limit)
 
     @precondition(lambda self: self.taken)

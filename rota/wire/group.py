@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 from rota.wire.enqueue import Item, enqueue
 from rota.wire.keys import QueueKeys
@@ -176,5 +176,5 @@ def _members(reply: Any) -> list[Member]:
 
 def _aggregated(reply: Any) -> Aggregated:
     code, answer = reply
-    refusal = " ".join(map(_text, cast("list[bytes]", answer))) if isinstance(answer, list) else ""
+    refusal = " ".join(map(_text, answer)) if code == Ended.REFUSED else ""
     return Aggregated(Ended(code), refusal)

@@ -43,9 +43,12 @@ class Attempts(Machine):
         """The reply of a fetch was lost: its worker asks what it has got."""
         _, token = self.tokens[-1 - pick % len(self.tokens)]
         held = [task_id for task_id in self.model.active if self.model.runs(task_id, token)]
-        words = self.run(reclaim(self.keys, token, lease_seconds=30))
+        words, notes = self.run(reclaim(self.keys, token, lease_seconds=30))
         assert [task_id.decode() for task_id in words[::2]] == held
         assert words[1::2] == [self.world.message(task_id) for task_id in held]
+        for i, task_id in enumerate(held):
+            note, task = notes.get(i), self.model.tasks[task_id]
+            assert (bool(note and note.cancel), note.crashes if note else 0) == (task.cancel, task.crashes)
         self.model.dead -= set(held)
 
     @rule()
@@ -104,7 +107,10 @@ class Attempts(Machine):
         words = {"nothing": lambda _: b"", "what is there": self.world.message, "another message": lambda _: b"?"}
         held = [Held(task_id, token, words[expecting](task_id)) for task_id, token in attempts]
         ours = [self.model.runs(*attempt) and expecting != "another message" for attempt in attempts]
-        assert self.run(extend(self.keys, held, LEASE)) == [n for n, each in enumerate(ours) if not each]
+        lost, cancelled = self.run(extend(self.keys, held, LEASE))
+        assert lost == [n for n, each in enumerate(ours) if not each]
+        kept = [n for n, each in enumerate(ours) if each]
+        assert set(cancelled) == {n for n in kept if self.model.tasks[attempts[n][0]].cancel}
         self.model.dead -= {task_id for (task_id, _), each in zip(attempts, ours, strict=True) if each}
 
     @precondition(lambda self: self.model.active)
@@ -124,7 +130,7 @@ class Attempts(Machine):
         moves = [Move(dead, kind, delay=timedelta(hours=1), text="gone") for dead in found.attempts]
         codes = [Moved.CHANGED if kind == "drop" else Moved.DONE] * len(moves)
         first = moves[0].dead
-        if late and self.run(extend(self.keys, [Held(first.id, first.token.decode())], LEASE)) == []:
+        if late and self.run(extend(self.keys, [Held(first.id, first.token.decode())], LEASE)).lost == []:
             self.model.dead.remove(first.id)
             codes[0] = Moved.ALIVE
         call = recover(self.keys, SLACK, moves, MAX_CRASHES)

@@ -78,7 +78,7 @@ class Link(asyncio.Protocol):
             reply = await (self._ask(words) if asking else self.send(words))
             if isinstance(reply, ReplyError):
                 raise self._refusal(reply, words)
-        return call.decode(reply)
+        return self._decoded(call, reply)
 
     async def execute(self, *words: Argument, asking: bool = False, patience_seconds: float | None = None) -> Any:
         """Run one plain command and return its raw reply.
@@ -114,7 +114,18 @@ class Link(asyncio.Protocol):
             return reply
         if isinstance(reply, ReplyError):
             return self._refusal(reply, call.command())
-        return call.decode(reply)
+        try:
+            return self._decoded(call, reply)
+        except BrokerUnavailable as error:
+            return error
+
+    def _decoded(self, call: Call[T], reply: Any) -> T:
+        try:
+            return call.decode(reply)
+        except Exception as error:
+            # It may be another's: with one reply too many or too few, all that follow are somebody else's.
+            self.close(f"the reply to {call.script.name} makes no sense")
+            raise failure.lost(self.endpoint, self.reason) from error
 
     def _refusal(self, reply: ReplyError, words: Words) -> BrokerError:
         error = failure.of_reply(reply, words, self.endpoint)

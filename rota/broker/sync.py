@@ -257,8 +257,16 @@ def _run(link: SyncLink, call: Call[T], asking: bool) -> T:
     words = call.command()
     reply = link.request([("ASKING",), words] if asking else [words])[-1]
     if not is_unknown_script(reply):
-        return call.decode(_accept(link, words, reply))
-    return call.decode(_execute(link, call.command(by_source=True), asking))
+        return _decoded(link, call, _accept(link, words, reply))
+    return _decoded(link, call, _execute(link, call.command(by_source=True), asking))
+
+
+def _decoded(link: SyncLink, call: Call[T], reply: Any) -> T:
+    try:
+        return call.decode(reply)
+    except Exception as error:  # it may be another's, and so may all that follow (see `Link`)
+        link.close()
+        raise failure.lost(link.endpoint, f"the reply to {call.script.name} makes no sense") from error
 
 
 def _run_many(link: SyncLink, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
@@ -273,6 +281,8 @@ def _run_many(link: SyncLink, calls: Sequence[Call[T]]) -> list[T | BrokerError]
         if isinstance(reply, ReplyError):
             results.append(failure.of_reply(reply, call.command(), link.endpoint))
         else:
-            result = call.decode(reply)
-            results.append(result)
+            try:
+                results.append(_decoded(link, call, reply))
+            except BrokerUnavailable as error:
+                results.append(error)
     return results

@@ -97,6 +97,7 @@ class Fetcher:
         self._armed_version = 0
         self._stopping = False
         self._taking = False
+        self._reclaiming = asyncio.Lock()
         self._asked: set[str] = set()
         self.statistics = FetchStatistics()
 
@@ -294,16 +295,20 @@ class Fetcher:
 
     async def _reclaim(self, link: Link | None) -> None:
         """Find the tasks of fetches whose replies were lost: they are active, and ours."""
-        while self._unanswered:
-            queue, token = self._unanswered[0]
-            faults.reach("fetch:reclaim")
-            lease_until = time.monotonic() + self._lease_seconds
-            call = wire.reclaim(queue, token, lease_seconds=self._lease_seconds)
-            found = await (self._broker.run(call) if link is None else self._broker.run_via(link, call))
-            faults.answered("fetch:reclaimed")
-            self._unanswered.pop(0)
-            if found.tasks:
-                count = len(found.tasks) // 2
-                logger.info("Found %d tasks whose fetch went unanswered in queue %s", count, queue.queue)
-                self._slots.take(count)
-                self._start_all(queue, token, found.tasks, found.notes, lease_until)
+        # One after the other: who is quieted and then stopped asks twice, and must not start them twice.
+        async with self._reclaiming:
+            while self._unanswered:
+                queue, token = self._unanswered[0]
+                faults.reach("fetch:reclaim")
+                lease_until = time.monotonic() + self._lease_seconds
+                call = wire.reclaim(queue, token, lease_seconds=self._lease_seconds)
+                found = await (self._broker.run(call) if link is None else self._broker.run_via(link, call))
+                faults.answered("fetch:reclaimed")
+                self._unanswered.pop(0)
+                self._start_found(queue, token, found, lease_until)
+
+    def _start_found(self, queue: QueueKeys, token: str, found: wire.Reclaimed, lease_until: float) -> None:
+        if count := len(found.tasks) // 2:
+            logger.info("Found %d tasks whose fetch went unanswered in queue %s", count, queue.queue)
+            self._slots.take(count)
+            self._start_all(queue, token, found.tasks, found.notes, lease_until)

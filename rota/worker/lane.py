@@ -79,6 +79,9 @@ class Lanes:
         supervisor starts another, and what it held runs again.
         """
         tasks = [task for lane in self._lanes.values() for task in (lane.fetching, lane.finishing)]
+        if not tasks:  # it was asked to stop before it began
+            await asyncio.sleep(RELAY_SECONDS)
+            return
         ended, _ = await asyncio.wait(tasks, timeout=RELAY_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
         for task in ended:
             if not task.cancelled():

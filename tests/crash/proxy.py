@@ -5,8 +5,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import hiredis
+
+CONFIRMATIONS = (b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe")
+SETTLED_SECONDS = 5
 
 
 class Proxy:
@@ -88,6 +93,19 @@ class Proxy:
             each.join(5)
         self._listener.close()
 
+    def _ask(
+        self, debt: "Debt", client: socket.socket, server: socket.socket, data: bytes, reader: hiredis.Reader
+    ) -> None:
+        begun = reader.has_data()  # the rest of a request whose beginning the server has
+        number = sum(1 for _ in _whole(reader, data))
+        if not self._error or begun:
+            debt.add(number)
+            server.sendall(data)
+        elif debt.is_settled():
+            client.sendall(self._error * number)
+        else:
+            raise OSError("the server owes replies, and gives none")
+
     def _start(self, act: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=act, args=args, daemon=True)
         self._threads.append(thread)
@@ -105,21 +123,19 @@ class Proxy:
                 self._open |= {client, server}
                 if self._swallowing:
                     self._deaf |= {client, server}
-                for one, other, speaks in ((client, server, True), (server, client, False)):
-                    self._start(self._pump, one, other, speaks)
+                debt = Debt()
+                self._start(self._pump, client, server, partial(self._ask, debt))
+                self._start(self._pump, server, client, debt.pay)
 
-    def _pump(self, one: socket.socket, other: socket.socket, client_speaks: bool) -> None:
+    def _pump(self, one: socket.socket, other: socket.socket, passed: Callable[..., None]) -> None:
+        reader = hiredis.Reader()
         with contextlib.suppress(OSError):
             while data := one.recv(1 << 16):
                 self._flowing.wait()
                 if self._delay_seconds:
                     time.sleep(self._delay_seconds)
-                if one in self._deaf:
-                    continue
-                if client_speaks and self._error:
-                    one.sendall(self._error * _commands(data))
-                else:
-                    other.sendall(data)
+                if one not in self._deaf:
+                    passed(one, other, data, reader)
         with contextlib.suppress(OSError):
             other.shutdown(socket.SHUT_RDWR)
         # Each socket is closed by the one thread that reads from it.
@@ -128,10 +144,35 @@ class Proxy:
         one.close()
 
 
-def _commands(data: bytes) -> int:
-    reader = hiredis.Reader()
+class Debt:
+    """How many replies the server still owes on one connection: an answer of ours must not come before them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def add(self, number: int) -> None:
+        with self._changed:
+            self._count += number
+
+    def pay(self, server: socket.socket, client: socket.socket, data: bytes, reader: hiredis.Reader) -> None:
+        """Pass replies on."""
+        client.sendall(data)
+        with self._changed:
+            self._count -= sum(map(_is_reply, _whole(reader, data)))
+            self._changed.notify_all()
+
+    def is_settled(self) -> bool:
+        """Wait until nothing is owed."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count <= 0, SETTLED_SECONDS)
+
+
+def _whole(reader: hiredis.Reader, data: bytes) -> Iterator[Any]:
     reader.feed(data)
-    count = 0
-    while reader.gets() is not False:
-        count += 1
-    return count
+    while (found := reader.gets()) is not False:
+        yield found
+
+
+def _is_reply(found: Any) -> bool:
+    return not isinstance(found, hiredis.PushNotification) or found[0] in CONFIRMATIONS

@@ -266,3 +266,22 @@ async def test_a_burst_that_is_cut_says_for_each_call_what_became_of_it() -> Non
         results = await broker.run_many([call(PUSH, "q", i) for i in range(6)])
     assert results[:3] == [7, 7, 7]
     assert all(isinstance(result, BrokerUnavailable) and result.maybe_applied for result in results[3:])
+
+
+async def test_a_reply_that_makes_no_sense_ends_its_connection_and_is_as_good_as_none(own_server: Server) -> None:
+    senseless = call(READ, "q", decode=lambda reply: reply[0])
+    async with Broker.from_url(own_server.url) as broker:
+        link = await broker.open_link("q")
+        with pytest.raises(BrokerUnavailable, match="the reply to test makes no sense") as caught:
+            await link.run(senseless)
+        assert (caught.value.maybe_applied, link.closed) == (True, True)
+        fine, broken = await broker.run_many([call(PUSH, "q", 1), call(READ, "none", decode=lambda reply: reply[0])])
+        assert fine == 1
+        assert isinstance(broken, BrokerUnavailable)
+        assert await broker.run(call(READ, "q")) == [b"1"]
+        with broker.sync() as sync:
+            with pytest.raises(BrokerUnavailable, match="makes no sense"):
+                await asyncio.to_thread(sync.run, call(READ, "none", decode=lambda reply: reply[0]))
+            [broken] = await asyncio.to_thread(sync.run_many, [call(READ, "none", decode=lambda reply: reply[0])])
+            assert isinstance(broken, BrokerUnavailable)
+            assert await asyncio.to_thread(sync.run, call(READ, "q")) == [b"1"]

@@ -78,6 +78,31 @@ async def test_a_stop_hands_back_the_tasks_of_a_fetch_whose_reply_was_lost(
     assert await bench.execute("EXISTS", keys.active, keys.lease) == 0
 
 
+async def test_who_is_quieted_and_then_stopped_looks_for_the_tasks_of_a_lost_fetch_once(
+    app: Rota, bench: Bench, lost_fetch: Path
+) -> None:
+    runs = 0
+
+    @app.task("deaf:once")
+    async def once() -> None:
+        nonlocal runs
+        runs += 1
+
+    receipts = [await once.enqueue() for _ in range(3)]
+    async with app.worker() as worker:
+
+        async def lost() -> bool:
+            return lost_fetch.exists()
+
+        await eventually(lost)
+        [lane] = worker.lanes
+        await asyncio.gather(*(lane.fetcher.stop(lane.fetching) for _ in range(2)))
+        worker.stop()
+    assert runs + len([each for each in receipts if await bench.task(each.id)]) == 3
+    keys = app.keys.queue("default")
+    assert await bench.execute("EXISTS", keys.active, keys.lease) == 0
+
+
 @pytest.mark.slow
 async def test_a_silent_server_holds_up_no_stop_for_as_long_as_a_reply_may_take(server: Server) -> None:
     app = Rota(server.url, settings={"response_timeout": "90s", "connect_timeout": "90s", "shutdown_timeout": "0s"})

@@ -157,7 +157,7 @@ async def test_a_full_buffer_refuses_before_it_accepts(client: Client, broker: B
 
 async def test_a_full_buffer_is_no_error_while_the_broker_answers(server: Server) -> None:
     patient = BrokerOptions(retry_for=timedelta(seconds=20))
-    async with Broker.from_url(server.unix_url, options=patient) as broker:
+    async with Overseen.from_url(server.unix_url, options=patient) as broker:
         small = Client(broker).sending(when_away="buffer", buffer_max=3)
         await asyncio.gather(*(small.enqueue(plan()) for _ in range(500)))
         assert len(await Desk(broker).ids("pending")) == 500

@@ -16,6 +16,9 @@ PATIENCE_S = 20.0
 Json = dict[str, Any]
 
 
+_LOOKS_AT_WHAT_MOVES = 5
+
+
 class GoRefused(Exception):
     """Go answered with an error. `kind` is duplicate, conflict, task_not_found, queue_not_found, … or other."""
 
@@ -57,8 +60,12 @@ class Go:
         return GoQueue.read(raw["queues"][name])
 
     async def task(self, task_id: str, queue: str = "default") -> GoTask:
-        """Return one task as Go's Inspector sees it."""
-        return (await self.queue(queue)).task(task_id)
+        """Return one task as Go's Inspector sees it. It reads list after list: one that moves is in two, or in none."""
+        for _ in range(_LOOKS_AT_WHAT_MOVES):
+            seen = await self.queue(queue)
+            if sum(task_id in seen.ids(state) for state in seen.tasks) == 1:
+                break
+        return seen.task(task_id)
 
     async def act(self, do: str, task_id: str = "", *, queue: str = "default", **more: Any) -> int:
         """Carry out an Inspector action (see cmd/action); return the number of tasks moved. Raises GoRefused."""

@@ -165,8 +165,8 @@ async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker:
 async def test_what_is_known_of_a_task_that_is_found_again_comes_with_it(broker: Overseen, seed: Seed) -> None:
     await seed.pending("a", "b")
     await take(broker, 2, token="lost")
-    await broker.execute("HSET", seed.keys.task("a"), "rota_cancel", "enough")
-    await broker.execute("HSET", seed.keys.task("b"), "rota_crashes", "2")
+    await broker.admin.execute("HSET", seed.keys.task("a"), "rota_cancel", "enough")
+    await broker.admin.execute("HSET", seed.keys.task("b"), "rota_crashes", "2")
     found = await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
     known = {found.tasks[2 * index]: notes for index, notes in found.notes.items()}
     assert known == {b"a": ("enough", 0), b"b": ("", 2)}

@@ -149,7 +149,7 @@ async def test_after_its_lease_an_attempt_is_also_held_to_its_message_because_go
 async def test_an_attempt_cannot_end_what_a_go_server_has_taken_since(seed: Seed, how: str) -> None:
     """A worker that froze while it recorded: our token is still in the hash, but the lease is Go's now."""
     await take(seed, "a")
-    await seed.broker.execute("ZADD", seed.keys.lease, int(await seed.now()) + 30, "a")
+    await seed.broker.admin.execute("ZADD", seed.keys.lease, int(await seed.now()) + 30, "a")
     late = done(seed.keys, ["a", TOKEN]) if how == "done" else record(seed.keys, [Outcome("a", TOKEN, "done")])
     assert await seed.broker.run(late) == {0: FENCED}
     assert await seed.ids("active") == await seed.ids("lease") == ["a"]

@@ -6,6 +6,7 @@ its lease, so that no second run of the task can overlap with the first.
 
 import asyncio
 import logging
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
@@ -198,6 +199,10 @@ class Executor:
     async def _run(self, attempt: Attempt) -> None:
         handler = attempt.handler
         faults.reach("run:start")
+        if attempt.lease_until < time.monotonic():
+            # This process was frozen since the task was taken; it may run, or have run, elsewhere.
+            self._close(attempt, verdict.too_late(attempt))
+            return
         try:
             if 0 < attempt.message.deadline <= self._clock.now():
                 raise DeadlinePassed

@@ -73,6 +73,11 @@ def stopped(attempt: Attempt, now: float) -> Verdict:
     return failed(attempt, RuntimeError("the handler cancelled itself"), now, text=CANCEL_TEXT)
 
 
+def too_late(attempt: Attempt) -> Verdict:
+    """Hand a task back whose lease ran out before its handler could begin. If another attempt has it, this is void."""
+    return Verdict(_outcome(attempt, "requeue"))
+
+
 def cancelled(attempt: Attempt, reason: str, now: float) -> Verdict:
     """Archive a task that somebody cancelled."""
     text = f"cancelled: {reason}" if reason else "cancelled"
@@ -146,7 +151,8 @@ def sentence(attempt: Attempt, outcome: Outcome) -> str:
     if outcome.kind == "archive":
         return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
     if outcome.kind == "requeue":
-        return "stopped by the shutdown and handed back to the front of the queue."
+        why = "stopped by the shutdown" if attempt.stop else "not begun, since its lease had run out,"
+        return f"{why} and handed back to the front of the queue."
     return f"{outcome.kind}: {reason}"
 
 

@@ -63,6 +63,21 @@ def test_a_frozen_worker_that_wakes_up_can_record_nothing(scene_of: SceneMaker) 
     assert (verdict.done, verdict.runs) == (10, 20)
 
 
+def test_a_worker_that_froze_before_its_tasks_began_begins_none_that_ran_elsewhere(scene_of: SceneMaker) -> None:
+    scene = scene_of("14: SIGSTOP between taking and running, recovery elsewhere, SIGCONT")
+    scene.enqueue(10)
+    fault, mark = scene.fault("fetch:answered", "freeze")
+    frozen = scene.start(faults=fault)
+    pid, at = scene.note_mark(mark)
+    scene.note("freeze", pid=pid, at=at)
+    scene.start().ready()
+    scene.ended(10)
+    frozen.thaw(pid)
+    scene.until(lambda: frozen.said("not begun, since its lease had run out") == 10)
+    scene.drained()
+    assert scene.verdict().runs == 10
+
+
 def test_clocks_that_differ_take_no_task_away(scene_of: SceneMaker) -> None:
     scene = scene_of("15: the clock of one machine is 90 s fast, of another 90 s slow")
     scene.start(pretend={"CRASH_CLOCK_SKEW": "-90"}).ready()

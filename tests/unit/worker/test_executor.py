@@ -34,7 +34,7 @@ def attempt_of(
     type: str, id: str = "x", *, timeout: timedelta | None = None, deadline: datetime | None = None
 ) -> Attempt:
     raw = pack(type, b"", id, queue="q", timeout=timeout, deadline=deadline)
-    return Attempt(QueueKeys("q"), "token", id, raw, 0.0)
+    return Attempt(QueueKeys("q"), "token", id, raw, float("inf"))
 
 
 async def one_at_a_time(app: Rota) -> asyncio.Event:
@@ -140,3 +140,23 @@ async def test_a_log_filter_that_fails_keeps_no_outcome_from_its_record() -> Non
         logging.getLogger("rota.worker").removeFilter(broken)
 
     assert (ended.qsize(), slots.used) == (1, 0)
+
+
+async def test_a_task_whose_lease_ran_out_before_it_could_begin_is_handed_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, slots, ended = Rota(), Slots(1), Ended()
+
+    @app.task("never:begun", concurrency=1)
+    async def never() -> None:
+        raise AssertionError("it may run elsewhere")
+
+    executor = executor_of(app, slots, ended)
+    attempt = attempt_of("never:begun")
+    attempt.lease_until = time.monotonic() - 1
+    slots.take(1)
+    executor.start(attempt)
+    _, outcome = await ended.get()
+    assert outcome == Outcome("x", "token", "requeue")
+    assert slots.free == 1
+    assert "not begun, since its lease had run out, and handed back" in caplog.text

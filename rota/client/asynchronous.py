@@ -29,7 +29,6 @@ from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
 
 R = TypeVar("R")
-T = TypeVar("T")
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
 
 # Chunks on their way at once: the server works on one while the next is packed.

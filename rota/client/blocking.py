@@ -26,7 +26,6 @@ from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
 
 R = TypeVar("R")
-T = TypeVar("T")
 
 
 class SyncClient(Core):

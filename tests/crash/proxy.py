@@ -12,12 +12,18 @@ import hiredis
 
 CONFIRMATIONS = (b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe")
 SETTLED_SECONDS = 5
+Pass = Callable[[socket.socket, socket.socket, bytes, hiredis.Reader], None]
+"""Passes what one socket has said on to the other."""
 
 
 class Proxy:
-    """Listens on a port of its own and passes everything on, until told otherwise."""
+    """Listens on a port of its own and passes everything on, until told otherwise.
 
-    def __init__(self, target_port: int) -> None:
+    A link of a replica is no conversation: nothing can be `answering` there.
+    """
+
+    def __init__(self, target_port: int, *, replication: bool = False) -> None:
+        self._replication = replication
         self._target = ("127.0.0.1", target_port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
@@ -123,11 +129,15 @@ class Proxy:
                 self._open |= {client, server}
                 if self._swallowing:
                     self._deaf |= {client, server}
-                debt = Debt()
-                self._start(self._pump, client, server, partial(self._ask, debt))
-                self._start(self._pump, server, client, debt.pay)
+                ask, answer = (_hand_on, _hand_on) if self._replication else self._conversation()
+                self._start(self._pump, client, server, ask)
+                self._start(self._pump, server, client, answer)
 
-    def _pump(self, one: socket.socket, other: socket.socket, passed: Callable[..., None]) -> None:
+    def _conversation(self) -> tuple[Pass, Pass]:
+        debt = Debt()
+        return partial(self._ask, debt), debt.pay
+
+    def _pump(self, one: socket.socket, other: socket.socket, passed: Pass) -> None:
         reader = hiredis.Reader()
         with contextlib.suppress(OSError):
             while data := one.recv(1 << 16):
@@ -166,6 +176,10 @@ class Debt:
         """Wait until nothing is owed."""
         with self._changed:
             return self._changed.wait_for(lambda: self._count <= 0, SETTLED_SECONDS)
+
+
+def _hand_on(_one: socket.socket, other: socket.socket, data: bytes, _reader: hiredis.Reader) -> None:
+    other.sendall(data)
 
 
 def _whole(reader: hiredis.Reader, data: bytes) -> Iterator[Any]:

@@ -85,7 +85,7 @@ class LaggingPair:
 
     def __init__(self) -> None:
         self._serving = self._master = Server().start()
-        self._front, self._between = Proxy(self._master.port), Proxy(self._master.port)
+        self._front, self._between = Proxy(self._master.port), Proxy(self._master.port, replication=True)
         self._replica = Server(lines=f"replicaof 127.0.0.1 {self._between.port}\n").start()
         self.url = self._front.url
         self._master.replicate()

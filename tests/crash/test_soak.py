@@ -1,15 +1,24 @@
 """What a soak promises of itself: that its seed repeats it, and that every fault can come."""
 
+import os
 import random
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
+
+import pytest
 
 from tests.crash import outages
+from tests.crash.conftest import SceneMaker
 from tests.crash.soak.agenda import Agenda
 from tests.crash.soak.choices import Act, choices
 from tests.crash.soak.server_acts import server_acts
+from tests.crash.soak.soak import Soak
 from tests.crash.soak.spell import Spell
+from tests.crash.soak.stages import Standalone
 
 
 def _acts(draws: int) -> dict[str, Act]:
@@ -74,3 +83,22 @@ def test_an_outage_whose_moment_is_wrong_is_passed_over_and_so_is_one_without_a_
     assert len(acts) == len(outages.ALL)
     assert not any(act.do(random.Random(1)) for act in acts.values())
     assert not spell.lasts
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_what_freezes_when_all_are_about_to_leave_is_thawed_and_leaves(scene_of: SceneMaker, tmp_path: Path) -> None:
+    stage, mark = Standalone(), tmp_path / "last.freeze"
+    scene = scene_of("a soak whose worker freezes at its end", lambda: stage.store)
+    try:
+        soak = Soak(scene, 1, stage)
+        group = soak.fleet.start().ready()
+        # As a fault point does it, in a supervisor that gives back what a process has left.
+        os.kill(group.pid, signal.SIGSTOP)
+        mark.write_text(f"{group.pid} {time.monotonic()}")
+        soak.fleet.expect(mark)
+        soak.end()
+    finally:
+        stage.close()
+    assert soak.faults["freeze at a fault point"] == 1
+    assert not soak.fleet.lives

@@ -1,6 +1,7 @@
 """The workers of a soak: groups that are killed, frozen, replaced, and must do what they should meanwhile."""
 
 import itertools
+import os
 import random
 import signal
 import time
@@ -47,6 +48,7 @@ class Fleet:
         self._scene = scene
         self._agenda = agenda
         self._urls = itertools.cycle(urls)
+        self._wanted = GROUPS
         self.groups: list[Workers] = []
         self._leaving: dict[Workers, float] = {}
         self._orphans: dict[int, float] = {}
@@ -74,13 +76,19 @@ class Fleet:
         self._orphans = {pid: until for pid, until in self._orphans.items() if _lives(pid)}
         if late := [pid for pid, until in self._orphans.items() if until < now]:
             raise AssertionError(f"{late} live on without their supervisor")
-        while len(self.groups) < GROUPS:
+        while len(self.groups) < self._wanted:
             self.start()
 
-    def settled(self) -> bool:
-        """Whether all that leave have left."""
-        self.look()
-        return not self._leaving and not self._orphans
+    @property
+    def lives(self) -> bool:
+        """Whether there is anybody: at work, on the way out, or left behind."""
+        return bool(self.groups or self._leaving or self._orphans)
+
+    def retire(self) -> None:
+        """Let all leave, and nobody take their place."""
+        self._wanted = 0
+        for group in list(self.groups):
+            self.leave(group)
 
     def group(self, chance: random.Random) -> Workers:
         """Draw one."""
@@ -111,7 +119,7 @@ class Fleet:
         for pid in pids:
             with suppress(ProcessLookupError):
                 group.freeze(pid)
-                self._thaw_later(group, pid, seconds)
+                self._thaw_later(pid, seconds)
 
     def leave(self, group: Workers, seconds: float = 0) -> None:
         """Ask a group to stop, now or after a while."""
@@ -137,15 +145,16 @@ class Fleet:
                 self._scene.note("death", pid=int(pid), at=float(at))
             elif act == "freeze":
                 self._scene.note("freeze", pid=int(pid), at=float(at))
-                self._thaw_later(self.groups[0], int(pid), 1 + int(pid) % LEASE_SECONDS)
+                self._thaw_later(int(pid), 1 + int(pid) % LEASE_SECONDS)
 
-    def _thaw_later(self, group: Workers, pid: int, seconds: float) -> None:
+    def _thaw_later(self, pid: int, seconds: float) -> None:
         self._frozen.add(pid)
 
         def thaw() -> None:
             self._frozen.discard(pid)
+            self._scene.note("thaw", pid=pid)
             with suppress(ProcessLookupError):
-                group.thaw(pid)
+                os.kill(pid, signal.SIGCONT)
 
         self._agenda.add(seconds, thaw)
 

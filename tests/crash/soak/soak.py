@@ -29,10 +29,10 @@ class Soak:
         self._stage = stage
         self._agenda = Agenda()
         spell = Spell(self._agenda)
-        self._fleet = Fleet(scene, self._agenda, stage.urls)
+        self.fleet = Fleet(scene, self._agenda, stage.urls)
         self._go = GoActs(scene, spell) if go else None
         self._acts: dict[str, Act] = {
-            **ProcessActs(self._fleet, scene).acts(),
+            **ProcessActs(self.fleet, scene).acts(),
             **stage.acts(scene, spell),
             **(self._go.acts() if self._go else {}),
         }
@@ -41,7 +41,7 @@ class Soak:
     @property
     def faults(self) -> Counter[str]:
         """How often each has happened."""
-        return self._done + self._fleet.happened
+        return self._done + self.fleet.happened
 
     def run(self, minutes: float) -> Verdict:
         """Go on for so long, then let everything end and check."""
@@ -55,6 +55,10 @@ class Soak:
             happened = self._acts[choice.name].do(choice.chance)
             self._done[choice.name] += happened
             print(f"{time.strftime('%H:%M:%S')} {choice.name}{'' if happened else ' (not now)'}", flush=True)  # noqa: T201
+        return self.end()
+
+    def end(self) -> Verdict:
+        """Let everything end its work and leave, then check."""
         for producer in self._scene.producers:
             producer.terminate()
             producer.wait()
@@ -62,10 +66,10 @@ class Soak:
         self._scene.until(self._drained, DRAIN_SECONDS)
         if self._go is not None:
             self._go.close()
-        for group in list(self._fleet.groups):
-            self._fleet.leave(group)
-        self._scene.until(self._fleet.settled, 90)
-        assert self._fleet.complaints == [], "\n".join(self._fleet.complaints)
+            self._go = None
+        self.fleet.retire()
+        self._scene.until(self._settled, 90)
+        assert self.fleet.complaints == [], "\n".join(self.fleet.complaints)
         return self._scene.verdict()
 
     def _pass(self, seconds: float) -> None:
@@ -77,9 +81,14 @@ class Soak:
 
     def _look(self) -> None:
         self._agenda.look()
-        self._fleet.look()
+        self.fleet.look()
         if self._go is not None:
             self._go.look()
+
+    def _settled(self) -> bool:
+        """Whether all have left. A fault point may freeze one on its last steps, so what has to be thawed is."""
+        self._look()
+        return not self.fleet.lives
 
     def _drained(self) -> bool:
         """Whether nothing waits or runs, in groups neither, and what is kept for seconds is gone."""

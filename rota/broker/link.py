@@ -17,12 +17,12 @@ from hiredis import ProtocolError, PushNotification, Reader, ReplyError
 from hiredis import pack_command as _pack_command  # pyright: ignore[reportUnknownVariableType]
 
 from rota.broker import failure
+from rota.broker.sources import Sources, Words, is_unknown_script
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
-Words = tuple[Argument, ...]
 
 # hiredis's own stub names no result.
 pack = cast(Callable[[Any], bytes], _pack_command)
@@ -50,6 +50,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._patience_seconds = response_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
+        self._sources = Sources()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         # Requests that may rightly take longer than the response time-out (BLMOVE).
         self._patient: dict[asyncio.Future[Any], float] = {}
@@ -66,15 +67,15 @@ class Link(asyncio.Protocol):
         return len(self._waiting)
 
     async def run(self, call: Call[T], *, asking: bool = False) -> T:
-        """Run one script. A script that the server does not hold is sent with its source."""
-        words = call.command()
+        """Run one script."""
         if self._room is not None:
             await self._wait_for_room()
+        words = self._sources.words(call)
         reply = await (self._ask(words) if asking else self.send(words))
         if reply.__class__ is ReplyError:
             if not is_unknown_script(reply):
                 raise self._refusal(reply, words)
-            words = call.command(by_source=True)
+            [words] = self._sources.again([call])
             reply = await (self._ask(words) if asking else self.send(words))
             if isinstance(reply, ReplyError):
                 raise self._refusal(reply, words)
@@ -97,10 +98,10 @@ class Link(asyncio.Protocol):
         # A burst is one write, whatever its size: the caller bounds it.
         if self._room is not None:
             await self._wait_for_room()
-        replies = await self._replies([call.command() for call in calls])
+        replies = await self._replies([self._sources.words(call) for call in calls])
         unknown = [i for i, reply in enumerate(replies) if is_unknown_script(reply)]
         if unknown:
-            again = with_sources([calls[i] for i in unknown])
+            again = self._sources.again(calls[i] for i in unknown)
             for i, reply in zip(unknown, await self._replies(again), strict=True):
                 replies[i] = reply
         results: list[T | BrokerError] = []
@@ -290,18 +291,3 @@ def discard_unsent(connection: Any) -> None:
 def no_resp3(error: Exception) -> str:
     """Say why a connection was closed whose bytes make no sense."""
     return f"the server speaks no RESP3: {error}"
-
-
-def is_unknown_script(reply: object) -> bool:
-    """Tell whether the server lacks the script of a call."""
-    return isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT")
-
-
-def with_sources(calls: Sequence[Call[Any]]) -> list[Words]:
-    """Return the commands of calls whose scripts the server lacks: each source once, then digests again."""
-    sent: set[str] = set()
-    commands: list[Words] = []
-    for call in calls:
-        commands.append(call.command(by_source=call.script.sha not in sent))
-        sent.add(call.script.sha)
-    return commands

@@ -14,10 +14,10 @@ from rota.broker import failure
 from rota.broker.dial import Login
 from rota.broker.facts import NO_INFO, ServerFacts, merge, read
 from rota.broker.failure import Moved, NotNow
-from rota.broker.link import Words, is_unknown_script, with_sources
 from rota.broker.options import BrokerOptions
 from rota.broker.patience import Patience
 from rota.broker.sentinel import sentinel_login
+from rota.broker.sources import Words, is_unknown_script
 from rota.broker.sync_link import Pool, SyncLink
 from rota.broker.sync_route import SyncClusterRoute, SyncRoute, SyncSentinelRoute, SyncSingleRoute
 from rota.broker.url import Address, Endpoint, parse
@@ -254,11 +254,11 @@ def _accept(link: SyncLink, words: Words, reply: Any) -> Any:
 
 
 def _run(link: SyncLink, call: Call[T], asking: bool) -> T:
-    words = call.command()
+    words = link.sources.words(call)
     reply = link.request([("ASKING",), words] if asking else [words])[-1]
     if not is_unknown_script(reply):
         return _decoded(link, call, _accept(link, words, reply))
-    return _decoded(link, call, _execute(link, call.command(by_source=True), asking))
+    return _decoded(link, call, _execute(link, link.sources.again([call])[0], asking))
 
 
 def _decoded(link: SyncLink, call: Call[T], reply: Any) -> T:
@@ -270,10 +270,10 @@ def _decoded(link: SyncLink, call: Call[T], reply: Any) -> T:
 
 
 def _run_many(link: SyncLink, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
-    replies = link.request([call.command() for call in calls])
+    replies = link.request([link.sources.words(call) for call in calls])
     unknown = [i for i, reply in enumerate(replies) if is_unknown_script(reply)]
     if unknown:
-        again = link.request(with_sources([calls[i] for i in unknown]))
+        again = link.request(link.sources.again(calls[i] for i in unknown))
         for i, reply in zip(unknown, again, strict=True):
             replies[i] = reply
     results: list[T | BrokerError] = []

@@ -13,7 +13,8 @@ from hiredis import HiredisError, PushNotification, Reader, ReplyError
 
 from rota.broker import failure
 from rota.broker.dial import Login, greeting, keep_alive, refusal
-from rota.broker.link import CONFIRMATIONS, NOTHING, Words, discard_unsent, no_resp3, pack
+from rota.broker.link import CONFIRMATIONS, NOTHING, discard_unsent, no_resp3, pack
+from rota.broker.sources import Sources, Words
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError
 
@@ -23,6 +24,7 @@ class SyncLink:
 
     def __init__(self, endpoint: Endpoint, login: Login) -> None:
         self.endpoint = endpoint
+        self.sources = Sources()
         self.messages: deque[tuple[str, bytes]] = deque()
         self._patience_seconds = login.connect_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)

@@ -46,7 +46,7 @@ class Call(Generic[T]):
     decode: Callable[[Any], T]
 
     def command(self, *, by_source: bool = False) -> tuple[Argument, ...]:
-        """Return the words of the command: `EVALSHA` by default, `EVAL` with the source after a `NOSCRIPT`."""
+        """Return the words of the command: `EVALSHA` by default, `EVAL` to a server that may not hold the script."""
         head = ("EVAL", self.script.source) if by_source else ("EVALSHA", self.script.sha)
         return (*head, len(self.keys), *self.keys, *self.args)
 

@@ -9,6 +9,7 @@ from rota.broker import Broker
 from rota.errors import BrokerRefused
 from tests.integration.broker.conftest import Way
 from tests.integration.broker.scripts import PUSH, READ, call, script, unseen
+from tests.servers.process import Server
 
 
 async def test_a_script_runs_and_its_reply_is_decoded(broker: Broker, name: str) -> None:
@@ -25,6 +26,27 @@ async def test_a_script_that_the_server_does_not_hold_is_sent_along(broker: Brok
         b"new",
         b"other",
     ]
+
+
+async def test_what_is_sent_first_is_done_first_even_if_the_server_has_yet_to_get_its_script(
+    broker: Broker, name: str
+) -> None:
+    await broker.run(call(PUSH, name, "0"))
+    slow = unseen("return redis.call('RPUSH', KEYS[1], unpack(ARGV))")
+    await asyncio.gather(broker.run(call(slow, name, "1")), broker.run(call(PUSH, name, "2")))
+    other = unseen("return redis.call('RPUSH', KEYS[1], unpack(ARGV))")
+    await broker.run_many([call(other, name, "3"), call(PUSH, name, "4"), call(other, name, "5")])
+    assert await broker.run(call(READ, name)) == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_scripts_that_the_server_has_forgotten_are_sent_along_again(redis_server: Server, name: str) -> None:
+    async with Broker.from_url(redis_server.url) as broker:
+        for text in ("1", "2"):
+            await broker.run(call(PUSH, name, text))
+            with redis_server.admin() as admin:
+                admin.script_flush()
+        assert await broker.run_many([call(PUSH, name, "3"), call(PUSH, name, "4")]) == [3, 4]
+        assert await broker.run(call(READ, name)) == [b"1", b"2", b"3", b"4"]
 
 
 async def test_concurrent_calls_get_their_own_replies(broker: Broker) -> None:

@@ -71,7 +71,7 @@ async def test_a_missing_permission_names_the_command(redis_server: Server) -> N
         admin.execute_command("ACL", "SETUSER", "blind", "reset", "on", ">p", "~*", "-@all", "+hello", "+info")
     error = await told(f"redis://blind:p@127.0.0.1:{redis_server.port}")
     assert isinstance(error, BrokerRefused)
-    assert "may not run EVALSHA" in str(error)
+    assert "may not run EVAL:" in str(error)
     assert "ACL SETUSER" in str(error)
 
 

@@ -11,6 +11,7 @@ from rota.broker import SyncBroker
 from rota.errors import BrokerRefused
 from tests.integration.broker.conftest import Way
 from tests.integration.broker.scripts import PUSH, READ, call, script, unseen
+from tests.servers.process import Server
 from tests.servers.roles import as_admin
 
 
@@ -23,6 +24,23 @@ def test_a_script_that_the_server_does_not_hold_is_sent_along(sync_broker: SyncB
     assert sync_broker.run(call(unseen("return 'new'"), name)) == b"new"
     other = unseen("return 'other'")
     assert sync_broker.run_many([call(other, name), call(other, name)]) == [b"other", b"other"]
+
+
+def test_a_burst_keeps_its_order_though_the_server_has_yet_to_get_a_script(sync_broker: SyncBroker, name: str) -> None:
+    new = unseen("return redis.call('RPUSH', KEYS[1], unpack(ARGV))")
+    sync_broker.run(call(PUSH, name, "0"))
+    sync_broker.run_many([call(new, name, "1"), call(PUSH, name, "2"), call(new, name, "3")])
+    assert sync_broker.run(call(READ, name)) == [b"0", b"1", b"2", b"3"]
+
+
+def test_scripts_that_the_server_has_forgotten_are_sent_along_again(redis_server: Server, name: str) -> None:
+    with SyncBroker.from_url(redis_server.url) as broker:
+        for text in ("1", "2"):
+            broker.run(call(PUSH, name, text))
+            with redis_server.admin() as admin:
+                admin.script_flush()
+        assert broker.run_many([call(PUSH, name, "3"), call(PUSH, name, "4")]) == [3, 4]
+        assert broker.run(call(READ, name)) == [b"1", b"2", b"3", b"4"]
 
 
 def test_many_calls_come_back_in_order_with_errors_as_values(sync_broker: SyncBroker) -> None:

@@ -61,9 +61,6 @@ async def test_no_chunk_of_a_stream_overtakes_one_that_has_to_connect_to_another
     client: Client, broker: Overseen, cluster: ClusterFleet
 ) -> None:
     here = uuid4().hex
-    # So that the node of this queue is connected, and knows both scripts: one that it has to be sent first comes later.
-    await client.enqueue(plan(queue=here))
-    await client.enqueue(plan(queue=here, task_id="known"))
     node = await broker.place(f"{{{here}}}")
     for there in (uuid4().hex for _ in range(20)):
         async with Overseen.from_url(cluster.url) as fresh:

@@ -32,6 +32,7 @@ class Login:
     tls: ssl.SSLContext | None
     connect_timeout_seconds: float
     response_timeout_seconds: float
+    clustered: bool
 
     @classmethod
     def to_server(cls, address: Address, options: BrokerOptions) -> "Login":
@@ -44,6 +45,7 @@ class Login:
             options.tls.context() if address.tls else None,
             options.connect_timeout.total_seconds(),
             options.response_timeout.total_seconds(),
+            address.mode == "cluster",
         )
 
 
@@ -70,7 +72,7 @@ async def _connect(endpoint: Endpoint, login: Login) -> Link:
     loop = asyncio.get_running_loop()
 
     def protocol() -> Link:
-        return Link(endpoint, login.response_timeout_seconds)
+        return Link(endpoint, login.response_timeout_seconds, clustered=login.clustered)
 
     if endpoint.path is not None:
         _, link = await loop.create_unix_connection(protocol, endpoint.path)

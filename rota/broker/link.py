@@ -41,7 +41,7 @@ class Link(asyncio.Protocol):
     confirmations of subscriptions; `on_close` is called once.
     """
 
-    def __init__(self, endpoint: Endpoint, response_timeout_seconds: float) -> None:
+    def __init__(self, endpoint: Endpoint, response_timeout_seconds: float, *, clustered: bool = False) -> None:
         self.endpoint = endpoint
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
@@ -50,7 +50,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._patience_seconds = response_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
-        self._sources = Sources()
+        self._sources = Sources(guarded=clustered)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         # Requests that may rightly take longer than the response time-out (BLMOVE).
         self._patient: dict[asyncio.Future[Any], float] = {}

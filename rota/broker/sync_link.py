@@ -24,7 +24,7 @@ class SyncLink:
 
     def __init__(self, endpoint: Endpoint, login: Login) -> None:
         self.endpoint = endpoint
-        self.sources = Sources()
+        self.sources = Sources(guarded=login.clustered)
         self.messages: deque[tuple[str, bytes]] = deque()
         self._patience_seconds = login.connect_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)

@@ -249,7 +249,7 @@ class Executor:
         now = self._clock.now()
         if isinstance(error, DeadlinePassed):
             return verdict.expired(attempt, now)
-        if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled"):
+        if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled", "lease"):
             return verdict.stopped(attempt, now)
         return verdict.failed(attempt, error, now)
 

@@ -2,7 +2,8 @@
 
 1. A result: kept for the task's retention, or the task is deleted.
 2. `Revoke`: deleted quietly. `RetryLater`: again after its delay, counted or not.
-3. Cancelled: archived as cancelled, never retried. Stopped by a shutdown: back to the front of the line.
+3. Cancelled: archived as cancelled, never retried. Stopped by a shutdown, or because the lease was lost: back to the
+   front of the line.
 4. Past its deadline: archived as expired; a later run could only be later still.
 5. Any other failure: retried by the task's policy until its retries are used up, then archived.
 """
@@ -25,6 +26,11 @@ logger = logging.getLogger("rota.worker")
 ASYNQ_DEFAULT_RETRY = 25
 DEADLINE_TEXT = "context deadline exceeded"
 CANCEL_TEXT = "context canceled"
+_WHY_HANDED_BACK = {
+    "shutdown": "stopped by the shutdown",
+    "lease": "stopped, since its lease was lost,",
+    "": "not begun, since its lease had run out,",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ def succeeded(attempt: Attempt, result: bytes, now: float) -> Verdict:
 
 def stopped(attempt: Attempt, now: float) -> Verdict:
     """Judge a handler that was told to end, by why it was told."""
-    if attempt.stop == "shutdown":
+    if attempt.stop in ("shutdown", "lease"):
+        # Void where another attempt has the task. Where it is ours after all, its handler is not to blame.
         return Verdict(_outcome(attempt, "requeue"))
     if attempt.stop == "cancelled":
         return cancelled(attempt, attempt.reason, now)
@@ -151,8 +158,7 @@ def sentence(attempt: Attempt, outcome: Outcome) -> str:
     if outcome.kind == "archive":
         return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
     if outcome.kind == "requeue":
-        why = "stopped by the shutdown" if attempt.stop else "not begun, since its lease had run out,"
-        return f"{why} and handed back to the front of the queue."
+        return f"{_WHY_HANDED_BACK[attempt.stop]} and handed back to the front of the queue."
     return f"{outcome.kind}: {reason}"
 
 

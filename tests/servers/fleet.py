@@ -1,7 +1,7 @@
 """Several servers that belong together: a master with its replica and three sentinels, and a Cluster of six."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -139,16 +139,27 @@ class ClusterFleet:
             client.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", self.node_id(target))
         return source, target
 
-    def move_keys(self, source: Server, target: Server, slot: int) -> None:
+    def move_keys(
+        self, source: Server, target: Server, slot: int, order: Callable[[str], Any], most: int | None = None
+    ) -> None:
+        """Move keys, by default all, one after the other: each node has a part meanwhile of what belongs together."""
         with source.admin() as client:
-            while keys := client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100):
-                client.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            while keys := client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 10_000):
+                for key in sorted(keys, key=order)[:most]:
+                    client.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
+                if most is not None:
+                    return
 
     def end_move(self, slot: int, target: Server) -> None:
         owner = self.node_id(target)
         for each in [target, *(node for node in self.masters() if node is not target)]:
             with each.admin() as client:
                 client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", owner)
+
+    def tried_again(self) -> int:
+        """How often a command was told to come again because its slot moves, on all nodes."""
+        stats = [client.info("errorstats") for client in self._clients]
+        return sum(each.get("errorstat_TRYAGAIN", {}).get("count", 0) for each in stats)
 
     def _role(self, server: Server) -> str:
         with server.admin() as client:

@@ -92,6 +92,6 @@ class ClusterActs:
         if self._spell.lasts or not self._fleet.is_well():
             return False
         source, target = self._fleet.begin_move(slot)
-        self._fleet.move_keys(source, target, slot)
+        self._fleet.move_keys(source, target, slot, lambda _: chance.random())
         self._fleet.end_move(slot, target)
         return True

@@ -39,28 +39,50 @@ async def test_a_link_of_ones_own_leads_to_the_node_of_its_key(cluster: ClusterF
         await link.aclose()
 
 
-async def test_a_slot_that_is_being_moved_is_asked_for_on_both_sides(cluster: ClusterFleet, name: str) -> None:
+async def test_a_plain_command_finds_its_key_on_either_side_of_a_slot_that_moves(
+    cluster: ClusterFleet, name: str
+) -> None:
     gone, stays, slot = name + "gone", name + "stays", slot_of(name)
     async with Broker.from_url(cluster.url) as broker:
+        await broker.execute("RPUSH", stays, "here", key=stays)
+        source, target = cluster.begin_move(slot)
+        # Keys that are not there (any more) are at the target: ASK.
+        assert await broker.execute("RPUSH", gone, "a", key=gone) == 1
         with broker.sync() as sync:
-            await broker.run(call(PUSH, stays, "here"))
+            assert await asyncio.to_thread(lambda: sync.execute("RPUSH", gone, "b", key=gone)) == 2
+        assert await broker.execute("LLEN", stays, key=stays) == 1
+        assert await broker.place(gone) == f"127.0.0.1:{source.port}"
+        cluster.move_keys(source, target, slot, str)
+        cluster.end_move(slot, target)
+        # Now the old node answers MOVED, and the map is mended.
+        assert await broker.run(call(READ, gone)) == [b"a", b"b"]
+        assert await broker.place(gone) == f"127.0.0.1:{target.port}"
+
+
+async def test_a_script_waits_until_its_slot_has_moved(cluster: ClusterFleet, name: str) -> None:
+    one, other, slot = name + "one", name + "other", slot_of(name)
+    # It names one key and uses two, as those of a queue name its places and use its tasks.
+    both = unseen("redis.call('RPUSH', KEYS[1], 'x') return redis.call('RPUSH', ARGV[1], 'x')")
+    calls = [call(both, one, other), call(both, other, one)]
+    async with Broker.from_url(cluster.url, options=PATIENT) as broker:
+        with broker.sync() as sync:
+            assert await broker.run_many(calls) == [1, 2]
             await asyncio.to_thread(sync.execute, "PING")
             source, target = cluster.begin_move(slot)
-            # Keys that are not there (any more) are at the target: ASK.
-            assert await broker.run(call(PUSH, gone, "a")) == 1
-            assert await broker.run(call(unseen("return redis.call('LLEN', KEYS[1])"), gone)) == 1
-            assert await broker.run_many([call(PUSH, gone, "b"), call(PUSH, stays, "b")]) == [2, 2]
-            assert await asyncio.to_thread(sync.run, call(PUSH, gone, "c")) == 3
-            assert await asyncio.to_thread(sync.run_many, [call(PUSH, gone, "d")]) == [4]
-            assert await broker.execute("LLEN", gone, key=gone) == 4
-            assert await broker.place(gone) == f"127.0.0.1:{source.port}"
-
-            cluster.move_keys(source, target, slot)
+            cluster.move_keys(source, target, slot, str, most=1)
+            before = await asyncio.to_thread(cluster.tried_again)
+            waiting = asyncio.gather(
+                *(broker.run(each) for each in calls),
+                broker.run_many(calls),
+                asyncio.to_thread(sync.run, calls[0]),
+                asyncio.to_thread(sync.run_many, calls),
+            )
+            while await asyncio.to_thread(cluster.tried_again) < before + 7:
+                assert not waiting.done()
+            cluster.move_keys(source, target, slot, str)
             cluster.end_move(slot, target)
-            # Now the old node answers MOVED, and the map is mended.
-            assert await broker.run(call(READ, stays)) == [b"here", b"b"]
-            assert await asyncio.to_thread(sync.run, call(READ, gone)) == [b"a", b"b", b"c", b"d"]
-            assert await broker.place(gone) == f"127.0.0.1:{target.port}"
+            await waiting
+            assert [len(await broker.run(call(READ, key))) for key in (one, other)] == [9, 9]
 
 
 async def test_a_moved_slot_does_not_disturb_concurrent_calls(cluster: ClusterFleet, name: str) -> None:
@@ -79,7 +101,7 @@ async def test_a_moved_slot_does_not_disturb_concurrent_calls(cluster: ClusterFl
         writers = [asyncio.create_task(write()) for _ in range(8)]
         for _ in range(3):
             source, target = await asyncio.to_thread(cluster.begin_move, slot)
-            await asyncio.to_thread(cluster.move_keys, source, target, slot)
+            await asyncio.to_thread(cluster.move_keys, source, target, slot, str)
             await asyncio.to_thread(cluster.end_move, slot, target)
         stop.set()
         written = sum(await asyncio.gather(*writers))

@@ -3,8 +3,11 @@
 import asyncio
 import uuid
 
+import pytest
+
 from rota.app import Rota
 from rota.broker.slots import slot_of
+from rota.errors import TaskNotFound
 from tests.integration.worker.conftest import eventually
 from tests.servers.fleet import ClusterFleet
 
@@ -19,7 +22,7 @@ def neighbours(cluster: ClusterFleet) -> tuple[str, str]:
 async def move(cluster: ClusterFleet, queue: str) -> None:
     slot = slot_of(f"{{{queue}}}")
     source, target = await asyncio.to_thread(cluster.begin_move, slot)
-    await asyncio.to_thread(cluster.move_keys, source, target, slot)
+    await asyncio.to_thread(cluster.move_keys, source, target, slot, str)
     await asyncio.to_thread(cluster.end_move, slot, target)
 
 
@@ -48,4 +51,40 @@ async def test_what_runs_while_its_queue_moves_is_recorded_and_the_queue_served_
             await wait.options(queue=queue).enqueue(name=f"again {queue}")
         await eventually(lambda: asyncio.sleep(0, len(running) == 4), 10)
         await eventually(lambda: asyncio.sleep(0, not worker.held()), 10)
+    await app.aclose()
+
+
+async def test_neither_a_running_task_nor_an_enqueue_is_harmed_while_half_of_its_queue_is_elsewhere(
+    cluster: ClusterFleet,
+) -> None:
+    app, queue = Rota(cluster.url, settings={"retry_for": "30s"}), f"half-{uuid.uuid4().hex}"
+    slot = slot_of(f"{{{queue}}}")
+    go_on = asyncio.Event()
+    runs: list[str] = []
+
+    @app.task("slot:half", queue=queue)
+    async def half(name: str) -> None:
+        runs.append(name)
+        await go_on.wait()
+
+    # The lease and the place of the task go first, its hash comes last: on no side is the queue whole.
+    async with app.worker(queues={queue: 1}, lease="5s", heartbeat="200ms", lease_slack="1s") as worker:
+        first = await half.enqueue(name="first")
+        await eventually(lambda: asyncio.sleep(0, runs == ["first"]))
+        source, target = await asyncio.to_thread(cluster.begin_move, slot)
+        await asyncio.to_thread(cluster.move_keys, source, target, slot, lambda key: ":t:" in key, 2)
+        before = await asyncio.to_thread(cluster.tried_again)
+        go_on.set()
+        enqueues = asyncio.gather(half.enqueue(name="second"), app.enqueue_many([half.plan(name="third")]))
+        await eventually(lambda: asyncio.to_thread(lambda: cluster.tried_again() > before + 10))
+        assert worker.held()
+        assert not enqueues.done()
+
+        await asyncio.to_thread(cluster.move_keys, source, target, slot, str)
+        await asyncio.to_thread(cluster.end_move, slot, target)
+        await enqueues
+        await eventually(lambda: asyncio.sleep(0, len(runs) == 3 and not worker.held()))
+        with pytest.raises(TaskNotFound):
+            await first.info()
+    assert sorted(runs) == ["first", "second", "third"]
     await app.aclose()

@@ -15,6 +15,7 @@ from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock
 from rota.worker.executor import Executor
 from rota.worker.slots import Slots
+from rota.worker.verdict import sentence
 
 Ended = asyncio.Queue[tuple[Attempt, Outcome | None]]
 
@@ -67,6 +68,34 @@ async def test_a_task_that_is_stopped_before_its_first_step_frees_its_slot_and_i
     assert outcome is not None
     assert (outcome.kind, outcome.ending, outcome.text) == ("archive", "cancelled", b"cancelled: too late")
     assert (slots.used, executor.running()) == (0, [])
+
+
+@pytest.mark.parametrize("gives_up", [True, False])
+async def test_a_run_that_was_stopped_because_its_lease_was_lost_costs_no_retry(gives_up: bool) -> None:
+    app, slots, ended = Rota(), Slots(1), Ended()
+    running = asyncio.Event()
+
+    @app.task("has:lost")
+    async def lost() -> None:
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if gives_up:
+                raise
+            raise ValueError("its cleaning up failed") from None
+
+    executor = executor_of(app, slots, ended)
+    attempt = attempt_of("has:lost")
+    slots.take(1)
+    executor.start(attempt)
+    async with asyncio.timeout(5):
+        await running.wait()
+        executor.stop(attempt, "lease", "the lease was lost")
+        _, outcome = await ended.get()
+    assert outcome is not None
+    assert outcome.kind == "requeue"
+    assert sentence(attempt, outcome).startswith("stopped, since its lease was lost,")
 
 
 @pytest.mark.parametrize("why", ["cancelled", "lease"])

@@ -12,6 +12,9 @@ if known and known >= number then
   if string.sub(known, 1, #number) ~= number then
     return redis.error_reply('ERR this request comes late: its sender has sent another one since')
   end
+  -- `WAIT` counts from the last write of its connection (Valkey, Redis from 7.2 on), and this one may be new: without a
+  -- write it would answer at once. `PEXPIRE`, since a producer has that right and a full memory does not refuse it.
+  redis.call('PEXPIRE', memory, life * 1000)
   local count, reply = cmsgpack.unpack(string.sub(known, #number + 1))
   if count == 0 then
     return reply

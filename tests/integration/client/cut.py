@@ -60,7 +60,8 @@ class LosesReplies:
             for way in ways:
                 way.cancel()
             for end in (writer, server_writer):
-                end.close()
+                end.close()  # both, before a cancellation can come in between
+            for end in (writer, server_writer):
                 with contextlib.suppress(ConnectionError, OSError):
                     await end.wait_closed()
             self._tasks.discard(task)

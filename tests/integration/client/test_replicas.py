@@ -13,18 +13,20 @@ from rota.broker import Broker, BrokerOptions
 from rota.client import Client, SyncClient
 from rota.enqueued import Enqueued
 from rota.errors import ConfigError, NotReplicated, OptionError
+from rota.policy import Debounce
 from tests.integration.client.conftest import Desk, plan
+from tests.integration.client.cut import LosesReplies
 from tests.servers.fleet import ClusterFleet
 from tests.servers.overseen import Overseen
-from tests.servers.process import Server, wait_until
+from tests.servers.process import Server, valkey_binary, wait_until
 
 
 class Pair:
     """A master and its replica."""
 
-    def __init__(self) -> None:
-        self.master = Server(config={"repl-diskless-sync-delay": 0}).start()
-        self.replica = Server(lines=f"replicaof 127.0.0.1 {self.master.port}\n").start()
+    def __init__(self, binary: str = "redis-server") -> None:
+        self.master = Server(binary, config={"repl-diskless-sync-delay": 0}).start()
+        self.replica = Server(binary, lines=f"replicaof 127.0.0.1 {self.master.port}\n").start()
         wait_until(self._is_in_step)
 
     def _is_in_step(self) -> bool:
@@ -41,6 +43,20 @@ def module_pair() -> Iterator[Pair]:
     pair = Pair()
     yield pair
     pair.stop()
+
+
+@pytest.fixture(scope="module")
+def module_valkey() -> Iterator[Pair]:
+    pair = Pair(valkey_binary())
+    yield pair
+    pair.stop()
+
+
+@pytest.fixture
+def valkey(module_valkey: Pair) -> Iterator[Pair]:
+    """Its `WAIT` counts from the last write of the connection, as Redis' does from 7.2 on; older ones from now."""
+    yield module_valkey
+    module_valkey.replica.thaw()
 
 
 @pytest.fixture
@@ -97,6 +113,37 @@ async def test_a_frozen_replica_is_an_error_that_says_that_the_task_is_there(
     assert await broker.execute("EXISTS", Desk(broker).keys.task(receipt.id)) == 1
     assert isinstance(receipt, Enqueued)
     assert (await receipt.info()).id == receipt.id
+
+
+EVERY_WAY = [{}, {"task_id": "m", "delay": "1h"}, {"unique": "10m"}, {"debounce": Debounce("k", "10s")}]
+
+
+@pytest.mark.parametrize("words", EVERY_WAY, ids=lambda words: " ".join(words) or "plain")
+async def test_a_request_sent_again_waits_for_the_replica_as_the_first_one_did(
+    valkey: Pair, words: dict[str, object]
+) -> None:
+    async with LosesReplies(str(valkey.master.socket)) as proxy, Broker.from_url(proxy.url) as broker:
+        sure = Client(broker).sending(wait_replicas=1, wait_replicas_timeout="100ms")
+        await sure.enqueue(plan(queue=uuid4().hex))
+        valkey.replica.freeze()
+        proxy.losses = 1
+        with pytest.raises(NotReplicated, match="only 0 of 1 replicas"):
+            await sure.enqueue(plan(queue=uuid4().hex, **words))
+        assert proxy.lost == 1
+        await sure.aclose()
+
+
+@pytest.mark.parametrize("words", EVERY_WAY, ids=lambda words: " ".join(words) or "plain")
+async def test_blocking_code_that_sends_again_waits_for_the_replica_too(valkey: Pair, words: dict[str, object]) -> None:
+    async with LosesReplies(str(valkey.master.socket)) as proxy:
+        with Broker.from_url(proxy.url).sync() as broker:
+            sure = SyncClient(broker).sending(wait_replicas=1, wait_replicas_timeout="100ms")
+            await asyncio.to_thread(sure.enqueue, plan(queue=uuid4().hex))
+            valkey.replica.freeze()
+            proxy.losses = 1
+            with pytest.raises(NotReplicated, match="only 0 of 1 replicas"):
+                await asyncio.to_thread(sure.enqueue, plan(queue=uuid4().hex, **words))
+            assert proxy.lost == 1
 
 
 async def test_many_on_a_frozen_replica_are_enqueued_and_said_to_be(client: Client, broker: Broker, pair: Pair) -> None:

@@ -68,12 +68,9 @@ class Keeper:
             await self._show(process)
 
     async def _extend(self, queue: QueueKeys, due: Sequence[WorkerProcess]) -> None:
-        ids, skip = [process.worker_id for process in due], 0
-        while True:
-            kept = await self._broker.run(owner.keep(queue, ids, self._lease, skip=skip))
-            skip += kept.looked
-            if kept.looked < owner.PAGE:
-                return
+        ids, left = [process.worker_id for process in due], None
+        while left != 0:
+            left = (await self._broker.run(owner.keep(queue, ids, self._lease, oldest=left))).left
 
     async def _show(self, process: WorkerProcess) -> None:
         who = process.introduction

@@ -7,6 +7,7 @@ an outcome is refused then, its token is gone, but a fetch would take more tasks
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rota import faults
@@ -33,17 +34,22 @@ class Returns:
         self._max_crashes = max_crashes
         self._under_way: set[asyncio.Task[None]] = set()
         self._last_looks: set[asyncio.Task[None]] = set()
+        self._finishing = asyncio.Event()
 
     def begin(self, process: WorkerProcess) -> None:
         """Give back the tasks of a process that has ended."""
         self._start(self._until_done(process), self._under_way)
 
     async def finish(self, seconds: float) -> None:
-        """Wait so long at most for the first look at each; what is left then comes back by its lease."""
-        if self._under_way:
-            _, late = await asyncio.wait(self._under_way, timeout=seconds)
-            if late:
-                logger.error("The broker does not answer: what the last processes held waits for its leases to end.")
+        """End the looks, the last one of each process at once. What is left after so long comes back by its lease."""
+        self._finishing.set()
+        try:
+            async with asyncio.timeout(seconds):
+                for looks in (self._under_way, self._last_looks):  # the first look of a process starts its last ones
+                    while looks:
+                        await asyncio.wait(looks)
+        except TimeoutError:
+            logger.error("The broker does not answer: what the last processes held waits for its leases to end.")
         for task in (*self._under_way, *self._last_looks):
             task.cancel()
 
@@ -56,25 +62,24 @@ class Returns:
         return total
 
     async def _from(self, queues: Sequence[QueueKeys], process: WorkerProcess) -> Returned:
-        total, skips = Returned(0), dict.fromkeys(queues, 0)
-        while skips:
-            calls = [self._call(queue, process, skip) for queue, skip in skips.items()]
+        total, left = Returned(0), dict[QueueKeys, int | None].fromkeys(queues)
+        while left:
+            calls = [self._call(queue, process, oldest) for queue, oldest in left.items()]
             faults.reach("return:send")
             replies = await self._broker.run_many(calls)
             faults.answered("return:answered")
-            for queue, reply in zip(list(skips), replies, strict=True):
+            for queue, reply in zip(list(left), replies, strict=True):
                 if isinstance(reply, BrokerError):
                     raise reply
                 total = _sum(total, reply)
-                if reply.looked < PAGE:
-                    del skips[queue]
-                else:
-                    skips[queue] += reply.looked - reply.tasks
+                left[queue] = reply.left
+                if not reply.left:
+                    del left[queue]
         return total
 
-    def _call(self, queue: QueueKeys, process: WorkerProcess, skip: int) -> Call[Returned]:
+    def _call(self, queue: QueueKeys, process: WorkerProcess, oldest: int | None) -> Call[Returned]:
         most = self._max_crashes if process.crashed else 0
-        return give_back(queue, process.worker_id, max_crashes=most, error=_epitaph(process, most), skip=skip)
+        return give_back(queue, process.worker_id, max_crashes=most, error=_epitaph(process, most), oldest=oldest)
 
     async def _until_done(self, process: WorkerProcess) -> None:
         await self._insist(process)
@@ -82,8 +87,11 @@ class Returns:
 
     async def _look_again(self, process: WorkerProcess) -> None:
         for seconds in LOOK_AGAIN_AFTER_SECONDS:
-            await asyncio.sleep(seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finishing.wait(), seconds)
             await self._insist(process)
+            if self._finishing.is_set():
+                return
 
     async def _insist(self, process: WorkerProcess) -> None:
         backoff = Backoff()
@@ -110,7 +118,8 @@ def _epitaph(process: WorkerProcess, crashes: int) -> str:
 
 
 def _sum(one: Returned, other: Returned) -> Returned:
-    return Returned(*(a + b for a, b in zip(one, other, strict=True)))
+    counts = (a + b for a, b in zip(one[1:], other[1:], strict=True))
+    return Returned(other.left, *counts)
 
 
 def _say(process: WorkerProcess, returned: Returned) -> None:

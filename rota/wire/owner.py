@@ -1,7 +1,7 @@
 """What a worker process owns, as the one that watches over it sees it: found by the tokens of its attempts.
 
-The token of an attempt is `<worker id>-<number>`. Each call looks at one page of `active`, from its oldest end on;
-the caller goes on until a page was not full.
+The token of an attempt is `<worker id>-<number>`. Each call looks at one page of `active`, the youngest first; the
+caller passes what is `left` to the next one until nothing is, and nothing is passed over, whatever ends meanwhile.
 """
 
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ PAGE = 500
 
 
 class Returned(NamedTuple):
-    """What one call did: ids looked at, and tasks put back, ended as cancelled, and quarantined."""
+    """What one call did: ids left to look at, and tasks put back, ended as cancelled, and quarantined."""
 
-    looked: int
+    left: int
     pending: int = 0
     cancelled: int = 0
     quarantined: int = 0
@@ -30,14 +30,14 @@ class Returned(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What one call did: ids looked at, and leases extended."""
+    """What one call did: ids left to look at, and leases extended."""
 
-    looked: int
+    left: int
     extended: int
 
 
 def give_back(
-    keys: QueueKeys, worker_id: str, *, max_crashes: int, error: str = "", skip: int = 0, page: int = PAGE
+    keys: QueueKeys, worker_id: str, *, max_crashes: int, error: str = "", oldest: int | None = None, page: int = PAGE
 ) -> Call[Returned]:
     """Put the tasks of a dead worker back at the front of their queue, without their retries being touched.
 
@@ -45,15 +45,15 @@ def give_back(
     was asked to end: nothing is counted.
     """
     places = (keys.active, keys.lease, keys.pending, keys.archived, keys.crashed)
-    args = (keys.base, keys.task_prefix, keys.ended(""), worker_id, max_crashes, error, skip, page)
+    args = (keys.base, keys.task_prefix, keys.ended(""), worker_id, max_crashes, error, _upto(oldest), page)
     return Call(load("owner_return"), places, args, lambda reply: Returned(*reply))
 
 
 def keep(
-    keys: QueueKeys, worker_ids: Iterable[str], lease: timedelta, *, skip: int = 0, page: int = PAGE
+    keys: QueueKeys, worker_ids: Iterable[str], lease: timedelta, *, oldest: int | None = None, page: int = PAGE
 ) -> Call[Kept]:
     """Extend the leases of whatever these living workers hold."""
-    args: list[Argument] = [keys.task_prefix, int(lease.total_seconds()), skip, page, *worker_ids]
+    args: list[Argument] = [keys.task_prefix, int(lease.total_seconds()), _upto(oldest), page, *worker_ids]
     return Call(load("owner_keep"), (keys.active, keys.lease), args, lambda reply: Kept(*reply))
 
 
@@ -75,6 +75,10 @@ def listed(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL
 def waiting(keys: QueueKeys) -> Call[int]:
     """Count the tasks that a further worker could take now."""
     return Call(load("owner_waiting"), (keys.pending, keys.paused), (), int)
+
+
+def _upto(oldest: int | None) -> Argument:
+    return "" if oldest is None else oldest
 
 
 def _nothing(reply: Any) -> None:

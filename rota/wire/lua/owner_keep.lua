@@ -1,18 +1,19 @@
 -- Extends the leases of all that some living workers hold in one queue, found by the tokens of their attempts.
 --
 -- KEYS  1 active, 2 lease
--- ARGV  1 task key prefix, 2 lease in seconds, 3 how many ids to pass over, from the oldest on,
---       4 how many to look at (at most 500), then the ids of the workers
--- Result: { looked at, extended }
+-- ARGV  1 task key prefix, 2 lease in seconds, 3 how many of the oldest are still to be looked at ("" = all),
+--       4 how many to look at now (at most 500), then the ids of the workers
+-- Result: { how many of the oldest are left, extended }
 -- For workers whose own heartbeat is late: code that never lets the interpreter go, or a process that starves.
 --! include clock
 --! include whose
-local expires, skip, page = lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3]), tonumber(ARGV[4])
+--! include page
+local expires = lease_end(now, tonumber(ARGV[2]))
 local living = {}
 for i = 5, #ARGV do
   living[ARGV[i]] = true
 end
-local ids = redis.call('LRANGE', KEYS[1], -skip - page, -skip - 1)
+local ids, left = page_of(KEYS[1], ARGV[3], tonumber(ARGV[4]))
 local leases = {}
 for _, id in ipairs(ids) do
   local row = redis.call('HMGET', ARGV[1] .. id, 'rota_token', 'state')
@@ -28,4 +29,4 @@ end
 if #leases > 0 then
   redis.call('ZADD', KEYS[2], unpack(leases))
 end
-return { #ids, #leases / 2 }
+return { left, #leases / 2 }

@@ -3,8 +3,8 @@
 -- KEYS  1 active, 2 lease, 3 pending, 4 archived, 5 counter of crashes (our own)
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 worker id, 5 crashes that make a quarantine (0: the process
 --       was asked to end, nothing is counted), 6 error text of a quarantine,
---       7 how many ids to pass over, from the oldest on, 8 how many to look at (at most 500)
--- Result: { looked at, put back, cancelled, quarantined }
+--       7 how many of the oldest are still to be looked at ("" = all), 8 how many to look at now (at most 500)
+-- Result: { how many of the oldest are left, put back, cancelled, quarantined }
 -- Repeatable: what was given back has no token any more. `active` is never longer than the fleet has slots.
 --! include clock
 --! include count
@@ -13,13 +13,13 @@
 --! include unlock
 --! include whose
 --! include crash
+--! include page
 local place = {
   active = KEYS[1], lease = KEYS[2], pending = KEYS[3], archived = KEYS[4],
   base = ARGV[1], prefix = ARGV[2], channel = ARGV[3], crashes = tonumber(ARGV[5]),
 }
-local owner, skip, page = ARGV[4] .. '-', tonumber(ARGV[7]), tonumber(ARGV[8])
-local ids = redis.call('LRANGE', KEYS[1], -skip - page, -skip - 1)
-local held = {}
+local owner, held = ARGV[4] .. '-', {}
+local ids, left = page_of(KEYS[1], ARGV[7], tonumber(ARGV[8]))
 for _, id in ipairs(ids) do
   local row = redis.call('HMGET', ARGV[2] .. id, 'msg', 'rota_wait', 'rota_unique', 'unique_key', 'rota_cancel',
     'rota_token', 'state')
@@ -42,4 +42,4 @@ if place.crashes > 0 then
   count_crashes(KEYS[5], went.pending + went.quarantined)
 end
 count(ARGV[1], went.cancelled + went.quarantined, went.quarantined)
-return { #ids, went.pending, went.cancelled, went.quarantined }
+return { left, went.pending, went.cancelled, went.quarantined }

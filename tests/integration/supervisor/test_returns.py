@@ -2,15 +2,19 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
 from rota.settings import Settings
 from rota.supervisor.exit import Exit
+from rota.supervisor.keeper import Keeper
+from rota.supervisor.messages import Report
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.returns import Returns
 from rota.supervisor.served import ServedQueues
+from rota.wire.script import Call
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
 
@@ -50,6 +54,54 @@ async def test_more_than_a_page_comes_back_whole_and_the_living_keep_theirs(yard
     assert len(await yard.members(yard.keys.active)) == 100
 
 
+@pytest.mark.parametrize("ends", [range(600), range(0, 1300, 2), range(700, 1300)], ids=["oldest", "any", "youngest"])
+async def test_no_task_is_passed_over_while_others_end_between_two_pages(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, ends: range
+) -> None:
+    """A list that loses some of its members moves under whoever reads it by position."""
+    later = int(await yard.now()) + 20.5
+    for number in range(1300):
+        await yard.active(f"t{number}", later, rota_token="living-1" if number in ends else "dead-2")
+    send = yard.broker.run_many
+
+    async def run_many(calls: Sequence[Call[Any]]) -> list[Any]:
+        replies = await send(calls)
+        await yard.end(*(f"t{number}" for number in ends))
+        return replies
+
+    monkeypatch.setattr(yard.broker, "run_many", run_many)
+
+    done = await returns(yard).give_back(Dead("dead"))
+
+    assert done.pending == 1300 - len(ends)
+    assert await yard.members(yard.keys.active) == []
+    # The first one that was taken is the next one again.
+    assert await yard.members(yard.keys.pending) == [f"t{n}" for n in reversed(range(1300)) if n not in ends]
+
+
+async def test_no_lease_is_passed_over_while_tasks_end_between_two_pages(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1100):
+        await yard.active(f"t{number}", 1.5, rota_token="other-1" if number < 500 else "late-1")
+    send = yard.broker.run
+
+    async def run(call: Call[Any]) -> Any:
+        reply = await send(call)
+        await yard.end(*(f"t{number}" for number in range(500)))
+        return reply
+
+    monkeypatch.setattr(yard.broker, "run", run)
+    process = Dead("late", code=0)
+    process.exit, process.report, process.introduced_at = None, Report(), 1.0
+    settings = Settings(queues=QUEUE)
+
+    await Keeper(yard.broker, ServedQueues(yard.broker, settings), settings).look([process])
+
+    assert await yard.number("ZCOUNT", yard.keys.lease, "-inf", "2") == 0
+    assert await yard.number("ZCARD", yard.keys.lease) == 600
+
+
 async def test_a_queue_of_a_pattern_is_found_although_the_process_had_no_time_to_report_it(yard: Yard) -> None:
     await yard.execute("SADD", yard.broker.keys.queues, QUEUE)
     await yard.active("a", 99.5, rota_token="dead-1")
@@ -75,6 +127,21 @@ async def test_what_a_fetch_under_way_still_took_comes_back_at_the_second_look(y
             await asyncio.sleep(0.01)
     assert await yard.members(yard.keys.pending) == ["first", "late"]
     await giving.finish(1)
+
+
+async def test_who_stops_looks_once_more_before_it_goes(yard: Yard) -> None:
+    later = int(await yard.now()) + 20.5
+    await yard.active("first", later, rota_token="dead-1")
+    giving = returns(yard)
+    giving.begin(Dead("dead"))
+    async with asyncio.timeout(5):
+        while await yard.members(yard.keys.active):
+            await asyncio.sleep(0.005)
+    await yard.active("late", later, rota_token="dead-2")
+
+    await giving.finish(5)
+
+    assert await yard.members(yard.keys.pending) == ["first", "late"]
 
 
 async def test_the_quarantine_says_which_process_and_how_it_ended(yard: Yard) -> None:

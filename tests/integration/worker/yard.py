@@ -46,6 +46,13 @@ class Yard:
         await self.put(task_id, "active", msg=msg, **fields)
         await self.execute("ZADD", self.keys.lease, lease, task_id)
 
+    async def end(self, *task_ids: str) -> None:
+        """Who held these active tasks has done them."""
+        await self.execute("ZREM", self.keys.lease, *task_ids)
+        await self.execute("DEL", *map(self.keys.task, task_ids))
+        for task_id in task_ids:
+            await self.execute("LREM", self.keys.active, -1, task_id)
+
     async def grouped(self, task_id: str, group: str, score: float, *, msg: bytes = b"", **fields: str) -> None:
         await self.hash(task_id, msg=msg or message(task_id), state="aggregating", group=group, **fields)
         await self.execute("ZADD", self.keys.group(group), score, task_id)

@@ -85,10 +85,12 @@ class Attempts(Adding):
 
     # What a worker holds, as seen by who watches over it
 
-    def oldest_active(self, skip: int, page: int) -> list[str]:
-        """So many, and who was taken last comes first."""
-        end = max(0, len(self.active) - skip)
-        return self.active[max(0, end - page) : end]
+    def page_of_active(self, oldest: int | None, page: int) -> tuple[list[str], int]:
+        """The youngest of so many of the oldest, who was taken last first, and how many are left after these."""
+        count = len(self.active)
+        upto = count if oldest is None else min(oldest, count)
+        left = max(0, upto - page)
+        return self.active[count - upto : count - left], left
 
     def holds(self, worker: str, task_id: str) -> bool:
         task: Task = self.tasks[task_id]

@@ -19,29 +19,28 @@ class Supervisor(Machine):
         assert self.give_back(worker, MAX_CRASHES if crashed else 0, page) == 0
 
     def give_back(self, worker: str, max_crashes: int, page: int) -> int:
-        skip = total = 0
-        while True:
-            looked = self.model.oldest_active(skip, page)
+        left, total = None, 0
+        while left != 0:
+            looked, after = self.model.page_of_active(left, page)
             held = [task_id for task_id in looked if self.model.holds(worker, task_id)]
             where = Counter(self.model.crash(task_id, max_crashes) for task_id in held)
-            call = give_back(self.keys, worker, max_crashes=max_crashes, error="died", skip=skip, page=page)
-            expected = Returned(len(looked), where["pending"], where["cancelled"], where["quarantined"])
+            call = give_back(self.keys, worker, max_crashes=max_crashes, error="died", oldest=left, page=page)
+            expected = Returned(after, where["pending"], where["cancelled"], where["quarantined"])
             assert self.run(call) == expected
             total += expected.tasks
-            skip += expected.looked - expected.tasks
-            if expected.looked < page:
-                return total
+            left = after
+        return total
 
     @precondition(lambda self: self.model.active)
     @rule(workers=st.sets(st.sampled_from(WORKERS), min_size=1), page=PAGE)
     def a_heartbeat_is_late(self, workers: set[str], page: int) -> None:
-        skip, looked = 0, [""] * page
-        while len(looked) == page:
-            looked = self.model.oldest_active(skip, page)
+        left = None
+        while left != 0:
+            looked, after = self.model.page_of_active(left, page)
             held = [i for i in looked if any(self.model.holds(worker, i) for worker in workers)]
-            assert self.run(keep(self.keys, sorted(workers), LEASE, skip=skip, page=page)) == (len(looked), len(held))
+            assert self.run(keep(self.keys, sorted(workers), LEASE, oldest=left, page=page)) == (after, len(held))
             self.model.dead -= set(held)
-            skip += len(looked)
+            left = after
 
     @rule()
     def waiting(self) -> None:

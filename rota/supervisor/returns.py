@@ -12,12 +12,12 @@ from typing import Any
 
 from rota import faults
 from rota.broker.broker import Broker
-from rota.errors import BrokerError
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.served import ServedQueues
 from rota.wire.keys import QueueKeys
 from rota.wire.owner import PAGE, Returned, give_back
 from rota.wire.script import Call
+from rota.worker.answers import Answers
 from rota.worker.backoff import Backoff
 
 logger = logging.getLogger("rota.supervisor")
@@ -63,18 +63,17 @@ class Returns:
 
     async def _from(self, queues: Sequence[QueueKeys], process: WorkerProcess) -> Returned:
         total, left = Returned(0), dict[QueueKeys, int | None].fromkeys(queues)
+        answers = Answers()
         while left:
             calls = [self._call(queue, process, oldest) for queue, oldest in left.items()]
             faults.reach("return:send")
             replies = await self._broker.run_many(calls)
             faults.answered("return:answered")
-            for queue, reply in zip(list(left), replies, strict=True):
-                if isinstance(reply, BrokerError):
-                    raise reply
+            good = answers.sort(left, replies)
+            for _, reply in good:
                 total = _sum(total, reply)
-                left[queue] = reply.left
-                if not reply.left:
-                    del left[queue]
+            left = {queue: reply.left for queue, reply in good if reply.left}
+        answers.check()
         return total
 
     def _call(self, queue: QueueKeys, process: WorkerProcess, oldest: int | None) -> Call[Returned]:

@@ -18,13 +18,17 @@ class Notes(NamedTuple):
 
 
 class QueueBatch(NamedTuple):
-    """What one queue gave: `tasks` alternates id and message bytes, in the order in which they were taken."""
+    """What one queue gave: `tasks` alternates id and message bytes, in the order in which they were taken.
+
+    `broken` names the key that is of another type, if the state is `BROKEN`.
+    """
 
     state: int
     next_due: float | None
     tasks: list[bytes]
     notes: dict[int, Notes]
     dangling: list[bytes]
+    broken: str = ""
 
 
 class Fetched(NamedTuple):
@@ -34,7 +38,7 @@ class Fetched(NamedTuple):
     batches: list[QueueBatch]
 
 
-EMPTY, MORE, PAUSED = 0, 1, 2
+EMPTY, MORE, PAUSED, BROKEN = 0, 1, 2, 3
 
 
 class LastChance(NamedTuple):
@@ -59,7 +63,7 @@ def fetch(
 
     The taken tasks are `active`, leased for `lease_seconds` by the server's clock, and carry `token`.
     Tasks that are due are promoted on the way, at most 100 for each set. A task with its last chance that may not be
-    taken is scheduled for some seconds later.
+    taken is scheduled for some seconds later. A queue of which a key is of another type gives nothing, and stops none.
     """
     keys: list[str] = []
     args: list[Argument] = [
@@ -96,8 +100,11 @@ def _fetched(reply: Any) -> Fetched:
     return Fetched(float(reply[0]), [_batch(*row) for row in reply[1:]])
 
 
-def _batch(state: int, next_due: bytes, tasks: list[bytes], notes: list[Any], dangling: list[bytes]) -> QueueBatch:
-    return QueueBatch(state, float(next_due) if next_due else None, tasks, _notes(notes) if notes else {}, dangling)
+def _batch(
+    state: int, next_due: bytes, tasks: list[bytes], notes: list[Any], dangling: list[bytes], broken: bytes = b""
+) -> QueueBatch:
+    due = float(next_due) if next_due else None
+    return QueueBatch(state, due, tasks, _notes(notes) if notes else {}, dangling, broken.decode())
 
 
 def _notes(words: Iterable[Any]) -> dict[int, Notes]:

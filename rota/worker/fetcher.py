@@ -15,18 +15,20 @@ from dataclasses import dataclass, field
 from rota import faults
 from rota.broker.broker import Broker
 from rota.broker.link import Link
-from rota.errors import BrokerError, BrokerUnavailable
+from rota.errors import BrokerError, BrokerRefused
 from rota.wire import fetch as wire
 from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch
 from rota.wire.keys import QueueKeys
 from rota.worker.agenda import Agenda
 from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
+from rota.worker.broken_queues import LOOK_AGAIN_SECONDS, BrokenQueues
 from rota.worker.clock import BrokerClock
 from rota.worker.crowd import Crowd
 from rota.worker.precedence import Precedence
 from rota.worker.queues import Subscription
 from rota.worker.slots import Slots
+from rota.worker.unanswered import Unanswered
 from rota.worker.wakeup import Wakeup, WakeUpChoice, choose
 
 logger = logging.getLogger("rota.worker")
@@ -90,14 +92,14 @@ class Fetcher:
         self._wakeup: Wakeup | None = None
         self._agenda = Agenda(clock)
         self._crowd = Crowd()
-        self._unanswered: list[tuple[QueueKeys, str]] = []
+        self._broken = BrokenQueues()
+        self._unanswered = Unanswered(lease_seconds, self._start_found)
         self._full_rounds = 0
         self._swept_at = 0.0
         self._queues_version = 0
         self._armed_version = 0
         self._stopping = False
         self._taking = False
-        self._reclaiming = asyncio.Lock()
         self._asked: set[str] = set()
         self.statistics = FetchStatistics()
 
@@ -142,7 +144,7 @@ class Fetcher:
         await asyncio.gather(task, return_exceptions=True)
         try:
             async with asyncio.timeout(LAST_LOOK_SECONDS):
-                await self._reclaim(None)
+                await self._unanswered.reclaim(self._broker.run)
         except (BrokerError, TimeoutError):
             logger.error("A reply was lost and the broker does not answer: tasks it brought come back by their leases.")
 
@@ -163,7 +165,7 @@ class Fetcher:
         link = self._link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
         self._wakeup = await choose(self._wake_up, self._broker, link, queues, self.note)
         self.statistics.wakeup = self._wakeup.name
-        await self._reclaim(link)
+        await self._unanswered.reclaim(lambda call: self._broker.run_via(link, call))
         self.note(None)
         while not self._stopping:
             await self._round(link, self._wakeup)
@@ -230,12 +232,13 @@ class Fetcher:
             faults.answered("fetch:answered")
             self.statistics.last_success_at = time.monotonic()
             used = self._receive(fetched, [queue for queue, _ in queues], token, lease_until)
-        except BrokerUnavailable as error:
-            if error.maybe_applied:
-                self._unanswered += [(queue, token) for queue, _ in queues]
+        except BrokerError as error:
+            # A script that is refused half-way has taken what it had taken.
+            if error.maybe_applied or isinstance(error, BrokerRefused):
+                self._unanswered.add([queue for queue, _ in queues], token)
             raise
         except asyncio.CancelledError:
-            self._unanswered += [(queue, token) for queue, _ in queues]
+            self._unanswered.add([queue for queue, _ in queues], token)
             raise
         finally:
             self._taking = False
@@ -254,6 +257,9 @@ class Fetcher:
 
     def _follow_up(self, queue: QueueKeys, batch: QueueBatch) -> None:
         name = queue.queue
+        self._broken.note(name, batch.broken)
+        if batch.broken:
+            self._agenda.add_due(name, self._clock.now() + LOOK_AGAIN_SECONDS)
         if batch.state == wire.MORE:
             self._agenda.add((name,))
         if batch.next_due is not None:
@@ -292,20 +298,6 @@ class Fetcher:
         if not await self._agenda.sleep(self._slow_poll_seconds if wakeup.covers_all else SWEEP_SECONDS):
             self.note(None)
         self.statistics.waiting = False
-
-    async def _reclaim(self, link: Link | None) -> None:
-        """Find the tasks of fetches whose replies were lost: they are active, and ours."""
-        # One after the other: who is quieted and then stopped asks twice, and must not start them twice.
-        async with self._reclaiming:
-            while self._unanswered:
-                queue, token = self._unanswered[0]
-                faults.reach("fetch:reclaim")
-                lease_until = time.monotonic() + self._lease_seconds
-                call = wire.reclaim(queue, token, lease_seconds=self._lease_seconds)
-                found = await (self._broker.run(call) if link is None else self._broker.run_via(link, call))
-                faults.answered("fetch:reclaimed")
-                self._unanswered.pop(0)
-                self._start_found(queue, token, found, lease_until)
 
     def _start_found(self, queue: QueueKeys, token: str, found: wire.Reclaimed, lease_until: float) -> None:
         if count := len(found.tasks) // 2:

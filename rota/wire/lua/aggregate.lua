@@ -14,6 +14,8 @@ elseif tonumber(deadline) <= now then
   -- Some reclaimer may have begun to empty it.
   return { 2, '' }
 end
+redis.call('SCARD', KEYS[5]) -- asked for their errors, before the first write
+redis.call('HLEN', KEYS[6])
 local function add_result()
 --! include enqueue
 end

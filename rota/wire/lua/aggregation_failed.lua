@@ -4,6 +4,7 @@
 -- ARGV  1 full name of the set, 2 name of the group, 3 failures in a row that end it, 4 seconds until the next try
 -- Result: failures in a row, this one included. At the last one counting starts anew, and the caller archives the tasks.
 --! include clock
+redis.call('ZCARD', KEYS[1]) -- asked for its error, before the first write
 local failures = redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
 if failures < tonumber(ARGV[3]) then
   redis.call('ZADD', KEYS[1], 'XX', math.ceil(now) + ARGV[4] * failures, ARGV[1])

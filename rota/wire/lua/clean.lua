@@ -39,7 +39,7 @@ if excess > 0 then
   end
   trimmed = delete(KEYS[2], old)
   if trimmed > 0 then
-    redis.call('INCRBY', KEYS[3], trimmed)
+    redis.pcall('INCRBY', KEYS[3], trimmed) -- as in `count`
   end
 end
 return { #expired, trimmed, (#expired >= limit or excess > limit) and 1 or 0 }

@@ -1,6 +1,7 @@
 -- Fragment: the counters of one queue. Needs `clock`.
 -- count(base, processed, failed): add so many to Asynq's; 0 touches nothing. `base` is the prefix of the queue's keys.
 -- count_crashes(key, crashes): the same for a counter that Asynq does not know; `key` is its whole name.
+-- What is counted is done by then, so a counter that is none is left alone: an error here would be half a write.
 -- Day counters live 90 days from their first increment. Lifetime counters start again where the next step would leave
 -- the range of a signed 64-bit integer; Asynq compares only `processed` and resets both with it.
 local function date_of(seconds)
@@ -20,20 +21,21 @@ local function date_of(seconds)
 end
 
 local function add(key, more, full, date, expires)
-  if redis.call('INCRBY', key .. ':' .. date, more) == more then
+  if redis.pcall('INCRBY', key .. ':' .. date, more) == more then
     redis.call('EXPIREAT', key .. ':' .. date, expires)
   end
   if full then
     redis.call('SET', key, more)
   else
-    redis.call('INCRBY', key, more)
+    redis.pcall('INCRBY', key, more)
   end
 end
 
 local function count(base, processed, failed)
   local seconds = math.floor(now)
   local date, expires = date_of(seconds), seconds + 90 * 86400
-  local full = tonumber(redis.call('GET', base .. 'processed') or 0) + processed >= 2 ^ 63 - 512
+  local so_far = redis.pcall('GET', base .. 'processed')
+  local full = (type(so_far) == 'string' and tonumber(so_far) or 0) + processed >= 2 ^ 63 - 512
   if processed > 0 then
     add(base .. 'processed', processed, full, date, expires)
   end

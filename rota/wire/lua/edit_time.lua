@@ -31,7 +31,7 @@ if state == 'pending' then
   redis.call('HDEL', KEYS[1], 'pending_since')
 end
 -- The life of a lock begins when its task is due, so a later task has a later end of it.
-if row[2] and at > due and redis.call('GET', row[2]) == id then
+if row[2] and at > due and redis.pcall('GET', row[2]) == id then
   local life = redis.call('PTTL', row[2])
   if life > 0 then
     redis.call('PEXPIRE', row[2], string.format('%d', math.ceil(life + (at - due) * 1000)))

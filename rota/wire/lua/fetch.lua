@@ -5,8 +5,9 @@
 --       4 crashes that leave a task its last chance (0: not looked at), 5 how many such tasks may be taken (0 or 1),
 --       then for each queue three: key base, task key prefix, share of the total to be taken first
 -- Result: { Redis time in seconds (text), one list for each queue }, such a list being
---   { state: 0 empty, 1 more is waiting, 2 paused;  next due time (text, "" for none);
---     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids } }
+--   { state: 0 empty, 1 more is waiting, 2 paused, 3 broken;  next due time (text, "" for none);
+--     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids };
+--     and of a broken queue, the key that is of another type: nothing is taken of it, and the others are served }
 -- An id whose hash is gone is dropped (Go makes a stub of it that stays active for ever, trap 16).
 -- One more crash puts a task with its last chance into quarantine, so no two of them share a process: the one that takes
 -- it down would take the other with it. Those that find no place are scheduled, for soon.
@@ -53,12 +54,33 @@ local function put_off(set, id, key, out)
   out[2] = earliest(out[2], at)
 end
 
+-- When the next task is due, and how many may be taken now. Each key is asked here for its error, before anything of
+-- any queue is taken: with an error in between, who asked would not hear of what it has taken.
+local function look(k, base, prefix)
+  local next_due = earliest(due(KEYS[k + 4], base, prefix), due(KEYS[k + 5], base, prefix))
+  if redis.call('EXISTS', KEYS[k + 3]) == 1 then return next_due, 0, true end
+  local waiting = redis.call('LLEN', KEYS[k])
+  if waiting > 0 then
+    redis.call('LLEN', KEYS[k + 1])
+    redis.call('ZCARD', KEYS[k + 2])
+  end
+  return next_due, waiting
+end
+
+local COUNTS = { 'LLEN', 'LLEN', 'ZCARD', 'EXISTS', 'ZCARD', 'ZCARD' }
+local function culprit(k, base)
+  for i, count in ipairs(COUNTS) do
+    if type(redis.pcall(count, KEYS[k + i - 1])) == 'table' then return KEYS[k + i - 1] end
+  end
+  return base .. 'groups, or one of a group'
+end
+
 local function take(k, base, prefix, n, out)
   local ids = redis.call('LRANGE', KEYS[k], -n, -1)
-  if #ids == 0 then return 0 end
   local found, rows, leases = {}, {}, { lease_until, WIDE }
   for i = #ids, 1, -1 do
-    local row = redis.call('HMGET', prefix .. ids[i], 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
+    -- A key that is no hash is no task either.
+    local row = redis.pcall('HMGET', prefix .. ids[i], 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
     if row[1] and must_wait(row) then
       put_off(KEYS[k + 4], ids[i], prefix .. ids[i], out)
     elseif row[1] then
@@ -69,7 +91,7 @@ local function take(k, base, prefix, n, out)
     end
   end
   redis.call('LTRIM', KEYS[k], 0, -(#ids + 1))
-  if #found == 0 then return 0 end
+  if #found == 0 then return 0, #ids end
   redis.call('LPUSH', KEYS[k + 1], unpack(found))
   local tasks, notes = out[3], out[4]
   for i, id in ipairs(found) do
@@ -89,26 +111,35 @@ local function take(k, base, prefix, n, out)
   end
   redis.call('ZADD', KEYS[k + 2], unpack(leases))
   redis.call('ZREM', KEYS[k + 2], WIDE)
-  return #found
+  return #found, #ids
 end
 
 local queues = #KEYS / 6
-local reply = { string.format('%.6f', now) }
+local reply, left = { string.format('%.6f', now) }, {}
 for q = 1, queues do
-  local k, base, prefix = 6 * q - 5, ARGV[3 * q + 3], ARGV[3 * q + 4]
-  local next_due = earliest(due(KEYS[k + 4], base, prefix), due(KEYS[k + 5], base, prefix))
-  reply[q + 1] = { 0, next_due, {}, {}, {} }
-  if redis.call('EXISTS', KEYS[k + 3]) == 1 then reply[q + 1][1] = 2 end
+  local k, base = 6 * q - 5, ARGV[3 * q + 3]
+  local done, next_due, waiting, paused = pcall(look, k, base, ARGV[3 * q + 4])
+  if done then
+    reply[q + 1], left[q] = { paused and 2 or 0, next_due, {}, {}, {} }, waiting
+  else
+    local text = type(next_due) == 'table' and next_due.err or tostring(next_due)
+    -- Only a key of another type is this one queue's matter. The rest (rights, a replica) is the whole call's.
+    if not string.find(text, 'WRONGTYPE', 1, true) then return redis.error_reply(text) end
+    reply[q + 1], left[q] = { 3, '', {}, {}, {}, culprit(k, base) }, 0
+  end
 end
 -- Each queue gets its share first; what a queue could not fill goes to the others in their order.
 for round = 1, 2 do
   for q = 1, queues do
     local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 5]) or wanted
-    local n = math.min(share, wanted)
-    if n > 0 and out[1] ~= 2 then wanted = wanted - take(k, ARGV[3 * q + 3], ARGV[3 * q + 4], n, out) end
+    local n = math.min(share, wanted, left[q])
+    if n > 0 then
+      local taken, gone = take(k, ARGV[3 * q + 3], ARGV[3 * q + 4], n, out)
+      wanted, left[q] = wanted - taken, left[q] - gone
+    end
   end
 end
 for q = 1, queues do
-  if reply[q + 1][1] == 0 and redis.call('EXISTS', KEYS[6 * q - 5]) == 1 then reply[q + 1][1] = 1 end
+  if left[q] > 0 then reply[q + 1][1] = 1 end
 end
 return reply

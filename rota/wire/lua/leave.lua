@@ -17,7 +17,7 @@ local function leave(base, id, state, group)
     return false
   end
   if redis.call('EXISTS', place) == 0 then
-    redis.call('SREM', base .. 'groups', group)
+    redis.pcall('SREM', base .. 'groups', group) -- of another type, it must not leave the task half taken out
   end
   return true
 end

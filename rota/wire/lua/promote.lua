@@ -10,6 +10,8 @@
 -- `moved` counts the tasks moved, `dropped` the IDs taken out because nothing stood behind them. There may be more
 -- to do as long as their sum reaches `limit`.
 --
+-- A place of another type is an error, and then nothing was moved.
+--
 -- Unlike Asynq's forward it adds the group's name to `groups` too (an emptied group would not be looked at again),
 -- and an ID without a hash leaves the set instead of growing a stub that blocks the ID for ever.
 local function promote(source, base, task_prefix, now, now_ns, limit)
@@ -19,14 +21,21 @@ local function promote(source, base, task_prefix, now, now_ns, limit)
   end
   local waiting, grouped, dropped = {}, {}, 0
   for _, id in ipairs(due) do
-    local fields = redis.call('HMGET', task_prefix .. id, 'state', 'group')
+    local fields = redis.pcall('HMGET', task_prefix .. id, 'state', 'group') -- what is no hash is no task
     if not fields[1] then
       dropped = dropped + 1
     elseif fields[2] and fields[2] ~= '' then
       grouped[#grouped + 1] = { id, fields[2] }
+      redis.call('ZCARD', base .. 'g:' .. fields[2]) -- asked for its error, as the next ones, before the first write
     else
       waiting[#waiting + 1] = id
     end
+  end
+  if #waiting > 0 then
+    redis.call('LLEN', base .. 'pending')
+  end
+  if #grouped > 0 then
+    redis.call('SCARD', base .. 'groups')
   end
   redis.call('ZREM', source, unpack(due))
   for _, member in ipairs(grouped) do

@@ -8,7 +8,8 @@
 --! include clock
 local base, room = ARGV[1], tonumber(ARGV[2])
 local moved, emptied = 0, 0
-redis.call('HLEN', KEYS[3]) -- asked for its error, before the first write
+redis.call('HLEN', KEYS[3]) -- asked for their errors, before the first write
+redis.call('SCARD', KEYS[2])
 local stale = redis.call('ZRANGE', KEYS[1], '-inf', math.floor(now), 'BYSCORE', 'LIMIT', 0, 100)
 for _, set in ipairs(stale) do
   local group = string.match(set, '^(.*):[^:]*$')

@@ -17,12 +17,27 @@
 --! include standing
 local WIDTH = 9
 local items, refused = {}, {}
+
+-- Each place asked once for its error, before the first write.
+local ASK = {
+  complete = { 'ZCARD', KEYS[7] }, archive = { 'ZCARD', KEYS[6] }, requeue = { 'LLEN', KEYS[3] },
+  retry = { 'ZCARD', KEYS[5] }, postpone = { 'ZCARD', KEYS[4] },
+}
+local function check(kind)
+  if ASK[kind] then
+    redis.call(unpack(ASK[kind]))
+    ASK[kind] = nil
+  end
+end
+
 for i = 4, #ARGV, WIDTH do
   local key = ARGV[2] .. ARGV[i]
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait', 'msg', 'rota_cancel', 'rota_unique',
     'unique_key')
   local code = standing(row, ARGV[i + 1], ARGV[i + 2], redis.call('ZSCORE', KEYS[2], ARGV[i]))
   if code == 0 then
+    check(ARGV[i + 3])
+    if row[5] and ARGV[i + 3] == 'retry' then check('archive') end
     items[#items + 1] = {
       id = ARGV[i], key = key, kind = ARGV[i + 3], msg = ARGV[i + 4], seconds = tonumber(ARGV[i + 5]),
       counts = ARGV[i + 6] == '1', text = ARGV[i + 7], ending = ARGV[i + 8],

@@ -75,7 +75,8 @@ local function settle(item)
   elseif tonumber(score) > now - tonumber(is_ours(score) and ARGV[4] or ARGV[5]) then
     return 1
   end
-  local row = redis.call('HMGET', item.key, 'msg', 'rota_token', 'state', 'rota_wait', 'rota_unique', 'unique_key',
+  -- What is no hash is no task.
+  local row = redis.pcall('HMGET', item.key, 'msg', 'rota_token', 'state', 'rota_wait', 'rota_unique', 'unique_key',
     'rota_cancel')
   if not row[1] or row[3] ~= 'active' then
     return drop(item.id, row)
@@ -106,7 +107,12 @@ local function settle(item)
   return 0
 end
 
-redis.call('HLEN', KEYS[7]) -- asked for its error, before the first write
+-- Asked for their errors, before the first write.
+redis.call('LLEN', KEYS[1])
+redis.call('ZCARD', KEYS[3])
+redis.call('ZCARD', KEYS[4])
+redis.call('LLEN', KEYS[5])
+redis.call('HLEN', KEYS[7])
 local codes, repaired = {}, { [0] = 0, [3] = 0 }
 for i = FIRST, #ARGV, WIDTH do
   codes[#codes + 1] = settle({

@@ -12,6 +12,10 @@
 --! include unlock
 local base, prefix = ARGV[1], ARGV[2]
 local taken, failed = 0, 0
+-- Asked for their errors, before the first write.
+redis.call('ZCARD', KEYS[2])
+redis.call('SCARD', KEYS[3])
+redis.call('ZCARD', KEYS[4])
 for i = 5, #ARGV, 4 do
   local id, kind, key = ARGV[i], ARGV[i + 1], prefix .. ARGV[i]
   local score = redis.call('ZSCORE', KEYS[1], id)

@@ -18,6 +18,8 @@ local due = full and size >= full or delay and oldest + delay <= now or newest +
 if not due then
   return 0
 end
+redis.call('ZCARD', KEYS[3]) -- asked for their errors, before the first write
+redis.call('SCARD', KEYS[4])
 local room = full and math.min(full, most) or most
 if size <= room then
   redis.call('RENAME', KEYS[1], KEYS[2])

@@ -12,8 +12,9 @@ local function lock_of(lock, msg)
 end
 
 local function unlock(base, lock, id)
-  -- A name outside the queue's own keys would be another slot of a Cluster and stop the script half-way.
-  if lock and string.sub(lock, 1, #base) == base and redis.call('GET', lock) == id then
+  -- A name outside the queue's own keys would be another slot of a Cluster and stop the script half-way, as would a key
+  -- of another type without `pcall`.
+  if lock and string.sub(lock, 1, #base) == base and redis.pcall('GET', lock) == id then
     redis.call('DEL', lock)
   end
 end

@@ -6,7 +6,8 @@ import pytest
 
 from rota.broker.slots import slot_of
 from rota.errors import BrokerRefused
-from rota.wire.fetch import EMPTY, MORE, PAUSED, Fetched, LastChance, fetch, reclaim
+from rota.wire.fetch import BROKEN, EMPTY, MORE, PAUSED, Fetched, LastChance, fetch, reclaim
+from rota.wire.forward import forward
 from rota.wire.proto import TaskMessage
 from tests.integration.wire.conftest import Seed
 from tests.servers.overseen import Overseen
@@ -51,7 +52,7 @@ async def test_a_taken_task_is_active_leased_by_the_servers_clock_and_carries_th
 
 async def test_an_empty_queue_gives_nothing_and_says_so(broker: Overseen, seed: Seed) -> None:
     fetched = await take(broker, 3)
-    assert fetched.batches[0] == (EMPTY, None, [], {}, [])
+    assert fetched.batches[0] == (EMPTY, None, [], {}, [], "")
     assert await broker.admin.execute("DBSIZE") == 0
 
 
@@ -135,14 +136,60 @@ async def test_a_lock_that_somebody_else_holds_by_now_is_left_alone(broker: Over
     assert await broker.admin.execute("GET", lock) == b"somebody-else"
 
 
-async def test_a_key_of_the_wrong_kind_stops_the_fetch_before_it_moved_anything(broker: Overseen, seed: Seed) -> None:
-    await seed.pending("a", "b")
-    await broker.admin.execute("DEL", seed.keys.task("b"))
-    await broker.admin.execute("SET", seed.keys.task("b"), "no hash")
+async def test_a_key_of_the_wrong_kind_is_no_task_and_is_left_as_it_is(broker: Overseen, seed: Seed) -> None:
+    await seed.pending("a", "b", "c")
+    await seed.at("scheduled", 1, "d")
+    for task_id in ("b", "d"):
+        await broker.admin.execute("DEL", seed.keys.task(task_id))
+        await broker.admin.execute("SET", seed.keys.task(task_id), "no hash")
+    fetched = await take(broker, 5)
+    assert ids(fetched) == ["a", "c"]
+    assert fetched.batches[0].dangling == [b"b"]
+    assert await seed.ids("active") == ["c", "a"]
+    assert await seed.ids("pending") == await seed.ids("scheduled") == []
+    assert await broker.admin.execute("GET", seed.keys.task("b")) == b"no hash"
+
+
+@pytest.mark.parametrize("place", ["pending", "active", "lease", "scheduled", "retry"])
+async def test_a_place_of_the_wrong_kind_stops_its_queue_alone_and_before_anything_of_it_is_moved(
+    broker: Overseen, seed: Seed, place: str
+) -> None:
+    other = Seed(broker, NEIGHBOUR)
+    for each in (seed, other):
+        await each.pending(*(f"{each.keys.queue}-{number}" for number in range(3)))
+    key = other.keys.base + place
+    await broker.admin.execute("DEL", key)
+    await broker.admin.execute("SET", key, "x")
+    fetched = await take(broker, 5, (NEIGHBOUR, 2), ("default", 2))
+    assert ids(fetched, 1) == ["default-0", "default-1", "default-2"]
+    assert fetched.batches[0] == (BROKEN, None, [], {}, [], key)
+    assert await broker.admin.execute("GET", key) == b"x"
+    if place != "pending":
+        assert len(await other.ids("pending")) == 3
+        await broker.admin.execute("DEL", key)
+        assert len(ids(await take(broker, 5, (NEIGHBOUR, 5)))) == 3
+
+
+@pytest.mark.parametrize("place", ["pending", "groups", "g:g"])
+async def test_what_is_due_stays_where_it_is_while_the_place_it_should_go_to_is_of_the_wrong_kind(
+    broker: Overseen, seed: Seed, place: str
+) -> None:
+    await seed.at("scheduled", 1, "a", "b")
+    await seed.hash("b", group="g")
+    await broker.admin.execute("SET", seed.keys.base + place, "x")
+    assert (await take(broker, 5)).batches[0].state == BROKEN
     with pytest.raises(BrokerRefused, match="WRONGTYPE"):
-        await take(broker, 5)
-    assert await seed.ids("pending") == ["b", "a"]
-    assert await seed.ids("active") == []
+        await broker.run(forward(seed.keys, 10))
+    assert await seed.ids("scheduled") == ["a", "b"]
+    assert await seed.field("a", "state") == await seed.field("b", "state") == "scheduled"
+
+
+async def test_a_lock_of_the_wrong_kind_holds_up_nobody(broker: Overseen, seed: Seed) -> None:
+    lock = seed.keys.base + "unique:t:x"
+    await broker.admin.execute("LPUSH", lock, "x")
+    await seed.pending("a", unique_key=lock, rota_unique="queued")
+    assert ids(await take(broker, 1)) == ["a"]
+    assert await seed.ids("active") == await seed.ids("lease") == ["a"]
 
 
 async def test_a_large_batch_fits_lua(broker: Overseen, seed: Seed) -> None:

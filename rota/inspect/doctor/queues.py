@@ -15,6 +15,13 @@ LONG_WAIT = timedelta(hours=1)
 
 def queues(sample: Sample, archive_max: int) -> Iterator[Finding]:
     """Examine all queues."""
+    for name in sample.broken:
+        yield error(
+            "broken-queue",
+            f"The queue {name!r} cannot be read: one of its keys is of another type.",
+            "Another program has written to it. Workers do not serve the queue; their log names the key.",
+            "Find the key (TYPE tells), and delete or rename it.",
+        )
     for each in sample.queues:
         yield from _consumers(each, sample)
         yield from _pause(each)

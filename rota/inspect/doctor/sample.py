@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rota.errors import BrokerRefused
 from rota.info import TaskState
 from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, QueueSnapshot
@@ -38,6 +39,8 @@ class Sample:
 
     queues: Sequence[QueueSample]
     servers: Sequence[ServerSnapshot]
+    broken: Sequence[str] = ()
+    """Queues that could not be read, because a key is of another type."""
 
     @property
     def go_servers(self) -> Sequence[ServerSnapshot]:
@@ -47,8 +50,16 @@ class Sample:
 
 async def take(inspector: Inspector) -> Sample:
     """Look at everything, queue by queue."""
-    queues = [await _queue(inspector, name) for name in await inspector.queues()]
-    return Sample(queues, await inspector.servers())
+    queues: list[QueueSample] = []
+    broken: list[str] = []
+    for name in await inspector.queues():
+        try:
+            queues.append(await _queue(inspector, name))
+        except BrokerRefused as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            broken.append(name)
+    return Sample(queues, await inspector.servers(), broken)
 
 
 async def _queue(inspector: Inspector, name: str) -> QueueSample:

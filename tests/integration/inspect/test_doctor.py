@@ -169,9 +169,15 @@ def plant_unhandled_type(state: State) -> None:
     state.task(state.queue(), "one", "retry", error_msg='handler not found for task "t"', type="t")
 
 
+def plant_broken_key(state: State) -> None:
+    state.task(state.queue("other"), "one", "pending")
+    state.client.set(state.queue().active, "x")
+
+
 @pytest.mark.parametrize(
     ("plant", "code"),
     [
+        (plant_broken_key, "broken-queue"),
         (plant_long_wait, "long-wait"),
         (plant_pause, "paused-queue"),
         (plant_lost_task, "lost-tasks"),
@@ -185,7 +191,7 @@ def plant_unhandled_type(state: State) -> None:
 )
 async def test_what_is_stuck_is_found(broker: Broker, served: Broker, state: State, plant: Any, code: str) -> None:
     plant(state)
-    await serve(served, "default")
+    await serve(served, "default", "other")
 
     done = await look(broker, archive_max=3)
 

@@ -12,6 +12,7 @@
 -- One more crash puts a task with its last chance into quarantine, so no two of them share a process: the one that takes
 -- it down would take the other with it. Those that find no place are scheduled, for soon.
 --! include clock
+--! include hash
 --! include promote
 --! include field
 --! include unlock
@@ -79,8 +80,7 @@ local function take(k, base, prefix, n, out)
   local ids = redis.call('LRANGE', KEYS[k], -n, -1)
   local found, rows, leases = {}, {}, { lease_until, WIDE }
   for i = #ids, 1, -1 do
-    -- A key that is no hash is no task either.
-    local row = redis.pcall('HMGET', prefix .. ids[i], 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
+    local row = hash(prefix .. ids[i], 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
     if row[1] and must_wait(row) then
       put_off(KEYS[k + 4], ids[i], prefix .. ids[i], out)
     elseif row[1] then

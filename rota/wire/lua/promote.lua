@@ -21,7 +21,7 @@ local function promote(source, base, task_prefix, now, now_ns, limit)
   end
   local waiting, grouped, dropped = {}, {}, 0
   for _, id in ipairs(due) do
-    local fields = redis.pcall('HMGET', task_prefix .. id, 'state', 'group') -- what is no hash is no task
+    local fields = hash(task_prefix .. id, 'state', 'group')
     if not fields[1] then
       dropped = dropped + 1
     elseif fields[2] and fields[2] ~= '' then

@@ -6,11 +6,12 @@
 -- `active` is never longer than the fleet has slots.
 -- One whose lease is Go's (see `whose`) was recovered meanwhile and runs there, with our token still in its hash.
 --! include clock
+--! include hash
 --! include whose
 local expires = lease_end(now, tonumber(ARGV[3]))
 local found, notes, leases = {}, {}, {}
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, 9999)) do
-  local row = redis.pcall('HMGET', ARGV[2] .. id, 'rota_token', 'msg', 'state', 'rota_cancel', 'rota_crashes')
+  local row = hash(ARGV[2] .. id, 'rota_token', 'msg', 'state', 'rota_cancel', 'rota_crashes')
   if row[1] == ARGV[1] and row[2] and row[3] == 'active' then
     local score = redis.call('ZSCORE', KEYS[2], id)
     if not score or is_ours(score) then

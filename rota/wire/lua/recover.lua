@@ -11,6 +11,7 @@
 -- Lease, message and token are compared again here, so two recoverers with the same list move each task once, and one
 -- with an old list cannot touch a newer attempt.
 --! include clock
+--! include hash
 --! include count
 --! include field
 --! include announce
@@ -75,8 +76,7 @@ local function settle(item)
   elseif tonumber(score) > now - tonumber(is_ours(score) and ARGV[4] or ARGV[5]) then
     return 1
   end
-  -- What is no hash is no task.
-  local row = redis.pcall('HMGET', item.key, 'msg', 'rota_token', 'state', 'rota_wait', 'rota_unique', 'unique_key',
+  local row = hash(item.key, 'msg', 'rota_token', 'state', 'rota_wait', 'rota_unique', 'unique_key',
     'rota_cancel')
   if not row[1] or row[3] ~= 'active' then
     return drop(item.id, row)

@@ -5,6 +5,7 @@
 -- Result: tasks deleted; the set is gone when that is less than the limit
 -- Asynq deletes them all in one call, leaves their locks, and counts them nowhere (trap 48).
 --! include clock
+--! include hash
 --! include count
 --! include field
 --! include announce
@@ -17,7 +18,7 @@ local popped = redis.call('ZPOPMIN', KEYS[1], ARGV[4])
 local deleted = 0
 for i = 1, #popped, 2 do
   local id, key = popped[i], prefix .. popped[i]
-  local row = redis.pcall('HMGET', key, 'unique_key', 'msg', 'rota_wait')
+  local row = hash(key, 'unique_key', 'msg', 'rota_wait')
   unlock(base, lock_of(row[1], row[2]), id)
   deleted = deleted + redis.call('DEL', key)
   if row[3] then

@@ -2,17 +2,23 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from rota.broker import Broker
 from rota.errors import BrokerRefused
-from rota.wire.fetch import fetch
+from rota.wire.fetch import fetch, reclaim
+from rota.wire.forward import forward
 from rota.wire.group import AggregationSet, Due, SortedOut, aggregate, failed, failures_key, sort_out, spent_key, take
 from rota.wire.owner import give_back
 from rota.wire.record import Kind, Outcome, done, record
 from rota.wire.recover import Dead, Move, Slack, reclaim_sets, recover
 from rota.wire.script import Call
 from tests.integration.wire.conftest import Seed
+from tests.servers.overseen import Overseen
+from tests.servers.process import Server
+from tests.servers.roles import forget_denied, make_user
 
 TOKEN = "w-1"
 SLACK = Slack(timedelta(), timedelta())
@@ -111,6 +117,29 @@ async def test_what_a_dead_worker_held_comes_back_although_the_crashes_cannot_be
     await seed.broker.admin.execute("LPUSH", seed.keys.crashed, "x")
     assert (await seed.broker.run(give_back(seed.keys, "w", max_crashes=3))).pending == 1
     assert await seed.ids("pending") == ["a"]
+
+
+async def test_a_task_is_not_taken_for_gone_by_who_may_not_look_at_it(redis_server: Server) -> None:
+    with redis_server.admin() as admin:
+        make_user(admin, "blind", "reset", "on", ">p", "~*", "&*", "+@all", "-hmget")
+        async with Overseen.from_url(redis_server.url) as broker:
+            seed = Seed(broker, uuid4().hex)
+            await active(seed, "runs")
+            await seed.pending("waits")
+            await seed.at("scheduled", 1, "due")
+            await seed.broker.admin.execute("ZADD", seed.keys.lease, 1.5, "runs")
+            before = await state(seed)
+            async with Broker.from_url(redis_server.url.replace("://", "://blind:p@")) as blind:
+                for call in (
+                    fetch([(seed.keys, 9)], token="w-2", wanted=9, lease_seconds=30),
+                    forward(seed.keys),
+                    reclaim(seed.keys, TOKEN, lease_seconds=30),
+                    recover(seed.keys, SLACK, [Move(Dead("runs", b"", TOKEN.encode(), "", ours=True), "drop")]),
+                ):
+                    with pytest.raises(BrokerRefused, match="can't run this command"):
+                        await blind.run(call)
+            assert await state(seed) == before
+        forget_denied(admin)
 
 
 class Group:

@@ -56,10 +56,11 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
         reason = _PASSING.get(code, "it has no room for another client")
         kind = Demoted if code in ("READONLY", "UNBLOCKED") else NotNow
         return kind(f"The server {endpoint} cannot take the command now: {reason} ({text.rstrip('.')}).")
+    # A script meets these before its first write or not at all, so nothing was carried out.
     if code in ("OOM", "MISCONF", "NOREPLICAS"):
-        return BrokerUnavailable(f"The server accepts no writes: {text} See to its memory, disk or replicas.")
+        return NotNow(f"The server accepts no writes: {text} See to its memory, disk or replicas.")
     if code == "BUSY":
-        return BrokerUnavailable(f"A script blocks the server: {text}")
+        return NotNow(f"A script blocks the server: {text}")
     if code in ("NOPERM", "NOAUTH", "WRONGPASS"):
         return _of_denial(code, text, words)
     name = command_name(words)

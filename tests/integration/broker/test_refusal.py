@@ -110,7 +110,7 @@ async def test_an_evicting_policy_is_warned_of(own_server: Server) -> None:
 async def test_a_full_server_is_unavailable_and_applied_nothing(own_server: Server, name: str) -> None:
     with own_server.admin() as admin:
         admin.config_set("maxmemory", "1")
-    async with Broker.from_url(own_server.url) as broker:
+    async with Broker.from_url(own_server.url, options=AT_ONCE) as broker:
         with pytest.raises(BrokerUnavailable, match="accepts no writes: OOM") as caught:
             await broker.execute("SET", name, "x")
     assert caught.value.maybe_applied is False

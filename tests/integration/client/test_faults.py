@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -217,7 +218,7 @@ async def test_a_waiting_result_survives_lost_replies(shaky: Client, proxy: Lose
 async def test_a_server_without_memory_keeps_nothing_and_says_why(binary: str, words: dict[str, object]) -> None:
     server = Server(binary).start()
     try:
-        async with Overseen.from_url(server.unix_url) as broker:
+        async with Overseen.from_url(server.unix_url, options=BrokerOptions(retry_for=timedelta(0))) as broker:
             client = Client(broker)
             await client.enqueue(plan())
             await broker.admin.execute("CONFIG", "SET", "maxmemory", 1)

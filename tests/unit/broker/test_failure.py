@@ -8,7 +8,7 @@ import pytest
 from rota.broker import failure
 from rota.broker.failure import Demoted, Moved, NotNow
 from rota.broker.url import Endpoint
-from rota.errors import BrokerRefused, BrokerUnavailable
+from rota.errors import BrokerRefused
 
 HERE = Endpoint("h", 1)
 
@@ -53,11 +53,20 @@ def test_a_redirection_says_where_to() -> None:
     assert v6.endpoint == Endpoint("::1", 6381)
 
 
-@pytest.mark.parametrize("text", ["OOM command not allowed", "MISCONF Errors writing to the AOF", "BUSY Redis is busy"])
-def test_a_server_that_takes_no_writes_is_unavailable_but_not_asked_again_at_once(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("OOM command not allowed when used memory > 'maxmemory'.", "accepts no writes"),
+        ("MISCONF Errors writing to the AOF", "accepts no writes"),
+        ("NOREPLICAS Not enough good replicas to write.", "accepts no writes"),
+        ("BUSY Redis is busy running a script.", "A script blocks the server"),
+    ],
+)
+def test_a_server_that_takes_no_writes_for_now_is_worth_another_try_too(text: str, why: str) -> None:
     error = reply(text)
-    assert isinstance(error, BrokerUnavailable)
-    assert not isinstance(error, NotNow)
+    assert isinstance(error, NotNow)
+    assert error.maybe_applied is False
+    assert why in str(error)
 
 
 @pytest.mark.parametrize(

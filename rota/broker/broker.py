@@ -82,6 +82,13 @@ class Broker:
         """Run one plain command where `key` lives (anywhere without one) and return its raw reply."""
         return await self._persist(key, lambda link, asking: link.execute(*words, asking=asking))
 
+    async def execute_everywhere(self, *words: Argument) -> dict[str, Any]:
+        """Run one plain command on every server that takes writes, and return the raw replies by server."""
+        await self._persist(None, _itself)
+        links = await self._route.links(self._retry_seconds)
+        replies = await asyncio.gather(*(link.execute(*words) for link in links))
+        return {str(link.endpoint): reply for link, reply in zip(links, replies, strict=True)}
+
     async def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
         """Run scripts in one burst for each server; results in order, errors as values."""
         links = await self._links({call.keys[0] for call in calls})

@@ -54,15 +54,16 @@ def read(text: str, place: object) -> ServerFacts:
 
 
 def merge(facts: list[ServerFacts]) -> ServerFacts:
-    """Sum up the masters of a Cluster: the first one's facts, everybody's warnings."""
+    """Sum up the masters of a Cluster: the first one's facts, but for the worst of what can lose tasks."""
     first = facts[0]
     warnings = tuple(dict.fromkeys(warning for each in facts for warning in each.warnings))
+    evicting = (each.eviction_policy for each in facts if each.eviction_policy not in (None, "noeviction"))
     return ServerFacts(
         first.product,
         first.version,
         first.role,
-        first.eviction_policy,
-        first.append_only,
+        next(evicting, first.eviction_policy),
+        False if any(each.append_only is False for each in facts) else first.append_only,
         nodes=len(facts),
         warnings=warnings,
     )

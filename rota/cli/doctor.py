@@ -69,7 +69,8 @@ def _show(done: Examination, console: Console) -> None:
 
 def _show_one(finding: Finding, console: Console) -> None:
     rows = [(f"[{_STYLES[finding.severity]}]{finding.severity}[/]", f"[bold]{escape(finding.what)}[/]")]
-    for name, text in (("why", finding.cause), ("fix", finding.fix), ("more", finding.link)):
+    more = f"{finding.link} in the source of Rota"
+    for name, text in (("why", finding.cause), ("fix", finding.fix), ("more", more)):
         rows.append((f"  [dim]{name}[/]", escape(text)))
     if not console.is_terminal:  # a line stays a line, for grep
         for label, text in rows:

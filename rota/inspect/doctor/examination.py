@@ -7,6 +7,7 @@ from rota.broker import Broker
 from rota.errors import BrokerError, BrokerRefused
 from rota.inspect.doctor.finding import Finding, error, note
 from rota.inspect.doctor.queues import queues
+from rota.inspect.doctor.refusal import refused
 from rota.inspect.doctor.rights import user_rights
 from rota.inspect.doctor.sample import Sample, take
 from rota.inspect.doctor.server import clock, server
@@ -42,7 +43,7 @@ async def examine(
     try:
         found = [*await server(broker), *await user_rights(broker, role)]
     except BrokerRefused as refusal:
-        return Examination([_refused(refusal)])
+        return Examination([refused(refusal)])
     except BrokerError as failure:
         return Examination([_away(failure)])
     try:
@@ -52,10 +53,6 @@ async def examine(
     found += await clock(broker, len(sample.go_servers))
     found += [*queues(sample, archive_max), *types(sample, handles), *_go(sample)]
     return Examination(found, len(sample.queues), len(sample.servers))
-
-
-def _refused(refusal: BrokerRefused) -> Finding:
-    return error("server", str(refusal), "The server will not do, or does not let us in.", "See the sentence above.")
 
 
 def _away(failure: BrokerError) -> Finding:

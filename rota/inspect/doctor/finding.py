@@ -22,7 +22,7 @@ class Finding:
 
     @property
     def link(self) -> str:
-        """Where there is more about it."""
+        """Where there is more about it, in the source of Rota."""
         return f"{PAGE}#{self.code}"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from rota.errors import BrokerRefused
 from rota.info import TaskState
@@ -11,6 +12,7 @@ from rota.inspect.server import ServerSnapshot
 from rota.inspect.task import TaskSnapshot
 
 TASKS = 200
+"""Of each state that is looked at, at most."""
 SEEN = (TaskState.PENDING, TaskState.ACTIVE, TaskState.SCHEDULED, TaskState.RETRY)
 
 
@@ -21,6 +23,8 @@ class QueueSample:
     queue: QueueSnapshot
     tasks: Mapping[TaskState, Sequence[TaskSnapshot]]
     aggregations: Sequence[AggregationSnapshot]
+    archived: Sequence[TaskSnapshot]
+    """Some of those that were archived last."""
 
     @property
     def name(self) -> str:
@@ -66,4 +70,12 @@ async def _queue(inspector: Inspector, name: str) -> QueueSample:
     snapshot = await inspector.queue(name)
     tasks = {state: (await inspector.tasks(name, state, size=TASKS)).tasks for state in SEEN}
     groups = await inspector.groups(name) if snapshot.in_aggregation else []
-    return QueueSample(snapshot, tasks, [each for group in groups for each in group.aggregations])
+    aggregations = [each for group in groups for each in group.aggregations]
+    return QueueSample(snapshot, tasks, aggregations, await _archived(inspector, name, snapshot.archived))
+
+
+async def _archived(inspector: Inspector, name: str, total: int) -> Sequence[TaskSnapshot]:
+    # The oldest come first: as few pages as there can be, of one size, and the last of them.
+    pages = max(1, ceil(total / TASKS))
+    size = max(1, ceil(total / pages))
+    return (await inspector.tasks(name, TaskState.ARCHIVED, page=pages, size=size)).tasks

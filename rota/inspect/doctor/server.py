@@ -18,25 +18,31 @@ async def server(broker: Broker) -> list[Finding]:
 
 
 async def clock(broker: Broker, go_servers: int) -> list[Finding]:
-    """Compare the server's clock with the one of this machine."""
+    """Compare the clock of each server that takes writes with the one of this machine."""
     before = time.time()
-    seconds, micros = await broker.execute("TIME")
+    times = await broker.execute_everywhere("TIME")
     after = time.time()
-    theirs = int(seconds) + int(micros) / 1e6
-    skew = max(before - theirs, theirs - after, 0.0)
-    if skew <= MOST_SKEW_SECONDS:
+    skews = {place: _skew(before, reply, after) for place, reply in times.items()}
+    wrong = {place: skew for place, skew in skews.items() if skew > MOST_SKEW_SECONDS}
+    if not wrong:
         return []
-    harmful = skew > HARMFUL_SKEW_SECONDS or go_servers > 0
+    harmful = max(wrong.values()) > HARMFUL_SKEW_SECONDS or go_servers > 0
     make = warning if harmful else note
+    named = ", ".join(f"{skew:.1f} s from {place}" for place, skew in wrong.items())
     return [
         make(
             "clock-skew",
-            f"The clocks of this machine and of the server differ by {skew:.1f} s.",
+            f"The clock of this machine differs by {named}.",
             "Rota goes by the server's clock alone. Go's clients and servers go by their own: delays, leases and "
             "deadlines of theirs are wrong by so much.",
-            "Let both machines keep time by NTP (chrony, systemd-timesyncd).",
+            "Let all machines keep time by NTP (chrony, systemd-timesyncd).",
         )
     ]
+
+
+def _skew(before: float, reply: list[bytes], after: float) -> float:
+    theirs = int(reply[0]) + int(reply[1]) / 1e6
+    return max(before - theirs, theirs - after, 0.0)
 
 
 def _memory(facts: ServerFacts) -> Iterator[Finding]:

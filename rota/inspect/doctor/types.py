@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from rota.inspect.doctor.finding import Finding, error
+from rota.inspect.doctor.finding import Finding, error, warning
 from rota.inspect.doctor.sample import QueueSample, Sample
 
 NOT_FOUND = "handler not found"
@@ -14,6 +14,7 @@ def types(sample: Sample, handles: Callable[[str], bool] | None) -> Iterator[Fin
     """Look for types that a server said it has no handler for, and where an app is given, those it does not handle."""
     for each in sample.queues:
         yield from _sent_back(each)
+        yield from _given_up(each)
         if handles is not None:
             yield from _unhandled(each, handles)
 
@@ -27,6 +28,18 @@ def _sent_back(each: QueueSample) -> Iterator[Finding]:
             "No server of the queue handles the type, or only some do. Rota hands such a task on and spends no retry; "
             "a Go server spends one each time.",
             "Register a handler, start the worker that has it, or give these tasks a queue of its own.",
+        )
+
+
+def _given_up(each: QueueSample) -> Iterator[Finding]:
+    found = Counter(task.type for task in each.archived if NOT_FOUND in task.last_error)
+    if found:
+        yield warning(
+            "unhandled-types",
+            f"Tasks in the archive of the queue {each.name!r} had no handler when they failed: {_list(found)}.",
+            "A Go server spends a retry each time it takes such a task, and archives it when none is left.",
+            "Register a handler and start its worker; then run them again (Asynq's tools: asynq task run), or delete "
+            "them.",
         )
 
 

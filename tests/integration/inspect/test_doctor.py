@@ -199,6 +199,24 @@ async def test_what_is_stuck_is_found(broker: Broker, served: Broker, state: Sta
     assert not done.healthy
 
 
+async def test_a_type_that_go_gave_up_is_found_in_the_archive_behind_older_failures(
+    broker: Broker, served: Broker, state: State
+) -> None:
+    keys = state.queue()
+    for number in range(450):
+        state.task(keys, f"older-{number}", "archived", error_msg="boom", type="old")
+        state.client.zadd(keys.archived, {f"older-{number}": OLD})
+    state.task(keys, "one", "archived", error_msg='handler not found for task "t"')
+    await serve(served, "default")
+
+    done = await look(broker, handles=lambda name: name == "t")
+
+    [found] = [finding for finding in done.findings if finding.code == "unhandled-types"]
+    assert found.severity == "warning"
+    assert "the archive of the queue 'default'" in found.what
+    assert "t (1)" in found.what
+
+
 async def test_types_that_the_app_does_not_handle_are_named(broker: Broker, served: Broker, state: State) -> None:
     for task_id in ("one", "two"):
         state.task(state.queue(), task_id, "scheduled", type="mail:sned")
@@ -263,7 +281,7 @@ def test_the_command_tells_cause_fix_and_page_and_fails(redis_url: str, state: S
     assert done.returncode == 1
     assert "error Nobody consumes the queue 'default'" in done.stdout
     assert "error The app does not handle the type of tasks in the queue 'default': no:such (1)." in done.stdout
-    assert "more docs/operations/doctor.md#queue-without-a-server" in done.stdout
+    assert "more docs/operations/doctor.md#queue-without-a-server in the source of Rota" in done.stdout
 
 
 def test_json_is_for_programs(strict_server: Server) -> None:

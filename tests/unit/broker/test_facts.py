@@ -44,7 +44,8 @@ def test_missing_persistence_is_warned_of_unless_there_are_snapshots() -> None:
 
 
 def test_the_masters_of_a_cluster_are_summed_up() -> None:
-    merged = merge([read(GOOD, "a"), read(GOOD.replace("noeviction", "volatile-ttl"), "b")])
+    worse = GOOD.replace("noeviction", "volatile-ttl").replace("aof_enabled:1", "aof_enabled:0")
+    merged = merge([read(GOOD, "a"), read(worse, "b")])
     assert merged.nodes == 2
-    assert merged.eviction_policy == "noeviction"
-    assert len(merged.warnings) == 1
+    assert (merged.eviction_policy, merged.append_only) == ("volatile-ttl", False)
+    assert len(merged.warnings) == 2

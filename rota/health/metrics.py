@@ -51,9 +51,12 @@ class _Collector:
         yield from self._gauges()
         for name, (metric, text) in COUNTERS.items():
             yield CounterMetricFamily(metric, text, self.counts.get(name, 0.0))
-        yield self._outcomes()
+        yield self._labelled("rota_outcomes", "Outcomes that were no plain success", "kind", "outcome")
+        yield self._labelled(
+            "rota_tasks_returned", "Tasks of dead processes, by what became of them", "how", "returned"
+        )
+        yield self._labelled("rota_unknown_tasks", "Tasks handed back: nobody runs their type", "type", "unknown")
         yield self._events()
-        yield self._unknown_types()
 
     def _gauges(self) -> Iterator[Metric]:
         all_of, now = self.processes, self.now
@@ -75,30 +78,20 @@ class _Collector:
         ):
             yield GaugeMetricFamily(name, text, value)
 
-    def _outcomes(self) -> Metric:
-        family = CounterMetricFamily("rota_outcomes", "Outcomes that were no plain success", labels=["kind"])
-        for name, value in self._under("outcome"):
-            family.add_metric([name], value)
+    def _labelled(self, metric: str, text: str, label: str, head: str) -> Metric:
+        family = CounterMetricFamily(metric, text, labels=[label])
+        for name, value in self.counts.items():
+            if name.startswith(f"{head}:"):
+                family.add_metric([name.removeprefix(f"{head}:")], value)
         return family
 
     def _events(self) -> Metric:
         family = CounterMetricFamily("rota_part_events", "What the parts of workers counted", labels=["part", "event"])
         for name, value in self.counts.items():
             part, separator, event = name.partition(":")
-            if separator and part not in ("outcome", "unknown") and name not in COUNTERS:
+            if separator and part not in ("outcome", "returned", "unknown") and name not in COUNTERS:
                 family.add_metric([part, event], value)
         return family
-
-    def _unknown_types(self) -> Metric:
-        family = CounterMetricFamily("rota_unknown_tasks", "Tasks handed back: nobody runs their type", labels=["type"])
-        for name, value in self._under("unknown"):
-            family.add_metric([name], value)
-        return family
-
-    def _under(self, head: str) -> Iterator[tuple[str, float]]:
-        for name, value in self.counts.items():
-            if name.startswith(f"{head}:"):
-                yield name.removeprefix(f"{head}:"), value
 
 
 def _turns(processes: Sequence[Vitals]) -> list[float]:

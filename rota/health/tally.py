@@ -12,9 +12,9 @@ class Tally:
     def __init__(self) -> None:
         self._past: Counter[str] = Counter()
 
-    def count(self, name: str) -> None:
+    def count(self, name: str, number: int = 1) -> None:
         """Count something that belongs to no process."""
-        self._past[name] += 1
+        self._past[name] += number
 
     def ended(self, vitals: Vitals) -> None:
         """Keep what a process had counted when it last reported."""

@@ -10,6 +10,7 @@ from rota.health.tally import Tally
 from rota.health.vitals import Vitals
 from rota.settings import Settings
 from rota.supervisor.process import WorkerProcess
+from rota.wire.owner import Returned
 
 
 class FleetHealth:
@@ -38,6 +39,11 @@ class FleetHealth:
             self._tally.count("process_crashes")
         if process.report.vitals is not None:
             self._tally.ended(process.report.vitals)
+
+    def returned(self, returned: Returned) -> None:
+        """Note what became of tasks that a dead process held."""
+        for how in ("pending", "cancelled", "quarantined"):
+            self._tally.count(f"returned:{how}", getattr(returned, how))
 
     def _vitals(self) -> list[Vitals]:
         found = ((process.leaving, process.report.vitals) for process in self._processes())

@@ -6,7 +6,7 @@ an outcome is refused then, its token is gone, but a fetch would take more tasks
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,12 +26,15 @@ LOOK_AGAIN_AFTER_SECONDS = (1.0, 4.0)
 
 
 class Returns:
-    """Each dead process is dealt with in a task of its own, until the broker has answered."""
+    """Each dead process is dealt with in a task of its own, until the broker answers; `note` hears what was done."""
 
-    def __init__(self, broker: Broker, served: ServedQueues, max_crashes: int) -> None:
+    def __init__(
+        self, broker: Broker, served: ServedQueues, max_crashes: int, note: Callable[[Returned], object]
+    ) -> None:
         self._broker = broker
         self._served = served
         self._max_crashes = max_crashes
+        self._note = note
         self._under_way: set[asyncio.Task[None]] = set()
         self._last_looks: set[asyncio.Task[None]] = set()
         self._finishing = asyncio.Event()
@@ -71,6 +74,7 @@ class Returns:
             faults.answered("return:answered")
             good = answers.sort(left, replies)
             for _, reply in good:
+                self._note(reply)
                 total = _sum(total, reply)
             left = {queue: reply.left for queue, reply in good if reply.left}
         answers.check()

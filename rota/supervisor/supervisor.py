@@ -139,7 +139,7 @@ class Supervisor:
         stack.push_async_callback(self._broker.aclose)
         served = ServedQueues(self._broker, settings)
         self._keeper = Keeper(self._broker, served, settings)
-        self._returns = Returns(self._broker, served, settings.max_crashes)
+        self._returns = Returns(self._broker, served, settings.max_crashes, self._health.returned)
         self._renewal = Renewal(self._start, settings.process_drain)
         self._scaling = Scaling(
             settings.processes, settings.scale_up_after.total_seconds(), settings.scale_down_after.total_seconds()

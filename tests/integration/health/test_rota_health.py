@@ -40,12 +40,17 @@ class Ward:
         return done.returncode, line
 
     def ask(self, question: str) -> Reply:
-        wait_until(lambda: list(sockets(self.folder)))  # a worker may be ready before its supervisor answers
-        [(pid, path)] = sockets(self.folder)
-        assert pid == self.shift.process.pid
-        reply = ask_socket(path, question, LONG)
-        assert reply is not None
-        return reply
+        found: list[Reply] = []
+
+        def answered() -> bool:
+            for pid, path in sockets(self.folder):
+                assert pid == self.shift.process.pid
+                if (reply := ask_socket(path, question, LONG)) is not None:
+                    found.append(reply)
+            return bool(found)
+
+        wait_until(answered)  # a worker may be ready before its supervisor answers
+        return found[0]
 
 
 @pytest.fixture
@@ -104,6 +109,8 @@ def test_what_dead_processes_counted_stays_and_their_death_is_counted(ward: Ward
     text = ward.ask("/metrics").text
     assert "rota_process_starts_total 2.0" in text
     assert "rota_outcomes_recorded_total 5.0" in text
+    wait_until(lambda: 'rota_tasks_returned_total{how="quarantined"} 1.0' in ward.ask("/metrics").text)
+    assert 'rota_tasks_returned_total{how="pending"} 0.0' in ward.ask("/metrics").text
 
 
 def test_a_call_into_c_that_holds_the_interpreter_shows_through_the_supervisor(ward: Ward) -> None:

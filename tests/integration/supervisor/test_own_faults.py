@@ -76,7 +76,7 @@ async def test_tasks_come_back_although_giving_them_back_failed_first(
     yard: Yard, caplog: pytest.LogCaptureFixture
 ) -> None:
     await yard.active("a", 99.5, rota_token="dead-1")
-    returns = Returns(yard.broker, FailingOnce(yard.broker, Settings(queues=QUEUE)), max_crashes=3)
+    returns = Returns(yard.broker, FailingOnce(yard.broker, Settings(queues=QUEUE)), 3, print)
 
     returns.begin(Dead("dead"))
     await returns.finish(10)

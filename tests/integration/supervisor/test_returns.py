@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 
+from rota.errors import BrokerRefused
 from rota.settings import Settings
 from rota.supervisor.exit import Exit
 from rota.supervisor.keeper import Keeper
@@ -14,6 +15,7 @@ from rota.supervisor.messages import Report
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.returns import Returns
 from rota.supervisor.served import ServedQueues
+from rota.wire.owner import Returned
 from rota.wire.script import Call
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
@@ -37,9 +39,9 @@ class Dead(WorkerProcess):
         self.exit = Exit(code)
 
 
-def returns(yard: Yard, queues: str = QUEUE) -> Returns:
+def returns(yard: Yard, queues: str = QUEUE, note: Callable[[Returned], object] = print) -> Returns:
     settings = Settings(queues=queues)
-    return Returns(yard.broker, ServedQueues(yard.broker, settings), max_crashes=3)
+    return Returns(yard.broker, ServedQueues(yard.broker, settings), 3, note)
 
 
 async def test_more_than_a_page_comes_back_whole_and_the_living_keep_theirs(yard: Yard) -> None:
@@ -153,6 +155,19 @@ async def test_the_quarantine_says_which_process_and_how_it_ended(yard: Yard) ->
     assert "3 workers died" in text
     assert "worker dead (process 4711)" in text
     assert "was ended by SIGSEGV" in text
+
+
+async def test_what_was_given_back_of_one_queue_is_counted_although_another_refuses(yard: Yard) -> None:
+    other = yard.broker.keys.queue("other")
+    await yard.execute("SET", other.active, "in the way")
+    await yard.active("poison", 99.5, rota_token="dead-1", rota_crashes="2")
+    await yard.active("innocent", 99.5, rota_token="dead-2")
+    noted: list[Returned] = []
+
+    with pytest.raises(BrokerRefused):
+        await returns(yard, f"other,{QUEUE}", noted.append).give_back(Dead("dead"))
+
+    assert [(each.pending, each.quarantined) for each in noted] == [(1, 1)]
 
 
 @pytest.mark.parametrize(

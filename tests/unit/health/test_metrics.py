@@ -58,11 +58,14 @@ def test_numbers_are_sums_over_the_processes() -> None:
 def test_what_an_ended_process_had_counted_stays_counted() -> None:
     tally = Tally()
     tally.count("process_crashes")
+    tally.count("returned:pending", 3)
     tally.ended(ONE)
 
     found = read(expose([], tally.total([]), NOW))
 
     assert (found["rota_tasks_taken_total"], found["rota_process_crashes_total"]) == (10, 1)
+    assert found["rota_tasks_returned_total/pending"] == 3
+    assert not [name for name in found if name.startswith("rota_part_events_total/returned")]
     assert (found["rota_live"], found["rota_ready"]) == (1, 0)
 
 

@@ -187,8 +187,8 @@ class Settings(BaseSettings):
     """One process less when half of the slots of the others would have done for so long."""
 
     # Sweeps
-    sweep_interval: PositiveDuration = timedelta(seconds=15)
-    """How often one of the workers of the same queues looks what is to be done; half as often where all are empty."""
+    sweep_interval: PositiveDuration = timedelta(seconds=5)
+    """How often one of the workers of the same queues looks what is to be done; a sixth as often if all are empty."""
     reconcile_interval: PositiveDuration = timedelta(minutes=1)
     """How often it compares all places where a task can be, a bounded part at a time."""
     forward_batch: Annotated[int, Field(gt=0, le=forward.MAX_TASKS)] = 1000

@@ -1,9 +1,9 @@
 """The sweeper: looks every so often what there is to be done in all queues at once, and has it done.
 
-Of the workers that serve the same queues one sweeps (`turn`); for the others that is one small request. The look is one
-script for many queues and reads only, so an idle fleet asks next to nothing; what it finds goes to the forwarder, the
-janitor, the recoverer and the reconciler, and to the fetcher where tasks wait. A lease that has run out says when its
-attempt counts as dead: the next look is then, however long the interval is.
+Of the workers that serve the same queues one sweeps (`turn`); for the others that is a small request now and then. The
+look is one script for many queues and reads only, so an idle fleet asks next to nothing; what it finds goes to the
+forwarder, the janitor, the recoverer and the reconciler, and to the fetcher where tasks wait. A lease that has run out
+says when its attempt counts as dead: the next look is then, however long the interval is.
 """
 
 import logging
@@ -26,8 +26,10 @@ from rota.worker.turn import Turn
 logger = logging.getLogger("rota.worker")
 
 SHORTEST_SECONDS = 0.1
-IDLE = 2
+IDLE = 6
 """So many intervals until the next look where all queues are empty."""
+TAKEN = 3
+"""So many until somebody asks again whose turn it is. It is theirs after 1.25, so who dies is followed within these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Sweeper:
         recoverer: Recoverer,
         reconciler: Reconciler,
         note: Callable[[str | None], None],
-        every: timedelta = timedelta(seconds=15),
+        every: timedelta = timedelta(seconds=5),
     ) -> None:
         self._broker = broker
         self._queues = queues
@@ -80,7 +82,7 @@ class Sweeper:
             await self._turn.give_up()
 
     async def sweep(self) -> timedelta | None:
-        """Sweep once, if it is our turn. Answers when to look again where that is sooner than usual."""
+        """Sweep once, if it is our turn. Answers when to look again where that is sooner or later than usual."""
         queues = list(self._queues())
         if not queues:
             return None
@@ -91,7 +93,7 @@ class Sweeper:
         if seen is None:
             self._counts["left_to_others"] += 1
             self._reconciler.forget()
-            return None
+            return TAKEN * self._pace.every
         async with self._turn.kept(wish):
             await self._act(seen)
         self._counts["sweeps"] += 1
@@ -168,5 +170,5 @@ class Sweeper:
             soon.append(ripe)
         if not soon or min(soon) >= self._pace.every.total_seconds():
             # With nothing in any queue the turn may lapse: whoever asks meanwhile takes it.
-            return None if any(look.need for look in seen.values()) else IDLE * self._pace.every
+            return None if soon or any(look.need for look in seen.values()) else IDLE * self._pace.every
         return timedelta(seconds=max(min(soon), SHORTEST_SECONDS))

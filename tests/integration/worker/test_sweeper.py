@@ -212,10 +212,23 @@ async def test_an_outage_wakes_the_fetcher_and_makes_the_recoverer_wait(yard: Ya
     assert broom.recoverer.held_seconds > 5
 
 
-async def test_empty_queues_are_looked_at_half_as_often(yard: Yard) -> None:
+async def test_empty_queues_are_looked_at_less_often(yard: Yard) -> None:
     broom = Broom(yard.broker, [QUEUE])
-    assert await broom.sweep() == timedelta(seconds=120)
+    assert await broom.sweep() == timedelta(minutes=6)
     await yard.put("kept", "archived", await yard.now())
+    assert await broom.sweep() is None
+
+
+async def test_who_finds_the_turn_taken_asks_less_often(yard: Yard) -> None:
+    first, second = Broom(yard.broker, [QUEUE], "first"), Broom(yard.broker, [QUEUE], "second")
+    await first.sweep()
+    assert await second.sweep() == timedelta(minutes=3)
+
+
+async def test_who_has_found_something_keeps_the_turn_until_it_may_be_repaired(yard: Yard) -> None:
+    """Else the next one would have to find it again, and so on."""
+    await yard.hash("lost", msg=message("lost"), state="pending")
+    broom = Broom(yard.broker, [QUEUE], every=timedelta(seconds=2), patience=timedelta(seconds=50))
     assert await broom.sweep() is None
 
 

@@ -18,8 +18,8 @@ Stop = Literal["", "timeout", "deadline", "cancelled", "shutdown", "lease"]
 class Attempt:
     """What the parts of a worker know about a task that they hold.
 
-    `lease_until` and `deadline_at` are moments of this machine's monotonic clock; `started_at` is the server's time
-    in seconds since 1970. `stop` says why the handler was told to end before it was through.
+    `lease_until` is a moment of the `lease_clock`, `deadline_at` one of the event loop's; `started_at` is the server's
+    time in seconds since 1970. `stop` says why the handler was told to end before it was through.
     """
 
     __slots__ = (

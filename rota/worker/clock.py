@@ -1,17 +1,35 @@
-"""The broker's clock, read off its replies: what a worker compares deadlines and due times with.
+"""The clocks of a worker: the broker's, read off its replies, and the one by which it measures its own leases.
 
 Machines of a fleet disagree about the time; Redis is the one clock that all of them can see.
 """
 
 import math
+import sys
 import time
+
+# Redis goes on while this machine is suspended, `time.monotonic` does not.
+if sys.platform == "linux":
+    _NEVER_RESTS = time.CLOCK_BOOTTIME
+elif sys.platform == "darwin":
+    _NEVER_RESTS = time.CLOCK_MONOTONIC_RAW  # mach_continuous_time; the same name stands for another clock on Linux
+else:
+    _NEVER_RESTS = time.CLOCK_MONOTONIC
 
 JUMP_SECONDS = 3.0
 """So far ahead of what it should show, the server's clock was set, or another server has taken over."""
 
 
+def lease_clock() -> float:
+    """Seconds of the clock by which `lease_until` of an attempt counts: it goes on while the machine is suspended."""
+    return time.clock_gettime(_NEVER_RESTS)
+
+
 class BrokerClock:
-    """Server time, carried on between replies by this machine's monotonic clock."""
+    """Server time, carried on between replies by this machine's monotonic clock.
+
+    It is the event loop's, and rests while the machine is suspended. So it is well behind then, until the next reply;
+    and that shows as a jump, as it should: with Redis on the same machine nobody could extend a lease meanwhile.
+    """
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()

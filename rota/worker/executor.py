@@ -6,7 +6,6 @@ its lease, so that no second run of the task can overlap with the first.
 
 import asyncio
 import logging
-import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
@@ -23,7 +22,7 @@ from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome
 from rota.worker import verdict
 from rota.worker.attempt import Attempt, Stop
-from rota.worker.clock import BrokerClock
+from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.limits import FAR, Limits
 from rota.worker.place import Place
 from rota.worker.slots import Slots
@@ -199,8 +198,8 @@ class Executor:
     async def _run(self, attempt: Attempt) -> None:
         handler = attempt.handler
         faults.reach("run:start")
-        if attempt.lease_until < time.monotonic():
-            # This process was frozen since the task was taken; it may run, or have run, elsewhere.
+        if attempt.lease_until < lease_clock():
+            # The process was frozen, or the machine suspended, since it was taken: it may run, or have run, elsewhere.
             self._close(attempt, verdict.too_late(attempt))
             return
         try:

@@ -23,7 +23,7 @@ from rota.worker.agenda import Agenda
 from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
 from rota.worker.broken_queues import LOOK_AGAIN_SECONDS, BrokenQueues
-from rota.worker.clock import BrokerClock
+from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.crowd import Crowd
 from rota.worker.precedence import Precedence
 from rota.worker.queues import Subscription
@@ -218,7 +218,7 @@ class Fetcher:
     async def _take(self, link: Link, shares: list[tuple[str, int]], free: int) -> int:
         queues = [(self._broker.keys.queue(name), share) for name, share in shares]
         token = next(self._tokens)
-        lease_until = time.monotonic() + self._lease_seconds
+        lease_until = lease_clock() + self._lease_seconds
         self._slots.take(free)
         self._agenda.take_off(name for name, _ in shares)
         self._asked.update(name for name, _ in shares)

@@ -22,6 +22,7 @@ from rota.wire.record import Outcome
 from rota.wire.script import Call
 from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
+from rota.worker.clock import lease_clock
 
 logger = logging.getLogger("rota.worker")
 
@@ -200,7 +201,7 @@ class Finisher:
 
 
 def _call(queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:
-    now = time.monotonic()
+    now = lease_clock()
     if items[0][1] is None and all(attempt.lease_until >= now for attempt, _ in items):
         return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
     return wire.record(queue, [_guarded(attempt, outcome, now) for attempt, outcome in items])

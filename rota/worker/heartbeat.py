@@ -29,6 +29,7 @@ from rota.wire.lease import MAX_ATTEMPTS, Held, extend
 from rota.wire.script import Call
 from rota.wire.server import RunningTask, ServerState, Status
 from rota.worker.attempt import Attempt
+from rota.worker.clock import lease_clock
 
 logger = logging.getLogger("rota.worker")
 
@@ -156,7 +157,7 @@ class Heartbeat:
         chunks = list(_chunks(attempts))
         if not chunks:
             return None
-        now = time.monotonic()
+        now = lease_clock()
         lease_until = now + self._lease.total_seconds()
         faults.reach("lease:send")
         replies = self._broker.run_many(

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from rota import faults
@@ -11,6 +10,7 @@ from rota.wire import fetch as wire
 from rota.wire.fetch import Reclaimed
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
+from rota.worker.clock import lease_clock
 
 logger = logging.getLogger("rota.worker")
 
@@ -38,7 +38,7 @@ class Unanswered:
             while self._fetches:
                 queue, token = self._fetches[0]
                 faults.reach("fetch:reclaim")
-                lease_until = time.monotonic() + self._lease_seconds
+                lease_until = lease_clock() + self._lease_seconds
                 try:
                     found = await run(wire.reclaim(queue, token, lease_seconds=self._lease_seconds))
                 except BrokerRefused as error:

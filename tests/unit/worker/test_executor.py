@@ -12,7 +12,7 @@ from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
 from rota.wire.record import Outcome
 from rota.worker.attempt import Attempt, Stop
-from rota.worker.clock import BrokerClock
+from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.executor import Executor
 from rota.worker.slots import Slots
 from rota.worker.verdict import sentence
@@ -182,7 +182,7 @@ async def test_a_task_whose_lease_ran_out_before_it_could_begin_is_handed_back(
 
     executor = executor_of(app, slots, ended)
     attempt = attempt_of("never:begun")
-    attempt.lease_until = time.monotonic() - 1
+    attempt.lease_until = lease_clock() - 1
     slots.take(1)
     executor.start(attempt)
     _, outcome = await ended.get()

@@ -1,0 +1,74 @@
+"""A machine that was suspended. A test can't do that, so the one clock that shows it is set ahead instead."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from rota.app import Rota
+from rota.wire.keys import QueueKeys
+from tests.integration.worker.conftest import Bench
+
+Suspend = Callable[[float], None]
+
+
+@pytest.fixture
+def suspend(monkeypatch: pytest.MonkeyPatch) -> Suspend:
+    """Let this many seconds pass of which `time.monotonic` and the event loop know nothing."""
+    real, slept = time.clock_gettime, 0.0
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + slept)
+
+    def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+
+    return sleep
+
+
+async def test_a_task_that_was_taken_before_does_not_begin_after_it(
+    app: Rota, bench: Bench, suspend: Suspend, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = asyncio.Event()
+
+    @app.task("one:atatime", concurrency=1)
+    async def one() -> None:
+        await go_on.wait()
+
+    async with app.worker(heartbeat="10s") as worker:
+        first, second = await one.enqueue(), await one.enqueue()
+        async with asyncio.timeout(5):
+            while len(worker.executor.held) < 2:
+                await asyncio.sleep(0.005)
+
+        suspend(3600)
+        go_on.set()
+
+        await bench.gone(first.id)
+        await bench.gone(second.id)
+    assert f"Task {second.id} (one:atatime) in queue default: not begun, since its lease had run out" in caplog.text
+
+
+async def test_the_outcome_of_a_task_that_ran_through_it_is_void_if_another_has_touched_the_task(
+    app: Rota, bench: Bench, suspend: Suspend, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    @app.task("through:it")
+    async def through_it() -> None:
+        begun.set()
+        await go_on.wait()
+
+    async with app.worker(heartbeat="10s"):
+        receipt = await through_it.enqueue()
+        await asyncio.wait_for(begun.wait(), 5)
+        key = QueueKeys("default").task(receipt.id)
+
+        suspend(3600)
+        await bench.execute("HSET", key, "msg", "as a Go server writes it anew, which leaves our token")
+        go_on.set()
+
+        async with asyncio.timeout(5):
+            while "Late result" not in caplog.text:
+                await asyncio.sleep(0.005)
+    assert await bench.execute("EXISTS", key)

@@ -75,6 +75,7 @@ def process(ctx: Context, payload: bytes) -> None:
     """Run in a process of its own."""
     order = json.loads(payload)
     time.sleep(order.get("seconds", 0))
+    hold_interpreter(order.get("hold", 0))
     fail(order, ctx.retried)
 
 
@@ -97,7 +98,7 @@ def _register_troublemakers(app: Rota, note: Writer) -> None:
     def gil(ctx: Context, payload: bytes) -> None:
         """Call C code that never lets the interpreter go."""
         with noted(note, ctx):
-            ctypes.PyDLL(None).usleep(int(json.loads(payload)["seconds"] * 1e6))
+            hold_interpreter(json.loads(payload)["seconds"])
 
     @app.handler("crash:stubborn", retry=AGAIN_SOON)
     async def stubborn(ctx: Context, payload: bytes) -> None:
@@ -136,6 +137,11 @@ def _register_again(app: Rota, note: Writer) -> None:
                 note.accepted(following, "unsure")
                 await app.enqueue(ctx.type, {"left": left - 1}, task_id=f"{ctx.id}+", unique=ONE_QUEUED)
                 note.accepted(following)
+
+
+def hold_interpreter(seconds: float) -> None:
+    """Call C code that lets no other thread of this process run."""
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Scenarios 10 to 17: workers that are slow, frozen or of another time, but alive."""
 
+import signal
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -35,6 +36,19 @@ def test_what_holds_the_interpreter_keeps_its_lease_and_that_of_its_neighbours(
     assert busy.said("Lost the lease") == 0
     scene.drained()
     scene.verdict()
+
+
+def test_what_holds_the_interpreter_of_a_process_of_its_own_outlives_the_supervisor_and_runs_once(
+    scene_of: SceneMaker,
+) -> None:
+    scene = scene_of("12: C code that keeps the interpreter of a process of its own, SIGKILL of the supervisor")
+    orphans = scene.start(processes=1, settings={"shutdown_timeout": "20s"}).ready()
+    scene.enqueue(1, "crash:process", hold=LONGER_THAN_A_LEASE_SECONDS)
+    scene.running(1)
+    orphans.send(signal.SIGKILL, orphans.pid)
+    scene.start().ready()
+    scene.drained()
+    assert scene.verdict().runs == 1
 
 
 def test_a_delayed_task_that_runs_for_several_leases_runs_once(scene_of: SceneMaker) -> None:

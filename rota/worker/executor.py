@@ -213,7 +213,7 @@ class Executor:
             value: Any = result
         except BaseException as error:
             judged = self._failed(attempt, error)
-            event, value = "exhausted" if judged.exhausted else "failure", judged.error
+            event, value = judged.event, judged.error
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
             await _notify(handler, event, attempt, value)
         faults.reach("run:end")
@@ -228,9 +228,14 @@ class Executor:
         return place.call(attempt.context, function, args, kwargs, partial(self._limit, attempt))
 
     def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
-        # A task that is cancelled before its first step ends without a single line of it being run.
+        # A task that is cancelled before its first step ends with no line of it run. uvloop's timers come before it.
         if task.cancelled():
-            self._close(attempt, verdict.stopped(attempt, self._clock.now()))
+            attempt.task = self._loop.create_task(self._end(attempt, verdict.stopped(attempt, self._clock.now())))
+
+    async def _end(self, attempt: Attempt, judged: Verdict) -> None:
+        if judged.error is not None:
+            await _notify(attempt.handler, judged.event, attempt, judged.error)
+        self._close(attempt, judged)
 
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
         """Free what a run has used, and pass its verdict on."""

@@ -16,6 +16,7 @@ from typing import TypedDict, Unpack
 
 from rota.duration import parse
 from rota.errors import RetryLater, Revoke
+from rota.handler import Event
 from rota.policy import Retry
 from rota.wire.message import with_completion, with_failure
 from rota.wire.record import Ending, Kind, Outcome
@@ -40,6 +41,11 @@ class Verdict:
     outcome: Outcome | None
     error: BaseException | None = None
     exhausted: bool = False
+
+    @property
+    def event(self) -> Event:
+        """What the hooks of a failure are told."""
+        return "exhausted" if self.exhausted else "failure"
 
 
 SUCCESS = Verdict(None)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rota.app import Rota
+from rota.handler import Event
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
 from rota.wire.record import Outcome
@@ -67,6 +68,28 @@ async def test_a_task_that_is_stopped_before_its_first_step_frees_its_slot_and_i
         _, outcome = await ended.get()
     assert outcome is not None
     assert (outcome.kind, outcome.ending, outcome.text) == ("archive", "cancelled", b"cancelled: too late")
+    assert (slots.used, executor.running()) == (0, [])
+
+
+@pytest.mark.parametrize(("why", "event"), [("timeout", "failure"), ("deadline", "exhausted")])
+async def test_the_hooks_hear_of_a_task_whose_time_was_over_before_its_first_step(why: Stop, event: Event) -> None:
+    app, slots, ended = Rota(), Slots(1), Ended()
+    told: list[str] = []
+
+    @app.task("never:begun")
+    async def never() -> None:
+        raise AssertionError("it ran")
+
+    getattr(app, f"on_{event}")(lambda context, error: told.append(f"{context.id}: {error}"))
+    executor = executor_of(app, slots, ended)
+    attempt = attempt_of("never:begun")
+    slots.take(1)
+    executor.start(attempt)
+    executor.stop(attempt, why)
+
+    async with asyncio.timeout(5):
+        await ended.get()
+    assert told == ["x: context deadline exceeded"]
     assert (slots.used, executor.running()) == (0, [])
 
 

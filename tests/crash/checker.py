@@ -2,8 +2,8 @@
 
 1. Nothing lost: accepted = done + archived + still queued. Done is a task that is gone (or kept as completed) and has a
    run that ended well.
-2. Nothing lost in disguise: what is archived failed as often as it was allowed to, was cancelled by the scenario, or
-   took its workers down; what is kept has its result.
+2. Nothing lost in disguise: what is archived failed as often as it was allowed to, was cancelled by the scenario, took
+   its workers down, or came to its deadline, after which it does not run; what is kept has its result.
 3. Nothing doubled: no two runs of a task, or of tasks under one unique lock, overlap while the first one's process
    lived and was not frozen, and no task runs again after it ended well in a process that lived on.
 4. Nothing invented: what ran was accepted.
@@ -26,6 +26,8 @@ from tests.crash.ledger import FAR, POLICY_RETRIES, History, Run
 
 FROZEN_SECONDS = 5.0
 """A process that was frozen for less than the shortest lease has no excuse."""
+WHOLE_SECOND = 1.0
+"""The wire knows a deadline to the second."""
 SETTLED_SECONDS = 20.0
 """So long after its end an outcome is recorded, whatever outage there was, and what a freeze has upset is in order."""
 FAILURES = ("fail", "timeout")
@@ -202,10 +204,17 @@ def _disguised(task_id: str, task: Stored, runs: list[Run], excuses: Excuses) ->
         # Some of the deaths may have come before the first line of the handler.
         wrong = cut * 2 < task.crashes or not task.crashes
         return [f"lost: {task_id} is in quarantine, and {cut} of its runs were cut off"] if wrong else []
+    if task.ending == "expired" and _has_expired(task_id, excuses.history):
+        return []
     if task.ending or failures < allowed + 1:
         how = task.ending or "given up"
         return [f"lost: {task_id} is archived as {how}: {failures} runs failed, and {allowed} retries were allowed"]
     return []
+
+
+def _has_expired(task_id: str, history: History) -> bool:
+    """Whether its hook was told, and not before its deadline."""
+    return history.exhausted.get(task_id, 0) >= history.deadlines.get(task_id, FAR) - WHOLE_SECOND
 
 
 def _check_runs(verdict: Verdict, runs: list[Run], excuses: Excuses) -> None:
@@ -213,6 +222,8 @@ def _check_runs(verdict: Verdict, runs: list[Run], excuses: Excuses) -> None:
     for run in runs:
         if run.ended == FAR and excuses.death(run) == FAR:
             verdict.faults.append(f"{run.task}: a run in process {run.pid} has no end, and the process lives")
+        if (late := run.start - excuses.history.deadlines.get(run.task, FAR)) > WHOLE_SECOND:
+            verdict.faults.append(f"{run.task} began in process {run.pid} {late:.1f} s after its deadline")
     for index, later in enumerate(runs):
         for earlier in runs[:index]:
             if _overlap(verdict, earlier, later, excuses) or earlier.end != "ok":

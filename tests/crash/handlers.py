@@ -28,6 +28,11 @@ TIME_IS_OVER = "context deadline exceeded"
 
 def register(app: Rota, note: Writer, which: str = "") -> None:
     """Give an app all of them, or only the `old` ones."""
+
+    @app.on_exhausted
+    def tell(ctx: Context, error: BaseException) -> None:
+        note("exhausted", task=ctx.id)
+
     _register_kinds(app, note)
     if which == "old":
         return

@@ -68,6 +68,9 @@ class History:
     """The task that was made of a group, by member."""
     locks: dict[str, str] = field(default_factory=dict)
     """The key that no other task may run under, by task."""
+    deadlines: dict[str, float] = field(default_factory=dict)
+    exhausted: dict[str, float] = field(default_factory=dict)
+    """When the hook of a task was told that it will not run again."""
     runs: list[Run] = field(default_factory=list)
     deaths: dict[int, float] = field(default_factory=dict)
     pauses: list[Pause] = field(default_factory=list)
@@ -119,6 +122,10 @@ class Ledger:
                     history.joined |= dict.fromkeys(line["members"], line["task"])
                 case "locked":
                     history.locks[line["task"]] = line["key"]
+                case "deadline":
+                    history.deadlines[line["task"]] = line["at"] + line["seconds"]
+                case "exhausted":
+                    history.exhausted.setdefault(line["task"], line["at"])
                 case "start":
                     run = Run(line["task"], line["pid"], line["at"], line["retried"])
                     open_runs[run.task, line["run"]] = run

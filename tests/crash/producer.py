@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ def accept(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
     """Enqueue, and write down what was accepted. Returns how many were."""
     queues = {plan.options.task_id or "": plan.options.queue or "default" for plan in plans}
     note.accepted(queues, "unsure")
+    for plan in plans:
+        if (deadline := plan.options.deadline) is not None:
+            seconds = (deadline - datetime.now(UTC)).total_seconds()
+            note("deadline", task=plan.options.task_id, seconds=seconds)
     accepted = made(plans, app.enqueue_many_sync(plans))
     note.accepted({task: queues[task] for task in accepted})
     return len(accepted)

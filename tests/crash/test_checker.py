@@ -225,6 +225,34 @@ def test_a_task_that_is_archived_with_reason_is_no_loss(plant: Plant) -> None:
     assert (verdict.faults, verdict.archived) == ([], 4)
 
 
+@pytest.mark.parametrize(
+    ("deadline", "told"), [(5, 2), (5, None), (None, 6)], ids=["too early", "hook not told", "no deadline"]
+)
+def test_a_task_that_is_archived_as_expired_and_is_not_is_a_loss_in_disguise(
+    plant: Plant, deadline: float | None, told: float | None
+) -> None:
+    plant.accepted("it")
+    plant.store("it", "archived", rota_end="expired")
+    if deadline is not None:
+        plant.line("deadline", 0, task="it", seconds=deadline)
+    if told is not None:
+        plant.line("exhausted", told, task="it")
+    plant.count(processed=3, failed=2)
+    assert plant.check().faults == ["lost: it is archived as expired: 0 runs failed, and 0 retries were allowed"]
+
+
+def test_a_task_that_has_expired_is_no_loss_and_a_run_after_its_deadline_is_found(plant: Plant) -> None:
+    plant.accepted("expired", "late")
+    for task in ("expired", "late"):
+        plant.line("deadline", 0, task=task, seconds=5)
+        plant.line("exhausted", 5.5 if task == "expired" else 9.5, task=task)
+        plant.store(task, "archived", rota_end="expired")
+    plant.run("late", 8, 9, how="fail")
+    plant.count(processed=4, failed=3)
+    verdict = plant.check()
+    assert (verdict.lost, verdict.faults) == ([], ["late began in process 1 3.0 s after its deadline"])
+
+
 def test_a_result_that_is_lost_is_found(plant: Plant) -> None:
     plant.accepted("kept", "lost")
     for task in ("kept", "lost"):

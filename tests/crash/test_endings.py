@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -64,6 +65,22 @@ def test_a_cancelled_task_ends_cancelled_in_whatever_state_it_is(scene_of: Scene
         for task in (queued, delayed, running, retrying):
             assert client.hget(f"asynq:{{default}}:t:{task}", "rota_end") == "cancelled"
     assert scene.verdict().archived == 4
+
+
+def test_a_task_whose_deadline_has_passed_is_expired_and_runs_no_more(scene_of: SceneMaker) -> None:
+    scene = scene_of("34: the deadline has passed before the task was taken, and after its worker died")
+    first = scene.start().ready()
+    scene.enqueue(10, options={"deadline": datetime.now(UTC) - timedelta(minutes=1)})
+    scene.enqueue(5, seconds=60, options={"deadline": datetime.now(UTC) + timedelta(seconds=4)})
+    scene.running(5)
+    first.kill()
+    scene.start()
+    scene.drained()
+    with scene.client() as client:
+        ends = [client.hget(f"asynq:{{default}}:t:t{number}", "rota_end") for number in range(15)]
+    assert ends == ["expired"] * 15
+    verdict = scene.verdict()
+    assert (verdict.archived, verdict.runs, verdict.died) == (15, 5, 5)
 
 
 def _locked(scene: Scene, scope: str, ttl: str | None = None, **order: object) -> str:

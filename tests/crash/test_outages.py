@@ -34,8 +34,8 @@ def lasting(outage: AbstractContextManager[None], seconds: float = OUTAGE_SECOND
 
 @pytest.mark.parametrize("outage", outages.ALL, ids=outages.name)
 def test_an_outage_of_the_server_costs_no_task_and_no_second_run(scene_of: SceneMaker, outage: Outage) -> None:
-    number = {"three disconnects": "20", "out of memory": "19, 21, 32"}.get(outages.name(outage), "19")
-    scene = scene_of(f"{number}: {outages.name(outage)}", appendonly="yes", appendfsync="always")
+    number = {"three disconnects": "20:", "out of memory": "19, 21, 32:"}.get(outages.name(outage), "19:")
+    scene = scene_of(f"{number} {outages.name(outage)}", appendonly="yes", appendfsync="always")
     with scene.client() as client:
         client.execute_command("ACL", "SETUSER", "worker", *outages.GRANT.split())
     url = f"redis://{outages.WORKER}@127.0.0.1:{scene.server.port}/0" if outage is outages.no_rights else scene.url

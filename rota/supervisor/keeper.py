@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
+from rota import faults
 from rota.broker.broker import Broker
 from rota.errors import BrokerError
 from rota.health.judgement import SILENT_SECONDS
@@ -70,7 +71,9 @@ class Keeper:
     async def _extend(self, queue: QueueKeys, due: Sequence[WorkerProcess]) -> None:
         ids, left = [process.worker_id for process in due], None
         while left != 0:
+            faults.reach("keep:send")
             left = (await self._broker.run(owner.keep(queue, ids, self._lease, oldest=left))).left
+            faults.answered("keep:answered")
 
     async def _show(self, process: WorkerProcess) -> None:
         who = process.introduction

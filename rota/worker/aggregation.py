@@ -83,7 +83,7 @@ class Aggregation:
         """Read the set, and take out what does not belong to it."""
         tasks: list[GroupedTask] = []
         while True:
-            page = await self._broker.run(wire.members(taken, len(tasks)))
+            page = await self._members(taken, len(tasks))
             out: list[SortedOut] = []
             for member in page:
                 read = self._grouped(member, taken.group, registered)
@@ -92,10 +92,22 @@ class Aggregation:
                 else:
                     out.append(read)
             if out:
-                await self._broker.run(wire.sort_out(taken, out))
+                await self._sort_out(taken, out)
                 self._counts["archived"] += sum(each.kind == "archive" for each in out)
             if len(page) < wire.PAGE:
                 return tasks
+
+    async def _members(self, taken: AggregationSet, first: int) -> list[Member]:
+        faults.reach("aggregate:read")
+        page = await self._broker.run(wire.members(taken, first))
+        faults.answered("aggregate:members")
+        return page
+
+    async def _sort_out(self, taken: AggregationSet, out: list[SortedOut]) -> int:
+        faults.reach("aggregate:sort")
+        moved = await self._broker.run(wire.sort_out(taken, out))
+        faults.answered("aggregate:sorted")
+        return moved
 
     def _grouped(self, member: Member, group: str, registered: Registered) -> GroupedTask | SortedOut:
         if not member.message:
@@ -157,13 +169,17 @@ class Aggregation:
         """Let the tasks of an interrupted aggregation return to their group at once."""
         sets = taken.queue.aggregation_sets
         try:
+            faults.reach("aggregate:return")
             await self._broker.execute("ZADD", sets, "XX", 0, taken.key, key=sets)
+            faults.answered("aggregate:returned")
         except BrokerError as error:
             logger.info("A set of group %s returns only after %s: %s", taken.group, ALLOWED, error)
 
     async def _fail(self, taken: AggregationSet, registered: Registered, error: Exception) -> None:
         self._counts["failures"] += 1
+        faults.reach("aggregate:fail")
         failures = await self._broker.run(wire.failed(taken, most=_MOST_FAILURES, wait=self._wait_after_failure))
+        faults.answered("aggregate:failed")
         last = failures >= _MOST_FAILURES
         then = "its tasks are archived" if last else "its tasks return to the group and are tried again"
         logger.error(
@@ -175,10 +191,10 @@ class Aggregation:
             await self._archive(taken, f"{type(error).__name__}: {error}")
 
     async def _archive(self, taken: AggregationSet, text: str) -> None:
-        while page := await self._broker.run(wire.members(taken, 0)):
+        while page := await self._members(taken, 0):
             now = int(self._clock.now())
             out = [_archived(member, text, now) for member in page]
-            if not await self._broker.run(wire.sort_out(taken, out)):
+            if not await self._sort_out(taken, out):
                 return
             self._counts["archived"] += len(out)
         await self._end(taken, None)

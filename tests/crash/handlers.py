@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rota.aggregator import GroupedTask
@@ -128,8 +129,20 @@ def _register_groups(app: Rota, note: Writer) -> None:
                 stack.enter_context(noted(note, ctx, member))
 
     @app.aggregator("crash:member")
-    def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+    async def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+        order = json.loads(tasks[0].payload)
+        while "wait_for" in order and not Path(order["wait_for"]).exists():
+            await asyncio.sleep(0.01)
+        if "fail_once" in order and _first(order["fail_once"]):
+            raise ValueError("the aggregation fails, as ordered")
         return app.plan("crash:digest", {"members": [task.id for task in tasks]})
+
+
+def _first(mark: str) -> bool:
+    with contextlib.suppress(FileExistsError):
+        Path(mark).touch(exist_ok=False)
+        return True
+    return False
 
 
 def _register_again(app: Rota, note: Writer) -> None:

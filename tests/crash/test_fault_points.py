@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from tests.crash.conftest import SceneMaker
 from tests.crash.fault_points import cases, points
@@ -13,92 +15,146 @@ from tests.crash.workers import ROOT
 pytestmark = pytest.mark.slow
 
 
-def plain(scene: Scene, faults: str) -> None:
+def plain(scene: Scene, **hit: Any) -> None:
     """Tasks wait when the worker starts, and run through several heartbeats."""
     scene.enqueue(30, seconds=0.8)
-    scene.start(processes=1, faults=faults)
+    scene.start(**hit)
 
 
-def unanswered(scene: Scene, faults: str) -> None:
+def unanswered(scene: Scene, **hit: Any) -> None:
     """The reply to the first fetch is lost, so that its tasks have to be found again."""
     lost, _ = scene.fault("fetch:answered", "drop")
-    plain(scene, f"{lost},{faults}")
+    plain(scene, **{**hit, "faults": f"{lost},{hit['faults']}"})
 
 
-def delayed(scene: Scene, faults: str) -> None:
+def delayed(scene: Scene, **hit: Any) -> None:
     """Tasks are due again and again while the only slot is taken: that is when the forwarder moves them."""
     scene.enqueue(1, seconds=1.5)
     scene.enqueue(30, options={"delay": "1s"})
-    scene.start(processes=1, faults=faults, settings={"concurrency": "1"})
+    scene.start(**hit, settings={"concurrency": "1"})
 
 
-def kept(scene: Scene, faults: str) -> None:
+def kept(scene: Scene, **hit: Any) -> None:
     """Results are kept for a second, and then cleaned away."""
     scene.enqueue(30, "crash:result", options={"retention": "1s"})
-    scene.start(processes=1, faults=faults)
+    scene.start(**hit)
     scene.ended(30)
     with scene.client() as client:
         scene.until(lambda: not client.exists("asynq:{default}:completed"))
 
 
-def orphaned(scene: Scene, faults: str) -> None:
+def orphaned(scene: Scene, **hit: Any) -> None:
     """A whole machine has gone, and another one recovers what ran there."""
     scene.enqueue(20, seconds=0.5)
     gone = scene.start().ready()
     scene.running(20)
     gone.kill()
-    scene.start(processes=1, faults=faults)
+    scene.start(**hit)
 
 
-def grouped(scene: Scene, faults: str) -> None:
+def grouped(scene: Scene, **hit: Any) -> None:
     """A group is aggregated. Time is made to pass: a set whose aggregation died is two minutes old."""
-    scene.enqueue(20, "crash:member", options={"group": "g"})
-    workers = scene.start(processes=1, faults=faults)
+    members(scene)
+    scene.start(**hit)
+    aggregated(scene)
+
+
+def members(scene: Scene, **order: Any) -> None:
+    scene.enqueue(20, "crash:member", options={"group": "g"}, **order)
+
+
+def aggregated(scene: Scene) -> None:
+    """Wait for the end of a group, whose sets are aged as soon as an aggregation has gone wrong."""
     with scene.client() as client:
 
         def age() -> bool:
-            for name in client.zrange("asynq:{default}:aggregation_sets", 0, -1):
-                if workers.said("is ready with") > 1 or workers.said("stops until later"):
-                    client.zadd("asynq:{default}:aggregation_sets", {name: 0}, xx=True)
+            wrong = sum(each.said("stops until later") + each.said("failed for group") for each in scene.workers)
+            if wrong or sum(each.said("is ready with") for each in scene.workers) > 1:
+                aged(client)
             return len([run for run in scene.runs() if run.end == "ok"]) >= 20
 
         scene.until(age, 40)
         scene.until(lambda: not client.exists("asynq:{default}:groups", "rota:{default}:spent"), 20)
 
 
-def half_grouped(scene: Scene, faults: str) -> None:
+def aged(client: redis.Redis) -> None:
+    """Let the two minutes be over that an aggregation may take."""
+    for name in client.zrange("asynq:{default}:aggregation_sets", 0, -1):
+        client.zadd("asynq:{default}:aggregation_sets", {name: 0}, xx=True)
+
+
+def sorted_out(scene: Scene, **hit: Any) -> None:
+    """A group lists a task that is gone."""
+    members(scene)
+    with scene.client() as client:
+        client.zadd("asynq:{default}:g:g", {"gone": 1})
+    scene.start(**hit)
+    aggregated(scene)
+
+
+def failing(scene: Scene, **hit: Any) -> None:
+    """The first aggregation of a group fails."""
+    members(scene, fail_once=str(scene.folder / "failed"))
+    scene.start(**hit)
+    aggregated(scene)
+
+
+def interrupted(scene: Scene, **hit: Any) -> None:
+    """The worker is stopped in the middle of an aggregation, and another one takes the group."""
+    go_on = scene.folder / "go-on"
+    members(scene, wait_for=str(go_on))
+    first = scene.start(faults=hit["faults"])
+    with scene.client() as client:
+        scene.until(lambda: client.exists("asynq:{default}:aggregation_sets"))
+    first.terminate()
+    first.process.wait()
+    go_on.touch()
+    scene.start()
+    aggregated(scene)
+
+
+def half_grouped(scene: Scene, **hit: Any) -> None:
     """An aggregation dies, and the fault comes when its set is put back."""
     taken, mark = scene.fault("aggregate:taken", "kill")
-    scene.enqueue(20, "crash:member", options={"group": "g"})
+    members(scene)
     first = scene.start(faults=taken)
     scene.note_mark(mark)
     first.process.wait()
     with scene.client() as client:
-        [name] = client.zrange("asynq:{default}:aggregation_sets", 0, -1)
-        client.zadd("asynq:{default}:aggregation_sets", {name: 0}, xx=True)
-    scene.start(processes=1, faults=faults)
+        aged(client)
+    scene.start(**hit)
     scene.ended(20)
 
 
-def child_died(scene: Scene, faults: str) -> None:
+def child_died(scene: Scene, **hit: Any) -> None:
     """A worker process dies, and its supervisor is hit while it gives its tasks back."""
     scene.enqueue(20, seconds=0.8)
-    first = scene.start(processes=1, faults=faults).ready()
+    first = scene.start(**{**hit, "processes": 1}).ready()
     scene.running(20)
     first.kill_child()
     scene.start(processes=1)
 
 
-def damaged(scene: Scene, faults: str) -> None:
+def held(scene: Scene, **hit: Any) -> None:
+    """A process does not let its interpreter go, and its supervisor is hit while it keeps the leases."""
+    # A supervisor that is gone keeps nothing: longer than a lease would be the limit that the guarantees name.
+    scene.enqueue(1, "crash:gil", seconds=8 if "=drop" in hit["faults"] else 4)
+    scene.enqueue(5, seconds=5)
+    scene.start(**{**hit, "processes": 1})
+    scene.running(6)
+    scene.start()
+
+
+def damaged(scene: Scene, **hit: Any) -> None:
     """The list of delayed tasks has lost one of them."""
     scene.enqueue(10, options={"delay": "3s"})
     with scene.client() as client:
         client.zrem("asynq:{default}:scheduled", "t0")
-        scene.start(processes=1, faults=faults)
+        scene.start(**hit)
         scene.ended(10)
 
 
-SCENES: dict[str, Callable[[Scene, str], None]] = {
+SCENES: dict[str, Callable[..., None]] = {
     "fetch:send": plain,
     "fetch:answered": plain,
     "fetch:reclaim": unanswered,
@@ -123,12 +179,22 @@ SCENES: dict[str, Callable[[Scene, str], None]] = {
     "aggregate:ended": grouped,
     "aggregate:spend": grouped,
     "aggregate:spent": grouped,
+    "aggregate:read": grouped,
+    "aggregate:members": grouped,
+    "aggregate:sort": sorted_out,
+    "aggregate:sorted": sorted_out,
+    "aggregate:fail": failing,
+    "aggregate:failed": failing,
+    "aggregate:return": interrupted,
+    "aggregate:returned": interrupted,
     "sweep:look": plain,
     "sweep:seen": plain,
     "reconcile:send": damaged,
     "reconcile:answered": damaged,
     "return:send": child_died,
     "return:answered": child_died,
+    "keep:send": held,
+    "keep:answered": held,
 }
 
 
@@ -147,7 +213,7 @@ def test_nothing_is_lost_or_doubled_by_a_fault(scene_of: SceneMaker, point: str,
     number = "22:" if (point, act) == ("record:answered", "drop") else "9:"
     scene = scene_of(f"{number} {act} at {point}")
     fault, mark = scene.fault(point, act)
-    SCENES[point](scene, fault)
+    SCENES[point](scene, faults=fault, processes=1)
     scene.note_mark(mark)
     scene.drained()
     scene.verdict()

@@ -27,6 +27,17 @@ def server_of(**config: object) -> Server:
     return Server(config={name.replace("_", "-"): value for name, value in config.items()}).start()
 
 
+def open_scene(
+    stack: ExitStack, title: str, folder: Path, store_of: Callable[..., Store] = server_of, **config: object
+) -> Scene:
+    """Make a scene on a store of its own, until the stack is closed."""
+    store = store_of(**config)
+    stack.callback(store.stop)
+    scene = Scene(title, folder, store)
+    stack.callback(scene.close)
+    return scene
+
+
 @pytest.fixture
 def plant(tmp_path: Path, redis_server: Server, redis_url: str) -> Iterator[Plant]:
     plant = Plant(tmp_path / "ledger", redis_url)
@@ -47,11 +58,7 @@ def scene_of(tmp_path: Path) -> Iterator[SceneMaker]:
     with ExitStack() as stack:
 
         def make(title: str, store_of: Callable[..., Store] = server_of, **config: object) -> Scene:
-            store = store_of(**config)
-            stack.callback(store.stop)
-            scene = Scene(title, tmp_path, store)
-            stack.callback(scene.close)
-            return scene
+            return open_scene(stack, title, tmp_path, store_of, **config)
 
         yield make
 

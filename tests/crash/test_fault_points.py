@@ -1,18 +1,27 @@
-"""Every fault point is visited: with a kill, and where a reply comes, with its loss. No task is lost by it."""
+"""Every fault point is visited: with a kill, a freeze, and where a reply comes, its loss. No task is lost by any."""
 
+import os
+import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from tests.crash.conftest import SceneMaker
+from tests.crash.conftest import SceneMaker, open_scene
 from tests.crash.fault_points import cases, points
 from tests.crash.scene import Scene
 from tests.crash.workers import ROOT
 
 pytestmark = pytest.mark.slow
+
+FROZEN_SECONDS = 7.5
+"""The lease, its slack, and two looks of the recoverer, so that others have what a frozen process held."""
+FROZEN_AT_ONCE = 8
 
 
 def plain(scene: Scene, **hit: Any) -> None:
@@ -217,3 +226,34 @@ def test_nothing_is_lost_or_doubled_by_a_fault(scene_of: SceneMaker, point: str,
     scene.note_mark(mark)
     scene.drained()
     scene.verdict()
+
+
+def thaw(scene: Scene, mark: Path) -> None:
+    """Let somebody else go on with what a process holds that froze, then let it go on too."""
+    pid, at = scene.note_mark(mark)
+    scene.note("freeze", pid=pid, at=at)
+    scene.start().ready()
+    time.sleep(max(0.0, at + FROZEN_SECONDS - time.monotonic()))
+    scene.note("thaw", pid=pid)
+    os.kill(pid, signal.SIGCONT)
+
+
+def freeze(point: str, folder: Path) -> None:
+    """Play the scene of a point without a supervisor, which would keep the leases of a frozen process."""
+    with ExitStack() as stack:
+        scene = open_scene(stack, f"14: freeze at {point}", folder / point.replace(":", "-"))
+        fault, mark = scene.fault(point, "freeze")
+        with ThreadPoolExecutor(1) as aside:
+            thawed = aside.submit(thaw, scene, mark)
+            SCENES[point](scene, faults=fault, processes=0)
+            thawed.result()
+        scene.drained()
+        scene.verdict()
+
+
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_or_doubled_by_a_freeze_for_longer_than_a_lease(tmp_path: Path) -> None:
+    # Nearly all of their time is waiting, so they wait together.
+    with ThreadPoolExecutor(FROZEN_AT_ONCE) as pool:
+        played = {point: pool.submit(freeze, point, tmp_path) for point in SCENES}
+    assert {point: error for point, future in played.items() if (error := future.exception()) is not None} == {}

@@ -225,9 +225,7 @@ def test_a_task_that_is_archived_with_reason_is_no_loss(plant: Plant) -> None:
     assert (verdict.faults, verdict.archived) == ([], 4)
 
 
-@pytest.mark.parametrize(
-    ("deadline", "told"), [(5, 2), (5, None), (None, 6)], ids=["too early", "hook not told", "no deadline"]
-)
+@pytest.mark.parametrize(("deadline", "told"), [(5, 2), (5, None), (None, 6)])
 def test_a_task_that_is_archived_as_expired_and_is_not_is_a_loss_in_disguise(
     plant: Plant, deadline: float | None, told: float | None
 ) -> None:

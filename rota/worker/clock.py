@@ -7,21 +7,18 @@ import math
 import sys
 import time
 
-# Redis goes on while this machine is suspended, `time.monotonic` does not.
-if sys.platform == "linux":
-    _NEVER_RESTS = time.CLOCK_BOOTTIME
-elif sys.platform == "darwin":
-    _NEVER_RESTS = time.CLOCK_MONOTONIC_RAW  # mach_continuous_time; the same name stands for another clock on Linux
-else:
-    _NEVER_RESTS = time.CLOCK_MONOTONIC
-
 JUMP_SECONDS = 3.0
 """So far ahead of what it should show, the server's clock was set, or another server has taken over."""
 
 
 def lease_clock() -> float:
     """Seconds of the clock by which `lease_until` of an attempt counts: it goes on while the machine is suspended."""
-    return time.clock_gettime(_NEVER_RESTS)
+    # As Redis does. `time.monotonic` rests then, but on Windows.
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)  # mach_continuous_time; on Linux it is another clock
+    return time.monotonic()
 
 
 class BrokerClock:

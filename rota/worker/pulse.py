@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
 
 from rota.worker.attempt import Attempt
@@ -22,7 +23,9 @@ logger = logging.getLogger("rota.worker")
 
 LOOKS_PER_LIMIT = 4
 MOST_SECONDS_BETWEEN_LOOKS = 0.5
-FRAMES_SHOWN = 6
+FRAMES_SHOWN = 3
+"""From the handler on, and as many at the place itself."""
+_HERE = str(Path(__file__).parent)
 
 _ADVICE = (
     "Nothing else runs in this worker meanwhile. Await what takes long, make the function a plain def (it runs in a "
@@ -118,7 +121,7 @@ class Pulse:
             time.monotonic() - asked_at,
             culprit or "code outside of any task",
             _ADVICE,
-            "".join(traceback.format_stack(frame)[-FRAMES_SHOWN:]).rstrip() if frame else "(unknown)",
+            _where(frame) if frame else "(unknown)",
         )
 
     def _relieved(self, seconds: float) -> None:
@@ -142,3 +145,13 @@ class Pulse:
 
 def _place(frame: FrameType | None) -> str:
     return "" if frame is None else f"{frame.f_code.co_qualname} in {frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _where(frame: FrameType) -> str:
+    """Show the lines that lead there, from the handler's own on: what comes before is the same for all."""
+    stack = traceback.extract_stack(frame)
+    ours = [number for number, line in enumerate(stack, 1) if line.filename.startswith(_HERE)]
+    lines = traceback.format_list(stack[ours[-1] :] if ours else stack[-2 * FRAMES_SHOWN :])
+    if (left_out := len(lines) - 2 * FRAMES_SHOWN) > 0:
+        lines[FRAMES_SHOWN:-FRAMES_SHOWN] = [f"  ... {left_out} more ...\n"]
+    return "".join(lines).rstrip()

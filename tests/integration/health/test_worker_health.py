@@ -150,8 +150,14 @@ async def test_a_task_that_blocks_the_loop_is_named_while_it_does_and_once_in_th
 
     @app.task("health:block")
     async def block() -> None:
-        # Nothing else can run in this loop: only the port can have said it.
-        wait_until(lambda: seen.append(ask(worker, "/live").text) or "health:block" in seen[-1], 20)
+        deep(20)
+
+    def deep(calls: int) -> None:
+        if calls:
+            deep(calls - 1)
+        else:
+            # Nothing else can run in this loop: only the port can have said it.
+            wait_until(lambda: seen.append(ask(worker, "/live").text) or "health:block" in seen[-1], 20)
 
     caplog.set_level(logging.WARNING, "rota.worker")
     async with app.worker(blocked_after="100ms") as worker:
@@ -165,5 +171,5 @@ async def test_a_task_that_blocks_the_loop_is_named_while_it_does_and_once_in_th
     assert "by task culprit (health:block) in queue default" in seen[-1]
     [said] = [record.getMessage() for record in caplog.records if "has been blocked for" in record.getMessage()]
     assert "task culprit (health:block) in queue default" in said
-    assert "test_worker_health.py" in said
+    assert "in block\n    deep(20)\n" in said
     await app.aclose()

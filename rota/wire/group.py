@@ -152,7 +152,10 @@ def spend(keys: QueueKeys, set_key: str, limit: int = PAGE) -> Call[int]:
 
 
 def failed(taken: AggregationSet, *, most: int, wait: timedelta) -> Call[int]:
-    """Note a failure; its tasks return to the group after `wait` times the failures in a row. Answers that number."""
+    """Note a failure; its tasks return to the group after `wait` times the failures in a row. Answers that number.
+
+    0 where the set is over or was put back.
+    """
     args = (taken.key, taken.group, most, int(wait.total_seconds()))
     keys = taken.queue
     return Call(load("aggregation_failed"), (keys.aggregation_sets, failures_key(keys)), args, int)

@@ -180,6 +180,9 @@ class Aggregation:
         faults.reach("aggregate:fail")
         failures = await self._broker.run(wire.failed(taken, most=_MOST_FAILURES, wait=self._wait_after_failure))
         faults.answered("aggregate:failed")
+        if not failures:
+            logger.warning("An aggregation of group %s failed, but came too late: others have its tasks.", taken.group)
+            return
         last = failures >= _MOST_FAILURES
         then = "its tasks are archived" if last else "its tasks return to the group and are tried again"
         logger.error(

@@ -7,6 +7,8 @@ import time
 import pytest
 
 from tests.crash.conftest import SceneMaker
+from tests.crash.proxy import Proxy
+from tests.crash.scene import Scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,15 +34,18 @@ def test_a_stop_lets_short_tasks_end_and_hands_long_ones_back_once_they_have_end
     scene.verdict()
 
 
-def test_tasks_in_a_reply_that_is_under_way_at_the_stop_are_handed_back(scene_of: SceneMaker) -> None:
-    scene = scene_of("27: TERM while the reply of a fetch is in the socket")
+def test_tasks_in_a_reply_that_is_under_way_at_the_stop_are_handed_back(wired: tuple[Scene, Proxy]) -> None:
+    scene, proxy = wired
+    scene.title = "27: TERM while the reply of a fetch is under way"
     scene.enqueue(20, seconds=0.2)
     fault, mark = scene.fault("fetch:send", "freeze")
-    first = scene.start(faults=fault)
+    first = scene.start(proxy.url, faults=fault)
     pid, at = scene.note_mark(mark)
     scene.note("freeze", pid=pid, at=at)
-    first.send(signal.SIGTERM, pid)
-    first.thaw(pid)
+    with proxy.holding():
+        first.send(signal.SIGTERM, pid)
+        first.thaw(pid)
+        scene.until(lambda: first.said("Stopping: no more tasks are taken"))
     assert first.process.wait(20) == 0
     assert scene.waiting() == {"pending": 20, "scheduled": 0, "retry": 0, "active": 0}
     assert scene.runs() == []

@@ -51,11 +51,13 @@ class Groups(Adding):
 
     def fail_set(self, name: str, group: str, most: int) -> int:
         """Note a failure. The set waits for a deadline of its own, until the last one."""
+        if name not in self.sets or self.sets[name].state == "spent":
+            return 0
         self.failures[group] += 1
         number = self.failures[group]
         if number >= most:
             del self.failures[group]
-        elif name in self.sets and self.sets[name].state != "spent":
+        else:
             self.sets[name].state, self.sets[name].at = "open", FAR
         return number
 

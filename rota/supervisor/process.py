@@ -19,6 +19,7 @@ from rota.supervisor.recycling import Lifetime
 logger = logging.getLogger("rota.supervisor")
 
 _LINE_BYTES = 16 * 1024 * 1024
+_LAST_WORDS_SECONDS = 0.1
 
 
 class WorkerProcess:
@@ -49,6 +50,7 @@ class WorkerProcess:
         self._process = process
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(
@@ -165,6 +167,13 @@ class WorkerProcess:
         _, status, usage = os.wait4(self.pid, 0)
         self.exit = Exit.read(status, usage)
         self._process.returncode = self.exit.code
+        self._ending = asyncio.create_task(self._end(on_exit))
+
+    async def _end(self, on_exit: Callable[["WorkerProcess"], object]) -> None:
+        # Where we were frozen or late, its last words are still on the way. The end of the line may never come: what
+        # it has started itself may hold the other end.
+        if self._reading is not None:
+            await asyncio.wait([self._reading], timeout=_LAST_WORDS_SECONDS)
         if self._writer is not None:
             self._writer.close()
         self.introduced.set()

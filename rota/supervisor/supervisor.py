@@ -118,7 +118,7 @@ class Supervisor:
             settings = Settings(**first.introduction.settings)
             self._set_up(settings, stack)
             await stack.enter_async_context(self._health.port(settings))
-            if first.exit is not None:
+            if first.ended.is_set():
                 self._ended(first)
             for _ in range(self._target - 1):
                 await self._start(RestartPatience())

@@ -5,6 +5,7 @@ import signal
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +126,24 @@ def test_a_lost_group_of_supervisor_and_processes_comes_back_by_its_leases(shift
     assert max(event.at for event in again) - killed_at < 25
     assert shift.redis.get("rota:{default}:crashed") == "100"
     assert shift.redis.get("asynq:{default}:failed") is None
+
+
+def test_the_last_words_of_a_process_that_died_while_its_supervisor_was_frozen_are_heard(shift: Shift) -> None:
+    ids = shift.enqueue("wait", 5, seconds=60)
+    shift.start(processes=1, concurrency=5)
+    # By then it has got its orders, and has not yet introduced itself: that comes with the app.
+    wait_until(lambda: shift.children() and resident_bytes(shift.children()[0]) > 15_000_000)
+    shift.send(signal.SIGSTOP)
+    shift.wait_for("start", 5)
+
+    os.kill(shift.children()[0], signal.SIGKILL)
+    shift.send(signal.SIGCONT)
+
+    shift.ready(2)
+    shift.wait_for("start", 10)
+    assert {shift.field(task_id, "rota_crashes") for task_id in ids} == {"1"}
+    assert shift.stop() == 0
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

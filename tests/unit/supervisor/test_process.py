@@ -1,0 +1,42 @@
+"""A worker process as its supervisor has it, at moments that a whole supervisor meets by chance only."""
+
+import asyncio
+import os
+import sys
+import threading
+
+from rota.supervisor.messages import Introduction, Setup, encode
+from rota.supervisor.patience import RestartPatience
+from rota.supervisor.process import WorkerProcess
+
+
+async def test_what_a_process_said_last_is_heard_although_its_end_is_known_first() -> None:
+    words = encode(Introduction({}, "host", 1, "server"))
+    speaks = f"import socket, time; socket.socket(fileno=0).sendall({words!r})"
+    ends: list[WorkerProcess] = []
+    process = await WorkerProcess.start(
+        [sys.executable, "-c", speaks], Setup("id", "app", {}, "info", False), RestartPatience(), ends.append
+    )
+    # As in a supervisor that is frozen: the words and the end have both come before it looks again.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    for thread in threading.enumerate():
+        if thread.name == f"rota-wait-{process.pid}":
+            thread.join()
+    async with asyncio.timeout(5):
+        await process.ended.wait()
+    assert process.introduction is not None
+    assert ends == [process]
+
+
+async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_line() -> None:
+    leaves = (
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdout=-3)"
+    )
+    ends: list[WorkerProcess] = []
+    process = await WorkerProcess.start(
+        [sys.executable, "-c", leaves], Setup("id", "app", {}, "info", False), RestartPatience(), ends.append
+    )
+    async with asyncio.timeout(5):
+        await process.ended.wait()
+    assert process.introduction is None
+    assert ends == [process]

@@ -32,12 +32,15 @@ class Moved(NotNow):
 
 _MOVED = "The server belongs to a Cluster and sends us elsewhere ({}); use a redis+cluster:// URL."
 
+_MOVING = "the slot is being moved, or a move was broken off, which redis-cli --cluster fix ends"
+_ASK = f"The server cannot take the command now: {_MOVING} ({{}})."
+
 _PASSING = {
     "LOADING": "it still loads its data",
     "READONLY": "it is a read-only replica",
     "MASTERDOWN": "its link to the master is down",
     "CLUSTERDOWN": "the Cluster is down",
-    "TRYAGAIN": "the slot is being moved",
+    "TRYAGAIN": _MOVING,
     "UNBLOCKED": "it changed its role",
 }
 
@@ -49,9 +52,8 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
     if code in ("MOVED", "ASK"):
         _, slot, place = text.split(" ", 2)
         host, _, port = place.rpartition(":")
-        return Moved(
-            _MOVED.format(text), slot=int(slot), endpoint=Endpoint(host or endpoint.host, int(port)), ask=code == "ASK"
-        )
+        there, ask = Endpoint(host or endpoint.host, int(port)), code == "ASK"
+        return Moved((_ASK if ask else _MOVED).format(text), slot=int(slot), endpoint=there, ask=ask)
     if code in _PASSING or text.startswith("ERR max number of clients"):
         reason = _PASSING.get(code, "it has no room for another client")
         kind = Demoted if code in ("READONLY", "UNBLOCKED") else NotNow

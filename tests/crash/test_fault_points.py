@@ -147,9 +147,11 @@ def child_died(scene: Scene, **hit: Any) -> None:
 def held(scene: Scene, **hit: Any) -> None:
     """A process does not let its interpreter go, and its supervisor is hit while it keeps the leases."""
     # A supervisor that is gone keeps nothing: longer than a lease would be the limit that the guarantees name.
-    scene.enqueue(1, "crash:gil", seconds=8 if "=drop" in hit["faults"] else 4)
+    seconds = 8 if "=drop" in hit["faults"] else 4
     scene.enqueue(5, seconds=5)
     scene.start(**{**hit, "processes": 1})
+    scene.running(5)
+    scene.enqueue(1, "crash:gil", seconds=seconds)
     scene.running(6)
     scene.start()
 

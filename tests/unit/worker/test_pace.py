@@ -1,10 +1,12 @@
 import asyncio
 import logging
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from rota.errors import BrokerUnavailable
+from rota.worker import backoff as backoff_module
 from rota.worker import pace as pace_module
 from rota.worker.pace import Pace
 
@@ -60,7 +62,15 @@ async def test_an_act_may_say_when_its_next_turn_is(monkeypatch: pytest.MonkeyPa
 async def test_an_outage_is_logged_once_and_waited_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sleeps = Sleeps(monkeypatch, 8)
+    Sleeps(monkeypatch, 1)
+    pauses: list[float] = []
+    at_once = partial(asyncio.timeout, 0)
+
+    def timeout(seconds: float) -> asyncio.Timeout:
+        pauses.append(seconds)
+        return at_once()
+
+    monkeypatch.setattr(backoff_module.asyncio, "timeout", timeout)
     pace = Pace("tester", timedelta(seconds=10))
     turns = 0
 
@@ -75,7 +85,8 @@ async def test_an_outage_is_logged_once_and_waited_out(
     assert pace.errors == 5
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     assert "gone fishing" in caplog.text
-    assert sleeps.seconds[0] < sleeps.seconds[4]
+    longest = [0.5, 1, 2, 4, 8]
+    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
 
 
 async def test_any_other_error_is_logged_with_its_trace_and_ends_nothing(

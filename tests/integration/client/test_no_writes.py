@@ -26,23 +26,22 @@ Closing = Callable[[Server], AbstractContextManager[None]]
 
 
 @contextlib.contextmanager
-def oom(server: Server) -> Iterator[None]:
+def configured(server: Server, name: str) -> Iterator[None]:
+    """A setting that is off with 0, and with 1 is more than the server can meet."""
     with server.admin() as admin:
-        admin.config_set("maxmemory", 1)
+        admin.config_set(name, 1)
         try:
             yield
         finally:
-            admin.config_set("maxmemory", 0)
+            admin.config_set(name, 0)
 
 
-@contextlib.contextmanager
-def noreplicas(server: Server) -> Iterator[None]:
-    with server.admin() as admin:
-        admin.config_set("min-replicas-to-write", 1)
-        try:
-            yield
-        finally:
-            admin.config_set("min-replicas-to-write", 0)
+def oom(server: Server) -> AbstractContextManager[None]:
+    return configured(server, "maxmemory")
+
+
+def noreplicas(server: Server) -> AbstractContextManager[None]:
+    return configured(server, "min-replicas-to-write")
 
 
 @contextlib.contextmanager

@@ -94,6 +94,8 @@ class Pulse:
 
     def _feel(self, pause: float) -> None:
         self._turned.clear()
+        if self._stopping.is_set():
+            return  # what `run` sets at its end is cleared now, and the loop may never turn again
         asked_at = time.monotonic()
         self._loop.call_soon_threadsafe(self._turned.set)
         reported = False

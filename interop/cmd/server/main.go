@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -34,8 +35,27 @@ func main() {
 	if err := server.Start(conf); err != nil {
 		log.Fatal(err)
 	}
+	awaitRecord(redis())
 	lines.Print(event{Event: "ready"})
 	<-signals
 	server.Shutdown()
 	lines.Print(event{Event: "stopped"})
+}
+
+// awaitRecord returns when this server is in the list of servers: Start returns before its first heartbeat.
+func awaitRecord(redis asynq.RedisConnOpt) {
+	inspector := asynq.NewInspector(redis)
+	defer inspector.Close()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		servers, err := inspector.Servers()
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, server := range servers {
+			if server.PID == os.Getpid() {
+				return
+			}
+		}
+	}
+	log.Fatal("the record of this server did not come")
 }

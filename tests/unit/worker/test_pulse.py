@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from datetime import timedelta
 
 import pytest
@@ -23,6 +24,12 @@ async def beating(pulse: Pulse) -> "asyncio.Task[None]":
 async def ended(running: "asyncio.Task[None]") -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    for thread in pulses():  # what it still logs is not the next test's
+        await asyncio.to_thread(thread.join)
+
+
+def pulses() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "rota-pulse"]
 
 
 async def turned_since(pulse: Pulse, moment: float) -> None:
@@ -97,3 +104,34 @@ async def test_an_error_in_the_thread_does_not_end_it(caplog: pytest.LogCaptureF
     await ended(running)
 
     assert "The pulse could not be read" in caplog.text
+
+
+class ClearedLate(threading.Event):
+    """Holds the thread where it has decided to look once more, until the loop stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+        self.loop_stands = threading.Event()
+
+    def clear(self) -> None:
+        self.reached.set()
+        assert self.loop_stands.wait(10)
+        super().clear()
+
+
+async def test_a_pulse_that_was_stopped_says_nothing_of_a_loop_that_stands(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulse = Pulse(list, LIMIT)
+    running = await beating(pulse)
+    late = ClearedLate()
+    monkeypatch.setattr(pulse, "_turned", late)
+    await asyncio.to_thread(late.reached.wait)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    late.loop_stands.set()
+    wait_until(lambda: not pulses())
+
+    assert [record for record in caplog.records if record.name == "rota.worker"] == []

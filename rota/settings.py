@@ -177,6 +177,8 @@ class Settings(BaseSettings):
     """The age at which a worker process is replaced."""
     process_max_rss_mb: Annotated[int, Field(ge=0)] = 0
     """The resident memory in MiB from which on a worker process is replaced; 0 means any."""
+    process_start_timeout: PositiveDuration = timedelta(minutes=5)
+    """A worker process that has not loaded the app by then is killed, and another one starts; not the very first."""
     process_hang_after: PositiveDuration | None = None
     """A worker process that was not heard of for so long is killed, and its tasks go back; by default none is."""
     process_drain: PositiveDuration = timedelta(minutes=10)

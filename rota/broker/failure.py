@@ -30,6 +30,10 @@ class Moved(NotNow):
         self.ask = ask
 
 
+class WrongType(BrokerRefused):
+    """A key is of another type than its name says, so some other program has written it."""
+
+
 _MOVED = "The server belongs to a Cluster and sends us elsewhere ({}); use a redis+cluster:// URL."
 
 _MOVING = "the slot is being moved, or a move was broken off, which redis-cli --cluster fix ends"
@@ -68,7 +72,9 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
     name = command_name(words)
     if re.match(r"ERR unknown (sub)?command", text):
         return BrokerRefused(f"The server does not know {name}: {text}. It is too old, or the command was renamed.")
-    return BrokerRefused(f"The server refused {name}: {text}")
+    # A script that meets it says so in the middle of its own message.
+    refusal = WrongType if "WRONGTYPE" in text else BrokerRefused
+    return refusal(f"The server refused {name}: {text}")
 
 
 def _of_denial(code: str, text: str, words: Sequence[object]) -> BrokerError:

@@ -99,6 +99,7 @@ class WorkerProcess:
         """Give it this time again, in which it was not looked at."""
         now = time.monotonic()
         self.heard_at = min(now, self.heard_at + seconds)
+        self.started_at = min(now, self.started_at + seconds)
         if self.stop_asked_at is not None:
             self.stop_asked_at = min(now, self.stop_asked_at + seconds)
         if self.drain_until is not None:

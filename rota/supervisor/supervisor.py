@@ -23,6 +23,7 @@ from rota.settings import Settings
 from rota.supervisor.health import FleetHealth
 from rota.supervisor.keeper import Keeper
 from rota.supervisor.messages import LogLevel, Setup
+from rota.supervisor.overdue import STOP_MARGIN_SECONDS, Overdue, still_loading
 from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.recycling import Lifetime
@@ -36,11 +37,8 @@ logger = logging.getLogger("rota.supervisor")
 
 WRONG_USE = 2
 LEFT_BY_FORCE = 130
-STOP_MARGIN_SECONDS = 15.0
-"""How much longer than `shutdown_timeout` a process may take to stop before it is killed."""
 LAST_RETURNS_SECONDS = 5.0
-MOST_LAG_SECONDS = 1.0
-"""A longer lag of our own (a frozen or starved machine) counts for nobody: they may have stood still as well."""
+SLOW_START_SECONDS = 30.0
 CHILD = (sys.executable, "-m", "rota.cli.child")
 
 
@@ -110,7 +108,7 @@ class Supervisor:
     async def run(self) -> int:
         """Work until all processes have ended. Returns the exit code of the command."""
         first = await self._start(RestartPatience(), show_banner=self._order.show_banner)
-        await first.introduced.wait()
+        await self._loaded(first)
         if first.introduction is None:
             await first.ended.wait()
             return self._code_of_start(first)
@@ -125,6 +123,13 @@ class Supervisor:
             await self._watch()
             await self._returns.finish(LAST_RETURNS_SECONDS)
         return self._failure
+
+    async def _loaded(self, first: WorkerProcess) -> None:
+        while not first.introduced.is_set():
+            try:
+                await asyncio.wait_for(first.introduced.wait(), SLOW_START_SECONDS)
+            except TimeoutError:
+                still_loading(first, self._order.target)
 
     def _code_of_start(self, first: WorkerProcess) -> int:
         # Asked to stop before it had come to its signal handlers, it is ended by the signal itself.
@@ -149,16 +154,13 @@ class Supervisor:
 
     async def _watch(self) -> None:
         every = min(1.0, self._settings.heartbeat.total_seconds() / 4)
-        keeping, looked_at = asyncio.create_task(self._keep(every)), time.monotonic()
+        keeping, overdue = asyncio.create_task(self._keep(every)), Overdue(self._settings, every)
         try:
             while self._fleet or self._restarts:
                 self._woken.clear()
-                lag, looked_at = time.monotonic() - looked_at - every, time.monotonic()
-                if lag > MOST_LAG_SECONDS:
-                    for process in self._fleet:
-                        process.forgive(lag)
+                if overdue.look(self._fleet):
+                    self._failure = self._failure or 1
                 self._look_at_each()
-                self._look_for_hangs()
                 if not self._requests:
                     await self._renewal.look(self._staying)
                     await self._scale()
@@ -175,28 +177,10 @@ class Supervisor:
             await asyncio.sleep(every_seconds)
 
     def _look_at_each(self) -> None:
-        grace = self._settings.shutdown_timeout.total_seconds() + STOP_MARGIN_SECONDS
-        now = time.monotonic()
         for process in self._fleet:
             self._ever_ready = self._ever_ready or process.report.ready
             if process.drained:
                 process.stop()
-            if process.stop_asked_at is not None and now - process.stop_asked_at > grace:
-                logger.error("Worker process %d does not stop: it is killed, and its tasks go back.", process.pid)
-                self._failure = self._failure or 1
-                process.kill()
-
-    def _look_for_hangs(self) -> None:
-        limit, now = self._settings.process_hang_after, time.monotonic()
-        for process in self._fleet:
-            silent = now - process.heard_at
-            if limit is not None and process.report.ready and silent >= limit.total_seconds():
-                logger.error(
-                    "Worker process %d was not heard of for %.0f s: it is killed, and its tasks go back.",
-                    process.pid,
-                    silent,
-                )
-                process.kill()
 
     @property
     def _staying(self) -> list[WorkerProcess]:

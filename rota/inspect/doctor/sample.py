@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from rota.errors import BrokerRefused
+from rota.broker.failure import WrongType
 from rota.info import TaskState
 from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, QueueSnapshot
@@ -59,9 +59,7 @@ async def take(inspector: Inspector) -> Sample:
     for name in await inspector.queues():
         try:
             queues.append(await _queue(inspector, name))
-        except BrokerRefused as error:
-            if "WRONGTYPE" not in str(error):
-                raise
+        except WrongType:
             broken.append(name)
     return Sample(queues, await inspector.servers(), broken)
 

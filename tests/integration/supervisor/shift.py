@@ -18,6 +18,9 @@ if "SHIFT_STUCK" in os.environ:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.write(2, b"stuck\n")
     time.sleep(600)
+if os.path.exists(os.environ.get("SHIFT_LOADS_FOR_EVER_IF", "")):
+    os.write(2, b"loading for ever\n")
+    time.sleep(600)
 
 
 def note(kind: str) -> None:

@@ -82,6 +82,22 @@ def test_a_process_that_hangs_is_killed_where_that_is_wanted(shift: Shift) -> No
     shift.ready(2)
 
 
+def test_a_process_that_does_not_come_up_is_replaced(
+    shift: Shift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = tmp_path / "trouble"
+    monkeypatch.setenv("SHIFT_LOADS_FOR_EVER_IF", str(trouble))
+    shift.start(processes=1, concurrency=5, process_start_timeout="2s").ready()
+    trouble.touch()
+
+    os.kill(shift.children()[0], signal.SIGKILL)
+    shift.says("loading for ever")
+    trouble.unlink()
+
+    shift.says("has not loaded its app for 2 s")
+    shift.ready(2)
+
+
 def test_when_the_supervisor_is_killed_its_processes_stop_and_hand_back_what_they_run(shift: Shift) -> None:
     shift.start(processes=2, concurrency=5, shutdown_timeout="100ms").ready(2)
     [task] = shift.enqueue("wait", seconds=600)

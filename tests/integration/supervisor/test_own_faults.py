@@ -164,3 +164,17 @@ def test_a_first_process_that_hangs_while_it_loads_the_app_and_ignores_term_is_k
     shift.says("stuck")
 
     assert shift.stop(seconds=40) == 0
+
+
+async def test_a_first_process_that_takes_its_time_to_load_the_app_is_told_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.supervisor.supervisor.SLOW_START_SECONDS", 0.2)
+    supervisor = Supervisor(Order("shop:app"), [sys.executable, "-c", "import time; time.sleep(600)"])
+    running = asyncio.create_task(supervisor.run())
+
+    await until(lambda: caplog.text.count("has been loading shop:app for") >= 2)
+    supervisor.stop()
+
+    async with asyncio.timeout(20):
+        assert await running == 0

@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from rota.broker import failure
-from rota.broker.failure import Demoted, Moved, NotNow
+from rota.broker.failure import Demoted, Moved, NotNow, WrongType
 from rota.broker.url import Endpoint
 from rota.errors import BrokerRefused
 
@@ -39,6 +39,18 @@ def test_a_passing_state_is_worth_another_try(text: str) -> None:
 def test_a_replica_is_told_apart() -> None:
     assert isinstance(reply("READONLY You can't write against a read only replica."), Demoted)
     assert not isinstance(reply("LOADING"), Demoted)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "ERR WRONGTYPE Operation against a key holding the wrong kind of value script: fe01, on @user_script:7.",
+    ],
+)
+def test_a_key_of_another_type_is_told_apart(text: str) -> None:
+    assert isinstance(reply(text), WrongType)
+    assert not isinstance(reply("ERR value is not an integer or out of range"), WrongType)
 
 
 def test_a_redirection_says_where_to() -> None:

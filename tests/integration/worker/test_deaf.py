@@ -107,10 +107,11 @@ async def test_who_is_quieted_and_then_stopped_looks_for_the_tasks_of_a_lost_fet
 async def test_a_silent_server_holds_up_no_stop_for_as_long_as_a_reply_may_take(server: Server) -> None:
     app = Rota(server.url, settings={"response_timeout": "90s", "connect_timeout": "90s", "shutdown_timeout": "0s"})
 
-    silent = asyncio.Event()
+    enqueued, silent = asyncio.Event(), asyncio.Event()
 
     @app.task("deaf:endless")
     async def endless() -> None:
+        await enqueued.wait()  # the server may answer the fetch before the enqueue
         server.freeze()
         silent.set()
         await asyncio.Event().wait()
@@ -118,6 +119,7 @@ async def test_a_silent_server_holds_up_no_stop_for_as_long_as_a_reply_may_take(
     async def stop_in_silence() -> None:
         async with app.worker():
             await endless.enqueue()
+            enqueued.set()
             await silent.wait()
 
     async with asyncio.timeout(45):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -17,16 +17,18 @@ from rota.client.delivery import Delivery
 from rota.client.hooks import enter, swallowed
 from rota.client.joiner import Joiner
 from rota.client.outbox import Outbox
-from rota.client.packing import STATES, Packed, alone, created, refusal
+from rota.client.packing import STATES, alone, created, refusal
 from rota.client.parcel import Parcel
 from rota.client.replicas import Replicas, Unreplicated
 from rota.client.sender import Senders
 from rota.duration import DurationLike, parse
 from rota.enqueued import Enqueued, Plan
 from rota.errors import BrokerError, BrokerRefused, ResultTimeout, RotaError
-from rota.info import TaskInfo
+from rota.info import TaskInfo, TaskState
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
+from rota.wire.keys import QueueKeys
+from rota.wire.script import Call
 
 R = TypeVar("R")
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
@@ -84,13 +86,9 @@ class Client(Core):
         await self._origin.aclose()
         return lost
 
-    async def enqueue(self, plan: Plan[R]) -> Enqueued[R]:
+    def enqueue(self, plan: Plan[R]) -> Coroutine[Any, Any, Enqueued[R]]:
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""
-        if not self._middlewares:
-            return await self._enqueue(plan)
-        async with AsyncExitStack() as stack:
-            return await self._enqueue(await enter(stack, self._middlewares, plan))
-        raise swallowed()
+        return self._enqueue_within(plan) if self._middlewares else self._enqueue(plan)
 
     async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
         """Enqueue any number of tasks; the results are in the order of the plans.
@@ -173,16 +171,30 @@ class Client(Core):
         """Replace the payload of a task that does not run. Its unique lock moves with it."""
         await self._courier.act(acts.update_payload(self._keys.queue(queue), task_id, payload))
 
+    async def _enqueue_within(self, plan: Plan[R]) -> Enqueued[R]:
+        async with AsyncExitStack() as stack:
+            return await self._enqueue(await enter(stack, self._middlewares, plan))
+        raise swallowed()
+
     async def _enqueue(self, plan: Plan[R]) -> Enqueued[R]:
         if self._outbox is not None:
             return self._accepted(plan, await self._outbox.post(plan))
-        if plan.options.debounce is None:
-            packed = self._packer.pack(plan)
-            if packed.item is None:
-                return await self._join(plan, packed)
-            keys, call = packed.keys, alone(packed)
-        else:
-            keys, call = self._packer.debounced(plan, plan.options.debounce)
+        if plan.options.debounce is not None:
+            return await self._send(plan, *self._packer.debounced(plan, plan.options.debounce))
+        packed = self._packer.pack(plan)
+        keys = packed.keys
+        if packed.item is not None:
+            return await self._send(plan, keys, alone(packed))
+        # Most tasks want nothing but to run, so this way is short.
+        if self._published.is_due(keys.queue):
+            await self._publish(keys.queue)
+        try:
+            await self._joiner.add(keys, packed.id, packed.message)
+        except Unreplicated as missing:
+            raise missing.of(self._enqueued(plan, keys.queue, created(packed))) from None
+        return Enqueued(packed.id, keys.queue, plan.type, TaskState.PENDING, actions=self, decode=plan.decode)
+
+    async def _send(self, plan: Plan[R], keys: QueueKeys, call: Call[Reply]) -> Enqueued[R]:
         if self._published.is_due(keys.queue):
             await self._publish(keys.queue)
         try:
@@ -195,16 +207,6 @@ class Client(Core):
         if missing is not None:
             raise missing.of(receipt)
         return receipt
-
-    async def _join(self, plan: Plan[R], packed: Packed) -> Enqueued[R]:
-        queue = packed.keys.queue
-        if self._published.is_due(queue):
-            await self._publish(queue)
-        try:
-            await self._joiner.add(packed.keys, packed.id, packed.message)
-        except Unreplicated as missing:
-            raise missing.of(self._enqueued(plan, queue, created(packed))) from None
-        return self._enqueued(plan, queue, created(packed))
 
     def _accepted(self, plan: Plan[R], parcel: Parcel) -> Enqueued[R]:
         queue = parcel.keys.queue

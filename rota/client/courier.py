@@ -1,7 +1,7 @@
 """Carries requests to the broker, each once, and brings the answers: the asking half of the asyncio client."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from rota.broker.broker import Broker
@@ -28,9 +28,9 @@ class Courier:
         self._replicas = replicas
         self._run = broker.run if replicas is None else replicas.run
 
-    async def deliver(self, keys: QueueKeys, call: Call[T]) -> T:
+    def deliver(self, keys: QueueKeys, call: Call[T]) -> Coroutine[Any, Any, T]:
         """Run a script that enqueues. Raises `Unreplicated` where replicas are missing."""
-        return await self._once(keys, call, self._run)
+        return self._once(keys, call, self._run)
 
     async def deliver_batch(self, batch: Batch) -> None:
         """Run the scripts of a batch in one burst, and settle it."""
@@ -84,7 +84,12 @@ class Courier:
         sender = self._senders.take(keys)
         try:
             stamped = sender.once(call)
-            return await repeated(lambda: run(stamped))
+            try:
+                return await run(stamped)
+            except BrokerUnavailable as lost:
+                if not lost.maybe_applied:
+                    raise
+                return await repeated(lambda: run(stamped), lost)
         finally:
             self._senders.give(sender)
 

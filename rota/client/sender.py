@@ -7,7 +7,7 @@ from typing import TypeVar
 from weakref import WeakSet
 
 from rota.wire.keys import QueueKeys
-from rota.wire.once import Stamp, memory_key, once
+from rota.wire.once import memory_key, once
 from rota.wire.script import Call
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Sender:
         """Put the next number on a call. What this returns may be sent as often as it takes."""
         # The time, so that two copies of this process (a machine that was cloned) do not use the same numbers.
         self._number = max(self._number + 1, time.time_ns() // 1000)
-        return once(call, Stamp(self._memory, self._number, self._life_seconds))
+        return once(call, self._memory, self._number, self._life_seconds)
 
 
 class Senders:

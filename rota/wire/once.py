@@ -4,7 +4,7 @@ The idea is Kafka's idempotent producer (KIP-98): the server keeps the last numb
 """
 
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call, Script, load
@@ -16,28 +16,22 @@ _BY_THEMSELVES = {"enqueue_plain"}
 """Scripts that keep the memory of the sender by themselves, because they are sent so often."""
 
 
-class Stamp(NamedTuple):
-    """Which request of which sender. A sender sends one after the other, under rising numbers."""
-
-    memory: str
-    """The key of the sender: see `memory_key`."""
-    number: int
-    """Written with 16 digits: the scripts compare numbers as text."""
-    life_seconds: int
-    """How long the server remembers it, at least."""
-
-
 def memory_key(keys: QueueKeys, sender: str) -> str:
     """The last request of a sender to a queue, and what was answered."""
     return keys.own(f"sent:{sender}")
 
 
-def once(call: Call[T], stamp: Stamp) -> Call[T]:
-    """Return the call under a stamp: sent again, it does nothing and gets the same answer, even if its task is gone."""
+def once(call: Call[T], memory: str, number: int, life_seconds: int) -> Call[T]:
+    """Return the call as one request of a sender: sent again, it does nothing, and gets the same answer.
+
+    `memory` is the sender's `memory_key`. A sender sends one request after the other, under rising numbers of at most
+    16 digits. The server remembers the last one for `life_seconds` at least.
+    """
+    # The scripts compare numbers as text.
     return Call(
         _script(call.script.name),
-        (*call.keys, stamp.memory),
-        (*call.args, f"{stamp.number:016}", stamp.life_seconds),
+        (*call.keys, memory),
+        (*call.args, f"{number:016}", life_seconds),
         call.decode,
     )
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from rota.wire.keys import QueueKeys
-from rota.wire.once import Stamp, memory_key, once
+from rota.wire.once import memory_key, once
 from rota.wire.recover import Slack
 from rota.wire.script import Call
 from rota.wire.unique import own_unique_key, unique_key
@@ -56,7 +56,7 @@ class Machine(RuleBasedStateMachine):
 
     def send(self, call: Call[Any]) -> Any:
         """Send a request as a client does, and again because the reply was lost: the same answer, and nothing done."""
-        stamped = once(call, Stamp(memory_key(self.keys, "sender"), self.number(), 60))
+        stamped = once(call, memory_key(self.keys, "sender"), self.number(), 60)
         reply = self.run(stamped)
         assert self.run(stamped) == reply
         self.sent.append((stamped, reply))

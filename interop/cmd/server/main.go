@@ -42,20 +42,17 @@ func main() {
 	lines.Print(event{Event: "stopped"})
 }
 
-// awaitRecord returns when this server is in the list of servers: Start returns before its first heartbeat.
+// awaitRecord returns when this server is in the list of servers, for Start returns before its first heartbeat. Where
+// the broker is away it gives up after a while: the server works on, and its record comes later.
 func awaitRecord(redis asynq.RedisConnOpt) {
 	inspector := asynq.NewInspector(redis)
 	defer inspector.Close()
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		servers, err := inspector.Servers()
-		if err != nil {
-			log.Fatal(err)
-		}
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		servers, _ := inspector.Servers()
 		for _, server := range servers {
 			if server.PID == os.Getpid() {
 				return
 			}
 		}
 	}
-	log.Fatal("the record of this server did not come")
 }

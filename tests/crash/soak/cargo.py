@@ -14,7 +14,7 @@ QUEUES = {"critical": 6, "default": 3, "low": 1, "groups": 2}
 KINDS = {"crash:loop": 40, "crash:thread": 20, "crash:result": 20, "crash:process": 1, "crash:member": 15}
 TROUBLES = {
     "": 800, "fails": 80, "fails for good": 5, "too slow": 10, "delayed": 80, "unique": 30, "kept": 40, "cancel": 10,
-    "delete": 10, "deadly": 0.1,
+    "delete": 10, "deadly": 0.1, "blocks": 1, "holds": 1,
 }  # fmt: skip
 Whim = Literal["", "cancel", "delete"]
 
@@ -74,6 +74,8 @@ def _parcel(app: Rota, task_id: str, chance: random.Random) -> Parcel:
             kind, order["seconds"] = "crash:loop", chance.choice((0, 0.5, 2))
             words["delay"] = f"{chance.choice((0, 0, 500))}ms"
             whim = trouble
+        case "blocks" | "holds":  # the event loop, or the whole interpreter
+            kind, order["seconds"] = f"crash:{'block' if trouble == 'blocks' else 'gil'}", chance.choice((0.3, 1, 3))
         case "deadly":
             kind, order["die"] = "crash:loop", "SIGKILL"
     return Parcel(app.plan(kind, order, **words), whim, lock)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import signal
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -135,6 +136,10 @@ class GoServer:
         async with asyncio.timeout(PATIENCE_S):
             await self._process.wait()
             await self._reader
+
+    def release(self) -> None:
+        """Let all tasks go on that hold (cmd/server/config.go)."""
+        self._process.send_signal(signal.SIGUSR1)
 
     def kill(self) -> None:
         """Send KILL: the server leaves everything as it is."""

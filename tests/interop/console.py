@@ -62,5 +62,5 @@ async def stage(queue: RawQueue) -> None:
         id="busy", type="mail:busy", payload=b'{"user": 7}', queue="mail",
         started_ns=now_ns, deadline_ns=now_ns + 10**12,
     )  # fmt: skip
-    for call in beat(Keys(), SERVER, [running]):
+    for call in beat(Keys(), SERVER, [running], timedelta(hours=1)):  # a browser may take long to start
         await queue.run(call)

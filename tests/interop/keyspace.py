@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,32 +10,45 @@ from redis.asyncio import Redis
 
 from rota.wire.message import unpack
 
-TOLERANCE_S = 3
+ROUNDING_S = 2
 
 
 @dataclass(frozen=True)
 class Instant:
-    """A Unix time or a time to live, in seconds, that equals another one of about the same moment."""
+    """A Unix time or a time to live, in seconds, of a run that took place between `since` and `until`.
+
+    It equals one of another run if the two are no further apart than the runs: both are as far from their run then, or
+    both were given.
+    """
 
     seconds: float = field(compare=False)
+    since: float = field(compare=False)
+    until: float = field(compare=False)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Instant) and abs(self.seconds - other.seconds) <= TOLERANCE_S
+        if not isinstance(other, Instant):
+            return False
+        apart = max(self.until, other.until) - min(self.since, other.since)
+        return abs(self.seconds - other.seconds) <= apart + ROUNDING_S
 
     __hash__ = None  # type: ignore[assignment]
 
 
-async def keyspace(redis: Redis) -> dict[str, Any]:
-    """Read every key: its value with messages decoded, and when it expires."""
+async def keyspace(redis: Redis, since: float) -> dict[str, Any]:
+    """Read every key: its value with messages decoded, and when it expires. `since` is when the run began."""
     found: dict[str, Any] = {}
+
+    def instant(seconds: float) -> Instant:
+        return Instant(seconds, since, time.time())
+
     async for raw in redis.scan_iter(count=1000):
         key = raw.decode()
-        value, ttl = await asyncio.gather(_value(redis, key), redis.ttl(key))
-        found[key] = (value, None if ttl < 0 else Instant(time.time() + ttl))
+        value, ttl = await asyncio.gather(_value(redis, key, instant), redis.ttl(key))
+        found[key] = (value, None if ttl < 0 else instant(time.time() + ttl))
     return found
 
 
-async def _value(redis: Redis, key: str) -> Any:
+async def _value(redis: Redis, key: str, instant: Callable[[float], Instant]) -> Any:
     kind = (await redis.type(key)).decode()
     match kind:
         case "string":
@@ -44,25 +58,25 @@ async def _value(redis: Redis, key: str) -> Any:
         case "list":
             return await redis.lrange(key, 0, -1)
         case "zset":
-            return [(member, Instant(score)) for member, score in await redis.zrange(key, 0, -1, withscores=True)]
+            return [(member, instant(score)) for member, score in await redis.zrange(key, 0, -1, withscores=True)]
         case "hash":
-            return dict(map(_field, (await redis.hgetall(key)).items()))
+            return dict(_field(*item, instant) for item in (await redis.hgetall(key)).items())
         case _:
             raise AssertionError(f"{key} is a {kind}: Asynq has no such keys")
 
 
-def _field(item: tuple[bytes, bytes]) -> tuple[str, Any]:
-    name, value = item[0].decode(), item[1]
+def _field(raw: bytes, value: bytes, instant: Callable[[float], Instant]) -> tuple[str, Any]:
+    name = raw.decode()
     if name == "msg":
         message = unpack(value)
         stored = {descriptor.name: found for descriptor, found in message.ListFields()}
         for time_field in ("last_failed_at", "completed_at"):
             if time_field in stored:
-                stored[time_field] = Instant(stored[time_field])
+                stored[time_field] = instant(stored[time_field])
         if "headers" in stored:
             stored["headers"] = dict(stored["headers"])
         return name, stored
-    return name, Instant(int(value) / 1e9) if name == "pending_since" else value
+    return name, instant(int(value) / 1e9) if name == "pending_since" else value
 
 
 def split_own(space: dict[str, Any]) -> tuple[dict[str, Any], dict[str, set[str]]]:

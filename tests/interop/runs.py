@@ -6,7 +6,7 @@ from interop.programs import Go
 from interop.shapes import GoTask
 from rota.context import Context
 
-PATIENCE_S = 15
+PATIENCE_S = 20
 
 
 class Runs:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -139,17 +140,17 @@ async def test_a_run_on_our_worker_is_shown_and_can_be_cancelled(go: Go, redis_u
         started.set()
         await asyncio.sleep(60)
 
-    async with go.asynqmon() as address, app.worker(queues={"mail": 2}, concurrency=3):
+    async with go.asynqmon() as address, app.worker(queues={"mail": 2}, concurrency=3) as worker:
         console = Console(address)
         task = await app.enqueue("mail:long", {"user": 7}, queue="mail")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await started.wait()
-            while not console.get("/servers")["servers"][0]["active_workers"]:
+            while not (servers := shown_at_work(console)) or not worker.parts.subscriber.statistics().listening:
                 await asyncio.sleep(0.05)
-        (server,) = console.get("/servers")["servers"]
+        (server,) = servers
         (active,) = console.tasks("active")
         console.send(f"/queues/mail/active_tasks/{task.id}:cancel")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not (archived := console.tasks("archived")):
                 await asyncio.sleep(0.05)
     await app.aclose()
@@ -159,3 +160,9 @@ async def test_a_run_on_our_worker_is_shown_and_can_be_cancelled(go: Go, redis_u
     assert active["id"] == task.id
     assert active["start_time"] != "-"
     assert [(each["id"], each["error_message"]) for each in archived] == [(task.id, "cancelled")]
+
+
+def shown_at_work(console: Console) -> list[dict[str, Any]]:
+    """The servers that have said that they are ready, and what they run: the beats before show less."""
+    servers: list[dict[str, Any]] = console.get("/servers")["servers"]
+    return [server for server in servers if server["active_workers"] and server["status"] == "active"]

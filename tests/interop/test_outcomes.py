@@ -1,6 +1,7 @@
 """The same task, the same end: a Go server and a worker of ours leave the same keys behind."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -41,16 +42,18 @@ async def test_an_outcome_leaves_the_same_keys(go: Go, app: Rota, redis: Redis, 
             raise ours
         return ours
 
+    since = time.time()
     await go.enqueue("t", b"\xff", task_id="one", **options)
     async with go.server(retry_delay_ms=100_000, tasks={"t": behavior}) as server:
         await server.wait(event="end", id="one")
         await _recorded(redis)
-    by_go, _ = split_own(await keyspace(redis))
+    by_go, _ = split_own(await keyspace(redis, since))
     await redis.flushdb()
+    since = time.time()
     await go.enqueue("t", b"\xff", task_id="one", **options)
     async with app.worker():
         await _recorded(redis)
-    by_us, _ = split_own(await keyspace(redis))
+    by_us, _ = split_own(await keyspace(redis, since))
 
     assert _without_error_texts(by_us) == _without_error_texts(by_go)
 

@@ -23,25 +23,29 @@ async def test_our_message_reaches_a_go_handler_whole(go: Go, queue: RawQueue) -
     await queue.add(payload=b"\xff\x00\x80", max_retry=3, timeout=timedelta(seconds=500), headers={"h": "wörld"})
     await queue.add("b", deadline=datetime.fromtimestamp(deadline, UTC))
 
+    began = time.time()
     async with go.server(queues={"default": 1}) as server:
         start = await server.wait_one(event="start", id="a")
         other = await server.wait_one(event="start", id="b")
 
     assert (start.type, start.queue, start.payload, start.headers) == ("t", "default", b"\xff\x00\x80", {"h": "wörld"})
     assert (start.max_retry, start.retried) == (3, 0)
-    assert abs(start.deadline - start.at_ns / 1e9 - 500) < 2
+    # It was set after the server had begun, and before the handler had.
+    assert began + 499 <= start.deadline <= start.at_ns / 1e9 + 500
     assert other.deadline == deadline
 
 
 async def test_a_fetched_task_is_active_and_leased(go: Go, queue: RawQueue) -> None:
     await queue.add()
+    before = time.time()
     await queue.take()
+    after = time.time()
 
     task = await go.task("a")
     assert (task.state, task.is_orphaned) == ("active", False)
     lease_until = await queue.redis.zscore(queue.keys.lease, "a")
     assert lease_until is not None
-    assert 28 <= lease_until - time.time() <= 31
+    assert before + 29 <= lease_until <= after + 31
     await queue.lapse("a", 31)
     assert (await go.task("a")).is_orphaned
 
@@ -66,10 +70,10 @@ async def test_a_completed_task_shows_its_result_and_when(go: Go, queue: RawQueu
 
     task = await go.task("a")
     assert (task.state, task.retention_s, task.result) == ("completed", 300, b"\xff{")
-    assert 0 <= task.completed_at - now <= 2
+    assert now <= task.completed_at <= time.time()
     until = await queue.redis.zscore(queue.keys.completed, "a")
     assert until is not None
-    assert 300 <= until - now <= 302
+    assert now + 300 <= until <= time.time() + 300
 
 
 async def test_a_failed_task_waits_for_its_retry(go: Go, queue: RawQueue) -> None:
@@ -80,8 +84,8 @@ async def test_a_failed_task_waits_for_its_retry(go: Go, queue: RawQueue) -> Non
 
     task = await go.task("a")
     assert (task.state, task.retried, task.last_error) == ("retry", 1, "boom")
-    assert 0 <= task.last_failed_at - now <= 2
-    assert 100 <= task.next_process_at - now <= 103
+    assert now <= task.last_failed_at <= time.time()
+    assert now + 100 <= task.next_process_at <= time.time() + 100.5
     assert (await go.queue()).failed_total == 1
 
 
@@ -99,11 +103,12 @@ async def test_a_task_handed_back_costs_nothing(go: Go, queue: RawQueue, kind: A
     await queue.add()
     task_id, _ = await queue.take()
 
-    await queue.end(task_id, kind, seconds=9)
+    before = time.time()
+    await queue.end(task_id, kind, seconds=60)
 
     seen = await go.queue()
     assert (seen.task("a").state, seen.task("a").retried, seen.processed_total) == (state, 0, 0)
-    assert seen.latency_s < 5
+    assert seen.latency_s <= time.time() - before
 
 
 async def test_what_is_due_is_pending_after_our_forward(go: Go, queue: RawQueue) -> None:
@@ -131,10 +136,11 @@ async def test_a_task_recovered_and_taken_by_go_is_not_ours_to_record_any_more(g
     _, message = await queue.take()
     await queue.lapse("a")
 
-    config = {"retry_delay_ms": 0, "delayed_check_ms": 50, "tasks": {"t": {"sleep_ms": 2000}}}
+    config = {"retry_delay_ms": 0, "delayed_check_ms": 50, "tasks": {"t": {"hold": True}}}
     async with go.server(**config) as server:
         start = await server.wait_one(event="start", id="a")
         assert start.retried == 1
         late = Outcome("a", queue.token, "done", expected=message)
         assert await queue.run(record(queue.keys, [late])) == {0: 2}
         assert (await go.task("a")).state == "active"
+        server.release()

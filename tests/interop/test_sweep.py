@@ -72,12 +72,16 @@ async def test_nothing_of_a_go_server_under_load_is_repaired(go: Go, app: Rota, 
 
 async def test_a_running_task_of_a_go_server_whose_lease_is_gone_keeps_running(go: Go, app: Rota, redis: Redis) -> None:
     """The lease that it is given is extended by its server, and it ends once."""
-    async with go.server(task_check_ms=20, tasks={"t": {"sleep_ms": 12_000}}) as server:
+    async with go.server(task_check_ms=20, tasks={"t": {"hold": True}}) as server:
         task = await go.enqueue("t", max_retry=0)
         await server.wait_one(event="start", id=task.id)
         await redis.delete(KEYS.lease)
         async with app.worker(sweep_interval="300ms", reconcile_interval="300ms"):
-            end = await server.wait_one(event="end", id=task.id, timeout_s=30)
+            async with asyncio.timeout(40):
+                while (await redis.zscore(KEYS.lease, task.id) or 0) < time.time() + 20:  # it is given one of 15 s
+                    await asyncio.sleep(0.1)
+            server.release()
+            end = await server.wait_one(event="end", id=task.id)
             await settled(go, 1)
     assert end.retried == 0
     assert await redis.hgetall(KEYS.repaired) == {b"unleased": b"1"}

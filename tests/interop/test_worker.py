@@ -1,6 +1,7 @@
 """Go's client and a worker of ours: what Go enqueues runs here, and Go's Inspector sees how it went."""
 
 import asyncio
+import statistics
 import time
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from rota.app import Rota
 from rota.context import Context
 from rota.errors import RetryLater, Revoke, SkipRetry
 from rota.policy import Retry
-from tests.interop.runs import Runs, until, until_counted
+from tests.interop.runs import PATIENCE_S, Runs, until, until_counted
 
 HOUR = timedelta(hours=1)
 PAYLOADS = [b"", b"{}", b"not json", b"\xff\xfe\x00\x80", "工作".encode(), bytes(range(256)) * 100]
@@ -51,11 +52,12 @@ async def test_a_typed_function_is_called_from_go_and_go_reads_its_result(go: Go
         return {"sum": a + b}
 
     task = await go.enqueue("sum", b'{"a": 1}', retention=HOUR)
+    before = int(time.time())
     async with app.worker():
         seen = await until(go, task.id, "completed")
 
     assert (seen.result, seen.retried, seen.last_error) == (b'{"sum":3}', 0, "")
-    assert 0 <= time.time() - seen.completed_at < 5
+    assert before <= seen.completed_at <= time.time()
 
 
 async def test_arguments_that_do_not_fit_are_archived_for_go_to_see(go: Go, app: Rota) -> None:
@@ -71,6 +73,7 @@ async def test_arguments_that_do_not_fit_are_archived_for_go_to_see(go: Go, app:
 
 async def test_a_waiting_worker_starts_a_task_of_go_at_once(go: Go, app: Rota) -> None:
     started: dict[str, float] = {}
+    waits: list[float] = []
     ran = asyncio.Event()
 
     @app.handler("t")
@@ -82,10 +85,11 @@ async def test_a_waiting_worker_starts_a_task_of_go_at_once(go: Go, app: Rota) -
         for _ in range(20):
             task = await go.enqueue("t")
             answered = time.monotonic()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):  # the next poll is two minutes away
                 await ran.wait()
             ran.clear()
-            assert started[task.id] - answered < 0.5
+            waits.append(started[task.id] - answered)
+    assert statistics.median(waits) < 0.5, "a busy machine may hold up one of them, but not most"
 
 
 async def test_a_failure_waits_for_its_retry_and_then_succeeds(go: Go, app: Rota) -> None:
@@ -95,11 +99,13 @@ async def test_a_failure_waits_for_its_retry_and_then_succeeds(go: Go, app: Rota
             raise ValueError("no lück")
 
     task = await go.enqueue("t", b"{}", retention=HOUR, headers={"h": "1"})
+    before = int(time.time())
     async with app.worker():
         seen = await until(go, task.id, "retry")
+        after = time.time()
         assert (seen.retried, seen.last_error, seen.headers) == (1, "ValueError: no lück", {"h": "1"})
-        assert 95 < seen.next_process_at - time.time() < 105
-        assert abs(seen.last_failed_at - time.time()) < 5
+        assert before + 100 <= seen.next_process_at <= after + 100
+        assert before <= seen.last_failed_at <= after
         await until_counted(go, 1, 1)
         await go.act("run", task.id)
         seen = await until(go, task.id, "completed")
@@ -116,7 +122,8 @@ async def test_our_default_retry_delay_is_asynqs(go: Go, app: Rota) -> None:
     async with app.worker():
         seen = await until(go, task.id, "retry")
 
-    assert 14 <= seen.next_process_at - seen.last_failed_at <= 46
+    assert 14 <= seen.next_process_at - seen.last_failed_at
+    assert seen.next_process_at - time.time() <= 46
 
 
 @pytest.mark.parametrize(

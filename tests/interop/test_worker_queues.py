@@ -13,17 +13,18 @@ from rota.context import Context
 from rota.enqueued import Plan
 from rota.inspect import Inspector
 from tests.interop.both_views import assert_they_agree
-from tests.interop.runs import Runs, until, until_counted
+from tests.interop.runs import PATIENCE_S, Runs, until, until_counted
 from tests.servers.roles import as_role
 
 HOUR = timedelta(hours=1)
 
 
 async def test_a_scheduled_task_of_go_runs_when_it_is_due(go: Go, app: Rota, runs: Runs) -> None:
-    async with app.worker():
+    # No sweep comes by before: the worker itself knows when it is due.
+    async with app.worker(sweep_interval="1h"):
         task = await go.enqueue("t", process_in=timedelta(seconds=1.5))
         await runs.wait()
-        assert 0 <= time.time() - task.next_process_at < 1
+        assert time.time() >= task.next_process_at
         await until_counted(go, 1, 0)
 
 
@@ -32,8 +33,8 @@ async def test_a_group_of_go_is_aggregated_by_us(go: Go, app: Rota, runs: Runs) 
     async def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
         return app.plan("t", b"+".join([group.encode(), *sorted(task.payload for task in tasks)]), retention=HOUR)
 
+    await go.enqueue_all(request("member", payload, group="g:1") for payload in (b"a", b"\xff", b"c"))
     async with app.worker(group_interval="200ms"):
-        await go.enqueue_all(request("member", payload, group="g:1") for payload in (b"a", b"\xff", b"c"))
         ((ctx, payload),) = await runs.wait()
         await until(go, ctx.id, "completed")
 
@@ -51,9 +52,11 @@ async def test_a_cancel_by_gos_inspector_ends_our_run(go: Go, app: Rota) -> None
         await asyncio.sleep(60)
 
     task = await go.enqueue("t")
-    async with app.worker():
-        async with asyncio.timeout(5):
+    async with app.worker() as worker:
+        async with asyncio.timeout(PATIENCE_S):
             await started.wait()
+            while not worker.parts.subscriber.statistics().listening:
+                await asyncio.sleep(0.01)  # Go says it once only, and it may take tasks before it listens
         await go.act("cancel", task.id)
         seen = await until(go, task.id, "archived")
 
@@ -63,14 +66,12 @@ async def test_a_cancel_by_gos_inspector_ends_our_run(go: Go, app: Rota) -> None
 async def test_a_queue_paused_by_go_waits_and_a_resumed_one_runs_at_once(go: Go, app: Rota, runs: Runs) -> None:
     await go.enqueue("t", b"1")
     await go.act("pause")
-    async with app.worker():
+    async with app.worker(sweep_interval="1h"):  # nobody but the server itself tells of it
         await go.enqueue("t", b"2")
         await go.enqueue("t", b"other", queue="other")
         assert runs.all == []
         await go.act("unpause")
-        began = time.monotonic()
         await runs.wait(2)
-        assert time.monotonic() - began < 2
         await until_counted(go, 2, 0)
 
 
@@ -84,7 +85,7 @@ async def test_gos_inspector_shows_our_server_and_what_it_runs(go: Go, app: Rota
     task = await go.enqueue("t", b"\xff\x00", queue="low")
     async with app.worker(queues={"high": 6, "low": 1}, concurrency=7, strict_priority=True):
         servers = (await go.inspect()).servers
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             # On a Cluster the first node's tasks may run before every node is reached; until then the server is "new".
             while not (servers and servers[0].workers and servers[0].status == "active"):
                 servers = (await go.inspect()).servers
@@ -106,7 +107,9 @@ async def test_gos_inspector_shows_our_server_and_what_it_runs(go: Go, app: Rota
     assert (await go.inspect()).servers == []
 
 
-async def test_weighted_queues_of_go_are_drawn_by_weight(go: Go, app: Rota, runs: Runs) -> None:
+async def test_weighted_queues_of_go_are_drawn_by_weight(
+    go: Go, app: Rota, runs: Runs, patient_lanes: None
+) -> None:
     await go.enqueue_many(200, queue="heavy", type="t")
     await go.enqueue_many(200, queue="light", type="t")
     async with app.worker(queues={"heavy": 3, "light": 1}, concurrency=1):
@@ -117,7 +120,7 @@ async def test_weighted_queues_of_go_are_drawn_by_weight(go: Go, app: Rota, runs
     assert 90 <= first.count("heavy") <= 150
 
 
-async def test_strict_queues_of_go_are_emptied_in_order(go: Go, app: Rota, runs: Runs) -> None:
+async def test_strict_queues_of_go_are_emptied_in_order(go: Go, app: Rota, runs: Runs, patient_lanes: None) -> None:
     await go.enqueue_many(50, queue="low", type="t")
     await go.enqueue_many(50, queue="high", type="t")
     async with app.worker(queues={"low": 1, "high": 2}, concurrency=1, strict_priority=True):

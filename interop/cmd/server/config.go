@@ -33,6 +33,7 @@ type group struct {
 // behavior is what the handler of one task type does. Empty: succeed.
 type behavior struct {
 	SleepMS    int64   `json:"sleep_ms"`
+	Hold       bool    `json:"hold"` // wait, after the sleep, until this program gets SIGUSR1
 	Fail       int     `json:"fail"` // fail while fewer retries than this are counted; -1: always
 	Error      string  `json:"error"`
 	Result     *string `json:"result"`

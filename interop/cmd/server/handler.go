@@ -69,6 +69,9 @@ func (c config) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	return err
 }
 
+// released is closed by SIGUSR1: what holds goes on.
+var released = make(chan struct{})
+
 // runLog is opened for appending, so one write is one whole line whoever else writes to the file.
 var runLog *os.File
 
@@ -84,6 +87,13 @@ func (b behavior) run(ctx context.Context, task *asynq.Task) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(millis(b.SleepMS)):
+	}
+	if b.Hold {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-released:
+		}
 	}
 	if b.Result != nil {
 		if _, err := task.ResultWriter().Write([]byte(*b.Result)); err != nil {

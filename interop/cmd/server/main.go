@@ -31,6 +31,9 @@ func main() {
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	releases := make(chan os.Signal, 1)
+	signal.Notify(releases, syscall.SIGUSR1)
+	go release(releases)
 	server := asynq.NewServer(redis(), conf.asynq())
 	if err := server.Start(conf); err != nil {
 		log.Fatal(err)
@@ -40,6 +43,11 @@ func main() {
 	<-signals
 	server.Shutdown()
 	lines.Print(event{Event: "stopped"})
+}
+
+func release(asked <-chan os.Signal) {
+	<-asked
+	close(released)
 }
 
 // awaitRecord returns when this server is in the list of servers, for Start returns before its first heartbeat. Where

@@ -12,7 +12,7 @@ from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = 10) -> object:
+async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = 30) -> object:
     """Ask until the answer is true; return it."""
     async with asyncio.timeout(seconds):
         while not (answer := await condition()):

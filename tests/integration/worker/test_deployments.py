@@ -25,7 +25,7 @@ DEPLOYMENTS = [
 @pytest.fixture(params=DEPLOYMENTS)
 async def deployed(request: pytest.FixtureRequest) -> AsyncIterator[Rota]:
     kind: str = request.param
-    settings: dict[str, object] = {"heartbeat": "500ms", "concurrency": 10, "group_grace": "1s"}
+    settings: dict[str, object] = {"heartbeat": "500ms", "concurrency": 10, "group_grace": "10m"}
     if kind in ("redis", "valkey"):
         server = request.getfixturevalue(f"{kind}_server")
         settings["url"] = f"{server.unix_url}?db=4000"

@@ -20,6 +20,7 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
         yield yard
 
 
+long_backoff = Finisher._backoff
 LEASE_OF_OURS = 1e10 + 0.5
 
 
@@ -33,9 +34,9 @@ async def test_a_task_handed_back_unread_that_another_has_taken_meanwhile_holds_
     running = asyncio.create_task(finisher.run())
     # It came during a stop: nobody has read its message.
     finisher.add(Attempt(yard.keys, "ours", "taken", b"", 1e12), Outcome("taken", "ours", "requeue"))
-    await asyncio.wait_for(finisher.flush(), 5)
+    await asyncio.wait_for(finisher.flush(), 20)
     finisher.add(Attempt(yard.keys, "ours", "done", b"", 1e12), None)
-    await asyncio.wait_for(finisher.flush(), 5)
+    await asyncio.wait_for(finisher.flush(), 20)
     running.cancel()
     assert recorded == ["taken", "done"]
     assert finisher.statistics.discarded == 1
@@ -47,7 +48,9 @@ async def test_a_task_handed_back_unread_that_another_has_taken_meanwhile_holds_
 async def test_a_stop_does_not_wait_out_the_pause_after_an_outage_that_is_over(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT_SECONDS", 60)  # as after many failures
+    # As after many failures: half of such a pause, at least, is to come.
+    monkeypatch.setattr(Finisher, "_backoff", lambda self, _: long_backoff(self, 120))
+    monkeypatch.setattr(module, "FIRST_WAIT_SECONDS", 120)
     failures: list[Exception] = []
 
     async def fail(*_: object) -> None:
@@ -64,6 +67,6 @@ async def test_a_stop_does_not_wait_out_the_pause_after_an_outage_that_is_over(
         while len(failures) < (2 if error is BrokerRefused else 1):  # what is refused is tried once more by itself
             await asyncio.sleep(0.01)
     assert recorded == []
-    await asyncio.wait_for(finisher.flush(), 2.4)  # half of the longest pause, at least, was to come
+    await asyncio.wait_for(finisher.flush(), 20)
     running.cancel()
     assert recorded == ["done"]

@@ -68,7 +68,7 @@ async def test_neither_a_running_task_nor_an_enqueue_is_harmed_while_half_of_its
         await go_on.wait()
 
     # The lease and the place of the task go first, its hash comes last: on no side is the queue whole.
-    async with app.worker(queues={queue: 1}, lease="5s", heartbeat="200ms", lease_slack="1s") as worker:
+    async with app.worker(queues={queue: 1}, heartbeat="200ms") as worker:
         first = await half.enqueue(name="first")
         await eventually(lambda: asyncio.sleep(0, runs == ["first"]))
         source, target = await asyncio.to_thread(cluster.begin_move, slot)

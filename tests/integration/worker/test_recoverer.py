@@ -29,11 +29,13 @@ async def test_nobody_is_given_up_because_the_servers_clock_was_set_ahead(yard: 
     clock = BrokerClock()
     clock.set(await yard.now() - 3600)
     recovering = recoverer(yard, clock=clock, settle=timedelta(seconds=0.3))
+    hold, holds = recovering.hold, []
+    recovering.hold = lambda: holds.append(hold())  # type: ignore[method-assign]
     await yard.active("lives", int(await yard.now()) - 3570.5, rota_token="w-1")  # beat an hour ago, as it seems
     await yard.active("dead", int(await yard.now()) - 3570.5, rota_token="x-1")
 
     assert await recovering.recover([QUEUE]) == 0
-    assert recovering.held_seconds > 0
+    assert len(holds) == 1
 
     await yard.execute("ZADD", yard.keys.lease, int(await yard.now()) + 30.5, "lives")  # its next beat
     while recovering.held_seconds:
@@ -45,16 +47,17 @@ async def test_nobody_is_given_up_because_the_servers_clock_was_set_ahead(yard: 
 async def test_a_task_that_a_go_server_lost_long_ago_is_retried_as_a_failure(yard: Yard) -> None:
     now = int(await yard.now())  # Go's leases end with a whole second
     await yard.active("dead", now - 31, rota_token="t1")
-    await yard.active("slow", now - 29, rota_token="t2")
+    await yard.active("slow", now - 10, rota_token="t2")
     assert await recoverer(yard).recover(yard.queues()) == 1
     assert await yard.members(yard.keys.active) == ["slow"]
     assert await yard.members(yard.keys.lease) == ["slow"]
     assert await yard.members(yard.keys.retry) == ["dead"]
     score = float(await yard.execute("ZSCORE", yard.keys.retry, "dead"))
-    assert abs(score - now - 40) < 5
+    after = await yard.now()
+    assert now + 40 <= score <= after + 40
     told = await yard.message("dead")
     assert (told.retried, told.error_msg) == (1, LEASE_EXPIRED)
-    assert abs(told.last_failed_at - now) < 5
+    assert now <= told.last_failed_at <= after
     fields = await yard.fields("dead")
     assert fields["state"] == b"retry"
     assert "rota_token" not in fields
@@ -65,17 +68,17 @@ async def test_a_task_that_a_go_server_lost_long_ago_is_retried_as_a_failure(yar
 async def test_a_task_that_a_worker_of_ours_lost_is_at_the_front_of_the_line_and_no_retry_is_spent(yard: Yard) -> None:
     now = int(await yard.now())
     await yard.put("waiting", "pending")
-    await yard.active("dead", now - 6.5, rota_token="w-1")
+    await yard.active("dead", now - 61.5, rota_token="w-1")
     await yard.active("slow", now - 2.5, rota_token="w-1")
-    await yard.active("of-go", now - 20)
-    sweeper = recoverer(yard)
+    await yard.active("of-go", now - 200)
+    sweeper = recoverer(yard, slack=Slack(timedelta(minutes=1), timedelta(minutes=5)))
     assert await sweeper.recover(yard.queues()) == 1
     assert await yard.members(yard.keys.pending) == ["waiting", "dead"]
     assert await yard.members(yard.keys.active) == ["of-go", "slow"]
     fields = await yard.fields("dead")
     assert (fields["state"], fields["rota_crashes"]) == (b"pending", b"1")
     assert "rota_token" not in fields
-    assert abs(int(fields["pending_since"]) / 1e9 - now) < 5
+    assert now <= int(fields["pending_since"]) / 1e9 <= await yard.now()
     assert fields["msg"] == message("dead")
     assert await yard.number("GET", yard.keys.processed) == await yard.number("GET", yard.keys.failed) == 0
     assert await yard.number("GET", yard.keys.crashed) == 1
@@ -83,17 +86,18 @@ async def test_a_task_that_a_worker_of_ours_lost_is_at_the_front_of_the_line_and
 
 
 async def test_a_task_that_lost_its_worker_three_times_is_put_into_quarantine(yard: Yard) -> None:
+    before = int(await yard.now())
     await yard.active("poison", 1.5, rota_token="w-1", rota_crashes="2", rota_wait="1")
     async with yard.broker.subscribe(yard.keys.ended("poison")) as told:
         await recoverer(yard).recover(yard.queues())
-        _, payload = await asyncio.wait_for(told.get(), 5)
+        _, payload = await asyncio.wait_for(told.get(), 20)
     assert await yard.members(yard.keys.archived) == ["poison"]
     fields = await yard.fields("poison")
     assert (fields["rota_end"], fields["rota_crashes"], fields["state"]) == (b"quarantined", b"3", b"archived")
     stored = await yard.message("poison")
     assert stored.error_msg.startswith("quarantined: 3 workers died")
     assert (stored.id, stored.retry, stored.retried) == ("poison", 3, 0)
-    assert abs(stored.last_failed_at - await yard.now()) < 5
+    assert before <= stored.last_failed_at <= await yard.now()
     assert payload == b"archived\n" + stored.error_msg.encode()
     assert await yard.number("GET", yard.keys.failed) == 1
 
@@ -101,7 +105,7 @@ async def test_a_task_that_lost_its_worker_three_times_is_put_into_quarantine(ya
 async def test_a_dead_go_server_does_not_hide_the_tasks_of_a_dead_worker_of_ours(yard: Yard) -> None:
     now = int(await yard.now())
     for number in range(300):
-        await yard.active(f"go{number}", now - 25)
+        await yard.active(f"go{number}", now - 8)
     await yard.active("ours", now - 6.5, rota_token="w-1")
     assert await recoverer(yard).recover(yard.queues()) == 1
     assert await yard.members(yard.keys.pending) == ["ours"]
@@ -127,7 +131,7 @@ async def test_whoever_waits_for_an_archived_task_is_told(yard: Yard) -> None:
     await yard.active("dead", 1, msg=message("dead", retry=0), rota_wait="1")
     async with yard.broker.subscribe(yard.keys.ended("dead")) as told:
         await recoverer(yard).recover(yard.queues())
-        _, payload = await asyncio.wait_for(told.get(), 5)
+        _, payload = await asyncio.wait_for(told.get(), 20)
     assert payload == b"archived\n" + LEASE_EXPIRED.encode()
 
 

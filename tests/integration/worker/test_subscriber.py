@@ -6,7 +6,7 @@ import pytest
 from rota.worker.subscriber import Subscriber
 from tests.integration.worker.yard import Yard, open_yard
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_an_error_of_the_listener_does_not_end_it(yard: Yard) -> None:
 
     def fail_once(task_id: str) -> None:
         heard.append(task_id)
-        if len(heard) == 1:
+        if task_id == "one":
             raise LookupError(task_id)
 
     subscriber = Subscriber(yard.broker, fail_once)
@@ -62,6 +62,7 @@ async def test_an_error_of_the_listener_does_not_end_it(yard: Yard) -> None:
     await until(lambda: subscriber.statistics().errors == 1)
     await until(lambda: subscriber.statistics().listening)
     await yard.execute("PUBLISH", yard.broker.keys.cancel, "two")
-    await until(lambda: heard == ["one", "two"])
+    # The nodes of a Cluster pass messages on when they can: one of the test before may be there too.
+    await until(lambda: [each for each in heard if each in ("one", "two")] == ["one", "two"])
     running.cancel()
     await asyncio.wait([running])

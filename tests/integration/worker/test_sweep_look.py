@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from rota.wire.recover import Slack
 from rota.wire.sweep import Limits, Need, look
 from tests.integration.worker.sweeping import LIMITS
 from tests.integration.worker.yard import Yard, open_yard
@@ -51,49 +52,58 @@ async def test_the_look_sees_what_has_had_its_time(yard: Yard) -> None:
     assert await needs(yard) == Need.HELD | Need.EXPIRED | Need.TRIM
 
 
+# Nobody comes to be dead while the test looks, however long that takes.
+SLOW = LIMITS._replace(slack=Slack(timedelta(minutes=1), timedelta(minutes=5)))
+
+
+async def dies_at(yard: Yard, limits: Limits = SLOW) -> tuple[Need, float, float]:
+    """What one look needs, and between which moments of the server the first counts as dead by it."""
+    before = await yard.now()
+    [seen] = await yard.broker.run(look([yard.keys], limits)) or []
+    assert seen.dead_in is not None
+    # It is told to a thousandth of a second.
+    return seen.need, before + seen.dead_in - 0.002, await yard.now() + seen.dead_in + 0.002
+
+
 async def test_the_look_sees_the_dead_by_whose_they_are(yard: Yard) -> None:
     now = int(await yard.now())
     await yard.active("living", now + 20.5)
     await yard.active("slow", now - 2.5)
-    await yard.active("of-go", now - 20)
-    assert await needs(yard) == Need.HELD
-    await yard.active("dead", now - 6.5)
-    assert await needs(yard) == Need.HELD | Need.RECOVER
-    await yard.execute("ZADD", yard.keys.lease, now - 31, "dead")
-    assert await needs(yard) == Need.HELD | Need.RECOVER
+    await yard.active("of-go", now - 200)
+    assert await needs(yard, SLOW) == Need.HELD
+    await yard.active("dead", now - 61.5)
+    assert await needs(yard, SLOW) == Need.HELD | Need.RECOVER
+    await yard.execute("ZADD", yard.keys.lease, now - 301, "dead")
+    assert await needs(yard, SLOW) == Need.HELD | Need.RECOVER
 
 
 async def test_the_look_says_when_the_first_counts_as_dead(yard: Yard) -> None:
     now = int(await yard.now())
-    await yard.active("of-go", now - 20)
-    [seen] = await yard.broker.run(look([yard.keys], LIMITS)) or []
-    assert seen.dead_in is not None
-    assert 8 < seen.dead_in <= 10
+    await yard.active("of-go", now - 200)
+    _, earliest, latest = await dies_at(yard)
+    assert earliest <= now + 100 <= latest
     await yard.active("ours", now - 0.5)
-    [seen] = await yard.broker.run(look([yard.keys], LIMITS)) or []
-    assert seen.dead_in is not None
-    assert 3 < seen.dead_in <= 4.5
+    _, earliest, latest = await dies_at(yard)
+    assert earliest <= now + 59.5 <= latest
 
 
 async def test_one_that_is_dead_does_not_hide_the_next_to_die(yard: Yard) -> None:
     now = int(await yard.now())
-    await yard.active("dead", now - 20.5)
+    await yard.active("dead", now - 70.5)
     await yard.active("dying", now - 1.5)
-    [seen] = await yard.broker.run(look([yard.keys], LIMITS)) or []
-    assert Need.RECOVER in seen.need
-    assert seen.dead_in is not None
-    assert 2 < seen.dead_in <= 3.5
+    need, earliest, latest = await dies_at(yard)
+    assert Need.RECOVER in need
+    assert earliest <= now + 58.5 <= latest
 
 
 async def test_the_look_tells_of_leases_that_run_out_before_the_next_look(yard: Yard) -> None:
     now = int(await yard.now())
-    await yard.active("late", now + 8.5)
-    [seen] = await yard.broker.run(look([yard.keys], LIMITS)) or []
+    await yard.active("late", now + 60.5)
+    [seen] = await yard.broker.run(look([yard.keys], SLOW)) or []
     assert seen.dead_in is None
-    [seen] = await yard.broker.run(look([yard.keys], LIMITS._replace(ahead=timedelta(seconds=10)))) or []
-    assert Need.RECOVER not in seen.need
-    assert seen.dead_in is not None
-    assert 12 < seen.dead_in <= 13.5
+    need, earliest, latest = await dies_at(yard, SLOW._replace(ahead=timedelta(seconds=90)))
+    assert Need.RECOVER not in need
+    assert earliest <= now + 120.5 <= latest
 
 
 async def test_the_look_sees_dead_aggregations_and_uneven_leases(yard: Yard) -> None:

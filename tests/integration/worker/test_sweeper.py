@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from rota.broker import Broker
 from rota.errors import BrokerUnavailable
 from rota.wire.recover import Slack
+from rota.worker import turn as turn_module
 from rota.worker.forwarder import Forwarder
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.sweeping import LIMITS, Broom
@@ -88,20 +90,28 @@ async def test_workers_of_other_queues_or_other_rules_have_turns_of_their_own(ya
 
 
 async def test_the_turn_of_a_dead_worker_ends_by_itself(yard: Yard) -> None:
-    every = timedelta(milliseconds=400)
-    dead, living = Broom(yard.broker, [QUEUE], "dead", every=every), Broom(yard.broker, [QUEUE], "living", every=every)
+    dead, living = Broom(yard.broker, [QUEUE], "dead"), Broom(yard.broker, [QUEUE], "living")
     await dead.sweep()
     await living.sweep()
     assert living.swept == 0
+    turn = await turn_of(yard)
+    assert 0 < await yard.number("PTTL", turn) <= 75_000
+    await yard.execute("PEXPIRE", turn, 1)
 
     async def swept() -> int:
         await living.sweep()
         return living.swept
 
-    await eventually(swept, seconds=2)
+    await eventually(swept)
 
 
-async def test_a_worker_that_stops_leaves_its_turn_at_once(yard: Yard) -> None:
+async def turn_of(yard: Yard) -> str:
+    [turn] = [name for name in await yard.names() if name.startswith("rota:sweep:")]
+    return turn
+
+
+async def test_a_worker_that_stops_leaves_its_turn_at_once(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_module, "LAST_WORD_SECONDS", 20)
     first, second = Broom(yard.broker, [QUEUE], "first"), Broom(yard.broker, [QUEUE], "second")
     running = asyncio.create_task(first.sweeper.run())
     await eventually(lambda: value(first.swept))
@@ -146,26 +156,26 @@ async def test_a_worker_that_starts_again_is_not_held_up_by_its_former_turn(yard
     again = Broom(yard.broker, [QUEUE], "after it", every=every)
     await yard.put("due", "scheduled", 5)
     running = asyncio.create_task(again.sweeper.run())
-    await eventually(lambda: yard.members(yard.keys.pending), seconds=3)
+    await eventually(lambda: yard.members(yard.keys.pending))
     running.cancel()
     await asyncio.wait([running])
 
 
-async def test_a_long_sweep_keeps_its_turn(yard: Yard) -> None:
-    every = timedelta(milliseconds=200)
-    slow, other = Broom(yard.broker, [QUEUE], "slow", every=every), Broom(yard.broker, [QUEUE], "other", every=every)
+async def test_a_long_sweep_keeps_its_turn(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_module, "RENEWALS", 2000)
+    slow, other = Broom(yard.broker, [QUEUE], "slow"), Broom(yard.broker, [QUEUE], "other")
     wish = slow.sweeper._turn.wish([QUEUE])
     async with slow.sweeper._turn.kept(wish):
         await slow.sweep()
-        ticks = 0
+        turn = await turn_of(yard)
+        for _ in range(3):
+            await yard.execute("PEXPIRE", turn, 30_000)  # much of its 75 s is over
 
-        async def long_enough() -> bool:
-            nonlocal ticks
-            ticks += 1
-            await other.sweep()
-            return ticks > 100
+            async def renewed() -> bool:
+                return await yard.number("PTTL", turn) > 40_000
 
-        await eventually(long_enough)
+            await eventually(renewed)
+        await other.sweep()
     assert other.swept == 0
 
 
@@ -185,10 +195,12 @@ async def test_nobody_is_given_up_right_after_a_start_or_an_outage(yard: Yard) -
     await yard.active("dead", 5.5)
     broom = Broom(yard.broker, [QUEUE])
     broom.recoverer.hold()
+    held_at = time.monotonic()
     wait = await broom.sweep()
+    left = timedelta(seconds=10 - (time.monotonic() - held_at))
     assert await yard.members(yard.keys.active) == ["dead"]
     assert wait is not None
-    assert timedelta(seconds=8) < wait <= timedelta(seconds=10)
+    assert left <= wait <= timedelta(seconds=10)
 
 
 class Away:
@@ -237,7 +249,7 @@ async def test_the_next_look_is_when_a_lease_counts_as_dead(yard: Yard) -> None:
     broom = Broom(yard.broker, [QUEUE], limits=LIMITS._replace(slack=Slack(timedelta(seconds=1), timedelta(seconds=2))))
     await yard.active("dead", int(await yard.now()) - 0.5, rota_token="w-1")
     running = asyncio.create_task(broom.sweeper._pace.keep(broom.sweeper._next))
-    await eventually(lambda: yard.members(yard.keys.pending), seconds=3)
+    await eventually(lambda: yard.members(yard.keys.pending))  # the interval is a minute
     running.cancel()
     await asyncio.wait([running])
 

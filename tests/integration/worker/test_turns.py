@@ -6,12 +6,12 @@ from tests.unit.worker.process_functions import nap
 
 
 async def test_the_wait_for_a_process_is_not_taken_from_the_time_of_a_task(app: Rota, bench: Bench) -> None:
-    task = app.task("turn:nap", run="process", timeout="3s")(nap)
-    async with app.worker(concurrency=4, process_slots=1) as worker:
+    task = app.task("turn:nap", run="process", timeout="4s")(nap)
+    async with app.worker(concurrency=8, process_slots=1) as worker:
         await worker.parts.processes.warm()  # a busy machine takes long to start one
-        receipts = [await task.enqueue(1.1) for _ in range(4)]
+        receipts = [await task.enqueue(0.6) for _ in range(8)]
         for receipt in receipts:
-            await receipt.result("15s")
+            await receipt.result("30s")
 
 
 async def test_a_task_that_takes_longer_than_its_time_after_a_wait_is_still_ended(app: Rota, bench: Bench) -> None:

@@ -24,7 +24,7 @@ async def test_a_waiting_task_is_archived_with_the_reason_and_counts_nowhere(
     client: Client, desk: Desk, state: str
 ) -> None:
     job = await desk.bring(client, state, plan(b"kept", unique="10m"))
-    before = await counters(desk.broker)
+    before, asked_at = await counters(desk.broker), int(await desk.now())
     await job.cancel("the order was withdrawn")
     stored = await desk.hash(job.id)
     message = await desk.message(job.id)
@@ -33,7 +33,7 @@ async def test_a_waiting_task_is_archived_with_the_reason_and_counts_nowhere(
     assert (message.error_msg, message.payload) == ("cancelled: the order was withdrawn", b"kept")
     places = ["pending", "scheduled", "retry", "archived", "g:g"]
     assert [place for place in places if job.id in await desk.ids(place)] == ["archived"]
-    assert await desk.score("archived", job.id) == pytest.approx(await desk.now(), abs=2)
+    assert asked_at <= await desk.score("archived", job.id) <= await desk.now()
     assert await desk.locks() == []
     assert await desk.groups() == set()
     assert await counters(desk.broker) == before
@@ -50,7 +50,7 @@ async def test_the_worker_of_a_running_task_is_told_by_field_and_by_asynqs_chann
     job = await desk.bring(client, "active", plan())
     async with desk.broker.subscribe("asynq:cancel") as messages:
         await job.cancel("enough")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while await messages.get() != ("asynq:cancel", job.id.encode()):
                 pass  # the nodes of a Cluster pass messages on when they can: one of the test before may come now
     stored = await desk.hash(job.id)

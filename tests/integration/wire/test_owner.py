@@ -54,15 +54,16 @@ async def test_a_worker_that_was_asked_to_end_costs_its_tasks_nothing(yard: Yard
 
 
 async def test_the_last_crash_allowed_means_quarantine(yard: Yard) -> None:
+    before = int(await yard.now())
     await yard.active("poison", 99.5, rota_token="dead-7", rota_crashes="2", rota_wait="1", msg=message("poison"))
     async with yard.broker.subscribe(yard.keys.ended("poison")) as told:
         done = await yard.broker.run(give_back(yard.keys, "dead", max_crashes=3, error="quarantined: SIGSEGV, é" * 9))
-        _, payload = await asyncio.wait_for(told.get(), 5)
+        _, payload = await asyncio.wait_for(told.get(), 20)
     assert done == Returned(0, quarantined=1)
     fields, stored = await yard.fields("poison"), await yard.message("poison")
     assert (fields["state"], fields["rota_end"]) == (b"archived", b"quarantined")
     assert stored.error_msg == "quarantined: SIGSEGV, é" * 9
-    assert abs(stored.last_failed_at - await yard.now()) < 5
+    assert before <= stored.last_failed_at <= await yard.now()
     assert payload == b"archived\n" + stored.error_msg.encode()
     assert await yard.members(yard.keys.archived) == ["poison"]
     counters = [await yard.number("GET", key) for key in (yard.keys.crashed, yard.keys.failed, yard.keys.processed)]
@@ -102,11 +103,12 @@ async def test_the_leases_of_living_workers_are_extended_and_of_nobody_else(yard
     for owner in ("one", "two", "other"):
         await yard.active(owner, 1.5, rota_token=f"{owner}-1")
     await yard.active("bare", 1.5)
+    before = int(await yard.now())
     kept = await yard.broker.run(keep(yard.keys, ["one", "two"], timedelta(seconds=30)))
     assert kept == (0, 2)
     scores = {name: float(await yard.execute("ZSCORE", yard.keys.lease, name)) for name in ("one", "two", "other")}
     assert scores["other"] == 1.5
-    assert abs(scores["one"] - await yard.now() - 30) < 2
+    assert before + 30 <= scores["one"] <= await yard.now() + 30.5
     assert scores["one"] % 1 == 0.5
 
 
@@ -114,10 +116,10 @@ async def test_a_record_of_a_server_lives_on_and_one_that_is_gone_stays_gone(yar
     keys = yard.broker.keys
     server = ServerState(host="h", pid=1, server_id="s", concurrency=1, queues={"q": 1})
     assert await yard.broker.run(show(keys, "h", 1, "s")) is False
-    for call in beat(keys, server, [], timedelta(seconds=2)):
+    for call in beat(keys, server, [], timedelta(seconds=30)):
         await yard.broker.run(call)
-    assert await yard.broker.run(show(keys, "h", 1, "s", timedelta(seconds=60))) is True
-    assert await yard.number("TTL", keys.server("h", 1, "s")) > 50
+    assert await yard.broker.run(show(keys, "h", 1, "s", timedelta(seconds=90))) is True
+    assert await yard.number("TTL", keys.server("h", 1, "s")) > 60
 
 
 async def test_tasks_of_a_paused_queue_wait_for_nobody(yard: Yard) -> None:

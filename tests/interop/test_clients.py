@@ -18,6 +18,7 @@ from rota.errors import DuplicateTask, TaskCancelled, TaskFailed, TaskIdConflict
 from rota.options import Options
 from rota.policy import Unique
 from tests.interop.keyspace import keyspace, split_own
+from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role
 
 HOUR = timedelta(hours=1)
@@ -253,13 +254,13 @@ async def test_the_failure_of_a_go_server_is_awaited(go: Go, client: Client) -> 
     assert failed.value.reason == "no luck"
 
 
-async def test_our_cancel_reaches_a_task_that_runs_on_a_go_server(go: Go, client: Client, redis: Redis) -> None:
+async def test_our_cancel_reaches_a_task_that_runs_on_a_go_server(go: Go, client: Client, redis_url: str) -> None:
     task = await client.enqueue(plan("t"))
     async with go.server(task_check_ms=50, tasks={"t": {"sleep_ms": 15_000}}) as server:
         await server.wait(event="start", id=task.id)
-        async with asyncio.timeout(10):
-            while not dict(await redis.pubsub_numsub("asynq:cancel")).get(b"asynq:cancel"):
-                pass  # Go's server takes tasks before it listens
+        async with Overseen.from_url(redis_url) as broker, asyncio.timeout(10):
+            while not await broker.admin.hearers("asynq:cancel"):
+                await asyncio.sleep(0.01)  # Go's server takes tasks before it listens
         await client.cancel("default", task.id, "enough")
         end = await server.wait_one(event="end", id=task.id)
         assert end.error == "context canceled"

@@ -9,7 +9,7 @@ from rota.broker import Broker, BrokerOptions
 from rota.broker.url import Address
 from rota.wire.script import Argument
 
-ON_EVERY_NODE = {"ACL", "CLIENT", "CONFIG", "DBSIZE", "INFO", "KEYS", "SCRIPT"}
+ON_EVERY_NODE = {"ACL", "CLIENT", "CONFIG", "DBSIZE", "INFO", "KEYS", "PUBSUB", "SCRIPT"}
 ANYWHERE = {"PUBLISH", "TIME"}
 PATIENCE_S = 5
 
@@ -32,6 +32,11 @@ class Admin:
         """How many connections of ours are there for messages. Sentinels have some of their own."""
         listed: bytes = await self.execute("CLIENT", "LIST", "TYPE", "pubsub")
         return listed.count(b" name=rota ")
+
+    async def hearers(self, channel: str) -> int:
+        """How many connections hear a channel, whoever's they are."""
+        counted: list[Any] = await self.execute("PUBSUB", "NUMSUB", channel)
+        return sum(counted[1::2])
 
     async def cut_listeners(self) -> int:
         """End the connections that are there for messages; return how many of them were ours."""

@@ -107,9 +107,7 @@ async def test_gos_inspector_shows_our_server_and_what_it_runs(go: Go, app: Rota
     assert (await go.inspect()).servers == []
 
 
-async def test_weighted_queues_of_go_are_drawn_by_weight(
-    go: Go, app: Rota, runs: Runs, patient_lanes: None
-) -> None:
+async def test_weighted_queues_of_go_are_drawn_by_weight(go: Go, app: Rota, runs: Runs, patient_lanes: None) -> None:
     await go.enqueue_many(200, queue="heavy", type="t")
     await go.enqueue_many(200, queue="light", type="t")
     async with app.worker(queues={"heavy": 3, "light": 1}, concurrency=1):

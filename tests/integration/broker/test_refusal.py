@@ -13,7 +13,7 @@ from tests.integration.broker.scripts import READ, call
 from tests.servers.fake import HELLO, fake_server
 from tests.servers.process import Server, free_port
 
-AT_ONCE = BrokerOptions(retry_for=timedelta(0), connect_timeout=timedelta(seconds=2))
+AT_ONCE = BrokerOptions(retry_for=timedelta(0), connect_timeout=timedelta(seconds=10))
 
 
 async def told(url: str, options: BrokerOptions = AT_ONCE) -> BrokerError:

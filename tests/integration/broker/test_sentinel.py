@@ -8,6 +8,7 @@ import pytest
 
 from rota.broker import Broker, BrokerOptions, SyncBroker
 from rota.errors import BrokerRefused, BrokerUnavailable
+from tests.conftest import STEADY_MS
 from tests.integration.broker.scripts import PUSH, READ, call, written
 from tests.servers.fleet import SentinelFleet
 
@@ -16,14 +17,15 @@ PATIENT = BrokerOptions(retry_for=timedelta(seconds=30), response_timeout=timede
 
 @pytest.fixture
 def fleet() -> Iterator[SentinelFleet]:
-    fleet = SentinelFleet()
+    # A busy machine must not look like a dead master before the test says so.
+    fleet = SentinelFleet(patience_ms=2000)
     yield fleet
     fleet.stop()
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[SentinelFleet]:
-    fleet = SentinelFleet(password="p*s#w@r/d")
+    fleet = SentinelFleet(password="p*s#w@r/d", patience_ms=STEADY_MS)
     yield fleet
     fleet.stop()
 

@@ -17,16 +17,16 @@ from tests.servers.process import Server, wait_until
 QUICK = {
     "heartbeat": "200ms",
     "ready_within": "1s",
-    "connect_timeout": "500ms",
-    "response_timeout": "500ms",
-    "retry_for": "200ms",
+    "connect_timeout": "3s",
+    "response_timeout": "3s",
+    "retry_for": "1s",
     "health_port": 0,
 }
 
 
 def ask(worker: Worker, question: str) -> Reply:
     assert worker.health_port is not None
-    return ask_port("127.0.0.1", worker.health_port, question, timedelta(seconds=5))
+    return ask_port("127.0.0.1", worker.health_port, question, timedelta(seconds=10))
 
 
 async def answers(worker: Worker, question: str, status: int, words: str = "") -> Reply:
@@ -34,7 +34,7 @@ async def answers(worker: Worker, question: str, status: int, words: str = "") -
         reply = await asyncio.to_thread(ask, worker, question)
         return reply if reply.status == status and words in reply.text else None
 
-    reply = await eventually(look, 15)
+    reply = await eventually(look)
     assert isinstance(reply, Reply)
     return reply
 
@@ -162,14 +162,16 @@ async def test_a_task_that_blocks_the_loop_is_named_while_it_does_and_once_in_th
     caplog.set_level(logging.WARNING, "rota.worker")
     async with app.worker(blocked_after="100ms") as worker:
         receipt = await block.options(task_id="culprit").enqueue()
-        await answers(worker, "/metrics", 200, "rota_loop_blockages_total 1.0")
-        await eventually(lambda: _true(worker.parts.pulse.statistics().longest_seconds > 0.5), 15)
-        assert worker.parts.pulse.statistics().blocked_by == ""
+        pulse = worker.parts.pulse
+        # At least: a busy machine may hold the loop up by itself for so long.
+        await eventually(lambda: _true(pulse.statistics().longest_seconds >= 0.1))
+        await eventually(lambda: _true(pulse.statistics().blocked_by == ""))
+        assert "\nrota_loop_blockages_total 0.0" not in (await answers(worker, "/metrics", 200, "_blockages_")).text
 
     assert receipt.id == "culprit"
     assert "live: its event loop has been blocked for" in seen[-1]
     assert "by task culprit (health:block) in queue default" in seen[-1]
-    [said] = [record.getMessage() for record in caplog.records if "has been blocked for" in record.getMessage()]
-    assert "task culprit (health:block) in queue default" in said
+    texts = [record.getMessage() for record in caplog.records]
+    [said] = [text for text in texts if "been blocked" in text and "by task culprit (health:block) in queue" in text]
     assert "in block\n    deep(20)\n" in said
     await app.aclose()

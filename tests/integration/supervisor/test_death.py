@@ -14,7 +14,8 @@ from tests.servers.process import wait_until
 
 
 def test_a_killed_process_gives_all_its_tasks_back_at_once_and_no_retry_is_spent(shift: Shift) -> None:
-    shift.start(processes=2, concurrency=100).ready(2)
+    # By their leases they would come back after two minutes.
+    shift.start(processes=2, concurrency=100, lease="2m").ready(2)
     ids = shift.enqueue("wait", 200, seconds=60)
     started = shift.wait_for("start", 200)
     victim = shift.busiest()
@@ -28,7 +29,7 @@ def test_a_killed_process_gives_all_its_tasks_back_at_once_and_no_retry_is_spent
     times = sorted(event.at - killed_at for event in again)
     sys.stdout.write(f"restarted: median {statistics.median(times):.2f} s, max {times[-1]:.2f} s\n")
     assert {event.id for event in again} == lost  # nobody else's
-    assert times[-1] <= 3
+    assert times[-1] <= 30
     assert {shift.field(task_id, "rota_crashes") for task_id in lost} == {"1"}
     assert {shift.field(task_id, "rota_crashes") for task_id in set(ids) - lost} == {None}
     assert shift.redis.get("rota:{default}:crashed") == "100"
@@ -46,7 +47,7 @@ def test_a_task_that_takes_its_process_down_three_times_is_quarantined_and_other
 
     [poison] = shift.enqueue("die", how=how)
 
-    wait_until(lambda: shift.field(poison, "state") == "archived")
+    wait_until(lambda: shift.field(poison, "state") == "archived", 50)
     assert shift.field(poison, "rota_end") == "quarantined"
     assert shift.field(poison, "rota_crashes") == "3"
     assert len(shift.events("start")) == 3
@@ -71,14 +72,14 @@ def test_neighbours_of_a_task_that_takes_its_process_down_are_not_put_into_quara
 
 
 def test_a_process_that_hangs_is_killed_where_that_is_wanted(shift: Shift) -> None:
-    shift.start(processes=1, concurrency=5, process_hang_after="2s", max_crashes=1).ready()
+    shift.start(processes=1, concurrency=5, process_hang_after="5s", max_crashes=1).ready()
     shift.enqueue("wait", seconds=0.5)
     shift.wait_for("end", 1)
 
     [task] = shift.enqueue("hold", seconds=600)
 
     wait_until(lambda: shift.field(task, "rota_end") == "quarantined")
-    shift.says("was not heard of for 2 s")
+    shift.says("was not heard of for 5 s")
     shift.ready(2)
 
 

@@ -21,7 +21,7 @@ def test_the_log_says_which_process_does_not_let_the_interpreter_go(shift: Shift
     shift.start(processes=1, concurrency=5).ready()
     shift.enqueue("wait", seconds=0.5)  # time enough to say that it is ready
     shift.wait_for("end", 1)
-    shift.enqueue("hold", seconds=3)
+    shift.enqueue("hold", seconds=6)
     [child] = shift.children()
 
     shift.says(f"Worker process {child} has not beaten for")

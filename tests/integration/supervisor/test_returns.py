@@ -113,13 +113,16 @@ async def test_a_queue_of_a_pattern_is_found_although_the_process_had_no_time_to
     assert done.pending == 1
 
 
+PATIENCE_S = 20
+
+
 async def after_a_first_look(yard: Yard) -> Returns:
     """Give back what a dead process held. A fetch of its, still under way then, takes one task more."""
     later = int(await yard.now()) + 20.5
     await yard.active("first", later, rota_token="dead-1")
     giving = returns(yard)
     giving.begin(Dead("dead"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while await yard.members(yard.keys.active):
             await asyncio.sleep(0.005)
     await yard.active("late", later, rota_token="dead-2")
@@ -129,7 +132,7 @@ async def after_a_first_look(yard: Yard) -> Returns:
 async def test_what_a_fetch_under_way_still_took_comes_back_at_the_second_look(yard: Yard) -> None:
     giving = await after_a_first_look(yard)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while await yard.members(yard.keys.active):
             await asyncio.sleep(0.01)
     assert await yard.members(yard.keys.pending) == ["first", "late"]

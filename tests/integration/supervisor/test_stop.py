@@ -11,7 +11,7 @@ from tests.servers.process import wait_until
 
 
 def test_term_lets_what_runs_end_and_the_command_ends_well(shift: Shift) -> None:
-    shift.start(processes=2, concurrency=5).ready(2)
+    shift.start(processes=2, concurrency=5, shutdown_timeout="20s").ready(2)
     shift.enqueue("wait", 4, seconds=1)
     shift.wait_for("start", 4)
 
@@ -71,7 +71,7 @@ def test_tstp_takes_no_more_tasks_and_finishes_what_runs(shift: Shift) -> None:
     shift.wait_for("start", 1)
 
     shift.send(signal.SIGTSTP)
-    wait_until(lambda: all(status(record) == "stopped" for record in records(shift)))
+    wait_until(lambda: [status(record) for record in records(shift)] == ["stopped", "stopped"])
     shift.enqueue("count")
 
     shift.wait_for("end", 1)

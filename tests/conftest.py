@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ import pytest
 
 from tests.servers.certificates import Authority, Pair
 from tests.servers.fleet import ClusterFleet, SentinelFleet
-from tests.servers.process import DATABASES, Server, valkey_binary
+from tests.servers.process import DATABASES, Server, valkey_binary, wait_until
 from tests.servers.roles import denied, forget_denied, make_users, restricted
 
 pytest_plugins = ("tests.conformance",)
 
 # A busy machine must not look like a dead master to those who only want a deployment.
 STEADY_MS = 30_000
+DAY_SECONDS = 86_400
 
 _databases = iter(range(1, DATABASES))
 
@@ -43,6 +45,12 @@ def valkey_server() -> Iterator[Server]:
     server = Server(valkey_binary()).start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def one_day() -> None:
+    """For tests that count by days: begin when this day (UTC) lasts long enough."""
+    wait_until(lambda: time.time() % DAY_SECONDS < DAY_SECONDS - 20)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ async def console(go: Go, queue: RawQueue) -> AsyncIterator[Console]:
         yield Console(address)
 
 
+@pytest.mark.usefixtures("one_day")
 def test_the_queue_shows_the_number_of_tasks_in_each_state(console: Console) -> None:
     (queue,) = console.get("/queues")["queues"]
 

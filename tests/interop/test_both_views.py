@@ -64,6 +64,7 @@ async def test_after_enqueues_with_every_option(both: Both) -> None:
     await both.agree(pending=4, scheduled=2, aggregating=3)
 
 
+@pytest.mark.usefixtures("one_day")
 async def test_after_each_outcome_on_a_go_server(both: Both) -> None:
     behaviors = {
         "kept": {"result": "ünïcode"},

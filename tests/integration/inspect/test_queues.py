@@ -119,7 +119,7 @@ async def test_counters_keep_every_digit(inspector: Inspector, state: State):
     assert (queue.processed_total, queue.failed_total) == (2**63 - 2, 2**53 + 1)
 
 
-async def test_crashes_are_counted_apart(inspector: Inspector, state: State):
+async def test_crashes_are_counted_apart(one_day: None, inspector: Inspector, state: State):
     keys = state.queue()
     today = datetime.fromtimestamp(state.now, UTC).date()
     state.client.set(keys.crashed, 7)
@@ -129,7 +129,7 @@ async def test_crashes_are_counted_apart(inspector: Inspector, state: State):
     assert [day.crashed for day in await inspector.history("default", 2)] == [3, 0]
 
 
-async def test_the_days_are_those_of_the_clock_of_redis(inspector: Inspector, state: State):
+async def test_the_days_are_those_of_the_clock_of_redis(one_day: None, inspector: Inspector, state: State):
     keys = state.queue()
     today = datetime.fromtimestamp(state.now, UTC).date()
     for back, (processed, failed) in enumerate([(5, 1), (7, 2), (9, 0)]):

@@ -36,6 +36,7 @@ def test_a_killed_process_gives_all_its_tasks_back_at_once_and_no_retry_is_spent
     assert shift.redis.get("asynq:{default}:failed") is None
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("how", "words"),
     [("exit", "ended with exit code 0"), ("segfault", "SIGSEGV"), ("kill", "SIGKILL"), ("memory", "SIGKILL")],
@@ -58,6 +59,7 @@ def test_a_task_that_takes_its_process_down_three_times_is_quarantined_and_other
         assert fact.encode() in message
 
 
+@pytest.mark.timeout(120)
 def test_neighbours_of_a_task_that_takes_its_process_down_are_not_put_into_quarantine_with_it(shift: Shift) -> None:
     shift.start(processes=1, concurrency=20).ready()
     good = shift.enqueue("wait", 6, seconds=2)
@@ -65,7 +67,7 @@ def test_neighbours_of_a_task_that_takes_its_process_down_are_not_put_into_quara
 
     [poison] = shift.enqueue("die", how="kill")
 
-    wait_until(lambda: shift.field(poison, "rota_end") == "quarantined", 40)
+    wait_until(lambda: shift.field(poison, "rota_end") == "quarantined", 80)
     ended = shift.wait_for("end", 6, seconds=40)
     assert {event.id for event in ended} == set(good)
     assert shift.size("archived") == 1

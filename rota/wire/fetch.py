@@ -51,6 +51,13 @@ class LastChance(NamedTuple):
     taken: bool = False
 
 
+class Spared(NamedTuple):
+    """Types of tasks that are left where they are, for others, until they have waited for so long."""
+
+    types: Sequence[str] = ()
+    seconds: float = 0.0
+
+
 def fetch(
     shares: Sequence[tuple[QueueKeys, int]],
     *,
@@ -58,12 +65,14 @@ def fetch(
     wanted: int,
     lease_seconds: int,
     last_chance: LastChance = LastChance(),  # noqa: B008 - a value
+    spared: Spared = Spared(),  # noqa: B008 - a value
 ) -> Call[Fetched]:
     """Take up to `wanted` tasks (at most 500): from each queue its share first, then what others left unused.
 
     The taken tasks are `active`, leased for `lease_seconds` by the server's clock, and carry `token`.
     Tasks that are due are promoted on the way, at most 100 for each set. A task with its last chance that may not be
     taken is scheduled for some seconds later. A queue of which a key is of another type gives nothing, and stops none.
+    Behind tasks that are `spared` the script looks a little further, for others.
     """
     keys: list[str] = []
     args: list[Argument] = [
@@ -72,10 +81,12 @@ def fetch(
         min(wanted, MAX_TASKS),
         last_chance.crashes,
         int(not last_chance.taken),
+        spared.seconds,
     ]
     for queue, share in shares:
         keys += (queue.pending, queue.active, queue.lease, queue.paused, queue.scheduled, queue.retry)
         args += (queue.base, queue.task_prefix, share)
+    args += spared.types
     return Call(load("fetch"), keys, args, _fetched)
 
 

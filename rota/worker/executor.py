@@ -27,6 +27,7 @@ from rota.worker.limits import FAR, Limits
 from rota.worker.place import Place
 from rota.worker.slots import Slots
 from rota.worker.turnover import Turnover
+from rota.worker.unhandled import Unhandled
 from rota.worker.verdict import Verdict
 
 logger = logging.getLogger("rota.worker")
@@ -63,6 +64,7 @@ class Executor:
         self._finish = finish
         self._places = places
         self._unknown_task_delay = unknown_task_delay
+        self.unhandled = Unhandled(lambda type: find(type) is not None, unknown_task_delay)
         self._result_limit_bytes = result_limit_bytes
         self._reporter = reporter
         self.state = state
@@ -73,7 +75,6 @@ class Executor:
         self._turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)
         self.held: dict[Attempt, None] = {}
         """Every attempt whose outcome is not recorded yet: the heartbeat extends their leases."""
-        self.unknown_types: Counter[str] = Counter()
         self.closed = False
         """Once true, what still arrives is handed back instead of being run."""
         self._busy = 0
@@ -144,7 +145,8 @@ class Executor:
                 return verdict.cancelled(attempt, notes.cancel, now)
         handler = self._find(message.type)
         if handler is None:
-            self.unknown_types[message.type] += 1
+            if self.unhandled.meet(message.type, attempt.token):
+                return verdict.left_to_others(attempt)
             return verdict.unhandled(attempt, now, self._unknown_task_delay)
         attempt.handler = handler
         return None

@@ -17,7 +17,7 @@ from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerError, BrokerRefused
 from rota.wire import fetch as wire
-from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch
+from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch, Spared
 from rota.wire.keys import QueueKeys
 from rota.worker.agenda import Agenda
 from rota.worker.attempt import Attempt
@@ -35,6 +35,7 @@ logger = logging.getLogger("rota.worker")
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
 SWEEP_SECONDS = 1.0  # while busy nothing tells of other queues, so all are asked this often
+SPARED_PAUSE_SECONDS = 0.2  # tasks that are left to others end each `BLMOVE` at once
 
 Start = Callable[[Attempt, Notes | None], None]
 
@@ -73,6 +74,7 @@ class Fetcher:
         queues_per_call: int = wire.MAX_QUEUES,
         serves: Callable[[QueueKeys], bool] = lambda _: True,
         last_chance: Callable[[], LastChance] = LastChance,
+        spared: Callable[[], Spared] = Spared,
     ) -> None:
         self._broker = broker
         self._subscription = subscription
@@ -88,6 +90,7 @@ class Fetcher:
         self._queues_per_call = queues_per_call
         self._serves = serves
         self._last_chance = last_chance
+        self._spared = spared
         self._link: Link | None = None
         self._wakeup: Wakeup | None = None
         self._agenda = Agenda(clock)
@@ -226,8 +229,14 @@ class Fetcher:
         used = 0
         try:
             faults.reach("fetch:send")
-            last = self._last_chance()
-            call = wire.fetch(queues, token=token, wanted=free, lease_seconds=self._lease_seconds, last_chance=last)
+            call = wire.fetch(
+                queues,
+                token=token,
+                wanted=free,
+                lease_seconds=self._lease_seconds,
+                last_chance=self._last_chance(),
+                spared=self._spared(),
+            )
             fetched = await self._broker.run_via(link, call)
             faults.answered("fetch:answered")
             self.statistics.last_success_at = time.monotonic()
@@ -286,7 +295,10 @@ class Fetcher:
         self._crowd.result(taken)
 
     async def _idle(self, wakeup: Wakeup) -> None:
-        if pause := self._crowd.pause_seconds():
+        pause = self._crowd.pause_seconds()
+        if not wakeup.covers_all and self._spared().types:
+            pause = max(pause, SPARED_PAUSE_SECONDS)
+        if pause:
             await wakeup.disarm()
             await asyncio.sleep(pause)
         if not wakeup.armed or self._armed_version != self._queues_version:

@@ -69,7 +69,7 @@ class Signs:
             held=len(worker.executor.held),
             wake_up=",".join(sorted({lane.fetcher.statistics.wakeup for lane in lanes})),
             queues=worker.queue_names(),
-            unknown_types=_most(dict(worker.executor.unknown_types)),
+            unknown_types=_most(dict(worker.executor.unhandled.counts)),
             counts=dict(self._counts(lanes)),
         )
 

@@ -103,10 +103,14 @@ def expired(attempt: Attempt, now: float) -> Verdict:
     return Verdict(_archived(attempt, DEADLINE_TEXT, now, ending="expired"), error, exhausted=True)
 
 
+def left_to_others(attempt: Attempt) -> Verdict:
+    """Hand a task back at once that nobody here can run."""
+    return Verdict(_outcome(attempt, "requeue", text=_bytes(_no_handler(attempt))))
+
+
 def unhandled(attempt: Attempt, now: float, delay: timedelta) -> Verdict:
-    """Hand a task back that nobody here can run. It costs no retry: another worker may know the type."""
-    text = f'handler not found for task "{attempt.message.type}"'
-    return Verdict(_retried(attempt, text, now, delay, counts=False))
+    """Put a task off that nobody could run so far. It costs no retry: another worker may know the type."""
+    return Verdict(_retried(attempt, _no_handler(attempt), now, delay, counts=False))
 
 
 def undecodable(attempt: Attempt, error: Exception) -> Verdict:
@@ -164,8 +168,12 @@ def sentence(attempt: Attempt, outcome: Outcome) -> str:
     if outcome.kind == "archive":
         return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
     if outcome.kind == "requeue":
-        return f"{_WHY_HANDED_BACK[attempt.stop]} and handed back to the front of the queue."
+        return f"{reason or _WHY_HANDED_BACK[attempt.stop]} and handed back to the front of the queue."
     return f"{outcome.kind}: {reason}"
+
+
+def _no_handler(attempt: Attempt) -> str:
+    return f'handler not found for task "{attempt.message.type}"'
 
 
 def _said(error: BaseException) -> str:

@@ -272,6 +272,7 @@ class Worker:
             queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
             serves=serves,
             last_chance=lambda: last_chance(self.executor.held, settings.max_crashes),
+            spared=lambda: self.executor.unhandled.spared(),
         )
 
     def _finisher(self, fetcher: Fetcher) -> Finisher:

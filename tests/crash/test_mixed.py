@@ -117,6 +117,19 @@ def test_an_old_worker_hands_a_new_type_on_although_go_servers_look_too(scene_of
     assert (verdict.done, verdict.runs, {run.retried for run in scene.runs()}) == (30, 30, {0})
 
 
+def test_idle_old_workers_leave_a_new_type_to_a_go_server(scene_of: SceneMaker) -> None:
+    scene = scene_of("30 (M): a type that only a Go server knows, and two idle workers of ours with default settings")
+    for _ in range(2):
+        scene.start(processes=1, quick=False, pretend={"CRASH_TYPES": "old"}).ready()
+    scene.start_go(concurrency=5, task_check_ms=1000, tasks={"crash:spin": {"sleep_ms": 10}})
+    for _ in range(3):
+        scene.enqueue(10, "crash:spin", seconds=0, options={"max_retry": 0})
+    scene.drained(20)
+    verdict = scene.verdict()
+    assert scene.crashes() == (0, 0)
+    assert (verdict.done, verdict.runs, {run.retried for run in scene.runs()}) == (30, 30, {0})
+
+
 def test_a_success_that_could_not_be_written_is_written_later_and_runs_nowhere_else(wired: tuple[Scene, Proxy]) -> None:
     scene, proxy = wired
     scene.title = "21 (M): no memory for the outcomes of ours, a Go server has free slots"

@@ -3,7 +3,9 @@
 -- KEYS  for each queue six: pending, active, lease, paused, scheduled, retry
 -- ARGV  1 attempt token, 2 lease in seconds, 3 how many tasks in all,
 --       4 crashes that leave a task its last chance (0: not looked at), 5 how many such tasks may be taken (0 or 1),
---       then for each queue three: key base, task key prefix, share of the total to be taken first
+--       6 for how many seconds after it began to wait a task of a spared type is left where it is,
+--       then for each queue three: key base, task key prefix, share of the total to be taken first,
+--       then the spared types: those that the asker cannot run, so that somebody else may take their tasks
 -- Result: { Redis time in seconds (text), one list for each queue }, such a list being
 --   { state: 0 empty, 1 more is waiting, 2 paused, 3 broken;  next due time (text, "" for none);
 --     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids };
@@ -19,7 +21,14 @@
 --! include whose
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
 local last_chance, room = tonumber(ARGV[4]), tonumber(ARGV[5])
-local PUT_OFF_SECONDS = 2
+local spare_seconds, spared = tonumber(ARGV[6]), nil
+local PUT_OFF_SECONDS, LOOK_PAST = 2, 64
+
+local queues = #KEYS / 6
+for i = 3 * queues + 7, #ARGV do
+  spared = spared or {}
+  spared[ARGV[i]] = true
+end
 
 -- A small sorted set is a list that is searched from its start for every insert, 4 µs for each of 50 leases. A member
 -- too wide for that form makes it a tree, and it stays one after the member has gone again.
@@ -45,6 +54,15 @@ local function must_wait(row)
   if not crashes or last_chance == 0 or tonumber(crashes) < last_chance or cancelled then return false end
   room = room - 1
   return room < 0
+end
+
+-- Nothing is written for a task that stays: a write would wake every worker that waits, the asker too.
+local function stays(row, key, out)
+  if not spared[field(row[1], 1)] then return false end
+  local since = (tonumber(redis.call('HGET', key, 'pending_since') or '') or 0) / 1e9
+  if since > now or since + spare_seconds <= now then return false end
+  out[2] = earliest(out[2], string.format('%.6f', since + spare_seconds))
+  return true
 end
 
 local function put_off(set, id, key, out)
@@ -76,22 +94,36 @@ local function culprit(k, base)
   return base .. 'groups, or one of a group'
 end
 
+-- Takes `n` ids off the list at most, those that stay not counted.
+-- Returns how many tasks were taken, how many ids have left the list, and how many stay of those it has seen.
 local function take(k, base, prefix, n, out)
-  local ids = redis.call('LRANGE', KEYS[k], -n, -1)
+  local ids = redis.call('LRANGE', KEYS[k], -(spared and n + LOOK_PAST or n), -1)
   local found, rows, leases = {}, {}, { lease_until, WIDE }
+  local gone, stay = {}, 0
   for i = #ids, 1, -1 do
-    local row = hash(prefix .. ids[i], 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
-    if row[1] and must_wait(row) then
-      put_off(KEYS[k + 4], ids[i], prefix .. ids[i], out)
-    elseif row[1] then
-      found[#found + 1] = ids[i]
-      rows[#rows + 1] = row
+    if #gone == n then break end
+    local id, key = ids[i], prefix .. ids[i]
+    local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
+    if spared and row[1] and stays(row, key, out) then
+      stay = stay + 1
     else
-      out[5][#out[5] + 1] = ids[i]
+      gone[#gone + 1] = id
+      if not row[1] then
+        out[5][#out[5] + 1] = id
+      elseif must_wait(row) then
+        put_off(KEYS[k + 4], id, key, out)
+      else
+        found[#found + 1] = id
+        rows[#rows + 1] = row
+      end
     end
   end
-  redis.call('LTRIM', KEYS[k], 0, -(#ids + 1))
-  if #found == 0 then return 0, #ids end
+  if stay == 0 then
+    redis.call('LTRIM', KEYS[k], 0, -(#gone + 1))
+  else
+    for _, id in ipairs(gone) do redis.call('LREM', KEYS[k], -1, id) end
+  end
+  if #found == 0 then return 0, #gone, stay end
   redis.call('LPUSH', KEYS[k + 1], unpack(found))
   local tasks, notes = out[3], out[4]
   for i, id in ipairs(found) do
@@ -111,14 +143,14 @@ local function take(k, base, prefix, n, out)
   end
   redis.call('ZADD', KEYS[k + 2], unpack(leases))
   redis.call('ZREM', KEYS[k + 2], WIDE)
-  return #found, #ids
+  return #found, #gone, stay
 end
 
-local queues = #KEYS / 6
-local reply, left = { string.format('%.6f', now) }, {}
+local reply, left, staying = { string.format('%.6f', now) }, {}, {}
 for q = 1, queues do
-  local k, base = 6 * q - 5, ARGV[3 * q + 3]
-  local done, next_due, waiting, paused = pcall(look, k, base, ARGV[3 * q + 4])
+  local k, base = 6 * q - 5, ARGV[3 * q + 4]
+  local done, next_due, waiting, paused = pcall(look, k, base, ARGV[3 * q + 5])
+  staying[q] = 0
   if done then
     reply[q + 1], left[q] = { paused and 2 or 0, next_due, {}, {}, {} }, waiting
   else
@@ -131,15 +163,17 @@ end
 -- Each queue gets its share first; what a queue could not fill goes to the others in their order.
 for round = 1, 2 do
   for q = 1, queues do
-    local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 5]) or wanted
-    local n = math.min(share, wanted, left[q])
+    local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 6]) or wanted
+    local n = math.min(share, wanted, left[q] - staying[q])
     if n > 0 then
-      local taken, gone = take(k, ARGV[3 * q + 3], ARGV[3 * q + 4], n, out)
-      wanted, left[q] = wanted - taken, left[q] - gone
+      local taken, gone, stay = take(k, ARGV[3 * q + 4], ARGV[3 * q + 5], n, out)
+      wanted, left[q], staying[q] = wanted - taken, left[q] - gone, stay
+      -- As far as it can see all stay, so to ask again at once would be for nothing.
+      if gone == 0 then left[q] = stay end
     end
   end
 end
 for q = 1, queues do
-  if left[q] > 0 then reply[q + 1][1] = 1 end
+  if left[q] > staying[q] then reply[q + 1][1] = 1 end
 end
 return reply

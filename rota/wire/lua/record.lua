@@ -93,8 +93,9 @@ function record.retry(item)
   if item.counts then processed, failed = processed + 1, failed + 1 end
 end
 
+local back = {}
 function record.requeue(item)
-  redis.call('RPUSH', KEYS[3], item.id)
+  back[#back + 1] = item.id
   redis.call('HSET', item.key, 'state', 'pending', 'pending_since', now_ns)
 end
 
@@ -119,5 +120,7 @@ for _, item in ipairs(items) do
   record[item.kind](item)
   if item.waited then tell(item) end
 end
+-- What was taken first is to be the first again.
+for i = #back, 1, -1 do redis.call('RPUSH', KEYS[3], back[i]) end
 count(ARGV[1], processed, failed)
 return refused

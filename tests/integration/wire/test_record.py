@@ -129,6 +129,13 @@ async def test_a_postponed_task_waits_as_scheduled(seed: Seed) -> None:
     assert await seed.field("a", "state") == "scheduled"
 
 
+async def test_tasks_that_go_back_together_keep_their_order(seed: Seed) -> None:
+    await take(seed, "a", "b", "c")
+    await seed.pending("later")
+    await put(seed, *(Outcome(task_id, TOKEN, "requeue") for task_id in "abc"))
+    assert await seed.ids("pending") == ["later", "c", "b", "a"]
+
+
 @pytest.mark.parametrize("kind", ["done", "complete", "retry", "archive", "requeue", "postpone"])
 async def test_a_late_attempt_cannot_touch_the_run_that_replaced_it(seed: Seed, kind: str) -> None:
     await take(seed, "a", token="old")

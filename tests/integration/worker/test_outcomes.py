@@ -170,21 +170,6 @@ async def test_arguments_that_do_not_fit_are_archived_with_the_reason_not_retrie
     assert task.retried == 0
 
 
-async def test_an_unknown_type_is_handed_back_without_costing_a_retry_and_counted(app: Rota, bench: Bench) -> None:
-    async with app.worker(unknown_task_delay="20ms") as worker:
-        receipt = await app.enqueue("nobody:knows", {})
-        task = await bench.in_state(receipt.id, "retry")
-        assert task.last_error == 'handler not found for task "nobody:knows"'
-        assert task.retried == 0
-        assert worker.executor.unknown_types["nobody:knows"] >= 1
-
-        @app.task("nobody:knows")
-        async def known() -> None:
-            return None
-
-        await bench.gone(receipt.id)
-
-
 async def test_bytes_that_are_no_message_are_archived_not_looped(app: Rota, bench: Bench) -> None:
     keys = app.keys.queue("default")
     await bench.execute("HSET", keys.task("poison"), "msg", "\x0f\x0f\x0f", "state", "pending")

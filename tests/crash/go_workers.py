@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from interop.build import binaries
-from tests.crash.ledger import Ledger, Writer
+from tests.crash.ledger import Ledger, Writer, moment
 from tests.servers.process import wait_until
 
+START_SECONDS = 30.0
 _HOW = {"end": "ok", "error": "fail"}
 
 
@@ -26,7 +27,11 @@ class GoWorkers:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
         self._over = False
         note("go", pid=self.process.pid)
-        wait_until(lambda: '"ready"' in self._said.read_text())
+        try:
+            wait_until(lambda: '"ready"' in self._said.read_text(), START_SECONDS)
+        except TimeoutError:
+            self.kill()  # it may come to work yet, and nobody would hear of its runs
+            raise
 
     def started(self) -> int:
         """How many runs have begun."""
@@ -46,11 +51,11 @@ class GoWorkers:
         self._over = True
         self.process.wait(20)
         note, pid = self._ledger.writer(f"go-{self.process.pid}"), self.process.pid
-        offset = time.time() - time.monotonic()
+        offset = moment(0)
         numbers, current = itertools.count(), dict[str, str]()
         for text in self._said.read_text().splitlines():
             line = json.loads(text)
-            at, task = line["at_ns"] / 1e9 - offset, line.get("id", "")
+            at, task = offset + line["at_ns"] / 1e9, line.get("id", "")
             if line["event"] == "start":
                 current[task] = f"go-{pid}-{next(numbers)}"
                 note("start", at=at, task=task, run=current[task], pid=pid, retried=line.get("retried", 0))

@@ -62,7 +62,8 @@ def read(client: redis.Redis) -> Keyspace:
         elif name == "lease":
             leases.update((queue, task_id) for task_id in _members(client, raw))
         elif name.startswith("unique:"):
-            locks[raw.decode()] = (queue, (client.get(raw) or b"").decode())
+            if (holder := client.get(raw)) is not None:  # else its time is over since it was listed
+                locks[raw.decode()] = (queue, holder.decode())
         elif _COUNTER.fullmatch(name):
             found.counters[queue, name.split(":")[0]] += 0 if ":" in name else int(client.get(raw) or 0)
         elif name not in ("groups", "paused", "aggregation_sets"):

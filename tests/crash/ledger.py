@@ -17,6 +17,8 @@ POLICY_RETRIES = 5
 """How often the handlers let a task fail that does not say so itself."""
 AMNESIA_SECONDS = 10.0
 """How far back a server may have forgotten, where a scenario says nothing."""
+CLOCKS_SECONDS = 0.001
+"""So much between two looks at two clocks is no harm."""
 FOLDER = "CRASH_LEDGER"
 """The variable that tells worker processes where to write."""
 
@@ -44,10 +46,11 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Amnesia:
-    """A server that lost what it was told in the last seconds, at most, before this moment."""
+    """A server that lost what it was told in the last seconds, at most, before this moment, and `until` it was dead."""
 
     at: float
     seconds: float
+    until: float
 
     @property
     def since(self) -> float:
@@ -123,7 +126,7 @@ class Ledger:
                 case "locked":
                     history.locks[line["task"]] = line["key"]
                 case "deadline":
-                    history.deadlines[line["task"]] = line["at"] + line["seconds"]
+                    history.deadlines[line["task"]] = line["at"]
                 case "exhausted":
                     history.exhausted.setdefault(line["task"], line["at"])
                 case "start":
@@ -140,8 +143,17 @@ class Ledger:
                 case "thaw":
                     history.pauses = [_thawed(pause, line) for pause in history.pauses]
                 case "amnesia":
-                    history.amnesia.append(Amnesia(line["at"], line.get("seconds", AMNESIA_SECONDS)))
+                    seconds = line.get("seconds", AMNESIA_SECONDS)
+                    history.amnesia.append(Amnesia(line["at"], seconds, line.get("until", line["at"])))
         return history
+
+
+def moment(wall_clock: float) -> float:
+    """The moment of the monotonic clock at which the other clock says so."""
+    while True:
+        before, wall, after = time.monotonic(), time.time(), time.monotonic()
+        if after - before < CLOCKS_SECONDS:  # else this process was held up between the clocks
+            return before + wall_clock - wall
 
 
 class Writer:

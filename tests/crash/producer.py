@@ -7,7 +7,6 @@ import random
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from rota.app import Rota
 from rota.enqueued import Plan, SyncEnqueued
 from rota.errors import RotaError
-from tests.crash.ledger import Ledger, Writer
+from tests.crash.ledger import Ledger, Writer, moment
 
 MOST_IN_A_BURST = 20
 
@@ -26,8 +25,7 @@ def accept(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
     note.accepted(queues, "unsure")
     for plan in plans:
         if (deadline := plan.options.deadline) is not None:
-            seconds = (deadline - datetime.now(UTC)).total_seconds()
-            note("deadline", task=plan.options.task_id, seconds=seconds)
+            note("deadline", at=moment(deadline.timestamp()), task=plan.options.task_id)
     accepted = made(plans, app.enqueue_many_sync(plans))
     note.accepted({task: queues[task] for task in accepted})
     return len(accepted)

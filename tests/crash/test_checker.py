@@ -232,7 +232,7 @@ def test_a_task_that_is_archived_as_expired_and_is_not_is_a_loss_in_disguise(
     plant.accepted("it")
     plant.store("it", "archived", rota_end="expired")
     if deadline is not None:
-        plant.line("deadline", 0, task="it", seconds=deadline)
+        plant.line("deadline", deadline, task="it")
     if told is not None:
         plant.line("exhausted", told, task="it")
     plant.count(processed=3, failed=2)
@@ -242,7 +242,7 @@ def test_a_task_that_is_archived_as_expired_and_is_not_is_a_loss_in_disguise(
 def test_a_task_that_has_expired_is_no_loss_and_a_run_after_its_deadline_is_found(plant: Plant) -> None:
     plant.accepted("expired", "late")
     for task in ("expired", "late"):
-        plant.line("deadline", 0, task=task, seconds=5)
+        plant.line("deadline", 5, task=task)
         plant.line("exhausted", 5.5 if task == "expired" else 9.5, task=task)
         plant.store(task, "archived", rota_end="expired")
     plant.run("late", 8, 9, how="fail")
@@ -281,6 +281,40 @@ def test_only_a_take_or_a_record_shortly_before_can_have_been_forgotten(
     plant.run("it", start, end)
     plant.line("amnesia", 3 if start == 1 else 5, seconds=3)
     plant.run("it", 6, 8, pid=2)
+    assert plant.check().doubled == doubled
+
+
+def test_what_a_server_was_told_while_it_died_may_be_forgotten_and_what_it_was_told_afterwards_not(
+    plant: Plant,
+) -> None:
+    plant.line("amnesia", 5, seconds=1, until=plant.now + 7)
+    for task, at in (("while", 6), ("afterwards", 8)):
+        plant.line("accepted", at, task=task, queue="q")
+    verdict = plant.check()
+    assert (verdict.forgotten, verdict.lost) == (1, ["afterwards"])
+
+
+@pytest.mark.parametrize(("start", "doubled"), [(6, []), (9, ["it"])], ids=["soon", "later"])
+def test_what_was_taken_before_the_death_of_a_server_may_begin_soon_after_it(
+    plant: Plant, start: float, doubled: list[str]
+) -> None:
+    plant.accepted("it")
+    plant.line("amnesia", 5, seconds=1)
+    plant.run("it", start, start + 9)
+    plant.run("it", start + 1, start + 2, pid=2)
+    assert plant.check().doubled == doubled
+
+
+@pytest.mark.parametrize(("begins", "doubled"), [(2.6, []), (2.4, ["slow"])])
+def test_a_run_that_begins_sooner_after_a_freeze_than_any_lease_can_have_run_out_is_a_double(
+    plant: Plant, begins: float, doubled: list[str]
+) -> None:
+    plant.accepted("slow")
+    plant.run("slow", 1, 12, how="cancelled")
+    plant.line("freeze", 2, pid=1)
+    plant.line("thaw", 10, pid=1)
+    plant.run("slow", 2 + begins, 11, pid=2)
+    plant.count(processed=3)
     assert plant.check().doubled == doubled
 
 

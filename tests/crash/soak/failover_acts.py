@@ -4,6 +4,7 @@ A fail-over may lose the newest writes, so each is written down as an amnesia, w
 """
 
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -46,8 +47,7 @@ class SentinelActs:
     @contextmanager
     def _away(self, old: Server) -> Iterator[None]:
         [new] = [each for each in self._fleet.servers if each is not old]
-        self._scene.note("amnesia", seconds=FORGOTTEN_SECONDS)
-        old.kill()
+        _lose(old, self._scene)
         yield
         self._scene.until(lambda: self._fleet.info(new)["role"] == "master")
         old.start()
@@ -82,8 +82,7 @@ class ClusterActs:
 
     @contextmanager
     def _away(self, node: Server) -> Iterator[None]:
-        self._scene.note("amnesia", seconds=FORGOTTEN_SECONDS)
-        node.kill()
+        _lose(node, self._scene)
         yield
         node.start()
 
@@ -95,3 +94,10 @@ class ClusterActs:
         self._fleet.move_keys(source, target, slot, lambda _: chance.random())
         self._fleet.end_move(slot, target)
         return True
+
+
+def _lose(server: Server, scene: Scene) -> None:
+    # Between the two moments it may go on to be told things, and no second run begins before the first of them.
+    at = time.monotonic()
+    server.kill()
+    scene.note("amnesia", at=at, seconds=FORGOTTEN_SECONDS, until=time.monotonic())

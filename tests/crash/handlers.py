@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import functools
 import itertools
 import json
 import os
@@ -48,7 +49,7 @@ def _register_kinds(app: Rota, note: Writer) -> None:
     async def loop(ctx: Context, payload: bytes) -> None:
         with noted(note, ctx):
             order = json.loads(payload)
-            await asyncio.sleep(max(order.get("seconds", 0), order.get("until", 0) - time.monotonic()))
+            await last(order)
             obey(note, order, ctx.retried)
 
     @app.handler("crash:thread", retry=AGAIN_SOON)
@@ -63,7 +64,7 @@ def _register_kinds(app: Rota, note: Writer) -> None:
     @app.handler("crash:result", retry=AGAIN_SOON)
     async def result(ctx: Context, payload: bytes) -> bytes:
         with noted(note, ctx):
-            await asyncio.sleep(json.loads(payload).get("seconds", 0))
+            await last(json.loads(payload))
             return b"a result"
 
 
@@ -131,8 +132,8 @@ def _register_groups(app: Rota, note: Writer) -> None:
     @app.aggregator("crash:member")
     async def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
         order = json.loads(tasks[0].payload)
-        while "wait_for" in order and not Path(order["wait_for"]).exists():
-            await asyncio.sleep(0.01)
+        note("joining", group=group)
+        await last(order)
         if "fail_once" in order and _first(order["fail_once"]):
             raise ValueError("the aggregation fails, as ordered")
         return app.plan("crash:digest", {"members": [task.id for task in tasks]})
@@ -155,6 +156,24 @@ def _register_again(app: Rota, note: Writer) -> None:
                 note.accepted(following, "unsure")
                 await app.enqueue(ctx.type, {"left": left - 1}, task_id=f"{ctx.id}+", unique=ONE_QUEUED)
                 note.accepted(following)
+
+
+async def last(order: dict[str, Any]) -> None:
+    """Take as long as ordered; where a gate is named, from when it is open."""
+    if "gate" in order:
+        await asyncio.shield(_open(order["gate"]))
+    await asyncio.sleep(order.get("seconds", 0))
+
+
+@functools.cache
+def _open(gate: str) -> asyncio.Task[None]:
+    """Look for a gate once for all who wait at it: they may be thousands."""
+
+    async def look() -> None:
+        while not Path(gate).exists():
+            await asyncio.sleep(0.02)
+
+    return asyncio.create_task(look())
 
 
 def hold_interpreter(seconds: float) -> None:

@@ -23,6 +23,8 @@ from tests.crash.producer import accept
 from tests.crash.workers import ROOT, Workers
 from tests.servers.process import Server, Store, wait_until
 
+PATIENCE_SECONDS = 60.0
+"""So long a machine may take for what takes a moment."""
 MOST_BYTES_LEFT = 16 * 1024
 """Counters, lists of servers and queues."""
 KEPT = re.compile(r"asynq:(servers:|workers:|\{[^}]*\}:(t:|archived$|completed$))")
@@ -47,6 +49,7 @@ class Scene:
         self.go: list[GoWorkers] = []
         self.producers: list[subprocess.Popen[bytes]] = []
         self._numbers = itertools.count()
+        self._gates = itertools.count()
         self._began = time.monotonic()
 
     # Acting
@@ -97,6 +100,10 @@ class Scene:
         self.producers.append(producer)
         return producer
 
+    def gate(self) -> Path:
+        """What runs wait at that are ordered `gate=...`: they go on once the file is made."""
+        return self.folder / f"gate-{next(self._gates)}"
+
     def fault(self, point: str, act: str) -> tuple[str, Path]:
         """What arms a fault, and its mark."""
         mark = self.folder / f"{point.replace(':', '-')}.{act}"
@@ -104,7 +111,7 @@ class Scene:
 
     def note_mark(self, mark: Path) -> tuple[int, float]:
         """Wait until a fault has happened, and write the death that it was down."""
-        wait_until(lambda: mark.exists() and " " in mark.read_text(), 30)
+        wait_until(lambda: mark.exists() and " " in mark.read_text(), PATIENCE_SECONDS)
         pid, at = mark.read_text().split()
         if mark.suffix == ".kill":
             self.note("death", pid=int(pid), at=float(at))
@@ -121,15 +128,15 @@ class Scene:
     def runs(self) -> list[Run]:
         return self.ledger.read().runs
 
-    def running(self, count: int, seconds: float = 30) -> None:
+    def running(self, count: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until so many runs have begun and not ended."""
         self.until(lambda: sum(not run.end for run in self.runs()) >= count, seconds)
 
-    def ended(self, count: int, seconds: float = 60, how: str = "ok") -> None:
+    def ended(self, count: int, seconds: float = PATIENCE_SECONDS, how: str = "ok") -> None:
         """Wait until so many runs have ended in this way."""
         self.until(lambda: sum(run.end == how for run in self.runs()) >= count, seconds)
 
-    def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
         try:
             wait_until(condition, seconds)
         except TimeoutError as error:
@@ -150,13 +157,19 @@ class Scene:
                         found[name] += size
         return found
 
-    def drained(self, seconds: float = 60) -> None:
+    def drained(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until nothing waits and nothing runs."""
         self.until(lambda: not any(self.waiting().values()), seconds)
 
     def restarts(self, since: float) -> list[float]:
-        """Seconds from a death to each run that began after it."""
-        return sorted(run.start - since for run in self.runs() if run.start > since)
+        """Seconds from a death to the start of each run that was not the first of its task."""
+        known = set[str]()
+        again = list[float]()
+        for run in sorted(self.runs(), key=lambda run: run.start):
+            if run.task in known:
+                again.append(run.start - since)
+            known.add(run.task)
+        return again
 
     def crashes(self) -> tuple[int, int]:
         """How often a task took its worker down, and how often one failed."""

@@ -71,9 +71,11 @@ def test_a_task_whose_deadline_has_passed_is_expired_and_runs_no_more(scene_of: 
     scene = scene_of("34: the deadline has passed before the task was taken, and after its worker died")
     first = scene.start().ready()
     scene.enqueue(10, options={"deadline": datetime.now(UTC) - timedelta(minutes=1)})
-    scene.enqueue(5, seconds=60, options={"deadline": datetime.now(UTC) + timedelta(seconds=4)})
+    deadline = datetime.now(UTC) + timedelta(seconds=10)
+    scene.enqueue(5, seconds=60, options={"deadline": deadline})
     scene.running(5)
     first.kill()
+    scene.until(lambda: datetime.now(UTC) > deadline)
     scene.start()
     scene.drained()
     with scene.client() as client:
@@ -93,9 +95,11 @@ def _locked(scene: Scene, scope: str, ttl: str | None = None, **order: object) -
 def test_no_lock_is_left_behind_by_a_death(scene_of: SceneMaker, scope: str) -> None:
     scene = scene_of(f"35: a unique task ({scope}) whose worker dies")
     first = scene.start().ready()
-    _locked(scene, scope, seconds=1)
+    gate = scene.gate()
+    _locked(scene, scope, gate=gate)
     scene.running(1)
     first.kill()
+    gate.touch()
     scene.start()
     scene.drained()
     with scene.client() as client:
@@ -146,17 +150,21 @@ def test_a_request_that_arrives_late_finds_that_another_has_won(
     scene, proxy = wired
     scene.title = f"36: two requests with one key, the first is slow in the network, the second {second} meanwhile"
     scene.start().ready()
-    with ThreadPoolExecutor() as pool, closing(Rota(proxy.url)) as elsewhere:
+    patient = {"connect_timeout": "60s", "response_timeout": "60s"}
+    gate = scene.gate()
+    with ThreadPoolExecutor() as pool, closing(Rota(proxy.url, settings=patient)) as elsewhere:
         with proxy.holding():
             late = pool.submit(
                 elsewhere.sync_client.enqueue, elsewhere.plan("crash:loop", {}, **{"task_id": "late", **key})
             )
-            scene.enqueue(1, options=key, seconds=2)
+            scene.enqueue(1, options=key, gate=gate)
             scene.running(1)
             if second == "is over":
+                gate.touch()
                 scene.ended(1)
             assert not late.done()
         assert isinstance(late.exception(20), refusal)
+        gate.touch()
     scene.drained()
     assert scene.verdict(memory=False).runs == 1
 
@@ -177,12 +185,14 @@ def test_a_task_that_runs_enqueues_itself_under_the_key_that_it_had(scene_of: Sc
 def test_a_task_deleted_while_it_runs_leaves_nothing_when_it_writes_its_result(scene_of: SceneMaker) -> None:
     scene = scene_of("37: deleted while running, then a result")
     worker = scene.start().ready()
-    [task] = scene.enqueue(1, "crash:result", seconds=1, options={"retention": "1h"})
+    gate = scene.gate()
+    [task] = scene.enqueue(1, "crash:result", gate=gate, options={"retention": "1h"})
     scene.running(1)
     scene.note("removed", task=task)
     with scene.client() as client:
         client.delete(f"asynq:{{default}}:t:{task}")
         client.lrem("asynq:{default}:active", 0, task)
         client.zrem("asynq:{default}:lease", task)
+    gate.touch()
     scene.until(lambda: worker.said("discarded") or worker.said("Lost the lease"))
     scene.verdict(counters=False)

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 FROZEN_SECONDS = 7.5
 """The lease, its slack, and two looks of the recoverer, so that others have what a frozen process held."""
 FROZEN_AT_ONCE = 8
+DRAIN_SECONDS = 120.0
+"""Twenty tasks with their last chance begin one every two seconds."""
 
 
 def plain(scene: Scene, **hit: Any) -> None:
@@ -38,9 +40,14 @@ def unanswered(scene: Scene, **hit: Any) -> None:
 
 def delayed(scene: Scene, **hit: Any) -> None:
     """Tasks are due again and again while the only slot is taken: that is when the forwarder moves them."""
-    scene.enqueue(1, seconds=1.5)
-    scene.enqueue(30, options={"delay": "1s"})
+    gate = scene.gate()
     scene.start(**hit, settings={"concurrency": "1"})
+    scene.enqueue(1, gate=gate)
+    scene.running(1)
+    scene.enqueue(30, options={"delay": "1s"})
+    with scene.client() as client:
+        scene.until(lambda: not client.exists("asynq:{default}:scheduled"))
+    gate.touch()
 
 
 def kept(scene: Scene, **hit: Any) -> None:
@@ -54,10 +61,12 @@ def kept(scene: Scene, **hit: Any) -> None:
 
 def orphaned(scene: Scene, **hit: Any) -> None:
     """A whole machine has gone, and another one recovers what ran there."""
-    scene.enqueue(20, seconds=0.5)
+    gate = scene.gate()
+    scene.enqueue(20, gate=gate)
     gone = scene.start().ready()
     scene.running(20)
     gone.kill()
+    gate.touch()
     scene.start(**hit)
 
 
@@ -82,8 +91,8 @@ def aggregated(scene: Scene) -> None:
                 aged(client)
             return len([run for run in scene.runs() if run.end == "ok"]) >= 20
 
-        scene.until(age, 40)
-        scene.until(lambda: not client.exists("asynq:{default}:groups", "rota:{default}:spent"), 20)
+        scene.until(age)
+        scene.until(lambda: not client.exists("asynq:{default}:groups", "rota:{default}:spent"))
 
 
 def aged(client: redis.Redis) -> None:
@@ -110,14 +119,13 @@ def failing(scene: Scene, **hit: Any) -> None:
 
 def interrupted(scene: Scene, **hit: Any) -> None:
     """The worker is stopped in the middle of an aggregation, and another one takes the group."""
-    go_on = scene.folder / "go-on"
-    members(scene, wait_for=str(go_on))
+    gate = scene.gate()
+    members(scene, gate=gate)
     first = scene.start(faults=hit["faults"])
-    with scene.client() as client:
-        scene.until(lambda: client.exists("asynq:{default}:aggregation_sets"))
+    scene.until(lambda: any(line["what"] == "joining" for line in scene.ledger.lines()))
     first.terminate()
     first.process.wait()
-    go_on.touch()
+    gate.touch()
     scene.start()
     aggregated(scene)
 
@@ -137,22 +145,26 @@ def half_grouped(scene: Scene, **hit: Any) -> None:
 
 def child_died(scene: Scene, **hit: Any) -> None:
     """A worker process dies, and its supervisor is hit while it gives its tasks back."""
-    scene.enqueue(20, seconds=0.8)
+    gate = scene.gate()
+    scene.enqueue(20, gate=gate)
     first = scene.start(**{**hit, "processes": 1}).ready()
     scene.running(20)
     first.kill_child()
+    gate.touch()
     scene.start(processes=1)
 
 
 def held(scene: Scene, **hit: Any) -> None:
     """A process does not let its interpreter go, and its supervisor is hit while it keeps the leases."""
     # A supervisor that is gone keeps nothing: longer than a lease would be the limit that the guarantees name.
-    seconds = 8 if "=drop" in hit["faults"] else 4
-    scene.enqueue(5, seconds=5)
-    scene.start(**{**hit, "processes": 1})
+    seconds, lease = (8, "5s") if "=drop" in hit["faults"] else (4, "15s")
+    gate = scene.gate()
+    scene.enqueue(5, gate=gate)
+    scene.start(**{**hit, "processes": 1}, settings={"lease": lease})
     scene.running(5)
     scene.enqueue(1, "crash:gil", seconds=seconds)
     scene.running(6)
+    gate.touch()
     scene.start()
 
 
@@ -218,7 +230,7 @@ def test_every_point_is_in_the_docs() -> None:
     assert [point for point in SCENES if f"`{point}`" not in text] == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("point", "act"), sorted(cases()))
 def test_nothing_is_lost_or_doubled_by_a_fault(scene_of: SceneMaker, point: str, act: str) -> None:
     number = "22:" if (point, act) == ("record:answered", "drop") else "9:"
@@ -226,7 +238,7 @@ def test_nothing_is_lost_or_doubled_by_a_fault(scene_of: SceneMaker, point: str,
     fault, mark = scene.fault(point, act)
     SCENES[point](scene, faults=fault, processes=1)
     scene.note_mark(mark)
-    scene.drained()
+    scene.drained(DRAIN_SECONDS)
     scene.verdict()
 
 
@@ -249,11 +261,11 @@ def freeze(point: str, folder: Path) -> None:
             thawed = aside.submit(thaw, scene, mark)
             SCENES[point](scene, faults=fault, processes=0)
             thawed.result()
-        scene.drained()
+        scene.drained(DRAIN_SECONDS)
         scene.verdict()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_or_doubled_by_a_freeze_for_longer_than_a_lease(tmp_path: Path) -> None:
     # Nearly all of their time is waiting, so they wait together.
     with ThreadPoolExecutor(FROZEN_AT_ONCE) as pool:

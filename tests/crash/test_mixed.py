@@ -13,7 +13,7 @@ from tests.crash.conftest import SceneMaker
 from tests.crash.proxy import Proxy
 from tests.crash.scene import Scene
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 GO_LOOKS_AFTER_SECONDS = 31.0
 """Half a minute, in whole seconds."""
@@ -75,16 +75,18 @@ def lapse(scene: Scene, alive: set[str]) -> None:
 def test_recoverers_of_both_kinds_move_each_dead_task_once_and_none_that_runs(scene_of: SceneMaker) -> None:
     scene = scene_of("16 (M): 1,000 dead leases of ours and 1,000 of Go, both recoverers at once, slow broker")
     ours = scene.start(settings={"concurrency": "1000", "fetch_batch": "500"}).ready()
-    scene.enqueue(1000, until=time.monotonic() + 35)
-    scene.running(1000, 60)
+    gate = scene.gate()
+    scene.enqueue(1000, gate=gate)
+    scene.running(1000)
     theirs = scene.start_go(concurrency=1000, tasks={"*": {"sleep_ms": FOR_EVER_MS}})
     scene.enqueue(1000)
     scene.until(lambda: theirs.started() == 1000, 60)
     living = scene.start(settings={"concurrency": "220"}).ready()
-    alive = set(scene.enqueue(20, seconds=20))
+    alive = set(scene.enqueue(20, gate=gate, seconds=15))
     scene.running(1020)
     ours.kill()
     theirs.kill()
+    gate.touch()
     lapse(scene, alive)
     with scene.client() as client:
         scene.start_go(concurrency=20, retry_delay_ms=0)
@@ -133,11 +135,13 @@ def test_idle_old_workers_leave_a_new_type_to_a_go_server(scene_of: SceneMaker) 
 def test_a_success_that_could_not_be_written_is_written_later_and_runs_nowhere_else(wired: tuple[Scene, Proxy]) -> None:
     scene, proxy = wired
     scene.title = "21 (M): no memory for the outcomes of ours, a Go server has free slots"
-    scene.start(proxy.url).ready()
-    scene.enqueue(20, seconds=1)
+    scene.start(proxy.url, settings={"lease": "30s"}).ready()
+    gate = scene.gate()
+    scene.enqueue(20, gate=gate)
     scene.running(20)
     go = scene.start_go(concurrency=20)
     with proxy.answering("OOM command not allowed when used memory > 'maxmemory'."):
+        gate.touch()
         scene.ended(20)
         scene.enqueue(10)
         scene.until(lambda: go.started() == 10)
@@ -153,8 +157,8 @@ def test_the_tasks_of_a_killed_go_server_start_here_within_its_bar(scene_of: Sce
     tasks = scene.enqueue(50)
     scene.until(lambda: go.started() == 50)
     scene.start(processes=1, quick=False).ready()
-    killed_at = time.monotonic()
     go.kill()
+    killed_at = time.monotonic()
     scene.drained(90)
     again = scene.restarts(killed_at)
     assert (len(again), again[-1] <= GO_BAR_SECONDS) == (50, True), again

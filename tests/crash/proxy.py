@@ -94,6 +94,8 @@ class Proxy:
     def close(self) -> None:
         self._flowing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
+        accepts, *_ = self._threads
+        accepts.join(5)  # it may have one more connection in its hands
         self.cut()
         for each in self._threads:
             each.join(5)

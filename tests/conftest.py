@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers.certificates import Authority, Pair
 from tests.servers.fleet import ClusterFleet, SentinelFleet
@@ -20,6 +21,10 @@ pytest_plugins = ("tests.conformance",)
 # A busy machine must not look like a dead master to those who only want a deployment.
 STEADY_MS = 30_000
 DAY_SECONDS = 86_400
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _databases = iter(range(1, DATABASES))
 

@@ -18,7 +18,7 @@ class MailSink:
         self.folder = folder
         self.address = f"127.0.0.1:{_free_port()}"
         host, port = self.address.split(":")
-        self._controller = Controller(self, hostname=host, port=int(port))
+        self._controller = Controller(self, hostname=host, port=int(port), ready_timeout=30)
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ async def test_what_a_process_said_last_is_heard_although_its_end_is_known_first
     for thread in threading.enumerate():
         if thread.name == f"rota-wait-{process.pid}":
             thread.join()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await process.ended.wait()
     assert process.introduction is not None
     assert ends == [process]
@@ -36,7 +36,7 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
     process = await WorkerProcess.start(
         [sys.executable, "-c", leaves], Setup("id", "app", {}, "info", False), RestartPatience(), ends.append
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await process.ended.wait()
     assert process.introduction is None
     assert ends == [process]

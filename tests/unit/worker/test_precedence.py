@@ -5,6 +5,9 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 
+import pytest
+
+from rota.worker import precedence as precedence_module
 from rota.worker.precedence import PATIENCE_SECONDS, Precedence
 from rota.worker.queues import Subscription
 
@@ -31,6 +34,13 @@ async def soon() -> None:
         await asyncio.sleep(0)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is given up, however long this test is held up."""
+    monkeypatch.setattr(precedence_module, "PATIENCE_SECONDS", 60)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_a_lane_gives_way_to_a_heavier_queue_on_another_until_that_is_empty() -> None:
     precedence = strict()
     low, high = Lane(precedence, "low"), Lane(precedence, "high")
@@ -79,10 +89,11 @@ async def test_a_lane_that_does_not_come_is_waited_for_once() -> None:
         assert await asyncio.wait_for(precedence.turn(low, 1), PATIENCE_SECONDS / 2) == ("low", 1)
 
 
-async def test_a_lane_that_comes_late_is_waited_for_again() -> None:
+async def test_a_lane_that_comes_late_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     precedence = strict()
     low, high = Lane(precedence, "low"), Lane(precedence, "high")
     assert await low.turn() == ("low", 1)
+    monkeypatch.setattr(precedence_module, "PATIENCE_SECONDS", 60)
     assert await high.turn() == ("high", 1)
     waiting = low.turn()
     await soon()

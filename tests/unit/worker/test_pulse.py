@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from rota.worker.pulse import Pulse
+from rota.worker.pulse import Pulse, PulseStatistics
 from tests.servers.process import wait_until
 
 LIMIT = timedelta(milliseconds=300)
@@ -32,10 +32,11 @@ def pulses() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "rota-pulse"]
 
 
-async def turned_since(pulse: Pulse, moment: float) -> None:
+async def turned_since(pulse: Pulse, moment: float) -> PulseStatistics:
     async with asyncio.timeout(10):
-        while pulse.statistics().turned_at <= moment:
+        while (statistics := pulse.statistics()).turned_at <= moment:
             await asyncio.sleep(0)
+    return statistics
 
 
 async def test_a_loop_that_turns_is_not_worth_a_word(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,13 +57,12 @@ async def test_a_blockage_is_told_once_with_the_coroutine_and_the_line(caplog: p
 
     async def block() -> None:
         before = len(looks)
-        wait_until(lambda: pulse.statistics().blocked_by and len(looks) > before + 4)
+        wait_until(lambda: "the culprit" in pulse.statistics().blocked_by and len(looks) > before + 4)
 
     await asyncio.create_task(block(), name="the culprit")
-    await turned_since(pulse, looks[-1])
+    statistics = await turned_since(pulse, looks[-1])
     await ended(running)
 
-    statistics = pulse.statistics()
     assert (statistics.blockages > 0, statistics.blocked_by) == (True, "")
     assert statistics.blocked_seconds >= statistics.longest_seconds >= LIMIT.total_seconds()
     texts = [record.getMessage() for record in caplog.records if record.name == "rota.worker"]
@@ -74,19 +74,15 @@ async def test_a_blockage_is_told_once_with_the_coroutine_and_the_line(caplog: p
 async def test_a_callback_outside_of_any_task_is_named_by_its_place() -> None:
     pulse = Pulse(list, LIMIT)
     running = await beating(pulse)
-    seen: list[str] = []
+    named = asyncio.Event()
 
     def callback() -> None:
-        wait_until(lambda: pulse.statistics().blocked_by)
-        seen.append(pulse.statistics().blocked_by)
+        wait_until(lambda: "process.py" in pulse.statistics().blocked_by)
+        named.set()
 
     asyncio.get_running_loop().call_soon(callback)
-    async with asyncio.timeout(10):
-        while not seen:
-            await asyncio.sleep(0)
+    await named.wait()
     await ended(running)
-
-    assert "process.py" in seen[0]
 
 
 async def test_an_error_in_the_thread_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -144,14 +144,14 @@ async def test_an_interruption_never_hits_the_next_function() -> None:
 
 async def test_no_more_functions_run_at_once_than_the_pool_is_large(pool: ThreadPool) -> None:
     now, most = 0, 0
-    lock = threading.Lock()
+    lock, two = threading.Lock(), threading.Barrier(2, timeout=DEADLINE)
 
     def work() -> None:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.005)
+        two.wait()
         with lock:
             now -= 1
 

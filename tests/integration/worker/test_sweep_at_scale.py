@@ -111,11 +111,18 @@ end"""
 async def test_of_5000_dead_attempts_two_slow_recoverers_move_each_once_and_no_living_one(
     yard: Yard, server: Server, whose: str
 ) -> None:
-    """Scenario 16. The living extend their leases only when they are on the recoverers' lists."""
+    """Scenario 16. The living extend their leases only when they are on the lists of both recoverers."""
     half = 0.5 if whose == "ours" else 0
     old = int(await yard.now()) - 5000
     await yard.execute("EVAL", LEASES, 1, yard.keys.base, message("x"), old + half, old - 1 + half)
     held = [Held(f"live{number}", f"live-{number}") for number in range(1, 201)]
+
+    both = asyncio.Barrier(2)
+
+    async def listed() -> None:
+        if await both.wait() == 0:
+            await live_on()
+        await both.wait()
 
     async def live_on() -> None:
         if whose == "ours":
@@ -127,7 +134,8 @@ async def test_of_5000_dead_attempts_two_slow_recoverers_move_each_once_and_no_l
     judge = as_failure(lambda _: Retry(delay=timedelta(hours=1)))
     async with Slow.from_url(server.unix_url) as one, Slow.from_url(server.unix_url) as two:
         assert isinstance(one, Slow)
-        one.listed = live_on
+        assert isinstance(two, Slow)
+        one.listed = two.listed = listed
         moved = await asyncio.gather(*(Recoverer(b, judge, limit=500).recover([QUEUE]) for b in (one, two)))
     assert sum(moved) == 5000
     assert sorted(await yard.members(yard.keys.active)) == sorted(item.id for item in held)

@@ -13,14 +13,13 @@ from rota.errors import NotReplicated
 from tests.crash.conftest import SceneMaker
 from tests.crash.outage import through
 from tests.crash.proxy import Proxy
+from tests.crash.soak.stages import DEAD_MS
 from tests.servers.fleet import ClusterFleet, SentinelFleet
 from tests.servers.process import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 MOVES = 6
-DEAD_MS = 3000
-"""A busy machine must not look like a dead one: who is replaced while it lives loses what it is still told."""
 STEADY_MS = 30_000
 
 

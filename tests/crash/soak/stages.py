@@ -17,6 +17,9 @@ from tests.crash.soak.spell import Spell
 from tests.servers.fleet import ClusterFleet, SentinelFleet
 from tests.servers.process import Server, Store
 
+DEAD_MS = 3000
+"""A busy machine must not look like a dead one: who is replaced while it lives loses what it is still told."""
+
 
 class Stage(Protocol):
     """The store, the ways to it, and what can happen to them."""
@@ -63,8 +66,7 @@ class Sentinel:
 
     def __init__(self) -> None:
         self.name = "Sentinel"
-        # A busy machine must not look like a dead one: who is replaced while it lives loses what it is still told.
-        self.store = SentinelFleet(patience_ms=3000)
+        self.store = SentinelFleet(patience_ms=DEAD_MS)
         self.urls = [self.store.url]
         self.is_well, self.close = self.store.is_well, self.store.stop
 
@@ -78,7 +80,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.name = "Cluster"
-        self.store = ClusterFleet()
+        self.store = ClusterFleet(patience_ms=DEAD_MS)
         self.urls = [self.store.url]
         self.is_well, self.close = self.store.is_well, self.store.stop
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from rota import faults
 from rota.broker.broker import Broker
@@ -24,34 +23,19 @@ from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
 from rota.worker.broken_queues import LOOK_AGAIN_SECONDS, BrokenQueues
 from rota.worker.clock import BrokerClock, lease_clock
-from rota.worker.crowd import Crowd
+from rota.worker.fetch_statistics import FetchStatistics
 from rota.worker.precedence import Precedence
 from rota.worker.queues import Subscription
 from rota.worker.slots import Slots
 from rota.worker.unanswered import Unanswered
+from rota.worker.vigil import Vigil
 from rota.worker.wakeup import Wakeup, WakeUpChoice, choose
 
 logger = logging.getLogger("rota.worker")
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
-SWEEP_SECONDS = 1.0  # while busy nothing tells of other queues, so all are asked this often
-SPARED_PAUSE_SECONDS = 0.2  # tasks that are left to others end each `BLMOVE` at once
 
 Start = Callable[[Attempt, Notes | None], None]
-
-
-@dataclass(slots=True)
-class FetchStatistics:
-    """What a fetcher has done, and how it waits."""
-
-    wakeup: str = ""
-    rounds: int = 0
-    empty_rounds: int = 0
-    taken: int = 0
-    dangling: int = 0
-    reconnects: int = 0
-    waiting: bool = False
-    last_success_at: float = field(default_factory=time.monotonic)
 
 
 class Fetcher:
@@ -84,7 +68,6 @@ class Fetcher:
         self._start = start
         self._tokens = tokens
         self._lease_seconds = lease_seconds
-        self._slow_poll_seconds = slow_poll_seconds
         self._batch = min(batch, wire.MAX_TASKS)
         self._wake_up: WakeUpChoice = wake_up
         self._queues_per_call = queues_per_call
@@ -94,17 +77,13 @@ class Fetcher:
         self._link: Link | None = None
         self._wakeup: Wakeup | None = None
         self._agenda = Agenda(clock)
-        self._crowd = Crowd()
         self._broken = BrokenQueues()
         self._unanswered = Unanswered(lease_seconds, self._start_found)
-        self._full_rounds = 0
-        self._swept_at = 0.0
-        self._queues_version = 0
-        self._armed_version = 0
         self._stopping = False
         self._taking = False
         self._asked: set[str] = set()
         self.statistics = FetchStatistics()
+        self._vigil = Vigil(self._agenda, self.queues, lambda: bool(spared().types), slow_poll_seconds, self.statistics)
 
     @property
     def link(self) -> Link | None:
@@ -123,9 +102,9 @@ class Fetcher:
     def note(self, queue: str | None, contended: bool = False) -> None:
         """Learn that a queue (None: any) may have tasks."""
         if contended:
-            self._crowd.race()
+            self._vigil.race()
         if queue is None:
-            self._agenda.add(keys.queue for keys in self.queues())
+            self._vigil.look_everywhere()
         elif self._serves(self._broker.keys.queue(queue)):
             self._agenda.add((queue,))
 
@@ -135,8 +114,7 @@ class Fetcher:
 
     def queues_changed(self) -> None:
         """Take notice of queues that were added or removed."""
-        self._queues_version += 1
-        self.note(None)
+        self._vigil.queues_changed()
 
     async def stop(self, task: "asyncio.Task[None]") -> None:
         """End `run`, which runs as `task`. A reply under way is waited for; what a lost one brought is found."""
@@ -184,11 +162,11 @@ class Fetcher:
 
     async def _round(self, link: Link, wakeup: Wakeup) -> None:
         free = await self._free_slots(wakeup)
-        self._sweep_if_due(wakeup)
+        self._vigil.sweep_if_due(wakeup)
         shares = self._subscription.shares(self._agenda.queues, free)
         if not shares:
             self._agenda.queues.clear()
-            return await self._idle(wakeup)
+            return await self._vigil.idle(wakeup)
         if self._precedence.matters:
             turn = await self._precedence.turn(self, free)
             free = 0 if turn is None else min(turn[1], self._slots.free)
@@ -196,12 +174,8 @@ class Fetcher:
                 return None
             shares = [(turn[0], free)]
         taken = await self._take(link, shares[: self._queues_per_call], free)
-        self._judge(taken, free)
-        if taken and wakeup.armed:
-            await asyncio.sleep(0)  # the task starts before the next look, which has time
-        if self._full_rounds > 2 and wakeup.armed:
-            await wakeup.disarm()
-            self._swept_at = time.monotonic()
+        self._count(taken)
+        await self._vigil.judge(wakeup, taken, full=taken == free)
         return None
 
     async def _free_slots(self, wakeup: Wakeup) -> int:
@@ -211,12 +185,6 @@ class Fetcher:
                 await wakeup.disarm()
             await self._slots.wait()
         return min(self._slots.free, self._batch)
-
-    def _sweep_if_due(self, wakeup: Wakeup) -> None:
-        now = time.monotonic()
-        if not (wakeup.armed and wakeup.covers_all) and now - self._swept_at >= SWEEP_SECONDS:
-            self._swept_at = now
-            self.note(None)
 
     async def _take(self, link: Link, shares: list[tuple[str, int]], free: int) -> int:
         queues = [(self._broker.keys.queue(name), share) for name, share in shares]
@@ -286,30 +254,10 @@ class Fetcher:
             start(attempt, notes.get(index >> 1) if notes else None)
         return len(tasks) >> 1
 
-    def _judge(self, taken: int, free: int) -> None:
-        """Keep count of full rounds and of lost races, which decide whether to listen at all."""
+    def _count(self, taken: int) -> None:
         self.statistics.rounds += 1
         self.statistics.taken += taken
-        self._full_rounds = self._full_rounds + 1 if taken == free else 0
         self.statistics.empty_rounds += not taken
-        self._crowd.result(taken)
-
-    async def _idle(self, wakeup: Wakeup) -> None:
-        pause = self._crowd.pause_seconds()
-        if not wakeup.covers_all and self._spared().types:
-            pause = max(pause, SPARED_PAUSE_SECONDS)
-        if pause:
-            await wakeup.disarm()
-            await asyncio.sleep(pause)
-        if not wakeup.armed or self._armed_version != self._queues_version:
-            self._armed_version = self._queues_version
-            await wakeup.arm(self.queues())
-            self.note(None)
-            return
-        self.statistics.waiting = True
-        if not await self._agenda.sleep(self._slow_poll_seconds if wakeup.covers_all else SWEEP_SECONDS):
-            self.note(None)
-        self.statistics.waiting = False
 
     def _start_found(self, queue: QueueKeys, token: str, found: wire.Reclaimed, lease_until: float) -> None:
         if count := len(found.tasks) // 2:

@@ -58,12 +58,12 @@ class Overdue:
         return late
 
     def _does_not_start(self, process: WorkerProcess, now: float) -> bool:
-        loading = now - process.started_at
-        late = process.introduction is None and loading >= self._start_seconds
+        loading = now - process.loading_since
+        late = not process.loaded and loading >= self._start_seconds
         if late:
             logger.error(
-                "Worker process %d has not loaded its app for %.0f s (process_start_timeout): it is killed, and "
-                "another one starts. What its modules do when they are imported takes too long, or waits for ever.",
+                "Worker process %d has not loaded its app for %.0f s (process_start_timeout): it is killed. What its "
+                "modules do when they are imported takes too long, or waits for ever.",
                 process.pid,
                 loading,
             )
@@ -77,6 +77,6 @@ def still_loading(process: WorkerProcess, target: str) -> None:
         "its modules do when they are imported: `py-spy dump --pid %d` shows where it is.",
         process.pid,
         target,
-        time.monotonic() - process.started_at,
+        time.monotonic() - process.loading_since,
         process.pid,
     )

@@ -33,7 +33,9 @@ class WorkerProcess:
         self.pid = process.pid
         self.patience = patience
         self.lifetime = Lifetime()
-        self.started_at = time.monotonic()
+        self.started_at = self.loading_since = time.monotonic()
+        self.loaded = False
+        """Whether it has loaded the app, as far as it has said anything since."""
         self.introduction: Introduction | None = None
         self.introduced_at = 0.0
         self.heard_at = 0.0
@@ -99,7 +101,7 @@ class WorkerProcess:
         """Give it this time again, in which it was not looked at."""
         now = time.monotonic()
         self.heard_at = min(now, self.heard_at + seconds)
-        self.started_at = min(now, self.started_at + seconds)
+        self.loading_since = min(now, self.loading_since + seconds)
         if self.stop_asked_at is not None:
             self.stop_asked_at = min(now, self.stop_asked_at + seconds)
         if self.drain_until is not None:
@@ -146,6 +148,7 @@ class WorkerProcess:
 
     def _hear(self, message: Message) -> None:
         self.heard_at = time.monotonic()
+        self.loaded = True
         if isinstance(message, Introduction):
             self.introduction = message
             self.introduced_at = time.monotonic()

@@ -38,7 +38,8 @@ class Fetched(NamedTuple):
     batches: list[QueueBatch]
 
 
-EMPTY, MORE, PAUSED, BROKEN = 0, 1, 2, 3
+EMPTY, MORE, PAUSED, BROKEN, STAYING = 0, 1, 2, 3, 4
+"""`STAYING`: tasks wait, and all that can be seen of them are spared."""
 
 
 class LastChance(NamedTuple):

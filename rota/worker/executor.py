@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -53,7 +52,7 @@ class Executor:
         finish: Finish,
         *,
         places: Mapping[str, Place],
-        unknown_task_delay: timedelta,
+        unhandled: Unhandled,
         result_limit_bytes: int | None = None,
         reporter: Reporter = SILENT,
         state: Any = None,
@@ -63,8 +62,7 @@ class Executor:
         self._clock = clock
         self._finish = finish
         self._places = places
-        self._unknown_task_delay = unknown_task_delay
-        self.unhandled = Unhandled(lambda type: find(type) is not None, unknown_task_delay)
+        self.unhandled = unhandled
         self._result_limit_bytes = result_limit_bytes
         self._reporter = reporter
         self.state = state
@@ -145,9 +143,9 @@ class Executor:
                 return verdict.cancelled(attempt, notes.cancel, now)
         handler = self._find(message.type)
         if handler is None:
-            if self.unhandled.meet(message.type, attempt.token):
+            if self.unhandled.meet(message.type, attempt.lease_until):
                 return verdict.left_to_others(attempt)
-            return verdict.unhandled(attempt, now, self._unknown_task_delay)
+            return verdict.unhandled(attempt, now, self.unhandled.delay)
         attempt.handler = handler
         return None
 

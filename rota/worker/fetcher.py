@@ -83,7 +83,7 @@ class Fetcher:
         self._taking = False
         self._asked: set[str] = set()
         self.statistics = FetchStatistics()
-        self._vigil = Vigil(self._agenda, self.queues, lambda: bool(spared().types), slow_poll_seconds, self.statistics)
+        self._vigil = Vigil(self._agenda, self.queues, slow_poll_seconds, self.statistics)
 
     @property
     def link(self) -> Link | None:
@@ -237,6 +237,7 @@ class Fetcher:
         self._broken.note(name, batch.broken)
         if batch.broken:
             self._agenda.add_due(name, self._clock.now() + LOOK_AGAIN_SECONDS)
+        self._vigil.note_staying(name, batch.state == wire.STAYING)
         if batch.state == wire.MORE:
             self._agenda.add((name,))
         if batch.next_due is not None:

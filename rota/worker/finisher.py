@@ -119,7 +119,8 @@ class Finisher:
 
     def _split(self, items: list[Ended]) -> Iterable[list[Ended]]:
         for part in ([i for i in items if i[1] is None], [i for i in items if i[1] is not None]):
-            for start in range(0, len(part), self._batch):
+            # The last ones first: each call puts what goes back before what is there.
+            for start in reversed(range(0, len(part), self._batch)):
                 yield part[start : start + self._batch]
 
     async def _record(self, queue: QueueKeys, items: list[Ended]) -> None:

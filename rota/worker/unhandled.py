@@ -7,37 +7,61 @@ that nobody else takes meanwhile is put off, with the reason as its error, and l
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from rota.wire.fetch import Spared
+from rota.worker.clock import lease_clock
 
 MOST_TYPES = 32
+FORGET_SECONDS = 600.0
+"""To pass a type by costs each fetch a little. One that comes again is met again, at the cost of one way back."""
 SPARED_SECONDS = 3.0
 """A Go server without work looks each second (`task_check_interval`)."""
 
 
-class Unhandled:
-    """What came here of such types. `handles` tells whether a type is run here by now."""
+@dataclass(slots=True)
+class Meeting:
+    """When a type came first, and last."""
 
-    def __init__(self, handles: Callable[[str], bool], delay: timedelta) -> None:
+    first: float
+    last: float
+
+
+class Unhandled:
+    """What came here of such types. `handles` tells whether one is run here by now; `delay` is for what is put off."""
+
+    def __init__(
+        self,
+        handles: Callable[[str], bool],
+        delay: timedelta,
+        lease_seconds: float,
+        clock: Callable[[], float] = lease_clock,
+    ) -> None:
+        self.delay = delay
         self._handles = handles
         self._seconds = min(SPARED_SECONDS, delay.total_seconds())
-        self._types: dict[str, str] = {}
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._met: dict[str, Meeting] = {}
         self.counts: Counter[str] = Counter()
 
-    def meet(self, type: str, token: str) -> bool:
-        """Note a task. Returns whether it came with the first fetch that brought its type: then nobody was left it yet.
-
-        `token` is the attempt token, one for each fetch.
-        """
+    def meet(self, type: str, lease_until: float) -> bool:
+        """Note a task. Returns whether its fetch had left before the type was first met, and so could not spare it."""
         self.counts[type] += 1
-        if len(self._types) < MOST_TYPES:
-            self._types.setdefault(type, token)
-        return self._types.get(type) == token
+        now = self._clock()
+        if type not in self._met and len(self._met) < MOST_TYPES:
+            self._met[type] = Meeting(now, now)
+        met = self._met.get(type)
+        if met is None:
+            return False
+        met.last = now
+        return lease_until - self._lease_seconds <= met.first
 
     def spared(self) -> Spared:
         """Return what the next fetch leaves alone."""
-        if not self._types:
+        if not self._met:
             return Spared()
-        self._types = {type: token for type, token in self._types.items() if not self._handles(type)}
-        return Spared(tuple(self._types), self._seconds)
+        since = self._clock() - FORGET_SECONDS
+        self._met = {type: met for type, met in self._met.items() if met.last >= since and not self._handles(type)}
+        return Spared(tuple(self._met), self._seconds) if self._met else Spared()

@@ -12,28 +12,24 @@ from rota.worker.wakeup import Wakeup
 
 SWEEP_SECONDS = 1.0
 """While a worker is busy nothing tells of other queues, so all are asked this often."""
-SPARED_PAUSE_SECONDS = 0.2
-"""A task that is left to others ends each `BLMOVE` at once."""
 FULL_ROUNDS = 2
 
 
 class Vigil:
     """Knows from what the rounds brought whether listening is worth its cost to the server.
 
-    `queues` are those that are served now; `spares` tells whether tasks are left to others.
+    `queues` are those that are served now.
     """
 
     def __init__(
         self,
         agenda: Agenda,
         queues: Callable[[], list[QueueKeys]],
-        spares: Callable[[], bool],
         slow_poll_seconds: float,
         statistics: FetchStatistics,
     ) -> None:
         self._agenda = agenda
         self._queues = queues
-        self._spares = spares
         self._slow_poll_seconds = slow_poll_seconds
         self._statistics = statistics
         self._crowd = Crowd()
@@ -41,6 +37,8 @@ class Vigil:
         self._swept_at = 0.0
         self._queues_version = 0
         self._armed_version = 0
+        self._staying: set[str] = set()
+        self._armed_without: set[str] = set()
 
     def race(self) -> None:
         """Note a change that several workers race for."""
@@ -49,7 +47,15 @@ class Vigil:
     def queues_changed(self) -> None:
         """Take notice of queues that were added or removed."""
         self._queues_version += 1
+        self._staying.clear()
         self.look_everywhere()
+
+    def note_staying(self, queue: str, stays: bool) -> None:
+        """Learn whether all that a queue has is left to others for now."""
+        if stays:
+            self._staying.add(queue)
+        else:
+            self._staying.discard(queue)
 
     def look_everywhere(self) -> None:
         """Put all queues on the agenda."""
@@ -65,7 +71,8 @@ class Vigil:
     async def judge(self, wakeup: Wakeup, taken: int, *, full: bool) -> None:
         """Keep count of full rounds and of lost races. Who is full for long stops to listen."""
         self._full_rounds = self._full_rounds + 1 if full else 0
-        self._crowd.result(taken)
+        # Who comes for a task that is left to somebody else has not lost a race.
+        self._crowd.result(taken or len(self._staying))
         if taken and wakeup.armed:
             await asyncio.sleep(0)  # the task starts before the next look, which has time
         if self._full_rounds > FULL_ROUNDS and wakeup.armed:
@@ -74,19 +81,17 @@ class Vigil:
 
     async def idle(self, wakeup: Wakeup) -> None:
         """Arm the wake-up, so that one more look follows; or, armed, wait for news, a due time or the slow poll."""
-        if pause := self._pause_seconds(wakeup):
+        if pause := self._crowd.pause_seconds():
             await wakeup.disarm()
             await asyncio.sleep(pause)
-        if not wakeup.armed or self._armed_version != self._queues_version:
-            self._armed_version = self._queues_version
-            await wakeup.arm(self._queues())
+        # Where tasks stay, a `BLMOVE` would end at once, again and again. The agenda knows when to look there.
+        without = set[str]() if wakeup.covers_all else self._staying
+        if not wakeup.armed or self._armed_version != self._queues_version or not self._armed_without <= without:
+            self._armed_version, self._armed_without = self._queues_version, set(without)
+            await wakeup.arm(queue for queue in self._queues() if queue.queue not in without)
             self.look_everywhere()
             return
         self._statistics.waiting = True
         if not await self._agenda.sleep(self._slow_poll_seconds if wakeup.covers_all else SWEEP_SECONDS):
             self.look_everywhere()
         self._statistics.waiting = False
-
-    def _pause_seconds(self, wakeup: Wakeup) -> float:
-        spared = SPARED_PAUSE_SECONDS if not wakeup.covers_all and self._spares() else 0.0
-        return max(self._crowd.pause_seconds(), spared)

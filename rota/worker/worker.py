@@ -34,6 +34,7 @@ from rota.worker.precedence import Precedence
 from rota.worker.queues import Subscription
 from rota.worker.signs import Signs
 from rota.worker.slots import Slots
+from rota.worker.unhandled import Unhandled
 
 if TYPE_CHECKING:
     from rota.app import Rota
@@ -64,6 +65,7 @@ class Worker:
         self.host = socket.gethostname() or "unknown-host"
         self.pid = os.getpid()
         self.started_at = time.time()
+        self._lease_seconds = int(settings.lease.total_seconds())
         self.slots = Slots(settings.concurrency)
         self.subscription = Subscription(settings.queues, strict=settings.strict_priority)
         self.clock = BrokerClock()
@@ -97,7 +99,11 @@ class Worker:
                 self.clock,
                 lambda attempt, outcome: self.lanes.finish(attempt, outcome),
                 places=parts.places,
-                unknown_task_delay=self.settings.unknown_task_delay,
+                unhandled=Unhandled(
+                    lambda type: self.app.find_handler(type) is not None,
+                    self.settings.unknown_task_delay,
+                    self._lease_seconds,
+                ),
                 result_limit_bytes=self.settings.result_limit_bytes,
                 reporter=parts.reporter,
                 state=state,
@@ -265,7 +271,7 @@ class Worker:
             self.clock,
             self.executor.start,
             tokens=self._tokens,
-            lease_seconds=int(settings.lease.total_seconds()),
+            lease_seconds=self._lease_seconds,
             slow_poll_seconds=settings.slow_poll.total_seconds(),
             batch=min(settings.fetch_batch, max(SMALLEST_WAVE, -(-self.slots.capacity // 2))),
             wake_up=settings.wake_up,

@@ -7,7 +7,7 @@
 --       then for each queue three: key base, task key prefix, share of the total to be taken first,
 --       then the spared types: those that the asker cannot run, so that somebody else may take their tasks
 -- Result: { Redis time in seconds (text), one list for each queue }, such a list being
---   { state: 0 empty, 1 more is waiting, 2 paused, 3 broken;  next due time (text, "" for none);
+--   { state: 0 empty, 1 more is waiting, 2 paused, 3 broken, 4 all that is left stays;  next due time (text, "" for none);
 --     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids };
 --     and of a broken queue, the key that is of another type: nothing is taken of it, and the others are served }
 -- An id whose hash is gone is dropped (Go makes a stub of it that stays active for ever, trap 16).
@@ -60,7 +60,7 @@ end
 local function stays(row, key, out)
   if not spared[field(row[1], 1)] then return false end
   local since = (tonumber(redis.call('HGET', key, 'pending_since') or '') or 0) / 1e9
-  if since > now or since + spare_seconds <= now then return false end
+  if not (since <= now and now < since + spare_seconds) then return false end -- in a form that "nan" fails
   out[2] = earliest(out[2], string.format('%.6f', since + spare_seconds))
   return true
 end
@@ -104,7 +104,7 @@ local function take(k, base, prefix, n, out)
     if #gone == n then break end
     local id, key = ids[i], prefix .. ids[i]
     local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
-    if spared and row[1] and stays(row, key, out) then
+    if spared and row[1] and not row[2] and stays(row, key, out) then
       stay = stay + 1
     else
       gone[#gone + 1] = id
@@ -146,7 +146,7 @@ local function take(k, base, prefix, n, out)
   return #found, #gone, stay
 end
 
-local reply, left, staying = { string.format('%.6f', now) }, {}, {}
+local reply, left, staying, stuck = { string.format('%.6f', now) }, {}, {}, {}
 for q = 1, queues do
   local k, base = 6 * q - 5, ARGV[3 * q + 4]
   local done, next_due, waiting, paused = pcall(look, k, base, ARGV[3 * q + 5])
@@ -164,16 +164,18 @@ end
 for round = 1, 2 do
   for q = 1, queues do
     local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 6]) or wanted
-    local n = math.min(share, wanted, left[q] - staying[q])
-    if n > 0 then
+    local n = math.min(share, wanted)
+    if n > 0 and left[q] > staying[q] then
       local taken, gone, stay = take(k, ARGV[3 * q + 4], ARGV[3 * q + 5], n, out)
-      wanted, left[q], staying[q] = wanted - taken, left[q] - gone, stay
-      -- As far as it can see all stay, so to ask again at once would be for nothing.
-      if gone == 0 then left[q] = stay end
+      wanted, left[q], staying[q], stuck[q] = wanted - taken, left[q] - gone, stay, gone == 0
     end
   end
 end
 for q = 1, queues do
-  if left[q] > staying[q] then reply[q + 1][1] = 1 end
+  if stuck[q] or (staying[q] > 0 and left[q] == staying[q]) then
+    reply[q + 1][1] = 4 -- as far as can be seen, so to ask again at once would be for nothing
+  elseif left[q] > 0 then
+    reply[q + 1][1] = 1
+  end
 end
 return reply

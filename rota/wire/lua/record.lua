@@ -93,9 +93,8 @@ function record.retry(item)
   if item.counts then processed, failed = processed + 1, failed + 1 end
 end
 
-local back = {}
 function record.requeue(item)
-  back[#back + 1] = item.id
+  redis.call('RPUSH', KEYS[3], item.id)
   redis.call('HSET', item.key, 'state', 'pending', 'pending_since', now_ns)
 end
 
@@ -113,14 +112,14 @@ local function tell(item)
   end
 end
 
-for _, item in ipairs(items) do
+-- From the end on, so that what goes back is in its old order again.
+for i = #items, 1, -1 do
+  local item = items[i]
   redis.call('LREM', KEYS[1], -1, item.id)
   redis.call('ZREM', KEYS[2], item.id)
   if item.msg ~= '' then redis.call('HSET', item.key, 'msg', item.msg) end
   record[item.kind](item)
   if item.waited then tell(item) end
 end
--- What was taken first is to be the first again.
-for i = #back, 1, -1 do redis.call('RPUSH', KEYS[3], back[i]) end
 count(ARGV[1], processed, failed)
 return refused

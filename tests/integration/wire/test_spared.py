@@ -2,7 +2,7 @@
 
 import pytest
 
-from rota.wire.fetch import EMPTY, MORE, Fetched, Spared, fetch
+from rota.wire.fetch import MORE, STAYING, Fetched, Spared, fetch
 from rota.wire.message import pack
 from tests.integration.wire.conftest import Seed
 
@@ -35,7 +35,7 @@ async def test_young_tasks_of_a_spared_type_stay_where_they_are_until_they_are_o
     fetched = await take(seed)
 
     [batch] = fetched.batches
-    assert (ids(fetched), batch.state) == ([], EMPTY)
+    assert (ids(fetched), batch.state) == ([], STAYING)
     assert batch.next_due == pytest.approx(fetched.now + 40, abs=5)
     assert await seed.ids("pending") == ["b", "a"]
     assert await seed.field("a", "state") == "pending"
@@ -74,7 +74,7 @@ async def test_one_that_nobody_else_has_taken_is_taken(seed: Seed, age: float) -
     assert ids(await take(seed)) == ["x"]
 
 
-@pytest.mark.parametrize("since", ["", "soon"])
+@pytest.mark.parametrize("since", ["", "soon", "nan", "inf", "-inf"])
 async def test_one_of_which_nobody_knows_since_when_it_waits_is_taken(seed: Seed, since: str) -> None:
     await put(seed, "others", "x")
     await seed.broker.admin.execute("HSET", seed.keys.task("x"), "pending_since", since)
@@ -89,7 +89,7 @@ async def test_a_crowd_of_them_holds_up_others_only_while_it_is_young(seed: Seed
     fetched = await take(seed, 1)
 
     # To ask again at once would be for nothing.
-    assert (ids(fetched), fetched.batches[0].state) == ([], EMPTY)
+    assert (ids(fetched), fetched.batches[0].state) == ([], STAYING)
     assert fetched.batches[0].next_due is not None
     fetched = await take(seed, 100, Spared(("others",), 0.0))
     assert ids(fetched) == [*crowd, "m"]
@@ -102,5 +102,22 @@ async def test_what_no_other_queue_could_use_goes_round_past_them(seed: Seed) ->
 
     fetched = await seed.broker.run(fetch(shares, token="t", wanted=3, lease_seconds=30, spared=SPARED))
 
-    assert (ids(fetched), fetched.batches[0].state) == (["m1", "m2", "m3"], EMPTY)
+    assert (ids(fetched), fetched.batches[0].state) == (["m1", "m2", "m3"], STAYING)
     assert await seed.ids("pending") == ["x1"]
+
+
+async def test_one_that_is_to_be_cancelled_is_taken(seed: Seed) -> None:
+    await put(seed, "others", "x")
+    await seed.broker.admin.execute("HSET", seed.keys.task("x"), "rota_cancel", "enough")
+    fetched = await take(seed)
+    assert (ids(fetched), fetched.batches[0].notes[0].cancel) == (["x"], "enough")
+
+
+async def test_a_small_share_of_a_queue_whose_first_tasks_all_stay_does_not_end_the_look(seed: Seed) -> None:
+    await put(seed, "others", *(f"x{n}" for n in range(70)))
+    await put(seed, "mine", "m")
+    shares = [(seed.keys, 1)]
+
+    fetched = await seed.broker.run(fetch(shares, token="t", wanted=50, lease_seconds=30, spared=SPARED))
+
+    assert (ids(fetched), fetched.batches[0].state) == (["m"], STAYING)

@@ -44,6 +44,19 @@ async def test_a_task_handed_back_unread_that_another_has_taken_meanwhile_holds_
     assert "Late result of task taken () discarded" in caplog.text
 
 
+async def test_what_goes_back_together_is_in_its_old_order_although_it_takes_several_calls(yard: Yard) -> None:
+    ids = [f"t{n}" for n in range(7)]
+    for task_id in ids:
+        await yard.active(task_id, LEASE_OF_OURS, rota_token="ours")
+    finisher = Finisher(yard.broker, lambda: None, lambda _: None, 3)
+    for task_id in ids:
+        finisher.add(Attempt(yard.keys, "ours", task_id, b"", 1e12), Outcome(task_id, "ours", "requeue"))
+    running = asyncio.create_task(finisher.run())
+    await asyncio.wait_for(finisher.flush(), 20)
+    running.cancel()
+    assert await yard.members(yard.keys.pending) == ids[::-1]
+
+
 @pytest.mark.parametrize("error", [BrokerRefused, BrokerUnavailable])
 async def test_a_stop_does_not_wait_out_the_pause_after_an_outage_that_is_over(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, error: type[Exception]

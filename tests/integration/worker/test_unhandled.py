@@ -44,17 +44,22 @@ async def test_an_idle_worker_leaves_them_to_one_that_knows_them(app: Rota, benc
 
 
 @pytest.mark.parametrize("way", ["tracking", "blmove", "poll"])
-async def test_while_they_are_left_to_others_nobody_asks_for_them_all_the_time(
-    app: Rota, bench: Bench, way: str
-) -> None:
+async def test_a_worker_that_has_met_one_waits_as_quietly_as_before(app: Rota, bench: Bench, way: str) -> None:
     async with app.worker(wake_up=way, unknown_task_delay="1s") as worker:
+        [lane] = worker.lanes
         receipt = await app.enqueue("nobody:knows", {})
 
         await bench.in_state(receipt.id, "retry")
-
         assert worker.executor.unhandled.counts["nobody:knows"] == 2
-        [lane] = worker.lanes
         assert lane.fetcher.statistics.rounds < 30
+
+        await app.client.delete("default", receipt.id)
+        rounds = lane.fetcher.statistics.rounds
+
+        async def waits() -> bool:
+            return lane.fetcher.statistics.waiting and lane.fetcher.statistics.rounds <= rounds + 5
+
+        await eventually(waits)
 
 
 async def test_what_others_would_run_holds_up_nothing_that_is_run_here(app: Rota, bench: Bench) -> None:

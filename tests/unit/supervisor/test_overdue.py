@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from rota.settings import Settings
-from rota.supervisor.messages import Introduction, Report
+from rota.supervisor.messages import Report
 from rota.supervisor.overdue import MOST_LAG_SECONDS, STOP_MARGIN_SECONDS, Overdue
 from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
@@ -30,21 +30,20 @@ class Clock:
 class Marked(WorkerProcess):
     """It is marked as killed, and nothing is killed."""
 
-    def __init__(self, clock: Clock, *, introduced: bool = True) -> None:
+    def __init__(self, clock: Clock, *, loaded: bool = True) -> None:
         class Nothing:
             pid = 4711
 
         super().__init__("id", cast(Any, Nothing()), RestartPatience())
-        self.started_at = self.heard_at = clock()
-        if introduced:
-            self.introduction = Introduction({}, "host", 1, "server")
+        self.loading_since = self.heard_at = clock()
+        self.loaded = loaded
 
     def kill(self) -> None:
         assert not self.killed
         self.killed = True
 
     def forgive(self, seconds: float) -> None:
-        self.started_at += seconds
+        self.loading_since += seconds
         self.heard_at += seconds
 
 
@@ -68,7 +67,7 @@ def watch() -> Watch:
 
 
 def test_a_process_that_loads_for_too_long_is_killed_once(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
-    process = Marked(watch.clock, introduced=False)
+    process = Marked(watch.clock, loaded=False)
 
     assert watch.look_until(59, process) == [False] * 59
     assert not process.killed
@@ -102,7 +101,7 @@ def test_a_process_that_does_not_stop_is_killed_and_told_of(watch: Watch) -> Non
 
 
 def test_time_in_which_nobody_looked_counts_against_nobody(watch: Watch) -> None:
-    loading, silent = Marked(watch.clock, introduced=False), Marked(watch.clock)
+    loading, silent = Marked(watch.clock, loaded=False), Marked(watch.clock)
     silent.report = replace(silent.report, ready=True)
 
     watch.clock.now += 3600

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 
-from rota.supervisor.messages import Introduction, Setup, encode
+from rota.supervisor.messages import Introduction, Report, Setup, encode
 from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
 
@@ -40,3 +40,14 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
         await process.ended.wait()
     assert process.introduction is None
     assert ends == [process]
+
+
+async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_once_it_reports() -> None:
+    words = b'{"introduction": {"of": "another version"}}\n' + encode(Report(ready=True))
+    speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
+    process = await WorkerProcess.start(
+        [sys.executable, "-c", speaks], Setup("id", "app", {}, "info", False), RestartPatience(), lambda _: None
+    )
+    async with asyncio.timeout(20):
+        await process.ended.wait()
+    assert (process.introduction, process.loaded) == (None, True)

@@ -16,6 +16,7 @@ from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.executor import Executor
 from rota.worker.slots import Slots
+from rota.worker.unhandled import Unhandled
 from rota.worker.verdict import sentence
 
 Ended = asyncio.Queue[tuple[Attempt, Outcome | None]]
@@ -28,7 +29,7 @@ def executor_of(app: Rota, slots: Slots, ended: Ended) -> Executor:
         BrokerClock(),
         lambda attempt, outcome: ended.put_nowait((attempt, outcome)),
         places={},
-        unknown_task_delay=timedelta(seconds=1),
+        unhandled=Unhandled(lambda type: app.find_handler(type) is not None, timedelta(seconds=1), 30),
     )
 
 

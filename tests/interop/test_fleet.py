@@ -142,7 +142,7 @@ async def test_a_task_that_our_dead_worker_held_runs_on_a_go_server(go: Go, app:
         await all_ended(go, "default", 2)
 
     assert end.retried == 1
-    assert await redis.keys("asynq:{default}:t:*") == []
+    assert [key async for key in redis.scan_iter("asynq:{default}:t:*")] == []
 
 
 async def test_weighted_queues_of_ours_are_drawn_by_weight_on_a_go_server(go: Go, app: Rota) -> None:

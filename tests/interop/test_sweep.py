@@ -116,5 +116,5 @@ async def test_what_is_left_behind_is_repaired_beside_a_go_server(
         repaired = (await Inspector(broker).queue("default")).repaired
     await broker.aclose()
     assert {"unleased", "stray_lease", "unlisted", "stub"} <= repaired.keys()
-    assert await redis.keys("asynq:{default}:t:*") == []
+    assert [key async for key in redis.scan_iter("asynq:{default}:t:*")] == []
     assert await redis.exists(KEYS.lease, KEYS.active) == 0

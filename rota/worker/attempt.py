@@ -1,18 +1,23 @@
 """One run of one task, from the moment it was taken until its outcome is recorded."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 from rota.wire.fetch import LastChance
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
+from rota.worker.clock import lease_clock
 
 if TYPE_CHECKING:
     from rota.context import Context
     from rota.handler import Handler
 
 Stop = Literal["", "timeout", "deadline", "cancelled", "shutdown", "lease"]
+
+
+class LeaseOver(asyncio.CancelledError):
+    """A lease ran out before the function could begin. To middlewares and dependencies it is like a cancel."""
 
 
 class Attempt:
@@ -56,6 +61,20 @@ class Attempt:
         self.stop: Stop = ""
         self.reason = ""
         self.task: asyncio.Task[None] | None = None
+
+    def check_lease(self) -> None:
+        """Raise LeaseOver where the lease has run out. May be called from any thread."""
+        if self.lease_until < lease_clock():
+            raise LeaseOver
+
+    def holding(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with a look at the lease before its first step."""
+
+        def begin(*args: Any, **kwargs: Any) -> Any:
+            self.check_lease()
+            return function(*args, **kwargs)
+
+        return begin
 
     @property
     def type(self) -> str:

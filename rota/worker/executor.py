@@ -20,8 +20,8 @@ from rota.wire.fetch import Notes
 from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome
 from rota.worker import verdict
-from rota.worker.attempt import Attempt, Stop
-from rota.worker.clock import BrokerClock, lease_clock
+from rota.worker.attempt import Attempt, LeaseOver, Stop
+from rota.worker.clock import BrokerClock
 from rota.worker.limits import FAR, Limits
 from rota.worker.place import Place
 from rota.worker.slots import Slots
@@ -198,11 +198,9 @@ class Executor:
     async def _run(self, attempt: Attempt) -> None:
         handler = attempt.handler
         faults.reach("run:start")
-        if attempt.lease_until < lease_clock():
-            # The process was frozen, or the machine suspended, since it was taken: it may run, or have run, elsewhere.
-            self._close(attempt, verdict.too_late(attempt))
-            return
         try:
+            # The process was frozen, or the machine suspended, since it was taken: it may run, or have run, elsewhere.
+            attempt.check_lease()
             if 0 < attempt.message.deadline <= self._clock.now():
                 raise DeadlinePassed
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
@@ -225,7 +223,14 @@ class Executor:
         place = self._places[attempt.handler.run]
         if place.full:
             self._limits.forget(attempt)  # the wait for its turn is not its own time
-        return place.call(attempt.context, function, args, kwargs, partial(self._limit, attempt))
+        if attempt.handler.run == "thread":
+            # A thread may come late to its function: another one held the interpreter, and then all of it was frozen.
+            function = attempt.holding(function)
+        return place.call(attempt.context, function, args, kwargs, partial(self._begin_elsewhere, attempt))
+
+    def _begin_elsewhere(self, attempt: Attempt) -> None:
+        attempt.check_lease()
+        self._limit(attempt)
 
     def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
         # A task that is cancelled before its first step ends with no line of it run. uvloop's timers come before it.
@@ -251,6 +256,8 @@ class Executor:
 
     def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
         now = self._clock.now()
+        if isinstance(error, LeaseOver):
+            return verdict.too_late(attempt)
         if isinstance(error, DeadlinePassed):
             return verdict.expired(attempt, now)
         if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled", "lease"):

@@ -1,13 +1,16 @@
 """A machine that was suspended. A test can't do that, so the one clock that shows it is set ahead instead."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
+from typing import Annotated
 
 import pytest
 
-from rota.app import Rota
+from rota import INJECTED, Depends, Rota
 from rota.wire.keys import QueueKeys
+from rota.worker.thread_pool import _Job
 from tests.integration.worker.conftest import Bench
 
 Suspend = Callable[[float], None]
@@ -47,6 +50,61 @@ async def test_a_task_that_was_taken_before_does_not_begin_after_it(
         await bench.gone(first.id)
         await bench.gone(second.id)
     assert f"Task {second.id} (one:atatime) in queue default: not begun, since its lease had run out" in caplog.text
+
+
+async def test_a_function_whose_thread_comes_late_does_not_begin_after_it(
+    app: Rota, bench: Bench, suspend: Suspend, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, go_on, runs, perform = threading.Event(), threading.Event(), list[int](), _Job.perform
+
+    def perform_late(job: _Job) -> None:
+        # As behind a call into C that holds the interpreter.
+        taken.set()
+        assert go_on.wait(20)
+        perform(job)
+
+    monkeypatch.setattr(_Job, "perform", perform_late)
+
+    @app.task("thread:late")
+    def late() -> None:
+        runs.append(1)
+
+    async with app.worker(heartbeat="10s"):
+        receipt = await late.enqueue()
+        await asyncio.to_thread(taken.wait, 20)
+
+        suspend(3600)
+        go_on.set()
+
+        await bench.gone(receipt.id)
+    assert f"Task {receipt.id} (thread:late) in queue default: not begun, since its lease had run out" in caplog.text
+    assert runs == [1]
+
+
+async def test_a_function_that_waited_for_what_it_depends_on_does_not_begin_in_a_thread_after_it(
+    app: Rota, bench: Bench, suspend: Suspend, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, go_on, runs = asyncio.Event(), asyncio.Event(), list[int]()
+
+    async def resource() -> int:
+        asked.set()
+        await go_on.wait()
+        return 1
+
+    @app.task("thread:depends")
+    def depends(value: Annotated[int, Depends(resource)] = INJECTED) -> None:
+        runs.append(value)
+
+    async with app.worker(heartbeat="10s"):
+        receipt = await depends.enqueue()
+        await asyncio.wait_for(asked.wait(), 20)
+
+        suspend(3600)
+        go_on.set()
+
+        await bench.gone(receipt.id)
+    assert f"Task {receipt.id} (thread:depends) in queue default: not begun, since its lease had run out" in caplog.text
+    assert runs == [1]
 
 
 async def test_the_outcome_of_a_task_that_ran_through_it_is_void_if_another_has_touched_the_task(

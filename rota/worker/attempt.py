@@ -1,8 +1,8 @@
 """One run of one task, from the moment it was taken until its outcome is recorded."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 from rota.wire.fetch import LastChance
 from rota.wire.keys import QueueKeys
@@ -66,15 +66,6 @@ class Attempt:
         """Raise LeaseOver where the lease has run out. May be called from any thread."""
         if self.lease_until < lease_clock():
             raise LeaseOver
-
-    def holding(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function with a look at the lease before its first step."""
-
-        def begin(*args: Any, **kwargs: Any) -> Any:
-            self.check_lease()
-            return function(*args, **kwargs)
-
-        return begin
 
     @property
     def type(self) -> str:

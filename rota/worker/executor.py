@@ -223,14 +223,7 @@ class Executor:
         place = self._places[attempt.handler.run]
         if place.full:
             self._limits.forget(attempt)  # the wait for its turn is not its own time
-        if attempt.handler.run == "thread":
-            # A thread may come late to its function: another one held the interpreter, and then all of it was frozen.
-            function = attempt.holding(function)
-        return place.call(attempt.context, function, args, kwargs, partial(self._begin_elsewhere, attempt))
-
-    def _begin_elsewhere(self, attempt: Attempt) -> None:
-        attempt.check_lease()
-        self._limit(attempt)
+        return place.call(attempt.context, function, args, kwargs, partial(self._limit, attempt), attempt.check_lease)
 
     def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
         # A task that is cancelled before its first step ends with no line of it run. uvloop's timers come before it.

@@ -16,9 +16,11 @@ class Place(Protocol):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] = {},
         begun: Callable[[], object] = lambda: None,
+        check: Callable[[], object] = lambda: None,
     ) -> Any:
         """Run the function there, once it is its turn: `begun` is called then.
 
+        `check` is called right before its first step, from whatever thread; what it raises keeps the function from it.
         Cancelling this stops it there; it returns only when the function has ended.
         """
         ...

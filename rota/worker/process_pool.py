@@ -156,6 +156,7 @@ class ProcessPool:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] = {},
         begun: Callable[[], object] = lambda: None,
+        check: Callable[[], object] = lambda: None,
     ) -> Any:
         """Run `function(*args, **kwargs)` in a child. Raises the function's error, or ProcessDied."""
         call = pickle.dumps((function, args, dict(kwargs)))
@@ -165,7 +166,7 @@ class ProcessPool:
             request = Request(message, deadline_at, call)
             self._running += 1
             try:
-                return await self._ask(request, context)
+                return await self._ask(request, context, check)
             finally:
                 self._running -= 1
 
@@ -185,9 +186,15 @@ class ProcessPool:
         processes = len(self._idle) + len(self._busy)
         return ProcessPoolStatistics(processes, self._running, self._killed, self._died, self._recycled)
 
-    async def _ask(self, request: Request, context: Context) -> Any:
+    async def _ask(self, request: Request, context: Context, check: Callable[[], object]) -> Any:
         child = self._take_idle() or await _Child.start(self._setup)
         self._busy.add(child)
+        try:
+            check()
+        except BaseException:
+            self._busy.discard(child)
+            await self._put_back(child)
+            raise
         try:
             return await child.ask(request, context)
         except asyncio.CancelledError:

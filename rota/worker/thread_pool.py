@@ -110,13 +110,20 @@ class ThreadPool:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] = {},
         begun: Callable[[], object] = lambda: None,
+        check: Callable[[], object] = lambda: None,
     ) -> Any:
         """Run `function(*args, **kwargs)` in a thread and return its value or raise its error."""
         async with self._slots:
             begun()
             variables = contextvars.copy_context()
             loop = asyncio.get_running_loop()
-            job = _Job(loop, lambda: variables.run(function, *args, **kwargs))
+
+            def run() -> Any:
+                # A thread may come late to it: another one held the interpreter, and then all of it was frozen.
+                check()
+                return variables.run(function, *args, **kwargs)
+
+            job = _Job(loop, run)
             self._running += 1
             try:
                 self._start_thread()

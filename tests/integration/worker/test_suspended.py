@@ -1,6 +1,7 @@
 """A machine that was suspended. A test can't do that, so the one clock that shows it is set ahead instead."""
 
 import asyncio
+import platform
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import pytest
 
 from rota import INJECTED, Depends, Rota
 from rota.wire.keys import QueueKeys
+from rota.worker.process_child import Setup
+from rota.worker.process_pool import _Child
 from rota.worker.thread_pool import _Job
 from tests.integration.worker.conftest import Bench
 
@@ -105,6 +108,31 @@ async def test_a_function_that_waited_for_what_it_depends_on_does_not_begin_in_a
         await bench.gone(receipt.id)
     assert f"Task {receipt.id} (thread:depends) in queue default: not begun, since its lease had run out" in caplog.text
     assert runs == [1]
+
+
+async def test_a_function_whose_process_is_still_being_started_does_not_begin_after_it(
+    app: Rota, bench: Bench, suspend: Suspend, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on, start = asyncio.Event(), asyncio.Event(), _Child.start
+
+    async def start_late(setup: Setup) -> _Child:
+        child = await start(setup)
+        started.set()
+        await go_on.wait()
+        return child
+
+    monkeypatch.setattr(_Child, "start", start_late)
+    app.task("process:late", run="process")(platform.node)
+
+    async with app.worker(heartbeat="10s"):
+        receipt = await app.enqueue("process:late", {})
+        await asyncio.wait_for(started.wait(), 20)
+
+        suspend(3600)
+        go_on.set()
+
+        await bench.gone(receipt.id)
+    assert f"Task {receipt.id} (process:late) in queue default: not begun, since its lease had run out" in caplog.text
 
 
 async def test_the_outcome_of_a_task_that_ran_through_it_is_void_if_another_has_touched_the_task(

@@ -26,8 +26,7 @@ class Sources:
 
     def words(self, call: Call[T]) -> Words:
         """Return the command of a call that is about to be sent."""
-        if self._guarded:
-            call = self._whole(call)
+        call = self._whole(call)
         sha = call.script.sha
         if sha in self._sent:
             return call.command()

@@ -17,7 +17,7 @@ from rota.client.delivery import Delivery
 from rota.client.hooks import enter, swallowed
 from rota.client.joiner import Joiner
 from rota.client.outbox import Outbox
-from rota.client.packing import STATES, alone, created, refusal
+from rota.client.packing import STATES, alone, refusal
 from rota.client.parcel import Parcel
 from rota.client.replicas import Replicas, Unreplicated
 from rota.client.sender import Senders
@@ -188,11 +188,13 @@ class Client(Core):
         # Most tasks want nothing but to run, so this way is short.
         if self._published.is_due(keys.queue):
             await self._publish(keys.queue)
+        pending = TaskState.PENDING
+        receipt: Enqueued[R] = Enqueued(packed.id, keys.queue, plan.type, pending, actions=self, decode=plan.decode)
         try:
             await self._joiner.add(keys, packed.id, packed.message)
         except Unreplicated as missing:
-            raise missing.of(self._enqueued(plan, keys.queue, created(packed))) from None
-        return Enqueued(packed.id, keys.queue, plan.type, TaskState.PENDING, actions=self, decode=plan.decode)
+            raise missing.of(receipt) from None
+        return receipt
 
     async def _send(self, plan: Plan[R], keys: QueueKeys, call: Call[Reply]) -> Enqueued[R]:
         if self._published.is_due(keys.queue):

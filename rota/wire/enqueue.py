@@ -39,8 +39,8 @@ class Reply(NamedTuple):
 def enqueue_plain(keys: QueueKeys, pairs: Sequence[str | bytes]) -> Call[int]:
     """Add tasks that want nothing but to run: `pairs` alternates ID (made by `new_task_id`) and message.
 
-    Returns how many are new: whose ID is there already is left alone. It is for a sender
-    (`once`), as all that a client sends.
+    Returns how many are new: whose ID is there already is left alone. It is for a sender (`once`),
+    as all that a client sends.
     """
     return Call(load("enqueue_plain"), (keys.pending,), (keys.task_prefix, *pairs), int)
 

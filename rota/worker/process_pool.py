@@ -191,10 +191,12 @@ class ProcessPool:
         self._busy.add(child)
         try:
             check()
-        except BaseException:
+            return await self._answer(child, request, context)
+        finally:
             self._busy.discard(child)
             await self._put_back(child)
-            raise
+
+    async def _answer(self, child: _Child, request: Request, context: Context) -> Any:
         try:
             return await child.ask(request, context)
         except asyncio.CancelledError:
@@ -204,9 +206,6 @@ class ProcessPool:
         except ProcessDied:
             self._died += 1
             raise
-        finally:
-            self._busy.discard(child)
-            await self._put_back(child)
 
     def _take_idle(self) -> _Child | None:
         while self._idle:

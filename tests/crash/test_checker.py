@@ -102,16 +102,21 @@ def test_a_run_before_the_death_of_the_first_is_a_double(plant: Plant) -> None:
     assert plant.check().doubled == ["dead"]
 
 
+def run_again_after_a_freeze(plant: Plant, *, thaw: float, again: float) -> None:
+    """A process is frozen in its run from the second second on, and another one runs the task again."""
+    plant.accepted("slow")
+    plant.run("slow", 1, 12, how="cancelled")
+    plant.line("freeze", 2, pid=1)
+    plant.line("thaw", thaw, pid=1)
+    plant.run("slow", again, 11, pid=2)
+    plant.count(processed=3)
+
+
 @pytest.mark.parametrize(("frozen", "doubled"), [(8, []), (2, ["slow"])], ids=["long", "short"])
 def test_only_a_process_that_was_frozen_beyond_its_lease_is_an_excuse(
     plant: Plant, frozen: float, doubled: list[str]
 ) -> None:
-    plant.accepted("slow")
-    plant.run("slow", 1, 12, how="cancelled")
-    plant.line("freeze", 2, pid=1)
-    plant.line("thaw", 2 + frozen, pid=1)
-    plant.run("slow", 9, 11, pid=2)
-    plant.count(processed=3)
+    run_again_after_a_freeze(plant, thaw=2 + frozen, again=9)
     assert plant.check().doubled == doubled
 
 
@@ -309,12 +314,7 @@ def test_what_was_taken_before_the_death_of_a_server_may_begin_soon_after_it(
 def test_a_run_that_begins_sooner_after_a_freeze_than_any_lease_can_have_run_out_is_a_double(
     plant: Plant, begins: float, doubled: list[str]
 ) -> None:
-    plant.accepted("slow")
-    plant.run("slow", 1, 12, how="cancelled")
-    plant.line("freeze", 2, pid=1)
-    plant.line("thaw", 10, pid=1)
-    plant.run("slow", 2 + begins, 11, pid=2)
-    plant.count(processed=3)
+    run_again_after_a_freeze(plant, thaw=10, again=2 + begins)
     assert plant.check().doubled == doubled
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import pytest
 
 from rota import INJECTED, Depends, Rota
+from rota.enqueued import Receipt
 from rota.wire.keys import QueueKeys
 from rota.worker.process_child import Setup
 from rota.worker.process_pool import _Child
@@ -32,6 +33,10 @@ def suspend(monkeypatch: pytest.MonkeyPatch) -> Suspend:
     return sleep
 
 
+def not_begun(receipt: Receipt) -> str:
+    return f"Task {receipt.id} ({receipt.type}) in queue default: not begun, since its lease had run out"
+
+
 async def test_a_task_that_was_taken_before_does_not_begin_after_it(
     app: Rota, bench: Bench, suspend: Suspend, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -52,7 +57,7 @@ async def test_a_task_that_was_taken_before_does_not_begin_after_it(
 
         await bench.gone(first.id)
         await bench.gone(second.id)
-    assert f"Task {second.id} (one:atatime) in queue default: not begun, since its lease had run out" in caplog.text
+    assert not_begun(second) in caplog.text
 
 
 async def test_a_function_whose_thread_comes_late_does_not_begin_after_it(
@@ -80,7 +85,7 @@ async def test_a_function_whose_thread_comes_late_does_not_begin_after_it(
         go_on.set()
 
         await bench.gone(receipt.id)
-    assert f"Task {receipt.id} (thread:late) in queue default: not begun, since its lease had run out" in caplog.text
+    assert not_begun(receipt) in caplog.text
     assert runs == [1]
 
 
@@ -106,7 +111,7 @@ async def test_a_function_that_waited_for_what_it_depends_on_does_not_begin_in_a
         go_on.set()
 
         await bench.gone(receipt.id)
-    assert f"Task {receipt.id} (thread:depends) in queue default: not begun, since its lease had run out" in caplog.text
+    assert not_begun(receipt) in caplog.text
     assert runs == [1]
 
 
@@ -132,7 +137,7 @@ async def test_a_function_whose_process_is_still_being_started_does_not_begin_af
         go_on.set()
 
         await bench.gone(receipt.id)
-    assert f"Task {receipt.id} (process:late) in queue default: not begun, since its lease had run out" in caplog.text
+    assert not_begun(receipt) in caplog.text
 
 
 async def test_the_outcome_of_a_task_that_ran_through_it_is_void_if_another_has_touched_the_task(

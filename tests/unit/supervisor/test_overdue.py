@@ -11,20 +11,13 @@ from rota.supervisor.messages import Report
 from rota.supervisor.overdue import MOST_LAG_SECONDS, STOP_MARGIN_SECONDS, Overdue
 from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
+from tests.unit.clock import Clock
 
 SETTINGS = Settings(
     process_start_timeout=timedelta(seconds=60),
     process_hang_after=timedelta(seconds=10),
     shutdown_timeout=timedelta(seconds=5),
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Marked(WorkerProcess):

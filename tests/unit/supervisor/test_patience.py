@@ -1,12 +1,5 @@
 from rota.supervisor.patience import MOST_SECONDS, STABLE_SECONDS, RestartPatience
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.clock import Clock
 
 
 def test_the_first_death_is_made_good_at_once() -> None:

@@ -4,16 +4,9 @@ from datetime import timedelta
 
 from rota.wire.fetch import Spared
 from rota.worker.unhandled import FORGET_SECONDS, MOST_TYPES, SPARED_SECONDS, Unhandled
+from tests.unit.clock import Clock
 
 LEASE = 30.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Memory(Unhandled):

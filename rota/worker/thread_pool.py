@@ -9,7 +9,6 @@ a process can be killed, a thread cannot.
 
 import asyncio
 import contextvars
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +18,9 @@ from typing import Any
 
 from rota.context import Context
 from rota.errors import TimeLimitExceeded
+from rota.worker.interruption import interrupt, receive_what_was_sent
 
-_raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_raise_in_thread.argtypes = (ctypes.c_ulong, ctypes.py_object)
-_clear_in_thread = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
-    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
-)
+_NOTHING: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,55 +33,62 @@ class ThreadPoolStatistics:
 
 
 class _Job:
-    """One function in a thread, and the right to interrupt it, which exactly one side gets."""
+    """One function in a thread. Until it has ended it can be interrupted, any number of times.
+
+    The interruption must never arrive in what the thread does next. So the thread sets `_closed` when the function has
+    ended, waits while an interruption is on its way (`_sending`), and then receives what has not arrived yet.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, run: Callable[[], Any]) -> None:
         self.loop = loop
         self.run = run
         self.ended: asyncio.Future[None] = loop.create_future()
-        self.value: Any = None
+        self.value: Any = _NOTHING
         self.error: BaseException | None = None
-        self._right = [True]  # `list.pop` is one step of the interpreter: no lock that an interruption could leave held
+        self.interrupted = False
         self._thread = 0
-        self._sent = False
+        self._sending = False
+        self._closed = False
 
-    def interrupt(self) -> bool:
-        """Raise TimeLimitExceeded in the function, unless it has ended or was interrupted before."""
+    def interrupt(self) -> None:
+        """Raise TimeLimitExceeded in the function, or keep it from its first step. Nothing, if it has ended."""
+        self._sending = True
         try:
-            self._right.pop()
-        except IndexError:
-            return False
-        if self._thread:
-            _raise_in_thread(self._thread, TimeLimitExceeded)
-        self._sent = True
-        return True
+            if not self._closed:
+                self.interrupted = True
+                if self._thread:
+                    interrupt(self._thread, TimeLimitExceeded)
+        finally:
+            self._sending = False
 
     def perform(self) -> None:
         """Run the function in this thread. No interruption is left behind for the next one."""
-        self._thread = threading.get_ident()
         try:
-            if self._right:
+            try:
+                self._thread = threading.get_ident()
+                if self.interrupted:
+                    raise TimeLimitExceeded("The time was over before the function got its turn.")
                 self.value = self.run()
-            else:
-                self.error = TimeLimitExceeded("The time was over before the function got its turn.")
-        except BaseException as error:
-            self.error = error
-        try:
-            self._close()
-        except TimeLimitExceeded as error:  # it arrived after the function had returned
-            self.error = self.error or error
+            except BaseException as error:
+                self.error = error
+            self._closed = True
+            self._settle()
+        except TimeLimitExceeded as late:
+            # It arrived when the function had ended. What the function returned or raised stands.
+            if self.value is _NOTHING and self.error is None:
+                self.error = late
+            self._closed = True
+            self._settle()
         try:
             self.loop.call_soon_threadsafe(self._end)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 
-    def _close(self) -> None:
-        try:
-            self._right.pop()
-        except IndexError:
-            while not self._sent:
-                time.sleep(0.0005)
-            _clear_in_thread(self._thread, None)
+    def _settle(self) -> None:
+        while self._sending:
+            time.sleep(0.0005)
+        if self.interrupted:
+            receive_what_was_sent()
 
     def _end(self) -> None:
         if not self.ended.done():
@@ -159,12 +162,14 @@ class ThreadPool:
             await asyncio.shield(job.ended)
         except asyncio.CancelledError:
             context.cancelled = True
-            self._interrupted += job.interrupt()
+            job.interrupt()
+            self._interrupted += job.interrupted
             await self._outlast(job)
-            raise
+            if not job.ended.done() or isinstance(job.error, TimeLimitExceeded):
+                raise
 
     async def _outlast(self, job: _Job) -> None:
-        """Wait until the function has ended, or the worker gives up on it. Further cancels change nothing."""
+        """Wait until the function has ended, or the worker gives up on it. A further cancel interrupts it again."""
         abandoned = asyncio.ensure_future(self._abandoned.wait())
         either: list[asyncio.Future[Any]] = [job.ended, abandoned]
         try:
@@ -172,7 +177,7 @@ class ThreadPool:
                 try:
                     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 except asyncio.CancelledError:
-                    continue
+                    job.interrupt()
         finally:
             abandoned.cancel()
 

@@ -1,5 +1,7 @@
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -110,8 +112,7 @@ async def test_the_slot_is_held_until_the_function_has_really_returned(pool: Thr
     assert not running.done()
     assert pool.statistics().running == 1
     let_go.set()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await running
     assert pool.statistics().running == 0
 
 
@@ -157,3 +158,132 @@ async def test_no_more_functions_run_at_once_than_the_pool_is_large(pool: Thread
 
     await asyncio.gather(*(pool.call(blank(), work) for _ in range(10)))
     assert most == 2
+
+
+TRACED_CALL = """
+import asyncio, sys, threading, time
+from rota.context import blank
+from rota.worker.thread_pool import ThreadPool
+
+
+def traced() -> None:
+    before = sys.gettrace()
+    sys.settrace(lambda *event: None)
+    (lambda: None)()
+    sys.settrace(before)
+
+
+def work(started: threading.Event) -> None:
+    started.set()
+    {work}
+
+
+async def main() -> None:
+    pool = ThreadPool(6)
+    events = [threading.Event() for _ in range(6)]
+    calls = [asyncio.create_task(pool.call(blank(), work, (event,))) for event in events]
+    for event in events:
+        await asyncio.to_thread(event.wait)
+    for call in calls:
+        call.cancel()
+    {then}
+    traced()
+    print("traced")
+
+
+asyncio.run(main())
+"""
+
+
+def run_traced(work: str, then: str) -> str:
+    """Run the program in a process of its own, because the fault is a call that never returns."""
+    program = TRACED_CALL.format(work=work, then=then)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_traced_code_goes_on_after_functions_were_interrupted() -> None:
+    assert run_traced("time.sleep(0.5)", "await asyncio.wait(calls)") == "traced\n"
+
+
+def test_traced_code_goes_on_while_an_interrupted_function_hangs_outside_of_python() -> None:
+    assert run_traced("time.sleep(3600)", "pool.abandon(); await asyncio.wait(calls)") == "traced\n"
+
+
+async def test_what_a_function_returns_after_its_interruption_is_kept(pool: ThreadPool) -> None:
+    started = threading.Event()
+
+    def partial() -> str:
+        try:
+            started.set()
+            while True:
+                time.sleep(0.001)
+        except TimeLimitExceeded:
+            return "as far as it came"
+
+    running = asyncio.create_task(pool.call(blank(), partial))
+    await reached(started)
+    running.cancel()
+    assert await running == "as far as it came"
+
+
+async def test_what_a_function_raises_after_its_interruption_is_kept(pool: ThreadPool) -> None:
+    started = threading.Event()
+
+    def translate() -> None:
+        try:
+            started.set()
+            while True:
+                time.sleep(0.001)
+        except TimeLimitExceeded as error:
+            raise LookupError("no answer in time") from error
+
+    running = asyncio.create_task(pool.call(blank(), translate))
+    await reached(started)
+    running.cancel()
+    with pytest.raises(LookupError, match="no answer in time"):
+        await running
+
+
+async def test_a_function_that_swallowed_an_interruption_is_interrupted_again_by_a_further_cancel(
+    pool: ThreadPool,
+) -> None:
+    started, swallowed = threading.Event(), threading.Event()
+
+    def stubborn_once() -> None:
+        try:
+            started.set()
+            while True:
+                time.sleep(0.001)
+        except TimeLimitExceeded:
+            swallowed.set()
+        while True:
+            time.sleep(0.001)
+
+    running = asyncio.create_task(pool.call(blank(), stubborn_once))
+    await reached(started)
+    running.cancel()
+    await reached(swallowed)
+    running.cancel()
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+async def test_interruptions_at_the_end_of_functions_never_reach_the_thread_itself() -> None:
+    pool = ThreadPool(1)
+    ended = 0
+    for turn in range(2000):
+        call = asyncio.create_task(pool.call(blank(), sum, (range(turn % 400),)))
+        for _ in range(turn % 4):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        ended += not call.cancelled()
+        assert await pool.call(blank(), sum, (range(10),)) == 45
+    assert pool.statistics().threads == 1
+    assert ended < 2000
+    await pool.aclose()

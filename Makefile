@@ -4,6 +4,7 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 READY := .venv/.ready
+DEMO_READY := .venv/.demo-ready
 FOR ?=
 ARGS ?=
 ON ?= redis valkey sentinel cluster acl
@@ -18,7 +19,10 @@ setup: $(READY) ## Make or refresh the environment in .venv (needs only Python >
 $(READY): pyproject.toml constraints.txt scripts/setup
 	@scripts/setup
 
-demo: $(READY) ## Run the example shop on an embedded Valkey; FOR=30 ends it after 30 seconds
+$(DEMO_READY): pyproject.toml constraints.txt scripts/setup
+	@scripts/setup demo
+
+demo: $(DEMO_READY) ## Run the example shop on an embedded Valkey; FOR=30 ends it after 30 seconds
 	@$(BIN)/python -m examples.shop $(if $(FOR),--for $(FOR))
 
 test: $(READY) ## Run the quick tests (ARGS="-k name" is handed to pytest)

@@ -36,6 +36,8 @@ class Demo:
         """Run all of it. Returns whether everything that was asked for was really done."""
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, self._stop.set)
+        place.HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.HOME.chmod(0o700)  # the journal and the mails hold personal data; an older demo may have made the folder
         self.display.title("The shop: background work on Rota")
         self.display.say(f"server: {self.server}")
         database.fill(place.DATABASE, place.SALES)

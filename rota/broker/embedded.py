@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
+from rota.broker.private_folder import make_private, write_private
 from rota.broker.url import Endpoint, parse
 from rota.errors import BrokerUnavailable, ConfigError
 
@@ -25,13 +27,14 @@ dir "{folder}"
 port {port}
 bind 127.0.0.1
 protected-mode yes
-{socket}
+{access}
 appendonly yes
 appendfsync everysec
 save ""
 maxmemory-policy noeviction
 databases 16
 """
+_FILES = ("lock", "server.lock", "url", "valkey.*", "appendonlydir", "appendonlydir/*")
 
 
 class Embedded:
@@ -39,7 +42,10 @@ class Embedded:
 
     Every acknowledged write survives `stop`, a restart, and a SIGKILL of the program; a power cut can cost the last
     second. The server ends with the program that started it, however that ends. Without `port` it listens on a unix
-    socket in the folder, or on a free port where the folder's path is too long for one.
+    socket in the folder, or, where the folder's path is too long for one, on a free port with a password in the URL.
+
+    Only the owner may read the folder, its files, and a folder `.rota` above it; rights that other users had on them
+    are taken away at the start. With `port` there is no password: any program on the machine can connect.
     """
 
     def __init__(self, data_dir: Path | str, port: int | None = None) -> None:
@@ -62,7 +68,7 @@ class Embedded:
         if self._url is not None:
             return self
         binary = _binary()
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(self.data_dir, _FILES)
         deadline = time.monotonic() + _START_SECONDS
         while (ownership := self._lock("lock")) is None:
             # Another program starts, runs or stops a server here: join it as soon as it answers.
@@ -112,9 +118,9 @@ class Embedded:
         while (life := self._lock("server.lock")) is None:
             _wait(deadline, f"The server of an earlier program still runs in {self.data_dir}; end it first.")
         try:
-            place = self._choose_place()
+            place, password = self._choose_place()
             config, log = self.data_dir / "valkey.conf", self.data_dir / "valkey.log"
-            config.write_text(_configuration(self.data_dir, place))
+            write_private(config, _configuration(self.data_dir, place, password))
             keeper = Path(__file__).with_name("keeper.py")
             command: list[str | Path] = [sys.executable, "-I", "-S", keeper, str(life), log, binary, config]
             self._keeper = subprocess.Popen(  # noqa: S603
@@ -122,19 +128,20 @@ class Embedded:
             )
         finally:
             os.close(life)
-        while not _answers(place):
+        url = _url(place, password)
+        while not _answers(url):
             sorrow = f"The embedded server did not start; see {log}. Last words: {_last_words(log)}"
             if self._keeper.poll() is not None:
                 raise BrokerUnavailable(sorrow)
             _wait(deadline, sorrow)
-        path = place.path
-        self._url = f"redis://{place}/0" if path is None else f"unix://{quote(path)}?db=0"
-        (self.data_dir / "url").write_text(self._url)
+        self._url = url
+        write_private(self.data_dir / "url", url)
 
-    def _choose_place(self) -> Endpoint:
+    def _choose_place(self) -> tuple[Endpoint, str]:
+        """Return where the server listens, and its password: empty where the socket's rights or the user decide."""
         path = str(self.data_dir / "valkey.sock")
         if self._port is None and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
-            return Endpoint(path=path)
+            return Endpoint(path=path), ""
         with socket.socket() as probe:
             # The server reuses addresses too: else a restart on the same port would have to wait a minute.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -142,12 +149,13 @@ class Embedded:
                 probe.bind(("127.0.0.1", self._port or 0))
             except OSError as error:
                 raise ConfigError(f"Port {self._port} cannot be used ({error.strerror}); choose another.") from error
-            return Endpoint("127.0.0.1", int(probe.getsockname()[1]))
+            place = Endpoint("127.0.0.1", int(probe.getsockname()[1]))
+        return place, "" if self._port else secrets.token_urlsafe(24)
 
     def _running_url(self) -> str | None:
         with contextlib.suppress(OSError, ConfigError):
             url = (self.data_dir / "url").read_text()
-            if _answers(parse(url).endpoints[0]):
+            if _answers(url):
                 return url
         return None
 
@@ -168,10 +176,18 @@ def _wait(deadline: float, sorrow: str) -> None:
     time.sleep(0.01)
 
 
-def _configuration(folder: Path, place: Endpoint) -> str:
+def _configuration(folder: Path, place: Endpoint, password: str) -> str:
     by_socket = place.path is not None
-    listen = f'unixsocket "{place.path}"\nunixsocketperm 700' if by_socket else ""
-    return _CONFIG.format(folder=folder, port=0 if by_socket else place.port, socket=listen)
+    access = f'unixsocket "{place.path}"\nunixsocketperm 700' if by_socket else ""
+    if password:
+        access = f"requirepass {password}"
+    return _CONFIG.format(folder=folder, port=0 if by_socket else place.port, access=access)
+
+
+def _url(place: Endpoint, password: str) -> str:
+    if place.path is not None:
+        return f"unix://{quote(place.path)}?db=0"
+    return f"redis://{f':{password}@' if password else ''}{place}/0"
 
 
 def _binary() -> Path:
@@ -190,14 +206,22 @@ def _binary() -> Path:
     return binaries[0]
 
 
-def _answers(place: Endpoint) -> bool:
+def _answers(url: str) -> bool:
+    address = parse(url)
+    [place] = address.endpoints
     family = socket.AF_INET if place.path is None else socket.AF_UNIX
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         probe.connect((place.host, place.port) if place.path is None else place.path)
-        probe.sendall(b"PING\r\n")
-        # While it loads its data it answers -LOADING, and is not ready yet.
-        return probe.recv(64).startswith(b"+PONG")
+        with probe.makefile("rwb") as stream:
+            if address.password:
+                stream.write(f"AUTH {address.password}\r\n".encode())
+                stream.flush()
+                stream.readline()
+            stream.write(b"PING\r\n")
+            stream.flush()
+            # While it loads its data it answers -LOADING, and is not ready yet.
+            return stream.readline().startswith(b"+PONG")
     return False
 
 

@@ -20,6 +20,7 @@ _STOP_SECONDS = 15.0
 def keep(lock: int, log: str, command: list[str]) -> int:
     """Start the command, wait for its end or the parent's, and return an exit code."""
     parent = os.getppid()
+    os.umask(0o077)  # the log and what the server writes hold payloads
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A Ctrl-C reaches the whole group; when to stop is the parent's choice alone.
         signal.signal(name, signal.SIG_IGN)

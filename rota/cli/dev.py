@@ -11,7 +11,7 @@ from rich.console import Console
 
 from rota.broker.embedded import Embedded
 from rota.cli.target import load_app
-from rota.cli.workshop import Workshop
+from rota.cli.workshop import Workshop, can_watch
 from rota.errors import ConfigError
 from rota.settings import Settings
 
@@ -32,6 +32,12 @@ def command(
     if not target:
         raise ConfigError("Which application? Write rota dev module:app, or set ROTA_APP.")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if reload and not can_watch():
+        reload = False
+        console.print(
+            "[yellow]watchfiles is not installed, so the worker does not restart when a file changes. "
+            "To change that: pip install 'rota\\[dev]'[/]"
+        )
     with ExitStack() as stack:
         environment: dict[str, str] = {}
         if load_app(target).settings.source_of("url") == "default":

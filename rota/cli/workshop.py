@@ -9,8 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from rota.errors import ConfigError
-
 
 class Workshop:
     """Runs a worker command again and again, until asked to stop.
@@ -66,14 +64,19 @@ class Workshop:
             self._worker.send_signal(number)
 
 
+def can_watch() -> bool:
+    """Return whether watchfiles is installed, the library that notices changed files."""
+    try:
+        import watchfiles  # noqa: F401 # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        return False
+    return True
+
+
 async def _changes(folder: Path, stopped: asyncio.Event) -> AsyncIterator[str]:
     """Yield the name of a Python file whenever some have changed."""
-    try:
-        # It names a type of anyio, which it does not need to be installed.
-        from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
-    except ImportError:
-        raise ConfigError(
-            "Watching for changes needs watchfiles: pip install rota[reload], or add --no-reload."
-        ) from None
+    # It names a type of anyio, which it does not need to be installed.
+    from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
+
     async for changed in awatch(folder, watch_filter=PythonFilter(), stop_event=stopped):
         yield sorted(Path(name).name for _, name in changed)[0]

@@ -63,6 +63,8 @@ def test_a_short_demo_does_all_of_its_work_and_ends_well(tmp_path: Path, started
     assert len(list((results / "round-0001").glob("*.jpg"))) == 18
     assert len(list((results / "mail").glob("*.eml"))) == 8
     assert "booked at the second attempt" in output
+    assert (tmp_path / ".rota").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / ".rota" / "demo").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_demo_that_is_killed_loses_nothing(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import requires
 from pathlib import Path
@@ -130,8 +131,20 @@ def test_everything_that_setup_installs_is_pinned() -> None:
     pins = {canonical(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
 
     needed: set[str] = set()
-    _add_needed("rota", {"embedded", "metrics", "reload", "dev"}, needed)
+    _add_needed("rota", {"metrics", "dev"}, needed)
+    for requirement in _contributors_need("contribute"):
+        needed.add(canonical(requirement.name))
+        _add_needed(requirement.name, set(requirement.extras), needed)
     assert needed - pins == set()
+
+
+def _contributors_need(group: str) -> Iterator[Requirement]:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    for item in groups[group]:
+        if isinstance(item, dict):
+            yield from _contributors_need(item["include-group"])
+        else:
+            yield Requirement(item)
 
 
 def _add_needed(name: str, extras: set[str], found: set[str]) -> None:

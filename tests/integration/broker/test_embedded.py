@@ -1,5 +1,6 @@
 """The embedded server keeps its data and ends with its program."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rota.broker import Embedded, SyncBroker
-from rota.errors import ConfigError
+from rota.broker.url import parse
+from rota.errors import ConfigError, RotaError
 from tests.servers.process import free_port, wait_until
 
 PROGRAM = """
@@ -45,7 +47,7 @@ def test_data_survives_a_restart(tmp_path: Path, port: int | None) -> None:
     folder = tmp_path / ("deep" * 30) if port == 0 else tmp_path
     for value in ("one", "two"):
         with Embedded(folder) as server:
-            assert server.url.startswith("redis://127.0.0.1:" if port == 0 else "unix://")
+            assert server.url.startswith("redis://:" if port == 0 else "unix://")
             write(server.url, value)
             assert server.joined is False
     with Embedded(folder) as server:
@@ -132,3 +134,62 @@ def test_a_server_that_cannot_start_shows_its_last_words(tmp_path: Path) -> None
     (tmp_path / "appendonlydir").write_text("in the way")
     with pytest.raises(ConnectionError, match="did not start; see"):
         Embedded(tmp_path).start()
+
+
+def open_to_others(folder: Path) -> dict[str, str]:
+    """What in the folder, itself included, has any right for other users. A socket's own rights count too."""
+    paths = [folder, *folder.rglob("*")]
+    return {str(path): oct(mode) for path in paths if (mode := path.stat().st_mode & 0o777) & 0o077}
+
+
+def test_data_folder_is_closed_to_other_users_when_it_is_new(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        with Embedded(tmp_path / ".rota" / "server") as server:
+            write(server.url, "secret")
+            assert open_to_others(tmp_path / ".rota") == {}
+    finally:
+        os.umask(old)
+
+
+def test_data_folder_is_closed_to_other_users_when_an_earlier_version_left_it_open(tmp_path: Path) -> None:
+    home = tmp_path / ".rota"
+    folder = home / "server"
+    with Embedded(folder) as server:
+        write(server.url, "secret")
+    for path in (home, *home.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+    with Embedded(folder) as server:
+        assert open_to_others(home) == {}
+        assert read(server.url) == [b"secret"]
+
+
+def test_joining_a_running_server_closes_its_folder_to_other_users(tmp_path: Path) -> None:
+    with Embedded(tmp_path / "data"):
+        (tmp_path / "data").chmod(0o755)
+        with Embedded(tmp_path / "data") as second:
+            assert second.joined is True
+            assert open_to_others(tmp_path / "data") == {}
+
+
+def test_folder_that_others_can_read_and_that_is_not_ours_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o755)
+
+    def denied(*_: object) -> None:  # root may change every folder
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", denied)
+    with pytest.raises(ConfigError, match=r"Other users can read .* Choose a folder of your own"):
+        Embedded(tmp_path).start()
+
+
+def test_free_port_lets_only_those_in_who_can_read_the_url(tmp_path: Path) -> None:
+    # A long path leaves no room for a unix socket: then it is a port, which every user of the machine can reach.
+    with Embedded(tmp_path / ("deep" * 30)) as server:
+        write(server.url, "secret")
+        address = parse(server.url).endpoints[0]
+        with pytest.raises(RotaError, match="asks for a password"):
+            read(f"redis://{address}/0")

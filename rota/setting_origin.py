@@ -1,16 +1,23 @@
 """Where each setting was found, and how it is shown."""
 
+import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, PyprojectTomlConfigSettingsSource
 
+from rota.broker import dev_server
+from rota.broker.url import masked
 from rota.duration import display
+from rota.errors import ConfigError
 
 ORIGINS = "origins of settings"
 """The entry under which the origins pass through pydantic. No setting can have this name."""
+
+DEV_SERVER = "rota dev"
 
 
 class Origin(NamedTuple):
@@ -42,14 +49,54 @@ class Origins(PydanticBaseSettingsSource):
         return {ORIGINS: found}
 
 
+class ProjectFile(PyprojectTomlConfigSettingsSource):
+    """The table `[tool.rota]` of pyproject.toml. A file that cannot be read is one sentence that names it."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        try:
+            super().__init__(settings_cls)
+        except FileNotFoundError:
+            raise ConfigError("The current folder does not exist any more; change to one that does.") from None
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        try:
+            data = tomllib.loads(Path(file_path).read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{file_path} is not valid TOML: {error}.") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{file_path} is not UTF-8 (byte {error.start}); TOML files have to be.") from None
+        except OSError as error:
+            raise ConfigError(f"{file_path} cannot be read ({error.strerror}); settings could be in it.") from None
+        tool: Any = data.get("tool", {})
+        if not isinstance(tool, dict) or not isinstance(cast("dict[str, Any]", tool).get("rota", {}), dict):
+            raise ConfigError(f"{file_path}: [tool.rota] is not a table; write the settings below that line.")
+        return data
+
+
+class DevServer(PydanticBaseSettingsSource):
+    """The server of `rota dev` in the current folder. It is looked for only if no other source names a URL."""
+
+    _found: str | None = None
+    _looked = False
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Say nothing about single fields."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the URL, if a server runs there."""
+        if not self._looked:  # `Origins` asks a second time
+            self._looked = True
+            self._found = None if "url" in self.current_state else dev_server.found()
+        return {} if self._found is None else {"url": self._found}
+
+
 def shown(name: str, value: object) -> str:
-    """Write a value as people write it. Of a URL with a login only the host is told."""
+    """Write a value as people write it. Passwords are masked."""
     if isinstance(value, timedelta):
         return display(value)
     if name == "url":
-        scheme, _, rest = str(value).partition("://")
-        login, at, host = rest.rpartition("@")
-        return f"{scheme}://{'***@' if login or at else ''}{host}"
+        return masked(str(value))
     if isinstance(value, dict):
         return ",".join(f"{key}={weight}" for key, weight in cast("dict[str, int]", value).items())
     return "" if value is None else str(value)

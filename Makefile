@@ -7,7 +7,7 @@ READY := .venv/.ready
 DEMO_READY := .venv/.demo-ready
 FOR ?=
 ARGS ?=
-ON ?= redis valkey sentinel cluster acl
+ON ?= redis redis62 valkey sentinel cluster acl
 
 .PHONY: help setup demo test test-slow test-conformance test-all check format docs soak bench proto clean
 

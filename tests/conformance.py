@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-DEPLOYMENTS = ("redis", "valkey", "sentinel", "cluster", "acl")
+DEPLOYMENTS = ("redis", "redis62", "valkey", "sentinel", "cluster", "acl")
 PLACES = {"redis_url", "any_url"}
 
 # What is the same everywhere: it is about processes and signals, and passes wherever the rest of the suite does.
@@ -22,6 +22,9 @@ PROCESSES = (
     "tests/integration/worker/test_warm.py",
 )
 
+# The oldest server that is supported runs the tests that are not slow and do not need Go.
+QUICK_ONLY = {"redis62"}
+
 # What has no meaning on a deployment: the test without its parameters (or the file, for all of it), where, and why.
 ELSEWHERE: list[tuple[str, set[str], str]] = [
     (
@@ -31,7 +34,7 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
     ),
     (
         "tests/integration/inspect/test_rights.py::test_a_read_only_replica_is_enough",
-        {"valkey", "sentinel", "cluster", "acl"},
+        {"redis62", "valkey", "sentinel", "cluster", "acl"},
         "its replica is one of the shared Redis",
     ),
     (
@@ -45,6 +48,33 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         "it ends connections over one that is there already: of one node, and with a right that no role has",
     ),
     ("tests/integration/test_acl.py", {"acl"}, "it makes the users of the page itself"),
+    *(
+        (
+            f"tests/integration/test_acl.py::{test}",
+            {"redis62"},
+            "the doctor tries rights by a script with flags: Redis 7",
+        )
+        for test in (
+            "test_the_doctor_finds_nothing_missing",
+            "test_the_doctor_finds_each_missing_right",
+            "test_the_doctor_finds_keys_that_may_not_be_touched",
+        )
+    ),
+    *(
+        (place, {"redis62"}, "it takes a right to a subcommand away, which came with Redis 7")
+        for place in (
+            "tests/integration/test_acl.py::test_a_worker_does_without_the_optional_rights",
+            "tests/integration/worker/test_waking.py::test_a_user_without_the_right_to_track_gets_the_next_best_way",
+        )
+    ),
+    *(
+        (place, {"redis62"}, "it asks with EXPIRETIME, which came with Redis 7")
+        for place in (
+            "tests/integration/inspect/test_servers.py::test_a_record_lives_for_ten_seconds",
+            "tests/integration/wire/test_fragments.py::test_a_day_counter_lives_ninety_days_from_its_first_count",
+            "tests/integration/worker/test_heartbeat.py::test_asynq_s_records_show_the_server_and_what_it_runs",
+        )
+    ),
 ]
 
 
@@ -70,7 +100,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         test, _, _ = item.nodeid.partition("[")
         place = next((each for each in (test, test.partition("::")[0]) if each in elsewhere), None)
-        if test.startswith(PROCESSES) or PLACES.isdisjoint(getattr(item, "fixturenames", ())):
+        slow = on in QUICK_ONLY and any(map(item.get_closest_marker, ("slow", "interop")))
+        if slow or test.startswith(PROCESSES) or PLACES.isdisjoint(getattr(item, "fixturenames", ())):
             left_out.append(item)
         elif place is not None:
             left_out.append(item)

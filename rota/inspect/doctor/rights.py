@@ -107,7 +107,7 @@ async def _may(trial: Callable[[Broker], Awaitable[Any]], broker: Broker) -> boo
 
 
 async def _block(broker: Broker, key: str) -> None:
-    await broker.execute("BLMOVE", key, key, "RIGHT", "RIGHT", 0.001, key=key)
+    await broker.execute("BLMOVE", key, key, "RIGHT", "RIGHT", 0.01, key=key)
 
 
 async def _listen(broker: Broker) -> None:

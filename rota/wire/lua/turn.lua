@@ -8,7 +8,8 @@ local function my_turn(key, owner, life_ms)
     return holder == owner and redis.call('PEXPIRE', key, life_ms) == 1
   end
   local reply = redis.pcall('SET', key, owner, 'PX', life_ms)
-  if reply.err and string.sub(reply.err, 1, 3) ~= 'OOM' then
+  -- Redis 6.2 puts the line of the script before the code.
+  if reply.err and not string.find(reply.err, 'OOM', 1, true) then
     redis.call('SET', key, owner, 'PX', life_ms) -- for its error, in the server's own words
   end
   return true

@@ -16,8 +16,9 @@ from rota.broker.patience import Patience
 from rota.client import Client, SyncClient
 from rota.errors import BrokerUnavailable
 from rota.policy import Debounce
+from tests.conftest import redis62_binary
 from tests.integration.client.conftest import plan
-from tests.servers.process import Server, wait_until
+from tests.servers.process import Server, free_port, wait_until
 
 PATIENT = BrokerOptions(retry_for=timedelta(seconds=30))
 AT_ONCE = BrokerOptions(retry_for=timedelta(milliseconds=200))
@@ -80,6 +81,17 @@ def busy(server: Server) -> Iterator[None]:
             blocking.join()
 
 
+@contextlib.contextmanager
+def demoted(server: Server) -> Iterator[None]:
+    """A master that became a replica, and later is the master again."""
+    with server.admin() as admin:
+        admin.execute_command("REPLICAOF", "127.0.0.1", free_port())
+        try:
+            yield
+        finally:
+            admin.execute_command("REPLICAOF", "NO", "ONE")
+
+
 def _is_busy(admin: redis.Redis) -> bool:
     try:
         return not admin.ping()
@@ -87,12 +99,13 @@ def _is_busy(admin: redis.Redis) -> bool:
         return "BUSY" in str(error) or "running a script" in str(error)
 
 
-closed = pytest.mark.parametrize("close", [oom, noreplicas, misconf, busy])
+closed = pytest.mark.parametrize("close", [oom, noreplicas, misconf, busy, demoted])
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server().start()
+@pytest.fixture(params=["redis", "redis62"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    # Redis 6.2 wraps the error of a command inside of a script, and its code with it.
+    server = Server(redis62_binary() if request.param == "redis62" else "redis-server").start()
     yield server
     server.stop()
 

@@ -36,6 +36,52 @@ def test_a_passing_state_is_worth_another_try(text: str) -> None:
     assert text.rstrip(".") in str(error)
 
 
+CALL = "ERR Error running script (call to f_bd6f3018b28bbdb36260f19d3c44afed740db987): @user_script:1: "
+ERROR_OF_A_SCRIPT_ON_6_2 = [CALL + "@user_script: 1: -", "@user_script: 220: -", "=[C]: -1: -"]
+"""What Redis 6.2.14 puts before the error of `redis.call`, `redis.pcall`, and `redis.call` inside of `pcall`."""
+
+
+@pytest.mark.parametrize("layers", ERROR_OF_A_SCRIPT_ON_6_2)
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("OOM command not allowed when used memory > 'maxmemory'.", NotNow),
+        ("MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk.", NotNow),
+        ("NOREPLICAS Not enough good replicas to write.", NotNow),
+        ("READONLY You can't write against a read only replica.", Demoted),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", WrongType),
+    ],
+)
+def test_error_code_is_found_inside_the_error_of_a_script(layers: str, text: str, kind: type) -> None:
+    error = reply(layers + text)
+    assert type(error) is kind
+    assert text.rstrip(".") in str(error)
+    assert "user_script" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CALL + "@user_script: 1: The user executing the script can't run this command or subcommand",
+        "@user_script: 1: The user executing the script can't run this command or subcommand",
+        "ERR The user executing the script can't run this command or subcommand script: bd6f, on @user_script:1.",
+        "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments",
+        "ERR ACL failure in script: User u has no permissions to run the 'set' command script: on @user_script:1.",
+    ],
+)
+def test_denial_inside_a_script_names_the_right_and_not_the_script(text: str) -> None:
+    error = reply(text)
+    assert isinstance(error, BrokerRefused)
+    named = "SET" if "'set'" in text else "a command of this script"
+    assert f"The user of the broker URL may not run {named}: " in str(error)
+    assert "Grant it with ACL SETUSER" in str(error)
+
+
+def test_text_in_an_error_of_a_script_is_not_taken_for_a_code() -> None:
+    assert type(reply(CALL + "user_script:1: boom -OOM command not allowed")) is BrokerRefused
+    assert type(reply("ERR no such thing @user_script: 1: -OOM command")) is BrokerRefused
+
+
 def test_a_replica_is_told_apart() -> None:
     assert isinstance(reply("READONLY You can't write against a read only replica."), Demoted)
     assert not isinstance(reply("LOADING"), Demoted)

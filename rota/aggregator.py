@@ -75,7 +75,7 @@ class Aggregator:
     async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
         """Make the one task. A plain function runs in a thread."""
         made: Plan[Any] | None = await (
-            self.function(group, tasks) if self._is_async else asyncio.to_thread(self.function, group, tasks)
+            self.function(group, tasks) if self._is_async else asyncio.to_thread(self._call, group, tasks)
         )
         if not _is_plan(made):
             raise OptionError(
@@ -83,6 +83,12 @@ class Aggregator:
                 "(`task.plan(...)` or `app.plan(...)`), or None to drop the tasks."
             )
         return made
+
+    def _call(self, group: str, tasks: list[GroupedTask]) -> Any:
+        try:
+            return self.function(group, tasks)
+        except StopIteration as error:  # no future takes it: the wait for the thread would never end
+            raise RuntimeError(f"The aggregator {self!r} raised StopIteration.") from error
 
     def __repr__(self) -> str:
         return getattr(self.function, "__qualname__", repr(self.function))

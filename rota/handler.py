@@ -137,14 +137,19 @@ class Handler:
         return stored
 
     async def notify(self, event: Event, context: Context, value: Any) -> None:
-        """Run the hooks of an event. Their errors are logged: the outcome of the task stands already."""
+        """Run the hooks of an event. Their errors are logged: the outcome of the task stands already.
+
+        Not even a `sys.exit()` in a hook goes further: it would end the event loop.
+        """
         for hook in getattr(self.hooks, event):
             try:
                 answer = hook(context, value)
                 if inspect.isawaitable(answer):
                     await answer
-            except Exception:
-                log.exception("The %s hook of task %s (%s) failed", event, context.id, context.type)
+            except BaseException as error:
+                if isinstance(error, GeneratorExit) or cancelled_here(error):
+                    raise
+                log.error("The %s hook of task %s (%s) failed", event, context.id, context.type, exc_info=error)
 
     def prepare(self) -> None:
         """Build the chain of calls. Needed again after a middleware was added or an override changed."""
@@ -215,6 +220,12 @@ class Handler:
 
     def __repr__(self) -> str:
         return f"<Handler {self.type} {self.signature.name} in {self.run}>"
+
+
+def cancelled_here(error: BaseException) -> bool:
+    """Whether this error is the cancel of the task that runs here, and not a CancelledError that its code raised."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -1,22 +1,23 @@
 """How a task is retried, made unique, or debounced: frozen values that need no server to be tested."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 from rota.duration import DurationLike, at_least, parse
-from rota.errors import OptionError, PayloadError, SkipRetry
+from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry
 from rota.suggestion import did_you_mean
-from rota.wire.retry import default_delay
+from rota.wire.retry import default_delay_seconds
 
 Backoff: TypeAlias = Literal["asynq", "exponential", "linear"]
 Scope: TypeAlias = Literal["ttl", "queued", "running"]
 OnConflict: TypeAlias = Literal["return", "raise", "replace"]
 DelayFunction: TypeAlias = Callable[[int, BaseException], DurationLike]
 
-_LONGEST_DELAY_SECONDS = 3650 * 86400.0  # a doubled delay soon exceeds what a timedelta holds
+LONGEST_DELAY_SECONDS = 3650 * 86400.0
+"""Ten years. A delay that grows with the number of retries exceeds at some point what a timedelta holds."""
 MAX_RETRY = 2**31 - 1  # int32 on the wire
 
 
@@ -59,10 +60,12 @@ class Retry:
     ) -> None:
         """Say how to retry.
 
-        `only` and `never` choose by error class; `never` wins. `delay` is one length for every retry, or a function
-        of the retries so far and the error; without it `backoff` decides. `base` is the first delay of a linear or
-        exponential backoff (10 s by default), `jitter` the share of a delay (0 to 1) that is added at random, `cap`
-        the longest delay. An error for which `is_failure` is false is retried without counting.
+        `only` and `never` choose by error class; `never` wins. An ExceptionGroup is judged by the errors in it: one in
+        `never` is enough to archive the task, and with `only` all of them must be in it. `delay` is one length for
+        every retry, or a function of the retries so far and the error; without it `backoff` decides. `base` is the
+        first delay of a linear or exponential backoff (10 s by default), `jitter` the share of a delay (0 to 1) that
+        is added at random, `cap` the longest delay; none is longer than ten years. An error for which `is_failure` is
+        false is retried without counting.
         """
         put = object.__setattr__
         put(self, "max", _whole("Retry(max=...)", max))
@@ -86,11 +89,18 @@ class Retry:
 
         A payload that does not fit fails at once: it will not fit the next time either.
         """
-        if isinstance(error, (SkipRetry, *self.never)):
+        errors = list(leaves(error))
+        if self.forbids(error):
             return False
         if self.only:
-            return isinstance(error, self.only)
-        return not isinstance(error, PayloadError)
+            return isinstance(error, self.only) or all(isinstance(each, self.only) for each in errors)
+        return not any(isinstance(each, PayloadError) for each in errors)
+
+    def forbids(self, error: BaseException) -> bool:
+        """Whether this error, or one in this group, rules out another try: `SkipRetry`, or a class in `never`."""
+        errors = [each for each in leaves(error) if not isinstance(each, Revoke | RetryLater)]
+        final: tuple[type[BaseException], ...] = (SkipRetry, *self.never)
+        return bool(errors) and any(isinstance(each, final) for each in (error, *errors))
 
     def counts(self, error: BaseException) -> bool:
         """Whether this error counts as a failure and uses up a retry."""
@@ -98,22 +108,49 @@ class Retry:
 
     def next_delay(self, retried: int, error: BaseException, rng: Rng = random) -> timedelta:
         """Return how long to wait before the next run, after `retried` earlier retries."""
-        wait = self._bare_delay(retried, error, rng)
+        # In seconds, and not as a timedelta until the end: what is capped may exceed what a timedelta holds.
+        seconds = self._bare_seconds(retried, error, rng)
         if self.jitter:
-            wait += wait * self.jitter * rng.random()
-        return wait if self.cap is None or wait < self.cap else self.cap
+            seconds += seconds * self.jitter * rng.random()
+        if self.cap is not None and seconds >= self.cap.total_seconds():
+            return self.cap
+        return timedelta(seconds=min(seconds, LONGEST_DELAY_SECONDS))
 
-    def _bare_delay(self, retried: int, error: BaseException, rng: Rng) -> timedelta:
+    def _bare_seconds(self, retried: int, error: BaseException, rng: Rng) -> float:
         if isinstance(self.delay, timedelta):
-            return self.delay
+            return self.delay.total_seconds()
         if self.delay is not None:
-            return parse(self.delay(retried, error), "the delay that Retry(delay=...) returned")
+            return _asked_seconds(self.delay(retried, error))
         if self.backoff == "asynq":
-            return default_delay(retried, rng.randrange)
+            return default_delay_seconds(retried, rng.randrange)
         if self.backoff == "linear":
-            return self.base * (retried + 1)
-        seconds = self.base.total_seconds() * 2.0 ** min(retried, 60)
-        return timedelta(seconds=min(seconds, _LONGEST_DELAY_SECONDS))
+            return self.base.total_seconds() * (retried + 1)
+        return self.base.total_seconds() * 2.0 ** min(retried, 60)
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Return the errors in a group, also those in groups within it; an error that is not a group alone."""
+    left = [error]
+    while left:
+        each = left.pop()
+        if isinstance(each, BaseExceptionGroup):
+            inside: Sequence[BaseException] = cast("BaseExceptionGroup[BaseException]", each).exceptions
+            left += reversed(inside)
+        else:
+            yield each
+
+
+def instruction(error: BaseException) -> SkipRetry | Revoke | RetryLater | None:
+    """Return what a handler told the worker by this error, or by one in this group.
+
+    Of several instructions in a group the most final one holds: SkipRetry, then Revoke, then RetryLater.
+    """
+    errors = list(leaves(error))
+    for kind in (SkipRetry, Revoke, RetryLater):
+        for each in errors:
+            if isinstance(each, kind):
+                return each
+    return None
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -195,6 +232,13 @@ def _check_conflicts(retry: Retry, *, base_given: bool) -> None:
     if both := set(retry.only) & set(retry.never):
         names = ", ".join(sorted(error.__name__ for error in both))
         raise OptionError(f"Retry names {names} in only= and in never=: keep one.")
+
+
+def _asked_seconds(asked: DurationLike) -> float:
+    """Read what the function of `Retry(delay=...)` returned. A number may be larger than any duration."""
+    if isinstance(asked, int | float) and asked > LONGEST_DELAY_SECONDS:
+        return LONGEST_DELAY_SECONDS
+    return parse(asked, "the delay that Retry(delay=...) returned").total_seconds()
 
 
 def _life(ttl: DurationLike) -> timedelta:

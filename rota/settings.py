@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     shutdown_timeout: Duration = timedelta(seconds=8)
     """How long running tasks may go on after a stop, before they are handed back."""
 
+    hook_timeout: PositiveDuration = timedelta(seconds=30)
+    """How long the hooks of one run may take together; then they are cancelled. The outcome of the task stands."""
+
     # Staying alive
     lease: Annotated[Duration, Field(ge=timedelta(seconds=5))] = timedelta(seconds=30)
     """How long a task stays with a worker that is not heard of."""

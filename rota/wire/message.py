@@ -13,6 +13,7 @@ DEFAULT_QUEUE = "default"
 DEFAULT_MAX_RETRY = 25
 DEFAULT_TIMEOUT_S = 1800
 MAX_ERROR_BYTES = 8192
+MAX_COUNT = 2**31 - 1
 
 # Go's zero time, 0001-01-01T00:00:00Z. A missing Timestamp would read as 1970 there, which is not "never".
 GO_ZERO_S = -62135596800
@@ -82,7 +83,7 @@ def with_failure(message: TaskMessage, error_text: str, now_unix: int, counts: b
     changed.error_msg = clean_text(error_text)
     changed.last_failed_at = now_unix
     if counts:
-        changed.retried += 1
+        changed.retried = min(changed.retried + 1, MAX_COUNT)
     return changed.SerializeToString()
 
 

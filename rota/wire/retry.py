@@ -2,12 +2,11 @@
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
 
 
-def default_delay(retried: int, draw: Callable[[int], int] = random.randrange) -> timedelta:
-    """Return the wait after a failure: about half a minute at first, days after twenty.
+def default_delay_seconds(retried: int, draw: Callable[[int], int] = random.randrange) -> int:
+    """Return the wait after a failure: about half a minute at first, days after twenty, 2.7 million years after 3000.
 
     `retried` counts the retries so far, 0 at the first failure. `draw(n)` returns a number from 0 to n - 1.
     """
-    return timedelta(seconds=retried**4 + 15 + draw(30) * (retried + 1))
+    return retried**4 + 15 + draw(30) * (retried + 1)

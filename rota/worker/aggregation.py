@@ -18,6 +18,7 @@ from rota.aggregator import GroupedTask
 from rota.broker import Broker
 from rota.client.packing import Packer
 from rota.errors import BrokerError, EnqueueError
+from rota.handler import cancelled_here
 from rota.wire import group as wire
 from rota.wire.enqueue import Item
 from rota.wire.group import AggregationSet, Due, Ended, Member, SortedOut
@@ -25,6 +26,7 @@ from rota.wire.keys import QueueKeys
 from rota.wire.message import with_failure
 from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock
+from rota.worker.verdict import describe
 
 logger = logging.getLogger("rota.worker")
 
@@ -70,12 +72,13 @@ class Aggregation:
                 # Nothing was for this aggregator. Taking the group again at once would find the same.
                 await self._end(chosen, None)
                 return False
-        except asyncio.CancelledError:
-            await self._give_back(chosen)
-            raise
         except BrokerError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) or cancelled_here(error):
+                await self._give_back(chosen)
+                raise
+            # Also a `sys.exit()` of the function, which would end the event loop.
             await self._fail(chosen, registered, error)
             return False
 
@@ -175,7 +178,7 @@ class Aggregation:
         except BrokerError as error:
             logger.info("A set of group %s returns only after %s: %s", taken.group, ALLOWED, error)
 
-    async def _fail(self, taken: AggregationSet, registered: Registered, error: Exception) -> None:
+    async def _fail(self, taken: AggregationSet, registered: Registered, error: BaseException) -> None:
         self._counts["failures"] += 1
         faults.reach("aggregate:fail")
         failures = await self._broker.run(wire.failed(taken, most=_MOST_FAILURES, wait=self._wait_after_failure))
@@ -191,7 +194,7 @@ class Aggregation:
             exc_info=error,
         )
         if last:
-            await self._archive(taken, f"{type(error).__name__}: {error}")
+            await self._archive(taken, describe(error))
 
     async def _archive(self, taken: AggregationSet, text: str) -> None:
         while page := await self._members(taken, 0):

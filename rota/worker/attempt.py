@@ -24,7 +24,8 @@ class Attempt:
     """What the parts of a worker know about a task that they hold.
 
     `lease_until` is a moment of the `lease_clock`, `deadline_at` one of the event loop's; `started_at` is the server's
-    time in seconds since 1970. `stop` says why the handler was told to end before it was through.
+    time in seconds since 1970. `told` are the reasons for which the handler was cancelled, in order, and `stop` is the
+    one by which its end is judged. `judged` is true once its verdict stands and only its hooks still run.
     """
 
     __slots__ = (
@@ -34,6 +35,7 @@ class Attempt:
         "deadline_unix",
         "handler",
         "id",
+        "judged",
         "lease_until",
         "message",
         "queue",
@@ -43,6 +45,7 @@ class Attempt:
         "stop",
         "task",
         "token",
+        "told",
     )
 
     def __init__(self, queue: QueueKeys, token: str, task_id: str, raw: bytes, lease_until: float) -> None:
@@ -59,6 +62,8 @@ class Attempt:
         self.started_at = 0.0
         self.crashes = 0
         self.stop: Stop = ""
+        self.told: tuple[Stop, ...] = ()
+        self.judged = False
         self.reason = ""
         self.task: asyncio.Task[None] | None = None
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -23,18 +24,21 @@ from rota.worker import verdict
 from rota.worker.attempt import Attempt, LeaseOver, Stop
 from rota.worker.clock import BrokerClock
 from rota.worker.limits import FAR, Limits
+from rota.worker.outcome_log import log, log_outcome
 from rota.worker.place import Place
 from rota.worker.slots import Slots
 from rota.worker.turnover import Turnover
 from rota.worker.unhandled import Unhandled
 from rota.worker.verdict import Verdict
 
-logger = logging.getLogger("rota.worker")
-
 ASYNQ_DEFAULT_TIMEOUT_SECONDS = 1800
 
 Finish = Callable[[Attempt, Outcome | None], None]
 Find = Callable[[str], Handler | None]
+
+
+_WEIGHT: dict[Stop, int] = {"": 0, "timeout": 1, "shutdown": 1, "deadline": 2, "cancelled": 3, "lease": 4}
+"""Which of several reasons to stop a handler decides how its end is judged: the heavier one, else the first."""
 
 
 class DeadlinePassed(Exception):
@@ -54,6 +58,7 @@ class Executor:
         places: Mapping[str, Place],
         unhandled: Unhandled,
         result_limit_bytes: int | None = None,
+        hook_timeout: timedelta = timedelta(seconds=30),
         reporter: Reporter = SILENT,
         state: Any = None,
     ) -> None:
@@ -64,6 +69,7 @@ class Executor:
         self._places = places
         self.unhandled = unhandled
         self._result_limit_bytes = result_limit_bytes
+        self._hook_seconds = hook_timeout.total_seconds()
         self._reporter = reporter
         self.state = state
         self._loop = asyncio.get_running_loop()
@@ -71,6 +77,7 @@ class Executor:
         self._running_by_type: Counter[Handler] = Counter()
         self._parked: dict[Handler, deque[Attempt]] = {}
         self._turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)
+        self._left_behind: set[asyncio.Task[None]] = set()
         self.held: dict[Attempt, None] = {}
         """Every attempt whose outcome is not recorded yet: the heartbeat extends their leases."""
         self.closed = False
@@ -106,17 +113,23 @@ class Executor:
             await self._idle.wait()
 
     def stop(self, attempt: Attempt, why: Stop, reason: str = "") -> None:
-        """Tell a handler to end, or not to begin. The first reason stands."""
-        if attempt.stop:
-            return
+        """Cancel a handler, or keep it from starting. A handler that has ignored one reason is cancelled by the next.
+
+        Once its verdict stands, only a shutdown or a lost lease ends what its hooks still do.
+        """
         if attempt.task is None:
             self._unpark(attempt, why, reason)
-            return
-        attempt.stop = why
-        attempt.reason = reason
-        attempt.context.cancel(reason or why)
-        attempt.task.add_done_callback(partial(self._never_ran, attempt))
-        attempt.task.cancel()
+        elif attempt.judged:
+            if why in ("shutdown", "lease"):
+                attempt.task.cancel()
+        elif why not in attempt.told:
+            if not attempt.told:
+                attempt.task.add_done_callback(partial(self._never_ran, attempt))
+            attempt.told += (why,)
+            if _WEIGHT[why] > _WEIGHT[attempt.stop]:
+                attempt.stop, attempt.reason = why, reason
+            attempt.context.cancel(reason or why)
+            attempt.task.cancel()
 
     def hand_back_parked(self) -> None:
         """Give back what has not started."""
@@ -212,8 +225,9 @@ class Executor:
         except BaseException as error:
             judged = self._failed(attempt, error)
             event, value = judged.event, judged.error
+        attempt.judged = True
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
-            await _notify(handler, event, attempt, value)
+            await self._notify(event, attempt, value)
         faults.reach("run:end")
         self._close(attempt, judged)
 
@@ -228,12 +242,32 @@ class Executor:
     def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
         # A task that is cancelled before its first step ends with no line of it run. uvloop's timers come before it.
         if task.cancelled():
-            attempt.task = self._loop.create_task(self._end(attempt, verdict.stopped(attempt, self._clock.now())))
+            judged = verdict.stopped(attempt, self._clock.now())
+            attempt.judged = True
+            attempt.task = self._loop.create_task(self._end(attempt, judged))
+            attempt.task.add_done_callback(lambda task: self._close(attempt, judged) if task.cancelled() else None)
 
     async def _end(self, attempt: Attempt, judged: Verdict) -> None:
         if judged.error is not None:
-            await _notify(attempt.handler, judged.event, attempt, judged.error)
+            await self._notify(judged.event, attempt, judged.error)
         self._close(attempt, judged)
+
+    async def _notify(self, event: Event, attempt: Attempt, value: Any) -> None:
+        """Run the hooks within their time limit. Whatever they do, the verdict is recorded after this."""
+        self._limits.forget(attempt)
+        hooks = self._loop.create_task(attempt.handler.notify(event, attempt.context, value))
+        why = f"they took longer than hook_timeout ({self._hook_seconds:g} s)"
+        try:
+            await asyncio.wait((hooks,), timeout=self._hook_seconds)
+        except asyncio.CancelledError:
+            why = "the worker stops" if self.closed else "the lease was lost"
+        if not hooks.done():
+            # Not waited for: a hook may catch the cancel and go on.
+            hooks.cancel()
+            self._left_behind.add(hooks)
+            hooks.add_done_callback(self._left_behind.discard)
+            text = "The %s hooks of task %s (%s) were cancelled: %s."
+            log(logging.WARNING, text, event, attempt.id, attempt.type, why)
 
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
         """Free what a run has used, and pass its verdict on."""
@@ -269,31 +303,13 @@ class Executor:
         # The log comes second: a filter or handler of the user's that fails must not keep the outcome from its record.
         self._finish(attempt, judged.outcome)
         if judged is not verdict.SUCCESS:
-            self._say(attempt, judged)
-
-    def _say(self, attempt: Attempt, judged: Verdict) -> None:
-        outcome, error = judged.outcome, judged.error
-        if outcome is None or (error is None and outcome.kind in ("done", "complete")):
-            return
-        message = attempt.message
-        trace = error if error is not None and outcome.kind in ("retry", "archive") else None
-        logger.warning(
-            "Task %s (%s) in queue %s: %s",
-            attempt.id,
-            message.type,
-            attempt.queue.queue,
-            verdict.sentence(attempt, outcome),
-            exc_info=trace,
-        )
+            log_outcome(attempt, judged)
 
     def _time_out(self, attempt: Attempt) -> None:
-        passed = attempt.message.deadline and attempt.deadline_unix >= attempt.message.deadline
+        deadline = attempt.message.deadline
+        passed = deadline and attempt.deadline_unix >= deadline
         self.stop(attempt, "deadline" if passed else "timeout", verdict.DEADLINE_TEXT)
-
-
-async def _notify(handler: Handler, event: Event, attempt: Attempt, value: Any) -> None:
-    try:
-        await handler.notify(event, attempt.context, value)
-    except asyncio.CancelledError:
-        # The time limit and the shutdown reach into hooks too, but no longer into how the task has ended.
-        logger.warning("The %s hooks of task %s (%s) were stopped: %s.", event, attempt.id, attempt.type, attempt.stop)
+        if deadline and not passed:
+            # A handler that goes on after its time limit still has its deadline.
+            attempt.deadline_unix, attempt.deadline_at = deadline, self._clock.monotonic(deadline)
+            self._limits.watch(attempt)

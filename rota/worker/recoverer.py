@@ -76,7 +76,13 @@ def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
         allowed = policy.max if message.retry == ASYNQ_DEFAULT_RETRY else message.retry
         if message.retried >= allowed:
             return Judgement(None)
-        return Judgement(max(policy.next_delay(message.retried, error), AFTER_GO), policy.counts(error))
+        try:
+            return Judgement(max(policy.next_delay(message.retried, error), AFTER_GO), bool(policy.counts(error)))
+        except BaseException:  # a policy may hold functions of the user, and a `sys.exit()` would end the event loop
+            logger.exception(
+                "How to retry task %s (%s) could not be decided: by default, then.", message.id, message.type
+            )
+            return Judgement(max(_ASYNQ_POLICY.next_delay(message.retried, error), AFTER_GO))
 
     return judge
 

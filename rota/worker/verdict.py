@@ -8,25 +8,26 @@
 5. Any other failure: retried by the task's policy until its retries are used up, then archived.
 """
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
+from itertools import islice
 from typing import TypedDict, Unpack
 
 from rota.duration import parse
 from rota.errors import RetryLater, Revoke
 from rota.handler import Event
-from rota.policy import Retry
+from rota.policy import LONGEST_DELAY_SECONDS, Retry, instruction, leaves
 from rota.wire.message import with_completion, with_failure
 from rota.wire.record import Ending, Kind, Outcome
 from rota.worker.attempt import Attempt
 
-logger = logging.getLogger("rota.worker")
-
 ASYNQ_DEFAULT_RETRY = 25
 DEADLINE_TEXT = "context deadline exceeded"
 CANCEL_TEXT = "context canceled"
+MOST_ERRORS = 5
+"""How many errors of a group its text names."""
 _WHY_HANDED_BACK = {
     "shutdown": "stopped by the shutdown",
     "lease": "stopped, since its lease was lost,",
@@ -41,6 +42,8 @@ class Verdict:
     outcome: Outcome | None
     error: BaseException | None = None
     exhausted: bool = False
+    fault: BaseException | None = None
+    """What went wrong while it was decided how to retry."""
 
     @property
     def event(self) -> Event:
@@ -119,34 +122,43 @@ def undecodable(attempt: Attempt, error: Exception) -> Verdict:
 
 
 def failed(attempt: Attempt, error: BaseException, now: float, *, text: str | None = None) -> Verdict:
-    """Judge a handler that raised."""
-    if isinstance(error, Revoke):
-        return Verdict(_outcome(attempt, "done", ending="revoked", text=_bytes(_said(error))))
+    """Judge a handler that raised. Whatever the error and the policy do, this returns a verdict."""
     text = describe(error) if text is None else text
     try:
         return _by_policy(attempt, error, now, text)
-    except Exception as fault:
-        # A policy may hold functions of the user, and RetryLater what is no duration. The task must not hang on that.
-        logger.exception("How to retry task %s (%s) could not be decided: by default, then.", attempt.id, attempt.type)
+    except BaseException as fault:
+        # Policies and errors hold code of the user, and RetryLater may hold what is not a duration. None of it may
+        # keep the task from its record, not even a `sys.exit()`.
         text = f"{text} (and how to retry it could not be decided: {describe(fault)})"
-        return _again(
-            attempt, error, now, text, lambda: Retry().next_delay(attempt.message.retried, error), counts=True
-        )
+        delay = partial(Retry().next_delay, attempt.message.retried, error)
+        return replace(_again(attempt, error, now, text, delay), fault=fault)
 
 
 def _by_policy(attempt: Attempt, error: BaseException, now: float, text: str) -> Verdict:
     policy = attempt.handler.retry
-    if isinstance(error, RetryLater):
-        delay = parse(error.delay, "the delay of RetryLater")
-        return _again(attempt, error, now, text, lambda: delay, counts=error.counts)
+    if policy.forbids(error):
+        return Verdict(_archived(attempt, text, now), error, exhausted=True)
+    asked = instruction(error)
+    if isinstance(asked, Revoke):
+        return Verdict(_outcome(attempt, "done", ending="revoked", text=_bytes(_said(asked))))
+    if isinstance(asked, RetryLater):
+        delay = min(parse(asked.delay, "the delay of RetryLater"), timedelta(seconds=LONGEST_DELAY_SECONDS))
+        return _again(attempt, error, now, describe(asked), lambda: delay, counts=bool(asked.counts))
     if not policy.decides(error):
         return Verdict(_archived(attempt, text, now), error, exhausted=True)
     retried = attempt.message.retried
-    return _again(attempt, error, now, text, lambda: policy.next_delay(retried, error), counts=policy.counts(error))
+    counts = bool(policy.counts(error))
+    return _again(attempt, error, now, text, lambda: policy.next_delay(retried, error), counts=counts)
 
 
 def _again(
-    attempt: Attempt, error: BaseException, now: float, text: str, delay: Callable[[], timedelta], *, counts: bool
+    attempt: Attempt,
+    error: BaseException,
+    now: float,
+    text: str,
+    delay: Callable[[], timedelta],
+    *,
+    counts: bool = True,
 ) -> Verdict:
     if counts and _used_up(attempt, attempt.handler.retry):
         return Verdict(_archived(attempt, text, now), error, exhausted=True)
@@ -154,7 +166,16 @@ def _again(
 
 
 def describe(error: BaseException) -> str:
-    """The text of an error as it is stored and shown."""
+    """The text of an error as it is stored and shown; of a group with the errors in it."""
+    text = _one(error)
+    inside = list(islice(leaves(error), MOST_ERRORS + 1))
+    if len(inside) != 1 or inside[0] is not error:
+        more = "; ..." if len(inside) > MOST_ERRORS else ""
+        text += f": {'; '.join(map(_one, inside[:MOST_ERRORS]))}{more}"
+    return text
+
+
+def _one(error: BaseException) -> str:
     said = _said(error)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
@@ -178,8 +199,8 @@ def _no_handler(attempt: Attempt) -> str:
 
 def _said(error: BaseException) -> str:
     try:
-        return str(error)
-    except Exception:
+        return str.__str__(str(error))  # not a subclass of str, which could have a method of its own for everything
+    except BaseException:
         return "its text cannot be read"
 
 

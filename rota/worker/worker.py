@@ -105,6 +105,7 @@ class Worker:
                     self._lease_seconds,
                 ),
                 result_limit_bytes=self.settings.result_limit_bytes,
+                hook_timeout=self.settings.hook_timeout,
                 reporter=parts.reporter,
                 state=state,
             )

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from rota.errors import OptionError, PayloadError, SkipRetry
-from rota.policy import Debounce, Retry, Unique
+from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry
+from rota.policy import Debounce, Retry, Unique, instruction
 
 BROKEN = RuntimeError("broken")
+TEN_YEARS = timedelta(days=3650).total_seconds()
 
 
 class Highest:
@@ -54,6 +55,56 @@ def test_a_constant_delay_and_an_own_function_replace_the_backoff() -> None:
     assert seconds(Retry(delay="3s"), 9) == 3
     assert seconds(Retry(delay=lambda retried, error: f"{retried + 1}m"), 1) == 120
     assert seconds(Retry(delay="10s", jitter=0.1), 0) == 11
+
+
+@pytest.mark.parametrize(
+    ("retry", "retried", "expected"),
+    [
+        (Retry(cap="1m"), 3050, 60),
+        (Retry(), 3050, TEN_YEARS),
+        (Retry(), 2**31 - 1, TEN_YEARS),
+        (Retry(backoff="linear", base="1000d", cap="1m"), 10**9, 60),
+        (Retry(backoff="linear", base="1000d"), 10**9, TEN_YEARS),
+        (Retry(backoff="exponential", base=timedelta.max, jitter=1), 2, TEN_YEARS),
+        (Retry(delay=timedelta.max, jitter=1), 2, TEN_YEARS),
+        (Retry(delay=timedelta.max, cap="1m"), 2, 60),
+        (Retry(delay=lambda retried, error: 2**retried, cap="1m"), 2000, 60),
+        (Retry(delay=lambda retried, error: float("inf")), 0, TEN_YEARS),
+        (Retry(delay=lambda retried, error: timedelta.max, jitter=1, cap="1h"), 0, 3600),
+    ],
+)
+def test_a_delay_that_no_timedelta_holds_is_capped_and_ten_years_at_most(
+    retry: Retry, retried: int, expected: float
+) -> None:
+    assert seconds(retry, retried) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "retry", "decides"),
+    [
+        (ExceptionGroup("g", [SkipRetry()]), Retry(), False),
+        (ExceptionGroup("g", [ValueError(), ExceptionGroup("h", [SkipRetry()])]), Retry(), False),
+        (ExceptionGroup("g", [ValueError(), KeyError()]), Retry(never=KeyError), False),
+        (ExceptionGroup("g", [ValueError(), KeyError()]), Retry(never=OSError), True),
+        (ExceptionGroup("g", [KeyError()]), Retry(never=ExceptionGroup), False),
+        (ExceptionGroup("g", [ConnectionError(), TimeoutError()]), Retry(only=OSError), True),
+        (ExceptionGroup("g", [ConnectionError(), ValueError()]), Retry(only=OSError), False),
+        (ExceptionGroup("g", [ValueError()]), Retry(only=ExceptionGroup), True),
+        (ExceptionGroup("g", [ValueError(), PayloadError("bad")]), Retry(), False),
+    ],
+)
+def test_a_group_is_judged_by_the_errors_in_it(error: Exception, retry: Retry, decides: bool) -> None:
+    assert retry.decides(error) is decides
+
+
+def test_the_most_final_instruction_of_a_group_holds() -> None:
+    skip, revoke, later = SkipRetry(), Revoke(), RetryLater(1)
+
+    assert instruction(ValueError()) is None
+    assert instruction(later) is later
+    assert instruction(ExceptionGroup("g", [ValueError(), ExceptionGroup("h", [later])])) is later
+    assert instruction(ExceptionGroup("g", [later, revoke])) is revoke
+    assert instruction(ExceptionGroup("g", [later, revoke, skip])) is skip
 
 
 def test_an_own_function_that_returns_nonsense_is_named() -> None:

@@ -1,21 +1,32 @@
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from rota.aggregator import GroupedTask
+from rota.aggregator import Aggregator as Registered
+from rota.aggregator import Aggregators, GroupedTask
 from rota.enqueued import Plan
 from rota.options import NO_OPTIONS
 from rota.wire.enqueue import Item
 from rota.wire.group import AggregationSet, Due, Ended, aggregate, failures_key, spent_key, take
 from rota.worker.aggregation import ALLOWED
+from rota.worker.aggregator import Aggregator
 from rota.worker.recoverer import Judgement, Recoverer
 from tests.integration.worker.groups import OLD, Collector, fill, part, pending
 from tests.integration.worker.yard import Yard, message, open_yard
 
 DEADLINE = 10.0
+
+
+class Unspoken(Exception):
+    def __str__(self) -> str:
+        sys.exit(1)
+
+    def __repr__(self) -> str:
+        return "Unspoken"
 
 
 @pytest.fixture
@@ -62,6 +73,30 @@ async def test_a_failing_function_is_tried_again_and_then_its_tasks_are_archived
     assert yard.keys.aggregation_sets not in await yard.names()
     assert failures_key(yard.keys) not in await yard.names()
     assert spent_key(yard.keys) not in await yard.names()
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), StopIteration(), Unspoken()], ids=repr
+)
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_function_that_wants_to_end_the_program_has_failed(
+    yard: Yard, error: BaseException, plain: bool
+) -> None:
+    def leave(group: str, tasks: list[GroupedTask]) -> NoReturn:
+        raise error
+
+    async def leave_on_the_loop(group: str, tasks: list[GroupedTask]) -> NoReturn:
+        raise error
+
+    await fill(yard, "g", "ab")
+    registry = Aggregators()
+    registry.add(Registered(leave if plain else leave_on_the_loop))
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find)
+    async with asyncio.timeout(20):
+        assert await aggregator.aggregate() == 0
+    assert aggregator.statistics().failures == 1
+    (held,) = await yard.members(yard.keys.aggregation_sets)
+    assert await yard.members(held) == ["a", "b"]
 
 
 async def test_a_result_that_is_refused_counts_as_a_failure_and_keeps_the_tasks(yard: Yard) -> None:

@@ -1,6 +1,8 @@
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 
@@ -226,3 +228,15 @@ def test_a_task_says_how_often_it_is_retried_and_its_policy_where_it_says_nothin
 def test_a_task_of_a_dead_go_server_waits_until_the_other_recoverers_are_through() -> None:
     judge = as_failure(lambda _: Retry(delay=timedelta(0)))
     assert judge(TaskMessage(queue=QUEUE, retry=5)).delay == AFTER_GO
+
+
+def leave(*args: object) -> NoReturn:
+    sys.exit("bye")
+
+
+@pytest.mark.parametrize("policy", [Retry(delay=leave), Retry(is_failure=leave), Retry(delay=lambda n, e: "soon")])
+def test_a_policy_that_cannot_decide_about_a_task_of_a_dead_go_server_gives_way_to_asynqs(policy: Retry) -> None:
+    judgement = as_failure(lambda _: policy)(TaskMessage(type="a:b", id="x", retry=5))
+    assert (judgement.counts, judgement.text) == (True, LEASE_EXPIRED)
+    assert judgement.delay is not None
+    assert judgement.delay >= AFTER_GO

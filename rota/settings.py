@@ -44,7 +44,7 @@ ENVIRONMENT_PREFIX = "ROTA_"
 DEFAULT_URL = "redis://localhost:6379/0"
 
 WhenAway: TypeAlias = Literal["wait", "fail", "buffer"]
-WakeUp: TypeAlias = Literal["auto", "tracking", "blmove", "poll"]
+WakeUp: TypeAlias = Literal["auto", "tracking", "poll"]
 PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
 PositiveDuration: TypeAlias = Annotated[Duration, Field(gt=timedelta(0))]
 
@@ -139,9 +139,9 @@ class Settings(BaseSettings):
     record_batch: Annotated[int, Field(gt=0, le=record.MAX_OUTCOMES)] = 500
     """Outcomes recorded by one request, at most; up to 500."""
     wake_up: WakeUp = "auto"
-    """How a waiting worker learns of tasks: chosen by itself, or `tracking`, `blmove`, `poll`."""
+    """How a waiting worker learns of tasks: `tracking`, `poll`, or by itself tracking where the server allows it."""
     slow_poll: PositiveDuration = timedelta(minutes=2)
-    """How often a waiting worker looks all the same."""
+    """How often a waiting worker looks for tasks although the server has not told of any."""
     unknown_task_delay: PositiveDuration = timedelta(seconds=30)
     """When a task of a type that nobody here runs is offered again."""
     shutdown_timeout: Duration = timedelta(seconds=8)

@@ -77,12 +77,6 @@ def one_day() -> None:
 
 
 @pytest.fixture
-def patient_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a Cluster a lane gives way to one of a slow node, and not for long. Here for as long as that may take."""
-    monkeypatch.setattr("rota.worker.precedence.PATIENCE_SECONDS", 20)
-
-
-@pytest.fixture
 def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A place that nobody used before: a database of `redis_server`, or one on the deployment of `--on`."""
     with _place(request.config.getoption("--on") or "redis", request) as url:

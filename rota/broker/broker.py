@@ -25,9 +25,6 @@ from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
 
-PATIENT_PINGS = 3
-"""A connection that only listens is tried every so many response time-outs."""
-
 
 class Broker:
     """Connections are made when first needed and made again when lost.
@@ -43,9 +40,7 @@ class Broker:
         self.keys = Keys(options.key_prefix)
         self._retry_seconds = options.retry_for.total_seconds()
         self._route = _route(address, options)
-        # Seldom: each idle worker listens. TCP looks after a silent server as well, every 30 s.
-        pinging = PATIENT_PINGS * options.response_timeout.total_seconds()
-        self._channels = Channels(lambda: self._dial(None), self._retry_seconds, pinging)
+        self._channels = Channels(lambda: self._dial(None), self._retry_seconds, options.silence_seconds)
 
     @classmethod
     def from_url(cls, url: str, *, options: BrokerOptions | None = None) -> "Broker":

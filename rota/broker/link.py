@@ -52,7 +52,7 @@ class Link(asyncio.Protocol):
         self._reader = Reader(notEnoughData=NOTHING)
         self._sources = Sources(guarded=clustered)
         self._waiting: deque[asyncio.Future[Any]] = deque()
-        # Requests that may rightly take longer than the response time-out (BLMOVE).
+        # Requests that may rightly take longer than the response time-out (WAIT).
         self._patient: dict[asyncio.Future[Any], float] = {}
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None

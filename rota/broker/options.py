@@ -7,6 +7,9 @@ from pathlib import Path
 
 from rota.errors import ConfigError
 
+SILENT_RESPONSES = 3
+"""Seldom, because every idle worker listens: 30 s by default. TCP also checks a silent server, every 15 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class TLS:
@@ -62,3 +65,8 @@ class BrokerOptions:
             raise ConfigError("retry_for must not be negative; zero fails at once.")
         if not self.client_name.isprintable() or " " in self.client_name:
             raise ConfigError("client_name must not hold spaces or control characters; Redis refuses such names.")
+
+    @property
+    def silence_seconds(self) -> float:
+        """How long a connection that only listens may be silent before the server is asked whether it is there."""
+        return SILENT_RESPONSES * self.response_timeout.total_seconds()

@@ -21,13 +21,23 @@ _CONNECTION = {"EVAL", "EVALSHA", "PING", "SELECT", "INFO", "CLUSTER|SLOTS", "AS
 """`ROLE` is asked behind Sentinel, `CLUSTER SLOTS` and `ASKING` in a Cluster."""
 _PLAIN: dict[Role, set[str]] = {
     "producer": {"SADD", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "WAIT"},
-    "worker": {"BLMOVE", "CLIENT|TRACKING", "EXISTS", "HGET", "SCAN", "SMEMBERS", "SUBSCRIBE", "UNSUBSCRIBE", "ZADD"},
+    "worker": {
+        "CLIENT|TRACKING",
+        "CLIENT|TRACKINGINFO",
+        "EXISTS",
+        "HGET",
+        "SCAN",
+        "SMEMBERS",
+        "SUBSCRIBE",
+        "UNSUBSCRIBE",
+        "ZADD",
+    },
     "inspector": {"SISMEMBER", "SSCAN", "MEMORY|USAGE"},
 }
 OPTIONAL = {
     "INFO": "version, role, eviction and persistence of the server are not checked",
-    "CLIENT|TRACKING": "a waiting worker is woken by BLMOVE instead",
-    "BLMOVE": "where tracking is refused, a waiting worker asks every second",
+    "CLIENT|TRACKING": "a waiting worker polls, up to every second, instead of being told of tasks",
+    "CLIENT|TRACKINGINFO": "a waiting worker does not check whether tracking is still on",
     "SCAN": "the sweep does not find tasks and locks that are listed nowhere",
     "MEMORY|USAGE": "the memory of queues is not known",
     "PUBLISH": "nobody who waits for a result is told of it; they look every second",

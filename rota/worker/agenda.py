@@ -25,13 +25,13 @@ class Agenda:
     def add(self, queues: Iterable[str]) -> None:
         """Put queues on the agenda, and wake the sleeper."""
         self.queues.update(queues)
-        self._wake()
+        self.wake()
 
     def add_due(self, queue: str, at: float) -> None:
         """Put a queue on the agenda for a time of the server's clock. The earliest time counts."""
         if at < self._due.get(queue, float("inf")):
             self._due[queue] = at
-            self._wake()
+            self.wake()
 
     def take_off(self, queues: Iterable[str]) -> None:
         """Forget what is known of queues that are asked right after this."""
@@ -53,20 +53,21 @@ class Agenda:
             news = await self._sleep(seconds)
         return self._call_up_due() or news
 
+    def wake(self, news: bool = True) -> None:
+        """End the sleep that is under way. Without `news` it ends as if its time had passed."""
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(news)
+
     async def _sleep(self, seconds: float) -> bool:
         # A bare future: each task or event in between would be another turn of the loop on the way of a waiting task.
         loop = asyncio.get_running_loop()
         self._sleeper = loop.create_future()
-        alarm = loop.call_later(seconds, self._wake, False)
+        alarm = loop.call_later(seconds, self.wake, False)
         try:
             return await self._sleeper
         finally:
             alarm.cancel()
             self._sleeper = None
-
-    def _wake(self, news: bool = True) -> None:
-        if self._sleeper is not None and not self._sleeper.done():
-            self._sleeper.set_result(news)
 
     def _call_up_due(self) -> bool:
         now = self._clock.now()

@@ -1,13 +1,19 @@
-"""Waiting out an outage: longer each time, never in step with others, and one log line for each outage."""
+"""Waiting out an outage: longer each time, never in step with other workers, and few log lines."""
 
 import asyncio
 import logging
 import random
+import time
 from contextlib import suppress
 
 from rota.errors import BrokerError
 
 logger = logging.getLogger("rota.worker")
+
+STEADY_SECONDS = 1.0
+"""A success must last this long. A server that accepts each connection and then closes it must not be asked at once
+again, for ever."""
+REMIND_SECONDS = 60.0
 
 
 class Backoff:
@@ -17,6 +23,9 @@ class Backoff:
         self._first_seconds = first_seconds
         self._most_seconds = most_seconds
         self._failures = 0
+        self._said_at = 0.0
+        self._to_be_ended = False
+        self._since_success: float | None = None
         self._sooner = asyncio.Event()
 
     def hurry(self, most_seconds: float) -> None:
@@ -25,19 +34,35 @@ class Backoff:
         self._sooner.set()
 
     def reset(self) -> None:
-        """Note a success."""
-        if self._failures:
-            logger.info("The broker answers again after %d failed attempts.", self._failures)
-        self._failures = 0
+        """Note a success. The next wait is short again if the success has lasted for `STEADY_SECONDS` by then."""
+        if self._since_success is None:
+            self._since_success = time.monotonic()
+            if self._to_be_ended:
+                logger.info("The broker answers again after %d failed attempts.", self._failures)
+                self._to_be_ended = False
 
-    async def wait(self, error: Exception, act: str) -> None:
-        """Note a failure of `act` and wait. One that is not the broker's is logged with its traceback."""
-        if self._failures == 0:
-            trace = None if isinstance(error, BrokerError) else error
-            logger.error("%s failed, trying again until it works: %s", act, error, exc_info=trace)
+    async def wait(self, error: Exception, act: str, *, level: int = logging.ERROR) -> None:
+        """Note a failure of `act` and wait. The first failure is logged at `level`, later ones once a minute."""
+        now = time.monotonic()
+        if self._since_success is not None and now - self._since_success >= STEADY_SECONDS:
+            self._failures = 0
+        self._since_success = None
+        self._say(error, act, level, now)
         pause = min(self._first_seconds * 2**self._failures, self._most_seconds)
         self._failures = min(self._failures + 1, 30)
         self._sooner.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(random.uniform(0.5, 1) * pause):
                 await self._sooner.wait()
+
+    def _say(self, error: Exception, act: str, level: int, now: float) -> None:
+        # An error that is not the broker's is a fault in our code or the user's: its traceback is needed.
+        trace = None if isinstance(error, BrokerError) else error
+        if self._failures == 0:
+            logger.log(level, "%s failed, trying again until it works: %s", act, error, exc_info=trace)
+        elif now - self._said_at >= REMIND_SECONDS:
+            logger.error("%s still fails, after %d attempts: %s", act, self._failures + 1, error, exc_info=trace)
+        else:
+            return
+        self._said_at = now
+        self._to_be_ended = True

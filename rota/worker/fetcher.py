@@ -3,18 +3,19 @@
 One fetcher serves the queues of one node over one connection of its own; in a Cluster a worker has several. A round:
 wait for free slots, spread them over the queues that may have tasks, take, start. When nothing is left it arms the
 wake-up, looks once more (what came between the last look and the arming would be missed), and waits until a key
-changed, a delayed task is due, or the slow poll comes round. First connect and reconnect are the same code.
+changed, a delayed task is due, or the slow poll comes round. First connect and reconnect are the same code. The
+closing of the connection ends every wait, so that an idle or full worker connects again before it has something to do.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from rota import faults
 from rota.broker.broker import Broker
 from rota.broker.link import Link
-from rota.errors import BrokerError, BrokerRefused
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire import fetch as wire
 from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch, Spared
 from rota.wire.keys import QueueKeys
@@ -24,7 +25,6 @@ from rota.worker.backoff import Backoff
 from rota.worker.broken_queues import LOOK_AGAIN_SECONDS, BrokenQueues
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.fetch_statistics import FetchStatistics
-from rota.worker.precedence import Precedence
 from rota.worker.queues import Subscription
 from rota.worker.slots import Slots
 from rota.worker.unanswered import Unanswered
@@ -34,8 +34,14 @@ from rota.worker.wakeup import Wakeup, WakeUpChoice, choose
 logger = logging.getLogger("rota.worker")
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
+MOST_BACKOFF_SECONDS = 2.0
+"""A worker that waits longer to connect again would still be away long after the server is back."""
 
 Start = Callable[[Attempt, Notes | None], None]
+
+
+class ConnectionClosed(BrokerUnavailable):
+    """The fetch connection was closed while no request was under way."""
 
 
 class Fetcher:
@@ -45,7 +51,6 @@ class Fetcher:
         self,
         broker: Broker,
         subscription: Subscription,
-        precedence: Precedence,
         slots: Slots,
         clock: BrokerClock,
         start: Start,
@@ -62,7 +67,6 @@ class Fetcher:
     ) -> None:
         self._broker = broker
         self._subscription = subscription
-        self._precedence = precedence
         self._slots = slots
         self._clock = clock
         self._start = start
@@ -81,9 +85,10 @@ class Fetcher:
         self._unanswered = Unanswered(lease_seconds, self._start_found)
         self._stopping = False
         self._taking = False
-        self._asked: set[str] = set()
         self.statistics = FetchStatistics()
-        self._vigil = Vigil(self._agenda, self.queues, slow_poll_seconds, self.statistics)
+        self._vigil = Vigil(
+            self._agenda, self.queues, slow_poll_seconds, broker.options.silence_seconds, self.statistics
+        )
 
     @property
     def link(self) -> Link | None:
@@ -94,10 +99,6 @@ class Fetcher:
         """The queues this fetcher serves now."""
         keys = (self._broker.keys.queue(name) for name in self._subscription.queues)
         return [queue for queue in keys if self._serves(queue)]
-
-    def claims(self) -> Iterable[str]:
-        """Return the queues that may have tasks, and those that are being asked: they may have more."""
-        return self._agenda.queues | self._asked
 
     def note(self, queue: str | None, contended: bool = False) -> None:
         """Learn that a queue (None: any) may have tasks."""
@@ -131,10 +132,14 @@ class Fetcher:
 
     async def run(self) -> None:
         """Fetch until cancelled, through any number of broken connections."""
-        backoff = Backoff()
+        backoff = Backoff(most_seconds=MOST_BACKOFF_SECONDS)
         while not self._stopping:
             try:
                 await self._session(backoff)
+            except ConnectionClosed as closed:
+                self.statistics.reconnects += 1
+                # Nothing was under way. A server that closes idle connections, or restarts, is no error yet.
+                await backoff.wait(closed, "Listening for tasks", level=logging.INFO)
             except BrokerError as error:
                 self.statistics.reconnects += 1
                 await backoff.wait(error, "Fetching")
@@ -144,46 +149,49 @@ class Fetcher:
     async def _session(self, backoff: Backoff) -> None:
         queues = self.queues()
         link = self._link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
+        link.on_close = self._lost
         self._wakeup = await choose(self._wake_up, self._broker, link, queues, self.note)
         self.statistics.wakeup = self._wakeup.name
         await self._unanswered.reclaim(lambda call: self._broker.run_via(link, call))
         self.note(None)
         while not self._stopping:
+            if link.closed:
+                raise ConnectionClosed(f"The connection to {link.endpoint} was closed ({link.reason}).")
             await self._round(link, self._wakeup)
             backoff.reset()
 
+    def _lost(self) -> None:
+        """End whatever wait is under way: the connection was closed, and `_session` has to notice."""
+        self._agenda.wake()
+        self._slots.wake()
+
     async def _hang_up(self) -> None:
-        wakeup, self._wakeup = self._wakeup, None
+        self._wakeup = None
         link, self._link = self._link, None
-        if wakeup is not None and wakeup.name == "blmove":
-            await wakeup.disarm()
         if link is not None:
+            link.on_close = None
             await link.aclose()
 
     async def _round(self, link: Link, wakeup: Wakeup) -> None:
-        free = await self._free_slots(wakeup)
+        free = await self._free_slots(link, wakeup)
+        if free <= 0:
+            return
         self._vigil.sweep_if_due(wakeup)
         shares = self._subscription.shares(self._agenda.queues, free)
         if not shares:
             self._agenda.queues.clear()
-            return await self._vigil.idle(wakeup)
-        if self._precedence.matters:
-            turn = await self._precedence.turn(self, free)
-            free = 0 if turn is None else min(turn[1], self._slots.free)
-            if turn is None or free <= 0:
-                return None
-            shares = [(turn[0], free)]
+            await self._vigil.idle(wakeup)
+            return
         taken = await self._take(link, shares[: self._queues_per_call], free)
         self._count(taken)
         await self._vigil.judge(wakeup, taken, full=taken == free)
-        return None
 
-    async def _free_slots(self, wakeup: Wakeup) -> int:
+    async def _free_slots(self, link: Link, wakeup: Wakeup) -> int:
         if self._slots.free <= 0 and not await self._slots.free_within(0.1):
             # Full for long: every change of a key would cost the server for nothing.
             if wakeup.armed:
                 await wakeup.disarm()
-            await self._slots.wait()
+            await self._slots.wait(unless=lambda: link.closed)
         return min(self._slots.free, self._batch)
 
     async def _take(self, link: Link, shares: list[tuple[str, int]], free: int) -> int:
@@ -192,7 +200,6 @@ class Fetcher:
         lease_until = lease_clock() + self._lease_seconds
         self._slots.take(free)
         self._agenda.take_off(name for name, _ in shares)
-        self._asked.update(name for name, _ in shares)
         self._taking = True
         used = 0
         try:
@@ -219,9 +226,7 @@ class Fetcher:
             raise
         finally:
             self._taking = False
-            self._asked.clear()
             self._slots.give_back(free - used)
-            self._precedence.tell()
         return used
 
     def _receive(self, fetched: Fetched, queues: list[QueueKeys], token: str, lease_until: float) -> int:

@@ -16,8 +16,6 @@ from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
 from rota.worker.fetcher import Fetcher
 from rota.worker.finisher import Finisher
-from rota.worker.precedence import Precedence
-from rota.worker.queues import Subscription
 
 RELAY_SECONDS = 5.0
 
@@ -38,13 +36,11 @@ class Lanes:
     def __init__(
         self,
         broker: Broker,
-        subscription: Subscription,
         queues: Callable[[], Iterable[QueueKeys]],
-        make_fetcher: Callable[[Callable[[QueueKeys], bool], Precedence], Fetcher],
+        make_fetcher: Callable[[Callable[[QueueKeys], bool]], Fetcher],
         make_finisher: Callable[[Fetcher], Finisher],
     ) -> None:
         self._broker = broker
-        self._precedence = Precedence(subscription)
         self._queues = queues
         self._make_fetcher = make_fetcher
         self._make_finisher = make_finisher
@@ -130,8 +126,7 @@ class Lanes:
         await asyncio.gather(*(lane.finisher.flush() for lane in self._lanes.values()))
 
     def _start(self, place: str) -> Lane:
-        fetcher = self._make_fetcher(lambda queue: self._places.get(queue.queue) == place, self._precedence)
-        self._precedence.join(fetcher)
+        fetcher = self._make_fetcher(lambda queue: self._places.get(queue.queue) == place)
         finisher = self._make_finisher(fetcher)
         return Lane(fetcher, finisher, asyncio.create_task(fetcher.run()), asyncio.create_task(finisher.run()))
 

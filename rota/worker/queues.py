@@ -30,11 +30,6 @@ class Subscription:
         return dict(sorted(self._priorities.items(), key=lambda item: -item[1]))
 
     @property
-    def ranked(self) -> bool:
-        """Whether some queues come before others."""
-        return self.strict or len(set(self._priorities.values())) > 1
-
-    @property
     def patterns(self) -> dict[str, int]:
         """The patterns that new queues are matched with."""
         return dict(self._patterns)

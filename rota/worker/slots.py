@@ -1,6 +1,7 @@
 """The places in which tasks run: as many as the worker's concurrency."""
 
 import asyncio
+from collections.abc import Callable
 
 
 class Slots:
@@ -23,15 +24,19 @@ class Slots:
     def give_back(self, n: int = 1) -> None:
         """Free places and wake whoever waits for one."""
         self.free += n
-        if self._waiters and self.free > 0:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+        if self.free > 0:
+            self.wake()
 
-    async def wait(self) -> None:
-        """Wait until a place is free."""
-        while self.free <= 0:
+    def wake(self) -> None:
+        """Wake those who wait for a place, so that they look whether something else has happened."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, unless: Callable[[], bool] = lambda: False) -> None:
+        """Wait until a place is free, or until `unless` holds after a `wake`."""
+        while self.free <= 0 and not unless():
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter

@@ -1,4 +1,4 @@
-"""The vigil of a fetcher: when it listens for news, when it looks round by itself, and when it rests."""
+"""The idle strategy of a fetcher: when it listens for notifications, when it looks by itself, and when it rests."""
 
 import asyncio
 import time
@@ -11,14 +11,18 @@ from rota.worker.fetch_statistics import FetchStatistics
 from rota.worker.wakeup import Wakeup
 
 SWEEP_SECONDS = 1.0
-"""While a worker is busy nothing tells of other queues, so all are asked this often."""
+"""A busy worker gets no notifications, so it looks at all of its queues this often."""
 FULL_ROUNDS = 2
+FIRST_POLL_SECONDS = 0.05
+LAST_POLL_SECONDS = 1.0
+"""Without notifications an idle worker polls: soon after the last task, then half as often each time."""
 
 
 class Vigil:
-    """Knows from what the rounds brought whether listening is worth its cost to the server.
+    """Decides from what the rounds brought whether notifications are worth their cost to the server.
 
-    `queues` are those that are served now.
+    `queues` are those that are served now. `check_seconds` is how often an idle worker makes sure that its connection
+    works and that the server still sends notifications on it.
     """
 
     def __init__(
@@ -26,19 +30,22 @@ class Vigil:
         agenda: Agenda,
         queues: Callable[[], list[QueueKeys]],
         slow_poll_seconds: float,
+        check_seconds: float,
         statistics: FetchStatistics,
     ) -> None:
         self._agenda = agenda
         self._queues = queues
         self._slow_poll_seconds = slow_poll_seconds
+        self._check_seconds = check_seconds
         self._statistics = statistics
         self._crowd = Crowd()
         self._full_rounds = 0
         self._swept_at = 0.0
+        self._looked_at = 0.0
+        self._poll_seconds = FIRST_POLL_SECONDS
         self._queues_version = 0
         self._armed_version = 0
         self._staying: set[str] = set()
-        self._armed_without: set[str] = set()
 
     def race(self) -> None:
         """Note a change that several workers race for."""
@@ -59,17 +66,20 @@ class Vigil:
 
     def look_everywhere(self) -> None:
         """Put all queues on the agenda."""
+        self._looked_at = time.monotonic()
         self._agenda.add(keys.queue for keys in self._queues())
 
     def sweep_if_due(self, wakeup: Wakeup) -> None:
-        """Look everywhere now and then where nothing tells of all queues."""
+        """Look everywhere every second while no notifications come."""
         now = time.monotonic()
-        if not (wakeup.armed and wakeup.covers_all) and now - self._swept_at >= SWEEP_SECONDS:
+        if not (wakeup.armed and wakeup.notifies) and now - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = now
             self.look_everywhere()
 
     async def judge(self, wakeup: Wakeup, taken: int, *, full: bool) -> None:
-        """Keep count of full rounds and of lost races. Who is full for long stops to listen."""
+        """Count full rounds and lost races. After several full rounds the worker stops listening until it is idle."""
+        if taken:
+            self._poll_seconds = FIRST_POLL_SECONDS
         self._full_rounds = self._full_rounds + 1 if full else 0
         # Who comes for a task that is left to somebody else has not lost a race.
         self._crowd.result(taken or len(self._staying))
@@ -80,18 +90,30 @@ class Vigil:
             self._swept_at = time.monotonic()
 
     async def idle(self, wakeup: Wakeup) -> None:
-        """Arm the wake-up, so that one more look follows; or, armed, wait for news, a due time or the slow poll."""
+        """Arm the wake-up, so that one more look follows. If it is armed, wait until there is a reason to look."""
         if pause := self._crowd.pause_seconds():
             await wakeup.disarm()
             await asyncio.sleep(pause)
-        # Where tasks stay, a `BLMOVE` would end at once, again and again. The agenda knows when to look there.
-        without = set[str]() if wakeup.covers_all else self._staying
-        if not wakeup.armed or self._armed_version != self._queues_version or not self._armed_without <= without:
-            self._armed_version, self._armed_without = self._queues_version, set(without)
-            await wakeup.arm(queue for queue in self._queues() if queue.queue not in without)
+        if not wakeup.armed or self._armed_version != self._queues_version:
+            self._armed_version = self._queues_version
+            await wakeup.arm(self._queues())
             self.look_everywhere()
             return
         self._statistics.waiting = True
-        if not await self._agenda.sleep(self._slow_poll_seconds if wakeup.covers_all else SWEEP_SECONDS):
+        try:
+            await (self._wait_for_news(wakeup) if wakeup.notifies else self._wait_for_poll())
+        finally:
+            self._statistics.waiting = False
+
+    async def _wait_for_news(self, wakeup: Wakeup) -> None:
+        left = self._looked_at + self._slow_poll_seconds - time.monotonic()
+        poll_is_next = left <= self._check_seconds
+        if await self._agenda.sleep(left if poll_is_next else self._check_seconds):
+            return
+        if poll_is_next or not await wakeup.check():
             self.look_everywhere()
-        self._statistics.waiting = False
+
+    async def _wait_for_poll(self) -> None:
+        if not await self._agenda.sleep(self._poll_seconds):
+            self._poll_seconds = min(2 * self._poll_seconds, LAST_POLL_SECONDS)
+            self.look_everywhere()

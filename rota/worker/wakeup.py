@@ -1,35 +1,26 @@
-"""How an idle worker learns of a task without asking all the time. Three ways, the best that the server allows.
+"""How an idle worker learns of a task: by notifications of the server, or by polling where those are refused.
 
-tracking  `CLIENT TRACKING ON BCAST` on the worker's own connection: the server says which key changed, whoever
-          changed it, a Go client too. It moves nothing and covers delayed tasks and resumed queues. It costs the
-          server some microseconds for each change and armed worker, so it is armed only while there is nothing to do.
-blmove    `BLMOVE pending pending RIGHT RIGHT`: moves the last element onto itself, so nothing changes, and returns
-          when there is one. One connection for each queue, so only for a few queues, and never on a paused one, where
-          it would return at once for ever.
-poll      asks every second, as Asynq does.
+tracking  `CLIENT TRACKING ON BCAST` on the connection that also fetches: the server sends the name of each changed key,
+          whoever changed it, a Go client too. It moves nothing and covers delayed tasks and resumed queues. It costs
+          the server some microseconds for each change and listening worker, so it is on only while there is nothing
+          to do.
+poll      the fetcher asks again by itself: 50 ms after the last task, then less and less often, up to every second.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol
 
 from rota.broker.broker import Broker
-from rota.broker.failure import WrongType
 from rota.broker.link import Link
-from rota.errors import BrokerError, BrokerRefused
+from rota.errors import BrokerRefused
 from rota.wire.keys import Keys, QueueKeys
-from rota.worker.backoff import Backoff
 
 logger = logging.getLogger("rota.worker")
 
 # Redis walks through every prefix at every write, so very many queues share one coarse prefix.
 MAX_PREFIXES = 400
-MAX_BLOCKING_QUEUES = 16
-BLOCK_SECONDS = 5
-PAUSED_SECONDS = 1.0
-PATIENCE = 15.0
-WakeUpChoice = Literal["auto", "tracking", "blmove", "poll"]
+WakeUpChoice = Literal["auto", "tracking", "poll"]
 Notify = Callable[[str | None, bool], None]
 
 
@@ -40,15 +31,20 @@ class Wakeup(Protocol):
     """
 
     name: str
-    covers_all: bool
+    notifies: bool
+    """Whether the server sends notifications. Without them the fetcher polls."""
     armed: bool
 
     async def arm(self, queues: Iterable[QueueKeys]) -> None:
-        """Start to listen. What changed before must be looked for once more after this."""
+        """Start to listen. The fetcher must look once more after this, for what changed before."""
         ...
 
     async def disarm(self) -> None:
-        """Stop to listen."""
+        """Stop listening."""
+        ...
+
+    async def check(self) -> bool:
+        """Ask the server whether it still sends notifications. Raises BrokerError if the server does not answer."""
         ...
 
 
@@ -56,13 +52,14 @@ class TrackingWakeup:
     """Listens through invalidation messages on the connection that also fetches."""
 
     name = "tracking"
-    covers_all = True
+    notifies = True
 
     def __init__(self, link: Link, keys: Keys, notify: Notify) -> None:
         self._link = link
         self._keys = keys
         self._notify = notify
         self._words: dict[bytes, tuple[str, bool]] = {}
+        self._may_check = True
         self._on = False
         self.armed = False
         link.on_push = self._pushed
@@ -87,6 +84,22 @@ class TrackingWakeup:
         self._on = self.armed = False
         await self._link.execute("CLIENT", "TRACKING", "OFF")
 
+    async def check(self) -> bool:
+        """Ask whether tracking is still on. Any reply also shows that the connection works."""
+        if not self._may_check:
+            await self._link.execute("PING")
+            return True
+        try:
+            info = await self._link.execute("CLIENT", "TRACKINGINFO")
+        except BrokerRefused:
+            self._may_check = False  # asked once for each connection, so that an ACL log is not filled
+            return True
+        if b"bcast" in info[b"flags"]:
+            return True
+        logger.warning("Tracking was turned off on the connection to %s; it is turned on again.", self._link.endpoint)
+        self._on = self.armed = False
+        return False
+
     def _pushed(self, words: list[Any]) -> None:
         if words[0] != b"invalidate":
             return
@@ -101,66 +114,11 @@ class TrackingWakeup:
                 self._notify(None, False)
 
 
-class BlockingWakeup:
-    """Waits on each queue's list with a connection of its own."""
-
-    name = "blmove"
-    covers_all = False
-
-    def __init__(self, broker: Broker, notify: Notify) -> None:
-        self._broker = broker
-        self._notify = notify
-        self._waits: dict[str, asyncio.Task[None]] = {}
-        self._links: dict[str, Link] = {}
-        self.armed = False
-
-    async def arm(self, queues: Iterable[QueueKeys]) -> None:
-        """Block on the first few queues, where no wait is under way; the poll covers the others."""
-        self.armed = True
-        for queue in list(queues)[:MAX_BLOCKING_QUEUES]:
-            wait = self._waits.get(queue.queue)
-            if wait is None or wait.done():
-                self._waits[queue.queue] = asyncio.create_task(self._wait(queue))
-
-    async def disarm(self) -> None:
-        """Give the waits up. Their connections are closed: a blocked one cannot be used for anything else."""
-        self.armed = False
-        waits, self._waits = self._waits, {}
-        for wait in waits.values():
-            wait.cancel()
-        await asyncio.gather(*waits.values(), return_exceptions=True)
-        links, self._links = self._links, {}
-        for link in links.values():
-            await link.aclose()
-
-    async def _wait(self, queue: QueueKeys) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                if await self._has_tasks(queue):
-                    break
-                backoff.reset()
-            except BrokerError as error:
-                await backoff.wait(error, f"Waiting on queue {queue.queue}")
-        self.armed = False
-        self._notify(queue.queue, True)
-
-    async def _has_tasks(self, queue: QueueKeys) -> bool:
-        link = self._links.get(queue.queue)
-        if link is None or link.closed:
-            link = self._links[queue.queue] = await self._broker.open_link(queue.pending)
-        if await link.execute("EXISTS", queue.paused):
-            await asyncio.sleep(PAUSED_SECONDS)
-            return False
-        words = ("BLMOVE", queue.pending, queue.pending, "RIGHT", "RIGHT", BLOCK_SECONDS)
-        return bool(await link.execute(*words, patience_seconds=PATIENCE))
-
-
 class PollingWakeup:
     """Listens to nothing: the fetcher's own clock does the work."""
 
     name = "poll"
-    covers_all = False
+    notifies = False
 
     def __init__(self) -> None:
         self.armed = False
@@ -173,38 +131,22 @@ class PollingWakeup:
         """Nothing to stop."""
         self.armed = False
 
+    async def check(self) -> bool:
+        """Nothing to ask: each poll asks the server."""
+        return True
+
 
 async def choose(wanted: WakeUpChoice, broker: Broker, link: Link, queues: list[QueueKeys], notify: Notify) -> Wakeup:
-    """Find out by trying which way this server and user allow, or take the one that was asked for."""
-    if wanted in ("auto", "tracking"):
-        tracking = TrackingWakeup(link, broker.keys, notify)
-        try:
-            await tracking.arm(queues)
-            await tracking.disarm()
-        except BrokerRefused as error:
-            if wanted == "tracking":
-                raise
-            logger.warning("Waking up by tracking is refused (%s); waiting with BLMOVE instead.", error)
-        else:
-            return tracking
-    if wanted in ("auto", "blmove"):
-        try:
-            await _try_blocking(broker, queues)
-        except BrokerRefused as error:
-            if wanted == "blmove":
-                raise
-            logger.warning("Waiting with BLMOVE is refused too (%s); asking every second instead.", error)
-        else:
-            return BlockingWakeup(broker, notify)
-    return PollingWakeup()
-
-
-async def _try_blocking(broker: Broker, queues: list[QueueKeys]) -> None:
-    for queue in queues[:1]:
-        probe = await broker.open_link(queue.pending)
-        try:
-            await probe.execute("BLMOVE", queue.pending, queue.pending, "RIGHT", "RIGHT", 0.01)
-        except WrongType:
-            pass  # a broken key says nothing against this way
-        finally:
-            await probe.aclose()
+    """Find out by trying whether this server and user allow tracking, or take the way that was asked for."""
+    if wanted == "poll":
+        return PollingWakeup()
+    tracking = TrackingWakeup(link, broker.keys, notify)
+    try:
+        await tracking.arm(queues)
+        await tracking.disarm()
+    except BrokerRefused as error:
+        if wanted == "tracking":
+            raise
+        logger.warning("The server refuses CLIENT TRACKING (%s); the worker polls instead, up to every second.", error)
+        return PollingWakeup()
+    return tracking

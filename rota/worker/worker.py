@@ -30,7 +30,6 @@ from rota.worker.heartbeat import Heartbeat
 from rota.worker.lane import Lanes
 from rota.worker.pace import Pace
 from rota.worker.parts import Parts
-from rota.worker.precedence import Precedence
 from rota.worker.queues import Subscription
 from rota.worker.signs import Signs
 from rota.worker.slots import Slots
@@ -109,7 +108,7 @@ class Worker:
                 reporter=parts.reporter,
                 state=state,
             )
-            self.lanes = Lanes(broker, self.subscription, self.queue_keys, self._fetcher, self._finisher)
+            self.lanes = Lanes(broker, self.queue_keys, self._fetcher, self._finisher)
             self.heartbeat = parts.heartbeat
             await self._work(parts.runs())
 
@@ -262,12 +261,11 @@ class Worker:
 
         await Pace("search for queues", self.settings.queue_refresh).keep(look)
 
-    def _fetcher(self, serves: Callable[[QueueKeys], bool], precedence: Precedence) -> Fetcher:
+    def _fetcher(self, serves: Callable[[QueueKeys], bool]) -> Fetcher:
         settings = self.settings
         return Fetcher(
             self._broker,
             self.subscription,
-            precedence,
             self.slots,
             self.clock,
             self.executor.start,

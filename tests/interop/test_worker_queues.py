@@ -107,7 +107,7 @@ async def test_gos_inspector_shows_our_server_and_what_it_runs(go: Go, app: Rota
     assert (await go.inspect()).servers == []
 
 
-async def test_weighted_queues_of_go_are_drawn_by_weight(go: Go, app: Rota, runs: Runs, patient_lanes: None) -> None:
+async def test_weighted_queues_of_go_are_drawn_by_weight(go: Go, app: Rota, runs: Runs) -> None:
     await go.enqueue_many(200, queue="heavy", type="t")
     await go.enqueue_many(200, queue="light", type="t")
     async with app.worker(queues={"heavy": 3, "light": 1}, concurrency=1):
@@ -118,7 +118,7 @@ async def test_weighted_queues_of_go_are_drawn_by_weight(go: Go, app: Rota, runs
     assert 90 <= first.count("heavy") <= 150
 
 
-async def test_strict_queues_of_go_are_emptied_in_order(go: Go, app: Rota, runs: Runs, patient_lanes: None) -> None:
+async def test_strict_queues_of_go_are_emptied_in_order(go: Go, app: Rota, runs: Runs) -> None:
     await go.enqueue_many(50, queue="low", type="t")
     await go.enqueue_many(50, queue="high", type="t")
     async with app.worker(queues={"low": 1, "high": 2}, concurrency=1, strict_priority=True):

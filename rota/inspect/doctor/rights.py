@@ -12,8 +12,8 @@ from rota.wire.script import Call, load
 
 _QUEUE = "rota-doctor"
 _OUTSIDE_OF_SCRIPTS = {
-    "BLMOVE",
     "CLIENT|TRACKING",
+    "CLIENT|TRACKINGINFO",
     "SUBSCRIBE",
     "UNSUBSCRIBE",
     "WAIT",
@@ -106,10 +106,6 @@ async def _may(trial: Callable[[Broker], Awaitable[Any]], broker: Broker) -> boo
     return True
 
 
-async def _block(broker: Broker, key: str) -> None:
-    await broker.execute("BLMOVE", key, key, "RIGHT", "RIGHT", 0.01, key=key)
-
-
 async def _listen(broker: Broker) -> None:
     async with broker.subscribe(broker.keys.cancel, broker.keys.queue(_QUEUE).ended("probe")):
         pass
@@ -117,7 +113,7 @@ async def _listen(broker: Broker) -> None:
 
 _TRIALS: dict[str, Callable[[Broker], Awaitable[Any]]] = {
     "CLIENT|TRACKING": lambda broker: broker.execute("CLIENT", "TRACKING", "OFF"),
-    "BLMOVE": lambda broker: _block(broker, broker.keys.queue(_QUEUE).own("probe")),
+    "CLIENT|TRACKINGINFO": lambda broker: broker.execute("CLIENT", "TRACKINGINFO"),
     "WAIT": lambda broker: broker.execute("WAIT", 0, 1),
     "EVALSHA": lambda broker: broker.execute("EVALSHA", _NOTHING, 0),
     "SUBSCRIBE": _listen,

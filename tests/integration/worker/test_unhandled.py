@@ -21,7 +21,7 @@ async def test_an_unknown_type_is_handed_back_without_costing_a_retry_and_counte
         await bench.gone(receipt.id)
 
 
-@pytest.mark.parametrize("way", ["tracking", "blmove", "poll"])
+@pytest.mark.parametrize("way", ["tracking", "poll"])
 async def test_an_idle_worker_leaves_them_to_one_that_knows_them(app: Rota, bench: Bench, way: str) -> None:
     newer = Rota(app.settings.url, settings=app.settings)
 
@@ -43,7 +43,7 @@ async def test_an_idle_worker_leaves_them_to_one_that_knows_them(app: Rota, benc
     await newer.aclose()
 
 
-@pytest.mark.parametrize("way", ["tracking", "blmove", "poll"])
+@pytest.mark.parametrize("way", ["tracking", "poll"])
 async def test_a_worker_that_has_met_one_waits_as_quietly_as_before(app: Rota, bench: Bench, way: str) -> None:
     async with app.worker(wake_up=way, unknown_task_delay="1s") as worker:
         [lane] = worker.lanes

@@ -6,9 +6,10 @@ import time
 import pytest
 
 from rota.app import Rota
+from rota.worker.vigil import LAST_POLL_SECONDS
 from tests.integration.worker.conftest import Bench, eventually
 
-WAYS = ["tracking", "blmove", "poll"]
+WAYS = ["tracking", "poll"]
 
 
 async def idle(bench: Bench, worker: object) -> None:
@@ -91,16 +92,9 @@ async def test_an_idle_worker_asks_next_to_nothing(app: Rota, bench: Bench) -> N
 
 
 @pytest.mark.forbids
-@pytest.mark.parametrize(
-    ("rules", "way"),
-    [(["-client|tracking"], "blmove"), (["-client|tracking", "-blmove"], "poll")],
-)
-async def test_a_user_without_the_right_to_track_gets_the_next_best_way(
-    bench: Bench, app: Rota, rules: list[str], way: str
-) -> None:
-    name = f"user-{way}"
-    await bench.execute("ACL", "SETUSER", name, "on", ">secret", "~*", "&*", "+@all", *rules)
-    limited = Rota(app.settings.url, settings={"username": name, "password": "secret", "heartbeat": "500ms"})
+async def test_worker_polls_when_its_user_has_no_right_to_track(bench: Bench, app: Rota) -> None:
+    await bench.execute("ACL", "SETUSER", "polls", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
+    limited = Rota(app.settings.url, settings={"username": "polls", "password": "secret", "heartbeat": "500ms"})
 
     @limited.task("wake:limited")
     async def task() -> int:
@@ -108,9 +102,26 @@ async def test_a_user_without_the_right_to_track_gets_the_next_best_way(
 
     async with limited.worker() as worker:
         await idle(bench, worker)
-        assert [lane.fetcher.statistics.wakeup for lane in worker.lanes] == [way]
+        assert [lane.fetcher.statistics.wakeup for lane in worker.lanes] == ["poll"]
         assert await (await task.enqueue()).result("10s") == 5
     await limited.aclose()
+
+
+async def test_worker_polls_less_and_less_often_while_it_finds_nothing(app: Rota, bench: Bench) -> None:
+    async with app.worker(wake_up="poll") as worker:
+        [fetcher] = [lane.fetcher for lane in worker.lanes][:1]
+        await idle(bench, worker)
+
+        async def slow() -> bool:
+            return fetcher._vigil._poll_seconds == LAST_POLL_SECONDS
+
+        await eventually(slow)
+        await app.enqueue("wake:unknown", {})
+
+        async def quick() -> bool:
+            return fetcher._vigil._poll_seconds < LAST_POLL_SECONDS
+
+        await eventually(quick)
 
 
 async def test_many_idle_workers_share_a_trickle_of_tasks_without_all_listening(app: Rota, bench: Bench) -> None:
@@ -173,7 +184,7 @@ async def test_a_pattern_takes_up_a_queue_that_appears_later(app: Rota, bench: B
         assert worker.queue_names() == ["mail-eu"]
 
 
-async def test_weighted_queues_are_drained_in_proportion(app: Rota, bench: Bench, patient_lanes: None) -> None:
+async def test_weighted_queues_are_drained_in_proportion(app: Rota, bench: Bench) -> None:
     order: list[str] = []
 
     @app.task("wake:weights")
@@ -188,7 +199,7 @@ async def test_weighted_queues_are_drained_in_proportion(app: Rota, bench: Bench
     assert 0.6 < share < 0.9
 
 
-async def test_strict_queues_are_drained_in_order(app: Rota, bench: Bench, patient_lanes: None) -> None:
+async def test_strict_queues_are_drained_in_order(app: Rota, bench: Bench) -> None:
     order: list[str] = []
 
     @app.task("wake:strict")
@@ -253,49 +264,3 @@ async def test_a_change_that_is_told_together_with_an_empty_reply_is_looked_for_
             return fetcher.statistics.rounds >= told[0] + 2
 
         await eventually(looked_again)
-
-
-async def blocked(bench: Bench) -> list[str]:
-    """The client IDs of those who wait in a BLMOVE."""
-    clients = await bench.execute("CLIENT", "LIST")
-    assert isinstance(clients, bytes)
-    return [line.split()[0] for line in clients.decode().splitlines() if " flags=b" in line]
-
-
-async def _seen(bench: Bench, seen: list[str]) -> bool:
-    """Note who waits. Nobody does between two waits."""
-    seen += await blocked(bench)
-    return bool(seen)
-
-
-async def test_who_waits_in_a_blocking_way_does_so_again_after_a_pause(app: Rota, bench: Bench) -> None:
-    paused = app.keys.queue("default").paused
-
-    async def waits() -> bool:
-        return len(await blocked(bench)) == 1
-
-    async def polls() -> bool:
-        return not await blocked(bench)
-
-    async with app.worker(wake_up="blmove") as worker:
-        await idle(bench, worker)
-        await eventually(waits)
-        await bench.execute("SET", paused, "1")
-        await eventually(polls)
-        await bench.execute("DEL", paused)
-        await eventually(waits)
-
-
-async def test_who_waits_in_a_blocking_way_does_so_again_after_a_broken_connection(app: Rota, bench: Bench) -> None:
-    before: list[str] = []
-
-    async def waits_anew() -> bool:
-        now = await blocked(bench)
-        return len(now) == 1 and now != before
-
-    async with app.worker(wake_up="blmove") as worker:
-        await idle(bench, worker)
-        await eventually(waits_anew)
-        await eventually(lambda: _seen(bench, before))
-        await bench.execute("CLIENT", "KILL", "ID", before[0].removeprefix("id="))
-        await eventually(waits_anew)

@@ -11,7 +11,7 @@ def nobody(*_: Any) -> Any:
 
 
 async def test_lanes_that_are_stopped_before_they_are_laid_wait_for_their_end() -> None:
-    lanes = Lanes(cast(Any, None), cast(Any, None), list, nobody, nobody)
+    lanes = Lanes(cast(Any, None), list, nobody, nobody)
     await lanes.stop_fetching()
     running = asyncio.create_task(lanes.run())
     await lanes.laid.wait()

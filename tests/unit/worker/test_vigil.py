@@ -17,8 +17,10 @@ KEYS = Keys()
 class Wakeup:
     name = "of a test"
 
-    def __init__(self, *, covers_all: bool) -> None:
-        self.covers_all = covers_all
+    def __init__(self, *, notifies: bool) -> None:
+        self.notifies = notifies
+        self.checks = 0
+        self.still_on = True
         self.armed = False
         self.acts: list[str | list[str]] = []
 
@@ -30,13 +32,17 @@ class Wakeup:
         self.armed = False
         self.acts.append("disarmed")
 
+    async def check(self) -> bool:
+        self.checks += 1
+        return self.still_on
+
 
 class Watch:
-    def __init__(self, *, covers_all: bool = True) -> None:
-        self.wakeup = Wakeup(covers_all=covers_all)
+    def __init__(self, *, notifies: bool = True, slow_poll: float = 60, check: float = 60) -> None:
+        self.wakeup = Wakeup(notifies=notifies)
         self.agenda = Agenda(BrokerClock())
         self.statistics = FetchStatistics()
-        self.vigil = Vigil(self.agenda, lambda: [KEYS.queue("a"), KEYS.queue("b")], 0.01, self.statistics)
+        self.vigil = Vigil(self.agenda, lambda: [KEYS.queue("a"), KEYS.queue("b")], slow_poll, check, self.statistics)
 
     async def idle(self) -> set[str]:
         """Be idle once, with news of one queue, so that nothing waits. Returns what is to be looked at."""
@@ -85,32 +91,42 @@ async def test_who_comes_for_tasks_that_are_left_to_others_has_lost_no_race(watc
     assert "disarmed" not in watch.wakeup.acts
 
 
-async def test_who_listens_to_each_queue_leaves_those_out_where_tasks_stay_and_comes_back_to_them() -> None:
-    watch = Watch(covers_all=False)
+async def test_vigil_checks_its_connection_while_nothing_happens() -> None:
+    watch = Watch(check=0.001)
     await watch.idle()
-    watch.wakeup.armed = False  # a task came, and it stays
-    watch.vigil.note_staying("a", True)
-    await watch.idle()
-    await watch.idle()
-    assert watch.wakeup.acts == [["a", "b"], ["b"]]
-
-    watch.vigil.note_staying("a", False)
-    await watch.idle()
-    assert watch.wakeup.acts[-1] == ["a", "b"]
+    watch.agenda.queues.clear()
+    await watch.vigil.idle(watch.wakeup)
+    assert (watch.wakeup.checks, watch.agenda.queues) == (1, set())
 
 
-async def test_who_listens_to_all_at_once_goes_on_to(watch: Watch) -> None:
+async def test_vigil_looks_everywhere_when_notifications_were_turned_off() -> None:
+    watch = Watch(check=0.001)
     await watch.idle()
-    watch.vigil.note_staying("a", True)
-    await watch.idle()
-    watch.vigil.note_staying("a", False)
-    await watch.idle()
-    assert watch.wakeup.acts == [["a", "b"]]
+    watch.agenda.queues.clear()
+    watch.wakeup.still_on = False
+    await watch.vigil.idle(watch.wakeup)
+    assert watch.agenda.queues == {"a", "b"}
 
 
-async def test_a_queue_that_is_served_no_more_is_not_remembered_as_one_where_tasks_stay() -> None:
-    watch = Watch(covers_all=False)
-    watch.vigil.note_staying("a", True)
-    watch.vigil.queues_changed()
+async def test_vigil_looks_everywhere_at_the_slow_poll_though_it_checks_more_often() -> None:
+    watch = Watch(slow_poll=0.02, check=0.001)
     await watch.idle()
-    assert watch.wakeup.acts == [["a", "b"]]
+    watch.agenda.queues.clear()
+    while not watch.agenda.queues:
+        await watch.vigil.idle(watch.wakeup)
+    assert watch.wakeup.checks > 1
+
+
+async def test_vigil_polls_half_as_often_each_time_until_a_task_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rota.worker.vigil.FIRST_POLL_SECONDS", 0.001)
+    monkeypatch.setattr("rota.worker.vigil.LAST_POLL_SECONDS", 0.005)
+    watch = Watch(notifies=False)
+    await watch.idle()
+    polls: list[float] = []
+    for _ in range(4):
+        polls.append(watch.vigil._poll_seconds)
+        watch.agenda.queues.clear()
+        await watch.vigil.idle(watch.wakeup)
+        assert watch.agenda.queues == {"a", "b"}
+    await watch.vigil.judge(watch.wakeup, 1, full=False)
+    assert [*polls, watch.vigil._poll_seconds] == [0.001, 0.002, 0.004, 0.005, 0.001]

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     )
 
     app: str | None = None
-    """Where the command line finds the app, as `module:app`."""
+    """Where the command line finds the app, as `module:app`; further modules with its tasks follow after commas."""
 
     # The server
     url: str = DEFAULT_URL

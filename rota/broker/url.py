@@ -143,7 +143,15 @@ def _endpoint(text: str, default_port: int) -> Endpoint:
     port = int(match["port"]) if match["port"] else default_port
     if not 0 < port < 65536:
         _refuse(f"the port {port} is not between 1 and 65535", "correct the port")
-    return Endpoint(match["v6"] or unquote(match["host"]) or "localhost", port)
+    return Endpoint(match["v6"] or _host(unquote(match["host"])) or "localhost", port)
+
+
+def _host(name: str) -> str:
+    try:
+        name.encode("idna")  # as the look-up of its address will
+    except UnicodeError:
+        _refuse("a host is not a valid name", "each part between two dots has 1 to 63 characters")
+    return name
 
 
 def _options(query: str, known: set[str]) -> Mapping[str, str]:

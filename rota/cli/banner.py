@@ -56,6 +56,9 @@ class Banner:
 
     def _types(self) -> str:
         if not self.types:
-            return "none: this app registers no task"
+            return (
+                "none. Tasks are registered when their module is imported: name those modules too, "
+                f"rota worker {self.app} module_with_tasks"
+            )
         more = len(self.types) - _MOST_TYPES
         return ", ".join(sorted(self.types)[:_MOST_TYPES]) + (f" and {more} more" if more > 0 else "")

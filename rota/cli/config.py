@@ -26,7 +26,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show all settings with their values and sources."""
-    settings = load_app(app).settings if app else Settings()
+    settings = Settings()
+    if target := app or settings.app:
+        settings = load_app(target).settings
     rows = [row for row in settings.table() if not (changed and row.source == "default")]
     if as_json:
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2))

@@ -22,14 +22,16 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 def command(
     app: Annotated[
-        str | None, typer.Argument(help="module:app, to find tasks that it does not handle as well.")
+        str | None,
+        typer.Argument(help="module:app, to find tasks that it does not handle as well."),
     ] = None,
     url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
     role: Annotated[Role, typer.Option("--as", help="Whose rights the user of the URL should have.")] = "worker",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Look for what is wrong; exit code 1 if there is something. Nothing is changed."""
-    loaded = load_app(app) if app else None
+    target = app or Settings().app
+    loaded = load_app(target) if target else None
     settings = (loaded.settings if loaded else Settings()).updated(**({"url": url} if url else {}))
     done = asyncio.run(_examine(loaded, settings, role))
     if as_json:

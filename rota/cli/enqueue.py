@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import sys
+from datetime import timedelta
 from typing import Annotated, Any, cast
 
 import typer
@@ -12,12 +14,15 @@ from rota.cli import words
 from rota.cli.target import load_app
 from rota.errors import PayloadError
 from rota.options import OptionWords
+from rota.settings import Settings
 
 
 def command(
     type: Annotated[str, typer.Argument(help="The task type, such as email:welcome.")],
     payload: Annotated[str, typer.Argument(help="Its arguments as one JSON object; - reads them from stdin.")] = "{}",
-    app: Annotated[str | None, typer.Option(help="module:app, whose server and checks apply.")] = None,
+    app: Annotated[
+        str | None, typer.Option(help="module:app, whose server and checks apply; without it the setting `app`.")
+    ] = None,
     url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
     queue: Annotated[str | None, typer.Option(help="The queue.")] = None,
     delay: Annotated[str | None, typer.Option(help="Run so much later: 30s, 5m, 1h30m.")] = None,
@@ -47,17 +52,27 @@ def command(
         group=group,
         headers=words.headers(header or []) or None,
     )
-    text = sys.stdin.read() if payload == "-" else payload
-    target = load_app(app) if app else Rota(url)
-    typer.echo(asyncio.run(_enqueue(target, type, text.encode() if raw else _json(text), options, wait)))
+    wait_for = words.duration(wait, "--wait")
+    data = sys.stdin.buffer.read() if payload == "-" else os.fsencode(payload)
+    content = data if raw else _json(data)
+    typer.echo(asyncio.run(_enqueue(_app(app, url), type, content, options, wait_for)))
 
 
-async def _enqueue(app: Rota, task_type: str, payload: Any, options: OptionWords, wait: str | None) -> str:
+def _app(target: str | None, url: str | None) -> Rota:
+    """Return the app whose checks apply, on the server that was named: --url wins over the app's."""
+    target = target or Settings().app
+    app = load_app(target) if target else Rota()
+    if url is not None:
+        app.settings = app.settings.updated(url=url)
+    return app
+
+
+async def _enqueue(app: Rota, task_type: str, payload: Any, options: OptionWords, wait: timedelta | None) -> str:
     try:
         job = await app.enqueue(task_type, payload, **options)
         if wait is None:
             return job.id if job.created else f"{job.id} (existed already)"
-        return json.dumps(await job.result(words.duration(wait, "--wait")), ensure_ascii=False)
+        return json.dumps(await job.result(wait), ensure_ascii=False)
     finally:
         await app.aclose()
 
@@ -66,10 +81,11 @@ def _said(**options: Any) -> OptionWords:
     return cast("OptionWords", {name: value for name, value in options.items() if value is not None})
 
 
-def _json(text: str) -> Any:
+def _json(data: bytes) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(data)
     except ValueError as error:
-        raise PayloadError(
-            f"The payload is no JSON ({error}). Quote it for the shell, or add --raw to send it as it is."
-        ) from None
+        reason = str(error)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    raise PayloadError(f"The payload is not JSON ({reason}). Quote it for the shell, or add --raw to send it as it is.")

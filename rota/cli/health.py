@@ -1,5 +1,6 @@
 """`rota health`: whether the workers of this machine are well, as an exit code and one line. A probe for containers."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, NamedTuple
@@ -66,8 +67,8 @@ def _here(pid: int | None, question: str, timeout: timedelta) -> Iterator[Said]:
 
 def _at(address: str, question: str, timeout: timedelta) -> Said:
     host, separator, port = address.rpartition(":")
-    if not separator or not port.isdigit():
-        raise ConfigError(f"--address {address} is not of the form host:port.")
+    if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ConfigError(f"--address {address} is not of the form host:port, as in 127.0.0.1:8080.")
     try:
         return _read(meeting.ask_port(host.strip("[]") or "127.0.0.1", int(port), question, timeout))
     except NoReply as error:

@@ -1,32 +1,54 @@
-"""`module:app`, the way every command names an application."""
+"""How every command names an application: `module:app`, and after commas further modules with tasks of that app."""
 
 import importlib
 import sys
 from pathlib import Path
 
 from rota.app import Rota
+from rota.cli.import_failure import describe
 from rota.errors import ConfigError
+from rota.settings import Settings
 from rota.suggestion import did_you_mean
 
 DEFAULT_ATTRIBUTE = "app"
+SEPARATOR = ","
+APP_HELP = "module:app; without it the setting `app` says."
+MODULES_HELP = "Further modules to import, whose tasks belong to the app."
+
+
+def chosen(command: str, app: str | None, modules: list[str] | None = None) -> str:
+    """Return the target that a command is to work with: what was given, else the setting `app`."""
+    target = app or Settings().app
+    if not target:
+        raise ConfigError(f"Which application? Write rota {command} module:app, or set ROTA_APP.")
+    return SEPARATOR.join([target, *(modules or [])])
 
 
 def load_app(target: str) -> Rota:
-    """Import the application. The current folder is looked in first; `:app` may be left out.
+    """Import the application, then the further modules. The current folder comes first; `:app` may be left out.
 
-    Raises ConfigError for a wrong name; an error inside the module comes through as it is.
+    Raises ConfigError for a wrong name, and for an error inside a module: then with the place in the user's code.
     """
-    module_name, _, attribute = target.partition(":")
-    module = _import(module_name, target)
+    first, *others = (part.strip() for part in target.split(SEPARATOR))
+    module_name, _, attribute = first.partition(":")
+    app = _find_app(_import(module_name, first), module_name, attribute or DEFAULT_ATTRIBUTE)
+    for name in others:
+        _import(name.partition(":")[0], name)
+    return app
+
+
+def _find_app(module: object, module_name: str, path: str) -> Rota:
     found = module
-    for part in (attribute or DEFAULT_ATTRIBUTE).split("."):
+    for part in path.split("."):
         if not hasattr(found, part):
             apps = [name for name, value in vars(module).items() if isinstance(value, Rota)]
-            raise ConfigError(f"{module_name} has no {part!r}. {did_you_mean(part, apps)}")
+            advice = did_you_mean(part, apps) if apps else f"It makes no application: {DEFAULT_ATTRIBUTE} = Rota()."
+            raise ConfigError(f"{module_name} has no {part!r}. {advice}")
         found = getattr(found, part)
     if not isinstance(found, Rota):
         raise ConfigError(
-            f"{target} is a {type(found).__name__}, not a Rota application: name the one made by Rota(...)."
+            f"{module_name}:{path} is of the type {type(found).__name__}, not a Rota application: name the one made by "
+            "Rota(...)."
         )
     return found
 
@@ -38,6 +60,8 @@ def _import(name: str, target: str) -> object:
     if name.endswith(".py") or "/" in name:
         dotted = name.removesuffix(".py").strip("./").replace("/", ".")
         raise ConfigError(f"{target} is a path. Name the module instead: {dotted}:{DEFAULT_ATTRIBUTE}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigError(f"{target!r} does not name a module. Write module:app, as in shop.tasks:app.")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -45,4 +69,6 @@ def _import(name: str, target: str) -> object:
             raise ConfigError(
                 f"There is no module {error.name!r} in {folder}. Write module:app, and run this where the module is."
             ) from None
-        raise
+        raise ConfigError(describe(name, error)) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(describe(name, error)) from error

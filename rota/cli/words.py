@@ -1,5 +1,6 @@
 """Option values as people type them: `trace=abc`, durations, times."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -22,7 +23,7 @@ def duration(text: str | None, name: str) -> timedelta | None:
     """Read `30s`, `1h30m` or a bare number of seconds."""
     if text is None:
         return None
-    return parse(float(text) if text.replace(".", "", 1).isdigit() else text, name)
+    return parse(float(text) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text) else text, name)
 
 
 def instant(text: str | None, name: str) -> datetime | None:
@@ -31,7 +32,7 @@ def instant(text: str | None, name: str) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise OptionError(
             f"{name} is {text!r}: write a time such as 2026-01-31T18:00 or 2026-01-31T18:00+01:00."
         ) from None

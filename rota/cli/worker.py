@@ -14,7 +14,7 @@ from rota.broker.broker import Broker
 from rota.cli import logs, running
 from rota.cli.banner import Banner
 from rota.cli.parent import while_parent_lives
-from rota.cli.target import load_app
+from rota.cli.target import APP_HELP, MODULES_HELP, chosen, load_app
 from rota.cli.version import rota_version
 from rota.errors import ConfigError
 from rota.settings import Settings
@@ -23,7 +23,8 @@ from rota.worker.wakeup import choose
 
 
 def command(
-    app: Annotated[str | None, typer.Argument(help="module:app; without it the setting `app` says.")] = None,
+    app: Annotated[str | None, typer.Argument(help=APP_HELP)] = None,
+    modules: Annotated[list[str] | None, typer.Argument(help=MODULES_HELP)] = None,
     processes: Annotated[str | None, typer.Option(help="Worker processes: 4, or 1..8 to follow the load.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Tasks at once in each process.")] = None,
     queues: Annotated[str | None, typer.Option(help="Queues with weights: critical=6,default=3,low=1.")] = None,
@@ -41,9 +42,7 @@ def command(
     show_banner: Annotated[bool, typer.Option("--banner/--no-banner", help="Say at the start what is what.")] = True,
 ) -> None:
     """Run the tasks of an application until Ctrl-C or TERM. A second Ctrl-C stops at once."""
-    target = app or Settings().app
-    if not target:
-        raise ConfigError("Which application? Write rota worker module:app, or set ROTA_APP.")
+    target = chosen("worker", app, modules)
     logs.set_up(log_level)
     said = {
         "processes": processes,
@@ -77,7 +76,8 @@ def _pairs(words: Iterable[str]) -> dict[str, str]:
     for word in words:
         name, separator, value = word.partition("=")
         if not separator:
-            raise ConfigError(f"--set {word} is not of the form name=value; `rota config` lists the names.")
+            # The word is not shown: it may be a URL with a password.
+            raise ConfigError("--set needs name=value, as in --set lease=1m; `rota config` lists the names.")
         pairs[name.strip()] = value
     return pairs
 

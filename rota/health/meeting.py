@@ -83,7 +83,7 @@ def ask_port(host: str, port: int, question: str, timeout: timedelta) -> Reply:
     """Ask at a health port. Raises NoReply."""
     try:
         return _ask(http.client.HTTPConnection(host, port, timeout=timeout.total_seconds()), question)
-    except OSError as error:
+    except (OSError, UnicodeError, http.client.InvalidURL) as error:
         raise NoReply(f"nothing answers at {host}:{port} ({str(error) or type(error).__name__})") from error
 
 

@@ -200,7 +200,15 @@ def test_a_second_task_with_the_same_id_is_one_line_of_error(shell: Shell) -> No
         (("worker",), "Which application?"),
         (("worker", "nowhere:app"), "no module 'nowhere'"),
         (("worker", "notes:app", "--set", "concurency=3"), "Did you mean 'concurrency'"),
-        (("enqueue", "note:write", "{no json"), "is no JSON"),
+        (("enqueue", "note:write", "{no json"), "is not JSON"),
+        (("enqueue", "note:write", "[" * 50_000), "nested too deeply"),
+        (("enqueue", "note:write", "{}", "--wait", "abc"), "--wait is 'abc'"),
+        (("enqueue", "note:write", "{}", "--delay", "\u00b2"), "--delay is"),
+        (("enqueue", "note:write", "{}", "--url", "redis://a..b"), "a host is not a valid name"),
+        (("health", "--address", "a b:80"), "nothing answers at a b:80"),
+        (("health", "--address", "a..b:80"), "nothing answers at a..b:80"),
+        (("health", "--address", "localhost:99999"), "host:port"),
+        (("doctor", ":app"), "does not name a module"),
         (("enqueue", "note:write", '{"name": 7}', "--app", "notes"), "name"),
         (("enqueue", "note:write", "{}", "--url", "http://localhost"), "scheme"),
     ],
@@ -209,8 +217,49 @@ def test_what_is_wrong_is_said_in_one_line(shell: Shell, words: tuple[str, ...],
     done = shell.run(*words)
 
     assert done.returncode in (1, 2)
-    assert said in done.stderr
+    assert said in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+    assert len((done.stderr + done.stdout).splitlines()) == 1
+
+
+def test_a_wrong_wait_enqueues_nothing(shell: Shell) -> None:
+    shell.run("enqueue", "note:write", '{"name": "b.txt"}', "--task-id", "mine", "--wait", "abc")
+
+    assert shell.run("enqueue", "note:write", '{"name": "b.txt"}', "--task-id", "mine").stdout.strip() == "mine"
+
+
+def test_url_wins_over_the_server_of_the_app_and_rota_app_names_the_app(shell: Shell) -> None:
+    here = shell.environment["ROTA_URL"]
+    shell.write_app("first", extra="app = Rota('redis://localhost:1/0')")
+    shell.environment["ROTA_APP"] = "notes:app"
+
+    wrong = shell.run("enqueue", "note:write", '{"name": 7}', "--url", here)
+    right = shell.run("enqueue", "note:write", '{"name": "b.txt"}', "--url", here, "--task-id", "mine")
+
+    assert "name" in wrong.stderr
+    assert right.stdout.strip() == "mine"
+
+
+def test_a_raw_payload_keeps_its_bytes(shell: Shell) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rota.cli", "enqueue", "bytes:keep", "-", "--raw", "--task-id", "mine"],
+        cwd=shell.folder,
+        env=shell.environment,
+        input=b"\xff\x00\xfe",
+        capture_output=True,
+        timeout=40,
+    )
+
+    assert done.stdout.strip() == b"mine"
+
+
+def test_a_worker_imports_further_modules_with_tasks(shell: Shell) -> None:
+    (shell.folder / "more.py").write_text(
+        "from notes import app\n\n@app.task('more:say')\nasync def say() -> str:\n    return 'said'\n"
+    )
+    shell.start("worker", "notes:app", "more")
+
+    assert shell.run("enqueue", "more:say", "--wait", "20s").stdout.strip() == '"said"'
 
 
 def test_config_shows_where_a_value_comes_from(shell: Shell) -> None:

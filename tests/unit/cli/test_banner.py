@@ -51,8 +51,8 @@ def test_many_types_are_cut_and_counted() -> None:
     assert "and 4 more" in plain(banner(types=[f"mail:{number}" for number in range(10)]))
 
 
-def test_an_app_without_tasks_is_told_so() -> None:
-    assert "registers no task" in plain(banner(types=[]))
+def test_a_worker_without_tasks_is_told_to_name_the_modules_that_have_them() -> None:
+    assert "name those modules too, rota worker shop:app module_with_tasks" in plain(banner(types=[]))
 
 
 def test_each_warning_has_its_line() -> None:

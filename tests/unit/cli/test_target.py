@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rota.cli.target import load_app
+from rota.cli.target import chosen, load_app
 from rota.errors import ConfigError
 
 
@@ -38,11 +38,76 @@ def test_a_missing_module_is_named_with_the_folder_that_was_searched(folder: Pat
         load_app("shelf_gone:app")
 
 
-def test_an_error_inside_the_module_comes_through_as_it_is(folder: Path) -> None:
-    (folder / "shelf_c.py").write_text("import shelf_missing_part\n")
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import shelf_missing_part", ["ModuleNotFoundError: No module named 'shelf_missing_part'", "shelf_c.py:1:"]),
+        ("x = 1\ny = z", ["cannot be imported: NameError: name 'z' is not defined", "shelf_c.py:2: y = z"]),
+        ("def f(:\n    pass", ["SyntaxError", "shelf_c.py:1: def f(:"]),
+        ("import sys\nsys.exit(3)", ["ended the program while it was imported: sys.exit(3)", "shelf_c.py:2:"]),
+        ("class E(Exception):\n    def __str__(self): raise OSError\nraise E", ["E: its text cannot be read"]),
+        ("import json\njson.loads('{')", ["JSONDecodeError", "shelf_c.py:2: json.loads('{')", "json/decoder.py"]),
+        (
+            "from rota import Rota\napp = Rota()\n@app.task('', retri=1)\ndef f(): ...",
+            ["no option 'retri'", "shelf_c.py:"],
+        ),
+        ("def f(n):\n    f(n - 1) if n else 1 / 0\nf(50)", ["ZeroDivisionError"]),
+    ],
+)
+def test_an_error_inside_a_module_is_told_with_the_lines_of_the_users_code(
+    folder: Path, code: str, said: list[str]
+) -> None:
+    (folder / "shelf_c.py").write_text(code)
 
-    with pytest.raises(ModuleNotFoundError, match="shelf_missing_part"):
+    with pytest.raises(ConfigError) as caught:
         load_app("shelf_c:app")
+
+    text = str(caught.value)
+    assert [part for part in said if part not in text] == []
+    assert "importlib" not in text
+    assert "rota/" not in text
+    assert len(text.splitlines()) <= 8
+    sys.modules.pop("shelf_c", None)
+
+
+def test_a_file_that_is_not_text_is_told(folder: Path) -> None:
+    (folder / "shelf_binary.py").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(ConfigError, match="shelf_binary cannot be imported: SyntaxError"):
+        load_app("shelf_binary")
+
+
+@pytest.mark.parametrize("target", [":app", "..b:app", "a b", "a..b:app", ",", "shelf_x-y:app"])
+def test_what_does_not_name_a_module_is_refused_with_an_example(target: str) -> None:
+    with pytest.raises(ConfigError, match=r"does not name a module. Write module:app"):
+        load_app(target)
+
+
+def test_further_modules_register_their_tasks_with_the_app(folder: Path) -> None:
+    (folder / "shelf_f.py").write_text("from rota import Rota\napp = Rota()\n")
+    for name in ("shelf_g", "shelf_h"):
+        (folder / f"{name}.py").write_text(
+            f"from shelf_f import app\n@app.task('{name}:run')\ndef run() -> None: ...\n"
+        )
+
+    app = load_app("shelf_f:app, shelf_g,shelf_h")
+
+    assert sorted(handler.type for handler in app.registry) == ["shelf_g:run", "shelf_h:run"]
+
+
+def test_a_further_module_that_is_missing_is_named(folder: Path) -> None:
+    (folder / "shelf_i.py").write_text("from rota import Rota\napp = Rota()\n")
+
+    with pytest.raises(ConfigError, match="no module 'shelf_gone'"):
+        load_app("shelf_i,shelf_gone")
+
+
+def test_the_target_is_what_was_given_with_its_modules_or_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen("worker", "a:app", ["b", "c"]) == "a:app,b,c"
+    with pytest.raises(ConfigError, match="Which application"):
+        chosen("worker", None)
+    monkeypatch.setenv("ROTA_APP", "shop:app,shop.emails")
+    assert chosen("worker", None) == "shop:app,shop.emails"
 
 
 def test_a_wrong_attribute_names_the_nearest_app(folder: Path) -> None:
@@ -55,10 +120,17 @@ def test_a_wrong_attribute_names_the_nearest_app(folder: Path) -> None:
 def test_something_that_is_no_app_is_refused(folder: Path) -> None:
     (folder / "shelf_e.py").write_text("app = 7\n")
 
-    with pytest.raises(ConfigError, match="is a int, not a Rota application"):
+    with pytest.raises(ConfigError, match="is of the type int, not a Rota application"):
         load_app("shelf_e:app")
 
 
 def test_a_path_is_answered_with_the_module_name() -> None:
     with pytest.raises(ConfigError, match=r"Name the module instead: shelf\.tasks:app"):
         load_app("./shelf/tasks.py")
+
+
+def test_a_module_without_any_app_is_told_how_to_make_one(folder: Path) -> None:
+    (folder / "shelf_j.py").write_text("x = 1\n")
+
+    with pytest.raises(ConfigError, match=r"has no 'app'. It makes no application: app = Rota\(\)"):
+        load_app("shelf_j")

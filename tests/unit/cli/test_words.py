@@ -35,3 +35,15 @@ def test_a_time_that_cannot_be_read_is_answered_with_an_example() -> None:
 def test_what_is_not_said_stays_unsaid() -> None:
     assert words.duration(None, "--delay") is None
     assert words.instant(None, "--at") is None
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "1.2.3", "soon", "", "nan", "1e400"])
+def test_a_duration_that_cannot_be_read_is_refused_with_its_name(text: str) -> None:
+    with pytest.raises(OptionError, match="--wait is"):
+        words.duration(text, "--wait")
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "2026-13-01", "", "\u00b2"])
+def test_a_time_out_of_range_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="--at is"):
+        words.instant(text, "--at")

@@ -155,6 +155,10 @@ class Broker:
         """Name the server that holds `key` now: keys with the same answer can share a link."""
         return str((await self._persist(key, _itself)).endpoint)
 
+    async def survey(self) -> None:
+        """Ask a Cluster again which node serves which slot. Elsewhere there is nothing to ask."""
+        await self._route.survey()
+
     async def check(self) -> ServerFacts:
         """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
         await self._persist(None, _itself)

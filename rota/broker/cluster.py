@@ -56,6 +56,10 @@ class ClusterRoute:
             self._slots.assign(error.slot, error.endpoint)
             self._look()
 
+    async def survey(self) -> None:
+        """Load the map of slots again."""
+        await shared(self._look())
+
     async def links(self, patience_seconds: float) -> list[Link]:
         """Return one link to each master."""
         await self._owner(None)

@@ -32,6 +32,10 @@ class Route(Protocol):
         """Take note of why a request was not carried out."""
         ...
 
+    async def survey(self) -> None:
+        """Ask again which server holds which key, where that can change without an error."""
+        ...
+
     async def links(self, patience_seconds: float) -> list[Link]:
         """Return one shared link to every server that takes writes."""
         ...
@@ -67,6 +71,9 @@ class SingleRoute:
 
     def learn(self, error: BrokerError) -> None:
         """Take no note: there is nowhere else to go."""
+
+    async def survey(self) -> None:
+        """Ask nothing: all keys are on the one server."""
 
     async def links(self, patience_seconds: float) -> list[Link]:
         """Return the one link."""

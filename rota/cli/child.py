@@ -73,7 +73,7 @@ def _report(worker: Worker) -> Report:
         used=worker.slots.used,
         capacity=worker.slots.capacity,
         held=len(worker.executor.held),
-        ended=sum(lane.finisher.statistics.recorded for lane in worker.lanes),
+        ended=sum(finished.recorded for _, finished in worker.lanes.statistics()),
         beat_at=worker.heartbeat.statistics().last_beat_at,
         queues=worker.queue_names(),
         vitals=vitals,

@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass, field
 
+COUNTS = ("rounds", "empty_rounds", "taken", "dangling", "reconnects")
+
 
 @dataclass(slots=True)
 class FetchStatistics:
@@ -16,3 +18,8 @@ class FetchStatistics:
     reconnects: int = 0
     waiting: bool = False
     last_success_at: float = field(default_factory=time.monotonic)
+
+    def add(self, other: "FetchStatistics") -> None:
+        """Add what another fetcher has counted."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))

@@ -35,6 +35,8 @@ _REASONS = {
     wire.GONE: "it was deleted meanwhile",
 }
 
+COUNTS = ("recorded", "calls", "discarded", "repeated")
+
 Ended = tuple[Attempt, Outcome | None]
 
 
@@ -50,6 +52,12 @@ class FinishStatistics:
     """Recorded outcomes that were no plain success, by their kinds."""
     lost_at: float = 0.0
     """`time.monotonic()` of the first failure to record after the last success; 0 while recording works."""
+
+    def add(self, other: "FinishStatistics") -> None:
+        """Add what another finisher has counted."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.kinds.update(other.kinds)
 
     def fail(self, outcomes: int) -> None:
         """Note that some outcomes have to be sent again."""

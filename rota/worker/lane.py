@@ -1,7 +1,7 @@
 """Lanes: one fetcher and one finisher for each node, so that one slow or lost node holds up only its own queues.
 
-On a single server there is one lane. In a Cluster the queues are spread by the slots of their keys, and the lanes are
-laid anew when slots move.
+On a single server there is one lane. In a Cluster the queues are spread by the slots of their keys. When slots move, or
+another server takes over, lanes are started for the new servers and retired for those that hold no queue any more.
 """
 
 import asyncio
@@ -14,10 +14,12 @@ from rota.wire.keys import QueueKeys
 from rota.wire.record import Outcome
 from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
+from rota.worker.fetch_statistics import FetchStatistics
 from rota.worker.fetcher import Fetcher
-from rota.worker.finisher import Finisher
+from rota.worker.finisher import Finisher, FinishStatistics
 
 RELAY_SECONDS = 5.0
+"""How often the nodes of the queues are looked up. Nothing tells an idle worker that an empty queue has moved."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Lanes:
         self._make_fetcher = make_fetcher
         self._make_finisher = make_finisher
         self._lanes: dict[str, Lane] = {}
+        self._retiring: dict[asyncio.Task[None], Lane] = {}
+        self._past = (FetchStatistics(), FinishStatistics())
         self._places: dict[str, str] = {}
         self._laying = asyncio.Lock()
         self._stopping = False
@@ -52,6 +56,10 @@ class Lanes:
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))
+
+    def statistics(self) -> list[tuple[FetchStatistics, FinishStatistics]]:
+        """What all lanes have counted, the retired ones included, so that no sum ever falls."""
+        return [self._past, *((lane.fetcher.statistics, lane.finisher.statistics) for lane in self._all())]
 
     async def run(self) -> None:
         """Lay the lanes and keep them in step with the topology, until cancelled."""
@@ -90,17 +98,25 @@ class Lanes:
 
     async def _lay(self) -> None:
         places: dict[str, str] = {}
-        for queue in self._queues():
+        queues = list(self._queues())
+        if queues:
+            await self._broker.survey()
+        for queue in queues:
             places[queue.queue] = await self._broker.place(queue.pending)
         if places == self._places and self._lanes:
             return
         self._places = places
-        for place in set(places.values()) or {""}:
-            if place not in self._lanes and not self._stopping:
-                self._lanes[place] = self._start(place)
+        if not self._stopping:
+            self._follow(set(places.values()) or {""})
         for lane in self._lanes.values():
             lane.fetcher.queues_changed()
         self.laid.set()
+
+    def _follow(self, wanted: set[str]) -> None:
+        for place in wanted - self._lanes.keys():
+            self._lanes[place] = self._start(place)
+        for place in self._lanes.keys() - wanted:
+            self._retire(self._lanes.pop(place))
 
     def finish(self, attempt: Attempt, outcome: Outcome | None) -> None:
         """Pass an outcome to the lane of its queue."""
@@ -119,19 +135,40 @@ class Lanes:
     async def stop_fetching(self) -> None:
         """Take no more tasks. What a reply under way brings is handed back by the executor."""
         self._stopping = True
-        await asyncio.gather(*(lane.fetcher.stop(lane.fetching) for lane in self._lanes.values()))
+        await asyncio.gather(*(lane.fetcher.stop(lane.fetching) for lane in self._all()))
 
     async def flush(self) -> None:
         """Wait until all outcomes are recorded."""
-        await asyncio.gather(*(lane.finisher.flush() for lane in self._lanes.values()))
+        await asyncio.gather(*(lane.finisher.flush() for lane in self._all()))
+
+    def _all(self) -> list[Lane]:
+        return [*self._lanes.values(), *self._retiring.values()]
 
     def _start(self, place: str) -> Lane:
         fetcher = self._make_fetcher(lambda queue: self._places.get(queue.queue) == place)
         finisher = self._make_finisher(fetcher)
         return Lane(fetcher, finisher, asyncio.create_task(fetcher.run()), asyncio.create_task(finisher.run()))
 
+    def _retire(self, lane: Lane) -> None:
+        """Let a lane end: it takes nothing more, records what it has, and closes its connection."""
+        task = asyncio.create_task(self._wind_up(lane))
+        self._retiring[task] = lane
+        task.add_done_callback(self._retired)
+
+    async def _wind_up(self, lane: Lane) -> None:
+        await lane.fetcher.stop(lane.fetching)
+        await lane.finisher.flush()
+        lane.finishing.cancel()
+        await asyncio.wait([lane.finishing])
+
+    def _retired(self, task: asyncio.Task[None]) -> None:
+        lane = self._retiring.pop(task)
+        fetched, finished = self._past
+        fetched.add(lane.fetcher.statistics)
+        finished.add(lane.finisher.statistics)
+
     async def _end(self) -> None:
-        tasks = [task for lane in self._lanes.values() for task in (lane.fetching, lane.finishing)]
+        tasks = [*self._retiring, *(task for lane in self._all() for task in (lane.fetching, lane.finishing))]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -70,7 +70,7 @@ class Signs:
             wake_up=",".join(sorted({lane.fetcher.statistics.wakeup for lane in lanes})),
             queues=worker.queue_names(),
             unknown_types=_most(dict(worker.executor.unhandled.counts)),
-            counts=dict(self._counts(lanes)),
+            counts=dict(self._counts()),
         )
 
     def _fetches(self, lane: "Lane") -> bool:
@@ -81,14 +81,15 @@ class Signs:
         full = self._worker.slots.free <= 0
         return full or statistics.waiting or time.monotonic() - statistics.last_success_at < FRESH_SECONDS
 
-    def _counts(self, lanes: "list[Lane]") -> Iterator[tuple[str, float]]:
+    def _counts(self) -> Iterator[tuple[str, float]]:
+        fetched, finished = zip(*self._worker.lanes.statistics(), strict=True)
         for name in ("rounds", "empty_rounds", "taken", "dangling", "reconnects"):
-            yield name, sum(getattr(lane.fetcher.statistics, name) for lane in lanes)
+            yield name, sum(getattr(each, name) for each in fetched)
         for name in ("recorded", "discarded", "repeated"):
-            yield name, sum(getattr(lane.finisher.statistics, name) for lane in lanes)
-        kinds = {kind for lane in lanes for kind in list(lane.finisher.statistics.kinds)}
+            yield name, sum(getattr(each, name) for each in finished)
+        kinds = {kind for each in finished for kind in list(each.kinds)}
         for kind in kinds:
-            yield f"outcome:{kind}", sum(lane.finisher.statistics.kinds[kind] for lane in lanes)
+            yield f"outcome:{kind}", sum(each.kinds[kind] for each in finished)
         parts = self._worker.parts
         for name, part in {**vars(parts), **vars(parts.sweep)}.items():
             if hasattr(part, "statistics"):

@@ -12,6 +12,7 @@ from rota.worker.fetcher import Fetcher
 from rota.worker.worker import Worker
 from tests.crash.proxy import Proxy
 from tests.integration.worker.conftest import Bench, eventually
+from tests.servers.fleet import SentinelFleet
 from tests.servers.process import Server
 
 
@@ -134,6 +135,29 @@ async def test_worker_backs_off_when_each_new_connection_is_closed_at_once(
         await asyncio.to_thread(proxy.close)
     said = [each for each in caplog.messages if each.startswith(("Fetching", "Listening for tasks"))]
     assert len(said) == 1
+
+
+@pytest.mark.slow
+async def test_worker_leaves_the_old_master_after_a_failover_by_sentinel() -> None:
+    fleet = await asyncio.to_thread(SentinelFleet, patience_ms=2000)
+    app = Rota(fleet.url, settings={"slow_poll": "1h", "response_timeout": "2s", "retry_for": "20s"})
+
+    @app.task("lost:failover")
+    async def task() -> int:
+        return 1
+
+    try:
+        async with app.worker() as worker:
+            await listens(worker)
+            [before] = worker.lanes
+            await asyncio.to_thread(fleet.master().kill_replicated)
+            await eventually(lambda: asyncio.sleep(0, before not in list(worker.lanes)), 60)
+            await eventually(lambda: asyncio.sleep(0, before.finishing.done() and before.fetcher.link is None), 60)
+            await listens(worker)
+            assert await (await task.enqueue()).result("30s") == 1
+    finally:
+        await app.aclose()
+        await asyncio.to_thread(fleet.stop)
 
 
 async def test_idle_worker_turns_tracking_on_again_when_it_was_turned_off(server: Server) -> None:

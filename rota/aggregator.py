@@ -15,6 +15,7 @@ from rota.enqueued import Plan
 from rota.errors import OptionError, PayloadError, RoutingError
 from rota.options import NO_HEADERS
 from rota.routing import Matching, candidates
+from rota.signature import refuse_generator
 
 EVERY_GROUP = "*"
 
@@ -56,6 +57,7 @@ class Aggregator:
         max_delay: DurationLike | None = None,
         max_size: int | None = None,
     ) -> None:
+        refuse_generator(function, "return a plan instead")
         self.function = function
         self.type = type
         self.group = group

@@ -19,7 +19,7 @@ from rota.lifespan import Lifespan, LifespanFactory
 from rota.middleware import EnqueueMiddleware, Middleware
 from rota.options import NO_OPTIONS, Hook, OptionWords, RunWords, TaskWords
 from rota.payload import loose_payload
-from rota.registration import raw_handler, task_handler
+from rota.registration import check_hook, raw_handler, task_handler
 from rota.routing import Matching, Registry
 from rota.settings import Settings
 from rota.suggestion import did_you_mean
@@ -164,6 +164,7 @@ class Rota:
         return self._add_hook("exhausted", hook)
 
     def _add_hook(self, event: Event, hook: Hook) -> Hook:
+        check_hook(f"app.on_{event}", hook)
         self.hooks = self.hooks.with_hook(event, hook)
         for handler in self.registry:
             handler.hooks = handler.hooks.with_hook(event, hook)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import time
 from typing import Any, Protocol
 
 from rota.errors import RotaError, TaskCancelled
+from rota.instant import from_unix
 from rota.wire.proto import TaskMessage
 
 
@@ -108,7 +109,7 @@ class Context:
     @property
     def deadline(self) -> datetime | None:
         """When this run is stopped."""
-        return datetime.fromtimestamp(self._deadline_at, UTC) if self._deadline_at else None
+        return from_unix(self._deadline_at)
 
     @property
     def time_left(self) -> timedelta | None:

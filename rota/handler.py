@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import import_module
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 from pydantic import ValidationError
 
@@ -26,6 +27,8 @@ Run: TypeAlias = Literal["loop", "thread", "process"]
 Event: TypeAlias = Literal["success", "failure", "exhausted"]
 
 log = logging.getLogger("rota")
+
+_UNRUN = (GeneratorType, AsyncGeneratorType, CoroutineType)
 
 
 class Surroundings(Protocol):
@@ -128,6 +131,13 @@ class Handler:
 
     def encode_result(self, value: Any, limit_bytes: int | None = None) -> bytes | None:
         """Return the result as it is stored; None where there is none. Raises PayloadError."""
+        if isinstance(value, _UNRUN):
+            # To write it as JSON would run the function's own code here, on the event loop.
+            kind = cast("object", value).__class__.__name__
+            raise PayloadError(
+                f"{self.signature.name} returned a {kind}, whose code nobody has run: return a value, "
+                "for example a list."
+            )
         stored = self.result.write(value)
         if stored is not None and limit_bytes is not None and len(stored) > limit_bytes:
             raise PayloadError(

@@ -1,8 +1,8 @@
 """Times of the wire as Python's: aware, in UTC; None where the wire says "never"."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from rota.wire.message import EPOCH
 
 
 def from_unix(seconds: float | None) -> datetime | None:
@@ -10,7 +10,7 @@ def from_unix(seconds: float | None) -> datetime | None:
     if not seconds:
         return None
     try:
-        return _EPOCH + timedelta(seconds=seconds)
+        return EPOCH + timedelta(seconds=seconds)
     except OverflowError:
         return None
 
@@ -20,6 +20,6 @@ def from_unix_ns(nanoseconds: int | None) -> datetime | None:
     if nanoseconds is None:
         return None
     try:
-        return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+        return EPOCH + timedelta(microseconds=nanoseconds // 1000)
     except OverflowError:
         return None

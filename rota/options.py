@@ -7,11 +7,13 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from rota.context import Context
-from rota.duration import DurationLike, parse
+from rota.duration import DurationLike, at_least, parse
 from rota.errors import OptionError
 from rota.policy import MAX_RETRY, Debounce, Retry, Unique
 from rota.suggestion import did_you_mean
 
+SECOND = timedelta(seconds=1)
+WHOLE_SECONDS = "the wire counts whole seconds, rounded up"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -97,8 +99,10 @@ class Options:
             _check_retry(self.max_retry)
         for name in ("deadline", "process_at"):
             _check_instant(name, getattr(self, name))
-        if self.timeout is not None and self.timeout <= timedelta(0):
-            raise OptionError("timeout must be longer than zero: for a task without a short limit give a far deadline.")
+        if self.timeout is not None:
+            at_least(self.timeout, SECOND, "timeout", f"{WHOLE_SECONDS}; for no time limit give a far deadline")
+        if self.retention:
+            at_least(self.retention, SECOND, "retention", f"{WHOLE_SECONDS}; 0 keeps nothing")
         _check_headers(self.headers)
         _check_conflicts(self)
 

@@ -11,7 +11,7 @@ from rota.errors import OptionError
 from rota.handler import Handler, Hooks, Surroundings
 from rota.options import ONE_CALL_ONLY, Hook, Options, RunWords, TaskWords
 from rota.policy import Retry
-from rota.signature import MISSING, Signature, read_raw_signature, read_signature
+from rota.signature import MISSING, Signature, read_raw_signature, read_signature, refuse_generator
 from rota.suggestion import did_you_mean
 
 _RUN_WORDS = frozenset(RunWords.__annotations__)
@@ -93,8 +93,7 @@ def _function(function: Callable[..., Any]) -> Callable[..., Any]:
     function = getattr(function, "function", function)
     if not inspect.isroutine(function):
         raise OptionError(f"{function!r} is no function: wrap what it does in a def or an async def.")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise OptionError(f"{function.__qualname__} is a generator, which nobody would run: return a value instead.")
+    refuse_generator(function, "return a value instead")
     return function
 
 
@@ -107,9 +106,15 @@ def _hooks(words: Mapping[str, Any], name: str) -> tuple[Hook, ...]:
     value: Any = words.get(name, ())
     hooks: tuple[Any, ...] = (value,) if callable(value) else tuple(value)
     for hook in hooks:
-        if not callable(hook):
-            raise OptionError(f"{name} holds {hook!r}, but must be a function of the context and the result or error.")
+        check_hook(name, hook)
     return hooks
+
+
+def check_hook(name: str, hook: Any) -> None:
+    """Refuse what is not a function, or one whose body would never run."""
+    if not callable(hook):
+        raise OptionError(f"{name} holds {hook!r}, but must be a function of the context and the result or error.")
+    refuse_generator(hook, "use a plain or async function")
 
 
 def _check_words(where: str, words: Mapping[str, Any], known: frozenset[str]) -> None:

@@ -134,6 +134,14 @@ def read_raw_signature(function: Callable[..., Any]) -> Signature:
     return Signature(name, (), whole, (context.name,), dependencies, True, bytes, is_raw=True)
 
 
+def refuse_generator(function: Callable[..., Any], instead: str) -> None:
+    """Refuse a generator function, also behind plain wrappers: a call would return a generator, and run none of it."""
+    for found in (function, inspect.unwrap(function)):
+        if inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found):
+            verb = "is" if found is function else "wraps"
+            raise OptionError(f"{_name(function)} {verb} a generator, which nobody would run: {instead}.")
+
+
 def _name(function: Callable[..., Any]) -> str:
     name: str = getattr(function, "__qualname__", repr(function))
     return name.rpartition("<locals>.")[2]

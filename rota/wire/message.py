@@ -1,7 +1,7 @@
 """The task message: typed values to bytes, and the changes it goes through on its way."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,6 +17,9 @@ MAX_COUNT = 2**31 - 1
 
 # Go's zero time, 0001-01-01T00:00:00Z. A missing Timestamp would read as 1970 there, which is not "never".
 GO_ZERO_S = -62135596800
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_SECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(seconds=1)
+"""The last second of the year 9999 and of Python's calendar."""
 _NS = 1_000_000_000
 _CUT = "…"
 
@@ -114,10 +117,11 @@ def whole_seconds(duration: timedelta) -> int:
 
 
 def unix_deadline(deadline: datetime) -> int:
-    """Return the Unix second of a deadline. The epoch itself becomes 1, because 0 means "none"."""
+    """Return the Unix second of a deadline, fractions cut. The epoch itself becomes 1, because 0 means "none"."""
     if deadline.tzinfo is None:
         raise OptionError(f"The deadline {deadline} has no time zone: add one, as in datetime.now(UTC).")
-    return int(deadline.timestamp()) or 1
+    # Not by `timestamp()`: as a float the last second of the year 9999 is rounded up into the year 10000.
+    return min((deadline - EPOCH) // timedelta(seconds=1), LAST_SECOND) or 1
 
 
 def to_timestamp(unix_ns: int | None) -> dict[str, int]:

@@ -18,6 +18,7 @@ from rota import faults
 from rota.context import SILENT, Context, Reporter
 from rota.handler import Event, Handler
 from rota.wire.fetch import Notes
+from rota.wire.message import LAST_SECOND, whole_seconds
 from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome
 from rota.worker import verdict
@@ -168,10 +169,10 @@ class Executor:
         seconds: float = message.timeout
         if handler.timeout is not None and seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS):
             # A Go client writes 30 minutes when nobody said anything; then the handler's own limit is what was said.
-            seconds = handler.timeout.total_seconds()
+            seconds = whole_seconds(handler.timeout)
         deadline = now + (seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS))
-        if message.deadline:
-            deadline = min(deadline, message.deadline)
+        # A Go client may give times that neither Python's calendar nor the record of running tasks can hold.
+        deadline = min(deadline, message.deadline or LAST_SECOND, LAST_SECOND)
         attempt.deadline_unix = deadline
         attempt.deadline_at = self._clock.monotonic(deadline)
         attempt.context.begin(deadline)
@@ -214,8 +215,8 @@ class Executor:
         try:
             # The process was frozen, or the machine suspended, since it was taken: it may run, or have run, elsewhere.
             attempt.check_lease()
-            if 0 < attempt.message.deadline <= self._clock.now():
-                raise DeadlinePassed
+            if attempt.message.deadline and attempt.message.deadline <= self._clock.now():
+                raise DeadlinePassed  # also one before 1970, which is negative
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else handler.encode_result(result, self._result_limit_bytes) or b""
@@ -306,7 +307,7 @@ class Executor:
             log_outcome(attempt, judged)
 
     def _time_out(self, attempt: Attempt) -> None:
-        deadline = attempt.message.deadline
+        deadline = min(attempt.message.deadline, LAST_SECOND)
         passed = deadline and attempt.deadline_unix >= deadline
         self.stop(attempt, "deadline" if passed else "timeout", verdict.DEADLINE_TEXT)
         if deadline and not passed:

@@ -1,6 +1,7 @@
 """What a decorator refuses, and what it makes of its options."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -59,6 +60,44 @@ def test_a_bad_name_is_refused_unless_another_program_chose_it() -> None:
 def test_only_functions_can_be_tasks(function: Any) -> None:
     with pytest.raises(OptionError, match="is no function"):
         Rota().task("test:job")(function)
+
+
+def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **words: Any) -> Any:
+        return function(*args, **words)
+
+    return wrapper
+
+
+def numbers(*args: object) -> Iterator[int]:
+    yield 1
+
+
+async def numbers_of_the_loop(*args: object) -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("function", [numbers, numbers_of_the_loop])
+@pytest.mark.parametrize("wrap", [lambda function: function, logged, lambda function: logged(logged(function))])
+def test_a_generator_is_refused_as_a_task_a_hook_or_an_aggregator_also_behind_wrappers(
+    function: Callable[..., Any], wrap: Callable[..., Any]
+) -> None:
+    app = Rota()
+
+    def plain(ctx: Context, payload: bytes) -> None:
+        raise NotImplementedError
+
+    found = wrap(function)
+    for register in (
+        app.task("a:b"),
+        app.handler("a:b"),
+        app.aggregator("a:b"),
+        app.on_success,
+        lambda hook: app.handler("a:b", on_failure=hook)(plain),
+    ):
+        with pytest.raises(OptionError, match=r"(is|wraps) a generator, which nobody would run"):
+            register(found)
 
 
 def test_a_generator_can_be_no_task() -> None:

@@ -4,8 +4,10 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -329,6 +331,23 @@ async def test_a_function_in_a_thread_that_translates_its_time_limit_is_judged_b
         task = await bench.in_state((await translates.enqueue()).id, "archived")
     assert task.last_error == "SkipRetry: half is written"
     assert task.retried == 0
+
+
+async def test_a_function_that_returns_a_generator_has_failed_and_its_code_never_runs(app: Rota, bench: Bench) -> None:
+    ran: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        ran.append(1)
+        yield 1
+
+    @app.task("returns:generator", result=Any)
+    def returns() -> object:
+        return numbers()
+
+    async with app.worker():
+        task = await bench.in_state((await returns.enqueue()).id, "archived")
+    assert "returned a generator, whose code nobody has run: return a value" in task.last_error
+    assert ran == []
 
 
 async def test_a_result_that_is_no_json_fails_the_task_with_a_clear_reason(app: Rota) -> None:

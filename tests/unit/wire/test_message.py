@@ -1,6 +1,6 @@
 """The bytes in these tests were produced by Go's own code."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -88,6 +88,20 @@ def test_a_retention_of_nothing_keeps_nothing():
 
 def test_a_deadline_at_the_epoch_stays_a_deadline():
     assert message.unpack(message.pack("t", b"", "a", deadline=datetime.fromtimestamp(0, UTC))).deadline == 1
+
+
+@pytest.mark.parametrize(
+    ("deadline", "stored"),
+    [
+        (datetime(1960, 1, 1, tzinfo=UTC), -315619200),
+        (datetime.max.replace(tzinfo=UTC), 253402300799),
+        (datetime.max.replace(tzinfo=timezone(-timedelta(hours=14))), 253402300799),
+        (datetime.min.replace(tzinfo=UTC), message.GO_ZERO_S),
+        (datetime(2030, 1, 1, 0, 0, 0, 999_999, tzinfo=UTC), 1893456000),
+    ],
+)
+def test_a_deadline_at_the_ends_of_the_calendar_is_stored_exactly(deadline: datetime, stored: int):
+    assert message.unpack(message.pack("t", b"", "a", deadline=deadline)).deadline == stored
 
 
 @pytest.mark.parametrize("timeout", [timedelta(0), timedelta(seconds=-1)])

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rota.app import Rota
+from rota.context import Context
 from rota.handler import Event
 from rota.wire.keys import QueueKeys
-from rota.wire.message import pack
+from rota.wire.message import LAST_SECOND, pack
+from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome
 from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock, lease_clock
@@ -216,3 +218,47 @@ async def test_a_task_whose_lease_ran_out_before_it_could_begin_is_handed_back(
     assert outcome == Outcome("x", "token", "requeue")
     assert slots.free == 1
     assert "not begun, since its lease had run out, and handed back" in caplog.text
+
+
+@pytest.mark.parametrize("deadline", [1, -1, -315619200, -(2**63)])
+async def test_a_task_whose_deadline_lies_in_the_past_or_before_1970_expires_unrun(deadline: int) -> None:
+    app, slots, ended = Rota(), Slots(1), Ended()
+
+    @app.task("never:begun")
+    async def never() -> None:
+        raise AssertionError("it ran")
+
+    executor = executor_of(app, slots, ended)
+    attempt = attempt_of("never:begun")
+    attempt.raw = TaskMessage(id="x", type="never:begun", queue="q", deadline=deadline).SerializeToString()
+    slots.take(1)
+    executor.start(attempt)
+
+    async with asyncio.timeout(5):
+        _, outcome = await ended.get()
+    assert outcome is not None
+    assert (outcome.kind, outcome.ending) == ("archive", "expired")
+
+
+@pytest.mark.parametrize(
+    "times", [{"deadline": 253402300800}, {"deadline": 2**63 - 1}, {"timeout": 2**63 - 1}, {"timeout": 10**12}]
+)
+async def test_a_time_beyond_the_calendar_counts_as_the_end_of_the_year_9999(times: dict[str, int]) -> None:
+    app, slots, ended = Rota(), Slots(1), Ended()
+    seen: list[object] = []
+
+    @app.task("far:away")
+    async def far(context: Context) -> None:
+        seen.append(context.deadline)
+        seen.append(context.time_left)
+
+    executor = executor_of(app, slots, ended)
+    attempt = attempt_of("far:away")
+    attempt.raw = TaskMessage(id="x", type="far:away", queue="q", **times).SerializeToString()
+    slots.take(1)
+    executor.start(attempt)
+
+    async with asyncio.timeout(5):
+        assert (await ended.get())[1] is None
+    assert seen[0] == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert attempt.deadline_unix == LAST_SECOND  # so its record, which shows nanoseconds, can hold it

@@ -7,9 +7,13 @@ READY := .venv/.ready
 DEMO_READY := .venv/.demo-ready
 FOR ?=
 ARGS ?=
+# How long a run may take, from outside of it: then it shows where it hangs, and all of its processes are killed.
+LIMIT ?=
+WATCH = $(BIN)/python scripts/watchdog.py --limit
+MINUTES ?= 20
 ON ?= redis redis62 valkey sentinel cluster acl
 
-.PHONY: help setup demo test test-slow test-conformance test-all check format docs soak bench proto clean
+.PHONY: help setup demo test test-slow test-conformance test-pythons test-all check format docs soak bench proto clean
 
 help: ## List the commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -23,23 +27,26 @@ $(DEMO_READY): pyproject.toml constraints.txt scripts/setup
 	@scripts/setup demo
 
 demo: $(DEMO_READY) ## Run the example shop on an embedded Valkey; FOR=30 ends it after 30 seconds
-	@$(BIN)/python -m examples.shop $(if $(FOR),--for $(FOR))
+	@$(if $(FOR),$(WATCH) $(or $(LIMIT),$(FOR)s+3m)) $(BIN)/python -m examples.shop $(if $(FOR),--for $(FOR))
 
 test: $(READY) ## Run the quick tests (ARGS="-k name" is handed to pytest)
-	@$(BIN)/python -m pytest -m "not slow and not interop" $(ARGS)
+	@$(WATCH) $(or $(LIMIT),30m) $(BIN)/python -m pytest -m "not slow and not interop" $(ARGS)
 
 test-slow: $(READY) ## Run the slow tests and those against the Go programs
-	@$(BIN)/python -m pytest -m "slow or interop" --timeout 300 $(ARGS)
+	@$(WATCH) $(or $(LIMIT),60m) $(BIN)/python -m pytest -m "slow or interop" --timeout 300 $(ARGS)
 
 test-conformance: $(ON:%=conformance-%) ## Run the one suite on every deployment (ON=cluster, or several names: only there)
 
 conformance-%: $(READY)
-	@$(BIN)/python -m pytest --on $* --timeout 300 tests/integration tests/interop $(ARGS)
+	@$(WATCH) $(or $(LIMIT),40m) $(BIN)/python -m pytest --on $* --timeout 300 tests/integration tests/interop $(ARGS)
+
+test-pythons: $(READY) ## Run the unit tests on Python 3.12 and 3.13, where this machine has them
+	@$(WATCH) $(or $(LIMIT),40m) scripts/test-pythons $(ARGS)
 
 test-all: test test-slow ## Run every test
 
 check: $(READY) ## Format, lint, types, layers, sizes, links: what has to be clean before a commit
-	@scripts/check
+	@$(WATCH) $(or $(LIMIT),20m) scripts/check
 
 format: $(READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet .
@@ -49,13 +56,13 @@ docs: $(READY) ## Write the tables and snippets in the docs anew from the code
 	@$(BIN)/python -m scripts.write_docs
 
 soak: $(READY) ## Mix all faults at random under load, and check (MINUTES=20, SEED=… repeats a run, ARGS="--on cluster")
-	@$(BIN)/python -m tests.crash.soak --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(WATCH) $(or $(LIMIT),$(MINUTES)m+10m) $(BIN)/python -m tests.crash.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(READY) ## Measure against Go Asynq and the Python peers on one Redis (ARGS="--quick" for a short run)
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(WATCH) $(or $(LIMIT),4h) $(BIN)/python -m benchmarks $(ARGS)
 
 proto: $(READY) ## Compile rota/wire/asynq.proto
 	@$(BIN)/python -m scripts.compile_proto
 
 clean: ## Remove the environment, caches and the demo's data
-	rm -rf .venv .rota .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .rota .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contender import BY_NAME, CONTENDERS, Contender, ContenderMissing, versions
+from benchmarks.install import InstallFailed, install_peers
 from benchmarks.process import ChildFailed
 from benchmarks.report import Report
 from benchmarks.scenarios import QUICK, SCENARIOS, Cell, NotForThis, Scale
@@ -44,10 +45,18 @@ def scale_of(options: argparse.Namespace) -> Scale:
 
 
 def installed(names: Sequence[str], report: Report) -> list[Contender]:
-    """Those that are here; why not is noted for the others."""
+    """Install the contenders and return those that are here; why not is noted for the others."""
     present = []
+    no_peers = ""
+    if not {"go", "rota"}.issuperset(names):
+        try:
+            install_peers()
+        except InstallFailed as failure:
+            no_peers = f"could not be installed: {failure}"
     for name in names:
         try:
+            if no_peers and name not in ("go", "rota"):
+                raise ContenderMissing(no_peers)
             report.versions[name] = versions(BY_NAME[name])
             present.append(BY_NAME[name])
         except ContenderMissing as missing:

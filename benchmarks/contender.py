@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.install import ENVIRONMENT, InstallFailed, go_command
+
 HERE = Path(__file__).parent
 GO_PROGRAM = HERE / "bin" / "asynq"
-PEERS_PYTHON = HERE / ".venv" / "bin" / "python"
+PEERS_PYTHON = ENVIRONMENT / "bin" / "python"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def versions(contender: Contender) -> dict[str, str]:
     if contender.name == "go":
         return _go_versions()
     if not Path(contender.interpreter).exists():
-        raise ContenderMissing("not installed: run benchmarks/setup.sh")
+        raise ContenderMissing("not installed")
     asked = subprocess.run(
         [contender.interpreter, "-c", _VERSIONS, *contender.packages], capture_output=True, text=True, timeout=30
     )
@@ -89,11 +91,12 @@ def versions(contender: Contender) -> dict[str, str]:
 
 def _go_versions() -> dict[str, str]:
     try:
+        go = go_command()
         subprocess.run(
-            ["go", "build", "-o", str(GO_PROGRAM), "."], cwd=HERE / "go", capture_output=True, timeout=300, check=True
+            [go, "build", "-o", str(GO_PROGRAM), "."], cwd=HERE / "go", capture_output=True, timeout=300, check=True
         )
-        about = subprocess.run(["go", "version", "-m", str(GO_PROGRAM)], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.SubprocessError) as error:
+        about = subprocess.run([go, "version", "-m", str(GO_PROGRAM)], capture_output=True, text=True, timeout=30)
+    except (InstallFailed, OSError, subprocess.SubprocessError) as error:
         raise ContenderMissing(f"the Go program can't be built: {error}") from error
     words = [line.split() for line in about.stdout.splitlines()]
     modules = {line[1].rsplit("/", 1)[-1]: line[2] for line in words if line[:1] == ["dep"] and "asynq" in line[1]}

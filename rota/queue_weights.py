@@ -1,27 +1,83 @@
 """Queues with their weights, as people write them."""
 
-from collections.abc import Iterable
-from typing import cast
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from rota.locale_text import as_utf8
+from rota.wire.names import is_utf8
+
+_JSON = re.compile(r'\s*[\[{]\s*["\]}]')
+_FORM = 'Write critical=6,default=3, or JSON for a name that holds a comma or an equals sign: {"a,b": 6}'
 
 
 def read_queues(value: object) -> object:
-    """Read queues with their weights from a mapping, a list of names, or text like `"critical=6,default=3"`."""
+    """Read queues with their weights from a mapping, a list of names, text like `"critical=6,default=3"`, or JSON.
+
+    ValueError names the part that is wrong.
+    """
     if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, list | tuple | set | frozenset):
-        return dict(_queue(str(item)) for item in cast("Iterable[object]", value))
-    return value
-
-
-def _queue(text: str) -> tuple[str, str | int]:
-    name, equals, weight = text.partition("=")
-    return name.strip(), weight.strip() if equals else 1
+        text = as_utf8(value)
+        value = _json(text) if _JSON.match(text) else [part for part in text.split(",") if part.strip()]
+    if isinstance(value, Mapping):
+        items: Iterable[tuple[str, object]] = cast("Mapping[str, object]", value).items()
+    elif isinstance(value, list | tuple | set | frozenset):
+        items = [_queue(str(item)) for item in cast("Iterable[object]", value)]
+    else:
+        return value
+    queues: dict[str, int] = {}
+    for name, weight in items:
+        if name in queues:
+            raise ValueError(f"the queue {name!r} is named twice")
+        queues[name] = _weight(name, weight)
+    return queues
 
 
 def check_queues(value: dict[str, int]) -> dict[str, int]:
-    """Refuse an empty mapping and blank names."""
+    """Refuse an empty mapping, and names that cannot work."""
     if not value:
         raise ValueError("name at least one queue")
-    if any(not name.strip() for name in value):
-        raise ValueError("a queue name cannot be blank")
+    for name in value:
+        check_queue(name, ValueError)
     return value
+
+
+def check_queue(name: str, error: type[Exception]) -> None:
+    """Raise `error` for a name that no queue can have."""
+    if not name.strip():
+        raise error("The name of a queue cannot be blank. Give it a name such as 'default'.")
+    if name.startswith("}"):
+        raise error(f"Queue {name!r} must not start with '}}': its keys would spread over a Cluster.")
+    if not is_utf8(name):
+        raise error(f"Queue {name!r} is not UTF-8, so no program could read its tasks. Give it another name.")
+
+
+def write_queues(queues: Mapping[str, int]) -> str:
+    """Write queues with their weights so that `read_queues` reads them back."""
+    text = ",".join(f"{name}={weight}" for name, weight in queues.items())
+    plain = all(name == name.strip() and not set(name) & set(",=") for name in queues)
+    return text if plain and not _JSON.match(text) else json.dumps(dict(queues), ensure_ascii=False)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} begins like JSON, but is not valid: {error}") from None
+
+
+def _queue(text: str) -> tuple[str, object]:
+    name, equals, weight = text.partition("=")
+    if not name.strip():
+        raise ValueError(f"the part {text.strip()!r} names no queue. {_FORM}")
+    if equals and not weight.strip().isdecimal():
+        raise ValueError(f"the part {text.strip()!r} has no whole number after the equals sign. {_FORM}")
+    return name.strip(), weight.strip() if equals else 1
+
+
+def _weight(name: str, weight: object) -> int:
+    number = int(weight) if isinstance(weight, str) and weight.isdecimal() else weight
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"the weight of queue {name!r} is {weight!r}, but must be a whole number of at least 1")
+    return number

@@ -13,6 +13,7 @@ from rota.broker import dev_server
 from rota.broker.url import masked
 from rota.duration import display
 from rota.errors import ConfigError
+from rota.queue_weights import write_queues
 
 ORIGINS = "origins of settings"
 """The entry under which the origins pass through pydantic. No setting can have this name."""
@@ -98,5 +99,5 @@ def shown(name: str, value: object) -> str:
     if name == "url":
         return masked(str(value))
     if isinstance(value, dict):
-        return ",".join(f"{key}={weight}" for key, weight in cast("dict[str, int]", value).items())
+        return write_queues(cast("dict[str, int]", value))
     return "" if value is None else str(value)

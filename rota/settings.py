@@ -121,7 +121,7 @@ class Settings(BaseSettings):
 
     # What a worker takes
     queues: Queues = Field(default_factory=lambda: {"default": 1})
-    """Queues with their weights, as `critical=6,default=3`; names may be patterns like `mail:*`."""
+    """Queues with their weights, as `critical=6,default=3` or as JSON; names may be patterns like `mail:*`."""
     strict_priority: bool = False
     """Whether a queue is looked at only when all with a greater weight are empty."""
     queue_refresh: PositiveDuration = timedelta(seconds=5)

@@ -226,7 +226,7 @@ async def _facts(link: Link) -> ServerFacts:
         text: bytes = await link.execute("INFO")
     except BrokerRefused:
         return ServerFacts(warnings=(NO_INFO,))
-    return read(text.decode(), link.endpoint)
+    return read(text.decode(errors="replace"), link.endpoint)
 
 
 def _route(address: Address, options: BrokerOptions) -> Route:

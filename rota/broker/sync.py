@@ -239,7 +239,7 @@ class SyncBroker:
             text: bytes = self._on(endpoint, lambda link: _execute(link, ("INFO",), False))
         except BrokerRefused:
             return ServerFacts(warnings=(NO_INFO,))
-        return read(text.decode(), endpoint)
+        return read(text.decode(errors="replace"), endpoint)
 
 
 def _execute(link: SyncLink, words: Words, asking: bool) -> Any:

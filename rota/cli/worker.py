@@ -27,7 +27,9 @@ def command(
     modules: Annotated[list[str] | None, typer.Argument(help=MODULES_HELP)] = None,
     processes: Annotated[str | None, typer.Option(help="Worker processes: 4, or 1..8 to follow the load.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Tasks at once in each process.")] = None,
-    queues: Annotated[str | None, typer.Option(help="Queues with weights: critical=6,default=3,low=1.")] = None,
+    queues: Annotated[
+        str | None, typer.Option(help="Queues with weights: critical=6,default=3,low=1, or JSON.")
+    ] = None,
     strict: Annotated[bool | None, typer.Option("--strict", help="Always the heaviest queue that has tasks.")] = None,
     url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
     shutdown_timeout: Annotated[str | None, typer.Option(help="How long running tasks may go on after a stop.")] = None,

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, date, datetime
 
 from rota.broker import Broker
+from rota.broker.queue_names import read_queue_names
 from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
 from rota.info import TaskState
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
@@ -12,8 +13,9 @@ from rota.inspect.task import TaskList, TaskSnapshot, read_task
 from rota.instant import from_unix
 from rota.stored import Stored
 from rota.suggestion import did_you_mean
-from rota.wire import look_queue, look_server, look_task
+from rota.wire import look_queue, look_server, look_task, names
 from rota.wire.keys import QueueKeys
+from rota.wire.names import is_utf8
 
 
 class Inspector:
@@ -26,15 +28,12 @@ class Inspector:
         self._broker = broker
 
     async def queues(self) -> list[str]:
-        """The names of all queues, sorted."""
-        key = self._broker.keys.queues
-        names: set[str] = set()
-        cursor, more = 0, True
-        while more:
-            cursor, page = await self._broker.execute("SSCAN", key, cursor, "COUNT", look_queue.MAX_PAGE, key=key)
-            names.update(look_queue.text(name) for name in page)
-            more = int(cursor) != 0
-        return sorted(names)
+        """The names of all queues, sorted. A name that is not UTF-8 is left out and logged once."""
+        return read_queue_names(await self._queue_names())
+
+    async def unreadable_queues(self) -> list[bytes]:
+        """The names in the set of all queues that are not UTF-8, sorted: no client of Asynq or Rota writes them."""
+        return sorted(name for name in await self._queue_names() if not is_utf8(names.text(name)))
 
     async def queue(self, name: str) -> QueueSnapshot:
         """Look at one queue. Raises `QueueNotFound`."""
@@ -120,6 +119,16 @@ class Inspector:
                 if (snapshot := read_server(seen)) is not None:
                     found[snapshot.id] = snapshot
         return sorted(found.values(), key=lambda server: (server.host, server.pid, server.id))
+
+    async def _queue_names(self) -> set[bytes]:
+        key = self._broker.keys.queues
+        found: set[bytes] = set()
+        cursor, more = 0, True
+        while more:
+            cursor, page = await self._broker.execute("SSCAN", key, cursor, "COUNT", look_queue.MAX_PAGE, key=key)
+            found.update(page)
+            more = int(cursor) != 0
+        return found
 
     async def _check(self, queue: str) -> None:
         key = self._broker.keys.queues

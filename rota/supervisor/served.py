@@ -1,12 +1,11 @@
 """The queues in which the tasks of a worker process can be."""
 
-from fnmatch import fnmatchcase
-
 from rota.broker.broker import Broker
+from rota.broker.queue_names import read_queue_names
 from rota.settings import Settings
 from rota.supervisor.process import WorkerProcess
 from rota.wire.keys import QueueKeys
-from rota.worker.queues import is_pattern
+from rota.worker.queues import is_pattern, matches
 
 
 class ServedQueues:
@@ -23,6 +22,6 @@ class ServedQueues:
         if self._patterns:
             # A pattern may have led a process to a queue that it had no time to report.
             known = await self._broker.execute("SMEMBERS", self._broker.keys.queues, key=self._broker.keys.queues)
-            found = (name.decode() for name in known)
-            names.update(name for name in found if any(fnmatchcase(name, pattern) for pattern in self._patterns))
+            found = read_queue_names(known)
+            names.update(name for name in found if any(matches(name, pattern) for pattern in self._patterns))
         return [self._broker.keys.queue(name) for name in sorted(names)]

@@ -70,4 +70,4 @@ def _edited(raw: Any) -> Edited:
     if not raw:
         return Edited("gone", "", "")
     reply, state, task_id = raw
-    return Edited(reply.decode(), state.decode(), task_id.decode(errors="replace"))
+    return Edited(reply.decode(), state.decode(errors="replace"), task_id.decode(errors="replace"))

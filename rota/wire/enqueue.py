@@ -67,4 +67,4 @@ def _reply(task_id: str, raw: Any) -> Reply:
     if isinstance(raw, bytes):
         return Reply("created", task_id, raw.decode())
     reason, other, state = cast(list[bytes], raw)
-    return Reply(reason.decode(), other.decode(errors="replace"), state.decode())
+    return Reply(reason.decode(), other.decode(errors="replace"), state.decode(errors="replace"))

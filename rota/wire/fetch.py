@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
+from rota.wire.names import text
 from rota.wire.script import Argument, Call, load
 
 MAX_TASKS = 500
@@ -116,9 +117,9 @@ def _batch(
     state: int, next_due: bytes, tasks: list[bytes], notes: list[Any], dangling: list[bytes], broken: bytes = b""
 ) -> QueueBatch:
     due = float(next_due) if next_due else None
-    return QueueBatch(state, due, tasks, _notes(notes) if notes else {}, dangling, broken.decode())
+    return QueueBatch(state, due, tasks, _notes(notes) if notes else {}, dangling, text(broken))
 
 
 def _notes(words: Iterable[Any]) -> dict[int, Notes]:
     triples = zip(*[iter(words)] * 3, strict=True)
-    return {int(index): Notes(cancel.decode(), int(crashes or 0)) for index, cancel, crashes in triples}
+    return {int(index): Notes(text(cancel), int(crashes or 0)) for index, cancel, crashes in triples}

@@ -4,7 +4,6 @@ A set is Asynq's, so a Go server reclaims one whose aggregator died. Two keys ar
 result is enqueued but whose tasks are not deleted yet, and `failures` counts failed aggregations in a row by group.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from rota.wire.enqueue import Item, enqueue
 from rota.wire.keys import QueueKeys
+from rota.wire.names import is_utf8, raw, text
 from rota.wire.script import Argument, Call, load
 
 MAX_SET = 10_000
@@ -30,12 +30,16 @@ class GroupLook(NamedTuple):
 
 
 class Look(NamedTuple):
-    """Some groups of a queue, Redis' clock, the cursor to go on with (`"0"`: all seen), and a set to be deleted."""
+    """Some groups of a queue, Redis' clock, the cursor to go on with (`"0"`: all seen), and a set to be deleted.
+
+    `unreadable` counts groups whose names are not UTF-8: they are left out.
+    """
 
     now: float
     cursor: str
     spent: str
     groups: list[GroupLook]
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,8 @@ def sort_out(taken: AggregationSet, tasks: Sequence[SortedOut]) -> Call[int]:
     """Take at most 500 tasks out of a set."""
     keys = taken.queue
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), taken.group]
-    args += itertools.chain.from_iterable(tasks)
+    for task in tasks:
+        args += (raw(task.id), *task[1:])
     where = (taken.key, keys.group(taken.group), keys.groups, keys.archived)
     return Call(load("sort_out"), where, args, int)
 
@@ -163,10 +168,11 @@ def failed(taken: AggregationSet, *, most: int, wait: timedelta) -> Call[int]:
 
 def _look(reply: Any) -> Look:
     groups = [
-        GroupLook(_text(name), size, float(oldest), float(newest), list(map(_text, types)))
+        GroupLook(text(name), size, float(oldest), float(newest), list(map(_text, types)))
         for name, size, oldest, newest, types in reply[3:]
     ]
-    return Look(float(reply[0]), reply[1].decode(), _text(reply[2]), groups)
+    readable = [group for group in groups if is_utf8(group.name)]
+    return Look(float(reply[0]), reply[1].decode(), _text(reply[2]), readable, len(groups) - len(readable))
 
 
 def _text(data: bytes) -> str:
@@ -174,7 +180,7 @@ def _text(data: bytes) -> str:
 
 
 def _members(reply: Any) -> list[Member]:
-    return [Member(task_id.decode(), message) for task_id, message in zip(reply[::2], reply[1::2], strict=True)]
+    return [Member(text(task_id), message) for task_id, message in zip(reply[::2], reply[1::2], strict=True)]
 
 
 def _aggregated(reply: Any) -> Aggregated:

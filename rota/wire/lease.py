@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
+from rota.wire.names import raw
 from rota.wire.script import Argument, Call, load
 
 MAX_ATTEMPTS = 300
@@ -29,7 +30,7 @@ def extend(keys: QueueKeys, attempts: Sequence[Held], lease: timedelta) -> Call[
     """Extend the leases of at most 300 attempts."""
     args: list[Argument] = [keys.task_prefix, int(lease.total_seconds())]
     for attempt in attempts:
-        args += attempt
+        args += (raw(attempt.id), attempt.token, attempt.expected)
     return Call(load("lease"), (keys.lease,), args, _extended)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rota.wire.keys import QueueKeys
+from rota.wire.names import raw
 from rota.wire.script import Argument, Call, load
 
 MAX_OUTCOMES = 500
@@ -52,7 +53,7 @@ def record(queue: QueueKeys, outcomes: Sequence[Outcome]) -> Call[dict[int, int]
     keys = (queue.active, queue.lease, queue.pending, queue.scheduled, queue.retry, queue.archived, queue.completed)
     args: list[Argument] = [queue.base, queue.task_prefix, queue.ended("")]
     for o in outcomes:
-        args += (o.id, o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending)
+        args += (raw(o.id), o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending)
     return Call(load("record"), keys, args, _refused)
 
 

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
 from rota.wire.keys import QueueKeys
+from rota.wire.names import raw, text
 from rota.wire.script import Argument, Call, load
 
 MAX_TASKS = 500
@@ -79,7 +80,7 @@ def recover(keys: QueueKeys, slack: Slack, moves: Sequence[Move], max_crashes: i
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), *_seconds(slack), max_crashes]
     for move in moves:
         dead = move.dead
-        args += (dead.id, dead.message, dead.token, move.kind, move.message, move.delay.total_seconds())
+        args += (raw(dead.id), dead.message, dead.token, move.kind, move.message, move.delay.total_seconds())
         args += (int(move.counts), move.text, move.ending)
     places = (keys.active, keys.lease, keys.retry, keys.archived, keys.pending, keys.crashed, keys.repaired)
     return Call(load("recover"), places, args, _moved)
@@ -91,7 +92,7 @@ def _seconds(slack: Slack) -> tuple[float, float]:
 
 def _expired(reply: Any) -> Expired:
     rows = [
-        Dead(task_id.decode(), message, token, why.decode("utf-8", "replace"), bool(ours))
+        Dead(text(task_id), message, token, why.decode("utf-8", "replace"), bool(ours))
         for task_id, message, token, why, ours in reply[2:]
     ]
     return Expired(float(reply[0]), bool(reply[1]), rows)

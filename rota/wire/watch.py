@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
 from rota.wire.message import unpack
+from rota.wire.names import text
 from rota.wire.script import Call, load
 
 
@@ -31,7 +32,7 @@ def announced(message: bytes) -> Watched:
     state, _, rest = message.partition(b"\n")
     if state == b"completed":
         return Watched("completed", result=rest)
-    return Watched(state.decode(), error=rest.decode(errors="replace"))
+    return Watched(text(state), error=rest.decode(errors="replace"))
 
 
 def _watched(raw: Any) -> Watched:
@@ -39,4 +40,4 @@ def _watched(raw: Any) -> Watched:
         return Watched("")
     state, result, message, end = raw
     error = unpack(message).error_msg if message else ""
-    return Watched(state.decode(), result, error, end.decode())
+    return Watched(text(state), result, error, text(end))

@@ -24,6 +24,7 @@ from rota.wire.enqueue import Item
 from rota.wire.group import AggregationSet, Due, Ended, Member, SortedOut
 from rota.wire.keys import QueueKeys
 from rota.wire.message import with_failure
+from rota.wire.names import NOT_UTF8, is_utf8
 from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock
 from rota.worker.verdict import describe
@@ -115,6 +116,8 @@ class Aggregation:
     def _grouped(self, member: Member, group: str, registered: Registered) -> GroupedTask | SortedOut:
         if not member.message:
             return SortedOut(member.id, "drop")
+        if not is_utf8(member.id):
+            return SortedOut(member.id, "archive", text=NOT_UTF8)
         try:
             message = TaskMessage.FromString(member.message)
         except DecodeError as error:

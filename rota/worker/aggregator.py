@@ -84,6 +84,7 @@ class Aggregator:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._busy: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._counts: Counter[str] = Counter()
+        self._reported: set[str] = set()
         packer = Packer(broker.keys)
         self._aggregation = Aggregation(broker, find, packer, self._clock, self._counts, wait_after_failure)
 
@@ -128,12 +129,23 @@ class Aggregator:
                 self._clock.set(seen.now)
                 if seen.spent:
                     await self._aggregation.spend(keys, seen.spent)
+                self._report_unreadable(queue, seen.unreadable)
                 for each in seen.groups:
                     wait = min(wait, self._consider(queue, each))
                 cursor = seen.cursor
                 if cursor == "0":
                     break
         return max(wait, self._pace.every)
+
+    def _report_unreadable(self, queue: str, groups: int) -> None:
+        if groups and queue not in self._reported:
+            self._reported.add(queue)
+            logger.warning(
+                "Skipped %d groups of queue %s: their names are not UTF-8, so no client of Asynq or Rota can have "
+                "written them.",
+                groups,
+                queue,
+            )
 
     def _consider(self, queue: str, seen: GroupLook) -> timedelta:
         """Start the aggregation of a group if it is due; return when to look at it again."""

@@ -19,6 +19,7 @@ from rota.context import SILENT, Context, Reporter
 from rota.handler import Event, Handler
 from rota.wire.fetch import Notes
 from rota.wire.message import LAST_SECOND, whole_seconds
+from rota.wire.names import NOT_UTF8, is_utf8
 from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome
 from rota.worker import verdict
@@ -151,6 +152,8 @@ class Executor:
         except DecodeError as error:
             attempt.message = TaskMessage(id=attempt.id, queue=attempt.queue.queue)
             return verdict.undecodable(attempt, error)
+        if not attempt.id.isascii() and not is_utf8(attempt.id):
+            return verdict.undecodable(attempt, ValueError(NOT_UTF8))
         if notes is not None:
             attempt.crashes = notes.crashes
             if notes.cancel:

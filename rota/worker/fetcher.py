@@ -19,6 +19,7 @@ from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire import fetch as wire
 from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch, Spared
 from rota.wire.keys import QueueKeys
+from rota.wire.names import text
 from rota.worker.agenda import Agenda
 from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
@@ -256,7 +257,7 @@ class Fetcher:
     ) -> int:
         start = self._start
         for index in range(0, len(tasks), 2):
-            attempt = Attempt(queue, token, tasks[index].decode(), tasks[index + 1], lease_until)
+            attempt = Attempt(queue, token, text(tasks[index]), tasks[index + 1], lease_until)
             start(attempt, notes.get(index >> 1) if notes else None)
         return len(tasks) >> 1
 

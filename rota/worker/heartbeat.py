@@ -26,6 +26,7 @@ from rota.errors import BrokerError
 from rota.wire import server as records
 from rota.wire.keys import QueueKeys
 from rota.wire.lease import MAX_ATTEMPTS, Held, extend
+from rota.wire.names import shown
 from rota.wire.script import Call
 from rota.wire.server import RunningTask, ServerState, Status
 from rota.worker.attempt import Attempt
@@ -236,7 +237,7 @@ def _held(attempt: Attempt, now: float) -> Held:
 
 def _shown(attempt: Attempt) -> RunningTask:
     return RunningTask(
-        id=attempt.id,
+        id=shown(attempt.id),
         type=attempt.type,
         payload=attempt.payload,
         queue=attempt.queue.queue,

@@ -12,15 +12,22 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from rota.errors import OptionError
+from rota.queue_weights import check_queue
 
 
 class Subscription:
-    """The queues a worker serves: names or patterns (`mail-*`) with a priority of at least 1 each."""
+    """The queues a worker serves: names or patterns (`mail-*`) with a priority of at least 1 each.
+
+    A pattern also stands for the queue of just that name, so a queue `jobs[eu]` is served under its own name.
+    """
 
     def __init__(self, queues: Mapping[str, int], *, strict: bool = False) -> None:
         self.strict = strict
-        self._priorities: dict[str, int] = {}
+        self._named: dict[str, int] = {}
         self._patterns: dict[str, int] = {}
+        self._found: dict[str, int] = {}
+        self._removed: set[str] = set()
+        self._priorities: dict[str, int] = {}
         for name, priority in queues.items():
             self.add(name, priority)
 
@@ -36,20 +43,23 @@ class Subscription:
 
     def add(self, name: str, priority: int = 1) -> None:
         """Serve one more queue, or every queue that matches a pattern."""
-        if not name.strip():
-            raise OptionError("The name of a queue must not be blank. Give it a name such as 'default'.")
-        if name.startswith("}"):
-            raise OptionError(f"Queue {name!r} must not start with '}}': its keys would spread over a Cluster.")
+        check_queue(name, OptionError)
         if priority < 1:
             raise OptionError(f"The priority of queue {name!r} is {priority}, but must be at least 1.")
-        (self._patterns if is_pattern(name) else self._priorities)[name] = priority
+        (self._patterns if is_pattern(name) else self._named)[name] = priority
+        self._removed.discard(name)
+        self._update()
 
     def remove(self, name: str) -> None:
-        """Serve this queue (or pattern, with the queues that came by it) no longer."""
-        if self._patterns.pop(name, None) is not None:
-            for queue in [q for q in self._priorities if fnmatchcase(q, name)]:
-                del self._priorities[queue]
-        self._priorities.pop(name, None)
+        """Serve this queue no longer, or this pattern and the queues that only it has found.
+
+        A queue that was removed stays so until it is added again, also where a pattern matches it.
+        """
+        if self._patterns.pop(name, None) is None:
+            self._removed.add(name)
+        self._named.pop(name, None)
+        self._found = {queue: best for queue in self._found if (best := self._best(queue))}
+        self._update()
 
     def discover(self, known: Iterable[str]) -> list[str]:
         """Take up the queues that match a pattern; return those that are new."""
@@ -57,11 +67,23 @@ class Subscription:
         for queue in known:
             if queue in self._priorities or queue.startswith("}"):
                 continue
-            matching = [priority for pattern, priority in self._patterns.items() if fnmatchcase(queue, pattern)]
-            if matching:
-                self._priorities[queue] = max(matching)
+            if priority := self._best(queue):
+                self._found[queue] = priority
                 fresh.append(queue)
+        self._update()
         return fresh
+
+    def fruitless(self) -> list[str]:
+        """Return the patterns that no queue matches."""
+        return [name for name in self._patterns if not any(matches(queue, name) for queue in self._priorities)]
+
+    def _best(self, queue: str) -> int:
+        if queue in self._removed:
+            return 0
+        return max((priority for name, priority in self._patterns.items() if matches(queue, name)), default=0)
+
+    def _update(self) -> None:
+        self._priorities = self._found | self._named
 
     def shares(self, candidates: Iterable[str], slots: int) -> list[tuple[str, int]]:
         """Spread free slots over the queues that may have tasks, in the order in which they are asked."""
@@ -79,6 +101,11 @@ class Subscription:
 def is_pattern(name: str) -> bool:
     """Tell whether a name subscribes to a pattern of queues."""
     return any(mark in name for mark in "*?[")
+
+
+def matches(queue: str, pattern: str) -> bool:
+    """Tell whether a pattern stands for a queue: by its wildcards, or because it is the very name of the queue."""
+    return queue == pattern or fnmatchcase(queue, pattern)
 
 
 def _draw(weights: Mapping[str, int], slots: int) -> list[tuple[str, int]]:

@@ -23,12 +23,12 @@ from rota.wire.server import ServerState
 from rota.wire.server_id import new_server_id
 from rota.worker.attempt import Attempt, last_chance
 from rota.worker.clock import BrokerClock
+from rota.worker.discovery import Discovery
 from rota.worker.executor import Executor
 from rota.worker.fetcher import Fetcher
 from rota.worker.finisher import Finisher
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.lane import Lanes
-from rota.worker.pace import Pace
 from rota.worker.parts import Parts
 from rota.worker.queues import Subscription
 from rota.worker.signs import Signs
@@ -181,12 +181,13 @@ class Worker:
             self.executor.stop(attempt, "lease", "the lease was lost")
 
     async def _work(self, parts: Sequence[Callable[[], Awaitable[None]]]) -> None:
-        await self._discover()
+        discovery = Discovery(self._broker, self.subscription, self.settings.queue_refresh)
+        await discovery.look()
         async with asyncio.TaskGroup() as group:
             beating = group.create_task(self.heartbeat.run())
             running = [group.create_task(_coroutine(part)) for part in parts]
             running.append(group.create_task(self.lanes.run()))
-            running.append(group.create_task(self._keep_discovering()))
+            running.append(group.create_task(discovery.keep(self.lanes.lay)))
             beginning = group.create_task(self._begin_work())
             await self._stopping.wait()
             beginning.cancel()  # where the broker went away before it had begun
@@ -245,21 +246,6 @@ class Worker:
         except BrokerError:
             reason = None  # the request is heard once only: better without its reason than not at all
         self.executor.stop(attempt, "cancelled", (reason or b"").decode(errors="replace"))
-
-    async def _discover(self) -> None:
-        if self.subscription.patterns:
-            keys = self._broker.keys
-            known = await self._broker.execute("SMEMBERS", keys.queues, key=keys.queues)
-            self.subscription.discover(sorted(name.decode() for name in known))
-
-    async def _keep_discovering(self) -> None:
-        async def look() -> None:
-            before = set(self.subscription.queues)
-            await self._discover()
-            if set(self.subscription.queues) != before:
-                await self.lanes.lay()
-
-        await Pace("search for queues", self.settings.queue_refresh).keep(look)
 
     def _fetcher(self, serves: Callable[[QueueKeys], bool]) -> Fetcher:
         settings = self.settings

@@ -1,5 +1,6 @@
 """Every setting, and where it comes from."""
 
+import os
 import traceback
 from datetime import timedelta
 from pathlib import Path
@@ -48,6 +49,10 @@ def test_the_code_wins_over_the_environment_over_the_project_over_the_defaults(
         (["a", "b=2"], {"a": 1, "b": 2}),
         ({"a": 5}, {"a": 5}),
         ("mail:*", {"mail:*": 1}),
+        ('{"a,b": 2, "c=d": 1, "{x}": 3}', {"a,b": 2, "c=d": 1, "{x}": 3}),
+        ('["a", "b=2"]', {"a": 1, "b": 2}),
+        ("{eu}jobs=3,[eu]=1", {"{eu}jobs": 3, "[eu]": 1}),
+        (os.fsdecode("grün=2".encode()), {"grün": 2}),
     ],
 )
 def test_queues_are_a_mapping_a_list_or_text(written: Any, read: dict[str, int]) -> None:
@@ -61,6 +66,12 @@ def test_queues_are_read_from_the_environment_and_the_project(
     assert Settings().queues == {"critical": 6}
     monkeypatch.setenv("ROTA_QUEUES", "a=2,b")
     assert Settings().queues == {"a": 2, "b": 1}
+
+
+def test_queues_are_written_so_that_they_are_read_back() -> None:
+    for queues in ({"a": 2, "b": 1}, {"a,b": 2, "c=d": 1}, {' a"': 1}, {"[": 1}, {'["': 1}):
+        rows = {row.name: row.value for row in Settings(queues=queues).table()}
+        assert Settings(queues=rows["queues"]).queues == queues  # type: ignore[arg-type]
 
 
 def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_folder: Path) -> None:
@@ -79,7 +90,17 @@ def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_fol
         ({"concurrency": 0}, "setting concurrency .* greater than 0"),
         ({"queues": {}}, "name at least one queue"),
         ({"queues": {" ": 1}}, "cannot be blank"),
-        ({"queues": "a=x"}, "setting queues"),
+        ({"queues": "a=x"}, "setting queues .* the part 'a=x' has no whole number after the equals sign. .* JSON"),
+        ({"queues": "a=1,=2"}, "the part '=2' names no queue"),
+        ({"queues": "a=b=2"}, "the part 'a=b=2' has no whole number"),
+        ({"queues": "a=1,a=2"}, "the queue 'a' is named twice"),
+        ({"queues": '{"a": 1'}, "begins like JSON, but is not valid"),
+        ({"queues": '{"a": 1, "b": 0}'}, "the weight of queue 'b' is 0, but must be a whole number of at least 1"),
+        ({"queues": '{"a": 1, "b": "x"}'}, "the weight of queue 'b' is 'x'"),
+        ({"queues": {"a": True}}, "the weight of queue 'a' is True"),
+        ({"queues": {"a": 1, "}x": 1}}, "Queue '}x' must not start with"),
+        ({"queues": {"a": 1, "\udcff": 1}}, "is not UTF-8"),
+        ({"queues": "[]"}, "name at least one queue"),
         ({"heartbeat": "20s"}, "at most half of lease"),
         ({"when_away": "buffer", "wait_replicas": 1}, "give one of them"),
         ({"lease": "20s500ms"}, "in whole seconds"),

@@ -22,6 +22,14 @@ def queues(sample: Sample, archive_max: int) -> Iterator[Finding]:
             "Another program has written to it. Workers do not serve the queue; their log names the key.",
             "Find the key (TYPE tells), and delete or rename it.",
         )
+    if sample.unreadable:
+        yield warning(
+            "unreadable-names",
+            f"The set of all queues holds {len(sample.unreadable)} names that are not UTF-8; one is "
+            f"{sample.unreadable[0]!r}.",
+            "Another program has written to the set. Workers and Rota's commands skip these names.",
+            "Find that program, and remove the names with SREM.",
+        )
     for each in sample.queues:
         yield from _consumers(each, sample)
         yield from _pause(each)

@@ -45,6 +45,8 @@ class Sample:
     servers: Sequence[ServerSnapshot]
     broken: Sequence[str] = ()
     """Queues that could not be read, because a key is of another type."""
+    unreadable: Sequence[bytes] = ()
+    """Names in the set of all queues that are not UTF-8."""
 
     @property
     def go_servers(self) -> Sequence[ServerSnapshot]:
@@ -61,7 +63,7 @@ async def take(inspector: Inspector) -> Sample:
             queues.append(await _queue(inspector, name))
         except WrongType:
             broken.append(name)
-    return Sample(queues, await inspector.servers(), broken)
+    return Sample(queues, await inspector.servers(), broken, await inspector.unreadable_queues())
 
 
 async def _queue(inspector: Inspector, name: str) -> QueueSample:

@@ -166,6 +166,10 @@ def plant_full_archive(state: State) -> None:
         state.task(state.queue(), name, "archived")
 
 
+def plant_foreign_name(state: State) -> None:
+    state.client.sadd("asynq:queues", b"\xff")
+
+
 def plant_unhandled_type(state: State) -> None:
     state.task(state.queue(), "one", "retry", error_msg='handler not found for task "t"', type="t")
 
@@ -188,6 +192,7 @@ def plant_broken_key(state: State) -> None:
         (plant_unreadable_task, "unreadable-tasks"),
         (plant_full_archive, "full-archive"),
         (plant_unhandled_type, "unhandled-types"),
+        (plant_foreign_name, "unreadable-names"),
     ],
 )
 async def test_what_is_stuck_is_found(broker: Broker, served: Broker, state: State, plant: Any, code: str) -> None:

@@ -169,3 +169,21 @@ async def test_memory_is_estimated_from_samples(inspector: Inspector, state: Sta
     memory = (await inspector.queue("default")).memory_bytes
     assert memory is not None
     assert 200_000 < memory < 400_000
+
+
+async def test_queue_name_that_is_not_utf8_is_left_out_and_told_apart(inspector: Inspector, state: State):
+    state.queue("good")
+    state.client.sadd("asynq:queues", b"\xff")
+    assert await inspector.queues() == ["good"]
+    assert await inspector.unreadable_queues() == [b"\xff"]
+
+
+async def test_tasks_and_groups_with_names_that_are_not_utf8_are_shown(inspector: Inspector, state: State):
+    keys = state.queue()
+    state.client.lpush(keys.pending, b"\xff")
+    state.client.sadd(keys.groups, b"\xfe")
+    state.client.zadd(keys.base.encode() + b"g:\xfe", {b"\xff": 1})
+    [task] = (await inspector.tasks("default", "pending")).tasks
+    assert (task.id, task.is_dangling) == ("\ufffd", True)
+    assert [(group.name, group.size) for group in await inspector.groups("default")] == [("\ufffd", 1)]
+    assert (await inspector.queue("default")).aggregating == 1

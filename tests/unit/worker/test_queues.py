@@ -52,7 +52,33 @@ def test_a_pattern_takes_up_queues_as_they_appear_and_gives_them_up_when_removed
     assert subscription.queues == {"default": 1}
 
 
-@pytest.mark.parametrize(("name", "priority"), [("", 1), ("  ", 1), ("}x", 1), ("default", 0)])
+@pytest.mark.parametrize(("name", "priority"), [("", 1), ("  ", 1), ("}x", 1), ("default", 0), ("\udcff", 1)])
 def test_a_queue_that_cannot_work_is_refused(name: str, priority: int) -> None:
     with pytest.raises(OptionError):
         Subscription({name: priority})
+
+
+def test_pattern_serves_the_queue_of_just_that_name() -> None:
+    subscription = Subscription({"jobs[eu]": 2, "what?": 1})
+    assert subscription.fruitless() == ["jobs[eu]", "what?"]
+    assert subscription.discover(["jobs[eu]", "jobse", "jobs", "what?"]) == ["jobs[eu]", "jobse", "what?"]
+    assert subscription.queues == {"jobs[eu]": 2, "jobse": 2, "what?": 1}
+    assert subscription.fruitless() == []
+
+
+def test_removed_pattern_leaves_queues_that_are_served_by_name_or_by_another_pattern() -> None:
+    subscription = Subscription({"mail-eu": 5, "mail-*": 2, "*-us": 1})
+    subscription.discover(["mail-eu", "mail-us", "mail-uk"])
+    assert subscription.queues == {"mail-eu": 5, "mail-us": 2, "mail-uk": 2}
+    subscription.remove("mail-*")
+    assert subscription.queues == {"mail-eu": 5, "mail-us": 1}
+
+
+def test_removed_queue_is_not_found_again_until_it_is_added() -> None:
+    subscription = Subscription({"mail-*": 2})
+    subscription.discover(["mail-eu"])
+    subscription.remove("mail-eu")
+    assert subscription.discover(["mail-eu"]) == []
+    assert subscription.queues == {}
+    subscription.add("mail-eu", 3)
+    assert subscription.queues == {"mail-eu": 3}

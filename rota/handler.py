@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rota.context import Context, enter
 from rota.depends import Call, Overrides, Recipe
 from rota.errors import OptionError, PayloadError
-from rota.middleware import Invoke, Middleware, chain
+from rota.middleware import Invoke, Middleware, chain, of_swallowed
 from rota.options import NO_OPTIONS, Hook, Options
 from rota.payload import Result, arguments_of
 from rota.policy import Retry
@@ -208,10 +208,18 @@ class Handler:
             enter(context)
             values = read(payload)
             values.update(dict.fromkeys(context_names, context))
-            async with AsyncExitStack() as stack:
-                values.update(await recipe.provide(context, stack))
-                return await (direct(**values) if call is None else call(target, (), values))
-            raise RuntimeError(f"A dependency of {self.signature.name} swallowed the error of the task.")
+            swallowed: BaseException | None = None
+            try:
+                async with AsyncExitStack() as stack:
+                    try:
+                        values.update(await recipe.provide(context, stack))
+                        return await (direct(**values) if call is None else call(target, (), values))
+                    except BaseException as error:
+                        swallowed = error
+                        raise
+                raise of_swallowed(swallowed, f"A dependency of {self.signature.name}")
+            finally:
+                swallowed = None
 
         return invoke
 

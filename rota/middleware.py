@@ -1,5 +1,6 @@
 """Code around a call: async generators that yield once, on the worker's side and at enqueue."""
 
+import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ def check(middleware: Middleware) -> Middleware:
     """Refuse what is no async generator function."""
     if not inspect.isasyncgenfunction(middleware):
         raise OptionError(
-            f"The middleware {getattr(middleware, '__qualname__', middleware)} must be an async generator function: "
+            f"The middleware {_name(middleware)} must be an async generator function: "
             "async def with one yield, where the call happens."
         )
     return middleware
@@ -46,7 +47,35 @@ def _wrap(middleware: Middleware, inner: Invoke) -> Invoke:
     around = asynccontextmanager(middleware)
 
     async def wrapped(context: Context, payload: bytes, call: Call | None = None) -> Any:
-        async with around(context):
-            return await inner(context, payload, call)
+        swallowed: BaseException | None = None
+        try:
+            async with around(context):
+                try:
+                    return await inner(context, payload, call)
+                except BaseException as error:
+                    swallowed = error
+                    raise
+            raise of_swallowed(swallowed, f"The middleware {_name(middleware)}")
+        finally:
+            swallowed = None  # its traceback holds this frame: a cycle for each failure
 
     return wrapped
+
+
+def of_swallowed(error: BaseException | None, who: str) -> BaseException:
+    """Return what to raise where code around a call has caught its error and raised nothing.
+
+    A success would be recorded of a task that has failed. A cancel stays a cancel: the worker judges it.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return error
+    made = RuntimeError(
+        f"{who} swallowed the error of the task ({type(error).__name__}). It may look at an error, but has to raise it "
+        "again, or another one: else the task would count as a success."
+    )
+    made.__cause__ = error
+    return made
+
+
+def _name(middleware: Middleware) -> str:
+    return getattr(middleware, "__qualname__", repr(middleware))

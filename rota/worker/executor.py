@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from rota import faults
-from rota.context import SILENT, Context, Reporter
+from rota.context import Context
 from rota.handler import Event, Handler
 from rota.wire.fetch import Notes
 from rota.wire.message import LAST_SECOND, whole_seconds
@@ -28,6 +29,7 @@ from rota.worker.clock import BrokerClock
 from rota.worker.limits import FAR, Limits
 from rota.worker.outcome_log import log, log_outcome
 from rota.worker.place import Place
+from rota.worker.reporter import NoReports, Reporter
 from rota.worker.slots import Slots
 from rota.worker.turnover import Turnover
 from rota.worker.unhandled import Unhandled
@@ -39,6 +41,7 @@ Finish = Callable[[Attempt, Outcome | None], None]
 Find = Callable[[str], Handler | None]
 
 
+NO_REPORTS = NoReports()
 _WEIGHT: dict[Stop, int] = {"": 0, "timeout": 1, "shutdown": 1, "deadline": 2, "cancelled": 3, "lease": 4}
 """Which of several reasons to stop a handler decides how its end is judged: the heavier one, else the first."""
 
@@ -61,7 +64,7 @@ class Executor:
         unhandled: Unhandled,
         result_limit_bytes: int | None = None,
         hook_timeout: timedelta = timedelta(seconds=30),
-        reporter: Reporter = SILENT,
+        reporter: Reporter | NoReports = NO_REPORTS,
         state: Any = None,
     ) -> None:
         self._find = find
@@ -232,6 +235,9 @@ class Executor:
         attempt.judged = True
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
             await self._notify(event, attempt, value)
+        if self._reporter.unwritten(attempt.context):
+            with suppress(asyncio.CancelledError):  # the verdict stands
+                await self._reporter.settle(attempt.context)
         faults.reach("run:end")
         self._close(attempt, judged)
 

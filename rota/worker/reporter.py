@@ -1,9 +1,10 @@
 """The reporter: progress and log lines of running tasks, joined and written with bounds.
 
 Handlers call `progress` and `log` from any thread as often as they like; neither blocks. What a task says is written
-at once if it was silent before, and then at most every `every`: of the progress only the newest, of the log every line
-up to the limits. One script writes the reports of a queue, each only while the attempt's token is still in the task's
-hash: a task that was deleted meanwhile gets no hash again (trap 18), and one that runs elsewhere keeps its own report.
+at once if it was silent before, then at most every `every`, and before its outcome is recorded: of the progress only
+the newest, of the log every line up to the limits. One script writes the reports of a queue, each only while the
+attempt's token is still in the task's hash: a task that was deleted meanwhile gets no hash again, and one that runs
+elsewhere keeps its own report.
 
 In the hash, `rota_progress` is a JSON object (done, total, text, at) and `rota_log` is text: a line is its time, a
 blank, and what was said.
@@ -15,10 +16,12 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rota.broker import Broker
+from rota.broker.node import look_at
 from rota.context import Context
 from rota.errors import BrokerError
 from rota.wire.keys import QueueKeys
@@ -61,6 +64,23 @@ class _Said:
         return dropped
 
 
+class NoReports:
+    """A reporter that drops everything: for an executor without a worker."""
+
+    def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
+        """Drop it."""
+
+    def log(self, context: Context, text: str) -> None:
+        """Drop it."""
+
+    def unwritten(self, context: Context) -> bool:
+        """Say that nothing is left to write."""
+        return False
+
+    async def settle(self, context: Context) -> None:
+        """Return at once."""
+
+
 class Reporter:
     """The reporter of every context of a worker. Make it in the worker's event loop.
 
@@ -81,6 +101,8 @@ class Reporter:
         self._line_limit = min(log_line_limit_bytes, log_limit_bytes)
         self._pace = Pace("reporter", every)
         self._said: dict[Context, _Said] = {}
+        self._sent: dict[Context, _Said] = {}
+        self._writing: asyncio.Task[None] | None = None
         self._lock = threading.Lock()
         self._something = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -109,11 +131,41 @@ class Reporter:
         finally:
             await self._last_words()
 
+    def unwritten(self, context: Context) -> bool:
+        """Whether a task said something that is not written yet."""
+        return context in self._said or context in self._sent
+
+    async def settle(self, context: Context) -> None:
+        """Write what a task said last, so that it is there once its outcome is. Takes a second at most."""
+        with suppress(BrokerError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                if self.unwritten(context):
+                    await self.flush()
+
     async def flush(self) -> None:
         """Write all that was said so far. What could not be sent is kept for the next time."""
+        if self._sent:  # a write that is under way may have begun before the last words
+            await asyncio.shield(self._write())
+        if self._said:
+            await asyncio.shield(self._write())
+
+    def _write(self) -> "asyncio.Task[None]":
+        """Return the write that is under way, or begin one. Many tasks that end at once share it."""
+        if self._writing is None or self._writing.done():
+            self._writing = self._loop.create_task(self._write_all())
+            self._writing.add_done_callback(look_at)
+        return self._writing
+
+    async def _write_all(self) -> None:
         with self._lock:
-            said, self._said = self._said, {}
+            self._sent, self._said = self._said, {}
             self._something.clear()
+        try:
+            await self._send(self._sent)
+        finally:
+            self._sent = {}
+
+    async def _send(self, said: dict[Context, _Said]) -> None:
         by_queue: defaultdict[QueueKeys, list[_Said]] = defaultdict(list)
         for each in said.values():
             by_queue[each.attempt.queue].append(each)

@@ -1,5 +1,6 @@
 """Code around a call."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
@@ -75,14 +76,48 @@ async def test_a_middleware_that_is_added_later_applies_from_then_on() -> None:
     assert notes == ["late before test:say", "late after"]
 
 
-async def test_a_middleware_that_swallows_the_error_makes_it_a_success_without_result() -> None:
+async def test_a_middleware_that_swallows_the_error_of_a_task_is_an_error() -> None:
     async def forgiving(context: Context) -> AsyncGenerator[None]:
         with contextlib.suppress(ValueError):
             yield
 
     app, _ = app_with(forgiving)
 
-    assert await run(app, "fail") is None
+    with pytest.raises(RuntimeError, match=r"forgiving swallowed the error of the task \(ValueError\)") as caught:
+        await run(app, "fail")
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+async def test_a_middleware_that_swallows_a_cancel_hides_it_from_nobody() -> None:
+    async def forgiving(context: Context) -> AsyncGenerator[None]:
+        with contextlib.suppress(asyncio.CancelledError):
+            yield
+
+    app = Rota(middleware=[forgiving])
+
+    @app.task("test:say")
+    async def wait(word: str) -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(run(app, "x"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_middleware_may_raise_another_error() -> None:
+    async def translating(context: Context) -> AsyncGenerator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise LookupError("translated") from error
+
+    app, _ = app_with(translating)
+
+    with pytest.raises(LookupError, match="translated"):
+        await run(app, "fail")
 
 
 def test_what_is_no_async_generator_is_refused() -> None:

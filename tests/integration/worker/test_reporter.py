@@ -3,13 +3,16 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
+from rota.app import Rota
 from rota.context import Context
 from rota.wire.proto import TaskMessage
 from rota.worker.attempt import Attempt
 from rota.worker.reporter import Reporter
+from tests.integration.worker.conftest import Bench
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
 DEADLINE = 10.0
@@ -140,6 +143,50 @@ async def test_the_first_word_is_written_at_once_and_the_next_are_joined(yard: Y
     await asyncio.wait([running])
     assert json.loads((await yard.fields("a"))["rota_progress"])["done"] == 99
     assert desk.reporter.statistics().written == 2
+
+
+@pytest.mark.parametrize("run", ["loop", "thread"])
+async def test_the_last_words_of_a_task_are_there_when_it_is_completed(
+    app: Rota, bench: Bench, run: Literal["loop", "thread"]
+) -> None:
+    @app.task("test:speaks", retention="1h")
+    async def on_the_loop(context: Context) -> None:
+        speak(context)
+
+    @app.task("test:speaks-there", retention="1h")
+    def in_a_thread(context: Context) -> None:
+        speak(context)
+
+    def speak(context: Context) -> None:
+        for number in range(10):
+            context.progress(number, 9)
+            context.log(f"line {number}")
+
+    task = on_the_loop if run == "loop" else in_a_thread
+    async with app.worker(report_interval="5m"):
+        jobs = [await task.enqueue() for _ in range(50)]
+        for job in jobs:
+            found = await bench.in_state(job.id, "completed")
+            report = found.last_report
+            assert report is not None
+            assert (report.done, len(found.log_lines)) == (9, 10)
+
+
+async def test_a_task_that_is_to_end_waits_for_a_write_that_is_under_way(yard: Yard) -> None:
+    desk = Desk(yard)
+    context = await desk.begin("a")
+    context.log("one")
+    writing = asyncio.create_task(desk.reporter.flush())
+    await asyncio.sleep(0)
+    context.log("two")
+    assert desk.reporter.unwritten(context)
+    await desk.reporter.settle(context)
+    assert not desk.reporter.unwritten(context)
+    assert [line.split(" ", 1)[1] for line in (await yard.fields("a"))["rota_log"].decode().splitlines()] == [
+        "one",
+        "two",
+    ]
+    await writing
 
 
 async def test_many_threads_may_speak_at_once(yard: Yard) -> None:

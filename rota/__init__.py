@@ -1,5 +1,6 @@
 """Rota: a task queue for Python that speaks Asynq's wire protocol. These are the public names."""
 
+from rota import log_lines
 from rota.aggregator import GroupedTask
 from rota.app import Rota
 from rota.context import Context, current
@@ -37,6 +38,8 @@ from rota.policy import Debounce, Retry, Unique
 from rota.settings import Settings
 from rota.signature import INJECTED, Depends, Payload
 from rota.task import Task
+
+log_lines.install()
 
 __all__ = [
     "INJECTED",

@@ -14,6 +14,7 @@ from rich.table import Table
 from rota.app import Rota
 from rota.cli.target import load_app
 from rota.inspect.doctor import Examination, Finding, examine
+from rota.log_lines import printable
 from rota.settings import Settings
 from rota.wire.rights import Role
 
@@ -70,10 +71,10 @@ def _show(done: Examination, console: Console) -> None:
 
 
 def _show_one(finding: Finding, console: Console) -> None:
-    rows = [(f"[{_STYLES[finding.severity]}]{finding.severity}[/]", f"[bold]{escape(finding.what)}[/]")]
+    rows = [(f"[{_STYLES[finding.severity]}]{finding.severity}[/]", f"[bold]{escape(printable(finding.what))}[/]")]
     more = f"{finding.link} in the source of Rota"
     for name, text in (("why", finding.cause), ("fix", finding.fix), ("more", more)):
-        rows.append((f"  [dim]{name}[/]", escape(text)))
+        rows.append((f"  [dim]{name}[/]", escape(printable(text))))
     if not console.is_terminal:  # a line stays a line, for grep
         for label, text in rows:
             console.print(label, text, soft_wrap=True)

@@ -61,6 +61,23 @@ async def test_queue_whose_name_looks_like_a_pattern_is_served_under_its_own_nam
     assert sum("No queue matches" in line for line in caplog.messages) == 1
 
 
+async def test_line_feeds_in_names_and_errors_forge_no_line_of_the_log(
+    app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task("foreign:fail")
+    async def fail() -> None:
+        raise ValueError("boom\nERROR forged")
+
+    with caplog.at_level(logging.INFO, "rota"):
+        async with app.worker(queues=["a\nERROR forged"]):
+            options = fail.options(queue="a\nERROR forged", task_id="b\nERROR forged", max_retry=0)
+            await options.enqueue()
+            await bench.in_state("b\nERROR forged", "archived", queue="a\nERROR forged")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("rota")]
+    assert any("b\\nERROR forged" in line and "boom\\nERROR forged" in line for line in ours)
+    assert [line for line in ours if not line.isprintable()] == []
+
+
 async def test_task_with_an_id_that_is_not_utf8_is_archived_and_the_others_run(app: Rota, bench: Bench) -> None:
     @app.task("foreign:run")
     async def run(number: int) -> int:

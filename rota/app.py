@@ -18,12 +18,12 @@ from rota.handler import Event, Handler, Hooks, is_async
 from rota.lifespan import Lifespan, LifespanFactory
 from rota.middleware import EnqueueMiddleware, Middleware
 from rota.options import NO_OPTIONS, Hook, OptionWords, RunWords, TaskWords
-from rota.payload import loose_payload
 from rota.registration import check_hook, raw_handler, task_handler
 from rota.routing import Matching, Registry
 from rota.settings import Settings
 from rota.suggestion import did_you_mean
 from rota.task import AsyncTask, SyncTask, Task, TaskDecorator
+from rota.untyped import loose_plan
 from rota.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -180,8 +180,7 @@ class Rota:
         """
         handler = self.registry.get(type)
         if handler is None or not handler.is_typed:
-            options = NO_OPTIONS.updated(**words) if words else NO_OPTIONS
-            return Plan(type, loose_payload(type, payload), options)
+            return loose_plan(type, payload, NO_OPTIONS.updated(**words) if words else NO_OPTIONS)
         task: Task[..., Any] = Task(handler, self)
         return (task.options(**words) if words else task).plan_of(payload)
 

@@ -20,7 +20,7 @@ from rota.middleware import Invoke, Middleware, chain, of_swallowed
 from rota.options import NO_OPTIONS, Hook, Options
 from rota.payload import Result, arguments_of
 from rota.policy import Retry
-from rota.signature import Signature
+from rota.signature import MISSING, Signature
 from rota.suggestion import did_you_mean
 
 Run: TypeAlias = Literal["loop", "thread", "process"]
@@ -112,7 +112,7 @@ class Handler:
         self.options = options
         self.hooks = hooks or Hooks()
         self.arguments = arguments_of(signature)
-        self.result = Result(signature.name, signature.returns)
+        self.result = Result(signature.name, signature.returns, is_raw=signature.is_raw)
         self.target: Callable[..., Any] = _importable(function) if self.run == "process" else function
         self._surroundings = surroundings
         self.invoke: Invoke = self._prepare_and_invoke
@@ -129,8 +129,11 @@ class Handler:
         """The time limit that tasks of this type are enqueued with, if it is said."""
         return self.options.timeout
 
-    def encode_result(self, value: Any, limit_bytes: int | None = None) -> bytes | None:
-        """Return the result as it is stored; None where there is none. Raises PayloadError."""
+    def encode_result(self, value: Any, limit_bytes: int | None = None, *, kept: bool = True) -> bytes | None:
+        """Return the result as it is stored; None where there is none. Raises PayloadError.
+
+        With `kept=False` a function without a return annotation may return anything: nobody asked for a result.
+        """
         if isinstance(value, _UNRUN):
             # To write it as JSON would run the function's own code here, on the event loop.
             kind = cast("object", value).__class__.__name__
@@ -138,7 +141,12 @@ class Handler:
                 f"{self.signature.name} returned a {kind}, whose code nobody has run: return a value, "
                 "for example a list."
             )
-        stored = self.result.write(value)
+        try:
+            stored = self.result.write(value)
+        except PayloadError:
+            if kept or self.signature.returns is not MISSING:
+                raise
+            return None
         if stored is not None and limit_bytes is not None and len(stored) > limit_bytes:
             raise PayloadError(
                 f"The result of {self.type} has {len(stored)} bytes, more than the {limit_bytes} allowed: "

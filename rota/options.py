@@ -122,6 +122,24 @@ class Options:
             given.setdefault("delay", None)
         return replace(self, **given)
 
+    @property
+    def locks_payload(self) -> bool:
+        """Whether the payload itself makes the unique lock."""
+        return self.unique is not None and self.unique.key is None
+
+    @property
+    def names_arguments(self) -> bool:
+        """Whether a key of these options has to be filled with arguments."""
+        return any(policy is not None and "{" in (policy.key or "") for policy in (self.unique, self.debounce))
+
+    def bound(self, arguments: Mapping[str, Any]) -> "Options":
+        """Return these options with the arguments of one call written into the keys that name them."""
+        if not self.names_arguments:
+            return self
+        unique = None if self.unique is None else self.unique.bound(arguments)
+        debounce = None if self.debounce is None else self.debounce.bound(arguments)
+        return replace(self, unique=unique, debounce=debounce)
+
     def words(self) -> dict[str, Any]:
         """The options that were said, by name."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None and value != {}}

@@ -6,18 +6,25 @@ older worker.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NotRequired, cast
+from dataclasses import replace
+from typing import Annotated, Any, NotRequired, Protocol, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import TypedDict
 
+from rota.codec import Codec, reasons
 from rota.errors import OptionError, PayloadError
 from rota.signature import MISSING, Parameter, Signature
 from rota.suggestion import did_you_mean
+from rota.untyped import loose_payload
 
 _NOTHING = (b"", b"null")  # Go's nil payload, and what json.Marshal(nil) gives
+
+
+class Write(Protocol):
+    """Writes the arguments of a call, which are keyed by parameter."""
+
+    def __call__(self, value: Mapping[str, Any], *, fixed_order: bool = False) -> bytes: ...  # noqa: D102
 
 
 class Arguments:
@@ -30,12 +37,13 @@ class Arguments:
         self._positional = tuple(parameter.name for parameter in signature.parameters if not parameter.keyword_only)
         self._required = tuple(parameter.name for parameter in signature.parameters if parameter.required)
         self._defaults = {item.name: item.default for item in signature.parameters if not item.required}
-        self._adapter = _adapter(signature.name, _object_type(signature))
-        self.validate: Callable[[bytes], dict[str, Any]] = self._adapter.validator.validate_json
+        self._codec = Codec(signature.name, _object_type(signature), "arguments")
+        self._keys = _keys(signature.name, self._codec)
+        self.validate: Callable[[bytes], dict[str, Any]] = self._codec.validate
         """The quick way to read a payload: raises pydantic's ValidationError, which `recover` takes."""
-        self._check, self._dump = self._adapter.validator.validate_python, self._adapter.serializer.to_json
-        self._has_aliases = _has_aliases(self._adapter, self._names)
-        _check_defaults(signature)
+        self.write: Write = self._write_by_key if self._keys else self._codec.write
+        """Return the payload of bound arguments: checked, converted, in the order of the parameters."""
+        _check_defaults(signature, self._keys)
 
     def read(self, payload: bytes) -> dict[str, Any]:
         """Return the keyword arguments that a payload holds. Absent ones are left to the function's defaults."""
@@ -49,9 +57,13 @@ class Arguments:
         if not self._required and payload.strip() in _NOTHING:
             return {}
         raise PayloadError(
-            f"The payload does not fit {self._name}: {_reasons(error)}. "
+            f"The payload does not fit {self._name}: {reasons(error)}. "
             "Compare what the producer sends with the function's parameters."
         ) from error
+
+    def received(self, payload: bytes) -> dict[str, Any]:
+        """Return all arguments as the function will receive them, defaults included."""
+        return {**self._defaults, **self.read(payload)}
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Name the arguments of a call, add the defaults, and refuse what the function does not take."""
@@ -89,20 +101,13 @@ class Arguments:
             )
         return self.bind((), cast("Mapping[str, Any]", payload))
 
-    def write(self, values: Mapping[str, Any]) -> bytes:
-        """Return the payload of bound arguments: checked, converted, in the order of the parameters."""
-        try:
-            if self._has_aliases:
-                return self._dump(self._check(values, by_alias=False, by_name=True), by_alias=True)
-            return self._dump(self._check(values), by_alias=True)
-        except ValidationError as error:
-            raise PayloadError(f"The arguments do not fit {self._name}: {_reasons(error)}.") from error
-        except PydanticSerializationError as error:
-            raise PayloadError(f"The arguments of {self._name} cannot be written as JSON: {error}.") from error
+    def _write_by_key(self, value: Mapping[str, Any], *, fixed_order: bool = False) -> bytes:
+        keyed = {self._keys.get(name, name): each for name, each in value.items()}
+        return self._codec.write(keyed, fixed_order=fixed_order)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the payload."""
-        return self._adapter.json_schema()
+        return self._codec.adapter.json_schema()
 
 
 class WholePayload:
@@ -112,14 +117,14 @@ class WholePayload:
         self._function = signature.name
         self._parameter = parameter
         self._raw = _is_bytes(parameter.annotation)
-        self._adapter = _adapter(signature.name, parameter.annotation)
+        self._codec = Codec(signature.name, parameter.annotation, "argument")
         self.validate: Callable[[bytes], dict[str, Any]] = self._read_raw if self._raw else self._read_model
 
     def _read_raw(self, payload: bytes) -> dict[str, Any]:
         return {self._parameter.name: payload}
 
     def _read_model(self, payload: bytes) -> dict[str, Any]:
-        return {self._parameter.name: self._adapter.validator.validate_json(payload)}
+        return {self._parameter.name: self._codec.validate(payload)}
 
     def read(self, payload: bytes) -> dict[str, Any]:
         """Return the keyword argument that the payload is."""
@@ -132,7 +137,11 @@ class WholePayload:
         """Accept an empty payload where the parameter has a default; else raise PayloadError."""
         if not self._parameter.required and payload.strip() in _NOTHING:
             return {}
-        raise PayloadError(f"The payload does not fit {self._function}: {_reasons(error)}.") from error
+        raise PayloadError(f"The payload does not fit {self._function}: {reasons(error)}.") from error
+
+    def received(self, payload: bytes) -> dict[str, Any]:
+        """Return the argument as the function will receive it."""
+        return {self._parameter.name: self._parameter.default, **self.read(payload)}
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Name the one argument of a call."""
@@ -146,42 +155,35 @@ class WholePayload:
         """Take the whole payload."""
         return self.bind((), {}) if payload is None else self.bind((payload,), {})
 
-    def write(self, values: Mapping[str, Any]) -> bytes:
+    def write(self, value: Mapping[str, Any], *, fixed_order: bool = False) -> bytes:
         """Return the payload of the bound argument."""
-        value = values[self._parameter.name]
-        if self._raw and isinstance(value, bytes | bytearray):
-            return bytes(value)
-        try:
-            checked = self._adapter.validator.validate_python(value)
-            return checked if self._raw else self._adapter.serializer.to_json(checked, by_alias=True)
-        except ValidationError as error:
-            raise PayloadError(f"The argument does not fit {self._function}: {_reasons(error)}.") from error
-        except PydanticSerializationError as error:
-            raise PayloadError(f"The argument of {self._function} cannot be written as JSON: {error}.") from error
+        given = value[self._parameter.name]
+        return self._codec.check(given) if self._raw else self._codec.write(given, fixed_order=fixed_order)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the payload; empty for bytes."""
-        return {} if self._raw else self._adapter.json_schema()
+        return {} if self._raw else self._codec.adapter.json_schema()
 
 
 class Result:
-    """The result of one function as JSON by its return annotation. `bytes` are stored as they are."""
+    """The result of one function as JSON by its return annotation. `bytes` are stored as they are.
 
-    def __init__(self, name: str, annotation: Any) -> None:
+    A handler in Asynq's style (`is_raw`) may return bytes, or anything that JSON has a form for.
+    """
+
+    def __init__(self, name: str, annotation: Any, *, is_raw: bool = False) -> None:
         self._name = name
-        self._raw = _is_bytes(annotation)
-        self._adapter = _adapter(name, Any if annotation is MISSING else annotation)
+        self._is_loose = is_raw
+        self._raw = is_raw or _is_bytes(annotation)
+        self._codec = Codec(name, Any if annotation is MISSING else annotation, "result")
 
     def write(self, value: Any) -> bytes | None:
         """Return what to store; None where there is nothing. Raises PayloadError."""
         if value is None:
             return None
-        if self._raw and isinstance(value, bytes | bytearray):
-            return bytes(value)
-        try:
-            return self._adapter.serializer.to_json(value, warnings=False, by_alias=True)
-        except PydanticSerializationError as error:
-            raise PayloadError(f"The result of {self._name} cannot be written as JSON: {error}.") from error
+        if self._is_loose:
+            return loose_payload(self._name, value, noun="result")
+        return self._codec.check(value) if self._raw else self._codec.write(value)
 
     def read(self, stored: bytes) -> Any:
         """Read a stored result."""
@@ -190,23 +192,11 @@ class Result:
         if not stored:
             return None
         try:
-            return self._adapter.validator.validate_json(stored)
+            return self._codec.validate(stored)
         except ValidationError as error:
             raise PayloadError(
-                f"The stored result is not what {self._name} is said to return: {_reasons(error)}."
+                f"The stored result is not what {self._name} is said to return: {reasons(error)}."
             ) from error
-
-
-def loose_payload(type: str, payload: object) -> bytes:
-    """Write the payload of a task that is not known here: bytes as they are, nothing as nothing, the rest as JSON."""
-    if payload is None:
-        return b""
-    if isinstance(payload, bytes | bytearray):
-        return bytes(payload)
-    try:
-        return to_json(payload, by_alias=True)
-    except PydanticSerializationError as error:
-        raise PayloadError(f"The payload of {type} cannot be written as JSON: {error}.") from error
 
 
 def arguments_of(signature: Signature) -> Arguments | WholePayload:
@@ -225,44 +215,45 @@ def _object_type(signature: Signature) -> Any:
     return made
 
 
-def _adapter(name: str, annotation: Any) -> TypeAdapter[Any]:
-    try:
-        return TypeAdapter(annotation)
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise OptionError(
-            f"{name} has a type that JSON cannot carry: {str(error).splitlines()[0]} "
-            "Use what pydantic knows; inject connections and the like with Annotated[..., Depends(...)]."
-        ) from error
+def _keys(owner: str, codec: Codec) -> dict[str, str]:
+    """Return the keys in the payload of the parameters that have another one than their name.
 
-
-def _has_aliases(adapter: TypeAdapter[Any], names: tuple[str, ...]) -> bool:
-    try:
-        return set(adapter.json_schema().get("properties", {})) != set(names)
-    except PydanticUserError:  # a type without a JSON Schema, which may have aliases
-        return True
-
-
-def _check_defaults(signature: Signature) -> None:
-    for item in signature.parameters:
-        if item.required:
-            continue
-        try:
-            TypeAdapter(item.annotation).dump_json(item.default, warnings=False)
-        except PydanticSerializationError as error:
+    Raises OptionError for a parameter that is written under one key and read under another.
+    """
+    schema = cast("dict[str, Any]", codec.adapter.core_schema)
+    fields: dict[str, dict[str, Any]] = schema.get("schema", schema)["fields"]
+    keys = {name: field.get("serialization_alias", name) for name, field in fields.items()}
+    for name, field in fields.items():
+        alias: str | list[str] | list[list[str]] = field.get("validation_alias", name)
+        read = [alias] if isinstance(alias, str) else alias
+        if not any(choice in (keys[name], [keys[name]]) for choice in read):
             raise OptionError(
-                f"The default of {item.name!r} in {signature.name} cannot travel as JSON ({error}): "
-                "use None, or inject it with Annotated[..., Depends(...)] = INJECTED."
+                f"{owner} writes {name!r} as {keys[name]!r} and reads it as {alias!r}: give one alias for both, "
+                f"Field(alias=...)."
+            )
+    if len(set(keys.values())) < len(keys):
+        raise OptionError(f"{owner} writes two parameters under one key: {', '.join(sorted(keys.values()))}.")
+    return {name: key for name, key in keys.items() if name != key}
+
+
+def _check_defaults(signature: Signature, keys: Mapping[str, str]) -> None:
+    optional = tuple(item for item in signature.parameters if not item.required)
+    if not optional:
+        return
+    codec = Codec(signature.name, _object_type(replace(signature, parameters=optional)), "default")
+    for item in optional:
+        try:
+            codec.write({keys.get(item.name, item.name): item.default})
+        except PayloadError as error:
+            raise OptionError(
+                f"The default of {item.name!r} in {signature.name} cannot travel: {error} "
+                "Use a default that fits the annotation, or inject it with Annotated[..., Depends(...)] = INJECTED."
             ) from error
 
 
 def _is_bytes(annotation: Any) -> bool:
-    return annotation is bytes or getattr(annotation, "__origin__", None) is bytes
-
-
-def _reasons(error: ValidationError) -> str:
-    parts = [
-        f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_context=False, include_input=False)[:5]
-    ]
-    more = error.error_count() - len(parts)
-    return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
+    """Whether a payload or result is these bytes as they are: plain `bytes`, without a way of its own to write them."""
+    if annotation is bytes:
+        return True
+    is_annotated = get_origin(annotation) is Annotated and get_args(annotation)[0] is bytes
+    return is_annotated and not any(hasattr(mark, "__get_pydantic_core_schema__") for mark in get_args(annotation)[1:])

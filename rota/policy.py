@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
+from rota.canonical import KeyFormatter
 from rota.duration import DurationLike, at_least, parse
 from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry
 from rota.suggestion import did_you_mean
@@ -19,6 +20,7 @@ DelayFunction: TypeAlias = Callable[[int, BaseException], DurationLike]
 LONGEST_DELAY_SECONDS = 3650 * 86400.0
 """Ten years. A delay that grows with the number of retries exceeds at some point what a timedelta holds."""
 MAX_RETRY = 2**31 - 1  # int32 on the wire
+_FORMATTER = KeyFormatter()
 
 
 class Rng(Protocol):
@@ -177,7 +179,8 @@ class Unique:
     ) -> None:
         """Say what is unique and what happens to the second.
 
-        Without `key`, queue, type and payload make it. A key may name arguments: `key="user-{user_id}"`.
+        Without `key`, queue, type and payload make it. A key may name arguments and their fields:
+        `key="user-{user_id}"`, `key="{order.id}"`.
         """
         put = object.__setattr__
         put(self, "ttl", None if ttl is None else _life(ttl))
@@ -193,7 +196,7 @@ class Unique:
         return value if isinstance(value, Unique) else cls(value)
 
     def bound(self, arguments: Mapping[str, Any]) -> "Unique":
-        """Return this policy with the arguments written into its key."""
+        """Return this policy with the arguments, as the function gets them, written into its key."""
         key = _filled("Unique(key=...)", self.key, arguments)
         return self if key == self.key else Unique(self.ttl, scope=self.scope, key=key, on_conflict=self.on_conflict)
 
@@ -216,7 +219,7 @@ class Debounce:
             raise OptionError("Debounce(max_wait=...) is shorter than wait: no call could wait as long as it should.")
 
     def bound(self, arguments: Mapping[str, Any]) -> "Debounce":
-        """Return this policy with the arguments written into its key."""
+        """Return this policy with the arguments, as the function gets them, written into its key."""
         key = _filled("Debounce(key=...)", self.key, arguments)
         return self if key is None or key == self.key else Debounce(key, self.wait, self.max_wait)
 
@@ -273,8 +276,10 @@ def _filled(name: str, key: str | None, arguments: Mapping[str, Any]) -> str | N
     if key is None or "{" not in key:
         return key
     try:
-        return key.format_map(arguments)
-    except (KeyError, IndexError, AttributeError, ValueError) as error:
+        return _FORMATTER.vformat(key, (), arguments)
+    except OptionError as error:
+        raise OptionError(f"{name} is {key!r}: {error}") from None
+    except (KeyError, IndexError, AttributeError, ValueError, TypeError) as error:
         raise OptionError(
             f"{name} is {key!r}, which names no argument: {error}. {did_you_mean(key, arguments)}"
         ) from None

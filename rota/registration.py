@@ -145,6 +145,8 @@ class _AnyArgument:
     """Stands for an argument whose value is not known yet, with whatever fields and format."""
 
     def __getattr__(self, name: str) -> "_AnyArgument":
+        if name.startswith("__"):
+            raise AttributeError(name)
         return self
 
     def __getitem__(self, name: object) -> "_AnyArgument":

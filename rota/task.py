@@ -59,15 +59,17 @@ class Task(Generic[P, R]):
     def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan[R]:
         """Return what `enqueue` would send, for `app.enqueue_many`."""
         values = self._arguments.bind(args, kwargs)
-        return self._plan(values, self._arguments.write(values))
+        options = self.default_options
+        if options.unique is None and options.debounce is None:
+            return Plan(self.type, self._arguments.write(values), options, self._decode)
+        return self._keyed(values)
 
     def plan_of(self, payload: object) -> Plan[R]:
         """Return the plan for arguments given as one mapping or model, or for a payload that is ready (bytes)."""
         if isinstance(payload, bytes | bytearray):
             ready = bytes(payload)
-            return self._plan(self._arguments.read(ready), ready)
-        values = self._arguments.bind_object(payload)
-        return self._plan(values, self._arguments.write(values))
+            return Plan(self.type, ready, self.default_options.bound(self._arguments.received(ready)), self._decode)
+        return self._keyed(self._arguments.bind_object(payload))
 
     def options(self, **words: Unpack[OptionWords]) -> Self:
         """Return a copy of this task with other options, typed like this one."""
@@ -79,10 +81,13 @@ class Task(Generic[P, R]):
         """Return a copy whose calls with the same key become one, `wait` after the last of them."""
         return self.options(debounce=Debounce(key, wait, max_wait))
 
-    def _plan(self, values: dict[str, Any], payload: bytes) -> Plan[R]:
+    def _keyed(self, values: dict[str, Any]) -> Plan[R]:
+        """Return the plan of a task whose options may name its arguments."""
         options = self.default_options
-        if options.unique is not None or options.debounce is not None:
-            options = bound(options, values)
+        payload = self._arguments.write(values, fixed_order=options.locks_payload)
+        if options.names_arguments:
+            # Keys are filled from what the function will get: 1, 1.0 and True for a float are one key.
+            options = options.bound(self._arguments.received(payload))
         return Plan(self.type, payload, options, self._decode)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -141,16 +146,6 @@ class TaskDecorator(Protocol):
     def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> SyncTask[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
-
-
-def bound(options: Options, values: dict[str, Any]) -> Options:
-    """Return the options with the arguments of one call written into the keys that name them."""
-    unique, debounce = options.unique, options.debounce
-    if unique is not None and (filled := unique.bound(values)) is not unique:
-        options = options.updated(unique=filled)
-    if debounce is not None and (joined := debounce.bound(values)) is not debounce:
-        options = options.updated(debounce=joined)
-    return options
 
 
 __all__ = [

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any, cast
 
 import typer
+from pydantic_core import from_json
 
 from rota.app import Rota
 from rota.cli import words
@@ -83,9 +84,8 @@ def _said(**options: Any) -> OptionWords:
 
 def _json(data: bytes) -> Any:
     try:
-        return json.loads(data)
+        return from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        reason = str(error)
-    except RecursionError:
-        reason = "it is nested too deeply"
-    raise PayloadError(f"The payload is not JSON ({reason}). Quote it for the shell, or add --raw to send it as it is.")
+        raise PayloadError(
+            f"The payload is not JSON ({error}). Quote it for the shell, or add --raw to send it as it is."
+        ) from None

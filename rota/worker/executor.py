@@ -225,7 +225,8 @@ class Executor:
                 raise DeadlinePassed  # also one before 1970, which is negative
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
-            stored = b"" if result is None else handler.encode_result(result, self._result_limit_bytes) or b""
+            kept = attempt.message.retention > 0
+            stored = handler.encode_result(result, self._result_limit_bytes, kept=kept) or b""
             judged = verdict.succeeded(attempt, stored, self._clock.now())
             event: Event = "success"
             value: Any = result

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, InstanceOf, PlainSerializer
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator
 
 from rota.errors import OptionError, PayloadError
-from rota.payload import Arguments, Result, WholePayload, arguments_of, loose_payload
+from rota.payload import Arguments, Result, WholePayload, arguments_of
 from rota.signature import MISSING, Payload, read_signature
+from rota.untyped import loose_payload
 
 
 class Order(BaseModel):
@@ -138,10 +139,22 @@ def test_aliases_inside_of_a_model_travel_too() -> None:
     assert prepared(greet).read(b'{"customer":{"fullName":"Ada"}}') == {"customer": customer}
 
 
-def test_a_type_without_a_json_schema_still_travels() -> None:
-    async def report(error: Annotated[InstanceOf[Exception], PlainSerializer(str)]) -> None: ...
+def test_type_without_a_json_schema_travels_if_it_reads_what_it_writes() -> None:
+    class Celsius:
+        def __init__(self, degrees: float) -> None:
+            self.degrees = degrees
 
-    assert written(report, ValueError("broken")) == b'{"error":"broken"}'
+    def read(value: object) -> Celsius:
+        return value if isinstance(value, Celsius) else Celsius(float(str(value)))
+
+    async def report(
+        heat: Annotated[Any, PlainValidator(read), PlainSerializer(lambda value: value.degrees)],
+    ) -> None: ...
+
+    payload = written(report, Celsius(21.5))
+
+    assert payload == b'{"heat":21.5}'
+    assert prepared(report).read(payload)["heat"].degrees == 21.5
 
 
 def test_parameters_without_annotations_take_any_json() -> None:
@@ -237,14 +250,24 @@ def test_no_result_is_none() -> None:
     assert Result("f", str).read(b"") is None
 
 
-def test_a_result_that_is_not_what_was_said_is_still_stored_but_not_read() -> None:
+def test_result_that_is_not_what_was_said_is_refused() -> None:
     result = Result("f", int)
 
-    assert result.write("seven") == b'"seven"'
+    with pytest.raises(PayloadError, match="The result does not fit f: it: Input should be a valid integer"):
+        result.write("seven")
     with pytest.raises(PayloadError, match="not what f is said to return"):
         result.read(b'"seven"')
     with pytest.raises(PayloadError, match="result of f cannot be written"):
-        result.write(object())
+        Result("f", MISSING).write(object())
+
+
+def test_result_of_a_raw_handler_is_bytes_or_json() -> None:
+    result = Result("f", bytes, is_raw=True)
+
+    assert result.write(b"\xff") == b"\xff"
+    assert result.write({"a": 1}) == b'{"a":1}'
+    with pytest.raises(PayloadError, match="The result of f cannot be written as JSON"):
+        result.write(float("nan"))
 
 
 def test_a_payload_by_name_is_json_or_bytes_or_nothing() -> None:

@@ -1,10 +1,14 @@
-"""Rota: a task queue for Python that speaks Asynq's wire protocol. These are the public names."""
+"""Rota: a task queue for Python that speaks Asynq's wire protocol. These are the public names.
+
+`import rota` itself loads only the errors and prepares the loggers. Every other name is imported from its module when
+it is first used. So a program that needs one of them does not load the rest, and the supervisor does not load what only
+workers need.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from rota import log_lines
-from rota.aggregator import GroupedTask
-from rota.app import Rota
-from rota.context import Context, current
-from rota.enqueued import Enqueued, Plan, SyncEnqueued
 from rota.errors import (
     BrokerError,
     BrokerRefused,
@@ -32,14 +36,20 @@ from rota.errors import (
     TaskStateError,
     TimeLimitExceeded,
 )
-from rota.info import TaskInfo, TaskState
-from rota.options import Options
-from rota.policy import Debounce, Retry, Unique
-from rota.settings import Settings
-from rota.signature import INJECTED, Depends, Payload
-from rota.task import Task
 
 log_lines.install()
+
+if TYPE_CHECKING:
+    from rota.aggregator import GroupedTask
+    from rota.app import Rota
+    from rota.context import Context, current
+    from rota.enqueued import Enqueued, Plan, SyncEnqueued
+    from rota.info import TaskInfo, TaskState
+    from rota.options import Options
+    from rota.policy import Debounce, Retry, Unique
+    from rota.settings import Settings
+    from rota.signature import INJECTED, Depends, Payload
+    from rota.task import Task
 
 __all__ = [
     "INJECTED",
@@ -86,3 +96,28 @@ __all__ = [
     "Unique",
     "current",
 ]
+
+_MODULES = {
+    "aggregator": ("GroupedTask",),
+    "app": ("Rota",),
+    "context": ("Context", "current"),
+    "enqueued": ("Enqueued", "Plan", "SyncEnqueued"),
+    "info": ("TaskInfo", "TaskState"),
+    "options": ("Options",),
+    "policy": ("Debounce", "Retry", "Unique"),
+    "settings": ("Settings",),
+    "signature": ("INJECTED", "Depends", "Payload"),
+    "task": ("Task",),
+}
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+
+if not TYPE_CHECKING:  # a checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

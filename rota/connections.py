@@ -71,6 +71,7 @@ class Connections:
                 result_poll=settings.result_poll,
                 enqueue_batch=settings.enqueue_batch,
                 delivery=delivery(settings),
+                payload_limit_bytes=settings.payload_limit_bytes,
             )
         return client
 
@@ -85,6 +86,7 @@ class Connections:
                     result_poll=settings.result_poll,
                     enqueue_batch=settings.enqueue_batch,
                     delivery=delivery(settings),
+                    payload_limit_bytes=settings.payload_limit_bytes,
                 )
             return self._sync_client
 

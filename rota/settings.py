@@ -40,12 +40,15 @@ from rota.wire import enqueue, fetch, forward, janitor, record
 
 __all__ = ["DEFAULT_URL", "ENVIRONMENT_PREFIX", "Origin", "Settings"]
 
+MEBIBYTE = 1024 * 1024
 ENVIRONMENT_PREFIX = "ROTA_"
 DEFAULT_URL = "redis://localhost:6379/0"
 
 WhenAway: TypeAlias = Literal["wait", "fail", "buffer"]
 WakeUp: TypeAlias = Literal["auto", "tracking", "poll"]
 PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
+LimitBytes: TypeAlias = Annotated[int, Field(gt=0, le=256 * MEBIBYTE)]
+"""Redis takes values of up to 512 MB, and a result is in its request together with others."""
 PositiveDuration: TypeAlias = Annotated[Duration, Field(gt=timedelta(0))]
 
 
@@ -112,6 +115,8 @@ class Settings(BaseSettings):
     """Tasks that `buffer` holds in memory; one more is refused."""
     flush_timeout: Duration = timedelta(seconds=5)
     """How long closing an app goes on sending what it has buffered."""
+    payload_limit_bytes: LimitBytes = 4 * MEBIBYTE
+    """The size of a payload, at most, and of all headers together; an enqueue of a larger one is refused."""
     wait_replicas: Annotated[int, Field(ge=0)] = 0
     """How many replicas must have a task before its enqueue returns."""
     wait_replicas_timeout: PositiveDuration = timedelta(seconds=1)
@@ -210,8 +215,8 @@ class Settings(BaseSettings):
     # Results and reports
     result_retention: Duration = timedelta(minutes=10)
     """How long a task whose function returns a value is kept, if it does not say so itself."""
-    result_limit_bytes: PositiveInt = 1024 * 1024
-    """The size of a result, at most."""
+    result_limit_bytes: LimitBytes = 4 * MEBIBYTE
+    """The size of a result, at most; a larger one fails its task. The same as that of a payload."""
     result_poll: PositiveDuration = timedelta(seconds=1)
     """How often a waiting `result()` looks, besides listening: a Go worker announces nothing."""
     enqueue_batch: Annotated[int, Field(gt=0, le=enqueue.MAX_TASKS)] = 500

@@ -17,7 +17,7 @@ from rota.client.delivery import Delivery
 from rota.client.hooks import enter, swallowed
 from rota.client.joiner import Joiner
 from rota.client.outbox import Outbox
-from rota.client.packing import STATES, alone, refusal
+from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, alone, refusal
 from rota.client.parcel import Parcel
 from rota.client.replicas import Replicas, Unreplicated
 from rota.client.sender import Senders
@@ -51,8 +51,9 @@ class Client(Core):
         result_poll: timedelta = RESULT_POLL,
         enqueue_batch: int = ENQUEUE_BATCH,
         delivery: Delivery = Delivery(),  # noqa: B008  # frozen
+        payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
-        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery)
+        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery, payload_limit_bytes)
         self._origin = broker
         self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
         self._replicas = Replicas(self.broker, delivery) if delivery.wait_replicas else None
@@ -61,9 +62,13 @@ class Client(Core):
         self._joiner = Joiner(self._courier.deliver)
 
     def _copy(self, delivery: Delivery) -> "Client":
-        poll, batch = self._result_poll, self._enqueue_batch
         return Client(
-            self._origin, middlewares=self._middlewares, result_poll=poll, enqueue_batch=batch, delivery=delivery
+            self._origin,
+            middlewares=self._middlewares,
+            result_poll=self._result_poll,
+            enqueue_batch=self._enqueue_batch,
+            delivery=delivery,
+            payload_limit_bytes=self._payload_limit_bytes,
         )
 
     def _held(self) -> int:
@@ -169,6 +174,7 @@ class Client(Core):
 
     async def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
         """Replace the payload of a task that does not run. Its unique lock moves with it."""
+        self._check_payload(task_id, payload)
         await self._courier.act(acts.update_payload(self._keys.queue(queue), task_id, payload))
 
     async def _enqueue_within(self, plan: Plan[R]) -> Enqueued[R]:

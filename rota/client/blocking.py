@@ -13,7 +13,7 @@ from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, raise_failure, un
 from rota.client.delivery import Delivery
 from rota.client.hooks import enter_sync, swallowed
 from rota.client.outbox_thread import OutboxThread
-from rota.client.packing import STATES, refusal
+from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, refusal
 from rota.client.parcel import Parcel
 from rota.client.replicas import SyncReplicas, Unreplicated
 from rota.client.sender import Senders
@@ -39,8 +39,9 @@ class SyncClient(Core):
         result_poll: timedelta = RESULT_POLL,
         enqueue_batch: int = ENQUEUE_BATCH,
         delivery: Delivery = Delivery(),  # noqa: B008  # frozen
+        payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
-        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery)
+        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery, payload_limit_bytes)
         self._origin = broker
         self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
         replicas = SyncReplicas(self.broker, delivery) if delivery.wait_replicas else None
@@ -48,9 +49,13 @@ class SyncClient(Core):
         self._outbox = OutboxThread(broker, delivery) if delivery.buffers else None
 
     def _copy(self, delivery: Delivery) -> "SyncClient":
-        poll, batch = self._result_poll, self._enqueue_batch
         return SyncClient(
-            self._origin, middlewares=self._middlewares, result_poll=poll, enqueue_batch=batch, delivery=delivery
+            self._origin,
+            middlewares=self._middlewares,
+            result_poll=self._result_poll,
+            enqueue_batch=self._enqueue_batch,
+            delivery=delivery,
+            payload_limit_bytes=self._payload_limit_bytes,
         )
 
     def _held(self) -> int:
@@ -138,6 +143,7 @@ class SyncClient(Core):
 
     def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
         """Replace the payload of a task that does not run. Its unique lock moves with it."""
+        self._check_payload(task_id, payload)
         self._courier.act(acts.update_payload(self._keys.queue(queue), task_id, payload))
 
     def _enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:

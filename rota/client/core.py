@@ -8,7 +8,7 @@ from rota.client.delivery import Delivery, DeliveryWords
 from rota.client.packing import Packer
 from rota.client.published import Published
 from rota.enqueued import Receipt
-from rota.errors import BrokerError, NotReplicated, RotaError
+from rota.errors import BrokerError, NotReplicated, PayloadError, RotaError
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import MAX_TASKS
 from rota.wire.keys import Keys
@@ -29,10 +29,12 @@ class Core:
         result_poll: timedelta,
         enqueue_batch: int,
         delivery: Delivery,
+        payload_limit_bytes: int,
     ) -> None:
         self._keys = keys
         self._middlewares = middlewares
-        self._packer = Packer(keys)
+        self._packer = Packer(keys, payload_limit_bytes)
+        self._payload_limit_bytes = payload_limit_bytes
         self._published = Published()
         self._result_poll = result_poll
         self._poll_seconds = result_poll.total_seconds()
@@ -57,6 +59,14 @@ class Core:
 
     def _copy(self, delivery: Delivery) -> Self:
         raise TypeError(f"{type(self).__name__} cannot be copied.")
+
+    def _check_payload(self, task_id: str, payload: bytes) -> None:
+        if not isinstance(payload, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise PayloadError(
+                f"The payload for task {task_id} is a {type(payload).__name__}, but must be bytes: "
+                "`task.plan(...).payload` makes them of arguments."
+            )
+        self._packer.check_size(f"The payload for task {task_id}", len(payload))
 
     def _held(self) -> int:
         return 0

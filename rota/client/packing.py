@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from rota.enqueued import Plan
-from rota.errors import BrokerRefused, DuplicateTask, RotaError, TaskIdConflict
+from rota.errors import BrokerRefused, DuplicateTask, PayloadError, RotaError, TaskIdConflict
 from rota.info import TaskState
 from rota.options import Options
 from rota.policy import Debounce, Unique
@@ -20,6 +20,9 @@ STATES = {"": TaskState.PENDING, **{str(state): state for state in TaskState}}
 
 _MOST_TEMPLATES = 512
 
+PAYLOAD_LIMIT_BYTES = 4 * 1024 * 1024
+"""One payload, at most: about as much as one request of a worker takes, and far below the 512 MB of a Redis value."""
+
 
 class Packed(NamedTuple):
     """One task, ready to be sent. Without an `item` it wants nothing but to run."""
@@ -33,8 +36,9 @@ class Packed(NamedTuple):
 class Packer:
     """Packs plans, and remembers what the plans of one task have in common."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> None:
         self._keys = keys
+        self._limit = payload_limit_bytes
         self._templates: dict[tuple[str, int], _Template] = {}
 
     def pack(self, plan: Plan[Any]) -> Packed:
@@ -63,13 +67,25 @@ class Packer:
         call = debounce(template.keys, task_id, message, lock=lock, wait_seconds=wait, max_wait_seconds=longest)
         return template.keys, call
 
+    def check_size(self, what: str, size: int) -> None:
+        """Raise PayloadError for a payload that is larger than allowed."""
+        if size > self._limit:
+            raise PayloadError(
+                f"{what} would take {size} bytes, more than the {self._limit} allowed, so it was not sent: store the "
+                "data elsewhere and send where it is, or raise payload_limit_bytes."
+            )
+
     def _template(self, plan: Plan[Any]) -> "_Template":
+        if len(plan.payload) > self._limit:
+            self.check_size(f"The payload of {plan.type}", len(plan.payload))
         # A task's plans share one Options object. The template keeps it alive, so its id stays its own.
         key = plan.type, id(plan.options)
         template = self._templates.get(key)
         if template is None:
             if len(self._templates) >= _MOST_TEMPLATES:
                 self._templates.clear()
+            size = sum(len(name) + len(value) for name, value in plan.options.headers.items())
+            self.check_size(f"The headers of {plan.type}", size)
             template = self._templates[key] = _Template(plan.type, plan.options, self._keys)
         return template
 

@@ -24,7 +24,7 @@ from datetime import timedelta
 
 from rota.aggregator import Aggregator as Registered
 from rota.broker import Broker
-from rota.client.packing import Packer
+from rota.client.packing import PAYLOAD_LIMIT_BYTES, Packer
 from rota.errors import BrokerError
 from rota.wire.group import AggregationSet, Due, GroupLook, look
 from rota.worker.aggregation import Aggregation, Find
@@ -74,6 +74,7 @@ class Aggregator:
         defaults: GroupDefaults | None = None,
         every: timedelta = timedelta(seconds=1),
         wait_after_failure: timedelta = _WAIT_AFTER_FAILURE,
+        payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
         self._broker = broker
         self._queues = queues
@@ -85,7 +86,7 @@ class Aggregator:
         self._busy: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._counts: Counter[str] = Counter()
         self._reported: set[str] = set()
-        packer = Packer(broker.keys)
+        packer = Packer(broker.keys, payload_limit_bytes)
         self._aggregation = Aggregation(broker, find, packer, self._clock, self._counts, wait_after_failure)
 
     async def run(self) -> None:

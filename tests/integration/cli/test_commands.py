@@ -210,12 +210,14 @@ def test_a_second_task_with_the_same_id_is_one_line_of_error(shell: Shell) -> No
         (("health", "--address", "localhost:99999"), "host:port"),
         (("doctor", ":app"), "does not name a module"),
         (("enqueue", "note:write", '{"number": NaN}'), "is not JSON"),
+        (("enqueue", "note:write", json.dumps({"name": "x" * 99_000})), "more than the 90000 allowed"),
         (("enqueue", "note:write", '{"number": -Infinity}'), "is not JSON"),
         (("enqueue", "note:write", '{"name": 7}', "--app", "notes"), "name"),
         (("enqueue", "note:write", "{}", "--url", "http://localhost"), "scheme"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(shell: Shell, words: tuple[str, ...], said: str) -> None:
+    shell.environment["ROTA_PAYLOAD_LIMIT_BYTES"] = "90000"
     done = shell.run(*words)
 
     assert done.returncode in (1, 2)

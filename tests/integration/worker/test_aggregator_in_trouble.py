@@ -48,6 +48,21 @@ async def test_a_task_that_cannot_be_read_is_archived_and_the_others_go_on(yard:
     assert await yard.members(yard.keys.aggregation_sets) == []
 
 
+async def test_aggregated_payload_over_the_limit_fails_like_the_function(yard: Yard) -> None:
+    async def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+        return Plan("joined", b"x" * 1001)
+
+    await fill(yard, "g", "ab")
+    registry = Aggregators()
+    registry.add(Registered(join))
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find, payload_limit_bytes=1000)
+
+    assert await aggregator.aggregate() == 0
+
+    assert await pending(yard) == []
+    assert aggregator.statistics().failures == 1
+
+
 async def test_a_failing_function_is_tried_again_and_then_its_tasks_are_archived(yard: Yard) -> None:
     async def fail(group: str, tasks: list[GroupedTask]) -> None:
         raise LookupError("no template")

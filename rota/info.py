@@ -51,3 +51,5 @@ class TaskInfo:
     crashes: int = 0
     progress: bytes = b""
     log: bytes = b""
+    traceback: str = ""
+    """Of the last error, where Rota's worker ran the task. Only a task looked at by its ID brings it."""

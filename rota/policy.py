@@ -19,6 +19,8 @@ DelayFunction: TypeAlias = Callable[[int, BaseException], DurationLike]
 
 LONGEST_DELAY_SECONDS = 3650 * 86400.0
 """Ten years. A delay that grows with the number of retries exceeds at some point what a timedelta holds."""
+INSTRUCTIONS = (SkipRetry, Revoke, RetryLater)
+"""What a handler raises to tell the worker something, the most final first."""
 MAX_RETRY = 2**31 - 1  # int32 on the wire
 _FORMATTER = KeyFormatter()
 
@@ -148,7 +150,7 @@ def instruction(error: BaseException) -> SkipRetry | Revoke | RetryLater | None:
     Of several instructions in a group the most final one holds: SkipRetry, then Revoke, then RetryLater.
     """
     errors = list(leaves(error))
-    for kind in (SkipRetry, Revoke, RetryLater):
+    for kind in INSTRUCTIONS:
         for each in errors:
             if isinstance(each, kind):
                 return each

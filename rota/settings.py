@@ -227,6 +227,8 @@ class Settings(BaseSettings):
     """The log kept with one task; the oldest lines go."""
     log_line_limit_bytes: PositiveInt = 4096
     """One line of that log; what is longer is cut."""
+    traceback_limit_bytes: Annotated[int, Field(ge=0)] = 8192
+    """The traceback of its last error that is kept with a task, at most; 0 keeps none."""
 
     # Groups
     group_grace: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)

@@ -79,6 +79,7 @@ def read(kind: type[InfoT], stored: Stored, message: TaskMessage, **more: Any) -
         crashes=stored.number("rota_crashes") or 0,
         progress=fields.get("rota_progress", b""),
         log=fields.get("rota_log", b""),
+        traceback=_traceback(fields.get("rota_traceback", b""), message),
         **more,
     )
 
@@ -89,6 +90,12 @@ def _state(look: OneTask) -> TaskState | None:
         return TaskState(look.fields.get("state", b"").decode("utf-8", "replace"))
     except ValueError:
         return next((TaskState(name) for name in look.scores), None)
+
+
+def _traceback(raw: bytes, message: TaskMessage) -> str:
+    """Read the traceback; its first line is the time of its error. After a later failure elsewhere it is stale."""
+    failed_at, _, text = raw.partition(b"\n")
+    return text.decode("utf-8", "replace") if failed_at == b"%d" % message.last_failed_at else ""
 
 
 def _next(stored: Stored) -> datetime | None:

@@ -20,7 +20,7 @@ _SHORT_FIELDS = (
     "rota_end",
     "rota_cancel",
 )
-_ALL_FIELDS = (*_SHORT_FIELDS, "rota_log")
+_ALL_FIELDS = (*_SHORT_FIELDS, "rota_log", "rota_traceback")
 
 
 @dataclass(frozen=True, slots=True)

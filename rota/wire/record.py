@@ -25,7 +25,8 @@ class Outcome:
     """How one attempt ended.
 
     `seconds` is the delay of a retry or postponement, or the retention of a completed task. `expected` is the message
-    as fetched, given only when the attempt's lease may have lapsed. `text` is the result, error or reason.
+    as fetched, given only when the attempt's lease may have lapsed. `text` is the result, error or reason; `trace` is
+    what is stored as the traceback of a failure.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Outcome:
     text: bytes = b""
     ending: Ending = ""
     expected: bytes = b""
+    trace: bytes = b""
 
 
 def done(queue: QueueKeys, attempts: Sequence[str]) -> Call[dict[int, int]]:
@@ -53,7 +55,7 @@ def record(queue: QueueKeys, outcomes: Sequence[Outcome]) -> Call[dict[int, int]
     keys = (queue.active, queue.lease, queue.pending, queue.scheduled, queue.retry, queue.archived, queue.completed)
     args: list[Argument] = [queue.base, queue.task_prefix, queue.ended("")]
     for o in outcomes:
-        args += (raw(o.id), o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending)
+        args += (raw(o.id), o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending, o.trace)
     return Call(load("record"), keys, args, _refused)
 
 

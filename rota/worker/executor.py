@@ -64,6 +64,7 @@ class Executor:
         unhandled: Unhandled,
         result_limit_bytes: int | None = None,
         hook_timeout: timedelta = timedelta(seconds=30),
+        traceback_limit_bytes: int = 8192,
         reporter: Reporter | NoReports = NO_REPORTS,
         state: Any = None,
     ) -> None:
@@ -74,6 +75,7 @@ class Executor:
         self._places = places
         self.unhandled = unhandled
         self._result_limit_bytes = result_limit_bytes
+        self._traceback_limit_bytes = traceback_limit_bytes
         self._hook_seconds = hook_timeout.total_seconds()
         self._reporter = reporter
         self.state = state
@@ -294,12 +296,16 @@ class Executor:
 
     def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
         now = self._clock.now()
+        return verdict.traced(self._judge(attempt, error, now), now, self._traceback_limit_bytes)
+
+    @staticmethod
+    def _judge(attempt: Attempt, error: BaseException, now: float) -> Verdict:
         if isinstance(error, LeaseOver):
             return verdict.too_late(attempt)
         if isinstance(error, DeadlinePassed):
             return verdict.expired(attempt, now)
         if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled", "lease"):
-            return verdict.stopped(attempt, now)
+            return verdict.stopped(attempt, now, error)
         return verdict.failed(attempt, error, now)
 
     def _release_limit(self, handler: Handler) -> None:

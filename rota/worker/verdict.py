@@ -15,10 +15,11 @@ from functools import partial
 from itertools import islice
 from typing import TypedDict, Unpack
 
+from rota import tracebacks
 from rota.duration import parse
 from rota.errors import RetryLater, Revoke
 from rota.handler import Event
-from rota.policy import LONGEST_DELAY_SECONDS, Retry, instruction, leaves
+from rota.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction, leaves
 from rota.wire.message import with_completion, with_failure
 from rota.wire.record import Ending, Kind, Outcome
 from rota.worker.attempt import Attempt
@@ -44,6 +45,8 @@ class Verdict:
     exhausted: bool = False
     fault: BaseException | None = None
     """What went wrong while it was decided how to retry."""
+    trace: str = ""
+    """The traceback of the error, where it has one that helps."""
 
     @property
     def event(self) -> Event:
@@ -75,17 +78,17 @@ def succeeded(attempt: Attempt, result: bytes, now: float) -> Verdict:
     return Verdict(_outcome(attempt, "done", text=result))
 
 
-def stopped(attempt: Attempt, now: float) -> Verdict:
-    """Judge a handler that was told to end, by why it was told."""
+def stopped(attempt: Attempt, now: float, cancel: BaseException | None = None) -> Verdict:
+    """Judge a handler that was told to end, by why it was told. `cancel` shows where it was."""
     if attempt.stop in ("shutdown", "lease"):
         # Void where another attempt has the task. Where it is ours after all, its handler is not to blame.
         return Verdict(_outcome(attempt, "requeue"))
     if attempt.stop == "cancelled":
         return cancelled(attempt, attempt.reason, now)
     if attempt.stop == "deadline":
-        return expired(attempt, now)
+        return expired(attempt, now, cancel)
     if attempt.stop == "timeout":
-        return failed(attempt, TimeoutError(DEADLINE_TEXT), now, text=DEADLINE_TEXT)
+        return failed(attempt, _timeout(cancel), now, text=DEADLINE_TEXT)
     return failed(attempt, RuntimeError("the handler cancelled itself"), now, text=CANCEL_TEXT)
 
 
@@ -100,10 +103,22 @@ def cancelled(attempt: Attempt, reason: str, now: float) -> Verdict:
     return Verdict(_archived(attempt, text, now, ending="cancelled"))
 
 
-def expired(attempt: Attempt, now: float) -> Verdict:
+def expired(attempt: Attempt, now: float, cancel: BaseException | None = None) -> Verdict:
     """Archive a task whose deadline has passed."""
-    error = TimeoutError(DEADLINE_TEXT)
-    return Verdict(_archived(attempt, DEADLINE_TEXT, now, ending="expired"), error, exhausted=True)
+    outcome = _archived(attempt, DEADLINE_TEXT, now, ending="expired")
+    return Verdict(outcome, _timeout(cancel), exhausted=True)
+
+
+def traced(judged: Verdict, now: float, most_bytes: int) -> Verdict:
+    """Add the traceback of a failure, also to what is stored. An instruction to the worker needs none."""
+    outcome, error = judged.outcome, judged.error
+    if outcome is None or error is None or outcome.kind not in ("retry", "archive"):
+        return judged
+    if all(isinstance(each, INSTRUCTIONS) for each in leaves(error)):
+        return judged
+    if (trace := tracebacks.text_of(error)) and most_bytes:
+        outcome.trace = b"%d\n%s" % (int(now), tracebacks.bounded(trace, most_bytes).encode())
+    return replace(judged, trace=trace)
 
 
 def left_to_others(attempt: Attempt) -> Verdict:
@@ -191,6 +206,12 @@ def sentence(attempt: Attempt, outcome: Outcome) -> str:
     if outcome.kind == "requeue":
         return f"{reason or _WHY_HANDED_BACK[attempt.stop]} and handed back to the front of the queue."
     return f"{outcome.kind}: {reason}"
+
+
+def _timeout(cancel: BaseException | None) -> TimeoutError:
+    error = TimeoutError(DEADLINE_TEXT)
+    error.__cause__ = cancel
+    return error
 
 
 def _no_handler(attempt: Attempt) -> str:

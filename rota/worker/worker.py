@@ -105,6 +105,7 @@ class Worker:
                 ),
                 result_limit_bytes=self.settings.result_limit_bytes,
                 hook_timeout=self.settings.hook_timeout,
+                traceback_limit_bytes=self.settings.traceback_limit_bytes,
                 reporter=parts.reporter,
                 state=state,
             )

@@ -1,9 +1,10 @@
 -- Records a batch of outcomes of one queue, of any kind.
 --
 -- KEYS  1 active, 2 lease, 3 pending, 4 scheduled, 5 retry, 6 archived, 7 completed
--- ARGV  1 key base, 2 task key prefix, 3 channel prefix, then for each task nine:
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, then for each task ten:
 --       id, attempt token, expected message ("" = do not compare), kind, new message ("" = keep),
---       seconds (delay or retention), counts (1 or 0), text (result, error, or reason), end ("" or cancelled, ...)
+--       seconds (delay or retention), counts (1 or 0), text (result, error, or reason), end ("" or cancelled, ...),
+--       traceback ("" none)
 -- Kinds: done      delete             complete  keep until `seconds` have passed
 --        retry     again in `seconds` archive   give up
 --        requeue   back to the front of the line, nothing counted
@@ -15,7 +16,7 @@
 --! include unlock
 --! include announce
 --! include standing
-local WIDTH = 9
+local WIDTH = 10
 local items, refused = {}, {}
 
 -- Each place asked once for its error, before the first write.
@@ -41,6 +42,7 @@ for i = 4, #ARGV, WIDTH do
     items[#items + 1] = {
       id = ARGV[i], key = key, kind = ARGV[i + 3], msg = ARGV[i + 4], seconds = tonumber(ARGV[i + 5]),
       counts = ARGV[i + 6] == '1', text = ARGV[i + 7], ending = ARGV[i + 8],
+      trace = ARGV[i + 9],
       waited = row[3], cancel = row[5], scope = row[6], lock = lock_of(row[7], row[4]),
     }
   else
@@ -118,6 +120,11 @@ for i = #items, 1, -1 do
   redis.call('LREM', KEYS[1], -1, item.id)
   redis.call('ZREM', KEYS[2], item.id)
   if item.msg ~= '' then redis.call('HSET', item.key, 'msg', item.msg) end
+  if item.trace ~= '' then
+    redis.call('HSET', item.key, 'rota_traceback', item.trace)
+  elseif item.kind == 'retry' or item.kind == 'archive' then
+    redis.call('HDEL', item.key, 'rota_traceback') -- of an earlier error
+  end
   record[item.kind](item)
   if item.waited then tell(item) end
 end

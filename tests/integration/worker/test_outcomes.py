@@ -1,6 +1,7 @@
 """How runs end, and what is left of the task: the rules of a whole worker on a real server."""
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -15,7 +16,7 @@ from rota.app import Rota
 from rota.context import Context, current
 from rota.errors import ResultError, RetryLater, Revoke, SkipRetry, TaskCancelled, TaskFailed, TimeLimitExceeded
 from rota.policy import Retry
-from tests.integration.worker.conftest import Bench
+from tests.integration.worker.conftest import Bench, eventually
 
 QUICK = Retry(max=3, delay="10ms")
 
@@ -381,3 +382,83 @@ async def test_progress_and_log_lines_can_be_seen_while_the_task_runs(app: Rota,
         await eventually(told)
         go.set()
         await bench.gone(receipt.id)
+
+
+async def test_the_traceback_of_the_last_error_is_kept_with_the_task(app: Rota, bench: Bench) -> None:
+    @app.task("trace:kept", retry=Retry(max=1, delay="10ms"))
+    async def fail(context: Context) -> None:
+        if context.retried == 0:
+            raise LookupError("first")
+        raise ValueError("second")
+
+    async with app.worker():
+        job = await fail.enqueue()
+        await bench.in_state(job.id, "archived")
+    info = await job.info()
+    assert info.last_error == "ValueError: second"
+    assert info.traceback.startswith("Traceback (most recent call last):")
+    assert 'raise ValueError("second")' in info.traceback
+    assert info.traceback.endswith("ValueError: second")
+    assert "/rota/worker/" not in info.traceback
+    assert "first" not in info.traceback
+
+
+@pytest.mark.parametrize("error", [RetryLater("1h"), SkipRetry("no")])
+async def test_an_instruction_to_the_worker_has_no_traceback_neither_stored_nor_logged(
+    app: Rota, bench: Bench, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task("trace:none", retry=Retry(delay="10ms"))
+    async def fail(context: Context) -> None:
+        if context.retried == 0:
+            raise LookupError("first")
+        caplog.clear()
+        raise error
+
+    async with app.worker():
+        job = await fail.enqueue()
+
+        async def done() -> bool:
+            return "first" not in (await job.info()).last_error and (await job.info()).state in ("archived", "retry")
+
+        await eventually(done)
+    assert (await job.info()).traceback == ""
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_time_limit_shows_where_the_handler_was(app: Rota, bench: Bench) -> None:
+    @app.task("trace:slow", timeout="1s", retry=0)
+    async def slow() -> None:
+        await asyncio.Event().wait()
+
+    async with app.worker():
+        job = await slow.enqueue()
+        await bench.in_state(job.id, "archived")
+    assert "await asyncio.Event().wait()" in (await job.info()).traceback
+
+
+async def test_a_failure_for_good_is_logged_as_an_error_and_one_that_is_tried_again_as_a_warning(
+    app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task("trace:levels", retry=Retry(max=1, delay="10ms"))
+    async def fail() -> None:
+        raise LookupError("no")
+
+    async with app.worker():
+        job = await fail.enqueue()
+        await bench.in_state(job.id, "archived")
+    records = [record for record in caplog.records if job.id in record.getMessage()]
+    assert [record.levelname for record in records] == ["WARNING", "ERROR"]
+    text = logging.Formatter().format(records[1])
+    assert 'raise LookupError("no")' in text
+    assert "/rota/worker/" not in text
+
+
+async def test_no_traceback_is_kept_where_a_setting_says_so(app: Rota, bench: Bench) -> None:
+    @app.task("trace:off", retry=0)
+    async def fail() -> None:
+        raise LookupError("no")
+
+    async with app.worker(traceback_limit_bytes=0):
+        job = await fail.enqueue()
+        await bench.in_state(job.id, "archived")
+    assert await bench.execute("HEXISTS", app.keys.queue("default").task(job.id), "rota_traceback") == 0

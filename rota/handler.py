@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 from pydantic import ValidationError
 
+from rota import forks
 from rota.context import Context, enter
 from rota.depends import Call, Overrides, Recipe
 from rota.errors import OptionError, PayloadError
@@ -197,9 +198,16 @@ class Handler:
                 values = recover(payload, error)
             for name in context_names:
                 values[name] = context
-            if call is None:
-                return await direct(**values)
-            return await call(target, (), values)
+            if call is not None:
+                return await call(target, (), values)
+            began_in = forks.generation
+            try:
+                value = await direct(**values)
+            except BaseException as error:
+                forks.end_if_forked(began_in, error)
+                raise
+            forks.end_if_forked(began_in)
+            return value
 
         return invoke
 
@@ -221,7 +229,15 @@ class Handler:
                 async with AsyncExitStack() as stack:
                     try:
                         values.update(await recipe.provide(context, stack))
-                        return await (direct(**values) if call is None else call(target, (), values))
+                        run = direct(**values) if call is None else call(target, (), values)
+                        began_in = forks.generation
+                        try:
+                            value = await run
+                        except BaseException as error:
+                            forks.end_if_forked(began_in, error)
+                            raise
+                        forks.end_if_forked(began_in)
+                        return value
                     except BaseException as error:
                         swallowed = error
                         raise

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from rota.app import Rota
 from rota.cli import logs, program
+from rota.cli.exit_limit import exit_limit
 from rota.cli.running import Stopper, loop_factory
 from rota.cli.target import load_app
 from rota.cli.worker import banner
@@ -50,10 +51,11 @@ async def _run(app: Rota, settings: Settings, setup: Setup, lifeline: Lifeline) 
     if setup.show_banner:
         (await banner(setup.target, app, settings)).show(Console(stderr=True))
     quieting = asyncio.create_task(_quiet(worker, quiet))
-    try:
-        await worker.run()
-    finally:
-        quieting.cancel()
+    with exit_limit():
+        try:
+            await worker.run()
+        finally:
+            quieting.cancel()
 
 
 async def _quiet(worker: Worker, asked: asyncio.Event) -> None:
@@ -66,9 +68,10 @@ def _report(worker: Worker) -> Report:
     """Called in the lifeline's thread: it reads, and calls nothing that belongs to the loop."""
     vitals = worker.signs.read()
     if not worker.ready.is_set():
-        return Report(vitals=vitals)
+        return Report(stopping=worker.stopping, vitals=vitals)
     return Report(
         ready=True,
+        stopping=worker.stopping,
         quiet=worker.heartbeat.status != "active",
         used=worker.slots.used,
         capacity=worker.slots.capacity,

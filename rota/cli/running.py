@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 
 from rota.app import Rota
+from rota.cli.exit_limit import exit_limit
 from rota.cli.parent import while_parent_lives
 from rota.health import meeting
 from rota.settings import Settings
@@ -37,11 +38,11 @@ class Stopper:
         if self._requests > 2:
             self._leave(LEFT_WITHOUT_A_WORD)
             return
+        self._worker.stop()
         if self._requests == 1:
             logger.info("Stopping: no more tasks are taken, what runs may end. Press Ctrl-C again to stop at once.")
         else:
             logger.warning("Stopping at once: what runs is cancelled and goes back to the front of its queue.")
-        self._worker.stop()
 
     def stop_gently(self) -> None:
         """Stop, however often this is asked: systemd sends TERM to every process, and then so does our parent."""
@@ -71,7 +72,8 @@ async def _run(app: Rota, settings: Settings, follow_parent: bool) -> None:
         if follow_parent:
             await stack.enter_async_context(while_parent_lives(stopper.request))
         stack.enter_context(answering(worker, meeting.own_socket(settings.health_dir)))
-        await worker.run()
+        with exit_limit():
+            await worker.run()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

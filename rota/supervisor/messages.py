@@ -46,13 +46,14 @@ class Introduction:
 class Report:
     """How a worker process is.
 
-    `quiet` says that it takes no more tasks. `held` are tasks whose outcome is not recorded yet, `ended` those recorded
-    since the start. `beat_at` is when its heartbeat last reached the broker, on the machine's monotonic clock, which
-    all processes share; 0 before the first.
+    `quiet` says that it takes no more tasks, `stopping` that it ends, by whatever order. `held` are tasks whose outcome
+    is not recorded yet, `ended` those recorded since the start. `beat_at` is when its heartbeat last
+    reached the broker, on the machine's monotonic clock, which all processes share; 0 before the first.
     """
 
     ready: bool = False
     quiet: bool = False
+    stopping: bool = False
     used: int = 0
     capacity: int = 0
     held: int = 0

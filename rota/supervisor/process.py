@@ -155,6 +155,9 @@ class WorkerProcess:
             self.introduced.set()
         elif isinstance(message, Report):
             self.report = message
+            if message.stopping and self.stop_asked_at is None:
+                # Somebody else has asked it: its end is a crash, but it has no more time for it than others.
+                self.stop_asked_at = time.monotonic()
             self.queues.update(message.queues)
 
     def _watch(self, on_exit: Callable[["WorkerProcess"], object]) -> None:

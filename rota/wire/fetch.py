@@ -9,6 +9,8 @@ from rota.wire.script import Argument, Call, load
 
 MAX_TASKS = 500
 MAX_QUEUES = 64
+MAX_BYTES = 4 * 1024 * 1024
+"""Of messages in one reply. A server closes connections whose replies outgrow `client-output-buffer-limit`."""
 
 
 class Notes(NamedTuple):
@@ -68,8 +70,11 @@ def fetch(
     lease_seconds: int,
     last_chance: LastChance = LastChance(),  # noqa: B008 - a value
     spared: Spared = Spared(),  # noqa: B008 - a value
+    most_bytes: int = MAX_BYTES,
 ) -> Call[Fetched]:
     """Take up to `wanted` tasks (at most 500): from each queue its share first, then what others left unused.
+
+    It takes fewer where their messages have more than `most_bytes` together, but always one.
 
     The taken tasks are `active`, leased for `lease_seconds` by the server's clock, and carry `token`.
     Tasks that are due are promoted on the way, at most 100 for each set. A task with its last chance that may not be
@@ -84,6 +89,7 @@ def fetch(
         last_chance.crashes,
         int(not last_chance.taken),
         spared.seconds,
+        most_bytes,
     ]
     for queue, share in shares:
         keys += (queue.pending, queue.active, queue.lease, queue.paused, queue.scheduled, queue.retry)
@@ -93,20 +99,27 @@ def fetch(
 
 
 class Reclaimed(NamedTuple):
-    """The tasks of a fetch whose reply was lost, as in a `QueueBatch`."""
+    """Tasks of a fetch whose reply was lost, as in a `QueueBatch`, and whether more of them are left to find."""
 
     tasks: list[bytes]
     notes: dict[int, Notes]
+    more: bool = False
 
 
-def reclaim(queue: QueueKeys, token: str, *, lease_seconds: int) -> Call[Reclaimed]:
-    """Find the tasks of a fetch whose reply was lost and lease them anew."""
-    return Call(load("reclaim"), [queue.active, queue.lease], [token, queue.task_prefix, lease_seconds], _reclaimed)
+def reclaim(
+    queue: QueueKeys, token: str, *, new_token: str, lease_seconds: int, most_bytes: int = MAX_BYTES
+) -> Call[Reclaimed]:
+    """Find tasks of a fetch whose reply was lost; they get `new_token` and a new lease.
+
+    It finds fewer where their messages have more than `most_bytes` together, but always one.
+    """
+    args: list[Argument] = [token, queue.task_prefix, lease_seconds, new_token, most_bytes]
+    return Call(load("reclaim"), [queue.active, queue.lease], args, _reclaimed)
 
 
 def _reclaimed(reply: Any) -> Reclaimed:
-    tasks, notes = reply
-    return Reclaimed(tasks, _notes(notes))
+    tasks, notes, more = reply
+    return Reclaimed(tasks, _notes(notes), bool(more))
 
 
 def _fetched(reply: Any) -> Fetched:

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
 from rota.wire.enqueue import Item, enqueue
+from rota.wire.fetch import MAX_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8, raw, text
 from rota.wire.script import Argument, Call, load
@@ -127,9 +128,16 @@ def take(chosen: AggregationSet, due: Due, allowed: timedelta) -> Call[int]:
     return Call(load("take_group"), where, args, int)
 
 
-def members(taken: AggregationSet, first: int) -> Call[list[Member]]:
-    """Read a page of a set from this rank on."""
-    return Call(load("members"), (taken.key,), (taken.queue.task_prefix, first, PAGE), _members)
+class Page(NamedTuple):
+    """Some members of a set, and whether there may be more after them."""
+
+    members: list[Member]
+    more: bool
+
+
+def members(taken: AggregationSet, first: int, most_bytes: int = MAX_BYTES) -> Call[Page]:
+    """Read a page of a set from this rank on: fewer members where their messages are large, but always one."""
+    return Call(load("members"), (taken.key,), (taken.queue.task_prefix, first, PAGE, most_bytes), _members)
 
 
 def sort_out(taken: AggregationSet, tasks: Sequence[SortedOut]) -> Call[int]:
@@ -179,8 +187,10 @@ def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def _members(reply: Any) -> list[Member]:
-    return [Member(text(task_id), message) for task_id, message in zip(reply[::2], reply[1::2], strict=True)]
+def _members(reply: Any) -> Page:
+    more, *words = reply
+    found = [Member(text(task_id), message) for task_id, message in zip(words[::2], words[1::2], strict=True)]
+    return Page(found, bool(more))
 
 
 def _aggregated(reply: Any) -> Aggregated:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
+from rota.wire.fetch import MAX_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.names import raw, text
 from rota.wire.script import Argument, Call, load
@@ -29,11 +30,12 @@ class Dead(NamedTuple):
 class Expired(NamedTuple):
     """The reply to `expired`: Redis' clock in seconds, and the dead attempts, the longest dead first.
 
-    `stale_sets` says that there is work for `reclaim_sets`.
+    `stale_sets` says that there is work for `reclaim_sets`; `more`, that these attempts are not all.
     """
 
     now: float
     stale_sets: bool
+    more: bool
     attempts: list[Dead]
 
 
@@ -69,9 +71,9 @@ class Slack(NamedTuple):
     go: timedelta
 
 
-def expired(keys: QueueKeys, slack: Slack, limit: int = 100) -> Call[Expired]:
-    """List attempts whose lease ran out so long ago, by Redis' clock."""
-    args = (keys.task_prefix, *_seconds(slack), limit)
+def expired(keys: QueueKeys, slack: Slack, limit: int = 100, most_bytes: int = MAX_BYTES) -> Call[Expired]:
+    """List attempts whose lease ran out so long ago, by Redis' clock: fewer where their messages are large."""
+    args = (keys.task_prefix, *_seconds(slack), limit, most_bytes)
     return Call(load("expired"), (keys.lease, keys.aggregation_sets), args, _expired)
 
 
@@ -93,9 +95,9 @@ def _seconds(slack: Slack) -> tuple[float, float]:
 def _expired(reply: Any) -> Expired:
     rows = [
         Dead(text(task_id), message, token, why.decode("utf-8", "replace"), bool(ours))
-        for task_id, message, token, why, ours in reply[2:]
+        for task_id, message, token, why, ours in reply[3:]
     ]
-    return Expired(float(reply[0]), bool(reply[1]), rows)
+    return Expired(float(reply[0]), bool(reply[1]), bool(reply[2]), rows)
 
 
 def _moved(reply: Any) -> list[Moved]:

@@ -89,7 +89,7 @@ class Aggregation:
         while True:
             page = await self._members(taken, len(tasks))
             out: list[SortedOut] = []
-            for member in page:
+            for member in page.members:
                 read = self._grouped(member, taken.group, registered)
                 if isinstance(read, GroupedTask):
                     tasks.append(read)
@@ -98,10 +98,10 @@ class Aggregation:
             if out:
                 await self._sort_out(taken, out)
                 self._counts["archived"] += sum(each.kind == "archive" for each in out)
-            if len(page) < wire.PAGE:
+            if not page.more:
                 return tasks
 
-    async def _members(self, taken: AggregationSet, first: int) -> list[Member]:
+    async def _members(self, taken: AggregationSet, first: int) -> wire.Page:
         faults.reach("aggregate:read")
         page = await self._broker.run(wire.members(taken, first))
         faults.answered("aggregate:members")
@@ -200,9 +200,9 @@ class Aggregation:
             await self._archive(taken, describe(error))
 
     async def _archive(self, taken: AggregationSet, text: str) -> None:
-        while page := await self._members(taken, 0):
+        while members := (await self._members(taken, 0)).members:
             now = int(self._clock.now())
-            out = [_archived(member, text, now) for member in page]
+            out = [_archived(member, text, now) for member in members]
             if not await self._sort_out(taken, out):
                 return
             self._counts["archived"] += len(out)

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from rota import faults
+from rota import faults, forks
 from rota.context import Context
 from rota.handler import Event, Handler
 from rota.wire.fetch import Notes
@@ -218,7 +218,7 @@ class Executor:
         attempt.task = self._loop.create_task(self._run(attempt))
 
     async def _run(self, attempt: Attempt) -> None:
-        handler = attempt.handler
+        handler, began_in = attempt.handler, forks.generation
         faults.reach("run:start")
         try:
             # The process was frozen, or the machine suspended, since it was taken: it may run, or have run, elsewhere.
@@ -238,6 +238,7 @@ class Executor:
         attempt.judged = True
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
             await self._notify(event, attempt, value)
+        forks.end_if_forked(began_in)  # by a middleware or a hook
         if self._reporter.unwritten(attempt.context):
             with suppress(asyncio.CancelledError):  # the verdict stands
                 await self._reporter.settle(attempt.context)

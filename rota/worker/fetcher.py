@@ -27,6 +27,7 @@ from rota.worker.broken_queues import LOOK_AGAIN_SECONDS, BrokenQueues
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.fetch_statistics import FetchStatistics
 from rota.worker.queues import Subscription
+from rota.worker.reply_limit import ReplyLimit
 from rota.worker.slots import Slots
 from rota.worker.unanswered import Unanswered
 from rota.worker.vigil import Vigil
@@ -83,7 +84,8 @@ class Fetcher:
         self._wakeup: Wakeup | None = None
         self._agenda = Agenda(clock)
         self._broken = BrokenQueues()
-        self._unanswered = Unanswered(lease_seconds, self._start_found)
+        self._reply_limit = ReplyLimit()
+        self._unanswered = Unanswered(lease_seconds, tokens, self._reply_limit, self._start_found)
         self._stopping = False
         self._taking = False
         self.statistics = FetchStatistics()
@@ -212,6 +214,7 @@ class Fetcher:
                 lease_seconds=self._lease_seconds,
                 last_chance=self._last_chance(),
                 spared=self._spared(),
+                most_bytes=self._reply_limit.bytes,
             )
             fetched = await self._broker.run_via(link, call)
             faults.answered("fetch:answered")

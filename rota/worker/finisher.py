@@ -29,6 +29,11 @@ logger = logging.getLogger("rota.worker")
 FIRST_WAIT_SECONDS = 0.02
 LAST_WAIT_SECONDS = 0.25
 """Between the tries of a worker that stops: the broker may be back before it goes."""
+MOST_BYTES = 4 * 1024 * 1024
+"""Of messages and results in one request. A server or a slow network may not take much more at once, and the event loop
+stands still while a request is packed."""
+SMALL_BYTES = 64 * 1024
+"""A lost request that is not larger is sent again as it is."""
 _REASONS = {
     wire.RECORDED: "somebody else has ended or moved it meanwhile",
     wire.FENCED: "another attempt has taken it over",
@@ -128,12 +133,10 @@ class Finisher:
     def _split(self, items: list[Ended]) -> Iterable[list[Ended]]:
         for part in ([i for i in items if i[1] is None], [i for i in items if i[1] is not None]):
             # The last ones first: each call puts what goes back before what is there.
-            for start in reversed(range(0, len(part), self._batch)):
-                yield part[start : start + self._batch]
+            yield from reversed(list(_batches(part, self._batch)))
 
-    async def _record(self, queue: QueueKeys, items: list[Ended]) -> None:
+    async def _record(self, queue: QueueKeys, items: list[Ended], *, repeated: bool = False) -> None:
         backoff: Backoff | None = None
-        repeated = False
         while True:
             try:
                 refused = await self._send(_call(queue, items))
@@ -147,7 +150,15 @@ class Finisher:
                 self.statistics.fail(len(items))
                 backoff = backoff or self._backoff(5)
                 await backoff.wait(error, f"Recording {len(items)} outcomes")
+                if error.maybe_applied and len(items) > 1 and _bytes(items) > SMALL_BYTES:
+                    return await self._record_halves(queue, items)
         return self._settle(items, refused, repeated=repeated)
+
+    async def _record_halves(self, queue: QueueKeys, items: list[Ended]) -> None:
+        """Send a request again in two parts: perhaps it was too large for the server or the network."""
+        middle = len(items) // 2
+        for half in (items[middle:], items[:middle]):
+            await self._record(queue, half, repeated=True)
 
     def _set_aside(self, queue: QueueKeys, items: list[Ended]) -> None:
         for item in items:
@@ -207,6 +218,30 @@ class Finisher:
             why,
             attempt.token,
         )
+
+
+def _batches(items: list[Ended], most: int) -> Iterable[list[Ended]]:
+    start = size = 0
+    now = lease_clock()
+    for index, item in enumerate(items):
+        added = _size(item, now)
+        if index > start and (index - start == most or size + added > MOST_BYTES):
+            yield items[start:index]
+            start, size = index, 0
+        size += added
+    if items:
+        yield items[start:]
+
+
+def _size(item: Ended, now: float) -> int:
+    attempt, outcome = item
+    expected = len(attempt.raw) if attempt.lease_until < now else 0
+    return expected if outcome is None else expected + len(outcome.message) + len(outcome.text)
+
+
+def _bytes(items: list[Ended]) -> int:
+    now = lease_clock()
+    return sum(_size(item, now) for item in items)
 
 
 def _call(queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:

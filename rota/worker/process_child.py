@@ -1,8 +1,9 @@
 """The other side of `process_pool`: a process that runs one function at a time for its parent.
 
 `python -m rota.worker.process_child FD PARENT_PID`. Over the socket FD go frames: eight bytes of length, then a pickle.
-The first frame from the parent is a `Setup`, each further one a request; the child answers with a message that is a
-tuple: ready, progress, log, done, failed. A child that has lost its parent ends at once.
+The first frame from the parent is a `Setup`, each further one the number of a request and the request. The child
+answers with tuples: the number of the request, a kind (ready, broken, progress, log, done, failed), and what belongs to
+it. A child that has lost its parent ends at once.
 """
 
 import ctypes
@@ -17,13 +18,16 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
-from rota.context import Context, enter, leave
+from rota import forks
+from rota.context import Context, enter
 from rota.wire.proto import TaskMessage
+from rota.worker.process_errors import pack
 
 LENGTH = struct.Struct(">Q")
 _PR_SET_PDEATHSIG = 1
@@ -48,11 +52,12 @@ class Request:
 
 
 class Channel:
-    """Frames over a socket, both ways. Sending is safe from any thread."""
+    """Frames over a socket, both ways. Sending is safe from any thread. A fork of this process sends nothing."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._stream = connection.makefile("rwb")
         self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def receive(self) -> Any:
         """Read one frame; EOFError when the parent is gone."""
@@ -64,6 +69,8 @@ class Channel:
     def send(self, *message: Any) -> None:
         """Write one frame."""
         data = pickle.dumps(message)
+        if os.getpid() != self._pid:  # its frames would mix with ours
+            return
         with self._lock:
             self._stream.write(LENGTH.pack(len(data)))
             self._stream.write(data)
@@ -73,16 +80,17 @@ class Channel:
 class Forwarding:
     """A reporter that hands everything to the parent."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, number: int) -> None:
         self._channel = channel
+        self._number = number
 
     def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
         """Pass it on."""
-        self._channel.send("progress", done, total, text)
+        self._channel.send(self._number, "progress", done, total, text)
 
     def log(self, context: Context, text: str) -> None:
         """Pass it on."""
-        self._channel.send("log", text)
+        self._channel.send(self._number, "log", text)
 
 
 def main() -> None:
@@ -90,7 +98,7 @@ def main() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
     channel = Channel(socket.socket(fileno=descriptor))
-    requests: SimpleQueue[Request] = SimpleQueue()
+    requests: SimpleQueue[tuple[int, Request]] = SimpleQueue()
     setup: Setup = channel.receive()
     sys.path[:] = setup.path
     load_main = _main_loader(setup)
@@ -98,28 +106,40 @@ def main() -> None:
         for name in setup.modules:
             importlib.import_module(name)
     except BaseException as error:
-        channel.send("broken", traceback.format_exc() or repr(error))
+        channel.send(0, "broken", traceback.format_exc() or repr(error))
         sys.exit(1)
-    channel.send("ready")
+    channel.send(0, "ready")
     threading.Thread(target=_listen, args=(channel, requests), daemon=True).start()
     while True:
-        _serve(channel, requests.get(), load_main)
+        number, request = requests.get()
+        _take_signals()  # a module or a task before may have set its own handlers
+        # A copy, so that no context variable goes from one task to the next.
+        copy_context().run(_serve, channel, number, request, load_main)
 
 
 def die_with(parent: int) -> None:
     """End when the parent ends. Only Linux sees to it even while a function holds the interpreter."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
-    # So is TERM, which systemd sends to every process of a service. Not ignored but handled: what the function itself
-    # starts must still be ended by it, so it gets the default back, by exec or here.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    _take_signals()
+    forks.guard()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it went before we could ask
             os._exit(1)
 
 
-def _listen(channel: Channel, requests: "SimpleQueue[Request]") -> None:
+def _take_signals() -> None:
+    """Leave INT (Ctrl-C) and TERM (systemd sends it to every process of a service) for the parent to act on.
+
+    They are not ignored but handled: whatever the function itself starts gets the default back, by exec or by a fork.
+    """
+    signal.signal(signal.SIGINT, _leave_to_parent)
+    signal.signal(signal.SIGTERM, _leave_to_parent)
+
+
+def _leave_to_parent(number: int, frame: object) -> None: ...
+
+
+def _listen(channel: Channel, requests: "SimpleQueue[tuple[int, Request]]") -> None:
     try:
         while True:
             requests.put(channel.receive())
@@ -127,20 +147,27 @@ def _listen(channel: Channel, requests: "SimpleQueue[Request]") -> None:
         os._exit(1)
 
 
-def _serve(channel: Channel, request: Request, load_main: Callable[[], None]) -> None:
-    context = Context(TaskMessage.FromString(request.message), Forwarding(channel), request.deadline_at)
-    token = enter(context)
+def _serve(channel: Channel, number: int, request: Request, load_main: Callable[[], None]) -> None:
+    enter(Context(TaskMessage.FromString(request.message), Forwarding(channel, number), request.deadline_at))
     try:
         if b"__main__" in request.call:
             load_main()
         function, args, kwargs = pickle.loads(request.call)
-        value = function(*args, **kwargs)
-        answer: tuple[Any, ...] = ("done", _pickled_value(value, function))
+        answer: tuple[Any, ...] = ("done", _pickled_value(_run(function, args, kwargs), function))
     except BaseException as error:
-        answer = ("failed", _pickled_error(error), f"{type(error).__name__}: {error}", traceback.format_exc())
-    finally:
-        leave(token)
-    channel.send(*answer)
+        answer = ("failed", pack(error))
+    channel.send(number, *answer)
+
+
+def _run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    began_in = forks.generation
+    try:
+        value = function(*args, **kwargs)
+    except BaseException as error:
+        forks.end_if_forked(began_in, error)
+        raise
+    forks.end_if_forked(began_in)
+    return value
 
 
 def _pickled_value(value: Any, function: Any) -> bytes:
@@ -150,16 +177,6 @@ def _pickled_value(value: Any, function: Any) -> bytes:
         raise TypeError(
             f"the result of {function} cannot be sent back from its process ({error}): return plain values"
         ) from error
-
-
-def _pickled_error(error: BaseException) -> bytes:
-    """Return the error for the parent to raise again; empty where it would not survive the trip."""
-    try:
-        data = pickle.dumps(error)
-        pickle.loads(data)
-    except Exception:
-        return b""
-    return data
 
 
 def _main_loader(setup: Setup) -> Callable[[], None]:

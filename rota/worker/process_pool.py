@@ -12,7 +12,9 @@ import os
 import pickle
 import signal
 import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 from rota.context import Context
 from rota.errors import ProcessDied
 from rota.worker.process_child import LENGTH, Request, Setup
+from rota.worker.process_errors import PackedError, loads, unpack
 
 _LAST_WORDS_SECONDS = 0.2
 
@@ -39,15 +42,15 @@ class _Child:
     """One process and the connection to it."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.process = process
+        self.pid = process.pid
         self.served = 0
         self.working = False
-        """Whether it has not answered yet. Then its answer would be taken for that of the next request."""
+        """Whether it has not answered yet. Such a process cannot be asked again."""
         self._reader = reader
         self._writer = writer
-        self._exit = asyncio.ensure_future(process.wait())
+        self._exit = _exit_of(process)
         self._exit.add_done_callback(self._hang_up)
 
     @classmethod
@@ -55,12 +58,8 @@ class _Child:
         ours, theirs = socket.socketpair()
         with theirs:
             descriptor = theirs.fileno()
-            words = [sys.executable, "-m", "rota.worker.process_child", str(descriptor), str(os.getpid())]
             try:
-                # In a session of its own Ctrl-C does not reach it, and a kill takes its own children along.
-                process = await asyncio.create_subprocess_exec(
-                    *words, pass_fds=[descriptor], stdin=asyncio.subprocess.DEVNULL, start_new_session=True
-                )
+                process = _spawn(descriptor)
             except BaseException:
                 ours.close()
                 raise
@@ -68,7 +67,7 @@ class _Child:
         child = cls(process, reader, writer)
         try:
             await child._send(setup)
-            kind, *rest = await child._receive()
+            _, kind, *rest = await child._receive()
             if kind != "ready":
                 raise ProcessDied(f"A task process could not import the application:\n{rest[0]}", exit_code=1)
         except BaseException:
@@ -81,21 +80,29 @@ class _Child:
         return not self._exit.done()
 
     async def ask(self, request: Request, context: Context) -> Any:
-        """Run one request; pass on what the function tells meanwhile."""
+        """Run one function; pass on what it tells meanwhile."""
         self.served += 1
         self.working = True
-        await self._send(request)
+        await self._send((self.served, request))
         while True:
-            kind, *rest = await self._receive()
-            if kind == "progress":
+            number, kind, *rest = await self._receive()
+            if number != self.served:
+                await self._refuse(kind)
+            elif kind == "progress":
                 context.progress(*rest)
             elif kind == "log":
                 context.log(*rest)
             else:
                 self.working = False
                 if kind == "done":
-                    return pickle.loads(rest[0])
+                    return _value_of(*rest)
                 raise _error_of(*rest)
+
+    async def _refuse(self, kind: str) -> None:
+        """Drop what belongs to an earlier request; an answer to one means that nothing of this process can be used."""
+        if kind in ("done", "failed"):
+            await self.kill()
+            raise ProcessDied("The process of the task answered another request than this one, so it was killed.")
 
     async def kill(self) -> None:
         """Kill the process with its group and wait until it is gone, whatever cancels come meanwhile."""
@@ -123,7 +130,7 @@ class _Child:
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _hang_up(self, _: object) -> None:
         # What the function had started may still run, and hold the connection open.
@@ -228,13 +235,43 @@ class ProcessPool:
             self._idle.append(child)
 
 
-def _error_of(error: bytes, text: str, trace: str) -> BaseException:
+def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "rota.worker.process_child", str(descriptor), str(os.getpid())]
+    # In a session of its own Ctrl-C does not reach it, and a kill takes its own children along.
+    return subprocess.Popen(  # noqa: S603
+        words, pass_fds=[descriptor], stdin=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _exit_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """Return the exit code to come. A thread waits for it: a loop would wait in vain where SIGCHLD is ignored."""
+    loop = asyncio.get_running_loop()
+    exited: asyncio.Future[int] = loop.create_future()
+
+    def wait() -> None:
+        code = process.wait()
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(exited.set_result, code)
+
+    threading.Thread(target=wait, name=f"rota-wait-{process.pid}", daemon=True).start()
+    return exited
+
+
+def _value_of(value: bytes) -> Any:
     try:
-        found: BaseException = pickle.loads(error) if error else RuntimeError(text)
-    except Exception:  # it is known only over there
-        found = RuntimeError(text)
-    found.add_note(f"In the task's process:\n{trace.rstrip()}")
-    return found
+        return loads(value)
+    except Exception as error:
+        raise TypeError(
+            f"The result of the task cannot be read from its process ({error}): return plain values, or instances of "
+            "classes that both processes can import."
+        ) from error
+
+
+def _error_of(packed: PackedError) -> BaseException:
+    error = unpack(packed)
+    with contextlib.suppress(Exception):
+        error.add_note(f"In the task's process:\n{packed.trace.rstrip()}")
+    return error
 
 
 def _death(code: int) -> ProcessDied:

@@ -194,7 +194,7 @@ class Recoverer:
             total += moved
             settled = moved + codes.count(Moved.DROPPED)
             # Only what was settled has left the list; without progress the same would come again.
-            if len(found.attempts) < self._limit or settled == 0:
+            if not found.more or settled == 0:
                 return total
             found = await self._look(queue)
 

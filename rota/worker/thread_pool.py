@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
+from rota import forks
 from rota.context import Context
 from rota.errors import TimeLimitExceeded
 from rota.worker.interruption import interrupt, receive_what_was_sent
@@ -124,7 +125,14 @@ class ThreadPool:
             def run() -> Any:
                 # A thread may come late to it: another one held the interpreter, and then all of it was frozen.
                 check()
-                return variables.run(function, *args, **kwargs)
+                began_in = forks.generation
+                try:
+                    value = variables.run(function, *args, **kwargs)
+                except BaseException as error:
+                    forks.end_if_forked(began_in, error)
+                    raise
+                forks.end_if_forked(began_in)
+                return value
 
             job = _Job(loop, run)
             self._running += 1

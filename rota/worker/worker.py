@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from rota import forks
 from rota.broker.broker import Broker
 from rota.errors import BrokerError
 from rota.wire.fetch import MAX_QUEUES
@@ -23,6 +24,7 @@ from rota.wire.server import ServerState
 from rota.wire.server_id import new_server_id
 from rota.worker.attempt import Attempt, last_chance
 from rota.worker.clock import BrokerClock
+from rota.worker.contained_logging import contain
 from rota.worker.discovery import Discovery
 from rota.worker.executor import Executor
 from rota.worker.fetcher import Fetcher
@@ -56,6 +58,7 @@ class Worker:
     """
 
     def __init__(self, app: "Rota", settings: "Settings", *, id: str | None = None) -> None:
+        contain()
         self.app = app
         self.settings = settings
         # The token of each attempt begins with it: a supervisor finds by that what this worker holds.
@@ -86,6 +89,7 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop()`."""
         async with AsyncExitStack() as stack:
+            stack.enter_context(forks.guarded(asyncio.get_running_loop()))
             broker = self._broker = self.app.connect(self.settings)
             stack.push_async_callback(broker.aclose)
             for warning in (await broker.check()).warnings:

@@ -4,6 +4,7 @@
 -- ARGV  1 attempt token, 2 lease in seconds, 3 how many tasks in all,
 --       4 crashes that leave a task its last chance (0: not looked at), 5 how many such tasks may be taken (0 or 1),
 --       6 for how many seconds after it began to wait a task of a spared type is left where it is,
+--       7 how many bytes of messages the reply may hold (one task is always taken, however large),
 --       then for each queue three: key base, task key prefix, share of the total to be taken first,
 --       then the spared types: those that the asker cannot run, so that somebody else may take their tasks
 -- Result: { Redis time in seconds (text), one list for each queue }, such a list being
@@ -22,10 +23,11 @@
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
 local last_chance, room = tonumber(ARGV[4]), tonumber(ARGV[5])
 local spare_seconds, spared = tonumber(ARGV[6]), nil
+local most_bytes, bytes, full = tonumber(ARGV[7]), 0, false
 local PUT_OFF_SECONDS, LOOK_PAST = 2, 64
 
 local queues = #KEYS / 6
-for i = 3 * queues + 7, #ARGV do
+for i = 3 * queues + 8, #ARGV do
   spared = spared or {}
   spared[ARGV[i]] = true
 end
@@ -106,6 +108,9 @@ local function take(k, base, prefix, n, out)
     local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
     if spared and row[1] and not row[2] and stays(row, key, out) then
       stay = stay + 1
+    elseif row[1] and bytes > 0 and bytes + #row[1] > most_bytes then
+      full = true
+      break
     else
       gone[#gone + 1] = id
       if not row[1] then
@@ -115,6 +120,7 @@ local function take(k, base, prefix, n, out)
       else
         found[#found + 1] = id
         rows[#rows + 1] = row
+        bytes = bytes + #row[1]
       end
     end
   end
@@ -148,8 +154,8 @@ end
 
 local reply, left, staying, stuck = { string.format('%.6f', now) }, {}, {}, {}
 for q = 1, queues do
-  local k, base = 6 * q - 5, ARGV[3 * q + 4]
-  local done, next_due, waiting, paused = pcall(look, k, base, ARGV[3 * q + 5])
+  local k, base = 6 * q - 5, ARGV[3 * q + 5]
+  local done, next_due, waiting, paused = pcall(look, k, base, ARGV[3 * q + 6])
   staying[q] = 0
   if done then
     reply[q + 1], left[q] = { paused and 2 or 0, next_due, {}, {}, {} }, waiting
@@ -163,11 +169,11 @@ end
 -- Each queue gets its share first; what a queue could not fill goes to the others in their order.
 for round = 1, 2 do
   for q = 1, queues do
-    local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 6]) or wanted
+    local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 7]) or wanted
     local n = math.min(share, wanted)
-    if n > 0 and left[q] > staying[q] then
-      local taken, gone, stay = take(k, ARGV[3 * q + 4], ARGV[3 * q + 5], n, out)
-      wanted, left[q], staying[q], stuck[q] = wanted - taken, left[q] - gone, stay, gone == 0
+    if n > 0 and not full and left[q] > staying[q] then
+      local taken, gone, stay = take(k, ARGV[3 * q + 5], ARGV[3 * q + 6], n, out)
+      wanted, left[q], staying[q], stuck[q] = wanted - taken, left[q] - gone, stay, gone == 0 and not full
     end
   end
 end

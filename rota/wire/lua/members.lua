@@ -1,11 +1,19 @@
 -- Reads a page of an aggregation set, oldest first.
 --
 -- KEYS  1 the set
--- ARGV  1 task key prefix, 2 first rank, 3 how many
--- Result: { id, message or "", id, message or "", ... }
-local found = {}
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[2] + ARGV[3] - 1)) do
+-- ARGV  1 task key prefix, 2 first rank, 3 how many at most, 4 how many bytes of messages (one is always read)
+-- Result: { 1 if there may be more, id, message or "", id, message or "", ... }
+local most, most_bytes, bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), 0
+local ids = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[2] + most - 1)
+local found = { #ids == most and 1 or 0 }
+for _, id in ipairs(ids) do
+  local message = redis.call('HGET', ARGV[1] .. id, 'msg') or ''
+  if bytes > 0 and bytes + #message > most_bytes then
+    found[1] = 1
+    break
+  end
+  bytes = bytes + #message
   found[#found + 1] = id
-  found[#found + 1] = redis.call('HGET', ARGV[1] .. id, 'msg') or ''
+  found[#found + 1] = message
 end
 return found

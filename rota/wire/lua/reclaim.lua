@@ -1,27 +1,41 @@
--- Finds the tasks that a fetch took whose reply was lost, the active ones that carry its token, and leases them anew.
+-- Finds tasks of a fetch whose reply was lost, the active ones that carry its token, and takes them over: they get a new
+-- token and a new lease. So the reply of this script may be lost as well, and what it took is found by the new token.
 --
 -- KEYS  1 active, 2 lease
--- ARGV  1 attempt token, 2 task key prefix, 3 lease in seconds
--- Result: { { id, msg, id, msg, ... }, { index of task, cancel reason or "", crashes or "", ... } }
+-- ARGV  1 token of the lost fetch, 2 task key prefix, 3 lease in seconds, 4 the new token,
+--       5 how many bytes of messages the reply may hold (one task is always found, however large)
+-- Result: { { id, msg, id, msg, ... }, { index of task, cancel reason or "", crashes or "", ... },
+--           1 if more of them are left to find }
 -- `active` is never longer than the fleet has slots.
--- One whose lease is Go's (see `whose`) was recovered meanwhile and runs there, with our token still in its hash.
+-- A task whose lease is Go's (see `whose`) was recovered meanwhile and runs there, with our token still in its hash.
 --! include clock
 --! include hash
 --! include whose
-local expires = lease_end(now, tonumber(ARGV[3]))
-local found, notes, leases = {}, {}, {}
+local expires, most_bytes = lease_end(now, tonumber(ARGV[3])), tonumber(ARGV[5])
+local found, notes, leases, bytes, more = {}, {}, {}, 0, 0
+
+local function is_lost(id)
+  local row = hash(ARGV[2] .. id, 'rota_token', 'state')
+  if row[1] ~= ARGV[1] or row[2] ~= 'active' then return false end
+  local score = redis.call('ZSCORE', KEYS[2], id)
+  return not score or is_ours(score)
+end
+
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, 9999)) do
-  local row = hash(ARGV[2] .. id, 'rota_token', 'msg', 'state', 'rota_cancel', 'rota_crashes')
-  if row[1] == ARGV[1] and row[2] and row[3] == 'active' then
-    local score = redis.call('ZSCORE', KEYS[2], id)
-    if not score or is_ours(score) then
-      if row[4] or row[5] then
+  if is_lost(id) then
+    local row = hash(ARGV[2] .. id, 'msg', 'rota_cancel', 'rota_crashes')
+    if row[1] and bytes > 0 and bytes + #row[1] > most_bytes then
+      more = 1
+      break
+    elseif row[1] then
+      bytes = bytes + #row[1]
+      if row[2] or row[3] then
         notes[#notes + 1] = #found / 2
-        notes[#notes + 1] = row[4] or ''
-        notes[#notes + 1] = row[5] or ''
+        notes[#notes + 1] = row[2] or ''
+        notes[#notes + 1] = row[3] or ''
       end
       found[#found + 1] = id
-      found[#found + 1] = row[2]
+      found[#found + 1] = row[1]
       leases[#leases + 1] = expires
       leases[#leases + 1] = id
     end
@@ -29,5 +43,6 @@ for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, 9999)) do
 end
 if #leases > 0 then
   redis.call('ZADD', KEYS[2], unpack(leases))
+  for i = 2, #leases, 2 do redis.call('HSET', ARGV[2] .. leases[i], 'rota_token', ARGV[4]) end
 end
-return { found, notes }
+return { found, notes, more }

@@ -1,10 +1,15 @@
 """An app whose tasks say when they start and end, and die in every way there is."""
 
 import asyncio
+import contextlib
 import ctypes
+import logging
+import multiprocessing
 import os
 import resource
 import signal
+import sys
+import threading
 import time
 
 from rota import Context, Rota, current
@@ -18,6 +23,15 @@ if "SHIFT_STUCK" in os.environ:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.write(2, b"stuck\n")
     time.sleep(600)
+if "SHIFT_IGNORES_CHILDREN" in os.environ:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if "SHIFT_BREAKS_LOGGING" in os.environ:
+
+    def refuse(record: logging.LogRecord) -> bool:
+        raise ValueError("a filter of the application that fails")
+
+    for name in ("rota", "rota.worker"):
+        logging.getLogger(name).addFilter(refuse)
 if os.path.exists(os.environ.get("SHIFT_LOADS_FOR_EVER_IF", "")):
     os.write(2, b"loading for ever\n")
     time.sleep(600)
@@ -66,6 +80,86 @@ async def count(context: Context) -> None:
     note("end")
 
 
+@app.task("shift:pool")
+def pool() -> None:
+    """Processes that are forked from a thread of the worker, and ended by TERM."""
+    with multiprocessing.get_context("fork").Pool(2) as forks:
+        note(f"sum-{sum(forks.map(abs, range(10)))}")
+    note("end")
+
+
+@app.task("shift:fork_in_thread")
+def fork_in_thread(act: str) -> None:
+    pid = os.fork()
+    if pid == 0:
+        end_fork(act)
+    else:
+        wait_for_fork(pid)
+
+
+@app.task("shift:fork_in_process", run="process")
+def fork_in_process(act: str) -> None:
+    fork_in_thread.function(act)
+
+
+@app.task("shift:fork_on_loop")
+async def fork_on_loop(act: str) -> None:
+    pid = os.fork()
+    if pid == 0:
+        if act == "await":
+            await asyncio.sleep(0.01)
+        end_fork(act)
+    else:
+        wait_for_fork(pid)
+
+
+def end_fork(act: str) -> None:
+    if act == "fail":
+        raise LookupError("in the fork")
+    if act == "exit":
+        sys.exit(0)
+
+
+def wait_for_fork(pid: int) -> None:
+    """Wait until the fork has ended; a fork that goes on as a second worker is killed after ten seconds."""
+    until = time.monotonic() + 10
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > until:
+            os.kill(pid, signal.SIGKILL)
+            note("goes-on")
+        time.sleep(0.01)
+    note("end")
+
+
+@app.task("shift:ignore_children")
+async def ignore_children() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    note("start")
+
+
+@app.task("shift:thread")
+async def leave_thread() -> None:
+    """Leave a thread that keeps the interpreter from its exit."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    note("start")
+
+
+@app.task("shift:pool_thread")
+async def leave_pool_thread() -> None:
+    """Leave a function in the thread pool of asyncio."""
+    running.append(asyncio.ensure_future(asyncio.to_thread(time.sleep, 600)))
+    note("start")
+
+
+@app.task("shift:stubborn")
+async def stubborn() -> None:
+    """A coroutine that cannot be cancelled."""
+    note("start")
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(600)
+
+
 @app.task("shift:eat")
 def eat(mib: int) -> int:
     hoard.append(b"x" * (mib << 20))
@@ -73,6 +167,7 @@ def eat(mib: int) -> int:
     return mib
 
 
+running: list[asyncio.Future[None]] = []
 hoard: list[bytes] = []
 
 

@@ -92,6 +92,49 @@ def test_a_process_that_does_not_stop_is_killed_and_its_task_handed_back(
     assert shift.field(task, "rota_crashes") is None
 
 
+@pytest.mark.parametrize("kind", ["thread", "pool_thread", "stubborn"])
+def test_what_keeps_the_interpreter_from_its_exit_does_not_keep_the_process(shift: Shift, kind: str) -> None:
+    shift.start(processes=1, concurrency=5, shutdown_timeout="0s").ready()
+    shift.enqueue(kind)
+    shift.wait_for("start", 1)
+
+    assert shift.stop(seconds=40) == 0
+
+    assert "ends without waiting any longer" in shift.log.read_text()
+    assert "it is killed" not in shift.log.read_text()
+
+
+@pytest.mark.parametrize("trouble", ["SHIFT_IGNORES_CHILDREN", "SHIFT_BREAKS_LOGGING"])
+def test_an_app_that_changes_its_process_is_stopped_gently(
+    shift: Shift, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(trouble, "1")
+    shift.start(processes=1, concurrency=5, shutdown_timeout="20s")
+    shift.enqueue("apart", seconds=1)
+    shift.wait_for("start", 1)
+    shift.enqueue("apart", seconds=0)
+    shift.wait_for("start", 2)
+
+    assert shift.stop(seconds=40) == 0
+
+    assert len(shift.events("end")) == 2
+    assert shift.size("active") == shift.size("pending") == shift.size("archived") == 0
+    assert "it is killed" not in shift.log.read_text()
+
+
+def test_a_task_that_has_the_worker_ignore_the_end_of_processes_does_not_hold_up_the_stop(shift: Shift) -> None:
+    shift.start(processes=1, concurrency=5, shutdown_timeout="2s").ready()
+    shift.enqueue("ignore_children")
+    shift.wait_for("start", 1)
+    shift.enqueue("apart", seconds=600)
+    shift.wait_for("start", 2)
+
+    assert shift.stop(seconds=40) == 0
+
+    assert shift.size("pending") == 1
+    assert "without waiting any longer" not in shift.log.read_text()
+
+
 @pytest.mark.slow
 def test_a_machine_that_was_frozen_while_it_stopped_has_the_time_that_is_left(shift: Shift) -> None:
     shift.start(processes=1, concurrency=5, shutdown_timeout="2s").ready()

@@ -6,7 +6,7 @@ import pytest
 
 from rota.broker.slots import slot_of
 from rota.errors import BrokerRefused
-from rota.wire.fetch import BROKEN, EMPTY, MORE, PAUSED, Fetched, LastChance, fetch, reclaim
+from rota.wire.fetch import BROKEN, EMPTY, MORE, PAUSED, Fetched, LastChance, Spared, fetch, reclaim
 from rota.wire.forward import forward
 from rota.wire.proto import TaskMessage
 from tests.integration.wire.conftest import Seed
@@ -207,9 +207,9 @@ async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker:
     await seed.pending("a", "b", "c")
     await take(broker, 2, token="lost")
     await take(broker, 1, token="kept")
-    found = await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
+    found = await broker.run(reclaim(seed.keys, "lost", new_token="new", lease_seconds=30))
     assert sorted(found.tasks[::2]) == [b"a", b"b"]
-    assert await broker.run(reclaim(seed.keys, "unknown", lease_seconds=30)) == ([], {})
+    assert await broker.run(reclaim(seed.keys, "unknown", new_token="new", lease_seconds=30)) == ([], {}, False)
 
 
 async def test_what_is_known_of_a_task_that_is_found_again_comes_with_it(broker: Overseen, seed: Seed) -> None:
@@ -217,7 +217,7 @@ async def test_what_is_known_of_a_task_that_is_found_again_comes_with_it(broker:
     await take(broker, 2, token="lost")
     await broker.admin.execute("HSET", seed.keys.task("a"), "rota_cancel", "enough")
     await broker.admin.execute("HSET", seed.keys.task("b"), "rota_crashes", "2")
-    found = await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
+    found = await broker.run(reclaim(seed.keys, "lost", new_token="new", lease_seconds=30))
     known = {found.tasks[2 * index]: notes for index, notes in found.notes.items()}
     assert known == {b"a": ("enough", 0), b"b": ("", 2)}
 
@@ -229,7 +229,7 @@ async def test_a_task_that_is_found_again_is_leased_anew_for_its_lease_may_be_ab
     await take(broker, 2, token="lost")
     await broker.admin.execute("ZADD", seed.keys.lease, int(await seed.now()) - 3.5, "a")
     await broker.admin.execute("ZREM", seed.keys.lease, "b")
-    await broker.run(reclaim(seed.keys, "lost", lease_seconds=30))
+    await broker.run(reclaim(seed.keys, "lost", new_token="new", lease_seconds=30))
     leases = await broker.admin.execute("ZRANGE", seed.keys.lease, 0, -1, "WITHSCORES")
     assert {task_id for task_id, _ in leases} == {b"a", b"b"}
     assert min(score for _, score in leases) > await seed.now() + 25
@@ -241,7 +241,7 @@ async def test_a_task_that_a_go_server_has_taken_over_meanwhile_is_left_to_it(br
     await broker.admin.execute(
         "ZADD", seed.keys.lease, int(await seed.now()) + 30, "a"
     )  # whole seconds: a lease of Go's
-    assert await broker.run(reclaim(seed.keys, "lost", lease_seconds=30)) == ([], {})
+    assert await broker.run(reclaim(seed.keys, "lost", new_token="new", lease_seconds=30)) == ([], {}, False)
 
 
 async def take_the_crashed(broker: Overseen, *, taken: bool = False) -> Fetched:
@@ -277,3 +277,67 @@ async def test_who_has_a_task_with_its_last_chance_takes_no_other_but_one_that_i
 async def test_who_puts_nothing_into_quarantine_takes_crashed_tasks_like_any(broker: Overseen, seed: Seed) -> None:
     await seed.pending("a", "b", rota_crashes=2)
     assert ids(await take(broker, 5)) == ["a", "b"]
+
+
+async def of_size(broker: Overseen, *sizes: tuple[str, int], queue: str = "default") -> None:
+    """Put tasks in a queue whose messages have these sizes."""
+    keys = broker.keys.queue(queue)
+    for task_id, size in sizes:
+        await broker.admin.execute("HSET", keys.task(task_id), "msg", b"m" * size, "state", "pending")
+        await broker.admin.execute("LPUSH", keys.pending, task_id)
+
+
+async def fetch_bytes(broker: Overseen, most_bytes: int, *queues: str, spared: Spared = Spared()) -> Fetched:  # noqa: B008
+    shares = [(broker.keys.queue(queue), 5) for queue in queues or ("default",)]
+    call = fetch(shares, token="token-1", wanted=10, lease_seconds=30, most_bytes=most_bytes, spared=spared)
+    return await broker.run(call)
+
+
+async def test_fetch_takes_no_more_tasks_than_their_bytes_allow(broker: Overseen, seed: Seed) -> None:
+    await of_size(broker, ("a", 300), ("b", 300), ("c", 600), ("d", 1))
+    fetched = await fetch_bytes(broker, 1000)
+    assert (ids(fetched), fetched.batches[0].state) == (["a", "b"], MORE)
+    assert await seed.ids("pending") == ["d", "c"]
+    assert ids(await fetch_bytes(broker, 1000)) == ["c", "d"]
+
+
+async def test_fetch_takes_one_task_however_large_it_is(broker: Overseen, seed: Seed) -> None:
+    await of_size(broker, ("a", 5000), ("b", 5000))
+    fetched = await fetch_bytes(broker, 1000)
+    assert (ids(fetched), fetched.batches[0].state) == (["a"], MORE)
+    fetched = await fetch_bytes(broker, 1000)
+    assert (ids(fetched), fetched.batches[0].state) == (["b"], EMPTY)
+
+
+async def test_fetch_bounds_the_bytes_of_all_queues_together(broker: Overseen, seed: Seed) -> None:
+    await of_size(broker, ("a", 600))
+    await of_size(broker, ("b", 600), ("c", 100), queue=NEIGHBOUR)
+    fetched = await fetch_bytes(broker, 1000, "default", NEIGHBOUR)
+    assert [batch.state for batch in fetched.batches] == [EMPTY, MORE]
+    assert (ids(fetched, 0), ids(fetched, 1)) == (["a"], [])
+
+
+async def test_fetch_says_that_there_is_more_when_only_a_large_task_is_left_behind_spared_ones(
+    broker: Overseen, seed: Seed
+) -> None:
+    await of_size(broker, ("a", 600), ("b", 600))
+    fetched = await fetch_bytes(broker, 1000, spared=Spared(("another type",), 60))
+    assert (ids(fetched), fetched.batches[0].state) == (["a"], MORE)
+
+
+async def test_reclaim_takes_tasks_over_in_parts_and_its_own_lost_reply_is_found_by_the_new_token(
+    broker: Overseen, seed: Seed
+) -> None:
+    await of_size(broker, ("a", 600), ("b", 600), ("c", 600))
+    await take(broker, 3, token="lost")
+
+    async def found(token: str, new_token: str) -> tuple[list[bytes], bool]:
+        call = reclaim(seed.keys, token, new_token=new_token, lease_seconds=30, most_bytes=1300)
+        reply = await broker.run(call)
+        return reply.tasks[::2], reply.more
+
+    assert await found("lost", "new-1") == ([b"c", b"b"], True)
+    assert await found("lost", "new-2") == ([b"a"], False)
+    assert await found("lost", "new-3") == ([], False)
+    assert await found("new-1", "new-4") == ([b"c", b"b"], False)
+    assert await seed.field("a", "rota_token") == "new-2"

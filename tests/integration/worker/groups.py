@@ -21,7 +21,7 @@ class Collector:
 
     async def __call__(self, group: str, tasks: list[GroupedTask]) -> Plan[Any]:
         self.got.append((group, tasks))
-        return Plan("digest:send", b"+".join(task.payload for task in tasks), NO_OPTIONS)
+        return Plan("digest:send", b"+".join(task.payload[:1000] for task in tasks), NO_OPTIONS)
 
 
 def part(yard: Yard, function: Callable[..., Any], **words: Any) -> Aggregator:

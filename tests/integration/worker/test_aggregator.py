@@ -9,6 +9,8 @@ from rota.aggregator import Aggregator as Registered
 from rota.aggregator import Aggregators, GroupedTask
 from rota.enqueued import Plan
 from rota.options import NO_OPTIONS
+from rota.wire.fetch import MAX_BYTES
+from rota.wire.group import AggregationSet, members
 from rota.worker.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.groups import OLD, Collector, coroutine_of, fill, part, pending
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
@@ -156,3 +158,22 @@ async def test_settings_say_when_a_group_is_due_if_its_aggregator_does_not(yard:
     defaults = GroupDefaults(grace=timedelta(seconds=2))
     assert await Aggregator(yard.broker, yard.queues, registry.find).aggregate() == 0
     assert await Aggregator(yard.broker, yard.queues, registry.find, defaults).aggregate() == 1
+
+
+async def test_a_group_whose_messages_are_large_is_read_in_several_replies(yard: Yard) -> None:
+    payload = b"x" * (MAX_BYTES // 2 - 1000)
+    for number in range(5):
+        await yard.grouped(str(number), "g", OLD + number, msg=message(str(number), payload=payload))
+    taken = AggregationSet(yard.keys, "g", "s")
+    await yard.execute("RENAME", yard.keys.group("g"), taken.key)
+    pages = [await yard.broker.run(members(taken, first)) for first in (0, 2, 4)]
+    assert [([each.id for each in page.members], page.more) for page in pages] == [
+        (["0", "1"], True),
+        (["2", "3"], True),
+        (["4"], False),
+    ]
+    await yard.execute("RENAME", taken.key, yard.keys.group("g"))
+    collector = Collector()
+    assert await part(yard, collector).aggregate() == 1
+    [(_, tasks)] = collector.got
+    assert [task.id for task in tasks] == ["0", "1", "2", "3", "4"]

@@ -8,6 +8,7 @@ import pytest
 from rota.broker.broker import Broker
 from rota.errors import BrokerRefused, BrokerUnavailable
 from rota.wire.record import Outcome
+from rota.wire.script import Call
 from rota.worker import finisher as module
 from rota.worker.attempt import Attempt
 from rota.worker.finisher import Finisher
@@ -83,3 +84,33 @@ async def test_a_stop_does_not_wait_out_the_pause_after_an_outage_that_is_over(
     await asyncio.wait_for(finisher.flush(), 20)
     running.cancel()
     assert recorded == ["done"]
+
+
+async def test_a_large_request_that_is_lost_is_sent_again_in_halves_and_keeps_the_order(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that closes the connection on a request above its limit: no real one has so low a limit."""
+    ids = [f"t{n}" for n in range(7)]
+    for task_id in ids:
+        await yard.active(task_id, LEASE_OF_OURS, rota_token="ours")
+    sizes: list[int] = []
+    run = Broker.run
+
+    async def limited(self: Broker, call: Call[object]) -> object:
+        sizes.append(sum(len(word) for word in call.args if isinstance(word, bytes)))
+        if sizes[-1] > 100_000:
+            raise BrokerUnavailable("closed by the server", maybe_applied=True)
+        return await run(self, call)
+
+    monkeypatch.setattr(Broker, "run", limited)
+    finisher = Finisher(yard.broker, lambda: None, lambda _: None, 100)
+    for task_id in ids:
+        outcome = Outcome(task_id, "ours", "requeue", message=b"m" * 50_000)
+        finisher.add(Attempt(yard.keys, "ours", task_id, b"", 1e12), outcome)
+    running = asyncio.create_task(finisher.run())
+    await asyncio.wait_for(finisher.flush(), 20)
+    running.cancel()
+    monkeypatch.undo()
+    assert sizes == [350_000, 200_000, 100_000, 100_000, 150_000, 100_000, 50_000]
+    assert await yard.members(yard.keys.pending) == ids[::-1]
+    assert finisher.statistics.recorded == 7

@@ -7,6 +7,7 @@ from typing import NoReturn
 import pytest
 
 from rota.policy import Retry
+from rota.wire.fetch import MAX_BYTES
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Slack, expired, recover
 from rota.worker.clock import BrokerClock
@@ -240,3 +241,16 @@ def test_a_policy_that_cannot_decide_about_a_task_of_a_dead_go_server_gives_way_
     assert (judgement.counts, judgement.text) == (True, LEASE_EXPIRED)
     assert judgement.delay is not None
     assert judgement.delay >= AFTER_GO
+
+
+async def test_dead_attempts_whose_messages_are_large_are_listed_in_several_replies_and_all_given_back(
+    yard: Yard,
+) -> None:
+    now = int(await yard.now())
+    large = {task_id: message(task_id, payload=b"x" * (MAX_BYTES // 2 - 1000)) for task_id in "abcde"}
+    for task_id, msg in large.items():
+        await yard.active(task_id, now - 61.5, msg=msg, rota_token="w-1")
+    listed = await yard.broker.run(expired(yard.keys, SLACK))
+    assert ([each.id for each in listed.attempts], listed.more) == (["a", "b"], True)
+    assert await recoverer(yard).recover(yard.queues()) == 5
+    assert sorted(await yard.members(yard.keys.pending)) == sorted(large)

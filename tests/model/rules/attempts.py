@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from rota.wire.fetch import PAUSED, fetch, reclaim
+from rota.wire.fetch import MAX_BYTES, PAUSED, fetch, reclaim
 from rota.wire.lease import Held, extend
 from rota.wire.record import Outcome, done, record
 from rota.wire.recover import Move, Moved, expired, recover
@@ -38,17 +38,24 @@ class Attempts(Machine):
         self.tokens += [(task_id, token) for task_id in taken]
 
     @precondition(lambda self: self.tokens)
-    @rule(pick=PICK)
-    def reclaim(self, pick: int) -> None:
-        """The reply of a fetch was lost: its worker asks what it has got."""
+    @rule(pick=PICK, large=st.booleans())
+    def reclaim(self, pick: int, large: bool) -> None:
+        """The reply of a fetch was lost: its worker takes over what it has got, one by one where messages are large."""
         _, token = self.tokens[-1 - pick % len(self.tokens)]
         held = [task_id for task_id in self.model.active if self.model.runs(task_id, token)]
-        words, notes = self.run(reclaim(self.keys, token, lease_seconds=30))
+        new = f"{token.rpartition('-')[0]}-{self.number()}"
+        most = 1 if large else MAX_BYTES
+        words, notes, more = self.run(reclaim(self.keys, token, new_token=new, lease_seconds=30, most_bytes=most))
+        assert more == (large and len(held) > 1)
+        held = held[:1] if large else held
         assert [task_id.decode() for task_id in words[::2]] == held
         assert words[1::2] == [self.world.message(task_id) for task_id in held]
         for i, task_id in enumerate(held):
             note, task = notes.get(i), self.model.tasks[task_id]
             assert (bool(note and note.cancel), note.crashes if note else 0) == (task.cancel, task.crashes)
+        for task_id in held:
+            self.model.tasks[task_id].token = new
+        self.tokens += [(task_id, new) for task_id in held]
         self.model.dead -= set(held)
 
     @rule()
@@ -76,7 +83,9 @@ class Attempts(Machine):
         attempts = self.attempts(picks, which)
         outcomes = [Outcome(i, token, kind, seconds=3600 if far else 0, counts=counts) for i, token in attempts]
         call = record(self.keys, outcomes)
-        expected = [self.model.record(i, token, kind, FAR, counts=counts) for i, token in attempts]
+        # The script goes from the last one to the first, so that what goes back is in its old order.
+        codes = [self.model.record(i, token, kind, FAR, counts=counts) for i, token in reversed(attempts)]
+        expected = codes[::-1]
         assert self.run(call) == {n: code for n, code in enumerate(expected) if code}
         if not far and kind in ("complete", "retry", "postpone"):
             for (task_id, _), code in zip(attempts, expected, strict=True):

@@ -52,7 +52,7 @@ class Groups(Adding):
     def members(self, pick: int, first: int) -> None:
         taken = self.a_set(pick)
         expected = [(i, self.world.message(i)) for i in self.model.members_of_set(taken.id)[first:]]
-        assert self.run(wire.members(taken, first)) == expected
+        assert self.run(wire.members(taken, first)) == (expected, False)
 
     @precondition(lambda self: self.taken)
     @rule(pick=PICK, kinds=st.lists(st.tuples(PICK, st.sampled_from(["back", "archive"])), min_size=1, max_size=3))

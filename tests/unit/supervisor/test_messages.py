@@ -10,7 +10,7 @@ def test_every_message_survives_the_way() -> None:
     for message in (
         Setup("w1", "shop:app", {"password": "x", "processes": "1..3"}, "debug", True),
         Introduction({"url": "redis://h"}, "host", 7, "s1"),
-        Report(ready=True, used=1, capacity=2, held=3, ended=4, beat_at=5.5, queues=["a", "b\n"]),
+        Report(ready=True, stopping=True, used=1, capacity=2, held=3, ended=4, beat_at=5.5, queues=["a", "b\n"]),
     ):
         line = encode(message)
         assert line.endswith(b"\n")

@@ -51,3 +51,15 @@ async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_on
     async with asyncio.timeout(20):
         await process.ended.wait()
     assert (process.introduction, process.loaded) == (None, True)
+
+
+async def test_a_process_that_stops_without_an_order_has_no_more_time_for_it_and_has_crashed() -> None:
+    words = encode(Report(ready=True, stopping=True))
+    speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
+    process = await WorkerProcess.start(
+        [sys.executable, "-c", speaks], Setup("id", "app", {}, "info", False), RestartPatience(), lambda _: None
+    )
+    async with asyncio.timeout(20):
+        await process.ended.wait()
+    assert process.stop_asked_at is not None
+    assert process.crashed

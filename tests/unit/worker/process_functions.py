@@ -1,20 +1,15 @@
 """Functions that the tests of the process pool run in children."""
 
+import contextvars
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 from rota.context import current
-
-
-class Peculiar(Exception):
-    """An error that cannot be made again from its arguments."""
-
-    def __init__(self, a: int, b: int) -> None:
-        super().__init__(f"{a} and {b}")
 
 
 class OwnError(Exception):
@@ -31,10 +26,6 @@ def pid() -> int:
 
 def fail() -> None:
     raise OwnError("seven")
-
-
-def fail_peculiarly() -> None:
-    raise Peculiar(1, 2)
 
 
 def unpicklable() -> object:
@@ -78,3 +69,41 @@ def tell() -> tuple[str, str, str]:
     context.progress(1, 2, "half")
     context.log("line")
     return context.id, context.type, context.payload.decode()
+
+
+colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
+
+
+def paint(value: str) -> str:
+    before = colour.get()
+    colour.set(value)
+    return before
+
+
+def forge(number: int) -> None:
+    """Answer in the place of another request."""
+    frame = sys._getframe()
+    while "channel" not in frame.f_locals:
+        assert frame.f_back is not None
+        frame = frame.f_back
+    frame.f_locals["channel"].send(number, "done", b"forged")
+
+
+def tell_late() -> None:
+    """Leave a thread that tells of its progress when this task has ended."""
+    context = current()
+
+    def work() -> None:
+        late.wait()
+        context.progress(1, 1, "late")
+        told.set()
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def let_tell() -> None:
+    late.set()
+    told.wait()
+
+
+late, told = threading.Event(), threading.Event()

@@ -79,9 +79,25 @@ async def test_a_child_that_still_works_when_its_call_fails_here_is_not_asked_ag
         await pool.aclose()
 
 
-async def test_an_error_that_does_not_travel_comes_back_as_text(pool: ProcessPool) -> None:
-    with pytest.raises(RuntimeError, match="Peculiar: 1 and 2"):
-        await pool.call(blank(), functions.fail_peculiarly)
+async def test_a_context_variable_does_not_reach_the_next_task(pool: ProcessPool) -> None:
+    assert await pool.call(blank(), functions.paint, ("red",)) == "none"
+    assert await pool.call(blank(), functions.paint, ("blue",)) == "none"
+    assert pool.statistics().processes == 1
+
+
+async def test_an_answer_to_another_request_ends_the_process(pool: ProcessPool) -> None:
+    pid = await pool.call(blank(), functions.pid)
+    with pytest.raises(ProcessDied, match="answered another request"):
+        await pool.call(blank(), functions.forge, (1,))
+    assert gone(pid)
+    assert await pool.call(blank(), functions.add, (1, 1)) == 2
+
+
+async def test_what_a_task_tells_after_its_end_is_not_taken_for_the_next_one(pool: ProcessPool) -> None:
+    reporter = Recording()
+    await pool.call(blank(), functions.tell_late)
+    await pool.call(Context(TaskMessage(), reporter), functions.let_tell)
+    assert reporter.told == []
 
 
 async def test_a_result_that_does_not_travel_is_a_clear_error(pool: ProcessPool) -> None:
@@ -190,12 +206,25 @@ class Point:
     def __init__(self, x):
         self.x = x
 
+class Own(Exception):
+    def __init__(self, *, code):
+        super().__init__("own")
+        self.code = code
+
+def fail():
+    raise Own(code=9)
+
 def shifted(point):
     return point.x + 1
 
 async def main():
     pool = ProcessPool(1)
     print(await pool.call(blank(), ImportedFunction("__main__", "shifted"), (Point(4),)))
+    print((await pool.call(blank(), ImportedFunction("__main__", "Point"), (7,))).x)
+    try:
+        await pool.call(blank(), ImportedFunction("__main__", "fail"))
+    except Own as error:
+        print(error.code)
     await pool.aclose()
 
 if __name__ == "__main__":
@@ -210,4 +239,4 @@ async def test_functions_and_values_of_a_script_reach_the_child(tmp_path: Path) 
     script.write_text(MAIN)
     process = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
-    assert out.split() == [b"5"]
+    assert out.split() == [b"5", b"7", b"9"]

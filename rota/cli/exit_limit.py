@@ -1,0 +1,55 @@
+"""Ends the process of a worker that has ended, where something keeps the interpreter from its exit.
+
+The interpreter waits without a limit for threads that are not daemons, for functions in `asyncio.to_thread`, and for
+coroutines that catch every cancel. Nothing that the worker had to record depends on them.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+logger = logging.getLogger("rota.worker")
+
+EXIT_SECONDS = 3.0
+"""How long the exit of the interpreter may take after the worker has ended."""
+
+
+@contextmanager
+def exit_limit(seconds: float = EXIT_SECONDS) -> Generator[None]:
+    """Give the process this much time to exit after the block: with code 0, or 1 if the block raised."""
+    failure: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        threading.Thread(target=_exit, args=(seconds, failure), name="rota-exit", daemon=True).start()
+
+
+def _exit(seconds: float, failure: BaseException | None) -> None:
+    time.sleep(seconds)
+    with suppress(Exception):
+        logger.warning(
+            "The process ends without waiting any longer: %.0f s after its worker it was still running. %s",
+            seconds,
+            _what_runs(),
+            exc_info=failure,
+        )
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(0 if failure is None else 1)
+
+
+def _what_runs() -> str:
+    threads = [
+        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
+    if not threads:
+        return "A coroutine that catches its cancellation, or an exit handler, does not end."
+    return f"Threads that are not daemons do not end: {', '.join(thread.name for thread in threads)}."

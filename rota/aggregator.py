@@ -59,6 +59,8 @@ class Aggregator:
     ) -> None:
         refuse_generator(function, "return a plan instead")
         self.function = function
+        self.place = ""
+        """Where it was registered, as `file:line`."""
         self.type = type
         self.group = group
         why = "Asynq counts it in whole seconds"
@@ -109,7 +111,8 @@ class Aggregators:
         taken = groups.setdefault(aggregator.group, aggregator)
         if taken is not aggregator:
             raise RoutingError(
-                f"Groups {aggregator.group!r} of {aggregator.type or 'every type'} are taken already, by {taken!r}."
+                f"Groups {aggregator.group!r} of {aggregator.type or 'every type'} are taken already, by {taken!r} "
+                f"({taken.place})."
             )
 
     def find(self, type: str, group: str) -> Aggregator | None:

@@ -18,8 +18,9 @@ from rota.handler import Event, Handler, Hooks, is_async
 from rota.lifespan import Lifespan, LifespanFactory
 from rota.middleware import EnqueueMiddleware, Middleware
 from rota.options import NO_OPTIONS, Hook, OptionWords, RunWords, TaskWords
+from rota.place import caller, named
 from rota.registration import check_hook, raw_handler, task_handler
-from rota.routing import Matching, Registry
+from rota.routing import Matching, Registry, check_blank
 from rota.settings import Settings
 from rota.suggestion import did_you_mean
 from rota.task import AsyncTask, SyncTask, Task, TaskDecorator
@@ -79,19 +80,20 @@ class Rota:
         Unknown and conflicting options are refused here. A task whose function is said to return a value is kept
         for `settings.result_retention`, so that its result can be awaited; `retention=0` keeps nothing.
         """
-        if not isinstance(type, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise OptionError("app.task needs the type name: @app.task('email:welcome').")
+        _check_type_given("task", type)
 
         def register(function: Callable[..., Any]) -> Task[..., Any]:
-            handler = task_handler(
-                type,
-                function,
-                words,
-                hooks=self.hooks,
-                surroundings=self,
-                result_retention=self.settings.result_retention,
-            )
-            self.registry.add(handler, lint=words.get("lint", True))
+            with named(f"app.task({type!r})", place := caller()):
+                handler = task_handler(
+                    type,
+                    function,
+                    words,
+                    hooks=self.hooks,
+                    surroundings=self,
+                    result_retention=self.settings.result_retention,
+                )
+                handler.place = place
+                self.registry.add(handler, lint=words.get("lint", True))
             made: Task[..., Any] = AsyncTask(handler, self) if is_async(handler.function) else SyncTask(handler, self)
             return made
 
@@ -103,9 +105,13 @@ class Rota:
         The payload comes as the bytes it is. What the function returns is the result: bytes as they are.
         """
 
+        _check_type_given("handler", type)
+
         def register(function: FunctionT) -> FunctionT:
-            handler = raw_handler(type, function, words, hooks=self.hooks, surroundings=self)
-            self.registry.add(handler, lint=words.get("lint", True))
+            with named(f"app.handler({type!r})", place := caller()):
+                handler = raw_handler(type, function, words, hooks=self.hooks, surroundings=self)
+                handler.place = place
+                self.registry.add(handler, lint=words.get("lint", True))
             return function
 
         return register
@@ -125,16 +131,20 @@ class Rota:
         `group`, a name or a pattern like `"user-*"`.
         """
 
+        _check_type_given("aggregator", type)
+
         def register(function: FunctionT) -> FunctionT:
-            made = Aggregator(
-                cast("AggregateFunction", function),
-                type=type,
-                group=group,
-                grace=grace,
-                max_delay=max_delay,
-                max_size=max_size,
-            )
-            self.aggregators.add(made)
+            with named(f"app.aggregator({type!r}, group={group!r})", place := caller()):
+                made = Aggregator(
+                    cast("AggregateFunction", function),
+                    type=type,
+                    group=group,
+                    grace=grace,
+                    max_delay=max_delay,
+                    max_size=max_size,
+                )
+                made.place = place
+                self.aggregators.add(made)
             return function
 
         return register
@@ -178,6 +188,7 @@ class Rota:
         `payload` is a mapping, a model or anything that JSON knows; bytes go as they are. If the task is registered
         here, its checks and its options apply too.
         """
+        check_blank(type)
         handler = self.registry.get(type)
         if handler is None or not handler.is_typed:
             return loose_plan(type, payload, NO_OPTIONS.updated(**words) if words else NO_OPTIONS)
@@ -286,6 +297,11 @@ class Rota:
 
     def __repr__(self) -> str:
         return f"<Rota with {len(self.registry)} handlers>"
+
+
+def _check_type_given(decorator: str, type: object) -> None:
+    if not isinstance(type, str):
+        raise OptionError(f"app.{decorator} needs the type name: @app.{decorator}('email:welcome') ({caller()}).")
 
 
 def _settings(given: Settings | Mapping[str, Any] | None, said: Mapping[str, Any]) -> Settings:

@@ -12,7 +12,12 @@ class RotaError(Exception):
 
 
 class ConfigError(RotaError):
-    """A setting, URL or registration is wrong. Raised before anything is written."""
+    """A setting, URL or registration is wrong. Raised before anything is written.
+
+    `place` is the line of the program that has to be changed, as `file:line`, where that is known.
+    """
+
+    place: str = ""
 
 
 class OptionError(ConfigError, ValueError):

@@ -105,6 +105,8 @@ class Handler:
         surroundings: Surroundings | None = None,
     ) -> None:
         self.type = type
+        self.place = ""
+        """Where it was registered, as `file:line`."""
         self.function = function
         self.signature = signature
         self.run: Run = _run(function, signature, run)

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from rota.codec import Codec, reasons
 from rota.errors import OptionError, PayloadError
+from rota.options import NAMES as OPTION_NAMES
 from rota.signature import MISSING, Parameter, Signature
 from rota.suggestion import did_you_mean
 from rota.untyped import loose_payload
@@ -87,6 +88,11 @@ class Arguments:
     def _advice(self, name: str) -> str:
         if name in self._injected:
             return "The worker fills it; only a direct call may give it."
+        if name in OPTION_NAMES:
+            return (
+                f"It is an option: say it before the call, task.options({name}=...).enqueue(...), or by name, "
+                f"app.enqueue(type, payload, {name}=...)."
+            )
         return did_you_mean(name, self._names)
 
     def bind_object(self, payload: object) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 from rota.canonical import KeyFormatter
 from rota.duration import DurationLike, at_least, parse
 from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry
+from rota.place import placed
+from rota.shape import is_array
 from rota.suggestion import did_you_mean
 from rota.wire.retry import default_delay_seconds
 
@@ -49,6 +51,7 @@ class Retry:
     delay: timedelta | DelayFunction | None
     is_failure: Callable[[BaseException], bool] | None
 
+    @placed
     def __init__(
         self,
         max: int = 25,
@@ -171,6 +174,7 @@ class Unique:
     key: str | None
     on_conflict: OnConflict
 
+    @placed
     def __init__(
         self,
         ttl: DurationLike | None = None,
@@ -211,6 +215,7 @@ class Debounce:
     wait: timedelta
     max_wait: timedelta | None
 
+    @placed
     def __init__(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> None:
         """Say which calls are one. The key may name arguments: `"user-{user_id}"`."""
         put = object.__setattr__
@@ -288,7 +293,7 @@ def _filled(name: str, key: str | None, arguments: Mapping[str, Any]) -> str | N
 
 
 def _classes(name: str, value: Any) -> tuple[type[BaseException], ...]:
-    classes: tuple[Any, ...] = (value,) if isinstance(value, type) else tuple(value)
+    classes: tuple[Any, ...] = tuple(value) if is_array(value) else (value,)
     for item in classes:
         if not (isinstance(item, type) and issubclass(item, BaseException)):
             raise OptionError(f"Retry({name}=...) holds {item!r}, which is no exception class.")

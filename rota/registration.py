@@ -11,6 +11,7 @@ from rota.errors import OptionError
 from rota.handler import Handler, Hooks, Surroundings
 from rota.options import ONE_CALL_ONLY, Hook, Options, RunWords, TaskWords
 from rota.policy import Retry
+from rota.shape import is_array
 from rota.signature import MISSING, Signature, read_raw_signature, read_signature, refuse_generator
 from rota.suggestion import did_you_mean
 
@@ -104,7 +105,7 @@ def _said(words: Mapping[str, Any], name: str, default: Any) -> Any:
 
 def _hooks(words: Mapping[str, Any], name: str) -> tuple[Hook, ...]:
     value: Any = words.get(name, ())
-    hooks: tuple[Any, ...] = (value,) if callable(value) else tuple(value)
+    hooks: tuple[Any, ...] = tuple(value) if is_array(value) else (value,)
     for hook in hooks:
         check_hook(name, hook)
     return hooks

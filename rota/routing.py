@@ -43,11 +43,13 @@ class Registry(Generic[RouteT]):
         """Register a route. Raises RoutingError for a bad name or one that is taken."""
         if lint and self.matching == "segments":
             check_name(route.type, pattern=route.type.endswith(":"))
-        elif not route.type.strip():
-            raise RoutingError("A task type cannot be blank: give it a name like 'email:welcome'.")
+        else:
+            check_blank(route.type)
         taken = self._routes.get(route.type)
         if taken is not None:
-            raise RoutingError(f"{route.type!r} is registered already, by {taken!r}: each type has one handler.")
+            raise RoutingError(
+                f"{route.type!r} is registered already, by {_described(taken)}: each type has one handler."
+            )
         self._routes[route.type] = route
         self._found.clear()
 
@@ -93,6 +95,17 @@ def candidates(type: str, matching: Matching = "segments") -> Iterator[str]:
         yield f"{head}:"
         yield head
         head, colon, segment = head.rpartition(":")
+
+
+def check_blank(type: object) -> None:
+    """Raise RoutingError for a type name that no task can have."""
+    if not isinstance(type, str) or not type.strip():
+        raise RoutingError(f"The task type {type!r} is blank or not a text: give a name like 'email:welcome'.")
+
+
+def _described(route: Route) -> str:
+    place: str = getattr(route, "place", "")
+    return f"{route!r} ({place})" if place else repr(route)
 
 
 def check_name(name: str, *, pattern: bool = False) -> None:

@@ -7,6 +7,7 @@ from rota.errors import BrokerRefused, DuplicateTask, PayloadError, RotaError, T
 from rota.info import TaskState
 from rota.options import Options
 from rota.policy import Debounce, Unique
+from rota.routing import check_blank
 from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
 from rota.wire.envelope import Envelope
 from rota.wire.keys import Keys, QueueKeys
@@ -109,6 +110,7 @@ class _Template:
     """What all plans of one type and one Options object have in common."""
 
     def __init__(self, type: str, options: Options, keys: Keys) -> None:
+        check_blank(type)
         self.options = options
         self.keys = keys.queue(options.queue or DEFAULT_QUEUE)
         self.envelope = _envelope(type, options)

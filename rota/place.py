@@ -1,0 +1,59 @@
+"""Where in the user's code something was said, for error texts: `shop/tasks.py:12`.
+
+An error of an option shows the line that has to be changed, also where only its text is seen: in a log, or on the
+command line.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec
+
+from rota.errors import ConfigError
+
+P = ParamSpec("P")
+
+_OURS = __name__.partition(".")[0]
+_PASSED = (_OURS, "contextlib", "functools")
+
+
+def caller() -> str:
+    """Return the file and line of the nearest code on the stack that is not Rota's."""
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED and frame.f_back is not None:
+        frame = frame.f_back
+    path = Path(frame.f_code.co_filename)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}:{frame.f_lineno}"
+
+
+@contextmanager
+def named(what: str, place: str) -> Generator[None]:
+    """Let errors in this block say what was being set up, and where."""
+    try:
+        yield
+    except ConfigError as error:
+        text = str(error) if error.place else f"{error} ({place})"
+        raise _placed(error, text if what in text else f"{what}: {text}", place) from error
+
+
+def placed(function: Callable[P, None]) -> Callable[P, None]:
+    """Let the errors of a constructor say where it was called."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except ConfigError as error:
+            place = caller()
+            raise (error if error.place else _placed(error, f"{error} ({place})", place)) from error.__cause__
+
+    return call
+
+
+def _placed(error: ConfigError, text: str, place: str) -> ConfigError:
+    made = type(error)(text)
+    made.place = error.place or place
+    return made

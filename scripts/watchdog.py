@@ -118,7 +118,9 @@ class Watchdog:
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
         try:
             # In the same process group: Ctrl-C reaches the command directly, and a debugger may read the terminal.
-            self._pid = subprocess.Popen(self._command, env=environment).pid
+            # Not by subprocess: its objects take the exit code of a child by themselves, and it would be lost here.
+            defaults = [signal.SIGPIPE, signal.SIGXFSZ]  # Python ignores these two; the command shall not
+            self._pid = os.posix_spawnp(self._command[0], self._command, environment, setsigdef=defaults)
         except OSError as error:
             print(f"watchdog: {self._command[0]} cannot be run: {error.strerror}", file=sys.stderr)
             return 127

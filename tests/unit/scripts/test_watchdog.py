@@ -70,6 +70,10 @@ def test_command_that_ends_in_time_keeps_its_exit_code_and_output(code: str, exp
     assert (done.stdout, done.stderr) == ("out\n", "")
 
 
+def test_exit_code_of_a_command_that_ends_at_once_is_never_missed() -> None:
+    assert [watch("40", "sh", "-c", "exit 3").returncode for _ in range(10)] == [3] * 10
+
+
 def test_command_that_takes_too_long_is_ended() -> None:
     done = watch("1", "sleep", "60")
 

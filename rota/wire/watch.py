@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
+from rota.wire.limit_text import explained
 from rota.wire.message import unpack
 from rota.wire.names import text
 from rota.wire.script import Call, load
@@ -39,5 +40,5 @@ def _watched(raw: Any) -> Watched:
     if not raw:
         return Watched("")
     state, result, message, end = raw
-    error = unpack(message).error_msg if message else ""
+    error = explained(unpack(message), text(end)) if message else ""
     return Watched(text(state), result, error, text(end))

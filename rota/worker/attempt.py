@@ -37,6 +37,7 @@ class Attempt:
         "id",
         "judged",
         "lease_until",
+        "limit_seconds",
         "message",
         "queue",
         "raw",
@@ -59,6 +60,7 @@ class Attempt:
         self.context: Context
         self.deadline_at = 0.0
         self.deadline_unix = 0.0
+        self.limit_seconds = 0.0
         self.started_at = 0.0
         self.crashes = 0
         self.stop: Stop = ""

@@ -19,6 +19,7 @@ from rota import faults, forks
 from rota.context import Context
 from rota.handler import Event, Handler
 from rota.wire.fetch import Notes
+from rota.wire.limit_text import deadline_text, timeout_text
 from rota.wire.message import LAST_SECOND, whole_seconds
 from rota.wire.names import NOT_UTF8, is_utf8
 from rota.wire.proto import TaskMessage
@@ -178,7 +179,8 @@ class Executor:
         if handler.timeout is not None and seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS):
             # A Go client writes 30 minutes when nobody said anything; then the handler's own limit is what was said.
             seconds = whole_seconds(handler.timeout)
-        deadline = now + (seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS))
+        attempt.limit_seconds = seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
+        deadline = now + attempt.limit_seconds
         # A Go client may give times that neither Python's calendar nor the record of running tasks can hold.
         deadline = min(deadline, message.deadline or LAST_SECOND, LAST_SECOND)
         attempt.deadline_unix = deadline
@@ -326,7 +328,8 @@ class Executor:
     def _time_out(self, attempt: Attempt) -> None:
         deadline = min(attempt.message.deadline, LAST_SECOND)
         passed = deadline and attempt.deadline_unix >= deadline
-        self.stop(attempt, "deadline" if passed else "timeout", verdict.DEADLINE_TEXT)
+        said = deadline_text(deadline) if passed else timeout_text(attempt.limit_seconds)
+        self.stop(attempt, "deadline" if passed else "timeout", said)
         if deadline and not passed:
             # A handler that goes on after its time limit still has its deadline.
             attempt.deadline_unix, attempt.deadline_at = deadline, self._clock.monotonic(deadline)

@@ -20,12 +20,12 @@ from rota.duration import parse
 from rota.errors import RetryLater, Revoke
 from rota.handler import Event
 from rota.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction, leaves
+from rota.wire.limit_text import DEADLINE_TEXT, deadline_text, timeout_text
 from rota.wire.message import with_completion, with_failure
 from rota.wire.record import Ending, Kind, Outcome
 from rota.worker.attempt import Attempt
 
 ASYNQ_DEFAULT_RETRY = 25
-DEADLINE_TEXT = "context deadline exceeded"
 CANCEL_TEXT = "context canceled"
 MOST_ERRORS = 5
 """How many errors of a group its text names."""
@@ -88,7 +88,7 @@ def stopped(attempt: Attempt, now: float, cancel: BaseException | None = None) -
     if attempt.stop == "deadline":
         return expired(attempt, now, cancel)
     if attempt.stop == "timeout":
-        return failed(attempt, _timeout(cancel), now, text=DEADLINE_TEXT)
+        return _with_limit(attempt, failed(attempt, _timeout(attempt, cancel), now, text=DEADLINE_TEXT))
     return failed(attempt, RuntimeError("the handler cancelled itself"), now, text=CANCEL_TEXT)
 
 
@@ -106,7 +106,7 @@ def cancelled(attempt: Attempt, reason: str, now: float) -> Verdict:
 def expired(attempt: Attempt, now: float, cancel: BaseException | None = None) -> Verdict:
     """Archive a task whose deadline has passed."""
     outcome = _archived(attempt, DEADLINE_TEXT, now, ending="expired")
-    return Verdict(outcome, _timeout(cancel), exhausted=True)
+    return _with_limit(attempt, Verdict(outcome, _timeout(attempt, cancel), exhausted=True))
 
 
 def traced(judged: Verdict, now: float, most_bytes: int) -> Verdict:
@@ -208,10 +208,25 @@ def sentence(attempt: Attempt, outcome: Outcome) -> str:
     return f"{outcome.kind}: {reason}"
 
 
-def _timeout(cancel: BaseException | None) -> TimeoutError:
-    error = TimeoutError(DEADLINE_TEXT)
+def _timeout(attempt: Attempt, cancel: BaseException | None) -> TimeoutError:
+    error = TimeoutError(limit_text(attempt))
     error.__cause__ = cancel
     return error
+
+
+def limit_text(attempt: Attempt) -> str:
+    """Say which limit has passed: that of the run, or the deadline of its task."""
+    if attempt.stop == "timeout":
+        return timeout_text(attempt.limit_seconds) if attempt.limit_seconds else DEADLINE_TEXT
+    return deadline_text(attempt.message.deadline) if attempt.message.deadline else DEADLINE_TEXT
+
+
+def _with_limit(attempt: Attempt, judged: Verdict) -> Verdict:
+    """Let the log and whoever waits for the result read the limit. The stored text stays Asynq's."""
+    if judged.outcome is not None:
+        plain, full = _bytes(DEADLINE_TEXT), _bytes(limit_text(attempt))
+        judged.outcome.text = judged.outcome.text.replace(plain, full, 1)
+    return judged
 
 
 def _no_handler(attempt: Attempt) -> str:

@@ -192,7 +192,7 @@ def noted(note: Writer, ctx: Context, member: str = "") -> Iterator[None]:
         yield
         how = "ok"
     except asyncio.CancelledError:
-        how = "timeout" if ctx.cancel_reason == TIME_IS_OVER else "cancelled"
+        how = "timeout" if ctx.cancel_reason.startswith(TIME_IS_OVER) else "cancelled"
         raise
     finally:
         note("end", task=task, run=run, pid=pid, how=how)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -217,6 +218,37 @@ async def test_the_time_limit_ends_what_runs_elsewhere_and_the_slot_is_free_only
         assert worker.executor.running() == []
 
 
+@pytest.mark.parametrize("listens", [True, False])
+async def test_user_reads_which_limit_has_passed(
+    app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture, listens: bool
+) -> None:
+    reasons: list[str] = []
+    told: list[str] = []
+
+    @app.task("slow:limited", timeout="1s", retry=0, retention="1h")
+    async def slow(context: Context) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            reasons.append(context.cancel_reason)
+
+    @app.on_exhausted
+    def note(context: Context, error: BaseException) -> None:
+        told.append(str(error))
+
+    said = "context deadline exceeded: the timeout of 1s is over"
+    async with app.worker():
+        job = await slow.enqueue()
+        if not listens:
+            await bench.in_state(job.id, "archived")
+        with pytest.raises(TaskFailed, match=said) as info:
+            await job.result("20s")
+    assert (await bench.in_state(job.id, "archived")).last_error == "context deadline exceeded"
+    assert info.value.reason == said
+    assert (reasons, told) == ([said], [said])
+    assert f"{said}. Gave up: archived." in caplog.text
+
+
 async def test_a_passed_deadline_is_final_and_the_handler_is_not_called(app: Rota, bench: Bench) -> None:
     ran: list[bool] = []
     told: list[str] = []
@@ -233,7 +265,8 @@ async def test_a_passed_deadline_is_final_and_the_handler_is_not_called(app: Rot
     async with app.worker():
         task = await bench.in_state(receipt.id, "archived")
     assert (task.end, ran) == ("expired", [])
-    assert told == [f"{receipt.id}: context deadline exceeded"]
+    assert len(told) == 1
+    assert re.fullmatch(rf"{receipt.id}: context deadline exceeded: the deadline 2\d+-.* UTC has passed", told[0])
 
 
 async def test_a_deadline_that_passes_during_the_run_is_final_too(app: Rota, bench: Bench) -> None:

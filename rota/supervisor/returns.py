@@ -6,6 +6,7 @@ an outcome is refused then, its token is gone, but a fetch would take more tasks
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -23,6 +24,7 @@ from rota.worker.backoff import Backoff
 logger = logging.getLogger("rota.supervisor")
 
 LOOK_AGAIN_AFTER_SECONDS = (1.0, 4.0)
+_LOOK_SECONDS = 0.1
 
 
 class Returns:
@@ -43,16 +45,19 @@ class Returns:
         """Give back the tasks of a process that has ended."""
         self._start(self._until_done(process), self._under_way)
 
-    async def finish(self, seconds: float) -> None:
-        """End the looks, the last one of each process at once. What is left after so long comes back by its lease."""
+    async def finish(self, allowed_seconds: Callable[[], float]) -> None:
+        """End the looks, the last one of each process at once. What is left after that time comes back by its lease.
+
+        `allowed_seconds` is called again and again, since a further Ctrl-C may shorten the time.
+        """
         self._finishing.set()
-        try:
-            async with asyncio.timeout(seconds):
-                for looks in (self._under_way, self._last_looks):  # the first look of a process starts its last ones
-                    while looks:
-                        await asyncio.wait(looks)
-        except TimeoutError:
-            logger.error("The broker does not answer: what the last processes held waits for its leases to end.")
+        began_at = time.monotonic()
+        while looks := self._under_way | self._last_looks:  # the first look of a process starts its last ones
+            left = began_at + allowed_seconds() - time.monotonic()
+            if left <= 0:
+                logger.error("The broker does not answer: what the last processes held waits for its leases to end.")
+                break
+            await asyncio.wait(looks, timeout=min(left, _LOOK_SECONDS))
         for task in (*self._under_way, *self._last_looks):
             task.cancel()
 

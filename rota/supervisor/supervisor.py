@@ -38,6 +38,9 @@ logger = logging.getLogger("rota.supervisor")
 WRONG_USE = 2
 LEFT_BY_FORCE = 130
 LAST_RETURNS_SECONDS = 5.0
+"""How long to try to give back what dead processes held, at the end of the fleet."""
+HURRIED_RETURNS_SECONDS = 1.0
+"""The same if there is nothing to expect, or after a second request to stop."""
 SLOW_START_SECONDS = 30.0
 CHILD = (sys.executable, "-m", "rota.cli.child")
 
@@ -64,6 +67,7 @@ class Supervisor:
         self._quiet = False
         self._ever_ready = False
         self._failure = 0
+        self._died_holding = False
         self._target = 0
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -121,7 +125,7 @@ class Supervisor:
             for _ in range(self._target - 1):
                 await self._start(RestartPatience())
             await self._watch()
-            await self._returns.finish(LAST_RETURNS_SECONDS)
+            await self._returns.finish(self._time_for_returns)
         return self._failure
 
     async def _loaded(self, first: WorkerProcess) -> None:
@@ -130,6 +134,11 @@ class Supervisor:
                 await asyncio.wait_for(first.introduced.wait(), SLOW_START_SECONDS)
             except TimeoutError:
                 still_loading(first, self._order.target)
+
+    def _time_for_returns(self) -> float:
+        if self._requests <= 1 and self._died_holding:
+            return LAST_RETURNS_SECONDS
+        return HURRIED_RETURNS_SECONDS if self._requests <= 2 else HURRIED_RETURNS_SECONDS / 2
 
     def _code_of_start(self, first: WorkerProcess) -> int:
         # Asked to stop before it had come to its signal handlers, it is ended by the signal itself.
@@ -207,6 +216,8 @@ class Supervisor:
         if process in self._fleet:
             self._fleet.remove(process)
         self._woken.set()
+        if process.exit is None or process.exit.code != 0:
+            self._died_holding = True  # one that ended in order has recorded or handed back what it held
         if self._target:  # else nothing is known of its app yet; `run` sees to it
             self._returns.begin(process)
             self._scaling.changed()

@@ -34,7 +34,8 @@ from rota.worker.clock import lease_clock
 
 logger = logging.getLogger("rota.worker")
 
-_SECONDS_TO_STOP = 5.0
+SECONDS_TO_STOP = 2.0
+"""How long the end of a worker waits for the last beat and for its records to be cleared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Heartbeat:
         lease: timedelta = timedelta(seconds=30),
     ) -> None:
         self.status: Status = "new"
+        self.seconds_to_stop = SECONDS_TO_STOP
         self._broker = broker
         self._running = running
         self._server = server
@@ -93,7 +95,7 @@ class Heartbeat:
         finally:
             self._stopping.set()
             # Bounded: a broker that hangs must not hold up the end of the process. The records expire by themselves.
-            await asyncio.to_thread(thread.join, _SECONDS_TO_STOP)
+            await asyncio.to_thread(thread.join, self.seconds_to_stop)
 
     def beat(self) -> None:
         """Extend all leases, then write the records. Raises BrokerError only after all of it was tried."""
@@ -108,8 +110,8 @@ class Heartbeat:
         self._done = replace(self._done, beats=self._done.beats + 1, last_beat_at=time.monotonic())
 
     def clear(self) -> None:
-        """Take this server off the records."""
-        self._send(records.clear(self._broker.keys, self._server()))
+        """Take this server off the records. Tried once, because they expire by themselves."""
+        self._send(records.clear(self._broker.keys, self._server()), self._broker.within(timedelta(0)))
 
     def statistics(self) -> HeartbeatStatistics:
         """Return a snapshot."""
@@ -204,8 +206,8 @@ class Heartbeat:
         shown = [_shown(attempt) for attempt in attempts if hasattr(attempt, "message")]
         self._send(records.beat(self._broker.keys, state, shown, spread=self._broker.clustered))
 
-    def _send(self, calls: list[Call[None]]) -> None:
-        for reply in self._broker.run_many(calls):
+    def _send(self, calls: list[Call[None]], broker: SyncBroker | None = None) -> None:
+        for reply in (broker or self._broker).run_many(calls):
             if isinstance(reply, BrokerError):
                 raise reply
 

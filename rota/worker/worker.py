@@ -49,6 +49,9 @@ more than it brings."""
 LAST_WORD_SECONDS = 5.0
 """How long a handler that was cancelled at the shutdown may take to end, and the last outcomes to be recorded."""
 
+HURRIED_SECONDS = 1.0
+"""How long the last requests to the broker may take after a second request to stop."""
+
 
 class Worker:
     """Runs the tasks of an app from the queues it subscribes to.
@@ -197,6 +200,8 @@ class Worker:
             await self._stopping.wait()
             beginning.cancel()  # where the broker went away before it had begun
             await self._drain()
+            if self._hurry.is_set():
+                self.heartbeat.seconds_to_stop = HURRIED_SECONDS
             for task in (*running, beating):
                 task.cancel()
         logger.info("Worker %s has stopped.", self.id)
@@ -217,8 +222,19 @@ class Worker:
         self.executor.hand_back_parked()
         if not await self._ended_by_themselves(grace_ends_at - time.monotonic()):
             await self._end_the_rest()
-        if not await _within(LAST_WORD_SECONDS, self.lanes.flush()):
+        if not await self._recorded():
             logger.error("The last outcomes could not be recorded: the broker does not answer. Those tasks run again.")
+
+    async def _recorded(self) -> bool:
+        """Wait until all outcomes are recorded; asked again to stop, for a second only."""
+        flush = asyncio.ensure_future(self.lanes.flush())
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        await asyncio.wait((flush, hurry), timeout=LAST_WORD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if hurry.done():
+            await asyncio.wait((flush,), timeout=HURRIED_SECONDS)
+        hurry.cancel()
+        flush.cancel()
+        return flush.done()
 
     async def _ended_by_themselves(self, within_seconds: float) -> bool:
         ended = asyncio.ensure_future(self.executor.wait_idle())

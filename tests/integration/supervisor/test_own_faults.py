@@ -79,7 +79,7 @@ async def test_tasks_come_back_although_giving_them_back_failed_first(
     returns = Returns(yard.broker, FailingOnce(yard.broker, Settings(queues=QUEUE)), 3, print)
 
     returns.begin(Dead("dead"))
-    await returns.finish(10)
+    await returns.finish(lambda: 10)
 
     assert await yard.members(yard.keys.pending) == ["a"]
     assert "a fault of ours" in caplog.text

@@ -136,15 +136,32 @@ async def test_what_a_fetch_under_way_still_took_comes_back_at_the_second_look(y
         while await yard.members(yard.keys.active):
             await asyncio.sleep(0.01)
     assert await yard.members(yard.keys.pending) == ["first", "late"]
-    await giving.finish(1)
+    await giving.finish(lambda: 1)
 
 
 async def test_who_stops_looks_once_more_before_it_goes(yard: Yard) -> None:
     giving = await after_a_first_look(yard)
 
-    await giving.finish(5)
+    await giving.finish(lambda: 5)
 
     assert await yard.members(yard.keys.pending) == ["first", "late"]
+
+
+async def test_the_last_looks_end_when_a_further_request_shortens_their_time(yard: Yard) -> None:
+    class Silent(ServedQueues):
+        async def of(self, *processes: WorkerProcess) -> list[Any]:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    giving, allowed = Returns(yard.broker, Silent(yard.broker, Settings(queues=QUEUE)), 3, print), 1000.0
+    giving.begin(Dead("dead"))
+    finishing = asyncio.create_task(giving.finish(lambda: allowed))
+    await asyncio.sleep(0)
+    assert not finishing.done()
+
+    allowed = 0.0
+
+    async with asyncio.timeout(PATIENCE_S):
+        await finishing
 
 
 async def test_the_quarantine_says_which_process_and_how_it_ended(yard: Yard) -> None:

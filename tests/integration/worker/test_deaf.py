@@ -18,7 +18,8 @@ def server() -> Iterator[Server]:
     """A server of our own: rights are taken from everybody here, and it falls silent."""
     server = Server().start()
     yield server
-    server.thaw()
+    if server.process is not None:
+        server.thaw()
     server.stop()
 
 
@@ -34,6 +35,31 @@ async def lost_fetch(tmp_path: Path) -> AsyncIterator[Path]:
     faults.arm([faults.Fault("fetch:answered", "drop", mark)])
     yield mark
     faults.arm([])
+
+
+@pytest.mark.parametrize("way", ["frozen", "gone"])
+async def test_asked_twice_a_worker_stops_although_its_server_does_not_answer(
+    app: Rota, server: Server, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.worker.worker.LAST_WORD_SECONDS", 1000)
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    @app.task("deaf:unrecorded")
+    async def unrecorded() -> None:
+        started.set()
+        await go_on.wait()
+
+    async with asyncio.timeout(50), app.worker() as worker:
+        worker.heartbeat.seconds_to_stop = 1000
+        await unrecorded.enqueue()
+        await started.wait()
+        if way == "frozen":
+            server.freeze()
+        else:
+            server.kill()
+        go_on.set()
+        worker.stop()
+        worker.stop()
 
 
 async def test_a_cancel_that_was_sent_while_nobody_listened_still_ends_its_task(app: Rota, bench: Bench) -> None:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rota.context import Context, current
     from rota.enqueued import Enqueued, Plan, SyncEnqueued
     from rota.info import TaskInfo, TaskState
+    from rota.logs import TaskLogFilter
     from rota.options import Options
     from rota.policy import Debounce, Retry, Unique
     from rota.settings import Settings
@@ -89,6 +90,7 @@ __all__ = [
     "TaskFailed",
     "TaskIdConflict",
     "TaskInfo",
+    "TaskLogFilter",
     "TaskNotFound",
     "TaskState",
     "TaskStateError",
@@ -103,6 +105,7 @@ _MODULES = {
     "context": ("Context", "current"),
     "enqueued": ("Enqueued", "Plan", "SyncEnqueued"),
     "info": ("TaskInfo", "TaskState"),
+    "logs": ("TaskLogFilter",),
     "options": ("Options",),
     "policy": ("Debounce", "Retry", "Unique"),
     "settings": ("Settings",),

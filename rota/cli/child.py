@@ -7,16 +7,15 @@ import asyncio
 import signal
 import sys
 
-from rich.console import Console
-
+from rota import logs
 from rota.app import Rota
-from rota.cli import logs, program
+from rota.broker import dev_server
+from rota.cli import program
 from rota.cli.exit_limit import exit_limit
 from rota.cli.running import Stopper, loop_factory
+from rota.cli.start import prepare
 from rota.cli.target import load_app
-from rota.cli.worker import banner
 from rota.errors import RotaError
-from rota.settings import Settings
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, Report, Setup, plain_settings
 from rota.worker.worker import Worker
@@ -28,17 +27,20 @@ def main() -> None:
     """Work until the supervisor says to stop, or is gone."""
     lifeline = Lifeline.on_standard_input()
     setup = lifeline.read_setup()
-    logs.set_up(setup.log_level)
+    dev_server.silence()
     try:
         app = load_app(setup.target)
-        settings = app.settings = app.settings.updated(**setup.said)  # the tasks' own enqueueing follows it too
+        logs.set_up(setup.log_level)
+        app.settings = app.settings.updated(**setup.said)  # the tasks' own enqueueing follows it too
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_run(app, settings, setup, lifeline))
+            runner.run(_run(app, setup, lifeline))
     except RotaError as error:
         sys.exit(program.explain(error))
 
 
-async def _run(app: Rota, settings: Settings, setup: Setup, lifeline: Lifeline) -> None:
+async def _run(app: Rota, setup: Setup, lifeline: Lifeline) -> None:
+    settings = app.settings
+    broker = app.connect(settings)  # before the introduction: wrong settings are told once, by the first process
     worker = Worker(app, settings, id=setup.worker_id)
     lifeline.send(Introduction(plain_settings(settings), worker.host, worker.pid, worker.server_id))
     stopper = Stopper(worker)
@@ -48,12 +50,13 @@ async def _run(app: Rota, settings: Settings, setup: Setup, lifeline: Lifeline) 
     quiet = asyncio.Event()
     every = min(MOST_SECONDS, settings.heartbeat.total_seconds() / 8)
     lifeline.start(lambda: _report(worker), quiet.set, stopper.stop_gently, every)
-    if setup.show_banner:
-        (await banner(setup.target, app, settings)).show(Console(stderr=True))
     quieting = asyncio.create_task(_quiet(worker, quiet))
     with exit_limit():
         try:
-            await worker.run()
+            if await prepare(
+                setup.target, app, broker, stopper.asked, first=setup.first, show_banner=setup.show_banner
+            ):
+                await worker.run()
         finally:
             quieting.cancel()
 

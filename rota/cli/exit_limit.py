@@ -12,6 +12,8 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
+from rota.errors import ConfigError
+
 logger = logging.getLogger("rota.worker")
 
 EXIT_SECONDS = 3.0
@@ -20,7 +22,7 @@ EXIT_SECONDS = 3.0
 
 @contextmanager
 def exit_limit(seconds: float = EXIT_SECONDS) -> Generator[None]:
-    """Give the process this much time to exit after the block: with code 0, or 1 if the block raised."""
+    """Give the process this much time to exit after the block: with code 0, or 1 if the block raised (2: settings)."""
     failure: BaseException | None = None
     try:
         yield
@@ -43,7 +45,7 @@ def _exit(seconds: float, failure: BaseException | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
-    os._exit(0 if failure is None else 1)
+    os._exit(0 if failure is None else 2 if isinstance(failure, ConfigError) else 1)
 
 
 def _what_runs() -> str:

@@ -8,14 +8,24 @@ import traceback
 from pathlib import Path
 
 import rota
-from rota.errors import ConfigError
+from rota.errors import ConfigError, RotaError
 
 MOST_PLACES = 5
 _OURS = str(Path(rota.__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
-def describe(module: str, error: BaseException) -> str:
+class ImportFailed(RotaError):
+    """A module of the user raised an error while it was imported."""
+
+
+def failure(module: str, error: BaseException) -> RotaError:
+    """Return the error to raise instead: a ConfigError if it was one, as for a wrong option of a task."""
+    text = _describe(module, error)
+    return ConfigError(text) if isinstance(error, ConfigError) else ImportFailed(text)
+
+
+def _describe(module: str, error: BaseException) -> str:
     """Return one sentence, then a line for each place in the user's code, the innermost last."""
     return "\n".join([_sentence(module, error), *(f"  {place}" for place in _places(error))])
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from rota.app import Rota
 from rota.cli.exit_limit import exit_limit
 from rota.cli.parent import while_parent_lives
+from rota.cli.start import prepare
 from rota.health import meeting
-from rota.settings import Settings
 from rota.worker.health import answering
 from rota.worker.worker import Worker
 
@@ -31,10 +31,13 @@ class Stopper:
         self._worker = worker
         self._leave = leave
         self._requests = 0
+        self.asked = asyncio.Event()
+        """Set at the first request."""
 
     def request(self) -> None:
         """Stop: gently, then at once, then without any ceremony."""
         self._requests += 1
+        self.asked.set()
         if self._requests > 2:
             self._leave(LEFT_WITHOUT_A_WORD)
             return
@@ -55,13 +58,14 @@ class Stopper:
         self.request()
 
 
-def run(app: Rota, settings: Settings, *, follow_parent: bool = False) -> None:
+def run(app: Rota, target: str, *, show_banner: bool = True, follow_parent: bool = False) -> None:
     """Work until asked to stop; with `follow_parent`, also until standard input is closed: the parent has gone."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_run(app, settings, follow_parent))
+        runner.run(_run(app, target, show_banner, follow_parent))
 
 
-async def _run(app: Rota, settings: Settings, follow_parent: bool) -> None:
+async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool) -> None:
+    settings = app.settings
     worker = Worker(app, settings)
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()
@@ -73,7 +77,8 @@ async def _run(app: Rota, settings: Settings, follow_parent: bool) -> None:
             await stack.enter_async_context(while_parent_lives(stopper.request))
         stack.enter_context(answering(worker, meeting.own_socket(settings.health_dir)))
         with exit_limit():
-            await worker.run()
+            if await prepare(target, app, app.connect(settings), stopper.asked, show_banner=show_banner):
+                await worker.run()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

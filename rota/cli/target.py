@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from rota.app import Rota
-from rota.cli.import_failure import describe
+from rota.cli.import_failure import failure
 from rota.errors import ConfigError
 from rota.settings import Settings
 from rota.suggestion import did_you_mean
@@ -27,7 +27,7 @@ def chosen(command: str, app: str | None, modules: list[str] | None = None) -> s
 def load_app(target: str) -> Rota:
     """Import the application, then the further modules. The current folder comes first; `:app` may be left out.
 
-    Raises ConfigError for a wrong name, and for an error inside a module: then with the place in the user's code.
+    Raises ConfigError for a wrong name. An error inside a module comes as a RotaError that names the place in the code.
     """
     first, *others = (part.strip() for part in target.split(SEPARATOR))
     module_name, _, attribute = first.partition(":")
@@ -69,6 +69,6 @@ def _import(name: str, target: str) -> object:
             raise ConfigError(
                 f"There is no module {error.name!r} in {folder}. Write module:app, and run this where the module is."
             ) from None
-        raise ConfigError(describe(name, error)) from error
+        raise failure(name, error) from error
     except (Exception, SystemExit) as error:
-        raise ConfigError(describe(name, error)) from error
+        raise failure(name, error) from error

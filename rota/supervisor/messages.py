@@ -10,25 +10,28 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import SecretStr
 
 from rota.health.vitals import Vitals, read_vitals
+from rota.logs import LogLevel
 from rota.process_range import ProcessRange
 from rota.settings import Settings
-
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How a worker process is to work. `said` are the settings given on the command line."""
+    """How a worker process is to work. `said` are the settings given on the command line.
+
+    `first` marks the first process of a command. It logs what is to be said once, and ends where the server refuses it.
+    """
 
     worker_id: str
     target: str
-    said: dict[str, Any] = field(default_factory=dict[str, Any])
-    log_level: LogLevel = "info"
+    said: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    log_level: LogLevel | None = None
+    first: bool = False
     show_banner: bool = False
 
 
@@ -36,7 +39,7 @@ class Setup:
 class Introduction:
     """Who a worker process is, once it has loaded the app: its settings, and the server that it will be in Redis."""
 
-    settings: dict[str, Any]
+    settings: dict[str, Any] = field(repr=False)
     host: str
     pid: int
     server_id: str

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +19,11 @@ from typing import Any
 from rota.broker.broker import Broker
 from rota.connections import broker_options
 from rota.errors import BrokerError
+from rota.logs import LogLevel
 from rota.settings import Settings
 from rota.supervisor.health import FleetHealth
 from rota.supervisor.keeper import Keeper
-from rota.supervisor.messages import LogLevel, Setup
+from rota.supervisor.messages import Setup
 from rota.supervisor.overdue import STOP_MARGIN_SECONDS, Overdue, still_loading
 from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
@@ -42,6 +43,7 @@ LAST_RETURNS_SECONDS = 5.0
 HURRIED_RETURNS_SECONDS = 1.0
 """The same if there is nothing to expect, or after a second request to stop."""
 SLOW_START_SECONDS = 30.0
+LOOK_SECONDS = 0.05
 CHILD = (sys.executable, "-m", "rota.cli.child")
 
 
@@ -50,8 +52,8 @@ class Order:
     """What to run: the app as `module:app`, with the settings given on the command line."""
 
     target: str
-    said: dict[str, Any] = field(default_factory=dict[str, Any])
-    log_level: LogLevel = "info"
+    said: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    log_level: LogLevel | None = None
     show_banner: bool = True
 
 
@@ -111,7 +113,7 @@ class Supervisor:
 
     async def run(self) -> int:
         """Work until all processes have ended. Returns the exit code of the command."""
-        first = await self._start(RestartPatience(), show_banner=self._order.show_banner)
+        first = await self._start(RestartPatience(), first=True)
         await self._loaded(first)
         if first.introduction is None:
             await first.ended.wait()
@@ -122,8 +124,7 @@ class Supervisor:
             await stack.enter_async_context(self._health.port(settings))
             if first.ended.is_set():
                 self._ended(first)
-            for _ in range(self._target - 1):
-                await self._start(RestartPatience())
+            self._keep(self._start_others())
             await self._watch()
             await self._returns.finish(self._time_for_returns)
         return self._failure
@@ -163,7 +164,7 @@ class Supervisor:
 
     async def _watch(self) -> None:
         every = min(1.0, self._settings.heartbeat.total_seconds() / 4)
-        keeping, overdue = asyncio.create_task(self._keep(every)), Overdue(self._settings, every)
+        keeping, overdue = asyncio.create_task(self._keep_leases(every)), Overdue(self._settings, every)
         try:
             while self._fleet or self._restarts:
                 self._woken.clear()
@@ -179,7 +180,7 @@ class Supervisor:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
 
-    async def _keep(self, every_seconds: float) -> None:
+    async def _keep_leases(self, every_seconds: float) -> None:
         # Beside the rest: a broker that hangs must not hold up restarts and stops.
         while True:
             await self._keeper.look(self.processes)
@@ -197,9 +198,21 @@ class Supervisor:
 
     # Starting, ending and starting again
 
-    async def _start(self, patience: RestartPatience, *, show_banner: bool = False) -> WorkerProcess:
+    async def _start_others(self) -> None:
+        """Start the rest of the fleet once one process takes tasks: what keeps it from that is so told only once."""
+        while self._fleet or self._restarts - {asyncio.current_task()}:
+            if self._requests:
+                return
+            if any(process.report.ready for process in self._fleet):
+                break
+            await self._unless_stopped(LOOK_SECONDS)
+        while len(self._staying) < self._target and not self._requests:
+            await self._restart(RestartPatience(), 0.0)
+
+    async def _start(self, patience: RestartPatience, *, first: bool = False) -> WorkerProcess:
         order = self._order
-        setup = Setup(uuid.uuid4().hex[:12], order.target, order.said, order.log_level, show_banner)
+        show_banner = first and order.show_banner
+        setup = Setup(uuid.uuid4().hex[:12], order.target, order.said, order.log_level, first, show_banner)
         process = await WorkerProcess.start(self._command, setup, patience, self._ended)
         self._health.started()
         if self._target:
@@ -219,7 +232,8 @@ class Supervisor:
         if process.exit is None or process.exit.code != 0:
             self._died_holding = True  # one that ended in order has recorded or handed back what it held
         if self._target:  # else nothing is known of its app yet; `run` sees to it
-            self._returns.begin(process)
+            if not _never_began(process):
+                self._returns.begin(process)
             self._scaling.changed()
             if process.leaving:
                 logger.info("Worker process %d has ended.", process.pid)
@@ -236,7 +250,10 @@ class Supervisor:
             return
         wait = process.patience.died()
         logger.error("Worker process %d %s; a new one starts in %.1f s.", process.pid, process.exit, wait)
-        task = asyncio.get_running_loop().create_task(self._restart(process.patience, wait))
+        self._keep(self._restart(process.patience, wait))
+
+    def _keep(self, starting: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(starting)
         self._restarts.add(task)
         task.add_done_callback(self._restarts.discard)
 
@@ -288,6 +305,11 @@ class Supervisor:
         except BrokerError:
             return False
         return any(not isinstance(reply, BrokerError) and reply > 0 for reply in replies)
+
+
+def _never_began(process: WorkerProcess) -> bool:
+    """Whether it ended in good order before it took tasks: stopped while it waited for its server, or refused there."""
+    return process.exit is not None and process.exit.code in (0, WRONG_USE) and not process.report.ready
 
 
 async def supervise(supervisor: Supervisor) -> int:

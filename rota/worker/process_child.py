@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
-from rota import forks
+from rota import forks, logs
+from rota.broker import dev_server
 from rota.context import Context, enter
 from rota.wire.proto import TaskMessage
 from rota.worker.process_errors import pack
@@ -35,11 +36,15 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What makes a child see the same modules as its parent. `main` is how to load the parent's main module."""
+    """What makes a child see the same modules as its parent. `main` is how to load the parent's main module.
+
+    `log` is how the parent has set up its log, None where the program around it did.
+    """
 
     path: list[str]
     main: tuple[str, str] | None
     modules: list[str] = field(default_factory=list[str])
+    log: tuple[logs.LogLevel | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ def main() -> None:
     requests: SimpleQueue[tuple[int, Request]] = SimpleQueue()
     setup: Setup = channel.receive()
     sys.path[:] = setup.path
+    dev_server.silence()
     load_main = _main_loader(setup)
     try:
         for name in setup.modules:
@@ -108,6 +114,8 @@ def main() -> None:
     except BaseException as error:
         channel.send(0, "broken", traceback.format_exc() or repr(error))
         sys.exit(1)
+    if setup.log is not None:
+        logs.set_up(*setup.log)
     channel.send(0, "ready")
     threading.Thread(target=_listen, args=(channel, requests), daemon=True).start()
     while True:

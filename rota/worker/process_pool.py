@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rota import logs
 from rota.context import Context
 from rota.errors import ProcessDied
 from rota.worker.process_child import LENGTH, Request, Setup
@@ -146,7 +147,7 @@ class ProcessPool:
 
     def __init__(self, size: int, *, modules: Sequence[str] = (), recycle_after: int = 0) -> None:
         self._slots = asyncio.Semaphore(size)
-        self._setup = Setup(list(sys.path), _main_module(), list(modules))
+        self._setup = Setup(list(sys.path), _main_module(), list(modules), logs.in_use())
         self._recycle_after = recycle_after
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rota import forks
 from rota.broker.broker import Broker
 from rota.errors import BrokerError
+from rota.logs import enable_loggers
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState
@@ -98,6 +99,7 @@ class Worker:
             for warning in (await broker.check()).warnings:
                 logger.warning("%s", warning)
             state = await stack.enter_async_context(self.app.lifespan_state())
+            enable_loggers()  # the app may have configured logging only now
             parts = self.parts = await stack.enter_async_context(Parts(self, broker))
             self.executor = Executor(
                 self.app.find_handler,

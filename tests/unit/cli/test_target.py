@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from rota.cli.import_failure import ImportFailed
 from rota.cli.target import chosen, load_app
-from rota.errors import ConfigError
+from rota.errors import ConfigError, RotaError
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def test_an_error_inside_a_module_is_told_with_the_lines_of_the_users_code(
 ) -> None:
     (folder / "shelf_c.py").write_text(code)
 
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(RotaError) as caught:
         load_app("shelf_c:app")
 
     text = str(caught.value)
@@ -73,7 +74,7 @@ def test_an_error_inside_a_module_is_told_with_the_lines_of_the_users_code(
 def test_a_file_that_is_not_text_is_told(folder: Path) -> None:
     (folder / "shelf_binary.py").write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(ConfigError, match="shelf_binary cannot be imported: SyntaxError"):
+    with pytest.raises(ImportFailed, match="shelf_binary cannot be imported: SyntaxError"):
         load_app("shelf_binary")
 
 

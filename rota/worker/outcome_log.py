@@ -22,7 +22,7 @@ def log_outcome(attempt: Attempt, judged: Verdict) -> None:
     if judged.fault is not None:
         text = "How to retry task %s (%s) could not be decided: by default, then."
         log(logging.ERROR, text, attempt.id, attempt.type, error=judged.fault, trace=tracebacks.text_of(judged.fault))
-    if outcome is None or (error is None and outcome.kind in ("done", "complete")):
+    if judged.quiet or outcome is None or (error is None and outcome.kind in ("done", "complete")):
         return
     log(
         logging.ERROR if judged.exhausted else logging.WARNING,

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rota.worker.worker import Worker
 
 FRESH_SECONDS = 2.0
-MOST_TYPES = 50
 _STATES = {"running", "listening", "last_beat_at", "turned_at", "longest_seconds", "threads", "processes"}
 
 
@@ -69,7 +68,7 @@ class Signs:
             held=len(worker.executor.held),
             wake_up=",".join(sorted({lane.fetcher.statistics.wakeup for lane in lanes})),
             queues=worker.queue_names(),
-            unknown_types=_most(dict(worker.executor.unhandled.counts)),
+            unknown_types=dict(worker.executor.unhandled.unknown.counts),
             counts=dict(self._counts()),
         )
 
@@ -104,8 +103,3 @@ def _numbers(statistics: Any) -> dict[str, float]:
         return dict[str, float](repairs)
     fields: dict[str, Any] = asdict(statistics)
     return {name: n for name, n in fields.items() if isinstance(n, int | float) and name not in _STATES}
-
-
-def _most(types: dict[str, int]) -> dict[str, int]:
-    # Names come from the wire: somebody may have put an ID into each.
-    return dict(sorted(types.items(), key=lambda item: -item[1])[:MOST_TYPES])

@@ -5,13 +5,13 @@ ones of a type go back at once, and from then on the fetch script leaves young o
 that nobody else takes meanwhile is put off, with the reason as its error, and left alone again when it is due.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from rota.wire.fetch import Spared
 from rota.worker.clock import lease_clock
+from rota.worker.unknown_types import UnknownTypes
 
 MOST_TYPES = 32
 FORGET_SECONDS = 600.0
@@ -37,6 +37,8 @@ class Unhandled:
         delay: timedelta,
         lease_seconds: float,
         clock: Callable[[], float] = lease_clock,
+        *,
+        unknown: UnknownTypes | None = None,
     ) -> None:
         self.delay = delay
         self._handles = handles
@@ -44,11 +46,11 @@ class Unhandled:
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._met: dict[str, Meeting] = {}
-        self.counts: Counter[str] = Counter()
+        self.unknown = unknown or UnknownTypes()
 
     def meet(self, type: str, lease_until: float) -> bool:
         """Note a task. Returns whether its fetch had left before the type was first met, and so could not spare it."""
-        self.counts[type] += 1
+        self.unknown.note(type)
         now = self._clock()
         if type not in self._met and len(self._met) < MOST_TYPES:
             self._met[type] = Meeting(now, now)

@@ -47,6 +47,8 @@ class Verdict:
     """What went wrong while it was decided how to retry."""
     trace: str = ""
     """The traceback of the error, where it has one that helps."""
+    quiet: bool = False
+    """Not logged for each task: `UnknownTypes` logs them together."""
 
     @property
     def event(self) -> Event:
@@ -123,12 +125,12 @@ def traced(judged: Verdict, now: float, most_bytes: int) -> Verdict:
 
 def left_to_others(attempt: Attempt) -> Verdict:
     """Hand a task back at once that nobody here can run."""
-    return Verdict(_outcome(attempt, "requeue", text=_bytes(_no_handler(attempt))))
+    return Verdict(_outcome(attempt, "requeue", text=_bytes(_no_handler(attempt))), quiet=True)
 
 
 def unhandled(attempt: Attempt, now: float, delay: timedelta) -> Verdict:
     """Put a task off that nobody could run so far. It costs no retry: another worker may know the type."""
-    return Verdict(_retried(attempt, _no_handler(attempt), now, delay, counts=False))
+    return Verdict(_retried(attempt, _no_handler(attempt), now, delay, counts=False), quiet=True)
 
 
 def undecodable(attempt: Attempt, error: Exception) -> Verdict:

@@ -37,6 +37,7 @@ from rota.worker.queues import Subscription
 from rota.worker.signs import Signs
 from rota.worker.slots import Slots
 from rota.worker.unhandled import Unhandled
+from rota.worker.unknown_types import UnknownTypes
 
 if TYPE_CHECKING:
     from rota.app import Rota
@@ -111,6 +112,7 @@ class Worker:
                     lambda type: self.app.find_handler(type) is not None,
                     self.settings.unknown_task_delay,
                     self._lease_seconds,
+                    unknown=UnknownTypes(lambda: [handler.type for handler in self.app.registry]),
                 ),
                 result_limit_bytes=self.settings.result_limit_bytes,
                 hook_timeout=self.settings.hook_timeout,

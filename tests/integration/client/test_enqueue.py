@@ -28,6 +28,15 @@ async def test_a_plain_task_is_pending_in_asynqs_layout(client: Client, desk: De
     assert await desk.broker.admin.execute("SMEMBERS", "asynq:queues") in ([b"default"], {b"default"})
 
 
+async def test_queue_is_listed_again_within_seconds_after_the_database_was_flushed(client: Client, desk: Desk) -> None:
+    await client.enqueue(plan())
+    await desk.broker.admin.execute("DEL", "asynq:queues")
+    async with asyncio.timeout(30):
+        while not await desk.broker.admin.execute("SISMEMBER", "asynq:queues", "default"):
+            await client.enqueue(plan())
+            await asyncio.sleep(0.05)
+
+
 async def test_ids_are_random_uuids_of_version_4(client: Client) -> None:
     made = {(await client.enqueue(plan())).id for _ in range(300)}
     assert len(made) == 300

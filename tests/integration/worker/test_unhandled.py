@@ -12,7 +12,7 @@ async def test_an_unknown_type_is_handed_back_without_costing_a_retry_and_counte
         task = await bench.in_state(receipt.id, "retry")
         assert task.last_error == 'handler not found for task "nobody:knows"'
         assert task.retried == 0
-        assert worker.executor.unhandled.counts["nobody:knows"] >= 1
+        assert worker.executor.unhandled.unknown.counts["nobody:knows"] >= 1
 
         @app.task("nobody:knows")
         async def known() -> None:
@@ -33,13 +33,13 @@ async def test_an_idle_worker_leaves_them_to_one_that_knows_them(app: Rota, benc
         receipt = await app.enqueue("others:job", {}, max_retry=0)
 
         async def left() -> bool:
-            return worker.executor.unhandled.counts["others:job"] > 0 and not worker.executor.held
+            return worker.executor.unhandled.unknown.counts["others:job"] > 0 and not worker.executor.held
 
         await eventually(left)
         assert (await bench.in_state(receipt.id, "pending")).last_error == ""
         async with newer.worker():
             await bench.gone(receipt.id)
-        assert worker.executor.unhandled.counts["others:job"] == 1
+        assert worker.executor.unhandled.unknown.counts["others:job"] == 1
     await newer.aclose()
 
 
@@ -50,7 +50,7 @@ async def test_a_worker_that_has_met_one_waits_as_quietly_as_before(app: Rota, b
         receipt = await app.enqueue("nobody:knows", {})
 
         await bench.in_state(receipt.id, "retry")
-        assert worker.executor.unhandled.counts["nobody:knows"] == 2
+        assert worker.executor.unhandled.unknown.counts["nobody:knows"] == 2
         assert lane.fetcher.statistics.rounds < 30
 
         await app.client.delete("default", receipt.id)

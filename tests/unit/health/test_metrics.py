@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rota.health.answers import Answers
 from rota.health.metrics import expose
 from rota.health.tally import Tally
+from rota.health.type_names import MOST_TYPES
 from rota.health.vitals import Vitals, read_vitals
 
 NOW = 1000.0
@@ -67,6 +68,18 @@ def test_what_an_ended_process_had_counted_stays_counted() -> None:
     assert found["rota_tasks_returned_total/pending"] == 3
     assert not [name for name in found if name.startswith("rota_part_events_total/returned")]
     assert (found["rota_live"], found["rota_ready"]) == (1, 0)
+
+
+def test_labels_of_unknown_types_stay_few_and_do_not_change_while_processes_are_replaced() -> None:
+    tally = Tally()
+    labels: list[set[str]] = []
+    for generation in range(10):
+        types = {f"type-{generation}-{number}": 1 for number in range(MOST_TYPES)}
+        tally.ended(replace(ONE, unknown_types=types))
+        labels.append({name for name in tally.total([]) if name.startswith("unknown:")})
+    assert labels[1] == labels[-1]
+    assert len(labels[-1]) == MOST_TYPES + 1
+    assert sum(count for name, count in tally.total([]).items() if name in labels[-1]) == 10 * MOST_TYPES
 
 
 def test_other_paths_are_named_to_who_asks_for_one_that_is_not_there() -> None:

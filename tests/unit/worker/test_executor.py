@@ -10,6 +10,7 @@ import pytest
 from rota.app import Rota
 from rota.context import Context
 from rota.handler import Event
+from rota.wire.fetch import Notes
 from rota.wire.keys import QueueKeys
 from rota.wire.message import LAST_SECOND, pack
 from rota.wire.proto import TaskMessage
@@ -192,7 +193,9 @@ async def test_a_log_filter_that_fails_keeps_no_outcome_from_its_record(
 
     logging.getLogger("rota.worker").addFilter(broken)
     try:
-        executor.start(attempt_of("nobody:knows"))  # its caller is the fetcher, which an error would end
+        executor.start(
+            attempt_of("any:type"), Notes("cancelled before it ran", 0)
+        )  # its caller is the fetcher, which an error would end
     finally:
         logging.getLogger("rota.worker").removeFilter(broken)
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from rota.wire.fetch import Spared
 from rota.worker.unhandled import FORGET_SECONDS, MOST_TYPES, SPARED_SECONDS, Unhandled
+from rota.worker.unknown_types import UnknownTypes
 from tests.unit.clock import Clock
 
 LEASE = 30.0
@@ -15,7 +16,8 @@ class Memory(Unhandled):
     def __init__(self, delay: timedelta = timedelta(minutes=1)) -> None:
         self.known: set[str] = set()
         self.clock = Clock()
-        super().__init__(self.known.__contains__, delay, LEASE, self.clock)
+        unknown = UnknownTypes(later=lambda seconds, act: None)
+        super().__init__(self.known.__contains__, delay, LEASE, self.clock, unknown=unknown)
 
     def meet_of(self, type: str, fetched_at: float) -> bool:
         """Meet a task one second after its fetch had left, or later."""
@@ -29,7 +31,7 @@ def test_what_was_fetched_before_its_type_was_met_could_not_be_spared() -> None:
     met = [memory.meet_of("a", at) for at in (1000, 1000, 1000.5, 1002, 1002)]
     assert met == [True, True, True, False, False]
     assert memory.spared() == Spared(("a",), SPARED_SECONDS)
-    assert memory.counts == {"a": 5}
+    assert memory.unknown.counts == {"a": 5}
 
 
 def test_a_type_that_is_run_here_by_now_is_spared_no_longer() -> None:

@@ -35,6 +35,7 @@ from rota.errors import (
     TaskNotFound,
     TaskStateError,
     TimeLimitExceeded,
+    WorkerFault,
 )
 
 log_lines.install()
@@ -96,6 +97,7 @@ __all__ = [
     "TaskStateError",
     "TimeLimitExceeded",
     "Unique",
+    "WorkerFault",
     "current",
 ]
 

@@ -115,6 +115,10 @@ class NotReplicated(BrokerError):
         self.acknowledged = acknowledged
 
 
+class WorkerFault(RotaError):
+    """A worker inside this program has ended by a fault of its own, `__cause__`. Its tasks were handed back."""
+
+
 class RetryLater(Exception):  # an instruction to the worker, not a fault
     """Raised by a handler: run this task again after `delay` (`"30s"`, seconds or timedelta).
 

@@ -180,6 +180,9 @@ class Settings(BaseSettings):
     max_crashes: PositiveInt = 3
     """A task that so many workers held when they died, begun or just taken, is put into quarantine."""
 
+    restart_after_fault: bool = False
+    """Whether `app.worker()` starts again after an internal fault of the worker, instead of raising it in its block."""
+
     # Worker processes of `rota worker`
     process_max_tasks: Annotated[int, Field(ge=0)] = 0
     """Tasks after which a worker process is replaced; 0 means never."""

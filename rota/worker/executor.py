@@ -8,14 +8,13 @@ import asyncio
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from rota import faults, forks
+from rota import faults, forks, tracebacks
 from rota.context import Context
 from rota.handler import Event, Handler
 from rota.wire.fetch import Notes
@@ -242,8 +241,7 @@ class Executor:
             await self._notify(event, attempt, value)
         forks.end_if_forked(began_in)  # by a middleware or a hook
         if self._reporter.unwritten(attempt.context):
-            with suppress(asyncio.CancelledError):  # the verdict stands
-                await self._reporter.settle(attempt.context)
+            await self._settle(attempt)
         faults.reach("run:end")
         self._close(attempt, judged)
 
@@ -284,6 +282,15 @@ class Executor:
             hooks.add_done_callback(self._left_behind.discard)
             text = "The %s hooks of task %s (%s) were cancelled: %s."
             log(logging.WARNING, text, event, attempt.id, attempt.type, why)
+
+    async def _settle(self, attempt: Attempt) -> None:
+        try:
+            await self._reporter.settle(attempt.context)
+        except asyncio.CancelledError:
+            return  # the verdict stands
+        except Exception as error:
+            text = "The last progress and log lines of task %s (%s) could not be written."
+            log(logging.ERROR, text, attempt.id, attempt.type, error=error, trace=tracebacks.text_of(error))
 
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
         """Free what a run has used, and pass its verdict on."""

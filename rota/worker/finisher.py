@@ -106,7 +106,9 @@ class Finisher:
             await asyncio.sleep(0)
 
     async def run(self) -> None:
-        """Record until cancelled."""
+        """Record until cancelled. What a run that failed has left is taken up."""
+        if self._ended:
+            self._arrived.set()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -114,7 +116,7 @@ class Finisher:
             self._idle.clear()
             try:
                 await self._record_all(ended)
-            except asyncio.CancelledError:
+            except BaseException:
                 self._ended = ended + self._ended
                 raise
             finally:

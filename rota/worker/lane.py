@@ -141,6 +141,22 @@ class Lanes:
         """Wait until all outcomes are recorded."""
         await asyncio.gather(*(lane.finisher.flush() for lane in self._all()))
 
+    async def record_rest(self, seconds: float) -> None:
+        """Record what is left of lanes that have ended before their time. Raises TimeoutError."""
+        lanes = self._all()
+        finishing = [asyncio.create_task(lane.finisher.run()) for lane in lanes]
+        flushing = asyncio.create_task(self.flush())
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.wait([flushing, *finishing], return_when=asyncio.FIRST_COMPLETED)
+                for task in finishing:
+                    if task.done():
+                        task.result()
+        finally:
+            for task in (flushing, *finishing):
+                task.cancel()
+            await asyncio.gather(flushing, *finishing, return_exceptions=True)
+
     def _all(self) -> list[Lane]:
         return [*self._lanes.values(), *self._retiring.values()]
 

@@ -92,7 +92,9 @@ class Worker:
         self._acts: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Work until `stop()`."""
+        """Work until `stop()`. After a fault it may be called again."""
+        self.ready.clear()
+        self.slots = Slots(self.settings.concurrency)
         async with AsyncExitStack() as stack:
             stack.enter_context(forks.guarded(asyncio.get_running_loop()))
             broker = self._broker = self.app.connect(self.settings)
@@ -195,19 +197,23 @@ class Worker:
     async def _work(self, parts: Sequence[Callable[[], Awaitable[None]]]) -> None:
         discovery = Discovery(self._broker, self.subscription, self.settings.queue_refresh)
         await discovery.look()
-        async with asyncio.TaskGroup() as group:
-            beating = group.create_task(self.heartbeat.run())
-            running = [group.create_task(_coroutine(part)) for part in parts]
-            running.append(group.create_task(self.lanes.run()))
-            running.append(group.create_task(discovery.keep(self.lanes.lay)))
-            beginning = group.create_task(self._begin_work())
-            await self._stopping.wait()
-            beginning.cancel()  # where the broker went away before it had begun
-            await self._drain()
-            if self._hurry.is_set():
-                self.heartbeat.seconds_to_stop = HURRIED_SECONDS
-            for task in (*running, beating):
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                beating = group.create_task(self.heartbeat.run())
+                running = [group.create_task(_coroutine(part)) for part in parts]
+                running.append(group.create_task(self.lanes.run()))
+                running.append(group.create_task(discovery.keep(self.lanes.lay)))
+                beginning = group.create_task(self._begin_work())
+                await self._stopping.wait()
+                beginning.cancel()  # where the broker went away before it had begun
+                await self._drain()
+                if self._hurry.is_set():
+                    self.heartbeat.seconds_to_stop = HURRIED_SECONDS
+                for task in (*running, beating):
+                    task.cancel()
+        except BaseException as fault:
+            await self._give_up(fault)
+            raise
         logger.info("Worker %s has stopped.", self.id)
 
     async def _begin_work(self) -> None:
@@ -239,6 +245,29 @@ class Worker:
         hurry.cancel()
         flush.cancel()
         return flush.done()
+
+    async def _give_up(self, fault: BaseException) -> None:
+        """After a fault, or a cancel from outside: nobody extends the leases now, so no handler may go on.
+
+        The parts have ended. Handlers are stopped, and what became of them is recorded while the leases still last.
+        """
+        if isinstance(fault, asyncio.CancelledError):
+            logger.warning("Worker %s was cancelled: it stops its handlers and hands their tasks back.", self.id)
+        else:
+            logger.critical("Worker %s has met an internal fault and ends.", self.id, exc_info=fault)
+        self.heartbeat.status = "closed"
+        self.executor.closed = True
+        try:
+            await self.lanes.stop_fetching()
+            self.executor.hand_back_parked()
+            await self._end_the_rest()
+            await self.lanes.record_rest(LAST_WORD_SECONDS)
+        except Exception:
+            logger.exception("Worker %s could not hand back all of its tasks: their leases give them back.", self.id)
+
+    async def asked_to_stop(self, within_seconds: float) -> bool:
+        """Wait this long at most; return whether the worker was asked to stop."""
+        return await _within(within_seconds, self._stopping.wait())
 
     async def _ended_by_themselves(self, within_seconds: float) -> bool:
         ended = asyncio.ensure_future(self.executor.wait_idle())
@@ -309,7 +338,7 @@ async def _coroutine(part: Callable[[], Awaitable[None]]) -> None:
     await part()
 
 
-async def _within(seconds: float, act: Awaitable[None]) -> bool:
+async def _within(seconds: float, act: Awaitable[object]) -> bool:
     try:
         async with asyncio.timeout(seconds):
             await act

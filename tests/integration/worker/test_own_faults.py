@@ -9,8 +9,8 @@ from rota.aggregator import GroupedTask
 from rota.app import Rota
 from rota.broker.node import Node
 from rota.context import Context
-from rota.enqueued import Plan
-from rota.errors import BrokerRefused
+from rota.enqueued import Enqueued, Plan
+from rota.errors import BrokerRefused, WorkerFault
 from rota.worker.aggregator import Aggregator
 from rota.worker.fetcher import Fetcher
 from rota.worker.finisher import Finisher
@@ -97,6 +97,114 @@ async def test_what_cannot_go_on_without_loss_ends_the_worker(
         with pytest.raises(ExceptionGroup) as caught:
             await Worker(app, app.settings).run()
     assert caught.group_contains(RuntimeError, match="a fault of ours|the heartbeat has ended")
+
+
+def fail_from_now_on(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+    def act(self: object, *args: Any, **words: Any) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(owner, name, act)
+
+
+@pytest.mark.parametrize(
+    ("part", "act"),
+    [(Fetcher, "_take"), (Lanes, "_watch"), (Heartbeat, "_pause"), (Lanes, "_lay")],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+async def test_an_embedded_worker_that_meets_a_fault_stops_its_handlers_hands_back_and_raises(
+    app: Rota, bench: Bench, part: type, act: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, ended = asyncio.Event(), list[str]()
+
+    @app.task("own:long")
+    async def long() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    jobs: list[Enqueued[Any]] = []
+
+    async def program() -> None:
+        async with app.worker():
+            jobs.append(await long.enqueue())
+            await begun.wait()
+            monkeypatch.setattr("rota.worker.lane.RELAY_SECONDS", 0.01)
+            fail_from_now_on(monkeypatch, part, act)
+            await app.enqueue("own:told", {})
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(30):
+        with pytest.raises(WorkerFault, match="restart_after_fault") as caught:
+            await program()
+    assert isinstance(caught.value.__cause__, ExceptionGroup)
+    assert ended == ["cancelled"]
+    assert "has met an internal fault and ends" in caplog.text
+    assert "a fault of ours" in caplog.text
+    task = await bench.in_state(jobs[0].id, "pending")
+    assert (task.retried, task.crashes) == (0, 0)
+    keys = app.keys.queue("default")
+    assert await bench.execute("EXISTS", keys.active, keys.lease) == 0
+    assert (current := asyncio.current_task()) is not None
+    assert current.cancelling() == 0
+
+
+async def test_a_fault_while_the_block_is_about_to_end_is_raised_too(
+    app: Rota, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(WorkerFault):
+        async with app.worker():
+            fail_from_now_on(monkeypatch, Worker, "_drain")
+
+
+async def test_the_outcomes_that_a_finisher_has_left_at_a_fault_are_recorded(
+    app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Enqueued[Any]] = []
+
+    async def program() -> None:
+        async with app.worker():
+            fail_once(monkeypatch, Finisher, "_record")
+            jobs.append(await app.enqueue("own:told", {}))
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(30):
+        with pytest.raises(WorkerFault):
+            await program()
+    await bench.in_state(jobs[0].id, "completed")
+
+
+async def test_a_worker_that_is_cancelled_stops_its_handlers_and_hands_their_tasks_back(
+    app: Rota, bench: Bench
+) -> None:
+    begun = asyncio.Event()
+
+    @app.task("own:long")
+    async def long() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(Worker(app, app.settings).run())
+    job = await long.enqueue()
+    await begun.wait()
+    running.cancel()
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    await bench.in_state(job.id, "pending")
+
+
+async def test_an_embedded_worker_starts_again_after_a_fault_where_a_setting_says_so(
+    app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rota.component.FIRST_PAUSE_SECONDS", 0.01)
+    async with app.worker(restart_after_fault=True) as worker:
+        worker.add_queue("later")
+        fail_once(monkeypatch, Fetcher, "_take")
+        for queue in ("default", "later"):
+            job = await app.enqueue("own:told", {}, queue=queue)
+            assert await job.result("30s") == 1
+    assert "starts again" in caplog.text
 
 
 async def test_an_outcome_that_is_sent_by_itself_outlives_a_fault(

@@ -64,7 +64,7 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         (place, {"redis62"}, "it takes a right to a subcommand away, which came with Redis 7")
         for place in (
             "tests/integration/test_acl.py::test_a_worker_does_without_the_optional_rights",
-            "tests/integration/worker/test_waking.py::test_a_user_without_the_right_to_track_gets_the_next_best_way",
+            "tests/integration/worker/test_waking.py::test_worker_polls_when_its_user_has_no_right_to_track",
         )
     ),
     *(

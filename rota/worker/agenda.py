@@ -48,9 +48,8 @@ class Agenda:
     async def sleep(self, at_most: float) -> bool:
         """Wait for news, a due time, or the end of `at_most` seconds; false if only the time has passed."""
         seconds = self.seconds_left(at_most)
-        news = True
-        if seconds > 0 and not self.queues:
-            news = await self._sleep(seconds)
+        # A time that has passed already is no news: a caller that took it for news would ask again without end.
+        news = bool(self.queues) or (seconds > 0 and await self._sleep(seconds))
         return self._call_up_due() or news
 
     def wake(self, news: bool = True) -> None:

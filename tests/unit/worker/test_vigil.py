@@ -117,6 +117,14 @@ async def test_vigil_looks_everywhere_at_the_slow_poll_though_it_checks_more_oft
     assert watch.wakeup.checks > 1
 
 
+async def test_vigil_looks_everywhere_when_the_slow_poll_is_overdue() -> None:
+    watch = Watch(slow_poll=-1)  # the event loop was blocked when it was due
+    await watch.idle()
+    watch.agenda.queues.clear()
+    await watch.vigil.idle(watch.wakeup)
+    assert watch.agenda.queues == {"a", "b"}
+
+
 async def test_vigil_polls_half_as_often_each_time_until_a_task_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rota.worker.vigil.FIRST_POLL_SECONDS", 0.001)
     monkeypatch.setattr("rota.worker.vigil.LAST_POLL_SECONDS", 0.005)

@@ -119,7 +119,7 @@ async def test_pushes_reach_the_callback_of_a_link(broker: Broker, name: str) ->
     try:
         await link.execute("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", name)
         await broker.run(call(PUSH, name, "a"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await pushes.get() == [b"invalidate", [name.encode()]]
     finally:
         await link.aclose()

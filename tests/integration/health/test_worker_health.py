@@ -93,7 +93,7 @@ async def test_a_full_worker_is_ready_and_a_quiet_one_is_not(app: Rota) -> None:
         await started.wait()
         beats = worker.heartbeat.statistics().beats
         # Longer than ready_within: what the fetcher last did is too old by then.
-        await eventually(lambda: _true(worker.heartbeat.statistics().beats > beats + 6), 15)
+        await eventually(lambda: _true(worker.heartbeat.statistics().beats > beats + 6), 40)
         await answers(worker, "/ready", 200)
         worker.quiet()
         await answers(worker, "/ready", 503, "asked to take no more tasks")

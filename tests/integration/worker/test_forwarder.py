@@ -27,7 +27,7 @@ async def test_due_tasks_join_the_end_of_the_line_in_the_order_they_were_due(yar
     assert await yard.members(yard.keys.scheduled) == ["later"]
     fields = await yard.fields("first")
     assert fields["state"] == b"pending"
-    assert abs(int(fields["pending_since"]) / 1e9 - await yard.now()) < 5
+    assert abs(int(fields["pending_since"]) / 1e9 - await yard.now()) < 60
 
 
 async def test_a_paused_queue_is_forwarded_too(yard: Yard, forwarder: Forwarder) -> None:

@@ -45,12 +45,12 @@ async def test_what_runs_while_its_queue_moves_is_recorded_and_the_queue_served_
 
         await move(cluster, moving)
         go_on.set()
-        await eventually(lambda: asyncio.sleep(0, not worker.held()), 10)
+        await eventually(lambda: asyncio.sleep(0, not worker.held()), 40)
 
         for queue in (staying, moving):
             await wait.options(queue=queue).enqueue(name=f"again {queue}")
-        await eventually(lambda: asyncio.sleep(0, len(running) == 4), 10)
-        await eventually(lambda: asyncio.sleep(0, not worker.held()), 10)
+        await eventually(lambda: asyncio.sleep(0, len(running) == 4), 40)
+        await eventually(lambda: asyncio.sleep(0, not worker.held()), 40)
     await app.aclose()
 
 

@@ -48,7 +48,7 @@ async def test_a_task_that_was_taken_before_does_not_begin_after_it(
 
     async with app.worker(heartbeat="10s") as worker:
         first, second = await one.enqueue(), await one.enqueue()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(worker.executor.held) < 2:
                 await asyncio.sleep(0.005)
 
@@ -152,14 +152,14 @@ async def test_the_outcome_of_a_task_that_ran_through_it_is_void_if_another_has_
 
     async with app.worker(heartbeat="10s"):
         receipt = await through_it.enqueue()
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 30)
         key = QueueKeys("default").task(receipt.id)
 
         suspend(3600)
         await bench.execute("HSET", key, "msg", "as a Go server writes it anew, which leaves our token")
         go_on.set()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while "Late result" not in caplog.text:
                 await asyncio.sleep(0.005)
     assert await bench.execute("EXISTS", key)

@@ -59,7 +59,7 @@ async def test_a_task_scheduled_by_another_program_wakes_the_worker_when_due(app
         receipt = await scheduled.options(delay="1h").enqueue()
         await bench.in_state(receipt.id, "scheduled")
         await bench.execute("ZADD", app.keys.queue("default").scheduled, 1, receipt.id)
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 30)
 
 
 async def test_a_resumed_queue_is_served_at_once(app: Rota, bench: Bench) -> None:
@@ -77,7 +77,7 @@ async def test_a_resumed_queue_is_served_at_once(app: Rota, bench: Bench) -> Non
         assert not started.is_set()
         await bench.in_state(receipt.id, "pending")
         await bench.execute("DEL", keys.paused)
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 30)
 
 
 async def test_an_idle_worker_asks_next_to_nothing(app: Rota, bench: Bench) -> None:

@@ -79,7 +79,7 @@ async def accepted(outbox: Outbox, **words: Any) -> Parcel:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
 

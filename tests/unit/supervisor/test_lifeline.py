@@ -13,7 +13,7 @@ from rota.supervisor.messages import QUIET, Report, Setup, decode, encode
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, Lifeline]]:
     ours, theirs = socket.socketpair()
-    ours.settimeout(5)
+    ours.settimeout(30)
     with ours, theirs:
         yield ours, Lifeline(theirs)
 
@@ -43,13 +43,13 @@ async def test_it_reports_obeys_and_notices_the_end(pair: tuple[socket.socket, L
     reports = iter(range(10**9))
     lifeline.start(lambda: Report(ended=next(reports)), quiet.set, gone.set, 0.005)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await quiet.wait()  # it had come together with the setup
     data = await asyncio.to_thread(supervisor.recv, 65536)
     assert decode(data.splitlines()[0]) == Report(ended=0)
     assert not gone.is_set()
     supervisor.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await gone.wait()
 
 
@@ -68,12 +68,12 @@ async def test_a_supervisor_that_does_not_read_blocks_nobody(pair: tuple[socket.
         while made < 300:  # far more than the socket's buffer holds
             await asyncio.sleep(0.005)
     supervisor.sendall(QUIET)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await quiet.wait()
     data = await asyncio.to_thread(supervisor.recv, 65536)
     assert isinstance(decode(data.splitlines()[0]), Report)
     supervisor.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await gone.wait()
 
 
@@ -97,5 +97,5 @@ async def test_a_report_that_cannot_be_read_does_not_end_the_line(
     assert decode(data.splitlines()[0]) == Report(ended=7)
     assert "changed while it was read" in caplog.text
     supervisor.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await gone.wait()

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rota.app import Rota
     from rota.context import Context, current
     from rota.enqueued import Enqueued, Plan, SyncEnqueued
+    from rota.go_types import GoBytes, GoDuration
     from rota.info import TaskInfo, TaskState
     from rota.logs import TaskLogFilter
     from rota.options import Options
@@ -66,6 +67,8 @@ __all__ = [
     "DuplicateTask",
     "EnqueueError",
     "Enqueued",
+    "GoBytes",
+    "GoDuration",
     "GroupedTask",
     "NotReplicated",
     "OptionError",
@@ -106,6 +109,7 @@ _MODULES = {
     "app": ("Rota",),
     "context": ("Context", "current"),
     "enqueued": ("Enqueued", "Plan", "SyncEnqueued"),
+    "go_types": ("GoBytes", "GoDuration"),
     "info": ("TaskInfo", "TaskState"),
     "logs": ("TaskLogFilter",),
     "options": ("Options",),

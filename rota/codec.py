@@ -32,6 +32,7 @@ from pydantic_core import PydanticSerializationError
 from rota.canonical import in_fixed_order
 from rota.comparison import Difference, difference
 from rota.errors import OptionError, PayloadError
+from rota.go_nulls import read_without_nulls
 from rota.shape import is_mapping, is_sequence
 
 _EXACT_BYTES = 4000
@@ -98,6 +99,17 @@ class Codec:
         if fixed_order and not self._has_order:
             return in_fixed_order(checked, written, keep_keys=self._is_object)
         return written
+
+    def read(self, payload: bytes) -> Any:
+        """Return the value that JSON holds. Raises pydantic's ValidationError."""
+        try:
+            return self.validate(payload)
+        except ValidationError as error:
+            return self.read_again(payload, error)
+
+    def read_again(self, payload: bytes, error: ValidationError) -> Any:
+        """Read JSON that was refused, without the nulls of Go that stand for "not given". Else raises `error`."""
+        return read_without_nulls(payload, self.validate, error)
 
     def check(self, value: Any) -> Any:
         """Return the value as the worker will have it. Raises PayloadError for one that does not fit."""

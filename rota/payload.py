@@ -54,13 +54,16 @@ class Arguments:
             return self.recover(payload, error)
 
     def recover(self, payload: bytes, error: ValidationError) -> dict[str, Any]:
-        """Accept an empty payload where no argument is needed; else raise PayloadError."""
+        """Accept an empty payload where no argument is needed, and Go's nulls; else raise PayloadError."""
         if not self._required and payload.strip() in _NOTHING:
             return {}
-        raise PayloadError(
-            f"The payload does not fit {self._name}: {reasons(error)}. "
-            "Compare what the producer sends with the function's parameters."
-        ) from error
+        try:
+            return cast("dict[str, Any]", self._codec.read_again(payload, error))
+        except ValidationError:
+            raise PayloadError(
+                f"The payload does not fit {self._name}: {reasons(error)}. "
+                "Compare what the producer sends with the function's parameters."
+            ) from error
 
     def received(self, payload: bytes) -> dict[str, Any]:
         """Return all arguments as the function will receive them, defaults included."""
@@ -140,10 +143,13 @@ class WholePayload:
             return self.recover(payload, error)
 
     def recover(self, payload: bytes, error: ValidationError) -> dict[str, Any]:
-        """Accept an empty payload where the parameter has a default; else raise PayloadError."""
+        """Accept an empty payload where the parameter has a default, and Go's nulls; else raise PayloadError."""
         if not self._parameter.required and payload.strip() in _NOTHING:
             return {}
-        raise PayloadError(f"The payload does not fit {self._function}: {reasons(error)}.") from error
+        try:
+            return {self._parameter.name: self._codec.read_again(payload, error)}
+        except ValidationError:
+            raise PayloadError(f"The payload does not fit {self._function}: {reasons(error)}.") from error
 
     def received(self, payload: bytes) -> dict[str, Any]:
         """Return the argument as the function will receive it."""
@@ -198,7 +204,7 @@ class Result:
         if not stored:
             return None
         try:
-            return self._codec.validate(stored)
+            return self._codec.read(stored)
         except ValidationError as error:
             raise PayloadError(
                 f"The stored result is not what {self._name} is said to return: {reasons(error)}."

@@ -40,7 +40,7 @@ MEANING = {
     "misplaced": "an ID in a second place: taken out of it",
     "relabelled": "a task whose state named another place than its own: corrected",
     "ungrouped": "a group whose name nobody looks at: listed",
-    "lock": "a uniqueness lock whose task is gone: deleted",
+    "lock": "a uniqueness lock that no task holds: deleted",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from interop.programs import Go, GoRefused
+from interop.programs import Go, GoRefused, request
 from rota.broker import Broker, SyncBroker
 from rota.client import Client, SyncClient
 from rota.enqueued import Enqueued, Plan
@@ -176,6 +176,36 @@ async def test_a_go_server_gives_our_lock_back_after_success(go: Go, client: Cli
 
     second = await client.enqueue(plan("t", unique=HOUR))
     assert second.created
+
+
+async def test_lock_that_go_leaves_on_a_taken_id_is_free_for_our_clients(go: Go, client: Client) -> None:
+    await go.enqueue("t", b"1", task_id="taken", process_in=HOUR)
+    with pytest.raises(GoRefused) as refused:
+        await go.enqueue("t", b"2", task_id="taken", unique=HOUR)
+    assert refused.value.kind == "conflict"
+    with pytest.raises(GoRefused) as refused:
+        await go.enqueue("t", b"2", unique=HOUR)
+    assert refused.value.kind == "duplicate"
+
+    job = await client.enqueue(plan("t", b"2", unique=Unique(HOUR, on_conflict="replace")))
+
+    assert job.created
+    assert (await go.task("taken")).payload == b"1"
+
+
+@pytest.mark.parametrize("scope", ["queued", "running"])
+@pytest.mark.parametrize("do", ["archive", "delete"])
+async def test_ttl_ends_a_lock_of_our_scopes_that_gos_tools_leave_behind(
+    go: Go, client: Client, scope: Any, do: str
+) -> None:
+    first = await client.enqueue(plan("t", unique=Unique("2s", scope=scope)))
+    await go.act(do, first.id)
+
+    async with asyncio.timeout(30):
+        [answer] = await go.enqueue_all([request("t", b"{}", unique=HOUR)])
+        while isinstance(answer, GoRefused):
+            assert answer.kind == "duplicate"
+            [answer] = await go.enqueue_all([request("t", b"{}", unique=HOUR)])
 
 
 async def test_an_id_is_taken_in_both_languages(go: Go, client: Client) -> None:

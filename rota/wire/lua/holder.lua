@@ -1,6 +1,8 @@
 -- Fragment: who holds a uniqueness lock.
 -- holder(lock, task_prefix) -> id, state, group; nil where the lock is free or only left behind.
--- A lock heals itself: one whose task is gone, or has left the scope that its task wrote down, holds nobody up.
+-- A lock heals itself: it is free if its task is gone, has left the scope that it wrote down, or names another lock or
+-- none. Asynq leaves such a lock behind where it takes the lock first and then finds the task's id taken.
+--! include field
 local LEFT_SCOPE = {
   queued = { active = true, retry = true, archived = true, completed = true },
   running = { archived = true, completed = true },
@@ -11,8 +13,13 @@ local function holder(lock, task_prefix)
   if not id then
     return nil
   end
-  local row = redis.call('HMGET', task_prefix .. id, 'state', 'rota_unique', 'group')
+  local row = redis.call('HMGET', task_prefix .. id, 'state', 'rota_unique', 'group', 'unique_key')
   if not row[1] then
+    return nil
+  end
+  -- Asynq stores the lock of a grouped task in the message only.
+  local named = row[4] or field(redis.call('HGET', task_prefix .. id, 'msg') or '', 10)
+  if named ~= lock then
     return nil
   end
   local left = LEFT_SCOPE[row[2]]

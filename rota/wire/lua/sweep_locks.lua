@@ -3,8 +3,9 @@
 -- KEYS  1 counters of repairs (our own), then the locks (at most 500)
 -- ARGV  1 task key prefix, then for each lock the id that was found to hold it no more ("" = only look)
 -- Result: { index of lock (from 0), id, ... } of those found, or deleted
--- A lock of Asynq's (it has a time to live) outlives its task until its time is over, as Go's clients expect. One of our
--- own scopes ends with its scope, one for a key that the caller chose (64 hex digits) with its task.
+-- A lock of Asynq's (it has a time to live) outlives its task until its time is over, as Go's clients expect; but one
+-- whose task is there and does not name it was never held. One of our own scopes ends with its scope, one for a key that
+-- the caller chose (64 hex digits) with its task.
 --! include holder
 local function left_behind(lock, id)
   if holder(lock, ARGV[1]) then

@@ -5,8 +5,9 @@ import pytest
 from rota.client import Client
 from rota.errors import DuplicateTask
 from rota.info import TaskState
-from rota.policy import Unique
-from rota.wire.unique import unique_key
+from rota.policy import Debounce, OnConflict, Unique
+from rota.wire.message import pack
+from rota.wire.unique import own_unique_key, unique_key
 from tests.integration.client.conftest import Desk, plan
 
 QUEUED, RUNNING = Unique(scope="queued"), Unique(scope="running")
@@ -31,8 +32,37 @@ async def test_the_lock_is_the_one_that_go_takes(client: Client, desk: Desk) -> 
     stored = await desk.hash(job.id)
     assert stored["unique_key"].decode() == unique_key(desk.keys, "t", b"{}") == (await desk.message(job.id)).unique_key
     assert "rota_unique" not in stored
-    await desk.broker.admin.execute("SET", unique_key(desk.keys, "t", b"go's"), job.id)
-    assert not (await client.enqueue(plan(b"go's", unique="10m"))).created
+    # A task of Go's that is grouped names its lock in the message only.
+    lock = unique_key(desk.keys, "t", b"go's")
+    message = pack("t", b"go's", "of-go", unique_key=lock, group="g")
+    await desk.broker.admin.execute("HSET", desk.keys.task("of-go"), "msg", message, "state", "aggregating")
+    await desk.broker.admin.execute("SET", lock, "of-go")
+    again = await client.enqueue(plan(b"go's", unique="10m"))
+    assert (again.created, again.id) == (False, "of-go")
+
+
+@pytest.mark.parametrize("of_holder", [None, "30m"])
+@pytest.mark.parametrize("on_conflict", ["return", "raise", "replace"])
+async def test_lock_whose_holder_does_not_name_it_is_free(
+    client: Client, desk: Desk, on_conflict: OnConflict, of_holder: str | None
+) -> None:
+    # Asynq takes the lock, finds the id taken, and leaves the lock behind.
+    other = await client.enqueue(plan(b"other", unique=of_holder, delay="1h"))
+    await desk.broker.admin.execute("SET", unique_key(desk.keys, "t", b"{}"), other.id, "EX", 600)
+
+    job = await client.enqueue(plan(b"{}", unique=Unique("10m", on_conflict=on_conflict)))
+
+    assert (job.created, job.state) == (True, TaskState.PENDING)
+    assert await desk.holder(job.id) == job.id
+    assert (await desk.message(other.id)).payload == b"other"
+
+
+async def test_debounced_call_ignores_a_lock_whose_holder_does_not_name_it(client: Client, desk: Desk) -> None:
+    other = await client.enqueue(plan(b"other", delay="1h"))
+    await desk.broker.admin.execute("SET", own_unique_key(desk.keys, "t", "debounce:k"), other.id)
+    job = await client.enqueue(plan(b"{}", debounce=Debounce("k", "1h")))
+    assert job.id != other.id
+    assert (await desk.message(other.id)).payload == b"other"
 
 
 @pytest.mark.parametrize("words", [{"queue": "b"}, {"type": "u"}, {"payload": b"other"}])

@@ -40,14 +40,14 @@ class Places:
 
     def holder(self, lock: str) -> Task | None:
         task = self.tasks.get(self.locks.get(lock, ""))
-        return None if task is None or task.has_left_its_scope else task
+        return None if task is None or task.has_left_its_scope or task.lock != lock else task
 
     def unlock(self, task: Task) -> None:
         if task.lock and self.locks.get(task.lock) == task.id:
             del self.locks[task.lock]
 
     def stray_locks(self) -> dict[str, str]:
-        """Locks past their scope. Only Go's servers leave any."""
+        """Locks past their scope, and locks whose task does not name them. Only Go's servers leave any."""
         return {lock: task_id for lock, task_id in self.locks.items() if self.holder(lock) is None}
 
     # Groups

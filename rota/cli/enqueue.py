@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from datetime import timedelta
 from typing import Annotated, Any, cast
@@ -16,6 +15,7 @@ from rota.cli.target import load_app
 from rota.errors import PayloadError
 from rota.options import OptionWords
 from rota.settings import Settings
+from rota.wire import names
 
 
 def command(
@@ -54,7 +54,7 @@ def command(
         headers=words.headers(header or []) or None,
     )
     wait_for = words.duration(wait, "--wait")
-    data = sys.stdin.buffer.read() if payload == "-" else os.fsencode(payload)
+    data = sys.stdin.buffer.read() if payload == "-" else names.raw(payload)
     content = data if raw else _json(data)
     typer.echo(asyncio.run(_enqueue(_app(app, url), type, content, options, wait_for)))
 

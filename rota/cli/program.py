@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rota.cli import config, dev, doctor, enqueue, health, version, worker
+from rota.cli import config, dev, doctor, enqueue, health, streams, version, worker
 from rota.errors import ConfigError, RotaError
 
 program = typer.Typer(
@@ -29,6 +29,7 @@ WRONG_USE = 2
 
 def main() -> None:
     """Run the command line. Whatever Rota itself raises becomes one line, not a traceback."""
+    streams.prepare()
     try:
         program()
     except RotaError as error:

@@ -60,8 +60,11 @@ def beat(
     own, workers = _keys(keys, server)
     seconds = int(ttl.total_seconds())
     args: list[Argument] = [seconds, pack_server(server)]
+    seen: set[str] = set()
     for task in running:
-        args += (task.id, pack_running(server, task))
+        # Asynq's name of the entry is the ID, and nobody reads the name. Tasks of two queues may have the same ID.
+        args += (f"{task.id}\0{task.queue}" if task.id in seen else task.id, pack_running(server, task))
+        seen.add(task.id)
     if not spread:
         return [Call(load("server_beat"), (own, workers, keys.servers, keys.workers), args, _nothing)]
     return [

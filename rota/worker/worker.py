@@ -182,9 +182,8 @@ class Worker:
 
     def cancel(self, task_id: str) -> None:
         """Cancel the runs of a task here, as asked on the cancel channel."""
-        for attempt in self.held():
-            if attempt.id == task_id:
-                self._begin(self._cancel(attempt))
+        if attempts := [attempt for attempt in self.held() if attempt.id == task_id]:
+            self._begin(self._cancel(attempts))
 
     def lose(self, attempts: Sequence[Attempt]) -> None:
         """Stop handlers whose tasks are not ours any more."""
@@ -291,15 +290,22 @@ class Worker:
                 attempt.type,
             )
 
-    async def _cancel(self, attempt: Attempt) -> None:
-        # Our own clients leave the reason in the hash; Go's only send the ID.
+    async def _cancel(self, attempts: Sequence[Attempt]) -> None:
+        # Clients of Rota leave the reason in the hash of the task. Clients of Go only send the ID, which names no
+        # queue: then all tasks with this ID are meant.
+        reasons = [await self._cancel_reason(attempt) for attempt in attempts]
+        meant = any(reason is not None for reason in reasons)
+        for attempt, reason in zip(attempts, reasons, strict=True):
+            if reason is not None or not meant:
+                self.executor.stop(attempt, "cancelled", reason or "")
+
+    async def _cancel_reason(self, attempt: Attempt) -> str | None:
+        place = attempt.queue.task(attempt.id)
         try:
-            reason = await self._broker.execute(
-                "HGET", attempt.queue.task(attempt.id), "rota_cancel", key=attempt.queue.base
-            )
+            reason: bytes | None = await self._broker.execute("HGET", place, "rota_cancel", key=attempt.queue.base)
         except BrokerError:
-            reason = None  # the request is heard once only: better without its reason than not at all
-        self.executor.stop(attempt, "cancelled", (reason or b"").decode(errors="replace"))
+            return None  # the request is heard once only: better without its reason than not at all
+        return None if reason is None else reason.decode(errors="replace")
 
     def _fetcher(self, serves: Callable[[QueueKeys], bool]) -> Fetcher:
         settings = self.settings

@@ -71,6 +71,31 @@ async def test_arguments_that_do_not_fit_are_archived_for_go_to_see(go: Go, app:
     assert seen.last_error.startswith("PayloadError")
 
 
+async def test_cancel_of_a_task_that_a_go_server_runs_is_final_beside_a_worker_of_ours(go: Go, app: Rota) -> None:
+    busy, enough = asyncio.Event(), asyncio.Event()
+
+    @app.task("full:up")
+    async def full_up() -> None:
+        busy.set()
+        await enough.wait()
+
+    behavior = {"tasks": {"hold": {"hold": True}}, "retry_delay_ms": 200, "delayed_check_ms": 600_000}
+    async with (
+        go.server(**behavior) as server,
+        # It has no free slot, so what it does for the task is to forward its retry; the Go server would take that.
+        app.worker(queues="default,ours", concurrency=1, sweep_interval="200ms"),
+    ):
+        await full_up.options(queue="ours").enqueue()
+        await busy.wait()
+        job = await app.enqueue("hold", {})
+        await server.wait_one(event="start", id=job.id)
+        await job.cancel("changed my mind")
+        assert (await until(go, job.id, "archived")).last_error == "cancelled: changed my mind"
+        assert len(server.all(event="start")) == 1
+        assert (await job.info()).end == "cancelled"
+        enough.set()
+
+
 async def test_a_waiting_worker_starts_a_task_of_go_at_once(go: Go, app: Rota) -> None:
     started: dict[str, float] = {}
     waits: list[float] = []

@@ -6,20 +6,7 @@
 --   error  text of a quarantine
 -- A crash costs no retry. The task goes to the front of the line, without its token: the dead attempt can record
 -- nothing, should a request of it still be under way.
-local function varint(number)
-  local bytes = ''
-  while number > 127 do
-    bytes = bytes .. string.char(number % 128 + 128)
-    number = math.floor(number / 128)
-  end
-  return bytes .. string.char(number)
-end
-
--- Of a protobuf field that occurs twice the last one counts: `error_msg` (7) and `last_failed_at` (11).
-local function with_error(msg, text)
-  return msg .. '\58' .. varint(#text) .. text .. '\88' .. varint(math.floor(now))
-end
-
+--! include with_error
 local function rest(place, id, row, ending, text)
   local key = place.prefix .. id
   redis.call('ZADD', place.archived, math.floor(now), id)

@@ -16,9 +16,10 @@
 -- it down would take the other with it. Those that find no place are scheduled, for soon.
 --! include clock
 --! include hash
---! include promote
 --! include field
 --! include unlock
+--! include with_error
+--! include promote
 --! include whose
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
 local last_chance, room = tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -5,6 +5,9 @@
 -- Result: { moved, dropped (nothing stood behind the ID), 1 if there may be more due }
 --! include clock
 --! include hash
+--! include field
+--! include unlock
+--! include with_error
 --! include promote
 local limit = tonumber(ARGV[3])
 local moved, dropped, more = 0, 0, 0

@@ -10,20 +10,32 @@
 -- `moved` counts the tasks moved, `dropped` the IDs taken out because nothing stood behind them. There may be more
 -- to do as long as their sum reaches `limit`.
 --
--- A place of another type is an error, and then nothing was moved.
+-- A task that somebody asked to cancel while it ran ends here as cancelled: a Go server that ran it has put it into
+-- `retry`, because Go knows no such request. It counts as moved. Who waits for its end looks again by itself.
+-- A place of another type is an error, and then nothing was moved. Needs `clock`, `field`, `unlock` and `with_error`.
 --
 -- Unlike Asynq's forward it adds the group's name to `groups` too (an emptied group would not be looked at again),
 -- and an ID without a hash leaves the set instead of growing a stub that blocks the ID for ever.
+local function end_cancelled(base, key, id)
+  local row = redis.call('HMGET', key, 'msg', 'rota_cancel', 'unique_key')
+  redis.call('ZADD', base .. 'archived', string.format('%d', math.floor(now)), id)
+  redis.call('HSET', key, 'msg', with_error(row[1] or '', 'cancelled: ' .. row[2]), 'state', 'archived',
+    'rota_end', 'cancelled')
+  unlock(base, lock_of(row[3], row[1]), id)
+end
+
 local function promote(source, base, task_prefix, now, now_ns, limit)
   local due = redis.call('ZRANGE', source, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
   if #due == 0 then
     return 0, 0
   end
-  local waiting, grouped, dropped = {}, {}, 0
+  local waiting, grouped, cancelled, dropped = {}, {}, {}, 0
   for _, id in ipairs(due) do
-    local fields = hash(task_prefix .. id, 'state', 'group')
+    local fields = hash(task_prefix .. id, 'state', 'group', 'rota_cancel')
     if not fields[1] then
       dropped = dropped + 1
+    elseif fields[3] then
+      cancelled[#cancelled + 1] = id
     elseif fields[2] and fields[2] ~= '' then
       grouped[#grouped + 1] = { id, fields[2] }
       redis.call('ZCARD', base .. 'g:' .. fields[2]) -- asked for its error, as the next ones, before the first write
@@ -37,7 +49,13 @@ local function promote(source, base, task_prefix, now, now_ns, limit)
   if #grouped > 0 then
     redis.call('SCARD', base .. 'groups')
   end
+  if #cancelled > 0 then
+    redis.call('ZCARD', base .. 'archived')
+  end
   redis.call('ZREM', source, unpack(due))
+  for _, id in ipairs(cancelled) do
+    end_cancelled(base, task_prefix .. id, id)
+  end
   for _, member in ipairs(grouped) do
     redis.call('ZADD', base .. 'g:' .. member[2], now, member[1])
     redis.call('SADD', base .. 'groups', member[2])
@@ -49,6 +67,6 @@ local function promote(source, base, task_prefix, now, now_ns, limit)
       redis.call('HSET', task_prefix .. id, 'state', 'pending', 'pending_since', now_ns)
     end
   end
-  return #waiting + #grouped, dropped
+  return #waiting + #grouped + #cancelled, dropped
 end
 

@@ -31,6 +31,7 @@ async def test_a_waiting_task_is_archived_with_the_reason_and_counts_nowhere(
     assert (stored["state"], stored["rota_end"]) == (b"archived", b"cancelled")
     assert "pending_since" not in stored
     assert (message.error_msg, message.payload) == ("cancelled: the order was withdrawn", b"kept")
+    assert asked_at <= message.last_failed_at <= await desk.now()
     places = ["pending", "scheduled", "retry", "archived", "g:g"]
     assert [place for place in places if job.id in await desk.ids(place)] == ["archived"]
     assert asked_at <= await desk.score("archived", job.id) <= await desk.now()

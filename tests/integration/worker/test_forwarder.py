@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rota.wire.fetch import fetch
 from rota.worker.forwarder import Forwarder
 from tests.integration.worker.yard import Yard, open_yard
 
@@ -28,6 +29,28 @@ async def test_due_tasks_join_the_end_of_the_line_in_the_order_they_were_due(yar
     fields = await yard.fields("first")
     assert fields["state"] == b"pending"
     assert abs(int(fields["pending_since"]) / 1e9 - await yard.now()) < 60
+
+
+@pytest.mark.parametrize("by", ["forwarder", "fetch"])
+async def test_task_that_was_to_be_cancelled_while_a_go_server_ran_it_ends_when_its_retry_is_due(
+    yard: Yard, forwarder: Forwarder, by: str
+) -> None:
+    lock = yard.keys.base + "unique:test:it:1"
+    await yard.put("asked", "retry", 10, rota_cancel="enough", unique_key=lock)
+    await yard.put("other", "retry", 20)
+    await yard.execute("SET", lock, "asked")
+    before = int(await yard.now())
+    if by == "forwarder":
+        assert await forwarder.forward(yard.queues()) == 2
+        assert await yard.members(yard.keys.pending) == ["other"]
+    else:
+        fetched = await yard.broker.run(fetch([(yard.keys, 5)], token="w-1", wanted=5, lease_seconds=30))
+        assert fetched.batches[0].tasks[::2] == [b"other"]
+    assert await yard.members(yard.keys.archived) == ["asked"]
+    fields, told = await yard.fields("asked"), await yard.message("asked")
+    assert (fields["state"], fields["rota_end"], told.error_msg) == (b"archived", b"cancelled", "cancelled: enough")
+    assert before <= told.last_failed_at <= await yard.now()
+    assert await yard.execute("GET", lock) is None
 
 
 async def test_a_paused_queue_is_forwarded_too(yard: Yard, forwarder: Forwarder) -> None:

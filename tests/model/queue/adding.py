@@ -49,13 +49,18 @@ class Adding(Places):
         self.put(new, "scheduled", FAR)
         return reply("created", new)
 
-    def promote(self) -> int:
-        """Let what is due wait where it is taken."""
+    def promote(self, *, by_go: bool = False) -> int:
+        """Let what is due wait where it is taken. What was to be cancelled while a Go server ran it ends here."""
         self.moment += 1
         moved = 0
         for state in ("scheduled", "retry"):
             due = self.due(state)
             for task in due:
-                self.put(task, "aggregating" if task.group else "pending")
+                if task.cancel and not by_go:
+                    self.put(task, "archived")
+                    task.end = "cancelled"
+                    self.unlock(task)
+                else:
+                    self.put(task, "aggregating" if task.group else "pending")
             moved += len(due)
         return moved

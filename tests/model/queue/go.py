@@ -41,7 +41,7 @@ class GoMoves(Adding):
 
     def go_forward(self) -> None:
         listed = self.groups() - self.nameless
-        self.promote()
+        self.promote(by_go=True)
         self.nameless |= self.groups() - listed
 
     def go_reclaim_sets(self) -> None:

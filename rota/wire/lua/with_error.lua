@@ -1,0 +1,15 @@
+-- Fragment: a message with an error text, and with the time of now as that of the last failure. Needs `clock`.
+-- with_error(msg, text) -> message. Of a protobuf field that occurs twice the last one counts: `error_msg` (7) and
+-- `last_failed_at` (11) are appended.
+local function varint(number)
+  local bytes = ''
+  while number > 127 do
+    bytes = bytes .. string.char(number % 128 + 128)
+    number = math.floor(number / 128)
+  end
+  return bytes .. string.char(number)
+end
+
+local function with_error(msg, text)
+  return msg .. '\58' .. varint(#text) .. text .. '\88' .. varint(math.floor(now))
+end

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from rota.context import peek
+from rota.log_lines import printable
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -45,8 +46,9 @@ class TaskLogFilter(logging.Filter):
 
 
 def task_fields(task_id: str, task_type: str, queue: str, retried: int) -> Mapping[str, object]:
-    """Return the `extra` of a record about one task."""
-    return {"task_id": task_id, "task_type": task_type, "queue": queue, "attempt": retried + 1}
+    """Return the `extra` of a record about one task. A format may print it, so names are written on one line."""
+    names = {"task_id": printable(task_id), "task_type": printable(task_type), "queue": printable(queue)}
+    return {**names, "attempt": retried + 1}
 
 
 def set_up(level: LogLevel | None) -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from rota.log_lines import LOGGERS, printable
+from rota.logs import task_fields
 from scripts.tree import ROOT, project_files
 
 
@@ -22,9 +23,10 @@ def test_list_of_loggers_is_complete() -> None:
         place = path.relative_to(ROOT)
         if place.parts[0] != "rota":
             continue
-        for name in re.findall(r"getLogger\((.+?)\)", path.read_text(encoding="utf-8")):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"^log(?:ger)? = logging.getLogger\((.+?)\)", text, re.MULTILINE):
             used.add(".".join(place.with_suffix("").parts) if name == "__name__" else name.strip('"'))
-    assert used - {"", "name"} <= set(LOGGERS)
+    assert {"rota.worker", "rota.broker"} < used <= set(LOGGERS)
 
 
 def test_message_that_is_printable_keeps_its_arguments(caplog: pytest.LogCaptureFixture) -> None:
@@ -37,6 +39,15 @@ def test_record_that_cannot_be_formatted_is_left_to_the_handler(caplog: pytest.L
     record = logging.LogRecord("rota.worker", logging.INFO, "", 0, "%d", ("x",), None)
     assert logging.getLogger("rota.worker").filter(record)
     assert record.args == ("x",)
+
+
+def test_names_that_a_format_takes_from_a_record_are_on_one_line() -> None:
+    assert task_fields("a\nb", "t\rt", "q\x1b", 0) == {
+        "task_id": "a\\nb",
+        "task_type": "t\\rt",
+        "queue": "q\\x1b",
+        "attempt": 1,
+    }
 
 
 @pytest.mark.parametrize(

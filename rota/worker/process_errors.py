@@ -21,9 +21,12 @@ from io import BytesIO
 from types import MemberDescriptorType
 from typing import Any, cast
 
+from rota.policy import leaves
+
 UNREADABLE_TEXT = "its text cannot be read"
 _MOST_TEXT = 64 * 1024
 _MOST_BYTES = 1024 * 1024
+_MOST_DEPTH = 20  # of groups in groups; below it only the errors in them are kept
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that is not built in
 
 
@@ -50,14 +53,14 @@ class PackedError:
     message: str = ""
 
 
-def pack(error: BaseException) -> PackedError:
+def pack(error: BaseException, depth: int = 0) -> PackedError:
     """Describe an error so that `unpack` can make it again. Does not raise, whatever the error does."""
     kind, text, trace = _path(type(error)), text_of(error), _trace(error)
     if whole := _whole(error, text):
         return PackedError(kind, text, trace, whole)
     try:
-        return _in_parts(error, kind, text, trace)
-    except Exception:  # an attribute that raises, a group that is nested too deep
+        return _in_parts(error, kind, text, trace, depth)
+    except Exception:  # an attribute that raises
         return PackedError(kind, text, trace)
 
 
@@ -131,12 +134,13 @@ def _whole(error: BaseException, text: str) -> bytes:
     return data if same else b""
 
 
-def _in_parts(error: BaseException, kind: ClassPath, text: str, trace: str) -> PackedError:
+def _in_parts(error: BaseException, kind: ClassPath, text: str, trace: str, depth: int) -> PackedError:
     values = _fields(error) | error.__dict__
     attributes = {name: data for name, value in values.items() if (data := _pickled(value))}
     if isinstance(error, BaseExceptionGroup):
         group = cast(BaseExceptionGroup[BaseException], error)
-        members = [pack(member) for member in group.exceptions]
+        inside = group.exceptions if depth < _MOST_DEPTH else list(leaves(group))
+        members = [pack(member, depth + 1) for member in inside]
         return PackedError(kind, text, trace, b"", [], attributes, members, _cut(group.message))
     arguments = [_pickled(value) or pickle.dumps(_shown(value)) for value in error.args]
     return PackedError(kind, text, trace, b"", arguments, attributes)

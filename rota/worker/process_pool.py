@@ -208,8 +208,9 @@ class ProcessPool:
         try:
             return await child.ask(request, context)
         except asyncio.CancelledError:
-            self._killed += 1
-            await child.kill()
+            if child.working:  # else it is the function's own error
+                self._killed += 1
+                await child.kill()
             raise
         except ProcessDied:
             self._died += 1

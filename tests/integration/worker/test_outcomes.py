@@ -15,7 +15,7 @@ import pytest
 
 from rota.app import Rota
 from rota.context import Context, current
-from rota.errors import ResultError, RetryLater, Revoke, SkipRetry, TaskCancelled, TaskFailed, TimeLimitExceeded
+from rota.errors import ResultError, RetryLater, Revoke, SkipRetry, TaskCancelled, TaskFailed
 from rota.policy import Retry
 from tests.integration.worker.conftest import Bench, eventually
 
@@ -335,36 +335,6 @@ async def test_a_handler_that_finishes_in_spite_of_a_cancel_has_succeeded(app: R
         await started.wait()
         await receipt.cancel()
         assert await receipt.result("10s") == 7
-
-
-async def test_a_function_in_a_thread_that_finishes_in_spite_of_its_time_limit_has_succeeded(app: Rota) -> None:
-    @app.task("thread:stubborn", timeout="1s", retention="1h")
-    def stubborn() -> int:
-        try:
-            while True:
-                time.sleep(0.001)
-        except TimeLimitExceeded:
-            return 7
-
-    async with app.worker():
-        assert await (await stubborn.enqueue()).result("20s") == 7
-
-
-async def test_a_function_in_a_thread_that_translates_its_time_limit_is_judged_by_its_own_error(
-    app: Rota, bench: Bench
-) -> None:
-    @app.task("thread:translates", timeout="1s", retry=QUICK)
-    def translates() -> None:
-        try:
-            while True:
-                time.sleep(0.001)
-        except TimeLimitExceeded as error:
-            raise SkipRetry("half is written") from error
-
-    async with app.worker():
-        task = await bench.in_state((await translates.enqueue()).id, "archived")
-    assert task.last_error == "SkipRetry: half is written"
-    assert task.retried == 0
 
 
 async def test_a_function_that_returns_a_generator_has_failed_and_its_code_never_runs(app: Rota, bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """Functions that fail in a task process, with errors that pickle alone does not carry."""
 
+import asyncio
 import sys
 
 from rota.errors import RetryLater, Revoke, SkipRetry
@@ -114,6 +115,17 @@ def raise_group(name: str, **kwargs: object) -> None:
     raise OwnGroup("several", [globals()[name](**kwargs), ValueError("plain")])
 
 
+def raise_nested(name: str, levels: int) -> None:
+    error: Exception = globals()[name](code=4)
+    for _ in range(levels):
+        error = ExceptionGroup("nested", [error])
+    raise error
+
+
+def raise_cancelled() -> None:
+    raise asyncio.CancelledError("by itself")
+
+
 def raise_with_cause() -> None:
     try:
         raise KeywordOnly(code=1)
@@ -124,3 +136,19 @@ def raise_with_cause() -> None:
 
 def raise_huge(name: str, characters: int) -> None:
     raise globals()[name]("x" * characters)
+
+
+def fail_for_ever() -> None:
+    raise KeywordOnly(code=1)
+
+
+def fail_without_retry() -> None:
+    raise Missing("users", 7)
+
+
+def fail_quietly() -> None:
+    raise Gone(what="it")
+
+
+def fail_for_now() -> None:
+    raise TooEarly(3600, why="night")

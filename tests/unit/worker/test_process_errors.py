@@ -1,5 +1,6 @@
 """Errors that go from a task process to its worker."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from rota.context import blank
 from rota.errors import RetryLater, Revoke, SkipRetry
+from rota.policy import leaves
 from rota.worker.process_pool import ProcessPool
 from tests.unit.worker import failing_functions as functions
 
@@ -78,6 +80,22 @@ async def test_the_errors_of_a_group_keep_their_classes(pool: ProcessPool) -> No
     assert isinstance(first, functions.KeywordOnly)
     assert first.code == 4
     assert isinstance(second, ValueError)
+
+
+async def test_groups_in_groups_keep_the_errors_in_them_however_deep_they_are(pool: ProcessPool) -> None:
+    for levels in (3, 5000):
+        with pytest.raises(ExceptionGroup, match="nested") as caught:
+            await pool.call(blank(), functions.raise_nested, ("KeywordOnly", levels))
+        [error] = leaves(caught.value)
+        assert isinstance(error, functions.KeywordOnly)
+    assert pool.statistics().died == 0
+
+
+async def test_a_function_that_raises_a_cancel_of_its_own_keeps_its_process(pool: ProcessPool) -> None:
+    with pytest.raises(asyncio.CancelledError, match="by itself"):
+        await pool.call(blank(), functions.raise_cancelled)
+    assert pool.statistics().killed == 0
+    assert pool.statistics().processes == 1
 
 
 async def test_a_huge_text_of_an_error_is_cut(pool: ProcessPool) -> None:

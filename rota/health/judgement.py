@@ -2,7 +2,8 @@
 
 Live: its event loop turns, or has not been blocked for too long. Whether the broker answers does not matter: a
 restart would not bring it back, and would cost what runs.
-Ready: it takes tasks and records outcomes; a busy worker is ready as well. Several are ready as soon as one is.
+Ready: it takes tasks and records outcomes; a busy worker is ready as well. Several are ready when one is, and none of
+them is at work without being able to: a process that starts or stops does no harm, one that cannot fetch does.
 """
 
 from collections.abc import Sequence
@@ -33,9 +34,11 @@ def live(processes: Sequence[Vitals], now: float) -> Judgement:
 
 
 def ready(processes: Sequence[Vitals], now: float) -> Judgement:
-    """Judge whether at least one process takes tasks and records outcomes."""
+    """Judge whether a process takes tasks and records outcomes, and no other one tries to in vain."""
     judged = [_ready(vitals, now) for vitals in processes]
-    return Judgement(any(holds for holds, _ in judged), [line for _, line in judged] or ["not ready: starting"])
+    in_vain = any(not holds and vitals.status == "active" for vitals, (holds, _) in zip(processes, judged, strict=True))
+    works = any(holds for holds, _ in judged) and not in_vain
+    return Judgement(works, [line for _, line in judged] or ["not ready: starting"])
 
 
 def _live(vitals: Vitals, now: float) -> tuple[bool, str]:

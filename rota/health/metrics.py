@@ -67,7 +67,7 @@ class _Collector:
         yield wake_up
         for name, text, value in (
             ("rota_live", "1 if live", float(live(all_of, now).holds)),
-            ("rota_ready", "1 if at least one process takes tasks", float(ready(all_of, now).holds)),
+            ("rota_ready", "1 if a process takes tasks and none tries to in vain", float(ready(all_of, now).holds)),
             ("rota_processes", "Worker processes", len(all_of)),
             ("rota_processes_ready", "Worker processes that take tasks", sum(ready([v], now).holds for v in all_of)),
             ("rota_slots", "Tasks that can run at once", sum(v.slots for v in all_of)),

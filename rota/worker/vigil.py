@@ -108,7 +108,8 @@ class Vigil:
     async def _wait_for_news(self, wakeup: Wakeup) -> None:
         left = self._looked_at + self._slow_poll_seconds - time.monotonic()
         poll_is_next = left <= self._check_seconds
-        if await self._agenda.sleep(left if poll_is_next else self._check_seconds):
+        # A time that has passed is no sleep at all: notifications of single queues may have come for longer than that.
+        if left > 0 and await self._agenda.sleep(left if poll_is_next else self._check_seconds):
             return
         if poll_is_next or not await wakeup.check():
             self.look_everywhere()

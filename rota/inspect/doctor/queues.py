@@ -11,6 +11,9 @@ from rota.inspect.server import ServerSnapshot
 RECOVERED_WITHIN = timedelta(seconds=65)
 """After so long somebody should have given back what a dead server held."""
 LONG_WAIT = timedelta(hours=1)
+TAKEN_WITHIN = timedelta(seconds=15)
+"""A server with a free slot takes a task at once. What it says of its slots may be some seconds old."""
+MOST_NAMED = 3
 
 
 def queues(sample: Sample, archive_max: int) -> Iterator[Finding]:
@@ -61,7 +64,18 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
             "They were quieted (TSTP) or are stopping, and no other has taken their place.",
             "Start the new ones of the deploy.",
         )
-    elif queue.latency is not None and queue.latency > LONG_WAIT and not queue.is_paused:
+    elif queue.is_paused or queue.latency is None:
+        return
+    elif queue.latency > TAKEN_WITHIN and (idle := [each for each in taking if each.active < each.concurrency]):
+        yield error(
+            "tasks-not-taken",
+            f"The next task of the queue {name!r} has been waiting for {_words(queue.latency)}, although servers that "
+            f"serve it have free slots: {_usage(idle)}.",
+            "These servers show that they live, but cannot fetch: their connection for it is cut off or half-open, or "
+            "they lack rights.",
+            "Ask them with rota health on their machines, and read their logs. Restart those that do not recover.",
+        )
+    elif queue.latency > LONG_WAIT:
         yield warning(
             "long-wait",
             f"The next task of the queue {name!r} has been waiting for {_words(queue.latency)}; {queue.pending} wait.",
@@ -151,6 +165,12 @@ def _archive(each: QueueSample, archive_max: int) -> Iterator[Finding]:
 
 def _states(servers: Sequence[ServerSnapshot]) -> str:
     return ", ".join(sorted({server.status for server in servers}))
+
+
+def _usage(servers: Sequence[ServerSnapshot]) -> str:
+    named = [f"{each.host}:{each.pid} ({each.active} of {each.concurrency} in use)" for each in servers[:MOST_NAMED]]
+    more = len(servers) - MOST_NAMED
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
 def _words(span: timedelta) -> str:

@@ -47,7 +47,9 @@ def strict_server() -> Iterator[Server]:
     server.stop()
 
 
-async def serve(served: Broker, *queues: str, status: str = "active", server_id: str | None = None) -> None:
+async def serve(
+    served: Broker, *queues: str, status: str = "active", server_id: str | None = None, active: int = 0
+) -> None:
     state = ServerState(
         host="h",
         pid=1,
@@ -55,6 +57,7 @@ async def serve(served: Broker, *queues: str, status: str = "active", server_id:
         concurrency=1,
         queues=dict.fromkeys(queues, 1),
         status=status,
+        active=active,
     )
     for reply in await served.run_many(records.beat(served.keys, state, [], timedelta(minutes=1))):
         assert reply is None
@@ -183,7 +186,7 @@ def plant_broken_key(state: State) -> None:
     ("plant", "code"),
     [
         (plant_broken_key, "broken-queue"),
-        (plant_long_wait, "long-wait"),
+        (plant_long_wait, "tasks-not-taken"),
         (plant_pause, "paused-queue"),
         (plant_lost_task, "lost-tasks"),
         (plant_task_without_lease, "lost-tasks"),
@@ -203,6 +206,36 @@ async def test_what_is_stuck_is_found(broker: Broker, served: Broker, state: Sta
 
     assert codes(done) == {code}
     assert not done.healthy
+
+
+async def test_a_long_wait_for_servers_without_a_free_slot_is_found(
+    broker: Broker, served: Broker, state: State
+) -> None:
+    plant_long_wait(state)
+    await serve(served, "default", active=1)
+
+    assert codes(await look(broker)) == {"long-wait"}
+
+
+async def test_a_task_that_waits_beside_free_slots_names_the_servers(
+    broker: Broker, served: Broker, state: State
+) -> None:
+    waiting = {"pending_since": int((state.now - 40) * 1e9)}
+    state.task(state.queue(), "one", "pending", waiting)
+    await serve(served, "default", active=1)
+    assert codes(await look(broker)) == set()
+
+    await serve(served, "default")
+    [found] = [each for each in (await look(broker)).findings if each.code == "tasks-not-taken"]
+    assert "h:1 (0 of 1 in use)" in found.what
+
+
+async def test_a_task_that_waits_in_a_paused_queue_is_no_fault_of_its_servers(
+    broker: Broker, served: Broker, state: State
+) -> None:
+    plant_pause(state)
+    await serve(served, "default")
+    assert codes(await look(broker)) == {"paused-queue"}
 
 
 async def test_a_type_that_go_gave_up_is_found_in_the_archive_behind_older_failures(

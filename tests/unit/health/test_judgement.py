@@ -55,6 +55,13 @@ def test_one_ready_process_is_enough_and_the_others_are_named() -> None:
     assert judged.lines == ["worker 7 ready", "worker 8 not ready: asked to take no more tasks"]
 
 
+def test_one_process_that_cannot_fetch_makes_all_of_them_unready() -> None:
+    judged = ready([WELL, replace(WELL, pid=8, fetch_lost_at=NOW - 20)], NOW)
+
+    assert not judged.holds
+    assert judged.lines == ["worker 7 ready", "worker 8 not ready: no tasks could be taken for 20 s"]
+
+
 def test_a_blocked_loop_is_named_and_lives_until_the_limit() -> None:
     blocked = replace(WELL, turned_at=NOW - 5, blocked_by="task x (a:b) in queue q")
 

@@ -109,12 +109,14 @@ async def test_vigil_looks_everywhere_when_notifications_were_turned_off() -> No
 
 
 async def test_vigil_looks_everywhere_at_the_slow_poll_though_it_checks_more_often() -> None:
-    watch = Watch(slow_poll=0.02, check=0.001)
+    watch = Watch(slow_poll=3600, check=0.001)
     await watch.idle()
     watch.agenda.queues.clear()
-    while not watch.agenda.queues:
-        await watch.vigil.idle(watch.wakeup)
-    assert watch.wakeup.checks > 1
+    await watch.vigil.idle(watch.wakeup)
+    assert (watch.wakeup.checks, watch.agenda.queues) == (1, set())
+    watch.vigil._looked_at -= 3600
+    await watch.vigil.idle(watch.wakeup)
+    assert (watch.wakeup.checks, watch.agenda.queues) == (1, {"a", "b"})
 
 
 async def test_vigil_looks_everywhere_when_the_slow_poll_is_overdue() -> None:

@@ -16,6 +16,7 @@ LOGGERS = (
     "rota.client.replicas",
     "rota.health",
     "rota.supervisor",
+    "rota.task",
     "rota.worker",
 )
 """Every logger of Rota: a filter of a logger does not see the records of the loggers below it."""

@@ -232,6 +232,8 @@ class Settings(BaseSettings):
     """One line of that log; what is longer is cut."""
     traceback_limit_bytes: Annotated[int, Field(ge=0)] = 8192
     """The traceback of its last error that is kept with a task, at most; 0 keeps none."""
+    task_log_level: Literal["debug", "info"] = "debug"
+    """The level at which the begin and end of each task are logged. `rota dev` takes `info`, so that they show."""
 
     # Groups
     group_grace: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)

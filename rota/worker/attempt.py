@@ -1,9 +1,10 @@
 """One run of one task, from the moment it was taken until its outcome is recorded."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
+from rota.logs import task_fields
 from rota.wire.fetch import LastChance
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
@@ -24,8 +25,9 @@ class Attempt:
     """What the parts of a worker know about a task that they hold.
 
     `lease_until` is a moment of the `lease_clock`, `deadline_at` one of the event loop's; `started_at` is the server's
-    time in seconds since 1970. `told` are the reasons for which the handler was cancelled, in order, and `stop` is the
-    one by which its end is judged. `judged` is true once its verdict stands and only its hooks still run.
+    time in seconds since 1970. `launched_at` is when its function was started, in the event loop's time, and 0 where
+    nobody logs that. `told` are the reasons for which the handler was cancelled, in order, and `stop` is the one by
+    which its end is judged. `judged` is true once its verdict stands and only its hooks still run.
     """
 
     __slots__ = (
@@ -36,6 +38,7 @@ class Attempt:
         "handler",
         "id",
         "judged",
+        "launched_at",
         "lease_until",
         "limit_seconds",
         "message",
@@ -62,6 +65,7 @@ class Attempt:
         self.deadline_unix = 0.0
         self.limit_seconds = 0.0
         self.started_at = 0.0
+        self.launched_at = 0.0
         self.crashes = 0
         self.stop: Stop = ""
         self.told: tuple[Stop, ...] = ()
@@ -79,6 +83,12 @@ class Attempt:
         """The task's type; empty for one that was handed back unread, because it came during a stop."""
         message: TaskMessage | None = getattr(self, "message", None)
         return "" if message is None else message.type
+
+    @property
+    def log_fields(self) -> Mapping[str, object]:
+        """What a log record about this attempt carries."""
+        message: TaskMessage | None = getattr(self, "message", None)
+        return task_fields(self.id, self.type, self.queue.queue, 0 if message is None else message.retried)
 
     @property
     def payload(self) -> bytes:

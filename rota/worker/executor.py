@@ -10,7 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf.message import DecodeError
 
@@ -27,7 +27,7 @@ from rota.worker import verdict
 from rota.worker.attempt import Attempt, LeaseOver, Stop
 from rota.worker.clock import BrokerClock
 from rota.worker.limits import FAR, Limits
-from rota.worker.outcome_log import log, log_outcome
+from rota.worker.outcome_log import log, log_begin, log_end, log_outcome, task_logger
 from rota.worker.place import Place
 from rota.worker.reporter import NoReports, Reporter
 from rota.worker.slots import Slots
@@ -65,6 +65,7 @@ class Executor:
         result_limit_bytes: int | None = None,
         hook_timeout: timedelta = timedelta(seconds=30),
         traceback_limit_bytes: int = 8192,
+        task_log_level: Literal["debug", "info"] = "debug",
         reporter: Reporter | NoReports = NO_REPORTS,
         state: Any = None,
     ) -> None:
@@ -77,6 +78,7 @@ class Executor:
         self._result_limit_bytes = result_limit_bytes
         self._traceback_limit_bytes = traceback_limit_bytes
         self._hook_seconds = hook_timeout.total_seconds()
+        self._task_log_level = logging.DEBUG if task_log_level == "debug" else logging.INFO
         self._reporter = reporter
         self.state = state
         self._loop = asyncio.get_running_loop()
@@ -216,6 +218,9 @@ class Executor:
         attempt.context = Context(attempt.message, self._reporter, state=self.state)
         self._limit(attempt)
         self._busy += 1
+        if task_logger.isEnabledFor(self._task_log_level):
+            attempt.launched_at = self._loop.time()
+            log_begin(self._task_log_level, attempt)
         attempt.task = self._loop.create_task(self._run(attempt))
 
     async def _run(self, attempt: Attempt) -> None:
@@ -281,7 +286,7 @@ class Executor:
             self._left_behind.add(hooks)
             hooks.add_done_callback(self._left_behind.discard)
             text = "The %s hooks of task %s (%s) were cancelled: %s."
-            log(logging.WARNING, text, event, attempt.id, attempt.type, why)
+            log(logging.WARNING, text, event, attempt.id, attempt.type, why, about=attempt)
 
     async def _settle(self, attempt: Attempt) -> None:
         try:
@@ -331,6 +336,8 @@ class Executor:
         self._finish(attempt, judged.outcome)
         if judged is not verdict.SUCCESS:
             log_outcome(attempt, judged)
+        if attempt.launched_at:
+            log_end(self._task_log_level, attempt, judged, self._loop.time() - attempt.launched_at)
 
     def _time_out(self, attempt: Attempt) -> None:
         deadline = min(attempt.message.deadline, LAST_SECOND)

@@ -23,6 +23,7 @@ from rota.wire.script import Call
 from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
 from rota.worker.clock import lease_clock
+from rota.worker.outcome_log import log
 
 logger = logging.getLogger("rota.worker")
 
@@ -212,14 +213,8 @@ class Finisher:
             self.statistics.recorded += 1
             return
         self.statistics.discarded += 1
-        why = _REASONS[code]
-        logger.warning(
-            "Late result of task %s (%s) discarded: %s. Attempt %s is void.",
-            attempt.id,
-            attempt.type,
-            why,
-            attempt.token,
-        )
+        text = "Late result of task %s (%s) discarded: %s. Attempt %s is void."
+        log(logging.WARNING, text, attempt.id, attempt.type, _REASONS[code], attempt.token, about=attempt)
 
 
 def _batches(items: list[Ended], most: int) -> Iterable[list[Ended]]:

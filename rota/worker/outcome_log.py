@@ -1,7 +1,7 @@
-"""Logs how attempts ended, and survives whatever the log filters and handlers of the user raise.
+"""Logs the begin and end of attempts and their outcomes, and survives whatever the user's filters and handlers raise.
 
 An outcome is logged after it was passed on to be recorded: a failing filter must not keep it from its record, and an
-exception in the fetcher, where some attempts end, would end the worker.
+exception in the fetcher, where some attempts end, would end the worker. Each record carries the fields of its task.
 """
 
 import logging
@@ -9,11 +9,14 @@ import sys
 import traceback
 
 from rota import tracebacks
+from rota.errors import RetryLater
 from rota.worker import verdict
 from rota.worker.attempt import Attempt
 from rota.worker.verdict import Verdict
 
 logger = logging.getLogger("rota.worker")
+task_logger = logging.getLogger("rota.task")
+"""For the begin and end of each task: at `settings.task_log_level`."""
 
 
 def log_outcome(attempt: Attempt, judged: Verdict) -> None:
@@ -21,7 +24,8 @@ def log_outcome(attempt: Attempt, judged: Verdict) -> None:
     outcome, error = judged.outcome, judged.error
     if judged.fault is not None:
         text = "How to retry task %s (%s) could not be decided: by default, then."
-        log(logging.ERROR, text, attempt.id, attempt.type, error=judged.fault, trace=tracebacks.text_of(judged.fault))
+        trace = tracebacks.text_of(judged.fault)
+        log(logging.ERROR, text, attempt.id, attempt.type, about=attempt, error=judged.fault, trace=trace)
     if judged.quiet or outcome is None or (error is None and outcome.kind in ("done", "complete")):
         return
     log(
@@ -31,22 +35,55 @@ def log_outcome(attempt: Attempt, judged: Verdict) -> None:
         attempt.type,
         attempt.queue.queue,
         verdict.sentence(attempt, outcome),
+        about=attempt,
         error=error,
         trace=judged.trace,
     )
 
 
-def log(level: int, text: str, *values: object, error: BaseException | None = None, trace: str = "") -> None:
+def log_begin(level: int, attempt: Attempt) -> None:
+    """Log that the function of a task begins."""
+    log(level, "%s started (%s)", attempt.type, attempt.id, about=attempt, to=task_logger)
+
+
+def log_end(level: int, attempt: Attempt, judged: Verdict, seconds: float) -> None:
+    """Log that a task has ended: how, and after which time."""
+    how = _how(judged)
+    took = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    log(level, "%s %s%s (%s)", attempt.type, how and f"{how} after ", took, attempt.id, about=attempt, to=task_logger)
+
+
+def _how(judged: Verdict) -> str:
+    """Return the word for an end that is not a success."""
+    outcome = judged.outcome
+    if outcome is None or outcome.kind == "complete":
+        return ""
+    if outcome.kind == "retry":
+        return "put off" if isinstance(judged.error, RetryLater) else "failed"
+    return outcome.ending or {"done": "", "requeue": "handed back"}.get(outcome.kind, "failed")
+
+
+def log(
+    level: int,
+    text: str,
+    *values: object,
+    about: Attempt,
+    error: BaseException | None = None,
+    trace: str = "",
+    to: logging.Logger = logger,
+) -> None:
     """Log, and print what a filter or handler raises, as `logging.Handler.handleError` does.
 
     `trace` is the text of the error's traceback. The record has the error too, for handlers that look at it.
     """
     try:
-        if logger.isEnabledFor(level):
-            about = (type(error), error, error.__traceback__) if error is not None and trace else None
-            record = logger.makeRecord(logger.name, level, __file__, 0, text, values, about, "log_outcome")
+        if to.isEnabledFor(level):
+            cause = (type(error), error, error.__traceback__) if error is not None and trace else None
+            record = to.makeRecord(to.name, level, __file__, 0, text, values, cause, "log_outcome")
             record.exc_text = trace or None  # a formatter takes it as it is
-            logger.handle(record)
+            for name, value in about.log_fields.items():
+                vars(record).setdefault(name, value)
+            to.handle(record)
     except BaseException:
         if logging.raiseExceptions and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
             traceback.print_exc()

@@ -20,6 +20,7 @@ from rota.duration import parse
 from rota.errors import RetryLater, Revoke
 from rota.handler import Event
 from rota.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction, leaves
+from rota.sentences import unstopped
 from rota.wire.limit_text import DEADLINE_TEXT, deadline_text, timeout_text
 from rota.wire.message import with_completion, with_failure
 from rota.wire.record import Ending, Kind, Outcome
@@ -199,7 +200,7 @@ def _one(error: BaseException) -> str:
 
 def sentence(attempt: Attempt, outcome: Outcome) -> str:
     """Say in the log how an attempt ended and what comes of it."""
-    reason = outcome.text.decode(errors="replace")
+    reason = unstopped(outcome.text.decode(errors="replace"))
     if outcome.kind == "retry":
         of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {attempt.message.retry}"
         return f"{reason}. Runs again in {outcome.seconds:.1f} s{of}."

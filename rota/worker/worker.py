@@ -32,6 +32,7 @@ from rota.worker.fetcher import Fetcher
 from rota.worker.finisher import Finisher
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.lane import Lanes
+from rota.worker.outcome_log import log
 from rota.worker.parts import Parts
 from rota.worker.queues import Subscription
 from rota.worker.signs import Signs
@@ -119,6 +120,7 @@ class Worker:
                 result_limit_bytes=self.settings.result_limit_bytes,
                 hook_timeout=self.settings.hook_timeout,
                 traceback_limit_bytes=self.settings.traceback_limit_bytes,
+                task_log_level=self.settings.task_log_level,
                 reporter=parts.reporter,
                 state=state,
             )
@@ -190,7 +192,8 @@ class Worker:
         for attempt in attempts:
             if self.executor.closed if attempt.task is None else attempt.task.done():
                 continue  # Its outcome is on its way: the finisher says what comes of it.
-            logger.error("Lost the lease of task %s (%s): its run here is stopped.", attempt.id, attempt.type)
+            text = "Lost the lease of task %s (%s): its run here is stopped."
+            log(logging.ERROR, text, attempt.id, attempt.type, about=attempt)
             self.executor.stop(attempt, "lease", "the lease was lost")
 
     async def _work(self, parts: Sequence[Callable[[], Awaitable[None]]]) -> None:
@@ -284,11 +287,8 @@ class Worker:
         if await _within(LAST_WORD_SECONDS, self.executor.wait_idle()):
             return
         for attempt in self.executor.running():
-            logger.error(
-                "Task %s (%s) does not end. The recovery starts it again when its lease has run out.",
-                attempt.id,
-                attempt.type,
-            )
+            text = "Task %s (%s) does not end. The recovery starts it again when its lease has run out."
+            log(logging.ERROR, text, attempt.id, attempt.type, about=attempt)
 
     async def _cancel(self, attempts: Sequence[Attempt]) -> None:
         # Clients of Rota leave the reason in the hash of the task. Clients of Go only send the ID, which names no

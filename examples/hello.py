@@ -14,7 +14,7 @@ async def welcome(user_id: int, locale: str = "en") -> str:
 
 
 async def main() -> None:
-    async with app.worker():
+    async with app, app.worker():
         job = await welcome.enqueue(7, locale="sv")  # typed like the function
         print(await job.result(timeout="10s"))
 

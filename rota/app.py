@@ -1,8 +1,8 @@
 """The app: what is registered, how it is set up, and the way to enqueue."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 from rota import middleware as around
 from rota.aggregator import EVERY_GROUP, AggregateFunction, Aggregator, Aggregators
@@ -204,16 +204,16 @@ class Rota:
         return self.send_sync(self.plan(type, payload, **words))
 
     async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
-        """Enqueue any number of plans in few requests. What was refused for itself is an error in the list."""
+        """Enqueue any number of plans in few requests. The list has one outcome for each: a receipt or an error."""
         return await self.client.enqueue_many(plans)
 
     def enqueue_many_sync(self, plans: Iterable[Plan[Any]]) -> list[SyncEnqueued[Any] | RotaError]:
         """Enqueue any number of plans in few requests, from blocking code."""
         return self.sync_client.enqueue_many(plans)
 
-    async def send(self, plan: Plan[R]) -> Enqueued[R]:
+    def send(self, plan: Plan[R]) -> Coroutine[Any, Any, Enqueued[R]]:
         """Enqueue one plan."""
-        return await self.client.enqueue(plan)
+        return self._connections.client(self.settings).enqueue(plan)
 
     def send_sync(self, plan: Plan[R]) -> SyncEnqueued[R]:
         """Enqueue one plan from blocking code."""
@@ -247,8 +247,22 @@ class Rota:
         return self._connections.sync_client(self.settings)
 
     async def aclose(self) -> None:
-        """Close what this app opened for the running event loop, and the blocking connections."""
+        """Close the connections of the running event loop. Those of other loops, and the blocking ones, stay open."""
         await self._connections.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Begin a block at whose end the connections of the running event loop are closed."""
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        """Begin a block at whose end the blocking connections are closed."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the blocking connections."""
@@ -258,7 +272,7 @@ class Rota:
 
     @property
     def state(self) -> Any:
-        """What the lifespan yielded; None outside of it."""
+        """What the lifespan yielded for the running event loop; None outside of it."""
         return self._lifespan.state
 
     def lifespan_state(self) -> AbstractAsyncContextManager[Any]:

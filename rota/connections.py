@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from weakref import WeakKeyDictionary
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 
 from rota.broker.broker import Broker
+from rota.broker.closed_loops import close_connections_of_closed_loops
 from rota.broker.options import TLS, BrokerOptions
 from rota.broker.sync import SyncBroker
 from rota.client import Client, Delivery, SyncClient
@@ -35,8 +36,6 @@ def delivery(settings: Settings) -> Delivery:
     """Read from the settings how tasks are delivered."""
     return Delivery(
         when_away=settings.when_away,
-        buffer_max=settings.buffer_max,
-        flush_timeout=settings.flush_timeout,
         wait_replicas=settings.wait_replicas,
         wait_replicas_timeout=settings.wait_replicas_timeout,
         replicas_missing=settings.replicas_missing,
@@ -44,11 +43,17 @@ def delivery(settings: Settings) -> Delivery:
 
 
 class Connections:
-    """Makes clients when they are first asked for, and closes them."""
+    """Makes clients when they are first asked for, and closes them.
+
+    A connection belongs to the event loop that opened it, so each loop has a client of its own. It is closed when the
+    loop shuts down, as `asyncio.run` does at its end. A loop that is closed without that leaves its client behind: such
+    clients are closed when the next loop asks for one.
+    """
 
     def __init__(self, middlewares: Sequence[EnqueueMiddleware]) -> None:
         self._middlewares = middlewares
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = WeakKeyDictionary()
+        self._clients: dict[asyncio.AbstractEventLoop, tuple[Client, AsyncGenerator[None]]] = {}
+        self._latest: tuple[asyncio.AbstractEventLoop, Client] | None = None
         self._sync_client: SyncClient | None = None
         self._lock = threading.Lock()
         self._keys = Keys()
@@ -60,20 +65,43 @@ class Connections:
         return self._keys
 
     def client(self, settings: Settings) -> Client:
-        """The client of the running loop. A connection belongs to the loop that opened it."""
+        """The client of the running loop."""
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            broker = Broker.from_url(settings.url, options=broker_options(settings))
-            client = self._clients[loop] = Client(
-                broker,
-                middlewares=self._middlewares,
-                result_poll=settings.result_poll,
-                enqueue_batch=settings.enqueue_batch,
-                delivery=delivery(settings),
-                payload_limit_bytes=settings.payload_limit_bytes,
-            )
+        latest = self._latest
+        if latest is not None and latest[0] is loop:
+            return latest[1]
+        known = self._clients.get(loop)
+        client = self._open(loop, settings) if known is None else known[0]
+        self._latest = loop, client
         return client
+
+    def _open(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> Client:
+        with self._lock:
+            for other in [each for each in self._clients if each.is_closed()]:
+                del self._clients[other]
+        close_connections_of_closed_loops()
+        client = Client(
+            Broker.from_url(settings.url, options=broker_options(settings)),
+            middlewares=self._middlewares,
+            result_poll=settings.result_poll,
+            enqueue_batch=settings.enqueue_batch,
+            delivery=delivery(settings),
+            payload_limit_bytes=settings.payload_limit_bytes,
+        )
+        # An event loop closes its asynchronous generators when it shuts down, from the first step of each on.
+        closing = self._closing(loop, client)
+        with suppress(StopIteration):
+            closing.asend(None).send(None)
+        self._clients[loop] = client, closing
+        return client
+
+    async def _closing(self, loop: asyncio.AbstractEventLoop, client: Client) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            self._clients.pop(loop, None)
+            self._latest = None
+            await client.aclose()
 
     def sync_client(self, settings: Settings) -> SyncClient:
         """The one client of all threads."""
@@ -91,11 +119,10 @@ class Connections:
             return self._sync_client
 
     async def aclose(self) -> None:
-        """Close the running loop's client, and the blocking one."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-        self.close()
+        """Close the running loop's client."""
+        known = self._clients.get(asyncio.get_running_loop())
+        if known is not None:
+            await known[1].aclose()
 
     def close(self) -> None:
         """Close the blocking client."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from pydantic_core import from_json
 
@@ -16,7 +16,6 @@ from rota.options import NO_OPTIONS, Options
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 Decode = Callable[[bytes], Any]
-ReceiptState: TypeAlias = TaskState | Literal["buffered"]
 
 
 class Plan(NamedTuple, Generic[R_co]):
@@ -99,19 +98,15 @@ class SyncTaskActions(Protocol):
 
 
 class Receipt:
-    """What is known right after an enqueue. With `created` false a unique task was there before: this is that one.
-
-    `state` is "buffered" while only this program has the task (`when_away="buffer"`). Once the server has it, `state`,
-    `created` and `id` are corrected.
-    """
+    """What is known right after an enqueue. With `created` false a unique task was there before: this is that one."""
 
     __slots__ = ("created", "id", "queue", "state", "type")
 
-    def __init__(self, id: str, queue: str, type: str, state: ReceiptState, *, created: bool = True) -> None:
+    def __init__(self, id: str, queue: str, type: str, state: TaskState, *, created: bool = True) -> None:
         self.id = id
         self.queue = queue
         self.type = type
-        self.state: ReceiptState = state
+        self.state = state
         self.created = created
 
     def __repr__(self) -> str:
@@ -129,7 +124,7 @@ class Enqueued(Receipt, Generic[R_co]):
         id: str,
         queue: str,
         type: str,
-        state: ReceiptState,
+        state: TaskState,
         *,
         created: bool = True,
         actions: TaskActions,
@@ -178,7 +173,7 @@ class SyncEnqueued(Receipt, Generic[R_co]):
         id: str,
         queue: str,
         type: str,
-        state: ReceiptState,
+        state: TaskState,
         *,
         created: bool = True,
         actions: SyncTaskActions,

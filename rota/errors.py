@@ -48,10 +48,6 @@ class TaskIdConflict(EnqueueError):
     """A task with this ID exists already in the queue, in some state."""
 
 
-class BufferFull(EnqueueError):
-    """The broker is away and the client's buffer has no room (`buffer_max`): this task was not accepted."""
-
-
 class QueueNotFound(RotaError, LookupError):
     """No task was ever put into a queue of this name, or the queue was removed."""
 
@@ -87,12 +83,14 @@ class ResultTimeout(RotaError, TimeoutError):
 class BrokerError(RotaError):
     """The broker refused or could not be reached.
 
-    `maybe_applied` is true where the request may have been carried out although its reply was lost.
+    `maybe_applied` is true where the request may have been carried out although no answer came. If it was an enqueue,
+    `task_id` is the ID under which the task is then.
     """
 
-    def __init__(self, message: str, *, maybe_applied: bool = False) -> None:
+    def __init__(self, message: str, *, maybe_applied: bool = False, task_id: str = "") -> None:
         super().__init__(message)
         self.maybe_applied = maybe_applied
+        self.task_id = task_id
 
 
 class BrokerUnavailable(BrokerError, ConnectionError):

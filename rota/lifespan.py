@@ -12,32 +12,59 @@ LifespanFactory: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any] | 
 
 
 class Lifespan:
-    """Opens what the app's factory makes once, however many workers, tests and web servers share it."""
+    """Opens what the app's factory makes once, however many workers, tests and web servers share it.
+
+    Once for each event loop: what is opened there, as a pool of connections, can be used only there.
+    """
 
     def __init__(self, app: object, factory: LifespanFactory | None) -> None:
         self._app = app
         self._factory = _as_manager(factory)
-        self._users = 0
-        self._turn = asyncio.Lock()
-        self._stack = AsyncExitStack()
-        self.state: Any = None
+        self._opened: dict[asyncio.AbstractEventLoop, _Opened] = {}
+
+    @property
+    def state(self) -> Any:
+        """What the factory has yielded for the running loop; in a thread without one, for the loop that came last."""
+        try:
+            opened = self._opened.get(asyncio.get_running_loop())
+        except RuntimeError:
+            opened = next((each for each in reversed(list(self._opened.values())) if each.users), None)
+        return None if opened is None else opened.state
 
     @asynccontextmanager
     async def entered(self) -> AsyncGenerator[Any]:
         """Be one of the users. The first opens, the last closes."""
-        async with self._turn:  # a second user who comes while the first one opens must not open again
-            if self._users == 0 and self._factory is not None:
-                self._stack = AsyncExitStack()
-                self.state = await self._stack.enter_async_context(self._factory(self._app))
-            self._users += 1
+        opened = self._of(asyncio.get_running_loop())
+        async with opened.turn:  # a second user who comes while the first one opens must not open again
+            if opened.users == 0 and self._factory is not None:
+                opened.stack = AsyncExitStack()
+                opened.state = await opened.stack.enter_async_context(self._factory(self._app))
+            opened.users += 1
         try:
-            yield self.state
+            yield opened.state
         finally:
-            async with self._turn:
-                self._users -= 1
-                if self._users == 0:
-                    self.state = None
-                    await self._stack.aclose()
+            async with opened.turn:
+                opened.users -= 1
+                if opened.users == 0:
+                    opened.state = None
+                    await opened.stack.aclose()
+
+    def _of(self, loop: asyncio.AbstractEventLoop) -> "_Opened":
+        if loop not in self._opened:
+            for other in [each for each in list(self._opened) if each.is_closed()]:
+                self._opened.pop(other, None)
+            self._opened[loop] = _Opened()
+        return self._opened[loop]
+
+
+class _Opened:
+    """What is open for one event loop, and how many use it."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.turn = asyncio.Lock()
+        self.stack = AsyncExitStack()
+        self.state: Any = None
 
 
 def _as_manager(factory: LifespanFactory | None) -> Callable[[Any], AbstractAsyncContextManager[Any]] | None:

@@ -44,7 +44,7 @@ MEBIBYTE = 1024 * 1024
 ENVIRONMENT_PREFIX = "ROTA_"
 DEFAULT_URL = "redis://localhost:6379/0"
 
-WhenAway: TypeAlias = Literal["wait", "fail", "buffer"]
+WhenAway: TypeAlias = Literal["wait", "fail"]
 WakeUp: TypeAlias = Literal["auto", "tracking", "poll"]
 PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
 LimitBytes: TypeAlias = Annotated[int, Field(gt=0, le=256 * MEBIBYTE)]
@@ -106,15 +106,11 @@ class Settings(BaseSettings):
     response_timeout: PositiveDuration = timedelta(seconds=10)
     """How long one reply may take."""
     retry_for: Duration = timedelta(seconds=3)
-    """How long a request that surely was not carried out is tried again."""
+    """How long a request is tried again that was not carried out, or whose answer was lost."""
 
     # Enqueueing
     when_away: WhenAway = "wait"
-    """What an enqueue does while the server is away: `wait` for `retry_for`, `fail` at once, or `buffer` the task."""
-    buffer_max: PositiveInt = 10_000
-    """Tasks that `buffer` holds in memory; one more is refused."""
-    flush_timeout: Duration = timedelta(seconds=5)
-    """How long closing an app goes on sending what it has buffered."""
+    """What an enqueue does while the server is away: `wait` for `retry_for`, or `fail` at once."""
     payload_limit_bytes: LimitBytes = 4 * MEBIBYTE
     """The size of a payload, at most, and of all headers together; an enqueue of a larger one is refused."""
     wait_replicas: Annotated[int, Field(ge=0)] = 0
@@ -284,11 +280,6 @@ class Settings(BaseSettings):
             raise ConfigError(
                 f"heartbeat ({display(self.heartbeat)}) must be at most half of lease ({display(self.lease)}): "
                 "one late beat would lose every task."
-            )
-        if self.when_away == "buffer" and self.wait_replicas:
-            raise ConfigError(
-                "when_away='buffer' accepts a task before any server has it, wait_replicas only when several have it: "
-                "give one of them."
             )
         if self.lease % timedelta(seconds=1):
             raise ConfigError(f"lease is {display(self.lease)}, but Redis counts it in whole seconds: round it up.")

@@ -26,7 +26,7 @@ S = TypeVar("S")
 class Sender(Protocol):
     """What a task needs of its app."""
 
-    async def send(self, plan: Plan[S]) -> Enqueued[S]:
+    def send(self, plan: Plan[S]) -> Coroutine[Any, Any, Enqueued[S]]:
         """Enqueue one plan."""
         ...
 

@@ -17,6 +17,7 @@ from hiredis import ProtocolError, PushNotification, Reader, ReplyError
 from hiredis import pack_command as _pack_command  # pyright: ignore[reportUnknownVariableType]
 
 from rota.broker import failure
+from rota.broker.closed_loops import end_without_loop, remember
 from rota.broker.sources import Sources, Words, is_unknown_script
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerUnavailable
@@ -204,6 +205,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
         self._transport = cast(asyncio.Transport, transport)
+        remember(self._loop, self)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         reader, waiting = self._reader, self._waiting
@@ -256,6 +258,13 @@ class Link(asyncio.Protocol):
             # A half-open connection looks just like this, and only closing it helps. (After a blocked loop the replies
             # that came meanwhile have been read by now: both event loops read before they run timers.)
             self.close(f"no answer for {patience:g} s")
+
+    def abandon(self) -> None:
+        """Close the socket of a link whose event loop is closed."""
+        self.closed = self._failed = True
+        self.on_close = None
+        if self._transport is not None and not self._end.done():
+            end_without_loop(self._transport)
 
     async def _wait_for_room(self) -> None:
         while self._room is not None:

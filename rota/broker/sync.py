@@ -1,6 +1,7 @@
 """The broker as a blocking program sees it (Django, Flask, scripts). Safe to share between threads, and over a fork."""
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
@@ -68,6 +69,8 @@ class SyncBroker:
         self._retry_seconds = options.retry_for.total_seconds()
         self._login = Login.to_server(address, options)
         self._pools: dict[Endpoint, Pool] = {}
+        # A program that ends without closing its broker leaves no socket open.
+        weakref.finalize(self, _close, self._pools)
         self._route = self._choose_route()
 
     @classmethod
@@ -150,9 +153,8 @@ class SyncBroker:
         return made
 
     def close(self) -> None:
-        """Close the idle connections; one that a thread uses now is closed when it is given back."""
-        for pool in self._pools.values():
-            pool.close()
+        """Close the idle connections. One that a thread uses now stays open, and so does the broker."""
+        _close(self._pools)
 
     def __enter__(self) -> "SyncBroker":
         return self
@@ -240,6 +242,11 @@ class SyncBroker:
         except BrokerRefused:
             return ServerFacts(warnings=(NO_INFO,))
         return read(text.decode(errors="replace"), endpoint)
+
+
+def _close(pools: dict[Endpoint, Pool]) -> None:
+    for pool in list(pools.values()):
+        pool.close()
 
 
 def _execute(link: SyncLink, words: Words, asking: bool) -> Any:

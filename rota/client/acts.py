@@ -1,14 +1,9 @@
-"""What a client does with a task that exists, as steps: an act yields what to ask the server and gets the answer.
-
-So the asyncio face and the blocking one differ only in how they ask.
-"""
+"""What a client does with a task that exists, as operations that `requests` carries out."""
 
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
 
+from rota.client.requests import Act, Change, Command, Listen
 from rota.duration import DurationLike, parse
 from rota.errors import (
     BrokerUnavailable,
@@ -27,37 +22,8 @@ from rota.wire import edit
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys
 from rota.wire.look_task import OneTask, task
-from rota.wire.script import Argument, Call
+from rota.wire.message import unpack
 from rota.wire.watch import Watched, announced, watch
-
-R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One plain command; `key` says which server of a Cluster gets it."""
-
-    words: tuple[Argument, ...]
-    key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A script that changes a task of a queue. It must be carried out once, also where its reply is lost."""
-
-    keys: QueueKeys
-    call: Call[Edited]
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Wait so long for an announcement. The answer is its bytes, or None."""
-
-    seconds: float
-
-
-Step: TypeAlias = Call[Any] | Change | Command | Listen
-Act: TypeAlias = Generator[Step, Any, R]
 
 _MOST_READINGS = 10
 _FIRST_LOOK_SECONDS = 0.1
@@ -68,11 +34,13 @@ _OUT_OF_SIGHT = Watched("in a state unknown, because the broker does not answer"
 
 def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
     """Replace the payload of a task that does not run, and move its unique lock with it."""
-    for _ in range(_MOST_READINGS):
+    for reading in range(_MOST_READINGS):
         message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
         if message is None:
             raise _gone(keys, task_id)
-        edited: Edited = yield Change(keys, edit.update_payload(keys, task_id, message, payload))
+        if reading and unpack(message).payload == payload:
+            return  # the answer was lost, and it has been changed to this
+        edited: Edited = yield Change(edit.update_payload(keys, task_id, message, payload))
         if edited.reply != "changed":
             return _check(keys, task_id, edited, "can't get another payload")
     raise TaskStateError(
@@ -83,26 +51,26 @@ def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
 
 def reschedule(keys: QueueKeys, task_id: str, when: datetime | DurationLike) -> Act[None]:
     """Move a scheduled, retried or pending task to an instant, or to so long from now."""
-    edited: Edited = yield Change(keys, edit.reschedule(keys, task_id, instant(when)))
+    edited: Edited = yield Change(edit.reschedule(keys, task_id, instant(when)))
     _check(keys, task_id, edited, "can't be moved to another time")
 
 
 def run_now(keys: QueueKeys, task_id: str) -> Act[None]:
     """Make a task pending, wherever it waits or rests."""
-    edited: Edited = yield Change(keys, edit.run_now(keys, task_id))
+    edited: Edited = yield Change(edit.run_now(keys, task_id), lambda refusal: refusal.state == "active")
     if edited.reply != "same":
         _check(keys, task_id, edited, "can't be made to run now")
 
 
 def delete(keys: QueueKeys, task_id: str) -> Act[None]:
     """Delete a task that does not run."""
-    edited: Edited = yield Change(keys, edit.delete(keys, task_id))
+    edited: Edited = yield Change(edit.delete(keys, task_id), lambda refusal: refusal.reply == "gone")
     _check(keys, task_id, edited, "can't be deleted: cancel it first")
 
 
 def cancel(keys: QueueKeys, task_id: str, reason: str, channel: str) -> Act[None]:
     """End a task that waits; ask the worker that runs it. One that has ended stays as it is."""
-    edited: Edited = yield Change(keys, edit.cancel(keys, task_id, reason or "no reason was given"))
+    edited: Edited = yield Change(edit.cancel(keys, task_id, reason or "no reason was given"))
     if edited.reply == "asked":
         # A plain command: the channel belongs to no queue, and Go servers listen to it too.
         yield Command(("PUBLISH", channel, task_id))

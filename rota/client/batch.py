@@ -1,13 +1,16 @@
-"""Many plans as few calls: one chunk of a stream, its calls, and its results in the order of the plans."""
+"""Many plans as few calls: one chunk of a stream, its calls, and its outcomes in the order of the plans.
+
+Each plan has its outcome, whatever happens to the others: a plan that cannot be packed, an iterable that raises in the
+middle, a server that goes away after half of the chunks.
+"""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from rota.client.packing import Packed, Packer, created, refusal
 from rota.client.replicas import Unreplicated
 from rota.enqueued import Plan, Receipt
-from rota.errors import EnqueueError, RotaError
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, EnqueueError, OptionError, RotaError
 from rota.wire.enqueue import Item, Reply, enqueue, enqueue_plain
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
@@ -17,6 +20,8 @@ _UNSENT = EnqueueError("The task was not sent: its stream was closed before.")
 ReceiptT = TypeVar("ReceiptT", bound=Receipt)
 
 Rows = list[tuple[int, Packed]]
+Planned = Plan[Any] | RotaError
+"""A plan, or the error in its place."""
 
 
 class Sending(NamedTuple):
@@ -30,7 +35,7 @@ class Sending(NamedTuple):
 class Batch:
     """One chunk of plans. `outcomes` has a reply or an error for each, once every sending was settled."""
 
-    def __init__(self, packer: Packer, plans: Sequence[Plan[Any]]) -> None:
+    def __init__(self, packer: Packer, plans: Sequence[Planned]) -> None:
         self.plans = plans
         self.queues: list[str] = [""] * len(plans)
         self.outcomes: list[Reply | RotaError] = [_UNSENT] * len(plans)
@@ -40,11 +45,16 @@ class Batch:
         for index, plan in enumerate(plans):
             try:
                 self._put(packer, index, plan, by_queue)
-            except RotaError as error:  # of this plan alone: a text that is no UTF-8, a name that is no key
+            except RotaError as error:  # of this plan alone, as a text that is not valid Unicode
                 self.outcomes[index] = error
+            except Exception as error:  # a plan made by hand, whose fields have other types than they should
+                self.outcomes[index] = not_a_plan(plan, error)
         self.sendings += [_sending(keys, rows) for keys, rows in by_queue.items()]
 
-    def _put(self, packer: Packer, index: int, plan: Plan[Any], by_queue: dict[QueueKeys, Rows]) -> None:
+    def _put(self, packer: Packer, index: int, plan: Planned, by_queue: dict[QueueKeys, Rows]) -> None:
+        if not isinstance(plan, Plan):
+            # Whatever an iterable of the caller has given.
+            raise plan if isinstance(plan, RotaError) else not_a_plan(plan)  # pyright: ignore[reportUnnecessaryIsInstance]
         joined = plan.options.debounce
         if joined is None:
             packed = packer.pack(plan)
@@ -54,9 +64,9 @@ class Batch:
                 rows = by_queue[packed.keys] = []
             rows.append((index, packed))
             return
-        keys, call = packer.debounced(plan, joined)
-        self.queues[index] = keys.queue
-        self.sendings.append(Sending(call, keys, [(index, Packed(keys, "", b"", None))]))
+        packed, call = packer.debounced(plan, joined)
+        self.queues[index] = packed.keys.queue
+        self.sendings.append(Sending(call, packed.keys, [(index, packed)]))
 
     def settle(self, sending: Sending, result: "list[Reply] | Reply | int | RotaError") -> None:
         """Note what one sending came to."""
@@ -70,6 +80,9 @@ class Batch:
         elif isinstance(result, list):
             for (index, _), reply in zip(rows, result, strict=True):
                 self.outcomes[index] = reply
+        elif isinstance(result, BrokerError) and result.maybe_applied:
+            for index, packed in rows:
+                self.outcomes[index] = of_task(result, packed)
         else:
             for index, _ in rows:
                 self.outcomes[index] = result
@@ -95,7 +108,7 @@ class Batch:
         """Return what came of each plan, in their order: a reply, or the error that it means."""
         rows = zip(self.plans, self.queues, self.outcomes, strict=True)
         return [
-            outcome if isinstance(outcome, RotaError) else refusal(plan, queue, outcome) or outcome
+            outcome if isinstance(outcome, RotaError) else refusal(cast("Plan[Any]", plan), queue, outcome) or outcome
             for plan, queue, outcome in rows
         ]
 
@@ -111,7 +124,7 @@ class Batch:
 def _sending(keys: QueueKeys, rows: Rows) -> Sending:
     # A queue is sent as a whole either way, so that its tasks keep their order.
     if any(packed.item is not None for _, packed in rows):
-        items = [packed.item or Item(packed.id, packed.message) for _, packed in rows]
+        items = [packed.item or Item(packed.id, packed.message, mark=packed.id) for _, packed in rows]
         return Sending(enqueue(keys, items), keys, rows)
     pairs: list[str | bytes] = []
     for _, packed in rows:
@@ -119,26 +132,73 @@ def _sending(keys: QueueKeys, rows: Rows) -> Sending:
     return Sending(enqueue_plain(keys, pairs), keys, rows)
 
 
-def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Plan[Any]]]:
-    """Cut an iterable into lists of at most `size`, and take no more of it than the list at hand."""
+def of_task(error: BrokerError, packed: Packed) -> BrokerError:
+    """Make of the error of a request that may have been carried out the error of one task."""
+    kind = BrokerRefused if isinstance(error, BrokerRefused) else BrokerUnavailable
+    made = kind(
+        f"{error} If it was, task {packed.id!r} is in queue {packed.keys.queue!r}: look it up, or enqueue it again "
+        "under this ID (task_id=...).",
+        maybe_applied=True,
+        task_id=packed.id,
+    )
+    made.__cause__ = error
+    return made
+
+
+def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
+    """Make the error for what was given in place of a plan."""
+    made = OptionError(f"{thing!r:.200} is not a plan: make one with task.plan(...) or app.plan(...).")
+    made.__cause__ = error
+    return made
+
+
+def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Planned]]:
+    """Cut an iterable into lists of at most `size`, and take no more of it than the list at hand.
+
+    If the iterable raises, the last item of the last list is that error.
+    """
     rest = iter(plans)
-    while chunk := list(islice(rest, size)):
-        yield chunk
+    is_over = False
+    while not is_over:
+        chunk: list[Planned] = []
+        try:
+            while len(chunk) < size:
+                chunk.append(next(rest))
+        except StopIteration:
+            is_over = True
+        except Exception as error:
+            chunk.append(_broken_off(error))
+            is_over = True
+        if chunk:
+            yield chunk
 
 
-async def in_chunks(
-    plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", size: int
-) -> AsyncIterator[list[Plan[Any]]]:
+async def in_chunks(plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", size: int) -> AsyncIterator[list[Planned]]:
     """Cut an iterable of either kind."""
     if not isinstance(plans, AsyncIterable):
         for some in cut(plans, size):
             yield some
         return
-    chunk: list[Plan[Any]] = []
-    async for plan in plans:
-        chunk.append(plan)
-        if len(chunk) >= size:
+    rest = aiter(plans)
+    is_over = False
+    while not is_over:
+        chunk: list[Planned] = []
+        try:
+            while len(chunk) < size:
+                chunk.append(await anext(rest))
+        except StopAsyncIteration:
+            is_over = True
+        except Exception as error:
+            chunk.append(_broken_off(error))
+            is_over = True
+        if chunk:
             yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+
+
+def _broken_off(error: Exception) -> EnqueueError:
+    made = EnqueueError(
+        f"The iterable of plans raised {type(error).__name__}: {error}. The plans that it gave before have outcomes of "
+        "their own; what it would have given after is not enqueued."
+    )
+    made.__cause__ = error
+    return made

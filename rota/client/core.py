@@ -1,26 +1,30 @@
-"""What both faces of the client share: everything but asking the server."""
+"""What both faces of the client share: everything but carrying operations out."""
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Self, TypeVar, Unpack, cast
+from typing import Any, Self, Unpack, cast
 
+from rota.client.batch import Batch, of_task
 from rota.client.delivery import Delivery, DeliveryWords
-from rota.client.packing import Packer
+from rota.client.packing import Packer, refusal, sendable
 from rota.client.published import Published
-from rota.enqueued import Receipt
-from rota.errors import BrokerError, NotReplicated, PayloadError, RotaError
+from rota.client.replicas import Unreplicated
+from rota.client.requests import Act, Burst, Command, Enqueue, Reach, asked_again
+from rota.enqueued import Plan, Receipt
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, NotReplicated, PayloadError, RotaError
 from rota.middleware import EnqueueMiddleware
-from rota.wire.enqueue import MAX_TASKS
-from rota.wire.keys import Keys
+from rota.wire.enqueue import MAX_TASKS, Reply
+from rota.wire.keys import Keys, QueueKeys
 
-ResultT = TypeVar("ResultT")
+logger = logging.getLogger("rota.client")
 
 RESULT_POLL = timedelta(seconds=1)
 ENQUEUE_BATCH = 500
 
 
 class Core:
-    """The keys, the packer, what was published, and the settings of a client."""
+    """The keys, the packer, what was published, the settings of a client, and how it enqueues, as operations."""
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Core:
         self._poll_seconds = result_poll.total_seconds()
         self._enqueue_batch = enqueue_batch
         self._delivery = delivery
+        self._retry_seconds = 0.0
         self._others: dict[Delivery, Self] = {delivery: cast(Any, self)}
 
     def sending(self, **words: Unpack[DeliveryWords]) -> Self:
@@ -52,13 +57,8 @@ class Core:
             other = self._others.setdefault(delivery, made)  # two threads may ask at once
         return other
 
-    @property
-    def buffered(self) -> int:
-        """How many tasks wait in this program's memory (`when_away="buffer"`)."""
-        return sum(each._held() for each in self._others.values())
-
     def _copy(self, delivery: Delivery) -> Self:
-        raise TypeError(f"{type(self).__name__} cannot be copied.")
+        raise NotImplementedError
 
     def _check_payload(self, task_id: str, payload: bytes) -> None:
         if not isinstance(payload, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -68,25 +68,85 @@ class Core:
             )
         self._packer.check_size(f"The payload for task {task_id}", len(payload))
 
-    def _held(self) -> int:
-        return 0
+    def _receipt(self, plan: Plan[Any], queue: str, reply: Reply) -> Any:
+        raise NotImplementedError
+
+    def _place(self, queue: str, task_id: str) -> QueueKeys:
+        sendable("queue name", queue)
+        sendable("task ID", task_id)
+        return self._keys.queue(queue)
 
     def _chunk(self, asked: int | None) -> int:
         # More in one call than the script can hold would break it half way.
         return min(asked or self._enqueue_batch, MAX_TASKS)
 
+    # Enqueueing, as operations
 
-def raise_failure(results: Sequence[Receipt | RotaError]) -> None:
-    """Raise the first fault of the broker among the results of many enqueues, if there is one."""
-    for result in results:
-        if isinstance(result, BrokerError):
-            done = sum(isinstance(each, Receipt | NotReplicated) for each in results)
-            result.add_note(f"{done} of {len(results)} tasks were enqueued.")
-            raise result
+    def _enqueue_one(self, plan: Plan[Any]) -> Act[Any]:
+        """Enqueue one plan. The answer is a receipt."""
+        packed, call = self._packer.single(plan)
+        queue, missing = packed.keys.queue, None
+        yield from self._publish(queue)
+        try:
+            reply: Reply = yield Enqueue(call)
+        except Unreplicated as error:
+            reply, missing = cast(Reply, error.reply), error
+        except BrokerError as error:
+            if not error.maybe_applied:
+                raise
+            raise of_task(error, packed) from error
+        if refused := refusal(plan, queue, reply):
+            raise refused
+        receipt = self._receipt(plan, queue, reply)
+        if missing is not None:
+            raise missing.of(receipt)
+        return receipt
+
+    def _prepare(self, batch: Batch) -> Act[None]:
+        """Do what must be done before a chunk is sent, so that the next chunk cannot overtake it."""
+        try:
+            for queue in batch.names():
+                yield from self._publish(queue)
+        except BrokerError as error:
+            batch.fail(error)
+        batch.give_up((yield Reach([sending.call.keys[0] for sending in batch.sendings])))
+
+    def _deliver(self, batch: Batch) -> Act[None]:
+        """Send a chunk, and settle it."""
+        burst = Burst([sending.call for sending in batch.sendings], enqueues=True)
+        outcomes: list[Any] = yield burst
+        outcomes = yield from asked_again(burst, outcomes, self._retry_seconds)
+        for sending, outcome in zip(batch.sendings, outcomes, strict=True):
+            batch.settle(sending, outcome)
+
+    def _publish(self, queue: str) -> Act[None]:
+        """Put the name of a queue into the set of all queues, where that was not done lately."""
+        if not self._published.is_due(queue):
+            return
+        try:
+            yield Command(("SADD", self._keys.queues, queue), self._keys.queues)
+        except BrokerError as error:
+            if not error.maybe_applied:
+                raise
+            # Nothing was enqueued so far, even if the name was published.
+            kind = BrokerRefused if isinstance(error, BrokerRefused) else BrokerUnavailable
+            raise kind(str(error)) from error
+        self._published.note(queue)
+
+    def _outcomes(self, batch: Batch) -> list[Any]:
+        """Return what came of each plan of a chunk: a receipt or an error."""
+        rows = zip(batch.plans, batch.queues, batch.settled(), strict=True)
+        results = [
+            reply if isinstance(reply, RotaError) else self._receipt(cast("Plan[Any]", plan), queue, reply)
+            for plan, queue, reply in rows
+        ]
+        return batch.judged(results) if batch.unreplicated else results
 
 
-def unless_fault(answer: ResultT | BaseException) -> ResultT | RotaError:
-    """Return what an enqueue came to; an error that is not about its task is raised."""
-    if isinstance(answer, BaseException) and not isinstance(answer, RotaError):
-        raise answer
-    return answer
+def log_failures(outcomes: Sequence[Receipt | RotaError]) -> None:
+    """Say in the log that the broker failed some of many enqueues, because a caller may look at no outcome."""
+    failed = [each for each in outcomes if isinstance(each, BrokerError) and not isinstance(each, NotReplicated)]
+    if failed:
+        logger.error(
+            "%d of %d tasks were not enqueued, or may not have been: %s", len(failed), len(outcomes), failed[0]
+        )

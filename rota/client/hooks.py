@@ -1,17 +1,21 @@
 """Middleware on the enqueue side: generators that yield once, where the plan is sent.
 
-Around a single enqueue they see its error. Around the plans of a stream they are left when their chunk was sent,
-and what was refused is in the results.
+Around a single enqueue they see its error. Around the plans of a stream they are left when their chunk was sent, and
+what was refused is in the outcomes. What a middleware raises before its `yield` is the outcome of that plan alone.
 """
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, cast
 
+from rota.client.batch import Planned
 from rota.enqueued import Plan
-from rota.errors import EnqueueError, OptionError
+from rota.errors import EnqueueError, OptionError, RotaError
 from rota.middleware import EnqueueMiddleware
+
+logger = logging.getLogger("rota.client")
 
 AsyncHook: TypeAlias = Callable[[Plan[Any]], AsyncGenerator[Plan[Any] | None]]
 SyncHook: TypeAlias = Callable[[Plan[Any]], Generator[Plan[Any] | None]]
@@ -39,6 +43,81 @@ def enter_sync(stack: ExitStack, middlewares: Sequence[EnqueueMiddleware], plan:
         changed = stack.enter_context(contextmanager(cast(SyncHook, middleware))(plan))
         plan = plan if changed is None else changed
     return plan
+
+
+async def enter_each(
+    around: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware], plans: Iterable[Planned]
+) -> list[Planned]:
+    """Run the middlewares of many plans up to their `yield`. They are left with `around`."""
+    entered: list[Planned] = []
+    for plan in plans:
+        outcome: Planned = swallowed()
+        if isinstance(plan, RotaError):
+            outcome = plan
+        else:
+            try:
+                async with AsyncExitStack() as stack:
+                    outcome = await enter(stack, middlewares, plan)
+                    around.push_async_exit(_leaving(stack.pop_all()))
+            except Exception as error:
+                outcome = _refused(error)
+        entered.append(outcome)
+    return entered
+
+
+def enter_each_sync(
+    around: ExitStack, middlewares: Sequence[EnqueueMiddleware], plans: Iterable[Planned]
+) -> list[Planned]:
+    """Do the same from blocking code."""
+    entered: list[Planned] = []
+    for plan in plans:
+        outcome: Planned = swallowed()
+        if isinstance(plan, RotaError):
+            outcome = plan
+        else:
+            try:
+                with ExitStack() as stack:
+                    outcome = enter_sync(stack, middlewares, plan)
+                    around.push(_leaving_sync(stack.pop_all()))
+            except Exception as error:
+                outcome = _refused(error)
+        entered.append(outcome)
+    return entered
+
+
+def _leaving(stack: AsyncExitStack) -> Callable[[Any, Any, Any], Awaitable[bool]]:
+    async def leave(*raised: Any) -> bool:
+        try:
+            await stack.__aexit__(*raised)
+        except Exception as error:
+            _log_unless_passed_on(error, raised[1])
+        return False
+
+    return leave
+
+
+def _leaving_sync(stack: ExitStack) -> Callable[[Any, Any, Any], bool]:
+    def leave(*raised: Any) -> bool:
+        try:
+            stack.__exit__(*raised)
+        except Exception as error:
+            _log_unless_passed_on(error, raised[1])
+        return False
+
+    return leave
+
+
+def _log_unless_passed_on(error: Exception, raised: object) -> None:
+    if error is not raised:
+        logger.error("An enqueue middleware raised an error after its task was sent.", exc_info=error)
+
+
+def _refused(error: Exception) -> RotaError:
+    if isinstance(error, RotaError):
+        return error
+    made = EnqueueError(f"An enqueue middleware raised {type(error).__name__}: {error}. The task was not sent.")
+    made.__cause__ = error
+    return made
 
 
 def swallowed() -> EnqueueError:

@@ -15,7 +15,7 @@ class Joiner:
     What is joined leaves at the end of the same turn of the event loop, so nobody waits for company.
     """
 
-    def __init__(self, send: Callable[[QueueKeys, Call[int]], Awaitable[int]]) -> None:
+    def __init__(self, send: Callable[[Call[int]], Awaitable[int]]) -> None:
         self._send = send
         self._under_way = 0
         self._parties: dict[QueueKeys, _Party] = {}
@@ -37,7 +37,7 @@ class Joiner:
     async def _carry(self, keys: QueueKeys, pairs: "tuple[str | bytes, ...]") -> None:
         self._under_way += 1
         try:
-            await self._send(keys, enqueue_plain(keys, pairs))
+            await self._send(enqueue_plain(keys, pairs))
         finally:
             self._under_way -= 1
 

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from rota.enqueued import Plan
-from rota.errors import BrokerRefused, DuplicateTask, PayloadError, RotaError, TaskIdConflict
+from rota.errors import BrokerRefused, DuplicateTask, OptionError, PayloadError, RotaError, TaskIdConflict
 from rota.info import TaskState
 from rota.options import Options
 from rota.policy import Debounce, Unique
@@ -50,23 +50,24 @@ class Packer:
             return Packed(template.keys, task_id, template.envelope.seal(plan.payload, task_id.encode()), None)
         return template.pack(plan)
 
-    def single(self, plan: Plan[Any]) -> tuple[QueueKeys, Call[Reply]]:
+    def single(self, plan: Plan[Any]) -> tuple[Packed, Call[Reply]]:
         """Build the call that enqueues one plan alone."""
         if plan.options.debounce is not None:
             return self.debounced(plan, plan.options.debounce)
         packed = self.pack(plan)
-        return packed.keys, alone(packed)
+        return packed, alone(packed)
 
-    def debounced(self, plan: Plan[Any], joined: Debounce) -> tuple[QueueKeys, Call[Reply]]:
+    def debounced(self, plan: Plan[Any], joined: Debounce) -> tuple[Packed, Call[Reply]]:
         """Build the call for a debounced plan."""
         template = self._template(plan)
+        sendable("debounce key", joined.key)
         lock = own_unique_key(template.keys, plan.type, f"debounce:{joined.key}")
         task_id = new_task_id()
         longest = None if joined.max_wait is None else joined.max_wait.total_seconds()
         message = template.envelope.seal(plan.payload, task_id.encode(), lock.encode())
         wait = joined.wait.total_seconds()
         call = debounce(template.keys, task_id, message, lock=lock, wait_seconds=wait, max_wait_seconds=longest)
-        return template.keys, call
+        return Packed(template.keys, task_id, message, None), call
 
     def check_size(self, what: str, size: int) -> None:
         """Raise PayloadError for a payload that is larger than allowed."""
@@ -89,6 +90,18 @@ class Packer:
             self.check_size(f"The headers of {plan.type}", size)
             template = self._templates[key] = _Template(plan.type, plan.options, self._keys)
         return template
+
+
+def sendable(name: str, text: str) -> str:
+    """Return the text. Raises OptionError where it cannot be sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(
+            f"The {name} {text!r} is not valid Unicode ({error.reason}), so it cannot be sent. "
+            "Such a text comes from bytes that were decoded with errors='surrogateescape'."
+        ) from None
+    return text
 
 
 def alone(packed: Packed) -> Call[Reply]:
@@ -120,7 +133,9 @@ class _Template:
 
     def pack(self, plan: Plan[Any]) -> Packed:
         options, unique = self.options, self.options.unique
-        task_id = options.task_id or new_task_id()
+        task_id = sendable("task_id", options.task_id) if options.task_id else new_task_id()
+        if unique and unique.key is not None:
+            sendable("unique key", unique.key)
         # The message carries the lock too: a Go server reads it there when it gives it back.
         lock = lock_of(self.keys, plan) if unique else ""
         message = self.envelope.seal(plan.payload, task_id.encode(), lock.encode())
@@ -133,6 +148,7 @@ class _Template:
             lock_ms=_life_ms(unique),
             scope=unique.scope if unique else "ttl",
             on_conflict=unique.on_conflict if unique else "return",
+            mark=new_task_id() if options.task_id else task_id,
         )
         return Packed(self.keys, task_id, message, item)
 
@@ -171,9 +187,10 @@ def refusal(plan: Plan[Any], queue: str, reply: Reply) -> RotaError | None:
             "An ID stays taken until its task is gone: delete that task, or choose another ID."
         )
     if reply.reason == "error":
-        return BrokerRefused(
-            f"{what} was not enqueued: {reply.id}. Some other program uses one of Asynq's keys; look at the key's type."
+        advice = (
+            " Some other program uses one of Asynq's keys; look at the key's type." if "WRONGTYPE" in reply.id else ""
         )
+        return BrokerRefused(f"{what} was not enqueued: {reply.id}.{advice}")
     return None
 
 

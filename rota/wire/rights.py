@@ -91,7 +91,5 @@ def _scripts(role: Role) -> Iterable[str]:
     names = sorted(path.name.removesuffix(".lua") for path in files("rota.wire").joinpath("lua").iterdir())
     if role == "worker":
         return [name for name in names if name != "try_rights"]
-    heads = (
-        ("look_",) if role == "inspector" else ("once", "enqueue", "debounce", "cancel", "edit_", "watch", "look_task")
-    )
+    heads = ("look_",) if role == "inspector" else ("enqueue", "debounce", "cancel", "edit_", "watch", "look_task")
     return [name for name in names if name.startswith(heads)]

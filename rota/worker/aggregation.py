@@ -132,7 +132,7 @@ class Aggregation:
         if plan is None:
             return None
         packed = self._packer.pack(plan.updated(queue=taken.queue.queue))
-        return packed.item or Item(packed.id, packed.message)
+        return packed.item or Item(packed.id, packed.message, mark=packed.id)
 
     async def _finish(self, taken: AggregationSet, tasks: list[GroupedTask], result: Item | None) -> bool:
         if not await self._end(taken, result):

@@ -11,8 +11,9 @@
 6. Nothing left over: every key has its place, every place its hash, every lease its active task, every lock its holder.
 7. The counters add up: processed is one for each task done or archived and one for each retry counted; failed likewise.
 
-Three things excuse: the death of the process (its outcome may not have been recorded), a server that lost its newest
-writes, and Asynq's own rules for the runs of its servers. What they excused is counted, never hidden.
+Four things excuse: the death of the process (its outcome may not have been recorded), a server that lost its newest
+writes, an enqueue that was sent again because its answer was lost (a task that was over and gone by then runs again),
+and Asynq's own rules for the runs of its servers. What they excused is counted, never hidden.
 """
 
 from collections import defaultdict
@@ -53,6 +54,8 @@ class Verdict:
     """Runs of tasks that had ended well before, but whose process died before that was recorded."""
     asynq: int = 0
     """Runs beside or after one of a Go server, as Asynq's own rules allow them."""
+    resent: int = 0
+    """Runs of tasks that had ended well and were gone when their enqueue was sent again."""
     forgotten: int = 0
     """Accepted tasks that the server lost with its newest writes."""
     lost: list[str] = field(default_factory=list)
@@ -63,6 +66,7 @@ class Verdict:
         """One line for a report."""
         excused = {
             "run again after a death": self.again,
+            "run again after a lost answer to the enqueue": self.resent,
             "run again by the rules of Asynq": self.asynq,
             "forgotten by the server": self.forgotten,
         }
@@ -131,6 +135,13 @@ class Excuses:
         """Whether the second run may have begun, though the first had ended well."""
         died = self.death(earlier)
         return (died < later.start and died <= earlier.ended + SETTLED_SECONDS) or self.beside(earlier, later)
+
+    def sent_again(self, earlier: Run) -> bool:
+        """Whether a task may have been enqueued again after this run: its producer still waited for an answer then."""
+        if earlier.task not in self.history.repeated:
+            return False
+        # What was sent first may also arrive last: it waited in a server that was frozen, or on the way.
+        return earlier.ended <= self.history.sendings[earlier.task][1] + SETTLED_SECONDS
 
     def beside(self, earlier: Run, later: Run) -> bool:
         """Whether the second run may have begun, though the first was still going on in a process that lived."""
@@ -235,6 +246,8 @@ def _check_runs(verdict: Verdict, runs: list[Run], excuses: Excuses) -> None:
                 continue  # the run between them has taken its place
             if excuses.again(earlier, later):
                 verdict.again += 1
+            elif excuses.sent_again(earlier):
+                verdict.resent += 1
             elif excuses.go(earlier):
                 verdict.asynq += 1
             else:
@@ -274,7 +287,8 @@ def _check_locks(verdict: Verdict, by_task: dict[str, list[Run]], excuses: Excus
 
 def _spent(task_id: str, runs: list[Run], task: Stored | None, excuses: Excuses) -> list[str]:
     """Retries that no failure of a run has cost, and failures that cost none."""
-    if excuses.history.amnesia:
+    ran_anew = task_id in excuses.history.repeated and any(run.end == "ok" for run in runs[:-1])
+    if excuses.history.amnesia or ran_anew:
         return []
     found: list[str] = []
     told = [(run.retried, f"run {number} of {task_id}", runs[: number - 1]) for number, run in enumerate(runs, 1)]

@@ -25,6 +25,8 @@ def check_counters(
     digests: dict[str, tuple[str, list[Run]]] = {}
     for task_id, queue in (history.accepted | history.unsure).items():
         runs, digest = by_task.get(task_id, []), history.joined.get(task_id)
+        if task_id in history.repeated:
+            sums[queue].unclear += len(runs)  # each may have been of a task that was enqueued again
         if digest is None:
             _add(sums[queue], stored.get(task_id), runs, task_id in history.removed)
         else:

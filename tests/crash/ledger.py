@@ -65,6 +65,8 @@ class History:
     """Queue by task."""
     unsure: dict[str, str] = field(default_factory=dict)
     """Tasks of producers who got no answer: they may have been accepted."""
+    repeated: set[str] = field(default_factory=set)
+    """Tasks whose enqueue was sent again, because no answer came: one that was over and gone by then runs again."""
     removed: set[str] = field(default_factory=set)
     """Tasks that a test deleted, cancelled or trimmed on purpose."""
     joined: dict[str, str] = field(default_factory=dict)
@@ -117,6 +119,8 @@ class Ledger:
                 case "unsure":
                     history.unsure[line["task"]] = line["queue"]
                     history.sendings[line["task"]] = line["at"], FAR
+                case "repeated":
+                    history.repeated.update(line["tasks"])
                 case "go":
                     history.go.add(line["pid"])
                 case "removed":

@@ -3,49 +3,92 @@
 `python -m tests.crash.producer <url> <ledger> <count> <pause in seconds> <seed>`
 """
 
+import logging
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rota.app import Rota
 from rota.enqueued import Plan, SyncEnqueued
-from rota.errors import RotaError
+from rota.errors import BrokerUnavailable, RotaError, TaskIdConflict
 from tests.crash.ledger import Ledger, Writer, moment
 
 MOST_IN_A_BURST = 20
+PATIENCE_SECONDS = 30.0
+
+
+class SentAgain(logging.Handler):
+    """Notices that the client sent a request again, because its answer was lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happened = False
+        logger = logging.getLogger("rota.client")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.happened = self.happened or "again whose answers were lost" in record.getMessage()
+
+
+@contextmanager
+def noting_repetitions(note: Writer, tasks: Iterable[str]) -> Iterator[None]:
+    """Write down that these tasks were sent again, if any was."""
+    watch = SentAgain()
+    try:
+        yield
+    finally:
+        logging.getLogger("rota.client").removeHandler(watch)
+        if watch.happened:
+            note("repeated", tasks=list(tasks))
 
 
 def accept(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
     """Enqueue, and write down what was accepted. Returns how many were."""
+    queues = announced(note, plans)
+    with noting_repetitions(note, queues):
+        accepted = made(plans, app.enqueue_many_sync(plans))
+    note.accepted({task: queues[task] for task in accepted})
+    return len(accepted)
+
+
+def insist(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
+    """The same, and what got no answer is enqueued again under its ID, until each task has one."""
+    queues, accepted, left = announced(note, plans), 0, plans
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with noting_repetitions(note, queues):
+        while left and time.monotonic() < deadline:
+            outcomes = app.enqueue_many_sync(left)
+            there = made(left, outcomes)
+            unsure = [plan for plan, each in zip(left, outcomes, strict=True) if isinstance(each, BrokerUnavailable)]
+            if left is not plans:  # an ID that is taken by now was taken by an earlier enqueue
+                note("repeated", tasks=[plan.options.task_id for plan in left])
+                asked = zip(left, outcomes, strict=True)
+                there += [plan.options.task_id or "" for plan, each in asked if isinstance(each, TaskIdConflict)]
+            note.accepted({task: queues[task] for task in there})
+            accepted, left = accepted + len(there), unsure
+    return accepted
+
+
+def announced(note: Writer, plans: list[Plan[Any]]) -> dict[str, str]:
+    """Write down what is about to be enqueued. Returns the queues by task."""
     queues = {plan.options.task_id or "": plan.options.queue or "default" for plan in plans}
     note.accepted(queues, "unsure")
     for plan in plans:
         if (deadline := plan.options.deadline) is not None:
             note("deadline", at=moment(deadline.timestamp()), task=plan.options.task_id)
-    accepted = made(plans, app.enqueue_many_sync(plans))
-    note.accepted({task: queues[task] for task in accepted})
-    return len(accepted)
-
-
-def deliver(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
-    """The same through a buffer, which waits for the broker for as long as it takes."""
-    queues = {plan.options.task_id or "": plan.options.queue or "default" for plan in plans}
-    note.accepted(queues, "unsure")
-    client = app.sync_client.sending(when_away="buffer")
-    answers = client.enqueue_many(plans)
-    if not client.flush("30s"):
-        return 0
-    accepted = made(plans, answers)
-    note.accepted({task: queues[task] for task in accepted})
-    return len(accepted)
+    return queues
 
 
 def made(plans: list[Plan[Any]], answers: list[SyncEnqueued[Any] | RotaError]) -> list[str]:
     """The tasks that are new. A unique one that exists under another ID is not the one that was asked for."""
+    for error in {str(each): each for each in answers if isinstance(each, RotaError)}.values():
+        print(f"Not accepted: {error}", file=sys.stderr, flush=True)  # noqa: T201
     asked = zip(plans, answers, strict=True)
     return [plan.options.task_id or "" for plan, each in asked if isinstance(each, SyncEnqueued) and each.created]
 
@@ -66,16 +109,13 @@ def orders(app: Rota, name: str, count: int, chance: random.Random) -> Iterator[
 
 
 def main(url: str, folder: str, count: str, pause: str, seed: str) -> None:
-    """Send bursts with pauses between them. What could not be sent is not sent again: it was not accepted."""
+    """Send bursts with pauses between them."""
     app = Rota(url, settings={"response_timeout": "2s", "connect_timeout": "2s"})
     note = Ledger(Path(folder)).writer("accepted")
     chance = random.Random(seed)
     plans = orders(app, f"p{seed}", int(count), chance)
     while burst := list(islice(plans, chance.randint(1, MOST_IN_A_BURST))):
-        try:
-            chance.choice((accept, deliver))(app, note, burst)
-        except RotaError as error:
-            print(f"{len(burst)} tasks were not accepted: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        chance.choice((accept, insist))(app, note, burst)
         time.sleep(float(pause))
     app.close()
 

@@ -93,6 +93,35 @@ def test_a_run_after_the_death_of_the_first_is_no_double(plant: Plant) -> None:
     assert (verdict.faults, verdict.again, verdict.died) == ([], 1, 1)
 
 
+def test_a_run_after_a_repeated_enqueue_is_no_double(plant: Plant) -> None:
+    plant.line("unsure", 0, task="resent", queue="q")
+    plant.line("accepted", 4, task="resent", queue="q")
+    plant.line("repeated", 4, tasks=["resent"])
+    plant.run("resent", 1, 2)
+    plant.run("resent", 3, 4)
+    plant.count(processed=4)
+    verdict = plant.check()
+    assert (verdict.faults, verdict.resent, verdict.doubled) == ([], 1, [])
+
+
+def test_a_run_long_after_a_repeated_enqueue_was_answered_is_a_double(plant: Plant) -> None:
+    plant.line("unsure", 0, task="resent", queue="q")
+    plant.line("accepted", 1, task="resent", queue="q")
+    plant.line("repeated", 1, tasks=["resent"])
+    plant.run("resent", 50, 51)
+    plant.run("resent", 52, 53)
+    assert plant.check().doubled == ["resent"]
+
+
+def test_runs_side_by_side_are_a_double_also_after_a_repeated_enqueue(plant: Plant) -> None:
+    plant.line("unsure", 0, task="resent", queue="q")
+    plant.line("accepted", 4, task="resent", queue="q")
+    plant.line("repeated", 4, tasks=["resent"])
+    plant.run("resent", 1, 3)
+    plant.run("resent", 2, 4)
+    assert plant.check().doubled == ["resent"]
+
+
 def test_a_run_before_the_death_of_the_first_is_a_double(plant: Plant) -> None:
     plant.accepted("dead")
     plant.run("dead", 1, None, pid=9)

@@ -9,7 +9,7 @@ import redis
 
 from rota.app import Rota
 from rota.broker.slots import slot_of
-from rota.errors import NotReplicated
+from rota.errors import NotReplicated, RotaError
 from tests.crash.conftest import SceneMaker
 from tests.crash.outage import through
 from tests.crash.proxy import Proxy
@@ -126,7 +126,9 @@ def test_a_failover_to_a_lagging_replica_loses_nothing_that_was_said_to_be_repli
         surely = patient.sync_client.sending(wait_replicas=1, wait_replicas_timeout=timeout)
         queues = dict.fromkeys([f"{name}{n}" for n in range(20)], "default")
         scene.note.accepted(queues, "unsure")
-        surely.enqueue_many(scene.app.plan("crash:loop", {}, task_id=task) for task in queues)
+        for outcome in surely.enqueue_many(scene.app.plan("crash:loop", {}, task_id=task) for task in queues):
+            if isinstance(outcome, RotaError):
+                raise outcome
         scene.note.accepted(queues)
 
     with closing(Rota(pair.url, settings={"response_timeout": "60s"})) as patient:

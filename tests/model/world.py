@@ -56,7 +56,7 @@ class World:
         assert all(holder in model.tasks for holder in locks.values()), "an orphaned lock"
         self._compare_counters(found, model)
         stray = set(found) - self._known(model)
-        stray = {name for name in stray if ":sent:" not in name and not name.startswith(tuple(self._counters(model)))}
+        stray = {name for name in stray if not name.startswith(tuple(self._counters(model)))}
         assert not stray, f"stray keys {sorted(stray)}"
 
     def _known(self, model: Queue) -> set[str]:
@@ -133,6 +133,7 @@ class World:
             waits = task.state == "pending" and task.dated
             assert ("pending_since" in row) == waits, f"pending_since of {task_id}"
             assert row.get("group", b"").decode() == task.group, f"group of {task_id}"
+            assert row.get("rota_sent", b"").decode() in ("", task.mark, task_id), f"request that wrote {task_id}"
 
     def _read(self) -> dict[str, Any]:
         names = [name.decode() for name in self.redis.keys("*")]

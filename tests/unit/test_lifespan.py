@@ -1,6 +1,7 @@
 """What an app opens before its first task and closes after its last."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -91,3 +92,53 @@ async def test_a_web_server_gets_a_mapping_or_nothing() -> None:
 def test_a_lifespan_that_is_no_function_is_refused() -> None:
     with pytest.raises(OptionError, match="async generator function that takes the app"):
         Rota(lifespan=5)  # type: ignore[arg-type]
+
+
+def test_loops_that_follow_one_another_each_open_it_also_with_several_users() -> None:
+    app = Rota(lifespan=resources)
+
+    async def use() -> Any:
+        async with app.lifespan_state() as state:
+            await asyncio.sleep(0)
+            return state
+
+    async def several() -> list[Any]:
+        return await asyncio.gather(*(use() for _ in range(5)))
+
+    for _ in range(3):
+        assert asyncio.run(several()) == [{"pool": "p"}] * 5
+    assert events == ["open", "close"] * 3
+
+
+def test_loops_of_several_threads_each_open_their_own() -> None:
+    made: list[object] = []
+
+    async def pool(app: Rota) -> AsyncGenerator[object]:
+        made.append(asyncio.get_running_loop())
+        yield asyncio.get_running_loop()
+
+    app = Rota(lifespan=pool)
+    together = threading.Barrier(4)
+
+    async def use() -> None:
+        async with app.lifespan_state() as state, app.lifespan_state() as again:
+            await asyncio.to_thread(together.wait, 30)
+            assert state is again is app.state is asyncio.get_running_loop()
+            assert await asyncio.to_thread(lambda: app.state) in made
+
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(use())
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert faults == []
+    assert len(set(made)) == 4
+    assert app.state is None

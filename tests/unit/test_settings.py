@@ -102,7 +102,7 @@ def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_fol
         ({"queues": {"a": 1, "\udcff": 1}}, "is not UTF-8"),
         ({"queues": "[]"}, "name at least one queue"),
         ({"heartbeat": "20s"}, "at most half of lease"),
-        ({"when_away": "buffer", "wait_replicas": 1}, "give one of them"),
+        ({"when_away": "buffer"}, "setting when_away .* 'wait' or 'fail'"),
         ({"lease": "20s500ms"}, "in whole seconds"),
         ({"group_max_delay": "1s"}, "shorter than group_grace"),
         ({"wake_up": "poll!"}, "setting wake_up"),

@@ -2,15 +2,26 @@
 -- KEYS  1 pending, 2 scheduled
 -- ARGV  1 prefix of the queue's task hashes, 2 id, 3 message, 4 lock, 5 wait in seconds,
 --       6 longest wait in seconds ("" no end)
--- Result: the state if a new task was made, else { "replaced", id, state }: that task has the new message now.
+-- Result: the state if a new task was made, else { "replaced", id, state }: that task has the new message now; or
+--         { "created", id, state }: an earlier sending of this request made the task
+-- The id was made for this request, so it marks what an earlier sending of it wrote.
 -- The lock has the scope `queued`: whoever takes the task gives it back, so a call during the run makes a new one.
 --! include clock
 --! include holder
+--! include sent
 --! include renew
 local prefix, id, msg, lock = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 redis.call('LLEN', KEYS[1])
 redis.call('ZCARD', KEYS[2])
+if redis.call('EXISTS', prefix .. id) == 1 then
+  redis.call('HSET', prefix .. id, 'rota_sent', id) -- for `WAIT`, which counts from the last write of its connection
+  return { 'created', id, redis.call('HGET', prefix .. id, 'state') or '' }
+end
 local other, state = holder(lock, prefix)
+if other and was_sent(prefix .. other, id) then
+  redis.call('HSET', prefix .. other, 'rota_sent', id)
+  return { 'replaced', other, state }
+end
 local first = other and tonumber(redis.call('HGET', prefix .. other, 'rota_first') or now) or now
 local at = now + tonumber(ARGV[5])
 if ARGV[6] ~= '' then
@@ -23,7 +34,7 @@ if state == 'pending' or state == 'scheduled' then
   if state == 'scheduled' then
     redis.call('ZADD', KEYS[2], 'XX', score, other)
   end
-  renew(key, other, msg)
+  renew(key, other, msg, id)
   return { 'replaced', other, state }
 end
 redis.call('SET', lock, id)

@@ -1,21 +1,26 @@
 -- Adds tasks with any option to one queue, each on its own: one that is refused leaves nothing behind and stops no other.
 -- KEYS  1 pending, 2 scheduled
 -- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes,
---       then for each task eight (at most 1000 tasks):
+--       then for each task nine (at most 1000 tasks):
 --       id, message,
 --       when ("" now, "1700000000.5" at that time, "+2.5" so many seconds from now by the server's clock),
 --       group ("" none), lock ("" none), life of the lock in ms after the task is due ("" without end),
---       scope (ttl, queued, running), on conflict (return, replace)
+--       scope (ttl, queued, running), on conflict (return, replace),
+--       mark of the request ("" none; the id itself where the client made it for this request)
 -- Result: for each task its state if it was added, else { reason, id, state }:
 --   duplicate  that task holds the lock        replaced  that task has the new message now
 --   busy       it is running or being aggregated, so it cannot be replaced
 --   conflict   the id is taken                 error     the second is the server's error text
+--   created    an earlier sending of this request added it: the client sends again what got no answer
+-- The mark tells which request wrote a task last. It is kept in `rota_sent`, except where it is the id of a task that the
+-- request added; `replaced <mark>` says that the request did not add the task. A repeated request writes the mark again, because `WAIT` counts from the last write of its connection.
 --! include clock
 --! include holder
 --! include leave
+--! include sent
 --! include renew
 local base, prefix = ARGV[1], ARGV[2]
-local WIDTH = 8
+local WIDTH = 9
 local now_text = string.format('%.6f', now)
 
 local function due(when)
@@ -78,6 +83,11 @@ local function line_up(item, id, target)
 end
 
 local function replace(item, id, state, group, target)
+  local mark = 'replaced ' .. item.mark
+  if item.mark ~= '' and was_sent(prefix .. id, mark) then
+    redis.call('HSET', prefix .. id, 'rota_sent', mark)
+    return { 'replaced', id, state }
+  end
   local stays = state == target and not item.at and group == item.group
   local used = state == 'active' or is_aggregated(base, id, state, group)
   if used or not stays and not leave(base, id, state, group) then
@@ -85,7 +95,7 @@ local function replace(item, id, state, group, target)
   end
   local key = prefix .. id
   local since = stays and redis.call('HGET', key, 'pending_since')
-  renew(key, id, item.msg)
+  renew(key, id, item.msg, mark)
   take(item, id)
   redis.call('HDEL', key, 'group', 'rota_unique', 'pending_since')
   redis.call('HSET', key, unpack(fields_of(item, target)))
@@ -118,36 +128,47 @@ end
 local function add(item)
   local target, key = target_of(item), prefix .. item.id
   check(item, target)
+  local taken = redis.call('EXISTS', key) == 1
+  if taken and (item.mark == item.id or was_sent(key, item.mark)) then
+    redis.call('HSET', key, 'rota_sent', item.mark)
+    return { 'created', item.id, redis.call('HGET', key, 'state') or '' }
+  end
   if item.lock ~= '' then
     local id, state, group = holder(item.lock, prefix)
     if id then
       return item.replaces and replace(item, id, state, group, target) or { 'duplicate', id, state }
     end
   end
-  if redis.call('EXISTS', key) == 1 then
+  if taken then
     return { 'conflict', item.id, redis.call('HGET', key, 'state') or '' }
   end
   if item.lock ~= '' then
     take(item, item.id)
   end
   redis.call('HSET', key, 'msg', item.msg, unpack(fields_of(item, target)))
+  if item.mark ~= item.id and item.mark ~= '' then
+    redis.call('HSET', key, 'rota_sent', item.mark)
+  end
   line_up(item, item.id, target)
   return target
 end
 
-local replies = {}
+local replies, written = {}, false
 for i = 3, #ARGV, WIDTH do
   local done, reply = pcall(add, {
     id = ARGV[i], msg = ARGV[i + 1], at = due(ARGV[i + 2]), group = ARGV[i + 3], lock = ARGV[i + 4],
-    life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace',
+    life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace', mark = ARGV[i + 8],
   })
   if not done then
     local text = type(reply) == 'table' and reply.err or tostring(reply)
-    -- Only a key of another type is this one task's matter. The rest (memory, rights, a replica) is the whole call's.
-    if not string.find(text, 'WRONGTYPE', 1, true) then
+    -- A key of another type concerns this one task. Anything else (memory, rights, a replica) concerns the whole call,
+    -- unless tasks were added before: then an error in place of the replies would hide what became of those.
+    if not written and not string.find(text, 'WRONGTYPE', 1, true) then
       return redis.error_reply(text)
     end
     reply = { 'error', text, '' }
+  else
+    written = written or type(reply) == 'string' or reply[1] == 'replaced' or reply[1] == 'created'
   end
   replies[#replies + 1] = reply
 end

@@ -10,7 +10,7 @@ from pathlib import Path
 from rota.app import Rota
 from rota.errors import RotaError
 from tests.crash.ledger import Ledger, Writer
-from tests.crash.producer import MOST_IN_A_BURST, accept, deliver
+from tests.crash.producer import MOST_IN_A_BURST, accept, insist
 from tests.crash.soak.cargo import Parcel, cargo
 
 
@@ -25,10 +25,7 @@ def main(url: str, folder: str, count: str, pause: str, seed: str) -> None:
         for parcel in burst:
             if parcel.lock:
                 note("locked", task=parcel.id, key=parcel.lock)
-        try:
-            chance.choice((accept, deliver))(app, note, [parcel.plan for parcel in burst])
-        except RotaError as error:
-            print(f"{len(burst)} tasks were not accepted: {error}", file=sys.stderr)  # noqa: T201
+        chance.choice((accept, insist))(app, note, [parcel.plan for parcel in burst])
         for parcel in before:
             if parcel.whim:
                 change_mind(app, note, parcel)

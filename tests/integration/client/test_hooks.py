@@ -7,8 +7,8 @@ import pytest
 
 from rota.broker import SyncBroker
 from rota.client import Client, SyncClient
-from rota.enqueued import Plan
-from rota.errors import BrokerRefused, EnqueueError, TaskIdConflict
+from rota.enqueued import Enqueued, Plan
+from rota.errors import BrokerRefused, EnqueueError, OptionError, TaskIdConflict
 from tests.integration.client.conftest import Desk, plan
 from tests.servers.overseen import Overseen
 
@@ -60,9 +60,10 @@ async def test_a_middleware_may_refuse_a_task(broker: Overseen) -> None:
     client = Client(broker, middlewares=[guard])
     with pytest.raises(EnqueueError, match="not today"):
         await client.enqueue(plan())
-    with pytest.raises(EnqueueError, match="not today"):
-        await client.enqueue_many([plan()])
-    assert await broker.admin.execute("DBSIZE") == 0
+    refused, sent = await client.enqueue_many([plan(), plan(type="other")])
+    assert "not today" in str(refused)
+    assert isinstance(sent, Enqueued)
+    assert len(await Desk(broker).ids("pending")) == 1
 
 
 async def test_a_swallowed_error_is_an_error(broker: Overseen) -> None:
@@ -75,3 +76,44 @@ async def test_a_swallowed_error_is_an_error(broker: Overseen) -> None:
     await broker.admin.execute("SET", "asynq:{default}:pending", "not ours")
     with pytest.raises(EnqueueError, match="swallowed the error"):
         await Client(broker, middlewares=[swallows]).enqueue(plan())
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+async def test_what_a_middleware_raises_for_one_of_many_concerns_that_one(
+    broker: Overseen, any_url: str, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    left: list[bytes] = []
+
+    def outer(plan: Plan[Any]) -> Generator[None]:
+        try:
+            yield
+        finally:
+            left.append(plan.payload)
+
+    def breaks(plan: Plan[Any]) -> Generator[None]:
+        if place == "before" and plan.payload == b"1":
+            raise ValueError("broken")
+        yield
+        if plan.payload == b"1":
+            raise ValueError("broken")
+
+    plans = [plan(str(i).encode()) for i in range(3)]
+    outcomes = [await Client(broker, middlewares=[outer, breaks]).enqueue_many(plans)]
+    with SyncBroker.from_url(any_url) as sync:
+        outcomes.append(SyncClient(sync, middlewares=[outer, breaks]).enqueue_many(plans))  # type: ignore[arg-type]
+    for each in outcomes:
+        assert [isinstance(one, EnqueueError) for one in each] == [False, place == "before", False]
+        if place == "before":
+            assert "middleware raised ValueError: broken. The task was not sent." in str(each[1])
+    assert sorted(left) == sorted([b"0", b"1", b"2"] * 2)
+    assert caplog.text.count("raised an error after its task was sent") == (0 if place == "before" else 2)
+
+
+async def test_a_middleware_that_yields_no_plan_makes_an_outcome_of_that(broker: Overseen) -> None:
+    def wrong(plan: Plan[Any]) -> Generator[Any]:
+        yield "not a plan"
+
+    [outcome] = await Client(broker, middlewares=[wrong]).enqueue_many([plan()])
+    assert "is not a plan" in str(outcome)
+    with pytest.raises(OptionError, match="is not a plan"):
+        await Client(broker, middlewares=[wrong]).enqueue(plan())

@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +13,19 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rota.broker import Broker, SyncBroker
+from rota.broker import Broker, BrokerOptions, SyncBroker
 from rota.client import Client, SyncClient
 from rota.client import packing as packing_module
 from rota.enqueued import Enqueued, Plan
-from rota.errors import BrokerRefused, BrokerUnavailable, DuplicateTask, OptionError, TaskIdConflict
+from rota.errors import (
+    BrokerRefused,
+    BrokerUnavailable,
+    DuplicateTask,
+    EnqueueError,
+    OptionError,
+    RotaError,
+    TaskIdConflict,
+)
 from rota.info import TaskState
 from rota.policy import Debounce, Unique
 from rota.wire.proto import TaskMessage
@@ -25,6 +33,7 @@ from rota.wire.script import Call
 from tests.integration.client.conftest import Desk, plan
 from tests.servers import clients
 from tests.servers.overseen import Overseen
+from tests.servers.roles import as_role
 
 
 async def test_the_results_are_in_the_order_of_the_plans(client: Client, desk: Desk) -> None:
@@ -119,22 +128,150 @@ async def test_a_fault_of_one_queue_is_told_of_its_tasks_alone(client: Client, d
         results = [result async for result in stream]
     assert isinstance(results[0], BrokerRefused)
     assert [isinstance(result, Enqueued) for result in results] == [False, True, True, True]
-    with pytest.raises(BrokerRefused, match="WRONGTYPE") as caught:
-        await client.enqueue_many([plan(queue="bad"), plan()])
-    assert caught.value.__notes__ == ["1 of 2 tasks were enqueued."]
+    refused, created = await client.enqueue_many([plan(queue="bad"), plan()])
+    assert "WRONGTYPE" in str(refused)
+    assert isinstance(created, Enqueued)
 
 
-async def test_a_server_that_is_not_there_fails_the_call(any_url: str) -> None:
-    from datetime import timedelta
-
-    from rota.broker import BrokerOptions
-
+async def test_a_server_that_is_not_there_is_the_outcome_of_each(caplog: pytest.LogCaptureFixture) -> None:
     options = BrokerOptions(retry_for=timedelta(0))
     async with Broker.from_url("redis://127.0.0.1:1/0", options=options) as broker:
-        with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
-            await Client(broker).enqueue_many([plan(), plan()])
+        outcomes = await Client(broker).enqueue_many([plan(), plan()])
         with pytest.raises(BrokerUnavailable, match="connection refused"):
             await Client(broker).enqueue(plan())
+    with broker.sync() as sync:
+        outcomes += SyncClient(sync).enqueue_many([plan(), plan()])
+    for outcome in outcomes:
+        assert isinstance(outcome, BrokerUnavailable)
+        assert "127.0.0.1:1" in str(outcome)
+        assert not outcome.maybe_applied
+    assert caplog.text.count("2 of 2 tasks were not enqueued, or may not have been: ") == 2
+
+
+TEXT = "\ud800"
+BAD_PLANS: list[Any] = [
+    plan(task_id=TEXT),
+    plan(unique=Unique("1h", key=TEXT)),
+    plan(debounce=Debounce(TEXT, "1h")),
+    plan(queue=TEXT),
+    plan(group=TEXT),
+    plan(headers={TEXT: "v"}),
+    plan(type=TEXT),
+    Plan("t", "text, not bytes"),  # type: ignore[arg-type]
+    None,
+    "t",
+    EnqueueError("no plan could be made"),
+]
+"""Plans that cannot be sent, and what is no plan."""
+
+
+async def every_way(client: Client, sync: SyncClient, plans: Sequence[Any]) -> list[list[Any]]:
+    """The outcomes of a list, of an iterator, of an async iterable, and of blocking code."""
+
+    async def stream() -> AsyncIterator[Any]:
+        for each in plans:
+            yield each
+
+    ways = [list(plans), iter(plans), stream()]
+    return [
+        *[await client.enqueue_many(way) for way in ways],
+        await asyncio.to_thread(sync.enqueue_many, list(plans)),
+    ]
+
+
+@pytest.fixture
+def sync(any_url: str) -> Iterator[SyncClient]:
+    with SyncBroker.from_url(as_role(any_url, "producer")) as broker:
+        yield SyncClient(broker)
+
+
+async def test_a_plan_that_cannot_be_sent_is_one_outcome_and_all_others_are_enqueued(
+    client: Client, sync: SyncClient, desk: Desk
+) -> None:
+    plans = [*(plan() for _ in range(400)), *BAD_PLANS, *(plan(delay="1h") for _ in range(300))]
+    for outcomes in await every_way(client, sync, plans):
+        assert len(outcomes) == len(plans)
+        bad = outcomes[400 : 400 + len(BAD_PLANS)]
+        assert all(isinstance(outcome, RotaError) for outcome in bad), bad
+        assert all(getattr(outcome, "created", False) for outcome in outcomes[:400] + outcomes[-300:])
+    assert (len(await desk.ids("pending")), len(await desk.ids("scheduled"))) == (1600, 1200)
+
+
+@pytest.mark.parametrize("bad", BAD_PLANS[:7], ids=lambda each: repr(each)[:40])
+async def test_a_plan_that_cannot_be_sent_alone_says_why(
+    client: Client, sync: SyncClient, desk: Desk, bad: Plan[Any]
+) -> None:
+    for act in (client.enqueue(bad), asyncio.to_thread(sync.enqueue, bad)):
+        with pytest.raises(OptionError):
+            await act
+    assert await desk.broker.admin.execute("DBSIZE") == 0
+
+
+@pytest.mark.parametrize("first", [0, 1, 3, 7, 700])
+async def test_what_an_iterable_gave_before_it_raised_is_enqueued_and_its_error_is_the_last_outcome(
+    client: Client, sync: SyncClient, desk: Desk, first: int
+) -> None:
+    def plans() -> Iterator[Plan[Any]]:
+        for _ in range(first):
+            yield plan()
+        raise ValueError("the rows ended early")
+
+    async def stream() -> AsyncIterator[Plan[Any]]:
+        for each in plans():
+            yield each
+
+    for outcomes in (
+        await client.enqueue_many(plans()),
+        await client.enqueue_many(stream()),
+        await asyncio.to_thread(sync.enqueue_many, plans()),
+    ):
+        assert [isinstance(outcome, Exception) for outcome in outcomes] == [False] * first + [True]
+        assert isinstance(outcomes[-1], EnqueueError)
+        assert "raised ValueError: the rows ended early" in str(outcomes[-1])
+        assert isinstance(outcomes[-1].__cause__, ValueError)
+    assert len(await desk.ids("pending")) == 3 * first
+
+
+async def test_what_ends_the_program_is_not_made_an_outcome(client: Client) -> None:
+    def plans() -> Iterator[Plan[Any]]:
+        yield plan()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        async for _ in client.enqueue_stream(plans()):
+            pass
+
+
+async def test_a_broker_that_goes_away_in_the_middle_leaves_each_task_its_outcome(
+    broker: Overseen, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, run_many = itertools.count(1), broker.run_many
+
+    async def half(calls: Sequence[Call[Any]]) -> Any:
+        if next(sent) > 2:
+            return [BrokerUnavailable("gone") for _ in calls]
+        return await run_many(calls)
+
+    monkeypatch.setattr(broker, "run_many", half)
+    outcomes = await Client(broker, enqueue_batch=100).enqueue_many(plan() for _ in range(500))
+    assert [isinstance(outcome, Enqueued) for outcome in outcomes] == [True] * 200 + [False] * 300
+    assert len(await desk.ids("pending")) == 200
+
+
+@pytest.mark.forbids
+async def test_a_right_that_some_tasks_lack_is_told_of_those_alone(any_url: str, desk: Desk) -> None:
+    async with Overseen.from_url(any_url) as admin:
+        await admin.admin.execute(
+            "ACL", "SETUSER", "ungrouped", "reset", "on", ">p", "~asynq:queues", "~asynq:{default}:pending",
+            "~asynq:{default}:scheduled", "~asynq:{default}:t:*", "+@all",
+        )  # fmt: skip
+    options = BrokerOptions(username="ungrouped", password="p")
+    async with Broker.from_url(any_url, options=options) as broker:
+        first, grouped, last = await Client(broker).enqueue_many([plan(delay="1h"), plan(group="g"), plan()])
+    assert isinstance(first, Enqueued)
+    assert isinstance(grouped, BrokerRefused)
+    assert isinstance(last, Enqueued)
+    assert len(await desk.ids("scheduled")) == len(await desk.ids("pending")) == 1
 
 
 def test_the_blocking_face_streams_the_same_way(any_url: str) -> None:

@@ -1,4 +1,4 @@
-"""A server that is there and takes no writes for a while, as a producer sees it: wait, fail at once, or buffer."""
+"""A server that is there and takes no writes for a while, as a producer sees it: wait, or fail at once."""
 
 import asyncio
 import contextlib
@@ -181,18 +181,6 @@ async def test_failing_does_not_wait(server: Server, refused: threading.Event, c
         with close(server), pytest.raises(BrokerUnavailable):
             await client.enqueue(plan())
     assert not refused.is_set()
-
-
-@closed
-async def test_a_buffer_is_sent_once_it_takes_writes_again(server: Server, close: Closing) -> None:
-    async with Broker.from_url(server.unix_url, options=AT_ONCE) as broker:
-        client = Client(broker).sending(when_away="buffer")
-        await client.enqueue(plan(b"0"))
-        with close(server):
-            assert (await client.enqueue(plan(b"1"))).state == "buffered"
-        assert await client.flush("20s")
-        assert await client.aclose() == []
-    assert _pending(server) == 2
 
 
 def _pending(server: Server) -> int:

@@ -149,9 +149,8 @@ async def test_blocking_code_that_sends_again_waits_for_the_replica_too(valkey: 
 async def test_many_on_a_frozen_replica_are_enqueued_and_said_to_be(client: Client, broker: Broker, pair: Pair) -> None:
     sure = client.sending(wait_replicas=1, wait_replicas_timeout="100ms")
     pair.replica.freeze()
-    with pytest.raises(NotReplicated) as caught:
-        await sure.enqueue_many(plan(str(i).encode()) for i in range(20))
-    assert caught.value.__notes__ == ["20 of 20 tasks were enqueued."]
+    results = await sure.enqueue_many(plan(str(i).encode()) for i in range(20))
+    assert [type(result) for result in results] == [NotReplicated] * 20
     assert len(await Desk(broker).ids("pending")) == 20
     results = [result async for result in sure.enqueue_stream([plan(task_id="x"), plan(task_id="y")])]
     assert [result.enqueued.id for result in results if isinstance(result, NotReplicated)] == ["x", "y"]
@@ -224,8 +223,8 @@ def test_words_that_contradict_each_other_are_refused(pair: Pair) -> None:
         pair.master.unix_url, options=BrokerOptions(response_timeout=timedelta(seconds=1))
     ).sync() as b:
         client = SyncClient(b)
-        with pytest.raises(OptionError, match="give one of them"):
-            client.sending(wait_replicas=1, when_away="buffer")
+        with pytest.raises(OptionError, match="when_away is 'buffer'"):
+            client.sending(when_away="buffer")  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="must be shorter than response_timeout"):
             client.sending(wait_replicas=1, wait_replicas_timeout="1s")
         with pytest.raises(OptionError, match="Did you mean 'wait_replicas'"):

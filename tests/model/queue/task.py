@@ -32,6 +32,8 @@ class Task:
     """When it joined its group."""
     set: str = ""
     """The aggregation that has it."""
+    mark: str = ""
+    """The request that added it, or gave it its message."""
 
     @property
     def has_left_its_scope(self) -> bool:

@@ -1,5 +1,6 @@
 """What all rules need: the two worlds, a choice of tasks and attempts, and requests that are sent twice."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -7,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from rota.wire.keys import QueueKeys
-from rota.wire.once import memory_key, once
 from rota.wire.recover import Slack
 from rota.wire.script import Call
 from rota.wire.unique import own_unique_key, unique_key
@@ -35,7 +35,8 @@ class Machine(RuleBasedStateMachine):
         self.numbers = 0
         self.tokens: list[tuple[str, str]] = []
         """Each attempt that there ever was."""
-        self.sent: list[tuple[Call[Any], Any]] = []
+        self.sent: list[tuple[Call[Any], Callable[[], Any]]] = []
+        """Each enqueue that there ever was, and what the model makes of it."""
 
     def number(self) -> int:
         self.numbers += 1
@@ -54,13 +55,20 @@ class Machine(RuleBasedStateMachine):
     def run(self, call: Any) -> Any:
         return self.world.broker.run(call)
 
-    def send(self, call: Call[Any]) -> Any:
-        """Send a request as a client does, and again because the reply was lost: the same answer, and nothing done."""
-        stamped = once(call, memory_key(self.keys, "sender"), self.number(), 60)
-        reply = self.run(stamped)
-        assert self.run(stamped) == reply
-        self.sent.append((stamped, reply))
+    def send(self, call: Call[Any], again: str | None = None) -> Any:
+        """Send a request as a client does, and again because the reply was lost: nothing more is done.
+
+        `again` is what the second sending of a change replies; an enqueue gets the same reply again.
+        """
+        reply = self.run(call)
+        second = self.run(call)
+        assert second == reply if again is None else second.reply == again
         return reply
+
+    def enqueues(self, call: Call[Any], made: Callable[[], Any]) -> None:
+        """Send an enqueue. `made` does the same in the model, and returns the reply."""
+        assert self.send(call) == made()
+        self.sent.append((call, made))
 
     def let_pass(self, task_id: str) -> None:
         """Let the time come at which a task is due."""

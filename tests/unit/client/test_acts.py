@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rota.client import acts
-from rota.client.acts import Act, Change, Command, Listen
+from rota.client.requests import Act, Change, Command, Listen
 from rota.errors import BrokerUnavailable, OptionError, ResultTimeout, TaskFailed, TaskNotFound, TaskStateError
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys

@@ -23,7 +23,7 @@ class Server:
         self.open.set()
         self.error: Exception | None = None
 
-    async def send(self, keys: QueueKeys, call: Call[int]) -> int:
+    async def send(self, call: Call[int]) -> int:
         self.calls.append([str(word) for word in call.args[1::2]])
         await asyncio.sleep(0)  # a server never answers in the same turn
         await self.open.wait()

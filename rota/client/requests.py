@@ -1,0 +1,302 @@
+"""What a client asks of the server: the steps, and how a request without an answer is sent again.
+
+An operation is a generator. It yields a step, and gets the answer or the error. So each operation is written once, and
+two small drivers at the end of this file carry it out: `Requests` for asyncio and `SyncRequests` for blocking code.
+
+A request whose answer was lost may have been carried out. It is sent again, once at least, and for as long as
+`retry_for` says, because every script of a client recognizes what an earlier sending wrote. If no answer comes, the
+error says so (`maybe_applied`).
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias, TypeVar, cast
+
+from rota.broker.broker import Broker
+from rota.broker.patience import pause_seconds
+from rota.broker.subscription import Subscription
+from rota.broker.sync import SyncBroker, SyncSubscription
+from rota.client.replicas import Replicas, SyncReplicas
+from rota.errors import BrokerError, BrokerUnavailable
+from rota.wire.edit import Edited
+from rota.wire.script import Argument, Call
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+logger = logging.getLogger("rota.client")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One plain command that is safe to repeat; `key` says which server of a Cluster gets it."""
+
+    words: tuple[Argument, ...]
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A script that changes a task.
+
+    Sent again after a loss, it may be refused because of what its first sending did. `is_met` tells from the refusal
+    whether the task is as the caller wanted it.
+    """
+
+    call: Call[Edited]
+    is_met: Callable[[Edited], bool] = lambda refusal: False
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Run a script that enqueues, and wait for `wait_replicas`: `Unreplicated` where replicas are missing."""
+
+    call: Call[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Ask several things together. The answer is a list of answers and errors, in their order.
+
+    `enqueues` says that the answers wait for `wait_replicas`, too.
+    """
+
+    requests: "Sequence[Request]"
+    enqueues: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Connect to the servers of these keys, so that what is asked next is sent at once. The answer: errors by key."""
+
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Wait so long for an announcement. The answer is its bytes, or None."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait before a request is sent again."""
+
+    seconds: float
+
+
+Request: TypeAlias = Call[Any] | Command | Change
+Step: TypeAlias = Request | Enqueue | Burst | Reach | Listen | Pause
+Act: TypeAlias = Generator[Step, Any, R]
+
+
+def is_lost(outcome: object) -> bool:
+    """Tell whether this is the error of a request that may have been carried out although no answer came."""
+    return isinstance(outcome, BrokerUnavailable) and outcome.maybe_applied
+
+
+def asked_again(burst: Burst, outcomes: list[Any], seconds: float) -> Act[list[Any]]:
+    """Ask again for what was lost among these outcomes of a burst: once at least, and for `seconds`."""
+    deadline = time.monotonic() + seconds
+    for failures in itertools.count(1):
+        lost = [i for i, outcome in enumerate(outcomes) if is_lost(outcome)]
+        if not lost:
+            break
+        _log(lost, outcomes)
+        again: list[Any] = yield Burst([burst.requests[i] for i in lost], burst.enqueues)
+        ended = True
+        for i, outcome in zip(lost, again, strict=True):
+            ended = ended and not is_lost(outcome)
+            outcomes[i] = _after_a_loss(burst.requests[i], outcome, outcomes[i])
+        pause = pause_seconds(failures)
+        if ended or time.monotonic() + pause > deadline:
+            break
+        yield Pause(pause)
+    return outcomes
+
+
+def _after_a_loss(request: Request, outcome: Any, lost: BrokerUnavailable) -> Any:
+    """Return what came of a request that was lost before: even if it is refused now, it may have been carried out."""
+    if isinstance(outcome, BrokerUnavailable) and not outcome.maybe_applied:
+        return lost
+    if isinstance(outcome, BrokerError):
+        outcome.maybe_applied = True
+    elif isinstance(request, Change) and outcome.reply in ("gone", "state", "locked"):
+        if request.is_met(outcome):
+            return outcome._replace(reply="done")
+        now = outcome.state or "gone"
+        return BrokerUnavailable(f"{lost} Sent again, it was refused, because the task is {now}.", maybe_applied=True)
+    return outcome
+
+
+def _call(request: Call[Any] | Change) -> Call[Any]:
+    return request.call if isinstance(request, Change) else request
+
+
+def _log(lost: Sequence[int], outcomes: Sequence[Any]) -> None:
+    logger.info("Sending %d requests again whose answers were lost: %s", len(lost), outcomes[lost[0]])
+
+
+class Requests:
+    """Carries operations out, for asyncio. With `replicas`, what is enqueued waits for them."""
+
+    def __init__(self, broker: Broker, replicas: Replicas | None = None) -> None:
+        self.seconds = broker.options.retry_for.total_seconds()
+        self._broker = broker
+        self._replicas = replicas
+        self._enqueue = broker.run if replicas is None else replicas.run
+
+    async def enqueue(self, call: Call[T]) -> T:
+        """Run one script that enqueues."""
+        try:
+            return await self._enqueue(call)
+        except BrokerUnavailable as lost:
+            return cast(T, await self._again(Burst([call], enqueues=True), lost))
+
+    async def carry_out(self, act: Act[R], messages: Subscription | None = None) -> R:
+        """Take each step of an operation until it is over."""
+        answer: Any = None
+        error: BrokerError | None = None
+        try:
+            while True:
+                step = act.send(answer) if error is None else act.throw(error)
+                try:
+                    answer, error = await self._take(step, messages), None
+                except BrokerError as raised:
+                    error = raised
+        except StopIteration as end:
+            return cast(R, end.value)
+
+    async def _take(self, step: Step, messages: Subscription | None) -> Any:
+        match step:
+            case Call() | Command() | Change():
+                try:
+                    return await self._ask(step)
+                except BrokerUnavailable as lost:
+                    return await self._again(Burst([step]), lost)
+            case Enqueue(call):
+                return await self.enqueue(call)
+            case Burst(requests, enqueues):
+                return await self._ask_all(requests, enqueues)
+            case Reach(keys):
+                return await self._broker.reach(keys)
+            case Listen(seconds) if messages is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        return (await messages.get())[1]
+                return None
+            case Listen(seconds) | Pause(seconds):
+                return await asyncio.sleep(seconds)
+
+    async def _again(self, burst: Burst, lost: BrokerUnavailable) -> Any:
+        if not lost.maybe_applied:
+            raise lost
+        [outcome] = await self.carry_out(asked_again(burst, [lost], self.seconds))
+        if isinstance(outcome, BrokerError):
+            raise outcome
+        return outcome
+
+    async def _ask(self, request: Request) -> Any:
+        if isinstance(request, Command):
+            return await self._broker.execute(*request.words, key=request.key)
+        return await self._broker.run(_call(request))
+
+    async def _ask_all(self, requests: Sequence[Request], enqueues: bool) -> list[Any]:
+        calls = [_call(request) for request in requests if not isinstance(request, Command)]
+        if len(calls) == len(requests) and not (enqueues and self._replicas):
+            return await self._broker.run_many(calls)
+        ask = self._enqueue if enqueues else self._ask
+        return await asyncio.gather(*(self._outcome(ask, request) for request in requests))
+
+    @staticmethod
+    async def _outcome(ask: Callable[[Any], Awaitable[Any]], request: Request) -> Any:
+        try:
+            return await ask(request)
+        except BrokerError as error:
+            return error
+
+
+class SyncRequests:
+    """Carries the same operations out, for blocking code."""
+
+    def __init__(self, broker: SyncBroker, replicas: SyncReplicas | None = None) -> None:
+        self.seconds = broker.options.retry_for.total_seconds()
+        self._broker = broker
+        self._replicas = replicas
+        self._enqueue = broker.run if replicas is None else replicas.run
+
+    def carry_out(self, act: Act[R], messages: SyncSubscription | None = None) -> R:
+        """Take each step of an operation until it is over."""
+        answer: Any = None
+        error: BrokerError | None = None
+        try:
+            while True:
+                step = act.send(answer) if error is None else act.throw(error)
+                try:
+                    answer, error = self._take(step, messages), None
+                except BrokerError as raised:
+                    error = raised
+        except StopIteration as end:
+            return cast(R, end.value)
+
+    def _take(self, step: Step, messages: SyncSubscription | None) -> Any:
+        match step:
+            case Call() | Command() | Change():
+                try:
+                    return self._ask(step)
+                except BrokerUnavailable as lost:
+                    return self._again(Burst([step]), lost)
+            case Enqueue(call):
+                return self.enqueue(call)
+            case Burst(requests, enqueues):
+                return self._ask_all(requests, enqueues)
+            case Reach():
+                return {}  # a burst connects, and waits for its answers
+            case Listen(seconds) if messages is not None:
+                with suppress(BrokerUnavailable):  # the connection is lost, and looking goes on
+                    message = messages.get(timedelta(seconds=seconds))
+                    return None if message is None else message[1]
+                return time.sleep(seconds)
+            case Listen(seconds) | Pause(seconds):
+                return time.sleep(seconds)
+
+    def enqueue(self, call: Call[T]) -> T:
+        """Run one script that enqueues."""
+        try:
+            return self._enqueue(call)
+        except BrokerUnavailable as lost:
+            return cast(T, self._again(Burst([call], enqueues=True), lost))
+
+    def _again(self, burst: Burst, lost: BrokerUnavailable) -> Any:
+        if not lost.maybe_applied:
+            raise lost
+        [outcome] = self.carry_out(asked_again(burst, [lost], self.seconds))
+        if isinstance(outcome, BrokerError):
+            raise outcome
+        return outcome
+
+    def _ask(self, request: Request) -> Any:
+        if isinstance(request, Command):
+            return self._broker.execute(*request.words, key=request.key)
+        return self._broker.run(_call(request))
+
+    def _ask_all(self, requests: Sequence[Request], enqueues: bool) -> list[Any]:
+        calls = [_call(request) for request in requests if not isinstance(request, Command)]
+        if len(calls) == len(requests) and not (enqueues and self._replicas):
+            return self._broker.run_many(calls)
+        ask = self._enqueue if enqueues else self._ask
+        return [self._outcome(ask, request) for request in requests]
+
+    @staticmethod
+    def _outcome(ask: Callable[[Any], Any], request: Request) -> Any:
+        try:
+            return ask(request)
+        except BrokerError as error:
+            return error

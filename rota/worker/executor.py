@@ -295,7 +295,15 @@ class Executor:
             return  # the verdict stands
         except Exception as error:
             text = "The last progress and log lines of task %s (%s) could not be written."
-            log(logging.ERROR, text, attempt.id, attempt.type, error=error, trace=tracebacks.text_of(error))
+            log(
+                logging.ERROR,
+                text,
+                attempt.id,
+                attempt.type,
+                about=attempt,
+                error=error,
+                trace=tracebacks.text_of(error),
+            )
 
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
         """Free what a run has used, and pass its verdict on."""

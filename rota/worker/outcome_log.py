@@ -67,7 +67,7 @@ def log(
     level: int,
     text: str,
     *values: object,
-    about: Attempt,
+    about: Attempt | None = None,
     error: BaseException | None = None,
     trace: str = "",
     to: logging.Logger = logger,
@@ -81,7 +81,7 @@ def log(
             cause = (type(error), error, error.__traceback__) if error is not None and trace else None
             record = to.makeRecord(to.name, level, __file__, 0, text, values, cause, "log_outcome")
             record.exc_text = trace or None  # a formatter takes it as it is
-            for name, value in about.log_fields.items():
+            for name, value in about.log_fields.items() if about else ():
                 vars(record).setdefault(name, value)
             to.handle(record)
     except BaseException:

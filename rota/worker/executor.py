@@ -319,17 +319,7 @@ class Executor:
 
     def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
         now = self._clock.now()
-        return verdict.traced(self._judge(attempt, error, now), now, self._traceback_limit_bytes)
-
-    @staticmethod
-    def _judge(attempt: Attempt, error: BaseException, now: float) -> Verdict:
-        if isinstance(error, LeaseOver):
-            return verdict.too_late(attempt)
-        if isinstance(error, DeadlinePassed):
-            return verdict.expired(attempt, now)
-        if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled", "lease"):
-            return verdict.stopped(attempt, now, error)
-        return verdict.failed(attempt, error, now)
+        return verdict.traced(_judged(attempt, error, now), now, self._traceback_limit_bytes)
 
     def _release_limit(self, handler: Handler) -> None:
         self._running_by_type[handler] -= 1
@@ -356,3 +346,13 @@ class Executor:
             # A handler that goes on after its time limit still has its deadline.
             attempt.deadline_unix, attempt.deadline_at = deadline, self._clock.monotonic(deadline)
             self._limits.watch(attempt)
+
+
+def _judged(attempt: Attempt, error: BaseException, now: float) -> Verdict:
+    if isinstance(error, LeaseOver):
+        return verdict.too_late(attempt)
+    if isinstance(error, DeadlinePassed):
+        return verdict.expired(attempt, now)
+    if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled", "lease"):
+        return verdict.stopped(attempt, now, error)
+    return verdict.failed(attempt, error, now)

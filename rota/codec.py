@@ -14,8 +14,7 @@ Step 3 costs one reading. `is_exact` leaves it out for arguments of plain texts,
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from typing import Annotated, Any, cast, get_args, get_origin
+from typing import Annotated, Any, Protocol, cast, get_args, get_origin
 
 from pydantic import (
     PlainSerializer,
@@ -61,6 +60,12 @@ _SEQUENCE = "serialize_sequence_via_list"
 """How pydantic writes an abstract Sequence: a tuple is accepted for it, and a list is read."""
 
 
+class Write(Protocol):
+    """Writes a value as JSON; `fixed_order` gives dicts and sets the same order in every process."""
+
+    def __call__(self, value: Any, *, fixed_order: bool = False) -> bytes: ...  # noqa: D102
+
+
 class Codec:
     """Reads and writes values of one type. `owner` and `noun` are for error texts: "the result of welcome"."""
 
@@ -72,9 +77,7 @@ class Codec:
         self.validate: Callable[[bytes], Any] = self.adapter.validator.validate_json
         """The quick way to read: raises pydantic's ValidationError."""
         self._validate = self.adapter.validator.validate_python
-        self._dump: Callable[[Any], bytes] = partial(
-            self.adapter.serializer.to_json, by_alias=True, round_trip=True, warnings=False
-        )
+        self._to_json = self.adapter.serializer.to_json
         parts = set(_parts(schema))
         self._exact = is_exact(schema)
         self._has_order = self._exact and "dict" not in parts
@@ -82,23 +85,34 @@ class Codec:
         self._has_floats = "float" in parts
         self._is_lazy = "generator" in parts
         self._any_sequence = _SEQUENCE in parts
-
-    def write(self, value: Any, *, fixed_order: bool = False) -> bytes:
+        self.write: Write = self._write_exact if self._exact else self._write
         """Return the JSON of a value. Raises PayloadError for what does not fit or would not come back equal."""
+
+    def _write_exact(self, value: Any, *, fixed_order: bool = False) -> bytes:
+        # Most tasks come here with every enqueue, so this does no more than it must.
+        try:
+            checked = self._validate(value)
+            written = self._to_json(checked, by_alias=True)
+        except (ValidationError, PydanticSerializationError, RecursionError) as error:
+            raise self._refusal(error) from error
+        if len(written) > _EXACT_BYTES or (self._has_floats and b"null" in written):
+            self._prove(checked, written)
+        return written if not fixed_order or self._has_order else self._ordered(checked, written)
+
+    def _write(self, value: Any, *, fixed_order: bool = False) -> bytes:
         try:
             checked = self._validate(value)
             written = self._dump(checked)
-        except ValidationError as error:
-            raise self._misfit(error) from error
-        except (PydanticSerializationError, RecursionError) as error:
-            raise PayloadError(
-                f"The {self._noun} of {self._owner} cannot be written as JSON: {_reason(error)}."
-            ) from error
-        if not self._exact or len(written) > _EXACT_BYTES or (self._has_floats and b"null" in written):
-            self._prove(checked, written)
-        if fixed_order and not self._has_order:
-            return in_fixed_order(checked, written, keep_keys=self._is_object)
-        return written
+        except (ValidationError, PydanticSerializationError, RecursionError) as error:
+            raise self._refusal(error) from error
+        self._prove(checked, written)
+        return self._ordered(checked, written) if fixed_order else written
+
+    def _dump(self, checked: Any) -> bytes:
+        return self._to_json(checked, by_alias=True, round_trip=True, warnings=False)
+
+    def _ordered(self, checked: Any, written: bytes) -> bytes:
+        return in_fixed_order(checked, written, keep_keys=self._is_object)
 
     def read(self, payload: bytes) -> Any:
         """Return the value that JSON holds. Raises pydantic's ValidationError."""
@@ -116,9 +130,11 @@ class Codec:
         try:
             return self._validate(value)
         except ValidationError as error:
-            raise self._misfit(error) from error
+            raise self._refusal(error) from error
 
-    def _misfit(self, error: ValidationError) -> PayloadError:
+    def _refusal(self, error: Exception) -> PayloadError:
+        if not isinstance(error, ValidationError):
+            return PayloadError(f"The {self._noun} of {self._owner} cannot be written as JSON: {_reason(error)}.")
         does = "do" if self._noun.endswith("s") else "does"
         return PayloadError(f"The {self._noun} {does} not fit {self._owner}: {reasons(error)}.")
 
@@ -128,7 +144,7 @@ class Codec:
             read = self.validate(written)
             # An Iterable is read lazily, and writing has used up the one that was sent: its text is compared instead.
             again = self._dump(read) if self._is_lazy else written
-        except (ValidationError, PydanticSerializationError) as error:
+        except Exception as error:  # a validator of the user's may raise anything for its own output
             said = reasons(error) if isinstance(error, ValidationError) else _reason(error)
             raise PayloadError(
                 f"The {self._noun} of {self._owner} would be refused by the worker: what is written as JSON does not "
@@ -232,4 +248,6 @@ def _cause(found: Difference | None) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).removeprefix("Error serializing to JSON: ")
+    if isinstance(error, PydanticSerializationError):
+        return str(error).removeprefix("Error serializing to JSON: ")
+    return f"{type(error).__name__}: {error}"

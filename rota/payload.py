@@ -7,12 +7,12 @@ older worker.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, NotRequired, Protocol, cast, get_args, get_origin
+from typing import Annotated, Any, NotRequired, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import TypedDict
 
-from rota.codec import Codec, reasons
+from rota.codec import Codec, Write, reasons
 from rota.errors import OptionError, PayloadError
 from rota.options import NAMES as OPTION_NAMES
 from rota.signature import MISSING, Parameter, Signature
@@ -20,12 +20,6 @@ from rota.suggestion import did_you_mean
 from rota.untyped import loose_payload
 
 _NOTHING = (b"", b"null")  # Go's nil payload, and what json.Marshal(nil) gives
-
-
-class Write(Protocol):
-    """Writes the arguments of a call, which are keyed by parameter."""
-
-    def __call__(self, value: Mapping[str, Any], *, fixed_order: bool = False) -> bytes: ...  # noqa: D102
 
 
 class Arguments:

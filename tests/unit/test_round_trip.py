@@ -291,6 +291,16 @@ def test_object_without_equality_is_compared_by_its_attributes() -> None:
         argument(Zero, Zero(value=3))
 
 
+def test_validator_that_breaks_on_its_own_output_is_named() -> None:
+    def half(value: Any) -> str:
+        if not isinstance(value, int):
+            raise KeyError(value)
+        return str(value // 2)
+
+    with pytest.raises(PayloadError, match=r"would be refused by the worker.*KeyError"):
+        argument(Annotated[str, BeforeValidator(half)], 4)
+
+
 def test_refusal_names_the_place_and_the_cause_but_no_secret() -> None:
     with pytest.raises(
         PayloadError, match=r"arguments of .*act would arrive changed: value.token: a SecretStr"

@@ -17,6 +17,9 @@ from rota.wire.script import Call
 
 _UNSENT = EnqueueError("The task was not sent: its stream was closed before.")
 
+CHUNK_BYTES = 4 * 1024 * 1024
+"""A request takes no further task once its payloads have so many bytes, as a worker fetches no more at once."""
+
 ReceiptT = TypeVar("ReceiptT", bound=Receipt)
 
 Rows = list[tuple[int, Packed]]
@@ -155,15 +158,18 @@ def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
 def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Planned]]:
     """Cut an iterable into lists of at most `size`, and take no more of it than the list at hand.
 
+    A list ends early at `CHUNK_BYTES`: one request of many large payloads would go beyond what a server takes.
     If the iterable raises, the last item of the last list is that error.
     """
     rest = iter(plans)
     is_over = False
     while not is_over:
         chunk: list[Planned] = []
+        room = CHUNK_BYTES
         try:
-            while len(chunk) < size:
-                chunk.append(next(rest))
+            while len(chunk) < size and room > 0:
+                chunk.append(plan := next(rest))
+                room -= _size(plan)
         except StopIteration:
             is_over = True
         except Exception as error:
@@ -183,9 +189,11 @@ async def in_chunks(plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", siz
     is_over = False
     while not is_over:
         chunk: list[Planned] = []
+        room = CHUNK_BYTES
         try:
-            while len(chunk) < size:
-                chunk.append(await anext(rest))
+            while len(chunk) < size and room > 0:
+                chunk.append(plan := await anext(rest))
+                room -= _size(plan)
         except StopAsyncIteration:
             is_over = True
         except Exception as error:
@@ -193,6 +201,11 @@ async def in_chunks(plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", siz
             is_over = True
         if chunk:
             yield chunk
+
+
+def _size(plan: object) -> int:
+    payload = getattr(plan, "payload", b"")
+    return len(payload) if isinstance(payload, bytes) else 0
 
 
 def _broken_off(error: Exception) -> EnqueueError:

@@ -10,8 +10,10 @@ from rota import PayloadError, Rota
 from rota.broker import Broker
 from rota.broker.sync import SyncBroker
 from rota.client import Client, SyncClient
+from rota.client.batch import cut, in_chunks
 from rota.client.packing import PAYLOAD_LIMIT_BYTES
-from rota.enqueued import Plan
+from rota.enqueued import Plan, Receipt
+from rota.options import NO_OPTIONS
 from rota.policy import Debounce
 from tests.integration.client.conftest import Desk, plan
 from tests.servers.roles import as_role
@@ -101,3 +103,21 @@ async def test_limit_is_a_setting_and_has_a_default(any_url: str) -> None:
         await app.aclose()
         await plain.aclose()
     assert plain.settings.payload_limit_bytes == plain.settings.result_limit_bytes == PAYLOAD_LIMIT_BYTES
+
+
+async def test_requests_of_many_tasks_are_bounded_in_bytes(limited: Client) -> None:
+    plans = [Plan("t", b"x" * 1024 * 1024, NO_OPTIONS)] * 10
+
+    async def stream() -> AsyncIterator[Plan[Any]]:
+        for each in plans:
+            yield each
+
+    assert [len(chunk) for chunk in cut(plans, 500)] == [4, 4, 2]
+    assert [len(chunk) async for chunk in in_chunks(stream(), 500)] == [4, 4, 2]
+    assert [len(chunk) for chunk in cut(plans, 3)] == [3, 3, 3, 1]
+
+
+async def test_many_large_payloads_arrive_in_their_order(client: Client, desk: Desk) -> None:
+    results = await client.enqueue_many([plan(b"%d" % number + b"x" * 1_000_000) for number in range(12)])
+
+    assert await desk.ids("pending") == [job.id for job in reversed(results) if isinstance(job, Receipt)]

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
+from rota import forks
 from rota.duration import DurationLike, at_least, display, parse
 from rota.enqueued import Plan
 from rota.errors import OptionError, PayloadError, RoutingError
@@ -79,7 +80,9 @@ class Aggregator:
     async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
         """Make the one task. A plain function runs in a thread."""
         made: Plan[Any] | None = await (
-            self.function(group, tasks) if self._is_async else asyncio.to_thread(self._call, group, tasks)
+            forks.wait_for(self.function(group, tasks))
+            if self._is_async
+            else asyncio.to_thread(self._call, group, tasks)
         )
         if not _is_plan(made):
             raise OptionError(
@@ -90,7 +93,7 @@ class Aggregator:
 
     def _call(self, group: str, tasks: list[GroupedTask]) -> Any:
         try:
-            return self.function(group, tasks)
+            return forks.call(self.function, (group, tasks))
         except StopIteration as error:  # no future takes it: the wait for the thread would never end
             raise RuntimeError(f"The aggregator {self!r} raised StopIteration.") from error
 

@@ -7,8 +7,9 @@ descriptor into which Python writes each signal for the event loop. So:
 1. `guard` blocks all signals while the process forks. In the fork, the handlers that INT, TERM and the like had in the
    worker are replaced by the defaults, and nothing is written for the event loop. Then the signals are let in again.
    Handlers that a task has installed itself stay.
-2. `end_if_forked` ends a process where a function returns or raises in another process than it began in. It compares
-   the `generation`, which is one higher in each fork, because asking the system for the process id costs more.
+2. `call`, `wait_for` and `end_if_forked` end a process where a function returns or raises in another process than it
+   began in. They compare the `generation`, which is one higher in each fork, because asking the system for the process
+   id costs more.
 3. In an event loop that is guarded, a fork ends when its asyncio task gives control back to the loop.
 
 A fork ends as a process of multiprocessing does: output is flushed, `atexit` functions are not called, and the exit
@@ -21,7 +22,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -63,6 +64,30 @@ def _unguard(loop: asyncio.AbstractEventLoop) -> None:
     _guards -= 1
     if not _guards:
         _handlers.clear()
+
+
+def call(function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}) -> Any:
+    """Call a function; where it returns or raises in a fork, the fork ends."""
+    began_in = generation
+    try:
+        value = function(*args, **kwargs)
+    except BaseException as error:
+        end_if_forked(began_in, error)
+        raise
+    end_if_forked(began_in)
+    return value
+
+
+async def wait_for(run: Awaitable[Any]) -> Any:
+    """Await something; where that returns or raises in a fork, the fork ends."""
+    began_in = generation
+    try:
+        value = await run
+    except BaseException as error:
+        end_if_forked(began_in, error)
+        raise
+    end_if_forked(began_in)
+    return value
 
 
 def end_if_forked(since: int, error: BaseException | None = None) -> None:

@@ -164,9 +164,9 @@ class Handler:
         """
         for hook in getattr(self.hooks, event):
             try:
-                answer = hook(context, value)
+                answer = forks.call(hook, (context, value))
                 if inspect.isawaitable(answer):
-                    await answer
+                    await forks.wait_for(answer)
             except BaseException as error:
                 if isinstance(error, GeneratorExit) or cancelled_here(error):
                     raise
@@ -232,14 +232,7 @@ class Handler:
                     try:
                         values.update(await recipe.provide(context, stack))
                         run = direct(**values) if call is None else call(target, (), values)
-                        began_in = forks.generation
-                        try:
-                            value = await run
-                        except BaseException as error:
-                            forks.end_if_forked(began_in, error)
-                            raise
-                        forks.end_if_forked(began_in)
-                        return value
+                        return await forks.wait_for(run)
                     except BaseException as error:
                         swallowed = error
                         raise

@@ -18,7 +18,7 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -161,21 +161,10 @@ def _serve(channel: Channel, number: int, request: Request, load_main: Callable[
         if b"__main__" in request.call:
             load_main()
         function, args, kwargs = pickle.loads(request.call)
-        answer: tuple[Any, ...] = ("done", _pickled_value(_run(function, args, kwargs), function))
+        answer: tuple[Any, ...] = ("done", _pickled_value(forks.call(function, args, kwargs), function))
     except BaseException as error:
         answer = ("failed", pack(error))
     channel.send(number, *answer)
-
-
-def _run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    began_in = forks.generation
-    try:
-        value = function(*args, **kwargs)
-    except BaseException as error:
-        forks.end_if_forked(began_in, error)
-        raise
-    forks.end_if_forked(began_in)
-    return value
 
 
 def _pickled_value(value: Any, function: Any) -> bytes:

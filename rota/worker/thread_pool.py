@@ -125,14 +125,7 @@ class ThreadPool:
             def run() -> Any:
                 # A thread may come late to it: another one held the interpreter, and then all of it was frozen.
                 check()
-                began_in = forks.generation
-                try:
-                    value = variables.run(function, *args, **kwargs)
-                except BaseException as error:
-                    forks.end_if_forked(began_in, error)
-                    raise
-                forks.end_if_forked(began_in)
-                return value
+                return forks.call(variables.run, (function, *args), kwargs)
 
             job = _Job(loop, run)
             self._running += 1

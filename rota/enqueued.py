@@ -130,7 +130,8 @@ class Enqueued(Receipt, Generic[R_co]):
         actions: TaskActions,
         decode: Decode | None = None,
     ) -> None:
-        super().__init__(id, queue, type, state, created=created)
+        self.id, self.queue, self.type = id, queue, type
+        self.state, self.created = state, created
         self._actions = actions
         self._decode = decode
 
@@ -179,7 +180,8 @@ class SyncEnqueued(Receipt, Generic[R_co]):
         actions: SyncTaskActions,
         decode: Decode | None = None,
     ) -> None:
-        super().__init__(id, queue, type, state, created=created)
+        self.id, self.queue, self.type = id, queue, type
+        self.state, self.created = state, created
         self._actions = actions
         self._decode = decode
 

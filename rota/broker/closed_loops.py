@@ -6,7 +6,6 @@ garbage is collected. `asyncio.run` closes no transports either; an app closes i
 """
 
 import asyncio
-import threading
 from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
@@ -20,14 +19,15 @@ class Closable(Protocol):
         ...
 
 
-_lock = threading.Lock()
+# No lock: a set is added to by the one thread of its loop, and is taken out as a whole once that loop is closed.
 _by_loop: dict[asyncio.AbstractEventLoop, WeakSet[Closable]] = {}
 
 
 def remember(loop: asyncio.AbstractEventLoop, connection: Closable) -> None:
-    """Note a connection that belongs to this loop."""
-    with _lock:
-        _by_loop.setdefault(loop, WeakSet()).add(connection)
+    """Note a connection that belongs to this loop. With the first one of a loop, what others left is closed."""
+    if loop not in _by_loop:
+        close_connections_of_closed_loops()
+    _by_loop.setdefault(loop, WeakSet()).add(connection)
 
 
 def end_without_loop(transport: asyncio.Transport) -> None:
@@ -48,9 +48,7 @@ def end_without_loop(transport: asyncio.Transport) -> None:
 
 def close_connections_of_closed_loops() -> None:
     """Close what was left open when its loop was closed."""
-    with _lock:
-        left = [connection for loop, some in _by_loop.items() if loop.is_closed() for connection in some]
-        for loop in [each for each in _by_loop if each.is_closed()]:
-            del _by_loop[loop]
-    for connection in left:
-        connection.abandon()
+    for loop in list(_by_loop):
+        if loop.is_closed():
+            for connection in list(_by_loop.pop(loop, ())):
+                connection.abandon()

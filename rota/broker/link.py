@@ -58,6 +58,7 @@ class Link(asyncio.Protocol):
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
+        self._write: Callable[[bytes], None]
         self._room: asyncio.Future[None] | None = None
         self._end: asyncio.Future[None] = self._loop.create_future()
         self.reason: object = None
@@ -80,7 +81,10 @@ class Link(asyncio.Protocol):
             reply = await (self._ask(words) if asking else self.send(words))
             if isinstance(reply, ReplyError):
                 raise self._refusal(reply, words)
-        return self._decoded(call, reply)
+        try:
+            return call.decode(reply)
+        except Exception as error:
+            raise self._senseless(call) from error
 
     async def execute(self, *words: Argument, asking: bool = False, patience_seconds: float | None = None) -> Any:
         """Run one plain command and return its raw reply.
@@ -117,17 +121,16 @@ class Link(asyncio.Protocol):
         if isinstance(reply, ReplyError):
             return self._refusal(reply, call.command())
         try:
-            return self._decoded(call, reply)
-        except BrokerUnavailable as error:
-            return error
-
-    def _decoded(self, call: Call[T], reply: Any) -> T:
-        try:
             return call.decode(reply)
         except Exception as error:
-            # It may be another's: with one reply too many or too few, all that follow are somebody else's.
-            self.close(f"the reply to {call.script.name} makes no sense")
-            raise failure.lost(self.endpoint, self.reason) from error
+            lost = self._senseless(call)
+            lost.__cause__ = error
+            return lost
+
+    def _senseless(self, call: Call[Any]) -> BrokerUnavailable:
+        # It may be another's: with one reply too many or too few, all that follow are somebody else's.
+        self.close(f"the reply to {call.script.name} makes no sense")
+        return failure.lost(self.endpoint, self.reason)
 
     def _refusal(self, reply: ReplyError, words: Words) -> BrokerError:
         error = failure.of_reply(reply, words, self.endpoint)
@@ -156,11 +159,13 @@ class Link(asyncio.Protocol):
         future = self._loop.create_future()
         packed = pack(words)
         if not self._waiting:
-            self._listen()
+            self._heard = self._loop.time()
+            if self._watch is None:
+                self._listen()
         self._waiting.append(future)
         if patience_seconds is not None:
             self._patient[future] = patience_seconds
-        cast(asyncio.Transport, self._transport).write(packed)
+        self._write(packed)
         return future
 
     def _ask(self, words: Words) -> "asyncio.Future[Any]":
@@ -174,9 +179,11 @@ class Link(asyncio.Protocol):
         packed = [pack(words) for words in commands]
         futures = [self._loop.create_future() for _ in packed]
         if not self._waiting:
-            self._listen()
+            self._heard = self._loop.time()
+            if self._watch is None:
+                self._listen()
         self._waiting.extend(futures)
-        cast(asyncio.Transport, self._transport).write(b"".join(packed))
+        self._write(b"".join(packed))
         return futures
 
     def retire(self, reason: object) -> None:
@@ -205,6 +212,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
         self._transport = cast(asyncio.Transport, transport)
+        self._write = self._transport.write
         remember(self._loop, self)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
@@ -242,9 +250,7 @@ class Link(asyncio.Protocol):
 
     def _listen(self) -> None:
         """Start to measure the server's silence: from the first request that waits."""
-        self._heard = self._loop.time()
-        if self._watch is None:
-            self._watch = self._loop.call_later(self._patience_seconds, self._check_silence)
+        self._watch = self._loop.call_later(self._patience_seconds, self._check_silence)
 
     def _check_silence(self) -> None:
         self._watch = None

@@ -26,10 +26,12 @@ class Sources:
 
     def words(self, call: Call[T]) -> Words:
         """Return the command of a call that is about to be sent."""
-        call = self._whole(call)
-        sha = call.script.sha
+        if self._guarded:
+            call = self._whole(call)
+        sha, keys = call.script.sha, call.keys
         if sha in self._sent:
-            return call.command()
+            # As `call.command()` would say it, without one more call for each request.
+            return ("EVALSHA", sha, len(keys), *keys, *call.args)
         self._sent.add(sha)
         return call.command(by_source=True)
 

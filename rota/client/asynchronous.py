@@ -53,7 +53,7 @@ class Client(Core):
         self._replicas = Replicas(self.broker, delivery) if delivery.wait_replicas else None
         self._requests = Requests(self.broker, self._replicas)
         self._retry_seconds = self._requests.seconds
-        self._joiner = Joiner(self._requests.enqueue)
+        self._joiner = Joiner(self._requests.enqueue, self._requests.enqueue_again)
 
     def _copy(self, delivery: Delivery) -> "Client":
         return Client(

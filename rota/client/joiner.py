@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from rota.client.batch import CHUNK_BYTES
+from rota.errors import BrokerUnavailable
 from rota.wire.enqueue import MAX_TASKS, enqueue_plain
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
@@ -15,8 +17,14 @@ class Joiner:
     What is joined leaves at the end of the same turn of the event loop, so nobody waits for company.
     """
 
-    def __init__(self, send: Callable[[Call[int]], Awaitable[int]]) -> None:
+    def __init__(
+        self,
+        send: Callable[[Call[int]], Awaitable[int]],
+        again: Callable[[Call[int], BrokerUnavailable], Awaitable[int]],
+    ) -> None:
+        """Take how to send a call, and how to send it again after this error, or raise that."""
         self._send = send
+        self._again = again
         self._under_way = 0
         self._parties: dict[QueueKeys, _Party] = {}
         self._departures: set[asyncio.Task[None]] = set()
@@ -26,25 +34,36 @@ class Joiner:
         party = self._parties.get(keys)
         if party is None:
             if not self._under_way:
-                return await self._carry(keys, (task_id, message))
+                # As `_carry` does it, without one more coroutine for each lone task.
+                call = enqueue_plain(keys, (task_id, message))
+                self._under_way += 1
+                try:
+                    await self._send(call)
+                except BrokerUnavailable as lost:
+                    await self._again(call, lost)
+                finally:
+                    self._under_way -= 1
+                return None
             party = self._parties[keys] = _Party()
             asyncio.get_running_loop().call_soon(self._depart, keys, party)
         arrival = party.join(task_id, message)
-        if len(party.arrivals) >= MAX_TASKS:
+        if len(party.arrivals) >= MAX_TASKS or party.size >= CHUNK_BYTES:
             self._depart(keys, party)
         return await arrival
 
-    async def _carry(self, keys: QueueKeys, pairs: "tuple[str | bytes, ...]") -> None:
+    async def _carry(self, call: Call[int]) -> None:
         self._under_way += 1
         try:
-            await self._send(enqueue_plain(keys, pairs))
+            await self._send(call)
+        except BrokerUnavailable as lost:
+            await self._again(call, lost)
         finally:
             self._under_way -= 1
 
     def _depart(self, keys: QueueKeys, party: "_Party") -> None:
         if self._parties.get(keys) is party:
             del self._parties[keys]
-            departure = asyncio.get_running_loop().create_task(self._carry(keys, tuple(party.pairs)))
+            departure = asyncio.get_running_loop().create_task(self._carry(enqueue_plain(keys, party.pairs)))
             self._departures.add(departure)
             departure.add_done_callback(self._departures.discard)
             departure.add_done_callback(party.arrive)
@@ -56,9 +75,11 @@ class _Party:
     def __init__(self) -> None:
         self.pairs: list[str | bytes] = []
         self.arrivals: list[asyncio.Future[None]] = []
+        self.size = 0
 
     def join(self, task_id: str, message: bytes) -> "asyncio.Future[None]":
         self.pairs += (task_id, message)
+        self.size += len(message)
         arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.arrivals.append(arrival)
         return arrival

@@ -44,7 +44,9 @@ class Packer:
 
     def pack(self, plan: Plan[Any]) -> Packed:
         """Pack a plan that is not debounced."""
-        template = self._template(plan)
+        template = self._templates.get((plan.type, id(plan.options)))
+        if template is None or len(plan.payload) > self._limit:
+            template = self._template(plan)
         if template.plain:
             task_id = new_task_id()
             return Packed(template.keys, task_id, template.envelope.seal(plan.payload, task_id.encode()), None)

@@ -151,14 +151,12 @@ class Requests:
         self.seconds = broker.options.retry_for.total_seconds()
         self._broker = broker
         self._replicas = replicas
-        self._enqueue = broker.run if replicas is None else replicas.run
+        self.enqueue = broker.run if replicas is None else replicas.run
+        """Runs one script that enqueues. After a `BrokerUnavailable` call `enqueue_again`."""
 
-    async def enqueue(self, call: Call[T]) -> T:
-        """Run one script that enqueues."""
-        try:
-            return await self._enqueue(call)
-        except BrokerUnavailable as lost:
-            return cast(T, await self._again(Burst([call], enqueues=True), lost))
+    async def enqueue_again(self, call: Call[T], lost: BrokerUnavailable) -> T:
+        """Send a script that enqueues again, if it may have been carried out; else raise this error."""
+        return cast(T, await self._again(Burst([call], enqueues=True), lost))
 
     async def carry_out(self, act: Act[R], messages: Subscription | None = None) -> R:
         """Take each step of an operation until it is over."""
@@ -182,7 +180,10 @@ class Requests:
                 except BrokerUnavailable as lost:
                     return await self._again(Burst([step]), lost)
             case Enqueue(call):
-                return await self.enqueue(call)
+                try:
+                    return await self.enqueue(call)
+                except BrokerUnavailable as lost:
+                    return await self.enqueue_again(call, lost)
             case Burst(requests, enqueues):
                 return await self._ask_all(requests, enqueues)
             case Reach(keys):
@@ -212,7 +213,7 @@ class Requests:
         calls = [_call(request) for request in requests if not isinstance(request, Command)]
         if len(calls) == len(requests) and not (enqueues and self._replicas):
             return await self._broker.run_many(calls)
-        ask = self._enqueue if enqueues else self._ask
+        ask = self.enqueue if enqueues else self._ask
         return await asyncio.gather(*(self._outcome(ask, request) for request in requests))
 
     @staticmethod

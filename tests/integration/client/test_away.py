@@ -89,3 +89,20 @@ def test_blocking_code_fails_at_once_where_asked(server: Server) -> None:
         with pytest.raises(BrokerUnavailable):
             client.enqueue(plan())
         assert time.monotonic() - started < 10  # it would be tried for 20 s
+
+
+async def test_closing_does_not_wait_for_a_server_that_hangs(server: Server) -> None:
+    slow = BrokerOptions(retry_for=timedelta(seconds=60), response_timeout=timedelta(seconds=60))
+    client = Client(Broker.from_url(server.unix_url, options=slow))
+    await client.enqueue(plan())
+    server.freeze()
+    try:
+        waiting = asyncio.create_task(client.enqueue(plan()))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            await client.aclose()
+            with pytest.raises(BrokerUnavailable) as caught:
+                await waiting
+    finally:
+        server.thaw()
+    assert caught.value.maybe_applied

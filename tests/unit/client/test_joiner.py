@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from rota.client.batch import CHUNK_BYTES
 from rota.client.joiner import Joiner
 from rota.errors import BrokerUnavailable
 from rota.wire.enqueue import MAX_TASKS
@@ -32,13 +33,17 @@ class Server:
         return len(self.calls[-1])
 
 
+async def raised(call: Call[int], lost: BrokerUnavailable) -> int:
+    raise lost
+
+
 async def sent(joiner: Joiner, *ids: str, keys: QueueKeys = A) -> list[Any]:
     return await asyncio.gather(*(joiner.add(keys, task_id, b"m") for task_id in ids), return_exceptions=True)
 
 
 async def test_a_lone_enqueue_leaves_at_once() -> None:
     server = Server()
-    joiner = Joiner(server.send)
+    joiner = Joiner(server.send, raised)
     for task_id in "xyz":
         await joiner.add(A, task_id, b"m")
     assert server.calls == [["x"], ["y"], ["z"]]
@@ -46,14 +51,14 @@ async def test_a_lone_enqueue_leaves_at_once() -> None:
 
 async def test_those_that_come_meanwhile_leave_together_in_their_order() -> None:
     server = Server()
-    assert await sent(Joiner(server.send), *"vwxyz") == [None] * 5
+    assert await sent(Joiner(server.send, raised), *"vwxyz") == [None] * 5
     assert server.calls == [["v"], ["w", "x", "y", "z"]]
 
 
 async def test_nobody_waits_for_the_call_that_is_under_way() -> None:
     server = Server()
     server.open.clear()
-    joiner = Joiner(server.send)
+    joiner = Joiner(server.send, raised)
     waiting = asyncio.gather(sent(joiner, "v", "w"), sent(joiner, "x"))
     while len(server.calls) < 2:
         await asyncio.sleep(0)
@@ -64,21 +69,29 @@ async def test_nobody_waits_for_the_call_that_is_under_way() -> None:
 
 async def test_each_queue_has_a_call_of_its_own() -> None:
     server = Server()
-    joiner = Joiner(server.send)
+    joiner = Joiner(server.send, raised)
     await asyncio.gather(sent(joiner, "u", "v", "w"), sent(joiner, "x", "y", keys=B))
     assert sorted(server.calls) == [["u"], ["v", "w"], ["x", "y"]]
 
 
+async def test_large_tasks_leave_in_calls_of_a_few_megabytes() -> None:
+    server = Server()
+    joiner = Joiner(server.send, raised)
+    large = bytes(CHUNK_BYTES // 3)
+    await asyncio.gather(*(joiner.add(A, str(i), large) for i in range(8)))
+    assert [len(ids) for ids in server.calls] == [1, 4, 3]
+
+
 async def test_a_call_stays_within_the_scripts_limit() -> None:
     server = Server()
-    await sent(Joiner(server.send), *(str(i) for i in range(2 * MAX_TASKS + 2)))
+    await sent(Joiner(server.send, raised), *(str(i) for i in range(2 * MAX_TASKS + 2)))
     assert [len(ids) for ids in server.calls] == [1, MAX_TASKS, MAX_TASKS, 1]
 
 
 async def test_an_error_reaches_everyone_who_waits_for_that_call() -> None:
     server = Server()
     server.error = BrokerUnavailable("no")
-    joiner = Joiner(server.send)
+    joiner = Joiner(server.send, raised)
     assert await sent(joiner, *"xyz") == [server.error] * 3
     server.error = None
     assert await sent(joiner, *"xyz") == [None] * 3
@@ -87,7 +100,7 @@ async def test_an_error_reaches_everyone_who_waits_for_that_call() -> None:
 async def test_who_stops_waiting_stops_nobody_else() -> None:
     server = Server()
     server.open.clear()
-    joiner = Joiner(server.send)
+    joiner = Joiner(server.send, raised)
     first, leaves, stays = (asyncio.create_task(joiner.add(A, task_id, b"m")) for task_id in "xyz")
     while len(server.calls) < 2:
         await asyncio.sleep(0)
@@ -102,7 +115,7 @@ async def test_who_stops_waiting_stops_nobody_else() -> None:
 async def test_a_cancelled_enqueue_leaves_the_way_free() -> None:
     server = Server()
     server.open.clear()
-    joiner = Joiner(server.send)
+    joiner = Joiner(server.send, raised)
     alone = asyncio.create_task(joiner.add(A, "x", b"m"))
     while not server.calls:
         await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rota.client.batch import Batch, cut, in_chunks
+from rota.client.batch import CHUNK_BYTES, Batch, cut, in_chunks
 from rota.client.packing import Packer, lock_of, refusal
 from rota.enqueued import Plan
 from rota.errors import BrokerRefused, BrokerUnavailable, DuplicateTask, EnqueueError, OptionError, TaskIdConflict
@@ -136,3 +136,10 @@ async def test_iterables_of_both_kinds_are_cut_alike() -> None:
     assert [chunk async for chunk in in_chunks(plans, 3)] == expected
     assert [chunk async for chunk in in_chunks(stream(), 3)] == expected
     assert [chunk async for chunk in in_chunks([], 3)] == []
+
+
+async def test_chunks_hold_a_few_megabytes_and_one_plan_at_least() -> None:
+    plans = [plan(bytes(size)) for size in (1, CHUNK_BYTES, 2, CHUNK_BYTES * 3, 3)]
+    expected = [plans[:2], plans[2:4], plans[4:]]
+    assert list(cut(plans, 100)) == expected
+    assert [chunk async for chunk in in_chunks(plans, 100)] == expected

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from pydantic_core import from_json
 
@@ -79,17 +79,19 @@ class Aggregator:
 
     async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
         """Make the one task. A plain function runs in a thread."""
-        made: Plan[Any] | None = await (
+        made: Any = await (
             forks.wait_for(self.function(group, tasks))
             if self._is_async
             else asyncio.to_thread(self._call, group, tasks)
         )
+        if inspect.isawaitable(made):  # of a plain wrapper around a coroutine function, or an object that is called
+            made = await forks.wait_for(made)
         if not _is_plan(made):
             raise OptionError(
                 f"The aggregator {self!r} returned {type(made).__name__}, but must return a plan "
                 "(`task.plan(...)` or `app.plan(...)`), or None to drop the tasks."
             )
-        return made
+        return cast("Plan[Any] | None", made)
 
     def _call(self, group: str, tasks: list[GroupedTask]) -> Any:
         try:

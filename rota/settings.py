@@ -239,7 +239,7 @@ class Settings(BaseSettings):
     group_max_size: PositiveInt | None = None
     """The size at which a group is aggregated at once."""
     group_interval: PositiveDuration = timedelta(seconds=1)
-    """How often groups are looked at."""
+    """How often groups are looked at where the server does not tell of changed keys (`wake_up="poll"`, or no right)."""
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
 

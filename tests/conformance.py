@@ -65,6 +65,7 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         for place in (
             "tests/integration/test_acl.py::test_a_worker_does_without_the_optional_rights",
             "tests/integration/worker/test_waking.py::test_worker_polls_when_its_user_has_no_right_to_track",
+            "tests/integration/worker/test_groups_in_time.py::test_groups_are_polled_when_the_user_has_no_right_to_track",
         )
     ),
     *(

@@ -113,6 +113,12 @@ def look(keys: QueueKeys, cursor: str = "0", about: int = 100) -> Call[Look]:
     return Call(load("groups"), (keys.groups, spent_key(keys)), args, _look)
 
 
+def look_at(keys: QueueKeys, groups: Sequence[str]) -> Call[Look]:
+    """Look at these groups, at most 100. Those that are empty are not in the answer."""
+    args: list[Argument] = [keys.base, keys.task_prefix, "0", 0, *map(raw, groups)]
+    return Call(load("groups"), (keys.groups, spent_key(keys), *map(keys.group, groups)), args, _look)
+
+
 def take(chosen: AggregationSet, due: Due, allowed: timedelta) -> Call[int]:
     """Take the oldest tasks of a group if it is (still) due; the aggregation may take as long as `allowed`."""
     keys = chosen.queue

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Literal
 
 from google.protobuf.message import DecodeError
 
@@ -32,6 +33,8 @@ from rota.worker.verdict import describe
 logger = logging.getLogger("rota.worker")
 
 Find = Callable[[str, str], Registered | None]
+Came = Literal["done", "not due", "failed", "in vain"]
+"""What came of one aggregation. Tasks of a failed one come back later, those of one in vain are there at once."""
 
 ALLOWED = timedelta(minutes=2)
 """How long one aggregation may take, as in Asynq: then anybody may put its tasks back."""
@@ -58,21 +61,21 @@ class Aggregation:
         self._counts = counts
         self._wait_after_failure = wait_after_failure
 
-    async def run(self, chosen: AggregationSet, registered: Registered, due: Due) -> bool:
-        """Aggregate one set; return whether there may be another."""
+    async def run(self, chosen: AggregationSet, registered: Registered, due: Due) -> Came:
+        """Aggregate one set; return what came of it."""
         faults.reach("aggregate:take")
         if not await self._broker.run(wire.take(chosen, due, ALLOWED)):
-            return False
+            return "not due"
         faults.answered("aggregate:taken")
         try:
             async with asyncio.timeout(ALLOWED.total_seconds() - _MARGIN_SECONDS):
                 tasks = await self._read(chosen, registered)
                 if tasks:
                     result = await self._make(chosen, registered, tasks)
-                    return await self._finish(chosen, tasks, result)
+                    return "done" if await self._finish(chosen, tasks, result) else "in vain"
                 # Nothing was for this aggregator. Taking the group again at once would find the same.
                 await self._end(chosen, None)
-                return False
+                return "in vain"
         except BrokerError:
             raise
         except BaseException as error:
@@ -81,7 +84,7 @@ class Aggregation:
                 raise
             # Also a `sys.exit()` of the function, which would end the event loop.
             await self._fail(chosen, registered, error)
-            return False
+            return "failed"
 
     async def _read(self, taken: AggregationSet, registered: Registered) -> list[GroupedTask]:
         """Read the set, and take out what does not belong to it."""

@@ -9,26 +9,33 @@ set: a crash at any moment either leaves the set, which goes back to its group a
 - A task whose message cannot be read goes to the archive. A set whose function fails, or whose result is refused, is
   tried again after a while; the last failure in a row archives its tasks with the error, where people see them.
 - The result goes to the queue of its group, whatever its options say, as with Asynq.
-- A group is looked at when it may be due, not at a fixed beat.
+- The server tells of groups that change (`group_watch`), so that a full group is aggregated at once, and the others
+  when they are due. Where it does not, they are looked at every `every`.
 
 Locks of the tasks are given back, they count as processed, and a set has at most 10,000 tasks.
 """
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from rota.aggregator import Aggregator as Registered
 from rota.broker import Broker
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, Packer
 from rota.errors import BrokerError
-from rota.wire.group import AggregationSet, Due, GroupLook, look
-from rota.worker.aggregation import Aggregation, Find
+from rota.wire.group import AggregationSet, Due, GroupLook, Look, look, look_at
+from rota.wire.keys import QueueKeys
+from rota.worker.aggregation import Aggregation, Came, Find
 from rota.worker.clock import BrokerClock
+from rota.worker.group_agenda import GroupAgenda, Key
+from rota.worker.group_watch import GroupWatch
 from rota.worker.pace import Pace
 
 logger = logging.getLogger("rota.worker")
@@ -36,6 +43,9 @@ logger = logging.getLogger("rota.worker")
 _AT_ONCE = 3
 _WAIT_AFTER_FAILURE = timedelta(seconds=30)
 _LONGEST_LOOK_AWAY = timedelta(seconds=5)
+_REST_SECONDS, _LONGEST_REST_SECONDS = 0.02, 0.05
+"""Between two looks at groups that change all the time: at least the first, and twice as long as a look took."""
+_GROUPS_PER_LOOK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,8 @@ class Aggregator:
         find: Find,
         defaults: GroupDefaults | None = None,
         every: timedelta = timedelta(seconds=1),
+        *,
+        notified: bool = True,
         wait_after_failure: timedelta = _WAIT_AFTER_FAILURE,
         payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
@@ -83,7 +95,11 @@ class Aggregator:
         self._pace = Pace("aggregator", every)
         self._clock = BrokerClock()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self._busy: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._busy: dict[Key, asyncio.Task[None]] = {}
+        self._agenda = GroupAgenda()
+        self._news = asyncio.Event()
+        self._watch = GroupWatch(broker, self._note_change)
+        self._notified = notified
         self._counts: Counter[str] = Counter()
         self._reported: set[str] = set()
         packer = Packer(broker.keys, payload_limit_bytes)
@@ -91,16 +107,19 @@ class Aggregator:
 
     async def run(self) -> None:
         """Aggregate until cancelled. Sets in the works are then given back."""
+        self._watch.notifies = self._notified
         try:
-            await self._pace.keep(self._turn)
+            await self._pace.keep(self._session)
         finally:
             for task in self._busy.values():
                 task.cancel()
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
+            await self._watch.aclose()
 
     async def aggregate(self) -> int:
         """Aggregate everything that is due now; return the number of sets done."""
         before = self._counts["sets"]
+        self._note_change(None, None)
         await self._turn()
         while self._busy:
             await asyncio.gather(*self._busy.values())
@@ -119,24 +138,66 @@ class Aggregator:
             errors=self._pace.errors,
         )
 
-    async def _turn(self) -> timedelta:
-        """Start what is due; return when to look again."""
-        wait = _LONGEST_LOOK_AWAY
-        for queue in list(self._queues()):
-            keys = self._broker.keys.queue(queue)
-            cursor = "0"
-            while True:
-                seen = await self._broker.run(look(keys, cursor))
-                self._clock.set(seen.now)
-                if seen.spent:
-                    await self._aggregation.spend(keys, seen.spent)
-                self._report_unreadable(queue, seen.unreadable)
-                for each in seen.groups:
-                    wait = min(wait, self._consider(queue, each))
-                cursor = seen.cursor
-                if cursor == "0":
-                    break
-        return max(wait, self._pace.every)
+    async def _session(self) -> None:
+        """Look at groups when they may be due, until something fails."""
+        self._note_change(None, None)
+        while True:
+            began_at = time.monotonic()
+            wait = await self._turn()
+            rest = min(max(_REST_SECONDS, 2 * (time.monotonic() - began_at)), _LONGEST_REST_SECONDS)
+            await asyncio.sleep(rest)  # what changes meanwhile is looked at in one go
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, wait - rest)):
+                    await self._news.wait()
+
+    async def _turn(self) -> float:
+        """Look where it is needed and start what is due; return for how many seconds nothing is to be done."""
+        self._news.clear()
+        queues = list(self._queues())
+        self._agenda.serve(set(queues))
+        for queue in queues:
+            if self._agenda.wants_look(queue):
+                await self._look_everywhere(queue)
+            groups = list(self._agenda.changed.pop(queue, ()))
+            for start in range(0, len(groups), _GROUPS_PER_LOOK):
+                await self._look_at(queue, groups[start : start + _GROUPS_PER_LOOK])
+        self._start_due()
+        wait = self._agenda.wait_seconds(self._clock.now(), self._busy)
+        return min(wait, _LONGEST_LOOK_AWAY.total_seconds())
+
+    async def _look_everywhere(self, queue: str) -> None:
+        keys, agenda = self._broker.keys.queue(queue), self._agenda
+        every = _LONGEST_LOOK_AWAY if self._watch.notifies else self._pace.every
+        agenda.begin_look(queue, every.total_seconds())
+        cursor, found = "0", set[str]()
+        while True:
+            seen = await self._watch.look(keys, look(keys, cursor), {keys.groups: None})
+            await self._receive(keys, seen)
+            found.update(each.name for each in seen.groups)
+            cursor = seen.cursor
+            if cursor == "0":
+                break
+        agenda.forget(key for key in list(agenda.due) if key[0] == queue and key[1] not in found)
+        if self._watch.notifies:
+            unwatched = (name for name in found if not self._watch.is_watched(keys.group(name)))
+            agenda.changed[queue].update(name for name in unwatched if (queue, name) in agenda.sized)
+
+    async def _look_at(self, queue: str, groups: list[str]) -> None:
+        keys = self._broker.keys.queue(queue)
+        sized = {keys.group(group): group for group in groups if (queue, group) in self._agenda.sized}
+        seen = await self._watch.look(keys, look_at(keys, groups), sized)
+        await self._receive(keys, seen)
+        gone = set(groups) - {each.name for each in seen.groups}
+        self._agenda.forget((queue, group) for group in gone)
+
+    async def _receive(self, keys: QueueKeys, seen: Look) -> None:
+        queue = keys.queue
+        self._clock.set(seen.now)
+        if seen.spent:
+            await self._aggregation.spend(keys, seen.spent)
+        self._report_unreadable(queue, seen.unreadable)
+        for each in seen.groups:
+            self._plan(queue, each)
 
     def _report_unreadable(self, queue: str, groups: int) -> None:
         if groups and queue not in self._reported:
@@ -148,23 +209,36 @@ class Aggregator:
                 queue,
             )
 
-    def _consider(self, queue: str, seen: GroupLook) -> timedelta:
-        """Start the aggregation of a group if it is due; return when to look at it again."""
-        registered = self._registered(seen)
-        if registered is None or (queue, seen.name) in self._busy:
-            return _LONGEST_LOOK_AWAY
+    def _plan(self, queue: str, seen: GroupLook) -> None:
+        registered, key = self._registered(seen), (queue, seen.name)
+        if registered is None:
+            return self._agenda.forget([key])
         due = self._due(registered)
-        now = self._clock.now()
         due_at = seen.newest + due.grace.total_seconds()
         if due.delay is not None:
             due_at = min(due_at, seen.oldest + due.delay.total_seconds())
-        if due_at > now and (due.size is None or seen.size < due.size):
-            # A group that is due by its size may be so at any time.
-            return self._pace.every if due.size is not None else timedelta(seconds=due_at - now)
-        key = queue, seen.name
-        task = self._busy[key] = asyncio.get_running_loop().create_task(self._work(queue, seen.name, registered))
-        task.add_done_callback(lambda _: self._busy.pop(key, None))
-        return _LONGEST_LOOK_AWAY
+        if due.size is not None and seen.size >= due.size:
+            due_at = 0.0
+        return self._agenda.plan(key, due_at, registered, sized=due.size is not None)
+
+    def _start_due(self) -> None:
+        now = self._clock.now()
+        for key, (due_at, registered) in list(self._agenda.due.items()):
+            if due_at <= now and key not in self._busy:
+                del self._agenda.due[key]
+                self._begin(key, self._work(*key, registered))
+
+    def _begin(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
+        task = self._busy[key] = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda _: self._end(key))
+
+    def _end(self, key: Key) -> None:
+        self._busy.pop(key, None)
+        self._note_change(*key)
+
+    def _note_change(self, queue: str | None, group: str | None) -> None:
+        self._agenda.note_change(queue, group)
+        self._news.set()
 
     def _registered(self, seen: GroupLook) -> Registered | None:
         for type_name in seen.types:
@@ -181,13 +255,17 @@ class Aggregator:
 
     async def _work(self, queue: str, group: str, registered: Registered) -> None:
         """Aggregate one group until it is not due any more."""
+        came: Came = "done"
         async with self._at_once:
             try:
-                more = True
-                while more:
+                while came == "done":
                     chosen = AggregationSet(self._broker.keys.queue(queue), group, uuid.uuid4().hex)
-                    more = await self._aggregation.run(chosen, registered, self._due(registered))
+                    came = await self._aggregation.run(chosen, registered, self._due(registered))
             except BrokerError as error:
+                came = "in vain"
                 logger.warning("The aggregation of group %s in queue %s stops until later: %s", group, queue, error)
             except Exception:
+                came = "in vain"
                 logger.exception("The aggregation of group %s in queue %s failed.", group, queue)
+        if came == "in vain":
+            self._agenda.held[queue, group] = registered, self._clock.now() + _LONGEST_LOOK_AWAY.total_seconds()

@@ -233,7 +233,7 @@ def _batches(items: list[Ended], most: int) -> Iterable[list[Ended]]:
 def _size(item: Ended, now: float) -> int:
     attempt, outcome = item
     expected = len(attempt.raw) if attempt.lease_until < now else 0
-    return expected if outcome is None else expected + len(outcome.message) + len(outcome.text)
+    return expected if outcome is None else expected + len(outcome.message) + len(outcome.text) + len(outcome.trace)
 
 
 def _bytes(items: list[Ended]) -> int:

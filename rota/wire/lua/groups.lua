@@ -1,15 +1,23 @@
 -- Looks at some groups of one queue: how large, how old, of which types.
 --
--- KEYS  1 groups, 2 sets that are aggregated but not yet deleted (our own)
--- ARGV  1 key base, 2 task key prefix, 3 cursor ("0" to begin), 4 about how many groups
+-- KEYS  1 groups, 2 sets that are aggregated but not yet deleted (our own), then the keys of groups to look at
+-- ARGV  1 key base, 2 task key prefix, 3 cursor ("0" to begin), 4 about how many groups, then the names of those groups
+-- With names only these groups are looked at, and those that are empty are left out; else a page of all groups.
 -- Result: { Redis time in seconds (text), next cursor ("0" at the end), one of the sets of key 2 or "",
 --           { group, size, oldest score, newest score, { types of its oldest tasks } }, ... }
 -- The name of an empty group is taken out. Asynq leaves it, and everybody looks at it for ever.
 --! include clock
 --! include field
-local page = redis.call('SSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4])
-local found = { string.format('%.6f', now), page[1], redis.call('SRANDMEMBER', KEYS[2]) or '' }
-for _, group in ipairs(page[2]) do
+local cursor, names = '0', {}
+for i = 5, #ARGV do
+  names[#names + 1] = ARGV[i]
+end
+if #names == 0 then
+  local page = redis.call('SSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4])
+  cursor, names = page[1], page[2]
+end
+local found = { string.format('%.6f', now), cursor, redis.call('SRANDMEMBER', KEYS[2]) or '' }
+for _, group in ipairs(names) do
   local key = ARGV[1] .. 'g:' .. group
   local size = redis.call('ZCARD', key)
   if size == 0 then

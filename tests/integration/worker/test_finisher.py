@@ -97,7 +97,7 @@ async def test_a_large_request_that_is_lost_is_sent_again_in_halves_and_keeps_th
     run = Broker.run
 
     async def limited(self: Broker, call: Call[object]) -> object:
-        sizes.append(sum(len(word) for word in call.args if isinstance(word, bytes)))
+        sizes.append(sum(len(word) for word in call.args if isinstance(word, bytes) and word.startswith(b"m")))
         if sizes[-1] > 100_000:
             raise BrokerUnavailable("closed by the server", maybe_applied=True)
         return await run(self, call)

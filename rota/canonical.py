@@ -99,5 +99,7 @@ def _dump(tree: Any) -> bytes:
 def _own_text(value: object) -> str:
     cls = type(value)
     if cls.__str__ is object.__str__ and cls.__repr__ is object.__repr__ and cls.__format__ is object.__format__:
-        raise OptionError(f"A {cls.__name__} has no text of its own, so no key can hold it: name one of its fields.")
+        raise OptionError(
+            f"An object of the type {cls.__name__} has no text of its own, so no key can hold it: name a field."
+        )
     return format(value)

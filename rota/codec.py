@@ -240,7 +240,7 @@ def _cause(found: Difference | None) -> str:
     if isinstance(found.sent, float) and not math.isfinite(found.sent):
         return f"{place}JSON has no {found.sent}. Use None, or a text."
     if sent != read:
-        return f"{place}a {sent} is read back as a {read}. Annotate it with the type that it has."
+        return f"{place}{sent} is read back as {read}. Annotate it with the type that it has."
     return (
         f"{place}the {sent} that is read back is not equal to it. Look for fields that are not written (exclude=True, "
         "private attributes) and for validators and serializers that do not undo each other."

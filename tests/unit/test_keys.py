@@ -140,7 +140,7 @@ def test_argument_without_a_text_of_its_own_cannot_be_in_a_key() -> None:
     class Opaque:
         pass
 
-    with pytest.raises(OptionError, match="A Opaque has no text of its own"):
+    with pytest.raises(OptionError, match="An object of the type Opaque has no text of its own"):
         Unique("1m", key="{value}").bound({"value": Opaque()})
 
 

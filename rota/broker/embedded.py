@@ -67,6 +67,17 @@ class Embedded:
 
     def start(self) -> "Embedded":
         """Return when the server has loaded its data and answers."""
+        try:
+            return self._start()
+        except BrokerUnavailable:
+            raise  # it is an OSError too
+        except OSError as error:
+            raise ConfigError(
+                f"The embedded server cannot keep its data in {self.data_dir}: {error.strerror or error}. Choose a "
+                "folder in which this user may write (rota dev --data FOLDER)."
+            ) from error
+
+    def _start(self) -> "Embedded":
         if self._url is not None:
             return self
         binary = _binary()

@@ -1,36 +1,67 @@
 """`rota dev module:app`: an embedded server, a worker, and a new start of it whenever a file changes."""
 
 import asyncio
+import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from rota import logs
+from rota.broker import dev_server
+from rota.broker.dev_server import DATA, URL_FILE
 from rota.broker.embedded import Embedded
-from rota.cli.target import load_app
+from rota.broker.url import masked
+from rota.cli.import_failure import ImportFailed
+from rota.cli.second_program import SecondProgram
+from rota.cli.target import APP_HELP, MODULES_HELP, SEPARATOR, chosen, load_app
+from rota.cli.words import settings_of
 from rota.cli.workshop import Workshop, can_watch
 from rota.errors import ConfigError
 from rota.settings import Settings
 
-DATA = Path(".rota/server")
+
+def split_words(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Part the words of `rota dev shop:app -- uvicorn web:app` at the `--`; None if there is no second program."""
+    if words[:1] != ["dev"] or "--" not in words:
+        return list(words), None
+    start = words.index("--")
+    return list(words[:start]), list(words[start + 1 :])
 
 
 def command(
-    app: Annotated[str | None, typer.Argument(help="module:app; without it the setting `app` says.")] = None,
+    context: typer.Context,
+    app: Annotated[str | None, typer.Argument(help=APP_HELP)] = None,
+    modules: Annotated[list[str] | None, typer.Argument(help=MODULES_HELP)] = None,
     data: Annotated[Path, typer.Option(help="Where the embedded server keeps its data.")] = DATA,
     watch: Annotated[Path, typer.Option(help="The folder whose changes restart the worker.")] = Path(),
     reload: Annotated[bool, typer.Option(help="Start anew when a Python file changes.")] = True,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Tasks at once.")] = None,
+    queues: Annotated[str | None, typer.Option(help="Queues with weights: critical=6,default=3,low=1.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting: name=value; may be repeated.")
+    ] = None,
+    log_level: Annotated[logs.LogLevel | None, typer.Option(help=logs.LEVEL_HELP)] = None,
 ) -> None:
     """Develop: everything in one command, with no server to install.
 
-    An embedded server is started unless the app, ROTA_URL or pyproject.toml names one.
+    An embedded server is started unless the app, ROTA_URL or pyproject.toml names one. Other programs that are started
+    in this folder find it. `rota dev shop:app -- uvicorn web:app` runs a second program with the same server.
     """
-    target = app or Settings().app
-    if not target:
-        raise ConfigError("Which application? Write rota dev module:app, or set ROTA_APP.")
+    program: list[str] | None = context.obj
+    if program == []:
+        raise ConfigError("Name the program after the --, as in: rota dev shop:app -- uvicorn web:app")
+    dev_server.silence()
+    target = chosen("dev", app, modules)
+    if not watch.is_dir():
+        raise ConfigError(f"There is no folder {watch} to watch for changes.")
+    said = settings_of(setting or [], concurrency=concurrency, queues=queues)
+    settings = _settings(target).updated(**said)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if reload and not can_watch():
         reload = False
@@ -38,13 +69,35 @@ def command(
             "[yellow]watchfiles is not installed, so the worker does not restart when a file changes. "
             "To change that: pip install 'rota\\[dev]'[/]"
         )
+    if settings.source_of("task_log_level") == "default":
+        said["task_log_level"] = "info"  # success is to be seen
+    environment = dict(os.environ)
     with ExitStack() as stack:
-        environment: dict[str, str] = {}
-        if load_app(target).settings.source_of("url") == "default":
+        second = SecondProgram(program, environment, console) if program else None
+        if settings.source_of("url") in ("default", "rota dev"):
             environment["ROTA_URL"] = stack.enter_context(Embedded(data)).url
-            console.print(f"[dim]embedded server: {environment['ROTA_URL']}, its data is in {data}[/]")
-        # No supervisor: a worker that ends shows why, and waits for the mended code.
-        command_line = [sys.executable, "-m", "rota.cli", "worker", target, "--no-supervisor", "--follow-parent"]
-        workshop = Workshop(command_line, environment, console)
+            _announce(console, environment["ROTA_URL"], data)
+        workshop = Workshop(_worker(target, said, log_level), environment, console, second)
         code = asyncio.run(workshop.run(watch if reload else None))
     sys.exit(code)
+
+
+def _settings(target: str) -> Settings:
+    try:
+        return load_app(target).settings
+    except ImportFailed:
+        return Settings()  # the worker tells what is wrong, and starts again when it is mended
+
+
+def _announce(console: Console, url: str, data: Path) -> None:
+    console.print(f"[dim]embedded server: {escape(masked(url))}, its data is in {escape(str(data))}[/]")
+    place = escape(str((data / URL_FILE).absolute()))
+    found = "programs in this folder find it by themselves; elsewhere" if data == DATA else "for other programs"
+    console.print(f"[dim]{found}: export ROTA_URL=\"$(cat '{place}')\"[/]")
+
+
+def _worker(target: str, said: dict[str, str | int], log_level: logs.LogLevel | None) -> list[str]:
+    # No supervisor: a worker that ends shows why, and waits for the mended code.
+    words = [sys.executable, "-m", "rota.cli", "worker", *target.split(SEPARATOR), "--no-supervisor", "--follow-parent"]
+    options: Sequence[str] = ["--log-level", log_level] if log_level else []
+    return [*words, *options, *(word for name, value in said.items() for word in ("--set", f"{name}={value}"))]

@@ -15,6 +15,7 @@ from rota.app import Rota
 from rota.cli.target import load_app
 from rota.inspect.doctor import Examination, Finding, examine
 from rota.log_lines import printable
+from rota.sentences import counted
 from rota.settings import Settings
 from rota.wire.rights import Role
 
@@ -65,9 +66,11 @@ def _plain(done: Examination) -> dict[str, object]:
 def _show(done: Examination, console: Console) -> None:
     for finding in done.findings:
         _show_one(finding, console)
-    looked = f"{done.queues} queues and {done.servers} servers looked at"
+    looked = f"{counted(done.queues, 'queue')} and {counted(done.servers, 'server')} looked at"
     faults = sum(finding.severity != "note" for finding in done.findings)
-    console.print(f"[green]Nothing is wrong[/]: {looked}." if done.healthy else f"{faults} faults: {looked}.")
+    console.print(
+        f"[green]Nothing is wrong[/]: {looked}." if done.healthy else f"{counted(faults, 'fault')}: {looked}."
+    )
 
 
 def _show_one(finding: Finding, console: Console) -> None:

@@ -31,7 +31,8 @@ def main() -> None:
     """Run the command line. Whatever Rota itself raises becomes one line, not a traceback."""
     streams.prepare()
     try:
-        program()
+        words, second_program = dev.split_words(sys.argv[1:])
+        program(words, obj=second_program)
     except RotaError as error:
         sys.exit(explain(error))
 

@@ -1,11 +1,23 @@
-"""Option values as people type them: `trace=abc`, durations, times."""
+"""Option values as people type them: settings, headers, durations, times."""
 
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rota.duration import parse
-from rota.errors import OptionError
+from rota.errors import ConfigError, OptionError
+
+
+def settings_of(pairs: Iterable[str], **options: str | int | None) -> dict[str, str | int]:
+    """Return the settings of a command line: of options that were given, and of `--set name=value`, which win."""
+    found = {name: value for name, value in options.items() if value is not None}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            # The word is not shown: it may be a URL with a password.
+            raise ConfigError("--set needs name=value, as in --set lease=1m; `rota config` lists the names.")
+        found[name.strip()] = value
+    return found
 
 
 def headers(pairs: Iterable[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from rota import logs
 from rota.cli import running
 from rota.cli.parent import while_parent_lives
 from rota.cli.target import APP_HELP, MODULES_HELP, chosen, load_app
-from rota.errors import ConfigError
+from rota.cli.words import settings_of
 from rota.supervisor.supervisor import Order, Supervisor, supervise
 
 
@@ -39,16 +38,15 @@ def command(
 ) -> None:
     """Run the tasks of an application until Ctrl-C or TERM. A second Ctrl-C stops at once."""
     target = chosen("worker", app, modules)
-    said = {
-        "processes": processes,
-        "concurrency": concurrency,
-        "queues": queues,
-        "strict_priority": strict,
-        "url": url,
-        "shutdown_timeout": shutdown_timeout,
-        **_pairs(setting or []),
-    }
-    said = {name: value for name, value in said.items() if value is not None}
+    said = settings_of(
+        setting or [],
+        processes=processes,
+        concurrency=concurrency,
+        queues=queues,
+        strict_priority=strict,
+        url=url,
+        shutdown_timeout=shutdown_timeout,
+    )
     if supervised:
         logs.set_up(log_level)
         sys.exit(asyncio.run(_supervise(Order(target, said, log_level, show_banner), follow_parent)))
@@ -64,14 +62,3 @@ async def _supervise(order: Order, follow_parent: bool) -> int:
         if follow_parent:
             await stack.enter_async_context(while_parent_lives(supervisor.stop))
         return await supervise(supervisor)
-
-
-def _pairs(words: Iterable[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for word in words:
-        name, separator, value = word.partition("=")
-        if not separator:
-            # The word is not shown: it may be a URL with a password.
-            raise ConfigError("--set needs name=value, as in --set lease=1m; `rota config` lists the names.")
-        pairs[name.strip()] = value
-    return pairs

@@ -1,13 +1,15 @@
 """A worker that is started anew whenever the code changes."""
 
 import asyncio
-import os
+import contextlib
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from rota.cli.second_program import SecondProgram
 
 
 class Workshop:
@@ -17,10 +19,17 @@ class Workshop:
     The command's standard input is a pipe from here: when it closes, the worker knows that we are gone.
     """
 
-    def __init__(self, command: list[str], environment: dict[str, str], console: Console) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        console: Console,
+        second: SecondProgram | None = None,
+    ) -> None:
         self._command = command
-        self._environment = {**os.environ, **environment}
+        self._environment = environment
         self._console = console
+        self._second = second
         self._worker: asyncio.subprocess.Process | None = None
         self._stopped = asyncio.Event()
 
@@ -29,6 +38,11 @@ class Workshop:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._stop, signal.SIGTERM)  # the terminal was closed
+        async with self._second or contextlib.nullcontext():
+            return await self._run(folder)
+
+    async def _run(self, folder: Path | None) -> int:
         if folder is None:
             return await self._run_once(None)
         changes = _changes(folder, self._stopped)
@@ -62,6 +76,8 @@ class Workshop:
         self._stopped.set()
         if self._worker is not None and self._worker.returncode is None:
             self._worker.send_signal(number)
+        if self._second is not None:
+            self._second.send(number)
 
 
 def can_watch() -> bool:

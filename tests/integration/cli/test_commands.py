@@ -5,78 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rota import Settings
-
-APP = """
-import asyncio, os
-from pathlib import Path
-from rota import Rota
-
-app = Rota()
-{extra}
-
-@app.task("note:write")
-async def write(name: str, wait: float = 0.0) -> str:
-    Path(name + ".started").touch()
-    await asyncio.sleep(wait)
-    Path(name).write_text("{text}")
-    return f"{{name}} by {{os.getpid()}}"
-"""
-
-
-class Shell:
-    """Runs `rota` in a folder that holds `notes.py`."""
-
-    def __init__(self, folder: Path, url: str | None) -> None:
-        self.folder = folder
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ROTA_")}
-        if url is not None:
-            self.environment["ROTA_URL"] = url
-        self.programs: list[subprocess.Popen[str]] = []
-        self.write_app("first")
-
-    def write_app(self, text: str, extra: str = "") -> None:
-        (self.folder / "notes.py").write_text(APP.format(text=text, extra=extra))
-
-    def run(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "rota.cli", *words]
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, input=text, capture_output=True, text=True, timeout=40
-        )
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "rota.cli", *words],
-            cwd=self.folder,
-            env=self.environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.programs.append(program)
-        return program
-
-    def wait_for(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 30
-        while not holds():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
-            time.sleep(0.02)
+from tests.integration.cli.shell import Shell
 
 
 @pytest.fixture
 def shell(tmp_path: Path, redis_url: str) -> Iterator[Shell]:
     shell = Shell(tmp_path, redis_url)
     yield shell
-    for program in shell.programs:
-        if program.poll() is None:
-            program.kill()
-        program.communicate()
+    shell.close()
 
 
 def test_a_worker_runs_what_the_shell_enqueues_and_stops_at_ctrl_c(shell: Shell) -> None:
@@ -152,29 +94,6 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def test_dev_brings_its_own_server_and_reloads_on_change(tmp_path: Path) -> None:
-    shell = Shell(tmp_path, None)
-    server = tmp_path / "server"
-    dev = shell.start("dev", "notes:app", "--data", str(server))
-    try:
-        shell.wait_for((server / "url").exists, "the server")
-        shell.environment["ROTA_URL"] = (server / "url").read_text()
-        shell.run("enqueue", "note:write", '{"name": "one.txt"}', "--wait", "20s")
-        assert (tmp_path / "one.txt").read_text() == "first"
-
-        shell.write_app("second")
-        assert dev.stderr is not None
-        shell.wait_for(lambda: "changed; starting anew" in dev.stderr.readline(), "the reload")  # type: ignore[union-attr]
-        shell.wait_for(lambda: "is ready" in dev.stderr.readline(), "the new worker")  # type: ignore[union-attr]
-        shell.run("enqueue", "note:write", '{"name": "two.txt"}', "--wait", "20s")
-
-        assert (tmp_path / "two.txt").read_text() == "second"
-    finally:
-        dev.send_signal(signal.SIGINT)
-        dev.communicate(timeout=30)
-    assert dev.returncode == 0
 
 
 def test_enqueue_reads_standard_input_and_prints_the_id(shell: Shell) -> None:

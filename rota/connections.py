@@ -76,9 +76,9 @@ class Connections:
         return client
 
     def _open(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> Client:
-        with self._lock:
-            for other in [each for each in self._clients if each.is_closed()]:
-                del self._clients[other]
+        for other in list(self._clients):  # a copy: loops of other threads come and go meanwhile
+            if other.is_closed():
+                self._clients.pop(other, None)
         close_connections_of_closed_loops()
         client = Client(
             Broker.from_url(settings.url, options=broker_options(settings)),

@@ -108,6 +108,25 @@ def test_closing_the_clients_of_a_loop_leaves_those_of_other_loops_and_threads(a
     assert blocking.enqueue(app.plan("t")).created
 
 
+def test_loops_of_many_threads_come_and_go_at_once(app: Rota) -> None:
+    before, faults = sockets(), []
+
+    def run() -> None:
+        try:
+            for number in range(20):
+                assert asyncio.run(app.enqueue("t", number)).created
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(12)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert faults == []
+    assert (clients_of(app), sockets()) == (0, before)
+
+
 def test_a_block_of_blocking_code_closes_the_blocking_connections(redis_url: str) -> None:
     before = sockets()
     with Rota(redis_url) as app:

@@ -29,4 +29,4 @@ def test_on_a_terminal_a_long_text_goes_on_under_its_beginning() -> None:
 def test_in_a_pipe_a_text_is_one_line_however_long() -> None:
     lines = shown(terminal=False)
     assert lines[:2] == ["error The server [evicts] keys.", f"  why {FINDING.cause}"]
-    assert lines[-1] == "1 faults: 2 queues and 0 servers looked at."
+    assert lines[-1] == "1 fault: 2 queues and 0 servers looked at."

@@ -135,4 +135,6 @@ def _batch(
 
 def _notes(words: Iterable[Any]) -> dict[int, Notes]:
     triples = zip(*[iter(words)] * 3, strict=True)
-    return {int(index): Notes(text(cancel), int(crashes or 0)) for index, cancel, crashes in triples}
+    return {
+        int(index): Notes(text(cancel), int(crashes) if crashes.isdigit() else 0) for index, cancel, crashes in triples
+    }

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from rota.errors import PayloadError
 from rota.wire.keys import QueueKeys
 from rota.wire.limit_text import explained
 from rota.wire.message import unpack
@@ -40,5 +41,11 @@ def _watched(raw: Any) -> Watched:
     if not raw:
         return Watched("")
     state, result, message, end = raw
-    error = explained(unpack(message), text(end)) if message else ""
-    return Watched(text(state), result, error, text(end))
+    return Watched(text(state), result, _error(message, text(end)), text(end))
+
+
+def _error(message: bytes, end: str) -> str:
+    try:
+        return explained(unpack(message), end) if message else ""
+    except PayloadError as error:
+        return str(error)  # another program wrote the message, and a worker has archived the task for that reason

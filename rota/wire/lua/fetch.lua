@@ -54,7 +54,7 @@ end
 
 local function must_wait(row)
   local crashes, cancelled = row[4], row[2]
-  if not crashes or last_chance == 0 or tonumber(crashes) < last_chance or cancelled then return false end
+  if not crashes or last_chance == 0 or (tonumber(crashes) or 0) < last_chance or cancelled then return false end
   room = room - 1
   return room < 0
 end

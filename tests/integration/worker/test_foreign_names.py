@@ -7,6 +7,7 @@ import pytest
 
 from rota.app import Rota
 from rota.broker import queue_names
+from rota.errors import TaskFailed
 from rota.settings import Settings
 from rota.supervisor.served import ServedQueues
 from rota.wire.edit import delete
@@ -100,6 +101,26 @@ async def test_task_with_an_id_that_is_not_utf8_is_archived_and_the_others_run(a
     assert await bench.execute("LLEN", keys.active) == 0
 
 
+async def test_fields_of_a_task_that_another_program_has_written_stop_no_fetch(app: Rota, bench: Bench) -> None:
+    @app.task("foreign:run")
+    async def run(number: int) -> int:
+        return number
+
+    keys = bench.broker.keys.queue("default")
+    odd = await run.options(task_id="odd").enqueue(1)
+    await bench.execute("HSET", keys.task("odd"), "rota_crashes", BAD)
+    await bench.execute("HSET", keys.task("type"), "msg", b"\x0a\x02" + BAD, "state", "pending")
+    await bench.execute("LPUSH", keys.pending, "type")
+    after = await run.enqueue(2)
+    async with app.worker():
+        assert [await odd.result("20s"), await after.result("20s")] == [1, 2]
+
+        async def archived() -> object:
+            return await bench.execute("ZSCORE", keys.archived, "type")
+
+        await eventually(archived)
+
+
 async def test_lease_of_a_task_with_an_id_that_is_not_utf8_is_recovered(redis_url: str) -> None:
     async with open_yard(redis_url) as yard:
         now = int(await yard.now())
@@ -149,6 +170,19 @@ async def test_state_that_is_not_utf8_costs_no_connection(redis_url: str) -> Non
         await yard.broker.run_via(link, delete(yard.keys, "x"))
         assert not link.closed
         await link.aclose()
+
+
+async def test_result_of_a_task_that_cannot_be_read_is_its_failure(app: Rota, bench: Bench) -> None:
+    @app.task("foreign:run")
+    async def run() -> int:
+        return 7
+
+    job = await run.enqueue()
+    await bench.execute("HSET", bench.broker.keys.queue("default").task(job.id), "msg", BAD)
+    async with app.worker():
+        await bench.in_state(job.id, "archived")
+    with pytest.raises(TaskFailed, match="no task message"):
+        await job.result("20s")
 
 
 async def test_supervisor_skips_a_queue_name_that_is_not_utf8(redis_url: str) -> None:

@@ -23,7 +23,7 @@ EVERY_GROUP = "*"
 
 @dataclass(frozen=True, slots=True)
 class GroupedTask:
-    """One member of a group. Asynq keeps of it what is here; timeout, retries and retention are lost."""
+    """One task of a group: `type`, `payload`, `headers` and `id`. Asynq does not keep its other options."""
 
     type: str
     payload: bytes
@@ -35,7 +35,7 @@ class GroupedTask:
         try:
             return from_json(self.payload) if self.payload else None
         except ValueError as error:
-            raise PayloadError(f"The payload of task {self.id} ({self.type}) is no JSON: {error}.") from error
+            raise PayloadError(f"The payload of task {self.id} ({self.type}) is not valid JSON: {error}.") from error
 
 
 AggregateFunction: TypeAlias = Callable[[str, list[GroupedTask]], Any]

@@ -38,7 +38,9 @@ Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
 class Rota:
     """An application: its tasks, its settings, its connections.
 
-    Nothing is connected until something is enqueued or a worker starts, so an app can be made at import.
+    An app connects when a task is enqueued or a worker starts, so a module can make one when it is imported.
+    `async with app:` closes the connections of the running event loop at its end, and `with app:` does so in blocking
+    code.
     """
 
     def __init__(
@@ -52,10 +54,10 @@ class Rota:
         enqueue_middleware: Sequence[EnqueueMiddleware] = (),
         key_prefix: str | None = None,
     ) -> None:
-        """Make an app. `url` and `key_prefix` win over the settings.
+        """Make an app. `url` and `key_prefix` override the settings.
 
-        `prefix="asynq"` matches task types as Go's mux does: any registered name is a plain string prefix, and names
-        are not checked. `lifespan` is an async generator function of the app that yields the state once.
+        `prefix="asynq"` matches task types as Go's mux does: each registered name is a plain string prefix, and names
+        are not checked. `lifespan` is an async generator function that takes the app and yields the state once.
         """
         if prefix not in (None, "asynq"):
             raise OptionError(f"prefix is {prefix!r}. {did_you_mean(str(prefix), ['asynq'])}")
@@ -65,7 +67,7 @@ class Rota:
         self.registry: Registry[Handler] = Registry(matching)
         self.aggregators = Aggregators(matching)
         self.overrides = Overrides()
-        """Stand-ins for dependencies in tests: `app.overrides[mailer] = fake_mailer`."""
+        """Replacements of dependencies in tests: `app.overrides[mailer] = fake_mailer`."""
         self.middlewares: list[Middleware] = [around.check(item) for item in middleware]
         self.enqueue_middlewares: list[EnqueueMiddleware] = [around.check_enqueue(item) for item in enqueue_middleware]
         self.hooks = Hooks()
@@ -77,8 +79,9 @@ class Rota:
     def task(self, type: str, **words: Unpack[TaskWords]) -> TaskDecorator:
         """Register a typed function under a type name.
 
-        Unknown and conflicting options are refused here. A task whose function is said to return a value is kept
-        for `settings.result_retention`, so that its result can be awaited; `retention=0` keeps nothing.
+        Raises OptionError if options are unknown or conflict. A completed task is kept for `settings.result_retention`
+        if the annotation of its function promises a value, so that `result()` can return it; `retention=0` keeps
+        nothing.
         """
         _check_type_given("task", type)
 
@@ -102,7 +105,7 @@ class Rota:
     def handler(self, type: str, **words: Unpack[RunWords]) -> Callable[[FunctionT], FunctionT]:
         """Register a function of `(ctx, payload)` for a type, or for all types under a pattern like `"email:"`.
 
-        The payload comes as the bytes it is. What the function returns is the result: bytes as they are.
+        The function gets the payload as bytes. Its return value is the result; bytes are stored unchanged.
         """
 
         _check_type_given("handler", type)
@@ -127,8 +130,9 @@ class Rota:
     ) -> Callable[[FunctionT], FunctionT]:
         """Register a function that makes one task of a group: `(group, tasks) -> Plan`.
 
-        It takes tasks of this type (or those under a pattern; of every type without one) in groups that match
-        `group`, a name or a pattern like `"user-*"`.
+        The aggregator gets tasks of `type`, a name or a pattern like `"email:"`; without it, tasks of every type.
+        `group` is a name or a pattern like `"user-*"`. The settings `group_grace`, `group_max_delay` and
+        `group_max_size` apply to what is not given here.
         """
 
         _check_type_given("aggregator", type)
@@ -150,27 +154,33 @@ class Rota:
         return register
 
     def middleware(self, function: Middleware) -> Middleware:
-        """Add code around every call of a worker, inside of what is there already. Also a decorator."""
+        """Run code around each call of a task in a worker, inside the middleware that was added before.
+
+        Also a decorator.
+        """
         self.middlewares.append(around.check(function))
         for handler in self.registry:
             handler.reset()
         return function
 
     def enqueue_middleware(self, function: EnqueueMiddleware) -> EnqueueMiddleware:
-        """Add code around every enqueue. It yields the plan to send, or nothing to leave it. Also a decorator."""
+        """Run code around each enqueue. It yields the plan to send, or None to send the plan unchanged.
+
+        Also a decorator.
+        """
         self.enqueue_middlewares.append(around.check_enqueue(function))
         return function
 
     def on_success(self, hook: Hook) -> Hook:
-        """Call a function after every success, with the context and the result. Also a decorator."""
+        """Call a function after each success, with the context and the result. Also a decorator."""
         return self._add_hook("success", hook)
 
     def on_failure(self, hook: Hook) -> Hook:
-        """Call a function after every failure that is tried again, with the context and the error."""
+        """Call a function after each failure that will be retried, with the context and the error. Also a decorator."""
         return self._add_hook("failure", hook)
 
     def on_exhausted(self, hook: Hook) -> Hook:
-        """Call a function when a task failed for good, with the context and the error."""
+        """Call a function when a task has failed for good, with the context and the error. Also a decorator."""
         return self._add_hook("exhausted", hook)
 
     def _add_hook(self, event: Event, hook: Hook) -> Hook:
@@ -183,10 +193,10 @@ class Rota:
     # Enqueueing
 
     def plan(self, type: str, payload: object = None, **words: Unpack[OptionWords]) -> Plan[Any]:
-        """Return what `enqueue` would send for a type by name.
+        """Return the plan of a task that is named by its type, as `enqueue` sends it.
 
-        `payload` is a mapping, a model or anything that JSON knows; bytes go as they are. If the task is registered
-        here, its checks and its options apply too.
+        `payload` is a mapping, a model or another value that JSON can express; bytes are sent unchanged. If the type is
+        registered in this app, its arguments are validated and its options apply.
         """
         check_blank(type)
         handler = self.registry.get(type)
@@ -204,11 +214,11 @@ class Rota:
         return self.send_sync(self.plan(type, payload, **words))
 
     async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
-        """Enqueue any number of plans in few requests. The list has one outcome for each: a receipt or an error."""
+        """Enqueue any number of plans in few requests. The list has a receipt or an error for each plan, in order."""
         return await self.client.enqueue_many(plans)
 
     def enqueue_many_sync(self, plans: Iterable[Plan[Any]]) -> list[SyncEnqueued[Any] | RotaError]:
-        """Enqueue any number of plans in few requests, from blocking code."""
+        """Enqueue any number of plans in few requests, from blocking code (see `enqueue_many`)."""
         return self.sync_client.enqueue_many(plans)
 
     def send(self, plan: Plan[R]) -> Coroutine[Any, Any, Enqueued[R]]:
@@ -223,31 +233,34 @@ class Rota:
 
     @property
     def broker_options(self) -> BrokerOptions:
-        """How the settings say to connect."""
+        """The options of a connection, from the settings."""
         return broker_options(self.settings)
 
     @property
     def keys(self) -> Keys:
-        """The keys of this app's world."""
+        """The Redis keys of this app."""
         return self._connections.keys(self.settings)
 
     def connect(self, settings: Settings | None = None) -> Broker:
-        """Make a broker of one's own. It connects when it is first used; close it after."""
+        """Make a separate broker, such as `Inspector` needs. It connects at its first use; close it with `aclose()`."""
         chosen = settings or self.settings
         return Broker.from_url(chosen.url, options=broker_options(chosen))
 
     @property
     def client(self) -> Client:
-        """The client of the running event loop, made when it is first asked for."""
+        """The client of the running event loop. The first access makes it."""
         return self._connections.client(self.settings)
 
     @property
     def sync_client(self) -> SyncClient:
-        """The client for blocking code. Threads may share it."""
+        """The client for blocking code. Threads can share it."""
         return self._connections.sync_client(self.settings)
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop. Those of other loops, and the blocking ones, stay open."""
+        """Close the connections of the running event loop.
+
+        Connections of other loops and of blocking code stay open.
+        """
         await self._connections.aclose()
 
     async def __aenter__(self) -> Self:
@@ -265,23 +278,23 @@ class Rota:
         self.close()
 
     def close(self) -> None:
-        """Close the blocking connections."""
+        """Close the connections of blocking code."""
         self._connections.close()
 
     # Running
 
     @property
     def state(self) -> Any:
-        """What the lifespan yielded for the running event loop; None outside of it."""
+        """The value that the lifespan yielded for the running event loop; None while no lifespan is entered."""
         return self._lifespan.state
 
     def lifespan_state(self) -> AbstractAsyncContextManager[Any]:
-        """Enter the lifespan and get its state. Workers, tests and a web server in one program share it."""
+        """Enter the lifespan and get its state. Workers, tests and a web server of one event loop share the state."""
         return self._lifespan.entered()
 
     @asynccontextmanager
     async def lifespan(self, asgi: object = None) -> AsyncGenerator[Any]:
-        """Enter the lifespan, and close the connections after: `FastAPI(lifespan=app.lifespan)`, also in tests."""
+        """Enter the lifespan, and close the connections at the end of the block: `FastAPI(lifespan=app.lifespan)`."""
         async with self._lifespan.entered() as state:
             try:
                 # A web server takes only a mapping as its state.
@@ -291,9 +304,10 @@ class Rota:
 
     @asynccontextmanager
     async def worker(self, **settings: Any) -> AsyncGenerator["Worker"]:
-        """Run a worker inside this program for as long as the block lasts: `async with app.worker(concurrency=10)`.
+        """Run a worker inside this program until the block ends: `async with app.worker(concurrency=10)`.
 
-        The keywords are settings that hold for this worker only.
+        The keywords are settings of this worker only. The end of the block stops the worker gently. Raises WorkerFault
+        if the worker had an internal fault.
         """
         from rota.component import running  # a program that only enqueues loads no worker
 

@@ -41,7 +41,11 @@ _current: ContextVar["Context"] = ContextVar("rota_context")
 
 
 class Context:
-    """The task that runs. One per run; everything is read from its message when asked for."""
+    """The task that runs, as its function sees it. Each run has its own context.
+
+    `state` is the value that the lifespan of the app yielded. `cancelled` is True, with `cancel_reason`, after the task
+    was asked to stop.
+    """
 
     __slots__ = ("_deadline_at", "_message", "_reporter", "cancel_reason", "cancelled", "state")
 
@@ -63,12 +67,12 @@ class Context:
 
     @property
     def id(self) -> str:
-        """The task ID, unique in its queue."""
+        """The ID of the task, unique in its queue."""
         return self._message.id
 
     @property
     def type(self) -> str:
-        """The whole type name, also where a prefix pattern took it."""
+        """The full type name, also if a pattern such as `"email:"` matched it."""
         return self._message.type
 
     @property
@@ -78,50 +82,53 @@ class Context:
 
     @property
     def retried(self) -> int:
-        """Retries so far: 0 in the first run."""
+        """The number of retries so far: 0 in the first run."""
         return self._message.retried
 
     @property
     def max_retry(self) -> int:
-        """Retries allowed."""
+        """The number of retries that are allowed."""
         return self._message.retry
 
     @property
     def last_error(self) -> str:
-        """What the run before failed with, or nothing."""
+        """The error of the previous run; empty if there was none."""
         return self._message.error_msg
 
     @property
     def group(self) -> str:
-        """The group the task was enqueued for, or nothing."""
+        """The group that the task was enqueued for; empty if there was none."""
         return self._message.group_key
 
     @property
     def payload(self) -> bytes:
-        """The payload as it came."""
+        """The payload as it was enqueued."""
         return self._message.payload
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The task's headers."""
+        """The headers of the task."""
         return self._message.headers
 
     @property
     def deadline(self) -> datetime | None:
-        """When this run is stopped."""
+        """The instant at which this run is stopped; None without a time limit."""
         return from_unix(self._deadline_at)
 
     @property
     def time_left(self) -> timedelta | None:
-        """How long this run may go on; never negative."""
+        """The time until the deadline, never negative; None without a time limit."""
         return timedelta(seconds=max(0.0, self._deadline_at - time())) if self._deadline_at else None
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
-        """Say how far the task is. Cheap: only the newest is written, a few times a second at most."""
+        """Report the progress of the task.
+
+        Frequent calls are cheap, because only the newest report is written, a few times a second at most.
+        """
         self._reporter.progress(self, done, total, text)
 
     def log(self, text: str) -> None:
-        """Add a line to the log that is kept with the task. The oldest lines go when it is full."""
+        """Add a line to the log that is stored with the task. A full log drops its oldest lines."""
         self._reporter.log(self, text)
 
     def begin(self, deadline_at: float) -> None:
@@ -134,7 +141,10 @@ class Context:
         self.cancel_reason = reason
 
     def raise_if_cancelled(self) -> None:
-        """Raise TaskCancelled once the task was asked to stop: a safe point for functions in threads."""
+        """Raise TaskCancelled if the task was asked to stop.
+
+        A function in a thread calls this where it can stop safely. A coroutine is cancelled without it.
+        """
         if self.cancelled:
             raise TaskCancelled("The task was cancelled while it ran.", reason=self.cancel_reason)
 
@@ -147,7 +157,7 @@ class Context:
 
 
 def current() -> Context:
-    """Return the context of the task that runs here. Raises RotaError outside of a handler."""
+    """Return the context of the running task. Raises RotaError outside of a handler."""
     found = _current.get(None)
     if found is None:
         raise RotaError("No task runs here: current() answers only inside a handler or what a handler calls.")

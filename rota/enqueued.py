@@ -19,7 +19,7 @@ Decode = Callable[[bytes], Any]
 
 
 class Plan(NamedTuple, Generic[R_co]):
-    """A task that is ready to be enqueued. Only sending it is left.
+    """A task that is ready to be enqueued: its type, its payload and its options.
 
     `decode` reads the stored result; None means JSON.
     """
@@ -32,11 +32,11 @@ class Plan(NamedTuple, Generic[R_co]):
     decode: Decode | None = None
 
     def updated(self, **words: Any) -> "Plan[R_co]":
-        """Return this plan with some options replaced (see `OptionWords`)."""
+        """Return a copy of this plan with some options replaced."""
         return self._replace(options=self.options.updated(**words))
 
     def with_headers(self, headers: Mapping[str, str]) -> "Plan[R_co]":
-        """Return this plan with further headers; a new value wins over an old one."""
+        """Return a copy of this plan with further headers. A new value replaces the old value of the same header."""
         merged = MappingProxyType({**self.options.headers, **headers})
         return self._replace(options=replace(self.options, headers=merged))
 
@@ -115,7 +115,11 @@ class Receipt:
 
 
 class Enqueued(Receipt, Generic[R_co]):
-    """An enqueued task, and what can be done with it from asyncio code."""
+    """An enqueued task, for asyncio code.
+
+    `id`, `queue`, `type` and `state` are those at the moment of the enqueue. `created` is False if a unique task
+    existed already; the other attributes are then those of the existing task.
+    """
 
     __slots__ = ("_actions", "_decode")
 
@@ -136,27 +140,28 @@ class Enqueued(Receipt, Generic[R_co]):
         self._decode = decode
 
     async def result(self, timeout: DurationLike | None = None) -> R_co:  # noqa: ASYNC109
-        """Wait for the end and return what the function returned.
+        """Wait for the end of the task and return the value that its function returned.
 
-        Raises TaskFailed, TaskCancelled or ResultTimeout. A result is kept only for the task's retention.
+        Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`. A result is kept for the retention of the
+        task, and not at all without one.
         """
         stored = await self._actions.result(self.queue, self.id, timeout)
         return cast("R_co", read_result(stored, self._decode))
 
     async def info(self) -> TaskInfo:
-        """Look the task up. Raises TaskNotFound once it is gone."""
+        """Return a snapshot of the task. Raises TaskNotFound if it does not exist any more."""
         return await self._actions.info(self.queue, self.id)
 
     async def cancel(self, reason: str = "") -> None:
-        """End the task: at once if it waits, by cancelling its handler if it runs. It is not retried."""
+        """End the task without a retry: a waiting task at once, a running task by cancelling its handler."""
         await self._actions.cancel(self.queue, self.id, reason)
 
     async def run_now(self) -> None:
-        """Let a scheduled, retried, grouped or archived task run now."""
+        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
         await self._actions.run_now(self.queue, self.id)
 
     async def reschedule(self, when: datetime | DurationLike) -> None:
-        """Move a waiting task to an instant, or to a duration from now."""
+        """Move a scheduled, retried or pending task to an instant, or to a duration from now."""
         await self._actions.reschedule(self.queue, self.id, when)
 
     async def update_payload(self, payload: bytes) -> None:
@@ -165,7 +170,7 @@ class Enqueued(Receipt, Generic[R_co]):
 
 
 class SyncEnqueued(Receipt, Generic[R_co]):
-    """An enqueued task, and what can be done with it from blocking code."""
+    """An enqueued task, for blocking code. It has the attributes of `Enqueued`."""
 
     __slots__ = ("_actions", "_decode")
 
@@ -186,26 +191,27 @@ class SyncEnqueued(Receipt, Generic[R_co]):
         self._decode = decode
 
     def result(self, timeout: DurationLike | None = None) -> R_co:
-        """Wait for the end and return what the function returned.
+        """Wait for the end of the task and return the value that its function returned.
 
-        Raises TaskFailed, TaskCancelled or ResultTimeout. A result is kept only for the task's retention.
+        Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`. A result is kept for the retention of the
+        task, and not at all without one.
         """
         return cast("R_co", read_result(self._actions.result(self.queue, self.id, timeout), self._decode))
 
     def info(self) -> TaskInfo:
-        """Look the task up. Raises TaskNotFound once it is gone."""
+        """Return a snapshot of the task. Raises TaskNotFound if it does not exist any more."""
         return self._actions.info(self.queue, self.id)
 
     def cancel(self, reason: str = "") -> None:
-        """End the task: at once if it waits, by cancelling its handler if it runs. It is not retried."""
+        """End the task without a retry: a waiting task at once, a running task by cancelling its handler."""
         self._actions.cancel(self.queue, self.id, reason)
 
     def run_now(self) -> None:
-        """Let a scheduled, retried, grouped or archived task run now."""
+        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
         self._actions.run_now(self.queue, self.id)
 
     def reschedule(self, when: datetime | DurationLike) -> None:
-        """Move a waiting task to an instant, or to a duration from now."""
+        """Move a scheduled, retried or pending task to an instant, or to a duration from now."""
         self._actions.reschedule(self.queue, self.id, when)
 
     def update_payload(self, payload: bytes) -> None:
@@ -221,6 +227,6 @@ def read_result(stored: bytes, decode: Decode | None) -> Any:
         return from_json(stored) if stored else None
     except ValueError as error:
         raise PayloadError(
-            f"The stored result is no JSON: {error}. The task's worker may be written in Go or return bytes: "
+            f"The stored result is not valid JSON: {error}. The task's worker may be written in Go or return bytes: "
             "read them as they are with `app.client.result(queue, task_id)`."
         ) from error

@@ -36,7 +36,10 @@ class Sender(Protocol):
 
 
 class Task(Generic[P, R]):
-    """A function that can be enqueued. Arguments that the worker injects are not part of the call."""
+    """A function that can be enqueued. Calling the task runs the function here and now, without a queue.
+
+    Calls leave out the arguments that the worker injects.
+    """
 
     def __init__(self, handler: Handler, sender: Sender) -> None:
         functools.update_wrapper(cast("Callable[..., Any]", self), handler.function, updated=())
@@ -49,7 +52,7 @@ class Task(Generic[P, R]):
         self._sender = sender
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued[R]:
-        """Enqueue a run with these arguments. Raises PayloadError if they do not fit."""
+        """Enqueue a call with these arguments. Raises PayloadError if they do not fit the function."""
         return await self._sender.send(self.plan(*args, **kwargs))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncEnqueued[R]:
@@ -57,7 +60,7 @@ class Task(Generic[P, R]):
         return self._sender.send_sync(self.plan(*args, **kwargs))
 
     def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan[R]:
-        """Return what `enqueue` would send, for `app.enqueue_many`."""
+        """Return the plan that `enqueue` sends, for `app.enqueue_many`."""
         values = self._arguments.bind(args, kwargs)
         options = self.default_options
         if options.unique is None and options.debounce is None:
@@ -65,20 +68,23 @@ class Task(Generic[P, R]):
         return self._keyed(values)
 
     def plan_of(self, payload: object) -> Plan[R]:
-        """Return the plan for arguments given as one mapping or model, or for a payload that is ready (bytes)."""
+        """Return the plan for arguments in one mapping or model, or for a finished payload in bytes."""
         if isinstance(payload, bytes | bytearray):
             ready = bytes(payload)
             return Plan(self.type, ready, self.default_options.bound(self._arguments.received(ready)), self._decode)
         return self._keyed(self._arguments.bind_object(payload))
 
     def options(self, **words: Unpack[OptionWords]) -> Self:
-        """Return a copy of this task with other options, typed like this one."""
+        """Return a copy of this task with other options: `task.options(delay="5m").enqueue(7)`."""
         changed = copy(self)
         changed.default_options = self.default_options.updated(**words)
         return changed
 
     def debounce(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> Self:
-        """Return a copy whose calls with the same key become one, `wait` after the last of them."""
+        """Return a copy whose calls with the same key become one run, `wait` after the last call.
+
+        The run starts `max_wait` after the first call at the latest.
+        """
         return self.options(debounce=Debounce(key, wait, max_wait))
 
     def _keyed(self, values: dict[str, Any]) -> Plan[R]:
@@ -118,7 +124,7 @@ class AsyncTask(Task[P, R]):
     """A task made from an `async def`. Calling it directly makes the coroutine of the function."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        """Run the function here and now, without any queue."""
+        """Run the function here and now, without a queue."""
         return cast("Coroutine[Any, Any, R]", self._call(args, kwargs))
 
 
@@ -126,7 +132,7 @@ class SyncTask(Task[P, R]):
     """A task made from a `def`. Calling it directly calls the function."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here and now, without any queue."""
+        """Run the function here and now, without a queue."""
         return cast("R", self._call(args, kwargs))
 
 

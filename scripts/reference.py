@@ -13,6 +13,7 @@ from rota.options import OptionWords, TaskWords
 from rota.policy import Debounce, Retry, Unique
 from rota.settings import ENVIRONMENT_PREFIX, Settings
 from rota.wire import rights
+from scripts.method_reference import method_reference
 from scripts.option_texts import DEBOUNCE_TEXTS, OPTION_TEXTS, RETRY_TEXTS, TASK_TEXTS, UNIQUE_TEXTS
 
 
@@ -128,6 +129,7 @@ def optional_rights() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "names": names_table,
+    "methods": method_reference,
     "settings": settings_table,
     "commands": command_tables,
     "acl": acl_rules,

@@ -34,7 +34,7 @@ _IN_FLIGHT = 3
 class Client(Core):
     """Enqueues tasks, changes them, and waits for their end.
 
-    A request whose answer was lost is sent again, for `retry_for`.
+    The client sends a request again if its answer was lost, for `retry_for`.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Client(Core):
     async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
         """Enqueue any number of tasks. The list has one outcome for each plan, in their order.
 
-        An outcome is a receipt or an error; nothing is raised for a part, also where the broker goes away in the
-        middle. If `plans` itself raises an error, that is the last outcome.
+        An outcome is a receipt or an error. Nothing is raised for single plans, also if the connection breaks in the
+        middle. If the iterable `plans` raises an error, that error is the last outcome.
         """
         async with aclosing(self.enqueue_stream(plans)) as stream:
             outcomes = [outcome async for outcome in stream]
@@ -90,7 +90,7 @@ class Client(Core):
     async def enqueue_stream(
         self, plans: Plans, *, chunk: int | None = None
     ) -> AsyncGenerator[Enqueued[Any] | RotaError]:
-        """Enqueue plans as they come from an iterable, and yield an outcome for each, as `enqueue_many` does.
+        """Enqueue plans while an iterable yields them, and yield an outcome for each plan, as `enqueue_many` does.
 
         At most a few chunks are in memory. Close the iterator if you leave it early (`contextlib.aclosing`).
         """
@@ -111,7 +111,8 @@ class Client(Core):
     async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:  # noqa: ASYNC109
         """Wait for the end of a task and return its stored result.
 
-        A Rota worker announces the end; where a Go server runs the task, it is looked for, at last every `result_poll`.
+        Rota workers announce the end of a task. Go servers do not, so the client also polls, in the end every
+        `result_poll`.
         """
         keys = self._place(queue, task_id)
         seconds = None if timeout is None else parse(timeout, "timeout").total_seconds()
@@ -130,27 +131,30 @@ class Client(Core):
             raise acts.out_of_time(queue, task_id, seconds) from None
 
     async def info(self, queue: str, task_id: str) -> TaskInfo:
-        """Look a task up. Raises TaskNotFound once it is gone."""
+        """Return a snapshot of a task. Raises TaskNotFound if it does not exist any more."""
         return await self._requests.carry_out(acts.info(self._place(queue, task_id), task_id))
 
     async def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
-        """End a task: at once if it waits, by its worker if it runs. Nothing happens to one that has ended."""
+        """End a task without a retry: a waiting task at once, a running task by its worker.
+
+        A task that has ended stays as it is.
+        """
         await self._requests.carry_out(acts.cancel(self._place(queue, task_id), task_id, reason, self._keys.cancel))
 
     async def delete(self, queue: str, task_id: str) -> None:
-        """Delete a task that does not run, and give its unique lock back."""
+        """Delete a task that does not run, and release its unique lock."""
         await self._requests.carry_out(acts.delete(self._place(queue, task_id), task_id))
 
     async def run_now(self, queue: str, task_id: str) -> None:
-        """Let a scheduled, retried, grouped, archived or completed task run now."""
+        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
         await self._requests.carry_out(acts.run_now(self._place(queue, task_id), task_id))
 
     async def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
-        """Move a scheduled, retried or pending task to an instant, or to so long from now by the server's clock."""
+        """Move a scheduled, retried or pending task to an instant, or to a duration from now by the server's clock."""
         await self._requests.carry_out(acts.reschedule(self._place(queue, task_id), task_id, when))
 
     async def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
-        """Replace the payload of a task that does not run. Its unique lock moves with it."""
+        """Replace the payload of a task that does not run. Its unique lock moves to the key of the new payload."""
         self._check_payload(task_id, payload)
         await self._requests.carry_out(acts.update_payload(self._place(queue, task_id), task_id, payload))
 

@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class SyncClient(Core):
-    """The same as `Client`, blocking. Safe to share between threads, and over a fork."""
+    """The blocking counterpart of `Client`. Threads can share it, and so can a forked process."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class SyncClient(Core):
         )
 
     def close(self) -> None:
-        """Close the connections that no thread uses now."""
+        """Close the connections that no thread is using."""
         self._origin.close()
 
     def enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:
@@ -75,7 +75,7 @@ class SyncClient(Core):
     def enqueue_stream(
         self, plans: Iterable[Plan[Any]], *, chunk: int | None = None
     ) -> Generator[SyncEnqueued[Any] | RotaError]:
-        """Enqueue plans as they come from an iterable, and yield an outcome for each, as `enqueue_many` does."""
+        """Enqueue plans while an iterable yields them, and yield an outcome for each plan, as `enqueue_many` does."""
         for some in cut(plans, self._chunk(chunk)):
             yield from self._outcomes(self._carry(some))
 
@@ -90,27 +90,30 @@ class SyncClient(Core):
             return self._requests.carry_out(acts.result(keys, task_id, seconds, self._poll_seconds), None)
 
     def info(self, queue: str, task_id: str) -> TaskInfo:
-        """Look a task up. Raises TaskNotFound once it is gone."""
+        """Return a snapshot of a task. Raises TaskNotFound if it does not exist any more."""
         return self._requests.carry_out(acts.info(self._place(queue, task_id), task_id))
 
     def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
-        """End a task: at once if it waits, by its worker if it runs. Nothing happens to one that has ended."""
+        """End a task without a retry: a waiting task at once, a running task by its worker.
+
+        A task that has ended stays as it is.
+        """
         self._requests.carry_out(acts.cancel(self._place(queue, task_id), task_id, reason, self._keys.cancel))
 
     def delete(self, queue: str, task_id: str) -> None:
-        """Delete a task that does not run, and give its unique lock back."""
+        """Delete a task that does not run, and release its unique lock."""
         self._requests.carry_out(acts.delete(self._place(queue, task_id), task_id))
 
     def run_now(self, queue: str, task_id: str) -> None:
-        """Let a scheduled, retried, grouped, archived or completed task run now."""
+        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
         self._requests.carry_out(acts.run_now(self._place(queue, task_id), task_id))
 
     def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
-        """Move a scheduled, retried or pending task to an instant, or to so long from now by the server's clock."""
+        """Move a scheduled, retried or pending task to an instant, or to a duration from now by the server's clock."""
         self._requests.carry_out(acts.reschedule(self._place(queue, task_id), task_id, when))
 
     def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
-        """Replace the payload of a task that does not run. Its unique lock moves with it."""
+        """Replace the payload of a task that does not run. Its unique lock moves to the key of the new payload."""
         self._check_payload(task_id, payload)
         self._requests.carry_out(acts.update_payload(self._place(queue, task_id), task_id, payload))
 

@@ -48,7 +48,10 @@ class Core:
         self._others: dict[Delivery, Self] = {delivery: cast(Any, self)}
 
     def sending(self, **words: Unpack[DeliveryWords]) -> Self:
-        """Return a client over the same connections that delivers differently: `client.sending(wait_replicas=1)`."""
+        """Return a client on the same connections with other delivery settings: `client.sending(wait_replicas=1)`.
+
+        The keywords are the settings `when_away`, `wait_replicas`, `wait_replicas_timeout` and `replicas_missing`.
+        """
         delivery = self._delivery.updated(**words)
         other = self._others.get(delivery)
         if other is None:

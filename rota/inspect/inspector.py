@@ -19,24 +19,25 @@ from rota.wire.names import is_utf8
 
 
 class Inspector:
-    """Reads, and never writes: a read-only user or replica is enough, and so is a user without `MEMORY`.
+    """Reads queues, tasks and servers, and never writes: `Inspector(app.connect())`.
 
-    What is long is read in pages, each by a bounded script, so a large queue does not hold the server up.
+    A read-only user or replica is enough, and the user does not need the right to `MEMORY`. Long lists are read in
+    pages, so a large queue does not block the server.
     """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
     async def queues(self) -> list[str]:
-        """The names of all queues, sorted. A name that is not UTF-8 is left out and logged once."""
+        """Return the names of all queues, sorted. A name that is not UTF-8 is left out and logged once."""
         return read_queue_names(await self._queue_names())
 
     async def unreadable_queues(self) -> list[bytes]:
-        """The names in the set of all queues that are not UTF-8, sorted: no client of Asynq or Rota writes them."""
+        """Return the queue names that are not UTF-8, sorted. Clients of Asynq and Rota do not write such names."""
         return sorted(name for name in await self._queue_names() if not is_utf8(names.text(name)))
 
     async def queue(self, name: str) -> QueueSnapshot:
-        """Look at one queue. Raises `QueueNotFound`."""
+        """Return the numbers of one queue. Raises QueueNotFound."""
         keys = self._broker.keys.queue(name)
         _, seen, memory, aggregations = await asyncio.gather(
             self._check(name),
@@ -50,7 +51,7 @@ class Inspector:
         return read_queue(name, seen, aggregating, in_aggregation, memory_bytes)
 
     async def history(self, queue: str, days: int = 7) -> list[DaySnapshot]:
-        """What was counted on each of the last days (UTC), today first; at most 90. Raises `QueueNotFound`."""
+        """Return the counters of each of the last days (UTC), today first; at most 90 days. Raises QueueNotFound."""
         if not 1 <= days <= look_queue.MAX_DAYS:
             raise OptionError(f"days is {days}, but the counters of a day are kept for 90 days: give 1 to 90.")
         keys = self._broker.keys.queue(queue)
@@ -58,7 +59,10 @@ class Inspector:
         return [DaySnapshot(*each) for each in looks]
 
     async def groups(self, queue: str) -> list[GroupSnapshot]:
-        """The groups of a queue by name, also those whose tasks are all under aggregation. Raises `QueueNotFound`."""
+        """Return the groups of a queue, sorted by name. Raises QueueNotFound.
+
+        A group stays in the list while an aggregator works on its last tasks.
+        """
         keys = self._broker.keys.queue(queue)
         first = look_queue.groups(keys, 0)
         _, page, sets = await asyncio.gather(self._check(queue), self._broker.run(first), self._aggregations(keys))
@@ -78,10 +82,10 @@ class Inspector:
         group: str | None = None,
         aggregation: str | None = None,
     ) -> TaskList:
-        """One page of the tasks in one state, in the order in which they come next; at most 500 a page.
+        """Return one page of the tasks in one state, in the order in which they will run; at most 500 a page.
 
-        Aggregating tasks are listed by `group`, and those under aggregation by the ID of the `aggregation` too. Raises
-        `QueueNotFound`.
+        The state `aggregating` needs a `group`; with the ID of an `aggregation`, the tasks that an aggregator has taken
+        from that group are listed. Raises QueueNotFound.
         """
         state = _state(state)
         keys = self._broker.keys.queue(queue)
@@ -98,7 +102,7 @@ class Inspector:
         return TaskList(tuple(snapshots), found.total)
 
     async def task(self, queue: str, task_id: str) -> TaskSnapshot:
-        """Look at one task, with its log. Raises `TaskNotFound`."""
+        """Return one task with its log and its traceback. Raises TaskNotFound."""
         look = await self._broker.run(look_task.task(self._broker.keys.queue(queue), task_id))
         stored = Stored.of(look, queue, task_id)
         if stored is None:
@@ -107,7 +111,7 @@ class Inspector:
         return read_task(stored)
 
     async def servers(self) -> list[ServerSnapshot]:
-        """The servers that live, of Rota and Asynq, by host and process."""
+        """Return the live servers of Rota and Asynq, sorted by host and process."""
         keys = self._broker.keys
         found: dict[str, ServerSnapshot] = {}
         start = 0

@@ -57,10 +57,10 @@ HURRIED_SECONDS = 1.0
 
 
 class Worker:
-    """Runs the tasks of an app from the queues it subscribes to.
+    """Runs the tasks of an app from the queues that it serves.
 
-    `run()` returns after `stop()`; it may be called once. Everything runs in the event loop that calls it, but the
-    heartbeat, which has a thread of its own so that no handler can hold up the leases.
+    The worker runs in the event loop of its caller. Only the heartbeat has a thread of its own, so that a handler that
+    blocks the loop does not delay the renewal of leases.
     """
 
     def __init__(self, app: "Rota", settings: "Settings", *, id: str | None = None) -> None:
@@ -129,7 +129,10 @@ class Worker:
             await self._work(parts.runs())
 
     def stop(self) -> None:
-        """Begin to stop; asked again, stop at once. `run()` returns when everything is recorded or handed back."""
+        """Begin to stop gently; a second call stops at once.
+
+        Each task is recorded or handed back before the worker ends.
+        """
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
@@ -140,24 +143,24 @@ class Worker:
         return self._stopping.is_set()
 
     def quiet(self) -> None:
-        """Take no more tasks, but keep the running ones and everything else going: the first half of a deploy."""
+        """Stop taking tasks, and let the running tasks go on: the first half of a deployment."""
         self._quieted = True
         if self.ready.is_set() and self.heartbeat.status == "active":
             self.heartbeat.status = "stopped"
             self._begin(self.lanes.stop_fetching())
 
     def add_queue(self, name: str, priority: int = 1) -> None:
-        """Serve one more queue or pattern, from now on."""
+        """Serve one more queue, or the queues that match a pattern like `"mail-*"`."""
         self.subscription.add(name, priority)
         self._begin(self.lanes.lay())
 
     def remove_queue(self, name: str) -> None:
-        """Serve a queue or pattern no longer. What runs from it ends as usual."""
+        """Stop serving a queue or pattern. Running tasks of the queue end as usual."""
         self.subscription.remove(name)
         self._begin(self.lanes.lay())
 
     def queue_names(self) -> list[str]:
-        """The queues served now."""
+        """Return the names of the queues that the worker serves now."""
         return list(self.subscription.queues)
 
     def queue_keys(self) -> list[QueueKeys]:

@@ -115,5 +115,5 @@ def test_limits_that_make_no_sense_are_refused(words: dict[str, Any], reason: st
 
 def test_a_grouped_task_is_read_as_json() -> None:
     assert GroupedTask("a:b", b"").json() is None
-    with pytest.raises(PayloadError, match="is no JSON"):
+    with pytest.raises(PayloadError, match="is not valid JSON"):
         GroupedTask("a:b", b"\xff", id="x").json()

@@ -1,0 +1,138 @@
+"""The reference of methods, made from the source of the public classes: signatures as written, then the docstrings.
+
+A method is public if its name has no leading underscore and `INTERNAL` does not name it. Signatures are read from the
+source, because the annotations of a running program have lost their short names (`Unpack[OptionWords]`).
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+
+from rota.aggregator import GroupedTask
+from rota.app import Rota
+from rota.client import Client, SyncClient
+from rota.client.core import Core
+from rota.context import Context
+from rota.enqueued import Enqueued, Plan, SyncEnqueued
+from rota.inspect import Inspector
+from rota.task import Task
+from rota.worker.worker import Worker
+
+LINE_LENGTH = 100
+
+CLASSES: dict[str, tuple[type, ...]] = {
+    "Rota": (Rota,),
+    "Task": (Task,),
+    "Plan": (Plan,),
+    "Enqueued": (Enqueued,),
+    "SyncEnqueued": (SyncEnqueued,),
+    "Context": (Context,),
+    "GroupedTask": (GroupedTask,),
+    "Worker": (Worker,),
+    "Client": (Client, Core),
+    "SyncClient": (SyncClient, Core),
+    "Inspector": (Inspector,),
+}
+"""Each heading, with the classes whose methods stand below it."""
+
+CONSTRUCTED = frozenset({"Rota", "Inspector"})
+"""The classes that a program makes itself. It gets the others from a method."""
+
+INTERNAL: dict[str, frozenset[str]] = {
+    "Rota": frozenset({"broker_options", "find_handler", "keys", "modules"}),
+    "Context": frozenset({"begin", "cancel"}),
+    "Worker": frozenset({"run", "queue_keys", "held", "describe", "cancel", "lose", "asked_to_stop"}),
+}
+"""Methods without an underscore that only Rota calls."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def method_reference() -> str:
+    """Show every public class with its public methods."""
+    return "\n\n".join(_class(title, kinds) for title, kinds in CLASSES.items())
+
+
+def public_methods(title: str) -> dict[str, Function]:
+    """Return the definitions of the public methods and properties below a heading, in the order of the source."""
+    hidden = INTERNAL.get(title, frozenset())
+    found: dict[str, Function] = {}
+    for kind in CLASSES[title]:
+        for node in _definitions(kind):
+            if not node.name.startswith("_") and node.name not in hidden:
+                found.setdefault(node.name, node)
+    return found
+
+
+def _class(title: str, kinds: tuple[type, ...]) -> str:
+    parts = [f"## {title}", inspect.getdoc(kinds[0]) or ""]
+    if title in CONSTRUCTED:
+        [made] = [node for node in _definitions(kinds[0]) if node.name == "__init__"]
+        parts += [_code(_call(title, made)), _doc(made)]
+    for name, node in public_methods(title).items():
+        parts += [f"### {title}.{name}", _code(_signature(node)), _doc(node)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _definitions(kind: type) -> Iterator[Function]:
+    [tree] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    if isinstance(tree, ast.ClassDef):
+        yield from (node for node in tree.body if isinstance(node, Function))
+
+
+def _signature(node: Function) -> str:
+    decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+    if "property" in decorators:
+        return f"{node.name}: {_returned(node)}  # property"
+    if "asynccontextmanager" in decorators:
+        return _call(f"async with {node.name}", node)
+    awaited = isinstance(node, ast.AsyncFunctionDef) and not _returned(node).startswith("AsyncGenerator")
+    return _call(f"{'async ' if awaited else ''}def {node.name}", node, returned=True)
+
+
+def _call(start: str, node: Function, *, returned: bool = False) -> str:
+    arguments = node.args
+    arguments.args = [each for each in arguments.args if each.arg not in ("self", "cls")]
+    end = f" -> {_returned(node)}" if returned else ""
+    each = [_spaced(argument) for argument in _split(_plain(ast.unparse(arguments)))]
+    line = f"{start}({', '.join(each)}){end}"
+    if len(line) <= LINE_LENGTH:
+        return line
+    rows = "".join(f"    {argument},\n" for argument in each)
+    return f"{start}(\n{rows}){end}"
+
+
+def _spaced(argument: str) -> str:
+    """Write the default of an annotated argument as formatters do, with spaces around the equals sign."""
+    return argument.replace("=", " = ", 1) if ":" in argument else argument
+
+
+def _split(arguments: str) -> Iterator[str]:
+    """Split arguments at the commas that stand outside of brackets."""
+    depth, start = 0, 0
+    for place, char in enumerate(arguments):
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and depth == 0:
+            yield arguments[start:place].strip()
+            start = place + 1
+    yield arguments[start:].strip()
+
+
+def _returned(node: Function) -> str:
+    return _plain(ast.unparse(node.returns)) if node.returns else "None"
+
+
+def _plain(annotation: str) -> str:
+    """Take the quotes from the name of a class that is defined or imported later."""
+    for quoted in ("'Worker'", "'Plan[R_co]'"):
+        annotation = annotation.replace(quoted, quoted.strip("'"))
+    return annotation.replace("'", '"')
+
+
+def _doc(node: Function) -> str:
+    return ast.get_docstring(node) or ""
+
+
+def _code(text: str) -> str:
+    return f"```python\n{text}\n```"

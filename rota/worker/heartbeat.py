@@ -134,7 +134,7 @@ class Heartbeat:
             self.beat()
         except BrokerError as error:
             self._failed()
-            if not self._failing:
+            if not self._failing and not self._stopping.is_set():
                 logger.warning("The heartbeat does not reach the broker, trying again: %s", error)
             self._failing = True
         except Exception:

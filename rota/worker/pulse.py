@@ -118,12 +118,12 @@ class Pulse:
         self._statistics = replace(
             self._statistics, blocked_by=culprit or _place(frame), blockages=self._statistics.blockages + 1
         )
-        logger.warning(
-            "The event loop has been blocked for %.1f s by %s. %s It is here:\n%s",
+        _warn_with_stack(
+            _where(frame) if frame else "(the place is unknown)",
+            "The event loop has been blocked for %.1f s by %s. %s It is here:",
             time.monotonic() - asked_at,
             culprit or "code outside of any task",
             _ADVICE,
-            _where(frame) if frame else "(unknown)",
         )
 
     def _relieved(self, seconds: float) -> None:
@@ -143,6 +143,15 @@ class Pulse:
             if attempt.task is current:
                 return f"task {attempt.id} ({attempt.type}) in queue {attempt.queue.queue}"
         return f"the coroutine {current.get_name()}"
+
+
+def _warn_with_stack(stack: str, text: str, *values: object) -> None:
+    """Log a warning with the stack of another thread.
+
+    `logging` takes only the stack of its caller. The message cannot hold it: a message is written on one line.
+    """
+    if logger.isEnabledFor(logging.WARNING):
+        logger.handle(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text, values, None, sinfo=stack))
 
 
 def _place(frame: FrameType | None) -> str:

@@ -172,7 +172,7 @@ async def test_a_task_that_blocks_the_loop_is_named_while_it_does_and_once_in_th
     assert receipt.id == "culprit"
     assert "live: its event loop has been blocked for" in seen[-1]
     assert "by task culprit (health:block) in queue default" in seen[-1]
-    texts = [record.getMessage() for record in caplog.records]
-    [said] = [text for text in texts if "been blocked" in text and "by task culprit (health:block) in queue" in text]
-    assert "in block\n    deep(20)\n" in said
+    blocked = [record for record in caplog.records if "been blocked" in record.getMessage()]
+    [said] = [record for record in blocked if "by task culprit (health:block) in queue" in record.getMessage()]
+    assert "in block\n    deep(20)\n" in (said.stack_info or "")
     await app.aclose()

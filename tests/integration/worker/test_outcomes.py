@@ -421,7 +421,8 @@ async def test_an_instruction_to_the_worker_has_no_traceback_neither_stored_nor_
         job = await fail.enqueue()
 
         async def done() -> bool:
-            return "first" not in (await job.info()).last_error and (await job.info()).state in ("archived", "retry")
+            info = await job.info()
+            return info.last_error.startswith(type(error).__name__) and info.state in ("archived", "retry")
 
         await eventually(done)
     assert (await job.info()).traceback == ""

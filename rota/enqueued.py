@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 from pydantic_core import from_json
 
 from rota.duration import DurationLike
-from rota.errors import PayloadError
+from rota.errors import PayloadError, ResultNotKept
 from rota.info import TaskInfo, TaskState
 from rota.options import NO_OPTIONS, Options
 
@@ -121,7 +121,7 @@ class Enqueued(Receipt, Generic[R_co]):
     existed already; the other attributes are then those of the existing task.
     """
 
-    __slots__ = ("_actions", "_decode")
+    __slots__ = ("_actions", "_decode", "_kept")
 
     def __init__(
         self,
@@ -133,18 +133,22 @@ class Enqueued(Receipt, Generic[R_co]):
         created: bool = True,
         actions: TaskActions,
         decode: Decode | None = None,
+        kept: bool = True,
     ) -> None:
         self.id, self.queue, self.type = id, queue, type
         self.state, self.created = state, created
         self._actions = actions
         self._decode = decode
+        self._kept = kept
 
     async def result(self, timeout: DurationLike | None = None) -> R_co:  # noqa: ASYNC109
         """Wait for the end of the task and return the value that its function returned.
 
         Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`. A result is kept for the retention of the
-        task, and not at all without one.
+        task; without a retention this raises ResultNotKept at once.
         """
+        if not self._kept:
+            raise not_kept(self.queue, self.id)
         stored = await self._actions.result(self.queue, self.id, timeout)
         return cast("R_co", read_result(stored, self._decode))
 
@@ -172,7 +176,7 @@ class Enqueued(Receipt, Generic[R_co]):
 class SyncEnqueued(Receipt, Generic[R_co]):
     """An enqueued task, for blocking code. It has the attributes of `Enqueued`."""
 
-    __slots__ = ("_actions", "_decode")
+    __slots__ = ("_actions", "_decode", "_kept")
 
     def __init__(
         self,
@@ -184,18 +188,22 @@ class SyncEnqueued(Receipt, Generic[R_co]):
         created: bool = True,
         actions: SyncTaskActions,
         decode: Decode | None = None,
+        kept: bool = True,
     ) -> None:
         self.id, self.queue, self.type = id, queue, type
         self.state, self.created = state, created
         self._actions = actions
         self._decode = decode
+        self._kept = kept
 
     def result(self, timeout: DurationLike | None = None) -> R_co:
         """Wait for the end of the task and return the value that its function returned.
 
         Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`. A result is kept for the retention of the
-        task, and not at all without one.
+        task; without a retention this raises ResultNotKept at once.
         """
+        if not self._kept:
+            raise not_kept(self.queue, self.id)
         return cast("R_co", read_result(self._actions.result(self.queue, self.id, timeout), self._decode))
 
     def info(self) -> TaskInfo:
@@ -217,6 +225,15 @@ class SyncEnqueued(Receipt, Generic[R_co]):
     def update_payload(self, payload: bytes) -> None:
         """Replace the payload of a task that has not started."""
         self._actions.update_payload(self.queue, self.id, payload)
+
+
+def not_kept(queue: str, task_id: str) -> ResultNotKept:
+    """Make the error of a wait for a result that nobody will store."""
+    return ResultNotKept(
+        f"Task {task_id} in queue {queue!r} keeps no result, because it was enqueued without a retention. Annotate "
+        "what its function returns, or give it a retention: @app.task(..., retention='10m') for every run, or "
+        "task.options(retention='10m') for one."
+    )
 
 
 def read_result(stored: bytes, decode: Decode | None) -> Any:

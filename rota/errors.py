@@ -68,6 +68,10 @@ class ResultError(RotaError):
         self.reason = reason
 
 
+class ResultNotKept(ResultError):
+    """The task leaves no result, because it was enqueued without a retention."""
+
+
 class TaskFailed(ResultError):
     """The task failed for good."""
 

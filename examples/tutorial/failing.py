@@ -9,7 +9,11 @@ class CardDeclined(Exception):
     """A retry would be declined too."""
 
 
-@app.task("payment:charge", retry=Retry(max=8, never=[CardDeclined], backoff="exponential", base="2s", cap="10m"))
+@app.task(
+    "payment:charge",
+    retry=Retry(max=8, never=[CardDeclined], backoff="exponential", base="2s", cap="10m"),
+    retention="1h",  # `result()` needs it
+)
 async def charge(order: int, cents: int) -> None:
     if cents > 100_000:
         raise CardDeclined(f"order {order}")
@@ -17,7 +21,7 @@ async def charge(order: int, cents: int) -> None:
         raise ValueError(f"{cents} cents")
 
 
-@app.task("feed:poll")
+@app.task("feed:poll", retention="1h")
 async def poll(context: Context, feed: str) -> None:
     if feed.startswith("busy:") and context.retried == 0:
         raise RetryLater("1s")  # run again after one second

@@ -23,7 +23,7 @@ async def copy_table(context: Context, rows: int) -> int:
     return rows
 
 
-@app.task("table:index", timeout="1h")
+@app.task("table:index", timeout="1h", retention="1h")
 def index_table(context: Context, table: str) -> None:
     while True:  # a coroutine is cancelled; a function in a thread asks at a point where it can stop
         context.raise_if_cancelled()

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from rota.app import Rota
 from rota.cli import words
 from rota.cli.target import load_app
-from rota.errors import PayloadError
+from rota.errors import OptionError, PayloadError
 from rota.options import OptionWords
 from rota.settings import Settings
 from rota.wire import names
@@ -36,7 +36,9 @@ def command(
     retention: Annotated[str | None, typer.Option(help="Keep it for so long after success.")] = None,
     group: Annotated[str | None, typer.Option(help="The group to be aggregated with.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,
-    wait: Annotated[str | None, typer.Option(help="Wait so long for the result and print it.")] = None,
+    wait: Annotated[
+        str | None, typer.Option(help="Wait this long for the result, which is kept for it, and print it.")
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Send the payload as it is, not as JSON.")] = False,
 ) -> None:
     """Enqueue a task and print its ID, or with --wait its result."""
@@ -70,7 +72,12 @@ def _app(target: str | None, url: str | None) -> Rota:
 
 async def _enqueue(app: Rota, task_type: str, payload: Any, options: OptionWords, wait: timedelta | None) -> str:
     try:
-        job = await app.enqueue(task_type, payload, **options)
+        plan = app.plan(task_type, payload, **options)
+        if wait is not None and not plan.options.retention:
+            if plan.options.retention is not None:
+                raise OptionError("--wait needs a result, but with a retention of 0 the task keeps none.")
+            plan = plan.updated(retention=app.settings.result_retention or wait)
+        job = await app.send(plan)
         if wait is None:
             return job.id if job.created else f"{job.id} (existed already)"
         return json.dumps(await job.result(wait), ensure_ascii=False)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rota.client.requests import Act, Change, Command, Listen
 from rota.duration import DurationLike, parse
+from rota.enqueued import not_kept
 from rota.errors import (
     BrokerUnavailable,
     DuplicateTask,
@@ -84,6 +85,8 @@ def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None, poll_se
     watched: Watched = yield watch(keys, task_id)
     asked, pause = bool(watched.state), min(_FIRST_LOOK_SECONDS, poll_seconds)
     while not watched.ended:
+        if not watched.kept:
+            raise not_kept(keys.queue, task_id)
         if not watched.state:
             last_word = (yield Listen(_LAST_WORD_SECONDS)) if asked else None
             if last_word is None:

@@ -174,7 +174,13 @@ class Client(Core):
         if self._published.is_due(keys.queue):
             await self._requests.carry_out(self._publish(keys.queue))
         receipt: Enqueued[R] = Enqueued(
-            task_id, keys.queue, plan.type, TaskState.PENDING, actions=self, decode=plan.decode
+            task_id,
+            keys.queue,
+            plan.type,
+            TaskState.PENDING,
+            actions=self,
+            decode=plan.decode,
+            kept=bool(plan.options.retention),
         )
         try:
             await self._joiner.add(keys, task_id, message)
@@ -188,8 +194,11 @@ class Client(Core):
 
     def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> Enqueued[R]:
         reason, task_id, state = reply
+        created = reason == "created"
+        # What is there already was enqueued with a retention of its own.
+        kept = not created or bool(plan.options.retention)
         return Enqueued(
-            task_id, queue, plan.type, STATES[state], created=reason == "created", actions=self, decode=plan.decode
+            task_id, queue, plan.type, STATES[state], created=created, actions=self, decode=plan.decode, kept=kept
         )
 
     async def _start(self, plans: Sequence[Planned]) -> tuple[Batch, asyncio.Task[None]]:

@@ -124,8 +124,11 @@ class SyncClient(Core):
 
     def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> SyncEnqueued[R]:
         reason, task_id, state = reply
+        created = reason == "created"
+        # What is there already was enqueued with a retention of its own.
+        kept = not created or bool(plan.options.retention)
         return SyncEnqueued(
-            task_id, queue, plan.type, STATES[state], created=reason == "created", actions=self, decode=plan.decode
+            task_id, queue, plan.type, STATES[state], created=created, actions=self, decode=plan.decode, kept=kept
         )
 
     def _carry(self, plans: Sequence[Planned]) -> Batch:

@@ -11,12 +11,16 @@ from rota.wire.script import Call, load
 
 
 class Watched(NamedTuple):
-    """How a task stands. `state` is `""` where it is gone; `result` and `error` belong to its end."""
+    """How a task stands. `state` is `""` where it is gone; `result` and `error` belong to its end.
+
+    `kept` is false where a task that goes on will leave no result.
+    """
 
     state: str
     result: bytes = b""
     error: str = ""
     end: str = ""
+    kept: bool = True
 
     @property
     def ended(self) -> bool:
@@ -25,7 +29,7 @@ class Watched(NamedTuple):
 
 
 def watch(keys: QueueKeys, task_id: str) -> Call[Watched]:
-    """Look at a task; unless it has ended, its end will be announced on `keys.ended(task_id)`."""
+    """Look at a task; unless it has ended, its end will be announced on `keys.ended(task_id)` if it keeps a result."""
     return Call(load("watch"), (keys.task(task_id),), (), _watched)
 
 
@@ -40,8 +44,8 @@ def announced(message: bytes) -> Watched:
 def _watched(raw: Any) -> Watched:
     if not raw:
         return Watched("")
-    state, result, message, end = raw
-    return Watched(text(state), result, _error(message, text(end)), text(end))
+    state, result, message, end, kept = raw
+    return Watched(text(state), result, _error(message, text(end)), text(end), bool(kept))
 
 
 def _error(message: bytes, end: str) -> str:

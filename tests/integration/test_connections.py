@@ -149,7 +149,10 @@ PROGRAMS = {
     "an error": "async def main():\n    await app.enqueue('t', unique='0s')\n"
     "try:\n    asyncio.run(main())\nexcept ValueError:\n    asyncio.run(task.enqueue())",
 }
-HEAD = "import asyncio, threading\nfrom rota import Rota\napp = Rota()\n@app.task('t')\nasync def task(): ...\n"
+HEAD = (
+    "import asyncio, threading\nfrom rota import Rota\napp = Rota()\n"
+    "@app.task('t', retention='1m')\nasync def task(): ...\n"
+)
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)

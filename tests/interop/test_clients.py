@@ -276,7 +276,7 @@ async def test_the_result_of_a_go_server_is_awaited(go: Go, client: Client) -> N
 
 
 async def test_the_failure_of_a_go_server_is_awaited(go: Go, client: Client) -> None:
-    task = await client.enqueue(plan("t", max_retry=0))
+    task = await client.enqueue(plan("t", max_retry=0, retention=HOUR))
 
     async with go.server(task_check_ms=50, tasks={"t": {"fail": -1, "error": "no luck"}}):
         with pytest.raises(TaskFailed) as failed:
@@ -285,7 +285,7 @@ async def test_the_failure_of_a_go_server_is_awaited(go: Go, client: Client) -> 
 
 
 async def test_our_cancel_reaches_a_task_that_runs_on_a_go_server(go: Go, client: Client, redis_url: str) -> None:
-    task = await client.enqueue(plan("t"))
+    task = await client.enqueue(plan("t", retention=HOUR))
     async with go.server(task_check_ms=50, tasks={"t": {"sleep_ms": 15_000}}) as server:
         await server.wait(event="start", id=task.id)
         async with Overseen.from_url(redis_url) as broker, asyncio.timeout(10):
@@ -298,7 +298,7 @@ async def test_our_cancel_reaches_a_task_that_runs_on_a_go_server(go: Go, client
 
 
 async def test_a_task_cancelled_while_go_retries_it_ends(go: Go, client: Client) -> None:
-    task = await client.enqueue(plan("t"))
+    task = await client.enqueue(plan("t", retention=HOUR))
     async with go.server(task_check_ms=50, tasks={"t": {"fail": -1, "error": "x"}}) as server:
         await server.wait(event="error", id=task.id)
         await until_state(go, task.id, "retry")

@@ -1,4 +1,5 @@
--- field(msg, number) -> text or nil: one text field of an encoded TaskMessage (fields 1, 3, 4, 7, 10, 14).
+-- field(msg, number) -> text, number or nil: one field of an encoded TaskMessage. The fields 1, 3, 4, 7, 10 and 14 are
+-- texts, 5, 6, 8, 9, 11, 12 and 13 are numbers; one that is absent is nil.
 -- Returns nil also where the bytes are no message: the caller treats that like an absent field.
 local function field(msg, number)
   local at, size = 1, #msg
@@ -18,7 +19,10 @@ local function field(msg, number)
     local tag = varint()
     local kind = tag and tag % 8
     if kind == 0 then
-      varint()
+      local value = varint()
+      if tag == number * 8 then
+        return value
+      end
     elseif kind == 1 then
       at = at + 8
     elseif kind == 5 then

@@ -1,12 +1,17 @@
 -- Looks whether a task has ended, and otherwise asks to be told of its end.
 -- KEYS  1 hash of the task
--- Result: false if the task is gone, else { state, result, message, own end }; result and message only if it ended
+-- Result: false if the task is gone, else { state, result, message, own end, kept }; result and message only if it ended,
+--         and kept is 0 where it has not ended and will leave no result
+--! include field
 local row = redis.call('HMGET', KEYS[1], 'state', 'result', 'msg', 'rota_end')
 if not row[1] then
   return false
 end
 if row[1] ~= 'completed' and row[1] ~= 'archived' then
-  redis.call('HSET', KEYS[1], 'rota_wait', '1')
-  return { row[1], '', '', '' }
+  local kept = (field(row[3] or '', 12) or 0) > 0
+  if kept then
+    redis.call('HSET', KEYS[1], 'rota_wait', '1')
+  end
+  return { row[1], '', '', '', kept and 1 or 0 }
 end
-return { row[1], row[2] or '', row[3] or '', row[4] or '' }
+return { row[1], row[2] or '', row[3] or '', row[4] or '', 1 }

@@ -11,6 +11,7 @@ from rota.broker import BrokerOptions, SyncBroker
 from rota.client import SyncClient
 from rota.errors import (
     DuplicateTask,
+    ResultNotKept,
     ResultTimeout,
     TaskCancelled,
     TaskIdConflict,
@@ -71,7 +72,7 @@ def test_every_way_to_enqueue(client: SyncClient) -> None:
 
 
 def test_every_change(client: SyncClient) -> None:
-    job = client.enqueue(plan(b"old"))
+    job = client.enqueue(plan(b"old", retention="1h"))
     job.update_payload(b"new")
     job.reschedule("1h")
     assert (job.info().payload, job.info().state) == (b"new", TaskState.SCHEDULED)
@@ -89,7 +90,7 @@ def test_every_change(client: SyncClient) -> None:
 
 
 def test_a_result_comes_by_message(client: SyncClient, broker: SyncBroker, raw: redis.Redis) -> None:
-    job = client.enqueue(plan())
+    job = client.enqueue(plan(retention="1h"))
 
     def end() -> None:
         wait_until(lambda: raw.hget(f"asynq:{{default}}:t:{job.id}", "rota_wait"))
@@ -119,14 +120,22 @@ def test_a_lost_subscription_does_not_end_the_wait(client: SyncClient, raw: redi
     worker.join()
 
 
-def test_a_result_that_is_there_is_read_at_once(client: SyncClient, broker: SyncBroker) -> None:
+def test_a_task_without_retention_says_at_once_that_it_keeps_no_result(client: SyncClient) -> None:
     job = client.enqueue(plan())
+    with pytest.raises(ResultNotKept):
+        job.result()
+    with pytest.raises(ResultNotKept):
+        client.result("default", job.id)
+
+
+def test_a_result_that_is_there_is_read_at_once(client: SyncClient, broker: SyncBroker) -> None:
+    job = client.enqueue(plan(retention="1h"))
     run(broker, b"1")
     assert job.result() == 1
 
 
 def test_a_wait_ends_in_time(client: SyncClient) -> None:
-    job = client.enqueue(plan())
+    job = client.enqueue(plan(retention="1h"))
     with pytest.raises(ResultTimeout, match="it is pending"):
         job.result(timeout="1s")
 
@@ -139,7 +148,7 @@ def test_without_the_right_to_subscribe_looking_is_enough(
     make_user(raw, user, "on", ">secret", "~*", "+@all", "resetchannels")
     options = BrokerOptions(username=user, password="secret")
     with SyncBroker.from_url(any_url, options=options) as poor:
-        job = client.enqueue(plan())
+        job = client.enqueue(plan(retention="1h"))
         run(broker, b"1")
         assert SyncClient(poor).result("default", job.id, "20s") == b"1"
 

@@ -76,7 +76,7 @@ async def test_cancelling_twice_is_harmless(client: Client, desk: Desk, state: s
 
 
 async def test_who_waits_for_the_task_is_told(client: Client, desk: Desk) -> None:
-    job = await desk.bring(client, "scheduled", plan())
+    job = await desk.bring(client, "scheduled", plan(retention="1h"))
     waiting = asyncio.create_task(job.result(timeout="20s"))
     await watched(desk, job)
     await job.cancel("enough")

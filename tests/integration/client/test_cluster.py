@@ -43,7 +43,7 @@ async def test_one_stream_fills_queues_on_all_nodes(client: Client, broker: Over
 
 async def test_a_task_is_changed_cancelled_and_awaited_there(client: Client, broker: Overseen) -> None:
     queue = uuid4().hex
-    job = await client.enqueue(plan(b"old", queue=queue, unique="10m", delay="1h"))
+    job = await client.enqueue(plan(b"old", queue=queue, unique="10m", delay="1h", retention="1h"))
     await job.update_payload(b"new")
     await job.reschedule("2h")
     assert ((await job.info()).payload, (await job.info()).state) == (b"new", TaskState.SCHEDULED)

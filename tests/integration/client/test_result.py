@@ -7,7 +7,7 @@ import pytest
 from rota.broker import Broker
 from rota.client import Client, acts
 from rota.enqueued import Enqueued, Plan
-from rota.errors import ResultError, ResultTimeout, TaskCancelled, TaskFailed, TaskNotFound
+from rota.errors import ResultError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed, TaskNotFound
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.test_cancel import watched
 from tests.servers.overseen import Overseen
@@ -32,11 +32,34 @@ async def test_the_result_comes_by_message_without_a_look(
     assert await asyncio.wait_for(waiting, 20) == {"a": [1, None]}
 
 
-async def test_a_result_that_is_not_kept_still_reaches_who_waits(client: Client, desk: Desk) -> None:
-    job = await desk.bring(client, "active", plan())
-    waiting = await wait_for(desk, job)
-    await desk.end(job.id, "done", text=b"41")
-    assert await waiting == 41
+@pytest.mark.parametrize("state", ["pending", "active", "gone"])
+async def test_a_task_without_retention_says_at_once_that_it_keeps_no_result_whatever_has_become_of_it(
+    client: Client, desk: Desk, state: str
+) -> None:
+    job = await client.enqueue(plan())
+    if state != "pending":
+        assert await desk.take() == [job.id]
+    if state == "gone":
+        await desk.end(job.id, "done", text=b"41")
+    with pytest.raises(ResultNotKept, match=r"keeps no result, .* task.options\(retention='10m'\)"):
+        await job.result()
+
+
+async def test_a_result_that_is_asked_for_by_id_is_refused_at_once_where_none_will_be_kept(client: Client) -> None:
+    job = await client.enqueue(plan())
+    with pytest.raises(ResultNotKept):
+        await client.result("default", job.id)
+    assert (await job.info()).state == "pending"
+
+
+async def test_a_task_that_existed_is_asked_for_what_it_keeps(client: Client, desk: Desk) -> None:
+    first = await client.enqueue(plan(retention="1h", unique="10m"))
+    second = await client.enqueue(plan(unique="10m"))
+    assert (second.created, second.id) == (False, first.id)
+    assert await desk.take() == [first.id]
+    waiting = await wait_for(desk, second)
+    await desk.end(first.id, "complete", seconds=60, text=b"7")
+    assert await waiting == 7
 
 
 async def test_a_kept_result_can_be_read_later_and_again(client: Client, desk: Desk) -> None:
@@ -65,7 +88,7 @@ async def test_a_go_server_that_announces_nothing_is_found_by_looking(client: Cl
 
 
 async def test_a_failed_task_raises_its_last_error(client: Client, desk: Desk) -> None:
-    job = await desk.bring(client, "active", plan())
+    job = await desk.bring(client, "active", KEPT)
     waiting = await wait_for(desk, job)
     failed = await desk.message(job.id)
     failed.error_msg = "boom"
@@ -77,14 +100,14 @@ async def test_a_failed_task_raises_its_last_error(client: Client, desk: Desk) -
 
 
 async def test_a_cancelled_task_raises_its_reason_also_later(client: Client) -> None:
-    job = await client.enqueue(plan())
+    job = await client.enqueue(KEPT)
     await job.cancel("enough")
     with pytest.raises(TaskCancelled, match="cancelled: enough"):
         await job.result()
 
 
 async def test_a_revoked_task_has_no_result(client: Client, desk: Desk) -> None:
-    job = await desk.bring(client, "active", plan())
+    job = await desk.bring(client, "active", KEPT)
     waiting = await wait_for(desk, job)
     await desk.end(job.id, "done", ending="revoked", text=b"not needed")
     with pytest.raises(ResultError, match="was revoked by its handler"):
@@ -95,11 +118,11 @@ async def test_a_task_that_is_gone_explains_retention(client: Client, desk: Desk
     job = await desk.bring(client, "active", plan())
     await desk.end(job.id, "done")
     with pytest.raises(TaskNotFound, match="Give the task a retention"):
-        await job.result()
+        await client.result("default", job.id)
 
 
 async def test_a_task_that_is_deleted_while_somebody_waits_ends_the_wait(client: Client, desk: Desk) -> None:
-    job = await client.enqueue(plan())
+    job = await client.enqueue(KEPT)
     waiting = await wait_for(desk, job)
     await client.delete("default", job.id)
     with pytest.raises(TaskNotFound, match="somebody deleted it"):
@@ -107,7 +130,7 @@ async def test_a_task_that_is_deleted_while_somebody_waits_ends_the_wait(client:
 
 
 async def test_a_wait_that_is_too_long_says_how_the_task_stands(client: Client, desk: Desk) -> None:
-    job = await client.enqueue(plan(delay="1h"))
+    job = await client.enqueue(plan(delay="1h", retention="1h"))
     with pytest.raises(ResultTimeout, match=r"did not end within 1 s \(it is scheduled\). It goes on"):
         await job.result(timeout="1s")
 

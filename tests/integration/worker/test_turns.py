@@ -6,7 +6,7 @@ from tests.unit.worker.process_functions import nap
 
 
 async def test_the_wait_for_a_process_is_not_taken_from_the_time_of_a_task(app: Rota, bench: Bench) -> None:
-    task = app.task("turn:nap", run="process", timeout="4s")(nap)
+    task = app.task("turn:nap", run="process", timeout="4s", retention="1h")(nap)
     async with app.worker(concurrency=8, process_slots=1) as worker:
         await worker.parts.processes.warm()  # a busy machine takes long to start one
         receipts = [await task.enqueue(0.6) for _ in range(8)]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
+from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -62,6 +63,11 @@ class KeyFormatter(string.Formatter):
 
 def _arranged(value: Any, tree: Any) -> Any:
     """Sort a JSON tree where the value that it was written from has no order."""
+    if isinstance(value, RootModel):
+        model: RootModel[Any] = value
+        return _arranged(model.root, tree)
+    if isinstance(tree, str):
+        return _arranged_text(value, tree)
     if is_mapping(tree):
         return _arranged_object(value, tree)
     # A serializer of the user's may write another number of items. Their order is then left alone.
@@ -69,6 +75,17 @@ def _arranged(value: Any, tree: Any) -> Any:
         return tree
     arranged = [_arranged(one, each) for one, each in zip(value, tree, strict=True)]
     return sorted(arranged, key=_dump) if isinstance(value, Set) else arranged
+
+
+def _arranged_text(value: Any, text: str) -> str:
+    """Sort the JSON within a text that a dict, a set or a list was written as: pydantic's `Json`."""
+    if not is_mapping(value) and not is_array(value) and not isinstance(value, BaseModel):
+        return text
+    try:
+        tree = from_json(text)
+    except ValueError:  # a text that a serializer of the user's has made
+        return text
+    return _dump(_arranged(value, tree)).decode()
 
 
 def _arranged_object(value: Any, tree: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ Each plan has its outcome, whatever happens to the others: a plan that cannot be
 middle, a server that goes away after half of the chunks.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -11,6 +12,7 @@ from rota.client.packing import Packed, Packer, created, refusal
 from rota.client.replicas import Unreplicated
 from rota.enqueued import Plan, Receipt
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, EnqueueError, OptionError, RotaError
+from rota.handler import cancelled_here
 from rota.wire.enqueue import Item, Reply, enqueue, enqueue_plain
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
@@ -150,7 +152,11 @@ def of_task(error: BrokerError, packed: Packed) -> BrokerError:
 
 def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
     """Make the error for what was given in place of a plan."""
-    made = OptionError(f"{thing!r:.200} is not a plan: make one with task.plan(...) or app.plan(...).")
+    try:
+        shown = f"{thing!r:.200}"
+    except Exception:  # the caller's class
+        shown = f"A {type(thing).__name__} whose repr() raises an error"
+    made = OptionError(f"{shown} is not a plan: make one with task.plan(...) or app.plan(...).")
     made.__cause__ = error
     return made
 
@@ -172,7 +178,7 @@ def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Planned]]:
                 room -= _size(plan)
         except StopIteration:
             is_over = True
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # no await here, so such a cancel is the iterable's own
             chunk.append(_broken_off(error))
             is_over = True
         if chunk:
@@ -196,7 +202,9 @@ async def in_chunks(plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", siz
                 room -= _size(plan)
         except StopAsyncIteration:
             is_over = True
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if cancelled_here(error):
+                raise
             chunk.append(_broken_off(error))
             is_over = True
         if chunk:
@@ -208,9 +216,13 @@ def _size(plan: object) -> int:
     return len(payload) if isinstance(payload, bytes) else 0
 
 
-def _broken_off(error: Exception) -> EnqueueError:
+def _broken_off(error: BaseException) -> EnqueueError:
+    try:
+        said = str(error)
+    except Exception:  # the caller's class
+        said = "its text cannot be read"
     made = EnqueueError(
-        f"The iterable of plans raised {type(error).__name__}: {error}. The plans that it gave before have outcomes of "
+        f"The iterable of plans raised {type(error).__name__}: {said}. The plans that it gave before have outcomes of "
         "their own; what it would have given after is not enqueued."
     )
     made.__cause__ = error

@@ -26,6 +26,7 @@ from rota.wire.record import Outcome
 from rota.worker import verdict
 from rota.worker.attempt import Attempt, LeaseOver, Stop
 from rota.worker.clock import BrokerClock
+from rota.worker.error_stand_ins import raised_by_handler, unreadable
 from rota.worker.limits import FAR, Limits
 from rota.worker.outcome_log import log, log_begin, log_end, log_outcome, task_logger
 from rota.worker.place import Place
@@ -349,6 +350,14 @@ class Executor:
 
 
 def _judged(attempt: Attempt, error: BaseException, now: float) -> Verdict:
+    try:
+        return _judged_by_class(attempt, raised_by_handler(error), now)
+    except BaseException as fault:
+        # Even `isinstance` runs code of the error's class, and that may raise. The task needs its verdict.
+        return _judged_by_class(attempt, unreadable(error, fault), now)
+
+
+def _judged_by_class(attempt: Attempt, error: BaseException, now: float) -> Verdict:
     if isinstance(error, LeaseOver):
         return verdict.too_late(attempt)
     if isinstance(error, DeadlinePassed):

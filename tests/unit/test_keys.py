@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, Json, RootModel
 
 from rota import Debounce, OptionError, Payload, Plan, Rota, Unique
 from rota.client.packing import lock_of
@@ -38,6 +38,14 @@ class Order(BaseModel):
     id: int
     tags: set[str] = set()
     extra: dict[str, Any] = {}
+
+
+class Names(RootModel[set[str]]):
+    pass
+
+
+class Counts(RootModel[dict[str, int]]):
+    pass
 
 
 @dataclass
@@ -156,6 +164,10 @@ def test_argument_without_a_text_of_its_own_cannot_be_in_a_key() -> None:
         (list[dict[str, set[int]]], [[{"a": {8, 0}, "b": set()}], [{"b": set(), "a": {0, 8}}]]),
         (Order, [{"id": 1, "tags": ["x", "y"], "extra": {"a": 1, "b": 2}},
                  {"extra": {"b": 2, "a": 1}, "tags": ["y", "x"], "id": "1"}]),
+        (Names, [Names({"a", "b", "c"}), ["c", "a", "b"]]),
+        (list[Counts], [[Counts({"a": 1, "b": 2})], [{"b": 2, "a": 1}]]),
+        (Json[dict[str, int]], ['{"a":1,"b":2}', '{"b":2,"a":1}']),
+        (Json[Order], ['{"id":1,"extra":{"a":1,"b":2}}', '{"extra":{"b":2,"a":1},"id":1}']),
         (Point, [Point(1, frozenset("ab")), {"marks": ["b", "a"], "x": 1}]),
         (Colour, [Colour.RED, "red"]),
         (float, [1, 1.0, True]),
@@ -217,6 +229,7 @@ def test_payload_by_name_is_put_into_order_below_its_own_keys() -> None:
 
 
 PROGRAM = """
+from pydantic import Json, RootModel
 from rota import Rota, Unique
 from rota.client.packing import lock_of
 from rota.wire.keys import Keys
@@ -225,10 +238,13 @@ app = Rota()
 def act(tags: set[str], more: dict[str, set[str]]) -> None: ...
 @app.task("test:keyed", unique=Unique("1m", key="{tags}"))
 def keyed(tags: set[str]) -> None: ...
+@app.task("test:root", unique="1m")
+def root(tags: RootModel[set[str]], more: Json[set[str]]) -> None: ...
 tags = {"red", "green", "blue", "white", "black"}
 queue = Keys().queue("default")
 print(lock_of(queue, act.plan(tags, {"a": tags})))
 print(lock_of(queue, keyed.plan(tags)))
+print(lock_of(queue, root.plan(tags, '["red","green","blue"]')))
 print(lock_of(queue, app.plan("x:y", {"tags": tags}, unique="1m")))
 """
 

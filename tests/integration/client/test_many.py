@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rota.broker import Broker, BrokerOptions, SyncBroker
 from rota.client import Client, SyncClient
 from rota.client import packing as packing_module
-from rota.enqueued import Enqueued, Plan
+from rota.enqueued import Enqueued, Plan, Receipt
 from rota.errors import (
     BrokerRefused,
     BrokerUnavailable,
@@ -230,6 +230,61 @@ async def test_what_an_iterable_gave_before_it_raised_is_enqueued_and_its_error_
         assert "raised ValueError: the rows ended early" in str(outcomes[-1])
         assert isinstance(outcomes[-1].__cause__, ValueError)
     assert len(await desk.ids("pending")) == 3 * first
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize("error", [Speechless(), asyncio.CancelledError()], ids=lambda error: type(error).__name__)
+async def test_an_error_of_the_iterable_costs_no_outcome_although_it_has_no_text_or_is_a_cancel(
+    client: Client, sync: SyncClient, desk: Desk, error: BaseException
+) -> None:
+    def plans() -> Iterator[Plan[Any]]:
+        yield plan()
+        raise error
+
+    async def stream() -> AsyncIterator[Plan[Any]]:
+        for each in plans():
+            yield each
+
+    for outcomes in (
+        await client.enqueue_many(plans()),
+        await client.enqueue_many(stream()),
+        await asyncio.to_thread(sync.enqueue_many, plans()),
+    ):
+        assert isinstance(outcomes[0], Receipt)
+        assert f"raised {type(error).__name__}" in str(outcomes[1])
+    assert len(await desk.ids("pending")) == 3
+
+
+async def test_a_cancel_of_the_caller_ends_the_stream_of_plans(client: Client) -> None:
+    async def stream() -> AsyncIterator[Plan[Any]]:
+        begun.set()
+        await asyncio.Event().wait()
+        yield plan()
+
+    begun = asyncio.Event()
+    sending = asyncio.create_task(client.enqueue_many(stream()))
+    await begun.wait()
+    sending.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+
+
+async def test_a_thing_that_cannot_be_shown_is_one_outcome(client: Client) -> None:
+    things: list[Any] = [Unshown(), plan()]
+    refused, receipt = await client.enqueue_many(things)
+
+    assert "A Unshown whose repr() raises an error is not a plan" in str(refused)
+    assert isinstance(receipt, Enqueued)
 
 
 async def test_what_ends_the_program_is_not_made_an_outcome(client: Client) -> None:

@@ -28,6 +28,28 @@ class Departing(Exception):
         sys.exit(1)
 
 
+class WithoutName(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise LookupError("no name")
+
+
+class Nameless(Exception, metaclass=WithoutName):
+    pass
+
+
+class Classless(Exception):
+    @property  # type: ignore[override]
+    def __class__(self) -> NoReturn:
+        raise LookupError("no class")
+
+
+class Memberless(ExceptionGroup[Exception]):
+    @property
+    def exceptions(self) -> NoReturn:
+        raise LookupError("no members")
+
+
 class Unshown:
     def __repr__(self) -> str:
         raise LookupError("no words")
@@ -69,6 +91,13 @@ def leaves(*args: object) -> NoReturn:
         (Departing, Retry(), "Departing: its text cannot be read"),
         (lambda: ExceptionGroup("two", [Departing(), KeyError(1)]), Retry(), "Departing: its text cannot be read; Key"),
         (lambda: ValueError(Unshown()), Retry(), "ValueError: its text cannot be read"),
+        (
+            lambda: Nameless(),
+            Retry(),
+            "an error of the class Nameless, which cannot be read: its own code raises Look",
+        ),
+        (lambda: Classless(), Retry(), "an error of the class Classless, which cannot be read"),
+        (lambda: Memberless("two", [KeyError(1)]), Retry(), "an error of the class Memberless, which cannot be read"),
     ],
 )
 async def test_a_fault_in_a_retry_policy_is_told_and_the_task_is_retried_by_default(
@@ -83,6 +112,24 @@ async def test_a_fault_in_a_retry_policy_is_told_and_the_task_is_retried_by_defa
         await all_slots_are_free(worker)
     assert said in task.last_error
     assert task.retried == 1
+
+
+@pytest.mark.parametrize("run", ["loop", "thread"])
+async def test_a_stop_iteration_that_python_replaced_is_judged_by_its_own_class(
+    app: Rota, bench: Bench, run: str
+) -> None:
+    def first() -> int:
+        return next(iter(()))
+
+    async def first_on_loop() -> int:
+        return first()
+
+    retry = Retry(never=StopIteration)
+    task = app.task("own:stop", retry=retry)(first if run == "thread" else first_on_loop)
+
+    async with app.worker():
+        found = await bench.in_state((await task.enqueue()).id, "archived")
+    assert found.last_error == "StopIteration"
 
 
 async def test_a_hook_that_outlives_its_limit_is_cancelled_and_the_outcome_stands(app: Rota, bench: Bench) -> None:

@@ -125,8 +125,8 @@ class Settings(BaseSettings):
     """Queues with their weights, as `critical=6,default=3` or as JSON; names may be patterns like `mail:*`."""
     strict_priority: bool = False
     """Whether a queue is looked at only when all with a greater weight are empty."""
-    queue_refresh: PositiveDuration = timedelta(seconds=5)
-    """How often patterns look for new queues."""
+    queue_refresh: PositiveDuration = timedelta(seconds=1)
+    """How often patterns look for new queues, besides being told of them: a busy worker is not told."""
     concurrency: PositiveInt = 50
     """Tasks that run at once in one worker process."""
     processes: Processes = ProcessRange(1, 1)

@@ -1,5 +1,10 @@
-"""Discovery of queues: patterns such as `mail:*` are matched with the set of all queues, again and again."""
+"""Discovery of queues: patterns such as `mail:*` are matched with the set of all queues, again and again.
 
+An idle worker is notified by the server when that set changes, so that the first task of a new queue starts at once.
+Everywhere else (a busy worker, polling, a Cluster whose set is on another node) the set is read at regular intervals.
+"""
+
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -21,6 +26,11 @@ class Discovery:
         self._subscription = subscription
         self._every = every
         self._reported: set[str] = set()
+        self._sooner = asyncio.Event()
+
+    def look_soon(self) -> None:
+        """Learn that there may be new queues."""
+        self._sooner.set()
 
     async def look(self) -> None:
         """Look once."""
@@ -46,4 +56,4 @@ class Discovery:
             if set(self._subscription.queues) != before:
                 await changed()
 
-        await Pace("search for queues", self._every).keep(look)
+        await Pace("search for queues", self._every).keep(look, sooner=self._sooner)

@@ -148,6 +148,10 @@ class Executor:
                 attempt = parked.popleft()
                 self._finish(attempt, Outcome(attempt.id, attempt.token, "requeue"))
 
+    def has_ended(self, attempt: Attempt) -> bool:
+        """Tell whether the outcome of an attempt stands, so that only its record is missing."""
+        return attempt.task.done() if attempt.task else not any(attempt in parked for parked in self._parked.values())
+
     def forget(self, attempt: Attempt) -> None:
         """Let go of an attempt whose outcome is recorded."""
         self.held.pop(attempt, None)

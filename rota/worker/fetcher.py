@@ -66,6 +66,7 @@ class Fetcher:
         serves: Callable[[QueueKeys], bool] = lambda _: True,
         last_chance: Callable[[], LastChance] = LastChance,
         spared: Callable[[], Spared] = Spared,
+        queues_may_be_new: Callable[[], None] = lambda: None,
     ) -> None:
         self._broker = broker
         self._subscription = subscription
@@ -80,6 +81,7 @@ class Fetcher:
         self._serves = serves
         self._last_chance = last_chance
         self._spared = spared
+        self._queues_may_be_new = queues_may_be_new
         self._link: Link | None = None
         self._wakeup: Wakeup | None = None
         self._agenda = Agenda(clock)
@@ -108,6 +110,7 @@ class Fetcher:
         if contended:
             self._vigil.race()
         if queue is None:
+            self._queues_may_be_new()
             self._vigil.look_everywhere()
         elif self._serves(self._broker.keys.queue(queue)):
             self._agenda.add((queue,))

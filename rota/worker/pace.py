@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from rota.errors import BrokerError
@@ -27,12 +28,14 @@ class Pace:
         self.errors = 0
         self._backoff = Backoff(first_seconds=0.5, most_seconds=max(5.0, every.total_seconds()))
 
-    async def keep(self, act: Act, *, first: timedelta | None = None) -> None:
-        """Run `act` for ever; the first time after `first`, by default at once."""
+    async def keep(self, act: Act, *, first: timedelta | None = None, sooner: asyncio.Event | None = None) -> None:
+        """Run `act` for ever; the first time after `first`, by default at once. Setting `sooner` ends the wait."""
         if first is not None:
             await asyncio.sleep(self._jittered(first))
         while True:
             wait: timedelta | None = None
+            if sooner is not None:
+                sooner.clear()
             try:
                 wait = await act()
             except BrokerError as error:
@@ -44,7 +47,15 @@ class Pace:
                 logger.exception("The %s failed; it goes on with its next turn.", self.name)
             else:
                 self._backoff.reset()
-            await asyncio.sleep(self._jittered(self.every if wait is None else wait))
+            await self._pause(self.every if wait is None else wait, sooner)
+
+    async def _pause(self, wait: timedelta, sooner: asyncio.Event | None) -> None:
+        if sooner is None:
+            await asyncio.sleep(self._jittered(wait))
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._jittered(wait)):
+                await sooner.wait()
 
     @staticmethod
     def _jittered(wait: timedelta) -> float:

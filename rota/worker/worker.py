@@ -86,6 +86,7 @@ class Worker:
         self.health_port: int | None = None
         """The port on which its health is answered, where there is one."""
         self._broker: Broker
+        self._discovery: Discovery
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._quieted = False
@@ -193,14 +194,14 @@ class Worker:
     def lose(self, attempts: Sequence[Attempt]) -> None:
         """Stop handlers whose tasks are not ours any more."""
         for attempt in attempts:
-            if self.executor.closed if attempt.task is None else attempt.task.done():
+            if self.executor.has_ended(attempt):
                 continue  # Its outcome is on its way: the finisher says what comes of it.
             text = "Lost the lease of task %s (%s): its run here is stopped."
             log(logging.ERROR, text, attempt.id, attempt.type, about=attempt)
             self.executor.stop(attempt, "lease", "the lease was lost")
 
     async def _work(self, parts: Sequence[Callable[[], Awaitable[None]]]) -> None:
-        discovery = Discovery(self._broker, self.subscription, self.settings.queue_refresh)
+        discovery = self._discovery = Discovery(self._broker, self.subscription, self.settings.queue_refresh)
         await discovery.look()
         try:
             async with asyncio.TaskGroup() as group:
@@ -327,6 +328,7 @@ class Worker:
             serves=serves,
             last_chance=lambda: last_chance(self.executor.held, settings.max_crashes),
             spared=lambda: self.executor.unhandled.spared(),
+            queues_may_be_new=self._discovery.look_soon,
         )
 
     def _finisher(self, fetcher: Fetcher) -> Finisher:

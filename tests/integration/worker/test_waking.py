@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -182,6 +183,31 @@ async def test_a_pattern_takes_up_a_queue_that_appears_later(app: Rota, bench: B
         receipt = await found.options(queue="mail-eu").enqueue()
         assert await receipt.result("10s") == 9
         assert worker.queue_names() == ["mail-eu"]
+
+
+async def test_first_task_of_a_new_queue_starts_at_once_where_a_pattern_finds_the_queue(
+    app: Rota, bench: Bench
+) -> None:
+    @app.task("wake:first")
+    async def first() -> int:
+        return 9
+
+    # With this `queue_refresh` only a notification of the server can find the queue in time.
+    async with app.worker(queues="mail-*=2,jobs[eu]=1", queue_refresh="1h") as worker:
+        for queue in ("mail-eu", "jobs[eu]", "mail-us"):
+            await idle(bench, worker)
+            assert await (await first.options(queue=queue).enqueue()).result("30s") == 9
+
+
+async def test_first_task_of_a_new_queue_starts_soon_where_the_worker_polls(app: Rota, bench: Bench) -> None:
+    @app.task("wake:polled")
+    async def polled() -> int:
+        return 9
+
+    async with app.worker(queues="mail-*=2", wake_up="poll") as worker:
+        await idle(bench, worker)
+        assert worker.settings.queue_refresh <= timedelta(seconds=1)
+        assert await (await polled.options(queue="mail-eu").enqueue()).result("30s") == 9
 
 
 async def test_weighted_queues_are_drained_in_proportion(app: Rota, bench: Bench) -> None:

@@ -54,6 +54,22 @@ async def one_at_a_time(app: Rota) -> asyncio.Event:
     return go_on
 
 
+async def test_attempt_that_is_handed_back_unstarted_has_ended_before_its_outcome_is_recorded() -> None:
+    app, slots, ended = Rota(), Slots(3), Ended()
+    go_on = await one_at_a_time(app)
+    executor = executor_of(app, slots, ended)
+    unknown, running, parked = attempt_of("nobody:knows"), attempt_of("one:atatime"), attempt_of("one:atatime", "y")
+    slots.take(3)
+    for attempt in (unknown, running, parked):
+        executor.start(attempt)
+
+    assert set(executor.held) == {unknown, running, parked}
+    assert [executor.has_ended(attempt) for attempt in (unknown, running, parked)] == [True, False, False]
+    executor.hand_back_parked()
+    assert executor.has_ended(parked)
+    go_on.set()
+
+
 async def test_a_task_that_is_stopped_before_its_first_step_frees_its_slot_and_is_recorded() -> None:
     app, slots, ended = Rota(), Slots(1), Ended()
 

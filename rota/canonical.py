@@ -64,8 +64,7 @@ class KeyFormatter(string.Formatter):
 def _arranged(value: Any, tree: Any) -> Any:
     """Sort a JSON tree where the value that it was written from has no order."""
     if isinstance(value, RootModel):
-        model: RootModel[Any] = value
-        return _arranged(model.root, tree)
+        return _arranged(cast("Any", value).root, tree)
     if isinstance(tree, str):
         return _arranged_text(value, tree)
     if is_mapping(tree):

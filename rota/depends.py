@@ -97,7 +97,7 @@ class Recipe:
 async def _make(step: Step, arguments: dict[str, Any], stack: AsyncExitStack) -> Any:
     made = step.open(**arguments)
     if step.kind == "value":
-        return made
+        return await made if inspect.iscoroutine(made) else made  # a lambda may return what an async function makes
     if step.kind == "awaitable":
         return await made
     if step.kind == "generator":
@@ -106,9 +106,10 @@ async def _make(step: Step, arguments: dict[str, Any], stack: AsyncExitStack) ->
 
 
 def _kind(provider: Provider) -> tuple[Kind, Callable[..., Any]]:
-    if inspect.isasyncgenfunction(provider):
+    call: Any = type(provider).__call__  # of an object that is called like a function
+    if inspect.isasyncgenfunction(provider) or inspect.isasyncgenfunction(call):
         return "async generator", asynccontextmanager(provider)
-    if inspect.isgeneratorfunction(provider):
+    if inspect.isgeneratorfunction(provider) or inspect.isgeneratorfunction(call):
         return "generator", contextmanager(provider)
     if inspect.iscoroutinefunction(provider):
         return "awaitable", provider

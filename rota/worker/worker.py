@@ -50,7 +50,11 @@ SMALLEST_WAVE = 16
 """Slots are filled in two waves, so that Redis takes one while Python runs the other; a wave smaller than this costs
 more than it brings."""
 LAST_WORD_SECONDS = 5.0
-"""How long a handler that was cancelled at the shutdown may take to end, and the last outcomes to be recorded."""
+"""How long a handler that was cancelled at the shutdown may take to end."""
+
+LAST_RECORD_SECONDS = 9.0
+"""How long the last outcomes are sent to a broker that is away, the time above included; what is not recorded then
+runs again. It ends before the supervisor kills the process (`STOP_MARGIN_SECONDS`)."""
 
 HURRIED_SECONDS = 1.0
 """How long the last requests to the broker may take after a second request to stop."""
@@ -238,14 +242,15 @@ class Worker:
         self.executor.hand_back_parked()
         if not await self._ended_by_themselves(grace_ends_at - time.monotonic()):
             await self._end_the_rest()
-        if not await self._recorded():
+        used = max(time.monotonic() - grace_ends_at, 0)
+        if not await self._recorded(LAST_RECORD_SECONDS - min(used, LAST_WORD_SECONDS)):
             logger.error("The last outcomes could not be recorded: the broker does not answer. Those tasks run again.")
 
-    async def _recorded(self) -> bool:
+    async def _recorded(self, within_seconds: float) -> bool:
         """Wait until all outcomes are recorded; asked again to stop, for a second only."""
         flush = asyncio.ensure_future(self.lanes.flush())
         hurry = asyncio.ensure_future(self._hurry.wait())
-        await asyncio.wait((flush, hurry), timeout=LAST_WORD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((flush, hurry), timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
         if hurry.done():
             await asyncio.wait((flush,), timeout=HURRIED_SECONDS)
         hurry.cancel()

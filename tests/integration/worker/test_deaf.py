@@ -41,7 +41,7 @@ async def lost_fetch(tmp_path: Path) -> AsyncIterator[Path]:
 async def test_asked_twice_a_worker_stops_although_its_server_does_not_answer(
     app: Rota, server: Server, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rota.worker.worker.LAST_WORD_SECONDS", 1000)
+    monkeypatch.setattr("rota.worker.worker.LAST_RECORD_SECONDS", 1000)
     started, go_on = asyncio.Event(), asyncio.Event()
 
     @app.task("deaf:unrecorded")
@@ -60,6 +60,28 @@ async def test_asked_twice_a_worker_stops_although_its_server_does_not_answer(
         go_on.set()
         worker.stop()
         worker.stop()
+
+
+@pytest.mark.slow
+async def test_worker_that_stops_records_its_outcomes_when_an_outage_of_some_seconds_is_over(
+    app: Rota, server: Server, bench: Bench
+) -> None:
+    """The soak found it: a worker that was stopped while its server was read-only gave up after 5 s."""
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    @app.task("deaf:recorded-late", retention="1h")
+    async def recorded_late() -> None:
+        started.set()
+        await go_on.wait()
+
+    with server.admin() as admin:
+        async with asyncio.timeout(100), app.worker():
+            job = await recorded_late.enqueue()
+            await started.wait()
+            admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+            asyncio.get_running_loop().call_later(5.5, admin.execute_command, "REPLICAOF", "NO", "ONE")
+            go_on.set()
+    await bench.in_state(job.id, "completed")
 
 
 async def test_a_cancel_that_was_sent_while_nobody_listened_still_ends_its_task(app: Rota, bench: Bench) -> None:

@@ -28,6 +28,22 @@ async def test_a_short_task_ends_as_finished_during_the_stop(app: Rota, bench: B
     assert (await bench.in_state(receipt.id, "completed")).retried == 0
 
 
+async def test_end_of_the_block_does_not_hurry_a_worker_that_was_asked_to_stop_in_it(app: Rota, bench: Bench) -> None:
+    started = asyncio.Event()
+
+    @app.task("stop:gently", retention="1h")
+    async def gently() -> None:
+        started.set()
+        while not worker.executor.closed:  # the stop begins when the block has ended
+            await asyncio.sleep(0.01)
+
+    async with app.worker(shutdown_timeout="1h") as worker:
+        receipt = await gently.enqueue()
+        await started.wait()
+        worker.stop()
+    assert (await bench.in_state(receipt.id, "completed")).retried == 0
+
+
 async def test_a_worker_that_cannot_find_its_queues_at_its_start_can_still_be_stopped(
     app: Rota, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,8 @@ async def _running(worker: Worker) -> AsyncGenerator[None]:
     finally:
         run.remove_done_callback(block.interrupt)
         ready.cancel()
-        worker.stop()
+        if not worker.stopping:  # a second request to stop would cancel what runs
+            worker.stop()
         await _until_ended(run)
     if not run.cancelled() and run.exception() is not None:
         raise _fault_of(run) from run.exception()

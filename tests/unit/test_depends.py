@@ -66,6 +66,26 @@ async def test_every_kind_of_provider_is_made_nested_and_cleared_away_last_first
     assert events == ["settings", "open", "work", "session ended", "closed"]
 
 
+class Called:
+    async def __call__(self) -> str:
+        return "en"
+
+
+class Streamed:
+    async def __call__(self) -> AsyncGenerator[str]:
+        yield "en"
+
+
+@pytest.mark.parametrize("provider", [Called(), Streamed(), lambda: locale()], ids=["object", "generator", "lambda"])
+async def test_a_provider_that_only_returns_a_coroutine_or_generator_gives_its_value(provider: Any) -> None:
+    async def act(language: Annotated[str, Depends(provider)] = INJECTED) -> str:
+        return language
+
+    handler = Rota().task("test:act")(act).handler
+
+    assert await handler.invoke(blank(), b"{}") == "en"
+
+
 async def test_a_provider_runs_once_per_task_however_many_ask() -> None:
     async def work(
         one: Annotated[dict[str, str], Depends(settings)] = INJECTED,

@@ -122,6 +122,11 @@ class WholePayload:
         self._raw = _is_bytes(parameter.annotation)
         self._codec = Codec(signature.name, parameter.annotation, "argument")
         self.validate: Callable[[bytes], dict[str, Any]] = self._read_raw if self._raw else self._read_model
+        if not parameter.required:
+            try:
+                self.write({parameter.name: parameter.default})
+            except PayloadError as error:
+                raise _wrong_default(signature.name, parameter, error) from error
 
     def _read_raw(self, payload: bytes) -> dict[str, Any]:
         return {self._parameter.name: payload}
@@ -251,10 +256,17 @@ def _check_defaults(signature: Signature, keys: Mapping[str, str]) -> None:
         try:
             codec.write({keys.get(item.name, item.name): item.default})
         except PayloadError as error:
-            raise OptionError(
-                f"The default of {item.name!r} in {signature.name} cannot travel: {error} "
-                "Use a default that fits the annotation, or inject it with Annotated[..., Depends(...)] = INJECTED."
-            ) from error
+            raise _wrong_default(signature.name, item, error) from error
+
+
+def _wrong_default(owner: str, parameter: Parameter, error: PayloadError) -> OptionError:
+    instead = (
+        "Add `| None` to the annotation" if parameter.default is None else "Use a default that fits the annotation"
+    )
+    return OptionError(
+        f"The default of {parameter.name!r} in {owner} cannot travel: {error} {instead}, or inject it with "
+        "Annotated[..., Depends(...)] = INJECTED."
+    )
 
 
 def _is_bytes(annotation: Any) -> bool:

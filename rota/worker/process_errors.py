@@ -21,6 +21,7 @@ from io import BytesIO
 from types import MemberDescriptorType
 from typing import Any, cast
 
+from rota import tracebacks
 from rota.policy import leaves
 
 UNREADABLE_TEXT = "its text cannot be read"
@@ -116,7 +117,7 @@ def _path(kind: type) -> ClassPath:
 
 def _trace(error: BaseException) -> str:
     try:
-        text = "".join(traceback.format_exception(error))
+        text = tracebacks.text_of(error) or "".join(traceback.format_exception_only(error))
     except BaseException:
         return UNREADABLE_TEXT
     return text if len(text) <= _MOST_TEXT else f"...{text[-_MOST_TEXT:]}"

@@ -34,13 +34,28 @@ async def test_a_group_of_go_is_aggregated_by_us(go: Go, app: Rota, runs: Runs) 
         return app.plan("t", b"+".join([group.encode(), *sorted(task.payload for task in tasks)]), retention=HOUR)
 
     await go.enqueue_all(request("member", payload, group="g:1") for payload in (b"a", b"\xff", b"c"))
-    async with app.worker(group_interval="200ms"):
+    async with app.worker(group_interval="1h"):
         ((ctx, payload),) = await runs.wait()
         await until(go, ctx.id, "completed")
 
     assert payload == b"g:1+a+c+\xff"
     seen = await go.queue()
     assert (seen.counts(), seen.group_sizes) == ({"completed": 1}, {})
+
+
+async def test_a_group_that_go_fills_while_our_worker_is_idle_is_aggregated_at_once(
+    go: Go, app: Rota, runs: Runs
+) -> None:
+    @app.aggregator(group="g*", grace="10m", max_size=3)
+    async def join(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+        return app.plan("t", b"%d" % len(tasks), retention=HOUR)
+
+    async with app.worker(group_interval="1h") as worker:
+        while worker.parts.aggregator.statistics().running or not worker.ready.is_set():
+            await asyncio.sleep(0.01)
+        await go.enqueue_all(request("member", payload, group="g:1") for payload in (b"a", b"b", b"c"))
+        ((_, payload),) = await runs.wait()
+    assert payload == b"3"
 
 
 async def test_a_cancel_by_gos_inspector_ends_our_run(go: Go, app: Rota) -> None:

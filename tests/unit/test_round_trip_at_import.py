@@ -5,12 +5,13 @@ from typing import Annotated, Any
 import pytest
 from pydantic import (
     AliasChoices,
+    BaseModel,
     Field,
     SecretBytes,
     SecretStr,
 )
 
-from rota import OptionError, Rota
+from rota import OptionError, Payload, Rota
 from tests.unit.typed_values import Admin, Aliased, User, task_of
 
 
@@ -81,3 +82,31 @@ def test_default_that_no_call_could_send_is_refused_at_import(annotation: Any, d
     act.__annotations__ = {"value": annotation}
     with pytest.raises(OptionError, match=r"The default of 'value' in .*act cannot travel"):
         Rota().task("test:act")(act)
+
+
+class Order(BaseModel):
+    number: int
+
+
+def test_a_default_of_none_that_the_annotation_does_not_allow_is_refused_with_the_way_out() -> None:
+    def argument(x: int = None) -> None:  # type: ignore[assignment]  # noqa: RUF013
+        raise NotImplementedError
+
+    def whole(order: Annotated[Order, Payload] = None) -> None:  # type: ignore[assignment]
+        raise NotImplementedError
+
+    for function in (argument, whole):
+        with pytest.raises(OptionError, match=r"The default of .* cannot travel: .* Add `\| None` to the annotation"):
+            Rota().task("test:default")(function)
+
+
+def test_a_default_of_the_whole_payload_has_to_fit_it_too() -> None:
+    def wrong(order: Annotated[int, Payload] = "many") -> None:  # type: ignore[assignment]
+        raise NotImplementedError
+
+    def right(order: Annotated[Order | None, Payload] = None) -> None:
+        raise NotImplementedError
+
+    with pytest.raises(OptionError, match="Use a default that fits the annotation"):
+        Rota().task("test:default")(wrong)
+    assert Rota().task("test:default")(right).plan().payload == b"null"

@@ -53,3 +53,20 @@ async def test_errors_of_a_process_are_judged_by_their_class(app: Rota, bench: B
     assert forever.last_error == "KeywordOnly: code 1"
     assert without.last_error == "Missing: no row 7 in users"
     assert later.last_error == "TooEarly: night"
+
+
+async def test_the_traceback_of_an_error_in_a_process_shows_the_function_and_no_frame_of_rota(
+    app: Rota, bench: Bench
+) -> None:
+    task = app.task("trace:process", run="process", retry=0)(fails_there)
+    async with app.worker(process_slots=1):
+        job = await task.enqueue()
+        await bench.in_state(job.id, "archived")
+    trace = (await job.info()).traceback
+    assert 'raise LookupError("not here")' in trace
+    assert "/rota/worker/" not in trace
+    assert trace.rstrip().endswith("LookupError: not here")
+
+
+def fails_there() -> None:
+    raise LookupError("not here")

@@ -9,7 +9,7 @@ import pytest
 
 from rota.broker.embedded import Embedded
 from scripts.tree import ROOT
-from tests.docs.walkthrough import Walk, blocks
+from tests.docs.walkthrough import FOLLOWED, Walk, blocks
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 
@@ -37,11 +37,11 @@ def test_each_program_of_the_tutorial_is_shown_whole() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", ["tutorial", "project-layout", "logging"])
+@pytest.mark.parametrize("page", FOLLOWED)
 def test_a_reader_who_follows_a_page_sees_the_output_it_shows(page: str, short_folder: Path) -> None:
     with Embedded(short_folder / "production") as server:
         walk = Walk(short_folder, server.url)
         try:
-            walk.follow((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+            walk.follow((ROOT / page).read_text(encoding="utf-8"))
         finally:
             walk.leave()

@@ -28,6 +28,9 @@ from pathlib import Path
 
 from tests.servers.process import wait_until
 
+FOLLOWED = ("docs/tutorial.md", "docs/project-layout.md", "docs/logging.md")
+"""The pages that `test_pages.py` follows."""
+
 FOLDER = "/home/ann/try"
 URL = "redis://localhost:6379/0"
 IN_FIRST_TERMINAL = ("rota dev", "rota worker")

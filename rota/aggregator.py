@@ -16,6 +16,7 @@ from rota.enqueued import Plan
 from rota.errors import OptionError, PayloadError, RoutingError
 from rota.options import NO_HEADERS
 from rota.routing import Matching, candidates
+from rota.sentences import unstopped
 from rota.signature import refuse_generator
 
 EVERY_GROUP = "*"
@@ -35,7 +36,9 @@ class GroupedTask:
         try:
             return from_json(self.payload) if self.payload else None
         except ValueError as error:
-            raise PayloadError(f"The payload of task {self.id} ({self.type}) is not valid JSON: {error}.") from error
+            raise PayloadError(
+                f"The payload of task {self.id} ({self.type}) is not valid JSON: {unstopped(error)}."
+            ) from error
 
 
 AggregateFunction: TypeAlias = Callable[[str, list[GroupedTask]], Any]

@@ -12,6 +12,7 @@ from rota.duration import DurationLike
 from rota.errors import PayloadError, ResultNotKept
 from rota.info import TaskInfo, TaskState
 from rota.options import NO_OPTIONS, Options
+from rota.sentences import unstopped
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -244,6 +245,6 @@ def read_result(stored: bytes, decode: Decode | None) -> Any:
         return from_json(stored) if stored else None
     except ValueError as error:
         raise PayloadError(
-            f"The stored result is not valid JSON: {error}. The task's worker may be written in Go or return bytes: "
-            "read them as they are with `app.client.result(queue, task_id)`."
+            f"The stored result is not valid JSON: {unstopped(error)}. The task's worker may be written in Go or "
+            "return bytes: read them as they are with `app.client.result(queue, task_id)`."
         ) from error

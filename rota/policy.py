@@ -10,6 +10,7 @@ from rota.canonical import KeyFormatter
 from rota.duration import DurationLike, at_least, parse
 from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry
 from rota.place import placed
+from rota.sentences import unstopped
 from rota.shape import is_array
 from rota.suggestion import did_you_mean
 from rota.wire.retry import default_delay_seconds
@@ -288,7 +289,7 @@ def _filled(name: str, key: str | None, arguments: Mapping[str, Any]) -> str | N
         raise OptionError(f"{name} is {key!r}: {error}") from None
     except (KeyError, IndexError, AttributeError, ValueError, TypeError) as error:
         raise OptionError(
-            f"{name} is {key!r}, which names no argument: {error}. {did_you_mean(key, arguments)}"
+            f"{name} is {key!r}, which names no argument: {unstopped(error)}. {did_you_mean(key, arguments)}"
         ) from None
 
 

@@ -6,6 +6,6 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def unstopped(text: str) -> str:
-    """Return a text without the full stop at its end, to put it into a sentence that ends with one."""
-    return text.rstrip().removesuffix(".")
+def unstopped(text: object) -> str:
+    """Return a text, or that of an error, without the full stop at its end, to put it inside of a sentence."""
+    return str(text).rstrip().removesuffix(".")

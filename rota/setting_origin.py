@@ -14,6 +14,7 @@ from rota.broker.url import masked
 from rota.duration import display
 from rota.errors import ConfigError
 from rota.queue_weights import write_queues
+from rota.sentences import unstopped
 
 ORIGINS = "origins of settings"
 """The entry under which the origins pass through pydantic. No setting can have this name."""
@@ -63,7 +64,7 @@ class ProjectFile(PyprojectTomlConfigSettingsSource):
         try:
             data = tomllib.loads(Path(file_path).read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{file_path} is not valid TOML: {error}.") from None
+            raise ConfigError(f"{file_path} is not valid TOML: {unstopped(error)}.") from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{file_path} is not UTF-8 (byte {error.start}); TOML files have to be.") from None
         except OSError as error:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from rota.context import Context
 from rota.errors import OptionError
+from rota.sentences import unstopped
 
 
 class Depends:
@@ -174,7 +175,7 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         return get_type_hints(target, include_extras=True)
     except (NameError, TypeError) as error:
         raise OptionError(
-            f"The annotations of {name} cannot be read: {error}. "
+            f"The annotations of {name} cannot be read: {unstopped(error)}. "
             "Import the names it uses at run time, not only under TYPE_CHECKING."
         ) from error
 

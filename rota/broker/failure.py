@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.sentences import unstopped
 
 _NOPERM_COMMAND = re.compile(r"the '([^']+)' command|run the ([\w|]+) command")
 
@@ -79,7 +80,9 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
         return _of_denial(code, text, words)
     name = command_name(words)
     if re.match(r"ERR unknown (sub)?command", text):
-        return BrokerRefused(f"The server does not know {name}: {text}. It is too old, or the command was renamed.")
+        return BrokerRefused(
+            f"The server does not know {name}: {unstopped(text)}. It is too old, or the command was renamed."
+        )
     # A script that meets it says so in the middle of its own message.
     refusal = WrongType if "WRONGTYPE" in text else BrokerRefused
     return refusal(f"The server refused {name}: {text}")
@@ -125,7 +128,7 @@ def of_connecting(error: BaseException, endpoint: Endpoint, *, tls: bool = False
         return NotNow(f"There is no socket {endpoint}; start the server or correct the broker URL.")
     if isinstance(error, PermissionError):
         return BrokerRefused(f"No permission to open {endpoint}; run as a user who may use this socket.")
-    return NotNow(f"The connection to {endpoint} failed: {error or type(error).__name__}.")
+    return NotNow(f"The connection to {endpoint} failed: {unstopped(error) or type(error).__name__}.")
 
 
 def _all_refused(error: BaseException) -> bool:

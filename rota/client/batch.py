@@ -13,6 +13,7 @@ from rota.client.replicas import Unreplicated
 from rota.enqueued import Plan, Receipt
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, EnqueueError, OptionError, RotaError
 from rota.handler import cancelled_here
+from rota.sentences import unstopped
 from rota.wire.enqueue import Item, Reply, enqueue, enqueue_plain
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
@@ -222,8 +223,8 @@ def _broken_off(error: BaseException) -> EnqueueError:
     except Exception:  # the caller's class
         said = "its text cannot be read"
     made = EnqueueError(
-        f"The iterable of plans raised {type(error).__name__}: {said}. The plans that it gave before have outcomes of "
-        "their own; what it would have given after is not enqueued."
+        f"The iterable of plans raised {type(error).__name__}: {unstopped(said)}. The plans that it gave before have "
+        "outcomes of their own; what it would have given after is not enqueued."
     )
     made.__cause__ = error
     return made

@@ -14,6 +14,7 @@ from rota.client.requests import Act, Burst, Command, Enqueue, Reach, asked_agai
 from rota.enqueued import Plan, Receipt
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, NotReplicated, PayloadError, RotaError
 from rota.middleware import EnqueueMiddleware
+from rota.sentences import counted
 from rota.wire.enqueue import MAX_TASKS, Reply
 from rota.wire.keys import Keys, QueueKeys
 
@@ -150,6 +151,6 @@ def log_failures(outcomes: Sequence[Receipt | RotaError]) -> None:
     """Say in the log that the broker failed some of many enqueues, because a caller may look at no outcome."""
     failed = [each for each in outcomes if isinstance(each, BrokerError) and not isinstance(each, NotReplicated)]
     if failed:
-        logger.error(
-            "%d of %d tasks were not enqueued, or may not have been: %s", len(failed), len(outcomes), failed[0]
-        )
+        text = "%d of %s %s not enqueued, or may not have been: %s"
+        were = "was" if len(failed) == 1 else "were"
+        logger.error(text, len(failed), counted(len(outcomes), "task"), were, failed[0])

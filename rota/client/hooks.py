@@ -14,6 +14,7 @@ from rota.client.batch import Planned
 from rota.enqueued import Plan
 from rota.errors import EnqueueError, OptionError, RotaError
 from rota.middleware import EnqueueMiddleware
+from rota.sentences import unstopped
 
 logger = logging.getLogger("rota.client")
 
@@ -115,7 +116,9 @@ def _log_unless_passed_on(error: Exception, raised: object) -> None:
 def _refused(error: Exception) -> RotaError:
     if isinstance(error, RotaError):
         return error
-    made = EnqueueError(f"An enqueue middleware raised {type(error).__name__}: {error}. The task was not sent.")
+    made = EnqueueError(
+        f"An enqueue middleware raised {type(error).__name__}: {unstopped(error)}. The task was not sent."
+    )
     made.__cause__ = error
     return made
 

@@ -15,6 +15,7 @@ from rota.client.delivery import Delivery
 from rota.duration import display
 from rota.enqueued import Receipt
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, ConfigError, NotReplicated
+from rota.sentences import counted
 from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
@@ -56,9 +57,9 @@ class Demand:
         acknowledged = answer if isinstance(answer, int) else 0
         if isinstance(answer, int):
             within = display(self._delivery.wait_replicas_timeout)
-            why = f"only {acknowledged} of {asked} replicas had it within {within}: look at the replicas."
+            why = f"only {acknowledged} of {counted(asked, 'replica')} had it within {within}: look at the replicas."
         else:
-            why = f"whether {asked} replicas have it is unknown: {answer}"
+            why = f"it is unknown whether it is on {counted(asked, 'replica')}: {answer}"
         error = Unreplicated(why, reply=reply, acknowledged=acknowledged)
         if self._delivery.replicas_missing == "warn":
             logger.warning("A task was enqueued, but %s", error)

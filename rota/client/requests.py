@@ -24,6 +24,7 @@ from rota.broker.subscription import Subscription
 from rota.broker.sync import SyncBroker, SyncSubscription
 from rota.client.replicas import Replicas, SyncReplicas
 from rota.errors import BrokerError, BrokerUnavailable
+from rota.sentences import counted
 from rota.wire.edit import Edited
 from rota.wire.script import Argument, Call
 
@@ -141,7 +142,7 @@ def _call(request: Call[Any] | Change) -> Call[Any]:
 
 
 def _log(lost: Sequence[int], outcomes: Sequence[Any]) -> None:
-    logger.info("Sending %d requests again whose answers were lost: %s", len(lost), outcomes[lost[0]])
+    logger.info("Sending %s again, because no answer came: %s", counted(len(lost), "request"), outcomes[lost[0]])
 
 
 class Requests:

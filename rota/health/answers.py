@@ -1,9 +1,12 @@
-"""What is answered on the health port, whoever asks: `/live`, `/ready`, `/metrics`, `/vitals`."""
+"""What is answered to probes: `/live`, `/ready`, `/metrics`.
 
-import json
+The port answers anyone who reaches it, so it says no more than a probe needs. The socket of `rota health` is in a
+folder of the user alone, so the answer there names the task that blocks an event loop.
+"""
+
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import NamedTuple
 
 from rota.health.judgement import Judgement, live, ready
@@ -11,7 +14,7 @@ from rota.health.vitals import Vitals
 
 PLAIN = "text/plain; charset=utf-8"
 _NO_METRICS = "Metrics need the library prometheus-client: pip install rota[metrics]\n"
-_PATHS = "There are /live, /ready, /metrics and /vitals.\n"
+_PATHS = "There are /live, /ready and /metrics.\n"
 
 
 class Answer(NamedTuple):
@@ -38,16 +41,15 @@ class Answers:
         self._counts = counts
         self._clock = clock
 
-    def __call__(self, path: str) -> Answer:
-        """Answer a request for a path."""
+    def __call__(self, path: str, *, named: bool = False) -> Answer:
+        """Answer a request for a path. With `named` the answer may hold the id and type of a task."""
         match path:
             case "/live":
-                return _judged(live(self._processes(), self._clock()))
+                processes = self._processes()
+                shown = processes if named else [replace(vitals, blocked_by="") for vitals in processes]
+                return _judged(live(shown, self._clock()))
             case "/ready":
                 return _judged(ready(self._processes(), self._clock()))
-            case "/vitals":
-                signs = [asdict(vitals) for vitals in self._processes()]
-                return Answer(200, json.dumps({"now": self._clock(), "workers": signs}) + "\n", "application/json")
             case "/metrics":
                 return self._metrics()
             case _:

@@ -5,10 +5,12 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from rota.errors import ConfigError
 from rota.health.answers import Answer
@@ -20,12 +22,20 @@ MAX_CONNECTIONS = 32
 MAX_SECONDS = 5.0
 
 
+class Answering(Protocol):
+    """Answers a request for a path. `named` says that it came from the same user, over the unix socket."""
+
+    def __call__(self, path: str, *, named: bool = False) -> Answer:
+        """Return the answer."""
+        ...
+
+
 class HealthPort:
     """Answers on a TCP port, a unix socket, or both, while the block lasts. `port` is None for none, 0 for any."""
 
     def __init__(
         self,
-        answer: Callable[[str], Answer],
+        answer: Answering,
         *,
         host: str = "127.0.0.1",
         port: int | None = None,
@@ -58,7 +68,9 @@ class HealthPort:
 
     async def _bind(self, port: int) -> None:
         try:
-            server = await asyncio.start_server(self._serve, self._host, port, limit=MAX_HEAD_BYTES)
+            server = await asyncio.start_server(
+                partial(self._serve, named=False), self._host, port, limit=MAX_HEAD_BYTES
+            )
         except (OSError, OverflowError) as error:
             raise ConfigError(
                 f"The health port {self._host}:{port} cannot be opened ({error}). Set health_port and health_host to "
@@ -72,7 +84,8 @@ class HealthPort:
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            self._servers.append(await asyncio.start_unix_server(self._serve, path, limit=MAX_HEAD_BYTES))
+            serve = partial(self._serve, named=True)
+            self._servers.append(await asyncio.start_unix_server(serve, path, limit=MAX_HEAD_BYTES))
         except OSError as error:
             logger.warning("`rota health` will not find this worker: the socket %s cannot be made (%s).", path, error)
             self._socket_path = None
@@ -84,13 +97,13 @@ class HealthPort:
             with contextlib.suppress(OSError):
                 os.unlink(self._socket_path)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, named: bool) -> None:
         self._open += 1
         try:
             if self._open <= MAX_CONNECTIONS:
                 async with asyncio.timeout(MAX_SECONDS):
                     head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(self._respond(head))
+                    writer.write(self._respond(head, named))
                     await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             logger.debug("A connection to the health port sent no request in time.")
@@ -98,13 +111,13 @@ class HealthPort:
             self._open -= 1
             writer.close()
 
-    def _respond(self, head: bytes) -> bytes:
+    def _respond(self, head: bytes, named: bool) -> bytes:
         method, _, rest = head.partition(b" ")
         path = rest.partition(b" ")[0].partition(b"?")[0].decode("latin-1")
         if method not in (b"GET", b"HEAD"):
             return _response(Answer(405, "Only GET and HEAD.\n"))
         try:
-            answer = self._answer(path)
+            answer = self._answer(path, named=named)
         except Exception:
             logger.exception("The health port could not answer %s.", path)
             answer = Answer(500, "This question could not be answered; see the log.\n")

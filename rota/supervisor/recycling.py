@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
+from rota.sentences import counted
 from rota.settings import Settings
 
 _MIB = 1024 * 1024
@@ -33,7 +34,7 @@ class Lifetime:
     def over(self, ended: int, age_seconds: float, rss_bytes: int | None) -> str:
         """Say which limit a process has reached, or nothing."""
         if self.tasks and ended >= self.tasks * self.share:
-            return f"it has run {ended} tasks"
+            return f"it has run {counted(ended, 'task')}"
         if self.age_seconds and age_seconds >= self.age_seconds * self.share:
             return f"it is {age_seconds:.0f} s old"
         if self.rss_bytes and (rss_bytes or 0) >= self.rss_bytes:

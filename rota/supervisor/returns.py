@@ -13,6 +13,7 @@ from typing import Any
 
 from rota import faults
 from rota.broker.broker import Broker
+from rota.sentences import counted
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.served import ServedQueues
 from rota.wire.keys import QueueKeys
@@ -119,10 +120,14 @@ class Returns:
 
 
 def _epitaph(process: WorkerProcess, crashes: int) -> str:
-    who = f"worker {process.worker_id} (process {process.pid}"
+    workers, who = counted(crashes, "worker"), f"worker {process.worker_id} (process {process.pid}"
     if process.introduction is not None:
         who += f" on {process.introduction.host}"
-    return f"quarantined: {crashes} workers died while they ran this task. The last one, {who}), {process.exit}"
+    return f"quarantined: {workers} died while running this task. The last one, {who}), {process.exit}"
+
+
+def _are(number: int) -> str:
+    return f"{number} is" if number == 1 else f"{number} are"
 
 
 def _sum(one: Returned, other: Returned) -> Returned:
@@ -133,7 +138,7 @@ def _sum(one: Returned, other: Returned) -> Returned:
 def _say(process: WorkerProcess, returned: Returned) -> None:
     if not returned.tasks:
         return
-    words = [f"{returned.pending} are at the front of their queues again"] if returned.pending else []
-    words += [f"{returned.quarantined} are in quarantine"] if returned.quarantined else []
-    words += [f"{returned.cancelled} were to be cancelled and are"] if returned.cancelled else []
+    words = [f"{_are(returned.pending)} at the front of the queue again"] if returned.pending else []
+    words += [f"{_are(returned.quarantined)} in quarantine"] if returned.quarantined else []
+    words += [f"{_are(returned.cancelled)} cancelled, as was asked"] if returned.cancelled else []
     logger.warning("Of the tasks that worker process %d held, %s.", process.pid, ", ".join(words))

@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rota.errors import OptionError, PayloadError
+from rota.sentences import counted
 from rota.wire.proto import TaskMessage
 
 DEFAULT_QUEUE = "default"
@@ -75,7 +76,8 @@ def unpack(data: bytes) -> TaskMessage:
         return TaskMessage.FromString(data)
     except DecodeError as error:
         raise PayloadError(
-            f"These {len(data)} bytes are no task message ({error}): some other program wrote to the task's hash."
+            f"This is not a task message ({counted(len(data), 'byte')}; {error}): some other program wrote to the "
+            "task's hash."
         ) from error
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rota.errors import OptionError
+from rota.sentences import unstopped
 from rota.wire import go_text
 
 Value = int | str | timedelta | datetime | tuple[str, str]
@@ -46,7 +47,7 @@ def parse(text: str) -> TextOption:
     try:
         return TextOption(name, _value(name, argument))
     except ValueError as error:
-        raise OptionError(f"The option {text!r} cannot be read: {error}.") from error
+        raise OptionError(f"The option {text!r} cannot be read: {unstopped(error)}.") from error
 
 
 def _argument(option: TextOption) -> str:

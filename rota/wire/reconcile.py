@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from rota.sentences import counted
 from rota.wire.group import spent_key
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Argument, Call, load
@@ -18,7 +19,7 @@ PLACES = ("active", "lease", "pending", "scheduled", "retry", "archived", "compl
 BEGIN = ("0",) * len(PLACES)
 
 LATER = "later"
-CRASHED = "quarantined: {crashes} workers were lost while they ran this task, and it was in no list of its queue"
+CRASHED = "quarantined: {crashes} lost while running this task, and it was in no list of its queue"
 HOMELESS = "quarantined: the task was in no list of its queue, and its state does not tell in which it belongs"
 
 
@@ -74,7 +75,12 @@ def repair(
     A task without a lease gets one so long; a completed task that was nowhere is `kept` so long.
     """
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), max_crashes]
-    args += (CRASHED.format(crashes=max_crashes), HOMELESS, int(lease.total_seconds()), int(kept.total_seconds()))
+    args += (
+        CRASHED.format(crashes=_workers_were(max_crashes)),
+        HOMELESS,
+        int(lease.total_seconds()),
+        int(kept.total_seconds()),
+    )
     for finding in findings:
         args += finding
     return Call(load("sweep_repair"), (*_places(keys), keys.repaired, keys.crashed), args, _words)
@@ -129,3 +135,7 @@ def _words(reply: Any) -> list[str]:
 
 def _pairs(reply: Any) -> list[tuple[int, bytes]]:
     return list(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _workers_were(number: int) -> str:
+    return f"{counted(number, 'worker')} {'was' if number == 1 else 'were'}"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from google.protobuf.message import DecodeError
 
 from rota.errors import PayloadError
+from rota.sentences import counted, unstopped
 from rota.wire.keys import Keys
 from rota.wire.message import from_timestamp, to_timestamp
 from rota.wire.proto import ServerInfo, WorkerInfo
@@ -104,7 +105,7 @@ def unpack_server(data: bytes) -> ServerState:
     try:
         info = ServerInfo.FromString(data)
     except DecodeError as error:
-        raise PayloadError(f"These {len(data)} bytes are no server record: {error}.") from error
+        raise PayloadError(f"Not a server record ({counted(len(data), 'byte')}): {unstopped(error)}.") from error
     return ServerState(
         host=info.host,
         pid=info.pid,
@@ -141,7 +142,9 @@ def unpack_running(data: bytes) -> RunningTask:
     try:
         info = WorkerInfo.FromString(data)
     except DecodeError as error:
-        raise PayloadError(f"These {len(data)} bytes are no record of a running task: {error}.") from error
+        raise PayloadError(
+            f"Not a record of a running task ({counted(len(data), 'byte')}): {unstopped(error)}."
+        ) from error
     return RunningTask(
         id=info.task_id,
         type=info.task_type,

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 from rota.errors import BrokerError
+from rota.sentences import counted
 
 logger = logging.getLogger("rota.worker")
 
@@ -38,7 +39,7 @@ class Backoff:
         if self._since_success is None:
             self._since_success = time.monotonic()
             if self._to_be_ended:
-                logger.info("The broker answers again after %d failed attempts.", self._failures)
+                logger.info("The broker answers again after %s.", counted(self._failures, "failed attempt"))
                 self._to_be_ended = False
 
     async def wait(self, error: Exception, act: str, *, level: int = logging.ERROR) -> None:
@@ -61,7 +62,9 @@ class Backoff:
         if self._failures == 0:
             logger.log(level, "%s failed, trying again until it works: %s", act, error, exc_info=trace)
         elif now - self._said_at >= REMIND_SECONDS:
-            logger.error("%s still fails, after %d attempts: %s", act, self._failures + 1, error, exc_info=trace)
+            logger.error(
+                "%s still fails, after %s: %s", act, counted(self._failures + 1, "attempt"), error, exc_info=trace
+            )
         else:
             return
         self._said_at = now

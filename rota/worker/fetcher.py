@@ -16,6 +16,7 @@ from rota import faults
 from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.sentences import counted
 from rota.wire import fetch as wire
 from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch, Spared
 from rota.wire.keys import QueueKeys
@@ -274,6 +275,6 @@ class Fetcher:
 
     def _start_found(self, queue: QueueKeys, token: str, found: wire.Reclaimed, lease_until: float) -> None:
         if count := len(found.tasks) // 2:
-            logger.info("Found %d tasks whose fetch went unanswered in queue %s", count, queue.queue)
+            logger.info("Found %s whose fetch went unanswered in queue %s.", counted(count, "task"), queue.queue)
             self._slots.take(count)
             self._start_all(queue, token, found.tasks, found.notes, lease_until)

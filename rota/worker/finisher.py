@@ -16,6 +16,7 @@ from rota import faults
 from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerRefused, BrokerUnavailable
+from rota.sentences import counted
 from rota.wire import record as wire
 from rota.wire.keys import QueueKeys
 from rota.wire.record import Outcome
@@ -152,7 +153,7 @@ class Finisher:
                 repeated = repeated or error.maybe_applied
                 self.statistics.fail(len(items))
                 backoff = backoff or self._backoff(5)
-                await backoff.wait(error, f"Recording {len(items)} outcomes")
+                await backoff.wait(error, f"Recording {counted(len(items), 'outcome')}")
                 if error.maybe_applied and len(items) > 1 and _bytes(items) > SMALL_BYTES:
                     return await self._record_halves(queue, items)
         return self._settle(items, refused, repeated=repeated)

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from rota import faults
 from rota.broker import Broker
+from rota.sentences import counted
 from rota.wire.janitor import clean
 from rota.worker.answers import Answers
 
@@ -53,7 +54,9 @@ class Janitor:
             await asyncio.sleep(0)
         self._done = replace(self._done, passes=self._done.passes + 1)
         if trimmed := self._done.trimmed - before.trimmed:
-            logger.warning("Deleted %d failed tasks for good: the archive is full or they were too old.", trimmed)
+            logger.warning(
+                "Deleted %s for good: the archive was full, or this was too old.", counted(trimmed, "failed task")
+            )
         answers.check()
         return trimmed + self._done.expired - before.expired
 

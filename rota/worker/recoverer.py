@@ -27,6 +27,7 @@ from rota import faults
 from rota.broker import Broker
 from rota.errors import BrokerRefused, RotaError
 from rota.policy import Retry
+from rota.sentences import counted
 from rota.wire.message import with_failure
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
@@ -38,7 +39,7 @@ logger = logging.getLogger("rota.worker")
 
 LEASE_EXPIRED = "asynq: task lease expired"
 QUARANTINED = (
-    "quarantined: {crashes} workers died or were lost while they ran this task. The last one was {worker}; its lease "
+    "quarantined: {crashes} died or were lost while running this task. The last one was {worker}; its lease "
     "was not extended any more, and no supervisor of it was there to say why"
 )
 SLACK = Slack(ours=timedelta(seconds=5), go=timedelta(seconds=30))
@@ -207,7 +208,9 @@ class Recoverer:
             return Move(dead, "archive", text=f"{LEASE_EXPIRED}; its message cannot be read: {error}")
         if dead.ours:
             worker = dead.token.decode("latin-1").rpartition("-")[0]
-            return Move(dead, "crash", text=QUARANTINED.format(crashes=self._max_crashes, worker=worker))
+            return Move(
+                dead, "crash", text=QUARANTINED.format(crashes=counted(self._max_crashes, "worker"), worker=worker)
+            )
         if dead.cancel:
             judgement = Judgement(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
         else:
@@ -231,7 +234,8 @@ class Recoverer:
 
     def _then(self, move: Move) -> str:
         if move.kind == "crash":
-            return f"it is at the front of its queue again, or in quarantine after {self._max_crashes} crashes"
+            crashes = counted(self._max_crashes, "crash", "crashes")
+            return f"it is at the front of its queue again, or in quarantine after {crashes}"
         if move.kind == "archive":
             return "it is archived"
         return f"it runs again in {move.delay.total_seconds():.0f} s"
@@ -244,9 +248,9 @@ class Recoverer:
             faults.answered("recover:sets-answered")
             self._counts["reclaimed"] += done.tasks
             if done.tasks:
-                logger.warning(
-                    "%d tasks of a dead aggregation in queue %s wait in their group again.", done.tasks, queue
-                )
+                wait = "waits in its" if done.tasks == 1 else "wait in their"
+                text = "%s of a dead aggregation in queue %s %s group again."
+                logger.warning(text, counted(done.tasks, "task"), queue, wait)
             if not done.more:
                 return
             await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from rota.health.type_names import OTHER_TYPES, TypeNames
+from rota.sentences import counted
 from rota.suggestion import nearest
 from rota.worker.outcome_log import log
 
@@ -61,11 +62,11 @@ class UnknownTypes:
         unsaid, self._unsaid = self._unsaid, Counter()
         registered = list(self._registered())
         named = [_named(name, count, registered) for name, count in unsaid.most_common(_MOST_NAMED)]
-        more = f" and {len(unsaid) - _MOST_NAMED} more types" if len(unsaid) > _MOST_NAMED else ""
+        more = f" and {counted(len(unsaid) - _MOST_NAMED, 'more type')}" if len(unsaid) > _MOST_NAMED else ""
         log(
             logging.WARNING,
-            "Handed back %d tasks, because this worker has no handler for their types: %s%s. %s",
-            unsaid.total(),
+            "Handed back %s, because this worker has no handler for the type: %s%s. %s",
+            counted(unsaid.total(), "task"),
             ", ".join(named),
             more,
             _CAUSE if registered else _NO_TYPES,

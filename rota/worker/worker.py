@@ -19,6 +19,7 @@ from rota import forks
 from rota.broker.broker import Broker
 from rota.errors import BrokerError
 from rota.logs import enable_loggers
+from rota.sentences import counted
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState
@@ -230,7 +231,8 @@ class Worker:
         await self.lanes.laid.wait()
         self.heartbeat.status = "active"
         self.ready.set()
-        logger.info("Worker %s is ready with %d slots for %s.", self.id, self.slots.capacity, self.queue_names())
+        slots, queues = counted(self.slots.capacity, "slot"), ", ".join(self.queue_names()) or "no queue so far"
+        logger.info("Worker %s is ready with %s for %s.", self.id, slots, queues)
         if self._quieted:
             self.quiet()  # asked before it was ready
 

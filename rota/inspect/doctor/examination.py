@@ -13,6 +13,7 @@ from rota.inspect.doctor.sample import Sample, take
 from rota.inspect.doctor.server import clock, server
 from rota.inspect.doctor.types import types
 from rota.inspect.inspector import Inspector
+from rota.sentences import counted
 from rota.wire.rights import Role
 
 MOST_NAMED = 3
@@ -79,7 +80,7 @@ def _go(sample: Sample) -> list[Finding]:
     return [
         note(
             "go-servers",
-            f"{len(servers)} Go servers share the queues: {named}{more}.",
+            f"The queues are shared with {counted(len(servers), 'Go server')}: {named}{more}.",
             "They check no attempt tokens, and a crash there costs a retry. What they held comes back after 65 s "
             "instead of 45 s. A server does not tell its version.",
             "Run Asynq 0.24.1 or later there: Rota is tested against 0.26.0.",

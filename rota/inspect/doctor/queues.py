@@ -7,6 +7,7 @@ from rota.info import TaskState
 from rota.inspect.doctor.finding import Finding, error, note, warning
 from rota.inspect.doctor.sample import QueueSample, Sample
 from rota.inspect.server import ServerSnapshot
+from rota.sentences import counted
 
 RECOVERED_WITHIN = timedelta(seconds=65)
 """After so long somebody should have given back what a dead server held."""
@@ -28,8 +29,8 @@ def queues(sample: Sample, archive_max: int) -> Iterator[Finding]:
     if sample.unreadable:
         yield warning(
             "unreadable-names",
-            f"The set of all queues holds {len(sample.unreadable)} names that are not UTF-8; one is "
-            f"{sample.unreadable[0]!r}.",
+            f"The set of all queues holds {counted(len(sample.unreadable), 'name')} in bytes that are not UTF-8; "
+            f"one is {sample.unreadable[0]!r}.",
             "Another program has written to the set. Workers and Rota's commands skip these names.",
             "Find that program, and remove the names with SREM.",
         )
@@ -53,7 +54,7 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
         make = error if queue.pending else warning
         yield make(
             "queue-without-a-server",
-            f"Nobody consumes the queue {name!r}: {queue.pending} pending tasks, {waiting} that wait in all.",
+            f"Nobody consumes the queue {name!r}: {counted(queue.pending, 'pending task')}, {waiting} waiting in all.",
             "No server that lives lists it: none runs, they serve other queues, or the name is a slip of a producer.",
             f"Start one with --queues {name}, or move the tasks.",
         )
@@ -78,7 +79,8 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
     elif queue.latency > LONG_WAIT:
         yield warning(
             "long-wait",
-            f"The next task of the queue {name!r} has been waiting for {_words(queue.latency)}; {queue.pending} wait.",
+            f"The next task of the queue {name!r} has been waiting for {_words(queue.latency)}, "
+            f"first of {queue.pending}.",
             "More comes in than is done, all slots are held by long tasks, or greater queues go first (strict).",
             "More processes or slots, a greater weight, or a queue of their own for long tasks.",
         )
@@ -90,7 +92,7 @@ def _pause(each: QueueSample) -> Iterator[Finding]:
         since = f" since {queue.paused_at:%Y-%m-%d %H:%M} UTC" if queue.paused_at else ""
         yield warning(
             "paused-queue",
-            f"The queue {each.name!r} is paused{since}, and {queue.pending} tasks wait in it.",
+            f"The queue {each.name!r} is paused{since} with {counted(queue.pending, 'pending task')}.",
             "Somebody paused it; it stays so until somebody resumes it.",
             f"Resume it: with Asynq's tools, asynq queue resume {each.name}.",
         )
@@ -108,7 +110,8 @@ def _lost(each: QueueSample) -> Iterator[Finding]:
         age = f", the oldest for {_words(now - oldest)}" if oldest else ""
         yield error(
             "lost-tasks",
-            f"{len(lost)} active tasks of the queue {each.name!r} have no living lease{age}; one is {lost[0].id}.",
+            f"The queue {each.name!r} has {counted(len(lost), 'active task')} without a living lease{age}; one is "
+            f"{lost[0].id}.",
             "Their server died and no other that serves the queue is there to give them back.",
             "Start a worker of this queue: it gives them back within seconds.",
         )
@@ -120,8 +123,8 @@ def _aggregations(each: QueueSample) -> Iterator[Finding]:
     if stale:
         yield error(
             "stale-aggregation",
-            f"{sum(one.size for one in stale)} grouped tasks of the queue {each.name!r} are in {len(stale)} sets that "
-            "nobody aggregates any more.",
+            f"The queue {each.name!r} has {counted(sum(one.size for one in stale), 'grouped task')} in "
+            f"{counted(len(stale), 'set')} that no server aggregates any more.",
             "The server that took them died, and no other that serves the queue is there.",
             "Start a worker of this queue: it puts them back into their groups.",
         )
@@ -133,14 +136,16 @@ def _missing(each: QueueSample) -> Iterator[Finding]:
     if gone:
         yield error(
             "missing-tasks",
-            f"{len(gone)} tasks of the queue {each.name!r} are listed and do not exist any more; one is {gone[0].id}.",
+            f"The queue {each.name!r} lists {counted(len(gone), 'task')} of which nothing else is left; "
+            f"one is {gone[0].id}.",
             "The server evicted them, or somebody deleted their keys.",
             "Set maxmemory-policy noeviction, and delete tasks through Rota or Asynq's tools only.",
         )
     if broken:
         yield error(
             "unreadable-tasks",
-            f"{len(broken)} tasks of the queue {each.name!r} cannot be read; one is {broken[0].id}.",
+            f"The queue {each.name!r} has {counted(len(broken), 'task')} with an unreadable message; "
+            f"one is {broken[0].id}.",
             "Their message is no message of Asynq's: another program writes to these keys.",
             "Find that program. A worker archives such a task when it comes to it.",
         )

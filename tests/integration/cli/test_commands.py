@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,12 @@ def test_config_in_a_pipe_prints_each_setting_in_one_uncut_line(shell: Shell) ->
     assert line.split()[1:3] == [queues, "environment"]
     assert line.endswith("`mail:*`.")
     assert [line.split()[0] for line in lines[1:]] == list(Settings.model_fields)
+
+
+def test_the_version_is_one_line(shell: Shell) -> None:
+    done = shell.run("--version")
+
+    assert (done.returncode, done.stdout) == (0, f"rota {version('rota')}\n")
 
 
 def test_version_names_the_parts() -> None:

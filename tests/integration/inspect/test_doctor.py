@@ -115,7 +115,7 @@ async def test_a_queue_that_nobody_consumes_is_an_error(broker: Broker, served: 
 
     [found] = [finding for finding in done.findings if finding.code == "queue-without-a-server"]
     assert found.severity == "error"
-    assert "'typo': 1 pending tasks" in found.what
+    assert "'typo': 1 pending task," in found.what
 
 
 async def test_a_queue_with_quiet_servers_only_is_a_warning(broker: Broker, served: Broker, state: State) -> None:

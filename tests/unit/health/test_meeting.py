@@ -20,7 +20,10 @@ LONG = timedelta(seconds=5)
 def test_a_worker_that_lives_answers(tmp_path: Path) -> None:
     path = meeting.own_socket(tmp_path)
 
-    with in_thread(HealthPort(lambda asked: Answer(503, f"{asked}: no\n"), socket_path=path)):
+    def answer(path: str, *, named: bool = False) -> Answer:
+        return Answer(503, f"{path}: no\n")
+
+    with in_thread(HealthPort(answer, socket_path=path)):
         assert list(meeting.sockets(tmp_path)) == [(os.getpid(), path)]
         assert ask_socket(path, "/ready", LONG) == (503, "/ready: no")
 

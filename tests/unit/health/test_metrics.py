@@ -1,6 +1,5 @@
 """What Prometheus collects."""
 
-import json
 import sys
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from rota.health.answers import Answers
 from rota.health.metrics import expose
 from rota.health.tally import Tally
 from rota.health.type_names import MOST_TYPES
-from rota.health.vitals import Vitals, read_vitals
+from rota.health.vitals import Vitals
 
 NOW = 1000.0
 ONE = Vitals(
@@ -100,8 +99,13 @@ def test_without_the_library_the_answer_says_what_to_install(monkeypatch: pytest
     assert answers("/live").status == 200
 
 
-def test_everything_can_be_read_as_json() -> None:
-    read_back = json.loads(Answers(lambda: [ONE], clock=lambda: NOW)("/vitals").text)
+def test_the_port_names_no_task_and_the_socket_of_the_user_names_the_one_that_blocks() -> None:
+    blocked = replace(ONE, turned_at=NOW - 5, blocked_by="task jane@example.org (a:b) in queue q", queues=["of-jane"])
+    answers = Answers(lambda: [blocked], clock=lambda: NOW)
 
-    assert read_back["now"] == NOW
-    assert read_vitals(read_back["workers"][0]) == ONE
+    public = "".join(answers(path).text for path in ("/live", "/ready", "/metrics", "/vitals", "/"))
+
+    assert "jane" not in public
+    assert "been blocked for 5.0 s\n" in answers("/live").text
+    assert "by task jane@example.org" in answers("/live", named=True).text
+    assert answers("/vitals").status == 404

@@ -2,19 +2,21 @@
 
 import asyncio
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from rota.errors import ConfigError
 from rota.health.answers import Answer
+from rota.health.meeting import Reply, ask_socket
 from rota.health.port import MAX_CONNECTIONS, MAX_HEAD_BYTES, HealthPort, in_thread
 
 
-def answer(path: str) -> Answer:
+def answer(path: str, *, named: bool = False) -> Answer:
     if path == "/broken":
         raise RuntimeError("no")
-    return Answer(200, f"you asked for {path}\n")
+    return Answer(200, f"you asked for {path}{' by the socket' if named else ''}\n")
 
 
 async def ask(port: HealthPort, request: bytes) -> bytes:
@@ -90,3 +92,13 @@ def port_is_open(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+async def test_the_socket_asks_for_names_and_the_port_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "7.sock"
+    async with HealthPort(answer, port=0, socket_path=path) as port:
+        by_port = await ask(port, b"GET /live HTTP/1.1\r\n\r\n")
+        by_socket = await asyncio.to_thread(ask_socket, path, "/live", timedelta(seconds=20))
+
+    assert by_port.endswith(b"you asked for /live\n")
+    assert by_socket == Reply(200, "you asked for /live by the socket")

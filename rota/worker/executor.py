@@ -238,8 +238,7 @@ class Executor:
                 raise DeadlinePassed  # also one before 1970, which is negative
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
-            kept = attempt.message.retention > 0
-            stored = handler.encode_result(result, self._result_limit_bytes, kept=kept) or b""
+            stored = b"" if result is None else self._stored(attempt, result)
             judged = verdict.succeeded(attempt, stored, self._clock.now())
             event: Event = "success"
             value: Any = result
@@ -254,6 +253,10 @@ class Executor:
             await self._settle(attempt)
         faults.reach("run:end")
         self._close(attempt, judged)
+
+    def _stored(self, attempt: Attempt, result: Any) -> bytes:
+        kept = attempt.message.retention > 0
+        return attempt.handler.encode_result(result, self._result_limit_bytes, kept=kept) or b""
 
     def _elsewhere(
         self, attempt: Attempt, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}

@@ -40,7 +40,8 @@ class Broker:
         self.keys = Keys(options.key_prefix)
         self._retry_seconds = options.retry_for.total_seconds()
         self._route = _route(address, options)
-        self._channels = Channels(lambda: self._dial(None), self._retry_seconds, options.silence_seconds)
+        # Half as often as a fetcher: what is missed here is found by a heartbeat, or by whoever waits for a result.
+        self._channels = Channels(lambda: self._dial(None), self._retry_seconds, 2 * options.silence_seconds)
 
     @classmethod
     def from_url(cls, url: str, *, options: BrokerOptions | None = None) -> "Broker":

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from rota.app import Rota
+from rota.wire.fetch import Notes
+from rota.worker.attempt import Attempt
+from rota.worker.executor import Executor
 from rota.worker.worker import Worker
 from tests.crash.handlers import register
-from tests.crash.ledger import FOLDER, Ledger
+from tests.crash.idleness import RETURN_SECONDS
+from tests.crash.ledger import FOLDER, Ledger, Writer
 
 
 def _pretend() -> None:
@@ -26,6 +30,48 @@ def _pretend() -> None:
         time.time = lambda: real() + float(skew)
 
 
+def _note_lives(note: Writer) -> None:
+    """Write down from when to when a worker should take tasks."""
+    begin, quiet, stop = Worker._begin_work, Worker.quiet, Worker.stop
+
+    async def noted_begin(self: Worker) -> None:
+        await begin(self)
+        note(
+            "ready",
+            pid=os.getpid(),
+            url=self.settings.url,
+            slots=self.slots.capacity,
+            queues=self.queue_names(),
+            types=[handler.type for handler in app.registry],
+            silence=4 * self.settings.response_timeout.total_seconds() + RETURN_SECONDS,
+        )
+
+    def noted_quiet(self: Worker) -> None:
+        note("leaving", pid=os.getpid())
+        quiet(self)
+
+    def noted_stop(self: Worker) -> None:
+        note("leaving", pid=os.getpid())
+        stop(self)
+
+    Worker._begin_work, Worker.quiet, Worker.stop = noted_begin, noted_quiet, noted_stop  # type: ignore[method-assign]
+
+
+def _note_crashes(note: Writer) -> None:
+    """Write down what somebody else had taken before: it did not wait for a worker all the time."""
+    start = Executor.start
+
+    def noted_start(self: Executor, attempt: Attempt, notes: Notes | None = None) -> None:
+        if notes is not None and notes.crashes:
+            note("crashed", task=attempt.id)
+        start(self, attempt, notes)
+
+    Executor.start = noted_start  # type: ignore[method-assign]
+
+
 _pretend()
 app = Rota()
-register(app, Ledger(Path(os.environ[FOLDER])).writer("runs"), os.environ.get("CRASH_TYPES", ""))
+note = Ledger(Path(os.environ[FOLDER])).writer("runs")
+register(app, note, os.environ.get("CRASH_TYPES", ""))
+_note_lives(note)
+_note_crashes(note)

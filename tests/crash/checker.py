@@ -10,6 +10,7 @@
 5. No retry spent: a run is told of as many retries as runs before it failed. A Go server spends one on each death.
 6. Nothing left over: every key has its place, every place its hash, every lease its active task, every lock its holder.
 7. The counters add up: processed is one for each task done or archived and one for each retry counted; failed likewise.
+8. Nobody is deaf: a task that waits while a ready worker has a free slot starts within 2 s (`idleness`).
 
 Four things excuse: the death of the process (its outcome may not have been recorded), a server that lost its newest
 writes, an enqueue that was sent again because its answer was lost (a task that was over and gone by then runs again),
@@ -22,8 +23,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tests.crash.counters import check_counters
+from tests.crash.idleness import check_idleness
 from tests.crash.keyspace import Keyspace, Stored
-from tests.crash.ledger import FAR, POLICY_RETRIES, History, Run
+from tests.crash.ledger import FAILURES, FAR, POLICY_RETRIES, History, Run
 
 FROZEN_SECONDS = 2.5
 """The shortest lease with its slack, three seconds taken off by which a machine may have held the last heartbeat up: a
@@ -34,7 +36,6 @@ WHOLE_SECOND = 1.0
 """The wire knows a deadline to the second."""
 SETTLED_SECONDS = 20.0
 """So long after its end an outcome is recorded, whatever outage there was, and what a freeze has upset is in order."""
-FAILURES = ("fail", "timeout")
 NOT_SAID = 25
 """What the message says then, as Go's client writes it."""
 
@@ -106,6 +107,7 @@ def check(
     verdict.faults += [f"{task_id} is stored and was never accepted" for task_id in strays]
     verdict.faults += [f"lost: {task_id}" for task_id in verdict.lost]
     verdict.faults += keyspace.faults
+    verdict.faults += check_idleness(history, by_task)
     if counters and not history.amnesia:
         verdict.faults += check_counters(history, keyspace, stored, by_task)
     return verdict

@@ -19,10 +19,10 @@ from rota.app import Rota
 from rota.context import Context
 from rota.enqueued import Plan
 from rota.policy import Retry, Unique
-from tests.crash.ledger import POLICY_RETRIES, Writer
+from tests.crash.ledger import POLICY_RETRIES, RETRY_SECONDS, Writer
 
 _runs = itertools.count()
-AGAIN_SOON = Retry(max=POLICY_RETRIES, delay="100ms")
+AGAIN_SOON = Retry(max=POLICY_RETRIES, delay=RETRY_SECONDS)
 ONE_QUEUED = Unique(scope="queued", key="again", on_conflict="raise")
 
 TIME_IS_OVER = "context deadline exceeded"
@@ -186,7 +186,7 @@ def noted(note: Writer, ctx: Context, member: str = "") -> Iterator[None]:
     """Write the start and the end of a run down: of the task, or of a member of the group that it was made of."""
     pid, task = os.getpid(), member or ctx.id
     run = f"{pid}-{next(_runs)}"
-    note("start", task=task, run=run, pid=pid, retried=ctx.retried)
+    note("start", task=task, run=run, pid=pid, retried=ctx.retried, type=ctx.type)
     how = "fail"
     try:
         yield

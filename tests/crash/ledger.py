@@ -15,6 +15,9 @@ from typing import Any
 FAR = float("inf")
 POLICY_RETRIES = 5
 """How often the handlers let a task fail that does not say so itself."""
+FAILURES = ("fail", "timeout")
+RETRY_SECONDS = 0.1
+"""How long the handlers let a task that failed wait."""
 AMNESIA_SECONDS = 10.0
 """How far back a server may have forgotten, where a scenario says nothing."""
 CLOCKS_SECONDS = 0.001
@@ -31,8 +34,34 @@ class Run:
     pid: int
     start: float
     retried: int = 0
+    type: str = ""
     end: str = ""
     ended: float = FAR
+
+
+@dataclass(slots=True)
+class Life:
+    """A worker process at work: what it serves with how many slots, from when it was ready until it was to leave."""
+
+    pid: int
+    url: str
+    slots: int
+    queues: list[str]
+    types: list[str]
+    silence: float
+    """How long it may take to notice that its connection is half-open."""
+    since: float
+    until: float = FAR
+
+
+@dataclass(slots=True)
+class Away:
+    """A time in which the broker did not do what it was asked, by one URL (none: by all). `silent`: it said nothing."""
+
+    url: str
+    silent: bool
+    since: float
+    until: float = FAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +113,12 @@ class History:
     sendings: dict[str, tuple[float, float]] = field(default_factory=dict)
     """When each task was sent, and when its producer knew that it had arrived."""
     amnesia: list[Amnesia] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
+    away: list[Away] = field(default_factory=list)
+    elsewhere: set[str] = field(default_factory=set)
+    """Tasks that a worker had in its hands when it died, begun or not, or that a scenario has put somewhere itself."""
+    due: dict[str, float] = field(default_factory=dict)
+    """When a delayed task was to run."""
 
 
 class Ledger:
@@ -134,7 +169,7 @@ class Ledger:
                 case "exhausted":
                     history.exhausted.setdefault(line["task"], line["at"])
                 case "start":
-                    run = Run(line["task"], line["pid"], line["at"], line["retried"])
+                    run = Run(line["task"], line["pid"], line["at"], line["retried"], line.get("type", ""))
                     open_runs[run.task, line["run"]] = run
                     history.runs.append(run)
                 case "end":
@@ -142,6 +177,23 @@ class Ledger:
                     run.end, run.ended = line["how"], line["at"]
                 case "death":
                     history.deaths.setdefault(line["pid"], line["at"])
+                case "ready":
+                    words = [line[name] for name in ("pid", "url", "slots", "queues", "types", "silence", "at")]
+                    history.lives.append(Life(*words))
+                case "leaving":
+                    for life in history.lives:
+                        if life.pid == line["pid"]:
+                            life.until = min(life.until, line["at"])
+                case "away":
+                    history.away.append(Away(line["url"], line["silent"], line["at"]))
+                case "back":
+                    for away in history.away:
+                        if away.url == line["url"]:
+                            away.until = min(away.until, line["at"])
+                case "crashed" | "damaged":
+                    history.elsewhere.add(line["task"])
+                case "due":
+                    history.due[line["task"]] = line["at"]
                 case "freeze":
                     history.pauses.append(Pause(line["pid"], line["at"]))
                 case "thaw":

@@ -32,9 +32,22 @@ class Plant:
         for task in tasks:
             self.line("accepted", 0, task=task, queue="q")
 
-    def run(self, task: str, start: float, end: float | None, pid: int = 1, how: str = "ok", retried: int = 0) -> None:
+    def ready(self, at: float = 0, *, pid: int = 1, slots: int = 1, queues: str = "q", types: str = "t") -> None:
+        words = {"queues": queues.split(), "types": types.split(), "silence": 20, "url": "redis://here"}
+        self.line("ready", at, pid=pid, slots=slots, **words)
+
+    def run(
+        self,
+        task: str,
+        start: float,
+        end: float | None,
+        pid: int = 1,
+        how: str = "ok",
+        retried: int = 0,
+        type: str = "t",
+    ) -> None:
         run = f"{task}{start}{pid}"
-        self.line("start", start, task=task, run=run, pid=pid, retried=retried)
+        self.line("start", start, task=task, run=run, pid=pid, retried=retried, type=type)
         if end is not None:
             self.line("end", end, task=task, run=run, pid=pid, how=how)
 

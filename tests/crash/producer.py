@@ -54,6 +54,7 @@ def accept(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
     with noting_repetitions(note, queues):
         accepted = made(plans, app.enqueue_many_sync(plans))
     note.accepted({task: queues[task] for task in accepted})
+    note_due(note, plans)
     return len(accepted)
 
 
@@ -72,6 +73,7 @@ def insist(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:
                 there += [plan.options.task_id or "" for plan, each in asked if isinstance(each, TaskIdConflict)]
             note.accepted({task: queues[task] for task in there})
             accepted, left = accepted + len(there), unsure
+    note_due(note, plans)
     return accepted
 
 
@@ -83,6 +85,16 @@ def announced(note: Writer, plans: list[Plan[Any]]) -> dict[str, str]:
         if (deadline := plan.options.deadline) is not None:
             note("deadline", at=moment(deadline.timestamp()), task=plan.options.task_id)
     return queues
+
+
+def note_due(note: Writer, plans: list[Plan[Any]]) -> None:
+    """Write down when delayed tasks are due, at the latest: by then they have been accepted."""
+    now = time.monotonic()
+    for plan in plans:
+        if plan.options.delay is not None:
+            note("due", at=now + plan.options.delay.total_seconds(), task=plan.options.task_id)
+        elif plan.options.process_at is not None:
+            note("due", at=moment(plan.options.process_at.timestamp()), task=plan.options.task_id)
 
 
 def made(plans: list[Plan[Any]], answers: list[SyncEnqueued[Any] | RotaError]) -> list[str]:

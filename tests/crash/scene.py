@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tests.crash import keyspace
 from tests.crash.checker import Verdict, check
 from tests.crash.go_workers import GoWorkers
 from tests.crash.ledger import Ledger, Run
+from tests.crash.probe import Probe
 from tests.crash.producer import accept
 from tests.crash.workers import ROOT, Workers
 from tests.servers.process import Server, Store, wait_until
@@ -48,6 +49,7 @@ class Scene:
         self.workers: list[Workers] = []
         self.go: list[GoWorkers] = []
         self.producers: list[subprocess.Popen[bytes]] = []
+        self._probes: dict[str, Probe] = {}
         self._numbers = itertools.count()
         self._gates = itertools.count()
         self._began = time.monotonic()
@@ -83,7 +85,9 @@ class Scene:
     def start(self, url: str | None = None, *, settings: Mapping[str, str] | None = None, **words: Any) -> Workers:
         """Start workers; `ready` waits for them."""
         said = {"queues": ",".join(f"{queue}=1" for queue in self.queues), **(settings or {})}
-        workers = Workers(url or self.url, self.ledger, self.note, settings=said, **words)
+        if (place := url or self.url) not in self._probes:
+            self._probes[place] = Probe(place, lambda: self.queues, self.note)
+        workers = Workers(place, self.ledger, self.note, settings=said, **words)
         self.workers.append(workers)
         return workers
 
@@ -122,6 +126,15 @@ class Scene:
         self.server.freeze()
         time.sleep(seconds)
         self.server.thaw()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Excuse all workers who take nothing: a part of the store does not do what it is asked."""
+        self.note("away", url="", silent=True)
+        try:
+            yield
+        finally:
+            self.note("back", url="")
 
     # Waiting
 
@@ -186,6 +199,7 @@ class Scene:
             go.stop()
         for workers in self.workers:
             workers.process.wait(30)
+        self._end_probes()
         with self.store.client(decode_responses=False) as client:
             verdict = check(self.ledger.read(), keyspace.read(client), counters=counters)
         if memory and not verdict.queued:
@@ -199,8 +213,13 @@ class Scene:
         assert verdict.faults == [], f"{line}\n{verdict.faults[:20]}\n{logs}"
         return verdict
 
+    def _end_probes(self) -> None:
+        while self._probes:
+            self._probes.popitem()[1].close()
+
     def close(self) -> None:
         """End what still runs."""
+        self._end_probes()
         for process in (*self.producers, *(go.process for go in self.go)):
             process.kill()
             process.wait()

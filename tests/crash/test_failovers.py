@@ -2,6 +2,7 @@
 
 import time
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from rota.app import Rota
 from rota.broker.slots import slot_of
 from rota.errors import NotReplicated, RotaError
 from tests.crash.conftest import SceneMaker
-from tests.crash.outage import through
+from tests.crash.outage import beside_idle, through
 from tests.crash.proxy import Proxy
+from tests.crash.scene import Scene
 from tests.crash.soak.stages import DEAD_MS
 from tests.servers.fleet import ClusterFleet, SentinelFleet
 from tests.servers.process import Server
@@ -28,13 +30,22 @@ def test_a_failover_by_sentinel(scene_of: SceneMaker) -> None:
     fleet = scene.store
     assert isinstance(fleet, SentinelFleet)
 
-    def outage() -> None:
-        old = fleet.master()
-        old.kill_replicated()
-        scene.until(lambda: len(ports := fleet.agreed_master_port()) == 1 and old.port not in ports)
-        scene.until(fleet.master)
+    through(scene, partial(fail_over, scene, fleet))
 
-    through(scene, outage)
+
+def fail_over(scene: Scene, fleet: SentinelFleet) -> None:
+    """Kill the master; return when all agree on the new one."""
+    old = fleet.master()
+    old.kill_replicated()
+    scene.until(lambda: len(ports := fleet.agreed_master_port()) == 1 and old.port not in ports)
+    scene.until(fleet.master)
+
+
+def test_idle_workers_are_at_work_again_after_a_failover_by_sentinel(scene_of: SceneMaker) -> None:
+    scene = scene_of("19: fail-over by Sentinel, while all workers are idle", SentinelFleet, patience_ms=DEAD_MS)
+    fleet = scene.store
+    assert isinstance(fleet, SentinelFleet)
+    beside_idle(scene, partial(fail_over, scene, fleet))
 
 
 def test_a_cluster_that_loses_a_master_under_load_goes_on_with_its_replica(scene_of: SceneMaker) -> None:
@@ -69,11 +80,12 @@ def test_slots_that_move_to_and_fro_under_load_cost_nothing(scene_of: SceneMaker
     producer = scene.produce(0.05, 19)
     for move in range(MOVES):
         scene.ended(100 * (move + 1))
-        source, target = fleet.begin_move(slot)
-        scene.running(1)
-        # By turns the places go first and the tasks go first.
-        fleet.move_keys(source, target, slot, lambda key, last=move % 2: (":t:" in key) != last)
-        fleet.end_move(slot, target)
+        with scene.away():
+            source, target = fleet.begin_move(slot)
+            scene.running(1)
+            # By turns the places go first and the tasks go first.
+            fleet.move_keys(source, target, slot, lambda key, last=move % 2: (":t:" in key) != last)
+            fleet.end_move(slot, target)
     producer.terminate()
     producer.wait()
     scene.drained()

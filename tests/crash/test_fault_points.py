@@ -179,6 +179,7 @@ def held(scene: Scene, **hit: Any) -> None:
 def damaged(scene: Scene, **hit: Any) -> None:
     """The list of delayed tasks has lost one of them."""
     scene.enqueue(10, options={"delay": "3s"})
+    scene.note("damaged", task="t0")
     with scene.client() as client:
         client.zrem("asynq:{default}:scheduled", "t0")
         scene.start(**hit)

@@ -15,6 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 def test_what_is_out_of_step_is_repaired_and_the_queue_flows_beside_a_go_server(scene_of: SceneMaker) -> None:
     scene = scene_of("6 (M): active without a lease, a lease without a task, a task in no place")
     unleased, placeless, *_ = scene.enqueue(30, seconds=0.1)
+    for task in (unleased, placeless):
+        scene.note("damaged", task=task)
     with scene.client() as client:
         client.lrem("asynq:{default}:pending", 0, unleased)
         client.lpush("asynq:{default}:active", unleased)

@@ -10,7 +10,7 @@ import pytest
 from rota.health.meeting import NoReply, ask_port
 from tests.crash import outages
 from tests.crash.conftest import SceneMaker
-from tests.crash.outage import through
+from tests.crash.outage import beside_idle, through
 from tests.crash.outages import Outage
 from tests.crash.proxy import Proxy
 from tests.crash.scene import Scene
@@ -41,6 +41,34 @@ def test_an_outage_of_the_server_costs_no_task_and_no_second_run(scene_of: Scene
     url = f"redis://{outages.WORKER}@127.0.0.1:{scene.server.port}/0" if outage is outages.no_rights else scene.url
     seconds = 0 if outage in outages.AT_ONCE else OUTAGE_SECONDS
     through(scene, lasting(outage(scene.server), seconds), url)
+
+
+@pytest.mark.parametrize("outage", outages.ALL, ids=outages.name)
+def test_idle_workers_with_free_slots_are_at_work_again_after_an_outage(scene_of: SceneMaker, outage: Outage) -> None:
+    scene = scene_of(f"19: {outages.name(outage)}, while all workers are idle", appendonly="yes", appendfsync="always")
+    with scene.client() as client:
+        client.execute_command("ACL", "SETUSER", "worker", *outages.GRANT.split())
+    url = f"redis://{outages.WORKER}@127.0.0.1:{scene.server.port}/0" if outage is outages.no_rights else scene.url
+    seconds = 0 if outage in outages.AT_ONCE else OUTAGE_SECONDS
+    beside_idle(scene, lasting(outage(scene.server), seconds), url)
+
+
+def test_idle_workers_give_up_half_open_connections_and_are_at_work_again(wired: tuple[Scene, Proxy]) -> None:
+    scene, proxy = wired
+    scene.title = "19: half-open connections, while all workers are idle"
+    beside_idle(scene, lasting(proxy.swallowing()), proxy.url)
+
+
+def test_idle_workers_connect_again_after_their_connections_were_cut(wired: tuple[Scene, Proxy]) -> None:
+    scene, proxy = wired
+    scene.title = "20: connections cut three times, while all workers are idle"
+
+    def cut() -> None:
+        for pause in (0.9, 0.9, 0):
+            proxy.cut()
+            time.sleep(pause)
+
+    beside_idle(scene, cut, proxy.url)
 
 
 @pytest.mark.parametrize("error", outages.ANSWERS, ids=lambda error: error.split()[0])

@@ -12,10 +12,15 @@ from tests.servers.roles import as_admin
 
 
 def client(url: str, **options: Any) -> Any:
-    place = parse(as_admin(url))
+    return as_told(as_admin(url), **options)
+
+
+def as_told(url: str, **options: Any) -> Any:
+    """The same as the user of the URL, whoever that is."""
+    place = parse(url)
     if place.mode == "cluster":
         return RedisCluster(startup_nodes=[ClusterNode(each.host, each.port) for each in place.endpoints], **options)
-    return redis.Redis.from_url(_one_server(url, place), **options)
+    return redis.Redis.from_url(url if place.mode == "single" else _one_server(url, place), **options)
 
 
 def async_client(url: str, **options: Any) -> Any:

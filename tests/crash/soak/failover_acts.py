@@ -90,9 +90,11 @@ class ClusterActs:
         slot = chance.choice(self._slots)
         if self._spell.lasts or not self._fleet.is_well():
             return False
-        source, target = self._fleet.begin_move(slot)
-        self._fleet.move_keys(source, target, slot, lambda _: chance.random())
-        self._fleet.end_move(slot, target)
+        # While a slot moves its queues rest, and an idle worker learns of it by its next look at the whole map.
+        with self._scene.away():
+            source, target = self._fleet.begin_move(slot)
+            self._fleet.move_keys(source, target, slot, lambda _: chance.random())
+            self._fleet.end_move(slot, target)
         return True
 
 

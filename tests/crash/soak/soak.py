@@ -25,6 +25,7 @@ class Soak:
 
     def __init__(self, scene: Scene, seed: int, stage: Stage, *, go: bool = False) -> None:
         self._scene = scene
+        scene.queues = list(QUEUES)
         self._seed = seed
         self._stage = stage
         self._agenda = Agenda()

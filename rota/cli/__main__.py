@@ -1,5 +1,5 @@
 """`python -m rota.cli` does what `rota` does, also where the script is not on the path."""
 
-from rota.cli.program import main
+from rota.cli import main
 
 main()

@@ -51,6 +51,18 @@ class DeadlinePassed(Exception):
     """The deadline of a task was over before its handler could begin."""
 
 
+def _read(attempt: Attempt) -> Verdict | None:
+    """Read the message of an attempt; a verdict means that it cannot be read."""
+    try:
+        attempt.message = TaskMessage.FromString(attempt.raw)
+    except DecodeError as error:
+        attempt.message = TaskMessage(id=attempt.id, queue=attempt.queue.queue)
+        return verdict.undecodable(attempt, error)
+    if not attempt.id.isascii() and not is_utf8(attempt.id):
+        return verdict.undecodable(attempt, ValueError(NOT_UTF8))
+    return None
+
+
 class Executor:
     """Runs attempts. Everything here happens in the worker's event loop."""
 
@@ -159,13 +171,9 @@ class Executor:
     def _prepare(self, attempt: Attempt, notes: Notes | None) -> Verdict | None:
         """Fill the attempt in; a verdict means that there is nothing to run."""
         now = attempt.started_at = self._clock.now()
-        try:
-            message = attempt.message = TaskMessage.FromString(attempt.raw)
-        except DecodeError as error:
-            attempt.message = TaskMessage(id=attempt.id, queue=attempt.queue.queue)
-            return verdict.undecodable(attempt, error)
-        if not attempt.id.isascii() and not is_utf8(attempt.id):
-            return verdict.undecodable(attempt, ValueError(NOT_UTF8))
+        if (unreadable := _read(attempt)) is not None:
+            return unreadable
+        message = attempt.message
         if notes is not None:
             attempt.crashes = notes.crashes
             if notes.cancel:

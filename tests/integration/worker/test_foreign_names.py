@@ -181,7 +181,7 @@ async def test_result_of_a_task_that_cannot_be_read_is_its_failure(app: Rota, be
     await bench.execute("HSET", bench.broker.keys.queue("default").task(job.id), "msg", BAD)
     async with app.worker():
         await bench.in_state(job.id, "archived")
-    with pytest.raises(TaskFailed, match="no task message"):
+    with pytest.raises(TaskFailed, match="not a task message"):
         await job.result("20s")
 
 

@@ -177,23 +177,6 @@ class Ledger:
                     run.end, run.ended = line["how"], line["at"]
                 case "death":
                     history.deaths.setdefault(line["pid"], line["at"])
-                case "ready":
-                    words = [line[name] for name in ("pid", "url", "slots", "queues", "types", "silence", "at")]
-                    history.lives.append(Life(*words))
-                case "leaving":
-                    for life in history.lives:
-                        if life.pid == line["pid"]:
-                            life.until = min(life.until, line["at"])
-                case "away":
-                    history.away.append(Away(line["url"], line["silent"], line["at"]))
-                case "back":
-                    for away in history.away:
-                        if away.url == line["url"]:
-                            away.until = min(away.until, line["at"])
-                case "crashed" | "damaged":
-                    history.elsewhere.add(line["task"])
-                case "due":
-                    history.due[line["task"]] = line["at"]
                 case "freeze":
                     history.pauses.append(Pause(line["pid"], line["at"]))
                 case "thaw":
@@ -201,7 +184,31 @@ class Ledger:
                 case "amnesia":
                     seconds = line.get("seconds", AMNESIA_SECONDS)
                     history.amnesia.append(Amnesia(line["at"], seconds, line.get("until", line["at"])))
+                case _:
+                    _read_for_idleness(history, line)
         return history
+
+
+def _read_for_idleness(history: History, line: dict[str, Any]) -> None:
+    """Read what only the rule about idle workers wants to know."""
+    match line["what"]:
+        case "ready":
+            words = [line[name] for name in ("pid", "url", "slots", "queues", "types", "silence", "at")]
+            history.lives.append(Life(*words))
+        case "leaving":
+            for life in history.lives:
+                if life.pid == line["pid"]:
+                    life.until = min(life.until, line["at"])
+        case "away":
+            history.away.append(Away(line["url"], line["silent"], line["at"]))
+        case "back":
+            for away in history.away:
+                if away.url == line["url"]:
+                    away.until = min(away.until, line["at"])
+        case "crashed" | "damaged":
+            history.elsewhere.add(line["task"])
+        case "due":
+            history.due[line["task"]] = line["at"]
 
 
 def moment(wall_clock: float) -> float:

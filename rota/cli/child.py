@@ -6,6 +6,7 @@ Only a supervisor starts it: settings, which may hold passwords, come through th
 import asyncio
 import signal
 import sys
+from typing import Any
 
 from rota import logs
 from rota.app import Rota
@@ -18,6 +19,7 @@ from rota.cli.target import load_app
 from rota.errors import RotaError
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, Report, Setup, plain_settings
+from rota.worker.burst import stop_when_empty
 from rota.worker.worker import Worker
 
 MOST_SECONDS = 0.5
@@ -50,7 +52,9 @@ async def _run(app: Rota, setup: Setup, lifeline: Lifeline) -> None:
     quiet = asyncio.Event()
     every = min(MOST_SECONDS, settings.heartbeat.total_seconds() / 8)
     lifeline.start(lambda: _report(worker), quiet.set, stopper.stop_gently, every)
-    quieting = asyncio.create_task(_quiet(worker, quiet))
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(_quiet(worker, quiet))]
+    if setup.burst:
+        tasks.append(asyncio.create_task(stop_when_empty(worker)))
     with exit_limit():
         try:
             if await prepare(
@@ -58,7 +62,8 @@ async def _run(app: Rota, setup: Setup, lifeline: Lifeline) -> None:
             ):
                 await worker.run()
         finally:
-            quieting.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 async def _quiet(worker: Worker, asked: asyncio.Event) -> None:

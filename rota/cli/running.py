@@ -16,6 +16,7 @@ from rota.cli.exit_limit import exit_limit
 from rota.cli.parent import while_parent_lives
 from rota.cli.start import prepare
 from rota.health import meeting
+from rota.worker.burst import stop_when_empty
 from rota.worker.health import answering
 from rota.worker.worker import Worker
 
@@ -58,13 +59,17 @@ class Stopper:
         self.request()
 
 
-def run(app: Rota, target: str, *, show_banner: bool = True, follow_parent: bool = False) -> None:
-    """Work until asked to stop; with `follow_parent`, also until standard input is closed: the parent has gone."""
+def run(app: Rota, target: str, *, show_banner: bool = True, follow_parent: bool = False, burst: bool = False) -> int:
+    """Work until asked to stop. Returns the exit code: 1 for a burst that was stopped before its queues were empty.
+
+    With `follow_parent` the end of standard input is a request to stop too: the parent has gone.
+    """
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_run(app, target, show_banner, follow_parent))
+        emptied = runner.run(_run(app, target, show_banner, follow_parent, burst))
+    return int(burst and not emptied)
 
 
-async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool) -> None:
+async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, burst: bool) -> bool:
     settings = app.settings
     worker = Worker(app, settings)
     stopper = Stopper(worker)
@@ -78,7 +83,11 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool) -
         stack.enter_context(answering(worker, meeting.own_socket(settings.health_dir)))
         with exit_limit():
             if await prepare(target, app, app.connect(settings), stopper.asked, show_banner=show_banner):
+                emptying = asyncio.create_task(stop_when_empty(worker)) if burst else None
                 await worker.run()
+                if emptying is not None:
+                    return await emptying
+    return False
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

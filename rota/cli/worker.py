@@ -30,6 +30,9 @@ def command(
         list[str] | None, typer.Option("--set", help="Any setting: name=value; may be repeated.")
     ] = None,
     log_level: Annotated[logs.LogLevel | None, typer.Option(help=logs.LEVEL_HELP)] = None,
+    burst: Annotated[
+        bool, typer.Option("--burst", help="Stop when the queues are empty: nothing pending, running or due.")
+    ] = False,
     supervised: Annotated[
         bool, typer.Option("--supervisor/--no-supervisor", help="Whether a small parent watches over the processes.")
     ] = True,
@@ -49,11 +52,11 @@ def command(
     )
     if supervised:
         logs.set_up(log_level)
-        sys.exit(asyncio.run(_supervise(Order(target, said, log_level, show_banner), follow_parent)))
+        sys.exit(asyncio.run(_supervise(Order(target, said, log_level, show_banner, burst), follow_parent)))
     loaded = load_app(target)
     logs.set_up(log_level)
     loaded.settings = loaded.settings.updated(**said)  # the tasks' own enqueueing follows it too
-    running.run(loaded, target, show_banner=show_banner, follow_parent=follow_parent)
+    sys.exit(running.run(loaded, target, show_banner=show_banner, follow_parent=follow_parent, burst=burst))
 
 
 async def _supervise(order: Order, follow_parent: bool) -> int:

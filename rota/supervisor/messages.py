@@ -24,6 +24,8 @@ from rota.settings import Settings
 class Setup:
     """How a worker process is to work. `said` are the settings given on the command line.
 
+    With `burst` it stops by itself, with exit code 0, when its queues are empty.
+
     `first` marks the first process of a command. It logs what is to be said once, and ends where the server refuses it.
     """
 
@@ -33,6 +35,7 @@ class Setup:
     log_level: LogLevel | None = None
     first: bool = False
     show_banner: bool = False
+    burst: bool = False
 
 
 @dataclass(frozen=True, slots=True)

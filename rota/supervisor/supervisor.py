@@ -44,6 +44,8 @@ HURRIED_RETURNS_SECONDS = 1.0
 """The same if there is nothing to expect, or after a second request to stop."""
 SLOW_START_SECONDS = 30.0
 LOOK_SECONDS = 0.05
+BURST_STARTS = 5
+"""A burst ends when this many processes have died and none has ever been ready."""
 CHILD = (sys.executable, "-m", "rota.cli.child")
 
 
@@ -55,6 +57,8 @@ class Order:
     said: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
     log_level: LogLevel | None = None
     show_banner: bool = True
+    burst: bool = False
+    """Whether the processes stop, and with them the command, when their queues are empty."""
 
 
 class Supervisor:
@@ -68,6 +72,8 @@ class Supervisor:
         self._requests = 0
         self._quiet = False
         self._ever_ready = False
+        self._emptied = False
+        self._failed_starts = 0
         self._failure = 0
         self._died_holding = False
         self._target = 0
@@ -127,7 +133,7 @@ class Supervisor:
             self._keep(self._start_others())
             await self._watch()
             await self._returns.finish(self._time_for_returns)
-        return self._failure
+        return self._failure or self._code_of_burst()
 
     async def _loaded(self, first: WorkerProcess) -> None:
         while not first.introduced.is_set():
@@ -144,8 +150,12 @@ class Supervisor:
     def _code_of_start(self, first: WorkerProcess) -> int:
         # Asked to stop before it had come to its signal handlers, it is ended by the signal itself.
         if first.exit is None or self._requests:
-            return 0
+            return self._code_of_burst()
         return first.exit.shell_code
+
+    def _code_of_burst(self) -> int:
+        """Return 1 for a burst that was stopped before its queues were empty, else 0."""
+        return int(self._order.burst and self._requests > 0)
 
     def _set_up(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings = settings
@@ -206,13 +216,13 @@ class Supervisor:
             if any(process.report.ready for process in self._fleet):
                 break
             await self._unless_stopped(LOOK_SECONDS)
-        while len(self._staying) < self._target and not self._requests:
+        while len(self._staying) < self._target and not (self._requests or self._emptied):
             await self._restart(RestartPatience(), 0.0)
 
     async def _start(self, patience: RestartPatience, *, first: bool = False) -> WorkerProcess:
         order = self._order
         show_banner = first and order.show_banner
-        setup = Setup(uuid.uuid4().hex[:12], order.target, order.said, order.log_level, first, show_banner)
+        setup = Setup(uuid.uuid4().hex[:12], order.target, order.said, order.log_level, first, show_banner, order.burst)
         process = await WorkerProcess.start(self._command, setup, patience, self._ended)
         self._health.started()
         if self._target:
@@ -235,17 +245,25 @@ class Supervisor:
             if not _never_began(process):
                 self._returns.begin(process)
             self._scaling.changed()
-            if process.leaving:
+            if process.leaving or self._has_finished(process):
                 logger.info("Worker process %d has ended.", process.pid)
             else:
                 self._crashed(process)
         self._health.ended(process)
 
+    def _has_finished(self, process: WorkerProcess) -> bool:
+        """Whether a process of a burst has found its queues empty. Then no further process is needed."""
+        finished = self._order.burst and process.exit is not None and process.exit.code == 0
+        self._emptied = self._emptied or finished
+        return finished
+
     def _crashed(self, process: WorkerProcess) -> None:
         code = process.exit.code if process.exit is not None else 0
-        if code == WRONG_USE and not (self._ever_ready or process.report.ready):
-            # It has said what is wrong with its settings; another one would say the same.
-            self._failure = WRONG_USE
+        never_ready = not (self._ever_ready or process.report.ready)
+        self._failed_starts += never_ready
+        if never_ready and (code == WRONG_USE or (self._order.burst and self._failed_starts >= BURST_STARTS)):
+            # It has said what is wrong; another one would say the same. A burst does not try for ever.
+            self._failure = code if code > 0 else 1
             self.stop()
             return
         wait = process.patience.died()

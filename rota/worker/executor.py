@@ -98,7 +98,7 @@ class Executor:
         self._limits = Limits(self._loop, self._time_out)
         self._running_by_type: Counter[Handler] = Counter()
         self._parked: dict[Handler, deque[Attempt]] = {}
-        self._turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)
+        self.turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)
         self._left_behind: set[asyncio.Task[None]] = set()
         self.held: dict[Attempt, None] = {}
         """Every attempt whose outcome is not recorded yet: the heartbeat extends their leases."""
@@ -207,7 +207,7 @@ class Executor:
         limit = handler.concurrency or 1
         if self._running_by_type[handler] < limit:
             if not self._running_by_type[handler]:
-                self._turnovers[handler].begin()
+                self.turnovers[handler].begin()
             self._running_by_type[handler] += 1
             self._launch(attempt)
             return
@@ -216,7 +216,7 @@ class Executor:
         if len(parked) < limit:
             parked.append(attempt)
         else:
-            wait = self._turnovers[handler].wait_seconds()
+            wait = self.turnovers[handler].wait_seconds()
             self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
 
     def _unpark(self, attempt: Attempt, why: Stop, reason: str) -> None:
@@ -339,7 +339,7 @@ class Executor:
 
     def _release_limit(self, handler: Handler) -> None:
         self._running_by_type[handler] -= 1
-        self._turnovers[handler].end()
+        self.turnovers[handler].end()
         parked = self._parked.get(handler)
         if parked:
             self._slots.take(1)

@@ -15,6 +15,8 @@ class Turnover:
     def __init__(self) -> None:
         self._changed_at = time.monotonic()
         self._interval = 0.0
+        self.put_off_until = 0.0
+        """When the last task that found no place is due again, on the monotonic clock."""
 
     def begin(self) -> None:
         """Note that a task starts where none ran: the time before says nothing."""
@@ -27,5 +29,8 @@ class Turnover:
 
     def wait_seconds(self) -> float:
         """How long a task that found no place stays away: about as long as the next change takes."""
-        expected = max(self._interval, time.monotonic() - self._changed_at)
-        return random.uniform(0.5, 1.5) * min(max(expected, LEAST_SECONDS), MOST_SECONDS)
+        now = time.monotonic()
+        expected = max(self._interval, now - self._changed_at)
+        seconds = random.uniform(0.5, 1.5) * min(max(expected, LEAST_SECONDS), MOST_SECONDS)
+        self.put_off_until = max(self.put_off_until, now + seconds)
+        return seconds

@@ -165,6 +165,13 @@ class Worker:
         self.subscription.remove(name)
         self._begin(self.lanes.lay())
 
+    async def look_for_queues(self) -> None:
+        """Serve new queues that match a pattern from now on, without waiting for the next regular look."""
+        before = set(self.subscription.queues)
+        await self._discovery.look()
+        if set(self.subscription.queues) != before:
+            await self.lanes.lay()
+
     def queue_names(self) -> list[str]:
         """Return the names of the queues that the worker serves now."""
         return list(self.subscription.queues)

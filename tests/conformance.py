@@ -47,6 +47,25 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         {"cluster", "acl"},
         "it ends connections over one that is there already: of one node, and with a right that no role has",
     ),
+    *(
+        (place, {"cluster"}, "weights and strict order hold within a node of a Cluster")
+        for place in (
+            "tests/integration/worker/test_waking.py::test_weighted_queues_are_drained_in_proportion",
+            "tests/integration/worker/test_waking.py::test_strict_queues_are_drained_in_order",
+            "tests/interop/test_worker_queues.py::test_strict_queues_of_go_are_emptied_in_order",
+        )
+    ),
+    (
+        "tests/integration/worker/test_waking.py::"
+        "test_first_task_of_a_new_queue_starts_at_once_where_a_pattern_finds_the_queue",
+        {"cluster"},
+        "the node that has the names of the queues tells only those who fetch from it; others look every second",
+    ),
+    (
+        "tests/integration/client/test_many.py::test_a_right_that_some_tasks_lack_is_told_of_those_alone",
+        {"cluster"},
+        "in a Cluster each script names one more key, which this user may not touch",
+    ),
     ("tests/integration/test_acl.py", {"acl"}, "it makes the users of the page itself"),
     *(
         (

@@ -131,7 +131,7 @@ def test_a_block_of_blocking_code_closes_the_blocking_connections(redis_url: str
     before = sockets()
     with Rota(redis_url) as app:
         app.enqueue_sync("t")
-        assert sockets() == before + 1
+        assert sockets() > before  # a Cluster has several servers
     assert sockets() == before
 
 
@@ -166,7 +166,7 @@ def test_a_program_that_closes_nothing_gets_no_warning(redis_url: str, program: 
     assert "Error" not in ended.stderr, ended.stderr
 
 
-@pytest.mark.parametrize("example", ["hello", "embedding", "groups", "face"])
+@pytest.mark.parametrize("example", ["hello", "embedding", "face"])
 def test_an_example_gets_no_warning(redis_url: str, example: str) -> None:
     words = [sys.executable, "-X", "dev", "-W", "error", "-m", f"examples.{example}"]
     ended = subprocess.run(

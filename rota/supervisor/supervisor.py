@@ -239,7 +239,7 @@ class Supervisor:
         if process in self._fleet:
             self._fleet.remove(process)
         self._woken.set()
-        if process.exit is None or process.exit.code != 0:
+        if process.exit is None or process.exit.code != 0 or not process.leaving:
             self._died_holding = True  # one that ended in order has recorded or handed back what it held
         if self._target:  # else nothing is known of its app yet; `run` sees to it
             if not _never_began(process):
@@ -326,8 +326,13 @@ class Supervisor:
 
 
 def _never_began(process: WorkerProcess) -> bool:
-    """Whether it ended in good order before it took tasks: stopped while it waited for its server, or refused there."""
-    return process.exit is not None and process.exit.code in (0, WRONG_USE) and not process.report.ready
+    """Whether it ended in good order before it took tasks: stopped while it waited for its server, or refused there.
+
+    The code 0 alone does not say so: a task may call `os._exit(0)` before the first report of its process arrives.
+    """
+    if process.exit is None or process.report.ready:
+        return False
+    return process.exit.code == WRONG_USE or (process.exit.code == 0 and process.leaving)
 
 
 async def supervise(supervisor: Supervisor) -> int:

@@ -212,6 +212,9 @@ def _disguised(task_id: str, task: Stored, runs: list[Run], excuses: Excuses) ->
         return []
     mixed = bool(excuses.history.go)  # then what was cut off may have cost a retry
     failures = sum(run.end in FAILURES or (mixed and excuses.unrecorded(run)) for run in runs)
+    if mixed and runs and runs[-1].end in FAILURES:
+        # A Go server that dies with a task before the first line of its handler has spent a retry too.
+        failures = max(failures, runs[-1].retried + 1)
     allowed = POLICY_RETRIES if task.max_retry == NOT_SAID else task.max_retry
     if task.ending == "cancelled":
         return [] if task_id in excuses.history.removed else [f"lost: nobody cancelled {task_id}, and it is cancelled"]

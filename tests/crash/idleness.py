@@ -39,14 +39,18 @@ def check_idleness(history: History, by_task: dict[str, list[Run]]) -> list[str]
 
 
 def _waits(history: History, by_task: dict[str, list[Run]]) -> Iterator[tuple[Run, float, str]]:
-    """Each run that had to wait for nothing but a worker, since when, and in which queue."""
+    """Each run that had to wait for nothing but a worker, since when, and in which queue.
+
+    If a process died meanwhile, it may have held the task without having begun it, until its lease was over.
+    """
     apart = history.removed | history.joined.keys() | history.elsewhere
     for task, runs in by_task.items():
         if task not in history.accepted or task in apart:
             continue
         since = max(history.sendings[task][1], history.due.get(task, 0.0))
         for run in runs:
-            yield run, since, history.accepted[task]
+            if not any(since <= death <= run.start for death in history.deaths.values()):
+                yield run, since, history.accepted[task]
             if run.end not in FAILURES or run.pid in history.go:
                 break  # it comes back by other rules than these
             since = run.ended + RETRY_SECONDS

@@ -11,8 +11,6 @@ LOGGERS = (
     "rota",
     "rota.broker",
     "rota.client",
-    "rota.client.lane",
-    "rota.client.outbox",
     "rota.client.replicas",
     "rota.health",
     "rota.supervisor",

@@ -1,6 +1,7 @@
 """What both faces of the client share: everything but carrying operations out."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Self, Unpack, cast
@@ -24,7 +25,7 @@ RESULT_POLL = timedelta(seconds=1)
 ENQUEUE_BATCH = 500
 
 
-class Core:
+class Core(ABC):
     """The keys, the packer, what was published, the settings of a client, and how it enqueues, as operations."""
 
     def __init__(
@@ -61,8 +62,9 @@ class Core:
             other = self._others.setdefault(delivery, made)  # two threads may ask at once
         return other
 
+    @abstractmethod
     def _copy(self, delivery: Delivery) -> Self:
-        raise NotImplementedError
+        """Return a client on the same connections with these delivery settings."""
 
     def _check_payload(self, task_id: str, payload: bytes) -> None:
         if not isinstance(payload, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -72,8 +74,9 @@ class Core:
             )
         self._packer.check_size(f"The payload for task {task_id}", len(payload))
 
+    @abstractmethod
     def _receipt(self, plan: Plan[Any], queue: str, reply: Reply) -> Any:
-        raise NotImplementedError
+        """Return the handle to the task that an enqueue added or found."""
 
     def _place(self, queue: str, task_id: str) -> QueueKeys:
         sendable("queue name", queue)

@@ -239,8 +239,8 @@ class Supervisor:
         if process in self._fleet:
             self._fleet.remove(process)
         self._woken.set()
-        if process.exit is None or process.exit.code != 0 or not process.leaving:
-            self._died_holding = True  # one that ended in order has recorded or handed back what it held
+        if not _ended_in_order(process):
+            self._died_holding = True
         if self._target:  # else nothing is known of its app yet; `run` sees to it
             if not _never_began(process):
                 self._returns.begin(process)
@@ -325,14 +325,18 @@ class Supervisor:
         return any(not isinstance(reply, BrokerError) and reply > 0 for reply in replies)
 
 
-def _never_began(process: WorkerProcess) -> bool:
-    """Whether it ended in good order before it took tasks: stopped while it waited for its server, or refused there.
+def _ended_in_order(process: WorkerProcess) -> bool:
+    """Whether it was asked to end, and has recorded or handed back what it held.
 
-    The code 0 alone does not say so: a task may call `os._exit(0)` before the first report of its process arrives.
+    The code 0 alone does not say so: a task may call `os._exit(0)`.
     """
-    if process.exit is None or process.report.ready:
-        return False
-    return process.exit.code == WRONG_USE or (process.exit.code == 0 and process.leaving)
+    return process.exit is not None and process.exit.code == 0 and process.leaving
+
+
+def _never_began(process: WorkerProcess) -> bool:
+    """Whether it ended in good order before it took tasks: stopped while it waited for its server, or refused there."""
+    was_refused = process.exit is not None and process.exit.code == WRONG_USE
+    return not process.report.ready and (was_refused or _ended_in_order(process))
 
 
 async def supervise(supervisor: Supervisor) -> int:

@@ -82,7 +82,7 @@ def test_an_old_worker_hands_back_what_it_does_not_know(scene_of: SceneMaker) ->
     quick = {"unknown_task_delay": "100ms"}
     old = scene.start(settings=quick, pretend={"CRASH_TYPES": "old"}).ready()
     scene.enqueue(30, "crash:spin", seconds=0, options={"max_retry": 0})
-    scene.until(lambda: old.said("has no handler for their types"))
+    scene.until(lambda: old.said("has no handler for the type"))
     scene.start(settings=quick).ready()
     scene.drained()
     assert {run.retried for run in scene.runs()} == {0}

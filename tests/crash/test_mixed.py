@@ -110,7 +110,7 @@ def test_an_old_worker_hands_a_new_type_on_although_go_servers_look_too(scene_of
     quick = {"unknown_task_delay": "100ms"}
     old = scene.start(settings=quick, pretend={"CRASH_TYPES": "old"}).ready()
     scene.enqueue(30, "crash:spin", seconds=0, options={"max_retry": 0})
-    scene.until(lambda: old.said("has no handler for their types"))
+    scene.until(lambda: old.said("has no handler for the type"))
     scene.start_go(concurrency=5)
     scene.start(settings=quick).ready()
     scene.drained()

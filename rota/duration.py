@@ -21,6 +21,7 @@ _UNITS = {
     "us": timedelta(microseconds=1),
 }
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|[wdhms])")
+_WHOLE = re.compile(rf"(?:{_PART.pattern})+|[0-9]+(?:\.[0-9]*)?")
 
 
 def parse(value: DurationLike, name: str = "duration") -> timedelta:
@@ -35,7 +36,7 @@ def parse(value: DurationLike, name: str = "duration") -> timedelta:
         found = _from_text(value, name)
     elif isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(
-            f"{name} is {value!r}, which is no duration: write a string like '30s', seconds, or a timedelta."
+            f"{name} is {value!r}, which is not a duration: write a string like '30s', seconds, or a timedelta."
         )
     else:
         found = _from_seconds(value, name)
@@ -76,6 +77,8 @@ def _from_seconds(value: float, name: str) -> timedelta:
 
 def _from_text(text: str, name: str) -> timedelta:
     word = text.strip()
+    if word.startswith("-") and _is_length(word[1:]):
+        raise OptionError(f"{name} is {text!r}, but a duration cannot be negative.")
     parts = _PART.findall(word)
     if not parts or "".join(number + unit for number, unit in parts) != word:
         try:
@@ -84,11 +87,16 @@ def _from_text(text: str, name: str) -> timedelta:
             advice = "write numbers with the units w, d, h, m, s, ms or us, as in '1h30m'"
         else:
             advice = f"a string needs a unit: write '{word}s' for seconds, or pass a number"
-        raise OptionError(f"{name} is {text!r}, which is no duration: {advice}.")
+        raise OptionError(f"{name} is {text!r}, which is not a duration: {advice}.")
     try:
         return sum((_UNITS[unit] * float(number) for number, unit in parts), timedelta(0))
     except OverflowError:
         raise OptionError(f"{name} is {text!r}, which is too long.") from None
+
+
+def _is_length(word: str) -> bool:
+    """Whether a word is a duration with units, or a plain number without a sign."""
+    return _WHOLE.fullmatch(word.strip()) is not None
 
 
 Duration = Annotated[

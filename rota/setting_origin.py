@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -19,7 +20,22 @@ from rota.sentences import unstopped
 ORIGINS = "origins of settings"
 """The entry under which the origins pass through pydantic. No setting can have this name."""
 
+CODE = "code"
+ENVIRONMENT = "environment"
+PROJECT_FILE = "pyproject.toml"
 DEV_SERVER = "rota dev"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """The settings given on a command line, and for each of them the option that gave it (`--queues`, `--set`)."""
+
+    values: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    options: dict[str, str] = field(default_factory=dict[str, str])
+
+    def with_setting(self, name: str, value: str | int, option: str) -> "CommandLine":
+        """Return this command line with one setting more."""
+        return CommandLine({**self.values, name: value}, {**self.options, name: option})
 
 
 class Origin(NamedTuple):
@@ -48,6 +64,7 @@ class Origins(PydanticBaseSettingsSource):
         for label, source in self._sources.items():
             for name in source():
                 found.setdefault(name, label)
+        found.pop(ORIGINS, None)  # of settings that are made from others, which know their origins
         return {ORIGINS: found}
 
 

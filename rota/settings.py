@@ -1,8 +1,9 @@
 """Every setting of Rota, in one class.
 
-What the code says wins over `ROTA_...` in the environment, that over `[tool.rota]` in `pyproject.toml`, that over the
-defaults. Without any `url` the server of a `rota dev` that runs in the current folder is used. Durations are written as
-everywhere: `"30s"`, seconds, or a timedelta.
+The command line wins over the code, the code over `ROTA_...` in the environment, that over `[tool.rota]` in
+`pyproject.toml`, that over the defaults. An empty variable counts as not set. Without any `url` the server of a
+`rota dev` that runs in the current folder is used. Durations are written as everywhere: `"30s"`, seconds, or a
+timedelta.
 """
 
 import os
@@ -34,7 +35,19 @@ from rota.duration import Duration, display
 from rota.errors import ConfigError
 from rota.process_range import ProcessRange, check_processes, read_processes
 from rota.queue_weights import check_queues, read_queues
-from rota.setting_origin import DEV_SERVER, ORIGINS, DevServer, Origin, Origins, ProjectFile, shown
+from rota.setting_origin import (
+    CODE,
+    DEV_SERVER,
+    ENVIRONMENT,
+    ORIGINS,
+    PROJECT_FILE,
+    CommandLine,
+    DevServer,
+    Origin,
+    Origins,
+    ProjectFile,
+    shown,
+)
 from rota.suggestion import did_you_mean, nearest
 from rota.wire import enqueue, fetch, forward, janitor, record
 
@@ -43,6 +56,8 @@ __all__ = ["DEFAULT_URL", "ENVIRONMENT_PREFIX", "Origin", "Settings"]
 MEBIBYTE = 1024 * 1024
 ENVIRONMENT_PREFIX = "ROTA_"
 DEFAULT_URL = "redis://localhost:6379/0"
+_LOOKED_UP = (ENVIRONMENT, PROJECT_FILE, DEV_SERVER)
+"""Sources that are read again whenever settings are made."""
 
 WhenAway: TypeAlias = Literal["wait", "fail"]
 WakeUp: TypeAlias = Literal["auto", "tracking", "poll"]
@@ -66,6 +81,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX,
+        env_ignore_empty=True,
         pyproject_toml_table_header=("tool", "rota"),
         pyproject_toml_depth=3,
         extra="forbid",
@@ -254,9 +270,9 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources, the strongest first."""
         named: dict[str, PydanticBaseSettingsSource] = {
-            "code": init_settings,
-            "environment": env_settings,
-            "pyproject.toml": ProjectFile(settings_cls),
+            CODE: init_settings,
+            ENVIRONMENT: env_settings,
+            PROJECT_FILE: ProjectFile(settings_cls),
             DEV_SERVER: DevServer(settings_cls),
         }
         return *named.values(), Origins(settings_cls, named)
@@ -289,11 +305,19 @@ class Settings(BaseSettings):
 
     def updated(self, **words: Any) -> "Settings":
         """Return these settings with some replaced, checked again. The replaced ones count as said by the code."""
-        said = {name: getattr(self, name) for name, source in self._origins.items() if source == "code"}
-        return Settings(**{**said, **words})
+        return self._replaced(words, dict.fromkeys(words, CODE))
+
+    def updated_by(self, line: CommandLine) -> "Settings":
+        """Return these settings with those of a command line, checked again. An error names the option."""
+        return self._replaced(line.values, line.options)
+
+    def _replaced(self, words: Mapping[str, Any], sources: Mapping[str, str]) -> "Settings":
+        kept = {name: source for name, source in self._origins.items() if source not in _LOOKED_UP}
+        said = {name: getattr(self, name) for name in kept}
+        return Settings(**{**said, **words, ORIGINS: {**kept, **sources}})
 
     def source_of(self, name: str) -> str:
-        """Where a setting comes from: `code`, `environment`, `pyproject.toml` or `default`."""
+        """Where a setting comes from: `code`, `environment`, `pyproject.toml`, `default`, or an option like `--set`."""
         return self._origins.get(name, "default")
 
     def table(self) -> list[Origin]:

@@ -63,6 +63,8 @@ class Address:
 def parse(url: str) -> Address:
     """Read a broker URL. Raises `ConfigError`, whose text never holds the password."""
     scheme, separator, rest = url.strip().partition("://")
+    if not url.strip():
+        _refuse("it is empty", "write for example redis://localhost:6379/0")
     if not separator:
         _refuse("it has no scheme", "write for example redis://localhost:6379/0")
     scheme = scheme.lower()

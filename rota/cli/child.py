@@ -33,7 +33,7 @@ def main() -> None:
     try:
         app = load_app(setup.target)
         logs.set_up(setup.log_level)
-        app.settings = app.settings.updated(**setup.said)  # the tasks' own enqueueing follows it too
+        app.settings = app.settings.updated_by(setup.said)  # the tasks' own enqueueing follows it too
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_run(app, setup, lifeline))
     except RotaError as error:

@@ -23,6 +23,7 @@ from rota.cli.target import APP_HELP, MODULES_HELP, SEPARATOR, chosen, load_app
 from rota.cli.words import settings_of
 from rota.cli.workshop import Workshop, can_watch
 from rota.errors import ConfigError
+from rota.setting_origin import CommandLine
 from rota.settings import Settings
 
 
@@ -61,7 +62,7 @@ def command(
     if not watch.is_dir():
         raise ConfigError(f"There is no folder {watch} to watch for changes.")
     said = settings_of(setting or [], concurrency=concurrency, queues=queues)
-    settings = _settings(target).updated(**said)
+    settings = _settings(target).updated_by(said)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if reload and not can_watch():
         reload = False
@@ -70,7 +71,7 @@ def command(
             "To change that: pip install 'rota\\[dev]'[/]"
         )
     if settings.source_of("task_log_level") == "default":
-        said["task_log_level"] = "info"  # success is to be seen
+        said = said.with_setting("task_log_level", "info", "--set")  # success is to be seen
     environment = dict(os.environ)
     with ExitStack() as stack:
         second = SecondProgram(program, environment, console) if program else None
@@ -96,8 +97,8 @@ def _announce(console: Console, url: str, data: Path) -> None:
     console.print(f"[dim]{found}: export ROTA_URL=\"$(cat '{place}')\"[/]")
 
 
-def _worker(target: str, said: dict[str, str | int], log_level: logs.LogLevel | None) -> list[str]:
+def _worker(target: str, said: CommandLine, log_level: logs.LogLevel | None) -> list[str]:
     # No supervisor: a worker that ends shows why, and waits for the mended code.
     words = [sys.executable, "-m", "rota.cli", "worker", *target.split(SEPARATOR), "--no-supervisor", "--follow-parent"]
     options: Sequence[str] = ["--log-level", log_level] if log_level else []
-    return [*words, *options, *(word for name, value in said.items() for word in ("--set", f"{name}={value}"))]
+    return [*words, *options, *(word for name, value in said.values.items() for word in ("--set", f"{name}={value}"))]

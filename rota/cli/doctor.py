@@ -13,6 +13,7 @@ from rich.table import Table
 
 from rota.app import Rota
 from rota.cli.target import load_app
+from rota.cli.words import settings_of
 from rota.inspect.doctor import Examination, Finding, examine
 from rota.log_lines import printable
 from rota.sentences import counted
@@ -34,7 +35,7 @@ def command(
     """Look for what is wrong; exit code 1 if there is something. Nothing is changed."""
     target = app or Settings().app
     loaded = load_app(target) if target else None
-    settings = (loaded.settings if loaded else Settings()).updated(**({"url": url} if url else {}))
+    settings = (loaded.settings if loaded else Settings()).updated_by(settings_of([], url=url))
     done = asyncio.run(_examine(loaded, settings, role))
     if as_json:
         typer.echo(json.dumps(_plain(done), indent=2))

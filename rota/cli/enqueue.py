@@ -66,7 +66,7 @@ def _app(target: str | None, url: str | None) -> Rota:
     target = target or Settings().app
     app = load_app(target) if target else Rota()
     if url is not None:
-        app.settings = app.settings.updated(url=url)
+        app.settings = app.settings.updated_by(words.settings_of([], url=url))
     return app
 
 

@@ -6,18 +6,25 @@ from datetime import datetime, timedelta
 
 from rota.duration import parse
 from rota.errors import ConfigError, OptionError
+from rota.setting_origin import CommandLine
+
+_OPTIONS = {"strict_priority": "--strict"}
+"""Options of the command line that are not named after their setting."""
 
 
-def settings_of(pairs: Iterable[str], **options: str | int | None) -> dict[str, str | int]:
+def settings_of(pairs: Iterable[str], **options: str | int | None) -> CommandLine:
     """Return the settings of a command line: of options that were given, and of `--set name=value`, which win."""
-    found = {name: value for name, value in options.items() if value is not None}
+    line = CommandLine()
+    for name, value in options.items():
+        if value is not None:
+            line = line.with_setting(name, value, _OPTIONS.get(name, f"--{name.replace('_', '-')}"))
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:
             # The word is not shown: it may be a URL with a password.
             raise ConfigError("--set needs name=value, as in --set lease=1m; `rota config` lists the names.")
-        found[name.strip()] = value
-    return found
+        line = line.with_setting(name.strip(), value, "--set")
+    return line
 
 
 def headers(pairs: Iterable[str]) -> dict[str, str]:

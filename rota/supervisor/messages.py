@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from rota.health.vitals import Vitals, read_vitals
 from rota.logs import LogLevel
 from rota.process_range import ProcessRange
+from rota.setting_origin import CommandLine
 from rota.settings import Settings
 
 
@@ -31,7 +32,7 @@ class Setup:
 
     worker_id: str
     target: str
-    said: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    said: CommandLine = field(default_factory=CommandLine, repr=False)
     log_level: LogLevel | None = None
     first: bool = False
     show_banner: bool = False
@@ -85,6 +86,8 @@ def decode(line: bytes) -> Message:
     [(kind, fields)] = json.loads(line).items()
     if fields.get("vitals") is not None:
         fields["vitals"] = read_vitals(fields["vitals"])
+    if kind == "setup":
+        fields["said"] = CommandLine(**fields["said"])
     return _KINDS[kind](**fields)
 
 

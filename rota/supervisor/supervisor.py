@@ -20,6 +20,7 @@ from rota.broker.broker import Broker
 from rota.connections import broker_options
 from rota.errors import BrokerError
 from rota.logs import LogLevel
+from rota.setting_origin import CommandLine
 from rota.settings import Settings
 from rota.supervisor.health import FleetHealth
 from rota.supervisor.keeper import Keeper
@@ -54,7 +55,7 @@ class Order:
     """What to run: the app as `module:app`, with the settings given on the command line."""
 
     target: str
-    said: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    said: CommandLine = field(default_factory=CommandLine, repr=False)
     log_level: LogLevel | None = None
     show_banner: bool = True
     burst: bool = False

@@ -37,21 +37,21 @@ def test_a_string_without_a_unit_is_refused_and_the_unit_is_proposed() -> None:
         parse("30", "timeout")
 
 
-@pytest.mark.parametrize("written", ["", "s", "5 minutes", "1h-5m", "-5s", "5S", "1h 30m", "١s"])
+@pytest.mark.parametrize("written", ["", "s", "5 minutes", "1h-5m", "-", "--5s", "-x", "5S", "1h 30m", "١s"])
 def test_what_is_no_duration_is_refused_with_the_units(written: str) -> None:
-    with pytest.raises(OptionError, match=r"units w, d, h, m, s, ms or us|negative"):
+    with pytest.raises(OptionError, match="units w, d, h, m, s, ms or us"):
         parse(written)
 
 
-@pytest.mark.parametrize("value", [-1, -0.5, timedelta(seconds=-1)])
-def test_a_negative_duration_is_refused(value: float | timedelta) -> None:
+@pytest.mark.parametrize("value", [-1, -0.5, timedelta(seconds=-1), "-5s", " -1h30m ", "-5", "- 5s", "-1.5"])
+def test_a_negative_duration_is_refused(value: float | str | timedelta) -> None:
     with pytest.raises(OptionError, match="cannot be negative"):
         parse(value)
 
 
 @pytest.mark.parametrize("value", [True, None, [], b"5s"])
 def test_other_types_are_refused(value: object) -> None:
-    with pytest.raises(OptionError, match="no duration"):
+    with pytest.raises(OptionError, match="not a duration"):
         parse(value)  # type: ignore[arg-type]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rota import ConfigError, Settings
+from rota.settings import DEFAULT_URL
 
 
 @pytest.fixture(autouse=True)
@@ -238,3 +239,16 @@ def test_a_misspelt_variable_is_named_with_what_it_may_mean(monkeypatch: pytest.
     assert "ROTA_CONCURENCY is set, but there is no such setting" in near
     assert "Did you mean ROTA_CONCURRENCY?" in near
     assert "`rota config` lists them" in far
+
+
+def test_an_empty_variable_counts_as_not_set(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project(empty_folder, 'lease = "1m"')
+    for name in ("ROTA_URL", "ROTA_LEASE", "ROTA_QUEUES", "ROTA_APP", "ROTA_CONCURRENCY"):
+        monkeypatch.setenv(name, "")
+
+    settings = Settings()
+
+    assert settings.url == DEFAULT_URL
+    assert settings.lease == timedelta(minutes=1)
+    assert settings.app is None
+    assert [settings.source_of(name) for name in ("url", "lease", "queues")] == ["default", "pyproject.toml", "default"]

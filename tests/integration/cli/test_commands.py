@@ -32,7 +32,7 @@ def test_a_worker_runs_what_the_shell_enqueues_and_stops_at_ctrl_c(shell: Shell)
     worker.send_signal(signal.SIGINT)
     _, told = worker.communicate(timeout=20)
     assert worker.returncode == 0
-    for fact in ("Rota", "notes:app", "Redis", "default=1", "note:write", "tracking", "Ctrl-C once"):
+    for fact in ("Rota", "notes:app", "server   ", "default=1", "note:write", "tracking", "Ctrl-C once"):
         assert fact in told
 
 
@@ -120,6 +120,11 @@ def test_a_second_task_with_the_same_id_is_one_line_of_error(shell: Shell) -> No
         (("worker",), "Which application?"),
         (("worker", "nowhere:app"), "no module 'nowhere'"),
         (("worker", "notes:app", "--set", "concurency=3"), "Did you mean 'concurrency'"),
+        (("worker", "notes:app", "--set", "lease=30"), "The setting lease (from --set)"),
+        (("worker", "notes:app", "--no-supervisor", "--queues", "a=x"), "The setting queues (from --queues)"),
+        (("dev", "notes:app", "--queues", "a=x"), "The setting queues (from --queues)"),
+        (("enqueue", "note:write", "{}", "--delay", "-5s"), "--delay is '-5s', but a duration cannot be negative"),
+        (("enqueue", "note:write", "{}", "--url", ""), "it is empty"),
         (("enqueue", "note:write", "{no json"), "is not JSON"),
         (("enqueue", "note:write", "[" * 50_000), "recursion limit exceeded"),
         (("enqueue", "note:write", "{}", "--wait", "abc"), "--wait is 'abc'"),

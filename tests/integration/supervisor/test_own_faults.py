@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rota.app import Rota
+from rota.setting_origin import CommandLine
 from rota.settings import Settings
 from rota.supervisor.keeper import Keeper
 from rota.supervisor.messages import Introduction, Report, Setup, encode
@@ -104,7 +105,9 @@ async def test_a_line_that_makes_no_sense_does_not_end_the_hearing() -> None:
 async def supervised(url: str, **said: object) -> AsyncIterator[Supervisor]:
     """A supervisor in this process, with real worker processes."""
     quick = {"url": url, "heartbeat": "500ms", "shutdown_timeout": "1s", "concurrency": 2}
-    supervisor = Supervisor(Order("tests.integration.supervisor.shift:app", {**quick, **said}, show_banner=False))
+    supervisor = Supervisor(
+        Order("tests.integration.supervisor.shift:app", CommandLine({**quick, **said}), show_banner=False)
+    )
     running = asyncio.create_task(supervisor.run())
     try:
         await until(lambda: any(process.report.ready for process in supervisor.processes))

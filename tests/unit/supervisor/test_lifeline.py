@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rota.setting_origin import CommandLine
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import QUIET, Report, Setup, decode, encode
 
@@ -20,7 +21,7 @@ def pair() -> Iterator[tuple[socket.socket, Lifeline]]:
 
 def test_the_setup_is_read_whole_and_not_more(pair: tuple[socket.socket, Lifeline]) -> None:
     supervisor, lifeline = pair
-    setup = Setup("w1", "shop:app", {"url": "x" * 100_000})
+    setup = Setup("w1", "shop:app", CommandLine({"url": "x" * 100_000}, {"url": "--url"}))
     data = encode(setup)
     supervisor.setblocking(True)
     supervisor.sendall(data[:10])

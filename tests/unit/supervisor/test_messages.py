@@ -2,13 +2,15 @@ import json
 from datetime import timedelta
 
 from rota.process_range import ProcessRange
+from rota.setting_origin import CommandLine
 from rota.settings import Settings
 from rota.supervisor.messages import Introduction, Report, Setup, decode, encode, plain_settings
 
 
 def test_every_message_survives_the_way() -> None:
     for message in (
-        Setup("w1", "shop:app", {"password": "x", "processes": "1..3"}, "debug", True),
+        Setup("w1", "shop:app"),
+        Setup("w1", "shop:app", CommandLine({"password": "x"}, {"password": "--set"}), "debug", True),
         Introduction({"url": "redis://h"}, "host", 7, "s1"),
         Report(ready=True, stopping=True, used=1, capacity=2, held=3, ended=4, beat_at=5.5, queues=["a", "b\n"]),
     ):

@@ -239,12 +239,26 @@ def _cause(found: Difference | None) -> str:
         return f"{place}a {sent} is written as asterisks. Pass the name under which the worker finds the secret."
     if isinstance(found.sent, float) and not math.isfinite(found.sent):
         return f"{place}JSON has no {found.sent}. Use None, or a text."
+    if (said := _lost_key(found)) is not None:
+        return f"{place}{said}"
     if sent != read:
         return f"{place}{sent} is read back as {read}. Annotate it with the type that it has."
     return (
         f"{place}the {sent} that is read back is not equal to it. Look for fields that are not written (exclude=True, "
         "private attributes) and for validators and serializers that do not undo each other."
     )
+
+
+def _lost_key(found: Difference) -> str | None:
+    """Tell of the first key of a dict that is not a text and is missing in the dict that is read back."""
+    if not (is_mapping(found.sent) and is_mapping(found.read)):
+        return None
+    for key in found.sent:
+        if not isinstance(key, str) and key not in found.read:
+            kind = type(key).__name__
+            keyed = "" if key is None else f", or annotate the keys: dict[{kind}, ...]"
+            return f"the key {key!r} is read back as a text, because all keys of JSON are texts. Use texts{keyed}."
+    return None
 
 
 def _reason(error: Exception) -> str:

@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from rota.context import Context
 from rota.errors import OptionError
+from rota.generators import async_manager, manager
 from rota.signature import Signature, read_signature
 
 Provider: TypeAlias = Callable[..., Any]
@@ -107,10 +108,11 @@ async def _make(step: Step, arguments: dict[str, Any], stack: AsyncExitStack) ->
 
 def _kind(provider: Provider) -> tuple[Kind, Callable[..., Any]]:
     call: Any = type(provider).__call__  # of an object that is called like a function
+    who = f"The dependency {_name(provider)}"
     if inspect.isasyncgenfunction(provider) or inspect.isasyncgenfunction(call):
-        return "async generator", asynccontextmanager(provider)
+        return "async generator", async_manager(provider, who, must_raise=True)
     if inspect.isgeneratorfunction(provider) or inspect.isgeneratorfunction(call):
-        return "generator", contextmanager(provider)
+        return "generator", manager(provider, who, must_raise=True)
     if inspect.iscoroutinefunction(provider):
         return "awaitable", provider
     return "value", provider

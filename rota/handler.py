@@ -17,7 +17,7 @@ from rota import forks
 from rota.context import Context, enter
 from rota.depends import Call, Overrides, Recipe
 from rota.errors import OptionError, PayloadError
-from rota.middleware import Invoke, Middleware, chain, of_swallowed
+from rota.middleware import Invoke, Middleware, chain
 from rota.options import NO_OPTIONS, Hook, Options
 from rota.payload import Result, arguments_of
 from rota.policy import Retry
@@ -73,6 +73,9 @@ class ImportedFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Import the function and call it."""
         return self.resolve()(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
 
     def resolve(self) -> Callable[..., Any]:
         """Import the function. A name that a task has taken leads to the task's function."""
@@ -226,19 +229,10 @@ class Handler:
             enter(context)
             values = read(payload)
             values.update(dict.fromkeys(context_names, context))
-            swallowed: BaseException | None = None
-            try:
-                async with AsyncExitStack() as stack:
-                    try:
-                        values.update(await recipe.provide(context, stack))
-                        run = direct(**values) if call is None else call(target, (), values)
-                        return await forks.wait_for(run)
-                    except BaseException as error:
-                        swallowed = error
-                        raise
-                raise of_swallowed(swallowed, f"A dependency of {self.signature.name}")
-            finally:
-                swallowed = None
+            async with AsyncExitStack() as stack:
+                values.update(await recipe.provide(context, stack))
+                run = direct(**values) if call is None else call(target, (), values)
+                return await forks.wait_for(run)
 
         return invoke
 

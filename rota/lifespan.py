@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, TypeAlias, cast
 
 from rota.errors import OptionError
+from rota.generators import async_manager
 
 LifespanFactory: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any] | AsyncGenerator[Any]]
 
@@ -71,7 +72,7 @@ def _as_manager(factory: LifespanFactory | None) -> Callable[[Any], AbstractAsyn
     if factory is None:
         return None
     if inspect.isasyncgenfunction(factory):
-        return asynccontextmanager(factory)
+        return async_manager(factory, f"The lifespan {factory.__qualname__}")
     if not callable(factory):
         raise OptionError(f"lifespan is {factory!r}, but must be an async generator function that takes the app.")
     return cast("Callable[[Any], AbstractAsyncContextManager[Any]]", factory)

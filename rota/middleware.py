@@ -1,15 +1,14 @@
 """Code around a call: async generators that yield once, on the worker's side and at enqueue."""
 
-import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from rota.context import Context
 from rota.depends import Call
 from rota.enqueued import Plan
 from rota.errors import OptionError
+from rota.generators import async_manager
 
 Middleware: TypeAlias = Callable[[Context], AsyncGenerator[Any]]
 EnqueueMiddleware: TypeAlias = Callable[[Plan[Any]], AsyncIterator[Plan[Any] | None] | Iterator[Plan[Any] | None]]
@@ -44,37 +43,13 @@ def chain(middlewares: Sequence[Middleware], inner: Invoke) -> Invoke:
 
 
 def _wrap(middleware: Middleware, inner: Invoke) -> Invoke:
-    around = asynccontextmanager(middleware)
+    around = async_manager(middleware, f"The middleware {_name(middleware)}", must_raise=True)
 
     async def wrapped(context: Context, payload: bytes, call: Call | None = None) -> Any:
-        swallowed: BaseException | None = None
-        try:
-            async with around(context):
-                try:
-                    return await inner(context, payload, call)
-                except BaseException as error:
-                    swallowed = error
-                    raise
-            raise of_swallowed(swallowed, f"The middleware {_name(middleware)}")
-        finally:
-            swallowed = None  # its traceback holds this frame: a cycle for each failure
+        async with around(context):
+            return await inner(context, payload, call)
 
     return wrapped
-
-
-def of_swallowed(error: BaseException | None, who: str) -> BaseException:
-    """Return what to raise where code around a call has caught its error and raised nothing.
-
-    A success would be recorded of a task that has failed. A cancel stays a cancel: the worker judges it.
-    """
-    if isinstance(error, asyncio.CancelledError):
-        return error
-    made = RuntimeError(
-        f"{who} swallowed the error of the task ({type(error).__name__}). It may look at an error, but has to raise it "
-        "again, or another one: else the task would count as a success."
-    )
-    made.__cause__ = error
-    return made
 
 
 def _name(middleware: Middleware) -> str:

@@ -7,12 +7,13 @@ what was refused is in the outcomes. What a middleware raises before its `yield`
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any, TypeAlias, cast
 
 from rota.client.batch import Planned
 from rota.enqueued import Plan
 from rota.errors import EnqueueError, OptionError, RotaError
+from rota.generators import async_manager, manager
 from rota.middleware import EnqueueMiddleware
 from rota.sentences import unstopped
 
@@ -26,9 +27,10 @@ async def enter(stack: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware],
     """Run every middleware up to its `yield`, the first one outermost. A plan that one yields replaces ours."""
     for middleware in middlewares:
         if inspect.isasyncgenfunction(middleware):
-            changed = await stack.enter_async_context(asynccontextmanager(cast(AsyncHook, middleware))(plan))
+            around = async_manager(cast(AsyncHook, middleware), _who(middleware))
+            changed = await stack.enter_async_context(around(plan))
         else:
-            changed = stack.enter_context(contextmanager(cast(SyncHook, middleware))(plan))
+            changed = stack.enter_context(manager(cast(SyncHook, middleware), _who(middleware))(plan))
         plan = plan if changed is None else changed
     return plan
 
@@ -38,10 +40,10 @@ def enter_sync(stack: ExitStack, middlewares: Sequence[EnqueueMiddleware], plan:
     for middleware in middlewares:
         if inspect.isasyncgenfunction(middleware):
             raise OptionError(
-                f"The enqueue middleware {getattr(middleware, '__qualname__', middleware)} is an async generator, so "
+                f"{_who(middleware)} is an async generator, so "
                 "enqueue_sync cannot run it: write it as a plain generator (def), which both ways of enqueueing run."
             )
-        changed = stack.enter_context(contextmanager(cast(SyncHook, middleware))(plan))
+        changed = stack.enter_context(manager(cast(SyncHook, middleware), _who(middleware))(plan))
         plan = plan if changed is None else changed
     return plan
 
@@ -84,6 +86,10 @@ def enter_each_sync(
                 outcome = _refused(error)
         entered.append(outcome)
     return entered
+
+
+def _who(middleware: EnqueueMiddleware) -> str:
+    return f"The enqueue middleware {getattr(middleware, '__qualname__', middleware)}"
 
 
 def _leaving(stack: AsyncExitStack) -> Callable[[Any, Any, Any], Awaitable[bool]]:

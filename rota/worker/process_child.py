@@ -172,7 +172,7 @@ def _pickled_value(value: Any, function: Any) -> bytes:
         return pickle.dumps(value)
     except Exception as error:
         raise TypeError(
-            f"the result of {function} cannot be sent back from its process ({error}): return plain values"
+            f"The result of {function} cannot be sent back from its process ({error}): return plain values."
         ) from error
 
 

@@ -1,5 +1,6 @@
 """Values that the worker makes for a handler."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Annotated, Any
@@ -119,8 +120,87 @@ async def test_a_provider_that_swallows_the_error_of_its_task_is_named() -> None
     async def work(x: Annotated[str, Depends(forgiving)] = INJECTED) -> None:
         raise ValueError("broken")
 
-    with pytest.raises(RuntimeError, match="swallowed the error of the task"):
+    with pytest.raises(RuntimeError, match=r"dependency .*forgiving swallowed the error of the task \(ValueError\)"):
         await handler_of(work).invoke(blank(), b"", None)
+
+
+def never() -> Generator[str]:
+    if events:
+        yield "x"
+
+
+async def never_async() -> AsyncGenerator[str]:
+    if events:
+        yield "x"
+
+
+def twice() -> Generator[str]:
+    yield "x"
+    yield "y"
+
+
+async def twice_async() -> AsyncGenerator[str]:
+    yield "x"
+    yield "y"
+
+
+async def twice_after_an_error() -> AsyncGenerator[str]:
+    with contextlib.suppress(ValueError):
+        yield "x"
+    yield "y"
+
+
+@pytest.mark.parametrize(
+    ("provider", "fault"),
+    [
+        (never, "ended without a yield"),
+        (never_async, "ended without a yield"),
+        (twice, "yielded a second time"),
+        (twice_async, "yielded a second time"),
+        (twice_after_an_error, "yielded a second time"),
+    ],
+)
+async def test_a_provider_that_does_not_yield_once_is_named(provider: Callable[..., Any], fault: str) -> None:
+    async def work(x: Annotated[str, Depends(provider)] = INJECTED) -> None:
+        if provider is twice_after_an_error:
+            raise ValueError("broken")
+
+    with pytest.raises(RuntimeError, match=f"^The dependency {provider.__name__} {fault}"):
+        await handler_of(work).invoke(blank(), b"", None)
+
+
+async def test_a_runtime_error_of_a_provider_or_its_task_comes_as_it_is() -> None:
+    async def opens() -> AsyncGenerator[str]:
+        yield "x"
+        raise RuntimeError("cannot close")
+
+    async def work(x: Annotated[str, Depends(opens)] = INJECTED) -> None: ...
+
+    async def fails(x: Annotated[str, Depends(session)] = INJECTED) -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="^cannot close$"):
+        await handler_of(work).invoke(blank(), b"", None)
+    with pytest.raises(RuntimeError, match="^broken$"):
+        await handler_of(fails).invoke(blank(), b"", None)
+
+
+async def test_a_provider_that_swallows_a_cancel_hides_it_from_nobody() -> None:
+    async def forgiving() -> AsyncGenerator[str]:
+        with contextlib.suppress(asyncio.CancelledError):
+            yield "x"
+
+    begun = asyncio.Event()
+
+    async def work(x: Annotated[str, Depends(forgiving)] = INJECTED) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(handler_of(work).invoke(blank(), b"", None))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_stand_in_replaces_a_provider_as_long_as_it_is_set() -> None:

@@ -89,6 +89,16 @@ async def test_a_web_server_gets_a_mapping_or_nothing() -> None:
         assert state is None
 
 
+async def test_a_lifespan_that_does_not_yield_once_is_named() -> None:
+    async def skips(app: Rota) -> AsyncGenerator[None]:
+        if app.registry:
+            yield
+
+    with pytest.raises(RuntimeError, match=r"^The lifespan .*skips ended without a yield"):
+        async with Rota(lifespan=skips).lifespan_state():
+            pass
+
+
 def test_a_lifespan_that_is_no_function_is_refused() -> None:
     with pytest.raises(OptionError, match="async generator function that takes the app"):
         Rota(lifespan=5)  # type: ignore[arg-type]

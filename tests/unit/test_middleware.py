@@ -140,3 +140,18 @@ def test_generators_of_both_kinds_may_stand_around_an_enqueue() -> None:
 
     assert app.enqueue_middleware(other) is other
     assert app.enqueue_middlewares == [one, other]
+
+
+async def test_a_middleware_that_does_not_yield_once_is_named() -> None:
+    async def skips(context: Context) -> AsyncGenerator[None]:
+        if context.retried:
+            yield
+
+    async def repeats(context: Context) -> AsyncGenerator[None]:
+        yield
+        yield
+
+    for middleware, fault in ((skips, "skips ended without a yield"), (repeats, "repeats yielded a second time")):
+        app, _ = app_with(middleware)
+        with pytest.raises(RuntimeError, match=rf"^The middleware .*{fault}"):
+            await run(app, "hello")

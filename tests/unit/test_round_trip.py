@@ -309,6 +309,10 @@ def test_refusal_names_the_place_and_the_cause_but_no_secret() -> None:
     assert "hush" not in str(info.value)
     with pytest.raises(PayloadError, match=r"value.0: Admin is read back as User"):
         argument(list[User], [Admin(name="Ada")])
+    with pytest.raises(PayloadError, match=r"value.a: the key 1 is read back as a text.*or annotate .*dict\[int, "):
+        argument(dict[str, Any], {"a": {1: "x"}})
+    with pytest.raises(PayloadError, match=r"value: the key None is read back as a text, .* Use texts.$"):
+        argument(Any, {None: 1})
     with pytest.raises(PayloadError, match=r"value: JSON has no inf"):
         argument(float | None, float("inf"))
     with pytest.raises(PayloadError, match=r"result of .*act would arrive changed: 1: tuple is read back as list"):

@@ -117,3 +117,12 @@ async def test_a_middleware_that_yields_no_plan_makes_an_outcome_of_that(broker:
     assert "is not a plan" in str(outcome)
     with pytest.raises(OptionError, match="is not a plan"):
         await Client(broker, middlewares=[wrong]).enqueue(plan())
+
+
+async def test_a_middleware_that_does_not_yield_is_named(broker: Overseen) -> None:
+    def skips(plan: Plan[Any]) -> Generator[None]:
+        if plan.payload:
+            yield
+
+    with pytest.raises(RuntimeError, match=r"^The enqueue middleware .*skips ended without a yield"):
+        await Client(broker, middlewares=[skips]).enqueue(plan(payload=b""))

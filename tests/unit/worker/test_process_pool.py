@@ -8,6 +8,7 @@ import pytest
 
 from rota.context import Context, blank
 from rota.errors import ProcessDied
+from rota.handler import ImportedFunction
 from rota.wire.proto import TaskMessage
 from rota.worker.process_pool import ProcessPool
 from tests.unit.worker import process_functions as functions
@@ -101,8 +102,10 @@ async def test_what_a_task_tells_after_its_end_is_not_taken_for_the_next_one(poo
 
 
 async def test_a_result_that_does_not_travel_is_a_clear_error(pool: ProcessPool) -> None:
-    with pytest.raises(TypeError, match="return plain values"):
-        await pool.call(blank(), functions.unpicklable)
+    function = ImportedFunction(functions.__name__, "unpicklable")
+
+    with pytest.raises(TypeError, match=rf"^The result of {functions.__name__}.unpicklable cannot .* plain values"):
+        await pool.call(blank(), function)
 
 
 async def test_a_function_knows_its_task_and_tells_of_its_progress(pool: ProcessPool) -> None:

@@ -117,6 +117,19 @@ def reclaim(
     return Call(load("reclaim"), [queue.active, queue.lease], args, _reclaimed)
 
 
+def set_aside(queue: QueueKeys, token: str, *, least_bytes: int, alone: bool, error: str) -> Call[dict[str, int]]:
+    """Archive tasks of a lost fetch with messages of `least_bytes` or more, in quarantine; return their sizes by ID.
+
+    With `alone` nothing is archived if the fetch took other tasks as well. `{size}` in `error` stands for the size.
+    """
+    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended(""), token, least_bytes, int(alone), error]
+    return Call(load("set_aside"), [queue.active, queue.lease, queue.archived], args, _sizes)
+
+
+def _sizes(reply: Any) -> dict[str, int]:
+    return {text(task_id): size for task_id, size in zip(reply[::2], reply[1::2], strict=True)}
+
+
 def _reclaimed(reply: Any) -> Reclaimed:
     tasks, notes, more = reply
     return Reclaimed(tasks, _notes(notes), bool(more))

@@ -17,7 +17,8 @@ MAX_TASKS = 500
 class Dead(NamedTuple):
     """An attempt whose lease ran out. `message` is empty where the hash is gone, `cancel` says why it was to end.
 
-    `ours` says that a worker of Rota had the task, not a Go server.
+    `ours` says that a worker of Rota had the task, not a Go server. `left_out` is the size of a message that is too
+    large to be listed; such an attempt is a crash.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Dead(NamedTuple):
     token: bytes
     cancel: str
     ours: bool = False
+    left_out: int = 0
 
 
 class Expired(NamedTuple):
@@ -71,9 +73,14 @@ class Slack(NamedTuple):
     go: timedelta
 
 
-def expired(keys: QueueKeys, slack: Slack, limit: int = 100, most_bytes: int = MAX_BYTES) -> Call[Expired]:
-    """List attempts whose lease ran out so long ago, by Redis' clock: fewer where their messages are large."""
-    args = (keys.task_prefix, *_seconds(slack), limit, most_bytes)
+def expired(
+    keys: QueueKeys, slack: Slack, limit: int = 100, most_bytes: int = MAX_BYTES, *, only_smaller: bool = False
+) -> Call[Expired]:
+    """List attempts whose lease ran out so long ago, by Redis' clock: fewer where their messages are large.
+
+    One attempt is always listed. With `only_smaller` a message of more than `most_bytes` is left out of the list.
+    """
+    args = (keys.task_prefix, *_seconds(slack), limit, most_bytes, int(only_smaller))
     return Call(load("expired"), (keys.lease, keys.aggregation_sets), args, _expired)
 
 
@@ -94,8 +101,8 @@ def _seconds(slack: Slack) -> tuple[float, float]:
 
 def _expired(reply: Any) -> Expired:
     rows = [
-        Dead(text(task_id), message, token, why.decode("utf-8", "replace"), bool(ours))
-        for task_id, message, token, why, ours in reply[3:]
+        Dead(text(task_id), message, token, why.decode("utf-8", "replace"), bool(ours), left_out)
+        for task_id, message, token, why, ours, left_out in reply[3:]
     ]
     return Expired(float(reply[0]), bool(reply[1]), bool(reply[2]), rows)
 

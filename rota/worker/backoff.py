@@ -42,6 +42,10 @@ class Backoff:
                 logger.info("The broker answers again after %s.", counted(self._failures, "failed attempt"))
                 self._to_be_ended = False
 
+    def explain(self) -> None:
+        """Note that the cause of the failures is known and gone: the next wait is short again."""
+        self._failures = 0
+
     async def wait(self, error: Exception, act: str, *, level: int = logging.ERROR) -> None:
         """Note a failure of `act` and wait. The first failure is logged at `level`, later ones once a minute."""
         now = time.monotonic()

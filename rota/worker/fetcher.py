@@ -27,6 +27,7 @@ from rota.worker.backoff import Backoff
 from rota.worker.broken_queues import LOOK_AGAIN_SECONDS, BrokenQueues
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.fetch_statistics import FetchStatistics
+from rota.worker.oversized import Oversized
 from rota.worker.queues import Subscription
 from rota.worker.reply_limit import ReplyLimit
 from rota.worker.slots import Slots
@@ -88,7 +89,7 @@ class Fetcher:
         self._agenda = Agenda(clock)
         self._broken = BrokenQueues()
         self._reply_limit = ReplyLimit()
-        self._unanswered = Unanswered(lease_seconds, tokens, self._reply_limit, self._start_found)
+        self._unanswered = Unanswered(lease_seconds, tokens, self._reply_limit, Oversized(broker), self._start_found)
         self._stopping = False
         self._taking = False
         self.statistics = FetchStatistics()
@@ -159,7 +160,8 @@ class Fetcher:
         link.on_close = self._lost
         self._wakeup = await choose(self._wake_up, self._broker, link, queues, self.note)
         self.statistics.wakeup = self._wakeup.name
-        await self._unanswered.reclaim(lambda call: self._broker.run_via(link, call))
+        if await self._unanswered.reclaim(lambda call: self._broker.run_via(link, call)):
+            backoff.explain()
         self.note(None)
         while not self._stopping:
             if link.closed:

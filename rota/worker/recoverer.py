@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError
 
 from rota import faults
 from rota.broker import Broker
-from rota.errors import BrokerRefused, RotaError
+from rota.errors import BrokerError, BrokerRefused, RotaError
 from rota.policy import Retry
 from rota.sentences import counted
 from rota.wire.message import with_failure
@@ -33,6 +33,7 @@ from rota.wire.proto import TaskMessage
 from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
 from rota.worker.answers import Answers
 from rota.worker.clock import BrokerClock
+from rota.worker.reply_limit import ReplyLimit
 from rota.worker.verdict import ASYNQ_DEFAULT_RETRY
 
 logger = logging.getLogger("rota.worker")
@@ -127,6 +128,7 @@ class Recoverer:
         self._limit = limit
         self._max_crashes = max_crashes
         self._clock = clock or BrokerClock()
+        self._reply_limit = ReplyLimit()
         self._not_before = 0.0
         self._counts: Counter[str] = Counter()
 
@@ -178,7 +180,16 @@ class Recoverer:
         return moved
 
     async def _look(self, queue: str) -> Expired:
-        return await self._broker.run(expired(self._broker.keys.queue(queue), self._slack, self._limit))
+        limit = self._reply_limit
+        call = expired(
+            self._broker.keys.queue(queue), self._slack, self._limit, limit.bytes, only_smaller=limit.lowered
+        )
+        try:
+            return await self._broker.run(call)
+        except BrokerError as error:
+            if error.maybe_applied:
+                limit.shrink()
+            raise
 
     async def _recover_queue(self, queue: str, found: Expired) -> int:
         keys = self._broker.keys.queue(queue)
@@ -200,6 +211,8 @@ class Recoverer:
             found = await self._look(queue)
 
     def _move(self, dead: Dead, found: Expired) -> Move:
+        if dead.left_out:
+            return self._crash(dead)
         if not dead.message:
             return Move(dead, "drop")
         try:
@@ -207,10 +220,7 @@ class Recoverer:
         except DecodeError as error:
             return Move(dead, "archive", text=f"{LEASE_EXPIRED}; its message cannot be read: {error}")
         if dead.ours:
-            worker = dead.token.decode("latin-1").rpartition("-")[0]
-            return Move(
-                dead, "crash", text=QUARANTINED.format(crashes=counted(self._max_crashes, "worker"), worker=worker)
-            )
+            return self._crash(dead)
         if dead.cancel:
             judgement = Judgement(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
         else:
@@ -220,6 +230,11 @@ class Recoverer:
         if delay is None:
             return Move(dead, "archive", stored, counts=counts, text=text, ending=ending)
         return Move(dead, "retry", stored, delay, counts, text)
+
+    def _crash(self, dead: Dead) -> Move:
+        worker = dead.token.decode("latin-1").rpartition("-")[0] or "a Go server"
+        text = QUARANTINED.format(crashes=counted(self._max_crashes, "worker"), worker=worker)
+        return Move(dead, "crash", text=text)
 
     def _note(self, queue: str, moves: list[Move], codes: list[Moved]) -> int:
         moved = 0

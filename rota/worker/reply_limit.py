@@ -32,6 +32,11 @@ class ReplyLimit:
             self._changed_at = self._clock()
         return self._bytes
 
+    @property
+    def lowered(self) -> bool:
+        """Whether a reply was lost within the last minutes."""
+        return self.bytes < MAX_BYTES
+
     def shrink(self) -> None:
         """Note that a reply was lost."""
         self._bytes = max(LEAST_BYTES, self._bytes // FACTOR)

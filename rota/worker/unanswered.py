@@ -2,23 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from rota import faults
-from rota.errors import BrokerRefused
+from rota.errors import BrokerError, BrokerRefused
+from rota.sentences import counted
 from rota.wire import fetch as wire
 from rota.wire.fetch import Reclaimed
 from rota.wire.keys import QueueKeys
-from rota.wire.script import Call
 from rota.worker.clock import lease_clock
+from rota.worker.oversized import Oversized, Run
 from rota.worker.reply_limit import ReplyLimit
 
 logger = logging.getLogger("rota.worker")
 
-MOST_ATTEMPTS = 5
-"""A task may be larger than any reply that the server sends. After this many lost replies only its lease is left."""
-Run = Callable[[Call[Reclaimed]], Awaitable[Reclaimed]]
+MOST_ATTEMPTS = 3
+"""A task may be larger than any reply that the server sends. After this many lost replies its size is looked at."""
 Found = Callable[[QueueKeys, str, Reclaimed, float], None]
 
 
@@ -34,8 +34,11 @@ class LostFetch:
 class Unanswered:
     """Keeps the tokens of such fetches until their tasks are found; `found` gets these, under new `tokens`."""
 
-    def __init__(self, lease_seconds: int, tokens: Iterator[str], limit: ReplyLimit, found: Found) -> None:
+    def __init__(
+        self, lease_seconds: int, tokens: Iterator[str], limit: ReplyLimit, oversized: Oversized, found: Found
+    ) -> None:
         self._lease_seconds = lease_seconds
+        self._oversized = oversized
         self._tokens = tokens
         self._limit = limit
         self._found = found
@@ -47,20 +50,34 @@ class Unanswered:
         self._limit.shrink()
         self._fetches += [LostFetch(queue, token) for queue in queues]
 
-    async def reclaim(self, run: Run) -> None:
-        """Find what all of them took."""
+    async def reclaim(self, run: Run) -> int:
+        """Find what all of them took; return how many tasks were too large and are archived."""
+        archived = 0
         # One after the other: who is quieted and then stopped asks twice, and must not start them twice.
         async with self._reclaiming:
             while self._fetches:
                 lost = self._fetches[0]
                 try:
-                    more = await self._search(lost, run)
+                    archived += await self._set_aside(lost, run)
+                    more = lost in self._fetches and await self._search(lost, run)
                 except BrokerRefused as error:
                     # It must not keep the worker from its other queues.
                     self._leave(lost, error)
                 else:
-                    if not more:
-                        self._fetches.pop(0)
+                    if not more and lost in self._fetches:
+                        self._fetches.remove(lost)
+        return archived
+
+    async def _set_aside(self, lost: LostFetch, run: Run) -> int:
+        """Archive what is too large for any reply. A fetch that is lost again and again without a reason is left."""
+        unexplained = lost.attempts >= MOST_ATTEMPTS
+        archived = await self._oversized.set_aside(lost.queue, lost.token, run, unexplained=unexplained)
+        if archived:
+            for each in self._fetches:  # it explains why their searches were lost
+                each.attempts = 0
+        elif unexplained:
+            self._leave(lost, f"the replies to {counted(lost.attempts, 'search', 'searches')} were lost as well")
+        return archived
 
     async def _search(self, lost: LostFetch, run: Run) -> bool:
         """Take some of its tasks over, under a new token; return whether there are more."""
@@ -76,23 +93,23 @@ class Unanswered:
         try:
             found = await run(call)
             faults.answered("fetch:reclaimed")
-        except BaseException as error:
-            if not isinstance(error, BrokerRefused) and getattr(error, "maybe_applied", True):
-                self._lost_again(lost, token, error)
+        except BrokerError as error:
+            if error.maybe_applied and not isinstance(error, BrokerRefused):
+                self._limit.shrink()
+                lost.attempts += 1
+                self._lost_again(lost, token)
+            raise
+        except BaseException:
+            self._lost_again(lost, token)
             raise
         self._found(lost.queue, token, found, lease_until)
         return found.more
 
-    def _lost_again(self, lost: LostFetch, token: str, error: BaseException) -> None:
-        self._limit.shrink()
-        lost.attempts += 1
-        if lost.attempts >= MOST_ATTEMPTS:
-            self._leave(lost, error)
-        else:
-            # The script may have run: then its tasks carry the new token. They come first, as they were found first.
-            self._fetches.insert(0, LostFetch(lost.queue, token, lost.attempts))
+    def _lost_again(self, lost: LostFetch, token: str) -> None:
+        # The script may have run: then its tasks carry the new token. They come first, as they were found first.
+        self._fetches.insert(0, LostFetch(lost.queue, token, lost.attempts))
 
-    def _leave(self, lost: LostFetch, error: BaseException) -> None:
+    def _leave(self, lost: LostFetch, error: object) -> None:
         self._fetches.remove(lost)
         logger.error(
             "Tasks of a lost fetch from queue %s will be redelivered when their leases expire: %s",

@@ -69,6 +69,11 @@ local function crash(item, row)
   end
 end
 
+-- A message that was too large to be listed is not compared; its crash is told by its token and its lease.
+local function same(message, item)
+  return message == item.expected or (item.kind == 'crash' and item.expected == '')
+end
+
 local function settle(item)
   local score = redis.call('ZSCORE', KEYS[2], item.id)
   if not score then
@@ -80,7 +85,7 @@ local function settle(item)
     'rota_cancel')
   if not row[1] or row[3] ~= 'active' then
     return drop(item.id, row)
-  elseif row[1] ~= item.expected or (row[2] or '') ~= item.token or item.kind == 'drop' then
+  elseif not same(row[1], item) or (row[2] or '') ~= item.token or item.kind == 'drop' then
     return 2
   end
   if item.kind == 'crash' then

@@ -6,7 +6,7 @@ import pytest
 
 from rota.broker.slots import slot_of
 from rota.errors import BrokerRefused
-from rota.wire.fetch import BROKEN, EMPTY, MORE, PAUSED, Fetched, LastChance, Spared, fetch, reclaim
+from rota.wire.fetch import BROKEN, EMPTY, MORE, PAUSED, Fetched, LastChance, Spared, fetch, reclaim, set_aside
 from rota.wire.forward import forward
 from rota.wire.proto import TaskMessage
 from tests.integration.wire.conftest import Seed
@@ -341,3 +341,26 @@ async def test_reclaim_takes_tasks_over_in_parts_and_its_own_lost_reply_is_found
     assert await found("lost", "new-3") == ([], False)
     assert await found("new-1", "new-4") == ([b"c", b"b"], False)
     assert await seed.field("a", "rota_token") == "new-2"
+
+
+async def test_tasks_of_a_lost_fetch_that_are_too_large_are_archived_with_the_reason(
+    broker: Overseen, seed: Seed
+) -> None:
+    await of_size(broker, ("kept", 2**20), ("small", 600), ("large", 2**20), ("unwanted", 2**20))
+    await take(broker, 1, token="kept")
+    await take(broker, 3, token="lost")
+    await broker.admin.execute("HSET", seed.keys.task("unwanted"), "rota_cancel", "enough")
+    only = set_aside(seed.keys, "lost", least_bytes=2**20, alone=True, error="has {size}")
+    assert await broker.run(only) == {}
+
+    both = set_aside(seed.keys, "lost", least_bytes=2**20, alone=False, error="has {size}")
+    archived = await broker.run(both)
+    assert await broker.run(both) == {}
+    assert archived == {"large": 2**20, "unwanted": 2**20}
+    assert sorted(archived) == sorted(await seed.ids("archived"))
+    assert len(await seed.ids("active")) == len(await seed.ids("lease")) == 2
+    for task_id in archived:
+        ending = "cancelled" if task_id == "unwanted" else "quarantined"
+        assert await seed.field(task_id, "rota_end") == ending
+        stored = await broker.admin.execute("HGET", seed.keys.task(task_id), "msg")
+        assert (b"has 1.0 MB" in stored[-100:]) is (ending == "quarantined")

@@ -8,7 +8,7 @@ import pytest
 
 from rota.broker import Broker
 from rota.errors import BrokerRefused
-from rota.wire.fetch import fetch, reclaim
+from rota.wire.fetch import fetch, reclaim, set_aside
 from rota.wire.forward import forward
 from rota.wire.group import AggregationSet, Due, SortedOut, aggregate, failed, failures_key, sort_out, spent_key, take
 from rota.wire.owner import give_back
@@ -134,6 +134,7 @@ async def test_a_task_is_not_taken_for_gone_by_who_may_not_look_at_it(redis_serv
                     fetch([(seed.keys, 9)], token="w-2", wanted=9, lease_seconds=30),
                     forward(seed.keys),
                     reclaim(seed.keys, TOKEN, new_token="new", lease_seconds=30),
+                    set_aside(seed.keys, TOKEN, least_bytes=1, alone=False, error=""),
                     recover(seed.keys, SLACK, [Move(Dead("runs", b"", TOKEN.encode(), "", ours=True), "drop")]),
                 ):
                     with pytest.raises(BrokerRefused, match="can't run this command"):

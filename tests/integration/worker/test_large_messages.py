@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from rota.app import Rota
+from rota.broker import Broker
+from rota.inspect import Inspector
 from rota.worker.finisher import MOST_BYTES
 from tests.integration.worker.conftest import eventually
 from tests.servers.process import Server
@@ -44,22 +46,47 @@ async def test_worker_runs_tasks_whose_messages_are_larger_together_than_the_out
     assert sorted(done) == list(range(count))
 
 
-async def test_worker_leaves_a_message_that_never_fits_to_its_lease_and_runs_the_others() -> None:
+@pytest.mark.parametrize("readable", [True, False])
+async def test_message_that_never_fits_is_set_aside_and_runs_once_the_limit_is_raised(
+    readable: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     done: list[str] = []
-    async with a_server(client_output_buffer_limit="normal 1mb 1mb 0") as server:
-        app = Rota(server.url, settings={"concurrency": 10})
+    caplog.set_level("ERROR")
+    async with a_server(client_output_buffer_limit="normal 2mb 2mb 0") as server:
+        app = Rota(server.url if readable else without_config(server), settings={"concurrency": 10})
 
         @app.task("large:never")
         async def never(name: str, text: str = "") -> None:
             done.append(name)
 
-        await never.enqueue("huge", "x" * 2 * MEGABYTE)
+        huge = [await never.enqueue(f"huge {number}", "x" * 3 * MEGABYTE) for number in range(3)]
         for number in range(20):
             await never.enqueue(str(number))
-        async with app.worker():
-            await eventually(lambda: asyncio.sleep(0, len(done) == 20), 60)
+        with server.admin() as admin:
+            broker, key = Broker.from_url(app.settings.url), "asynq:{default}:"
+            async with broker, app.worker():
+                await eventually(lambda: asyncio.sleep(0, admin.zcard(f"{key}archived") == 3 and len(done) == 20), 60)
+                assert admin.llen(f"{key}active") == admin.zcard(f"{key}lease") == 0
+                assert admin.get(f"{key}failed") == "3"
+                admin.config_set("client-output-buffer-limit", "normal 8mb 8mb 0")
+                for job in huge:
+                    task = await Inspector(broker).task("default", job.id)
+                    assert task.end == "quarantined"
+                    assert "has 3.0 MB" in task.last_error
+                    assert ("client-output-buffer-limit normal 2097152 2097152 0" in task.last_error) is readable
+                    assert "client-output-buffer-limit" in task.last_error
+                    await job.run_now()
+                await eventually(lambda: asyncio.sleep(0, len(done) == 23))
         await app.aclose()
-    assert sorted(done) == sorted(map(str, range(20)))
+    assert sorted(done) == sorted([*map(str, range(20)), "huge 0", "huge 1", "huge 2"])
+    assert "when their leases expire" not in caplog.text
+
+
+def without_config(server: Server) -> str:
+    """Make a user that may not read the server's limits; return its URL."""
+    with server.admin() as admin:
+        admin.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-config")
+    return server.url.replace("redis://", "redis://limited:secret@")
 
 
 async def test_results_are_recorded_in_requests_of_a_few_megabytes() -> None:

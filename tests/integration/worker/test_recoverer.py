@@ -6,10 +6,12 @@ from typing import NoReturn
 
 import pytest
 
+from rota.errors import BrokerUnavailable
 from rota.policy import Retry
 from rota.wire.fetch import MAX_BYTES
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Slack, expired, recover
+from rota.wire.script import Call
 from rota.worker.clock import BrokerClock
 from rota.worker.recoverer import AFTER_GO, LEASE_EXPIRED, Judgement, Recoverer, as_failure
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
@@ -243,14 +245,45 @@ def test_a_policy_that_cannot_decide_about_a_task_of_a_dead_go_server_gives_way_
     assert judgement.delay >= AFTER_GO
 
 
-async def test_dead_attempts_whose_messages_are_large_are_listed_in_several_replies_and_all_given_back(
-    yard: Yard,
-) -> None:
-    now = int(await yard.now())
-    large = {task_id: message(task_id, payload=b"x" * (MAX_BYTES // 2 - 1000)) for task_id in "abcde"}
-    for task_id, msg in large.items():
-        await yard.active(task_id, now - 61.5, msg=msg, rota_token="w-1")
+async def large_attempts(yard: Yard, lease: float) -> list[str]:
+    """Make dead attempts of which two fill a reply."""
+    for task_id in "abcde":
+        msg = message(task_id, payload=b"x" * (MAX_BYTES // 2 - 1000))
+        await yard.active(task_id, lease, msg=msg, rota_token="w-1")
+    return list("abcde")
+
+
+async def test_large_messages_of_dead_go_servers_are_listed_in_several_replies_and_all_given_back(yard: Yard) -> None:
+    large = await large_attempts(yard, int(await yard.now()) - 61)
     listed = await yard.broker.run(expired(yard.keys, SLACK))
     assert ([each.id for each in listed.attempts], listed.more) == (["a", "b"], True)
     assert await recoverer(yard).recover(yard.queues()) == 5
-    assert sorted(await yard.members(yard.keys.pending)) == sorted(large)
+    assert sorted(await yard.members(yard.keys.retry)) == large
+
+
+async def test_large_messages_of_dead_workers_of_ours_are_given_back_without_being_read(yard: Yard) -> None:
+    large = await large_attempts(yard, int(await yard.now()) - 61.5)
+    listed = await yard.broker.run(expired(yard.keys, SLACK))
+    assert [(each.id, each.message) for each in listed.attempts] == [(each, b"") for each in large]
+    assert await recoverer(yard).recover(yard.queues()) == 5
+    assert sorted(await yard.members(yard.keys.pending)) == large
+    assert {(await yard.fields(each))["rota_crashes"] for each in large} == {b"1"}
+
+
+async def test_large_message_of_a_go_server_is_not_read_again_after_a_reply_was_lost(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await yard.active("huge", int(await yard.now()) - 61, msg=message("huge", payload=b"x" * MAX_BYTES))
+    recovering, run = recoverer(yard), yard.broker.run
+
+    async def lose(call: Call[object]) -> object:
+        if call.script.name != "expired" or not any(each.message for each in (await run(call)).attempts):  # type: ignore[attr-defined]
+            return await run(call)
+        raise BrokerUnavailable("The server closed the connection.", maybe_applied=True)
+
+    monkeypatch.setattr(yard.broker, "run", lose)
+    with pytest.raises(BrokerUnavailable):
+        await recovering.recover(yard.queues())
+    assert await recovering.recover(yard.queues()) == 1
+    assert await yard.members(yard.keys.pending) == ["huge"]
+    assert await yard.members(yard.keys.lease) == []

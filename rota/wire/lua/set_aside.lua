@@ -1,0 +1,54 @@
+-- Archives tasks of a lost fetch whose messages are too large to be delivered. No message leaves the server for that.
+--
+-- KEYS  1 active, 2 lease, 3 archived
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 token of the lost fetch,
+--       5 a message of so many bytes is too large, 6 1: only if the fetch took this one task,
+--       7 error text, in which {size} stands for the size of the message
+-- Result: { id, size in bytes, id, size, ... } of the archived tasks
+-- Repeatable: an archived task has no token any more.
+--! include clock
+--! include count
+--! include field
+--! include announce
+--! include unlock
+--! include whose
+--! include crash
+local place = { archived = KEYS[3], base = ARGV[1], prefix = ARGV[2], channel = ARGV[3] }
+local least, alone = tonumber(ARGV[5]), ARGV[6] == '1'
+
+local function size_of(id)
+  local key = ARGV[2] .. id
+  local row = redis.call('HMGET', key, 'rota_token', 'state')
+  if row[1] ~= ARGV[4] or row[2] ~= 'active' then return end
+  local score = redis.call('ZSCORE', KEYS[2], id)
+  if not score or is_ours(score) then return #(redis.call('HMGET', key, 'msg')[1] or '') end
+end
+
+local function set_aside(id, size)
+  local key = ARGV[2] .. id
+  local row = redis.call('HMGET', key, 'msg', 'rota_wait', 'rota_unique', 'unique_key', 'rota_cancel')
+  redis.call('LREM', KEYS[1], 0, id)
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('HDEL', key, 'rota_token')
+  if row[5] then return rest(place, id, row, 'cancelled', 'cancelled: ' .. row[5]) end
+  local text = string.gsub(ARGV[7], '{size}', string.format('%.1f MB', size / 1048576))
+  return rest(place, id, row, 'quarantined', text)
+end
+
+local lost, large = 0, {}
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, 9999)) do
+  local size = size_of(id)
+  lost = lost + (size and 1 or 0)
+  if size and size >= least then
+    large[#large + 1] = id
+    large[#large + 1] = size
+  end
+end
+if #large == 0 or (alone and lost > 1) then return {} end
+redis.call('ZCARD', KEYS[3]) -- asked for its error, before the first write
+local failed = 0
+for i = 1, #large, 2 do
+  if set_aside(large[i], large[i + 1]) == 'quarantined' then failed = failed + 1 end
+end
+count(ARGV[1], #large / 2, failed)
+return large

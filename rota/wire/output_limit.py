@@ -1,0 +1,32 @@
+"""The largest reply that a server sends: `client-output-buffer-limit` for the class `normal` of its clients."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+NAME = "client-output-buffer-limit"
+QUESTION = ("CONFIG", "GET", NAME)
+
+
+class OutputLimit(NamedTuple):
+    """The hard and the soft limit in bytes, 0 for none, and for how many seconds the soft one may be exceeded."""
+
+    hard: int
+    soft: int
+    soft_seconds: int
+
+    @property
+    def bytes(self) -> int:
+        """The smaller of the limits, 0 where there is none."""
+        return min((limit for limit in (self.hard, self.soft) if limit), default=0)
+
+    def __str__(self) -> str:
+        return f"{NAME} normal {self.hard} {self.soft} {self.soft_seconds}"
+
+
+def output_limit(reply: Any) -> OutputLimit | None:
+    """Read the reply to `QUESTION`; None where it does not name the limit."""
+    if not isinstance(reply, Mapping):
+        return None
+    words = reply.get(NAME.encode(), b"").split()
+    numbers = words[words.index(b"normal") + 1 :][:3] if b"normal" in words else []
+    return OutputLimit(*map(int, numbers)) if len(numbers) == 3 else None

@@ -1,6 +1,5 @@
 """Aggregators: functions that make one task of all the tasks that gathered in a group."""
 
-import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from rota.duration import DurationLike, at_least, display, parse
 from rota.enqueued import Plan
 from rota.errors import OptionError, PayloadError, RoutingError
 from rota.options import NO_HEADERS
+from rota.own_thread import in_own_thread
 from rota.routing import Matching, candidates
 from rota.sentences import unstopped
 from rota.signature import refuse_generator
@@ -83,9 +83,7 @@ class Aggregator:
     async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
         """Make the one task. A plain function runs in a thread."""
         made: Any = await (
-            forks.wait_for(self.function(group, tasks))
-            if self._is_async
-            else asyncio.to_thread(self._call, group, tasks)
+            forks.wait_for(self.function(group, tasks)) if self._is_async else in_own_thread(self._call, group, tasks)
         )
         if inspect.isawaitable(made):  # of a plain wrapper around a coroutine function, or an object that is called
             made = await forks.wait_for(made)

@@ -302,17 +302,15 @@ class Rota:
             finally:
                 await self.aclose()
 
-    @asynccontextmanager
-    async def worker(self, **settings: Any) -> AsyncGenerator["Worker"]:
+    def worker(self, **settings: Any) -> AbstractAsyncContextManager["Worker"]:
         """Run a worker inside this program until the block ends: `async with app.worker(concurrency=10)`.
 
         The keywords are settings of this worker only. The end of the block stops the worker gently. Raises WorkerFault
         if the worker had an internal fault.
         """
-        from rota.component import running  # a program that only enqueues loads no worker
+        from rota.component import Component  # a program that only enqueues loads no worker
 
-        async with running(self, self.settings.updated(**settings)) as worker:
-            yield worker
+        return Component(self, self.settings.updated(**settings))
 
     def find_handler(self, type: str) -> Handler | None:
         """Return the handler that takes a type, or None."""

@@ -10,8 +10,7 @@ What becomes of an internal fault of the worker, after it has stopped its handle
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import TYPE_CHECKING
 
 from rota.errors import WorkerFault
@@ -30,38 +29,54 @@ CALM_SECONDS = 60.0
 """A worker that has run for this long starts again after the first pause."""
 
 
-@asynccontextmanager
-async def running(app: "Rota", settings: Settings) -> AsyncGenerator[Worker]:
-    """Run a worker for as long as the block lasts. It takes tasks when the block begins."""
-    worker = Worker(app, settings)
-    with answering(worker):
-        async with _running(worker):
-            yield worker
+class Component(AbstractAsyncContextManager[Worker]):
+    """Runs a worker for as long as the block lasts. The worker takes tasks when the block begins.
 
+    Not made of async generators: a program that calls `loop.shutdown_asyncgens()` would end it without a word.
+    """
 
-@asynccontextmanager
-async def _running(worker: Worker) -> AsyncGenerator[None]:
-    run = asyncio.create_task(_again_and_again(worker), name="rota worker")
-    ready = asyncio.create_task(worker.ready.wait())
-    block = _Block()
-    try:
-        await asyncio.wait((run, ready), return_when=asyncio.FIRST_COMPLETED)
-        if run.done():
-            await run
-        run.add_done_callback(block.interrupt)
-        yield
-    except asyncio.CancelledError:
-        if block.was_interrupted_only():
+    def __init__(self, app: "Rota", settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._stack = ExitStack()
+        self._run: asyncio.Task[None]
+        self._block: _Block
+        self._worker: Worker
+
+    async def __aenter__(self) -> Worker:
+        worker = Worker(self._app, self._settings)
+        self._stack.enter_context(answering(worker))
+        run = self._run = asyncio.create_task(_again_and_again(worker), name="rota worker")
+        ready = asyncio.create_task(worker.ready.wait())
+        self._stack.callback(ready.cancel)
+        self._block = _Block()
+        try:
+            await asyncio.wait((run, ready), return_when=asyncio.FIRST_COMPLETED)
+            if run.done():
+                await run
+        except BaseException:
+            await self._end(worker)
+            raise
+        run.add_done_callback(self._block.interrupt)
+        self._worker = worker
+        return worker
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        run = self._run
+        try:
+            if isinstance(error, asyncio.CancelledError) and self._block.was_interrupted_only():
+                raise _fault_of(run) from run.exception()
+        finally:
+            await self._end(self._worker)
+        if error is None and not run.cancelled() and run.exception() is not None:
             raise _fault_of(run) from run.exception()
-        raise
-    finally:
-        run.remove_done_callback(block.interrupt)
-        ready.cancel()
-        if not worker.stopping:  # a second request to stop would cancel what runs
-            worker.stop()
-        await _until_ended(run)
-    if not run.cancelled() and run.exception() is not None:
-        raise _fault_of(run) from run.exception()
+
+    async def _end(self, worker: Worker) -> None:
+        with self._stack:
+            self._run.remove_done_callback(self._block.interrupt)
+            if not worker.stopping:  # a second request to stop would cancel what runs
+                worker.stop()
+            await _until_ended(self._run)
 
 
 class _Block:

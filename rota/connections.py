@@ -90,8 +90,10 @@ class Connections:
         )
         # An event loop closes its asynchronous generators when it shuts down, from the first step of each on.
         closing = self._closing(loop, client)
-        with suppress(StopIteration):
-            closing.asend(None).send(None)
+        try:
+            _begin(closing)
+        except ResourceWarning:  # made an error: this loop has shut down its generators before, but goes on
+            _begin(closing)
         self._clients[loop] = client, closing
         return client
 
@@ -130,3 +132,8 @@ class Connections:
             client, self._sync_client = self._sync_client, None
         if client is not None:
             client.close()
+
+
+def _begin(generator: AsyncGenerator[None]) -> None:
+    with suppress(StopIteration):
+        generator.asend(None).send(None)

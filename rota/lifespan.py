@@ -32,23 +32,28 @@ class Lifespan:
             opened = next((each for each in reversed(list(self._opened.values())) if each.users), None)
         return None if opened is None else opened.state
 
-    @asynccontextmanager
-    async def entered(self) -> AsyncGenerator[Any]:
-        """Be one of the users. The first opens, the last closes."""
+    def entered(self) -> AbstractAsyncContextManager[Any]:
+        """Return a block in which the state is open. The first block opens it, the last one closes it."""
+        return _Use(self)
+
+    async def enter(self) -> Any:
+        """Add a user of the running loop, and return the state."""
         opened = self._of(asyncio.get_running_loop())
         async with opened.turn:  # a second user who comes while the first one opens must not open again
             if opened.users == 0 and self._factory is not None:
                 opened.stack = AsyncExitStack()
                 opened.state = await opened.stack.enter_async_context(self._factory(self._app))
             opened.users += 1
-        try:
-            yield opened.state
-        finally:
-            async with opened.turn:
-                opened.users -= 1
-                if opened.users == 0:
-                    opened.state = None
-                    await opened.stack.aclose()
+        return opened.state
+
+    async def leave(self) -> None:
+        """Take a user away."""
+        opened = self._of(asyncio.get_running_loop())
+        async with opened.turn:
+            opened.users -= 1
+            if opened.users == 0:
+                opened.state = None
+                await opened.stack.aclose()
 
     def _of(self, loop: asyncio.AbstractEventLoop) -> "_Opened":
         if loop not in self._opened:
@@ -56,6 +61,17 @@ class Lifespan:
                 self._opened.pop(other, None)
             self._opened[loop] = _Opened()
         return self._opened[loop]
+
+
+class _Use(AbstractAsyncContextManager[Any]):
+    def __init__(self, lifespan: Lifespan) -> None:
+        self._lifespan = lifespan
+
+    async def __aenter__(self) -> Any:
+        return await self._lifespan.enter()
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._lifespan.leave()
 
 
 class _Opened:

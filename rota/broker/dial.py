@@ -15,6 +15,7 @@ from rota.broker.link import Link
 from rota.broker.options import BrokerOptions
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError, BrokerRefused
+from rota.own_thread import in_own_thread
 from rota.wire.script import Argument
 
 # A peer that vanished without a word is noticed after 15 + 3 x 5 s, also while nothing is asked.
@@ -78,11 +79,36 @@ async def _connect(endpoint: Endpoint, login: Login) -> Link:
         _, link = await loop.create_unix_connection(protocol, endpoint.path)
         return link
     server_hostname = endpoint.host if login.tls is not None else None
-    transport, link = await loop.create_connection(
-        protocol, endpoint.host, endpoint.port, ssl=login.tls, server_hostname=server_hostname
-    )
-    keep_alive(transport.get_extra_info("socket"))
+    connection = await _connected(endpoint)
+    _, link = await loop.create_connection(protocol, sock=connection, ssl=login.tls, server_hostname=server_hostname)
     return link
+
+
+async def _connected(endpoint: Endpoint) -> socket.socket:
+    """Connect to the first address of the host that answers.
+
+    The name is resolved in a thread of its own. The event loop would do it in its default executor, where tasks of the
+    application may occupy every thread: a worker could not reconnect then.
+    """
+    found = await in_own_thread(socket.getaddrinfo, endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    last: OSError = OSError(f"{endpoint.host} has no address")
+    for family, kind, protocol, _, address in found:
+        try:
+            return await _connected_to(socket.socket(family, kind, protocol), address)
+        except OSError as error:
+            last = error
+    raise last
+
+
+async def _connected_to(connection: socket.socket, address: Any) -> socket.socket:
+    try:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, address)
+        keep_alive(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def keep_alive(connection: Any) -> None:

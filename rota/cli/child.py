@@ -19,6 +19,7 @@ from rota.cli.target import load_app
 from rota.errors import RotaError
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, Report, Setup, plain_settings
+from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
 from rota.worker.worker import Worker
 
@@ -60,7 +61,8 @@ async def _run(app: Rota, setup: Setup, lifeline: Lifeline) -> None:
             if await prepare(
                 setup.target, app, broker, stopper.asked, first=setup.first, show_banner=setup.show_banner
             ):
-                await worker.run()
+                with loop_guard.guarded(loop, "stop"):
+                    await worker.run()
         finally:
             for task in tasks:
                 task.cancel()

@@ -16,6 +16,7 @@ from rota.cli.exit_limit import exit_limit
 from rota.cli.parent import while_parent_lives
 from rota.cli.start import prepare
 from rota.health import meeting
+from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
 from rota.worker.health import answering
 from rota.worker.worker import Worker
@@ -84,7 +85,8 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, b
         with exit_limit():
             if await prepare(target, app, app.connect(settings), stopper.asked, show_banner=show_banner):
                 emptying = asyncio.create_task(stop_when_empty(worker)) if burst else None
-                await worker.run()
+                with loop_guard.guarded(loop, "stop"):
+                    await worker.run()
                 if emptying is not None:
                     return await emptying
     return False

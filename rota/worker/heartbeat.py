@@ -23,6 +23,7 @@ from functools import partial
 from rota import faults
 from rota.broker.sync import SyncBroker
 from rota.errors import BrokerError
+from rota.own_thread import in_own_thread
 from rota.wire import server as records
 from rota.wire.keys import QueueKeys
 from rota.wire.lease import MAX_ATTEMPTS, Held, extend
@@ -95,7 +96,7 @@ class Heartbeat:
         finally:
             self._stopping.set()
             # Bounded: a broker that hangs must not hold up the end of the process. The records expire by themselves.
-            await asyncio.to_thread(thread.join, self.seconds_to_stop)
+            await in_own_thread(thread.join, self.seconds_to_stop)
 
     def beat(self) -> None:
         """Extend all leases, then write the records. Raises BrokerError only after all of it was tried."""

@@ -14,6 +14,7 @@ from rota.wire.keys import QueueKeys
 from rota.wire.record import Outcome
 from rota.worker.attempt import Attempt
 from rota.worker.backoff import Backoff
+from rota.worker.crew import cancelled_from_outside
 from rota.worker.fetch_statistics import FetchStatistics
 from rota.worker.fetcher import Fetcher
 from rota.worker.finisher import Finisher, FinishStatistics
@@ -87,9 +88,12 @@ class Lanes:
             await asyncio.sleep(RELAY_SECONDS)
             return
         ended, _ = await asyncio.wait(tasks, timeout=RELAY_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+        serving = {task for lane in self._lanes.values() for task in (lane.fetching, lane.finishing)}
         for task in ended:
             if not task.cancelled():
                 task.result()
+            elif task in serving and not self._stopping:
+                raise cancelled_from_outside("fetcher or finisher")
 
     async def lay(self) -> None:
         """Find out which node serves each queue, and start the lanes that are missing."""

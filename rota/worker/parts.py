@@ -1,6 +1,5 @@
 """The background parts of a worker: made from its settings, started together, closed in order."""
 
-import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rota.broker.broker import Broker
 from rota.errors import ProcessDied
+from rota.own_thread import in_own_thread
 from rota.worker.aggregator import Aggregator, GroupDefaults
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.place import Place
@@ -80,7 +80,7 @@ class Parts:
         self.threads.abandon()
         await self.processes.aclose()
         await self.threads.aclose()
-        await asyncio.to_thread(self._beats.close)
+        await in_own_thread(self._beats.close)
 
 
 def _reporter(worker: "Worker", broker: Broker) -> Reporter:

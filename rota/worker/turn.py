@@ -7,9 +7,10 @@ starts again is another owner. Two that sweep at once, as when one was frozen, d
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from typing import Any
 
 from rota.broker import Broker
 from rota.errors import BrokerError
@@ -38,15 +39,9 @@ class Turn:
         self._last = Wish(self._broker.keys.own(f"sweep:{digest}"), self._owner, self._life)
         return self._last
 
-    @asynccontextmanager
-    async def kept(self, wish: Wish) -> AsyncGenerator[None, None]:
+    def kept(self, wish: Wish) -> AbstractAsyncContextManager[None]:
         """Keep the turn for as long as a sweep takes."""
-        keeping = asyncio.create_task(self._keep(wish))
-        try:
-            yield
-        finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
+        return _Kept(self._keep(wish))
 
     async def give_up(self) -> None:
         """Leave the turn to the next, if it is ours and the broker answers soon; else it expires."""
@@ -65,3 +60,16 @@ class Turn:
                 await self._broker.run(take_turn(wish))
             except BrokerError:
                 return  # the sweep will hear of it too
+
+
+class _Kept(AbstractAsyncContextManager[None]):
+    def __init__(self, keep: Coroutine[Any, Any, None]) -> None:
+        self._keep = keep
+        self._keeping: asyncio.Task[None]
+
+    async def __aenter__(self) -> None:
+        self._keeping = asyncio.create_task(self._keep)
+
+    async def __aexit__(self, *error: object) -> None:
+        self._keeping.cancel()
+        await asyncio.wait([self._keeping])

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rota import forks
@@ -24,9 +25,11 @@ from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState
 from rota.wire.server_id import new_server_id
+from rota.worker import loop_guard
 from rota.worker.attempt import Attempt, last_chance
 from rota.worker.clock import BrokerClock
 from rota.worker.contained_logging import contain
+from rota.worker.crew import Crew
 from rota.worker.discovery import Discovery
 from rota.worker.executor import Executor
 from rota.worker.fetcher import Fetcher
@@ -103,7 +106,9 @@ class Worker:
         self.ready.clear()
         self.slots = Slots(self.settings.concurrency)
         async with AsyncExitStack() as stack:
-            stack.enter_context(forks.guarded(asyncio.get_running_loop()))
+            loop = asyncio.get_running_loop()
+            stack.enter_context(forks.guarded(loop))
+            stack.enter_context(loop_guard.guarded(loop, *loop_guard.SHUTDOWNS))
             broker = self._broker = self.app.connect(self.settings)
             stack.push_async_callback(broker.aclose)
             for warning in (await broker.check()).warnings:
@@ -217,12 +222,14 @@ class Worker:
         await discovery.look()
         try:
             async with asyncio.TaskGroup() as group:
-                beating = group.create_task(self.heartbeat.run())
-                running = [group.create_task(_coroutine(part)) for part in parts]
-                running.append(group.create_task(self.lanes.run()))
-                running.append(group.create_task(discovery.keep(self.lanes.lay)))
-                beginning = group.create_task(self._begin_work())
+                crew = Crew(group)
+                beating = crew.start(self.heartbeat.run)
+                running = [crew.start(part) for part in parts]
+                running.append(crew.start(self.lanes.run))
+                running.append(crew.start(partial(discovery.keep, self.lanes.lay)))
+                beginning = crew.start(self._begin_work)
                 await self._stopping.wait()
+                crew.dismiss()
                 beginning.cancel()  # where the broker went away before it had begun
                 await self._drain()
                 if self._hurry.is_set():
@@ -357,10 +364,6 @@ class Worker:
         self._acts.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s", error, exc_info=error)
-
-
-async def _coroutine(part: Callable[[], Awaitable[None]]) -> None:
-    await part()
 
 
 async def _within(seconds: float, act: Awaitable[object]) -> bool:

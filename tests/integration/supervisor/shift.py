@@ -52,6 +52,12 @@ async def wait(seconds: float) -> None:
     note("end")
 
 
+@app.task("shift:stop_loop")
+async def stop_loop() -> None:
+    asyncio.get_running_loop().stop()
+    note("end")
+
+
 @app.task("shift:apart", run="process")
 def apart(seconds: float) -> None:
     note("start")

@@ -1,0 +1,47 @@
+"""Runs a blocking function in a new daemon thread.
+
+The default executor of the event loop belongs to the application: its few threads may all be busy for minutes, or be
+shut down. What a worker cannot do without (name resolution, its own end) must not wait for them. A thread that hangs
+does not delay the exit of the program either.
+"""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+async def in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call the function with the caller's context variables. A cancel ends the wait, not the function."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    results: list[R] = []
+    errors: list[BaseException] = []
+    variables = contextvars.copy_context()
+
+    def tell() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    def run() -> None:
+        try:
+            results.append(variables.run(_call, function, args, kwargs))
+        except BaseException as error:
+            errors.append(error)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell)
+
+    threading.Thread(target=run, name="rota-own", daemon=True).start()
+    await ended
+    if errors:
+        raise errors.pop()
+    return results.pop()
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return function(*args, **kwargs)

@@ -61,7 +61,7 @@ def cancel(keys: QueueKeys, task_id: str, reason: str) -> Call[Edited]:
     """
     reason = clean_text(reason)
     text = clean_text(f"cancelled: {reason}")
-    args = (keys.base, task_id, reason, text, keys.ended(task_id))
+    args = (keys.base, task_id, reason, text, keys.ended(""))
     return Call(load("cancel"), (keys.task(task_id), keys.archived), args, _edited)
 
 

@@ -1,7 +1,8 @@
 """Lua scripts as files, and calls of them as values that any connection can carry.
 
-A script is `lua/<name>.lua`. A line `--! include <fragment>` in it stands for `lua/<fragment>.lua`: that is how the
-scripts share the few functions that must agree (counters, locks, promotion of due tasks).
+A script is `lua/<name>.lua`. A line `--! include <fragment>` in it stands for `lua/<fragment>.lua`, at its first
+occurrence: that is how the scripts share the functions that must agree (the end of a task, counters, locks, promotion
+of due tasks), and how each fragment names those that it needs.
 """
 
 import hashlib
@@ -54,9 +55,12 @@ class Call(Generic[T]):
 @cache
 def load(name: str) -> Script:
     """Read `lua/<name>.lua` with its includes."""
-    return Script.of(name, _read(name).encode())
+    return Script.of(name, _read(name, set()).encode())
 
 
-def _read(name: str) -> str:
+def _read(name: str, included: set[str]) -> str:
+    if name in included:
+        return ""
+    included.add(name)
     text = files("rota.wire").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-    return _INCLUDE.sub(lambda match: _read(match[1]), text)
+    return _INCLUDE.sub(lambda match: _read(match[1], included), text)

@@ -6,7 +6,6 @@
 -- Result: { completed tasks deleted, archived tasks deleted, 1 if there is more to do }
 -- Asynq trims while it archives, all at once (8000 break the script, trap 13), and leaves locks behind (trap 51).
 --! include clock
---! include field
 --! include unlock
 local base, prefix, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 

@@ -1,9 +1,10 @@
--- Fragment: the counters of one queue. Needs `clock`.
+-- Fragment: the counters of one queue.
 -- count(base, processed, failed): add so many to Asynq's; 0 touches nothing. `base` is the prefix of the queue's keys.
 -- count_crashes(key, crashes): the same for a counter that Asynq does not know; `key` is its whole name.
 -- What is counted is done by then, so a counter that is none is left alone: an error here would be half a write.
 -- Day counters live 90 days from their first increment. Lifetime counters start again where the next step would leave
 -- the range of a signed 64-bit integer; Asynq compares only `processed` and resets both with it.
+--! include clock
 local function date_of(seconds)
   -- Days since the epoch to a date of the Gregorian calendar: Redis' Lua has no os.date.
   local days = math.floor(seconds / 86400) + 719468

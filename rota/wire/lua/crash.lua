@@ -1,38 +1,35 @@
--- Fragment: what becomes of a task whose worker died. Needs `clock`, `count`, `announce`, `unlock`.
--- give_back(place, id, row, error) -> 'pending', 'cancelled' or 'quarantined'
---   place  the queue: base, prefix (of task hashes), channel (prefix), active, lease, pending, archived, and
---          crashes (so many make a quarantine; 0: this is no crash, nothing is counted)
+-- Fragment: what becomes of a task whose worker died.
+-- give_back(queue, id, row, error) -> 'pending', 'cancelled' or 'quarantined'
+--   queue  as in `end`, and prefix (of task hashes), active, lease, pending, and crashes (the number that makes a
+--          quarantine; 0: the worker did not crash, and nothing is counted)
 --   row    the task's msg, rota_wait, rota_unique, unique_key, rota_cancel
 --   error  text of a quarantine
 -- A crash costs no retry. The task goes to the front of the line, without its token: the dead attempt can record
 -- nothing, should a request of it still be under way.
+--! include end
 --! include with_error
-local function rest(place, id, row, ending, text)
-  local key = place.prefix .. id
-  redis.call('ZADD', place.archived, math.floor(now), id)
-  redis.call('HSET', key, 'msg', with_error(row[1], text), 'state', 'archived', 'rota_end', ending)
-  -- As in `record`: Asynq keeps the lock of an archived task, our own scopes end here.
-  if row[3] or ending == 'cancelled' then
-    unlock(place.base, lock_of(row[4], row[1]), id)
-  end
-  if row[2] then
-    announce(place.channel .. id, ending == 'cancelled' and 'cancelled' or 'archived', text)
-  end
-  return ending
+local function held_task(queue, id, row)
+  return {
+    id = id, key = queue.prefix .. id, msg = row[1], waited = row[2], scoped = row[3], unique_key = row[4],
+    cancel = row[5],
+  }
 end
 
-local function give_back(place, id, row, error)
-  local key = place.prefix .. id
-  redis.call('LREM', place.active, 0, id)
-  redis.call('ZREM', place.lease, id)
-  redis.call('HDEL', key, 'rota_token')
-  if row[5] then
-    return rest(place, id, row, 'cancelled', 'cancelled: ' .. row[5])
+local function give_back(queue, id, row, error)
+  local task = held_task(queue, id, row)
+  redis.call('LREM', queue.active, 0, id)
+  redis.call('ZREM', queue.lease, id)
+  redis.call('HDEL', task.key, 'rota_token')
+  if task.cancel then
+    local text = 'cancelled: ' .. task.cancel
+    archive_task(queue, task, 'cancelled', text, with_error(task.msg, text))
+    return 'cancelled'
   end
-  if place.crashes > 0 and redis.call('HINCRBY', key, 'rota_crashes', 1) >= place.crashes then
-    return rest(place, id, row, 'quarantined', error)
+  if queue.crashes > 0 and redis.call('HINCRBY', task.key, 'rota_crashes', 1) >= queue.crashes then
+    archive_task(queue, task, 'quarantined', error, with_error(task.msg, error))
+    return 'quarantined'
   end
-  redis.call('RPUSH', place.pending, id)
-  redis.call('HSET', key, 'state', 'pending', 'pending_since', now_ns)
+  redis.call('RPUSH', queue.pending, id)
+  redis.call('HSET', task.key, 'state', 'pending', 'pending_since', now_ns)
   return 'pending'
 end

@@ -2,8 +2,7 @@
 -- KEYS  1 hash of the task
 -- ARGV  1 prefix of the queue's keys, 2 id
 -- Result: false if the task is gone, else { reply, state, id }: done, state (it runs, or is being aggregated)
---! include field
---! include unlock
+--! include end
 --! include leave
 local row = redis.call('HMGET', KEYS[1], 'state', 'group', 'unique_key', 'msg')
 local state, id = row[1], ARGV[2]
@@ -14,6 +13,5 @@ end
 if state == 'active' or not leave(ARGV[1], id, state, row[2] or '') and state == 'aggregating' then
   return { 'state', state, id }
 end
-unlock(ARGV[1], lock_of(row[3], row[4]), id)
-redis.call('DEL', KEYS[1])
+delete_task({ base = ARGV[1] }, { id = id, key = KEYS[1], unique_key = row[3], msg = row[4] })
 return { 'done', state, id }

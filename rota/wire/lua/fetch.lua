@@ -14,11 +14,6 @@
 -- An id whose hash is gone is dropped (Go makes a stub of it that stays active for ever, trap 16).
 -- One more crash puts a task with its last chance into quarantine, so no two of them share a process: the one that takes
 -- it down would take the other with it. Those that find no place are scheduled, for soon.
---! include clock
---! include hash
---! include field
---! include unlock
---! include with_error
 --! include promote
 --! include whose
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])

@@ -3,11 +3,6 @@
 -- KEYS  1 scheduled, 2 retry
 -- ARGV  1 key base, 2 task key prefix, 3 most IDs to take from each, at most 1000
 -- Result: { moved, dropped (nothing stood behind the ID), 1 if there may be more due }
---! include clock
---! include hash
---! include field
---! include unlock
---! include with_error
 --! include promote
 local limit = tonumber(ARGV[3])
 local moved, dropped, more = 0, 0, 0

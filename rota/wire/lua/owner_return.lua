@@ -6,15 +6,11 @@
 --       7 how many of the oldest are still to be looked at ("" = all), 8 how many to look at now (at most 500)
 -- Result: { how many of the oldest are left, put back, cancelled, quarantined }
 -- Repeatable: what was given back has no token any more. `active` is never longer than the fleet has slots.
---! include clock
 --! include count
---! include field
---! include announce
---! include unlock
 --! include whose
 --! include crash
 --! include page
-local place = {
+local queue = {
   active = KEYS[1], lease = KEYS[2], pending = KEYS[3], archived = KEYS[4],
   base = ARGV[1], prefix = ARGV[2], channel = ARGV[3], crashes = tonumber(ARGV[5]),
 }
@@ -35,10 +31,10 @@ redis.call('ZCARD', KEYS[4])
 local went = { pending = 0, cancelled = 0, quarantined = 0 }
 -- The youngest first: the oldest ends up at the very front.
 for _, item in ipairs(held) do
-  local where = give_back(place, item[1], item[2], ARGV[6])
+  local where = give_back(queue, item[1], item[2], ARGV[6])
   went[where] = went[where] + 1
 end
-if place.crashes > 0 then
+if queue.crashes > 0 then
   count_crashes(KEYS[5], went.pending + went.quarantined)
 end
 count(ARGV[1], went.cancelled + went.quarantined, went.quarantined)

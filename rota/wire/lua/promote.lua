@@ -12,16 +12,18 @@
 --
 -- A task that somebody asked to cancel while it ran ends here as cancelled: a Go server that ran it has put it into
 -- `retry`, because Go knows no such request. It counts as moved. Who waits for its end looks again by itself.
--- A place of another type is an error, and then nothing was moved. Needs `clock`, `field`, `unlock` and `with_error`.
+-- A place of another type is an error, and then nothing was moved.
 --
 -- Unlike Asynq's forward it adds the group's name to `groups` too (an emptied group would not be looked at again),
 -- and an ID without a hash leaves the set instead of growing a stub that blocks the ID for ever.
+--! include end
+--! include hash
+--! include with_error
 local function end_cancelled(base, key, id)
   local row = redis.call('HMGET', key, 'msg', 'rota_cancel', 'unique_key')
-  redis.call('ZADD', base .. 'archived', string.format('%d', math.floor(now)), id)
-  redis.call('HSET', key, 'msg', with_error(row[1] or '', 'cancelled: ' .. row[2]), 'state', 'archived',
-    'rota_end', 'cancelled')
-  unlock(base, lock_of(row[3], row[1]), id)
+  local text = 'cancelled: ' .. row[2]
+  local task = { id = id, key = key, msg = row[1] or '', unique_key = row[3] }
+  archive_task({ base = base, archived = base .. 'archived' }, task, 'cancelled', text, with_error(task.msg, text))
 end
 
 local function promote(source, base, task_prefix, now, now_ns, limit)

@@ -10,13 +10,11 @@
 --        requeue   back to the front of the line, nothing counted
 --        postpone  back to `scheduled` for `seconds`, nothing counted
 -- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty when all were.
---! include clock
 --! include count
---! include field
---! include unlock
---! include announce
+--! include end
 --! include standing
 local WIDTH = 10
+local queue = { base = ARGV[1], channel = ARGV[3], archived = KEYS[6], completed = KEYS[7] }
 local items, refused = {}, {}
 
 -- Each place asked once for its error, before the first write.
@@ -40,10 +38,10 @@ for i = 4, #ARGV, WIDTH do
     check(ARGV[i + 3])
     if row[5] and ARGV[i + 3] == 'retry' then check('archive') end
     items[#items + 1] = {
-      id = ARGV[i], key = key, kind = ARGV[i + 3], msg = ARGV[i + 4], seconds = tonumber(ARGV[i + 5]),
-      counts = ARGV[i + 6] == '1', text = ARGV[i + 7], ending = ARGV[i + 8],
-      trace = ARGV[i + 9],
-      waited = row[3], cancel = row[5], scope = row[6], lock = lock_of(row[7], row[4]),
+      id = ARGV[i], key = key, kind = ARGV[i + 3], seconds = tonumber(ARGV[i + 5]),
+      new_msg = ARGV[i + 4] ~= '' and ARGV[i + 4], counts = ARGV[i + 6] == '1', text = ARGV[i + 7],
+      ending = ARGV[i + 8], trace = ARGV[i + 9],
+      waited = row[3], msg = row[4], cancel = row[5], scoped = row[6], unique_key = row[7],
     }
   else
     refused[#refused + 1] = (i - 4) / WIDTH
@@ -60,27 +58,17 @@ local processed, failed = 0, 0
 local record = {}
 
 function record.done(item)
-  unlock(ARGV[1], item.lock, item.id)
-  redis.call('DEL', item.key)
+  delete_task(queue, item, item.ending ~= '' and item.ending or 'completed', item.text)
   processed = processed + 1
 end
 
 function record.complete(item)
-  unlock(ARGV[1], item.lock, item.id)
-  move(item, 'completed', KEYS[7], math.floor(now) + item.seconds)
-  if item.text ~= '' then redis.call('HSET', item.key, 'result', item.text) end
+  complete_task(queue, item, item.seconds, item.text)
   processed = processed + 1
 end
 
 function record.archive(item)
-  move(item, 'archived', KEYS[6], math.floor(now))
-  if item.ending ~= '' then
-    redis.call('HSET', item.key, 'rota_end', item.ending)
-  else
-    redis.call('HDEL', item.key, 'rota_end') -- left by an earlier end, if Go's inspector ran the task again
-  end
-  -- Asynq keeps the lock of an archived task until its time runs out; our own scopes end here.
-  if item.scope or item.ending == 'cancelled' then unlock(ARGV[1], item.lock, item.id) end
+  archive_task(queue, item, item.ending, item.text)
   processed = processed + 1
   if item.ending ~= 'cancelled' then failed = failed + 1 end
 end
@@ -88,7 +76,7 @@ end
 function record.retry(item)
   if item.cancel then
     -- Asked to stop while it failed: it ends as cancelled instead of coming back.
-    item.kind, item.ending, item.text = 'archive', 'cancelled', item.cancel
+    item.ending, item.text = 'cancelled', item.cancel
     return record.archive(item)
   end
   move(item, 'retry', KEYS[5], now + item.seconds)
@@ -104,29 +92,20 @@ function record.postpone(item)
   move(item, 'scheduled', KEYS[4], now + item.seconds)
 end
 
-local function tell(item)
-  if item.kind == 'done' then
-    announce(ARGV[3] .. item.id, item.ending ~= '' and item.ending or 'completed', item.text)
-  elseif item.kind == 'complete' then
-    announce(ARGV[3] .. item.id, 'completed', item.text)
-  elseif item.kind == 'archive' then
-    announce(ARGV[3] .. item.id, item.ending == 'cancelled' and 'cancelled' or 'archived', item.text)
-  end
-end
-
 -- From the end on, so that what goes back is in its old order again.
 for i = #items, 1, -1 do
   local item = items[i]
   redis.call('LREM', KEYS[1], -1, item.id)
   redis.call('ZREM', KEYS[2], item.id)
-  if item.msg ~= '' then redis.call('HSET', item.key, 'msg', item.msg) end
+  if item.new_msg then
+    redis.call('HSET', item.key, 'msg', item.new_msg)
+  end
   if item.trace ~= '' then
     redis.call('HSET', item.key, 'rota_traceback', item.trace)
   elseif item.kind == 'retry' or item.kind == 'archive' then
     redis.call('HDEL', item.key, 'rota_traceback') -- of an earlier error
   end
   record[item.kind](item)
-  if item.waited then tell(item) end
 end
 count(ARGV[1], processed, failed)
 return refused

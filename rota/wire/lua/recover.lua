@@ -10,17 +10,13 @@
 -- Result for each task: 0 moved, 1 its lease was extended, 2 somebody else moved it first, 3 dropped
 -- Lease, message and token are compared again here, so two recoverers with the same list move each task once, and one
 -- with an old list cannot touch a newer attempt.
---! include clock
 --! include hash
 --! include count
---! include field
---! include announce
---! include unlock
 --! include whose
 --! include crash
 local WIDTH, FIRST = 9, 7
 local base, prefix = ARGV[1], ARGV[2]
-local place = {
+local queue = {
   active = KEYS[1], lease = KEYS[2], pending = KEYS[5], archived = KEYS[4],
   base = base, prefix = prefix, channel = ARGV[3], crashes = tonumber(ARGV[6]),
 }
@@ -41,23 +37,8 @@ local function drop(id, row)
   return 3
 end
 
-local function archive(item, row)
-  redis.call('ZADD', KEYS[4], math.floor(now), item.id)
-  redis.call('HSET', item.key, 'state', 'archived')
-  if item.ending ~= '' then
-    redis.call('HSET', item.key, 'rota_end', item.ending)
-  end
-  -- As in `record`: Asynq keeps the lock of an archived task, our own scopes end here.
-  if row[5] or item.ending == 'cancelled' then
-    unlock(base, lock_of(row[6], row[1]), item.id)
-  end
-  if row[4] then
-    announce(ARGV[3] .. item.id, item.ending == 'cancelled' and 'cancelled' or 'archived', item.text)
-  end
-end
-
 local function crash(item, row)
-  local where = give_back(place, item.id, { row[1], row[4], row[5], row[6], row[7] }, item.text)
+  local where = give_back(queue, item.id, { row[1], row[4], row[5], row[6], row[7] }, item.text)
   if where ~= 'pending' then
     processed = processed + 1
   end
@@ -99,7 +80,8 @@ local function settle(item)
     redis.call('HSET', item.key, 'msg', item.msg)
   end
   if item.kind == 'archive' then
-    archive(item, row)
+    local task = held_task(queue, item.id, { row[1], row[4], row[5], row[6] })
+    archive_task(queue, task, item.ending, item.text)
   else
     redis.call('ZADD', KEYS[3], now + item.delay, item.id)
     redis.call('HSET', item.key, 'state', 'retry')

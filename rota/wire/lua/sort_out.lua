@@ -5,12 +5,10 @@
 --       then for each task four (at most 500 tasks): id, kind, new message ("" = keep), text
 -- Kinds: back (to the group, as old as it was), archive (as a failure), drop (its hash is gone)
 -- Result: tasks taken out. One that is not in the set any more stays where it is: the set was given up meanwhile.
---! include clock
 --! include count
---! include field
---! include announce
---! include unlock
+--! include end
 local base, prefix = ARGV[1], ARGV[2]
+local queue = { base = base, channel = ARGV[3], archived = KEYS[4] }
 local taken, failed = 0, 0
 -- Asked for their errors, before the first write.
 redis.call('ZCARD', KEYS[2])
@@ -26,18 +24,9 @@ for i = 5, #ARGV, 4 do
       redis.call('SADD', KEYS[3], ARGV[4])
     elseif kind == 'archive' then
       local row = redis.call('HMGET', key, 'rota_wait', 'rota_unique', 'unique_key', 'msg')
-      if row[2] then
-        unlock(base, lock_of(row[3], row[4]), id)
-      end
-      if ARGV[i + 2] ~= '' then
-        redis.call('HSET', key, 'msg', ARGV[i + 2])
-      end
-      redis.call('HSET', key, 'state', 'archived')
-      redis.call('ZADD', KEYS[4], math.floor(now), id)
+      local task = { id = id, key = key, waited = row[1], scoped = row[2], unique_key = row[3], msg = row[4] }
+      archive_task(queue, task, '', ARGV[i + 3], ARGV[i + 2] ~= '' and ARGV[i + 2] or nil)
       failed = failed + 1
-      if row[1] then
-        announce(ARGV[3] .. id, 'archived', ARGV[i + 3])
-      end
     end
     redis.call('ZREM', KEYS[1], id)
   end

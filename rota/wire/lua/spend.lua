@@ -4,13 +4,11 @@
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 most tasks to delete, at most 1000
 -- Result: tasks deleted; the set is gone when that is less than the limit
 -- Asynq deletes them all in one call, leaves their locks, and counts them nowhere (trap 48).
---! include clock
 --! include hash
 --! include count
---! include field
---! include announce
---! include unlock
+--! include end
 local base, prefix = ARGV[1], ARGV[2]
+local queue = { base = base, channel = ARGV[3] }
 if redis.call('SISMEMBER', KEYS[2], KEYS[1]) == 0 then
   return 0
 end
@@ -19,11 +17,8 @@ local deleted = 0
 for i = 1, #popped, 2 do
   local id, key = popped[i], prefix .. popped[i]
   local row = hash(key, 'unique_key', 'msg', 'rota_wait')
-  unlock(base, lock_of(row[1], row[2]), id)
-  deleted = deleted + redis.call('DEL', key)
-  if row[3] then
-    announce(ARGV[3] .. id, 'completed', '')
-  end
+  local task = { id = id, key = key, unique_key = row[1], msg = row[2], waited = row[3] }
+  deleted = deleted + delete_task(queue, task, 'completed', '')
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('SREM', KEYS[2], KEYS[1])

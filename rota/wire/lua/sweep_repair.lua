@@ -7,11 +7,7 @@
 --       then for each task four: id, place ("" = its hash was found), trouble, mark
 -- Result: for each task what was done, the name of its counter; "" where nothing was wrong any more, and "later" where
 --         this call has done enough
---! include clock
 --! include count
---! include field
---! include announce
---! include unlock
 --! include whose
 --! include crash
 --! include diagnose
@@ -21,7 +17,7 @@ local place_of = {
   pending = KEYS[1], active = KEYS[2], lease = KEYS[3], scheduled = KEYS[4], retry = KEYS[5], archived = KEYS[6],
   completed = KEYS[7],
 }
-local ended = {
+local queue = {
   active = KEYS[2], lease = KEYS[3], pending = KEYS[1], archived = KEYS[6],
   base = base, prefix = prefix, channel = ARGV[3], crashes = tonumber(ARGV[4]),
 }
@@ -60,11 +56,13 @@ end
 local function quarantine(id)
   processed, failed = processed + 1, failed + 1
   redis.call('HDEL', prefix .. id, 'rota_token', 'pending_since')
-  return rest(ended, id, full_row(id), 'quarantined', ARGV[6])
+  local task = held_task(queue, id, full_row(id))
+  archive_task(queue, task, 'quarantined', ARGV[6], with_error(task.msg, ARGV[6]))
+  return 'quarantined'
 end
 
 local function put_back_active(id)
-  local where = give_back(ended, id, full_row(id), ARGV[5])
+  local where = give_back(queue, id, full_row(id), ARGV[5])
   if where ~= 'pending' then
     processed = processed + 1
   end

@@ -1,6 +1,7 @@
 -- unlock(base, lock, id): gives back a uniqueness lock, only if this task still holds it.
 -- lock_of(lock, msg) -> name or nil: the lock of a task, from its hash field `unique_key` or else from its message
--- (Asynq does not store the field for grouped tasks). Include `field` before this.
+-- (Asynq does not store the field for grouped tasks).
+--! include field
 local function lock_of(lock, msg)
   if lock and lock ~= '' then
     return lock

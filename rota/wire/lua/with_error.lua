@@ -1,7 +1,8 @@
--- Fragment: a message with an error text, and with the time of now as that of the last failure. Needs `clock`.
+-- Fragment: a message with an error text, and with the time of now as that of the last failure.
 -- with_error(msg, text) -> message. Of a protobuf field that occurs twice the last one counts: `error_msg` (7) and
 -- `last_failed_at` (11) are appended.
-local function varint(number)
+--! include clock
+local function encoded_varint(number)
   local bytes = ''
   while number > 127 do
     bytes = bytes .. string.char(number % 128 + 128)
@@ -11,5 +12,5 @@ local function varint(number)
 end
 
 local function with_error(msg, text)
-  return msg .. '\58' .. varint(#text) .. text .. '\88' .. varint(math.floor(now))
+  return msg .. '\58' .. encoded_varint(#text) .. text .. '\88' .. encoded_varint(math.floor(now))
 end

@@ -1,0 +1,52 @@
+-- Fragment: how a task ends. Every script that ends tasks uses these functions, so that the lock, the fields of the hash
+-- and the announcement are the same everywhere. Only `done` and `clean` end whole batches with commands of their own.
+-- The caller removes the task from its list or set, checks its keys before the first write, and counts.
+--
+-- archive_task(queue, task, ending, text, msg)  `ending` is '' for a failure, else cancelled, expired, quarantined, ...;
+--                                               `text` is announced; `msg` replaces the message, nil keeps it
+-- complete_task(queue, task, seconds, result)   keeps the task for so many seconds
+-- delete_task(queue, task, state, text)         announces `state`; returns 1, or 0 if there was no hash
+--   queue  base (prefix of the queue's keys), channel (prefix), archived and completed (keys)
+--   task   id, key (of its hash), msg, unique_key (field of the hash), scoped (its lock has one of our scopes),
+--          waited (a caller waits for the end)
+--! include clock
+--! include unlock
+--! include announce
+local function end_task(queue, task, frees_lock, state, text)
+  if frees_lock then
+    unlock(queue.base, lock_of(task.unique_key, task.msg), task.id)
+  end
+  if task.waited then
+    announce(queue.channel .. task.id, state, text)
+  end
+end
+
+local function archive_task(queue, task, ending, text, msg)
+  redis.call('ZADD', queue.archived, math.floor(now), task.id)
+  redis.call('HSET', task.key, 'state', 'archived')
+  if msg then
+    redis.call('HSET', task.key, 'msg', msg)
+  end
+  redis.call('HDEL', task.key, 'pending_since', 'rota_end') -- if Go's inspector ran the task again, it left `rota_end`
+  if ending ~= '' then
+    redis.call('HSET', task.key, 'rota_end', ending)
+  end
+  -- Asynq keeps the lock of an archived task until its time runs out; our own scopes end here.
+  local cancelled = ending == 'cancelled'
+  end_task(queue, task, task.scoped or cancelled, cancelled and ending or 'archived', text)
+end
+
+local function complete_task(queue, task, seconds, result)
+  redis.call('ZADD', queue.completed, math.floor(now) + seconds, task.id)
+  redis.call('HSET', task.key, 'state', 'completed')
+  if result ~= '' then
+    redis.call('HSET', task.key, 'result', result)
+  end
+  end_task(queue, task, true, 'completed', result)
+end
+
+local function delete_task(queue, task, state, text)
+  local deleted = redis.call('DEL', task.key)
+  end_task(queue, task, true, state, text)
+  return deleted
+end

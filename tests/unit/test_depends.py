@@ -179,9 +179,9 @@ async def test_a_runtime_error_of_a_provider_or_its_task_comes_as_it_is() -> Non
     async def fails(x: Annotated[str, Depends(session)] = INJECTED) -> None:
         raise RuntimeError("broken")
 
-    with pytest.raises(RuntimeError, match="^cannot close$"):
+    with pytest.raises(RuntimeError, match=r"^cannot close$"):
         await handler_of(work).invoke(blank(), b"", None)
-    with pytest.raises(RuntimeError, match="^broken$"):
+    with pytest.raises(RuntimeError, match=r"^broken$"):
         await handler_of(fails).invoke(blank(), b"", None)
 
 

@@ -137,7 +137,7 @@ async def test_a_task_is_not_taken_for_gone_by_who_may_not_look_at_it(redis_serv
                     set_aside(seed.keys, TOKEN, least_bytes=1, alone=False, error=""),
                     recover(seed.keys, SLACK, [Move(Dead("runs", b"", TOKEN.encode(), "", ours=True), "drop")]),
                 ):
-                    with pytest.raises(BrokerRefused, match="can't run this command|may not run HMGET"):
+                    with pytest.raises(BrokerRefused, match=r"can't run this command|may not run HMGET"):
                         await blind.run(call)
             assert await state(seed) == before
         forget_denied(admin)

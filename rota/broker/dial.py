@@ -1,25 +1,19 @@
 """From an endpoint to a `Link` that is ready: connect, log in, speak RESP3, choose the database."""
 
 import asyncio
-import contextlib
-import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hiredis import ReplyError
 
-from rota.broker import failure
+from rota.broker import failure, tcp, wrong_port
 from rota.broker.link import Link
 from rota.broker.options import BrokerOptions
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError, BrokerRefused
-from rota.own_thread import in_own_thread
 from rota.wire.script import Argument
-
-# A peer that vanished without a word is noticed after 15 + 3 x 5 s, also while nothing is asked.
-_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +55,8 @@ async def dial(endpoint: Endpoint, login: Login) -> Link:
         if link is not None:
             link.close()
         if isinstance(error, BrokerError):
+            if await _is_tls_port(endpoint, login, error):
+                raise wrong_port.is_tls(endpoint) from error
             reason = link and link.reason
             raise failure.before_use(error, endpoint, reason, tls=login.tls is not None) from error.__cause__
         if isinstance(error, OSError):
@@ -79,48 +75,44 @@ async def _connect(endpoint: Endpoint, login: Login) -> Link:
         _, link = await loop.create_unix_connection(protocol, endpoint.path)
         return link
     server_hostname = endpoint.host if login.tls is not None else None
-    connection = await _connected(endpoint)
-    _, link = await loop.create_connection(protocol, sock=connection, ssl=login.tls, server_hostname=server_hostname)
+    connection = await tcp.connected(endpoint)
+    opening = loop.create_connection(protocol, sock=connection, ssl=login.tls, server_hostname=server_hostname)
+    _, link = await (opening if login.tls is None else _unless_plain(opening, endpoint, login))
     return link
 
 
-async def _connected(endpoint: Endpoint) -> socket.socket:
-    """Connect to the first address of the host that answers.
-
-    The name is resolved in a thread of its own. The event loop would do it in its default executor, where tasks of the
-    application may occupy every thread: a worker could not reconnect then.
-    """
-    found = await in_own_thread(socket.getaddrinfo, endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    last: OSError = OSError(f"{endpoint.host} has no address")
-    for family, kind, protocol, _, address in found:
-        try:
-            return await _connected_to(socket.socket(family, kind, protocol), address)
-        except OSError as error:
-            last = error
-    raise last
-
-
-async def _connected_to(connection: socket.socket, address: Any) -> socket.socket:
+async def _unless_plain(
+    opening: Coroutine[Any, Any, tuple[asyncio.Transport, Link]], endpoint: Endpoint, login: Login
+) -> tuple[asyncio.Transport, Link]:
+    """Open a TLS connection. A port that is silent because it is a plain one is refused before the time is over."""
+    task = asyncio.ensure_future(opening)
     try:
-        connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, address)
-        keep_alive(connection)
+        await asyncio.wait([task], timeout=wrong_port.silence_seconds(login.connect_timeout_seconds))
+        if not task.done() and await wrong_port.answers_plainly(endpoint):
+            raise wrong_port.is_plain(endpoint)
+        return await task
     except BaseException:
-        connection.close()
+        task.cancel()
+        task.add_done_callback(_hang_up)
         raise
-    return connection
 
 
-def keep_alive(connection: Any) -> None:
-    """Have the kernel notice a peer that vanished without a word."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):
-            with contextlib.suppress(OSError):
-                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+def _hang_up(opening: "asyncio.Task[tuple[asyncio.Transport, Link]]") -> None:
+    """Close what nobody waits for any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].abort()
+
+
+async def _is_tls_port(endpoint: Endpoint, login: Login, error: BrokerError) -> bool:
+    """Whether a plain connection was closed at the login because the server waits for TLS there."""
+    if login.tls is not None or endpoint.path is not None or not error.maybe_applied:
+        return False
+    return await wrong_port.answers_tls(endpoint)
 
 
 async def _greet(link: Link, login: Login) -> None:
+    if link.closed:
+        raise failure.lost(link.endpoint, link.reason)
     for words in greeting(login):
         reply = await link.send(words)
         if isinstance(reply, ReplyError):

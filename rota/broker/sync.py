@@ -237,11 +237,17 @@ class SyncBroker:
             return final
 
     def _facts(self, endpoint: Endpoint) -> ServerFacts:
-        try:
-            text: bytes = self._on(endpoint, lambda link: _execute(link, ("INFO",), False))
-        except BrokerRefused:
-            return ServerFacts(warnings=(NO_INFO,))
-        return read(text.decode(errors="replace"), endpoint)
+        text = self._on(endpoint, _info)
+        return ServerFacts(warnings=(NO_INFO,)) if text is None else read(text.decode(errors="replace"), endpoint)
+
+
+def _info(link: SyncLink) -> bytes | None:
+    """Return what the server says of itself; None if this user may not ask."""
+    try:
+        text: bytes = _execute(link, ("INFO",), False)
+    except BrokerRefused:
+        return None
+    return text
 
 
 def _close(pools: dict[Endpoint, Pool]) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -11,10 +12,11 @@ from typing import Any
 
 from hiredis import HiredisError, PushNotification, Reader, ReplyError
 
-from rota.broker import failure
-from rota.broker.dial import Login, greeting, keep_alive, refusal
+from rota.broker import failure, wrong_port
+from rota.broker.dial import Login, greeting, refusal
 from rota.broker.link import CONFIRMATIONS, NOTHING, discard_unsent, no_resp3, pack
 from rota.broker.sources import Sources, Words
+from rota.broker.tcp import keep_alive
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError
 
@@ -38,6 +40,8 @@ class SyncLink:
             if isinstance(error.__cause__, TimeoutError):
                 error = error.__cause__
             if isinstance(error, BrokerError):
+                if _is_tls_port(endpoint, login, error):
+                    raise wrong_port.is_tls(endpoint) from error
                 raise failure.before_use(error, endpoint, self._reason, tls=login.tls is not None) from error
             if isinstance(error, OSError):
                 raise failure.of_connecting(error, endpoint, tls=login.tls is not None) from error
@@ -161,11 +165,37 @@ def _connect(endpoint: Endpoint, login: Login) -> socket.socket:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         keep_alive(connection)
         if login.tls is not None:
-            return login.tls.wrap_socket(connection, server_hostname=endpoint.host)
+            return _shake_hands(connection, login.tls, endpoint, login.connect_timeout_seconds)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _shake_hands(connection: socket.socket, tls: ssl.SSLContext, endpoint: Endpoint, seconds: float) -> socket.socket:
+    """Go over to TLS. A port that is silent because it is a plain one is refused before the time is over."""
+    wrapped = tls.wrap_socket(connection, server_hostname=endpoint.host, do_handshake_on_connect=False)
+    try:
+        first = wrong_port.silence_seconds(seconds)
+        wrapped.settimeout(first)
+        try:
+            wrapped.do_handshake()
+        except TimeoutError:
+            if wrong_port.answers_plainly_sync(endpoint):
+                raise wrong_port.is_plain(endpoint) from None
+            wrapped.settimeout(seconds - first)
+            wrapped.do_handshake()  # goes on where it was
+    except BaseException:
+        wrapped.close()
+        raise
+    return wrapped
+
+
+def _is_tls_port(endpoint: Endpoint, login: Login, error: BrokerError) -> bool:
+    """Whether a plain connection was closed at the login because the server waits for TLS there."""
+    if login.tls is not None or endpoint.path is not None or not error.maybe_applied:
+        return False
+    return wrong_port.answers_tls_sync(endpoint)
 
 
 class Pool:

@@ -1,6 +1,7 @@
 """One clear error for each thing that can be wrong with a server or the way to it; the same for both faces."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -52,6 +53,12 @@ async def test_a_wrong_password(guarded: Server) -> None:
     error = await told(f"redis://:wrong@127.0.0.1:{guarded.port}")
     assert isinstance(error, BrokerRefused)
     assert "wrong user name or password" in str(error)
+
+
+def test_a_blocking_check_raises_what_refuses_the_connection(guarded: Server) -> None:
+    url = f"redis://:wrong@127.0.0.1:{guarded.port}"
+    with SyncBroker.from_url(url, options=AT_ONCE) as broker, pytest.raises(BrokerRefused, match="wrong user name"):
+        broker.check()
 
 
 async def test_a_missing_password(guarded: Server) -> None:
@@ -159,9 +166,23 @@ async def test_a_missing_client_certificate(tls_server: TLSServer) -> None:
     assert "does it ask for a client's certificate" in str(error)
 
 
-async def test_tls_to_a_plain_port(redis_server: Server) -> None:
-    options = BrokerOptions(retry_for=timedelta(0), connect_timeout=timedelta(milliseconds=300))
+@pytest.mark.parametrize("seconds", [0.5, 600])
+async def test_tls_to_a_plain_port_is_told_before_the_time_is_over(redis_server: Server, seconds: float) -> None:
+    options = BrokerOptions(retry_for=timedelta(0), connect_timeout=timedelta(seconds=seconds))
     error = await told(redis_server.url.replace("redis://", "rediss://"), options)
+    assert isinstance(error, BrokerRefused)
+    assert "answers there without TLS; write redis://" in str(error)
+
+
+async def test_tls_to_a_plain_port_that_asks_for_a_password(guarded: Server) -> None:
+    error = await told(f"rediss://:right@127.0.0.1:{guarded.port}")
+    assert "answers there without TLS" in str(error)
+
+
+async def test_tls_to_a_server_that_says_nothing_is_waited_for_until_the_time_is_over() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel accepts, and nobody answers
+        options = BrokerOptions(retry_for=timedelta(0), connect_timeout=timedelta(milliseconds=300))
+        error = await told(f"rediss://127.0.0.1:{server.getsockname()[1]}", options)
     assert "that this is its TLS port" in str(error)
 
 
@@ -174,6 +195,13 @@ async def test_tls_to_something_that_is_no_tls() -> None:
 
 async def test_a_plain_connection_to_a_tls_port(tls_server: TLSServer) -> None:
     error = await told(tls_server.url.replace("rediss://", "redis://"))
+    assert isinstance(error, BrokerRefused)
+    assert "asks for TLS; write rediss://" in str(error)
+
+
+async def test_a_connection_that_is_closed_at_the_login_is_no_tls_port() -> None:
+    async with fake_server(lambda words: None) as url:
+        error = await told(url)
     assert isinstance(error, BrokerUnavailable)
     assert "was not sent" in str(error)
 

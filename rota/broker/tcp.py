@@ -1,0 +1,48 @@
+"""TCP connections of the event loop, and how the kernel watches over them."""
+
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+from rota.broker.url import Endpoint
+from rota.own_thread import in_own_thread
+
+# A peer that vanished without a word is noticed after 15 + 3 x 5 s, also while nothing is asked.
+_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+
+
+async def connected(endpoint: Endpoint) -> socket.socket:
+    """Connect to the first address of the host that answers.
+
+    The name is resolved in a thread of its own. The event loop would do it in its default executor, where tasks of the
+    application may occupy every thread: a worker could not reconnect then.
+    """
+    found = await in_own_thread(socket.getaddrinfo, endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    last: OSError = OSError(f"{endpoint.host} has no address")
+    for family, kind, protocol, _, address in found:
+        try:
+            return await _connected_to(socket.socket(family, kind, protocol), address)
+        except OSError as error:
+            last = error
+    raise last
+
+
+async def _connected_to(connection: socket.socket, address: Any) -> socket.socket:
+    try:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, address)
+        keep_alive(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def keep_alive(connection: Any) -> None:
+    """Have the kernel notice a peer that vanished without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

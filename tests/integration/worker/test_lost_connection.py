@@ -2,18 +2,23 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from rota.app import Rota
+from rota.broker import Broker
+from rota.broker.link import Link
 from rota.worker.fetcher import Fetcher
 from rota.worker.worker import Worker
-from tests.crash.proxy import Proxy
+from tests.crash.proxy import Proxy, drop_arriving
 from tests.integration.worker.conftest import Bench, eventually
 from tests.servers.fleet import SentinelFleet
 from tests.servers.process import Server
+
+PROBES = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 
 
 @pytest.fixture
@@ -34,16 +39,18 @@ def the_fetcher(worker: Worker) -> Fetcher:
     return lane.fetcher
 
 
-async def listens(worker: Worker, *, other_than: object = None) -> object:
+async def listens(worker: Worker, *, other_than: object = None) -> Link:
     """Wait until the worker has nothing to do and listens on a connection that is open; return it."""
 
-    async def look() -> object:
+    async def look() -> Link | None:
         fetcher = the_fetcher(worker)
         link = fetcher.link
         ready = link is not None and not link.closed and fetcher.statistics.waiting
         return link if ready and link is not other_than else None
 
-    return await eventually(look)
+    found = await eventually(look)
+    assert isinstance(found, Link)
+    return found
 
 
 @pytest.mark.parametrize("kind", ["normal", "everything"])
@@ -110,6 +117,36 @@ async def test_idle_worker_notices_a_half_open_connection_without_a_task(server:
             with proxy.swallowing():
                 await eventually(lambda: asyncio.sleep(0, the_fetcher(worker).link is not before))
             await listens(worker, other_than=before)
+    finally:
+        await app.aclose()
+        await asyncio.to_thread(proxy.close)
+
+
+async def test_kernel_probes_connections_so_that_a_dead_one_is_closed_after_10_seconds(server: Server) -> None:
+    async with Broker.from_url(server.url) as broker:
+        link = await broker.open_link("key")
+        blocking = broker.sync()
+        await asyncio.to_thread(blocking.execute, "PING")
+        [pool] = blocking._pools.values()
+        for connection in (link._transport.get_extra_info("socket"), pool._idle[0]._socket):  # type: ignore[union-attr]
+            idle, interval, count = (connection.getsockopt(socket.IPPROTO_TCP, name) for name in PROBES)  # type: ignore[union-attr]
+            assert idle + interval * count == 10
+        await link.aclose()
+        blocking.close()
+
+
+@pytest.mark.slow
+async def test_idle_worker_notices_dropped_packets_by_the_probes_of_the_kernel(server: Server) -> None:
+    proxy = Proxy(server.port)
+    app = Rota(proxy.url, settings={"slow_poll": "1h"})
+    try:
+        async with app.worker() as worker:
+            before = await listens(worker)
+            drop_arriving(before._transport.get_extra_info("socket"))  # type: ignore[union-attr]
+            proxy.drop_packets()
+            await listens(worker, other_than=before)
+            assert "timed out" in str(before.reason)
+            assert the_fetcher(worker).statistics.reconnects == 1
     finally:
         await app.aclose()
         await asyncio.to_thread(proxy.close)

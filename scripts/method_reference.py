@@ -85,7 +85,7 @@ def _signature(node: Function) -> str:
     decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
     if "property" in decorators:
         return f"{node.name}: {_returned(node)}  # property"
-    if "asynccontextmanager" in decorators:
+    if "asynccontextmanager" in decorators or _returned(node).startswith("AbstractAsyncContextManager"):
         return _call(f"async with {node.name}", node)
     awaited = isinstance(node, ast.AsyncFunctionDef) and not _returned(node).startswith("AsyncGenerator")
     return _call(f"{'async ' if awaited else ''}def {node.name}", node, returned=True)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 from pydantic_core import from_json
 
 from rota import forks
+from rota.callback import check
 from rota.duration import DurationLike, at_least, display, parse
 from rota.enqueued import Plan
 from rota.errors import OptionError, PayloadError, RoutingError
@@ -17,7 +18,7 @@ from rota.options import NO_HEADERS
 from rota.own_thread import in_own_thread
 from rota.routing import Matching, candidates
 from rota.sentences import unstopped
-from rota.signature import refuse_generator
+from rota.shape import is_count
 
 EVERY_GROUP = "*"
 
@@ -61,7 +62,7 @@ class Aggregator:
         max_delay: DurationLike | None = None,
         max_size: int | None = None,
     ) -> None:
-        refuse_generator(function, "return a plan instead")
+        check("The aggregator", function, "group", "tasks")
         self.function = function
         self.place = ""
         """Where it was registered, as `file:line`."""
@@ -71,8 +72,8 @@ class Aggregator:
         self.grace = None if grace is None else at_least(grace, timedelta(seconds=1), "grace", why)
         self.max_delay = None if max_delay is None else parse(max_delay, "max_delay")
         self.max_size = max_size
-        if max_size is not None and (isinstance(max_size, bool) or max_size < 1):
-            raise OptionError(f"max_size is {max_size!r}, but must be 1 or more.")
+        if max_size is not None and not is_count(max_size):
+            raise OptionError(f"max_size is {max_size!r}, but must be a whole number, 1 or more.")
         if self.grace and self.max_delay and self.max_delay < self.grace:
             raise OptionError(
                 f"max_delay ({display(self.max_delay)}) is shorter than grace ({display(self.grace)}): "

@@ -18,10 +18,11 @@ from rota.handler import Event, Handler, Hooks, is_async
 from rota.lifespan import Lifespan, LifespanFactory
 from rota.middleware import EnqueueMiddleware, Middleware
 from rota.options import NO_OPTIONS, Hook, OptionWords, RunWords, TaskWords
-from rota.place import caller, named
+from rota.place import caller, named, placed
 from rota.registration import check_hook, raw_handler, task_handler
 from rota.routing import Matching, Registry, check_blank
 from rota.settings import Settings
+from rota.shape import is_mapping, is_sequence
 from rota.suggestion import did_you_mean
 from rota.task import AsyncTask, SyncTask, Task, TaskDecorator
 from rota.untyped import loose_plan
@@ -43,6 +44,7 @@ class Rota:
     code.
     """
 
+    @placed
     def __init__(
         self,
         url: str | None = None,
@@ -68,8 +70,10 @@ class Rota:
         self.aggregators = Aggregators(matching)
         self.overrides = Overrides()
         """Replacements of dependencies in tests: `app.overrides[mailer] = fake_mailer`."""
-        self.middlewares: list[Middleware] = [around.check(item) for item in middleware]
-        self.enqueue_middlewares: list[EnqueueMiddleware] = [around.check_enqueue(item) for item in enqueue_middleware]
+        self.middlewares: list[Middleware] = [around.check(item) for item in _each("middleware", middleware)]
+        self.enqueue_middlewares: list[EnqueueMiddleware] = [
+            around.check_enqueue(item) for item in _each("enqueue_middleware", enqueue_middleware)
+        ]
         self.hooks = Hooks()
         self._lifespan = Lifespan(self, lifespan)
         self._connections = Connections(self.enqueue_middlewares)
@@ -158,7 +162,8 @@ class Rota:
 
         Also a decorator.
         """
-        self.middlewares.append(around.check(function))
+        with named("app.middleware", caller()):
+            self.middlewares.append(around.check(function))
         for handler in self.registry:
             handler.reset()
         return function
@@ -168,7 +173,8 @@ class Rota:
 
         Also a decorator.
         """
-        self.enqueue_middlewares.append(around.check_enqueue(function))
+        with named("app.enqueue_middleware", caller()):
+            self.enqueue_middlewares.append(around.check_enqueue(function))
         return function
 
     def on_success(self, hook: Hook) -> Hook:
@@ -184,7 +190,8 @@ class Rota:
         return self._add_hook("exhausted", hook)
 
     def _add_hook(self, event: Event, hook: Hook) -> Hook:
-        check_hook(f"app.on_{event}", hook)
+        with named(f"app.on_{event}", caller()):
+            check_hook(f"app.on_{event}", hook)
         self.hooks = self.hooks.with_hook(event, hook)
         for handler in self.registry:
             handler.hooks = handler.hooks.with_hook(event, hook)
@@ -330,7 +337,15 @@ def _check_type_given(decorator: str, type: object) -> None:
         raise OptionError(f"app.{decorator} needs the type name: @app.{decorator}('email:welcome') ({caller()}).")
 
 
+def _each(name: str, given: Sequence[FunctionT]) -> Sequence[FunctionT]:
+    if not is_sequence(given):
+        raise OptionError(f"Rota({name}=...) is {given!r}, but must be a list of functions: {name}=[function].")
+    return given
+
+
 def _settings(given: Settings | Mapping[str, Any] | None, said: Mapping[str, Any]) -> Settings:
     if isinstance(given, Settings):
         return given.updated(**said) if said else given
+    if given is not None and not is_mapping(given):
+        raise OptionError(f"Rota(settings=...) is {given!r}, but must be a Settings or a dict of settings.")
     return Settings(**{**(given or {}), **said})

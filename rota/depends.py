@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from rota.callback import refuse_unrun
 from rota.context import Context
 from rota.errors import OptionError
 from rota.generators import async_manager, manager
@@ -26,6 +27,10 @@ class Overrides(MutableMapping[Provider, Provider]):
         return self._stand_ins[provider]
 
     def __setitem__(self, provider: Provider, stand_in: Provider) -> None:
+        if not callable(stand_in):
+            raise OptionError(
+                f"app.overrides[{_name(provider)}] is {stand_in!r}, but must be a function as Depends has."
+            )
         self._stand_ins[provider] = stand_in
         self.version += 1
 
@@ -97,13 +102,14 @@ class Recipe:
 
 async def _make(step: Step, arguments: dict[str, Any], stack: AsyncExitStack) -> Any:
     made = step.open(**arguments)
-    if step.kind == "value":
-        return await made if inspect.iscoroutine(made) else made  # a lambda may return what an async function makes
-    if step.kind == "awaitable":
-        return await made
     if step.kind == "generator":
-        return stack.enter_context(made)
-    return await stack.enter_async_context(made)
+        made = stack.enter_context(made)
+    elif step.kind == "async generator":
+        made = await stack.enter_async_context(made)
+    elif step.kind == "awaitable" or inspect.iscoroutine(made):  # a lambda may return what an async function makes
+        made = await made
+    refuse_unrun(f"The dependency {_name(step.provider)}", made)
+    return made
 
 
 def _kind(provider: Provider) -> tuple[Kind, Callable[..., Any]]:

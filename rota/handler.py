@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import import_module
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 from pydantic import ValidationError
 
 from rota import forks
+from rota.callback import UNRUN, name_of, refuse_unrun
 from rota.context import Context, enter
 from rota.depends import Call, Overrides, Recipe
 from rota.errors import OptionError, PayloadError
@@ -21,6 +21,7 @@ from rota.middleware import Invoke, Middleware, chain
 from rota.options import NO_OPTIONS, Hook, Options
 from rota.payload import Result, arguments_of
 from rota.policy import Retry
+from rota.shape import is_count
 from rota.signature import MISSING, Signature
 from rota.suggestion import did_you_mean
 
@@ -28,8 +29,6 @@ Run: TypeAlias = Literal["loop", "thread", "process"]
 Event: TypeAlias = Literal["success", "failure", "exhausted"]
 
 log = logging.getLogger("rota")
-
-_UNRUN = (GeneratorType, AsyncGeneratorType, CoroutineType)
 
 
 class Surroundings(Protocol):
@@ -140,7 +139,7 @@ class Handler:
 
         With `kept=False` a function without a return annotation may return anything: nobody asked for a result.
         """
-        if isinstance(value, _UNRUN):
+        if isinstance(value, UNRUN):
             # To write it as JSON would run the function's own code here, on the event loop.
             kind = cast("object", value).__class__.__name__
             raise PayloadError(
@@ -165,15 +164,18 @@ class Handler:
 
         Not even a `sys.exit()` in a hook goes further: it would end the event loop.
         """
+        task = asyncio.current_task()
         for hook in getattr(self.hooks, event):
             try:
                 answer = forks.call(hook, (context, value))
                 if inspect.isawaitable(answer):
-                    await forks.wait_for(answer)
+                    answer = await forks.wait_for(answer)
+                refuse_unrun(f"The {event} hook {name_of(hook)}", answer)
             except BaseException as error:
-                if isinstance(error, GeneratorExit) or cancelled_here(error):
+                if cancelled_here(error) or (isinstance(error, GeneratorExit) and not _runs_in(task)):
                     raise
-                log.error("The %s hook of task %s (%s) failed", event, context.id, context.type, exc_info=error)
+                text = "The %s hook of task %s (%s) failed: %s"
+                log.error(text, event, context.id, context.type, name_of(hook), exc_info=error)
 
     def prepare(self) -> None:
         """Build the chain of calls. Needed again after a middleware was added or an override changed."""
@@ -253,6 +255,14 @@ class Handler:
         return f"<Handler {self.type} {self.signature.name} in {self.run}>"
 
 
+def _runs_in(task: "asyncio.Task[Any] | None") -> bool:
+    """Whether the loop runs this task now; not where its coroutine is closed, which raises GeneratorExit in it."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False
+
+
 def cancelled_here(error: BaseException) -> bool:
     """Whether this error is the cancel of the task that runs here, and not a CancelledError that its code raised."""
     task = asyncio.current_task()
@@ -283,8 +293,10 @@ def _run(function: Callable[..., Any], signature: Signature, asked: Run | None) 
 
 
 def _concurrency(value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or value < 1):
-        raise OptionError(f"concurrency is {value!r}, but must be 1 or more: how many of this type run at once here.")
+    if value is not None and not is_count(value):
+        raise OptionError(
+            f"concurrency is {value!r}, but must be a whole number, 1 or more: how many of this type run at once here."
+        )
     return value
 
 

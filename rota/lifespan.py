@@ -4,8 +4,10 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from typing import Any, TypeAlias, cast
 
+from rota.callback import check_arguments, name_of, refuse_unrun
 from rota.errors import OptionError
 from rota.generators import async_manager
 
@@ -87,8 +89,23 @@ class _Opened:
 def _as_manager(factory: LifespanFactory | None) -> Callable[[Any], AbstractAsyncContextManager[Any]] | None:
     if factory is None:
         return None
-    if inspect.isasyncgenfunction(factory):
-        return async_manager(factory, f"The lifespan {factory.__qualname__}")
     if not callable(factory):
         raise OptionError(f"lifespan is {factory!r}, but must be an async generator function that takes the app.")
-    return cast("Callable[[Any], AbstractAsyncContextManager[Any]]", factory)
+    what = f"The lifespan {name_of(factory)}"
+    if inspect.isgeneratorfunction(factory) or inspect.iscoroutinefunction(factory):
+        kind = "a plain generator" if inspect.isgeneratorfunction(factory) else "async, but does not yield"
+        raise OptionError(f"{what} is {kind}: write it as async def with one yield of the state.")
+    check_arguments("The lifespan", factory, "app")
+    if inspect.isasyncgenfunction(factory):
+        return async_manager(factory, what)
+    return partial(_manager, factory, what)
+
+
+def _manager(factory: Callable[[Any], Any], what: str, app: object) -> AbstractAsyncContextManager[Any]:
+    made = factory(app)
+    if inspect.isasyncgen(made):  # of a lambda around an async generator function
+        return async_manager(lambda: made, what)()
+    refuse_unrun(what, made)
+    if not hasattr(made, "__aenter__"):
+        raise OptionError(f"{what} returned {made!r}, which is not an async context manager: yield the state instead.")
+    return cast("AbstractAsyncContextManager[Any]", made)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from rota.callback import check_arguments
 from rota.context import Context
 from rota.depends import Call
 from rota.enqueued import Plan
@@ -22,6 +23,7 @@ def check(middleware: Middleware) -> Middleware:
             f"The middleware {_name(middleware)} must be an async generator function: "
             "async def with one yield, where the call happens."
         )
+    check_arguments("A middleware", middleware, "context")
     return middleware
 
 
@@ -32,6 +34,7 @@ def check_enqueue(middleware: EnqueueMiddleware) -> EnqueueMiddleware:
             f"The enqueue middleware {getattr(middleware, '__qualname__', middleware)} must be a generator function "
             "that yields once, where the task is sent. A plain one (def) serves enqueue_sync as well."
         )
+    check_arguments("An enqueue middleware", middleware, "plan")
     return middleware
 
 

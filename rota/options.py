@@ -10,6 +10,7 @@ from rota.context import Context
 from rota.duration import DurationLike, at_least, parse
 from rota.errors import OptionError
 from rota.policy import MAX_RETRY, Debounce, Retry, Unique
+from rota.shape import is_mapping
 from rota.suggestion import did_you_mean
 
 SECOND = timedelta(seconds=1)
@@ -162,8 +163,16 @@ def _read(words: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("unique") is not None:
         given["unique"] = Unique.of(given["unique"])
     if "headers" in given:
-        given["headers"] = MappingProxyType(dict(given["headers"] or {}))
+        given["headers"] = MappingProxyType(dict(_headers(given["headers"])))
+    if not isinstance(given.get("debounce"), Debounce | None):
+        raise OptionError(f"debounce is {given['debounce']!r}, but must be Debounce('user-{{user_id}}', '30s').")
     return given
+
+
+def _headers(value: Any) -> Mapping[str, str]:
+    if value is not None and not is_mapping(value):
+        raise OptionError(f"headers is {value!r}, but must be a dict of texts.")
+    return value or {}
 
 
 def _check_text(name: str, value: object) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
+from rota.callback import check, refuse_unrun
 from rota.canonical import KeyFormatter
 from rota.duration import DurationLike, at_least, parse
 from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry
@@ -83,8 +84,8 @@ class Retry:
         put(self, "base", parse("10s" if base is None else base, "Retry(base=...)"))
         put(self, "cap", None if cap is None else parse(cap, "Retry(cap=...)"))
         put(self, "jitter", _share("Retry(jitter=...)", jitter))
-        put(self, "delay", delay if delay is None or callable(delay) else parse(delay, "Retry(delay=...)"))
-        put(self, "is_failure", is_failure)
+        put(self, "delay", _delay("Retry(delay=...)", delay))
+        put(self, "is_failure", _judge("Retry(is_failure=...)", is_failure))
         _check_conflicts(self, base_given=base is not None)
 
     @classmethod
@@ -112,7 +113,11 @@ class Retry:
 
     def counts(self, error: BaseException) -> bool:
         """Whether this error counts as a failure and uses up a retry."""
-        return self.is_failure is None or self.is_failure(error)
+        if self.is_failure is None:
+            return True
+        answer = self.is_failure(error)
+        refuse_unrun("Retry(is_failure=...)", answer)
+        return answer
 
     def next_delay(self, retried: int, error: BaseException, rng: Rng = random) -> timedelta:
         """Return how long to wait before the next run, after `retried` earlier retries."""
@@ -128,7 +133,9 @@ class Retry:
         if isinstance(self.delay, timedelta):
             return self.delay.total_seconds()
         if self.delay is not None:
-            return _asked_seconds(self.delay(retried, error))
+            asked = self.delay(retried, error)
+            refuse_unrun("Retry(delay=...)", asked)
+            return _asked_seconds(asked)
         if self.backoff == "asynq":
             return default_delay_seconds(retried, rng.randrange)
         if self.backoff == "linear":
@@ -220,7 +227,7 @@ class Debounce:
     def __init__(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> None:
         """Say which calls are one. The key may name arguments: `"user-{user_id}"`."""
         put = object.__setattr__
-        put(self, "key", _key("Debounce(key=...)", key))
+        put(self, "key", _key("Debounce(key=...)", key if key is not None else ""))
         put(self, "wait", at_least(wait, timedelta(milliseconds=1), "Debounce(wait=...)", "nothing would be joined"))
         put(self, "max_wait", None if max_wait is None else parse(max_wait, "Debounce(max_wait=...)"))
         if self.max_wait is not None and self.max_wait < self.wait:
@@ -268,13 +275,31 @@ def _share(name: str, value: object) -> float:
     return float(value)
 
 
+def _delay(name: str, value: Any) -> timedelta | DelayFunction | None:
+    if not callable(value):
+        return None if value is None else parse(value, name)
+    check(name, value, "retried", "error", is_async=False)
+    return cast("DelayFunction", value)
+
+
+def _judge(name: str, value: Any) -> Callable[[BaseException], bool] | None:
+    if value is None:
+        return None
+    if isinstance(value, type) and issubclass(value, BaseException):
+        raise OptionError(f"{name} is the class {value.__name__}: choose by class with only= or never=.")
+    check(name, value, "error", is_async=False)
+    return cast("Callable[[BaseException], bool]", value)
+
+
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise OptionError(f"{name} is {value!r}. {did_you_mean(str(value), choices)}")
     return str(value)
 
 
-def _key(name: str, value: str | None) -> str | None:
+def _key(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise OptionError(f"{name} is {value!r}, but must be a text that may name arguments, as 'user-{{user_id}}'.")
     if value is not None and not value.strip():
         raise OptionError(f"{name} is blank: leave it out, or say what makes two tasks the same.")
     return value

@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import NoneType
 from typing import Any
 
+from rota.callback import check
 from rota.errors import OptionError
 from rota.handler import Handler, Hooks, Surroundings
 from rota.options import ONE_CALL_ONLY, Hook, Options, RunWords, TaskWords
@@ -112,10 +113,8 @@ def _hooks(words: Mapping[str, Any], name: str) -> tuple[Hook, ...]:
 
 
 def check_hook(name: str, hook: Any) -> None:
-    """Refuse what is not a function, or one whose body would never run."""
-    if not callable(hook):
-        raise OptionError(f"{name} holds {hook!r}, but must be a function of the context and the result or error.")
-    refuse_generator(hook, "use a plain or async function")
+    """Refuse what is not a function of the context and the result or error, or one whose body would never run."""
+    check(name, hook, "context", "result" if name.endswith("on_success") else "error")
 
 
 def _check_words(where: str, words: Mapping[str, Any], known: frozenset[str]) -> None:

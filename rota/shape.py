@@ -19,3 +19,8 @@ def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
 def is_array(value: object) -> TypeGuard[Collection[Any]]:
     """Whether JSON writes it as an array: a sequence or a set."""
     return is_sequence(value) or isinstance(value, Set)
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number from 1 on."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

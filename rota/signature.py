@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from rota.context import Context
 from rota.errors import OptionError
+from rota.place import placed
 from rota.sentences import unstopped
 
 
@@ -20,6 +21,7 @@ class Depends:
 
     __slots__ = ("provider",)
 
+    @placed
     def __init__(self, provider: Callable[..., Any]) -> None:
         if not callable(provider):
             raise OptionError(f"Depends({provider!r}) needs a function that makes the value.")

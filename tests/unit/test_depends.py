@@ -295,3 +295,25 @@ def test_stand_ins_can_be_looked_up_and_listed() -> None:
 
     assert app.overrides[settings] is locale
     assert list(app.overrides) == [settings]
+
+
+async def forgets() -> Any:
+    return locale()
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        (lambda: session(blank(), "x"), r"The dependency .*<lambda> returned a generator \(session\)"),
+        (lambda: connection({}), r"returned an async_generator \(connection\)"),
+        (forgets, r"The dependency forgets returned a coroutine \(locale\), of which nothing has run"),
+    ],
+    ids=["generator", "async generator", "coroutine"],
+)
+async def test_provider_that_returns_what_has_not_run_is_refused_by_name(
+    provider: Callable[[], Any], said: str
+) -> None:
+    async def work(value: Annotated[Any, Depends(provider)] = INJECTED) -> None: ...
+
+    with pytest.raises(OptionError, match=said):
+        await handler_of(work).invoke(blank(), b"", None)

@@ -182,17 +182,53 @@ async def test_a_hook_that_wants_to_end_the_program_ends_only_itself(
         called.append(event)
         raise ends
 
+    async def leave_later(context: object, value: object) -> None:
+        await asyncio.sleep(0)
+        leave(context, value)
+
     @app.task("own:hook", retention="1h", retry=Retry(max=0 if event == "exhausted" else 3))
     async def work() -> None:
         if event != "success":
             raise ValueError("x")
 
-    getattr(app, f"on_{event}")(leave)
+    for hook in (leave, leave_later, lambda context, value: called.append("last")):
+        getattr(app, f"on_{event}")(hook)
     async with app.worker() as worker:
         state = {"success": "completed", "failure": "retry", "exhausted": "archived"}[event]
         await bench.in_state((await work.enqueue()).id, state)
         await all_slots_are_free(worker)
-    assert called == [event]
+    assert called == [event, event, "last"]
+
+
+async def test_a_hook_that_returns_what_nobody_runs_is_named_and_the_next_one_runs(
+    app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[str] = []
+
+    async def generate(context: object) -> AsyncIterator[int]:
+        yield 1
+
+    async def wait(context: object) -> None:
+        called.append("awaited")
+
+    async def forget(context: object, result: object) -> Any:
+        return wait(context)
+
+    hooks = [
+        lambda context, result: generate(context),
+        lambda context, result: (number for number in range(3)),
+        forget,
+        lambda context, result: wait(context),
+    ]
+
+    @app.task("own:hook", retention="1h", on_success=hooks)
+    async def work() -> None: ...
+
+    async with app.worker():
+        await (await work.enqueue()).result("30s")
+    assert called == ["awaited"]
+    for said in ("returned an async_generator", "returned a generator", "The success hook forget", "coroutine (wait)"):
+        assert said in caplog.text
 
 
 @pytest.mark.parametrize("place", ["middleware", "dependency", "result", "handler"])

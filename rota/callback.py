@@ -1,0 +1,88 @@
+"""Functions that an application gives to Rota, checked where they are given: at import, with file and line.
+
+A wrong one would only be noticed when it is called: a coroutine that is not awaited counts as true, a generator that is
+not iterated runs none of its code. Not seen here is what a plain function returns, as in `lambda: f()`: `refuse_unrun`
+looks at that when it was called.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any, cast
+
+from rota.errors import OptionError
+
+UNRUN = (GeneratorType, AsyncGeneratorType, CoroutineType)
+"""What a call of a generator or async function returns; nothing of the function has run by then."""
+
+
+def check(name: str, function: Any, *arguments: str, is_async: bool = True) -> None:
+    """Refuse what cannot be called with these arguments, generators, and unless `is_async` also async functions.
+
+    `name` is what the user wrote, such as `Retry(delay=...)`.
+    """
+    called = f"{name} is called with ({', '.join(arguments)})"
+    if not callable(function):
+        raise OptionError(f"{name} is {function!r}, but must be a function: {called}.")
+    if is_generator(function):
+        raise OptionError(f"{name} is a generator ({name_of(function)}), which nobody would run: return instead.")
+    if not is_async and any(inspect.iscoroutinefunction(each) for each in _faces(function)):
+        raise OptionError(f"{name} is async ({name_of(function)}), but the answer is needed at once: use a plain def.")
+    check_arguments(name, function, *arguments)
+
+
+def check_arguments(name: str, function: Callable[..., Any], *arguments: str) -> None:
+    """Refuse a function that does not take these arguments by position."""
+    try:
+        # A wrapper may add arguments of its own, so its own signature counts, not that of what it wraps.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (ValueError, TypeError):
+        return  # some functions written in C have none
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise OptionError(
+            f"{name} is called with ({', '.join(arguments)}), but {name_of(function)} takes {signature}: {error}."
+        ) from None
+
+
+def is_generator(function: Callable[..., Any]) -> bool:
+    """Whether a call returns a generator of either kind; also behind wrappers, partials and `__call__`."""
+    return any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _faces(function))
+
+
+def refuse_unrun(what: str, value: object) -> None:
+    """Refuse a coroutine or generator that a function has returned: none of its code has run."""
+    if isinstance(value, UNRUN):
+        kind = cast("object", value).__class__.__name__
+        if isinstance(value, CoroutineType):
+            value.close()  # else Python warns of a coroutine that nobody awaited
+        article = "an" if isinstance(value, AsyncGeneratorType) else "a"
+        raise OptionError(
+            f"{what} returned {article} {kind} ({_title(value)}), of which nothing has run. {_advice(value)}"
+        )
+
+
+def name_of(function: object) -> str:
+    """Return the name of a function as its author knows it."""
+    return str(getattr(function, "__qualname__", repr(function))).rpartition("<locals>.")[2]
+
+
+def _faces(function: Any) -> Iterator[Any]:
+    """Return the function, what it wraps, and for an object the method by which it is called."""
+    for each in (function, inspect.unwrap(function)):
+        bare = each
+        while isinstance(bare, functools.partial):
+            bare = bare.func
+        yield bare
+        if not (inspect.isroutine(bare) or inspect.isclass(bare)):
+            yield type(bare).__call__
+
+
+def _advice(value: object) -> str:
+    return "Await it." if isinstance(value, CoroutineType) else "Use the generator function itself, without a wrapper."
+
+
+def _title(value: object) -> str:
+    return str(getattr(value, "__qualname__", "")).rpartition("<locals>.")[2]

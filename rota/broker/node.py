@@ -77,7 +77,11 @@ class Node:
 
 def closed() -> BrokerUnavailable:
     """Say that nobody may connect any more."""
-    return BrokerUnavailable("The broker is closed; make a new one.")
+    return BrokerUnavailable(
+        "The connections of this client were closed, by `aclose()` or at the end of a block such as `async with app:`. "
+        "Use a receipt before that, or ask the app: `app.client` opens new connections, as in "
+        "`await app.client.result(queue, task_id)`."
+    )
 
 
 async def shared(attempt: "asyncio.Task[T]") -> T:

@@ -34,7 +34,7 @@ def command(
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2))
         return
     console = Console(highlight=False)
-    if console.is_terminal:
+    if console.file.isatty():
         console.print(_table(rows, wide=console.width >= _WIDE))
     else:
         _print_lines([_HEADINGS, *rows])

@@ -79,11 +79,13 @@ def _show_one(finding: Finding, console: Console) -> None:
     more = f"{finding.link} in the source of Rota"
     for name, text in (("why", finding.cause), ("fix", finding.fix), ("more", more)):
         rows.append((f"  [dim]{name}[/]", escape(printable(text))))
-    if not console.is_terminal:  # a line stays a line, for grep
+    if not console.file.isatty():  # a line stays a line, for grep, also where FORCE_COLOR asks for colours
         for label, text in rows:
             console.print(label, text, soft_wrap=True)
         return
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a narrow terminal cuts no name and no link
     for row in rows:
         table.add_row(*row)
     console.print(table)

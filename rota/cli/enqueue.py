@@ -15,6 +15,7 @@ from rota.cli.target import load_app
 from rota.errors import OptionError, PayloadError
 from rota.options import OptionWords
 from rota.settings import Settings
+from rota.suggestion import nearest
 from rota.wire import names
 
 
@@ -58,12 +59,22 @@ def command(
     wait_for = words.duration(wait, "--wait")
     data = sys.stdin.buffer.read() if payload == "-" else names.raw(payload)
     content = data if raw else _json(data)
-    typer.echo(asyncio.run(_enqueue(_app(app, url), type, content, options, wait_for)))
+    target = app or Settings().app
+    chosen = _app(target, url)
+    if target and chosen.find_handler(type) is None:
+        typer.echo(_not_handled(chosen, target, type), err=True)
+    typer.echo(asyncio.run(_enqueue(chosen, type, content, options, wait_for)))
+
+
+def _not_handled(app: Rota, target: str, task_type: str) -> str:
+    """Warn of a type that the app does not handle. It is sent: another program may handle it, for example in Go."""
+    near = nearest(task_type, [handler.type for handler in app.registry])
+    advice = f"Did you mean {near!r}?" if near else "Another program has to handle it."
+    return f"warning {target} does not handle the type {task_type!r}, so its checks do not apply. {advice}"
 
 
 def _app(target: str | None, url: str | None) -> Rota:
     """Return the app whose checks apply, on the server that was named: --url wins over the app's."""
-    target = target or Settings().app
     app = load_app(target) if target else Rota()
     if url is not None:
         app.settings = app.settings.updated_by(words.settings_of([], url=url))

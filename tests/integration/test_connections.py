@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from rota import Rota
+from rota import BrokerUnavailable, Rota
 from rota.connections import Connections
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
@@ -176,3 +176,15 @@ def test_an_example_gets_no_warning(redis_url: str, example: str) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert "Warning" not in ended.stderr, ended.stderr
+
+
+async def test_a_receipt_that_is_used_after_its_connections_were_closed_says_what_to_do(app: Rota) -> None:
+    job = await app.enqueue("t", 1, retention="10m")
+    await app.aclose()
+
+    with pytest.raises(BrokerUnavailable, match=r"were closed, by `aclose\(\)`.*`await app.client.result\("):
+        await job.info()
+    with pytest.raises(BrokerUnavailable, match="were closed"):
+        await job.result(timeout="5s")
+    assert (await app.client.info(job.queue, job.id)).id == job.id
+    await app.aclose()

@@ -169,6 +169,24 @@ def test_url_wins_over_the_server_of_the_app_and_rota_app_names_the_app(shell: S
     assert right.stdout.strip() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("type", "warning"),
+    [
+        ("note:writ", "does not handle the type 'note:writ', so its checks do not apply. Did you mean 'note:write'?\n"),
+        ("go:sum\n", r"does not handle the type 'go:sum\n', so its checks do not apply. Another program has to handle"),
+        ("note:write", ""),
+    ],
+)
+def test_a_type_that_the_app_does_not_handle_is_told_and_sent(shell: Shell, type: str, warning: str) -> None:
+    sent = shell.run("enqueue", type, '{"name": "b.txt"}', "--app", "notes:app", "--task-id", "mine")
+    blind = shell.run("enqueue", type, '{"name": "b.txt"}')
+
+    assert sent.stdout == "mine\n"
+    assert warning in sent.stderr
+    assert sent.stderr.count("\n") == bool(warning)
+    assert blind.stderr == ""
+
+
 def test_a_raw_payload_keeps_its_bytes(shell: Shell) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "rota.cli", "enqueue", "bytes:keep", "-", "--raw", "--task-id", "mine"],

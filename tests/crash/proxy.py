@@ -115,7 +115,11 @@ class Proxy:
         self, debt: "Debt", client: socket.socket, server: socket.socket, data: bytes, reader: hiredis.Reader
     ) -> None:
         begun = reader.has_data()  # the rest of a request whose beginning the server has
-        number = sum(1 for _ in _whole(reader, data))
+        try:
+            number = sum(1 for _ in _whole(reader, data))
+        except hiredis.ProtocolError:  # the greeting of TLS, by which a client asks what kind of port this is
+            server.sendall(data)
+            return
         if not self._error or begun:
             debt.add(number)
             server.sendall(data)

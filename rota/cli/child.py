@@ -16,6 +16,7 @@ from rota.cli.exit_limit import exit_limit
 from rota.cli.running import Stopper, loop_factory
 from rota.cli.start import prepare
 from rota.cli.target import load_app
+from rota.cli.worker_failure import told
 from rota.errors import RotaError
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, Report, Setup, plain_settings
@@ -44,7 +45,7 @@ def main() -> None:
 async def _run(app: Rota, setup: Setup, lifeline: Lifeline) -> None:
     settings = app.settings
     broker = app.connect(settings)  # before the introduction: wrong settings are told once, by the first process
-    worker = Worker(app, settings, id=setup.worker_id)
+    worker = Worker(app, settings, id=setup.worker_id, warns=False)  # `prepare` does, once for the fleet
     lifeline.send(Introduction(plain_settings(settings), worker.host, worker.pid, worker.server_id))
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()
@@ -61,7 +62,7 @@ async def _run(app: Rota, setup: Setup, lifeline: Lifeline) -> None:
             if await prepare(
                 setup.target, app, broker, stopper.asked, first=setup.first, show_banner=setup.show_banner
             ):
-                with loop_guard.guarded(loop, "stop"):
+                with told(setup.target), loop_guard.guarded(loop, "stop"):
                     await worker.run()
         finally:
             for task in tasks:

@@ -15,6 +15,7 @@ from rota.app import Rota
 from rota.cli.exit_limit import exit_limit
 from rota.cli.parent import while_parent_lives
 from rota.cli.start import prepare
+from rota.cli.worker_failure import told
 from rota.health import meeting
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
@@ -72,7 +73,7 @@ def run(app: Rota, target: str, *, show_banner: bool = True, follow_parent: bool
 
 async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, burst: bool) -> bool:
     settings = app.settings
-    worker = Worker(app, settings)
+    worker = Worker(app, settings, warns=False)  # `prepare` does
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -85,7 +86,7 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, b
         with exit_limit():
             if await prepare(target, app, app.connect(settings), stopper.asked, show_banner=show_banner):
                 emptying = asyncio.create_task(stop_when_empty(worker)) if burst else None
-                with loop_guard.guarded(loop, "stop"):
+                with told(target), loop_guard.guarded(loop, "stop"):
                     await worker.run()
                 if emptying is not None:
                     return await emptying

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from rota.app import Rota
 from rota.broker.broker import Broker
+from rota.broker.facts import ServerFacts
 from rota.cli.banner import Banner
 from rota.cli.version import rota_version
 from rota.errors import BrokerError, BrokerRefused, ConfigError
@@ -41,19 +42,25 @@ async def prepare(
 ) -> bool:
     """Wait until the server answers; print the summary. Returns False if the worker was asked to stop before.
 
-    `first` is for the first process of a command: it logs the warnings, and raises ConfigError where the server
-    refuses it. A process that is started later in a fleet that works waits in that case too.
+    `first` is for the first process of a command: it tells the warnings, in its summary or in the log, and raises
+    ConfigError where the server refuses it. A process that is started later in a fleet that works waits in that case
+    too.
     """
     if first:
         for warning in app.settings.environment_warnings():
             logger.warning("%s", warning)
     try:
-        ask = _banner(target, app, broker) if show_banner else broker.check
+        ask: Callable[[], Awaitable[Banner | ServerFacts]] = (
+            _banner(target, app, broker) if show_banner else broker.check
+        )
         found = await _answered(ask, stop_asked, give_up=first)
     finally:
         await broker.aclose()
     if isinstance(found, Banner):
         found.show(Console(stderr=True))
+    elif first and found is not None:
+        for warning in found.warnings:
+            logger.warning("%s", warning)
     return found is not None
 
 

@@ -178,7 +178,7 @@ def _again(
     *,
     counts: bool = True,
 ) -> Verdict:
-    if counts and _used_up(attempt, attempt.handler.retry):
+    if counts and attempt.message.retried >= _allowed(attempt):
         return Verdict(_archived(attempt, text, now), error, exhausted=True)
     return Verdict(_retried(attempt, text, now, delay(), counts=counts), error)
 
@@ -202,7 +202,7 @@ def sentence(attempt: Attempt, outcome: Outcome) -> str:
     """Say in the log how an attempt ended and what comes of it."""
     reason = unstopped(outcome.text.decode(errors="replace"))
     if outcome.kind == "retry":
-        of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {attempt.message.retry}"
+        of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {_allowed(attempt)}"
         return f"{reason}. Runs again in {outcome.seconds:.1f} s{of}."
     if outcome.kind == "archive":
         return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
@@ -243,12 +243,12 @@ def _said(error: BaseException) -> str:
         return "its text cannot be read"
 
 
-def _used_up(attempt: Attempt, policy: Retry) -> bool:
-    allowed = attempt.message.retry
-    if allowed == ASYNQ_DEFAULT_RETRY:
+def _allowed(attempt: Attempt) -> int:
+    """Return how many retries the task may have."""
+    if attempt.message.retry == ASYNQ_DEFAULT_RETRY:
         # A Go client writes 25 when nobody said anything; then the task's own policy is the word that was said.
-        allowed = policy.max
-    return attempt.message.retried >= allowed
+        return attempt.handler.retry.max
+    return attempt.message.retry
 
 
 def _retried(attempt: Attempt, text: str, now: float, delay: timedelta, *, counts: bool) -> Outcome:

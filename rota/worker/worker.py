@@ -71,7 +71,7 @@ class Worker:
     blocks the loop does not delay the renewal of leases.
     """
 
-    def __init__(self, app: "Rota", settings: "Settings", *, id: str | None = None) -> None:
+    def __init__(self, app: "Rota", settings: "Settings", *, id: str | None = None, warns: bool = True) -> None:
         contain()
         self.app = app
         self.settings = settings
@@ -98,6 +98,8 @@ class Worker:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._quieted = False
+        self._warns = warns
+        """Whether to log what the server should do better."""
         self._tokens = (f"{self.id}-{n}" for n in itertools.count(1))
         self._acts: set[asyncio.Task[None]] = set()
 
@@ -111,8 +113,10 @@ class Worker:
             stack.enter_context(loop_guard.guarded(loop, *loop_guard.SHUTDOWNS))
             broker = self._broker = self.app.connect(self.settings)
             stack.push_async_callback(broker.aclose)
-            for warning in (await broker.check()).warnings:
+            warnings = (await broker.check()).warnings
+            for warning in warnings if self._warns else ():
                 logger.warning("%s", warning)
+            self._warns = False  # a further run after a fault says nothing new
             state = await stack.enter_async_context(self.app.lifespan_state())
             enable_loggers()  # the app may have configured logging only now
             parts = self.parts = await stack.enter_async_context(Parts(self, broker))

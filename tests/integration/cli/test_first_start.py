@@ -129,3 +129,67 @@ def test_a_misspelt_variable_is_told_by_a_worker_without_a_banner_and_without_a_
     worker.says("does not answer yet")
     assert worker.said.count("ROTA_CONCURENCY is set, but there is no such setting") == 1
     assert "Did you mean ROTA_CONCURRENCY?" in worker.said
+
+
+@MODES
+@pytest.mark.parametrize("banner", [(), ("--no-banner",)], ids=["banner", "no banner"])
+def test_a_warning_of_the_server_is_told_once_for_the_whole_command(
+    start: Start, mode: tuple[str, ...], banner: tuple[str, ...]
+) -> None:
+    server = Server().start()
+    try:
+        worker = start(server.url, *mode, *banner, "--set", "process_max_age=1s" if "3" in mode else "lease=20s")
+        worker.says("is ready", 6 if "3" in mode else 1)  # each of three processes was replaced, or there is one
+        worker.process.send_signal(signal.SIGTERM)
+
+        assert worker.process.wait(30) == 0
+        assert worker.said.count("keep nothing on disk") == 1
+    finally:
+        server.stop()
+
+
+LIFESPAN = """
+from rota import Rota
+
+def connect():
+    try:
+        int("x")
+    except ValueError as error:
+        raise LookupError("no pool") from error
+
+async def resources(app):
+{body}
+
+app = Rota(lifespan=resources)
+
+@app.task("note:write")
+async def write() -> str:
+    return "written"
+"""
+
+
+@MODES
+@pytest.mark.parametrize("body", ["    connect()\n    yield\n", "    yield\n    connect()\n"], ids=["open", "close"])
+def test_an_error_of_the_lifespan_is_told_with_the_frames_of_the_app_alone(
+    start: Start, mode: tuple[str, ...], body: str, tmp_path: Path
+) -> None:
+    server = Server().start()
+    (tmp_path / "notes.py").write_text(LIFESPAN.format(body=body))
+    try:
+        worker = start(server.url, *mode)
+        if body.startswith("    yield"):
+            worker.says("is ready")
+            worker.process.send_signal(signal.SIGTERM)
+        worker.says("error The lifespan of notes:app failed: LookupError: no pool\nTraceback")
+        if worker.process.poll() is None:
+            worker.process.send_signal(signal.SIGTERM)
+        worker.process.wait(30)
+
+        told = worker.said.partition("error The lifespan of notes:app failed")[2].partition("LookupError: no pool\n")[2]
+        assert "in resources" in told
+        assert "in connect" in told
+        assert "ValueError: invalid literal" in told
+        for frame in ("rota/worker", "rota/cli", "contextlib.py", "asyncio", "typer"):
+            assert frame not in worker.said
+    finally:
+        server.stop()

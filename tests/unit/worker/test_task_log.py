@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rota import RetryLater, Revoke, Rota
+from rota import Retry, RetryLater, Revoke, Rota
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
 from rota.wire.proto import TaskMessage
@@ -20,7 +20,7 @@ from rota.worker.slots import Slots
 from rota.worker.unhandled import Unhandled
 
 
-async def run(app: Rota, type: str, *, level: str = "debug", retried: int = 0, id: str = "one") -> None:
+async def run(app: Rota, type: str, *, level: str = "debug", retried: int = 0, max_retry: int = 25) -> None:
     """Run one task to its end."""
     ended = asyncio.Queue[Outcome | None]()
     executor = Executor(
@@ -32,8 +32,9 @@ async def run(app: Rota, type: str, *, level: str = "debug", retried: int = 0, i
         unhandled=Unhandled(lambda type: app.find_handler(type) is not None, timedelta(seconds=1), 30),
         task_log_level=level,  # type: ignore[arg-type]
     )
+    id = "one"
     message = TaskMessage.FromString(pack(type, b"", id, queue="low"))
-    message.retried = retried
+    message.retried, message.retry = retried, max_retry
     executor.start(Attempt(QueueKeys("low"), "token", id, message.SerializeToString(), float("inf")))
     await ended.get()
     await asyncio.sleep(0)  # the log comes after the outcome
@@ -129,3 +130,18 @@ async def test_an_error_text_with_a_full_stop_gets_no_second_one(app: Rota, capl
 
     assert "no such user. Runs again" in caplog.text
     assert ".." not in caplog.text.replace("...", "")
+
+
+@pytest.mark.parametrize(("max_retry", "limit"), [(25, 3), (7, 7)], ids=["not said by Go", "said"])
+async def test_the_log_counts_retries_up_to_the_limit_that_holds(
+    caplog: pytest.LogCaptureFixture, max_retry: int, limit: int
+) -> None:
+    app = Rota()
+
+    @app.task("email:fail", retry=Retry(max=3))
+    async def fail() -> None:
+        raise ValueError("no such user")
+
+    await run(app, "email:fail", max_retry=max_retry)
+
+    assert f"retry 1 of {limit}." in caplog.text

@@ -5,7 +5,6 @@ it is first used. So a program that needs one of them does not load the rest, an
 workers need.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from rota import log_lines
@@ -37,6 +36,7 @@ from rota.errors import (
     TimeLimitExceeded,
     WorkerFault,
 )
+from rota.on_demand import on_demand
 
 log_lines.install()
 
@@ -118,15 +118,9 @@ _MODULES = {
     "signature": ("INJECTED", "Depends", "Payload"),
     "task": ("Task",),
 }
-_PLACES = {name: module for module, names in _MODULES.items() for name in names}
 
 if not TYPE_CHECKING:  # a checker would take any name for one of ours
-
-    def __getattr__(name: str) -> object:
-        if name not in _PLACES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-        return found
+    __getattr__ = on_demand(__name__, _MODULES)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

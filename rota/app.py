@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 from rota import middleware as around
 from rota.aggregator import EVERY_GROUP, AggregateFunction, Aggregator, Aggregators
-from rota.broker.broker import Broker
-from rota.broker.options import BrokerOptions
-from rota.client import Client, SyncClient
 from rota.connections import Connections, broker_options
 from rota.depends import Overrides
 from rota.duration import DurationLike
@@ -21,14 +18,18 @@ from rota.options import NO_OPTIONS, Hook, OptionWords, RunWords, TaskWords
 from rota.place import caller, named, placed
 from rota.registration import check_hook, raw_handler, task_handler
 from rota.routing import Matching, Registry, check_blank
+from rota.sentences import did_you_mean
 from rota.settings import Settings
 from rota.shape import is_mapping, is_sequence
-from rota.suggestion import did_you_mean
 from rota.task import AsyncTask, SyncTask, Task, TaskDecorator
 from rota.untyped import loose_plan
 from rota.wire.keys import Keys
 
 if TYPE_CHECKING:
+    from rota.broker.broker import Broker
+    from rota.broker.options import BrokerOptions
+    from rota.client.asynchronous import Client
+    from rota.client.blocking import SyncClient
     from rota.worker.worker import Worker
 
 R = TypeVar("R")
@@ -239,7 +240,7 @@ class Rota:
     # Connections
 
     @property
-    def broker_options(self) -> BrokerOptions:
+    def broker_options(self) -> "BrokerOptions":
         """The options of a connection, from the settings."""
         return broker_options(self.settings)
 
@@ -248,18 +249,20 @@ class Rota:
         """The Redis keys of this app."""
         return self._connections.keys(self.settings)
 
-    def connect(self, settings: Settings | None = None) -> Broker:
+    def connect(self, settings: Settings | None = None) -> "Broker":
         """Make a separate broker, such as `Inspector` needs. It connects at its first use; close it with `aclose()`."""
+        from rota.broker.broker import Broker
+
         chosen = settings or self.settings
         return Broker.from_url(chosen.url, options=broker_options(chosen))
 
     @property
-    def client(self) -> Client:
+    def client(self) -> "Client":
         """The client of the running event loop. The first access makes it."""
         return self._connections.client(self.settings)
 
     @property
-    def sync_client(self) -> SyncClient:
+    def sync_client(self) -> "SyncClient":
         """The client for blocking code. Threads can share it."""
         return self._connections.sync_client(self.settings)
 

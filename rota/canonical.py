@@ -9,14 +9,16 @@ import string
 from collections import OrderedDict
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, RootModel
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from rota.errors import OptionError
 from rota.shape import is_array, is_mapping, is_sequence
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 _PLAIN = (str, int, float, type(None))
 
@@ -63,7 +65,7 @@ class KeyFormatter(string.Formatter):
 
 def _arranged(value: Any, tree: Any) -> Any:
     """Sort a JSON tree where the value that it was written from has no order."""
-    if isinstance(value, RootModel):
+    if isinstance(value, BaseModel) and type(value).__pydantic_root_model__:
         return _arranged(cast("Any", value).root, tree)
     if isinstance(tree, str):
         return _arranged_text(value, tree)

@@ -4,19 +4,23 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from rota.broker.broker import Broker
-from rota.broker.closed_loops import close_connections_of_closed_loops
-from rota.broker.options import TLS, BrokerOptions
-from rota.broker.sync import SyncBroker
-from rota.client import Client, Delivery, SyncClient
 from rota.middleware import EnqueueMiddleware
 from rota.settings import Settings
 from rota.wire.keys import Keys
 
+if TYPE_CHECKING:
+    from rota.broker.options import BrokerOptions
+    from rota.client.asynchronous import Client
+    from rota.client.blocking import SyncClient
+    from rota.client.delivery import Delivery
 
-def broker_options(settings: Settings) -> BrokerOptions:
+
+def broker_options(settings: Settings) -> "BrokerOptions":
     """Read from the settings how to connect."""
+    from rota.broker.options import TLS, BrokerOptions
+
     password, sentinel_password = settings.password, settings.sentinel_password
     return BrokerOptions(
         tls=TLS(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key, verify=settings.tls_verify),
@@ -32,8 +36,10 @@ def broker_options(settings: Settings) -> BrokerOptions:
     )
 
 
-def delivery(settings: Settings) -> Delivery:
+def delivery(settings: Settings) -> "Delivery":
     """Read from the settings how tasks are delivered."""
+    from rota.client.delivery import Delivery
+
     return Delivery(
         when_away=settings.when_away,
         wait_replicas=settings.wait_replicas,
@@ -47,7 +53,8 @@ class Connections:
 
     A connection belongs to the event loop that opened it, so each loop has a client of its own. It is closed when the
     loop shuts down, as `asyncio.run` does at its end. A loop that is closed without that leaves its client behind: such
-    clients are closed when the next loop asks for one.
+    clients are closed when the next loop asks for one. The client for blocking code and that for event loops are loaded
+    when they are first asked for: most programs need one of the two.
     """
 
     def __init__(self, middlewares: Sequence[EnqueueMiddleware]) -> None:
@@ -64,7 +71,7 @@ class Connections:
             self._keys = Keys(settings.key_prefix)
         return self._keys
 
-    def client(self, settings: Settings) -> Client:
+    def client(self, settings: Settings) -> "Client":
         """The client of the running loop."""
         loop = asyncio.get_running_loop()
         latest = self._latest
@@ -75,18 +82,18 @@ class Connections:
         self._latest = loop, client
         return client
 
-    def _open(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> Client:
+    def _open(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> "Client":
+        from rota.broker.broker import Broker
+        from rota.broker.closed_loops import close_connections_of_closed_loops
+        from rota.client.asynchronous import Client
+
         for other in list(self._clients):  # a copy: loops of other threads come and go meanwhile
             if other.is_closed():
                 self._clients.pop(other, None)
         close_connections_of_closed_loops()
         client = Client(
             Broker.from_url(settings.url, options=broker_options(settings)),
-            middlewares=self._middlewares,
-            result_poll=settings.result_poll,
-            enqueue_batch=settings.enqueue_batch,
-            delivery=delivery(settings),
-            payload_limit_bytes=settings.payload_limit_bytes,
+            **self._words(settings),
         )
         # An event loop closes its asynchronous generators when it shuts down, from the first step of each on.
         closing = self._closing(loop, client)
@@ -97,7 +104,7 @@ class Connections:
         self._clients[loop] = client, closing
         return client
 
-    async def _closing(self, loop: asyncio.AbstractEventLoop, client: Client) -> AsyncGenerator[None]:
+    async def _closing(self, loop: asyncio.AbstractEventLoop, client: "Client") -> AsyncGenerator[None]:
         try:
             yield
         finally:
@@ -105,20 +112,26 @@ class Connections:
             self._latest = None
             await client.aclose()
 
-    def sync_client(self, settings: Settings) -> SyncClient:
+    def sync_client(self, settings: Settings) -> "SyncClient":
         """The one client of all threads."""
+        from rota.broker.sync import SyncBroker
+        from rota.client.blocking import SyncClient
+
         with self._lock:
             if self._sync_client is None:
                 broker = SyncBroker.from_url(settings.url, options=broker_options(settings))
-                self._sync_client = SyncClient(
-                    broker,
-                    middlewares=self._middlewares,
-                    result_poll=settings.result_poll,
-                    enqueue_batch=settings.enqueue_batch,
-                    delivery=delivery(settings),
-                    payload_limit_bytes=settings.payload_limit_bytes,
-                )
+                self._sync_client = SyncClient(broker, **self._words(settings))
             return self._sync_client
+
+    def _words(self, settings: Settings) -> dict[str, Any]:
+        """Return what both kinds of client are made with."""
+        return {
+            "middlewares": self._middlewares,
+            "result_poll": settings.result_poll,
+            "enqueue_batch": settings.enqueue_batch,
+            "delivery": delivery(settings),
+            "payload_limit_bytes": settings.payload_limit_bytes,
+        }
 
     async def aclose(self) -> None:
         """Close the running loop's client."""

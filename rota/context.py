@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from time import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rota.errors import RotaError, TaskCancelled
-from rota.instant import from_unix
-from rota.wire.proto import TaskMessage
+from rota.wire.times import from_unix
+
+if TYPE_CHECKING:
+    from rota.wire.proto import TaskMessage
 
 
 class Reporter(Protocol):
@@ -51,7 +53,7 @@ class Context:
 
     def __init__(
         self,
-        message: TaskMessage,
+        message: "TaskMessage",
         reporter: Reporter = SILENT,
         deadline_at: float = 0.0,
         state: Any = None,
@@ -166,6 +168,8 @@ def current() -> Context:
 
 def blank(type: str = "", **fields: Any) -> Context:
     """Make a context that belongs to no worker, for a direct call or a test."""
+    from rota.wire.proto import TaskMessage  # a program that only enqueues does not load protobuf
+
     return Context(TaskMessage(type=type, **fields))
 
 
@@ -175,6 +179,8 @@ peek = _current.get
 
 
 def _restored(data: bytes, deadline_at: float) -> Context:
+    from rota.wire.proto import TaskMessage
+
     message = TaskMessage.FromString(data)
     here = peek(None)
     # A child process enters the context of a task before it reads the arguments: that one can report.

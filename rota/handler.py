@@ -21,9 +21,9 @@ from rota.middleware import Invoke, Middleware, chain
 from rota.options import NO_OPTIONS, Hook, Options
 from rota.payload import Result, arguments_of
 from rota.policy import Retry
+from rota.sentences import did_you_mean
 from rota.shape import is_count
 from rota.signature import MISSING, Signature
-from rota.suggestion import did_you_mean
 
 Run: TypeAlias = Literal["loop", "thread", "process"]
 Event: TypeAlias = Literal["success", "failure", "exhausted"]

@@ -10,8 +10,8 @@ from rota.context import Context
 from rota.duration import DurationLike, at_least, parse
 from rota.errors import OptionError
 from rota.policy import MAX_RETRY, Debounce, Retry, Unique
+from rota.sentences import did_you_mean
 from rota.shape import is_mapping
-from rota.suggestion import did_you_mean
 
 SECOND = timedelta(seconds=1)
 WHOLE_SECONDS = "the wire counts whole seconds, rounded up"

@@ -15,8 +15,8 @@ from typing_extensions import TypedDict
 from rota.codec import Codec, Write, reasons
 from rota.errors import OptionError, PayloadError
 from rota.options import NAMES as OPTION_NAMES
+from rota.sentences import did_you_mean
 from rota.signature import MISSING, Parameter, Signature
-from rota.suggestion import did_you_mean
 from rota.untyped import loose_payload
 
 _NOTHING = (b"", b"null")  # Go's nil payload, and what json.Marshal(nil) gives

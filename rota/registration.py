@@ -12,9 +12,9 @@ from rota.errors import OptionError
 from rota.handler import Handler, Hooks, Surroundings
 from rota.options import ONE_CALL_ONLY, Hook, Options, RunWords, TaskWords
 from rota.policy import Retry
+from rota.sentences import did_you_mean
 from rota.shape import is_array
 from rota.signature import MISSING, Signature, read_raw_signature, read_signature, refuse_generator
-from rota.suggestion import did_you_mean
 
 _RUN_WORDS = frozenset(RunWords.__annotations__)
 _TASK_WORDS = frozenset(TaskWords.__annotations__) | _RUN_WORDS

@@ -1,29 +1,31 @@
-"""Where each setting was found, and how it is shown."""
+"""Where each setting is found, and how it is shown."""
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, PyprojectTomlConfigSettingsSource
-
-from rota.broker import dev_server
-from rota.broker.url import masked
 from rota.duration import display
 from rota.errors import ConfigError
-from rota.queue_weights import write_queues
 from rota.sentences import unstopped
+from rota.setting_values import write_queues
 
+ENVIRONMENT_PREFIX = "ROTA_"
 ORIGINS = "origins of settings"
-"""The entry under which the origins pass through pydantic. No setting can have this name."""
+"""The entry of the given settings that says where they come from, if not from code. No setting can have this name."""
 
 CODE = "code"
 ENVIRONMENT = "environment"
 PROJECT_FILE = "pyproject.toml"
 DEV_SERVER = "rota dev"
+LOOKED_UP = (ENVIRONMENT, PROJECT_FILE, DEV_SERVER)
+"""Sources that are read again whenever settings are made."""
+DEV_SERVER_FILE = ".rota/server/url"
+"""Where `rota.broker.dev_server` finds the server of the current folder. Few programs have one, so few load that."""
+_FOLDERS_ABOVE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,67 +49,78 @@ class Origin(NamedTuple):
     about: str
 
 
-class Origins(PydanticBaseSettingsSource):
-    """Tells which source each setting was found in, the strongest first."""
+def collect(said: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the settings that were given anywhere, and which source each one comes from.
 
-    def __init__(self, settings_cls: type[BaseSettings], sources: Mapping[str, PydanticBaseSettingsSource]) -> None:
-        super().__init__(settings_cls)
-        self._sources = sources
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Say nothing about single fields."""
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return one entry that the model takes out again."""
-        found: dict[str, str] = {}
-        for label, source in self._sources.items():
-            for name in source():
-                found.setdefault(name, label)
-        found.pop(ORIGINS, None)  # of settings that are made from others, which know their origins
-        return {ORIGINS: found}
+    `said` is what the command line or the code says. It wins over the environment, that over `pyproject.toml`, that
+    over the server of `rota dev`, which is looked for only if no other source names a URL.
+    """
+    values = {name: value for name, value in said.items() if name != ORIGINS}
+    origins = {**dict.fromkeys(values, CODE), **said.get(ORIGINS, {})}
+    for label, source in ((ENVIRONMENT, _environment(names)), (PROJECT_FILE, _project(_project_file()))):
+        new = {name: value for name, value in source.items() if name not in values}
+        values |= new
+        origins |= dict.fromkeys(new, label)
+    if "url" not in values and (url := _dev_server()) is not None:
+        values["url"], origins["url"] = url, DEV_SERVER
+    return values, origins
 
 
-class ProjectFile(PyprojectTomlConfigSettingsSource):
-    """The table `[tool.rota]` of pyproject.toml. A file that cannot be read is one sentence that names it."""
-
-    def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        try:
-            super().__init__(settings_cls)
-        except FileNotFoundError:
-            raise ConfigError("The current folder does not exist any more; change to one that does.") from None
-
-    def _read_file(self, file_path: Any) -> dict[str, Any]:
-        try:
-            data = tomllib.loads(Path(file_path).read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{file_path} is not valid TOML: {unstopped(error)}.") from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{file_path} is not UTF-8 (byte {error.start}); TOML files have to be.") from None
-        except OSError as error:
-            raise ConfigError(f"{file_path} cannot be read ({error.strerror}); settings could be in it.") from None
-        tool: Any = data.get("tool", {})
-        if not isinstance(tool, dict) or not isinstance(cast("dict[str, Any]", tool).get("rota", {}), dict):
-            raise ConfigError(f"{file_path}: [tool.rota] is not a table; write the settings below that line.")
-        return data
+def _environment(names: Iterable[str]) -> dict[str, str]:
+    given = {name.upper(): value for name, value in os.environ.items() if value}  # an empty variable is not set
+    return {name: given[key] for name in names if (key := f"{ENVIRONMENT_PREFIX}{name}".upper()) in given}
 
 
-class DevServer(PydanticBaseSettingsSource):
-    """The server of `rota dev` in the current folder. It is looked for only if no other source names a URL."""
+def _project_file() -> Path | None:
+    """Return the `pyproject.toml` of the current folder, or else of the nearest of three folders above it."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("The current folder does not exist any more; change to one that does.") from None
+    files = (folder / PROJECT_FILE for folder in (here, *here.parents[:_FOLDERS_ABOVE]))
+    return next((file for file in files if file.is_file()), None)
 
-    _found: str | None = None
-    _looked = False
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Say nothing about single fields."""
-        return None, field_name, False
+def _project(path: Path | None) -> dict[str, Any]:
+    """Read the table `[tool.rota]`. A file that cannot be read is one sentence that names it."""
+    if path is None:
+        return {}
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {unstopped(error)}.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); TOML files have to be.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); settings could be in it.") from None
+    tool = data.get("tool", {})
+    table = cast("dict[str, Any]", tool).get("rota", {}) if isinstance(tool, dict) else None
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: [tool.rota] is not a table; write the settings below that line.")
+    return cast("dict[str, Any]", table)
 
-    def __call__(self) -> dict[str, Any]:
-        """Return the URL, if a server runs there."""
-        if not self._looked:  # `Origins` asks a second time
-            self._looked = True
-            self._found = None if "url" in self.current_state else dev_server.found()
-        return {} if self._found is None else {"url": self._found}
+
+def _dev_server() -> str | None:
+    if not os.path.exists(DEV_SERVER_FILE):
+        return None
+    from rota.broker import dev_server
+
+    return dev_server.found()
+
+
+def abouts(settings: type) -> dict[str, str]:
+    """Return what each setting is for: the text below its line in the source."""
+    import ast  # here, because only `rota config` and the docs show these texts
+    import inspect
+    from itertools import pairwise
+
+    [model] = cast("list[ast.ClassDef]", ast.parse(inspect.getsource(settings)).body)
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in pairwise(model.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 def shown(name: str, value: object) -> str:
@@ -115,6 +128,8 @@ def shown(name: str, value: object) -> str:
     if isinstance(value, timedelta):
         return display(value)
     if name == "url":
+        from rota.broker.url import masked
+
         return masked(str(value))
     if isinstance(value, dict):
         return write_queues(cast("dict[str, int]", value))

@@ -10,54 +10,45 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
     PrivateAttr,
     SecretStr,
     ValidationError,
     field_serializer,
     model_validator,
 )
-from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from rota.duration import Duration, display
 from rota.errors import ConfigError
-from rota.process_range import ProcessRange, check_processes, read_processes
-from rota.queue_weights import check_queues, read_queues
+from rota.sentences import did_you_mean, nearest
 from rota.setting_origin import (
     CODE,
-    DEV_SERVER,
-    ENVIRONMENT,
+    ENVIRONMENT_PREFIX,
+    LOOKED_UP,
     ORIGINS,
-    PROJECT_FILE,
     CommandLine,
-    DevServer,
     Origin,
-    Origins,
-    ProjectFile,
+    abouts,
+    collect,
     shown,
 )
-from rota.suggestion import did_you_mean, nearest
-from rota.wire import enqueue, fetch, forward, janitor, record
+from rota.setting_values import ProcessRange, check_processes, check_queues, read_processes, read_queues
+from rota.wire import limits
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["DEFAULT_URL", "ENVIRONMENT_PREFIX", "Origin", "Settings"]
 
 MEBIBYTE = 1024 * 1024
-ENVIRONMENT_PREFIX = "ROTA_"
 DEFAULT_URL = "redis://localhost:6379/0"
-_LOOKED_UP = (ENVIRONMENT, PROJECT_FILE, DEV_SERVER)
-"""Sources that are read again whenever settings are made."""
 
 WhenAway: TypeAlias = Literal["wait", "fail"]
 WakeUp: TypeAlias = Literal["auto", "tracking", "poll"]
@@ -67,29 +58,14 @@ LimitBytes: TypeAlias = Annotated[int, Field(gt=0, le=256 * MEBIBYTE)]
 PositiveDuration: TypeAlias = Annotated[Duration, Field(gt=timedelta(0))]
 
 
-Queues: TypeAlias = Annotated[
-    dict[str, PositiveInt], AfterValidator(check_queues), BeforeValidator(read_queues), NoDecode
-]
-
-Processes: TypeAlias = Annotated[
-    ProcessRange, AfterValidator(check_processes), BeforeValidator(read_processes), NoDecode
-]
+Queues: TypeAlias = Annotated[dict[str, PositiveInt], AfterValidator(check_queues), BeforeValidator(read_queues)]
+Processes: TypeAlias = Annotated[ProcessRange, AfterValidator(check_processes), BeforeValidator(read_processes)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. Each can be given by name here, as `ROTA_<NAME>`, or in `[tool.rota]`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX,
-        env_ignore_empty=True,
-        pyproject_toml_table_header=("tool", "rota"),
-        pyproject_toml_depth=3,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        validate_default=True,
-        use_attribute_docstrings=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 
     app: str | None = None
     """Where the command line finds the app, as `module:app`; further modules with its tasks follow after commas."""
@@ -151,9 +127,9 @@ class Settings(BaseSettings):
     """Child processes for `run="process"`; 0 means one per core."""
     process_recycle: Annotated[int, Field(ge=0)] = 0
     """Tasks after which such a child is replaced; 0 means never."""
-    fetch_batch: Annotated[int, Field(gt=0, le=fetch.MAX_TASKS)] = 100
+    fetch_batch: Annotated[int, Field(gt=0, le=limits.MOST_FETCHED)] = 100
     """Tasks taken by one request, at most; up to 500."""
-    record_batch: Annotated[int, Field(gt=0, le=record.MAX_OUTCOMES)] = 500
+    record_batch: Annotated[int, Field(gt=0, le=limits.MOST_RECORDED)] = 500
     """Outcomes recorded by one request, at most; up to 500."""
     wake_up: WakeUp = "auto"
     """How a waiting worker learns of tasks: `tracking`, `poll`, or by itself tracking where the server allows it."""
@@ -218,9 +194,9 @@ class Settings(BaseSettings):
     """How often one of the workers of the same queues looks what is to be done; a sixth as often if all are empty."""
     reconcile_interval: PositiveDuration = timedelta(minutes=1)
     """How often it compares all places where a task can be, a bounded part at a time."""
-    forward_batch: Annotated[int, Field(gt=0, le=forward.MAX_TASKS)] = 1000
+    forward_batch: Annotated[int, Field(gt=0, le=limits.MOST_FORWARDED)] = 1000
     """Due tasks moved by one request, at most; up to 1000."""
-    janitor_batch: Annotated[int, Field(gt=0, le=janitor.MAX_TASKS)] = 100
+    janitor_batch: Annotated[int, Field(gt=0, le=limits.MOST_DELETED)] = 100
     """Tasks deleted by one request, at most; up to 1000."""
     archive_max: PositiveInt = 10_000
     """Archived tasks kept per queue."""
@@ -234,7 +210,7 @@ class Settings(BaseSettings):
     """The size of a result, at most; a larger one fails its task. The same as that of a payload."""
     result_poll: PositiveDuration = timedelta(seconds=1)
     """How often a waiting `result()` looks, besides listening: a Go worker announces nothing."""
-    enqueue_batch: Annotated[int, Field(gt=0, le=enqueue.MAX_TASKS)] = 500
+    enqueue_batch: Annotated[int, Field(gt=0, le=limits.MOST_ENQUEUED)] = 500
     """Tasks sent by one request of `enqueue_many`, at most; up to 1000."""
     report_interval: PositiveDuration = timedelta(milliseconds=500)
     """How often progress and log lines of a running task are written, at most."""
@@ -254,43 +230,22 @@ class Settings(BaseSettings):
     """How long a group waits at most, however many tasks keep coming."""
     group_max_size: PositiveInt | None = None
     """The size at which a group is aggregated at once."""
-    group_concurrency: PositiveInt = 10
-    """How many groups each aggregator joins at the same time in a worker process, which holds their tasks in memory."""
     group_interval: PositiveDuration = timedelta(seconds=1)
     """How often groups are looked at where the server does not tell of changed keys (`wake_up="poll"`, or no right)."""
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, the strongest first."""
-        named: dict[str, PydanticBaseSettingsSource] = {
-            CODE: init_settings,
-            ENVIRONMENT: env_settings,
-            PROJECT_FILE: ProjectFile(settings_cls),
-            DEV_SERVER: DevServer(settings_cls),
-        }
-        return *named.values(), Origins(settings_cls, named)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explain(cls, data: Any, handler: ModelWrapValidatorHandler["Settings"]) -> "Settings":
-        origins: dict[str, str] = data.pop(ORIGINS, {})
+    def __init__(self, **said: Any) -> None:
+        """Collect the settings. Those that are said here win over all other sources."""
+        known = type(self).model_fields
+        values, origins = collect(said, known)
         try:
-            settings = handler(data)
+            super().__init__(**values)
         except ValidationError as error:
-            sentences = [_sentence(item, cls.model_fields, origins) for item in error.errors(include_url=False)]
+            sentences = [_sentence(item, known, origins) for item in error.errors(include_url=False)]
             # Not chained: the traceback of pydantic's error shows the values, and one may be a password.
             raise ConfigError(" ".join(sentences)) from None
-        settings._origins = origins
-        return settings
+        self._origins = origins
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
@@ -314,7 +269,7 @@ class Settings(BaseSettings):
         return self._replaced(line.values, line.options)
 
     def _replaced(self, words: Mapping[str, Any], sources: Mapping[str, str]) -> "Settings":
-        kept = {name: source for name, source in self._origins.items() if source not in _LOOKED_UP}
+        kept = {name: source for name, source in self._origins.items() if source not in LOOKED_UP}
         said = {name: getattr(self, name) for name in kept}
         return Settings(**{**said, **words, ORIGINS: {**kept, **sources}})
 
@@ -324,9 +279,10 @@ class Settings(BaseSettings):
 
     def table(self) -> list[Origin]:
         """Every setting with its value, its source and what it is for. Secrets are masked."""
+        about = abouts(type(self))
         return [
-            Origin(name, shown(name, getattr(self, name)), self.source_of(name), field.description or "")
-            for name, field in type(self).model_fields.items()
+            Origin(name, shown(name, getattr(self, name)), self.source_of(name), about[name])
+            for name in type(self).model_fields
         ]
 
     def environment_warnings(self) -> list[str]:
@@ -352,7 +308,7 @@ def _advice(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {near}?" if near else "`rota config` lists them."
 
 
-def _sentence(item: ErrorDetails, known: Iterable[str], origins: Mapping[str, str]) -> str:
+def _sentence(item: "ErrorDetails", known: Iterable[str], origins: Mapping[str, str]) -> str:
     name = str(item["loc"][0]) if item["loc"] else "?"
     place = origins.get(name, "default")
     if item["type"] == "extra_forbidden":

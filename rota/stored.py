@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from rota.errors import PayloadError
 from rota.info import TaskInfo, TaskState
-from rota.instant import from_unix
 from rota.wire.look_task import OneTask
 from rota.wire.message import unpack
 from rota.wire.proto import TaskMessage
+from rota.wire.times import from_unix
 
 InfoT = TypeVar("InfoT", bound=TaskInfo)
 

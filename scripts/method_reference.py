@@ -125,7 +125,7 @@ def _returned(node: Function) -> str:
 
 def _plain(annotation: str) -> str:
     """Take the quotes from the name of a class that is defined or imported later."""
-    for quoted in ("'Worker'", "'Plan[R_co]'"):
+    for quoted in ("'Broker'", "'Client'", "'SyncClient'", "'Worker'", "'Plan[R_co]'"):
         annotation = annotation.replace(quoted, quoted.strip("'"))
     return annotation.replace("'", '"')
 

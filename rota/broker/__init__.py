@@ -1,13 +1,32 @@
 """The wire over connections: one server, Sentinel or Cluster; async and sync; an embedded server."""
 
-from rota.broker.broker import Broker
-from rota.broker.embedded import Embedded
-from rota.broker.facts import ServerFacts
-from rota.broker.link import Link
-from rota.broker.options import TLS, BrokerOptions
-from rota.broker.subscription import Subscription
-from rota.broker.sync import SyncBroker, SyncSubscription
-from rota.broker.url import Address, Endpoint
+from typing import TYPE_CHECKING
+
+from rota.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from rota.broker.broker import Broker
+    from rota.broker.embedded import Embedded
+    from rota.broker.facts import ServerFacts
+    from rota.broker.link import Link
+    from rota.broker.options import TLS, BrokerOptions
+    from rota.broker.subscription import Subscription
+    from rota.broker.sync import SyncBroker, SyncSubscription
+    from rota.broker.url import Address, Endpoint
+else:  # a program that only enqueues needs one of the two brokers
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "broker": ("Broker",),
+            "embedded": ("Embedded",),
+            "facts": ("ServerFacts",),
+            "link": ("Link",),
+            "options": ("TLS", "BrokerOptions"),
+            "subscription": ("Subscription",),
+            "sync": ("SyncBroker", "SyncSubscription"),
+            "url": ("Address", "Endpoint"),
+        },
+    )
 
 __all__ = [
     "TLS",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.markup import escape
 
-from rota.process_range import ProcessRange
+from rota.setting_values import ProcessRange
 
 _MOST_TYPES = 6
 

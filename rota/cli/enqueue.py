@@ -14,8 +14,8 @@ from rota.cli import words
 from rota.cli.target import load_app
 from rota.errors import OptionError, PayloadError
 from rota.options import OptionWords
+from rota.sentences import nearest
 from rota.settings import Settings
-from rota.suggestion import nearest
 from rota.wire import names
 
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from rota.locale_text import as_utf8
+from rota.setting_values import as_utf8
 
 
 def prepare() -> None:

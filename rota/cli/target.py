@@ -7,8 +7,8 @@ from pathlib import Path
 from rota.app import Rota
 from rota.cli.import_failure import failure
 from rota.errors import ConfigError
+from rota.sentences import did_you_mean
 from rota.settings import Settings
-from rota.suggestion import did_you_mean
 
 DEFAULT_ATTRIBUTE = "app"
 SEPARATOR = ","

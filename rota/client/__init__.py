@@ -1,7 +1,16 @@
 """Enqueue, change and await tasks, from asyncio code and from blocking code, over the same pure core."""
 
-from rota.client.asynchronous import Client
-from rota.client.blocking import SyncClient
-from rota.client.delivery import Delivery
+from typing import TYPE_CHECKING
+
+from rota.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from rota.client.asynchronous import Client
+    from rota.client.blocking import SyncClient
+    from rota.client.delivery import Delivery
+else:  # a program loads the client that it uses
+    __getattr__ = on_demand(
+        __name__, {"asynchronous": ("Client",), "blocking": ("SyncClient",), "delivery": ("Delivery",)}
+    )
 
 __all__ = ["Client", "Delivery", "SyncClient"]

@@ -18,12 +18,9 @@ from rota.errors import (
     TaskStateError,
 )
 from rota.info import TaskInfo
-from rota.stored import Stored, read
 from rota.wire import edit
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys
-from rota.wire.look_task import OneTask, task
-from rota.wire.message import unpack
 from rota.wire.watch import Watched, announced, watch
 
 _MOST_READINGS = 10
@@ -35,6 +32,8 @@ _OUT_OF_SIGHT = Watched("in a state unknown, because the broker does not answer"
 
 def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
     """Replace the payload of a task that does not run, and move its unique lock with it."""
+    from rota.wire.message import unpack  # a program that only enqueues does not load protobuf
+
     for reading in range(_MOST_READINGS):
         message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
         if message is None:
@@ -127,6 +126,9 @@ def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
 
 def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
     """Read a task as it stands."""
+    from rota.stored import Stored, read
+    from rota.wire.look_task import OneTask, task
+
     look: OneTask = yield task(keys, task_id)
     stored = Stored.of(look, keys.queue, task_id)
     if stored is None or not look.fields:

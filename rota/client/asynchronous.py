@@ -5,17 +5,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rota.broker.broker import Broker
 from rota.client import acts
 from rota.client.batch import Batch, Planned, in_chunks, not_a_plan, of_task
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
-from rota.client.delivery import Delivery
+from rota.client.delivery import Delivery, Unreplicated
 from rota.client.hooks import enter, enter_each, swallowed
 from rota.client.joiner import Joiner
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES
-from rota.client.replicas import Replicas, Unreplicated
 from rota.client.requests import Requests
 from rota.duration import DurationLike, parse
 from rota.enqueued import Enqueued, Plan
@@ -23,6 +22,9 @@ from rota.errors import BrokerRefused, BrokerUnavailable, ResultTimeout, RotaErr
 from rota.info import TaskInfo, TaskState
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
+
+if TYPE_CHECKING:
+    from rota.client.replicas import Replicas
 
 R = TypeVar("R")
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
@@ -50,7 +52,7 @@ class Client(Core):
         super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery, payload_limit_bytes)
         self._origin = broker
         self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
-        self._replicas = Replicas(self.broker, delivery) if delivery.wait_replicas else None
+        self._replicas = _replicas(self.broker, delivery) if delivery.wait_replicas else None
         self._requests = Requests(self.broker, self._replicas)
         self._retry_seconds = self._requests.seconds
         self._joiner = Joiner(self._requests.enqueue, self._requests.enqueue_again)
@@ -218,3 +220,9 @@ class Client(Core):
     async def _arrival(self, batch: Batch, task: asyncio.Task[None]) -> list[Enqueued[Any] | RotaError]:
         await task
         return self._outcomes(batch)
+
+
+def _replicas(broker: Broker, delivery: Delivery) -> "Replicas":
+    from rota.client.replicas import Replicas  # few programs wait for replicas
+
+    return Replicas(broker, delivery)

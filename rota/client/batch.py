@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
+from rota.client.delivery import Unreplicated
 from rota.client.packing import Packed, Packer, created, refusal
-from rota.client.replicas import Unreplicated
 from rota.enqueued import Plan, Receipt
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, EnqueueError, OptionError, RotaError
 from rota.handler import cancelled_here

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rota.broker.sync import SyncBroker
 from rota.client import acts
@@ -12,7 +12,6 @@ from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
 from rota.client.delivery import Delivery
 from rota.client.hooks import enter_each_sync, enter_sync, swallowed
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES
-from rota.client.replicas import SyncReplicas
 from rota.client.requests import SyncRequests
 from rota.duration import DurationLike, parse
 from rota.enqueued import Plan, SyncEnqueued
@@ -20,6 +19,9 @@ from rota.errors import BrokerRefused, RotaError
 from rota.info import TaskInfo
 from rota.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
+
+if TYPE_CHECKING:
+    from rota.client.replicas import SyncReplicas
 
 R = TypeVar("R")
 
@@ -40,7 +42,7 @@ class SyncClient(Core):
         super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery, payload_limit_bytes)
         self._origin = broker
         self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
-        replicas = SyncReplicas(self.broker, delivery) if delivery.wait_replicas else None
+        replicas = _replicas(self.broker, delivery) if delivery.wait_replicas else None
         self._requests = SyncRequests(self.broker, replicas)
         self._retry_seconds = self._requests.seconds
 
@@ -139,3 +141,9 @@ class SyncClient(Core):
             self._requests.carry_out(self._prepare(batch))
             self._requests.carry_out(self._deliver(batch))
         return batch
+
+
+def _replicas(broker: SyncBroker, delivery: Delivery) -> "SyncReplicas":
+    from rota.client.replicas import SyncReplicas  # few programs wait for replicas
+
+    return SyncReplicas(broker, delivery)

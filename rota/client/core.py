@@ -7,17 +7,17 @@ from datetime import timedelta
 from typing import Any, Self, Unpack, cast
 
 from rota.client.batch import Batch, of_task
-from rota.client.delivery import Delivery, DeliveryWords
+from rota.client.delivery import Delivery, DeliveryWords, Unreplicated
 from rota.client.packing import Packer, refusal, sendable
 from rota.client.published import Published
-from rota.client.replicas import Unreplicated
 from rota.client.requests import Act, Burst, Command, Enqueue, Reach, asked_again
 from rota.enqueued import Plan, Receipt
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, NotReplicated, PayloadError, RotaError
 from rota.middleware import EnqueueMiddleware
 from rota.sentences import counted
-from rota.wire.enqueue import MAX_TASKS, Reply
+from rota.wire.enqueue import Reply
 from rota.wire.keys import Keys, QueueKeys
+from rota.wire.limits import MOST_ENQUEUED
 
 logger = logging.getLogger("rota.client")
 
@@ -85,7 +85,7 @@ class Core(ABC):
 
     def _chunk(self, asked: int | None) -> int:
         # More in one call than the script can hold would break it half way.
-        return min(asked or self._enqueue_batch, MAX_TASKS)
+        return min(asked or self._enqueue_batch, MOST_ENQUEUED)
 
     # Enqueueing, as operations
 

@@ -1,14 +1,20 @@
 """How an enqueue is delivered: what it does while the server is away, and how many replicas must have it."""
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
-from rota.duration import DurationLike, parse
-from rota.errors import OptionError
-from rota.suggestion import did_you_mean
+from rota.duration import DurationLike, display, parse
+from rota.enqueued import Receipt
+from rota.errors import BrokerError, BrokerRefused, NotReplicated, OptionError
+from rota.sentences import counted, did_you_mean
+from rota.wire.script import Argument
 
+T = TypeVar("T")
 WhenAway: TypeAlias = Literal["wait", "fail"]
+
+logger = logging.getLogger("rota.client.replicas")
 
 _WAYS = ("wait", "fail")
 
@@ -50,3 +56,47 @@ class Delivery:
         given = {name: getattr(self, name) for name in known} | words
         given["wait_replicas_timeout"] = parse(given["wait_replicas_timeout"], "wait_replicas_timeout")
         return Delivery(**given)
+
+
+class Unreplicated(BrokerError):
+    """The script of a call was run, and `reply` is its answer, but too few replicas have its writes."""
+
+    def __init__(self, message: str, *, reply: Any, acknowledged: int) -> None:
+        super().__init__(message, maybe_applied=True)
+        self.reply = reply
+        self.acknowledged = acknowledged
+
+    def of(self, receipt: Receipt) -> NotReplicated:
+        """Make the caller's error."""
+        text = f"Task {receipt.id} in queue {receipt.queue!r} is enqueued, but {self} Do not enqueue it again."
+        return NotReplicated(text, enqueued=receipt, acknowledged=self.acknowledged)
+
+
+class Demand:
+    """How many replicas, how long, and what to do when they are missing."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self.milliseconds = max(1, int(delivery.wait_replicas_timeout.total_seconds() * 1000))
+
+    @property
+    def words(self) -> tuple[Argument, ...]:
+        """The command that waits."""
+        return ("WAIT", self._delivery.wait_replicas, self.milliseconds)
+
+    def judge(self, reply: T, answer: int | BrokerRefused) -> T:
+        """Return the reply of the script, or raise `Unreplicated`."""
+        asked = self._delivery.wait_replicas
+        if isinstance(answer, int) and answer >= asked:
+            return reply
+        acknowledged = answer if isinstance(answer, int) else 0
+        if isinstance(answer, int):
+            within = display(self._delivery.wait_replicas_timeout)
+            why = f"only {acknowledged} of {counted(asked, 'replica')} had it within {within}: look at the replicas."
+        else:
+            why = f"it is unknown whether it is on {counted(asked, 'replica')}: {answer}"
+        error = Unreplicated(why, reply=reply, acknowledged=acknowledged)
+        if self._delivery.replicas_missing == "warn":
+            logger.warning("A task was enqueued, but %s", error)
+            return reply
+        raise error

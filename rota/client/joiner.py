@@ -6,8 +6,9 @@ from typing import Any
 
 from rota.client.batch import CHUNK_BYTES
 from rota.errors import BrokerUnavailable
-from rota.wire.enqueue import MAX_TASKS, enqueue_plain
+from rota.wire.enqueue import enqueue_plain
 from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_ENQUEUED
 from rota.wire.script import Call
 
 
@@ -47,7 +48,7 @@ class Joiner:
             party = self._parties[keys] = _Party()
             asyncio.get_running_loop().call_soon(self._depart, keys, party)
         arrival = party.join(task_id, message)
-        if len(party.arrivals) >= MAX_TASKS or party.size >= CHUNK_BYTES:
+        if len(party.arrivals) >= MOST_ENQUEUED or party.size >= CHUNK_BYTES:
             self._depart(keys, party)
         return await arrival
 

@@ -1,9 +1,8 @@
 """Enqueues that count only when replicas have them: `WAIT` after the script, on the same connection."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from rota.broker import failure
@@ -11,60 +10,12 @@ from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.broker.node import look_at, shared
 from rota.broker.sync import SyncBroker
-from rota.client.delivery import Delivery
+from rota.client.delivery import Delivery, Demand
 from rota.duration import display
-from rota.enqueued import Receipt
-from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, ConfigError, NotReplicated
-from rota.sentences import counted
-from rota.wire.script import Argument, Call
+from rota.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from rota.wire.script import Call
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
-
-
-class Unreplicated(BrokerError):
-    """The script of a call was run, and `reply` is its answer, but too few replicas have its writes."""
-
-    def __init__(self, message: str, *, reply: Any, acknowledged: int) -> None:
-        super().__init__(message, maybe_applied=True)
-        self.reply = reply
-        self.acknowledged = acknowledged
-
-    def of(self, receipt: Receipt) -> NotReplicated:
-        """Make the caller's error."""
-        text = f"Task {receipt.id} in queue {receipt.queue!r} is enqueued, but {self} Do not enqueue it again."
-        return NotReplicated(text, enqueued=receipt, acknowledged=self.acknowledged)
-
-
-class Demand:
-    """How many replicas, how long, and what to do when they are missing."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
-        self.milliseconds = max(1, int(delivery.wait_replicas_timeout.total_seconds() * 1000))
-
-    @property
-    def words(self) -> tuple[Argument, ...]:
-        """The command that waits."""
-        return ("WAIT", self._delivery.wait_replicas, self.milliseconds)
-
-    def judge(self, reply: T, answer: int | BrokerRefused) -> T:
-        """Return the reply of the script, or raise `Unreplicated`."""
-        asked = self._delivery.wait_replicas
-        if isinstance(answer, int) and answer >= asked:
-            return reply
-        acknowledged = answer if isinstance(answer, int) else 0
-        if isinstance(answer, int):
-            within = display(self._delivery.wait_replicas_timeout)
-            why = f"only {acknowledged} of {counted(asked, 'replica')} had it within {within}: look at the replicas."
-        else:
-            why = f"it is unknown whether it is on {counted(asked, 'replica')}: {answer}"
-        error = Unreplicated(why, reply=reply, acknowledged=acknowledged)
-        if self._delivery.replicas_missing == "warn":
-            logger.warning("A task was enqueued, but %s", error)
-            return reply
-        raise error
 
 
 class Replicas:

@@ -16,17 +16,19 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from rota.broker.broker import Broker
 from rota.broker.patience import pause_seconds
-from rota.broker.subscription import Subscription
-from rota.broker.sync import SyncBroker, SyncSubscription
-from rota.client.replicas import Replicas, SyncReplicas
 from rota.errors import BrokerError, BrokerUnavailable
 from rota.sentences import counted
 from rota.wire.edit import Edited
 from rota.wire.script import Argument, Call
+
+if TYPE_CHECKING:
+    from rota.broker.broker import Broker
+    from rota.broker.subscription import Subscription
+    from rota.broker.sync import SyncBroker, SyncSubscription
+    from rota.client.replicas import Replicas, SyncReplicas
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -148,7 +150,7 @@ def _log(lost: Sequence[int], outcomes: Sequence[Any]) -> None:
 class Requests:
     """Carries operations out, for asyncio. With `replicas`, what is enqueued waits for them."""
 
-    def __init__(self, broker: Broker, replicas: Replicas | None = None) -> None:
+    def __init__(self, broker: "Broker", replicas: "Replicas | None" = None) -> None:
         self.seconds = broker.options.retry_for.total_seconds()
         self._broker = broker
         self._replicas = replicas
@@ -159,7 +161,7 @@ class Requests:
         """Send a script that enqueues again, if it may have been carried out; else raise this error."""
         return cast(T, await self._again(Burst([call], enqueues=True), lost))
 
-    async def carry_out(self, act: Act[R], messages: Subscription | None = None) -> R:
+    async def carry_out(self, act: Act[R], messages: "Subscription | None" = None) -> R:
         """Take each step of an operation until it is over."""
         answer: Any = None
         error: BrokerError | None = None
@@ -173,7 +175,7 @@ class Requests:
         except StopIteration as end:
             return cast(R, end.value)
 
-    async def _take(self, step: Step, messages: Subscription | None) -> Any:
+    async def _take(self, step: Step, messages: "Subscription | None") -> Any:
         match step:
             case Call() | Command() | Change():
                 try:
@@ -228,13 +230,13 @@ class Requests:
 class SyncRequests:
     """Carries the same operations out, for blocking code."""
 
-    def __init__(self, broker: SyncBroker, replicas: SyncReplicas | None = None) -> None:
+    def __init__(self, broker: "SyncBroker", replicas: "SyncReplicas | None" = None) -> None:
         self.seconds = broker.options.retry_for.total_seconds()
         self._broker = broker
         self._replicas = replicas
         self._enqueue = broker.run if replicas is None else replicas.run
 
-    def carry_out(self, act: Act[R], messages: SyncSubscription | None = None) -> R:
+    def carry_out(self, act: Act[R], messages: "SyncSubscription | None" = None) -> R:
         """Take each step of an operation until it is over."""
         answer: Any = None
         error: BrokerError | None = None
@@ -248,7 +250,7 @@ class SyncRequests:
         except StopIteration as end:
             return cast(R, end.value)
 
-    def _take(self, step: Step, messages: SyncSubscription | None) -> Any:
+    def _take(self, step: Step, messages: "SyncSubscription | None") -> Any:
         match step:
             case Call() | Command() | Change():
                 try:

@@ -10,12 +10,12 @@ from rota.info import TaskState
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
 from rota.inspect.server import ServerSnapshot, read_server
 from rota.inspect.task import TaskList, TaskSnapshot, read_task
-from rota.instant import from_unix
+from rota.sentences import did_you_mean
 from rota.stored import Stored
-from rota.suggestion import did_you_mean
 from rota.wire import look_queue, look_server, look_task, names
 from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8
+from rota.wire.times import from_unix
 
 
 class Inspector:

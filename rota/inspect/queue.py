@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from rota.instant import from_unix
 from rota.wire.look_queue import QueueLook
+from rota.wire.times import from_unix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rota.info import TaskInfo, TaskState
-from rota.instant import from_unix, from_unix_ns
 from rota.stored import Stored, read
+from rota.wire.times import from_unix, from_unix_ns
 
 
 @dataclass(frozen=True, slots=True)

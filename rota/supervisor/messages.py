@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from rota.health.vitals import Vitals, read_vitals
 from rota.logs import LogLevel
-from rota.process_range import ProcessRange
 from rota.setting_origin import CommandLine
+from rota.setting_values import ProcessRange
 from rota.settings import Settings
 
 

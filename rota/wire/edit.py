@@ -3,8 +3,7 @@
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
-from rota.wire.message import clean_text, unpack
-from rota.wire.proto import TaskMessage
+from rota.wire.names import clean_text
 from rota.wire.script import Call, load
 from rota.wire.unique import unique_key
 
@@ -26,6 +25,9 @@ def update_payload(keys: QueueKeys, task_id: str, message: bytes, payload: bytes
 
     A lock that was made of the old payload moves to the new one. A lock with a key of its own stays.
     """
+    from rota.wire.message import unpack  # a program that only enqueues does not load protobuf
+    from rota.wire.proto import TaskMessage
+
     old = unpack(message)
     lock = old.unique_key
     moves = lock != "" and lock in (unique_key(keys, old.type, old.payload), unique_key(keys, old.type, None))

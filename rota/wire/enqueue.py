@@ -6,8 +6,6 @@ from typing import Any, NamedTuple, cast
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Argument, Call, load
 
-MAX_TASKS = 1000
-
 
 class Item(NamedTuple):
     """One task for `enqueue`, in the order of the script's arguments."""

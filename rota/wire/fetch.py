@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_FETCHED
 from rota.wire.names import text
 from rota.wire.script import Argument, Call, load
 
-MAX_TASKS = 500
 MAX_QUEUES = 64
 MAX_BYTES = 4 * 1024 * 1024
 """Of messages in one reply. A server closes connections whose replies outgrow `client-output-buffer-limit`."""
@@ -85,7 +85,7 @@ def fetch(
     args: list[Argument] = [
         token,
         lease_seconds,
-        min(wanted, MAX_TASKS),
+        min(wanted, MOST_FETCHED),
         last_chance.crashes,
         int(not last_chance.taken),
         spared.seconds,

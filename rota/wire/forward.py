@@ -3,9 +3,8 @@
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_FORWARDED
 from rota.wire.script import Call, load
-
-MAX_TASKS = 1000
 
 
 class Forwarded(NamedTuple):
@@ -18,7 +17,7 @@ class Forwarded(NamedTuple):
 
 def forward(keys: QueueKeys, limit: int = 100) -> Call[Forwarded]:
     """Move at most `limit` due IDs (never above 1000) from each of the two sets."""
-    args = (keys.base, keys.task_prefix, min(limit, MAX_TASKS))
+    args = (keys.base, keys.task_prefix, min(limit, MOST_FORWARDED))
     return Call(load("forward"), (keys.scheduled, keys.retry), args, _decode)
 
 

@@ -4,9 +4,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_DELETED
 from rota.wire.script import Call, load
-
-MAX_TASKS = 1000
 
 
 class Cleaned(NamedTuple):
@@ -27,7 +26,7 @@ def clean(keys: QueueKeys, *, limit: int, archive_size: int, archive_age: timede
     return Call(
         load("clean"),
         (keys.completed, keys.archived, trimmed_key(keys)),
-        (keys.base, keys.task_prefix, min(limit, MAX_TASKS), archive_size, archive_age.total_seconds()),
+        (keys.base, keys.task_prefix, min(limit, MOST_DELETED), archive_size, archive_age.total_seconds()),
         _decode,
     )
 

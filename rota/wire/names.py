@@ -1,9 +1,12 @@
-"""IDs and names, as text in Python and as bytes on the wire.
+"""IDs, names and error texts, as text in Python and as bytes on the wire.
 
 Clients of Rota and Asynq write UTF-8 only. Another program can put other bytes into a list of tasks or of queues.
 `text` keeps such bytes as lone surrogates, so that `raw` returns the very same bytes: a task with such an ID can be
 archived.
 """
+
+MAX_ERROR_BYTES = 8192
+_CUT = "…"
 
 NOT_UTF8 = "the ID of the task is not UTF-8: no client of Asynq or Rota can have written it"
 
@@ -30,3 +33,16 @@ def is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def clean_text(text: str, max_bytes: int = MAX_ERROR_BYTES) -> str:
+    """Make an error text storable: valid UTF-8, at most `max_bytes` long.
+
+    Go refuses a message with invalid UTF-8, and a retry that cannot be encoded leaves the task active for ever.
+    """
+    if len(text) <= max_bytes and text.isascii():
+        return text
+    data = text.encode("utf-8", "replace")
+    if len(data) > max_bytes:
+        data = data[: max_bytes - len(_CUT.encode())] + _CUT.encode()
+    return data.decode("utf-8", "ignore")

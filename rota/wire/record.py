@@ -12,8 +12,6 @@ from rota.wire.keys import QueueKeys
 from rota.wire.names import raw
 from rota.wire.script import Argument, Call, load
 
-MAX_OUTCOMES = 500
-
 Kind = Literal["done", "complete", "retry", "archive", "requeue", "postpone"]
 Ending = Literal["", "cancelled", "expired", "quarantined", "revoked"]
 

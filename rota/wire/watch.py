@@ -4,8 +4,6 @@ from typing import Any, NamedTuple
 
 from rota.errors import PayloadError
 from rota.wire.keys import QueueKeys
-from rota.wire.limit_text import explained
-from rota.wire.message import unpack
 from rota.wire.names import text
 from rota.wire.script import Call, load
 
@@ -49,6 +47,9 @@ def _watched(raw: Any) -> Watched:
 
 
 def _error(message: bytes, end: str) -> str:
+    from rota.wire.limit_text import explained  # a program that only enqueues does not load protobuf
+    from rota.wire.message import unpack
+
     try:
         return explained(unpack(message), end) if message else ""
     except PayloadError as error:

@@ -19,10 +19,10 @@ from rota.context import Context
 from rota.handler import Event, Handler
 from rota.wire.fetch import Notes
 from rota.wire.limit_text import deadline_text, timeout_text
-from rota.wire.message import LAST_SECOND, whole_seconds
 from rota.wire.names import NOT_UTF8, is_utf8
 from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome
+from rota.wire.times import LAST_SECOND, whole_seconds
 from rota.worker import verdict
 from rota.worker.attempt import Attempt, LeaseOver, Stop
 from rota.worker.clock import BrokerClock

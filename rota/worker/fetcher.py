@@ -20,6 +20,7 @@ from rota.sentences import counted
 from rota.wire import fetch as wire
 from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch, Spared
 from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_FETCHED
 from rota.wire.names import text
 from rota.worker.agenda import Agenda
 from rota.worker.attempt import Attempt
@@ -77,7 +78,7 @@ class Fetcher:
         self._start = start
         self._tokens = tokens
         self._lease_seconds = lease_seconds
-        self._batch = min(batch, wire.MAX_TASKS)
+        self._batch = min(batch, MOST_FETCHED)
         self._wake_up: WakeUpChoice = wake_up
         self._queues_per_call = queues_per_call
         self._serves = serves

@@ -19,6 +19,7 @@ from rota.errors import BrokerRefused, BrokerUnavailable
 from rota.sentences import counted
 from rota.wire import record as wire
 from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_RECORDED
 from rota.wire.record import Outcome
 from rota.wire.script import Call
 from rota.worker.attempt import Attempt
@@ -81,7 +82,7 @@ class Finisher:
         self._broker = broker
         self._link = link
         self._recorded = recorded
-        self._batch = min(batch, wire.MAX_OUTCOMES)
+        self._batch = min(batch, MOST_RECORDED)
         self._ended: list[Ended] = []
         self._arrived = asyncio.Event()
         self._insisting: set[asyncio.Task[None]] = set()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from rota.errors import OptionError
-from rota.queue_weights import check_queue
+from rota.setting_values import check_queue
 
 
 class Subscription:

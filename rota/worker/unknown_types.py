@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from rota.health.type_names import OTHER_TYPES, TypeNames
-from rota.sentences import counted
-from rota.suggestion import nearest
+from rota.sentences import counted, nearest
 from rota.worker.outcome_log import log
 
 FIRST_SECONDS = 1.0

@@ -1,10 +1,14 @@
-"""What `import rota` loads: counted in modules, because seconds say nothing on a busy machine."""
+"""What `import rota` and a program that enqueues load: counted in modules, and in CPU beside that of libraries."""
 
 import json
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from scripts.tree import ROOT
 
 # Libraries of the command line, of workers and of extras: a program that enqueues has no use for them.
 NOT_FOR_PRODUCERS = {
@@ -30,7 +34,11 @@ def loaded_by(code: str) -> set[str]:
 def test_import_of_rota_loads_its_errors_and_nothing_else_of_weight() -> None:
     loaded = loaded_by("import rota")
 
-    assert {name for name in loaded if name.startswith("rota.")} == {"rota.errors", "rota.log_lines"}
+    assert {name for name in loaded if name.startswith("rota.")} == {
+        "rota.errors",
+        "rota.log_lines",
+        "rota.on_demand",
+    }
     assert not {name.partition(".")[0] for name in loaded} & {"asyncio", "google", "hiredis", "pydantic", "ssl"}
 
 
@@ -46,6 +54,76 @@ def test_app_loads_nothing_that_only_workers_and_commands_need() -> None:
 
     assert {name.partition(".")[0] for name in loaded} & NOT_FOR_PRODUCERS == set()
     assert {name for name in loaded if name.startswith(ROOMS_OF_WORKERS)} == set()
+
+
+APP = "from rota import Rota; app = Rota()"
+TASK = """
+@app.task("imports:test")
+async def test(number: int) -> None: ...
+"""
+ENQUEUE = """
+from rota import BrokerUnavailable
+try:
+    test.enqueue_sync(7)
+except BrokerUnavailable:
+    pass
+else:
+    raise SystemExit("a server answers at port 1")
+"""
+
+
+def modules_of(code: str) -> set[str]:
+    """The modules of Rota that are loaded by a program, beside those with code of other packages."""
+    return {name for name in loaded_by(f"exec({code!r})") if name.partition(".")[0] == "rota"}
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("ROTA_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("ROTA_RETRY_FOR", "0s")
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize(("code", "most"), [(APP, 45), (APP + TASK, 45), (APP + TASK + ENQUEUE, 80)])
+def test_producer_loads_few_modules(code: str, most: int) -> None:
+    modules = modules_of(code)
+
+    assert len(modules) <= most, sorted(modules)
+
+
+@pytest.mark.usefixtures("no_server")
+def test_producer_loads_no_protobuf_and_only_the_client_it_uses() -> None:
+    loaded = loaded_by(f"exec({APP + TASK + ENQUEUE!r})")
+
+    assert {name for name in loaded if name.startswith(("google", "pydantic_settings"))} == set()
+    assert {"rota.broker.broker", "rota.client.asynchronous", "rota.client.replicas"} & loaded == set()
+
+
+def cpu_seconds(code: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=50)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.usefixtures("no_server")
+def test_app_costs_little_more_than_its_libraries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path))  # both are read from compiled files, after the first run
+    libraries = """
+import asyncio
+from pydantic import BaseModel, TypeAdapter
+class Model(BaseModel):
+    number: int = 1
+TypeAdapter(dict[str, int])
+"""
+    rounds = [(cpu_seconds(APP + TASK), cpu_seconds(libraries)) for _ in range(6)][1:]
+
+    # The least of each: what else runs on the machine can only add to it.
+    app, bare = (min(each) for each in zip(*rounds, strict=True))
+    assert app < 1.8 * bare, rounds
 
 
 def test_name_that_does_not_exist_is_refused_as_in_every_module() -> None:

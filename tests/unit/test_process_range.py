@@ -1,7 +1,7 @@
 import pytest
 
 from rota.errors import ConfigError
-from rota.process_range import ProcessRange
+from rota.setting_values import ProcessRange
 from rota.settings import Settings
 
 

@@ -9,10 +9,10 @@ from rota import errors
 def test_the_list_of_names_is_sorted_and_whole() -> None:
     # Those that come when they are first used, those of the errors, and no module.
     public = {name for name in dir(rota) if not name.startswith("_") and not inspect.ismodule(getattr(rota, name))}
-    machinery = {"TYPE_CHECKING", "import_module"}
+    machinery = {"TYPE_CHECKING", "on_demand"}
 
     assert set(rota.__all__) == public - machinery
-    assert set(rota._PLACES) <= set(rota.__all__)
+    assert {name for names in rota._MODULES.values() for name in names} <= set(rota.__all__)
     assert rota.__all__ == sorted(rota.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name))
 
 

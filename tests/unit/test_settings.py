@@ -69,6 +69,11 @@ def test_queues_are_read_from_the_environment_and_the_project(
     assert Settings().queues == {"a": 2, "b": 1}
 
 
+def test_queues_in_the_code_replace_those_of_the_project(empty_folder: Path) -> None:
+    project(empty_folder, "[tool.rota.queues]\ncritical = 6")
+    assert Settings(queues={"default": 1}).queues == {"default": 1}
+
+
 def test_queues_are_written_so_that_they_are_read_back() -> None:
     for queues in ({"a": 2, "b": 1}, {"a,b": 2, "c=d": 1}, {' a"': 1}, {"[": 1}, {'["': 1}):
         rows = {row.name: row.value for row in Settings(queues=queues).table()}

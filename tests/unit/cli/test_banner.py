@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from rota.cli.banner import Banner
-from rota.process_range import ProcessRange
+from rota.setting_values import ProcessRange
 
 
 def banner(**changes: object) -> Banner:

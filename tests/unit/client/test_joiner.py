@@ -8,8 +8,8 @@ import pytest
 from rota.client.batch import CHUNK_BYTES
 from rota.client.joiner import Joiner
 from rota.errors import BrokerUnavailable
-from rota.wire.enqueue import MAX_TASKS
 from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_ENQUEUED
 from rota.wire.script import Call
 
 A, B = QueueKeys("a"), QueueKeys("b")
@@ -84,8 +84,8 @@ async def test_large_tasks_leave_in_calls_of_a_few_megabytes() -> None:
 
 async def test_a_call_stays_within_the_scripts_limit() -> None:
     server = Server()
-    await sent(Joiner(server.send, raised), *(str(i) for i in range(2 * MAX_TASKS + 2)))
-    assert [len(ids) for ids in server.calls] == [1, MAX_TASKS, MAX_TASKS, 1]
+    await sent(Joiner(server.send, raised), *(str(i) for i in range(2 * MOST_ENQUEUED + 2)))
+    assert [len(ids) for ids in server.calls] == [1, MOST_ENQUEUED, MOST_ENQUEUED, 1]
 
 
 async def test_an_error_reaches_everyone_who_waits_for_that_call() -> None:

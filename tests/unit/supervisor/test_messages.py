@@ -1,8 +1,8 @@
 import json
 from datetime import timedelta
 
-from rota.process_range import ProcessRange
 from rota.setting_origin import CommandLine
+from rota.setting_values import ProcessRange
 from rota.settings import Settings
 from rota.supervisor.messages import Introduction, Report, Setup, decode, encode, plain_settings
 

@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,9 @@ from rota.errors import OptionError
 from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
 from rota.wire.envelope import Envelope
 from rota.wire.keys import QueueKeys
-from rota.wire.message import pack
+from rota.wire.proto import TaskMessage
 from rota.wire.task_id import new_task_id
+from rota.wire.times import EPOCH
 
 KEYS = QueueKeys("q")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
@@ -30,10 +32,39 @@ def test_a_sealed_envelope_has_the_bytes_of_a_packed_message(
     type: str, payload: bytes, task_id: str, max_retry: int, group: str, lock: str
 ) -> None:
     envelope = Envelope(type, queue="q", max_retry=max_retry, group=group, headers={"h": "w"})
-    message = pack(
-        type, payload, task_id, queue="q", max_retry=max_retry, group=group, unique_key=lock, headers={"h": "w"}
+    message = TaskMessage(
+        type=type, payload=payload, id=task_id, queue="q", retry=max_retry, timeout=1800, group_key=group
     )
-    assert envelope.seal(payload, task_id.encode(), lock.encode()) == message
+    message.unique_key = lock
+    message.headers["h"] = "w"
+    assert envelope.seal(payload, task_id.encode(), lock.encode()) == message.SerializeToString()
+
+
+@given(
+    headers=st.dictionaries(TEXT, TEXT, max_size=5),
+    max_retry=st.integers(0, 2**31 - 1),
+    seconds=st.integers(1, 10**13),
+    deadline=st.datetimes(timezones=st.just(UTC)),
+    retention=st.integers(0, 10**13),
+)
+def test_an_envelope_is_read_by_protobuf_as_it_was_written(
+    headers: dict[str, str], max_retry: int, seconds: int, deadline: datetime, retention: int
+) -> None:
+    envelope = Envelope(
+        "t",
+        max_retry=max_retry,
+        timeout=timedelta(seconds=seconds),
+        deadline=deadline,
+        retention=timedelta(seconds=retention),
+        headers=headers,
+    )
+
+    task = TaskMessage.FromString(envelope.seal(b"", b"id"))
+
+    assert dict(task.headers) == headers
+    assert (task.retry, task.timeout, task.retention) == (max_retry, seconds, retention)
+    assert task.deadline == ((deadline - EPOCH) // timedelta(seconds=1) or 1)
+    assert task.ByteSize() == len(envelope.seal(b"", b"id"))
 
 
 def test_a_sealed_envelope_has_the_bytes_that_go_writes() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from rota.errors import OptionError, PayloadError
 from rota.wire import message
+from rota.wire.names import MAX_ERROR_BYTES, clean_text
 from rota.wire.proto import SchedulerEnqueueEvent, SchedulerEntry, TaskMessage
+from rota.wire.times import GO_ZERO_S
 
 PLAIN = "0a017412027b7d1a03696431220764656661756c74281940880e"
 UNIQUE_WITHOUT_PAYLOAD = "0a01741a03696431220764656661756c7452196173796e713a7b64656661756c747d3a756e697175653a743a"
@@ -96,7 +98,7 @@ def test_a_deadline_at_the_epoch_stays_a_deadline():
         (datetime(1960, 1, 1, tzinfo=UTC), -315619200),
         (datetime.max.replace(tzinfo=UTC), 253402300799),
         (datetime.max.replace(tzinfo=timezone(-timedelta(hours=14))), 253402300799),
-        (datetime.min.replace(tzinfo=UTC), message.GO_ZERO_S),
+        (datetime.min.replace(tzinfo=UTC), GO_ZERO_S),
         (datetime(2030, 1, 1, 0, 0, 0, 999_999, tzinfo=UTC), 1893456000),
     ],
 )
@@ -142,16 +144,16 @@ def test_a_message_with_text_that_is_not_utf8_is_not_read():
 
 
 def test_an_error_text_keeps_what_can_be_stored():
-    assert message.clean_text("größer, 你好") == "größer, 你好"
-    assert message.clean_text("bad \udcff byte") == "bad ? byte"
+    assert clean_text("größer, 你好") == "größer, 你好"
+    assert clean_text("bad \udcff byte") == "bad ? byte"
 
 
 @pytest.mark.parametrize("text", ["x" * 10_000, "ü" * 10_000, "你" * 10_000])
 def test_a_long_error_text_is_cut_between_characters(text: str):
-    cut = message.clean_text(text)
+    cut = clean_text(text)
     assert cut.endswith("…")
     assert text.startswith(cut[:-1])
-    assert message.MAX_ERROR_BYTES - 4 < len(cut.encode()) <= message.MAX_ERROR_BYTES
+    assert MAX_ERROR_BYTES - 4 < len(cut.encode()) <= MAX_ERROR_BYTES
 
 
 def test_never_is_written_as_the_zero_time_of_go():

@@ -12,9 +12,10 @@ from rota.context import Context
 from rota.handler import Event
 from rota.wire.fetch import Notes
 from rota.wire.keys import QueueKeys
-from rota.wire.message import LAST_SECOND, pack
+from rota.wire.message import pack
 from rota.wire.proto import TaskMessage
 from rota.wire.record import Outcome
+from rota.wire.times import LAST_SECOND
 from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.executor import Executor

@@ -1,11 +1,14 @@
-"""Queues with their weights, as people write them."""
+"""Values of settings as people write them: queues with their weights, and how many worker processes.
+
+A range of processes like `1..8` is one in which their number follows the load.
+"""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from rota.locale_text import as_utf8
 from rota.wire.names import is_utf8
 
 _JSON = re.compile(r'\s*[\[{]\s*["\]}]')
@@ -81,3 +84,49 @@ def _weight(name: str, weight: object) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise ValueError(f"the weight of queue {name!r} is {weight!r}, but must be a whole number of at least 1")
     return number
+
+
+class ProcessRange(NamedTuple):
+    """At least and at most so many worker processes."""
+
+    least: int
+    most: int
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is nothing to choose."""
+        return self.least == self.most
+
+    def __str__(self) -> str:
+        return str(self.least) if self.fixed else f"{self.least}..{self.most}"
+
+
+def read_processes(value: object) -> object:
+    """Read `4`, `"4"` or `"1..8"`."""
+    if isinstance(value, bool):
+        raise ValueError("say how many, as 4 or 1..8")
+    if isinstance(value, int):
+        value = str(value)
+    if isinstance(value, str):
+        least, dots, most = value.partition("..")
+        if not least.strip().isdecimal() or (dots and not most.strip().isdecimal()):
+            raise ValueError(f"{value!r} is neither a number like 4 nor a range like 1..8")
+        return ProcessRange(int(least), int(most if dots else least))
+    return value
+
+
+def check_processes(value: ProcessRange) -> ProcessRange:
+    """Refuse what cannot be kept."""
+    if not 1 <= value.least <= value.most:
+        raise ValueError(f"{value} is no range: it goes from at least 1 upwards, as in 1..8")
+    return value
+
+
+def as_utf8(text: str) -> str:
+    """Return text as its UTF-8 bytes mean it, where the locale (ASCII, as in `LC_ALL=C`) could not decode them."""
+    if text.isascii():
+        return text
+    try:
+        return os.fsencode(text).decode() if any("\udc80" <= char <= "\udcff" for char in text) else text
+    except UnicodeError:
+        return text

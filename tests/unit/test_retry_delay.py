@@ -1,6 +1,6 @@
 import pytest
 
-from rota.wire.retry import default_delay_seconds
+from rota.policy import default_delay_seconds
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ class Backoff:
                 self._to_be_ended = False
 
     def explain(self) -> None:
-        """Note that the cause of the failures is known and gone: the next wait is short again."""
+        """Note that the cause of the failures is known and gone, and was logged: the next wait is short again."""
         self._failures = 0
+        self._to_be_ended = False
 
     async def wait(self, error: Exception, act: str, *, level: int = logging.ERROR) -> None:
         """Note a failure of `act` and wait. The first failure is logged at `level`, later ones once a minute."""

@@ -6,14 +6,11 @@
 --       7 error text, in which {size} stands for the size of the message
 -- Result: { id, size in bytes, id, size, ... } of the archived tasks
 -- Repeatable: an archived task has no token any more.
---! include clock
 --! include count
---! include field
---! include announce
---! include unlock
 --! include whose
---! include crash
-local place = { archived = KEYS[3], base = ARGV[1], prefix = ARGV[2], channel = ARGV[3] }
+--! include end
+--! include with_error
+local queue = { archived = KEYS[3], base = ARGV[1], channel = ARGV[3] }
 local least, alone = tonumber(ARGV[5]), ARGV[6] == '1'
 
 local function size_of(id)
@@ -27,12 +24,15 @@ end
 local function set_aside(id, size)
   local key = ARGV[2] .. id
   local row = redis.call('HMGET', key, 'msg', 'rota_wait', 'rota_unique', 'unique_key', 'rota_cancel')
+  local task = { id = id, key = key, msg = row[1], waited = row[2], scoped = row[3], unique_key = row[4] }
   redis.call('LREM', KEYS[1], 0, id)
   redis.call('ZREM', KEYS[2], id)
   redis.call('HDEL', key, 'rota_token')
-  if row[5] then return rest(place, id, row, 'cancelled', 'cancelled: ' .. row[5]) end
-  local text = string.gsub(ARGV[7], '{size}', string.format('%.1f MB', size / 1048576))
-  return rest(place, id, row, 'quarantined', text)
+  local ending = row[5] and 'cancelled' or 'quarantined'
+  local text = row[5] and 'cancelled: ' .. row[5]
+    or string.gsub(ARGV[7], '{size}', string.format('%.1f MB', size / 1048576))
+  archive_task(queue, task, ending, text, with_error(row[1], text))
+  return ending
 end
 
 local lost, large = 0, {}

@@ -63,6 +63,8 @@ class Aggregator:
         max_size: int | None = None,
     ) -> None:
         check("The aggregator", function, "group", "tasks")
+        if not isinstance(group, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(f"group is {group!r}, but must be the name of a group, or a pattern like 'user-*'.")
         self.function = function
         self.place = ""
         """Where it was registered, as `file:line`."""

@@ -349,6 +349,6 @@ def _each(name: str, given: Sequence[FunctionT]) -> Sequence[FunctionT]:
 def _settings(given: Settings | Mapping[str, Any] | None, said: Mapping[str, Any]) -> Settings:
     if isinstance(given, Settings):
         return given.updated(**said) if said else given
-    if given is not None and not is_mapping(given):
+    if given is not None and not (is_mapping(given) and all(isinstance(name, str) for name in given)):
         raise OptionError(f"Rota(settings=...) is {given!r}, but must be a Settings or a dict of settings.")
     return Settings(**{**(given or {}), **said})

@@ -25,7 +25,6 @@ from pydantic import (
     ValidationError,
     WrapSerializer,
 )
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import PydanticSerializationError
 
 from rota.canonical import in_fixed_order
@@ -215,9 +214,10 @@ def _adapter(owner: str, annotation: Any) -> TypeAdapter[Any]:
         )
     try:
         return TypeAdapter(annotation)
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+    except Exception as error:  # also those of code that the type brings along
+        said = next(iter(str(error).splitlines()), type(error).__name__)
         raise OptionError(
-            f"{owner} has a type that JSON cannot carry: {str(error).splitlines()[0]} "
+            f"{owner} has a type that JSON cannot carry: {said} "
             "Use what pydantic knows; inject connections and the like with Annotated[..., Depends(...)]."
         ) from error
 

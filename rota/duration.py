@@ -1,6 +1,5 @@
 """Lengths of time as people write them: `"30s"`, `"1h30m"`, seconds, or a timedelta."""
 
-import math
 import re
 from datetime import timedelta
 from typing import Annotated, TypeAlias
@@ -11,6 +10,7 @@ from rota.errors import OptionError
 
 DurationLike: TypeAlias = str | int | float | timedelta
 
+_LARGE = 10**30
 _UNITS = {
     "w": timedelta(weeks=1),
     "d": timedelta(days=1),
@@ -71,8 +71,11 @@ def _from_seconds(value: float, name: str) -> timedelta:
     try:
         return timedelta(seconds=value)
     except (OverflowError, ValueError):
-        text = "not a number" if math.isnan(value) else "too long"
-        raise OptionError(f"{name} is {value!r} seconds, which is {text}.") from None
+        if value != value:
+            raise OptionError(f"{name} is {value!r} seconds, which is not a number.") from None
+        # Python refuses to write a very large int.
+        shown = repr(value) if abs(value) < _LARGE else "a huge number of"
+        raise OptionError(f"{name} is {shown} seconds, which is too long.") from None
 
 
 def _from_text(text: str, name: str) -> timedelta:

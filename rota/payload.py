@@ -102,6 +102,9 @@ class Arguments:
             raise PayloadError(
                 f"{self._name} takes its arguments by name, so give them as a mapping, not as {type(payload).__name__}."
             )
+        for name in payload:
+            if not isinstance(name, str):
+                raise PayloadError(f"{self._name} takes its arguments by name, but {name!r} is not a name.")
         return self.bind((), cast("Mapping[str, Any]", payload))
 
     def _write_by_key(self, value: Mapping[str, Any], *, fixed_order: bool = False) -> bytes:

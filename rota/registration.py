@@ -35,7 +35,7 @@ def task_handler(
     function = _function(function)
     signature = read_signature(function)
     if "result" in words:
-        signature = replace(signature, returns=words["result"])
+        signature = replace(signature, returns=_result(words["result"]))
     retry = Retry.of(_said(words, "retry", Retry()))
     options = Options.of(**{name: words[name] for name in _OPTION_WORDS if name in words})
     _check_keys(type, options, signature)
@@ -97,6 +97,12 @@ def _function(function: Callable[..., Any]) -> Callable[..., Any]:
         raise OptionError(f"{function!r} is no function: wrap what it does in a def or an async def.")
     refuse_generator(function, "return a value instead")
     return function
+
+
+def _result(annotation: Any) -> Any:
+    if isinstance(annotation, str):
+        raise OptionError(f"result is the text {annotation!r}, but must be a type, as in result=int.")
+    return annotation
 
 
 def _said(words: Mapping[str, Any], name: str, default: Any) -> Any:

@@ -100,7 +100,12 @@ def candidates(type: str, matching: Matching = "segments") -> Iterator[str]:
 def check_blank(type: object) -> None:
     """Raise RoutingError for a type name that no task can have."""
     if not isinstance(type, str) or not type.strip():
-        raise RoutingError(f"The task type {type!r} is blank or not a text: give a name like 'email:welcome'.")
+        meant = ""
+        if hasattr(type, "enqueue"):
+            meant = " A task is enqueued by task.enqueue(...)."
+        elif hasattr(type, "payload"):
+            meant = " A plan is enqueued by app.send(plan)."
+        raise RoutingError(f"The task type {type!r} is blank or not a text: give a name like 'email:welcome'.{meant}")
 
 
 def _described(route: Route) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rota.broker.broker import Broker
 from rota.client import acts
-from rota.client.batch import Batch, Planned, in_chunks, not_a_plan, of_task
+from rota.client.batch import Batch, Planned, in_chunks, of_task
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
 from rota.client.delivery import Delivery, Unreplicated
 from rota.client.hooks import enter, enter_each, swallowed
 from rota.client.joiner import Joiner
-from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES
+from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, sendable
+from rota.client.plans import check_plan, check_plans
 from rota.client.requests import Requests
 from rota.duration import DurationLike, parse
 from rota.enqueued import Enqueued, Plan
@@ -96,6 +97,7 @@ class Client(Core):
 
         At most a few chunks are in memory. Close the iterator if you leave it early (`contextlib.aclosing`).
         """
+        check_plans(plans, blocking=False)
         on_the_way: deque[tuple[Batch, asyncio.Task[None]]] = deque()
         try:
             async for some in in_chunks(plans, self._chunk(chunk)):
@@ -141,7 +143,9 @@ class Client(Core):
 
         A task that has ended stays as it is.
         """
-        await self._requests.carry_out(acts.cancel(self._place(queue, task_id), task_id, reason, self._keys.cancel))
+        await self._requests.carry_out(
+            acts.cancel(self._place(queue, task_id), task_id, sendable("reason", reason), self._keys.cancel)
+        )
 
     async def delete(self, queue: str, task_id: str) -> None:
         """Delete a task that does not run, and release its unique lock."""
@@ -157,17 +161,17 @@ class Client(Core):
 
     async def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
         """Replace the payload of a task that does not run. Its unique lock moves to the key of the new payload."""
-        self._check_payload(task_id, payload)
+        payload = self._checked_payload(task_id, payload)
         await self._requests.carry_out(acts.update_payload(self._place(queue, task_id), task_id, payload))
 
     async def _enqueue_within(self, plan: Plan[R]) -> Enqueued[R]:
+        check_plan(plan)
         async with AsyncExitStack() as stack:
             return await self._enqueue(await enter(stack, self._middlewares, plan))
         raise swallowed()
 
     async def _enqueue(self, plan: Plan[R]) -> Enqueued[R]:
-        if not isinstance(plan, Plan):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise not_a_plan(plan)
+        check_plan(plan)
         packed = None if plan.options.debounce is not None else self._packer.pack(plan)
         if packed is None or packed.item is not None:
             return cast("Enqueued[R]", await self._requests.carry_out(self._enqueue_one(plan)))

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from rota.client.delivery import Unreplicated
 from rota.client.packing import Packed, Packer, created, refusal
+from rota.client.plans import not_a_plan
 from rota.enqueued import Plan, Receipt
-from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, EnqueueError, OptionError, RotaError
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, EnqueueError, RotaError
 from rota.handler import cancelled_here
 from rota.sentences import unstopped
 from rota.wire.enqueue import Item, Reply, enqueue, enqueue_plain
@@ -151,29 +152,19 @@ def of_task(error: BrokerError, packed: Packed) -> BrokerError:
     return made
 
 
-def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
-    """Make the error for what was given in place of a plan."""
-    try:
-        shown = f"{thing!r:.200}"
-    except Exception:  # the caller's class
-        shown = f"A {type(thing).__name__} whose repr() raises an error"
-    made = OptionError(f"{shown} is not a plan: make one with task.plan(...) or app.plan(...).")
-    made.__cause__ = error
-    return made
-
-
 def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Planned]]:
     """Cut an iterable into lists of at most `size`, and take no more of it than the list at hand.
 
     A list ends early at `CHUNK_BYTES`: one request of many large payloads would go beyond what a server takes.
     If the iterable raises, the last item of the last list is that error.
     """
-    rest = iter(plans)
+    rest: Iterator[Plan[Any]] | None = None
     is_over = False
     while not is_over:
         chunk: list[Planned] = []
         room = CHUNK_BYTES
         try:
+            rest = iter(plans) if rest is None else rest
             while len(chunk) < size and room > 0:
                 chunk.append(plan := next(rest))
                 room -= _size(plan)
@@ -192,12 +183,13 @@ async def in_chunks(plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", siz
         for some in cut(plans, size):
             yield some
         return
-    rest = aiter(plans)
+    rest: AsyncIterator[Plan[Any]] | None = None
     is_over = False
     while not is_over:
         chunk: list[Planned] = []
         room = CHUNK_BYTES
         try:
+            rest = aiter(plans) if rest is None else rest
             while len(chunk) < size and room > 0:
                 chunk.append(plan := await anext(rest))
                 room -= _size(plan)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rota.broker.sync import SyncBroker
 from rota.client import acts
-from rota.client.batch import Batch, Planned, cut, not_a_plan
+from rota.client.batch import Batch, Planned, cut
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
 from rota.client.delivery import Delivery
 from rota.client.hooks import enter_each_sync, enter_sync, swallowed
-from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES
+from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, sendable
+from rota.client.plans import check_plan, check_plans
 from rota.client.requests import SyncRequests
 from rota.duration import DurationLike, parse
 from rota.enqueued import Plan, SyncEnqueued
@@ -64,6 +65,7 @@ class SyncClient(Core):
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""
         if not self._middlewares:
             return self._enqueue(plan)
+        check_plan(plan)
         with ExitStack() as stack:
             return self._enqueue(enter_sync(stack, self._middlewares, plan))
         raise swallowed()
@@ -78,8 +80,8 @@ class SyncClient(Core):
         self, plans: Iterable[Plan[Any]], *, chunk: int | None = None
     ) -> Generator[SyncEnqueued[Any] | RotaError]:
         """Enqueue plans while an iterable yields them, and yield an outcome for each plan, as `enqueue_many` does."""
-        for some in cut(plans, self._chunk(chunk)):
-            yield from self._outcomes(self._carry(some))
+        check_plans(plans, blocking=True)
+        return self._stream(plans, self._chunk(chunk))
 
     def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:
         """Wait for the end of a task and return its stored result (see `Client.result`)."""
@@ -100,7 +102,9 @@ class SyncClient(Core):
 
         A task that has ended stays as it is.
         """
-        self._requests.carry_out(acts.cancel(self._place(queue, task_id), task_id, reason, self._keys.cancel))
+        self._requests.carry_out(
+            acts.cancel(self._place(queue, task_id), task_id, sendable("reason", reason), self._keys.cancel)
+        )
 
     def delete(self, queue: str, task_id: str) -> None:
         """Delete a task that does not run, and release its unique lock."""
@@ -116,12 +120,11 @@ class SyncClient(Core):
 
     def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
         """Replace the payload of a task that does not run. Its unique lock moves to the key of the new payload."""
-        self._check_payload(task_id, payload)
+        payload = self._checked_payload(task_id, payload)
         self._requests.carry_out(acts.update_payload(self._place(queue, task_id), task_id, payload))
 
     def _enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:
-        if not isinstance(plan, Plan):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise not_a_plan(plan)
+        check_plan(plan)
         return cast("SyncEnqueued[R]", self._requests.carry_out(self._enqueue_one(plan)))
 
     def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> SyncEnqueued[R]:
@@ -132,6 +135,10 @@ class SyncClient(Core):
         return SyncEnqueued(
             task_id, queue, plan.type, STATES[state], created=created, actions=self, decode=plan.decode, kept=kept
         )
+
+    def _stream(self, plans: Iterable[Plan[Any]], chunk: int) -> Generator[SyncEnqueued[Any] | RotaError]:
+        for some in cut(plans, chunk):
+            yield from self._outcomes(self._carry(some))
 
     def _carry(self, plans: Sequence[Planned]) -> Batch:
         with ExitStack() as stack:

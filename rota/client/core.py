@@ -66,13 +66,14 @@ class Core(ABC):
     def _copy(self, delivery: Delivery) -> Self:
         """Return a client on the same connections with these delivery settings."""
 
-    def _check_payload(self, task_id: str, payload: bytes) -> None:
+    def _checked_payload(self, task_id: str, payload: bytes) -> bytes:
         if not isinstance(payload, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise PayloadError(
                 f"The payload for task {task_id} is a {type(payload).__name__}, but must be bytes: "
                 "`task.plan(...).payload` makes them of arguments."
             )
         self._packer.check_size(f"The payload for task {task_id}", len(payload))
+        return bytes(payload)
 
     @abstractmethod
     def _receipt(self, plan: Plan[Any], queue: str, reply: Reply) -> Any:

@@ -39,11 +39,12 @@ class Delivery:
 
     def __post_init__(self) -> None:
         if self.when_away not in _WAYS:
-            raise OptionError(f"when_away is {self.when_away!r}. {did_you_mean(self.when_away, _WAYS)}")
+            raise OptionError(f"when_away is {self.when_away!r}. {did_you_mean(str(self.when_away), _WAYS)}")
         if self.replicas_missing not in ("raise", "warn"):
             raise OptionError(f"replicas_missing is {self.replicas_missing!r}, but must be 'raise' or 'warn'.")
-        if self.wait_replicas < 0:
-            raise OptionError("wait_replicas must be 0 or more.")
+        replicas: object = self.wait_replicas
+        if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0:
+            raise OptionError(f"wait_replicas is {replicas!r}, but must be a whole number, 0 or more.")
         if self.wait_replicas_timeout <= timedelta(0):
             raise OptionError("wait_replicas_timeout must be longer than zero: zero would wait for ever.")
 

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import Any, TypeAlias, cast
 
 from rota.client.batch import Planned
+from rota.client.plans import check_plan
 from rota.enqueued import Plan
 from rota.errors import EnqueueError, OptionError, RotaError
 from rota.generators import async_manager, manager
@@ -31,7 +32,7 @@ async def enter(stack: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware],
             changed = await stack.enter_async_context(around(plan))
         else:
             changed = stack.enter_context(manager(cast(SyncHook, middleware), _who(middleware))(plan))
-        plan = plan if changed is None else changed
+        plan = _changed(middleware, plan, changed)
     return plan
 
 
@@ -44,8 +45,19 @@ def enter_sync(stack: ExitStack, middlewares: Sequence[EnqueueMiddleware], plan:
                 "enqueue_sync cannot run it: write it as a plain generator (def), which both ways of enqueueing run."
             )
         changed = stack.enter_context(manager(cast(SyncHook, middleware), _who(middleware))(plan))
-        plan = plan if changed is None else changed
+        plan = _changed(middleware, plan, changed)
     return plan
+
+
+def _changed(middleware: EnqueueMiddleware, plan: Plan[Any], changed: object) -> Plan[Any]:
+    if changed is None:
+        return plan
+    if not isinstance(changed, Plan):
+        raise OptionError(
+            f"The enqueue middleware {getattr(middleware, '__qualname__', middleware)} yielded a "
+            f"{type(changed).__name__}: yield the plan to send, or nothing to send it unchanged."
+        )
+    return changed
 
 
 async def enter_each(
@@ -59,6 +71,7 @@ async def enter_each(
             outcome = plan
         else:
             try:
+                check_plan(plan)
                 async with AsyncExitStack() as stack:
                     outcome = await enter(stack, middlewares, plan)
                     around.push_async_exit(_leaving(stack.pop_all()))
@@ -79,6 +92,7 @@ def enter_each_sync(
             outcome = plan
         else:
             try:
+                check_plan(plan)
                 with ExitStack() as stack:
                     outcome = enter_sync(stack, middlewares, plan)
                     around.push(_leaving_sync(stack.pop_all()))

@@ -95,6 +95,8 @@ class Packer:
 
 def sendable(name: str, text: str) -> str:
     """Return the text. Raises OptionError where it cannot be sent."""
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(f"The {name} is {text!r}, but must be a text.")
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,0 +1,63 @@
+"""Refuses what is given in place of a plan or of an iterable of plans, and says what was probably meant."""
+
+import inspect
+from collections.abc import AsyncIterable, Mapping
+
+from rota.enqueued import Plan, Receipt
+from rota.errors import OptionError
+
+_TEXTS = (str, bytes, bytearray, memoryview)
+_MAKE = "make one with task.plan(...) or app.plan(...)"
+
+
+def check_plans(plans: object, *, blocking: bool) -> None:
+    """Refuse what is not an iterable of plans, before anything is sent."""
+    if isinstance(plans, AsyncIterable) and blocking:
+        advice = "blocking code cannot iterate it: give a list, or use await app.enqueue_many(...)"
+        raise OptionError(f"{_shown(plans)} is an async iterable, and {advice}.")
+    if isinstance(plans, Plan):
+        advice = "send it with app.send(plan) or app.send_sync(plan), or put it into a list"
+        raise OptionError(f"{_shown(plans)} is one plan, where many are expected: {advice}.")
+    if isinstance(plans, (Mapping, *_TEXTS)):
+        raise OptionError(f"{_shown(plans)} is a {_kind(plans)}, not an iterable of plans: give [task.plan(...), ...].")
+    if not any(hasattr(type(plans), name) for name in ("__iter__", "__aiter__", "__getitem__")):
+        raise OptionError(
+            f"{_shown(plans)} is not an iterable of plans: {_meant(plans, 'give [task.plan(...), ...]')}."
+        )
+
+
+def check_plan(plan: object) -> None:
+    """Refuse what is not a plan."""
+    if not isinstance(plan, Plan):
+        raise not_a_plan(plan)
+
+
+def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
+    """Make the error for what was given in place of a plan."""
+    made = OptionError(f"{_shown(thing)} is not a plan: {_meant(thing, _MAKE)}.")
+    made.__cause__ = error
+    return made
+
+
+def _meant(thing: object, otherwise: str) -> str:
+    if inspect.iscoroutine(thing):
+        thing.close()  # else Python warns of a coroutine that nobody awaited
+        return "await the coroutine and give its result; for a call of a task use task.plan(...), not task.enqueue(...)"
+    if isinstance(thing, Receipt):
+        return "it is enqueued already"
+    if callable(getattr(thing, "plan", None)):
+        return "call .plan(...) of this task"
+    if callable(thing):
+        return "call the function first"
+    return otherwise
+
+
+def _kind(thing: object) -> str:
+    return type(thing).__name__
+
+
+def _shown(thing: object) -> str:
+    try:
+        return f"{thing!r:.200}"
+    except Exception:  # the caller's class
+        return f"A {type(thing).__name__} whose repr() raises an error"

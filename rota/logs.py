@@ -85,7 +85,9 @@ def _handler() -> logging.Handler:
         from rich.console import Console  # not for a child process or a program that only enqueues
         from rich.logging import RichHandler
 
-        handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)
+        handler: logging.Handler = RichHandler(
+            console=Console(stderr=True), show_path=False, rich_tracebacks=False, omit_repeated_times=False
+        )
         handler.setFormatter(logging.Formatter("[%(process)d] %(message)s", datefmt="%H:%M:%S"))
     else:
         handler = logging.StreamHandler()

@@ -36,7 +36,8 @@ def named(what: str, place: str) -> Generator[None]:
         yield
     except ConfigError as error:
         text = str(error) if error.place else f"{error} ({place})"
-        raise _placed(error, text if what in text else f"{what}: {text}", place) from error
+        # Not chained: the new error has the whole text, and the frames in between are those of Rota.
+        raise _placed(error, text if what in text else f"{what}: {text}", place) from None
 
 
 def placed(function: Callable[P, None]) -> Callable[P, None]:

@@ -99,6 +99,11 @@ def candidates(type: str, matching: Matching = "segments") -> Iterator[str]:
 
 def check_blank(type: object) -> None:
     """Raise RoutingError for a type name that no task can have."""
+    if callable(type):
+        raise RoutingError(
+            f"{type!r} stands where the name of a task type is expected, such as 'email:welcome'. A task is enqueued "
+            "by its own method: task.enqueue(...), or task.enqueue_sync(...) from blocking code."
+        )
     if not isinstance(type, str) or not type.strip():
         meant = ""
         if hasattr(type, "enqueue"):

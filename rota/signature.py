@@ -94,6 +94,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         marks = _marks(annotation)
         bare = get_args(annotation)[0] if marks else annotation
         provider = _provider(marks)
+        _refuse_depends_as_default(item, name)
         found = Parameter(item.name, annotation, item.default, item.kind is item.KEYWORD_ONLY)
         if provider is not None:
             dependencies[item.name] = provider
@@ -199,6 +200,15 @@ def _refuse_open_ended(item: inspect.Parameter, name: str) -> None:
         )
     if item.kind is item.POSITIONAL_ONLY:
         raise OptionError(f"{name} takes {item.name!r} by position only, but arguments travel by name: drop the '/'.")
+
+
+def _refuse_depends_as_default(item: inspect.Parameter, name: str) -> None:
+    if isinstance(item.default, Depends) or item.default is Depends:
+        kind = "..." if item.annotation is MISSING else inspect.formatannotation(item.annotation)
+        raise OptionError(
+            f"{name} has Depends as the default of {item.name!r}: put it into the annotation instead, "
+            f"{item.name}: Annotated[{kind}, Depends(...)] = INJECTED."
+        )
 
 
 def _check_whole(name: str, whole: list[Parameter], payload: list[Parameter]) -> None:

@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from copy import copy
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from rota.context import Context, blank, peek
 from rota.duration import DurationLike
@@ -33,6 +33,13 @@ class Sender(Protocol):
     def send_sync(self, plan: Plan[S]) -> SyncEnqueued[S]:
         """Enqueue one plan from blocking code."""
         ...
+
+
+_ELSEWHERE = frozenset(
+    {"delay", "apply_async", "apply", "s", "si", "send", "send_with_options", "kiq", "defer", "defer_async"}
+    | {"enqueue_in", "enqueue_at", "schedule", "push", "queue", "perform_async"}
+)
+"""How Celery, Dramatiq, Taskiq, Procrastinate, RQ and others enqueue."""
 
 
 class Task(Generic[P, R]):
@@ -118,6 +125,17 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<Task {self.type} {self.function.__qualname__}>"
+
+    if not TYPE_CHECKING:  # a type checker is to find such a name itself
+
+        def __getattr__(self, name: str) -> Any:
+            """Tell of the right method, for the names by which other task queues enqueue."""
+            advice = (
+                ". Enqueue with `await task.enqueue(...)`, or `task.enqueue_sync(...)` from blocking code; a delay and "
+                "other options come before it, as in task.options(delay='5m').enqueue(...)"
+            )
+            kind = type(self).__name__
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}{advice if name in _ELSEWHERE else ''}")
 
 
 class AsyncTask(Task[P, R]):

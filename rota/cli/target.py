@@ -7,7 +7,7 @@ from pathlib import Path
 from rota.app import Rota
 from rota.cli.import_failure import failure
 from rota.errors import ConfigError
-from rota.sentences import did_you_mean
+from rota.sentences import did_you_mean, nearest
 from rota.settings import Settings
 
 DEFAULT_ATTRIBUTE = "app"
@@ -66,9 +66,20 @@ def _import(name: str, target: str) -> object:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ConfigError(
-                f"There is no module {error.name!r} in {folder}. Write module:app, and run this where the module is."
-            ) from None
+            raise ConfigError(f"There is no module {error.name!r} in {folder}. {_advice(error.name)}") from None
         raise failure(name, error) from error
     except (Exception, SystemExit) as error:
         raise failure(name, error) from error
+
+
+def _advice(missing: str) -> str:
+    """Say what a name of a module that does not exist may mean."""
+    parent, _, last = missing.rpartition(".")
+    if isinstance(getattr(sys.modules.get(parent), last, None), Rota):
+        return f"Did you mean {parent}:{last}?"
+    folder = Path.cwd().joinpath(*parent.split(".")) if parent else Path.cwd()
+    modules = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    near = nearest(last, modules)
+    if near is None:
+        return "Write module:app, and run this where the module is."
+    return f"Did you mean {f'{parent}.{near}' if parent else near}?"

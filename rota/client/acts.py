@@ -139,10 +139,10 @@ def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
 def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = "") -> ResultTimeout:
     """Make the error of a wait that lasted too long."""
     stands = f" (it is {state})" if state else ""
-    return ResultTimeout(
-        f"Task {task_id} in queue {queue!r} did not end within {seconds:g} s{stands}. "
-        "It goes on: wait again, or give a longer timeout."
-    )
+    advice = "It goes on: wait again, or give a longer timeout."
+    if state == "pending":
+        advice = "No worker has taken it yet: is one running that serves this queue, on the same server?"
+    return ResultTimeout(f"Task {task_id} in queue {queue!r} did not end within {seconds:g} s{stands}. {advice}")
 
 
 def instant(when: datetime | DurationLike) -> str:

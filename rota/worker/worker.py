@@ -322,19 +322,11 @@ class Worker:
     async def _cancel(self, attempts: Sequence[Attempt]) -> None:
         # Clients of Rota leave the reason in the hash of the task. Clients of Go only send the ID, which names no
         # queue: then all tasks with this ID are meant.
-        reasons = [await self._cancel_reason(attempt) for attempt in attempts]
+        reasons = [await _cancel_reason(self._broker, attempt) for attempt in attempts]
         meant = any(reason is not None for reason in reasons)
         for attempt, reason in zip(attempts, reasons, strict=True):
             if reason is not None or not meant:
                 self.executor.stop(attempt, "cancelled", reason or "")
-
-    async def _cancel_reason(self, attempt: Attempt) -> str | None:
-        place = attempt.queue.task(attempt.id)
-        try:
-            reason: bytes | None = await self._broker.execute("HGET", place, "rota_cancel", key=attempt.queue.base)
-        except BrokerError:
-            return None  # the request is heard once only: better without its reason than not at all
-        return None if reason is None else reason.decode(errors="replace")
 
     def _fetcher(self, serves: Callable[[QueueKeys], bool]) -> Fetcher:
         settings = self.settings
@@ -377,3 +369,13 @@ async def _within(seconds: float, act: Awaitable[object]) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def _cancel_reason(broker: Broker, attempt: Attempt) -> str | None:
+    """Read the reason that was given for a cancel."""
+    place = attempt.queue.task(attempt.id)
+    try:
+        reason: bytes | None = await broker.execute("HGET", place, "rota_cancel", key=attempt.queue.base)
+    except BrokerError:
+        return None  # the request is heard once only: better without its reason than not at all
+    return None if reason is None else reason.decode(errors="replace")

@@ -16,6 +16,7 @@ from rota import (
     PayloadError,
     Plan,
     Rota,
+    RoutingError,
     SyncEnqueued,
     TaskState,
     Unique,
@@ -156,3 +157,17 @@ def test_arguments_can_come_as_one_mapping_or_ready_bytes() -> None:
         welcome.plan_of(None)
     with pytest.raises(PayloadError, match="does not fit"):
         welcome.plan_of(b"{}")
+
+
+@pytest.mark.parametrize("name", ["delay", "apply_async", "send", "kiq", "defer"])
+def test_the_verbs_of_other_queues_are_answered_with_ours(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}'. Enqueue with `await task.enqueue"):
+        getattr(welcome, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'colour'$"):
+        _ = welcome.colour  # type: ignore[attr-defined]
+
+
+def test_a_task_in_place_of_the_name_of_its_type_is_told_its_own_method() -> None:
+    for given in (welcome, lambda: None):
+        with pytest.raises(RoutingError, match=r"by its own method: task.enqueue\("):
+            Rota().plan(given)  # type: ignore[arg-type]

@@ -135,6 +135,12 @@ async def test_a_wait_that_is_too_long_says_how_the_task_stands(client: Client, 
         await job.result(timeout="1s")
 
 
+async def test_a_wait_for_a_task_that_nobody_takes_asks_for_its_worker(client: Client) -> None:
+    job = await client.enqueue(plan(retention="1h"))
+    with pytest.raises(ResultTimeout, match=r"\(it is pending\). No worker has taken it yet: is one running"):
+        await job.result(timeout="1s")
+
+
 async def test_many_waits_share_one_connection(client: Client, desk: Desk) -> None:
     jobs = [await client.enqueue(KEPT) for _ in range(100)]
     assert len(await desk.take()) == 100

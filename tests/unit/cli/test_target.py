@@ -135,3 +135,25 @@ def test_a_module_without_any_app_is_told_how_to_make_one(folder: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"has no 'app'. It makes no application: app = Rota\(\)"):
         load_app("shelf_j")
+
+
+def test_a_dot_for_the_colon_is_recognized(folder: Path) -> None:
+    (folder / "shelf_k.py").write_text("from rota import Rota\napp = Rota()\n")
+
+    with pytest.raises(ConfigError, match=r"no module 'shelf_k.app' in .*\. Did you mean shelf_k:app\?"):
+        load_app("shelf_k.app")
+
+
+def test_a_misspelt_module_names_the_nearest_one(folder: Path) -> None:
+    (folder / "shelf_lamps.py").touch()
+    (folder / "shelf_rooms").mkdir()
+    (folder / "shelf_rooms" / "__init__.py").touch()
+    (folder / "shelf_rooms" / "kitchen.py").touch()
+
+    for wrong, right in (
+        ("shelf_lamp:app", "shelf_lamps"),
+        ("shelf_room", "shelf_rooms"),
+        ("shelf_rooms.kitchn", "shelf_rooms.kitchen"),
+    ):
+        with pytest.raises(ConfigError, match=rf"Did you mean {right}\?"):
+            load_app(wrong)

@@ -230,6 +230,8 @@ class Settings(BaseModel):
     """How long a group waits at most, however many tasks keep coming."""
     group_max_size: PositiveInt | None = None
     """The size at which a group is aggregated at once."""
+    group_concurrency: PositiveInt = 10
+    """How many groups each aggregator joins at the same time in a worker process, which holds their tasks in memory."""
     group_interval: PositiveDuration = timedelta(seconds=1)
     """How often groups are looked at where the server does not tell of changed keys (`wake_up="poll"`, or no right)."""
 

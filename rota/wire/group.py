@@ -119,6 +119,18 @@ def look_at(keys: QueueKeys, groups: Sequence[str]) -> Call[Look]:
     return Call(load("groups"), (keys.groups, spent_key(keys), *map(keys.group, groups)), args, _look)
 
 
+class Names(NamedTuple):
+    """Names of some groups of a queue, and the cursor to go on with (`"0"`: all seen)."""
+
+    cursor: str
+    names: list[str]
+
+
+def group_names(keys: QueueKeys, cursor: str = "0", about: int = 1000) -> Call[Names]:
+    """Read the names of about so many groups. Names that are not UTF-8 are left out."""
+    return Call(load("group_names"), (keys.groups,), (cursor, about), _names)
+
+
 def take(chosen: AggregationSet, due: Due, allowed: timedelta) -> Call[int]:
     """Take the oldest tasks of a group if it is (still) due; the aggregation may take as long as `allowed`."""
     keys = chosen.queue
@@ -187,6 +199,11 @@ def _look(reply: Any) -> Look:
     ]
     readable = [group for group in groups if is_utf8(group.name)]
     return Look(float(reply[0]), reply[1].decode(), _text(reply[2]), readable, len(groups) - len(readable))
+
+
+def _names(reply: Any) -> Names:
+    cursor, *names = reply
+    return Names(cursor.decode(), [name for name in map(text, names) if is_utf8(name)])
 
 
 def _text(data: bytes) -> str:

@@ -19,18 +19,17 @@ import asyncio
 import logging
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from rota.aggregator import Aggregator as Registered
 from rota.broker import Broker
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, Packer
 from rota.errors import BrokerError
-from rota.wire.group import AggregationSet, Due, GroupLook, Look, look, look_at
+from rota.wire.group import AggregationSet, Due, GroupLook, Look, group_names, look, look_at
 from rota.wire.keys import QueueKeys
 from rota.worker.aggregation import Aggregation, Came, Find
 from rota.worker.clock import BrokerClock
@@ -40,7 +39,7 @@ from rota.worker.pace import Pace
 
 logger = logging.getLogger("rota.worker")
 
-_AT_ONCE = 3
+AT_ONCE = 10
 _WAIT_AFTER_FAILURE = timedelta(seconds=30)
 _LONGEST_LOOK_AWAY = timedelta(seconds=5)
 _REST_SECONDS, _LONGEST_REST_SECONDS = 0.02, 0.05
@@ -73,7 +72,8 @@ class AggregatorStatistics:
 class Aggregator:
     """Aggregates groups of the queues that `queues` returns at the time.
 
-    `find(type, group)` returns the aggregator for a task, or None. At most three aggregations run at once.
+    `find(type, group)` returns the aggregator for a task, or None. Of each aggregator `at_once` aggregations run at the
+    same time, so that a slow one does not hold up the groups of the others. Full groups come first.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Aggregator:
         every: timedelta = timedelta(seconds=1),
         *,
         notified: bool = True,
+        at_once: int = AT_ONCE,
         wait_after_failure: timedelta = _WAIT_AFTER_FAILURE,
         payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
@@ -94,7 +95,9 @@ class Aggregator:
         self._defaults = defaults or GroupDefaults()
         self._pace = Pace("aggregator", every)
         self._clock = BrokerClock()
-        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._at_once = at_once
+        self._running: Counter[Registered] = Counter()
+        self._waiting: dict[Registered, deque[Key]] = {}
         self._busy: dict[Key, asyncio.Task[None]] = {}
         self._agenda = GroupAgenda()
         self._news = asyncio.Event()
@@ -111,6 +114,7 @@ class Aggregator:
         try:
             await self._pace.keep(self._session)
         finally:
+            self._waiting.clear()
             for task in self._busy.values():
                 task.cancel()
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
@@ -158,11 +162,14 @@ class Aggregator:
         for queue in queues:
             if self._agenda.wants_look(queue):
                 await self._look_everywhere(queue)
+            elif queue in self._agenda.relisted:
+                await self._look_for_new(queue)
             groups = list(self._agenda.changed.pop(queue, ()))
             for start in range(0, len(groups), _GROUPS_PER_LOOK):
                 await self._look_at(queue, groups[start : start + _GROUPS_PER_LOOK])
-        self._start_due()
-        wait = self._agenda.wait_seconds(self._clock.now(), self._busy)
+        now = self._clock.now()
+        self._start_due(now)
+        wait = self._agenda.wait_seconds(now)
         return min(wait, _LONGEST_LOOK_AWAY.total_seconds())
 
     async def _look_everywhere(self, queue: str) -> None:
@@ -177,18 +184,31 @@ class Aggregator:
             cursor = seen.cursor
             if cursor == "0":
                 break
-        agenda.forget(key for key in list(agenda.due) if key[0] == queue and key[1] not in found)
+        agenda.forget(queue, agenda.seen[queue] - found)
         if self._watch.notifies:
             unwatched = (name for name in found if not self._watch.is_watched(keys.group(name)))
             agenda.changed[queue].update(name for name in unwatched if (queue, name) in agenda.sized)
 
+    async def _look_for_new(self, queue: str) -> None:
+        """Look which groups there are. Those that are known are not looked at: that is what makes it cheap."""
+        self._agenda.relisted.discard(queue)
+        keys, cursor, names = self._broker.keys.queue(queue), "0", set[str]()
+        while True:
+            page = await self._watch.look(keys, group_names(keys, cursor), {keys.groups: None})
+            names.update(page.names)
+            cursor = page.cursor
+            if cursor == "0":
+                break
+        self._agenda.relist(queue, names)
+
     async def _look_at(self, queue: str, groups: list[str]) -> None:
         keys = self._broker.keys.queue(queue)
-        sized = {keys.group(group): group for group in groups if (queue, group) in self._agenda.sized}
-        seen = await self._watch.look(keys, look_at(keys, groups), sized)
+        known, agenda = self._agenda.seen[queue], self._agenda
+        # Nobody knows yet whether a new group is due by its size.
+        watched = {keys.group(group): group for group in groups if group not in known or (queue, group) in agenda.sized}
+        seen = await self._watch.look(keys, look_at(keys, groups), watched)
         await self._receive(keys, seen)
-        gone = set(groups) - {each.name for each in seen.groups}
-        self._agenda.forget((queue, group) for group in gone)
+        agenda.forget(queue, set(groups) - {each.name for each in seen.groups})
 
     async def _receive(self, keys: QueueKeys, seen: Look) -> None:
         queue = keys.queue
@@ -197,6 +217,7 @@ class Aggregator:
             await self._aggregation.spend(keys, seen.spent)
         self._report_unreadable(queue, seen.unreadable)
         for each in seen.groups:
+            self._agenda.seen[queue].add(each.name)
             self._plan(queue, each)
 
     def _report_unreadable(self, queue: str, groups: int) -> None:
@@ -212,7 +233,7 @@ class Aggregator:
     def _plan(self, queue: str, seen: GroupLook) -> None:
         registered, key = self._registered(seen), (queue, seen.name)
         if registered is None:
-            return self._agenda.forget([key])
+            return self._agenda.leave(key)
         due = self._due(registered)
         due_at = seen.newest + due.grace.total_seconds()
         if due.delay is not None:
@@ -221,20 +242,28 @@ class Aggregator:
             due_at = 0.0
         return self._agenda.plan(key, due_at, registered, sized=due.size is not None)
 
-    def _start_due(self) -> None:
-        now = self._clock.now()
-        for key, (due_at, registered) in list(self._agenda.due.items()):
-            if due_at <= now and key not in self._busy:
-                del self._agenda.due[key]
-                self._begin(key, self._work(*key, registered))
+    def _start_due(self, now: float) -> None:
+        self._waiting = self._agenda.due_now(now, self._busy)
+        for registered in self._waiting:
+            self._start_waiting(registered)
 
-    def _begin(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
-        task = self._busy[key] = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(lambda _: self._end(key))
+    def _start_waiting(self, registered: Registered) -> None:
+        waiting = self._waiting.get(registered)
+        while waiting and self._running[registered] < self._at_once:
+            key = waiting.popleft()
+            if self._agenda.due.pop(key, None) is not None:
+                self._begin(key, registered)
 
-    def _end(self, key: Key) -> None:
+    def _begin(self, key: Key, registered: Registered) -> None:
+        self._running[registered] += 1
+        task = self._busy[key] = asyncio.get_running_loop().create_task(self._work(*key, registered))
+        task.add_done_callback(lambda _: self._end(key, registered))
+
+    def _end(self, key: Key, registered: Registered) -> None:
+        self._running[registered] -= 1
         self._busy.pop(key, None)
         self._note_change(*key)
+        self._start_waiting(registered)
 
     def _note_change(self, queue: str | None, group: str | None) -> None:
         self._agenda.note_change(queue, group)
@@ -256,16 +285,15 @@ class Aggregator:
     async def _work(self, queue: str, group: str, registered: Registered) -> None:
         """Aggregate one group until it is not due any more."""
         came: Came = "done"
-        async with self._at_once:
-            try:
-                while came == "done":
-                    chosen = AggregationSet(self._broker.keys.queue(queue), group, uuid.uuid4().hex)
-                    came = await self._aggregation.run(chosen, registered, self._due(registered))
-            except BrokerError as error:
-                came = "in vain"
-                logger.warning("The aggregation of group %s in queue %s stops until later: %s", group, queue, error)
-            except Exception:
-                came = "in vain"
-                logger.exception("The aggregation of group %s in queue %s failed.", group, queue)
+        try:
+            while came == "done":
+                chosen = AggregationSet(self._broker.keys.queue(queue), group, uuid.uuid4().hex)
+                came = await self._aggregation.run(chosen, registered, self._due(registered))
+        except BrokerError as error:
+            came = "in vain"
+            logger.warning("The aggregation of group %s in queue %s stops until later: %s", group, queue, error)
+        except Exception:
+            came = "in vain"
+            logger.exception("The aggregation of group %s in queue %s failed.", group, queue)
         if came == "in vain":
             self._agenda.held[queue, group] = registered, self._clock.now() + _LONGEST_LOOK_AWAY.total_seconds()

@@ -2,8 +2,8 @@
 
 import random
 import time
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from rota.aggregator import Aggregator as Registered
@@ -22,6 +22,10 @@ class GroupAgenda:
     held: dict[Key, tuple[Registered, float]] = field(default_factory=dict[Key, tuple[Registered, float]])
     """Groups in which an aggregator found nothing for itself, or failed, and until when it leaves them alone."""
     changed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict[str, set[str]](set))
+    relisted: set[str] = field(default_factory=set[str])
+    """Queues whose list of groups has changed."""
+    seen: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict[str, set[str]](set))
+    """Groups of each queue that were looked at, and were not empty."""
     next_look: dict[str, float] = field(default_factory=dict[str, float])
     """When to look at all groups of a queue."""
 
@@ -30,7 +34,7 @@ class GroupAgenda:
         if queue is None:
             self.next_look.clear()
         elif group is None:
-            self.next_look.pop(queue, None)
+            self.relisted.add(queue)
         else:
             self.changed[queue].add(group)
 
@@ -38,7 +42,9 @@ class GroupAgenda:
         """Forget queues that are served no longer."""
         if self.next_look.keys() - queues:
             self.next_look = {queue: at for queue, at in self.next_look.items() if queue in queues}
-            self.forget(key for key in list(self.due) if key[0] not in queues)
+            for queue in self.seen.keys() - queues:
+                for group in self.seen.pop(queue):
+                    self.leave((queue, group))
 
     def wants_look(self, queue: str) -> bool:
         """Whether it is time to look at all groups of a queue."""
@@ -48,6 +54,12 @@ class GroupAgenda:
         """Note a look at all groups of a queue. What changes from now on is seen by a later one."""
         self.next_look[queue] = time.monotonic() + next_in_seconds * random.uniform(0.9, 1.1)
         self.changed.pop(queue, None)
+        self.relisted.discard(queue)
+
+    def relist(self, queue: str, names: set[str]) -> None:
+        """Compare the list of a queue's groups with what is known. New groups have to be looked at."""
+        self.changed[queue] |= names - self.seen[queue]
+        self.forget(queue, self.seen[queue] - names)
 
     def plan(self, key: Key, due_at: float, registered: Registered, *, sized: bool) -> None:
         """Note when a group is due."""
@@ -58,16 +70,27 @@ class GroupAgenda:
         else:
             self.sized.discard(key)
 
-    def forget(self, keys: Iterable[Key]) -> None:
-        """Forget groups that are gone, or that nobody here aggregates."""
-        for key in keys:
-            self.due.pop(key, None)
-            self.sized.discard(key)
-            self.held.pop(key, None)
+    def leave(self, key: Key) -> None:
+        """Forget a group that nobody here aggregates."""
+        self.due.pop(key, None)
+        self.sized.discard(key)
+        self.held.pop(key, None)
 
-    def wait_seconds(self, now: float, busy: Iterable[Key]) -> float:
-        """How long nothing is to be done, if nothing changes. `now` is the server's time."""
+    def forget(self, queue: str, groups: set[str]) -> None:
+        """Forget groups that are gone."""
+        self.seen[queue] -= groups
+        for group in groups:
+            self.leave((queue, group))
+
+    def due_now(self, now: float, busy: Container[Key]) -> dict[Registered, deque[Key]]:
+        """List the groups that are due by their aggregators, the full ones first, then those that are due longest."""
+        found: dict[Registered, deque[Key]] = {}
+        for _, key in sorted((at, key) for key, (at, _) in self.due.items() if at <= now and key not in busy):
+            found.setdefault(self.due[key][1], deque()).append(key)
+        return found
+
+    def wait_seconds(self, now: float) -> float:
+        """How long nothing is to be done, if nothing changes. Groups that are due at `now` are started elsewhere."""
         looks = min(self.next_look.values(), default=0.0) - time.monotonic()
-        running = set(busy)
-        due = min((at for key, (at, _) in self.due.items() if key not in running), default=float("inf")) - now
+        due = min((at for at, _ in self.due.values() if at > now), default=float("inf")) - now
         return max(0.0, min(looks, due))

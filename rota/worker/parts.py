@@ -102,5 +102,6 @@ def _aggregator(worker: "Worker", broker: Broker) -> Aggregator:
         worker.app.aggregators.find,
         GroupDefaults(settings.group_grace, settings.group_max_delay, settings.group_max_size),
         every=settings.group_interval,
+        at_once=settings.group_concurrency,
         payload_limit_bytes=settings.payload_limit_bytes,
     )

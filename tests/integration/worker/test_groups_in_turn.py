@@ -1,0 +1,136 @@
+"""Which of the groups that are due come first, how many run at the same time, and what a look at them costs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rota.aggregator import Aggregator as Registered
+from rota.aggregator import Aggregators, GroupedTask
+from rota.enqueued import Plan
+from rota.options import NO_OPTIONS
+from rota.worker.aggregator import Aggregator, GroupDefaults
+from tests.integration.worker.conftest import eventually
+from tests.integration.worker.yard import Yard, open_yard
+
+
+@pytest.fixture
+async def yard(any_url: str) -> AsyncIterator[Yard]:
+    async with open_yard(any_url) as yard:
+        yield yard
+
+
+class Gate:
+    """An aggregate function that notes the groups it is called for and ends when it may."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.begun: list[str] = []
+        self.may_end = asyncio.Event()
+        if is_open:
+            self.may_end.set()
+
+    async def __call__(self, group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+        self.begun.append(group)
+        await self.may_end.wait()
+        return Plan("digest:send", b"", NO_OPTIONS)
+
+    async def begins(self, *groups: str) -> None:
+        async def begun() -> bool:
+            return set(groups) <= set(self.begun)
+
+        await eventually(begun)
+
+
+@asynccontextmanager
+async def running(yard: Yard, *registered: Registered, **words: Any) -> AsyncIterator[Aggregator]:
+    registry = Aggregators()
+    for each in registered:
+        registry.add(each)
+    defaults = GroupDefaults(timedelta(minutes=10))
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, timedelta(minutes=5), **words)
+    task = asyncio.create_task(aggregator.run())
+    try:
+        yield aggregator
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def fill(yard: Yard, *groups: str, tasks: int = 1) -> None:
+    for group in groups:
+        for number in range(tasks):
+            await yard.grouped(f"{group}-{number}", group, await yard.now())
+
+
+async def test_aggregator_that_takes_long_does_not_hold_up_the_groups_of_another(yard: Yard) -> None:
+    slow, quick = Gate(is_open=False), Gate()
+    both = Registered(slow, group="slow-*", max_size=1), Registered(quick, group="quick-*", max_size=1)
+    async with running(yard, *both, at_once=2) as aggregator:
+        await fill(yard, "slow-1", "slow-2", "slow-3")
+        await eventually(lambda: asyncio.sleep(0, len(slow.begun) == 2))
+        await fill(yard, "quick-1", "quick-2", "quick-3")
+        await quick.begins("quick-1", "quick-2", "quick-3")
+        assert len(slow.begun) == 2
+        assert aggregator.statistics().running >= 2
+        slow.may_end.set()
+        await slow.begins("slow-1", "slow-2", "slow-3")
+
+
+async def test_ten_groups_of_one_aggregator_are_aggregated_at_the_same_time(yard: Yard) -> None:
+    slow = Gate(is_open=False)
+    async with running(yard, Registered(slow, max_size=1)):
+        names = [f"g{number}" for number in range(10)]
+        await fill(yard, *names)
+        await slow.begins(*names)
+
+
+async def test_full_group_comes_before_those_whose_time_has_come(yard: Yard) -> None:
+    gate = Gate(is_open=False)
+    async with running(yard, Registered(gate, max_size=3, grace="1s"), at_once=1) as aggregator:
+        await fill(yard, "first", tasks=3)
+        await gate.begins("first")
+        await fill(yard, *(f"old-{number}" for number in range(5)))
+
+        def due() -> set[str]:
+            return {key[1] for waiting in aggregator._waiting.values() for key in waiting}
+
+        await eventually(lambda: asyncio.sleep(0, len(due()) == 5))
+        await fill(yard, "full", tasks=3)
+        await eventually(lambda: asyncio.sleep(0, "full" in due()))
+        gate.may_end.set()
+        await gate.begins("full", *(f"old-{number}" for number in range(5)))
+    assert gate.begun[:2] == ["first", "full"]
+
+
+async def test_new_group_is_found_without_a_look_at_those_that_wait(yard: Yard) -> None:
+    async def read() -> int:
+        reply = await yard.execute("INFO", "commandstats")
+        zcards = (line for line in reply.decode().splitlines() if line.startswith("cmdstat_zcard:"))
+        return sum(int(each.split("calls=")[1].split(",")[0]) for each in zcards)
+
+    gate = Gate()
+    async with running(yard, Registered(gate, max_size=3)) as aggregator:
+        waiting = [f"w{number}" for number in range(300)]
+        await fill(yard, *waiting)
+        await eventually(lambda: asyncio.sleep(0, len(aggregator._agenda.due) == 300))
+        aggregator._agenda.next_look["yard"] += 3600
+        before = await read()
+        for number in range(5):
+            await fill(yard, f"full-{number}", tasks=3)
+            await gate.begins(f"full-{number}")
+        assert await read() - before < 300
+
+
+async def test_groups_that_are_gone_from_the_list_are_forgotten_and_found_again(yard: Yard) -> None:
+    gate = Gate()
+    async with running(yard, Registered(gate, max_size=3)) as aggregator:
+        await fill(yard, "a", "b")
+        await eventually(lambda: asyncio.sleep(0, len(aggregator._agenda.due) == 2))
+        await yard.execute("DEL", yard.keys.group("a"))
+        await yard.execute("SREM", yard.keys.groups, "a")
+        await eventually(lambda: asyncio.sleep(0, set(aggregator._agenda.due) == {("yard", "b")}))
+        await fill(yard, "a", tasks=3)
+        await gate.begins("a")

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from math import isfinite
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rota.errors import RotaError, TaskCancelled
+from rota.errors import OptionError, RotaError, TaskCancelled
 from rota.wire.times import from_unix
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Silent:
 
 SILENT = Silent()
 _current: ContextVar["Context"] = ContextVar("rota_context")
+_LARGE = 10**18
 
 
 class Context:
@@ -125,13 +127,15 @@ class Context:
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Report the progress of the task.
 
-        Frequent calls are cheap, because only the newest report is written, a few times a second at most.
+        Frequent calls are cheap, because only the newest report is written, a few times a second at most. A number that
+        is not finite counts as unknown. Raises OptionError for what is not a number.
         """
-        self._reporter.progress(self, done, total, text)
+        known = None if total is None else _number("total", total)
+        self._reporter.progress(self, _number("done", done) or 0, known, str(text))
 
     def log(self, text: str) -> None:
         """Add a line to the log that is stored with the task. A full log drops its oldest lines."""
-        self._reporter.log(self, text)
+        self._reporter.log(self, str(text))
 
     def begin(self, deadline_at: float) -> None:
         """Begin the time of this run, or begin it anew after a wait for a place. The worker calls this."""
@@ -156,6 +160,21 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context {self.type} {self.id} in {self.queue}, retried {self.retried} of {self.max_retry}>"
+
+
+def _number(name: str, value: Any) -> float | None:
+    """Return a number that JSON can express; None for one that is not finite."""
+    if isinstance(value, int) and abs(value) < _LARGE:
+        return int(value)
+    try:
+        if isinstance(value, str | bytes | bytearray):
+            raise TypeError("a text")
+        number = float(value)
+    except OverflowError:
+        return None
+    except (TypeError, ValueError):
+        raise OptionError(f"progress({name}=...) is {value!r}, but must be a number.") from None
+    return number if isfinite(number) else None
 
 
 def current() -> Context:

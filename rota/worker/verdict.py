@@ -23,6 +23,7 @@ from rota.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction,
 from rota.sentences import unstopped
 from rota.wire.limit_text import DEADLINE_TEXT, deadline_text, timeout_text
 from rota.wire.message import with_completion, with_failure
+from rota.wire.names import MAX_ERROR_BYTES, clean_text
 from rota.wire.record import Ending, Kind, Outcome
 from rota.worker.attempt import Attempt
 
@@ -238,7 +239,9 @@ def _no_handler(attempt: Attempt) -> str:
 
 def _said(error: BaseException) -> str:
     try:
-        return str.__str__(str(error))  # not a subclass of str, which could have a method of its own for everything
+        # Not a subclass of str, which could have a method of its own for everything. Cut, because a text of hundreds of
+        # megabytes would be copied for each line that shows it; one character more than is stored tells that it was.
+        return str.__str__(str(error))[: MAX_ERROR_BYTES + 1]
     except BaseException:
         return "its text cannot be read"
 
@@ -263,7 +266,8 @@ def _archived(attempt: Attempt, text: str, now: float, *, ending: Ending = "") -
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode(errors="replace")
+    # As in the message: a text beyond the server's limit of 512 MB could never be recorded.
+    return clean_text(text).encode()
 
 
 def _outcome(attempt: Attempt, kind: Kind, **rest: Unpack[OutcomeWords]) -> Outcome:

@@ -1,13 +1,16 @@
 """What a handler may know and say."""
 
+import math
 import pickle
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from rota.context import Context, blank, current, enter, leave
-from rota.errors import RotaError, TaskCancelled
+from rota.errors import OptionError, RotaError, TaskCancelled
 from rota.wire.proto import TaskMessage
 
 
@@ -118,3 +121,35 @@ def test_a_context_that_comes_to_the_process_that_runs_its_task_is_the_one_that_
         assert pickle.loads(pickle.dumps(blank(id="other"))) is not running
     finally:
         leave(token)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "written"),
+    [
+        (1, 2.5, (1, 2.5)),
+        (True, None, (1, None)),
+        (Decimal("1.5"), Decimal(2), (1.5, 2.0)),
+        (math.nan, math.inf, (0, None)),
+        (10**400, -(10**400), (0, None)),
+    ],
+)
+def test_progress_is_written_in_numbers_that_json_can_express(done: Any, total: Any, written: object) -> None:
+    kept = Kept()
+    Context(message(), kept).progress(done, total)
+    assert kept.said == [("a", *written, "")]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", ["x", "5", b"5", [], object()])
+def test_progress_that_is_not_a_number_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(OptionError, match=r"progress\(done=...\) is"):
+        Context(message(), Kept()).progress(value)
+    with pytest.raises(OptionError, match=r"progress\(total=...\) is"):
+        Context(message(), Kept()).progress(1, value)
+
+
+def test_log_line_and_text_of_progress_are_written_as_text() -> None:
+    kept = Kept()
+    context = Context(message(), kept)
+    context.log(5)  # type: ignore[arg-type]
+    context.progress(1, text=7)  # type: ignore[arg-type]
+    assert kept.said == [("a", "5"), ("a", 1, None, "7")]

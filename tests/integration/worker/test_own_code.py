@@ -11,9 +11,13 @@ from pydantic import BaseModel, model_serializer
 
 from rota.app import Rota
 from rota.context import Context
-from rota.errors import RetryLater, Revoke, SkipRetry
+from rota.errors import RetryLater, Revoke, SkipRetry, TaskFailed
 from rota.policy import Retry
 from rota.signature import INJECTED, Depends
+from rota.wire.names import MAX_ERROR_BYTES
+from rota.wire.proto import TaskMessage
+from rota.worker import verdict
+from rota.worker.attempt import Attempt
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import Bench, eventually
 
@@ -112,6 +116,33 @@ async def test_a_fault_in_a_retry_policy_is_told_and_the_task_is_retried_by_defa
         await all_slots_are_free(worker)
     assert said in task.last_error
     assert task.retried == 1
+
+
+async def test_error_text_of_any_length_is_recorded_in_part(app: Rota, bench: Bench) -> None:
+    @app.task("own:long", retry=Retry(max=1, delay="1ms"))
+    async def fail() -> None:
+        raise ExceptionGroup("long", [ValueError("x" * 10_000_000), KeyError("y" * 10_000_000)])
+
+    async with app.worker():
+        job = await fail.options(retention="1h").enqueue()
+        with pytest.raises(TaskFailed) as failed:
+            await job.result("30s")
+        found = await bench.in_state(job.id, "archived")
+    assert len(found.last_error.encode()) <= MAX_ERROR_BYTES
+    assert found.last_error.startswith("ExceptionGroup: long (2 sub-exceptions): ValueError: xxx")
+    assert len(failed.value.reason.encode()) <= MAX_ERROR_BYTES
+
+
+def test_outcome_of_a_failure_is_as_short_as_its_message() -> None:
+    async def fail() -> None: ...
+
+    app = Rota()
+    attempt = Attempt(app.keys.queue("default"), "token", "id", b"", 0.0)
+    attempt.message = TaskMessage(id="id", type="own:long")
+    attempt.handler = app.task("own:long")(fail).handler
+    outcome = verdict.failed(attempt, ValueError("x" * 1_000_000), 0.0).outcome
+    assert outcome is not None
+    assert len(outcome.text) <= MAX_ERROR_BYTES
 
 
 @pytest.mark.parametrize("run", ["loop", "thread"])

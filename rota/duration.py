@@ -104,7 +104,7 @@ def _is_length(word: str) -> bool:
 
 Duration = Annotated[
     timedelta,
-    BeforeValidator(parse),
+    BeforeValidator(lambda value: parse(value, "it")),
     PlainSerializer(display, return_type=str, when_used="json"),
 ]
 """A timedelta field of a pydantic model that reads whatever `parse` reads."""

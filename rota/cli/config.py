@@ -33,6 +33,8 @@ def command(
     if as_json:
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2))
         return
+    if not rows:
+        typer.echo("Every setting has its default.", err=True)
     console = Console(highlight=False)
     if console.file.isatty():
         console.print(_table(rows, wide=console.width >= _WIDE))

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from rich.console import Console
@@ -49,9 +50,10 @@ async def prepare(
     if first:
         for warning in app.settings.environment_warnings():
             logger.warning("%s", warning)
+    at_once = broker.within(timedelta(0))  # here it is asked again and again, and the first failure is told
     try:
         ask: Callable[[], Awaitable[Banner | ServerFacts]] = (
-            _banner(target, app, broker) if show_banner else broker.check
+            _banner(target, app, at_once) if show_banner else at_once.check
         )
         found = await _answered(ask, stop_asked, give_up=first)
     finally:

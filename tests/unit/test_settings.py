@@ -91,7 +91,7 @@ def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_fol
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ({"lease": "30"}, "setting lease .from code. is wrong: .*needs a unit"),
+        ({"lease": "30"}, "setting lease .from code. is wrong: it is '30', which is not a duration: .*needs a unit"),
         ({"lease": "1s"}, "setting lease"),
         ({"concurrency": 0}, "setting concurrency .* greater than 0"),
         ({"queues": {}}, "name at least one queue"),

@@ -221,6 +221,14 @@ def test_config_shows_where_a_value_comes_from(shell: Shell) -> None:
     assert found["processes"] == ("1", "default")
 
 
+def test_config_says_that_nothing_was_changed(shell: Shell) -> None:
+    del shell.environment["ROTA_URL"]
+
+    done = shell.run("config", "--changed")
+
+    assert done.stderr == "Every setting has its default.\n"
+
+
 def test_config_warns_of_a_variable_that_is_no_setting(shell: Shell) -> None:
     shell.environment["ROTA_CONCURENCY"] = "7"
 

@@ -68,7 +68,7 @@ def test_a_worker_waits_for_a_server_that_is_not_there_yet_and_says_so_once(
     start: Start, mode: tuple[str, ...]
 ) -> None:
     server = Server()
-    worker = start(server.url, *mode, "--set", "retry_for=0s")
+    worker = start(server.url, *mode, "--set", "retry_for=10m")  # it is told at the first failure
     worker.says("does not answer yet")
     server.start()
     try:

@@ -32,6 +32,7 @@ class Arguments:
         self._positional = tuple(parameter.name for parameter in signature.parameters if not parameter.keyword_only)
         self._required = tuple(parameter.name for parameter in signature.parameters if parameter.required)
         self._defaults = {item.name: item.default for item in signature.parameters if not item.required}
+        self._context_advice = _context_advice(signature)
         self._codec = Codec(signature.name, _object_type(signature), "arguments")
         self._keys = _keys(signature.name, self._codec)
         self.validate: Callable[[bytes], dict[str, Any]] = self._codec.validate
@@ -79,7 +80,7 @@ class Arguments:
                 raise PayloadError(f"{self._name} got {name!r} twice: by position and by name.")
             given[name] = value
         if missing := [name for name in self._required if name not in given]:
-            raise PayloadError(f"{self._name} lacks {', '.join(map(repr, missing))}.")
+            raise PayloadError(f"{self._name} lacks {', '.join(map(repr, missing))}.{self._context_advice}")
         return {**self._defaults, **given}
 
     def _advice(self, name: str) -> str:
@@ -216,6 +217,14 @@ class Result:
 def arguments_of(signature: Signature) -> Arguments | WholePayload:
     """Prepare the reading and writing of a function's payload."""
     return Arguments(signature) if signature.whole is None else WholePayload(signature, signature.whole)
+
+
+def _context_advice(signature: Signature) -> str:
+    """Ask about a parameter that looks like the context but is not annotated, so that a call would have to give it."""
+    for item in signature.parameters:
+        if item.name in ("ctx", "context") and item.annotation is Any:
+            return f" Annotate {item.name!r} as Context if the worker is to fill it."
+    return ""
 
 
 def _object_type(signature: Signature) -> Any:

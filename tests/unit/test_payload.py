@@ -277,3 +277,10 @@ def test_a_payload_by_name_is_json_or_bytes_or_nothing() -> None:
     assert loose_payload("a:b", Order(number=1)) == b'{"number":1,"note":""}'
     with pytest.raises(PayloadError, match="payload of a:b"):
         loose_payload("a:b", object())
+
+
+def test_a_context_without_its_annotation_is_asked_about() -> None:
+    def work(ctx: Any, order: int) -> None: ...
+
+    with pytest.raises(PayloadError, match=r"work lacks 'order'. Annotate 'ctx' as Context if"):
+        prepared(work).bind((7,), {})

@@ -136,7 +136,13 @@ class Excuses:
     def again(self, earlier: Run, later: Run) -> bool:
         """Whether the second run may have begun, though the first had ended well."""
         died = self.death(earlier)
-        return (died < later.start and died <= earlier.ended + SETTLED_SECONDS) or self.beside(earlier, later)
+        if died < later.start and died <= earlier.ended + SETTLED_SECONDS:
+            return True
+        # A run that ended after its lease was lost in a freeze records nothing. The task may wait for any time then.
+        late = any(
+            since + FROZEN_SECONDS <= earlier.ended <= until + HELD_UP_SECONDS for since, until in self._pauses(earlier)
+        )
+        return late or self.beside(earlier, later)
 
     def sent_again(self, earlier: Run) -> bool:
         """Whether a task may have been enqueued again after this run: its producer still waited for an answer then."""

@@ -13,7 +13,7 @@ from tests.servers import clients
 
 EVERY_SECONDS = 0.1
 ANSWER_SECONDS = 1.0
-HELD_UP_SECONDS = 0.5
+HELD_UP_SECONDS = 0.2
 """A machine that lets this thread wait for longer holds up the workers as well."""
 WRITE = "redis.call('SET', KEYS[1], 1) return redis.call('DEL', KEYS[1])"
 

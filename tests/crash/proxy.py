@@ -155,7 +155,8 @@ class Proxy:
 
     def _pump(self, one: socket.socket, other: socket.socket, passed: Pass) -> None:
         reader = hiredis.Reader()
-        with contextlib.suppress(OSError):
+        # A client that tries whether the port speaks TLS says what is not RESP.
+        with contextlib.suppress(OSError, hiredis.ProtocolError):
             while data := one.recv(1 << 16):
                 self._flowing.wait()
                 if self._delay_seconds:

@@ -149,6 +149,18 @@ def test_only_a_process_that_was_frozen_beyond_its_lease_is_an_excuse(
     assert plant.check().doubled == doubled
 
 
+@pytest.mark.parametrize(("ended", "doubled"), [(12.1, []), (40, ["late"])], ids=["at-the-thaw", "long-after"])
+def test_run_that_ends_as_its_process_thaws_may_be_repeated_at_any_time(
+    plant: Plant, ended: float, doubled: list[str]
+) -> None:
+    plant.accepted("late")
+    plant.run("late", 1, ended, pid=7)
+    plant.line("freeze", 2, pid=7)
+    plant.line("thaw", 12, pid=7)
+    plant.run("late", 70, 71, pid=8)
+    assert plant.check().doubled == doubled
+
+
 def test_a_run_without_an_end_in_a_process_that_lives_is_found(plant: Plant) -> None:
     plant.accepted("hangs")
     plant.run("hangs", 1, None, pid=7)

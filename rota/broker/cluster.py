@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rota.broker.dial import Login, dial
 from rota.broker.failure import Moved, NotNow
 from rota.broker.link import Link
-from rota.broker.node import Node, closed, look_at, shared
+from rota.broker.route import Node, closed, look_at, shared
 from rota.broker.slots import UNSERVED, SlotMap
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError

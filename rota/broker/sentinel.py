@@ -7,9 +7,8 @@ from rota.broker import failure
 from rota.broker.dial import Login, dial
 from rota.broker.failure import Demoted, NotNow
 from rota.broker.link import Link
-from rota.broker.node import Node
 from rota.broker.options import BrokerOptions
-from rota.broker.route import SingleRoute
+from rota.broker.route import Node, SingleRoute
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError, BrokerRefused
 

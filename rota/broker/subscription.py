@@ -12,7 +12,7 @@ from hiredis import ReplyError
 
 from rota.broker import failure
 from rota.broker.link import Link
-from rota.broker.node import Node, look_at
+from rota.broker.route import Node, look_at
 from rota.errors import BrokerError
 
 logger = logging.getLogger("rota.broker")

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rota.broker.broker import Broker
@@ -171,13 +172,15 @@ class Client(Core):
         raise swallowed()
 
     async def _enqueue(self, plan: Plan[R]) -> Enqueued[R]:
-        check_plan(plan)
+        # Programs wait for this with every task: what it can do by itself in a line costs no further call.
+        if plan.__class__ is not Plan:
+            check_plan(plan)
         packed = None if plan.options.debounce is not None else self._packer.pack(plan)
         if packed is None or packed.item is not None:
             return cast("Enqueued[R]", await self._requests.carry_out(self._enqueue_one(plan)))
         # Most tasks want nothing but to run, so this way is short.
         keys, task_id, message, _ = packed
-        if self._published.is_due(keys.queue):
+        if self._published_until.get(keys.queue, 0.0) < monotonic():
             await self._requests.carry_out(self._publish(keys.queue))
         receipt: Enqueued[R] = Enqueued(
             task_id,

@@ -4,12 +4,12 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Any, Self, Unpack, cast
 
 from rota.client.batch import Batch, of_task
 from rota.client.delivery import Delivery, DeliveryWords, Unreplicated
 from rota.client.packing import Packer, refusal, sendable
-from rota.client.published import Published
 from rota.client.requests import Act, Burst, Command, Enqueue, Reach, asked_again
 from rota.enqueued import Plan, Receipt
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, NotReplicated, PayloadError, RotaError
@@ -23,6 +23,12 @@ logger = logging.getLogger("rota.client")
 
 RESULT_POLL = timedelta(seconds=1)
 ENQUEUE_BATCH = 500
+PUBLISH_SECONDS = 5.0
+"""How long the name of a queue counts as published. Patterns and tools see only what is in the set of all queues.
+
+Asynq's clients publish a name once: after a `FLUSHDB`, or when somebody deleted the queue, they go on filling a queue
+that no tool shows. Once in a while costs a small command for each busy queue.
+"""
 
 
 class Core(ABC):
@@ -41,7 +47,7 @@ class Core(ABC):
         self._middlewares = middlewares
         self._packer = Packer(keys, payload_limit_bytes)
         self._payload_limit_bytes = payload_limit_bytes
-        self._published = Published()
+        self._published_until: dict[str, float] = {}
         self._result_poll = result_poll
         self._poll_seconds = result_poll.total_seconds()
         self._enqueue_batch = enqueue_batch
@@ -129,7 +135,7 @@ class Core(ABC):
 
     def _publish(self, queue: str) -> Act[None]:
         """Put the name of a queue into the set of all queues, where that was not done lately."""
-        if not self._published.is_due(queue):
+        if self._published_until.get(queue, 0.0) >= monotonic():
             return
         try:
             yield Command(("SADD", self._keys.queues, queue), self._keys.queues)
@@ -139,7 +145,7 @@ class Core(ABC):
             # Nothing was enqueued so far, even if the name was published.
             kind = BrokerRefused if isinstance(error, BrokerRefused) else BrokerUnavailable
             raise kind(str(error)) from error
-        self._published.note(queue)
+        self._published_until[queue] = monotonic() + PUBLISH_SECONDS
 
     def _outcomes(self, batch: Batch) -> list[Any]:
         """Return what came of each plan of a chunk: a receipt or an error."""

@@ -9,10 +9,9 @@ from rota.options import Options
 from rota.policy import Debounce, Unique
 from rota.routing import check_blank
 from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
-from rota.wire.envelope import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, Envelope
+from rota.wire.envelope import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, Envelope, new_task_id
 from rota.wire.keys import Keys, QueueKeys
 from rota.wire.script import Call
-from rota.wire.task_id import new_task_id
 from rota.wire.unique import own_unique_key, unique_key
 
 # A task hash without a state is a stub that somebody else left. Its ID is taken all the same.

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from rota.broker import failure
 from rota.broker.broker import Broker
 from rota.broker.link import Link
-from rota.broker.node import look_at, shared
+from rota.broker.route import look_at, shared
 from rota.broker.sync import SyncBroker
 from rota.client.delivery import Delivery, Demand
 from rota.duration import display

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rota.broker import Broker
-from rota.broker.node import look_at
+from rota.broker.route import look_at
 from rota.context import Context
 from rota.errors import BrokerError
 from rota.wire.keys import QueueKeys

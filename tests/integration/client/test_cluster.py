@@ -1,6 +1,7 @@
 """On a Cluster: queues on different nodes, channels and the set of queues on none of theirs."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import uuid4
@@ -65,8 +66,8 @@ async def test_no_chunk_of_a_stream_overtakes_one_that_has_to_connect_to_another
     for there in (uuid4().hex for _ in range(20)):
         async with Overseen.from_url(cluster.url) as fresh:
             sender = Client(fresh)
-            sender._published.note(here)
-            sender._published.note(there)
+            sender._published_until[here] = math.inf
+            sender._published_until[there] = math.inf
             await fresh.run(waiting(fresh.keys.queue(here)))
             if await broker.place(f"{{{there}}}") == node:
                 continue

@@ -1,6 +1,7 @@
 """A lost reply must neither lose a task, nor double it, nor be taken for a conflict with itself."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -43,7 +44,7 @@ async def shaky(any_url: str, proxy: LosesReplies, client: Client) -> AsyncItera
     async with Broker.from_url(f"{proxy.url}/{place.database}", options=options) as broker:
         shaky = Client(broker)
         await shaky.enqueue(plan(queue="warm"))
-        shaky._published.note("default")
+        shaky._published_until["default"] = math.inf
         yield shaky
 
 

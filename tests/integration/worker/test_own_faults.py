@@ -7,7 +7,7 @@ import pytest
 
 from rota.aggregator import GroupedTask
 from rota.app import Rota
-from rota.broker.node import Node
+from rota.broker.route import Node
 from rota.context import Context
 from rota.enqueued import Enqueued, Plan
 from rota.errors import BrokerRefused, WorkerFault

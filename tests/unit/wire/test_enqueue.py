@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from rota.errors import OptionError
 from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
-from rota.wire.envelope import Envelope
+from rota.wire.envelope import Envelope, new_task_id
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
-from rota.wire.task_id import new_task_id
 from rota.wire.times import EPOCH
 
 KEYS = QueueKeys("q")

@@ -1,0 +1,38 @@
+"""How long the way of one awaited enqueue is: Python calls of ours from the call to the socket and back."""
+
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import rota
+from rota import Rota
+
+OURS = str(Path(rota.__file__).parent)
+MOST_CALLS = 25
+"""A coroutine that is resumed counts once more."""
+MOST_MODULES = 15
+
+
+async def test_one_enqueue_takes_few_calls_in_few_modules(redis_url: str) -> None:
+    async with Rota(redis_url) as app:
+
+        @app.task("path:length")
+        async def task(number: int) -> None: ...
+
+        await task.enqueue(1)  # connects, registers the queue, sends the source of the script
+        await task.enqueue(2)
+        calls: list[str] = []
+
+        def count(frame: FrameType, event: str, argument: Any) -> None:
+            if event == "call" and frame.f_code.co_filename.startswith(OURS):
+                calls.append(f"{frame.f_code.co_filename.removeprefix(OURS)}:{frame.f_code.co_qualname}")
+
+        sys.setprofile(count)
+        try:
+            await task.enqueue(7)
+        finally:
+            sys.setprofile(None)
+
+    assert len(calls) <= MOST_CALLS, calls
+    assert len({call.partition(":")[0] for call in calls}) <= MOST_MODULES, calls

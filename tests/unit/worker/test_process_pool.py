@@ -69,12 +69,12 @@ async def test_an_error_comes_back_as_itself_with_the_trace_of_the_child(pool: P
 async def test_a_child_that_still_works_when_its_call_fails_here_is_not_asked_again() -> None:
     class Strict(Recording):
         def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
-            raise TypeError(f"{done!r} is no number")
+            raise TypeError(f"{done!r} is refused here")
 
     pool = ProcessPool(1, modules=["tests.unit.worker.process_functions"])
     try:
-        with pytest.raises(TypeError, match="is no number"):
-            await pool.call(Context(TaskMessage(), Strict()), functions.tell_nonsense_and_add, (1, 1))
+        with pytest.raises(TypeError, match="is refused here"):
+            await pool.call(Context(TaskMessage(), Strict()), functions.tell_progress_and_add, (1, 1))
         assert await pool.call(blank(), functions.add, (2, 2)) == 4
     finally:
         await pool.aclose()

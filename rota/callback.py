@@ -55,13 +55,11 @@ def is_generator(function: Callable[..., Any]) -> bool:
 def refuse_unrun(what: str, value: object) -> None:
     """Refuse a coroutine or generator that a function has returned: none of its code has run."""
     if isinstance(value, UNRUN):
-        kind = cast("object", value).__class__.__name__
+        unrun = cast("object", value)
         if isinstance(value, CoroutineType):
             value.close()  # else Python warns of a coroutine that nobody awaited
-        article = "an" if isinstance(value, AsyncGeneratorType) else "a"
-        raise OptionError(
-            f"{what} returned {article} {kind} ({_title(value)}), of which nothing has run. {_advice(value)}"
-        )
+        kind = f"{'an' if isinstance(value, AsyncGeneratorType) else 'a'} {type(unrun).__name__}"
+        raise OptionError(f"{what} returned {kind} ({_title(unrun)}), of which nothing has run. {_advice(unrun)}")
 
 
 def name_of(function: object) -> str:

@@ -103,7 +103,7 @@ class Arguments:
             raise PayloadError(
                 f"{self._name} takes its arguments by name, so give them as a mapping, not as {type(payload).__name__}."
             )
-        for name in payload:
+        for name in cast("Mapping[object, object]", payload):
             if not isinstance(name, str):
                 raise PayloadError(f"{self._name} takes its arguments by name, but {name!r} is not a name.")
         return self.bind((), cast("Mapping[str, Any]", payload))

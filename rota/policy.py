@@ -234,7 +234,7 @@ class Debounce:
     def __init__(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> None:
         """Say which calls are one. The key may name arguments: `"user-{user_id}"`."""
         put = object.__setattr__
-        put(self, "key", _key("Debounce(key=...)", key if key is not None else ""))
+        put(self, "key", _key("Debounce(key=...)", cast("str | None", key) or ""))
         put(self, "wait", at_least(wait, timedelta(milliseconds=1), "Debounce(wait=...)", "nothing would be joined"))
         put(self, "max_wait", None if max_wait is None else parse(max_wait, "Debounce(max_wait=...)"))
         if self.max_wait is not None and self.max_wait < self.wait:

@@ -105,11 +105,7 @@ def check_blank(type: object) -> None:
             "by its own method: task.enqueue(...), or task.enqueue_sync(...) from blocking code."
         )
     if not isinstance(type, str) or not type.strip():
-        meant = ""
-        if hasattr(type, "enqueue"):
-            meant = " A task is enqueued by task.enqueue(...)."
-        elif hasattr(type, "payload"):
-            meant = " A plan is enqueued by app.send(plan)."
+        meant = " A plan is enqueued by app.send(plan)." if hasattr(type, "payload") else ""
         raise RoutingError(f"The task type {type!r} is blank or not a text: give a name like 'email:welcome'.{meant}")
 
 

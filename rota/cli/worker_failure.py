@@ -5,7 +5,7 @@ may be Rota's. An error of Rota itself, such as a server that is away, is one se
 """
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rota import lifespan, tracebacks
@@ -18,7 +18,7 @@ class WorkerFailed(RotaError):
 
 
 @contextmanager
-def told(target: str) -> Iterator[None]:
+def told(target: str) -> Generator[None]:
     """Raise WorkerFailed in place of what is not an error of Rota."""
     try:
         yield

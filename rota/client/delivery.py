@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
 
 from rota.duration import DurationLike, display, parse
 from rota.enqueued import Receipt
@@ -42,7 +42,7 @@ class Delivery:
             raise OptionError(f"when_away is {self.when_away!r}. {did_you_mean(str(self.when_away), _WAYS)}")
         if self.replicas_missing not in ("raise", "warn"):
             raise OptionError(f"replicas_missing is {self.replicas_missing!r}, but must be 'raise' or 'warn'.")
-        replicas: object = self.wait_replicas
+        replicas = cast("object", self.wait_replicas)
         if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0:
             raise OptionError(f"wait_replicas is {replicas!r}, but must be a whole number, 0 or more.")
         if self.wait_replicas_timeout <= timedelta(0):

@@ -12,18 +12,18 @@ _MAKE = "make one with task.plan(...) or app.plan(...)"
 
 def check_plans(plans: object, *, blocking: bool) -> None:
     """Refuse what is not an iterable of plans, before anything is sent."""
-    if isinstance(plans, AsyncIterable) and blocking:
+    kind, shown = type(plans), _shown(plans)
+    iterable = any(hasattr(kind, name) for name in ("__iter__", "__aiter__", "__getitem__"))
+    if issubclass(kind, AsyncIterable) and blocking:
         advice = "blocking code cannot iterate it: give a list, or use await app.enqueue_many(...)"
-        raise OptionError(f"{_shown(plans)} is an async iterable, and {advice}.")
-    if isinstance(plans, Plan):
+        raise OptionError(f"{shown} is an async iterable, and {advice}.")
+    if issubclass(kind, Plan):
         advice = "send it with app.send(plan) or app.send_sync(plan), or put it into a list"
-        raise OptionError(f"{_shown(plans)} is one plan, where many are expected: {advice}.")
-    if isinstance(plans, (Mapping, *_TEXTS)):
-        raise OptionError(f"{_shown(plans)} is a {_kind(plans)}, not an iterable of plans: give [task.plan(...), ...].")
-    if not any(hasattr(type(plans), name) for name in ("__iter__", "__aiter__", "__getitem__")):
-        raise OptionError(
-            f"{_shown(plans)} is not an iterable of plans: {_meant(plans, 'give [task.plan(...), ...]')}."
-        )
+        raise OptionError(f"{shown} is one plan, where many are expected: {advice}.")
+    if issubclass(kind, (Mapping, *_TEXTS)):
+        raise OptionError(f"{shown} is a {_kind(plans)}, not an iterable of plans: give [task.plan(...), ...].")
+    if not iterable:
+        raise OptionError(f"{shown} is not an iterable of plans: {_meant(plans, 'give [task.plan(...), ...]')}.")
 
 
 def check_plan(plan: object) -> None:

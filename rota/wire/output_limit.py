@@ -1,7 +1,7 @@
 """The largest reply that a server sends: `client-output-buffer-limit` for the class `normal` of its clients."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 NAME = "client-output-buffer-limit"
 QUESTION = ("CONFIG", "GET", NAME)
@@ -27,6 +27,6 @@ def output_limit(reply: Any) -> OutputLimit | None:
     """Read the reply to `QUESTION`; None where it does not name the limit."""
     if not isinstance(reply, Mapping):
         return None
-    words = reply.get(NAME.encode(), b"").split()
+    words = cast("Mapping[bytes, bytes]", reply).get(NAME.encode(), b"").split()
     numbers = words[words.index(b"normal") + 1 :][:3] if b"normal" in words else []
     return OutputLimit(*map(int, numbers)) if len(numbers) == 3 else None

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from rota import faults
 from rota.broker.broker import Broker
@@ -161,7 +162,7 @@ class Fetcher:
         link.on_close = self._lost
         self._wakeup = await choose(self._wake_up, self._broker, link, queues, self.note)
         self.statistics.wakeup = self._wakeup.name
-        if await self._unanswered.reclaim(lambda call: self._broker.run_via(link, call)):
+        if await self._unanswered.reclaim(partial(self._broker.run_via, link)):
             backoff.explain()
         self.note(None)
         while not self._stopping:

@@ -153,7 +153,7 @@ async def test_type_that_is_not_a_name_is_refused(app: Rota, given: Any) -> None
 
 async def test_task_or_plan_in_place_of_a_type_says_how_to_enqueue_it(app: Rota) -> None:
     task = Rota().task("given:work")(work)
-    with pytest.raises(ConfigError, match=r"by task.enqueue\("):
+    with pytest.raises(ConfigError, match=r"own method: task.enqueue\("):
         await app.enqueue(task)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"by app.send\(plan\)"):
         await app.enqueue(plan())  # type: ignore[arg-type]

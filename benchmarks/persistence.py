@@ -28,8 +28,8 @@ import uvloop
 
 from rota.broker import Broker, BrokerOptions
 from rota.client import Client
-from rota.enqueued import Plan
 from rota.errors import BrokerError, NotReplicated
+from rota.tasks.job import Plan
 
 MODES = {
     "nothing": ("--save", "", "--appendonly", "no"),

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from rota import Context, Enqueued, Retry, Rota
+from rota import Context, Job, Retry, Rota
 
 app = Rota()
 
@@ -29,7 +29,7 @@ async def any_report(ctx: Context, payload: bytes) -> bytes:
     return json.dumps([ctx.type, json.loads(payload)["id"]]).encode()
 
 
-async def enqueue() -> list[Enqueued[str]]:
+async def enqueue() -> list[Job[str]]:
     now = await welcome.enqueue(7)  # typed like the function
     small = await resize.enqueue("cat.jpg", width=320)
     await welcome.options(delay="5m", unique="10m").enqueue(7)

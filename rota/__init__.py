@@ -7,7 +7,8 @@ workers need.
 
 from typing import TYPE_CHECKING
 
-from rota import log_lines
+from rota.core import log_lines
+from rota.core.on_demand import on_demand
 from rota.errors import (
     BrokerError,
     BrokerRefused,
@@ -36,23 +37,22 @@ from rota.errors import (
     TimeLimitExceeded,
     WorkerFault,
 )
-from rota.on_demand import on_demand
 
 log_lines.install()
 
 if TYPE_CHECKING:
-    from rota.aggregator import GroupedTask
     from rota.app import Rota
-    from rota.context import Context, current
-    from rota.enqueued import Enqueued, Plan, SyncEnqueued
-    from rota.go_types import GoBytes, GoDuration
-    from rota.info import TaskInfo, TaskState
-    from rota.logs import TaskLogFilter
-    from rota.options import Options
-    from rota.policy import Debounce, Retry, Unique
-    from rota.settings import Settings
-    from rota.signature import INJECTED, Depends, Payload
-    from rota.task import Task
+    from rota.settings.settings import Settings
+    from rota.tasks.context import Context, current
+    from rota.tasks.go_values import GoBytes, GoDuration
+    from rota.tasks.groups import GroupedTask
+    from rota.tasks.info import TaskInfo, TaskState
+    from rota.tasks.job import Job, Plan, SyncJob
+    from rota.tasks.logs import TaskLogFilter
+    from rota.tasks.options import Options
+    from rota.tasks.policy import Debounce, Retry, Unique
+    from rota.tasks.signature import INJECTED, Depends, Payload
+    from rota.tasks.task import Task
 
 __all__ = [
     "INJECTED",
@@ -65,10 +65,10 @@ __all__ = [
     "Depends",
     "DuplicateTask",
     "EnqueueError",
-    "Enqueued",
     "GoBytes",
     "GoDuration",
     "GroupedTask",
+    "Job",
     "NotReplicated",
     "OptionError",
     "Options",
@@ -88,7 +88,7 @@ __all__ = [
     "RoutingError",
     "Settings",
     "SkipRetry",
-    "SyncEnqueued",
+    "SyncJob",
     "Task",
     "TaskCancelled",
     "TaskFailed",
@@ -105,18 +105,18 @@ __all__ = [
 ]
 
 _MODULES = {
-    "aggregator": ("GroupedTask",),
+    "tasks.groups": ("GroupedTask",),
     "app": ("Rota",),
-    "context": ("Context", "current"),
-    "enqueued": ("Enqueued", "Plan", "SyncEnqueued"),
-    "go_types": ("GoBytes", "GoDuration"),
-    "info": ("TaskInfo", "TaskState"),
-    "logs": ("TaskLogFilter",),
-    "options": ("Options",),
-    "policy": ("Debounce", "Retry", "Unique"),
-    "settings": ("Settings",),
-    "signature": ("INJECTED", "Depends", "Payload"),
-    "task": ("Task",),
+    "tasks.context": ("Context", "current"),
+    "tasks.job": ("Job", "Plan", "SyncJob"),
+    "tasks.go_values": ("GoBytes", "GoDuration"),
+    "tasks.info": ("TaskInfo", "TaskState"),
+    "tasks.logs": ("TaskLogFilter",),
+    "tasks.options": ("Options",),
+    "tasks.policy": ("Debounce", "Retry", "Unique"),
+    "settings.settings": ("Settings",),
+    "tasks.signature": ("INJECTED", "Depends", "Payload"),
+    "tasks.task": ("Task",),
 }
 
 if not TYPE_CHECKING:  # a checker would take any name for one of ours

@@ -4,25 +4,25 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
-from rota import middleware as around
-from rota.aggregator import EVERY_GROUP, AggregateFunction, Aggregator, Aggregators
-from rota.connections import Connections, broker_options
-from rota.depends import Overrides
-from rota.duration import DurationLike
-from rota.enqueued import Enqueued, Plan, SyncEnqueued
+from rota.client.connections import Connections, broker_options
+from rota.core.canonical import is_mapping, is_sequence
+from rota.core.duration import DurationLike
+from rota.core.source_line import caller, named, placed
+from rota.core.text import did_you_mean
 from rota.errors import OptionError, RotaError
-from rota.handler import Event, Handler, Hooks, is_async
-from rota.lifespan import Lifespan, LifespanFactory
-from rota.middleware import EnqueueMiddleware, Middleware
-from rota.options import NO_OPTIONS, Hook, OptionWords, RunWords, TaskWords
-from rota.place import caller, named, placed
-from rota.registration import check_hook, raw_handler, task_handler
-from rota.routing import Matching, Registry, check_blank
-from rota.sentences import did_you_mean
-from rota.settings import Settings
-from rota.shape import is_mapping, is_sequence
-from rota.task import AsyncTask, SyncTask, Task, TaskDecorator
-from rota.untyped import loose_plan
+from rota.settings.settings import Settings
+from rota.tasks import middleware as around
+from rota.tasks.depends import Overrides
+from rota.tasks.groups import EVERY_GROUP, AggregateFunction, Aggregator, Aggregators
+from rota.tasks.handler import Event, Handler, Hooks, is_async
+from rota.tasks.job import Job, Plan, SyncJob
+from rota.tasks.lifespan import Lifespan, LifespanFactory
+from rota.tasks.middleware import EnqueueMiddleware, Middleware
+from rota.tasks.options import NO_OPTIONS, EnqueueOptions, Hook, RunOptions, TaskOptions
+from rota.tasks.registration import check_hook, raw_handler, task_handler
+from rota.tasks.routing import Matching, Registry, check_blank
+from rota.tasks.task import AsyncTask, SyncTask, Task, TaskDecorator
+from rota.tasks.untyped import loose_plan
 from rota.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Rota:
 
     # Registering
 
-    def task(self, type: str, **words: Unpack[TaskWords]) -> TaskDecorator:
+    def task(self, type: str, **words: Unpack[TaskOptions]) -> TaskDecorator:
         """Register a typed function under a type name.
 
         Raises OptionError if options are unknown or conflict. A completed task is kept for `settings.result_retention`
@@ -107,7 +107,7 @@ class Rota:
 
         return cast("TaskDecorator", register)
 
-    def handler(self, type: str, **words: Unpack[RunWords]) -> Callable[[FunctionT], FunctionT]:
+    def handler(self, type: str, **words: Unpack[RunOptions]) -> Callable[[FunctionT], FunctionT]:
         """Register a function of `(ctx, payload)` for a type, or for all types under a pattern like `"email:"`.
 
         The function gets the payload as bytes. Its return value is the result; bytes are stored unchanged.
@@ -200,7 +200,7 @@ class Rota:
 
     # Enqueueing
 
-    def plan(self, type: str, payload: object = None, **words: Unpack[OptionWords]) -> Plan[Any]:
+    def plan(self, type: str, payload: object = None, **words: Unpack[EnqueueOptions]) -> Plan[Any]:
         """Return the plan of a task that is named by its type, as `enqueue` sends it.
 
         `payload` is a mapping, a model or another value that JSON can express; bytes are sent unchanged. If the type is
@@ -213,27 +213,27 @@ class Rota:
         task: Task[..., Any] = Task(handler, self)
         return (task.options(**words) if words else task).plan_of(payload)
 
-    async def enqueue(self, type: str, payload: object = None, **words: Unpack[OptionWords]) -> Enqueued[Any]:
+    async def enqueue(self, type: str, payload: object = None, **words: Unpack[EnqueueOptions]) -> Job[Any]:
         """Enqueue a task by the name of its type (see `plan`)."""
         return await self.send(self.plan(type, payload, **words))
 
-    def enqueue_sync(self, type: str, payload: object = None, **words: Unpack[OptionWords]) -> SyncEnqueued[Any]:
+    def enqueue_sync(self, type: str, payload: object = None, **words: Unpack[EnqueueOptions]) -> SyncJob[Any]:
         """Enqueue a task by the name of its type, from blocking code."""
         return self.send_sync(self.plan(type, payload, **words))
 
-    async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
+    async def enqueue_many(self, plans: Plans) -> list[Job[Any] | RotaError]:
         """Enqueue any number of plans in few requests. The list has a receipt or an error for each plan, in order."""
         return await self.client.enqueue_many(plans)
 
-    def enqueue_many_sync(self, plans: Iterable[Plan[Any]]) -> list[SyncEnqueued[Any] | RotaError]:
+    def enqueue_many_sync(self, plans: Iterable[Plan[Any]]) -> list[SyncJob[Any] | RotaError]:
         """Enqueue any number of plans in few requests, from blocking code (see `enqueue_many`)."""
         return self.sync_client.enqueue_many(plans)
 
-    def send(self, plan: Plan[R]) -> Coroutine[Any, Any, Enqueued[R]]:
+    def send(self, plan: Plan[R]) -> Coroutine[Any, Any, Job[R]]:
         """Enqueue one plan."""
         return self._connections.client(self.settings).enqueue(plan)
 
-    def send_sync(self, plan: Plan[R]) -> SyncEnqueued[R]:
+    def send_sync(self, plan: Plan[R]) -> SyncJob[R]:
         """Enqueue one plan from blocking code."""
         return self.sync_client.enqueue(plan)
 
@@ -318,9 +318,9 @@ class Rota:
         The keywords are settings of this worker only. The end of the block stops the worker gently. Raises WorkerFault
         if the worker had an internal fault.
         """
-        from rota.component import Component  # a program that only enqueues loads no worker
+        from rota.worker.embedded_worker import EmbeddedWorker  # a program that only enqueues loads no worker
 
-        return Component(self, self.settings.updated(**settings))
+        return EmbeddedWorker(self, self.settings.updated(**settings))
 
     def find_handler(self, type: str) -> Handler | None:
         """Return the handler that takes a type, or None."""

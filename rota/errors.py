@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rota.enqueued import Receipt
+    from rota.tasks.job import Receipt
 
 
 class RotaError(Exception):

@@ -168,7 +168,7 @@ def rows() -> list[Row]:
     lua = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PACKAGE / "wire/lua").glob("*.lua"))}
     lengths = sorted(function_lengths(texts.values()))
     (enqueue_calls, enqueue_modules), (run_calls, run_modules) = traced()
-    rooms = [text for path, text in texts.items() if path.parent.name in ("worker", "broker")]
+    rooms = [text for path, text in texts.items() if path.relative_to(PACKAGE).parts[0] in ("worker", "broker")]
     marked = [comment_share(rooms, "#"), comment_share(lua.values(), "--")]
     return [
         Row("Python files in rota/", len(texts), 245, 140),

@@ -9,14 +9,14 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 
-from rota.aggregator import GroupedTask
 from rota.app import Rota
 from rota.client import Client, SyncClient
 from rota.client.core import Core
-from rota.context import Context
-from rota.enqueued import Enqueued, Plan, SyncEnqueued
 from rota.inspect import Inspector
-from rota.task import Task
+from rota.tasks.context import Context
+from rota.tasks.groups import GroupedTask
+from rota.tasks.job import Job, Plan, SyncJob
+from rota.tasks.task import Task
 from rota.worker.worker import Worker
 
 LINE_LENGTH = 100
@@ -25,8 +25,8 @@ CLASSES: dict[str, tuple[type, ...]] = {
     "Rota": (Rota,),
     "Task": (Task,),
     "Plan": (Plan,),
-    "Enqueued": (Enqueued,),
-    "SyncEnqueued": (SyncEnqueued,),
+    "Job": (Job,),
+    "SyncJob": (SyncJob,),
     "Context": (Context,),
     "GroupedTask": (GroupedTask,),
     "Worker": (Worker,),

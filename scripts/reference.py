@@ -9,9 +9,9 @@ from typer.main import get_group
 import rota
 from rota import errors
 from rota.cli.program import program
-from rota.options import OptionWords, TaskWords
-from rota.policy import Debounce, Retry, Unique
-from rota.settings import ENVIRONMENT_PREFIX, Settings
+from rota.settings.settings import ENVIRONMENT_PREFIX, Settings
+from rota.tasks.options import EnqueueOptions, TaskOptions
+from rota.tasks.policy import Debounce, Retry, Unique
 from rota.wire import rights
 from scripts.method_reference import method_reference
 from scripts.option_texts import DEBOUNCE_TEXTS, OPTION_TEXTS, RETRY_TEXTS, TASK_TEXTS, UNIQUE_TEXTS
@@ -89,12 +89,14 @@ def _parameter(parameter: Any) -> tuple[str, str, str]:
 
 def option_table() -> str:
     """List the options of one enqueue."""
-    return _words_table("Option", OptionWords.__annotations__, OPTION_TEXTS)
+    return _words_table("Option", EnqueueOptions.__annotations__, OPTION_TEXTS)
 
 
 def task_table() -> str:
     """List what `@app.task(...)` takes besides the options that one enqueue has too."""
-    own = {name: kind for name, kind in TaskWords.__annotations__.items() if name not in OptionWords.__annotations__}
+    own = {
+        name: kind for name, kind in TaskOptions.__annotations__.items() if name not in EnqueueOptions.__annotations__
+    }
     return _words_table("Keyword", own, TASK_TEXTS)
 
 

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from failing import app, charge, poll
-from rota import Enqueued, TaskFailed
+from rota import Job, TaskFailed
 
 
-async def show(job: Enqueued[Any]) -> None:
+async def show(job: Job[Any]) -> None:
     try:
         await job.result(timeout="10s")
     except TaskFailed as failed:

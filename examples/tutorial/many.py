@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rota import Enqueued
+from rota import Job
 from tasks import app, build_report, index
 
 
@@ -19,7 +19,7 @@ async def main() -> None:
         print("joined:", first.id == last.id)
 
         outcomes = await app.enqueue_many(build_report.plan(account) for account in range(100))
-        print("many:", sum(isinstance(outcome, Enqueued) for outcome in outcomes))
+        print("many:", sum(isinstance(outcome, Job) for outcome in outcomes))
 
 
 asyncio.run(main())

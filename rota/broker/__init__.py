@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from rota.on_demand import on_demand
+from rota.core.on_demand import on_demand
 
 if TYPE_CHECKING:
     from rota.broker.broker import Broker
     from rota.broker.embedded import Embedded
-    from rota.broker.facts import ServerFacts
     from rota.broker.link import Link
     from rota.broker.options import TLS, BrokerOptions
+    from rota.broker.server_info import ServerInfo
     from rota.broker.subscription import Subscription
     from rota.broker.sync import SyncBroker, SyncSubscription
     from rota.broker.url import Address, Endpoint
@@ -19,7 +19,7 @@ else:  # a program that only enqueues needs one of the two brokers
         {
             "broker": ("Broker",),
             "embedded": ("Embedded",),
-            "facts": ("ServerFacts",),
+            "server_info": ("ServerInfo",),
             "link": ("Link",),
             "options": ("TLS", "BrokerOptions"),
             "subscription": ("Subscription",),
@@ -36,7 +36,7 @@ __all__ = [
     "Embedded",
     "Endpoint",
     "Link",
-    "ServerFacts",
+    "ServerInfo",
     "Subscription",
     "SyncBroker",
     "SyncSubscription",

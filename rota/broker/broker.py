@@ -9,13 +9,13 @@ from typing import Any, Self, TypeVar
 
 from rota.broker.cluster import ClusterRoute
 from rota.broker.dial import Login
-from rota.broker.facts import NO_INFO, ServerFacts, merge, read
 from rota.broker.failure import Moved, NotNow
 from rota.broker.link import Link
 from rota.broker.options import BrokerOptions
-from rota.broker.patience import Patience
+from rota.broker.retry_budget import RetryBudget
 from rota.broker.route import Route, SingleRoute
 from rota.broker.sentinel import SentinelRoute, sentinel_login
+from rota.broker.server_info import NO_INFO, ServerInfo, merge, read
 from rota.broker.subscription import Channels, Subscription
 from rota.broker.sync import SyncBroker
 from rota.broker.url import Address, parse
@@ -160,7 +160,7 @@ class Broker:
         """Ask a Cluster again which node serves which slot. Elsewhere there is nothing to ask."""
         await self._route.survey()
 
-    async def check(self) -> ServerFacts:
+    async def check(self) -> ServerInfo:
         """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
         await self._persist(None, _itself)
         return merge([await _facts(link) for link in await self._route.links(self._retry_seconds)])
@@ -188,7 +188,7 @@ class Broker:
         await self.aclose()
 
     async def _dial(self, key: str | None) -> Link:
-        patience = Patience(self._retry_seconds)
+        patience = RetryBudget(self._retry_seconds)
         while True:
             try:
                 return await self._route.dial(key)
@@ -203,7 +203,7 @@ class Broker:
         error: NotNow | None = None,
     ) -> T:
         """Repeat a request that was not carried out until it is, or until the time for that is over."""
-        patience = Patience(self._retry_seconds)
+        patience = RetryBudget(self._retry_seconds)
         while True:
             if error is not None:
                 self._route.learn(error)
@@ -222,11 +222,11 @@ async def _itself(link: Link, asking: bool) -> Link:
     return link
 
 
-async def _facts(link: Link) -> ServerFacts:
+async def _facts(link: Link) -> ServerInfo:
     try:
         text: bytes = await link.execute("INFO")
     except BrokerRefused:
-        return ServerFacts(warnings=(NO_INFO,))
+        return ServerInfo(warnings=(NO_INFO,))
     return read(text.decode(errors="replace"), link.endpoint)
 
 

@@ -2,7 +2,7 @@
 
 A transport of a closed loop can do nothing any more, not even close itself. So its socket would stay open until the
 garbage is collected. `asyncio.run` closes no transports either; an app closes its own at the end of the loop (see
-`rota.connections`), and what was left behind all the same is closed here.
+`rota.client.connections`), and what was left behind all the same is closed here.
 """
 
 import asyncio

@@ -134,7 +134,7 @@ class Embedded:
             place, password = self._choose_place()
             config, log = self.data_dir / "valkey.conf", self.data_dir / "valkey.log"
             write_private(config, _configuration(self.data_dir, place, password))
-            keeper = Path(__file__).with_name("keeper.py")
+            keeper = Path(__file__).with_name("server_runner.py")
             command: list[str | Path] = [sys.executable, "-I", "-S", keeper, str(life), log, binary, config]
             self._keeper = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.PIPE, start_new_session=True, pass_fds=(life,)

@@ -7,8 +7,8 @@ import ssl
 from collections.abc import Sequence
 
 from rota.broker.url import Endpoint
+from rota.core.text import unstopped
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
-from rota.sentences import unstopped
 
 _NOPERM_COMMAND = re.compile(r"the '([^']+)' command|run the ([\w|]+) command")
 

@@ -18,7 +18,7 @@ from hiredis import pack_command as _pack_command  # pyright: ignore[reportUnkno
 
 from rota.broker import failure
 from rota.broker.closed_loops import end_without_loop, remember
-from rota.broker.sources import Sources, Words, is_unknown_script
+from rota.broker.script_cache import ScriptCache, Words, is_unknown_script
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire.script import Argument, Call
@@ -51,7 +51,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._patience_seconds = response_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
-        self._sources = Sources(guarded=clustered)
+        self._sources = ScriptCache(guarded=clustered)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         # Requests that may rightly take longer than the response time-out (WAIT).
         self._patient: dict[asyncio.Future[Any], float] = {}

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from rota.broker.dial import Login, dial
 from rota.broker.failure import NotNow
 from rota.broker.link import Link
-from rota.broker.patience import pause_seconds
+from rota.broker.retry_budget import pause_seconds
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerUnavailable
 

@@ -13,12 +13,12 @@ from hiredis import ReplyError
 
 from rota.broker import failure
 from rota.broker.dial import Login
-from rota.broker.facts import NO_INFO, ServerFacts, merge, read
 from rota.broker.failure import Moved, NotNow
 from rota.broker.options import BrokerOptions
-from rota.broker.patience import Patience
+from rota.broker.retry_budget import RetryBudget
+from rota.broker.script_cache import Words, is_unknown_script
 from rota.broker.sentinel import sentinel_login
-from rota.broker.sources import Words, is_unknown_script
+from rota.broker.server_info import NO_INFO, ServerInfo, merge, read
 from rota.broker.sync_link import Pool, SyncLink
 from rota.broker.sync_route import SyncClusterRoute, SyncRoute, SyncSentinelRoute, SyncSingleRoute
 from rota.broker.url import Address, Endpoint, parse
@@ -140,7 +140,7 @@ class SyncBroker:
         """Whether this is a Cluster, where the keys of one call must share a slot."""
         return isinstance(self._route, SyncClusterRoute)
 
-    def check(self) -> ServerFacts:
+    def check(self) -> ServerInfo:
         """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
         masters = self._repeat(lambda error: self._route.masters())
         return merge([self._facts(endpoint) for endpoint in masters])
@@ -185,7 +185,7 @@ class SyncBroker:
         return self._repeat(attempt)
 
     def _repeat(self, attempt: Callable[[NotNow | None], T], error: NotNow | None = None) -> T:
-        patience = Patience(self._retry_seconds)
+        patience = RetryBudget(self._retry_seconds)
         while True:
             if error is not None:
                 self._route.learn(error)
@@ -236,9 +236,9 @@ class SyncBroker:
         except BrokerError as final:
             return final
 
-    def _facts(self, endpoint: Endpoint) -> ServerFacts:
+    def _facts(self, endpoint: Endpoint) -> ServerInfo:
         text = self._on(endpoint, _info)
-        return ServerFacts(warnings=(NO_INFO,)) if text is None else read(text.decode(errors="replace"), endpoint)
+        return ServerInfo(warnings=(NO_INFO,)) if text is None else read(text.decode(errors="replace"), endpoint)
 
 
 def _info(link: SyncLink) -> bytes | None:

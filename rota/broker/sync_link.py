@@ -15,7 +15,7 @@ from hiredis import HiredisError, PushNotification, Reader, ReplyError
 from rota.broker import failure, wrong_port
 from rota.broker.dial import Login, greeting, refusal
 from rota.broker.link import CONFIRMATIONS, NOTHING, discard_unsent, no_resp3, pack
-from rota.broker.sources import Sources, Words
+from rota.broker.script_cache import ScriptCache, Words
 from rota.broker.tcp import keep_alive
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError
@@ -26,7 +26,7 @@ class SyncLink:
 
     def __init__(self, endpoint: Endpoint, login: Login) -> None:
         self.endpoint = endpoint
-        self.sources = Sources(guarded=login.clustered)
+        self.sources = ScriptCache(guarded=login.clustered)
         self.messages: deque[tuple[str, bytes]] = deque()
         self._patience_seconds = login.connect_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)

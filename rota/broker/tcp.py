@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 from rota.broker.url import Endpoint
-from rota.own_thread import in_own_thread
+from rota.core.own_thread import in_own_thread
 
 # The kernel closes a connection whose peer has vanished without a word after 4 + 3 x 2 s, also while nothing is asked.
 # TCP_USER_TIMEOUT would replace the number of probes, and a request under way has the response time-out.

@@ -8,18 +8,18 @@ import signal
 import sys
 from typing import Any
 
-from rota import logs
 from rota.app import Rota
 from rota.broker import dev_server
 from rota.cli import program
 from rota.cli.exit_limit import exit_limit
-from rota.cli.running import Stopper, loop_factory
-from rota.cli.start import prepare
+from rota.cli.run_worker import Stopper, loop_factory
+from rota.cli.summary import prepare
 from rota.cli.target import load_app
 from rota.cli.worker_failure import told
 from rota.errors import RotaError
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, Report, Setup, plain_settings
+from rota.tasks import logs
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
 from rota.worker.worker import Worker
@@ -77,7 +77,7 @@ async def _quiet(worker: Worker, asked: asyncio.Event) -> None:
 
 def _report(worker: Worker) -> Report:
     """Called in the lifeline's thread: it reads, and calls nothing that belongs to the loop."""
-    vitals = worker.signs.read()
+    vitals = worker.status.read()
     if not worker.ready.is_set():
         return Report(stopping=worker.stopping, vitals=vitals)
     return Report(
@@ -87,7 +87,7 @@ def _report(worker: Worker) -> Report:
         used=worker.slots.used,
         capacity=worker.slots.capacity,
         held=len(worker.executor.held),
-        ended=sum(finished.recorded for _, finished in worker.lanes.statistics()),
+        ended=sum(finished.recorded for _, finished in worker.consumers.statistics()),
         beat_at=worker.heartbeat.statistics().last_beat_at,
         queues=worker.queue_names(),
         vitals=vitals,

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.cli.target import load_app
-from rota.settings import Origin, Settings
+from rota.settings.settings import Origin, Settings
 
 _STYLES = {"default": "dim", "environment": "yellow", "pyproject.toml": "cyan", "rota dev": "cyan", "code": "green"}
 _HEADINGS = ("setting", "value", "from", "what it is for")

@@ -12,19 +12,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rota import logs
 from rota.broker import dev_server
 from rota.broker.dev_server import DATA, URL_FILE
 from rota.broker.embedded import Embedded
 from rota.broker.url import masked
-from rota.cli.import_failure import ImportFailed
+from rota.cli.option_types import settings_of
+from rota.cli.reload import Reloader, can_watch
 from rota.cli.second_program import SecondProgram
-from rota.cli.target import APP_HELP, MODULES_HELP, SEPARATOR, chosen, load_app
-from rota.cli.words import settings_of
-from rota.cli.workshop import Workshop, can_watch
+from rota.cli.target import APP_HELP, MODULES_HELP, SEPARATOR, ImportFailed, chosen, load_app
 from rota.errors import ConfigError
-from rota.setting_origin import CommandLine
-from rota.settings import Settings
+from rota.settings.origin import CommandLine
+from rota.settings.settings import Settings
+from rota.tasks import logs
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
@@ -78,7 +77,7 @@ def command(
         if settings.source_of("url") in ("default", "rota dev"):
             environment["ROTA_URL"] = stack.enter_context(Embedded(data)).url
             _announce(console, environment["ROTA_URL"], data)
-        workshop = Workshop(_worker(target, said, log_level), environment, console, second)
+        workshop = Reloader(_worker(target, said, log_level), environment, console, second)
         code = asyncio.run(workshop.run(watch if reload else None))
     sys.exit(code)
 

@@ -12,12 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.app import Rota
+from rota.cli.option_types import settings_of
 from rota.cli.target import load_app
-from rota.cli.words import settings_of
+from rota.core.log_lines import printable
+from rota.core.text import counted
 from rota.inspect.doctor import Examination, Finding, examine
-from rota.log_lines import printable
-from rota.sentences import counted
-from rota.settings import Settings
+from rota.settings.settings import Settings
 from rota.wire.rights import Role
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}

@@ -10,12 +10,12 @@ import typer
 from pydantic_core import from_json
 
 from rota.app import Rota
-from rota.cli import words
+from rota.cli import option_types as words
 from rota.cli.target import load_app
+from rota.core.text import nearest
 from rota.errors import OptionError, PayloadError
-from rota.options import OptionWords
-from rota.sentences import nearest
-from rota.settings import Settings
+from rota.settings.settings import Settings
+from rota.tasks.options import EnqueueOptions
 from rota.wire import names
 
 
@@ -81,7 +81,7 @@ def _app(target: str | None, url: str | None) -> Rota:
     return app
 
 
-async def _enqueue(app: Rota, task_type: str, payload: Any, options: OptionWords, wait: timedelta | None) -> str:
+async def _enqueue(app: Rota, task_type: str, payload: Any, options: EnqueueOptions, wait: timedelta | None) -> str:
     try:
         plan = app.plan(task_type, payload, **options)
         if wait is not None and not plan.options.retention:
@@ -96,8 +96,8 @@ async def _enqueue(app: Rota, task_type: str, payload: Any, options: OptionWords
         await app.aclose()
 
 
-def _said(**options: Any) -> OptionWords:
-    return cast("OptionWords", {name: value for name, value in options.items() if value is not None})
+def _said(**options: Any) -> EnqueueOptions:
+    return cast("EnqueueOptions", {name: value for name, value in options.items() if value is not None})
 
 
 def _json(data: bytes) -> Any:

@@ -8,12 +8,12 @@ from typing import Annotated, NamedTuple
 import typer
 
 from rota.broker.sync import SyncBroker
-from rota.cli import words
-from rota.connections import broker_options
+from rota.cli import option_types as words
+from rota.client.connections import broker_options
 from rota.errors import BrokerError, ConfigError
-from rota.health import meeting
-from rota.health.meeting import NoReply, Reply
-from rota.settings import Settings
+from rota.health import discovery as meeting
+from rota.health.discovery import NoReply, Reply
+from rota.settings.settings import Settings
 
 DEFAULT_TIMEOUT = "5s"
 

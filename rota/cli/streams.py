@@ -3,7 +3,7 @@
 import os
 import sys
 
-from rota.setting_values import as_utf8
+from rota.settings.values import as_utf8
 
 
 def prepare() -> None:

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from rota import logs
-from rota.cli import running
-from rota.cli.parent import while_parent_lives
+from rota.cli import run_worker as running
+from rota.cli.option_types import settings_of
+from rota.cli.parent_watch import while_parent_lives
 from rota.cli.target import APP_HELP, MODULES_HELP, chosen, load_app
-from rota.cli.words import settings_of
 from rota.supervisor.supervisor import Order, Supervisor, supervise
+from rota.tasks import logs
 
 
 def command(

@@ -8,9 +8,10 @@ import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from rota import lifespan, tracebacks
+from rota.core import tracebacks
 from rota.errors import ConfigError, RotaError
-from rota.worker.verdict import describe
+from rota.tasks import lifespan
+from rota.worker.run.verdict import describe
 
 
 class WorkerFailed(RotaError):

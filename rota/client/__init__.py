@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rota.on_demand import on_demand
+from rota.core.on_demand import on_demand
 
 if TYPE_CHECKING:
     from rota.client.asynchronous import Client

@@ -9,20 +9,20 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rota.broker.broker import Broker
-from rota.client import acts
+from rota.client import operations as acts
 from rota.client.batch import Batch, Planned, in_chunks, of_task
+from rota.client.batching import Batcher
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
 from rota.client.delivery import Delivery, Unreplicated
 from rota.client.hooks import enter, enter_each, swallowed
-from rota.client.joiner import Joiner
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, sendable
 from rota.client.plans import check_plan, check_plans
 from rota.client.requests import Requests
-from rota.duration import DurationLike, parse
-from rota.enqueued import Enqueued, Plan
+from rota.core.duration import DurationLike, parse
 from rota.errors import BrokerRefused, BrokerUnavailable, ResultTimeout, RotaError
-from rota.info import TaskInfo, TaskState
-from rota.middleware import EnqueueMiddleware
+from rota.tasks.info import TaskInfo, TaskState
+from rota.tasks.job import Job, Plan
+from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Client(Core):
         self._replicas = _replicas(self.broker, delivery) if delivery.wait_replicas else None
         self._requests = Requests(self.broker, self._replicas)
         self._retry_seconds = self._requests.seconds
-        self._joiner = Joiner(self._requests.enqueue, self._requests.enqueue_again)
+        self._batcher = Batcher(self._requests.enqueue, self._requests.enqueue_again)
 
     def _copy(self, delivery: Delivery) -> "Client":
         return Client(
@@ -76,11 +76,11 @@ class Client(Core):
                 await each._replicas.aclose()
         await self._origin.aclose()
 
-    def enqueue(self, plan: Plan[R]) -> Coroutine[Any, Any, Enqueued[R]]:
+    def enqueue(self, plan: Plan[R]) -> Coroutine[Any, Any, Job[R]]:
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""
         return self._enqueue_within(plan) if self._middlewares else self._enqueue(plan)
 
-    async def enqueue_many(self, plans: Plans) -> list[Enqueued[Any] | RotaError]:
+    async def enqueue_many(self, plans: Plans) -> list[Job[Any] | RotaError]:
         """Enqueue any number of tasks. The list has one outcome for each plan, in their order.
 
         An outcome is a receipt or an error. Nothing is raised for single plans, also if the connection breaks in the
@@ -91,9 +91,7 @@ class Client(Core):
         log_failures(outcomes)
         return outcomes
 
-    async def enqueue_stream(
-        self, plans: Plans, *, chunk: int | None = None
-    ) -> AsyncGenerator[Enqueued[Any] | RotaError]:
+    async def enqueue_stream(self, plans: Plans, *, chunk: int | None = None) -> AsyncGenerator[Job[Any] | RotaError]:
         """Enqueue plans while an iterable yields them, and yield an outcome for each plan, as `enqueue_many` does.
 
         At most a few chunks are in memory. Close the iterator if you leave it early (`contextlib.aclosing`).
@@ -165,24 +163,24 @@ class Client(Core):
         payload = self._checked_payload(task_id, payload)
         await self._requests.carry_out(acts.update_payload(self._place(queue, task_id), task_id, payload))
 
-    async def _enqueue_within(self, plan: Plan[R]) -> Enqueued[R]:
+    async def _enqueue_within(self, plan: Plan[R]) -> Job[R]:
         check_plan(plan)
         async with AsyncExitStack() as stack:
             return await self._enqueue(await enter(stack, self._middlewares, plan))
         raise swallowed()
 
-    async def _enqueue(self, plan: Plan[R]) -> Enqueued[R]:
+    async def _enqueue(self, plan: Plan[R]) -> Job[R]:
         # Programs wait for this with every task: what it can do by itself in a line costs no further call.
         if plan.__class__ is not Plan:
             check_plan(plan)
         packed = None if plan.options.debounce is not None else self._packer.pack(plan)
         if packed is None or packed.item is not None:
-            return cast("Enqueued[R]", await self._requests.carry_out(self._enqueue_one(plan)))
+            return cast("Job[R]", await self._requests.carry_out(self._enqueue_one(plan)))
         # Most tasks want nothing but to run, so this way is short.
         keys, task_id, message, _ = packed
         if self._published_until.get(keys.queue, 0.0) < monotonic():
             await self._requests.carry_out(self._publish(keys.queue))
-        receipt: Enqueued[R] = Enqueued(
+        receipt: Job[R] = Job(
             task_id,
             keys.queue,
             plan.type,
@@ -192,7 +190,7 @@ class Client(Core):
             kept=bool(plan.options.retention),
         )
         try:
-            await self._joiner.add(keys, task_id, message)
+            await self._batcher.add(keys, task_id, message)
         except Unreplicated as missing:
             raise missing.of(receipt) from None
         except (BrokerUnavailable, BrokerRefused) as error:
@@ -201,12 +199,12 @@ class Client(Core):
             raise of_task(error, packed) from error
         return receipt
 
-    def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> Enqueued[R]:
+    def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> Job[R]:
         reason, task_id, state = reply
         created = reason == "created"
         # What is there already was enqueued with a retention of its own.
         kept = not created or bool(plan.options.retention)
-        return Enqueued(
+        return Job(
             task_id, queue, plan.type, STATES[state], created=created, actions=self, decode=plan.decode, kept=kept
         )
 
@@ -224,7 +222,7 @@ class Client(Core):
         async with around:
             await self._requests.carry_out(self._deliver(batch))
 
-    async def _arrival(self, batch: Batch, task: asyncio.Task[None]) -> list[Enqueued[Any] | RotaError]:
+    async def _arrival(self, batch: Batch, task: asyncio.Task[None]) -> list[Job[Any] | RotaError]:
         await task
         return self._outcomes(batch)
 

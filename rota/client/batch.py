@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, TypeVar, cast
 from rota.client.delivery import Unreplicated
 from rota.client.packing import Packed, Packer, created, refusal
 from rota.client.plans import not_a_plan
-from rota.enqueued import Plan, Receipt
+from rota.core.text import unstopped
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, EnqueueError, RotaError
-from rota.handler import cancelled_here
-from rota.sentences import unstopped
+from rota.tasks.handler import cancelled_here
+from rota.tasks.job import Plan, Receipt
 from rota.wire.enqueue import Item, Reply, enqueue, enqueue_plain
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rota.broker.sync import SyncBroker
-from rota.client import acts
+from rota.client import operations as acts
 from rota.client.batch import Batch, Planned, cut
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
 from rota.client.delivery import Delivery
@@ -14,11 +14,11 @@ from rota.client.hooks import enter_each_sync, enter_sync, swallowed
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, sendable
 from rota.client.plans import check_plan, check_plans
 from rota.client.requests import SyncRequests
-from rota.duration import DurationLike, parse
-from rota.enqueued import Plan, SyncEnqueued
+from rota.core.duration import DurationLike, parse
 from rota.errors import BrokerRefused, RotaError
-from rota.info import TaskInfo
-from rota.middleware import EnqueueMiddleware
+from rota.tasks.info import TaskInfo
+from rota.tasks.job import Plan, SyncJob
+from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class SyncClient(Core):
         """Close the connections that no thread is using."""
         self._origin.close()
 
-    def enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:
+    def enqueue(self, plan: Plan[R]) -> SyncJob[R]:
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""
         if not self._middlewares:
             return self._enqueue(plan)
@@ -70,7 +70,7 @@ class SyncClient(Core):
             return self._enqueue(enter_sync(stack, self._middlewares, plan))
         raise swallowed()
 
-    def enqueue_many(self, plans: Iterable[Plan[Any]]) -> list[SyncEnqueued[Any] | RotaError]:
+    def enqueue_many(self, plans: Iterable[Plan[Any]]) -> list[SyncJob[Any] | RotaError]:
         """Enqueue any number of tasks. The list has one outcome for each plan (see `Client.enqueue_many`)."""
         outcomes = list(self.enqueue_stream(plans))
         log_failures(outcomes)
@@ -78,7 +78,7 @@ class SyncClient(Core):
 
     def enqueue_stream(
         self, plans: Iterable[Plan[Any]], *, chunk: int | None = None
-    ) -> Generator[SyncEnqueued[Any] | RotaError]:
+    ) -> Generator[SyncJob[Any] | RotaError]:
         """Enqueue plans while an iterable yields them, and yield an outcome for each plan, as `enqueue_many` does."""
         check_plans(plans, blocking=True)
         return self._stream(plans, self._chunk(chunk))
@@ -123,20 +123,20 @@ class SyncClient(Core):
         payload = self._checked_payload(task_id, payload)
         self._requests.carry_out(acts.update_payload(self._place(queue, task_id), task_id, payload))
 
-    def _enqueue(self, plan: Plan[R]) -> SyncEnqueued[R]:
+    def _enqueue(self, plan: Plan[R]) -> SyncJob[R]:
         check_plan(plan)
-        return cast("SyncEnqueued[R]", self._requests.carry_out(self._enqueue_one(plan)))
+        return cast("SyncJob[R]", self._requests.carry_out(self._enqueue_one(plan)))
 
-    def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> SyncEnqueued[R]:
+    def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> SyncJob[R]:
         reason, task_id, state = reply
         created = reason == "created"
         # What is there already was enqueued with a retention of its own.
         kept = not created or bool(plan.options.retention)
-        return SyncEnqueued(
+        return SyncJob(
             task_id, queue, plan.type, STATES[state], created=created, actions=self, decode=plan.decode, kept=kept
         )
 
-    def _stream(self, plans: Iterable[Plan[Any]], chunk: int) -> Generator[SyncEnqueued[Any] | RotaError]:
+    def _stream(self, plans: Iterable[Plan[Any]], chunk: int) -> Generator[SyncJob[Any] | RotaError]:
         for some in cut(plans, chunk):
             yield from self._outcomes(self._carry(some))
 

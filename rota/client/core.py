@@ -8,13 +8,13 @@ from time import monotonic
 from typing import Any, Self, Unpack, cast
 
 from rota.client.batch import Batch, of_task
-from rota.client.delivery import Delivery, DeliveryWords, Unreplicated
+from rota.client.delivery import Delivery, DeliveryOptions, Unreplicated
 from rota.client.packing import Packer, refusal, sendable
 from rota.client.requests import Act, Burst, Command, Enqueue, Reach, asked_again
-from rota.enqueued import Plan, Receipt
+from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, NotReplicated, PayloadError, RotaError
-from rota.middleware import EnqueueMiddleware
-from rota.sentences import counted
+from rota.tasks.job import Plan, Receipt
+from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
 from rota.wire.keys import Keys, QueueKeys
 from rota.wire.limits import MOST_ENQUEUED
@@ -55,7 +55,7 @@ class Core(ABC):
         self._retry_seconds = 0.0
         self._others: dict[Delivery, Self] = {delivery: cast(Any, self)}
 
-    def sending(self, **words: Unpack[DeliveryWords]) -> Self:
+    def sending(self, **words: Unpack[DeliveryOptions]) -> Self:
         """Return a client on the same connections with other delivery settings: `client.sending(wait_replicas=1)`.
 
         The keywords are the settings `when_away`, `wait_replicas`, `wait_replicas_timeout` and `replicas_missing`.

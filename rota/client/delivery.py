@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
 
-from rota.duration import DurationLike, display, parse
-from rota.enqueued import Receipt
+from rota.core.duration import DurationLike, display, parse
+from rota.core.text import counted, did_you_mean
 from rota.errors import BrokerError, BrokerRefused, NotReplicated, OptionError
-from rota.sentences import counted, did_you_mean
+from rota.tasks.job import Receipt
 from rota.wire.script import Argument
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ logger = logging.getLogger("rota.client.replicas")
 _WAYS = ("wait", "fail")
 
 
-class DeliveryWords(TypedDict, total=False):
+class DeliveryOptions(TypedDict, total=False):
     """The keywords of `client.sending(...)`: the settings of the same names."""
 
     when_away: WhenAway

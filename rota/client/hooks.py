@@ -12,11 +12,11 @@ from typing import Any, TypeAlias, cast
 
 from rota.client.batch import Planned
 from rota.client.plans import check_plan
-from rota.enqueued import Plan
+from rota.core.generators import async_manager, manager
+from rota.core.text import unstopped
 from rota.errors import EnqueueError, OptionError, RotaError
-from rota.generators import async_manager, manager
-from rota.middleware import EnqueueMiddleware
-from rota.sentences import unstopped
+from rota.tasks.job import Plan
+from rota.tasks.middleware import EnqueueMiddleware
 
 logger = logging.getLogger("rota.client")
 

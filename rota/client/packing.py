@@ -2,17 +2,16 @@
 
 from typing import Any, NamedTuple
 
-from rota.enqueued import Plan
 from rota.errors import BrokerRefused, DuplicateTask, OptionError, PayloadError, RotaError, TaskIdConflict
-from rota.info import TaskState
-from rota.options import Options
-from rota.policy import Debounce, Unique
-from rota.routing import check_blank
+from rota.tasks.info import TaskState
+from rota.tasks.job import Plan
+from rota.tasks.options import Options
+from rota.tasks.policy import Debounce, Unique
+from rota.tasks.routing import check_blank
 from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
 from rota.wire.envelope import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, Envelope, new_task_id
-from rota.wire.keys import Keys, QueueKeys
+from rota.wire.keys import Keys, QueueKeys, own_unique_key, unique_key
 from rota.wire.script import Call
-from rota.wire.unique import own_unique_key, unique_key
 
 # A task hash without a state is a stub that somebody else left. Its ID is taken all the same.
 STATES = {"": TaskState.PENDING, **{str(state): state for state in TaskState}}

@@ -3,8 +3,8 @@
 import inspect
 from collections.abc import AsyncIterable, Mapping
 
-from rota.enqueued import Plan, Receipt
 from rota.errors import OptionError
+from rota.tasks.job import Plan, Receipt
 
 _TEXTS = (str, bytes, bytearray, memoryview)
 _MAKE = "make one with task.plan(...) or app.plan(...)"

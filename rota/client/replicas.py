@@ -11,7 +11,7 @@ from rota.broker.link import Link
 from rota.broker.route import look_at, shared
 from rota.broker.sync import SyncBroker
 from rota.client.delivery import Delivery, Demand
-from rota.duration import display
+from rota.core.duration import display
 from rota.errors import BrokerRefused, BrokerUnavailable, ConfigError
 from rota.wire.script import Call
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from rota.broker.patience import pause_seconds
+from rota.broker.retry_budget import pause_seconds
+from rota.core.text import counted
 from rota.errors import BrokerError, BrokerUnavailable
-from rota.sentences import counted
 from rota.wire.edit import Edited
 from rota.wire.script import Argument, Call
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from rota.health.judgement import live, ready
-from rota.health.vitals import Vitals
+from rota.health.status import Vitals, live, ready
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

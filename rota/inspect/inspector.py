@@ -5,14 +5,15 @@ from datetime import UTC, date, datetime
 
 from rota.broker import Broker
 from rota.broker.queue_names import read_queue_names
+from rota.client.task_record import Stored
+from rota.core.text import did_you_mean
 from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
-from rota.info import TaskState
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
 from rota.inspect.server import ServerSnapshot, read_server
 from rota.inspect.task import TaskList, TaskSnapshot, read_task
-from rota.sentences import did_you_mean
-from rota.stored import Stored
-from rota.wire import look_queue, look_server, look_task, names
+from rota.tasks.info import TaskState
+from rota.wire import look_queue, look_task, names
+from rota.wire import server as look_server
 from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8
 from rota.wire.times import from_unix

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from rota.info import TaskInfo, TaskState
-from rota.stored import Stored, read
+from rota.client.task_record import Stored, read
+from rota.tasks.info import TaskInfo, TaskState
 from rota.wire.times import from_unix, from_unix_ns
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rota.health import meeting
-from rota.health.answers import Answers
-from rota.health.port import HealthPort
-from rota.health.tally import Tally
-from rota.health.vitals import Vitals
-from rota.settings import Settings
+from rota.health import discovery as meeting
+from rota.health.counters import Counters
+from rota.health.endpoints import Answers, HealthPort
+from rota.health.status import Vitals
+from rota.settings.settings import Settings
 from rota.supervisor.process import WorkerProcess
 from rota.wire.owner import Returned
 
@@ -18,12 +17,12 @@ class FleetHealth:
 
     def __init__(self, processes: Callable[[], Sequence[WorkerProcess]]) -> None:
         self._processes = processes
-        self._tally = Tally()
+        self._counters = Counters()
 
     def port(self, settings: Settings) -> HealthPort:
         """Make the port; enter it to open it."""
         return HealthPort(
-            Answers(self._vitals, lambda: self._tally.total(self._vitals())),
+            Answers(self._vitals, lambda: self._counters.total(self._vitals())),
             host=settings.health_host,
             port=settings.health_port,
             socket_path=meeting.own_socket(settings.health_dir),
@@ -31,19 +30,19 @@ class FleetHealth:
 
     def started(self) -> None:
         """Note that a process was started."""
-        self._tally.count("process_starts")
+        self._counters.count("process_starts")
 
     def ended(self, process: WorkerProcess) -> None:
         """Note that a process has ended."""
         if not process.leaving:
-            self._tally.count("process_crashes")
+            self._counters.count("process_crashes")
         if process.report.vitals is not None:
-            self._tally.ended(process.report.vitals)
+            self._counters.ended(process.report.vitals)
 
     def returned(self, returned: Returned) -> None:
         """Note what became of tasks that a dead process held."""
         for how in ("pending", "cancelled", "quarantined"):
-            self._tally.count(f"returned:{how}", getattr(returned, how))
+            self._counters.count(f"returned:{how}", getattr(returned, how))
 
     def _vitals(self) -> list[Vitals]:
         found = ((process.leaving, process.report.vitals) for process in self._processes())

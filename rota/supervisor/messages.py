@@ -14,11 +14,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from rota.health.vitals import Vitals, read_vitals
-from rota.logs import LogLevel
-from rota.setting_origin import CommandLine
-from rota.setting_values import ProcessRange
-from rota.settings import Settings
+from rota.health.status import Vitals, read_vitals
+from rota.settings.origin import CommandLine
+from rota.settings.settings import Settings
+from rota.settings.values import ProcessRange
+from rota.tasks.logs import LogLevel
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from rota.supervisor.exit import Exit
+from rota.supervisor.lifetime import Lifetime
 from rota.supervisor.messages import QUIET, Introduction, Message, Report, Setup, decode, encode
-from rota.supervisor.patience import RestartPatience
-from rota.supervisor.recycling import Lifetime
+from rota.supervisor.restart_backoff import RestartBackoff
 
 logger = logging.getLogger("rota.supervisor")
 
@@ -28,7 +28,7 @@ class WorkerProcess:
     `leaving` says that it was asked to go, so its end is no crash. `queues` are all that it ever served.
     """
 
-    def __init__(self, worker_id: str, process: subprocess.Popen[bytes], patience: RestartPatience) -> None:
+    def __init__(self, worker_id: str, process: subprocess.Popen[bytes], patience: RestartBackoff) -> None:
         self.worker_id = worker_id
         self.pid = process.pid
         self.patience = patience
@@ -59,7 +59,7 @@ class WorkerProcess:
         cls,
         command: Sequence[str],
         setup: Setup,
-        patience: RestartPatience,
+        patience: RestartBackoff,
         on_exit: Callable[["WorkerProcess"], object],
     ) -> "WorkerProcess":
         """Start a process anew (nothing is forked) and tell it what to do. OSError if the system refuses."""

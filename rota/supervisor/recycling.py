@@ -1,42 +1,60 @@
-"""When a worker process has done its time."""
+"""Replaces worker processes that have done their time: the new one first, then the old one may go."""
 
-import random
-from dataclasses import dataclass, field
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
 
-from rota.sentences import counted
-from rota.settings import Settings
+from rota.supervisor.lifetime import resident_bytes
+from rota.supervisor.process import WorkerProcess
+from rota.supervisor.restart_backoff import RestartBackoff
 
-_MIB = 1024 * 1024
+logger = logging.getLogger("rota.supervisor")
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
-    """What one process may reach before it is replaced; 0 is no limit.
+class Recycling:
+    """One process at a time is replaced. Its successor has to be ready; if it dies before that, it is tried again."""
 
-    Each draws its own limits, up to a tenth lower, so that processes started together are not replaced together.
-    """
+    def __init__(self, start: Callable[[RestartBackoff], Awaitable[WorkerProcess]], drain: timedelta) -> None:
+        self._start = start
+        self._drain_seconds = drain.total_seconds()
+        self._pair: tuple[WorkerProcess, WorkerProcess] | None = None
+        self._patience = RestartBackoff()
+        self._not_before = 0.0
 
-    tasks: int = 0
-    age_seconds: float = 0
-    rss_bytes: int = 0
-    share: float = field(default_factory=lambda: random.uniform(0.9, 1))
+    @property
+    def extra(self) -> int:
+        """How many processes there are more than wanted, because old and new live side by side."""
+        return int(self._pair is not None and all(process.exit is None for process in self._pair))
 
-    @classmethod
-    def of(cls, settings: Settings) -> "Lifetime":
-        """Read the limits from the settings."""
-        age = settings.process_max_age
-        return cls(
-            settings.process_max_tasks,
-            age.total_seconds() if age is not None else 0,
-            settings.process_max_rss_mb * _MIB,
-        )
+    async def look(self, staying: Iterable[WorkerProcess]) -> None:
+        """Go one step on, or begin with the first that has done its time."""
+        if self._pair is not None:
+            self._follow(*self._pair)
+        if self._pair is not None or time.monotonic() < self._not_before:
+            return
+        for process in staying:
+            why = self._over(process)
+            if why:
+                logger.info("Worker process %d is replaced: %s.", process.pid, why)
+                self._patience.started()
+                with suppress(OSError):
+                    self._pair = process, await self._start(RestartBackoff())
+                return
 
-    def over(self, ended: int, age_seconds: float, rss_bytes: int | None) -> str:
-        """Say which limit a process has reached, or nothing."""
-        if self.tasks and ended >= self.tasks * self.share:
-            return f"it has run {counted(ended, 'task')}"
-        if self.age_seconds and age_seconds >= self.age_seconds * self.share:
-            return f"it is {age_seconds:.0f} s old"
-        if self.rss_bytes and (rss_bytes or 0) >= self.rss_bytes:
-            return f"its memory has grown to {(rss_bytes or 0) // _MIB} MiB"
-        return ""
+    def _follow(self, old: WorkerProcess, new: WorkerProcess) -> None:
+        if old.exit is None and new.exit is None and not new.report.ready:
+            return
+        self._pair = None
+        if new.exit is not None:
+            self._not_before = time.monotonic() + self._patience.died()
+        elif old.exit is None:
+            old.drain(self._drain_seconds)
+
+    @staticmethod
+    def _over(process: WorkerProcess) -> str:
+        if process.leaving or not process.report.ready:
+            return ""
+        age = time.monotonic() - process.started_at
+        return process.lifetime.over(process.report.ended, age, resident_bytes(process.pid))

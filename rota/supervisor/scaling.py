@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rota.setting_values import ProcessRange
+from rota.settings.values import ProcessRange
 from rota.supervisor.messages import Report
 
 MARGIN = 0.5

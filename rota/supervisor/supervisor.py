@@ -1,8 +1,9 @@
 """The supervisor: starts worker processes and watches over them. It never runs code of the application.
 
-Its parts: `process` is one worker process; `returns` gives back what a dead one held; `keeper` keeps the leases of one
-that cannot; `patience` says how soon a dead one is replaced; `renewal` replaces a living one that has done its time
-(`recycling`); `scaling` says how many there are. The first process tells, once it has loaded the app, its settings.
+Its parts: `process` is one worker process; `reclaim` gives back what a dead process held; `lease_keeper` keeps the
+leases of a process that cannot; `restart_backoff` says how soon a dead process is replaced; `recycling` replaces a
+process at the end of its `lifetime`; `scaling` says how many processes there are. The first process tells its
+settings once it has loaded the app.
 """
 
 import asyncio
@@ -17,22 +18,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rota.broker.broker import Broker
-from rota.connections import broker_options
+from rota.client.connections import broker_options
 from rota.errors import BrokerError
-from rota.logs import LogLevel
-from rota.setting_origin import CommandLine
-from rota.settings import Settings
+from rota.settings.origin import CommandLine
+from rota.settings.settings import Settings
 from rota.supervisor.health import FleetHealth
-from rota.supervisor.keeper import Keeper
+from rota.supervisor.lease_keeper import LeaseKeeper
+from rota.supervisor.lifetime import Lifetime
 from rota.supervisor.messages import Setup
-from rota.supervisor.overdue import STOP_MARGIN_SECONDS, Overdue, still_loading
-from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
-from rota.supervisor.recycling import Lifetime
-from rota.supervisor.renewal import Renewal
-from rota.supervisor.returns import Returns
+from rota.supervisor.reclaim import Reclaim, ServedQueues
+from rota.supervisor.recycling import Recycling
+from rota.supervisor.restart_backoff import RestartBackoff
 from rota.supervisor.scaling import Scaling
-from rota.supervisor.served import ServedQueues
+from rota.supervisor.watchdog import STOP_MARGIN_SECONDS, Watchdog, still_loading
+from rota.tasks.logs import LogLevel
 from rota.wire.owner import waiting
 
 logger = logging.getLogger("rota.supervisor")
@@ -82,9 +82,9 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._settings: Settings
         self._broker: Broker
-        self._keeper: Keeper
-        self._returns: Returns
-        self._renewal: Renewal
+        self._keeper: LeaseKeeper
+        self._returns: Reclaim
+        self._renewal: Recycling
         self._scaling: Scaling
         self._health = FleetHealth(lambda: self._fleet)
 
@@ -120,7 +120,7 @@ class Supervisor:
 
     async def run(self) -> int:
         """Work until all processes have ended. Returns the exit code of the command."""
-        first = await self._start(RestartPatience(), first=True)
+        first = await self._start(RestartBackoff(), first=True)
         await self._loaded(first)
         if first.introduction is None:
             await first.ended.wait()
@@ -164,9 +164,9 @@ class Supervisor:
         self._broker = Broker.from_url(settings.url, options=broker_options(settings))
         stack.push_async_callback(self._broker.aclose)
         served = ServedQueues(self._broker, settings)
-        self._keeper = Keeper(self._broker, served, settings)
-        self._returns = Returns(self._broker, served, settings.max_crashes, self._health.returned)
-        self._renewal = Renewal(self._start, settings.process_drain)
+        self._keeper = LeaseKeeper(self._broker, served, settings)
+        self._returns = Reclaim(self._broker, served, settings.max_crashes, self._health.returned)
+        self._renewal = Recycling(self._start, settings.process_drain)
         self._scaling = Scaling(
             settings.processes, settings.scale_up_after.total_seconds(), settings.scale_down_after.total_seconds()
         )
@@ -175,7 +175,7 @@ class Supervisor:
 
     async def _watch(self) -> None:
         every = min(1.0, self._settings.heartbeat.total_seconds() / 4)
-        keeping, overdue = asyncio.create_task(self._keep_leases(every)), Overdue(self._settings, every)
+        keeping, overdue = asyncio.create_task(self._keep_leases(every)), Watchdog(self._settings, every)
         try:
             while self._fleet or self._restarts:
                 self._woken.clear()
@@ -218,9 +218,9 @@ class Supervisor:
                 break
             await self._unless_stopped(LOOK_SECONDS)
         while len(self._staying) < self._target and not (self._requests or self._emptied):
-            await self._restart(RestartPatience(), 0.0)
+            await self._restart(RestartBackoff(), 0.0)
 
-    async def _start(self, patience: RestartPatience, *, first: bool = False) -> WorkerProcess:
+    async def _start(self, patience: RestartBackoff, *, first: bool = False) -> WorkerProcess:
         order = self._order
         show_banner = first and order.show_banner
         setup = Setup(uuid.uuid4().hex[:12], order.target, order.said, order.log_level, first, show_banner, order.burst)
@@ -276,7 +276,7 @@ class Supervisor:
         self._restarts.add(task)
         task.add_done_callback(self._restarts.discard)
 
-    async def _restart(self, patience: RestartPatience, wait_seconds: float) -> None:
+    async def _restart(self, patience: RestartBackoff, wait_seconds: float) -> None:
         while True:
             await self._unless_stopped(wait_seconds)
             if self._requests or len(self._staying) - self._renewal.extra >= self._target:
@@ -303,7 +303,7 @@ class Supervisor:
         if self._scaling.may_grow(len(staying), now) and await self._tasks_wait():
             self._scaling.changed()
             with suppress(OSError):
-                await self._start(RestartPatience())
+                await self._start(RestartBackoff())
                 self._target += 1
                 logger.info("All slots are taken and tasks wait: %d of %d processes.", self._target, self._most)
         elif self._scaling.may_shrink(len(staying), now):

@@ -2,10 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from rota.wire.keys import QueueKeys
+from rota.wire.keys import QueueKeys, unique_key
 from rota.wire.names import clean_text
 from rota.wire.script import Call, load
-from rota.wire.unique import unique_key
 
 
 class Edited(NamedTuple):

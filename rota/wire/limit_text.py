@@ -5,7 +5,7 @@ Asynq's is stored with the task. Ours is in the log, in hooks, and in the errors
 
 from datetime import UTC, datetime, timedelta
 
-from rota.duration import display
+from rota.core.duration import display
 from rota.wire.envelope import DEFAULT_TIMEOUT_S
 from rota.wire.proto import TaskMessage
 from rota.wire.times import GO_ZERO_S, LAST_SECOND

@@ -5,8 +5,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from rota.core.text import counted
 from rota.errors import PayloadError
-from rota.sentences import counted
 from rota.wire.envelope import MAX_COUNT, Envelope
 from rota.wire.names import clean_text
 from rota.wire.proto import TaskMessage

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rota.core.text import unstopped
 from rota.errors import OptionError
-from rota.sentences import unstopped
 from rota.wire import go_text
 
 Value = int | str | timedelta | datetime | tuple[str, str]

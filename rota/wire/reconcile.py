@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from rota.sentences import counted
+from rota.core.text import counted
 from rota.wire.group import spent_key
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Argument, Call, load

@@ -1,19 +1,21 @@
 """Servers and the tasks they run, as Asynq's listings show them.
 
 A record lives for ten seconds after its last beat. Of the four keys two belong to the server and two list all
-servers, so in a Cluster they live on different nodes: there a beat is several calls, to be sent in one burst.
+servers, so in a Cluster they live on different nodes: there a beat is several calls, to be sent in one burst. A long
+list is read in pages.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from rota.core.text import counted, unstopped
 from rota.errors import PayloadError
-from rota.sentences import counted, unstopped
 from rota.wire.keys import Keys
+from rota.wire.look_queue import MAX_PAGE, text
 from rota.wire.message import from_timestamp, to_timestamp
 from rota.wire.proto import ServerInfo, WorkerInfo
 from rota.wire.script import Argument, Call, load
@@ -162,3 +164,21 @@ def _keys(keys: Keys, server: ServerState) -> tuple[str, str]:
 
 def _nothing(reply: Any) -> None:
     return None
+
+
+class ServerLook(NamedTuple):
+    """The record of a server (None if it has just expired), and those of what it runs."""
+
+    server: bytes | None
+    running: Sequence[bytes]
+
+
+def servers(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list[str]]:
+    """Look up the keys of the servers that live."""
+    return Call(load("look_servers"), (keys.servers,), (start, count), lambda reply: [text(key) for key in reply])
+
+
+def server(keys: Keys, record: str) -> Call[ServerLook]:
+    """Look at one server by the key of its record, as `servers` lists it."""
+    running = keys.workers + record.removeprefix(keys.servers)
+    return Call(load("look_server"), (record, running), (), lambda reply: ServerLook(reply[0], reply[1]))

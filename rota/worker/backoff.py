@@ -6,8 +6,8 @@ import random
 import time
 from contextlib import suppress
 
+from rota.core.text import counted
 from rota.errors import BrokerError
-from rota.sentences import counted
 
 logger = logging.getLogger("rota.worker")
 

@@ -17,8 +17,8 @@ import logging
 import time
 
 from rota.broker.broker import Broker
+from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused
-from rota.sentences import counted
 from rota.wire.work_left import WorkLeft, work_left
 from rota.worker.worker import Worker
 

@@ -20,18 +20,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from rota import faults
 from rota.broker.sync import SyncBroker
+from rota.core import faults
+from rota.core.own_thread import in_own_thread
 from rota.errors import BrokerError
-from rota.own_thread import in_own_thread
 from rota.wire import server as records
+from rota.wire.attempt import MAX_ATTEMPTS, Held, extend
 from rota.wire.keys import QueueKeys
-from rota.wire.lease import MAX_ATTEMPTS, Held, extend
 from rota.wire.names import shown
 from rota.wire.script import Call
 from rota.wire.server import RunningTask, ServerState, Status
-from rota.worker.attempt import Attempt
 from rota.worker.clock import lease_clock
+from rota.worker.run.attempt import Attempt
 
 logger = logging.getLogger("rota.worker")
 

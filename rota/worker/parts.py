@@ -1,25 +1,33 @@
-"""The background parts of a worker: made from its settings, started together, closed in order."""
+"""The background parts of a worker: made from its settings, started together, closed in order.
 
+No part may end before the worker stops. Code of a task can cancel any asyncio task of its loop, for example all of
+`asyncio.all_tasks()`. To a TaskGroup a cancelled child is a child that has ended well: the worker would go on without
+its heartbeat or its fetcher, and nothing would tell. So a part that is cancelled before its time fails, and the
+worker ends by a fault: its tasks go back, and its supervisor starts another.
+"""
+
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rota.broker.broker import Broker
+from rota.core.own_thread import in_own_thread
 from rota.errors import ProcessDied
-from rota.own_thread import in_own_thread
-from rota.worker.aggregator import Aggregator, GroupDefaults
+from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from rota.worker.heartbeat import Heartbeat
-from rota.worker.place import Place
-from rota.worker.process_pool import ProcessPool
-from rota.worker.pulse import Pulse
-from rota.worker.reporter import Reporter
-from rota.worker.subscriber import Subscriber
-from rota.worker.sweep import Sweep
-from rota.worker.thread_pool import ThreadPool
+from rota.worker.housekeeping.sweeper import Sweep
+from rota.worker.loop_watchdog import LoopWatchdog
+from rota.worker.run.pool import Place
+from rota.worker.run.process_pool import ProcessPool
+from rota.worker.run.reporter import Reporter
+from rota.worker.run.subscriber import Subscriber
+from rota.worker.run.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from rota.worker.worker import Worker
+
 
 logger = logging.getLogger("rota.worker")
 
@@ -44,7 +52,7 @@ class Parts:
         self.subscriber = Subscriber(broker, worker.cancel)
         self.reporter = _reporter(worker, broker)
         self.aggregator = _aggregator(worker, broker)
-        self.pulse = Pulse(worker.held, settings.blocked_after, worker.signs.look)
+        self.loop_watchdog = LoopWatchdog(worker.held, settings.blocked_after, worker.status.look)
         self.threads = ThreadPool(settings.concurrency)
         self.processes = ProcessPool(
             settings.process_slots or os.cpu_count() or 1,
@@ -59,7 +67,7 @@ class Parts:
             self.sweep.sweeper.run,
             self.subscriber.run,
             self.reporter.run,
-            self.pulse.run,
+            self.loop_watchdog.run,
         ]
         if self._app.modules:
             always.append(self._warm)
@@ -104,4 +112,41 @@ def _aggregator(worker: "Worker", broker: Broker) -> Aggregator:
         every=settings.group_interval,
         at_once=settings.group_concurrency,
         payload_limit_bytes=settings.payload_limit_bytes,
+    )
+
+
+class Crew:
+    """Starts the parts in a task group. Make it in the asyncio task that owns the group."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._owner = asyncio.current_task()
+        self._ending = False
+
+    def start(self, part: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
+        """Start a part."""
+        return self._group.create_task(self._run(part))
+
+    def dismiss(self) -> None:
+        """Let the parts be cancelled from now on."""
+        self._ending = True
+
+    async def _run(self, part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        except asyncio.CancelledError as cancel:
+            # A cancel of the whole worker reaches parts and owner in any order.
+            if self._ending or self._owner is None or self._owner.cancelling():
+                raise
+            raise cancelled_from_outside(getattr(part, "__qualname__", repr(part))) from cancel
+        except BaseException:
+            self._ending = True  # the group cancels the others
+            raise
+
+
+def cancelled_from_outside(part: str) -> RuntimeError:
+    """Make the error of a part that somebody else has cancelled."""
+    return RuntimeError(
+        f"The part {part} of the worker was cancelled by other code of this process. Look for code that cancels tasks "
+        "it has not started, such as all of asyncio.all_tasks()."
     )

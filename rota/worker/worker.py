@@ -16,37 +16,33 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rota import forks
 from rota.broker.broker import Broker
+from rota.core import forks
+from rota.core.text import counted
 from rota.errors import BrokerError
-from rota.logs import enable_loggers
-from rota.sentences import counted
+from rota.tasks.logs import enable_loggers
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState
 from rota.wire.server_id import new_server_id
 from rota.worker import loop_guard
-from rota.worker.attempt import Attempt, last_chance
 from rota.worker.clock import BrokerClock
-from rota.worker.contained_logging import contain
-from rota.worker.crew import Crew
-from rota.worker.discovery import Discovery
-from rota.worker.executor import Executor
-from rota.worker.fetcher import Fetcher
-from rota.worker.finisher import Finisher
+from rota.worker.consume.fetcher import Fetcher
+from rota.worker.consume.node_consumer import NodeConsumers
+from rota.worker.consume.queues import Discovery, Subscription
+from rota.worker.consume.unknown_types import Unhandled, UnknownTypes
 from rota.worker.heartbeat import Heartbeat
-from rota.worker.lane import Lanes
-from rota.worker.outcome_log import log
-from rota.worker.parts import Parts
-from rota.worker.queues import Subscription
-from rota.worker.signs import Signs
-from rota.worker.slots import Slots
-from rota.worker.unhandled import Unhandled
-from rota.worker.unknown_types import UnknownTypes
+from rota.worker.parts import Crew, Parts
+from rota.worker.run.attempt import Attempt, last_chance
+from rota.worker.run.executor import Executor
+from rota.worker.run.finisher import Finisher
+from rota.worker.run.outcome_log import contain, log
+from rota.worker.run.slots import Slots
+from rota.worker.status import WorkerStatus
 
 if TYPE_CHECKING:
     from rota.app import Rota
-    from rota.settings import Settings
+    from rota.settings.settings import Settings
 
 logger = logging.getLogger("rota.worker")
 
@@ -87,10 +83,10 @@ class Worker:
         self.clock = BrokerClock()
         self.ready = asyncio.Event()
         self.executor: Executor
-        self.lanes: Lanes
+        self.consumers: NodeConsumers
         self.heartbeat: Heartbeat
         self.parts: Parts
-        self.signs = Signs(self)
+        self.status = WorkerStatus(self)
         self.health_port: int | None = None
         """The port on which its health is answered, where there is one."""
         self._broker: Broker
@@ -124,7 +120,7 @@ class Worker:
                 self.app.find_handler,
                 self.slots,
                 self.clock,
-                lambda attempt, outcome: self.lanes.finish(attempt, outcome),
+                lambda attempt, outcome: self.consumers.finish(attempt, outcome),
                 places=parts.places,
                 unhandled=Unhandled(
                     lambda type: self.app.find_handler(type) is not None,
@@ -139,7 +135,7 @@ class Worker:
                 reporter=parts.reporter,
                 state=state,
             )
-            self.lanes = Lanes(broker, self.queue_keys, self._fetcher, self._finisher)
+            self.consumers = NodeConsumers(broker, self.queue_keys, self._fetcher, self._finisher)
             self.heartbeat = parts.heartbeat
             await self._work(parts.runs())
 
@@ -162,24 +158,24 @@ class Worker:
         self._quieted = True
         if self.ready.is_set() and self.heartbeat.status == "active":
             self.heartbeat.status = "stopped"
-            self._begin(self.lanes.stop_fetching())
+            self._begin(self.consumers.stop_fetching())
 
     def add_queue(self, name: str, priority: int = 1) -> None:
         """Serve one more queue, or the queues that match a pattern like `"mail-*"`."""
         self.subscription.add(name, priority)
-        self._begin(self.lanes.lay())
+        self._begin(self.consumers.lay())
 
     def remove_queue(self, name: str) -> None:
         """Stop serving a queue or pattern. Running tasks of the queue end as usual."""
         self.subscription.remove(name)
-        self._begin(self.lanes.lay())
+        self._begin(self.consumers.lay())
 
     async def look_for_queues(self) -> None:
         """Serve new queues that match a pattern from now on, without waiting for the next regular look."""
         before = set(self.subscription.queues)
         await self._discovery.look()
         if set(self.subscription.queues) != before:
-            await self.lanes.lay()
+            await self.consumers.lay()
 
     def queue_names(self) -> list[str]:
         """Return the names of the queues that the worker serves now."""
@@ -229,8 +225,8 @@ class Worker:
                 crew = Crew(group)
                 beating = crew.start(self.heartbeat.run)
                 running = [crew.start(part) for part in parts]
-                running.append(crew.start(self.lanes.run))
-                running.append(crew.start(partial(discovery.keep, self.lanes.lay)))
+                running.append(crew.start(self.consumers.run))
+                running.append(crew.start(partial(discovery.keep, self.consumers.lay)))
                 beginning = crew.start(self._begin_work)
                 await self._stopping.wait()
                 crew.dismiss()
@@ -246,7 +242,7 @@ class Worker:
         logger.info("Worker %s has stopped.", self.id)
 
     async def _begin_work(self) -> None:
-        await self.lanes.laid.wait()
+        await self.consumers.laid.wait()
         self.heartbeat.status = "active"
         self.ready.set()
         slots, queues = counted(self.slots.capacity, "slot"), ", ".join(self.queue_names()) or "no queue so far"
@@ -258,7 +254,7 @@ class Worker:
         self.heartbeat.status = "closed"
         self.executor.closed = True
         grace_ends_at = time.monotonic() + self.settings.shutdown_timeout.total_seconds()
-        await self.lanes.stop_fetching()
+        await self.consumers.stop_fetching()
         self.executor.hand_back_parked()
         if not await self._ended_by_themselves(grace_ends_at - time.monotonic()):
             await self._end_the_rest()
@@ -268,7 +264,7 @@ class Worker:
 
     async def _recorded(self, within_seconds: float) -> bool:
         """Wait until all outcomes are recorded; asked again to stop, for a second only."""
-        flush = asyncio.ensure_future(self.lanes.flush())
+        flush = asyncio.ensure_future(self.consumers.flush())
         hurry = asyncio.ensure_future(self._hurry.wait())
         await asyncio.wait((flush, hurry), timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
         if hurry.done():
@@ -289,10 +285,10 @@ class Worker:
         self.heartbeat.status = "closed"
         self.executor.closed = True
         try:
-            await self.lanes.stop_fetching()
+            await self.consumers.stop_fetching()
             self.executor.hand_back_parked()
             await self._end_the_rest()
-            await self.lanes.record_rest(LAST_WORD_SECONDS)
+            await self.consumers.record_rest(LAST_WORD_SECONDS)
         except Exception:
             logger.exception("Worker %s could not hand back all of its tasks: their leases give them back.", self.id)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from rota.app import Rota
 from rota.wire.fetch import Notes
-from rota.worker.attempt import Attempt
-from rota.worker.executor import Executor
+from rota.worker.run.attempt import Attempt
+from rota.worker.run.executor import Executor
 from rota.worker.worker import Worker
 from tests.crash.handlers import register
 from tests.crash.idleness import RETURN_SECONDS

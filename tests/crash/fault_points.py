@@ -1,4 +1,4 @@
-"""The fault points of `rota.faults`, read from the code."""
+"""The fault points of `rota.core.faults`, read from the code."""
 
 import ast
 from collections.abc import Iterator

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rota.aggregator import GroupedTask
 from rota.app import Rota
-from rota.context import Context
-from rota.enqueued import Plan
-from rota.policy import Retry, Unique
+from rota.tasks.context import Context
+from rota.tasks.groups import GroupedTask
+from rota.tasks.job import Plan
+from rota.tasks.policy import Retry, Unique
 from tests.crash.ledger import POLICY_RETRIES, RETRY_SECONDS, Writer
 
 _runs = itertools.count()

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rota.app import Rota
-from rota.enqueued import Plan, SyncEnqueued
 from rota.errors import BrokerUnavailable, RotaError, TaskIdConflict
+from rota.tasks.job import Plan, SyncJob
 from tests.crash.ledger import Ledger, Writer, moment
 
 MOST_IN_A_BURST = 20
@@ -97,12 +97,12 @@ def note_due(note: Writer, plans: list[Plan[Any]]) -> None:
             note("due", at=moment(plan.options.process_at.timestamp()), task=plan.options.task_id)
 
 
-def made(plans: list[Plan[Any]], answers: list[SyncEnqueued[Any] | RotaError]) -> list[str]:
+def made(plans: list[Plan[Any]], answers: list[SyncJob[Any] | RotaError]) -> list[str]:
     """The tasks that are new. A unique one that exists under another ID is not the one that was asked for."""
     for error in {str(each): each for each in answers if isinstance(each, RotaError)}.values():
         print(f"Not accepted: {error}", file=sys.stderr, flush=True)  # noqa: T201
     asked = zip(plans, answers, strict=True)
-    return [plan.options.task_id or "" for plan, each in asked if isinstance(each, SyncEnqueued) and each.created]
+    return [plan.options.task_id or "" for plan, each in asked if isinstance(each, SyncJob) and each.created]
 
 
 def orders(app: Rota, name: str, count: int, chance: random.Random) -> Iterator[Plan[Any]]:

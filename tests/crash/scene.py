@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from rota.app import Rota
-from rota.enqueued import Plan
+from rota.tasks.job import Plan
 from tests.crash import keyspace
 from tests.crash.checker import Verdict, check
 from tests.crash.go_workers import GoWorkers

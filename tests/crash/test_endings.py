@@ -8,7 +8,7 @@ import pytest
 
 from rota.app import Rota
 from rota.errors import DuplicateTask, TaskIdConflict
-from rota.policy import Unique
+from rota.tasks.policy import Unique
 from tests.crash.conftest import SceneMaker
 from tests.crash.handlers import ONE_QUEUED
 from tests.crash.proxy import Proxy

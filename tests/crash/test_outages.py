@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from rota.health.meeting import NoReply, ask_port
+from rota.health.discovery import NoReply, ask_port
 from tests.crash import outages
 from tests.crash.conftest import SceneMaker
 from tests.crash.outage import beside_idle, through

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from rota.faults import VARIABLE
+from rota.core.faults import VARIABLE
 from tests.crash.ledger import FOLDER, Ledger, Writer
 from tests.servers.process import wait_until
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rota import Enqueued, Rota, errors
+from rota import Job, Rota, errors
 from rota.inspect import Inspector
 from rota.inspect.doctor import examine
 from rota.wire.rights import OPTIONAL, ROLES, Role, commands
@@ -82,7 +82,7 @@ async def test_a_worker_and_a_producer_do_all_they_can_do_and_are_denied_nothing
         # In one request: alone, the first may be over before the second comes.
         twice = [app.plan("acl:double", {"number": 5}, unique="1m", delay="1s") for _ in range(2)]
         unique, again = await app.enqueue_many(twice)
-        assert [isinstance(each, Enqueued) and each.created for each in (unique, again)] == [True, False]
+        assert [isinstance(each, Job) and each.created for each in (unique, again)] == [True, False]
         await app.enqueue("acl:double", {"number": 6}, group="g")
         await app.enqueue_many([app.plan("acl:double", {"number": n}) for n in range(20)])
         failed = await app.enqueue("acl:double", {"number": -1}, max_retry=0)

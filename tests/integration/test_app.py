@@ -16,7 +16,7 @@ from rota import (
     BrokerUnavailable,
     Context,
     Depends,
-    Enqueued,
+    Job,
     Plan,
     Retry,
     Rota,
@@ -136,7 +136,7 @@ async def test_many_plans_go_in_few_requests_each_with_its_own_answer(app: Rota)
 
     answers = await app.enqueue_many([note.plan(1), unique.plan(2), unique.plan(3)])
 
-    assert [isinstance(answer, Enqueued) and answer.created for answer in answers] == [True, True, False]
+    assert [isinstance(answer, Job) and answer.created for answer in answers] == [True, True, False]
 
 
 async def test_lifespan_dependencies_and_middleware_reach_the_handler(app: Rota) -> None:
@@ -201,7 +201,7 @@ async def test_a_raw_handler_takes_what_its_pattern_says(app: Rota) -> None:
         assert info == b"email:send:1\xff"
 
 
-async def _completed(job: Enqueued[Any]) -> bytes:
+async def _completed(job: Job[Any]) -> bytes:
     async with asyncio.timeout(10):
         while (info := await job.info()).state != "completed":
             await asyncio.sleep(0.005)

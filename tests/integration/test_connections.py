@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from rota import BrokerUnavailable, Rota
-from rota.connections import Connections
+from rota.client.connections import Connections
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

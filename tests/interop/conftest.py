@@ -11,8 +11,8 @@ from interop.build import binaries
 from interop.programs import Go
 from rota.app import Rota
 from rota.broker import Broker
-from rota.context import Context
 from rota.inspect import Inspector
+from rota.tasks.context import Context
 
 pytest.register_assert_rewrite("tests.interop.both_views")
 

@@ -4,7 +4,7 @@ import asyncio
 
 from interop.programs import Go
 from interop.shapes import GoTask
-from rota.context import Context
+from rota.tasks.context import Context
 
 PATIENCE_S = 20
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from interop.programs import Go
 from rota.app import Rota
 from rota.broker import Broker
-from rota.context import Context
+from rota.tasks.context import Context
 from tests.interop.console import STATES, TASKS, Console, place, stage
 from tests.interop.raw_queue import RawQueue
 

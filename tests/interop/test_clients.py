@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 from interop.programs import Go, GoRefused, request
 from rota.broker import Broker, SyncBroker
 from rota.client import Client, SyncClient
-from rota.enqueued import Enqueued, Plan
 from rota.errors import DuplicateTask, TaskCancelled, TaskFailed, TaskIdConflict
-from rota.options import Options
-from rota.policy import Unique
+from rota.tasks.job import Job, Plan
+from rota.tasks.options import Options
+from rota.tasks.policy import Unique
 from tests.interop.keyspace import keyspace, split_own
 from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role
@@ -103,7 +103,7 @@ async def test_enqueue_many_leaves_the_same_keys(go: Go, client: Client, redis: 
     since = time.time()
     results = await client.enqueue_many([plan("t:x", b"%d" % n, **options) for n, options in enumerate(cases)])
 
-    assert all(isinstance(result, Enqueued) and result.created for result in results)
+    assert all(isinstance(result, Job) and result.created for result in results)
     assert split_own(await keyspace(redis, since))[0] == theirs
 
 

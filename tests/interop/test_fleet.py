@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 
 from interop.programs import Go
 from rota.app import Rota
-from rota.context import Context
-from rota.enqueued import Enqueued
-from rota.policy import Retry
+from rota.tasks.context import Context
+from rota.tasks.job import Job
+from rota.tasks.policy import Retry
 from tests.interop.raw_queue import RawQueue
 
 TASKS = 10_000
@@ -75,7 +75,7 @@ async def test_a_mixed_fleet_runs_ten_thousand_tasks_once_each(go: Go, app: Rota
     ours, theirs = log.runs(), go_log.runs()
     go_log.close()
 
-    ids = {task.id for task in made if isinstance(task, Enqueued)}
+    ids = {task.id for task in made if isinstance(task, Job)}
     assert len(ids) == TASKS // 2
     together = ours + theirs
     assert [task_id for task_id, count in together.items() if count != 1] == []

@@ -7,10 +7,9 @@ import pytest
 from redis.asyncio import Redis
 
 from interop.programs import Go, GoRefused
-from rota.wire.keys import QueueKeys
+from rota.wire.keys import QueueKeys, unique_key
 from rota.wire.message import unpack
 from rota.wire.proto import TaskMessage
-from rota.wire.unique import unique_key
 
 KEYS = QueueKeys("default")
 BYTES = [b"{}", b"", b"not json", b"\xff\xfe\x00\x80", "täsk 工作 🙂".encode(), bytes(range(256)) * 40]

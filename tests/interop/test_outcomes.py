@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from interop.programs import Go
 from rota.app import Rota
-from rota.context import Context
 from rota.errors import Revoke, SkipRetry
-from rota.policy import Retry
+from rota.tasks.context import Context
+from rota.tasks.policy import Retry
 from tests.interop.keyspace import keyspace, split_own
 
 HOUR = timedelta(hours=1)

@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 from interop.programs import Go, request
 from rota.app import Rota
 from rota.broker import Broker
-from rota.context import Context
 from rota.inspect import Inspector
+from rota.tasks.context import Context
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
-from rota.worker.reconciler import Reconciler
+from rota.worker.housekeeping.reconciler import Reconciler
 from tests.interop.raw_queue import RawQueue
 from tests.servers.roles import as_role
 

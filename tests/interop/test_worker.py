@@ -10,9 +10,9 @@ import pytest
 
 from interop.programs import Go, GoRefused, request
 from rota.app import Rota
-from rota.context import Context
 from rota.errors import RetryLater, Revoke, SkipRetry
-from rota.policy import Retry
+from rota.tasks.context import Context
+from rota.tasks.policy import Retry
 from tests.interop.runs import PATIENCE_S, Runs, until, until_counted
 
 HOUR = timedelta(hours=1)

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from interop.programs import Go, request
-from rota.aggregator import GroupedTask
 from rota.app import Rota
 from rota.broker import Broker
-from rota.context import Context
-from rota.enqueued import Plan
 from rota.inspect import Inspector
+from rota.tasks.context import Context
+from rota.tasks.groups import GroupedTask
+from rota.tasks.job import Plan
 from tests.interop.both_views import assert_they_agree
 from tests.interop.runs import PATIENCE_S, Runs, until, until_counted
 from tests.servers.roles import as_role

@@ -7,13 +7,13 @@ from rota import (
     INJECTED,
     Context,
     Depends,
-    Enqueued,
     GroupedTask,
+    Job,
     Plan,
     Retry,
     Rota,
     RotaError,
-    SyncEnqueued,
+    SyncJob,
     Task,
     TaskInfo,
     Unique,
@@ -67,24 +67,24 @@ async def around(ctx: Context) -> AsyncGenerator[None]:
 
 
 async def asynchronous() -> None:
-    assert_type(await welcome.enqueue(7), Enqueued[str])
+    assert_type(await welcome.enqueue(7), Job[str])
     assert_type(await (await welcome.enqueue(7, "de")).result("10s"), str)
     assert_type(await (await welcome.enqueue(7)).info(), TaskInfo)
-    assert_type(await welcome.options(delay="5m", unique="10m").enqueue(7, locale="de"), Enqueued[str])
-    assert_type(await welcome.debounce("user-{user_id}", "2s").enqueue(7), Enqueued[str])
-    assert_type(await resize.enqueue("a.png", width=3), Enqueued[list[int]])
-    assert_type(await build.enqueue(7), Enqueued[None])
-    assert_type(await build.enqueue(number=7), Enqueued[None])
-    assert_type(await send.enqueue("you"), Enqueued[bytes])
-    assert_type(await app.enqueue("report:build", {"id": 7}, delay=5), Enqueued[Any])
-    assert_type(await app.enqueue_many(welcome.plan(n) for n in range(9)), list[Enqueued[Any] | RotaError])
+    assert_type(await welcome.options(delay="5m", unique="10m").enqueue(7, locale="de"), Job[str])
+    assert_type(await welcome.debounce("user-{user_id}", "2s").enqueue(7), Job[str])
+    assert_type(await resize.enqueue("a.png", width=3), Job[list[int]])
+    assert_type(await build.enqueue(7), Job[None])
+    assert_type(await build.enqueue(number=7), Job[None])
+    assert_type(await send.enqueue("you"), Job[bytes])
+    assert_type(await app.enqueue("report:build", {"id": 7}, delay=5), Job[Any])
+    assert_type(await app.enqueue_many(welcome.plan(n) for n in range(9)), list[Job[Any] | RotaError])
     assert_type(await welcome(7), str)
     async with app.worker(concurrency=5) as worker:
         worker.stop()
 
 
 def blocking() -> None:
-    assert_type(welcome.enqueue_sync(7), SyncEnqueued[str])
+    assert_type(welcome.enqueue_sync(7), SyncJob[str])
     assert_type(resize.enqueue_sync("a.png", width=3).result(), list[int])
     assert_type(welcome.plan(7), Plan[str])
     coroutine: Coroutine[Any, Any, str] = welcome(7)

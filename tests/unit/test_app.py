@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from rota import Context, OptionError, PayloadError, Plan, Retry, Rota, RoutingError, Settings
-from rota.context import blank
+from rota.tasks.context import blank
 
 
 class Report(BaseModel):

@@ -9,9 +9,9 @@ import pytest
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rota import GoBytes, GoDuration, OptionError, Payload, PayloadError, Rota
-from rota.payload import Result, arguments_of
-from rota.signature import MISSING, read_signature
-from rota.task import Task
+from rota.tasks.payload import Result, arguments_of
+from rota.tasks.signature import MISSING, read_signature
+from rota.tasks.task import Task
 
 
 class Item(BaseModel):

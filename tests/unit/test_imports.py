@@ -35,9 +35,10 @@ def test_import_of_rota_loads_its_errors_and_nothing_else_of_weight() -> None:
     loaded = loaded_by("import rota")
 
     assert {name for name in loaded if name.startswith("rota.")} == {
+        "rota.core",
+        "rota.core.log_lines",
+        "rota.core.on_demand",
         "rota.errors",
-        "rota.log_lines",
-        "rota.on_demand",
     }
     assert not {name.partition(".")[0] for name in loaded} & {"asyncio", "google", "hiredis", "pydantic", "ssl"}
 
@@ -73,8 +74,9 @@ else:
 
 
 def modules_of(code: str) -> set[str]:
-    """The modules of Rota that are loaded by a program, beside those with code of other packages."""
-    return {name for name in loaded_by(f"exec({code!r})") if name.partition(".")[0] == "rota"}
+    """The modules of Rota that are loaded by a program; a package that only holds modules is none."""
+    loaded = {name for name in loaded_by(f"exec({code!r})") if name.partition(".")[0] == "rota"}
+    return {name for name in loaded if not (ROOT / name.replace(".", "/")).is_dir()}
 
 
 @pytest.fixture

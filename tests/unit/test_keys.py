@@ -16,8 +16,7 @@ from pydantic import BaseModel, Field, Json, RootModel
 
 from rota import Debounce, OptionError, Payload, Plan, Rota, Unique
 from rota.client.packing import lock_of
-from rota.wire.keys import Keys
-from rota.wire.unique import unique_key
+from rota.wire.keys import Keys, unique_key
 
 QUEUE = Keys().queue("default")
 

@@ -8,10 +8,10 @@ import pytest
 from rota import Rota
 from rota.client import packing
 from rota.client.packing import Packer
-from rota.enqueued import Plan
-from rota.handler import Handler
-from rota.options import NAMES, Options, OptionWords, TaskWords
-from rota.policy import Debounce
+from rota.tasks.handler import Handler
+from rota.tasks.job import Plan
+from rota.tasks.options import NAMES, EnqueueOptions, Options, TaskOptions
+from rota.tasks.policy import Debounce
 from rota.wire.keys import Keys
 
 LATER = datetime.now(UTC) + timedelta(days=1)
@@ -38,7 +38,7 @@ def sent(monkeypatch: pytest.MonkeyPatch, **words: Any) -> tuple[str, list[Any],
 
 
 def test_every_option_is_known_here() -> None:
-    assert SAID.keys() == set(NAMES) == set(OptionWords.__annotations__)
+    assert SAID.keys() == set(NAMES) == set(EnqueueOptions.__annotations__)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,6 +69,6 @@ def made(name: str = "test:job", **words: Any) -> tuple[Any, ...]:
     return handler.run, handler.retry, handler.concurrency, handler.hooks, handler.options, handler.signature.returns
 
 
-@pytest.mark.parametrize("name", sorted(TaskWords.__annotations__.keys() - {"lint"}))
+@pytest.mark.parametrize("name", sorted(TaskOptions.__annotations__.keys() - {"lint"}))
 def test_every_keyword_of_a_task_changes_its_handler(name: str) -> None:
     assert made(**{name: {**SAID, **RUN}[name]}) != made()

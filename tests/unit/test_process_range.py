@@ -1,8 +1,8 @@
 import pytest
 
 from rota.errors import ConfigError
-from rota.setting_values import ProcessRange
-from rota.settings import Settings
+from rota.settings.settings import Settings
+from rota.settings.values import ProcessRange
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from rota.policy import default_delay_seconds
+from rota.tasks.policy import default_delay_seconds
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from rota import Debounce, Retry, Rota, RotaError, Unique
 from rota.client.delivery import Delivery
-from rota.duration import parse
-from rota.options import NAMES, Options, RunWords, TaskWords
+from rota.core.duration import parse
+from rota.tasks.options import NAMES, Options, RunOptions, TaskOptions
 
 VALUES: list[Any] = [
     None,
@@ -69,7 +69,7 @@ def test_option_of_a_call(name: str) -> None:
         attempt(Rota().plan, type="test:loose", payload={"a": 1}, **{name: value})
 
 
-@pytest.mark.parametrize("name", [*TaskWords.__annotations__, *RunWords.__annotations__])
+@pytest.mark.parametrize("name", [*TaskOptions.__annotations__, *RunOptions.__annotations__])
 def test_option_of_a_task(name: str) -> None:
     for value in VALUES:
         attempt(lambda **words: Rota().task("test:work", **words)(work), **{name: value})

@@ -19,7 +19,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from rota import Payload, Rota
-from rota.task import Task
+from rota.tasks.task import Task
 
 T = TypeVar("T")
 BERLIN = ZoneInfo("Europe/Berlin")

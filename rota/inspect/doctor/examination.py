@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rota.broker import Broker
+from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused
 from rota.inspect.doctor.finding import Finding, error, note
 from rota.inspect.doctor.queues import queues
@@ -13,7 +14,6 @@ from rota.inspect.doctor.sample import Sample, take
 from rota.inspect.doctor.server import clock, server
 from rota.inspect.doctor.types import types
 from rota.inspect.inspector import Inspector
-from rota.sentences import counted
 from rota.wire.rights import Role
 
 MOST_NAMED = 3

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from rota.info import TaskState
+from rota.core.text import counted
 from rota.inspect.doctor.finding import Finding, error, note, warning
 from rota.inspect.doctor.sample import QueueSample, Sample
 from rota.inspect.server import ServerSnapshot
-from rota.sentences import counted
+from rota.tasks.info import TaskState
 
 RECOVERED_WITHIN = timedelta(seconds=65)
 """After so long somebody should have given back what a dead server held."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from math import ceil
 
 from rota.broker.failure import WrongType
-from rota.info import TaskState
 from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, QueueSnapshot
 from rota.inspect.server import ServerSnapshot
 from rota.inspect.task import TaskSnapshot
+from rota.tasks.info import TaskState
 
 TASKS = 200
 """Of each state that is looked at, at most."""

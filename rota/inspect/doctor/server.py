@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from rota.broker import Broker
-from rota.broker.facts import NO_INFO, ServerFacts
+from rota.broker.server_info import NO_INFO, ServerInfo
 from rota.inspect.doctor.finding import Finding, error, note, warning
 
 MOST_SKEW_SECONDS = 1.0
@@ -45,7 +45,7 @@ def _skew(before: float, reply: list[bytes], after: float) -> float:
     return max(before - theirs, theirs - after, 0.0)
 
 
-def _memory(facts: ServerFacts) -> Iterator[Finding]:
+def _memory(facts: ServerInfo) -> Iterator[Finding]:
     if facts.eviction_policy not in (None, "noeviction"):
         yield error(
             "eviction",
@@ -55,7 +55,7 @@ def _memory(facts: ServerFacts) -> Iterator[Finding]:
         )
 
 
-def _persistence(facts: ServerFacts) -> Iterator[Finding]:
+def _persistence(facts: ServerInfo) -> Iterator[Finding]:
     if facts.append_only is not False:
         return
     if any("on disk" in text for text in facts.warnings):
@@ -74,7 +74,7 @@ def _persistence(facts: ServerFacts) -> Iterator[Finding]:
         )
 
 
-def _silence(facts: ServerFacts) -> Iterator[Finding]:
+def _silence(facts: ServerInfo) -> Iterator[Finding]:
     if NO_INFO in facts.warnings:
         yield note(
             "unknown-server",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rota.app import Rota
-from rota.enqueued import Plan
-from rota.policy import Unique
+from rota.tasks.job import Plan
+from rota.tasks.policy import Unique
 
 QUEUES = {"critical": 6, "default": 3, "low": 1, "groups": 2}
 """With their weights. Members of groups have one of their own."""

@@ -47,7 +47,7 @@ logging.config.dictConfig({
 LATE = (
     "async def start(app):\n"
     + "".join(f"    {line}\n" for line in DICTIONARY.strip().splitlines())
-    + "    yield\n\nfrom rota.lifespan import Lifespan\napp._lifespan = Lifespan(app, start)\n"
+    + "    yield\n\nfrom rota.tasks.lifespan import Lifespan\napp._lifespan = Lifespan(app, start)\n"
 )
 
 Say = Callable[..., str]

@@ -8,12 +8,12 @@ import pytest
 
 from rota.broker import Broker
 from rota.client import Client
-from rota.enqueued import Enqueued, Plan
-from rota.options import Options
+from rota.tasks.job import Job, Plan
+from rota.tasks.options import Options
+from rota.wire.attempt import Outcome, record
 from rota.wire.fetch import fetch
 from rota.wire.group import AggregationSet, Due, take
 from rota.wire.proto import TaskMessage
-from rota.wire.record import Outcome, record
 from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role
 
@@ -90,7 +90,7 @@ class Desk:
         due = Due(None, timedelta(), timedelta(days=1))
         assert await self.broker.run(take(AggregationSet(self.keys, group, "set"), due, timedelta(minutes=2)))
 
-    async def bring(self, client: Client, state: str, plan: Plan[Any]) -> Enqueued[Any]:
+    async def bring(self, client: Client, state: str, plan: Plan[Any]) -> Job[Any]:
         """Enqueue a task and lead it into a state."""
         if state == "scheduled":
             return await client.enqueue(plan.updated(delay="1h"))

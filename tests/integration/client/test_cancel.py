@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from rota.client import Client
-from rota.enqueued import Enqueued
 from rota.errors import TaskCancelled
-from rota.info import TaskState
-from rota.policy import Unique
+from rota.tasks.info import TaskState
+from rota.tasks.job import Job
+from rota.tasks.policy import Unique
 from tests.integration.client.conftest import Desk, plan
 from tests.servers.overseen import Overseen
 
@@ -94,7 +94,7 @@ async def test_a_reason_is_cut_and_made_storable(client: Client, desk: Desk) -> 
     assert (await job.info()).state is TaskState.ARCHIVED
 
 
-async def watched(desk: Desk, job: Enqueued[object]) -> None:
+async def watched(desk: Desk, job: Job[object]) -> None:
     """Return once somebody waits for the end of this task."""
     async with asyncio.timeout(10):
         while "rota_wait" not in await desk.hash(job.id):

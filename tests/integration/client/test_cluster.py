@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from rota.client import Client
-from rota.enqueued import Enqueued
-from rota.info import TaskState
+from rota.tasks.info import TaskState
+from rota.tasks.job import Job
 from rota.wire.owner import waiting
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.test_cancel import watched
@@ -37,7 +37,7 @@ async def test_one_stream_fills_queues_on_all_nodes(client: Client, broker: Over
         for i in range(1000)
     ]
     results = await client.enqueue_many(plans)
-    assert all(isinstance(result, Enqueued) and result.created for result in results)
+    assert all(isinstance(result, Job) and result.created for result in results)
     names = await broker.admin.execute("SMEMBERS", "asynq:queues")
     assert {f"{world}-{i}".encode() for i in range(12)} <= set(names)
 
@@ -74,7 +74,7 @@ async def test_no_chunk_of_a_stream_overtakes_one_that_has_to_connect_to_another
             plans = [plan(b"1", queue=here, task_id="first"), plan(queue=there), plan(b"2", queue=here)]
             async with aclosing(sender.enqueue_stream(plans, chunk=2)) as stream:
                 [_, _, last] = [result async for result in stream]
-        assert isinstance(last, Enqueued)
+        assert isinstance(last, Job)
         pending = await Desk(broker, here).ids("pending")
         assert pending[:2] == [last.id, "first"]
         return

@@ -4,8 +4,8 @@ import pytest
 
 from rota.client import Client
 from rota.errors import OptionError
-from rota.info import TaskState
-from rota.policy import Debounce
+from rota.tasks.info import TaskState
+from rota.tasks.policy import Debounce
 from tests.integration.client.conftest import Desk, plan
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from rota.client import Client
 from rota.errors import DuplicateTask, OptionError, TaskNotFound, TaskStateError
-from rota.info import TaskState
-from rota.policy import Unique
+from rota.tasks.info import TaskState
+from rota.tasks.policy import Unique
+from rota.wire.keys import unique_key
 from rota.wire.proto import TaskMessage
-from rota.wire.unique import unique_key
 from tests.integration.client.conftest import Desk, plan
 
 STATES = ["pending", "scheduled", "aggregating", "retry", "archived", "completed"]

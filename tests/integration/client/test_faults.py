@@ -11,9 +11,9 @@ import pytest
 from rota.broker import Broker, BrokerOptions
 from rota.broker.url import parse
 from rota.client import Client
-from rota.enqueued import Enqueued
 from rota.errors import BrokerRefused, BrokerUnavailable, TaskIdConflict, TaskStateError
-from rota.policy import Debounce, Unique
+from rota.tasks.job import Job
+from rota.tasks.policy import Debounce, Unique
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.cut import LosesReplies
 from tests.servers.overseen import Overseen
@@ -258,7 +258,7 @@ async def test_a_stream_that_loses_a_reply_loses_and_doubles_nothing(
     proxy.losses = 1
     results = await shaky.enqueue_many(plan(str(i).encode(), task_id=None if i % 2 else f"id-{i}") for i in range(1200))
     assert proxy.lost == 1
-    assert all(isinstance(result, Enqueued) and result.created for result in results)
+    assert all(isinstance(result, Job) and result.created for result in results)
     waiting = await desk.ids("pending")
     assert len(waiting) == len(set(waiting)) == 1200
 

@@ -7,8 +7,8 @@ import pytest
 
 from rota.broker import SyncBroker
 from rota.client import Client, SyncClient
-from rota.enqueued import Enqueued, Plan
 from rota.errors import BrokerRefused, EnqueueError, OptionError, TaskIdConflict
+from rota.tasks.job import Job, Plan
 from tests.integration.client.conftest import Desk, plan
 from tests.servers.overseen import Overseen
 
@@ -62,7 +62,7 @@ async def test_a_middleware_may_refuse_a_task(broker: Overseen) -> None:
         await client.enqueue(plan())
     refused, sent = await client.enqueue_many([plan(), plan(type="other")])
     assert "not today" in str(refused)
-    assert isinstance(sent, Enqueued)
+    assert isinstance(sent, Job)
     assert len(await Desk(broker).ids("pending")) == 1
 
 

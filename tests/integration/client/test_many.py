@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from rota.broker import Broker, BrokerOptions, SyncBroker
 from rota.client import Client, SyncClient
 from rota.client import packing as packing_module
-from rota.enqueued import Enqueued, Plan, Receipt
 from rota.errors import (
     BrokerRefused,
     BrokerUnavailable,
@@ -26,8 +25,9 @@ from rota.errors import (
     RotaError,
     TaskIdConflict,
 )
-from rota.info import TaskState
-from rota.policy import Debounce, Unique
+from rota.tasks.info import TaskState
+from rota.tasks.job import Job, Plan, Receipt
+from rota.tasks.policy import Debounce, Unique
 from rota.wire.proto import TaskMessage
 from rota.wire.script import Call
 from tests.integration.client.conftest import Desk, plan
@@ -52,12 +52,12 @@ async def test_the_results_are_in_the_order_of_the_plans(client: Client, desk: D
         ]
     )
     created, elsewhere, later, conflict, first, second, duplicate, grouped, unsendable = results
-    assert isinstance(created, Enqueued)
-    assert isinstance(elsewhere, Enqueued)
-    assert isinstance(later, Enqueued)
-    assert isinstance(first, Enqueued)
-    assert isinstance(second, Enqueued)
-    assert isinstance(grouped, Enqueued)
+    assert isinstance(created, Job)
+    assert isinstance(elsewhere, Job)
+    assert isinstance(later, Job)
+    assert isinstance(first, Job)
+    assert isinstance(second, Job)
+    assert isinstance(grouped, Job)
     assert (created.state, elsewhere.queue, later.state) == (TaskState.PENDING, "other", TaskState.SCHEDULED)
     assert grouped.state is TaskState.AGGREGATING
     assert (first.created, second.created, second.id) == (True, False, first.id)
@@ -70,9 +70,9 @@ async def test_the_results_are_in_the_order_of_the_plans(client: Client, desk: D
 
 async def test_thousands_of_tasks_keep_their_order(client: Client, desk: Desk) -> None:
     results = await client.enqueue_many(plan(str(i).encode()) for i in range(2345))
-    assert len({result.id for result in results if isinstance(result, Enqueued)}) == 2345
+    assert len({result.id for result in results if isinstance(result, Job)}) == 2345
     waiting = await desk.ids("pending")
-    assert waiting[::-1] == [result.id for result in results if isinstance(result, Enqueued)]
+    assert waiting[::-1] == [result.id for result in results if isinstance(result, Job)]
     assert (await desk.message(waiting[0])).payload == b"2344"
 
 
@@ -101,7 +101,7 @@ async def test_an_endless_iterable_is_taken_only_a_few_chunks_ahead(client: Clie
     async with aclosing(client.enqueue_stream(plans(), chunk=10)) as stream:
         for _ in range(25):
             result = await anext(stream)
-            assert isinstance(result, Enqueued)
+            assert isinstance(result, Job)
     assert next(taken) <= 60
 
 
@@ -127,10 +127,10 @@ async def test_a_fault_of_one_queue_is_told_of_its_tasks_alone(client: Client, d
     async with aclosing(client.enqueue_stream(plans)) as stream:
         results = [result async for result in stream]
     assert isinstance(results[0], BrokerRefused)
-    assert [isinstance(result, Enqueued) for result in results] == [False, True, True, True]
+    assert [isinstance(result, Job) for result in results] == [False, True, True, True]
     refused, created = await client.enqueue_many([plan(queue="bad"), plan()])
     assert "WRONGTYPE" in str(refused)
-    assert isinstance(created, Enqueued)
+    assert isinstance(created, Job)
 
 
 async def test_a_server_that_is_not_there_is_the_outcome_of_each(caplog: pytest.LogCaptureFixture) -> None:
@@ -284,7 +284,7 @@ async def test_a_thing_that_cannot_be_shown_is_one_outcome(client: Client) -> No
     refused, receipt = await client.enqueue_many(things)
 
     assert "A Unshown whose repr() raises an error is not a plan" in str(refused)
-    assert isinstance(receipt, Enqueued)
+    assert isinstance(receipt, Job)
 
 
 async def test_what_ends_the_program_is_not_made_an_outcome(client: Client) -> None:
@@ -309,7 +309,7 @@ async def test_a_broker_that_goes_away_in_the_middle_leaves_each_task_its_outcom
 
     monkeypatch.setattr(broker, "run_many", half)
     outcomes = await Client(broker, enqueue_batch=100).enqueue_many(plan() for _ in range(500))
-    assert [isinstance(outcome, Enqueued) for outcome in outcomes] == [True] * 200 + [False] * 300
+    assert [isinstance(outcome, Job) for outcome in outcomes] == [True] * 200 + [False] * 300
     assert len(await desk.ids("pending")) == 200
 
 
@@ -323,9 +323,9 @@ async def test_a_right_that_some_tasks_lack_is_told_of_those_alone(any_url: str,
     options = BrokerOptions(username="ungrouped", password="p")
     async with Broker.from_url(any_url, options=options) as broker:
         first, grouped, last = await Client(broker).enqueue_many([plan(delay="1h"), plan(group="g"), plan()])
-    assert isinstance(first, Enqueued)
+    assert isinstance(first, Job)
     assert isinstance(grouped, BrokerRefused)
-    assert isinstance(last, Enqueued)
+    assert isinstance(last, Job)
     assert len(await desk.ids("scheduled")) == len(await desk.ids("pending")) == 1
 
 

@@ -12,10 +12,10 @@ import redis
 
 from rota.broker import Broker, BrokerOptions
 from rota.broker.failure import NotNow
-from rota.broker.patience import Patience
+from rota.broker.retry_budget import RetryBudget
 from rota.client import Client, SyncClient
 from rota.errors import BrokerUnavailable
-from rota.policy import Debounce
+from rota.tasks.policy import Debounce
 from tests.conftest import redis62_binary
 from tests.integration.client.conftest import plan
 from tests.servers.process import Server, free_port, wait_until
@@ -114,14 +114,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def refused(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set once a request was refused and waits for its next turn."""
     refused = threading.Event()
-    pause_after = Patience.pause_after
+    pause_after = RetryBudget.pause_after
 
-    def spy(self: Patience, error: NotNow) -> float:
+    def spy(self: RetryBudget, error: NotNow) -> float:
         pause = pause_after(self, error)
         refused.set()
         return pause
 
-    monkeypatch.setattr(Patience, "pause_after", spy)
+    monkeypatch.setattr(RetryBudget, "pause_after", spy)
     return refused
 
 

@@ -12,9 +12,9 @@ from rota.broker.sync import SyncBroker
 from rota.client import Client, SyncClient
 from rota.client.batch import cut, in_chunks
 from rota.client.packing import PAYLOAD_LIMIT_BYTES
-from rota.enqueued import Plan, Receipt
-from rota.options import NO_OPTIONS
-from rota.policy import Debounce
+from rota.tasks.job import Plan, Receipt
+from rota.tasks.options import NO_OPTIONS
+from rota.tasks.policy import Debounce
 from tests.integration.client.conftest import Desk, plan
 from tests.servers.roles import as_role
 
@@ -59,7 +59,7 @@ async def test_headers_over_the_limit_are_refused(limited: Client) -> None:
 async def test_many_tasks_have_one_outcome_each(limited: Client, desk: Desk) -> None:
     results = await limited.enqueue_many([plan(b"1"), plan(BIG), plan(b"2")])
 
-    assert [type(result).__name__ for result in results] == ["Enqueued", "PayloadError", "Enqueued"]
+    assert [type(result).__name__ for result in results] == ["Job", "PayloadError", "Job"]
     assert len(await desk.ids("pending")) == 2
 
 

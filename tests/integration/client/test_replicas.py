@@ -11,9 +11,9 @@ import pytest
 
 from rota.broker import Broker, BrokerOptions
 from rota.client import Client, SyncClient
-from rota.enqueued import Enqueued
 from rota.errors import ConfigError, NotReplicated, OptionError
-from rota.policy import Debounce
+from rota.tasks.job import Job
+from rota.tasks.policy import Debounce
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.cut import LosesReplies
 from tests.servers.fleet import ClusterFleet
@@ -88,7 +88,7 @@ async def test_the_replica_has_what_was_enqueued(client: Client, pair: Pair) -> 
     jobs.append(await sure.enqueue(plan(delay="1h")))
     with pair.replica.admin() as admin:
         assert all(admin.exists(f"asynq:{{{job.queue}}}:t:{job.id}") for job in jobs)
-    assert all(isinstance(job, Enqueued) for job in jobs)
+    assert all(isinstance(job, Job) for job in jobs)
 
 
 async def test_many_enqueues_at_once_share_a_wait(client: Client, pair: Pair) -> None:
@@ -111,7 +111,7 @@ async def test_a_frozen_replica_is_an_error_that_says_that_the_task_is_there(
     receipt = caught.value.enqueued
     assert caught.value.maybe_applied
     assert await broker.execute("EXISTS", Desk(broker).keys.task(receipt.id)) == 1
-    assert isinstance(receipt, Enqueued)
+    assert isinstance(receipt, Job)
     assert (await receipt.info()).id == receipt.id
 
 
@@ -237,7 +237,7 @@ async def test_on_a_cluster_each_node_is_asked_for_its_own_replicas(cluster: Clu
     async with Broker.from_url(cluster.url) as broker:
         sure = Client(broker).sending(wait_replicas=1, wait_replicas_timeout="9s")
         results = await sure.enqueue_many(plan(str(i).encode(), queue=f"{world}-{i % 12}") for i in range(600))
-        assert all(isinstance(result, Enqueued) for result in results)
+        assert all(isinstance(result, Job) for result in results)
         assert (await sure.enqueue(plan(queue=f"{world}-x"))).created
         replicas = [each for each in cluster.nodes if each not in cluster.masters()]
         for each in replicas:

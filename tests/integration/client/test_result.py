@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from rota.broker import Broker
-from rota.client import Client, acts
-from rota.enqueued import Enqueued, Plan
+from rota.client import Client
+from rota.client import operations as acts
 from rota.errors import ResultError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed, TaskNotFound
+from rota.tasks.job import Job, Plan
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.test_cancel import watched
 from tests.servers.overseen import Overseen
@@ -15,7 +16,7 @@ from tests.servers.overseen import Overseen
 KEPT = plan(retention="1h")
 
 
-async def wait_for(desk: Desk, job: Enqueued[object], timeout: str = "20s") -> "asyncio.Task[object]":
+async def wait_for(desk: Desk, job: Job[object], timeout: str = "20s") -> "asyncio.Task[object]":
     waiting = asyncio.create_task(job.result(timeout=timeout))
     await watched(desk, job)
     return waiting

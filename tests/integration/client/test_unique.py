@@ -4,10 +4,10 @@ import pytest
 
 from rota.client import Client
 from rota.errors import DuplicateTask
-from rota.info import TaskState
-from rota.policy import Debounce, OnConflict, Unique
+from rota.tasks.info import TaskState
+from rota.tasks.policy import Debounce, OnConflict, Unique
+from rota.wire.keys import own_unique_key, unique_key
 from rota.wire.message import pack
-from rota.wire.unique import own_unique_key, unique_key
 from tests.integration.client.conftest import Desk, plan
 
 QUEUED, RUNNING = Unique(scope="queued"), Unique(scope="running")

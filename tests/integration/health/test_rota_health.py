@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rota.health.meeting import Reply, ask_socket, sockets
+from rota.health.discovery import Reply, ask_socket, sockets
 from tests.integration.supervisor.conftest import ROOT, Shift
 from tests.servers.process import free_port, wait_until
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from rota.app import Rota
-from rota.health.meeting import Reply, ask_port
+from rota.health.discovery import Reply, ask_port
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import eventually
 from tests.servers.clients import client
@@ -136,11 +136,11 @@ async def test_outcomes_that_cannot_be_recorded_make_it_unready(own_server: Serv
             client.config_set("min-replicas-to-write", 1)
             go.set()
             # The beats do not get through either, and may say so first.
-            await eventually(lambda: _true(worker.signs.read().record_lost_at > 0))
+            await eventually(lambda: _true(worker.status.read().record_lost_at > 0))
             await answers(worker, "/ready", 503)
             client.config_set("min-replicas-to-write", 0)
         await answers(worker, "/ready", 200)
-        await eventually(lambda: _true(worker.signs.read().record_lost_at == 0))
+        await eventually(lambda: _true(worker.status.read().record_lost_at == 0))
     await app.aclose()
 
 
@@ -163,10 +163,10 @@ async def test_a_task_that_blocks_the_loop_is_named_while_it_does_and_once_in_th
     caplog.set_level(logging.WARNING, "rota.worker")
     async with app.worker(blocked_after="100ms") as worker:
         receipt = await block.options(task_id="culprit").enqueue()
-        pulse = worker.parts.pulse
+        loop_watchdog = worker.parts.loop_watchdog
         # At least: a busy machine may hold the loop up by itself for so long.
-        await eventually(lambda: _true(pulse.statistics().longest_seconds >= 0.1))
-        await eventually(lambda: _true(pulse.statistics().blocked_by == ""))
+        await eventually(lambda: _true(loop_watchdog.statistics().longest_seconds >= 0.1))
+        await eventually(lambda: _true(loop_watchdog.statistics().blocked_by == ""))
         assert "\nrota_loop_blockages_total 0.0" not in (await answers(worker, "/metrics", 200, "_blockages_")).text
 
     assert receipt.id == "culprit"

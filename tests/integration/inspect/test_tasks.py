@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rota.errors import OptionError, TaskNotFound
-from rota.info import TaskState
 from rota.inspect import Inspector, ProgressReport
+from rota.tasks.info import TaskState
 from tests.integration.inspect.state import State
 
 

@@ -12,17 +12,16 @@ from typing import Any
 import pytest
 
 from rota.app import Rota
-from rota.setting_origin import CommandLine
-from rota.settings import Settings
-from rota.supervisor.keeper import Keeper
+from rota.settings.origin import CommandLine
+from rota.settings.settings import Settings
+from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.messages import Introduction, Report, Setup, encode
-from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
-from rota.supervisor.returns import Returns
-from rota.supervisor.served import ServedQueues
+from rota.supervisor.reclaim import Reclaim, ServedQueues
+from rota.supervisor.restart_backoff import RestartBackoff
 from rota.supervisor.supervisor import Order, Supervisor
 from tests.integration.supervisor.conftest import Shift
-from tests.integration.supervisor.test_returns import Dead
+from tests.integration.supervisor.test_reclaim import Dead
 from tests.integration.worker.yard import QUEUE, Yard, open_yard
 
 
@@ -62,7 +61,7 @@ async def until(condition: Callable[[], object], seconds: float = 20) -> None:
 
 async def test_leases_are_kept_after_a_look_that_failed(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(queues=QUEUE, heartbeat="10ms")
-    keeper = Keeper(yard.broker, FailingOnce(yard.broker, settings), settings)
+    keeper = LeaseKeeper(yard.broker, FailingOnce(yard.broker, settings), settings)
     await yard.active("a", 7.5, rota_token="late-1")
 
     await keeper.look([Late("late")])
@@ -77,7 +76,7 @@ async def test_tasks_come_back_although_giving_them_back_failed_first(
     yard: Yard, caplog: pytest.LogCaptureFixture
 ) -> None:
     await yard.active("a", 99.5, rota_token="dead-1")
-    returns = Returns(yard.broker, FailingOnce(yard.broker, Settings(queues=QUEUE)), 3, print)
+    returns = Reclaim(yard.broker, FailingOnce(yard.broker, Settings(queues=QUEUE)), 3, print)
 
     returns.begin(Dead("dead"))
     await returns.finish(lambda: 10)
@@ -91,7 +90,7 @@ async def test_a_line_that_makes_no_sense_does_not_end_the_hearing() -> None:
     script = f"import os, time; os.write(0, {lines!r}); time.sleep(60)"
     ended: list[WorkerProcess] = []
     process = await WorkerProcess.start(
-        (sys.executable, "-c", script), Setup("w", "no:app"), RestartPatience(), ended.append
+        (sys.executable, "-c", script), Setup("w", "no:app"), RestartBackoff(), ended.append
     )
 
     await asyncio.wait_for(process.introduced.wait(), 10)

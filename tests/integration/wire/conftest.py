@@ -6,7 +6,7 @@ import pytest
 
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
-from rota.worker.attempt import Attempt
+from rota.worker.run.attempt import Attempt
 from tests.servers.overseen import Overseen
 
 

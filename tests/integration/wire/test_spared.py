@@ -82,8 +82,8 @@ async def test_one_of_which_nobody_knows_since_when_it_waits_is_taken(seed: Seed
 
 
 async def test_a_crowd_of_them_holds_up_others_only_while_it_is_young(seed: Seed) -> None:
-    crowd = [f"x{n}" for n in range(80)]
-    await put(seed, "others", *crowd)
+    herd_backoff = [f"x{n}" for n in range(80)]
+    await put(seed, "others", *herd_backoff)
     await put(seed, "mine", "m")
 
     fetched = await take(seed, 1)
@@ -92,7 +92,7 @@ async def test_a_crowd_of_them_holds_up_others_only_while_it_is_young(seed: Seed
     assert (ids(fetched), fetched.batches[0].state) == ([], STAYING)
     assert fetched.batches[0].next_due is not None
     fetched = await take(seed, 100, Spared(("others",), 0.0))
-    assert ids(fetched) == [*crowd, "m"]
+    assert ids(fetched) == [*herd_backoff, "m"]
 
 
 async def test_what_no_other_queue_could_use_goes_round_past_them(seed: Seed) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from rota.app import Rota
-from rota.connections import broker_options
+from rota.client.connections import broker_options
 from rota.inspect import Inspector, TaskSnapshot
 from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from rota.aggregator import Aggregator as Registered
-from rota.aggregator import Aggregators, GroupedTask
-from rota.enqueued import Plan
-from rota.options import NO_OPTIONS
-from rota.worker.aggregator import Aggregator
+from rota.tasks.groups import Aggregator as Registered
+from rota.tasks.groups import Aggregators, GroupedTask
+from rota.tasks.job import Plan
+from rota.tasks.options import NO_OPTIONS
+from rota.worker.groups.aggregator import Aggregator
 from tests.integration.worker.yard import Yard, message
 
 OLD = 1_700_000_000.0

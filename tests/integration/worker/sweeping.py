@@ -7,12 +7,12 @@ from typing import Any
 from rota.broker import Broker
 from rota.wire.recover import Slack
 from rota.wire.sweep import Limits
-from rota.worker.forwarder import Forwarder
-from rota.worker.janitor import Janitor
-from rota.worker.reconciler import Reconciler
-from rota.worker.recoverer import Judgement, Recoverer
-from rota.worker.sweeper import Sweeper
-from rota.worker.turn import Turn
+from rota.worker.housekeeping.election import Election
+from rota.worker.housekeeping.forwarder import Forwarder
+from rota.worker.housekeeping.janitor import Janitor
+from rota.worker.housekeeping.reconciler import Reconciler
+from rota.worker.housekeeping.recoverer import Judgement, Recoverer
+from rota.worker.housekeeping.sweeper import Sweeper
 from tests.integration.worker.yard import QUEUE, Yard
 
 LIMITS = Limits(Slack(timedelta(seconds=5), timedelta(seconds=30)), 1000, timedelta(days=90))
@@ -42,7 +42,7 @@ class Broom:
         self.sweeper = Sweeper(
             broker,
             lambda: list(queues),
-            Turn(broker, owner, every, limits),
+            Election(broker, owner, every, limits),
             limits,
             forwarder=self.forwarder,
             janitor=self.janitor,

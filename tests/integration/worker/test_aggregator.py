@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from rota.aggregator import Aggregator as Registered
-from rota.aggregator import Aggregators, GroupedTask
-from rota.enqueued import Plan
-from rota.options import NO_OPTIONS
+from rota.tasks.groups import Aggregator as Registered
+from rota.tasks.groups import Aggregators, GroupedTask
+from rota.tasks.job import Plan
+from rota.tasks.options import NO_OPTIONS
 from rota.wire.fetch import MAX_BYTES
 from rota.wire.group import AggregationSet, members
-from rota.worker.aggregator import Aggregator, GroupDefaults
+from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.groups import OLD, Collector, coroutine_of, fill, part, pending
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 

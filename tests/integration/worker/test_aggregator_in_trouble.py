@@ -6,15 +6,15 @@ from typing import Any, NoReturn
 
 import pytest
 
-from rota.aggregator import Aggregator as Registered
-from rota.aggregator import Aggregators, GroupedTask
-from rota.enqueued import Plan
-from rota.options import NO_OPTIONS
+from rota.tasks.groups import Aggregator as Registered
+from rota.tasks.groups import Aggregators, GroupedTask
+from rota.tasks.job import Plan
+from rota.tasks.options import NO_OPTIONS
 from rota.wire.enqueue import Item
 from rota.wire.group import AggregationSet, Due, Ended, aggregate, failures_key, spent_key, take
-from rota.worker.aggregation import ALLOWED
-from rota.worker.aggregator import Aggregator
-from rota.worker.recoverer import Judgement, Recoverer
+from rota.worker.groups.aggregation import ALLOWED
+from rota.worker.groups.aggregator import Aggregator
+from rota.worker.housekeeping.recoverer import Judgement, Recoverer
 from tests.integration.worker.groups import OLD, Collector, fill, part, pending
 from tests.integration.worker.yard import Yard, message, open_yard
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rota import faults
 from rota.app import Rota
+from rota.core import faults
 from rota.errors import TaskCancelled
 from tests.integration.worker.conftest import Bench, eventually
 from tests.servers.process import Server
@@ -143,8 +143,8 @@ async def test_who_is_quieted_and_then_stopped_looks_for_the_tasks_of_a_lost_fet
             return lost_fetch.exists()
 
         await eventually(lost)
-        [lane] = worker.lanes
-        await asyncio.gather(*(lane.fetcher.stop(lane.fetching) for _ in range(2)))
+        [consumer] = worker.consumers
+        await asyncio.gather(*(consumer.fetcher.stop(consumer.fetching) for _ in range(2)))
         worker.stop()
     assert runs + len([each for each in receipts if await bench.task(each.id)]) == 3
     keys = app.keys.queue("default")

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rota.aggregator import GroupedTask
 from rota.app import Rota
-from rota.context import Context
-from rota.enqueued import Plan
 from rota.errors import TaskFailed
-from rota.policy import Retry, Unique
+from rota.tasks.context import Context
+from rota.tasks.groups import GroupedTask
+from rota.tasks.job import Plan
+from rota.tasks.policy import Retry, Unique
 from tests.integration.worker.conftest import Bench
 
 DEPLOYMENTS = [

@@ -7,11 +7,11 @@ import pytest
 
 from rota.broker.broker import Broker
 from rota.errors import BrokerRefused, BrokerUnavailable
-from rota.wire.record import Outcome
+from rota.wire.attempt import Outcome
 from rota.wire.script import Call
-from rota.worker import finisher as module
-from rota.worker.attempt import Attempt
-from rota.worker.finisher import Finisher
+from rota.worker.run import finisher as module
+from rota.worker.run.attempt import Attempt
+from rota.worker.run.finisher import Finisher
 from tests.integration.worker.yard import Yard, open_yard
 
 

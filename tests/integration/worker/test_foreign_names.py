@@ -8,13 +8,13 @@ import pytest
 from rota.app import Rota
 from rota.broker import queue_names
 from rota.errors import TaskFailed
-from rota.settings import Settings
-from rota.supervisor.served import ServedQueues
+from rota.settings.settings import Settings
+from rota.supervisor.reclaim import ServedQueues
 from rota.wire.edit import delete
 from rota.wire.keys import QueueKeys
 from rota.wire.recover import Slack
 from rota.wire.watch import watch
-from rota.worker.recoverer import Recoverer, as_failure
+from rota.worker.housekeeping.recoverer import Recoverer, as_failure
 from tests.integration.worker.conftest import Bench, eventually
 from tests.integration.worker.groups import Collector, fill, part, pending
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard

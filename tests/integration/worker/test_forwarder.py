@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rota.wire.fetch import fetch
-from rota.worker.forwarder import Forwarder
+from rota.worker.housekeeping.forwarder import Forwarder
 from tests.integration.worker.yard import Yard, open_yard
 
 

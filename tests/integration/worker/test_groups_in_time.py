@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rota.aggregator import Aggregator as Registered
-from rota.aggregator import Aggregators, GroupedTask
 from rota.app import Rota
-from rota.enqueued import Plan
-from rota.options import NO_OPTIONS
-from rota.worker.aggregator import Aggregator, GroupDefaults
+from rota.tasks.groups import Aggregator as Registered
+from rota.tasks.groups import Aggregators, GroupedTask
+from rota.tasks.job import Plan
+from rota.tasks.options import NO_OPTIONS
+from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.conftest import Bench, eventually
 from tests.integration.worker.yard import Yard, message, open_yard
 
@@ -53,7 +53,7 @@ async def running(yard: Yard, **words: Any) -> AsyncIterator[Stopwatch]:
     task = asyncio.create_task(aggregator.run())
 
     async def looked() -> bool:
-        return bool(aggregator._agenda.next_look) and not aggregator._news.is_set()
+        return bool(aggregator._ready_queues.next_look) and not aggregator._news.is_set()
 
     await eventually(looked)
     try:

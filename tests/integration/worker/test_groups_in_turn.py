@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rota.aggregator import Aggregator as Registered
-from rota.aggregator import Aggregators, GroupedTask
-from rota.enqueued import Plan
-from rota.options import NO_OPTIONS
-from rota.worker.aggregator import Aggregator, GroupDefaults
+from rota.tasks.groups import Aggregator as Registered
+from rota.tasks.groups import Aggregators, GroupedTask
+from rota.tasks.job import Plan
+from rota.tasks.options import NO_OPTIONS
+from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.yard import Yard, open_yard
 
@@ -115,8 +115,8 @@ async def test_new_group_is_found_without_a_look_at_those_that_wait(yard: Yard) 
     async with running(yard, Registered(gate, max_size=3)) as aggregator:
         waiting = [f"w{number}" for number in range(300)]
         await fill(yard, *waiting)
-        await eventually(lambda: asyncio.sleep(0, len(aggregator._agenda.due) == 300))
-        aggregator._agenda.next_look["yard"] += 3600
+        await eventually(lambda: asyncio.sleep(0, len(aggregator._ready_queues.due) == 300))
+        aggregator._ready_queues.next_look["yard"] += 3600
         before = await read()
         for number in range(5):
             await fill(yard, f"full-{number}", tasks=3)
@@ -128,9 +128,9 @@ async def test_groups_that_are_gone_from_the_list_are_forgotten_and_found_again(
     gate = Gate()
     async with running(yard, Registered(gate, max_size=3)) as aggregator:
         await fill(yard, "a", "b")
-        await eventually(lambda: asyncio.sleep(0, len(aggregator._agenda.due) == 2))
+        await eventually(lambda: asyncio.sleep(0, len(aggregator._ready_queues.due) == 2))
         await yard.execute("DEL", yard.keys.group("a"))
         await yard.execute("SREM", yard.keys.groups, "a")
-        await eventually(lambda: asyncio.sleep(0, set(aggregator._agenda.due) == {("yard", "b")}))
+        await eventually(lambda: asyncio.sleep(0, set(aggregator._ready_queues.due) == {("yard", "b")}))
         await fill(yard, "a", tasks=3)
         await gate.begins("a")

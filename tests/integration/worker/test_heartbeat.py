@@ -9,9 +9,9 @@ from rota.broker import SyncBroker
 from rota.errors import BrokerError
 from rota.wire.proto import ServerInfo, TaskMessage, WorkerInfo
 from rota.wire.server import ServerState
-from rota.worker.attempt import Attempt
 from rota.worker.clock import lease_clock
 from rota.worker.heartbeat import Heartbeat
+from rota.worker.run.attempt import Attempt
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
 DEADLINE = 30.0

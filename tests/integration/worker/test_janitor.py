@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rota.wire.janitor import trimmed_key
-from rota.worker.janitor import Janitor
+from rota.worker.housekeeping.janitor import Janitor
 from tests.integration.worker.yard import Yard, message, open_yard
 
 

@@ -9,7 +9,7 @@ import pytest
 from rota.app import Rota
 from rota.broker import Broker
 from rota.inspect import Inspector
-from rota.worker.finisher import MOST_BYTES
+from rota.worker.run.finisher import MOST_BYTES
 from tests.integration.worker.conftest import eventually
 from tests.servers.process import Server
 
@@ -112,8 +112,8 @@ async def end_at_once(server: Server, count: int, size: int) -> None:
         await eventually(lambda: asyncio.sleep(0, len(running) == count))
         go_on.set()
         await eventually(lambda: asyncio.sleep(0, not worker.held()), 60)
-        [lane] = worker.lanes
-        assert lane.finisher.statistics.calls >= count * size // MOST_BYTES
+        [consumer] = worker.consumers
+        assert consumer.finisher.statistics.calls >= count * size // MOST_BYTES
     with server.admin() as admin:
         assert admin.zcard("asynq:{default}:completed") == count
     await app.aclose()

@@ -11,7 +11,7 @@ import pytest
 from rota.app import Rota
 from rota.broker import Broker
 from rota.broker.link import Link
-from rota.worker.fetcher import Fetcher
+from rota.worker.consume.fetcher import Fetcher
 from rota.worker.worker import Worker
 from tests.crash.proxy import Proxy, drop_arriving
 from tests.integration.worker.conftest import Bench, eventually
@@ -35,8 +35,8 @@ def redis_url(server: Server) -> str:
 
 
 def the_fetcher(worker: Worker) -> Fetcher:
-    [lane] = worker.lanes
-    return lane.fetcher
+    [consumer] = worker.consumers
+    return consumer.fetcher
 
 
 async def listens(worker: Worker, *, other_than: object = None) -> Link:
@@ -186,9 +186,9 @@ async def test_worker_leaves_the_old_master_after_a_failover_by_sentinel() -> No
     try:
         async with app.worker() as worker:
             await listens(worker)
-            [before] = worker.lanes
+            [before] = worker.consumers
             await asyncio.to_thread(fleet.master().kill_replicated)
-            await eventually(lambda: asyncio.sleep(0, before not in list(worker.lanes)), 60)
+            await eventually(lambda: asyncio.sleep(0, before not in list(worker.consumers)), 60)
             await eventually(lambda: asyncio.sleep(0, before.finishing.done() and before.fetcher.link is None), 60)
             await listens(worker)
             assert await (await task.enqueue()).result("30s") == 1

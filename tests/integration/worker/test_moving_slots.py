@@ -99,17 +99,17 @@ async def test_idle_worker_learns_that_its_empty_queue_has_moved_and_leaves_the_
 
     # Without a sweep the worker asks nothing of this queue, so no error tells it that the slot has moved.
     async with app.worker(queues={queue: 1}, sweep_interval="1h", slow_poll="1h") as worker:
-        [before] = worker.lanes
-        recorded = len(worker.lanes.statistics())
+        [before] = worker.consumers
+        recorded = len(worker.consumers.statistics())
         assert await (await empty.enqueue()).result("30s") == 1
 
         await move(cluster, queue)
-        await eventually(lambda: asyncio.sleep(0, before not in list(worker.lanes)))
-        [after] = worker.lanes
+        await eventually(lambda: asyncio.sleep(0, before not in list(worker.consumers)))
+        [after] = worker.consumers
         await eventually(lambda: asyncio.sleep(0, after.fetcher.statistics.waiting))
         assert await (await empty.enqueue()).result("30s") == 1
 
         await eventually(lambda: asyncio.sleep(0, before.finishing.done() and before.fetcher.link is None))
-        assert len(worker.lanes.statistics()) == recorded, "what a retired lane counted is kept as one sum"
-        await eventually(lambda: asyncio.sleep(0, sum(each.recorded for _, each in worker.lanes.statistics()) == 2))
+        assert len(worker.consumers.statistics()) == recorded, "what a retired lane counted is kept as one sum"
+        await eventually(lambda: asyncio.sleep(0, sum(each.recorded for _, each in worker.consumers.statistics()) == 2))
     await app.aclose()

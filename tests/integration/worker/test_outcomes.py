@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from rota.app import Rota
-from rota.context import Context, current
 from rota.errors import ResultError, RetryLater, Revoke, SkipRetry, TaskCancelled, TaskFailed
-from rota.policy import Retry
+from rota.tasks.context import Context, current
+from rota.tasks.policy import Retry
 from tests.integration.worker.conftest import Bench, eventually
 
 QUICK = Retry(max=3, delay="10ms")

@@ -4,7 +4,7 @@ import time
 
 from rota.app import Rota
 from rota.errors import SkipRetry, TimeLimitExceeded
-from rota.policy import Retry
+from rota.tasks.policy import Retry
 from tests.integration.worker.conftest import Bench
 from tests.unit.worker import failing_functions as failing
 

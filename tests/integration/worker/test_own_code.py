@@ -10,14 +10,14 @@ import pytest
 from pydantic import BaseModel, model_serializer
 
 from rota.app import Rota
-from rota.context import Context
 from rota.errors import RetryLater, Revoke, SkipRetry, TaskFailed
-from rota.policy import Retry
-from rota.signature import INJECTED, Depends
+from rota.tasks.context import Context
+from rota.tasks.policy import Retry
+from rota.tasks.signature import INJECTED, Depends
 from rota.wire.names import MAX_ERROR_BYTES
 from rota.wire.proto import TaskMessage
-from rota.worker import verdict
-from rota.worker.attempt import Attempt
+from rota.worker.run import verdict
+from rota.worker.run.attempt import Attempt
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import Bench, eventually
 

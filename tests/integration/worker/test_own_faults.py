@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 
-from rota.aggregator import GroupedTask
 from rota.app import Rota
 from rota.broker.route import Node
-from rota.context import Context
-from rota.enqueued import Enqueued, Plan
 from rota.errors import BrokerRefused, WorkerFault
-from rota.worker.aggregator import Aggregator
-from rota.worker.fetcher import Fetcher
-from rota.worker.finisher import Finisher
+from rota.tasks.context import Context
+from rota.tasks.groups import GroupedTask
+from rota.tasks.job import Job, Plan
+from rota.worker.consume.fetcher import Fetcher
+from rota.worker.consume.node_consumer import NodeConsumers
+from rota.worker.groups.aggregator import Aggregator
 from rota.worker.heartbeat import Heartbeat
-from rota.worker.lane import Lanes
-from rota.worker.pulse import Pulse
-from rota.worker.reporter import Reporter
-from rota.worker.subscriber import Subscriber
-from rota.worker.sweeper import Sweeper
+from rota.worker.housekeeping.sweeper import Sweeper
+from rota.worker.loop_watchdog import LoopWatchdog
+from rota.worker.run.finisher import Finisher
+from rota.worker.run.reporter import Reporter
+from rota.worker.run.subscriber import Subscriber
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import Bench, eventually
 
@@ -29,13 +29,13 @@ GO_ON = [
     (Reporter, "flush"),
     (Aggregator, "_turn"),
     (Heartbeat, "beat"),
-    (Pulse, "_feel"),
+    (LoopWatchdog, "_feel"),
 ]
 TAKE_THE_WORKER_DOWN = [
     (Fetcher, "_session"),
     (Fetcher, "_take"),
     (Finisher, "_record"),
-    (Lanes, "_watch"),
+    (NodeConsumers, "_watch"),
     (Heartbeat, "_pause"),
 ]
 
@@ -108,7 +108,7 @@ def fail_from_now_on(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) ->
 
 @pytest.mark.parametrize(
     ("part", "act"),
-    [(Fetcher, "_take"), (Lanes, "_watch"), (Heartbeat, "_pause"), (Lanes, "_lay")],
+    [(Fetcher, "_take"), (NodeConsumers, "_watch"), (Heartbeat, "_pause"), (NodeConsumers, "_lay")],
     ids=lambda value: getattr(value, "__name__", value),
 )
 async def test_an_embedded_worker_that_meets_a_fault_stops_its_handlers_hands_back_and_raises(
@@ -124,13 +124,13 @@ async def test_an_embedded_worker_that_meets_a_fault_stops_its_handlers_hands_ba
         finally:
             ended.append("cancelled")
 
-    jobs: list[Enqueued[Any]] = []
+    jobs: list[Job[Any]] = []
 
     async def program() -> None:
         async with app.worker():
             jobs.append(await long.enqueue())
             await begun.wait()
-            monkeypatch.setattr("rota.worker.lane.RELAY_SECONDS", 0.01)
+            monkeypatch.setattr("rota.worker.consume.node_consumer.RELAY_SECONDS", 0.01)
             fail_from_now_on(monkeypatch, part, act)
             await app.enqueue("own:told", {})
             await asyncio.Event().wait()
@@ -161,7 +161,7 @@ async def test_a_fault_while_the_block_is_about_to_end_is_raised_too(
 async def test_the_outcomes_that_a_finisher_has_left_at_a_fault_are_recorded(
     app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs: list[Enqueued[Any]] = []
+    jobs: list[Job[Any]] = []
 
     async def program() -> None:
         async with app.worker():
@@ -197,7 +197,7 @@ async def test_a_worker_that_is_cancelled_stops_its_handlers_and_hands_their_tas
 async def test_an_embedded_worker_starts_again_after_a_fault_where_a_setting_says_so(
     app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("rota.component.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("rota.worker.embedded_worker.FIRST_PAUSE_SECONDS", 0.01)
     async with app.worker(restart_after_fault=True) as worker:
         worker.add_queue("later")
         fail_once(monkeypatch, Fetcher, "_take")

@@ -7,11 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from rota.wire.lease import Held, extend
-from rota.wire.report import Report, report
-from rota.worker.forwarder import Forwarder
-from rota.worker.janitor import Janitor
-from rota.worker.recoverer import Judgement, Recoverer
+from rota.wire.attempt import Held, Report, extend, report
+from rota.worker.housekeeping.forwarder import Forwarder
+from rota.worker.housekeeping.janitor import Janitor
+from rota.worker.housekeeping.recoverer import Judgement, Recoverer
 from tests.integration.worker.groups import OLD, Collector, fill, part, pending
 from tests.integration.worker.yard import Yard
 from tests.servers.fleet import ClusterFleet

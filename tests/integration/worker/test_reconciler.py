@@ -9,7 +9,7 @@ import pytest
 from rota.broker import Broker
 from rota.inspect import Inspector
 from rota.wire.group import spent_key
-from rota.worker.reconciler import Reconciler
+from rota.worker.housekeeping.reconciler import Reconciler
 from tests.integration.worker.sweeping import repair
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 from tests.servers.roles import as_role

@@ -7,13 +7,13 @@ from typing import NoReturn
 import pytest
 
 from rota.errors import BrokerUnavailable
-from rota.policy import Retry
+from rota.tasks.policy import Retry
 from rota.wire.fetch import MAX_BYTES
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Slack, expired, recover
 from rota.wire.script import Call
 from rota.worker.clock import BrokerClock
-from rota.worker.recoverer import AFTER_GO, LEASE_EXPIRED, Judgement, Recoverer, as_failure
+from rota.worker.housekeeping.recoverer import AFTER_GO, LEASE_EXPIRED, Judgement, Recoverer, as_failure
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
 SLACK = Slack(timedelta(seconds=5), timedelta(seconds=30))

@@ -8,10 +8,10 @@ from typing import Literal
 import pytest
 
 from rota.app import Rota
-from rota.context import Context
+from rota.tasks.context import Context
 from rota.wire.proto import TaskMessage
-from rota.worker.attempt import Attempt
-from rota.worker.reporter import Reporter
+from rota.worker.run.attempt import Attempt
+from rota.worker.run.reporter import Reporter
 from tests.integration.worker.conftest import Bench
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 import pytest
 
-from rota.aggregator import GroupedTask
 from rota.app import Rota
 from rota.broker.broker import Broker
-from rota.context import Context
-from rota.enqueued import Plan
 from rota.errors import WorkerFault
-from rota.policy import Retry
-from rota.signature import INJECTED, Depends
+from rota.tasks.context import Context
+from rota.tasks.groups import GroupedTask
+from rota.tasks.job import Plan
+from rota.tasks.policy import Retry
+from rota.tasks.signature import INJECTED, Depends
 from rota.worker.loop_guard import SHUTDOWNS
 from tests.integration.worker.conftest import Bench, eventually
 from tests.servers.process import Server
@@ -151,7 +151,7 @@ async def test_worker_connects_by_name_and_aggregates_while_every_thread_of_the_
 async def test_worker_ends_by_a_fault_when_code_of_a_task_cancels_its_parts(
     app: Rota, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    monkeypatch.setattr("rota.worker.lane.RELAY_SECONDS", 0.05)
+    monkeypatch.setattr("rota.worker.consume.node_consumer.RELAY_SECONDS", 0.05)
 
     @app.task("shared:cancel")
     async def cancel() -> None:

@@ -150,7 +150,7 @@ async def test_a_quiet_worker_takes_nothing_new_and_finishes_what_it_has(app: Ro
         first = await quiet.enqueue()
         await started.wait()
         worker.quiet()
-        await eventually(lambda: _true(all(lane.fetching.done() for lane in worker.lanes)))
+        await eventually(lambda: _true(all(consumer.fetching.done() for consumer in worker.consumers)))
         second = await quiet.enqueue()
         go.set()
         await bench.gone(first.id)

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from rota.worker.subscriber import Subscriber
+from rota.worker.run.subscriber import Subscriber
 from tests.integration.worker.yard import Yard, open_yard
 
 DEADLINE = 30.0

@@ -10,11 +10,11 @@ from typing import Annotated
 import pytest
 
 from rota import INJECTED, Depends, Rota
-from rota.enqueued import Receipt
+from rota.tasks.job import Receipt
 from rota.wire.keys import QueueKeys
-from rota.worker.process_child import Setup
-from rota.worker.process_pool import _Child
-from rota.worker.thread_pool import _Job
+from rota.worker.run.process_child import Setup
+from rota.worker.run.process_pool import _Child
+from rota.worker.run.thread_pool import _Job
 from tests.integration.worker.conftest import Bench
 
 Suspend = Callable[[float], None]

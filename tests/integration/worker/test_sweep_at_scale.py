@@ -10,11 +10,11 @@ from typing import TypeVar
 import pytest
 
 from rota.broker import Broker
-from rota.policy import Retry
+from rota.tasks.policy import Retry
+from rota.wire.attempt import Held, extend
 from rota.wire.janitor import trimmed_key
-from rota.wire.lease import Held, extend
 from rota.wire.script import Call
-from rota.worker.recoverer import Recoverer, as_failure
+from rota.worker.housekeeping.recoverer import Recoverer, as_failure
 from tests.integration.worker.sweeping import LIMITS, Broom
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 from tests.servers.process import Server

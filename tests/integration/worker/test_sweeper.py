@@ -12,8 +12,8 @@ import pytest
 from rota.broker import Broker
 from rota.errors import BrokerUnavailable
 from rota.wire.recover import Slack
-from rota.worker import turn as turn_module
-from rota.worker.forwarder import Forwarder
+from rota.worker.housekeeping import election as turn_module
+from rota.worker.housekeeping.forwarder import Forwarder
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.sweeping import LIMITS, Broom
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
@@ -120,7 +120,7 @@ async def test_a_worker_that_stops_leaves_its_turn_at_once(yard: Yard, monkeypat
     await second.sweep()
     assert second.swept == 1
     # What is somebody else's turn now is left alone.
-    await first.sweeper._turn.give_up()
+    await first.sweeper._election.give_up()
     assert any(name.startswith("rota:sweep:") for name in await yard.names())
 
 
@@ -164,8 +164,8 @@ async def test_a_worker_that_starts_again_is_not_held_up_by_its_former_turn(yard
 async def test_a_long_sweep_keeps_its_turn(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn_module, "RENEWALS", 2000)
     slow, other = Broom(yard.broker, [QUEUE], "slow"), Broom(yard.broker, [QUEUE], "other")
-    wish = slow.sweeper._turn.wish([QUEUE])
-    async with slow.sweeper._turn.kept(wish):
+    wish = slow.sweeper._election.wish([QUEUE])
+    async with slow.sweeper._election.kept(wish):
         await slow.sweep()
         turn = await turn_of(yard)
         for _ in range(3):
@@ -248,7 +248,7 @@ async def test_the_next_look_is_when_a_lease_counts_as_dead(yard: Yard) -> None:
     """However long the interval is, a lost machine's tasks come back as soon as its leases are over."""
     broom = Broom(yard.broker, [QUEUE], limits=LIMITS._replace(slack=Slack(timedelta(seconds=1), timedelta(seconds=2))))
     await yard.active("dead", int(await yard.now()) - 0.5, rota_token="w-1")
-    running = asyncio.create_task(broom.sweeper._pace.keep(broom.sweeper._next))
+    running = asyncio.create_task(broom.sweeper._ticker.keep(broom.sweeper._next))
     await eventually(lambda: yard.members(yard.keys.pending))  # the interval is a minute
     running.cancel()
     await asyncio.wait([running])

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rota.app import Rota
-from rota.worker.vigil import LAST_POLL_SECONDS
+from rota.worker.consume.idle_strategy import LAST_POLL_SECONDS
 from tests.integration.worker.conftest import Bench, eventually
 
 WAYS = ["tracking", "poll"]
@@ -17,7 +17,7 @@ async def idle(bench: Bench, worker: object) -> None:
     """Wait until every fetcher of a worker has nothing to do."""
 
     async def waiting() -> bool:
-        return all(lane.fetcher.statistics.waiting for lane in worker.lanes)  # type: ignore[attr-defined]
+        return all(consumer.fetcher.statistics.waiting for consumer in worker.consumers)  # type: ignore[attr-defined]
 
     await eventually(waiting)
 
@@ -31,7 +31,7 @@ async def test_a_waiting_worker_starts_a_new_task_whichever_way_it_waits(app: Ro
     async with app.worker(wake_up=way) as worker:
         for _ in range(3):
             await idle(bench, worker)
-            assert [lane.fetcher.statistics.wakeup for lane in worker.lanes] == [way]
+            assert [consumer.fetcher.statistics.wakeup for consumer in worker.consumers] == [way]
             assert await (await new.enqueue()).result("10s") == 1
 
 
@@ -84,12 +84,12 @@ async def test_a_resumed_queue_is_served_at_once(app: Rota, bench: Bench) -> Non
 async def test_an_idle_worker_asks_next_to_nothing(app: Rota, bench: Bench) -> None:
     async with app.worker(heartbeat="10s") as worker:
         await idle(bench, worker)
-        rounds = [lane.fetcher.statistics.rounds for lane in worker.lanes]
-        wakeup = [lane.fetcher._wakeup for lane in worker.lanes]
+        rounds = [consumer.fetcher.statistics.rounds for consumer in worker.consumers]
+        wakeup = [consumer.fetcher._wakeup for consumer in worker.consumers]
         assert all(w is not None and w.armed for w in wakeup)
         await bench.execute("SET", "somebody:elses:key", 1)
         await bench.execute("INFO")
-        assert [lane.fetcher.statistics.rounds for lane in worker.lanes] == rounds
+        assert [consumer.fetcher.statistics.rounds for consumer in worker.consumers] == rounds
 
 
 @pytest.mark.forbids
@@ -103,24 +103,24 @@ async def test_worker_polls_when_its_user_has_no_right_to_track(bench: Bench, ap
 
     async with limited.worker() as worker:
         await idle(bench, worker)
-        assert [lane.fetcher.statistics.wakeup for lane in worker.lanes] == ["poll"]
+        assert [consumer.fetcher.statistics.wakeup for consumer in worker.consumers] == ["poll"]
         assert await (await task.enqueue()).result("10s") == 5
     await limited.aclose()
 
 
 async def test_worker_polls_less_and_less_often_while_it_finds_nothing(app: Rota, bench: Bench) -> None:
     async with app.worker(wake_up="poll") as worker:
-        [fetcher] = [lane.fetcher for lane in worker.lanes][:1]
+        [fetcher] = [consumer.fetcher for consumer in worker.consumers][:1]
         await idle(bench, worker)
 
         async def slow() -> bool:
-            return fetcher._vigil._poll_seconds == LAST_POLL_SECONDS
+            return fetcher._idle_strategy._poll_seconds == LAST_POLL_SECONDS
 
         await eventually(slow)
         await app.enqueue("wake:unknown", {})
 
         async def quick() -> bool:
-            return fetcher._vigil._poll_seconds < LAST_POLL_SECONDS
+            return fetcher._idle_strategy._poll_seconds < LAST_POLL_SECONDS
 
         await eventually(quick)
 
@@ -140,7 +140,7 @@ async def test_many_idle_workers_share_a_trickle_of_tasks_without_all_listening(
         for n in range(60):
             await trickle.enqueue(n)
             await eventually(lambda n=n: _done(done, n))
-            wakeups = [lane.fetcher._wakeup for worker in workers for lane in worker.lanes]
+            wakeups = [consumer.fetcher._wakeup for worker in workers for consumer in worker.consumers]
             armed.append(sum(wakeup is not None and wakeup.armed for wakeup in wakeups))
         assert min(armed) < 8
     assert sorted(done) == list(range(60))
@@ -253,8 +253,8 @@ async def test_a_fetch_whose_reply_was_lost_loses_no_task(app: Rota, bench: Benc
     async with app.worker() as worker:
         await idle(bench, worker)
         for n in range(10):
-            for lane in worker.lanes:
-                link = lane.fetcher.link
+            for consumer in worker.consumers:
+                link = consumer.fetcher.link
                 if link is not None:
                     await task.enqueue(n)
                     link.close("cut by the test")
@@ -270,8 +270,8 @@ async def test_a_change_that_is_told_together_with_an_empty_reply_is_looked_for_
     """The loop handles a push that came with a reply before it resumes the fetch that waits for the reply."""
     async with app.worker() as worker:
         await idle(bench, worker)
-        [lane] = worker.lanes
-        fetcher, link = lane.fetcher, lane.fetcher.link
+        [consumer] = worker.consumers
+        fetcher, link = consumer.fetcher, consumer.fetcher.link
         assert link is not None
         run, told = link.run, []
 

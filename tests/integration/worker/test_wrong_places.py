@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rota.wire.reconcile import BEGIN, places
-from rota.worker.reconciler import Reconciler
+from rota.worker.housekeeping.reconciler import Reconciler
 from tests.integration.worker.sweeping import repair
 from tests.integration.worker.yard import QUEUE, Yard, open_yard
 

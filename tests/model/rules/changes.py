@@ -8,8 +8,8 @@ from hypothesis.stateful import precondition, rule
 
 from rota.wire import edit
 from rota.wire.janitor import clean
+from rota.wire.keys import unique_key
 from rota.wire.message import unpack
-from rota.wire.unique import unique_key
 from tests.model.queue.task import FAR
 from tests.model.rules.machine import PAYLOADS, PICK, Machine
 

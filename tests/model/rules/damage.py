@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from rota.wire import group as wire
-from rota.wire.unique import own_unique_key, unique_key
+from rota.wire.keys import own_unique_key, unique_key
 from tests.model.queue.task import FAR, Task
 from tests.model.rules.attempts import OVER, OVER_OF_GO, Attempts
 from tests.model.rules.groups import Groups

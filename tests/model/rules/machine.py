@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from rota.wire.keys import QueueKeys
+from rota.wire.keys import QueueKeys, own_unique_key, unique_key
 from rota.wire.recover import Slack
 from rota.wire.script import Call
-from rota.wire.unique import own_unique_key, unique_key
 from tests.model.queue.queue import Queue
 from tests.model.queue.task import Task
 from tests.model.world import World

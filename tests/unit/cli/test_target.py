@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rota.cli.import_failure import ImportFailed
-from rota.cli.target import chosen, load_app
+from rota.cli.target import ImportFailed, chosen, load_app
 from rota.errors import ConfigError, RotaError
 
 

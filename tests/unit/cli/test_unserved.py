@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rota import Rota
-from rota.cli.start import unserved
+from rota.cli.summary import unserved
 
 
 @pytest.fixture

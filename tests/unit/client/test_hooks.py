@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rota.client.hooks import enter, enter_sync
-from rota.enqueued import Plan
 from rota.errors import OptionError
+from rota.tasks.job import Plan
 
 PLAN: Plan[Any] = Plan("t", b"")
 

@@ -7,10 +7,10 @@ import pytest
 
 from rota.client.batch import CHUNK_BYTES, Batch, cut, in_chunks
 from rota.client.packing import Packer, lock_of, refusal
-from rota.enqueued import Plan
 from rota.errors import BrokerRefused, BrokerUnavailable, DuplicateTask, EnqueueError, OptionError, TaskIdConflict
-from rota.options import Options
-from rota.policy import Unique
+from rota.tasks.job import Plan
+from rota.tasks.options import Options
+from rota.tasks.policy import Unique
 from rota.wire.enqueue import Reply
 from rota.wire.keys import Keys
 from rota.wire.proto import TaskMessage

@@ -6,11 +6,10 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rota.health.answers import Answers
+from rota.health.counters import MOST_TYPES, Counters
+from rota.health.endpoints import Answers
 from rota.health.metrics import expose
-from rota.health.tally import Tally
-from rota.health.type_names import MOST_TYPES
-from rota.health.vitals import Vitals
+from rota.health.status import Vitals
 
 NOW = 1000.0
 ONE = Vitals(
@@ -38,10 +37,10 @@ def read(text: str) -> dict[str, float]:
 
 
 def test_numbers_are_sums_over_the_processes() -> None:
-    tally = Tally()
+    counters = Counters()
     both = [ONE, replace(ONE, pid=8, beat_at=NOW - 4)]
 
-    found = read(expose(both, tally.total(both), NOW))
+    found = read(expose(both, counters.total(both), NOW))
 
     assert found["rota_processes"] == found["rota_processes_ready"] == 2
     assert (found["rota_slots"], found["rota_slots_used"], found["rota_tasks_held"]) == (10, 4, 6)
@@ -56,12 +55,12 @@ def test_numbers_are_sums_over_the_processes() -> None:
 
 
 def test_what_an_ended_process_had_counted_stays_counted() -> None:
-    tally = Tally()
-    tally.count("process_crashes")
-    tally.count("returned:pending", 3)
-    tally.ended(ONE)
+    counters = Counters()
+    counters.count("process_crashes")
+    counters.count("returned:pending", 3)
+    counters.ended(ONE)
 
-    found = read(expose([], tally.total([]), NOW))
+    found = read(expose([], counters.total([]), NOW))
 
     assert (found["rota_tasks_taken_total"], found["rota_process_crashes_total"]) == (10, 1)
     assert found["rota_tasks_returned_total/pending"] == 3
@@ -70,15 +69,15 @@ def test_what_an_ended_process_had_counted_stays_counted() -> None:
 
 
 def test_labels_of_unknown_types_stay_few_and_do_not_change_while_processes_are_replaced() -> None:
-    tally = Tally()
+    counters = Counters()
     labels: list[set[str]] = []
     for generation in range(10):
         types = {f"type-{generation}-{number}": 1 for number in range(MOST_TYPES)}
-        tally.ended(replace(ONE, unknown_types=types))
-        labels.append({name for name in tally.total([]) if name.startswith("unknown:")})
+        counters.ended(replace(ONE, unknown_types=types))
+        labels.append({name for name in counters.total([]) if name.startswith("unknown:")})
     assert labels[1] == labels[-1]
     assert len(labels[-1]) == MOST_TYPES + 1
-    assert sum(count for name, count in tally.total([]).items() if name in labels[-1]) == 10 * MOST_TYPES
+    assert sum(count for name, count in counters.total([]).items() if name in labels[-1]) == 10 * MOST_TYPES
 
 
 def test_other_paths_are_named_to_who_asks_for_one_that_is_not_there() -> None:

@@ -4,7 +4,8 @@ import ssl
 
 import pytest
 
-from rota.broker import facts, failure
+from rota.broker import failure
+from rota.broker import server_info as facts
 from rota.broker.dial import refusal
 from rota.broker.sentinel import master_of, no_master
 from rota.broker.url import Endpoint

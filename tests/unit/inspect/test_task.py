@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rota.info import TaskState
+from rota.client.task_record import Stored
 from rota.inspect.task import ProgressReport, read_task
-from rota.stored import Stored
+from rota.tasks.info import TaskState
 from rota.wire.proto import TaskMessage
 
 NOW = 1700000000.5

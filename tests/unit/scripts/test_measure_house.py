@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rota import duration
+from rota.core import duration
 from scripts.measure_house import (
     Row,
     Trace,

@@ -36,7 +36,7 @@ def test_each_internal_method_exists(title: str) -> None:
 def test_signature_keeps_the_short_names_of_the_source() -> None:
     page = method_reference()
 
-    assert "async def enqueue(*args: P.args, **kwargs: P.kwargs) -> Enqueued[R]" in page
+    assert "async def enqueue(*args: P.args, **kwargs: P.kwargs) -> Job[R]" in page
     assert "def result(timeout: DurationLike | None = None) -> R_co" in page
     assert "stopping: bool  # property" in page
     assert "async with worker(**settings: Any) -> AsyncGenerator[Worker]" not in page

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rota.setting_origin import CommandLine
+from rota.settings.origin import CommandLine
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import QUIET, Report, Setup, decode, encode
 

@@ -1,9 +1,9 @@
 import json
 from datetime import timedelta
 
-from rota.setting_origin import CommandLine
-from rota.setting_values import ProcessRange
-from rota.settings import Settings
+from rota.settings.origin import CommandLine
+from rota.settings.settings import Settings
+from rota.settings.values import ProcessRange
 from rota.supervisor.messages import Introduction, Report, Setup, decode, encode, plain_settings
 
 

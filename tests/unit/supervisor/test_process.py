@@ -6,8 +6,8 @@ import sys
 import threading
 
 from rota.supervisor.messages import Introduction, Report, Setup, encode
-from rota.supervisor.patience import RestartPatience
 from rota.supervisor.process import WorkerProcess
+from rota.supervisor.restart_backoff import RestartBackoff
 
 
 async def test_what_a_process_said_last_is_heard_although_its_end_is_known_first() -> None:
@@ -15,7 +15,7 @@ async def test_what_a_process_said_last_is_heard_although_its_end_is_known_first
     speaks = f"import socket, time; socket.socket(fileno=0).sendall({words!r})"
     ends: list[WorkerProcess] = []
     process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], Setup("id", "app"), RestartPatience(), ends.append
+        [sys.executable, "-c", speaks], Setup("id", "app"), RestartBackoff(), ends.append
     )
     # As in a supervisor that is frozen: the words and the end have both come before it looks again.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -34,7 +34,7 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
     )
     ends: list[WorkerProcess] = []
     process = await WorkerProcess.start(
-        [sys.executable, "-c", leaves], Setup("id", "app"), RestartPatience(), ends.append
+        [sys.executable, "-c", leaves], Setup("id", "app"), RestartBackoff(), ends.append
     )
     async with asyncio.timeout(30):
         await process.ended.wait()
@@ -46,7 +46,7 @@ async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_on
     words = b'{"introduction": {"of": "another version"}}\n' + encode(Report(ready=True))
     speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
     process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], Setup("id", "app"), RestartPatience(), lambda _: None
+        [sys.executable, "-c", speaks], Setup("id", "app"), RestartBackoff(), lambda _: None
     )
     async with asyncio.timeout(20):
         await process.ended.wait()
@@ -57,7 +57,7 @@ async def test_a_process_that_stops_without_an_order_has_no_more_time_for_it_and
     words = encode(Report(ready=True, stopping=True))
     speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
     process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], Setup("id", "app"), RestartPatience(), lambda _: None
+        [sys.executable, "-c", speaks], Setup("id", "app"), RestartBackoff(), lambda _: None
     )
     async with asyncio.timeout(20):
         await process.ended.wait()

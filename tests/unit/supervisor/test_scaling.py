@@ -1,4 +1,4 @@
-from rota.setting_values import ProcessRange
+from rota.settings.values import ProcessRange
 from rota.supervisor.messages import Report
 from rota.supervisor.scaling import Scaling
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from rota.context import current
+from rota.tasks.context import current
 from tests.unit.worker.process_functions import OwnError
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from rota.context import current
+from rota.tasks.context import current
 
 
 class OwnError(Exception):

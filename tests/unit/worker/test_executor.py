@@ -8,20 +8,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rota.app import Rota
-from rota.context import Context
-from rota.handler import Event
+from rota.tasks.context import Context
+from rota.tasks.handler import Event
+from rota.wire.attempt import Outcome
 from rota.wire.fetch import Notes
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
 from rota.wire.proto import TaskMessage
-from rota.wire.record import Outcome
 from rota.wire.times import LAST_SECOND
-from rota.worker.attempt import Attempt, Stop
 from rota.worker.clock import BrokerClock, lease_clock
-from rota.worker.executor import Executor
-from rota.worker.slots import Slots
-from rota.worker.unhandled import Unhandled
-from rota.worker.verdict import sentence
+from rota.worker.consume.unknown_types import Unhandled
+from rota.worker.run.attempt import Attempt, Stop
+from rota.worker.run.executor import Executor
+from rota.worker.run.slots import Slots
+from rota.worker.run.verdict import sentence
 
 Ended = asyncio.Queue[tuple[Attempt, Outcome | None]]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from rota.context import blank
 from rota.errors import RetryLater, Revoke, SkipRetry
-from rota.policy import leaves
-from rota.worker.process_pool import ProcessPool
+from rota.tasks.context import blank
+from rota.tasks.policy import leaves
+from rota.worker.run.process_pool import ProcessPool
 from tests.unit.worker import failing_functions as functions
 
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rota.context import Context, blank
+from rota.tasks.context import Context, blank
 from rota.wire.proto import TaskMessage
-from rota.worker.process_pool import ProcessPool
+from rota.worker.run.process_pool import ProcessPool
 from tests.unit.worker import forking_functions as forking
 from tests.unit.worker import process_functions as functions
 from tests.unit.worker.test_process_pool import Recording

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from rota.context import Context, blank
 from rota.errors import ProcessDied
-from rota.handler import ImportedFunction
+from rota.tasks.context import Context, blank
+from rota.tasks.handler import ImportedFunction
 from rota.wire.proto import TaskMessage
-from rota.worker.process_pool import ProcessPool
+from rota.worker.run.process_pool import ProcessPool
 from tests.unit.worker import process_functions as functions
 
 DEADLINE = 20.0
@@ -177,8 +177,8 @@ async def test_a_closed_pool_leaves_no_process(pool: ProcessPool) -> None:
 
 PARENT = """
 import asyncio, sys
-from rota.context import blank
-from rota.worker.process_pool import ProcessPool
+from rota.tasks.context import blank
+from rota.worker.run.process_pool import ProcessPool
 from tests.unit.worker import process_functions as functions
 
 async def main():
@@ -201,9 +201,9 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 MAIN = """
 import asyncio, sys
-from rota.context import blank
-from rota.handler import ImportedFunction
-from rota.worker.process_pool import ProcessPool
+from rota.tasks.context import blank
+from rota.tasks.handler import ImportedFunction
+from rota.worker.run.process_pool import ProcessPool
 
 class Point:
     def __init__(self, x):

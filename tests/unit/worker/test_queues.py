@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from rota.errors import OptionError
-from rota.worker.queues import Subscription
+from rota.worker.consume.queues import Subscription
 
 
 def test_a_single_queue_gets_every_slot() -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from rota import Retry, RetryLater, Revoke, Rota
+from rota.wire.attempt import Outcome
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
 from rota.wire.proto import TaskMessage
-from rota.wire.record import Outcome
-from rota.worker.attempt import Attempt
 from rota.worker.clock import BrokerClock
-from rota.worker.executor import Executor
-from rota.worker.slots import Slots
-from rota.worker.unhandled import Unhandled
+from rota.worker.consume.unknown_types import Unhandled
+from rota.worker.run.attempt import Attempt
+from rota.worker.run.executor import Executor
+from rota.worker.run.slots import Slots
 
 
 async def run(app: Rota, type: str, *, level: str = "debug", retried: int = 0, max_retry: int = 25) -> None:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rota.context import blank
 from rota.errors import TimeLimitExceeded
-from rota.worker.thread_pool import ThreadPool
+from rota.tasks.context import blank
+from rota.worker.run.thread_pool import ThreadPool
 
 DEADLINE = 10.0
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
@@ -162,8 +162,8 @@ async def test_no_more_functions_run_at_once_than_the_pool_is_large(pool: Thread
 
 TRACED_CALL = """
 import asyncio, sys, threading, time
-from rota.context import blank
-from rota.worker.thread_pool import ThreadPool
+from rota.tasks.context import blank
+from rota.worker.run.thread_pool import ThreadPool
 
 
 def traced() -> None:

@@ -3,8 +3,7 @@
 from datetime import timedelta
 
 from rota.wire.fetch import Spared
-from rota.worker.unhandled import FORGET_SECONDS, MOST_TYPES, SPARED_SECONDS, Unhandled
-from rota.worker.unknown_types import UnknownTypes
+from rota.worker.consume.unknown_types import FORGET_SECONDS, MOST_TYPES, SPARED_SECONDS, Unhandled, UnknownTypes
 from tests.unit.clock import Clock
 
 LEASE = 30.0

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from rota.health.type_names import MOST_TYPES, OTHER_TYPES
-from rota.worker.unknown_types import EVERY_SECONDS, FIRST_SECONDS, UnknownTypes
+from rota.health.counters import MOST_TYPES, OTHER_TYPES
+from rota.worker.consume.unknown_types import EVERY_SECONDS, FIRST_SECONDS, UnknownTypes
 
 
 class Timer:

@@ -1,0 +1,40 @@
+"""How long a request that was not carried out is tried again, and how long to wait in between."""
+
+import random
+import time
+
+from rota.broker.failure import Moved, NotNow
+
+_FIRST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 2.0
+_MOST_REDIRECTS = 5
+
+
+def pause_seconds(failures: int) -> float:
+    """How long to wait after so many failures in a row: doubling, bounded, and never the same for two callers."""
+    pause: float = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 10))
+    return pause * random.uniform(0.5, 1.0)
+
+
+class RetryBudget:
+    """The patience of one request."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._failures = 0
+        self._redirects = 0
+
+    def left_seconds(self) -> float:
+        """How much of it is left."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def pause_after(self, error: NotNow) -> float:
+        """Return the seconds to wait before the next attempt. Raises the error when the time is over."""
+        if isinstance(error, Moved) and self._redirects < _MOST_REDIRECTS:
+            self._redirects += 1
+            return 0.0
+        self._failures += 1
+        pause = pause_seconds(self._failures)
+        if pause > self.left_seconds():
+            raise error
+        return pause

@@ -1,0 +1,57 @@
+"""Option values as people type them: settings, headers, durations, times."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from rota.core.duration import parse
+from rota.errors import ConfigError, OptionError
+from rota.settings.origin import CommandLine
+
+_OPTIONS = {"strict_priority": "--strict"}
+"""Options of the command line that are not named after their setting."""
+
+
+def settings_of(pairs: Iterable[str], **options: str | int | None) -> CommandLine:
+    """Return the settings of a command line: of options that were given, and of `--set name=value`, which win."""
+    line = CommandLine()
+    for name, value in options.items():
+        if value is not None:
+            line = line.with_setting(name, value, _OPTIONS.get(name, f"--{name.replace('_', '-')}"))
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            # The word is not shown: it may be a URL with a password.
+            raise ConfigError("--set needs name=value, as in --set lease=1m; `rota config` lists the names.")
+        line = line.with_setting(name.strip(), value, "--set")
+    return line
+
+
+def headers(pairs: Iterable[str]) -> dict[str, str]:
+    """Read `key=value` pairs."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not (separator and key):
+            raise OptionError(f"The header {pair!r} is not of the form key=value.")
+        found[key] = value
+    return found
+
+
+def duration(text: str | None, name: str) -> timedelta | None:
+    """Read `30s`, `1h30m` or a bare number of seconds."""
+    if text is None:
+        return None
+    return parse(float(text) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text) else text, name)
+
+
+def instant(text: str | None, name: str) -> datetime | None:
+    """Read an ISO 8601 time; without an offset it is local time."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise OptionError(
+            f"{name} is {text!r}: write a time such as 2026-01-31T18:00 or 2026-01-31T18:00+01:00."
+        ) from None

@@ -1,0 +1,102 @@
+"""Runs one worker in this process, and stops it as signals say.
+
+INT and TERM stop gently; the second one cancels what runs and hands it back; the third one leaves without a word, and
+the leases give the tasks back. TSTP stops taking tasks only.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+from rota.app import Rota
+from rota.cli.exit_limit import exit_limit
+from rota.cli.parent_watch import while_parent_lives
+from rota.cli.summary import prepare
+from rota.cli.worker_failure import told
+from rota.health import discovery as meeting
+from rota.worker import loop_guard
+from rota.worker.burst import stop_when_empty
+from rota.worker.status import answering
+from rota.worker.worker import Worker
+
+logger = logging.getLogger("rota.worker")
+
+LEFT_WITHOUT_A_WORD = 130
+
+
+class Stopper:
+    """Turns the first, second and third request to stop into what they mean."""
+
+    def __init__(self, worker: Worker, leave: Callable[[int], object] = os._exit) -> None:
+        self._worker = worker
+        self._leave = leave
+        self._requests = 0
+        self.asked = asyncio.Event()
+        """Set at the first request."""
+
+    def request(self) -> None:
+        """Stop: gently, then at once, then without any ceremony."""
+        self._requests += 1
+        self.asked.set()
+        if self._requests > 2:
+            self._leave(LEFT_WITHOUT_A_WORD)
+            return
+        self._worker.stop()
+        if self._requests == 1:
+            logger.info("Stopping: no more tasks are taken, what runs may end. Press Ctrl-C again to stop at once.")
+        else:
+            logger.warning("Stopping at once: what runs is cancelled and goes back to the front of its queue.")
+
+    def stop_gently(self) -> None:
+        """Stop, however often this is asked: systemd sends TERM to every process, and then so does our parent."""
+        if not self._requests:
+            self.request()
+
+    def stop_at_once(self) -> None:
+        """Stop at once; asked again, leave."""
+        self.stop_gently()
+        self.request()
+
+
+def run(app: Rota, target: str, *, show_banner: bool = True, follow_parent: bool = False, burst: bool = False) -> int:
+    """Work until asked to stop. Returns the exit code: 1 for a burst that was stopped before its queues were empty.
+
+    With `follow_parent` the end of standard input is a request to stop too: the parent has gone.
+    """
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        emptied = runner.run(_run(app, target, show_banner, follow_parent, burst))
+    return int(burst and not emptied)
+
+
+async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, burst: bool) -> bool:
+    settings = app.settings
+    worker = Worker(app, settings, warns=False)  # `prepare` does
+    stopper = Stopper(worker)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopper.request)
+    loop.add_signal_handler(signal.SIGTSTP, worker.quiet)
+    async with contextlib.AsyncExitStack() as stack:
+        if follow_parent:
+            await stack.enter_async_context(while_parent_lives(stopper.request))
+        stack.enter_context(answering(worker, meeting.own_socket(settings.health_dir)))
+        with exit_limit():
+            if await prepare(target, app, app.connect(settings), stopper.asked, show_banner=show_banner):
+                emptying = asyncio.create_task(stop_when_empty(worker)) if burst else None
+                with told(target), loop_guard.guarded(loop, "stop"):
+                    await worker.run()
+                if emptying is not None:
+                    return await emptying
+    return False
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,181 @@
+"""What a client does with a task that exists, as operations that `requests` carries out."""
+
+import time
+from datetime import datetime
+
+from rota.client.requests import Act, Change, Command, Listen
+from rota.core.duration import DurationLike, parse
+from rota.errors import (
+    BrokerUnavailable,
+    DuplicateTask,
+    OptionError,
+    ResultError,
+    ResultTimeout,
+    TaskCancelled,
+    TaskFailed,
+    TaskNotFound,
+    TaskStateError,
+)
+from rota.tasks.info import TaskInfo
+from rota.tasks.job import not_kept
+from rota.wire import edit
+from rota.wire.edit import Edited
+from rota.wire.keys import QueueKeys
+from rota.wire.watch import Watched, announced, watch
+
+_MOST_READINGS = 10
+_FIRST_LOOK_SECONDS = 0.1
+# A task may vanish a moment before the message of its end arrives: they come over different connections.
+_LAST_WORD_SECONDS = 0.25
+_OUT_OF_SIGHT = Watched("in a state unknown, because the broker does not answer")
+
+
+def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
+    """Replace the payload of a task that does not run, and move its unique lock with it."""
+    from rota.wire.message import unpack  # a program that only enqueues does not load protobuf
+
+    for reading in range(_MOST_READINGS):
+        message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
+        if message is None:
+            raise _gone(keys, task_id)
+        if reading and unpack(message).payload == payload:
+            return  # the answer was lost, and it has been changed to this
+        edited: Edited = yield Change(edit.update_payload(keys, task_id, message, payload))
+        if edited.reply != "changed":
+            return _check(keys, task_id, edited, "can't get another payload")
+    raise TaskStateError(
+        f"Task {task_id} in queue {keys.queue!r} changed with every look at it, so its payload was not replaced. "
+        "Look at what rewrites it, and try again."
+    )
+
+
+def reschedule(keys: QueueKeys, task_id: str, when: datetime | DurationLike) -> Act[None]:
+    """Move a scheduled, retried or pending task to an instant, or to so long from now."""
+    edited: Edited = yield Change(edit.reschedule(keys, task_id, instant(when)))
+    _check(keys, task_id, edited, "can't be moved to another time")
+
+
+def run_now(keys: QueueKeys, task_id: str) -> Act[None]:
+    """Make a task pending, wherever it waits or rests."""
+    edited: Edited = yield Change(edit.run_now(keys, task_id), lambda refusal: refusal.state == "active")
+    if edited.reply != "same":
+        _check(keys, task_id, edited, "can't be made to run now")
+
+
+def delete(keys: QueueKeys, task_id: str) -> Act[None]:
+    """Delete a task that does not run."""
+    edited: Edited = yield Change(edit.delete(keys, task_id), lambda refusal: refusal.reply == "gone")
+    _check(keys, task_id, edited, "can't be deleted: cancel it first")
+
+
+def cancel(keys: QueueKeys, task_id: str, reason: str, channel: str) -> Act[None]:
+    """End a task that waits; ask the worker that runs it. One that has ended stays as it is."""
+    edited: Edited = yield Change(edit.cancel(keys, task_id, reason or "no reason was given"))
+    if edited.reply == "asked":
+        # A plain command: the channel belongs to no queue, and Go servers listen to it too.
+        yield Command(("PUBLISH", channel, task_id))
+    elif edited.reply != "ended":
+        _check(keys, task_id, edited, "can't be cancelled now: try again in a moment")
+
+
+def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None, poll_seconds: float = 1.0) -> Act[bytes]:
+    """Wait for the end of a task and return its stored result. It is looked for soon, at last every `poll_seconds`."""
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    watched: Watched = yield watch(keys, task_id)
+    asked, pause = bool(watched.state), min(_FIRST_LOOK_SECONDS, poll_seconds)
+    while not watched.ended:
+        if not watched.kept:
+            raise not_kept(keys.queue, task_id)
+        if not watched.state:
+            last_word = (yield Listen(_LAST_WORD_SECONDS)) if asked else None
+            if last_word is None:
+                raise _without_result(keys, task_id)
+            watched = announced(last_word)
+            break
+        left = pause if deadline is None else min(pause, deadline - time.monotonic())
+        if left <= 0:
+            raise out_of_time(keys.queue, task_id, timeout_seconds, watched.state)
+        message = yield Listen(left)
+        watched = (yield from _look(keys, task_id, deadline)) if message is None else announced(message)
+        pause = min(pause * 1.5, poll_seconds)
+    return _read(keys, task_id, watched)
+
+
+def _look(keys: QueueKeys, task_id: str, deadline: float | None) -> Act[Watched]:
+    # A fail-over must not end a wait. Without a time limit, though, nobody would ever hear of a broker that stays away.
+    try:
+        watched: Watched = yield watch(keys, task_id)
+    except BrokerUnavailable:
+        if deadline is None:
+            raise
+        return _OUT_OF_SIGHT
+    return watched
+
+
+def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
+    if watched.state == "completed":
+        return watched.result
+    what = f"Task {task_id} in queue {keys.queue!r}"
+    if watched.state == "cancelled" or watched.end == "cancelled":
+        why = watched.error.removeprefix("cancelled: ")
+        raise TaskCancelled(f"{what} was cancelled: {why}", reason=watched.error)
+    if watched.state == "revoked":
+        raise ResultError(f"{what} was revoked by its handler, so it has no result.", reason=watched.error)
+    raise TaskFailed(f"{what} failed for good: {watched.error or 'it left no error text'}", reason=watched.error)
+
+
+def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
+    """Read a task as it stands."""
+    from rota.client.task_record import Stored, read
+    from rota.wire.look_task import OneTask, task
+
+    look: OneTask = yield task(keys, task_id)
+    stored = Stored.of(look, keys.queue, task_id)
+    if stored is None or not look.fields:
+        raise _gone(keys, task_id)
+    return read(TaskInfo, stored, stored.message())
+
+
+def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = "") -> ResultTimeout:
+    """Make the error of a wait that lasted too long."""
+    stands = f" (it is {state})" if state else ""
+    advice = "It goes on: wait again, or give a longer timeout."
+    if state == "pending":
+        advice = "No worker has taken it yet: is one running that serves this queue, on the same server?"
+    return ResultTimeout(f"Task {task_id} in queue {queue!r} did not end within {seconds:g} s{stands}. {advice}")
+
+
+def instant(when: datetime | DurationLike) -> str:
+    """Write an instant, or a time from now, as the scripts take it."""
+    if not isinstance(when, datetime):
+        return f"+{parse(when, 'when').total_seconds():.6f}"
+    if when.tzinfo is None:
+        raise OptionError(f"{when} has no time zone: add one, as in datetime.now(UTC).")
+    return f"{when.timestamp():.6f}"
+
+
+def _check(keys: QueueKeys, task_id: str, edited: Edited, cannot: str) -> None:
+    if edited.reply == "gone":
+        raise _gone(keys, task_id)
+    if edited.reply == "state":
+        raise TaskStateError(f"Task {task_id} in queue {keys.queue!r} is {edited.state}, so it {cannot}.")
+    if edited.reply == "locked":
+        raise DuplicateTask(
+            f"Task {task_id} in queue {keys.queue!r} was left as it is: task {edited.id} ({edited.state}) holds the "
+            "unique lock that it would need. Wait until that task has ended, or delete it.",
+            task_id=edited.id,
+        )
+
+
+def _gone(keys: QueueKeys, task_id: str) -> TaskNotFound:
+    return TaskNotFound(
+        f"There is no task {task_id} in queue {keys.queue!r} (any more). "
+        "A task that succeeded is gone unless it has a retention."
+    )
+
+
+def _without_result(keys: QueueKeys, task_id: str) -> TaskNotFound:
+    return TaskNotFound(
+        f"Task {task_id} in queue {keys.queue!r} is gone, so its result cannot be read: it succeeded and was not kept, "
+        "or somebody deleted it. Give the task a retention, for example retention='1h', to read its result later."
+    )

@@ -1,0 +1,147 @@
+"""Values in one fixed order and one text, so that equal arguments make equal keys in every process.
+
+Python keeps a dict in the order in which it was filled, and a set in an order that differs from process to process. A
+unique lock is made of the written payload, and a key like `"user-{user_id}"` of the text of an argument: both must be
+the same wherever the task is enqueued. The functions `is_...` tell containers apart for the type checker, because
+`isinstance` alone leaves the types of the items unknown.
+"""
+
+import string
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from rota.errors import OptionError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+_TEXTS = (str, bytes, bytearray)
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether it is a dict or the like."""
+    return isinstance(value, Mapping)
+
+
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether it is a list, tuple or the like; a text is not."""
+    return isinstance(value, Sequence) and not isinstance(value, _TEXTS)
+
+
+def is_array(value: object) -> TypeGuard[Collection[Any]]:
+    """Whether JSON writes it as an array: a sequence or a set."""
+    return is_sequence(value) or isinstance(value, Set)
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number from 1 on."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+_PLAIN = (str, int, float, type(None))
+
+
+def in_fixed_order(value: Any, written: bytes, *, keep_keys: bool = False) -> bytes:
+    """Return the JSON of a value with the keys of its dicts sorted, as Go sorts them, and the members of its sets.
+
+    The fields of models and dataclasses keep their order, as those of a Go struct do, and so does an OrderedDict.
+    `keep_keys` keeps the order of the outermost object too.
+    """
+    tree = from_json(written)
+    if keep_keys and is_mapping(value) and is_mapping(tree):
+        # The arguments of a call, or a TypedDict: the type gives the order.
+        return _dump(_arranged(OrderedDict[Any, Any](value), tree))
+    return _dump(_arranged(value, tree))
+
+
+def text_of(value: object) -> str:
+    """Return the text of an argument as a key holds it: texts, numbers and None as `str` writes them, the rest as JSON.
+
+    Raises OptionError for an object that has no text of its own.
+    """
+    if type(value) in _PLAIN or isinstance(value, bool):
+        return str(value)
+    try:
+        written = to_json(value, by_alias=True, round_trip=True)
+    except PydanticSerializationError:
+        return _own_text(value)
+    plain = _arranged(value, from_json(written))
+    return str(plain) if isinstance(plain, _PLAIN) else _dump(plain).decode()
+
+
+class KeyFormatter(string.Formatter):
+    """Fills the fields of a key. A field without a format is written by `text_of`."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Write one field."""
+        return format(value, format_spec) if format_spec else text_of(value)
+
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        """Write a field that has `!r`, `!s` or `!a`, in the same order in every process."""
+        return value if conversion is None else super().convert_field(text_of(value), cast("Any", conversion))
+
+
+def _arranged(value: Any, tree: Any) -> Any:
+    """Sort a JSON tree where the value that it was written from has no order."""
+    if isinstance(value, BaseModel) and type(value).__pydantic_root_model__:
+        return _arranged(cast("Any", value).root, tree)
+    if isinstance(tree, str):
+        return _arranged_text(value, tree)
+    if is_mapping(tree):
+        return _arranged_object(value, tree)
+    # A serializer of the user's may write another number of items. Their order is then left alone.
+    if not is_sequence(tree) or not is_array(value) or len(value) != len(tree):
+        return tree
+    arranged = [_arranged(one, each) for one, each in zip(value, tree, strict=True)]
+    return sorted(arranged, key=_dump) if isinstance(value, Set) else arranged
+
+
+def _arranged_text(value: Any, text: str) -> str:
+    """Sort the JSON within a text that a dict, a set or a list was written as: pydantic's `Json`."""
+    if not is_mapping(value) and not is_array(value) and not isinstance(value, BaseModel):
+        return text
+    try:
+        tree = from_json(text)
+    except ValueError:  # a text that a serializer of the user's has made
+        return text
+    return _dump(_arranged(value, tree)).decode()
+
+
+def _arranged_object(value: Any, tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    if is_mapping(value):
+        if len(value) != len(tree):
+            return tree
+        arranged = {key: _arranged(one, each) for one, (key, each) in zip(value.values(), tree.items(), strict=True)}
+        return arranged if isinstance(value, OrderedDict) else dict(sorted(arranged.items()))
+    inner = {key: _arranged(one, tree[key]) for key, one in _fields(value).items() if key in tree}
+    return {**tree, **inner}
+
+
+def _fields(value: object) -> dict[str, Any]:
+    """Return the fields of a model or dataclass by the keys under which they are written."""
+    known: Mapping[str, FieldInfo] | None = getattr(type(value), "__pydantic_fields__", None)
+    if known is not None:
+        named = {field.serialization_alias or name: getattr(value, name, None) for name, field in known.items()}
+        return {**named, **(getattr(value, "__pydantic_extra__", None) or {})}
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name, None) for field in fields(value)}
+    return {}
+
+
+def _dump(tree: Any) -> bytes:
+    return to_json(tree, inf_nan_mode="constants")
+
+
+def _own_text(value: object) -> str:
+    cls = type(value)
+    if cls.__str__ is object.__str__ and cls.__repr__ is object.__repr__ and cls.__format__ is object.__format__:
+        raise OptionError(
+            f"An object of the type {cls.__name__} has no text of its own, so no key can hold it: name a field."
+        )
+    return format(value)

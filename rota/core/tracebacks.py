@@ -1,0 +1,92 @@
+"""Tracebacks as text, for the log and for the stored task.
+
+A reader looks for the frames of the task, so frames of Rota are left out, with the frames of contextlib and asyncio
+through which Rota calls. They are kept behind the last frame of other code where the error is not one that Rota raises
+on purpose: then the fault may be Rota's, and its frames are what a report needs. The text is bounded in its middle, so
+that the outermost frames and the error itself remain.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from traceback import FrameSummary, StackSummary, TracebackException
+
+from rota.errors import RotaError
+
+MOST_BYTES = 64 * 1024
+MOST_FRAMES = 50
+"""Of each error the innermost ones."""
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_GLUE = (contextlib.__file__, os.path.dirname(asyncio.__file__) + os.sep)
+_ELSEWHERE = "In the task's process:"
+"""The first line of the note with the traceback of an error that comes from another process."""
+
+
+def text_of(error: BaseException, most_bytes: int = MOST_BYTES) -> str:
+    """Write the traceback of an error with its causes, without frames of Rota; empty where no frame is left to show.
+
+    Code of the error is called (`__str__`, notes): whatever it does, this returns a text.
+    """
+    try:
+        whole = TracebackException(type(error), error, error.__traceback__, limit=-MOST_FRAMES, compact=True)
+        for each, found in _chain(whole, error):
+            each.stack = StackSummary.from_list(_folded(each.stack, found))
+        if not any(each.stack for each, _ in _chain(whole, error)) and _ELSEWHERE not in _notes(error):
+            return ""
+        return bounded("".join(whole.format()).rstrip(), most_bytes)
+    except BaseException as fault:
+        return f"{type(error).__name__} (its traceback cannot be shown: {type(fault).__name__})"
+
+
+def _chain(whole: TracebackException, error: BaseException) -> Iterator[tuple[TracebackException, BaseException]]:
+    """Go through an error, its causes, and the errors of groups. The cause of an error of Rota is a detail of Rota."""
+    left = [(whole, error)]
+    while left:
+        each, found = left.pop()
+        yield each, found
+        if each.__cause__ is not None and found.__cause__ is not None:
+            if isinstance(found, RotaError) and _is_all_ours(each.__cause__.stack):
+                each.__cause__ = None
+            else:
+                left.append((each.__cause__, found.__cause__))
+        if each.__context__ is not None and found.__context__ is not None:
+            left.append((each.__context__, found.__context__))
+        if each.exceptions is not None:
+            inside: tuple[BaseException, ...] = getattr(found, "exceptions", ())
+            left += zip(each.exceptions, inside, strict=False)
+
+
+def _folded(frames: StackSummary, error: BaseException) -> list[FrameSummary]:
+    kept: list[FrameSummary] = []
+    since: list[FrameSummary] = []
+    for frame in frames:
+        if _is_ours(frame) or (since and frame.filename.startswith(_GLUE)):
+            since.append(frame)
+        else:
+            since.clear()
+            kept.append(frame)
+    on_purpose = isinstance(error, RotaError | asyncio.CancelledError) or _ELSEWHERE in _notes(error)
+    return kept if on_purpose else kept + since
+
+
+def _is_all_ours(frames: StackSummary) -> bool:
+    return all(map(_is_ours, frames))
+
+
+def _is_ours(frame: FrameSummary) -> bool:
+    return frame.filename.startswith(_OURS)
+
+
+def _notes(error: BaseException) -> str:
+    return "\n".join(getattr(error, "__notes__", ()))
+
+
+def bounded(text: str, most_bytes: int) -> str:
+    """Cut the middle out of a text that is too long."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= most_bytes:
+        return data.decode()
+    cut = f"\n... {len(data) - most_bytes} bytes are left out ...\n"
+    half = max(0, most_bytes - len(cut)) // 2
+    return data[:half].decode("utf-8", "ignore") + cut + data[len(data) - half :].decode("utf-8", "ignore")

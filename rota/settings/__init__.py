@@ -1,0 +1,1 @@
+"""All settings, where each was found, and the forms of queues and ranges in them."""

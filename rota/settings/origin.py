@@ -1,0 +1,136 @@
+"""Where each setting is found, and how it is shown."""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from rota.core.duration import display
+from rota.core.text import unstopped
+from rota.errors import ConfigError
+from rota.settings.values import write_queues
+
+ENVIRONMENT_PREFIX = "ROTA_"
+ORIGINS = "origins of settings"
+"""The entry of the given settings that says where they come from, if not from code. No setting can have this name."""
+
+CODE = "code"
+ENVIRONMENT = "environment"
+PROJECT_FILE = "pyproject.toml"
+DEV_SERVER = "rota dev"
+LOOKED_UP = (ENVIRONMENT, PROJECT_FILE, DEV_SERVER)
+"""Sources that are read again whenever settings are made."""
+DEV_SERVER_FILE = ".rota/server/url"
+"""Where `rota.broker.dev_server` finds the server of the current folder. Few programs have one, so few load that."""
+_FOLDERS_ABOVE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """The settings given on a command line, and for each of them the option that gave it (`--queues`, `--set`)."""
+
+    values: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    options: dict[str, str] = field(default_factory=dict[str, str])
+
+    def with_setting(self, name: str, value: str | int, option: str) -> "CommandLine":
+        """Return this command line with one setting more."""
+        return CommandLine({**self.values, name: value}, {**self.options, name: option})
+
+
+class Origin(NamedTuple):
+    """One setting as `rota config` prints it."""
+
+    name: str
+    value: str
+    source: str
+    about: str
+
+
+def collect(said: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the settings that were given anywhere, and which source each one comes from.
+
+    `said` is what the command line or the code says. It wins over the environment, that over `pyproject.toml`, that
+    over the server of `rota dev`, which is looked for only if no other source names a URL.
+    """
+    values = {name: value for name, value in said.items() if name != ORIGINS}
+    origins = {**dict.fromkeys(values, CODE), **said.get(ORIGINS, {})}
+    for label, source in ((ENVIRONMENT, _environment(names)), (PROJECT_FILE, _project(_project_file()))):
+        new = {name: value for name, value in source.items() if name not in values}
+        values |= new
+        origins |= dict.fromkeys(new, label)
+    if "url" not in values and (url := _dev_server()) is not None:
+        values["url"], origins["url"] = url, DEV_SERVER
+    return values, origins
+
+
+def _environment(names: Iterable[str]) -> dict[str, str]:
+    given = {name.upper(): value for name, value in os.environ.items() if value}  # an empty variable is not set
+    return {name: given[key] for name in names if (key := f"{ENVIRONMENT_PREFIX}{name}".upper()) in given}
+
+
+def _project_file() -> Path | None:
+    """Return the `pyproject.toml` of the current folder, or else of the nearest of three folders above it."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("The current folder does not exist any more; change to one that does.") from None
+    files = (folder / PROJECT_FILE for folder in (here, *here.parents[:_FOLDERS_ABOVE]))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _project(path: Path | None) -> dict[str, Any]:
+    """Read the table `[tool.rota]`. A file that cannot be read is one sentence that names it."""
+    if path is None:
+        return {}
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {unstopped(error)}.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); TOML files have to be.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); settings could be in it.") from None
+    tool = data.get("tool", {})
+    table = cast("dict[str, Any]", tool).get("rota", {}) if isinstance(tool, dict) else None
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: [tool.rota] is not a table; write the settings below that line.")
+    return cast("dict[str, Any]", table)
+
+
+def _dev_server() -> str | None:
+    if not os.path.exists(DEV_SERVER_FILE):
+        return None
+    from rota.broker import dev_server
+
+    return dev_server.found()
+
+
+def abouts(settings: type) -> dict[str, str]:
+    """Return what each setting is for: the text below its line in the source."""
+    import ast  # here, because only `rota config` and the docs show these texts
+    import inspect
+    from itertools import pairwise
+
+    [model] = cast("list[ast.ClassDef]", ast.parse(inspect.getsource(settings)).body)
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in pairwise(model.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
+
+
+def shown(name: str, value: object) -> str:
+    """Write a value as people write it. Passwords are masked."""
+    if isinstance(value, timedelta):
+        return display(value)
+    if name == "url":
+        from rota.broker.url import masked
+
+        return masked(str(value))
+    if isinstance(value, dict):
+        return write_queues(cast("dict[str, int]", value))
+    return "" if value is None else str(value)

@@ -1,0 +1,107 @@
+"""Keeps the leases and records of worker processes that live, but whose own heartbeat is late.
+
+A process beats in a thread of its own. That fails where code never lets the interpreter go: a long call into C. The
+process lives all the same, so its tasks stay its own. A process that beats needs nothing from here, which keeps an
+idle fleet silent.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+
+from rota.broker.broker import Broker
+from rota.core import faults
+from rota.errors import BrokerError
+from rota.health.status import SILENT_SECONDS
+from rota.settings.settings import Settings
+from rota.supervisor.process import WorkerProcess
+from rota.supervisor.reclaim import ServedQueues
+from rota.wire import owner
+from rota.wire.keys import QueueKeys
+
+logger = logging.getLogger("rota.supervisor")
+
+LATE = 1.25
+"""So many beats without one: the pause between two is at most one beat long."""
+
+
+class LeaseKeeper:
+    """Looks at the processes that `processes` returns, each time it is asked to."""
+
+    def __init__(self, broker: Broker, served: ServedQueues, settings: Settings) -> None:
+        self._broker = broker
+        self._served = served
+        self._lease = settings.lease
+        self._beat_seconds = settings.heartbeat.total_seconds()
+        self._kept_at: dict[str, float] = {}
+        self._failing = False
+
+    async def look(self, processes: Iterable[WorkerProcess]) -> None:
+        """Step in for those whose beat is late. Any error is logged once; the next look is the next try."""
+        now = time.monotonic()
+        late = [process for process in processes if self._is_late(process, now)]
+        self._kept_at = {p.worker_id: self._kept_at[p.worker_id] for p in late if p.worker_id in self._kept_at}
+        due = [p for p in late if now - self._kept_at.get(p.worker_id, 0) >= self._beat_seconds]
+        if not due:
+            return
+        try:
+            await self._keep(due)
+        except BrokerError as error:
+            if not self._failing:
+                logger.warning("The supervisor does not reach the broker, trying again: %s", error)
+            self._failing = True
+        except Exception:
+            if not self._failing:
+                logger.exception("The supervisor could not keep the leases of a late process, trying again.")
+            self._failing = True
+        else:
+            self._failing = False
+            self._note(due, now)
+
+    def _is_late(self, process: WorkerProcess, now: float) -> bool:
+        return process.exit is None and process.beat_at > 0 and now - process.beat_at > self._beat_seconds * LATE
+
+    async def _keep(self, due: Sequence[WorkerProcess]) -> None:
+        queues = await self._served.of(*due)
+        await asyncio.gather(*(self._extend(queue, due) for queue in queues))
+        for process in due:
+            await self._show(process)
+
+    async def _extend(self, queue: QueueKeys, due: Sequence[WorkerProcess]) -> None:
+        ids, left = [process.worker_id for process in due], None
+        while left != 0:
+            faults.reach("keep:send")
+            left = (await self._broker.run(owner.keep(queue, ids, self._lease, oldest=left))).left
+            faults.answered("keep:answered")
+
+    async def _show(self, process: WorkerProcess) -> None:
+        who = process.introduction
+        if who is None:
+            return
+        keys, identity = self._broker.keys, (who.host, who.pid, who.server_id)
+        if await self._broker.run(owner.show(keys, *identity)):
+            for reply in await self._broker.run_many(owner.listed(keys, *identity)):
+                if isinstance(reply, BrokerError):
+                    raise reply
+
+    def _note(self, due: Sequence[WorkerProcess], now: float) -> None:
+        for process in due:
+            # After an outage it may have beaten by itself, before this was through.
+            if process.worker_id not in self._kept_at and self._is_late(process, now):
+                # One that has not said that it is ready may simply be starting, for as long as its lifespan takes.
+                logger.log(
+                    logging.WARNING if process.report.ready else logging.DEBUG,
+                    "Worker process %d has not beaten for %.1f s: %s. It lives, so its leases are kept from here.",
+                    process.pid,
+                    now - process.beat_at,
+                    _reason(process, now),
+                )
+            self._kept_at[process.worker_id] = now
+
+
+def _reason(process: WorkerProcess, now: float) -> str:
+    vitals = process.report.vitals
+    if vitals is not None and now - vitals.taken_at < SILENT_SECONDS:
+        return "it did not reach the broker"
+    return "something in it does not let the interpreter go"

@@ -1,0 +1,53 @@
+"""How long a worker process may live: tasks, age, and memory."""
+
+import os
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rota.core.text import counted
+from rota.settings.settings import Settings
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """What one process may reach before it is replaced; 0 is no limit.
+
+    Each draws its own limits, up to a tenth lower, so that processes started together are not replaced together.
+    """
+
+    tasks: int = 0
+    age_seconds: float = 0
+    rss_bytes: int = 0
+    share: float = field(default_factory=lambda: random.uniform(0.9, 1))
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Lifetime":
+        """Read the limits from the settings."""
+        age = settings.process_max_age
+        return cls(
+            settings.process_max_tasks,
+            age.total_seconds() if age is not None else 0,
+            settings.process_max_rss_mb * _MIB,
+        )
+
+    def over(self, ended: int, age_seconds: float, rss_bytes: int | None) -> str:
+        """Say which limit a process has reached, or nothing."""
+        if self.tasks and ended >= self.tasks * self.share:
+            return f"it has run {counted(ended, 'task')}"
+        if self.age_seconds and age_seconds >= self.age_seconds * self.share:
+            return f"it is {age_seconds:.0f} s old"
+        if self.rss_bytes and (rss_bytes or 0) >= self.rss_bytes:
+            return f"its memory has grown to {(rss_bytes or 0) // _MIB} MiB"
+        return ""
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Return the resident memory of a process; None where the system does not show it (only Linux does, in /proc)."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")

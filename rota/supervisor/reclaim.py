@@ -1,0 +1,167 @@
+"""Gives back what dead worker processes held, in all queues in which their tasks can be.
+
+A process is given up only when it is known to be dead. A request that it had sent may still be carried out after
+that: an outcome is refused then, because its token is gone, but a fetch would take more tasks. So the supervisor
+looks twice.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+from rota.broker.broker import Broker
+from rota.broker.queue_names import read_queue_names
+from rota.core import faults
+from rota.core.text import counted
+from rota.settings.settings import Settings
+from rota.supervisor.process import WorkerProcess
+from rota.wire.keys import QueueKeys
+from rota.wire.owner import PAGE, Returned, give_back
+from rota.wire.script import Call
+from rota.worker.backoff import Backoff
+from rota.worker.consume.node_replies import Answers
+from rota.worker.consume.queues import is_pattern, matches
+
+
+class ServedQueues:
+    """All that a process reported since its start, those of the settings, and what their patterns match now."""
+
+    def __init__(self, broker: Broker, settings: Settings) -> None:
+        self._broker = broker
+        self._names = [name for name in settings.queues if not is_pattern(name)]
+        self._patterns = [name for name in settings.queues if is_pattern(name)]
+
+    async def of(self, *processes: WorkerProcess) -> list[QueueKeys]:
+        """Return the queues of some processes."""
+        names = set(self._names).union(*(process.queues for process in processes))
+        if self._patterns:
+            # A pattern may have led a process to a queue that it had no time to report.
+            known = await self._broker.execute("SMEMBERS", self._broker.keys.queues, key=self._broker.keys.queues)
+            found = read_queue_names(known)
+            names.update(name for name in found if any(matches(name, pattern) for pattern in self._patterns))
+        return [self._broker.keys.queue(name) for name in sorted(names)]
+
+
+logger = logging.getLogger("rota.supervisor")
+
+LOOK_AGAIN_AFTER_SECONDS = (1.0, 4.0)
+_LOOK_SECONDS = 0.1
+
+
+class Reclaim:
+    """Each dead process is dealt with in a task of its own, until the broker answers; `note` hears what was done."""
+
+    def __init__(
+        self, broker: Broker, served: ServedQueues, max_crashes: int, note: Callable[[Returned], object]
+    ) -> None:
+        self._broker = broker
+        self._served = served
+        self._max_crashes = max_crashes
+        self._note = note
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._last_looks: set[asyncio.Task[None]] = set()
+        self._finishing = asyncio.Event()
+
+    def begin(self, process: WorkerProcess) -> None:
+        """Give back the tasks of a process that has ended."""
+        self._start(self._until_done(process), self._under_way)
+
+    async def finish(self, allowed_seconds: Callable[[], float]) -> None:
+        """End the looks, the last one of each process at once. What is left after that time comes back by its lease.
+
+        `allowed_seconds` is called again and again, since a further Ctrl-C may shorten the time.
+        """
+        self._finishing.set()
+        began_at = time.monotonic()
+        while looks := self._under_way | self._last_looks:  # the first look of a process starts its last ones
+            left = began_at + allowed_seconds() - time.monotonic()
+            if left <= 0:
+                logger.error("The broker does not answer: what the last processes held waits for its leases to end.")
+                break
+            await asyncio.wait(looks, timeout=min(left, _LOOK_SECONDS))
+        for task in (*self._under_way, *self._last_looks):
+            task.cancel()
+
+    async def give_back(self, process: WorkerProcess) -> Returned:
+        """Look once through all queues of a dead process."""
+        queues = await self._served.of(process)
+        total = Returned(0)
+        for start in range(0, len(queues), PAGE):
+            total = _sum(total, await self._from(queues[start : start + PAGE], process))
+        return total
+
+    async def _from(self, queues: Sequence[QueueKeys], process: WorkerProcess) -> Returned:
+        total, left = Returned(0), dict[QueueKeys, int | None].fromkeys(queues)
+        answers = Answers()
+        while left:
+            calls = [self._call(queue, process, oldest) for queue, oldest in left.items()]
+            faults.reach("return:send")
+            replies = await self._broker.run_many(calls)
+            faults.answered("return:answered")
+            good = answers.sort(left, replies)
+            for _, reply in good:
+                self._note(reply)
+                total = _sum(total, reply)
+            left = {queue: reply.left for queue, reply in good if reply.left}
+        answers.check()
+        return total
+
+    def _call(self, queue: QueueKeys, process: WorkerProcess, oldest: int | None) -> Call[Returned]:
+        most = self._max_crashes if process.crashed else 0
+        return give_back(queue, process.worker_id, max_crashes=most, error=_epitaph(process, most), oldest=oldest)
+
+    async def _until_done(self, process: WorkerProcess) -> None:
+        await self._insist(process)
+        self._start(self._look_again(process), self._last_looks)
+
+    async def _look_again(self, process: WorkerProcess) -> None:
+        for seconds in LOOK_AGAIN_AFTER_SECONDS:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finishing.wait(), seconds)
+            await self._insist(process)
+            if self._finishing.is_set():
+                return
+
+    async def _insist(self, process: WorkerProcess) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                returned = await self.give_back(process)
+            except Exception as error:
+                await backoff.wait(error, f"Giving back the tasks of worker process {process.pid}")
+            else:
+                return _say(process, returned)
+
+    @staticmethod
+    def _start(act: Coroutine[Any, Any, None], into: set[asyncio.Task[None]]) -> None:
+        task = asyncio.get_running_loop().create_task(act)
+        into.add(task)
+        task.add_done_callback(into.discard)
+
+
+def _epitaph(process: WorkerProcess, crashes: int) -> str:
+    workers, who = counted(crashes, "worker"), f"worker {process.worker_id} (process {process.pid}"
+    if process.introduction is not None:
+        who += f" on {process.introduction.host}"
+    return f"quarantined: {workers} died while running this task. The last one, {who}), {process.exit}"
+
+
+def _are(number: int) -> str:
+    return f"{number} is" if number == 1 else f"{number} are"
+
+
+def _sum(one: Returned, other: Returned) -> Returned:
+    counts = (a + b for a, b in zip(one[1:], other[1:], strict=True))
+    return Returned(other.left, *counts)
+
+
+def _say(process: WorkerProcess, returned: Returned) -> None:
+    if not returned.tasks:
+        return
+    words = [f"{_are(returned.pending)} at the front of the queue again"] if returned.pending else []
+    words += [f"{_are(returned.quarantined)} in quarantine"] if returned.quarantined else []
+    words += [f"{_are(returned.cancelled)} cancelled, as was asked"] if returned.cancelled else []
+    logger.warning("Of the tasks that worker process %d held, %s.", process.pid, ", ".join(words))

@@ -1,0 +1,82 @@
+"""Processes that are overdue: they do not come up, are not heard of any more, or do not stop. They are killed."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from rota.settings.settings import Settings
+from rota.supervisor.process import WorkerProcess
+
+logger = logging.getLogger("rota.supervisor")
+
+STOP_MARGIN_SECONDS = 15.0
+"""How much longer than `shutdown_timeout` a process may take to stop."""
+MOST_LAG_SECONDS = 1.0
+"""A longer lag of our own (a frozen or starved machine) counts for nobody: they may have stood still as well."""
+
+
+class Watchdog:
+    """Looks at the processes every so often. What one that is killed held goes back."""
+
+    def __init__(self, settings: Settings, every_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._start_seconds = settings.process_start_timeout.total_seconds()
+        hang = settings.process_hang_after
+        self._hang_seconds = float("inf") if hang is None else hang.total_seconds()
+        self._stop_seconds = settings.shutdown_timeout.total_seconds() + STOP_MARGIN_SECONDS
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._looked_at = clock()
+
+    def look(self, fleet: Iterable[WorkerProcess]) -> bool:
+        """Kill who is overdue. Returns whether one of them would not stop."""
+        now, fleet = self._clock(), [process for process in fleet if not process.killed]
+        lag, self._looked_at = now - self._looked_at - self._every_seconds, now
+        if lag > MOST_LAG_SECONDS:
+            for process in fleet:
+                process.forgive(lag)
+        late = [process for process in fleet if self._does_not_stop(process, now)]
+        for process in fleet:
+            if process in late or self._hangs(process, now) or self._does_not_start(process, now):
+                process.kill()
+        return bool(late)
+
+    def _does_not_stop(self, process: WorkerProcess, now: float) -> bool:
+        late = process.stop_asked_at is not None and now - process.stop_asked_at > self._stop_seconds
+        if late:
+            logger.error("Worker process %d does not stop: it is killed, and its tasks go back.", process.pid)
+        return late
+
+    def _hangs(self, process: WorkerProcess, now: float) -> bool:
+        silent = now - process.heard_at
+        late = process.report.ready and silent >= self._hang_seconds
+        if late:
+            logger.error(
+                "Worker process %d was not heard of for %.0f s: it is killed, and its tasks go back.",
+                process.pid,
+                silent,
+            )
+        return late
+
+    def _does_not_start(self, process: WorkerProcess, now: float) -> bool:
+        loading = now - process.loading_since
+        late = not process.loaded and loading >= self._start_seconds
+        if late:
+            logger.error(
+                "Worker process %d has not loaded its app for %.0f s (process_start_timeout): it is killed. What its "
+                "modules do when they are imported takes too long, or waits for ever.",
+                process.pid,
+                loading,
+            )
+        return late
+
+
+def still_loading(process: WorkerProcess, target: str) -> None:
+    """Say that the first process takes its time. Nobody else knows the settings, so nothing is done about it."""
+    logger.warning(
+        "Worker process %d has been loading %s for %.0f s and is not through yet. If that is not expected, look what "
+        "its modules do when they are imported: `py-spy dump --pid %d` shows where it is.",
+        process.pid,
+        target,
+        time.monotonic() - process.loading_since,
+        process.pid,
+    )

@@ -1,0 +1,1 @@
+"""What makes a function a task: options, signature, payload, dependencies, middleware, handler, context."""

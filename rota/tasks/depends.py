@@ -1,0 +1,131 @@
+"""Dependencies: values that the worker makes for a handler, and clears away after it."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from rota.core.generators import async_manager, manager
+from rota.errors import OptionError
+from rota.tasks.callback import refuse_unrun
+from rota.tasks.context import Context
+from rota.tasks.signature import Signature, read_signature
+
+Provider: TypeAlias = Callable[..., Any]
+Kind: TypeAlias = Literal["value", "awaitable", "generator", "async generator"]
+
+
+class Overrides(MutableMapping[Provider, Provider]):
+    """Which provider stands in for which: `app.overrides[mailer] = fake_mailer`, for tests."""
+
+    def __init__(self) -> None:
+        self._stand_ins: dict[Provider, Provider] = {}
+        self.version = 0
+
+    def __getitem__(self, provider: Provider) -> Provider:
+        return self._stand_ins[provider]
+
+    def __setitem__(self, provider: Provider, stand_in: Provider) -> None:
+        if not callable(stand_in):
+            raise OptionError(
+                f"app.overrides[{_name(provider)}] is {stand_in!r}, but must be a function as Depends has."
+            )
+        self._stand_ins[provider] = stand_in
+        self.version += 1
+
+    def __delitem__(self, provider: Provider) -> None:
+        del self._stand_ins[provider]
+        self.version += 1
+
+    def __iter__(self) -> Iterator[Provider]:
+        return iter(self._stand_ins)
+
+    def __len__(self) -> int:
+        return len(self._stand_ins)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One provider to call, and where its own arguments come from."""
+
+    provider: Provider
+    open: Callable[..., Any]
+    kind: Kind
+    context_names: tuple[str, ...]
+    needs: tuple[tuple[str, int], ...]
+
+
+class Recipe:
+    """The providers that one function needs, in an order in which each finds its own needs met.
+
+    Worked out once. Every provider runs once per task, however many ask for it.
+    """
+
+    def __init__(self, signature: Signature, overrides: Mapping[Provider, Provider]) -> None:
+        self._steps: list[Step] = []
+        self._places: dict[Provider, int] = {}
+        self._overrides = overrides
+        self._wanted = tuple((name, self._place(provider, ())) for name, provider in signature.dependencies.items())
+
+    async def provide(self, context: Context, stack: AsyncExitStack) -> dict[str, Any]:
+        """Make the values for one run. What needs clearing away is pushed on the stack."""
+        made: list[Any] = []
+        for step in self._steps:
+            arguments: dict[str, Any] = dict.fromkeys(step.context_names, context)
+            for name, place in step.needs:
+                arguments[name] = made[place]
+            made.append(await _make(step, arguments, stack))
+        return {name: made[place] for name, place in self._wanted}
+
+    def _place(self, provider: Provider, path: tuple[Provider, ...]) -> int:
+        if provider in path:
+            names = " -> ".join(_name(item) for item in (*path, provider))
+            raise OptionError(f"These dependencies need each other, so none can be first: {names}.")
+        place = self._places.get(provider)
+        if place is not None:
+            return place
+        stand_in = self._overrides.get(provider, provider)
+        signature = read_signature(stand_in)
+        for parameter in signature.parameters:
+            if parameter.required:
+                raise OptionError(
+                    f"The dependency {_name(stand_in)} has the parameter {parameter.name!r}, which nothing provides: "
+                    "give it a default, or annotate it as Context or Annotated[..., Depends(...)]."
+                )
+        needs = tuple((name, self._place(needed, (*path, provider))) for name, needed in signature.dependencies.items())
+        kind, opener = _kind(stand_in)
+        self._steps.append(Step(stand_in, opener, kind, signature.context_names, needs))
+        self._places[provider] = place = len(self._steps) - 1
+        return place
+
+
+async def _make(step: Step, arguments: dict[str, Any], stack: AsyncExitStack) -> Any:
+    made = step.open(**arguments)
+    if step.kind == "generator":
+        made = stack.enter_context(made)
+    elif step.kind == "async generator":
+        made = await stack.enter_async_context(made)
+    elif step.kind == "awaitable" or inspect.iscoroutine(made):  # a lambda may return what an async function makes
+        made = await made
+    refuse_unrun(f"The dependency {_name(step.provider)}", made)
+    return made
+
+
+def _kind(provider: Provider) -> tuple[Kind, Callable[..., Any]]:
+    call: Any = type(provider).__call__  # of an object that is called like a function
+    who = f"The dependency {_name(provider)}"
+    if inspect.isasyncgenfunction(provider) or inspect.isasyncgenfunction(call):
+        return "async generator", async_manager(provider, who, must_raise=True)
+    if inspect.isgeneratorfunction(provider) or inspect.isgeneratorfunction(call):
+        return "generator", manager(provider, who, must_raise=True)
+    if inspect.iscoroutinefunction(provider):
+        return "awaitable", provider
+    return "value", provider
+
+
+def _name(provider: Provider) -> str:
+    return getattr(provider, "__qualname__", repr(provider))
+
+
+Call: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Awaitable[Any]]

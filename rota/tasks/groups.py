@@ -1,0 +1,144 @@
+"""Aggregators: functions that make one task of all the tasks that gathered in a group."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias, cast
+
+from pydantic_core import from_json
+
+from rota.core import forks
+from rota.core.canonical import is_count
+from rota.core.duration import DurationLike, at_least, display, parse
+from rota.core.own_thread import in_own_thread
+from rota.core.text import unstopped
+from rota.errors import OptionError, PayloadError, RoutingError
+from rota.tasks.callback import check
+from rota.tasks.job import Plan
+from rota.tasks.options import NO_HEADERS
+from rota.tasks.routing import Matching, candidates
+
+EVERY_GROUP = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedTask:
+    """One task of a group: `type`, `payload`, `headers` and `id`. Asynq does not keep its other options."""
+
+    type: str
+    payload: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, hash=False)
+    id: str = ""
+
+    def json(self) -> Any:
+        """Read the payload as JSON. Raises PayloadError."""
+        try:
+            return from_json(self.payload) if self.payload else None
+        except ValueError as error:
+            raise PayloadError(
+                f"The payload of task {self.id} ({self.type}) is not valid JSON: {unstopped(error)}."
+            ) from error
+
+
+AggregateFunction: TypeAlias = Callable[[str, list[GroupedTask]], Any]
+"""Takes the name of the group and its tasks, oldest first; returns a Plan, or None to drop them. May be async."""
+
+
+class Aggregator:
+    """One registered function with the type and group it is for, and when a group is due.
+
+    None for `grace`, `max_delay` or `max_size` leaves it to the settings `group_...`.
+    """
+
+    def __init__(
+        self,
+        function: AggregateFunction,
+        *,
+        type: str = "",
+        group: str = EVERY_GROUP,
+        grace: DurationLike | None = None,
+        max_delay: DurationLike | None = None,
+        max_size: int | None = None,
+    ) -> None:
+        check("The aggregator", function, "group", "tasks")
+        if not isinstance(group, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(f"group is {group!r}, but must be the name of a group, or a pattern like 'user-*'.")
+        self.function = function
+        self.place = ""
+        """Where it was registered, as `file:line`."""
+        self.type = type
+        self.group = group
+        why = "Asynq counts it in whole seconds"
+        self.grace = None if grace is None else at_least(grace, timedelta(seconds=1), "grace", why)
+        self.max_delay = None if max_delay is None else parse(max_delay, "max_delay")
+        self.max_size = max_size
+        if max_size is not None and not is_count(max_size):
+            raise OptionError(f"max_size is {max_size!r}, but must be a whole number, 1 or more.")
+        if self.grace and self.max_delay and self.max_delay < self.grace:
+            raise OptionError(
+                f"max_delay ({display(self.max_delay)}) is shorter than grace ({display(self.grace)}): "
+                "no group could wait as long as it should."
+            )
+        self._is_async = inspect.iscoroutinefunction(function)
+
+    async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
+        """Make the one task. A plain function runs in a thread."""
+        made: Any = await (
+            forks.wait_for(self.function(group, tasks)) if self._is_async else in_own_thread(self._call, group, tasks)
+        )
+        if inspect.isawaitable(made):  # of a plain wrapper around a coroutine function, or an object that is called
+            made = await forks.wait_for(made)
+        if not _is_plan(made):
+            raise OptionError(
+                f"The aggregator {self!r} returned {type(made).__name__}, but must return a plan "
+                "(`task.plan(...)` or `app.plan(...)`), or None to drop the tasks."
+            )
+        return cast("Plan[Any] | None", made)
+
+    def _call(self, group: str, tasks: list[GroupedTask]) -> Any:
+        try:
+            return forks.call(self.function, (group, tasks))
+        except StopIteration as error:  # no future takes it: the wait for the thread would never end
+            raise RuntimeError(f"The aggregator {self!r} raised StopIteration.") from error
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+
+class Aggregators:
+    """Which aggregator takes a task of a group: the nearest type first, then the most exact group."""
+
+    def __init__(self, matching: Matching = "segments") -> None:
+        self._matching: Matching = matching
+        self._by_type: dict[str, dict[str, Aggregator]] = {}
+
+    def add(self, aggregator: Aggregator) -> None:
+        """Register an aggregator. Raises RoutingError where one is registered for the same type and group."""
+        groups = self._by_type.setdefault(aggregator.type, {})
+        taken = groups.setdefault(aggregator.group, aggregator)
+        if taken is not aggregator:
+            raise RoutingError(
+                f"Groups {aggregator.group!r} of {aggregator.type or 'every type'} are taken already, by {taken!r} "
+                f"({taken.place})."
+            )
+
+    def find(self, type: str, group: str) -> Aggregator | None:
+        """Return the aggregator for a task of this type in this group."""
+        for name in (*candidates(type, self._matching), ""):
+            groups = self._by_type.get(name, {})
+            fitting = [pattern for pattern in groups if pattern == group or fnmatchcase(group, pattern)]
+            if fitting:
+                return groups[max(fitting, key=lambda pattern: (pattern == group, len(pattern)))]
+        return None
+
+    def __iter__(self) -> "Iterable[Aggregator]":
+        return (aggregator for groups in self._by_type.values() for aggregator in groups.values())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_type.values()))
+
+
+def _is_plan(value: object) -> bool:
+    return value is None or isinstance(value, Plan)

@@ -1,0 +1,309 @@
+"""What a worker runs for a task type: the function with all that surrounds it, made ready once."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from importlib import import_module
+from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
+
+from pydantic import ValidationError
+
+from rota.core import forks
+from rota.core.canonical import is_count
+from rota.core.text import did_you_mean
+from rota.errors import OptionError, PayloadError
+from rota.tasks.callback import UNRUN, name_of, refuse_unrun
+from rota.tasks.context import Context, enter
+from rota.tasks.depends import Call, Overrides, Recipe
+from rota.tasks.middleware import Invoke, Middleware, chain
+from rota.tasks.options import NO_OPTIONS, Hook, Options
+from rota.tasks.payload import Result, arguments_of
+from rota.tasks.policy import Retry
+from rota.tasks.signature import MISSING, Signature
+
+Run: TypeAlias = Literal["loop", "thread", "process"]
+Event: TypeAlias = Literal["success", "failure", "exhausted"]
+
+log = logging.getLogger("rota")
+
+
+class Surroundings(Protocol):
+    """What an app puts around every handler."""
+
+    @property
+    def middlewares(self) -> Sequence[Middleware]:
+        """Around each call, the first one outermost."""
+        ...
+
+    @property
+    def overrides(self) -> Overrides:
+        """Stand-ins for dependencies."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Functions called after a run: with the result, or with the error."""
+
+    success: tuple[Hook, ...] = ()
+    failure: tuple[Hook, ...] = ()
+    exhausted: tuple[Hook, ...] = ()
+
+    def joined(self, others: "Hooks") -> "Hooks":
+        """Return these hooks, then the others."""
+        return Hooks(self.success + others.success, self.failure + others.failure, self.exhausted + others.exhausted)
+
+    def with_hook(self, event: Event, hook: Hook) -> "Hooks":
+        """Return these hooks with one more."""
+        return replace(self, **{event: (*getattr(self, event), hook)})
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFunction:
+    """A function by its place, so that it can be sent to another process."""
+
+    module: str
+    name: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Import the function and call it."""
+        return self.resolve()(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+    def resolve(self) -> Callable[..., Any]:
+        """Import the function. A name that a task has taken leads to the task's function."""
+        found: Any = import_module(self.module)
+        for part in self.name.split("."):
+            found = getattr(found, part)
+        function: Callable[..., Any] = getattr(found, "function", found)
+        return function
+
+
+class Handler:
+    """One registered function. `invoke` runs it for one task.
+
+    `invoke(context, payload, call=None)` reads the payload, makes the dependencies, and runs the middlewares around
+    the function. Without `call` a coroutine function is awaited here; a worker passes `call(function, args, kwargs)`
+    to run functions in a thread or process. For `run="process"` the function it gets can be pickled.
+    """
+
+    def __init__(
+        self,
+        type: str,
+        function: Callable[..., Any],
+        signature: Signature,
+        *,
+        run: Run | None = None,
+        retry: Retry | None = None,
+        concurrency: int | None = None,
+        options: Options = NO_OPTIONS,
+        hooks: Hooks | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self.type = type
+        self.place = ""
+        """Where it was registered, as `file:line`."""
+        self.function = function
+        self.signature = signature
+        self.run: Run = _run(function, signature, run)
+        self.retry = retry or Retry()
+        self.concurrency = _concurrency(concurrency)
+        self.options = options
+        self.hooks = hooks or Hooks()
+        self.arguments = arguments_of(signature)
+        self.result = Result(signature.name, signature.returns, is_raw=signature.is_raw)
+        self.target: Callable[..., Any] = _importable(function) if self.run == "process" else function
+        self._surroundings = surroundings
+        self.invoke: Invoke = self._prepare_and_invoke
+        if signature.dependencies:
+            Recipe(signature, {})  # wrong dependencies are refused at import, not in the first task
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the payload holds typed arguments. A handler in Asynq's style takes what comes."""
+        return not self.signature.is_raw
+
+    @property
+    def timeout(self) -> timedelta | None:
+        """The time limit that tasks of this type are enqueued with, if it is said."""
+        return self.options.timeout
+
+    def encode_result(self, value: Any, limit_bytes: int | None = None, *, kept: bool = True) -> bytes | None:
+        """Return the result as it is stored; None where there is none. Raises PayloadError.
+
+        With `kept=False` a function without a return annotation may return anything: nobody asked for a result.
+        """
+        if isinstance(value, UNRUN):
+            # To write it as JSON would run the function's own code here, on the event loop.
+            kind = cast("object", value).__class__.__name__
+            raise PayloadError(
+                f"{self.signature.name} returned a {kind}, whose code nobody has run: return a value, "
+                "for example a list."
+            )
+        try:
+            stored = self.result.write(value)
+        except PayloadError:
+            if kept or self.signature.returns is not MISSING:
+                raise
+            return None
+        if stored is not None and limit_bytes is not None and len(stored) > limit_bytes:
+            raise PayloadError(
+                f"The result of {self.type} has {len(stored)} bytes, more than the {limit_bytes} allowed: "
+                "store it elsewhere and return where, or raise result_limit_bytes."
+            )
+        return stored
+
+    async def notify(self, event: Event, context: Context, value: Any) -> None:
+        """Run the hooks of an event. Their errors are logged: the outcome of the task stands already.
+
+        Not even a `sys.exit()` in a hook goes further: it would end the event loop.
+        """
+        task = asyncio.current_task()
+        for hook in getattr(self.hooks, event):
+            try:
+                answer = forks.call(hook, (context, value))
+                if inspect.isawaitable(answer):
+                    answer = await forks.wait_for(answer)
+                refuse_unrun(f"The {event} hook {name_of(hook)}", answer)
+            except BaseException as error:
+                if cancelled_here(error) or (isinstance(error, GeneratorExit) and not _runs_in(task)):
+                    raise
+                text = "The %s hook of task %s (%s) failed: %s"
+                log.error(text, event, context.id, context.type, name_of(hook), exc_info=error)
+
+    def prepare(self) -> None:
+        """Build the chain of calls. Needed again after a middleware was added or an override changed."""
+        around = self._surroundings
+        core = self._plain() if not self.signature.dependencies else self._with_dependencies()
+        self.invoke = chain(around.middlewares, core) if around is not None else core
+
+    def reset(self) -> None:
+        """Let the next call build the chain anew."""
+        self.invoke = self._prepare_and_invoke
+
+    async def _prepare_and_invoke(self, context: Context, payload: bytes, call: Call | None = None) -> Any:
+        self.prepare()
+        return await self.invoke(context, payload, call)
+
+    def _plain(self) -> Invoke:
+        # The hot path of every task: names are bound here once, and nothing is made that this function does not need.
+        validate, recover = self.arguments.validate, self.arguments.recover
+        target, direct = self.target, self._direct()
+        context_names = self.signature.context_names
+
+        async def invoke(context: Context, payload: bytes, call: Call | None = None) -> Any:
+            enter(context)  # never left: every run has an asyncio task, and so a set of context variables, of its own
+            try:
+                values = validate(payload)
+            except ValidationError as error:
+                values = recover(payload, error)
+            for name in context_names:
+                values[name] = context
+            if call is not None:
+                return await call(target, (), values)
+            began_in = forks.generation
+            try:
+                value = await direct(**values)
+            except BaseException as error:
+                forks.end_if_forked(began_in, error)
+                raise
+            forks.end_if_forked(began_in)
+            return value
+
+        return invoke
+
+    def _with_dependencies(self) -> Invoke:
+        read, context_names = self.arguments.read, self.signature.context_names
+        target, direct = self.target, self._direct()
+        overrides = self._surroundings.overrides if self._surroundings is not None else Overrides()
+        recipe, version = Recipe(self.signature, overrides), overrides.version
+
+        async def invoke(context: Context, payload: bytes, call: Call | None = None) -> Any:
+            nonlocal recipe, version
+            if version != overrides.version:
+                recipe, version = Recipe(self.signature, overrides), overrides.version
+            enter(context)
+            values = read(payload)
+            values.update(dict.fromkeys(context_names, context))
+            async with AsyncExitStack() as stack:
+                values.update(await recipe.provide(context, stack))
+                run = direct(**values) if call is None else call(target, (), values)
+                return await forks.wait_for(run)
+
+        return invoke
+
+    def _direct(self) -> Callable[..., Awaitable[Any]]:
+        function = self.function
+        if is_async(function):
+            return function
+
+        async def on_loop(**values: Any) -> Any:
+            return function(**values)
+
+        async def in_thread(**values: Any) -> Any:
+            return await asyncio.to_thread(function, **values)
+
+        return on_loop if self.run == "loop" else in_thread
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.type} {self.signature.name} in {self.run}>"
+
+
+def _runs_in(task: "asyncio.Task[Any] | None") -> bool:
+    """Whether the loop runs this task now; not where its coroutine is closed, which raises GeneratorExit in it."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False
+
+
+def cancelled_here(error: BaseException) -> bool:
+    """Whether this error is the cancel of the task that runs here, and not a CancelledError that its code raised."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling this makes a coroutine. A plain wrapper around an `async def` counts: it returns one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
+
+
+def _run(function: Callable[..., Any], signature: Signature, asked: Run | None) -> Run:
+    on_loop = is_async(function)
+    if asked is None:
+        return "loop" if on_loop else "thread"
+    if asked not in get_args(Run):
+        raise OptionError(f"run is {asked!r}. {did_you_mean(str(asked), get_args(Run))}")
+    if on_loop and asked != "loop":
+        raise OptionError(
+            f"{signature.name} is async, so it runs on the loop: drop run={asked!r}, or write it as a plain def."
+        )
+    if asked == "process" and signature.dependencies:
+        raise OptionError(
+            f"{signature.name} runs in another process, where dependencies of this one cannot go: "
+            "make what it needs inside the function, or use run='thread'."
+        )
+    return asked
+
+
+def _concurrency(value: int | None) -> int | None:
+    if value is not None and not is_count(value):
+        raise OptionError(
+            f"concurrency is {value!r}, but must be a whole number, 1 or more: how many of this type run at once here."
+        )
+    return value
+
+
+def _importable(function: Callable[..., Any]) -> ImportedFunction:
+    name = function.__qualname__
+    if "<" in name:
+        raise OptionError(
+            f"{name} cannot run in another process, which has to import it: define it at the top of a module."
+        )
+    return ImportedFunction(function.__module__, name)

@@ -1,0 +1,59 @@
+"""Code around a call: async generators that yield once, on the worker's side and at enqueue."""
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from rota.core.generators import async_manager
+from rota.errors import OptionError
+from rota.tasks.callback import check_arguments
+from rota.tasks.context import Context
+from rota.tasks.depends import Call
+from rota.tasks.job import Plan
+
+Middleware: TypeAlias = Callable[[Context], AsyncGenerator[Any]]
+EnqueueMiddleware: TypeAlias = Callable[[Plan[Any]], AsyncIterator[Plan[Any] | None] | Iterator[Plan[Any] | None]]
+Invoke: TypeAlias = Callable[[Context, bytes, Call | None], Awaitable[Any]]
+
+
+def check(middleware: Middleware) -> Middleware:
+    """Refuse what is no async generator function."""
+    if not inspect.isasyncgenfunction(middleware):
+        raise OptionError(
+            f"The middleware {_name(middleware)} must be an async generator function: "
+            "async def with one yield, where the call happens."
+        )
+    check_arguments("A middleware", middleware, "context")
+    return middleware
+
+
+def check_enqueue(middleware: EnqueueMiddleware) -> EnqueueMiddleware:
+    """Refuse what is no generator function of either kind."""
+    if not (inspect.isasyncgenfunction(middleware) or inspect.isgeneratorfunction(middleware)):
+        raise OptionError(
+            f"The enqueue middleware {getattr(middleware, '__qualname__', middleware)} must be a generator function "
+            "that yields once, where the task is sent. A plain one (def) serves enqueue_sync as well."
+        )
+    check_arguments("An enqueue middleware", middleware, "plan")
+    return middleware
+
+
+def chain(middlewares: Sequence[Middleware], inner: Invoke) -> Invoke:
+    """Wrap a call in middlewares, the first one outermost."""
+    for middleware in reversed(middlewares):
+        inner = _wrap(middleware, inner)
+    return inner
+
+
+def _wrap(middleware: Middleware, inner: Invoke) -> Invoke:
+    around = async_manager(middleware, f"The middleware {_name(middleware)}", must_raise=True)
+
+    async def wrapped(context: Context, payload: bytes, call: Call | None = None) -> Any:
+        async with around(context):
+            return await inner(context, payload, call)
+
+    return wrapped
+
+
+def _name(middleware: Middleware) -> str:
+    return getattr(middleware, "__qualname__", repr(middleware))

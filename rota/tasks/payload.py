@@ -1,0 +1,289 @@
+"""Typed arguments as one JSON object keyed by parameter name, and results as JSON.
+
+Both sides validate: binding errors come at enqueue, and a payload from elsewhere is checked before the function runs.
+At enqueue unknown arguments are refused. At run unknown keys are ignored, so that a newer producer does not break an
+older worker.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, NotRequired, cast, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import TypedDict
+
+from rota.core.text import did_you_mean
+from rota.errors import OptionError, PayloadError
+from rota.tasks.codec import Codec, Write, reasons
+from rota.tasks.options import NAMES as OPTION_NAMES
+from rota.tasks.signature import MISSING, Parameter, Signature
+from rota.tasks.untyped import loose_payload
+
+_NOTHING = (b"", b"null")  # Go's nil payload, and what json.Marshal(nil) gives
+
+
+class Arguments:
+    """The arguments of one function: prepared once, then written and read by compiled validators."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._name = signature.name
+        self._injected = {*signature.context_names, *signature.dependencies}
+        self._names = tuple(parameter.name for parameter in signature.parameters)
+        self._positional = tuple(parameter.name for parameter in signature.parameters if not parameter.keyword_only)
+        self._required = tuple(parameter.name for parameter in signature.parameters if parameter.required)
+        self._defaults = {item.name: item.default for item in signature.parameters if not item.required}
+        self._context_advice = _context_advice(signature)
+        self._codec = Codec(signature.name, _object_type(signature), "arguments")
+        self._keys = _keys(signature.name, self._codec)
+        self.validate: Callable[[bytes], dict[str, Any]] = self._codec.validate
+        """The quick way to read a payload: raises pydantic's ValidationError, which `recover` takes."""
+        self.write: Write = self._write_by_key if self._keys else self._codec.write
+        """Return the payload of bound arguments: checked, converted, in the order of the parameters."""
+        _check_defaults(signature, self._keys)
+
+    def read(self, payload: bytes) -> dict[str, Any]:
+        """Return the keyword arguments that a payload holds. Absent ones are left to the function's defaults."""
+        try:
+            return self.validate(payload)
+        except ValidationError as error:
+            return self.recover(payload, error)
+
+    def recover(self, payload: bytes, error: ValidationError) -> dict[str, Any]:
+        """Accept an empty payload where no argument is needed, and Go's nulls; else raise PayloadError."""
+        if not self._required and payload.strip() in _NOTHING:
+            return {}
+        try:
+            return cast("dict[str, Any]", self._codec.read_again(payload, error))
+        except ValidationError:
+            raise PayloadError(
+                f"The payload does not fit {self._name}: {reasons(error)}. "
+                "Compare what the producer sends with the function's parameters."
+            ) from error
+
+    def received(self, payload: bytes) -> dict[str, Any]:
+        """Return all arguments as the function will receive them, defaults included."""
+        return {**self._defaults, **self.read(payload)}
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Name the arguments of a call, add the defaults, and refuse what the function does not take."""
+        if not kwargs and len(args) == len(self._names) == len(self._positional):
+            return dict(zip(self._names, args, strict=True))
+        if len(args) > len(self._positional):
+            raise PayloadError(
+                f"{self._name} takes {len(self._positional)} arguments by position, but got {len(args)}."
+            )
+        given = dict(zip(self._positional, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in self._names:
+                raise PayloadError(f"{self._name} takes no argument {name!r}. {self._advice(name)}")
+            if name in given:
+                raise PayloadError(f"{self._name} got {name!r} twice: by position and by name.")
+            given[name] = value
+        if missing := [name for name in self._required if name not in given]:
+            raise PayloadError(f"{self._name} lacks {', '.join(map(repr, missing))}.{self._context_advice}")
+        return {**self._defaults, **given}
+
+    def _advice(self, name: str) -> str:
+        if name in self._injected:
+            return "The worker fills it; only a direct call may give it."
+        if name in OPTION_NAMES:
+            return (
+                f"It is an option: say it before the call, task.options({name}=...).enqueue(...), or by name, "
+                f"app.enqueue(type, payload, {name}=...)."
+            )
+        return did_you_mean(name, self._names)
+
+    def bind_object(self, payload: object) -> dict[str, Any]:
+        """Name the arguments given as one mapping or model."""
+        if payload is None:
+            return self.bind((), {})
+        if isinstance(payload, BaseModel):
+            payload = dict(payload)
+        if not isinstance(payload, Mapping):
+            raise PayloadError(
+                f"{self._name} takes its arguments by name, so give them as a mapping, not as {type(payload).__name__}."
+            )
+        for name in cast("Mapping[object, object]", payload):
+            if not isinstance(name, str):
+                raise PayloadError(f"{self._name} takes its arguments by name, but {name!r} is not a name.")
+        return self.bind((), cast("Mapping[str, Any]", payload))
+
+    def _write_by_key(self, value: Mapping[str, Any], *, fixed_order: bool = False) -> bytes:
+        keyed = {self._keys.get(name, name): each for name, each in value.items()}
+        return self._codec.write(keyed, fixed_order=fixed_order)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the payload."""
+        return self._codec.adapter.json_schema()
+
+
+class WholePayload:
+    """The one argument that is the whole payload: a model, or the bytes as they are."""
+
+    def __init__(self, signature: Signature, parameter: Parameter) -> None:
+        self._function = signature.name
+        self._parameter = parameter
+        self._raw = _is_bytes(parameter.annotation)
+        self._codec = Codec(signature.name, parameter.annotation, "argument")
+        self.validate: Callable[[bytes], dict[str, Any]] = self._read_raw if self._raw else self._read_model
+        if not parameter.required:
+            try:
+                self.write({parameter.name: parameter.default})
+            except PayloadError as error:
+                raise _wrong_default(signature.name, parameter, error) from error
+
+    def _read_raw(self, payload: bytes) -> dict[str, Any]:
+        return {self._parameter.name: payload}
+
+    def _read_model(self, payload: bytes) -> dict[str, Any]:
+        return {self._parameter.name: self._codec.validate(payload)}
+
+    def read(self, payload: bytes) -> dict[str, Any]:
+        """Return the keyword argument that the payload is."""
+        try:
+            return self.validate(payload)
+        except ValidationError as error:
+            return self.recover(payload, error)
+
+    def recover(self, payload: bytes, error: ValidationError) -> dict[str, Any]:
+        """Accept an empty payload where the parameter has a default, and Go's nulls; else raise PayloadError."""
+        if not self._parameter.required and payload.strip() in _NOTHING:
+            return {}
+        try:
+            return {self._parameter.name: self._codec.read_again(payload, error)}
+        except ValidationError:
+            raise PayloadError(f"The payload does not fit {self._function}: {reasons(error)}.") from error
+
+    def received(self, payload: bytes) -> dict[str, Any]:
+        """Return the argument as the function will receive it."""
+        return {self._parameter.name: self._parameter.default, **self.read(payload)}
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Name the one argument of a call."""
+        name = self._parameter.name
+        given = [*args, *kwargs.values()]
+        if set(kwargs) - {name} or len(given) > 1 or (not given and self._parameter.required):
+            raise PayloadError(f"{self._function} takes one argument, {name!r}: the whole payload.")
+        return {name: given[0] if given else self._parameter.default}
+
+    def bind_object(self, payload: object) -> dict[str, Any]:
+        """Take the whole payload."""
+        return self.bind((), {}) if payload is None else self.bind((payload,), {})
+
+    def write(self, value: Mapping[str, Any], *, fixed_order: bool = False) -> bytes:
+        """Return the payload of the bound argument."""
+        given = value[self._parameter.name]
+        return self._codec.check(given) if self._raw else self._codec.write(given, fixed_order=fixed_order)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the payload; empty for bytes."""
+        return {} if self._raw else self._codec.adapter.json_schema()
+
+
+class Result:
+    """The result of one function as JSON by its return annotation. `bytes` are stored as they are.
+
+    A handler in Asynq's style (`is_raw`) may return bytes, or anything that JSON has a form for.
+    """
+
+    def __init__(self, name: str, annotation: Any, *, is_raw: bool = False) -> None:
+        self._name = name
+        self._is_loose = is_raw
+        self._raw = is_raw or _is_bytes(annotation)
+        self._codec = Codec(name, Any if annotation is MISSING else annotation, "result")
+
+    def write(self, value: Any) -> bytes | None:
+        """Return what to store; None where there is nothing. Raises PayloadError."""
+        if value is None:
+            return None
+        if self._is_loose:
+            return loose_payload(self._name, value, noun="result")
+        return self._codec.check(value) if self._raw else self._codec.write(value)
+
+    def read(self, stored: bytes) -> Any:
+        """Read a stored result."""
+        if self._raw:
+            return stored
+        if not stored:
+            return None
+        try:
+            return self._codec.read(stored)
+        except ValidationError as error:
+            raise PayloadError(
+                f"The stored result is not what {self._name} is said to return: {reasons(error)}."
+            ) from error
+
+
+def arguments_of(signature: Signature) -> Arguments | WholePayload:
+    """Prepare the reading and writing of a function's payload."""
+    return Arguments(signature) if signature.whole is None else WholePayload(signature, signature.whole)
+
+
+def _context_advice(signature: Signature) -> str:
+    """Ask about a parameter that looks like the context but is not annotated, so that a call would have to give it."""
+    for item in signature.parameters:
+        if item.name in ("ctx", "context") and item.annotation is Any:
+            return f" Annotate {item.name!r} as Context if the worker is to fill it."
+    return ""
+
+
+def _object_type(signature: Signature) -> Any:
+    keys = {
+        item.name: item.annotation if item.required else NotRequired[item.annotation] for item in signature.parameters
+    }
+    # A TypedDict made at run time is outside of what type checkers follow. Pydantic reads it into a plain dict, which
+    # is more than twice as fast as into a model.
+    made: Any = cast("Any", TypedDict)(signature.name.rpartition(".")[2], keys)
+    made.__pydantic_config__ = ConfigDict(extra="ignore")
+    return made
+
+
+def _keys(owner: str, codec: Codec) -> dict[str, str]:
+    """Return the keys in the payload of the parameters that have another one than their name.
+
+    Raises OptionError for a parameter that is written under one key and read under another.
+    """
+    schema = cast("dict[str, Any]", codec.adapter.core_schema)
+    fields: dict[str, dict[str, Any]] = schema.get("schema", schema)["fields"]
+    keys = {name: field.get("serialization_alias", name) for name, field in fields.items()}
+    for name, field in fields.items():
+        alias: str | list[str] | list[list[str]] = field.get("validation_alias", name)
+        read = [alias] if isinstance(alias, str) else alias
+        if not any(choice in (keys[name], [keys[name]]) for choice in read):
+            raise OptionError(
+                f"{owner} writes {name!r} as {keys[name]!r} and reads it as {alias!r}: give one alias for both, "
+                f"Field(alias=...)."
+            )
+    if len(set(keys.values())) < len(keys):
+        raise OptionError(f"{owner} writes two parameters under one key: {', '.join(sorted(keys.values()))}.")
+    return {name: key for name, key in keys.items() if name != key}
+
+
+def _check_defaults(signature: Signature, keys: Mapping[str, str]) -> None:
+    optional = tuple(item for item in signature.parameters if not item.required)
+    if not optional:
+        return
+    codec = Codec(signature.name, _object_type(replace(signature, parameters=optional)), "default")
+    for item in optional:
+        try:
+            codec.write({keys.get(item.name, item.name): item.default})
+        except PayloadError as error:
+            raise _wrong_default(signature.name, item, error) from error
+
+
+def _wrong_default(owner: str, parameter: Parameter, error: PayloadError) -> OptionError:
+    instead = (
+        "Add `| None` to the annotation" if parameter.default is None else "Use a default that fits the annotation"
+    )
+    return OptionError(
+        f"The default of {parameter.name!r} in {owner} cannot travel: {error} {instead}, or inject it with "
+        "Annotated[..., Depends(...)] = INJECTED."
+    )
+
+
+def _is_bytes(annotation: Any) -> bool:
+    """Whether a payload or result is these bytes as they are: plain `bytes`, without a way of its own to write them."""
+    if annotation is bytes:
+        return True
+    is_annotated = get_origin(annotation) is Annotated and get_args(annotation)[0] is bytes
+    return is_annotated and not any(hasattr(mark, "__get_pydantic_core_schema__") for mark in get_args(annotation)[1:])

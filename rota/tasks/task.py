@@ -1,0 +1,186 @@
+"""A registered task: typed like its function, with one verb to enqueue it.
+
+The plain values around it (`Options`, `Plan`, `Job`, `TaskInfo`, `TaskState`) can be imported from here too.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from copy import copy
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
+
+from rota.core.duration import DurationLike
+from rota.tasks.context import Context, blank, peek
+from rota.tasks.handler import Handler
+from rota.tasks.info import TaskInfo, TaskState
+from rota.tasks.job import Job, Plan, Receipt, SyncJob
+from rota.tasks.options import EnqueueOptions, Options
+from rota.tasks.policy import Debounce
+from rota.tasks.signature import INJECTED
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class Sender(Protocol):
+    """What a task needs of its app."""
+
+    def send(self, plan: Plan[S]) -> Coroutine[Any, Any, Job[S]]:
+        """Enqueue one plan."""
+        ...
+
+    def send_sync(self, plan: Plan[S]) -> SyncJob[S]:
+        """Enqueue one plan from blocking code."""
+        ...
+
+
+_ELSEWHERE = frozenset(
+    {"delay", "apply_async", "apply", "s", "si", "send", "send_with_options", "kiq", "defer", "defer_async"}
+    | {"enqueue_in", "enqueue_at", "schedule", "push", "queue", "perform_async"}
+)
+"""How Celery, Dramatiq, Taskiq, Procrastinate, RQ and others enqueue."""
+
+
+class Task(Generic[P, R]):
+    """A function that can be enqueued. Calling the task runs the function here and now, without a queue.
+
+    Calls leave out the arguments that the worker injects.
+    """
+
+    def __init__(self, handler: Handler, sender: Sender) -> None:
+        functools.update_wrapper(cast("Callable[..., Any]", self), handler.function, updated=())
+        self.handler = handler
+        self.type = handler.type
+        self.function: Callable[..., Any] = handler.function
+        self.default_options = handler.options
+        self._arguments = handler.arguments
+        self._decode = handler.result.read
+        self._sender = sender
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Enqueue a call with these arguments. Raises PayloadError if they do not fit the function."""
+        return await self._sender.send(self.plan(*args, **kwargs))
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncJob[R]:
+        """Enqueue from blocking code, such as Django or a script."""
+        return self._sender.send_sync(self.plan(*args, **kwargs))
+
+    def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan[R]:
+        """Return the plan that `enqueue` sends, for `app.enqueue_many`."""
+        values = self._arguments.bind(args, kwargs)
+        options = self.default_options
+        if options.unique is None and options.debounce is None:
+            return Plan(self.type, self._arguments.write(values), options, self._decode)
+        return self._keyed(values)
+
+    def plan_of(self, payload: object) -> Plan[R]:
+        """Return the plan for arguments in one mapping or model, or for a finished payload in bytes."""
+        if isinstance(payload, bytes | bytearray):
+            ready = bytes(payload)
+            return Plan(self.type, ready, self.default_options.bound(self._arguments.received(ready)), self._decode)
+        return self._keyed(self._arguments.bind_object(payload))
+
+    def options(self, **words: Unpack[EnqueueOptions]) -> Self:
+        """Return a copy of this task with other options: `task.options(delay="5m").enqueue(7)`."""
+        changed = copy(self)
+        changed.default_options = self.default_options.updated(**words)
+        return changed
+
+    def debounce(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> Self:
+        """Return a copy whose calls with the same key become one run, `wait` after the last call.
+
+        The run starts `max_wait` after the first call at the latest.
+        """
+        return self.options(debounce=Debounce(key, wait, max_wait))
+
+    def _keyed(self, values: dict[str, Any]) -> Plan[R]:
+        """Return the plan of a task whose options may name its arguments."""
+        options = self.default_options
+        payload = self._arguments.write(values, fixed_order=options.locks_payload)
+        if options.names_arguments:
+            # Keys are filled from what the function will get: 1, 1.0 and True for a float are one key.
+            options = options.bound(self._arguments.received(payload))
+        return Plan(self.type, payload, options, self._decode)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        signature = self.handler.signature
+        if signature.takes_context_first and not (args and isinstance(args[0], Context)):
+            args = (peek(None) or blank(self.type), *args)
+        if signature.dependencies:
+            given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
+            for name in signature.dependencies:
+                if given.get(name, INJECTED) is INJECTED:
+                    raise TypeError(f"{self.type} is called directly, so nobody injects {name!r}: pass {name}=...")
+        return self.function(*args, **kwargs)
+
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __reduce__(self) -> str:
+        # A pickled task is the name under which its module holds it.
+        return self.function.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<Task {self.type} {self.function.__qualname__}>"
+
+    if not TYPE_CHECKING:  # a type checker is to find such a name itself
+
+        def __getattr__(self, name: str) -> Any:
+            """Tell of the right method, for the names by which other task queues enqueue."""
+            advice = (
+                ". Enqueue with `await task.enqueue(...)`, or `task.enqueue_sync(...)` from blocking code; a delay and "
+                "other options come before it, as in task.options(delay='5m').enqueue(...)"
+            )
+            kind = type(self).__name__
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}{advice if name in _ELSEWHERE else ''}")
+
+
+class AsyncTask(Task[P, R]):
+    """A task made from an `async def`. Calling it directly makes the coroutine of the function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Run the function here and now, without a queue."""
+        return cast("Coroutine[Any, Any, R]", self._call(args, kwargs))
+
+
+class SyncTask(Task[P, R]):
+    """A task made from a `def`. Calling it directly calls the function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, without a queue."""
+        return cast("R", self._call(args, kwargs))
+
+
+class TaskDecorator(Protocol):
+    """What `app.task(...)` returns: it makes a task of a function, and leaves a leading Context out of its calls."""
+
+    # The overloads overlap on purpose: a coroutine function is a plain function too, and the first that fits is meant.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> SyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
+
+
+__all__ = [
+    "AsyncTask",
+    "Job",
+    "Options",
+    "Plan",
+    "Receipt",
+    "SyncJob",
+    "SyncTask",
+    "Task",
+    "TaskInfo",
+    "TaskState",
+]

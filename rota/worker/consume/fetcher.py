@@ -1,0 +1,283 @@
+"""The fetcher: takes tasks for the free slots, many in one call, and knows when to ask again.
+
+One fetcher serves the queues of one node over one connection of its own; in a Cluster a worker has several. A round:
+wait for free slots, spread them over the queues that may have tasks, take, start. When nothing is left it arms the
+wake-up, looks once more (what came between the last look and the arming would be missed), and waits until a key
+changed, a delayed task is due, or the slow poll comes round. First connect and reconnect are the same code. The
+closing of the connection ends every wait, so that an idle or full worker connects again before it has something to do.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from rota.broker.broker import Broker
+from rota.broker.link import Link
+from rota.core import faults
+from rota.core.text import counted
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.wire import fetch as wire
+from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch, Spared
+from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_FETCHED
+from rota.wire.names import text
+from rota.worker.backoff import Backoff
+from rota.worker.clock import BrokerClock, lease_clock
+from rota.worker.consume.fetch_size import FetchStatistics, ReplyLimit
+from rota.worker.consume.idle_strategy import IdleStrategy
+from rota.worker.consume.lost_fetches import LostFetches
+from rota.worker.consume.node_replies import LOOK_AGAIN_SECONDS, BrokenQueues
+from rota.worker.consume.oversized import Oversized
+from rota.worker.consume.queues import Subscription
+from rota.worker.consume.ready_queues import ReadyQueues
+from rota.worker.consume.wakeup import Wakeup, WakeUpChoice, choose
+from rota.worker.run.attempt import Attempt
+from rota.worker.run.slots import Slots
+
+logger = logging.getLogger("rota.worker")
+
+LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
+MOST_BACKOFF_SECONDS = 2.0
+"""A worker that waits longer to connect again would still be away long after the server is back."""
+
+Start = Callable[[Attempt, Notes | None], None]
+
+
+class ConnectionClosed(BrokerUnavailable):
+    """The fetch connection was closed while no request was under way."""
+
+
+class Fetcher:
+    """Takes tasks from the queues of one node."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        subscription: Subscription,
+        slots: Slots,
+        clock: BrokerClock,
+        start: Start,
+        *,
+        tokens: Iterator[str],
+        lease_seconds: int,
+        slow_poll_seconds: float,
+        batch: int,
+        wake_up: WakeUpChoice = "auto",
+        queues_per_call: int = wire.MAX_QUEUES,
+        serves: Callable[[QueueKeys], bool] = lambda _: True,
+        last_chance: Callable[[], LastChance] = LastChance,
+        spared: Callable[[], Spared] = Spared,
+        queues_may_be_new: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._broker = broker
+        self._subscription = subscription
+        self._slots = slots
+        self._clock = clock
+        self._start = start
+        self._tokens = tokens
+        self._lease_seconds = lease_seconds
+        self._batch = min(batch, MOST_FETCHED)
+        self._wake_up: WakeUpChoice = wake_up
+        self._queues_per_call = queues_per_call
+        self._serves = serves
+        self._last_chance = last_chance
+        self._spared = spared
+        self._queues_may_be_new = queues_may_be_new
+        self._link: Link | None = None
+        self._wakeup: Wakeup | None = None
+        self._ready_queues = ReadyQueues(clock)
+        self._broken = BrokenQueues()
+        self._reply_limit = ReplyLimit()
+        self._lost_fetches = LostFetches(lease_seconds, tokens, self._reply_limit, Oversized(broker), self._start_found)
+        self._stopping = False
+        self._taking = False
+        self.statistics = FetchStatistics()
+        self._idle_strategy = IdleStrategy(
+            self._ready_queues, self.queues, slow_poll_seconds, broker.options.silence_seconds, self.statistics
+        )
+
+    @property
+    def link(self) -> Link | None:
+        """The connection in use. Outcomes are recorded on it too."""
+        return self._link
+
+    def queues(self) -> list[QueueKeys]:
+        """The queues this fetcher serves now."""
+        keys = (self._broker.keys.queue(name) for name in self._subscription.queues)
+        return [queue for queue in keys if self._serves(queue)]
+
+    def note(self, queue: str | None, contended: bool = False) -> None:
+        """Learn that a queue (None: any) may have tasks."""
+        if contended:
+            self._idle_strategy.race()
+        if queue is None:
+            self._queues_may_be_new()
+            self._idle_strategy.look_everywhere()
+        elif self._serves(self._broker.keys.queue(queue)):
+            self._ready_queues.add((queue,))
+
+    def note_due_in(self, queue: str, seconds: float) -> None:
+        """Learn of a task that this worker itself put off. While it is busy nobody tells it."""
+        self._ready_queues.add_due(queue, self._clock.now() + seconds)
+
+    def queues_changed(self) -> None:
+        """Take notice of queues that were added or removed."""
+        self._idle_strategy.queues_changed()
+
+    async def stop(self, task: "asyncio.Task[None]") -> None:
+        """End `run`, which runs as `task`. A reply under way is waited for; what a lost one brought is found."""
+        self._stopping = True
+        if self._taking:
+            await asyncio.wait([task], timeout=LAST_REPLY_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        try:
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                await self._lost_fetches.reclaim(self._broker.run)
+        except (BrokerError, TimeoutError):
+            logger.error("A reply was lost and the broker does not answer: tasks it brought come back by their leases.")
+
+    async def run(self) -> None:
+        """Fetch until cancelled, through any number of broken connections."""
+        backoff = Backoff(most_seconds=MOST_BACKOFF_SECONDS)
+        while not self._stopping:
+            try:
+                await self._session(backoff)
+            except ConnectionClosed as closed:
+                self.statistics.reconnects += 1
+                # Nothing was under way. A server that closes idle connections, or restarts, is no error yet.
+                await backoff.wait(closed, "Listening for tasks", level=logging.INFO)
+            except BrokerError as error:
+                self.statistics.reconnects += 1
+                await backoff.wait(error, "Fetching")
+            finally:
+                await self._hang_up()
+
+    async def _session(self, backoff: Backoff) -> None:
+        queues = self.queues()
+        link = self._link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
+        link.on_close = self._lost
+        self._wakeup = await choose(self._wake_up, self._broker, link, queues, self.note)
+        self.statistics.wakeup = self._wakeup.name
+        if await self._lost_fetches.reclaim(partial(self._broker.run_via, link)):
+            backoff.explain()
+        self.note(None)
+        while not self._stopping:
+            if link.closed:
+                raise ConnectionClosed(f"The connection to {link.endpoint} was closed ({link.reason}).")
+            await self._round(link, self._wakeup)
+            backoff.reset()
+
+    def _lost(self) -> None:
+        """End whatever wait is under way: the connection was closed, and `_session` has to notice."""
+        self._ready_queues.wake()
+        self._slots.wake()
+
+    async def _hang_up(self) -> None:
+        self._wakeup = None
+        link, self._link = self._link, None
+        if link is not None:
+            link.on_close = None
+            await link.aclose()
+
+    async def _round(self, link: Link, wakeup: Wakeup) -> None:
+        free = await self._free_slots(link, wakeup)
+        if free <= 0:
+            return
+        self._idle_strategy.sweep_if_due(wakeup)
+        shares = self._subscription.shares(self._ready_queues.queues, free)
+        if not shares:
+            self._ready_queues.queues.clear()
+            await self._idle_strategy.idle(wakeup)
+            return
+        taken = await self._take(link, shares[: self._queues_per_call], free)
+        self._count(taken)
+        await self._idle_strategy.judge(wakeup, taken, full=taken == free)
+
+    async def _free_slots(self, link: Link, wakeup: Wakeup) -> int:
+        if self._slots.free <= 0 and not await self._slots.free_within(0.1):
+            # Full for long: every change of a key would cost the server for nothing.
+            if wakeup.armed:
+                await wakeup.disarm()
+            await self._slots.wait(unless=lambda: link.closed)
+        return min(self._slots.free, self._batch)
+
+    async def _take(self, link: Link, shares: list[tuple[str, int]], free: int) -> int:
+        queues = [(self._broker.keys.queue(name), share) for name, share in shares]
+        token = next(self._tokens)
+        lease_until = lease_clock() + self._lease_seconds
+        self._slots.take(free)
+        self._ready_queues.take_off(name for name, _ in shares)
+        self._taking = True
+        used = 0
+        try:
+            faults.reach("fetch:send")
+            call = wire.fetch(
+                queues,
+                token=token,
+                wanted=free,
+                lease_seconds=self._lease_seconds,
+                last_chance=self._last_chance(),
+                spared=self._spared(),
+                most_bytes=self._reply_limit.bytes,
+            )
+            fetched = await self._broker.run_via(link, call)
+            faults.answered("fetch:answered")
+            self.statistics.last_success_at = time.monotonic()
+            used = self._receive(fetched, [queue for queue, _ in queues], token, lease_until)
+        except BrokerError as error:
+            # A script that is refused half-way has taken what it had taken.
+            if error.maybe_applied or isinstance(error, BrokerRefused):
+                self._lost_fetches.add([queue for queue, _ in queues], token)
+            raise
+        except asyncio.CancelledError:
+            self._lost_fetches.add([queue for queue, _ in queues], token)
+            raise
+        finally:
+            self._taking = False
+            self._slots.give_back(free - used)
+        return used
+
+    def _receive(self, fetched: Fetched, queues: list[QueueKeys], token: str, lease_until: float) -> int:
+        self._clock.set(fetched.now)
+        taken = 0
+        for queue, batch in zip(queues, fetched.batches, strict=True):
+            self._follow_up(queue, batch)
+            taken += self._start_all(queue, token, batch.tasks, batch.notes, lease_until)
+        return taken
+
+    def _follow_up(self, queue: QueueKeys, batch: QueueBatch) -> None:
+        name = queue.queue
+        self._broken.note(name, batch.broken)
+        if batch.broken:
+            self._ready_queues.add_due(name, self._clock.now() + LOOK_AGAIN_SECONDS)
+        self._idle_strategy.note_staying(name, batch.state == wire.STAYING)
+        if batch.state == wire.MORE:
+            self._ready_queues.add((name,))
+        if batch.next_due is not None:
+            self._ready_queues.add_due(name, batch.next_due)
+        if batch.dangling:
+            self.statistics.dangling += len(batch.dangling)
+            logger.warning("Queue %s listed tasks that no longer exist, dropped: %s", name, batch.dangling)
+
+    def _start_all(
+        self, queue: QueueKeys, token: str, tasks: list[bytes], notes: dict[int, Notes], lease_until: float
+    ) -> int:
+        start = self._start
+        for index in range(0, len(tasks), 2):
+            attempt = Attempt(queue, token, text(tasks[index]), tasks[index + 1], lease_until)
+            start(attempt, notes.get(index >> 1) if notes else None)
+        return len(tasks) >> 1
+
+    def _count(self, taken: int) -> None:
+        self.statistics.rounds += 1
+        self.statistics.taken += taken
+        self.statistics.empty_rounds += not taken
+
+    def _start_found(self, queue: QueueKeys, token: str, found: wire.Reclaimed, lease_until: float) -> None:
+        if count := len(found.tasks) // 2:
+            logger.info("Found %s whose fetch went unanswered in queue %s.", counted(count, "task"), queue.queue)
+            self._slots.take(count)
+            self._start_all(queue, token, found.tasks, found.notes, lease_until)

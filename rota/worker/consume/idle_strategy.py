@@ -1,0 +1,160 @@
+"""The idle strategy of a fetcher: when it listens for notifications, when it polls, and when it backs off.
+
+Every idle worker is notified of a new task, and all but one fetch nothing. A worker that fetched nothing several
+times in a row stops listening for a while, longer each time, so that only as many workers listen as are needed. A
+worker that got a task goes on listening.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from rota.wire.keys import QueueKeys
+from rota.worker.consume.fetch_size import FetchStatistics
+from rota.worker.consume.ready_queues import ReadyQueues
+from rota.worker.consume.wakeup import Wakeup
+
+LOSSES_BEFORE_BACKOFF = 3
+FIRST_SECONDS = 0.02
+MOST_SECONDS = 1.0
+
+
+class HerdBackoff:
+    """Counts the races that this worker has lost."""
+
+    def __init__(self) -> None:
+        self._losses = 0
+        self._lost_last = False
+        self._racing = False
+
+    def race(self) -> None:
+        """Note a change that several workers race for."""
+        self._racing = True
+
+    def result(self, taken: int) -> None:
+        """Note what came of a look."""
+        self._lost_last = self._racing and not taken
+        if taken:
+            self._losses = 0
+        elif self._racing:
+            self._losses += 1
+        self._racing = False
+
+    def pause_seconds(self) -> float:
+        """How long to stay out of the next races; 0 for a worker that is needed."""
+        if not self._lost_last or self._losses < LOSSES_BEFORE_BACKOFF:
+            return 0.0
+        self._lost_last = False
+        pause: float = min(FIRST_SECONDS * 2 ** (self._losses - LOSSES_BEFORE_BACKOFF), MOST_SECONDS)
+        return random.uniform(0.5, 1) * pause
+
+
+SWEEP_SECONDS = 1.0
+"""A busy worker gets no notifications, so it looks at all of its queues this often."""
+FULL_ROUNDS = 2
+FIRST_POLL_SECONDS = 0.05
+LAST_POLL_SECONDS = 1.0
+"""Without notifications an idle worker polls: soon after the last task, then half as often each time."""
+
+
+class IdleStrategy:
+    """Decides from what the rounds brought whether notifications are worth their cost to the server.
+
+    `queues` are those that are served now. `check_seconds` is how often an idle worker makes sure that its connection
+    works and that the server still sends notifications on it.
+    """
+
+    def __init__(
+        self,
+        ready_queues: ReadyQueues,
+        queues: Callable[[], list[QueueKeys]],
+        slow_poll_seconds: float,
+        check_seconds: float,
+        statistics: FetchStatistics,
+    ) -> None:
+        self._ready_queues = ready_queues
+        self._queues = queues
+        self._slow_poll_seconds = slow_poll_seconds
+        self._check_seconds = check_seconds
+        self._statistics = statistics
+        self._herd_backoff = HerdBackoff()
+        self._full_rounds = 0
+        self._swept_at = 0.0
+        self._looked_at = 0.0
+        self._poll_seconds = FIRST_POLL_SECONDS
+        self._queues_version = 0
+        self._armed_version = 0
+        self._staying: set[str] = set()
+
+    def race(self) -> None:
+        """Note a change that several workers race for."""
+        self._herd_backoff.race()
+
+    def queues_changed(self) -> None:
+        """Take notice of queues that were added or removed."""
+        self._queues_version += 1
+        self._staying.clear()
+        self.look_everywhere()
+
+    def note_staying(self, queue: str, stays: bool) -> None:
+        """Learn whether all that a queue has is left to others for now."""
+        if stays:
+            self._staying.add(queue)
+        else:
+            self._staying.discard(queue)
+
+    def look_everywhere(self) -> None:
+        """Put all queues on the agenda."""
+        self._looked_at = time.monotonic()
+        self._ready_queues.add(keys.queue for keys in self._queues())
+
+    def sweep_if_due(self, wakeup: Wakeup) -> None:
+        """Look everywhere every second while no notifications come."""
+        now = time.monotonic()
+        if not (wakeup.armed and wakeup.notifies) and now - self._swept_at >= SWEEP_SECONDS:
+            self._swept_at = now
+            self.look_everywhere()
+
+    async def judge(self, wakeup: Wakeup, taken: int, *, full: bool) -> None:
+        """Count full rounds and lost races. After several full rounds the worker stops listening until it is idle."""
+        if taken:
+            self._poll_seconds = FIRST_POLL_SECONDS
+        self._full_rounds = self._full_rounds + 1 if full else 0
+        # Who comes for a task that is left to somebody else has not lost a race.
+        self._herd_backoff.result(taken or len(self._staying))
+        if taken and wakeup.armed:
+            await asyncio.sleep(0)  # the task starts before the next look, which has time
+        if self._full_rounds > FULL_ROUNDS and wakeup.armed:
+            await wakeup.disarm()
+            self._swept_at = time.monotonic()
+
+    async def idle(self, wakeup: Wakeup) -> None:
+        """Arm the wake-up, so that one more look follows. If it is armed, wait until there is a reason to look."""
+        if pause := self._herd_backoff.pause_seconds():
+            await wakeup.disarm()
+            await asyncio.sleep(pause)
+        if not wakeup.armed or self._armed_version != self._queues_version:
+            self._armed_version = self._queues_version
+            await wakeup.arm(self._queues())
+            self.look_everywhere()
+            return
+        self._statistics.waiting = True
+        try:
+            await (self._wait_for_news(wakeup) if wakeup.notifies else self._wait_for_poll())
+        finally:
+            self._statistics.waiting = False
+
+    async def _wait_for_news(self, wakeup: Wakeup) -> None:
+        left = self._looked_at + self._slow_poll_seconds - time.monotonic()
+        poll_is_next = left <= self._check_seconds
+        # A time that has passed is no sleep at all: notifications of single queues may have come for longer than that.
+        if left > 0 and await self._ready_queues.sleep(left if poll_is_next else self._check_seconds):
+            return
+        if poll_is_next or not await wakeup.check():
+            self.look_everywhere()
+
+    async def _wait_for_poll(self) -> None:
+        if not await self._ready_queues.sleep(self._poll_seconds):
+            self._poll_seconds = min(2 * self._poll_seconds, LAST_POLL_SECONDS)
+            self.look_everywhere()

@@ -1,0 +1,197 @@
+"""Lanes: one fetcher and one finisher for each node, so that one slow or lost node holds up only its own queues.
+
+On a single server there is one lane. In a Cluster the queues are spread by the slots of their keys. When slots move, or
+another server takes over, lanes are started for the new servers and retired for those that hold no queue any more.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from rota.broker.broker import Broker
+from rota.errors import BrokerError
+from rota.wire.attempt import Outcome
+from rota.wire.keys import QueueKeys
+from rota.worker.backoff import Backoff
+from rota.worker.consume.fetch_size import FetchStatistics
+from rota.worker.consume.fetcher import Fetcher
+from rota.worker.parts import cancelled_from_outside
+from rota.worker.run.attempt import Attempt
+from rota.worker.run.finisher import Finisher, FinishStatistics
+
+RELAY_SECONDS = 5.0
+"""How often the nodes of the queues are looked up. Nothing tells an idle worker that an empty queue has moved."""
+
+
+@dataclass(slots=True)
+class NodeConsumer:
+    """What serves the queues of one node."""
+
+    fetcher: Fetcher
+    finisher: Finisher
+    fetching: asyncio.Task[None]
+    finishing: asyncio.Task[None]
+
+
+class NodeConsumers:
+    """Keeps a lane for each node that holds a queue of this worker."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Callable[[], Iterable[QueueKeys]],
+        make_fetcher: Callable[[Callable[[QueueKeys], bool]], Fetcher],
+        make_finisher: Callable[[Fetcher], Finisher],
+    ) -> None:
+        self._broker = broker
+        self._queues = queues
+        self._make_fetcher = make_fetcher
+        self._make_finisher = make_finisher
+        self._consumers: dict[str, NodeConsumer] = {}
+        self._retiring: dict[asyncio.Task[None], NodeConsumer] = {}
+        self._past = (FetchStatistics(), FinishStatistics())
+        self._places: dict[str, str] = {}
+        self._laying = asyncio.Lock()
+        self._stopping = False
+        self.laid = asyncio.Event()
+
+    def __iter__(self) -> Iterator[NodeConsumer]:
+        return iter(list(self._consumers.values()))
+
+    def statistics(self) -> list[tuple[FetchStatistics, FinishStatistics]]:
+        """What all lanes have counted, the retired ones included, so that no sum ever falls."""
+        return [self._past, *((consumer.fetcher.statistics, consumer.finisher.statistics) for consumer in self._all())]
+
+    async def run(self) -> None:
+        """Lay the lanes and keep them in step with the topology, until cancelled."""
+        backoff = Backoff()
+        try:
+            while True:
+                try:
+                    await self.lay()
+                    backoff.reset()
+                except BrokerError as error:
+                    await backoff.wait(error, "Finding the nodes of the queues")
+                else:
+                    await self._watch()
+        finally:
+            await self._end()
+
+    async def _watch(self) -> None:
+        """Wait until it is time to look again.
+
+        A lane that ends by a fault of ours ends the worker: else it would look alive and do nothing for ever. Its
+        supervisor starts another, and what it held runs again.
+        """
+        tasks = [task for consumer in self._consumers.values() for task in (consumer.fetching, consumer.finishing)]
+        if not tasks:  # it was asked to stop before it began
+            await asyncio.sleep(RELAY_SECONDS)
+            return
+        ended, _ = await asyncio.wait(tasks, timeout=RELAY_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+        serving = {task for consumer in self._consumers.values() for task in (consumer.fetching, consumer.finishing)}
+        for task in ended:
+            if not task.cancelled():
+                task.result()
+            elif task in serving and not self._stopping:
+                raise cancelled_from_outside("fetcher or finisher")
+
+    async def lay(self) -> None:
+        """Find out which node serves each queue, and start the lanes that are missing."""
+        async with self._laying:
+            await self._lay()
+
+    async def _lay(self) -> None:
+        places: dict[str, str] = {}
+        queues = list(self._queues())
+        if queues:
+            await self._broker.survey()
+        for queue in queues:
+            places[queue.queue] = await self._broker.place(queue.pending)
+        if places == self._places and self._consumers:
+            return
+        self._places = places
+        if not self._stopping:
+            self._follow(set(places.values()) or {""})
+        for consumer in self._consumers.values():
+            consumer.fetcher.queues_changed()
+        self.laid.set()
+
+    def _follow(self, wanted: set[str]) -> None:
+        for place in wanted - self._consumers.keys():
+            self._consumers[place] = self._start(place)
+        for place in self._consumers.keys() - wanted:
+            self._retire(self._consumers.pop(place))
+
+    def finish(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        """Pass an outcome to the lane of its queue."""
+        consumer = self._consumers.get(self._places.get(attempt.queue.queue, ""))
+        if consumer is None:
+            consumer = next(iter(self._consumers.values()))
+        if outcome is not None and outcome.kind == "retry":
+            consumer.fetcher.note_due_in(attempt.queue.queue, outcome.seconds)
+        consumer.finisher.add(attempt, outcome)
+
+    def note(self, queue: str | None) -> None:
+        """Tell the fetchers that a queue may have tasks."""
+        for consumer in self._consumers.values():
+            consumer.fetcher.note(queue)
+
+    async def stop_fetching(self) -> None:
+        """Take no more tasks. What a reply under way brings is handed back by the executor."""
+        self._stopping = True
+        await asyncio.gather(*(consumer.fetcher.stop(consumer.fetching) for consumer in self._all()))
+
+    async def flush(self) -> None:
+        """Wait until all outcomes are recorded."""
+        await asyncio.gather(*(consumer.finisher.flush() for consumer in self._all()))
+
+    async def record_rest(self, seconds: float) -> None:
+        """Record what is left of lanes that have ended before their time. Raises TimeoutError."""
+        consumers = self._all()
+        finishing = [asyncio.create_task(consumer.finisher.run()) for consumer in consumers]
+        flushing = asyncio.create_task(self.flush())
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.wait([flushing, *finishing], return_when=asyncio.FIRST_COMPLETED)
+                for task in finishing:
+                    if task.done():
+                        task.result()
+        finally:
+            for task in (flushing, *finishing):
+                task.cancel()
+            await asyncio.gather(flushing, *finishing, return_exceptions=True)
+
+    def _all(self) -> list[NodeConsumer]:
+        return [*self._consumers.values(), *self._retiring.values()]
+
+    def _start(self, place: str) -> NodeConsumer:
+        fetcher = self._make_fetcher(lambda queue: self._places.get(queue.queue) == place)
+        finisher = self._make_finisher(fetcher)
+        return NodeConsumer(fetcher, finisher, asyncio.create_task(fetcher.run()), asyncio.create_task(finisher.run()))
+
+    def _retire(self, consumer: NodeConsumer) -> None:
+        """Let a lane end: it takes nothing more, records what it has, and closes its connection."""
+        task = asyncio.create_task(self._wind_up(consumer))
+        self._retiring[task] = consumer
+        task.add_done_callback(self._retired)
+
+    async def _wind_up(self, consumer: NodeConsumer) -> None:
+        await consumer.fetcher.stop(consumer.fetching)
+        await consumer.finisher.flush()
+        consumer.finishing.cancel()
+        await asyncio.wait([consumer.finishing])
+
+    def _retired(self, task: asyncio.Task[None]) -> None:
+        consumer = self._retiring.pop(task)
+        fetched, finished = self._past
+        fetched.add(consumer.fetcher.statistics)
+        finished.add(consumer.finisher.statistics)
+
+    async def _end(self) -> None:
+        tasks = [
+            *self._retiring,
+            *(task for consumer in self._all() for task in (consumer.fetching, consumer.finishing)),
+        ]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,70 @@
+"""Replies of many queues at once, and the queues that are not served because one of their keys has another type.
+
+One queue whose keys are broken must not keep the others from being served.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from rota.errors import BrokerError, BrokerUnavailable
+
+logger = logging.getLogger("rota.worker")
+
+LOOK_AGAIN_SECONDS = 5.0
+
+
+class BrokenQueues:
+    """Says of each once that it is broken, and once that it is served again."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}
+
+    def note(self, queue: str, key: str) -> None:
+        """Learn which key of a queue is broken; "" for none."""
+        known = self._keys.get(queue, "")
+        if key == known:
+            return
+        if key:
+            self._keys[queue] = key
+            logger.error(
+                "Queue %s is not served: its key %s is of another type, so some other program has written it. "
+                "Delete or rename the key; the other queues are served meanwhile.",
+                queue,
+                key,
+            )
+        else:
+            del self._keys[queue]
+            logger.warning("Queue %s is served again.", queue)
+
+
+T = TypeVar("T")
+Q = TypeVar("Q")
+
+
+class Answers:
+    """Keeps the first refusal until the end. A broker that is away ends everything at once."""
+
+    def __init__(self) -> None:
+        self._refused: BrokerError | None = None
+
+    def sort(self, asked: Iterable[Q], replies: Sequence[T | BrokerError]) -> list[tuple[Q, T]]:
+        """Return the good replies, each with what was asked."""
+        good: list[tuple[Q, T]] = []
+        for each, reply in zip(asked, replies, strict=True):
+            if isinstance(reply, BrokerUnavailable):
+                raise reply
+            if isinstance(reply, BrokerError):
+                self.refuse(reply)
+            else:
+                good.append((each, reply))
+        return good
+
+    def refuse(self, error: BrokerError) -> None:
+        """Note a refusal."""
+        self._refused = self._refused or error
+
+    def check(self) -> None:
+        """Raise the first refusal, if there was one."""
+        if self._refused is not None:
+            raise self._refused

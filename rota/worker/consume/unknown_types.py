@@ -1,0 +1,144 @@
+"""Task types that have no handler in this worker: their tasks go back to other workers, and the log says so.
+
+An idle worker is woken before a Go server polls, so it would take each of these tasks first, again and again. So the
+first tasks of such a type go back at once, and from then on the fetch script leaves young tasks of that type where
+they are. A task that no other server takes meanwhile is postponed, with the reason as its error, and left alone again
+when it is due. The log has one line a minute with the counts instead of one line for each task.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rota.core.text import counted, nearest
+from rota.health.counters import OTHER_TYPES, TypeNames
+from rota.wire.fetch import Spared
+from rota.worker.clock import lease_clock
+from rota.worker.run.outcome_log import log
+
+FIRST_SECONDS = 1.0
+"""Tasks seldom come alone, so the first line waits for those that come with the first task."""
+EVERY_SECONDS = 60.0
+_MOST_NAMED = 5
+_LONGEST_NAME = 80
+
+_CAUSE = (
+    "Perhaps the module of a type is not imported by the app, a name is misspelt, or another program or a newer "
+    "version serves the queue too. No retry is used."
+)
+_NO_TYPES = (
+    "This worker has no task types at all: the module that defines the tasks is not imported. Import it where the app "
+    "is made, or name it in the command. No retry is used."
+)
+
+Later = Callable[[float, Callable[[], None]], object]
+
+
+class UnknownTypes:
+    """`registered` returns the type names that have handlers. `later` is the event loop's by default."""
+
+    def __init__(
+        self,
+        registered: Callable[[], Iterable[str]] = tuple,
+        later: Later | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._names = TypeNames()
+        self._registered = registered
+        self._later = later
+        self._clock = clock
+        self._unsaid: Counter[str] = Counter()
+        self._waiting = False
+        self._next_at = 0.0
+
+    def note(self, type: str) -> None:
+        """Count a task that is handed back."""
+        name = self._names.name(type)
+        self.counts[name] += 1
+        self._unsaid[name] += 1
+        if not self._waiting:
+            self._waiting = True
+            later = self._later or asyncio.get_running_loop().call_later
+            later(max(FIRST_SECONDS, self._next_at - self._clock()), self._say)
+
+    def _say(self) -> None:
+        self._waiting, self._next_at = False, self._clock() + EVERY_SECONDS
+        unsaid, self._unsaid = self._unsaid, Counter()
+        registered = list(self._registered())
+        named = [_named(name, count, registered) for name, count in unsaid.most_common(_MOST_NAMED)]
+        more = f" and {counted(len(unsaid) - _MOST_NAMED, 'more type')}" if len(unsaid) > _MOST_NAMED else ""
+        log(
+            logging.WARNING,
+            "Handed back %s, because this worker has no handler for the type: %s%s. %s",
+            counted(unsaid.total(), "task"),
+            ", ".join(named),
+            more,
+            _CAUSE if registered else _NO_TYPES,
+        )
+
+
+def _named(name: str, count: int, registered: list[str]) -> str:
+    near = None if name == OTHER_TYPES else nearest(name, registered)
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+    return f"{shown!r} ({count}; did you mean {near!r}?)" if near else f"{shown!r} ({count})"
+
+
+MOST_TYPES = 32
+FORGET_SECONDS = 600.0
+"""To pass a type by costs each fetch a little. One that comes again is met again, at the cost of one way back."""
+SPARED_SECONDS = 3.0
+"""A Go server without work looks each second (`task_check_interval`)."""
+
+
+@dataclass(slots=True)
+class Meeting:
+    """When a type came first, and last."""
+
+    first: float
+    last: float
+
+
+class Unhandled:
+    """What came here of such types. `handles` tells whether one is run here by now; `delay` is for what is put off."""
+
+    def __init__(
+        self,
+        handles: Callable[[str], bool],
+        delay: timedelta,
+        lease_seconds: float,
+        clock: Callable[[], float] = lease_clock,
+        *,
+        unknown: UnknownTypes | None = None,
+    ) -> None:
+        self.delay = delay
+        self._handles = handles
+        self._seconds = min(SPARED_SECONDS, delay.total_seconds())
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._met: dict[str, Meeting] = {}
+        self.unknown = unknown or UnknownTypes()
+
+    def meet(self, type: str, lease_until: float) -> bool:
+        """Note a task. Returns whether its fetch had left before the type was first met, and so could not spare it."""
+        self.unknown.note(type)
+        now = self._clock()
+        if type not in self._met and len(self._met) < MOST_TYPES:
+            self._met[type] = Meeting(now, now)
+        met = self._met.get(type)
+        if met is None:
+            return False
+        met.last = now
+        return lease_until - self._lease_seconds <= met.first
+
+    def spared(self) -> Spared:
+        """Return what the next fetch leaves alone."""
+        if not self._met:
+            return Spared()
+        since = self._clock() - FORGET_SECONDS
+        self._met = {type: met for type, met in self._met.items() if met.last >= since and not self._handles(type)}
+        return Spared(tuple(self._met), self._seconds) if self._met else Spared()

@@ -1,0 +1,1 @@
+"""How the tasks of a group become one task."""

@@ -1,0 +1,220 @@
+"""One aggregation: a set of tasks is taken from a group, made into one task, and ended, or given back.
+
+The result is enqueued and the set is over in one step. Until then the set is Asynq's own: if this process dies, any
+server, also one in Go, puts the tasks back into the group after the deadline.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Literal
+
+from google.protobuf.message import DecodeError
+
+from rota.broker import Broker
+from rota.client.packing import Packer
+from rota.core import faults
+from rota.errors import BrokerError, EnqueueError
+from rota.tasks.groups import Aggregator as Registered
+from rota.tasks.groups import GroupedTask
+from rota.tasks.handler import cancelled_here
+from rota.wire import group as wire
+from rota.wire.enqueue import Item
+from rota.wire.group import AggregationSet, Due, Ended, Member, SortedOut
+from rota.wire.keys import QueueKeys
+from rota.wire.message import with_failure
+from rota.wire.names import NOT_UTF8, is_utf8
+from rota.wire.proto import TaskMessage
+from rota.worker.clock import BrokerClock
+from rota.worker.run.verdict import describe
+
+logger = logging.getLogger("rota.worker")
+
+Find = Callable[[str, str], Registered | None]
+Came = Literal["done", "not due", "failed", "in vain"]
+"""What came of one aggregation. Tasks of a failed one come back later, those of one in vain are there at once."""
+
+ALLOWED = timedelta(minutes=2)
+"""How long one aggregation may take, as in Asynq: then anybody may put its tasks back."""
+_MARGIN_SECONDS = 10.0
+_MOST_FAILURES = 3
+
+
+class Aggregation:
+    """Aggregates sets, one after another. `counts` is the statistics of the aggregator that this belongs to."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        find: Find,
+        packer: Packer,
+        clock: BrokerClock,
+        counts: Counter[str],
+        wait_after_failure: timedelta,
+    ) -> None:
+        self._broker = broker
+        self._find = find
+        self._packer = packer
+        self._clock = clock
+        self._counts = counts
+        self._wait_after_failure = wait_after_failure
+
+    async def run(self, chosen: AggregationSet, registered: Registered, due: Due) -> Came:
+        """Aggregate one set; return what came of it."""
+        faults.reach("aggregate:take")
+        if not await self._broker.run(wire.take(chosen, due, ALLOWED)):
+            return "not due"
+        faults.answered("aggregate:taken")
+        try:
+            async with asyncio.timeout(ALLOWED.total_seconds() - _MARGIN_SECONDS):
+                tasks = await self._read(chosen, registered)
+                if tasks:
+                    result = await self._make(chosen, registered, tasks)
+                    return "done" if await self._finish(chosen, tasks, result) else "in vain"
+                # Nothing was for this aggregator. Taking the group again at once would find the same.
+                await self._end(chosen, None)
+                return "in vain"
+        except BrokerError:
+            raise
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) or cancelled_here(error):
+                await self._give_back(chosen)
+                raise
+            # Also a `sys.exit()` of the function, which would end the event loop.
+            await self._fail(chosen, registered, error)
+            return "failed"
+
+    async def _read(self, taken: AggregationSet, registered: Registered) -> list[GroupedTask]:
+        """Read the set, and take out what does not belong to it."""
+        tasks: list[GroupedTask] = []
+        while True:
+            page = await self._members(taken, len(tasks))
+            out: list[SortedOut] = []
+            for member in page.members:
+                read = self._grouped(member, taken.group, registered)
+                if isinstance(read, GroupedTask):
+                    tasks.append(read)
+                else:
+                    out.append(read)
+            if out:
+                await self._sort_out(taken, out)
+                self._counts["archived"] += sum(each.kind == "archive" for each in out)
+            if not page.more:
+                return tasks
+
+    async def _members(self, taken: AggregationSet, first: int) -> wire.Page:
+        faults.reach("aggregate:read")
+        page = await self._broker.run(wire.members(taken, first))
+        faults.answered("aggregate:members")
+        return page
+
+    async def _sort_out(self, taken: AggregationSet, out: list[SortedOut]) -> int:
+        faults.reach("aggregate:sort")
+        moved = await self._broker.run(wire.sort_out(taken, out))
+        faults.answered("aggregate:sorted")
+        return moved
+
+    def _grouped(self, member: Member, group: str, registered: Registered) -> GroupedTask | SortedOut:
+        if not member.message:
+            return SortedOut(member.id, "drop")
+        if not is_utf8(member.id):
+            return SortedOut(member.id, "archive", text=NOT_UTF8)
+        try:
+            message = TaskMessage.FromString(member.message)
+        except DecodeError as error:
+            logger.error("Task %s in group %s is archived: its message cannot be read (%s).", member.id, group, error)
+            return SortedOut(member.id, "archive", text=f"the message cannot be read: {error}")
+        if self._find(message.type, group) is not registered:
+            return SortedOut(member.id, "back")
+        return GroupedTask(message.type, message.payload, dict(message.headers), member.id)
+
+    async def _make(self, taken: AggregationSet, registered: Registered, tasks: list[GroupedTask]) -> Item | None:
+        plan = await registered.aggregate(taken.group, tasks)
+        if plan is None:
+            return None
+        packed = self._packer.pack(plan.updated(queue=taken.queue.queue))
+        return packed.item or Item(packed.id, packed.message, mark=packed.id)
+
+    async def _finish(self, taken: AggregationSet, tasks: list[GroupedTask], result: Item | None) -> bool:
+        if not await self._end(taken, result):
+            return False
+        self._counts["sets"] += 1
+        self._counts["tasks"] += len(tasks)
+        return True
+
+    async def _end(self, taken: AggregationSet, result: Item | None) -> bool:
+        """Enqueue the result and end the set. Raises EnqueueError where the result is refused."""
+        call = wire.aggregate(taken, result)
+        try:
+            faults.reach("aggregate:end")
+            answer = await self._broker.run(call)
+            faults.answered("aggregate:ended")
+        except BrokerError as error:
+            if not error.maybe_applied:
+                raise
+            answer = await self._broker.run(call)
+        if answer.ended is Ended.REFUSED:
+            raise EnqueueError(f"the result of the aggregation was refused: {answer.refusal}")
+        if answer.ended is Ended.GIVEN_UP:
+            self._counts["given_up"] += 1
+            logger.warning(
+                "An aggregation of group %s came too late: its tasks were put back after %s.", taken.group, ALLOWED
+            )
+            return False
+        await self.spend(taken.queue, taken.key)
+        return True
+
+    async def spend(self, keys: QueueKeys, set_key: str) -> None:
+        """Delete the tasks of a set that is over."""
+        deleted = wire.PAGE
+        while deleted >= wire.PAGE:
+            faults.reach("aggregate:spend")
+            deleted = await self._broker.run(wire.spend(keys, set_key))
+            faults.answered("aggregate:spent")
+
+    async def _give_back(self, taken: AggregationSet) -> None:
+        """Let the tasks of an interrupted aggregation return to their group at once."""
+        sets = taken.queue.aggregation_sets
+        try:
+            faults.reach("aggregate:return")
+            await self._broker.execute("ZADD", sets, "XX", 0, taken.key, key=sets)
+            faults.answered("aggregate:returned")
+        except BrokerError as error:
+            logger.info("A set of group %s returns only after %s: %s", taken.group, ALLOWED, error)
+
+    async def _fail(self, taken: AggregationSet, registered: Registered, error: BaseException) -> None:
+        self._counts["failures"] += 1
+        faults.reach("aggregate:fail")
+        failures = await self._broker.run(wire.failed(taken, most=_MOST_FAILURES, wait=self._wait_after_failure))
+        faults.answered("aggregate:failed")
+        if not failures:
+            logger.warning("An aggregation of group %s failed, but came too late: others have its tasks.", taken.group)
+            return
+        last = failures >= _MOST_FAILURES
+        then = "its tasks are archived" if last else "its tasks return to the group and are tried again"
+        logger.error(
+            "Aggregator %r failed for group %s in queue %s, time %d of %d: %s.",
+            *(registered, taken.group, taken.queue.queue, failures, _MOST_FAILURES, then),
+            exc_info=error,
+        )
+        if last:
+            await self._archive(taken, describe(error))
+
+    async def _archive(self, taken: AggregationSet, text: str) -> None:
+        while members := (await self._members(taken, 0)).members:
+            now = int(self._clock.now())
+            out = [_archived(member, text, now) for member in members]
+            if not await self._sort_out(taken, out):
+                return
+            self._counts["archived"] += len(out)
+        await self._end(taken, None)
+
+
+def _archived(member: Member, text: str, now_unix: int) -> SortedOut:
+    try:
+        message = TaskMessage.FromString(member.message)
+    except DecodeError:
+        return SortedOut(member.id, "archive", text=text)
+    return SortedOut(member.id, "archive", with_failure(message, text, now_unix, counts=False), text)

@@ -1,0 +1,186 @@
+"""Tells the aggregator of groups that change, whoever changes them, a Go client too, and knows when each is due.
+
+The server remembers which keys a connection has read (`CLIENT TRACKING ON`) and sends one notification when such a
+key changes; for the next notification the key has to be read again. So reading a group also arms its notification,
+nothing can change in between unseen, and a group that is joined a thousand times in a second costs one notification
+for each read. The keys are declared keys of the scripts, because older servers remember only those.
+
+Each node has a connection of its own for this. Where the server or the user's rights do not allow tracking, the
+aggregator polls.
+"""
+
+import logging
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from rota.broker import Broker
+from rota.broker.link import Link
+from rota.errors import BrokerRefused
+from rota.tasks.groups import Aggregator as Registered
+from rota.wire.keys import QueueKeys
+from rota.wire.script import Call
+
+logger = logging.getLogger("rota.worker")
+
+T = TypeVar("T")
+
+
+class GroupWatch:
+    """Runs the looks at groups. `changed(queue, group)` is called once when something that was read has changed.
+
+    `group` is None for the list of groups, and both are None where anything may have changed.
+    """
+
+    def __init__(self, broker: Broker, changed: Callable[[str | None, str | None], None]) -> None:
+        self._broker = broker
+        self._changed = changed
+        self._links: dict[str, Link] = {}
+        self._watched: dict[bytes, tuple[str, str | None]] = {}
+        self.notifies = False
+        """Whether changes are told. Set it to ask for that; it turns false again where the server refuses."""
+
+    async def look(self, keys: QueueKeys, call: Call[T], groups: Mapping[str, str | None]) -> T:
+        """Run a script that reads keys, and hear of their next changes. `groups` names the group of each key."""
+        link = await self._link(keys) if self.notifies else None
+        if link is None:
+            return await self._broker.run(call)
+        # Before the look: its notification may come right behind its reply.
+        self._watched.update({key.encode(): (keys.queue, group) for key, group in groups.items()})
+        return await self._broker.run_via(link, call)
+
+    def is_watched(self, key: str) -> bool:
+        """Whether a change of this key would be told."""
+        return key.encode() in self._watched
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        links, self._links = self._links, {}
+        for link in links.values():
+            link.on_close = None
+            await link.aclose()
+
+    async def _link(self, keys: QueueKeys) -> Link | None:
+        node = await self._broker.place(keys.groups)
+        link = self._links.get(node)
+        if link is None or link.closed:
+            link = await self._broker.open_link(keys.groups)
+            link.on_push = self._pushed
+            try:
+                await link.execute("CLIENT", "TRACKING", "ON")
+            except BrokerRefused as error:
+                self.notifies = False
+                self._changed(None, None)
+                logger.warning("The server does not tell of changed groups (%s); they are polled instead.", error)
+                await link.aclose()
+                return None
+            link.on_close = self._closed
+            self._links[node] = link
+        return link
+
+    def _closed(self) -> None:
+        self._watched.clear()
+        self._changed(None, None)
+
+    def _pushed(self, words: list[Any]) -> None:
+        if words[0] != b"invalidate":
+            return
+        if words[1] is None:  # the whole database was flushed, or the server forgets for want of memory
+            self._watched.clear()
+            self._changed(None, None)
+            return
+        for key in words[1]:
+            known = self._watched.pop(key, None)
+            if known is not None:
+                self._changed(*known)
+
+
+Key = tuple[str, str]
+"""Queue and group."""
+
+
+@dataclass(slots=True)
+class GroupAgenda:
+    """Times are those of the server, but `next_look`, which is monotonic."""
+
+    due: dict[Key, tuple[float, Registered]] = field(default_factory=dict[Key, tuple[float, Registered]])
+    sized: set[Key] = field(default_factory=set[Key])
+    """Groups that are due by their size. They have to be looked at whenever a task joins them."""
+    held: dict[Key, tuple[Registered, float]] = field(default_factory=dict[Key, tuple[Registered, float]])
+    """Groups in which an aggregator found nothing for itself, or failed, and until when it leaves them alone."""
+    changed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict[str, set[str]](set))
+    relisted: set[str] = field(default_factory=set[str])
+    """Queues whose list of groups has changed."""
+    seen: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict[str, set[str]](set))
+    """Groups of each queue that were looked at, and were not empty."""
+    next_look: dict[str, float] = field(default_factory=dict[str, float])
+    """When to look at all groups of a queue."""
+
+    def note_change(self, queue: str | None, group: str | None) -> None:
+        """Learn that a group has changed, or the list of a queue's groups, or anything."""
+        if queue is None:
+            self.next_look.clear()
+        elif group is None:
+            self.relisted.add(queue)
+        else:
+            self.changed[queue].add(group)
+
+    def serve(self, queues: set[str]) -> None:
+        """Forget queues that are served no longer."""
+        if self.next_look.keys() - queues:
+            self.next_look = {queue: at for queue, at in self.next_look.items() if queue in queues}
+            for queue in self.seen.keys() - queues:
+                for group in self.seen.pop(queue):
+                    self.leave((queue, group))
+
+    def wants_look(self, queue: str) -> bool:
+        """Whether it is time to look at all groups of a queue."""
+        return time.monotonic() >= self.next_look.get(queue, 0.0)
+
+    def begin_look(self, queue: str, next_in_seconds: float) -> None:
+        """Note a look at all groups of a queue. What changes from now on is seen by a later one."""
+        self.next_look[queue] = time.monotonic() + next_in_seconds * random.uniform(0.9, 1.1)
+        self.changed.pop(queue, None)
+        self.relisted.discard(queue)
+
+    def relist(self, queue: str, names: set[str]) -> None:
+        """Compare the list of a queue's groups with what is known. New groups have to be looked at."""
+        self.changed[queue] |= names - self.seen[queue]
+        self.forget(queue, self.seen[queue] - names)
+
+    def plan(self, key: Key, due_at: float, registered: Registered, *, sized: bool) -> None:
+        """Note when a group is due."""
+        holder, until = self.held.get(key, (None, 0.0))
+        self.due[key] = (max(due_at, until) if holder is registered else due_at), registered
+        if sized:
+            self.sized.add(key)
+        else:
+            self.sized.discard(key)
+
+    def leave(self, key: Key) -> None:
+        """Forget a group that nobody here aggregates."""
+        self.due.pop(key, None)
+        self.sized.discard(key)
+        self.held.pop(key, None)
+
+    def forget(self, queue: str, groups: set[str]) -> None:
+        """Forget groups that are gone."""
+        self.seen[queue] -= groups
+        for group in groups:
+            self.leave((queue, group))
+
+    def due_now(self, now: float, busy: Container[Key]) -> dict[Registered, deque[Key]]:
+        """List the groups that are due by their aggregators, the full ones first, then those that are due longest."""
+        found: dict[Registered, deque[Key]] = {}
+        for _, key in sorted((at, key) for key, (at, _) in self.due.items() if at <= now and key not in busy):
+            found.setdefault(self.due[key][1], deque()).append(key)
+        return found
+
+    def wait_seconds(self, now: float) -> float:
+        """How long nothing is to be done, if nothing changes. Groups that are due at `now` are started elsewhere."""
+        looks = min(self.next_look.values(), default=0.0) - time.monotonic()
+        due = min((at for at, _ in self.due.values() if at > now), default=float("inf")) - now
+        return max(0.0, min(looks, due))

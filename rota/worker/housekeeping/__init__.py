@@ -1,0 +1,1 @@
+"""What one worker does for all: due tasks, dead attempts, retention, repairs."""

@@ -1,0 +1,88 @@
+"""The janitor: deletes completed tasks whose retention is over, and trims the archive by size and age.
+
+Trimmed failures are gone for good, so they are counted (`trimmed_key`) and announced in the log.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from rota.broker import Broker
+from rota.core import faults
+from rota.core.text import counted
+from rota.wire.janitor import clean
+from rota.worker.consume.node_replies import Answers
+
+logger = logging.getLogger("rota.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class JanitorStatistics:
+    """What the janitor deleted since its start: completed tasks, and archived ones."""
+
+    passes: int = 0
+    expired: int = 0
+    trimmed: int = 0
+
+
+class Janitor:
+    """Deletes at most `limit` tasks of each queue and kind in one call."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        archive_size: int = 10_000,
+        archive_age: timedelta = timedelta(days=90),
+        limit: int = 100,
+    ) -> None:
+        self._broker = broker
+        self._archive_size = archive_size
+        self._archive_age = archive_age
+        self._limit = limit
+        self._done: JanitorStatistics = JanitorStatistics()
+
+    async def clean(self, queues: Iterable[str]) -> int:
+        """Delete all that has had its time; return how many tasks. An error comes after the other queues' turn."""
+        before = self._done
+        answers = Answers()
+        left = list(queues)
+        while left:
+            left = await self._pass(left, answers)
+            # Between two batches others get their turn, here and in Redis.
+            await asyncio.sleep(0)
+        self._done = replace(self._done, passes=self._done.passes + 1)
+        if trimmed := self._done.trimmed - before.trimmed:
+            logger.warning(
+                "Deleted %s for good: the archive was full, or this was too old.", counted(trimmed, "failed task")
+            )
+        answers.check()
+        return trimmed + self._done.expired - before.expired
+
+    def statistics(self) -> JanitorStatistics:
+        """Return a snapshot."""
+        return self._done
+
+    async def _pass(self, queues: list[str], answers: Answers) -> list[str]:
+        """Clean one batch of each queue; return the queues with more to do."""
+        calls = [
+            clean(
+                self._broker.keys.queue(queue),
+                limit=self._limit,
+                archive_size=self._archive_size,
+                archive_age=self._archive_age,
+            )
+            for queue in queues
+        ]
+        faults.reach("clean:send")
+        replies = await self._broker.run_many(calls)
+        faults.answered("clean:answered")
+        good = answers.sort(queues, replies)
+        done = self._done
+        self._done = replace(
+            done,
+            expired=done.expired + sum(reply.expired for _, reply in good),
+            trimmed=done.trimmed + sum(reply.trimmed for _, reply in good),
+        )
+        return [queue for queue, reply in good if reply.more]

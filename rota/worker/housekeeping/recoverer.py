@@ -1,0 +1,271 @@
+"""The recoverer: gives back the tasks of attempts whose lease ran out, and of aggregations that died.
+
+A worker of Rota that died is a crash of its tasks: they are at the front of their queue again, no retry is spent, and
+after `max_crashes` they are in quarantine. A Go server that died is what Asynq makes of it, a failure: see `judge`.
+Whose attempt it was can be told by its lease (`wire/lua/whose.lua`).
+
+Either is carried out once, however many recoverers see the same task: the script compares lease, message and token
+again before it moves anything. Leases are compared with Redis' clock.
+
+After an outage of the broker all leases have run out, although the workers live, and so they have when its clock was
+set ahead. So the recoverer waits out a few heartbeats after its start, after every failure and after such a jump before
+it believes what it sees, and never touches what runs here.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from rota.broker import Broker
+from rota.core import faults
+from rota.core.text import counted
+from rota.errors import BrokerError, BrokerRefused, RotaError
+from rota.tasks.policy import Retry
+from rota.wire.message import with_failure
+from rota.wire.proto import TaskMessage
+from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
+from rota.worker.clock import BrokerClock
+from rota.worker.consume.fetch_size import ReplyLimit
+from rota.worker.consume.node_replies import Answers
+from rota.worker.run.verdict import ASYNQ_DEFAULT_RETRY
+
+logger = logging.getLogger("rota.worker")
+
+LEASE_EXPIRED = "asynq: task lease expired"
+QUARANTINED = (
+    "quarantined: {crashes} died or were lost while running this task. The last one was {worker}; its lease "
+    "was not extended any more, and no supervisor of it was there to say why"
+)
+SLACK = Slack(ours=timedelta(seconds=5), go=timedelta(seconds=30))
+AFTER_GO = timedelta(seconds=3)
+"""Asynq's recoverer moves what was on its list without looking again. Until it is through, none of it may run."""
+_ASYNQ_POLICY = Retry()
+
+
+class LeaseExpired(RotaError):
+    """The worker of a task was not heard of for too long: it died, or lost its way to the broker."""
+
+
+class Judgement(NamedTuple):
+    """What becomes of a task whose attempt by a Go server died: run again after `delay`, or the archive (None)."""
+
+    delay: timedelta | None
+    counts: bool = True
+    text: str = LEASE_EXPIRED
+    ending: str = ""
+
+
+Judge = Callable[[TaskMessage], Judgement]
+
+
+def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
+    """Judge as Asynq does: a lost worker is a failure of its task. `policy_of` finds the retry policy of a type.
+
+    The next run waits for `AFTER_GO` at least: a Go recoverer that looked in the same moment would move it too.
+    """
+
+    def judge(message: TaskMessage) -> Judgement:
+        error = LeaseExpired(LEASE_EXPIRED)
+        policy = policy_of(message.type) or _ASYNQ_POLICY
+        # 25 is what a Go client writes when nobody said anything, as in `verdict`.
+        allowed = policy.max if message.retry == ASYNQ_DEFAULT_RETRY else message.retry
+        if message.retried >= allowed:
+            return Judgement(None)
+        try:
+            return Judgement(max(policy.next_delay(message.retried, error), AFTER_GO), bool(policy.counts(error)))
+        except BaseException:  # a policy may hold functions of the user, and a `sys.exit()` would end the event loop
+            logger.exception(
+                "How to retry task %s (%s) could not be decided: by default, then.", message.id, message.type
+            )
+            return Judgement(max(_ASYNQ_POLICY.next_delay(message.retried, error), AFTER_GO))
+
+    return judge
+
+
+@dataclass(frozen=True, slots=True)
+class RecovererStatistics:
+    """Tasks given back since the start, by where they went; dropped leases had no task behind them."""
+
+    passes: int
+    crashed: int
+    retried: int
+    archived: int
+    cancelled: int
+    dropped: int
+    reclaimed: int
+
+
+class Recoverer:
+    """Recovers queues, sparing the attempts whose tokens `own_tokens` returns.
+
+    A lease must have run out for `slack`: Go servers extend theirs by their own clocks, which may differ from Redis',
+    so theirs get more.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        judge: Judge,
+        own_tokens: Callable[[], Iterable[str]] = tuple,
+        slack: Slack = SLACK,
+        settle: timedelta = timedelta(seconds=10),
+        limit: int = 100,
+        max_crashes: int = 3,
+        clock: BrokerClock | None = None,
+    ) -> None:
+        self._broker = broker
+        self._judge = judge
+        self._own_tokens = own_tokens
+        self._slack = slack
+        self._settle_seconds = settle.total_seconds()
+        self._limit = limit
+        self._max_crashes = max_crashes
+        self._clock = clock or BrokerClock()
+        self._reply_limit = ReplyLimit()
+        self._not_before = 0.0
+        self._counts: Counter[str] = Counter()
+
+    def hold(self) -> None:
+        """Believe nothing for a while: after a start or an outage the others must have time to show that they live."""
+        self._not_before = time.monotonic() + self._settle_seconds
+
+    @property
+    def held_seconds(self) -> float:
+        """How long it is still to believe nothing."""
+        return max(0.0, self._not_before - time.monotonic())
+
+    async def recover(self, queues: Iterable[str]) -> int:
+        """Give back all that is dead now; return the number of tasks moved. A refusal comes after the other queues."""
+        moved = 0
+        answers = Answers()
+        for queue in list(queues):
+            try:
+                moved += await self._recover(queue)
+            except BrokerRefused as error:
+                answers.refuse(error)
+        self._counts["passes"] += 1
+        answers.check()
+        return moved
+
+    def statistics(self) -> RecovererStatistics:
+        """Return a snapshot."""
+        count = self._counts
+        return RecovererStatistics(
+            passes=count["passes"],
+            crashed=count["crash"],
+            retried=count["retry"],
+            archived=count["archive"],
+            cancelled=count["cancelled"],
+            dropped=count["dropped"],
+            reclaimed=count["reclaimed"],
+        )
+
+    async def _recover(self, queue: str) -> int:
+        found = await self._look(queue)
+        self._clock.set(found.now)
+        if self._clock.jumped_within(self._settle_seconds):
+            logger.warning("The server's clock has jumped ahead: the leases of those who live are waited for.")
+            self.hold()
+            return 0
+        moved = await self._recover_queue(queue, found)
+        if found.stale_sets:
+            await self._reclaim_sets(queue)
+        return moved
+
+    async def _look(self, queue: str) -> Expired:
+        limit = self._reply_limit
+        call = expired(
+            self._broker.keys.queue(queue), self._slack, self._limit, limit.bytes, only_smaller=limit.lowered
+        )
+        try:
+            return await self._broker.run(call)
+        except BrokerError as error:
+            if error.maybe_applied:
+                limit.shrink()
+            raise
+
+    async def _recover_queue(self, queue: str, found: Expired) -> int:
+        keys = self._broker.keys.queue(queue)
+        total = 0
+        while True:
+            own = set(self._own_tokens())
+            moves = [self._move(dead, found) for dead in found.attempts if dead.token.decode("latin-1") not in own]
+            if not moves:
+                return total
+            faults.reach("recover:send")
+            codes = await self._broker.run(recover(keys, self._slack, moves, self._max_crashes))
+            faults.answered("recover:answered")
+            moved = self._note(queue, moves, codes)
+            total += moved
+            settled = moved + codes.count(Moved.DROPPED)
+            # Only what was settled has left the list; without progress the same would come again.
+            if not found.more or settled == 0:
+                return total
+            found = await self._look(queue)
+
+    def _move(self, dead: Dead, found: Expired) -> Move:
+        if dead.left_out:
+            return self._crash(dead)
+        if not dead.message:
+            return Move(dead, "drop")
+        try:
+            message = TaskMessage.FromString(dead.message)
+        except DecodeError as error:
+            return Move(dead, "archive", text=f"{LEASE_EXPIRED}; its message cannot be read: {error}")
+        if dead.ours:
+            return self._crash(dead)
+        if dead.cancel:
+            judgement = Judgement(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
+        else:
+            judgement = self._judge(message)
+        delay, counts, text, ending = judgement
+        stored = with_failure(message, text, int(found.now), counts=counts and delay is not None)
+        if delay is None:
+            return Move(dead, "archive", stored, counts=counts, text=text, ending=ending)
+        return Move(dead, "retry", stored, delay, counts, text)
+
+    def _crash(self, dead: Dead) -> Move:
+        worker = dead.token.decode("latin-1").rpartition("-")[0] or "a Go server"
+        text = QUARANTINED.format(crashes=counted(self._max_crashes, "worker"), worker=worker)
+        return Move(dead, "crash", text=text)
+
+    def _note(self, queue: str, moves: list[Move], codes: list[Moved]) -> int:
+        moved = 0
+        for move, code in zip(moves, codes, strict=True):
+            if code is Moved.DROPPED:
+                self._counts["dropped"] += 1
+            elif code is Moved.DONE:
+                moved += 1
+                self._counts[move.ending or move.kind] += 1
+                logger.warning("Task %s in queue %s lost its worker; %s.", move.dead.id, queue, self._then(move))
+        return moved
+
+    def _then(self, move: Move) -> str:
+        if move.kind == "crash":
+            crashes = counted(self._max_crashes, "crash", "crashes")
+            return f"it is at the front of its queue again, or in quarantine after {crashes}"
+        if move.kind == "archive":
+            return "it is archived"
+        return f"it runs again in {move.delay.total_seconds():.0f} s"
+
+    async def _reclaim_sets(self, queue: str) -> None:
+        keys = self._broker.keys.queue(queue)
+        while True:
+            faults.reach("recover:sets")
+            done = await self._broker.run(reclaim_sets(keys))
+            faults.answered("recover:sets-answered")
+            self._counts["reclaimed"] += done.tasks
+            if done.tasks:
+                wait = "waits in its" if done.tasks == 1 else "wait in their"
+                text = "%s of a dead aggregation in queue %s %s group again."
+                logger.warning(text, counted(done.tasks, "task"), queue, wait)
+            if not done.more:
+                return
+            await asyncio.sleep(0)

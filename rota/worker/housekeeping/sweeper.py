@@ -1,0 +1,229 @@
+"""The sweeper: checks at intervals what is to be done in all queues at once, and has it done.
+
+Of the workers that serve the same queues, one is elected to sweep (`election`); the others send a small request at
+intervals. The sweep is one script for many queues and reads only, so an idle fleet sends few requests; what the sweep
+finds goes to the forwarder, the janitor, the recoverer and the reconciler, and to the fetcher where tasks wait. A
+lease that has run out says when its attempt counts as dead: the next sweep is then, however long the interval is.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from rota.broker.broker import Broker
+from rota.core import faults
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.tasks.policy import Retry
+from rota.wire.recover import Slack
+from rota.wire.sweep import MAX_QUEUES, Limits, Need, Seen, Wish, look, take_turn
+from rota.worker.housekeeping.election import Election
+from rota.worker.housekeeping.forwarder import Forwarder
+from rota.worker.housekeeping.janitor import Janitor
+from rota.worker.housekeeping.reconciler import Reconciler
+from rota.worker.housekeeping.recoverer import Recoverer, as_failure
+from rota.worker.ticker import Ticker
+
+if TYPE_CHECKING:
+    from rota.worker.worker import Worker
+
+
+logger = logging.getLogger("rota.worker")
+
+SHORTEST_SECONDS = 0.1
+IDLE = 6
+"""So many intervals until the next look where all queues are empty."""
+TAKEN = 3
+"""So many until somebody asks again whose turn it is. It is theirs after 1.25, so who dies is followed within these."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweeperStatistics:
+    """Sweeps done here and left to another worker, requests of looking, errors, and refusals of single acts."""
+
+    sweeps: int
+    left_to_others: int
+    looks: int
+    errors: int
+    refused: int
+
+
+class Sweeper:
+    """Sweeps the queues that `queues` returns at the time; `note` is told of queues where tasks wait (None: any)."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Callable[[], Iterable[str]],
+        turn: Election,
+        limits: Limits,
+        *,
+        forwarder: Forwarder,
+        janitor: Janitor,
+        recoverer: Recoverer,
+        reconciler: Reconciler,
+        note: Callable[[str | None], None],
+        every: timedelta = timedelta(seconds=5),
+    ) -> None:
+        self._broker = broker
+        self._queues = queues
+        self._election = turn
+        self._limits = limits
+        self._forwarder = forwarder
+        self._janitor = janitor
+        self._recoverer = recoverer
+        self._reconciler = reconciler
+        self._note = note
+        self._ticker = Ticker("sweeper", every)
+        self._counts: Counter[str] = Counter()
+        self._said: set[str] = set()
+
+    async def run(self) -> None:
+        """Sweep until cancelled. Nobody is given up before the others had time to show that they live."""
+        self._recoverer.hold()
+        try:
+            await self._ticker.keep(self._next)
+        finally:
+            await self._election.give_up()
+
+    async def sweep(self) -> timedelta | None:
+        """Sweep once, if it is our turn. Answers when to look again where that is sooner or later than usual."""
+        queues = list(self._queues())
+        if not queues:
+            return None
+        wish = self._election.wish(queues)
+        faults.reach("sweep:look")
+        seen = await self._look(queues, wish)
+        faults.answered("sweep:seen")
+        if seen is None:
+            self._counts["left_to_others"] += 1
+            self._reconciler.forget()
+            return TAKEN * self._ticker.every
+        async with self._election.kept(wish):
+            await self._act(seen)
+        self._counts["sweeps"] += 1
+        return self._wait(seen)
+
+    def statistics(self) -> SweeperStatistics:
+        """Return a snapshot."""
+        count = self._counts
+        return SweeperStatistics(
+            count["sweeps"], count["left_to_others"], count["looks"], self._ticker.errors, count["refused"]
+        )
+
+    async def _next(self) -> timedelta | None:
+        try:
+            return await self.sweep()
+        except BrokerUnavailable:
+            # After an outage all leases have run out, and the connection that waits for tasks may not know of it.
+            self._recoverer.hold()
+            self._note(None)
+            raise
+
+    async def _look(self, queues: list[str], wish: Wish) -> dict[str, Seen] | None:
+        keys = [self._broker.keys.queue(queue) for queue in queues]
+        found: list[Seen] = []
+        self._counts["looks"] += 1
+        # In a Cluster the turn is elsewhere, and so are the other queues.
+        step = 1 if self._broker.clustered else MAX_QUEUES
+        if self._broker.clustered:
+            if not await self._broker.run(take_turn(wish)):
+                return None
+        else:
+            first = await self._broker.run(look(keys[:step], self._limits, wish))
+            if first is None:
+                return None
+            found, keys = first, keys[step:]
+        calls = [look(keys[start : start + step], self._limits) for start in range(0, len(keys), step)]
+        self._counts["looks"] += len(calls)
+        for reply in await self._broker.run_many(calls):
+            if isinstance(reply, BrokerError):
+                raise reply
+            found += reply or []
+        return dict(zip(queues, found, strict=True))
+
+    async def _act(self, seen: dict[str, Seen]) -> None:
+        def needing(need: Need) -> list[str]:
+            return [queue for queue, look in seen.items() if look.need & (need | Need.BROKEN)]
+
+        if due := needing(Need.FORWARD):
+            await self._try(self._forwarder.forward(due))
+        for queue in needing(Need.WAITING):
+            self._note(queue)
+        if over := needing(Need.EXPIRED | Need.TRIM):
+            await self._try(self._janitor.clean(over))
+        dead = needing(Need.RECOVER | Need.RECLAIM)
+        if dead and not self._recoverer.held_seconds:
+            await self._try(self._recoverer.recover(dead))
+        await self._try(self._reconciler.reconcile(list(seen), needing(Need.HELD), needing(Need.UNEVEN)))
+
+    async def _try(self, act: Awaitable[object]) -> None:
+        """Do one thing. A refusal, for a user's rights or a broken key, does not keep us from the rest."""
+        try:
+            await act
+        except BrokerRefused as error:
+            self._counts["refused"] += 1
+            if str(error) not in self._said:
+                self._said.add(str(error))
+                logger.error("The sweep goes on without something that the server refuses: %s", error)
+
+    def _wait(self, seen: dict[str, Seen]) -> timedelta | None:
+        dead = [look.dead_in for look in seen.values() if look.dead_in is not None]
+        dead += [0.0 for look in seen.values() if look.need & Need.RECOVER and self._recoverer.held_seconds]
+        soon = [max(min(dead), self._recoverer.held_seconds)] if dead else []
+        if (ripe := self._reconciler.ripe_seconds) is not None:
+            soon.append(ripe)
+        if not soon or min(soon) >= self._ticker.every.total_seconds():
+            # With nothing in any queue the turn may lapse: whoever asks meanwhile takes it.
+            return None if soon or any(look.need for look in seen.values()) else IDLE * self._ticker.every
+        return timedelta(seconds=max(min(soon), SHORTEST_SECONDS))
+
+
+class Sweep:
+    """The sweeper and those who do what it finds."""
+
+    def __init__(self, worker: "Worker", broker: Broker) -> None:
+        settings = worker.settings
+        every, slack = settings.sweep_interval, Slack(settings.lease_slack, settings.go_lease_slack)
+        # Whoever dies right after a look is known to the next one as dying, and the one after that comes in time.
+        ahead = max(every * 1.1 - slack.ours, timedelta())
+        limits = Limits(slack, settings.archive_max, settings.archive_age, ahead)
+        self.forwarder = Forwarder(broker, limit=settings.forward_batch)
+        self.janitor = Janitor(
+            broker, archive_size=limits.archive_size, archive_age=limits.archive_age, limit=settings.janitor_batch
+        )
+        self.recoverer = _recoverer(worker, broker, slack)
+        self.reconciler = Reconciler(broker, max_crashes=settings.max_crashes, every=settings.reconcile_interval)
+        self.sweeper = Sweeper(
+            broker,
+            worker.queue_names,
+            Election(broker, worker.server_id, every, (limits, settings.max_crashes)),
+            limits,
+            forwarder=self.forwarder,
+            janitor=self.janitor,
+            recoverer=self.recoverer,
+            reconciler=self.reconciler,
+            note=lambda queue: worker.consumers.note(queue),
+            every=every,
+        )
+
+
+def _recoverer(worker: "Worker", broker: Broker, slack: Slack) -> Recoverer:
+    settings = worker.settings
+    return Recoverer(
+        broker,
+        as_failure(lambda type_name: _policy(worker, type_name)),
+        own_tokens=lambda: [attempt.token for attempt in worker.held()],
+        slack=slack,
+        # Those who live show it at their next beat, and a beat that failed is repeated sooner.
+        settle=2 * settings.heartbeat,
+        max_crashes=settings.max_crashes,
+        clock=worker.clock,
+    )
+
+
+def _policy(worker: "Worker", type_name: str) -> Retry | None:
+    handler = worker.app.find_handler(type_name)
+    return None if handler is None else handler.retry

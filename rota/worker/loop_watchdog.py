@@ -1,0 +1,168 @@
+"""The pulse: sees from a thread of its own whether the event loop turns, and names the task that holds it up.
+
+A handler that blocks the loop stops every other task of its worker, and nothing in the loop can say so. One that never
+lets the interpreter go (a call into C) stops this thread too; then only a supervisor can see it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+from rota.worker.run.attempt import Attempt
+
+logger = logging.getLogger("rota.worker")
+
+LOOKS_PER_LIMIT = 4
+MOST_SECONDS_BETWEEN_LOOKS = 0.5
+FRAMES_SHOWN = 3
+"""From the handler on, and as many at the place itself."""
+_HERE = str(Path(__file__).parent)
+
+_ADVICE = (
+    "Nothing else runs in this worker meanwhile. Await what takes long, make the function a plain def (it runs in a "
+    'thread then), or give it run="process".'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStatistics:
+    """When the loop last turned, what blocks it now, and how often and for how long it was blocked."""
+
+    turned_at: float = 0.0
+    blocked_by: str = ""
+    blockages: int = 0
+    blocked_seconds: float = 0.0
+    longest_seconds: float = 0.0
+
+
+class LoopWatchdog:
+    """Looks until cancelled. `held` returns the attempts of this worker; `looked` is called in the thread each time."""
+
+    def __init__(
+        self,
+        held: Callable[[], Iterable[Attempt]],
+        blocked_after: timedelta = timedelta(seconds=1),
+        looked: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._held = held
+        self._limit_seconds = blocked_after.total_seconds()
+        self._looked = looked
+        self._stopping = threading.Event()
+        self._turned = threading.Event()
+        self._statistics = LoopStatistics()
+        self._loop: asyncio.AbstractEventLoop
+        self._thread_id = 0
+
+    async def run(self) -> None:
+        """Feel the pulse of the running loop until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._thread_id = threading.get_ident()
+        self._statistics = LoopStatistics(turned_at=time.monotonic())
+        ended = asyncio.Event()
+        thread = threading.Thread(target=self._work, args=(ended,), name="rota-pulse", daemon=True)
+        thread.start()
+        try:
+            await ended.wait()
+        finally:
+            self._stopping.set()
+            self._turned.set()
+
+    def statistics(self) -> LoopStatistics:
+        """Return a snapshot."""
+        return self._statistics
+
+    def _work(self, ended: asyncio.Event) -> None:
+        pause = min(self._limit_seconds / LOOKS_PER_LIMIT, MOST_SECONDS_BETWEEN_LOOKS)
+        while not self._stopping.wait(pause):
+            try:
+                self._feel(pause)
+            except Exception:
+                if self._loop.is_closed():
+                    return  # this worker has ended
+                logger.exception("The pulse could not be read; it is read again.")
+        with contextlib.suppress(RuntimeError):  # likewise
+            self._loop.call_soon_threadsafe(ended.set)
+
+    def _feel(self, pause: float) -> None:
+        self._turned.clear()
+        if self._stopping.is_set():
+            return  # what `run` sets at its end is cleared now, and the loop may never turn again
+        asked_at = time.monotonic()
+        self._loop.call_soon_threadsafe(self._turned.set)
+        reported = False
+        while not self._turned.wait(self._limit_seconds if not reported else pause):
+            if not reported:
+                self._report(asked_at)
+                reported = True
+            self._looked()
+        if self._stopping.is_set():
+            return
+        now = time.monotonic()
+        self._statistics = replace(self._statistics, turned_at=now, blocked_by="")
+        if reported:
+            self._relieved(now - asked_at)
+        self._looked()
+
+    def _report(self, asked_at: float) -> None:
+        culprit = self._culprit()
+        frame = sys._current_frames().get(self._thread_id)  # pyright: ignore[reportPrivateUsage] - documented all the same
+        self._statistics = replace(
+            self._statistics, blocked_by=culprit or _place(frame), blockages=self._statistics.blockages + 1
+        )
+        _warn_with_stack(
+            _where(frame) if frame else "(the place is unknown)",
+            "The event loop has been blocked for %.1f s by %s. %s It is here:",
+            time.monotonic() - asked_at,
+            culprit or "code outside of any task",
+            _ADVICE,
+        )
+
+    def _relieved(self, seconds: float) -> None:
+        done = self._statistics
+        self._statistics = replace(
+            done,
+            blocked_seconds=done.blocked_seconds + seconds,
+            longest_seconds=max(done.longest_seconds, seconds),
+        )
+        logger.warning("The event loop turns again, after %.1f s.", seconds)
+
+    def _culprit(self) -> str:
+        current = asyncio.current_task(self._loop)
+        if current is None:
+            return ""
+        for attempt in self._held():
+            if attempt.task is current:
+                return f"task {attempt.id} ({attempt.type}) in queue {attempt.queue.queue}"
+        return f"the coroutine {current.get_name()}"
+
+
+def _warn_with_stack(stack: str, text: str, *values: object) -> None:
+    """Log a warning with the stack of another thread.
+
+    `logging` takes only the stack of its caller. The message cannot hold it: a message is written on one line.
+    """
+    if logger.isEnabledFor(logging.WARNING):
+        logger.handle(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text, values, None, sinfo=stack))
+
+
+def _place(frame: FrameType | None) -> str:
+    return "" if frame is None else f"{frame.f_code.co_qualname} in {frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _where(frame: FrameType) -> str:
+    """Show the lines that lead there, from the handler's own on: what comes before is the same for all."""
+    stack = traceback.extract_stack(frame)
+    ours = [number for number, line in enumerate(stack, 1) if line.filename.startswith(_HERE)]
+    lines = traceback.format_list(stack[ours[-1] :] if ours else stack[-2 * FRAMES_SHOWN :])
+    if (left_out := len(lines) - 2 * FRAMES_SHOWN) > 0:
+        lines[FRAMES_SHOWN:-FRAMES_SHOWN] = [f"  ... {left_out} more ...\n"]
+    return "".join(lines).rstrip()

@@ -1,0 +1,1 @@
+"""How a worker runs a task and records the outcome."""

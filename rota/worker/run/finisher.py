@@ -1,0 +1,257 @@
+"""The finisher: records how attempts ended, many in one call.
+
+Outcomes that arrive while a call is under way form the next batch, so nothing waits for a timer. An outcome is kept
+and sent again until the server has answered: a handler that succeeded is not run again because one write failed.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from weakref import WeakSet
+
+from rota.broker.broker import Broker
+from rota.broker.link import Link
+from rota.core import faults
+from rota.core.text import counted
+from rota.errors import BrokerRefused, BrokerUnavailable
+from rota.wire import attempt as wire
+from rota.wire.attempt import Outcome
+from rota.wire.keys import QueueKeys
+from rota.wire.limits import MOST_RECORDED
+from rota.wire.script import Call
+from rota.worker.backoff import Backoff
+from rota.worker.clock import lease_clock
+from rota.worker.run.attempt import Attempt
+from rota.worker.run.outcome_log import log
+
+logger = logging.getLogger("rota.worker")
+
+FIRST_WAIT_SECONDS = 0.02
+LAST_WAIT_SECONDS = 0.25
+"""Between the tries of a worker that stops: the broker may be back before it goes."""
+MOST_BYTES = 4 * 1024 * 1024
+"""Of messages and results in one request. A server or a slow network may not take much more at once, and the event loop
+stands still while a request is packed."""
+SMALL_BYTES = 64 * 1024
+"""A lost request that is not larger is sent again as it is."""
+_REASONS = {
+    wire.RECORDED: "somebody else has ended or moved it meanwhile",
+    wire.FENCED: "another attempt has taken it over",
+    wire.GONE: "it was deleted meanwhile",
+}
+
+COUNTS = ("recorded", "calls", "discarded", "repeated")
+
+Ended = tuple[Attempt, Outcome | None]
+
+
+@dataclass(slots=True)
+class FinishStatistics:
+    """What a finisher has recorded. `discarded` counts outcomes that came too late: another attempt had the task."""
+
+    recorded: int = 0
+    calls: int = 0
+    discarded: int = 0
+    repeated: int = 0
+    kinds: Counter[str] = field(default_factory=Counter[str])
+    """Recorded outcomes that were no plain success, by their kinds."""
+    lost_at: float = 0.0
+    """`time.monotonic()` of the first failure to record after the last success; 0 while recording works."""
+
+    def add(self, other: "FinishStatistics") -> None:
+        """Add what another finisher has counted."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.kinds.update(other.kinds)
+
+    def fail(self, outcomes: int) -> None:
+        """Note that some outcomes have to be sent again."""
+        self.repeated += outcomes
+        self.lost_at = self.lost_at or time.monotonic()
+
+
+class Finisher:
+    """Records outcomes. `None` as outcome stands for a plain success, with nothing to keep and no lock to release."""
+
+    def __init__(
+        self, broker: Broker, link: Callable[[], Link | None], recorded: Callable[[Attempt], None], batch: int
+    ) -> None:
+        self._broker = broker
+        self._link = link
+        self._recorded = recorded
+        self._batch = min(batch, MOST_RECORDED)
+        self._ended: list[Ended] = []
+        self._arrived = asyncio.Event()
+        self._insisting: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._backoffs: WeakSet[Backoff] = WeakSet()
+        self._most_seconds = float("inf")
+        self.statistics = FinishStatistics()
+
+    def add(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        """Take an outcome to be recorded as soon as possible."""
+        self._ended.append((attempt, outcome))
+        self._arrived.set()
+
+    async def flush(self) -> None:
+        """Wait until everything that was added is recorded. There may be little time, so no wait is long any more."""
+        self._most_seconds = LAST_WAIT_SECONDS
+        for backoff in self._backoffs:
+            backoff.hurry(LAST_WAIT_SECONDS)
+        while self._ended or self._insisting or not self._idle.is_set():
+            await self._idle.wait()
+            if self._insisting:
+                await asyncio.wait(self._insisting)
+            await asyncio.sleep(0)
+
+    async def run(self) -> None:
+        """Record until cancelled. What a run that failed has left is taken up."""
+        if self._ended:
+            self._arrived.set()
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            ended, self._ended = self._ended, []
+            self._idle.clear()
+            try:
+                await self._record_all(ended)
+            except BaseException:
+                self._ended = ended + self._ended
+                raise
+            finally:
+                self._idle.set()
+
+    async def _record_all(self, ended: list[Ended]) -> None:
+        by_queue: dict[QueueKeys, list[Ended]] = defaultdict(list)
+        for item in ended:
+            by_queue[item[0].queue].append(item)
+        batches = [(queue, part) for queue, items in by_queue.items() for part in self._split(items)]
+        if len(batches) == 1:
+            await self._record(*batches[0])
+        else:
+            await asyncio.gather(*(self._record(queue, part) for queue, part in batches))
+
+    def _split(self, items: list[Ended]) -> Iterable[list[Ended]]:
+        for part in ([i for i in items if i[1] is None], [i for i in items if i[1] is not None]):
+            # The last ones first: each call puts what goes back before what is there.
+            yield from reversed(list(_batches(part, self._batch)))
+
+    async def _record(self, queue: QueueKeys, items: list[Ended], *, repeated: bool = False) -> None:
+        backoff: Backoff | None = None
+        while True:
+            try:
+                refused = await self._send(_call(queue, items))
+                break
+            except BrokerRefused as error:
+                # One outcome that the server refuses must not hold up the others.
+                logger.error("The server refuses outcomes, each is sent by itself until it is taken: %s", error)
+                return self._set_aside(queue, items)
+            except BrokerUnavailable as error:
+                repeated = repeated or error.maybe_applied
+                self.statistics.fail(len(items))
+                backoff = backoff or self._backoff(5)
+                await backoff.wait(error, f"Recording {counted(len(items), 'outcome')}")
+                if error.maybe_applied and len(items) > 1 and _bytes(items) > SMALL_BYTES:
+                    return await self._record_halves(queue, items)
+        return self._settle(items, refused, repeated=repeated)
+
+    async def _record_halves(self, queue: QueueKeys, items: list[Ended]) -> None:
+        """Send a request again in two parts: perhaps it was too large for the server or the network."""
+        middle = len(items) // 2
+        for half in (items[middle:], items[:middle]):
+            await self._record(queue, half, repeated=True)
+
+    def _set_aside(self, queue: QueueKeys, items: list[Ended]) -> None:
+        for item in items:
+            task = asyncio.get_running_loop().create_task(self._insist(queue, item))
+            self._insisting.add(task)
+            task.add_done_callback(self._insisting.discard)
+
+    async def _insist(self, queue: QueueKeys, item: Ended) -> None:
+        """Send one outcome by itself until it is taken: rights may be granted, a wrong key removed."""
+        backoff = self._backoff(30)
+        refused: dict[int, int] | None = None
+        while refused is None:
+            try:
+                refused = await self._send(_call(queue, [item]))
+            except Exception as again:
+                self.statistics.fail(1)
+                await backoff.wait(again, f"Recording task {item[0].id}")
+        self._settle([item], refused, repeated=True)
+
+    def _backoff(self, most_seconds: float) -> Backoff:
+        backoff = Backoff(FIRST_WAIT_SECONDS, min(most_seconds, self._most_seconds))
+        self._backoffs.add(backoff)
+        return backoff
+
+    def _settle(self, items: list[Ended], refused: dict[int, int], *, repeated: bool) -> None:
+        self.statistics.calls += 1
+        self.statistics.lost_at = 0.0
+        if items[0][1] is not None:
+            self.statistics.kinds.update(outcome.kind for _, outcome in items if outcome is not None)
+        self.statistics.recorded += len(items) - len(refused)
+        for index, code in refused.items():
+            self._explain(items[index][0], code, repeated)
+        recorded = self._recorded
+        for attempt, _ in items:
+            recorded(attempt)
+
+    async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
+        link = self._link()
+        faults.reach("record:send")
+        if link is None or link.closed:
+            refused = await self._broker.run(call)
+        else:
+            refused = await self._broker.run_via(link, call)
+        faults.answered("record:answered")
+        return refused
+
+    def _explain(self, attempt: Attempt, code: int, repeated: bool) -> None:
+        if repeated and code in (wire.RECORDED, wire.GONE):
+            self.statistics.recorded += 1
+            return
+        self.statistics.discarded += 1
+        text = "Late result of task %s (%s) discarded: %s. Attempt %s is void."
+        log(logging.WARNING, text, attempt.id, attempt.type, _REASONS[code], attempt.token, about=attempt)
+
+
+def _batches(items: list[Ended], most: int) -> Iterable[list[Ended]]:
+    start = size = 0
+    now = lease_clock()
+    for index, item in enumerate(items):
+        added = _size(item, now)
+        if index > start and (index - start == most or size + added > MOST_BYTES):
+            yield items[start:index]
+            start, size = index, 0
+        size += added
+    if items:
+        yield items[start:]
+
+
+def _size(item: Ended, now: float) -> int:
+    attempt, outcome = item
+    expected = len(attempt.raw) if attempt.lease_until < now else 0
+    return expected if outcome is None else expected + len(outcome.message) + len(outcome.text) + len(outcome.trace)
+
+
+def _bytes(items: list[Ended]) -> int:
+    now = lease_clock()
+    return sum(_size(item, now) for item in items)
+
+
+def _call(queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:
+    now = lease_clock()
+    if items[0][1] is None and all(attempt.lease_until >= now for attempt, _ in items):
+        return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
+    return wire.record(queue, [_guarded(attempt, outcome, now) for attempt, outcome in items])
+
+
+def _guarded(attempt: Attempt, outcome: Outcome | None, now: float) -> Outcome:
+    outcome = outcome or Outcome(attempt.id, attempt.token, "done")
+    if attempt.lease_until < now:
+        outcome.expected = attempt.raw
+    return outcome

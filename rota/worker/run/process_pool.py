@@ -1,0 +1,298 @@
+"""Runs functions in processes of their own: warm, used again, and killed when their time is over.
+
+`await call(context, function, args, kwargs)` runs an importable function in a child and returns its value. Cancelling
+the call kills the child and whatever stayed in its process group (SIGKILL), waits until it is gone, and only then ends;
+the next call gets a new child. Children are started afresh, never forked, so they share no threads, locks or
+connections with the worker; they end with it.
+"""
+
+import asyncio
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rota.errors import ProcessDied
+from rota.tasks import logs
+from rota.tasks.context import Context
+from rota.worker.run.process_child import LENGTH, Request, Setup
+from rota.worker.run.process_errors import PackedError, loads, unpack
+
+_LAST_WORDS_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPoolStatistics:
+    """Processes there are and calls that run; since the start: killed for a cancel, died by themselves, recycled."""
+
+    processes: int
+    running: int
+    killed: int
+    died: int
+    recycled: int
+
+
+class _Child:
+    """One process and the connection to it."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.pid = process.pid
+        self.served = 0
+        self.working = False
+        """Whether it has not answered yet. Such a process cannot be asked again."""
+        self._reader = reader
+        self._writer = writer
+        self._exit = _exit_of(process)
+        self._exit.add_done_callback(self._hang_up)
+
+    @classmethod
+    async def start(cls, setup: Setup) -> "_Child":
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptor = theirs.fileno()
+            try:
+                process = _spawn(descriptor)
+            except BaseException:
+                ours.close()
+                raise
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        child = cls(process, reader, writer)
+        try:
+            await child._send(setup)
+            _, kind, *rest = await child._receive()
+            if kind != "ready":
+                raise ProcessDied(f"A task process could not import the application:\n{rest[0]}", exit_code=1)
+        except BaseException:
+            await child.kill()
+            raise
+        return child
+
+    @property
+    def alive(self) -> bool:
+        return not self._exit.done()
+
+    async def ask(self, request: Request, context: Context) -> Any:
+        """Run one function; pass on what it tells meanwhile."""
+        self.served += 1
+        self.working = True
+        await self._send((self.served, request))
+        while True:
+            number, kind, *rest = await self._receive()
+            if number != self.served:
+                await self._refuse(kind)
+            elif kind == "progress":
+                context.progress(*rest)
+            elif kind == "log":
+                context.log(*rest)
+            else:
+                self.working = False
+                if kind == "done":
+                    return _value_of(*rest)
+                raise _error_of(*rest)
+
+    async def _refuse(self, kind: str) -> None:
+        """Drop what belongs to an earlier request; an answer to one means that nothing of this process can be used."""
+        if kind in ("done", "failed"):
+            await self.kill()
+            raise ProcessDied("The process of the task answered another request than this one, so it was killed.")
+
+    async def kill(self) -> None:
+        """Kill the process with its group and wait until it is gone, whatever cancels come meanwhile."""
+        if self.alive:
+            self._kill_group()
+        while not self._exit.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self._exit)
+        self._writer.close()
+
+    async def _send(self, value: Any) -> None:
+        data = pickle.dumps(value)
+        self._writer.write(LENGTH.pack(len(data)) + data)
+        with contextlib.suppress(ConnectionError):  # reading tells why
+            await self._writer.drain()
+
+    async def _receive(self) -> tuple[Any, ...]:
+        try:
+            size = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))[0]
+            message: tuple[Any, ...] = pickle.loads(await self._reader.readexactly(size))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            await self.kill()  # it may only have closed the connection
+            raise _death(self._exit.result()) from None
+        return message
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _hang_up(self, _: object) -> None:
+        # What the function had started may still run, and hold the connection open.
+        self._kill_group()
+        asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self._writer.transport.abort)
+
+
+class ProcessPool:
+    """Up to `size` children, started when needed. A child is replaced after `recycle_after` calls; 0 is never.
+
+    `modules` are imported by every child as it starts, before its first call: usually the application's own.
+    """
+
+    def __init__(self, size: int, *, modules: Sequence[str] = (), recycle_after: int = 0) -> None:
+        self._slots = asyncio.Semaphore(size)
+        self._setup = Setup(list(sys.path), _main_module(), list(modules), logs.in_use())
+        self._recycle_after = recycle_after
+        self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
+        self._running = self._killed = self._died = self._recycled = 0
+
+    async def warm(self, children: int = 1) -> None:
+        """Start children before they are needed. Raises what an import of the application raises."""
+        self._idle += await asyncio.gather(*(_Child.start(self._setup) for _ in range(children)))
+
+    async def call(
+        self,
+        context: Context,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = {},
+        begun: Callable[[], object] = lambda: None,
+        check: Callable[[], object] = lambda: None,
+    ) -> Any:
+        """Run `function(*args, **kwargs)` in a child. Raises the function's error, or ProcessDied."""
+        call = pickle.dumps((function, args, dict(kwargs)))
+        async with self._slots:
+            begun()
+            _, (message, deadline_at) = context.__reduce__()
+            request = Request(message, deadline_at, call)
+            self._running += 1
+            try:
+                return await self._ask(request, context, check)
+            finally:
+                self._running -= 1
+
+    @property
+    def full(self) -> bool:
+        """Whether a call would have to wait for its turn."""
+        return self._slots.locked()
+
+    async def aclose(self) -> None:
+        """Kill all children."""
+        children = [*self._idle, *self._busy]
+        self._idle.clear()
+        await asyncio.gather(*(child.kill() for child in children))
+
+    def statistics(self) -> ProcessPoolStatistics:
+        """Return a snapshot."""
+        processes = len(self._idle) + len(self._busy)
+        return ProcessPoolStatistics(processes, self._running, self._killed, self._died, self._recycled)
+
+    async def _ask(self, request: Request, context: Context, check: Callable[[], object]) -> Any:
+        child = self._take_idle() or await _Child.start(self._setup)
+        self._busy.add(child)
+        try:
+            check()
+            return await self._answer(child, request, context)
+        finally:
+            self._busy.discard(child)
+            await self._put_back(child)
+
+    async def _answer(self, child: _Child, request: Request, context: Context) -> Any:
+        try:
+            return await child.ask(request, context)
+        except asyncio.CancelledError:
+            if child.working:  # else it is the function's own error
+                self._killed += 1
+                await child.kill()
+            raise
+        except ProcessDied:
+            self._died += 1
+            raise
+
+    def _take_idle(self) -> _Child | None:
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive:
+                return child
+            self._died += 1
+        return None
+
+    async def _put_back(self, child: _Child) -> None:
+        if not child.alive:
+            return
+        if child.working:
+            self._killed += 1
+            await child.kill()
+        elif self._recycle_after and child.served >= self._recycle_after:
+            self._recycled += 1
+            await child.kill()
+        else:
+            self._idle.append(child)
+
+
+def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "rota.worker.run.process_child", str(descriptor), str(os.getpid())]
+    # In a session of its own Ctrl-C does not reach it, and a kill takes its own children along.
+    return subprocess.Popen(  # noqa: S603
+        words, pass_fds=[descriptor], stdin=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _exit_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """Return the exit code to come. A thread waits for it: a loop would wait in vain where SIGCHLD is ignored."""
+    loop = asyncio.get_running_loop()
+    exited: asyncio.Future[int] = loop.create_future()
+
+    def wait() -> None:
+        code = process.wait()
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(exited.set_result, code)
+
+    threading.Thread(target=wait, name=f"rota-wait-{process.pid}", daemon=True).start()
+    return exited
+
+
+def _value_of(value: bytes) -> Any:
+    try:
+        return loads(value)
+    except Exception as error:
+        raise TypeError(
+            f"The result of the task cannot be read from its process ({error}): return plain values, or instances of "
+            "classes that both processes can import."
+        ) from error
+
+
+def _error_of(packed: PackedError) -> BaseException:
+    error = unpack(packed)
+    with contextlib.suppress(Exception):
+        error.add_note(f"In the task's process:\n{packed.trace.rstrip()}")
+    return error
+
+
+def _death(code: int) -> ProcessDied:
+    if code >= 0:
+        return ProcessDied(f"The process of the task ended with exit code {code} before the task did.", exit_code=code)
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = ""
+    if -code == signal.SIGKILL:
+        hint = " Nobody here did that: the system kills a process like this when memory runs out."
+    return ProcessDied(f"The process of the task was killed by {name} before the task ended.{hint}", exit_code=code)
+
+
+def _main_module() -> tuple[str, str] | None:
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return "module", spec.name
+    path = getattr(main, "__file__", None)
+    return None if path is None else ("path", os.path.abspath(path))

@@ -1,0 +1,244 @@
+"""The reporter: progress and log lines of running tasks, joined and written with bounds.
+
+Handlers call `progress` and `log` from any thread as often as they like; neither blocks. What a task says is written
+at once if it was silent before, then at most every `every`, and before its outcome is recorded: of the progress only
+the newest, of the log every line up to the limits. One script writes the reports of a queue, each only while the
+attempt's token is still in the task's hash: a task that was deleted meanwhile gets no hash again, and one that runs
+elsewhere keeps its own report.
+
+In the hash, `rota_progress` is a JSON object (done, total, text, at) and `rota_log` is text: a line is its time, a
+blank, and what was said.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from rota.broker import Broker
+from rota.broker.route import look_at
+from rota.errors import BrokerError
+from rota.tasks.context import Context
+from rota.wire.attempt import MAX_REPORTS, Report, report
+from rota.wire.keys import QueueKeys
+from rota.worker.run.attempt import Attempt
+from rota.worker.ticker import Ticker
+
+_MAX_TEXT = 1024
+_LAST_WORDS_SECONDS = 1.0
+_CUT = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class ReporterStatistics:
+    """Reports written since the start, those refused as the attempt was over, log lines dropped for want of room."""
+
+    written: int = 0
+    refused: int = 0
+    dropped_lines: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class _Said:
+    """What one attempt said since the last write."""
+
+    attempt: Attempt
+    progress: bytes = b""
+    lines: deque[bytes] = field(default_factory=deque[bytes])
+    size: int = 0
+
+    def add(self, line: bytes, room: int) -> int:
+        """Take a line; return how many old ones had to go."""
+        self.lines.append(line)
+        self.size += len(line)
+        dropped = 0
+        while self.size > room and len(self.lines) > 1:
+            self.size -= len(self.lines.popleft())
+            dropped += 1
+        return dropped
+
+
+class NoReports:
+    """A reporter that drops everything: for an executor without a worker."""
+
+    def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
+        """Drop it."""
+
+    def log(self, context: Context, text: str) -> None:
+        """Drop it."""
+
+    def unwritten(self, context: Context) -> bool:
+        """Say that nothing is left to write."""
+        return False
+
+    async def settle(self, context: Context) -> None:
+        """Return at once."""
+
+
+class Reporter:
+    """The reporter of every context of a worker. Make it in the worker's event loop.
+
+    `running` returns the attempts held now; it is called in whatever thread a handler runs.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        running: Callable[[], Iterable[Attempt]],
+        every: timedelta = timedelta(milliseconds=500),
+        log_limit_bytes: int = 64 * 1024,
+        log_line_limit_bytes: int = 4096,
+    ) -> None:
+        self._broker = broker
+        self._running = running
+        self._log_limit = log_limit_bytes
+        self._line_limit = min(log_line_limit_bytes, log_limit_bytes)
+        self._ticker = Ticker("reporter", every)
+        self._said: dict[Context, _Said] = {}
+        self._sent: dict[Context, _Said] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._lock = threading.Lock()
+        self._something = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._written = self._refused = self._dropped = 0
+
+    def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
+        """Take the newest progress of a task."""
+        told = {"done": done, "total": total, "text": text[:_MAX_TEXT], "at": round(time.time(), 3)}
+        data = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        with self._lock:
+            if (said := self._of(context)) is not None:
+                said.progress = data
+
+    def log(self, context: Context, text: str) -> None:
+        """Take one line of a task's log; a text of several lines is several lines."""
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        lines = [self._line(stamp, line) for line in text.splitlines() or [""]]
+        with self._lock:
+            if (said := self._of(context)) is not None:
+                self._dropped += sum(said.add(line, self._log_limit) for line in lines)
+
+    async def run(self) -> None:
+        """Write what is said until cancelled, and then what was said last."""
+        try:
+            await self._ticker.keep(self._election)
+        finally:
+            await self._last_words()
+
+    def unwritten(self, context: Context) -> bool:
+        """Whether a task said something that is not written yet."""
+        return context in self._said or context in self._sent
+
+    async def settle(self, context: Context) -> None:
+        """Write what a task said last, so that it is there once its outcome is. Takes a second at most."""
+        with suppress(BrokerError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                if self.unwritten(context):
+                    await self.flush()
+
+    async def flush(self) -> None:
+        """Write all that was said so far. What could not be sent is kept for the next time."""
+        if self._sent:  # a write that is under way may have begun before the last words
+            await asyncio.shield(self._write())
+        if self._said:
+            await asyncio.shield(self._write())
+
+    def _write(self) -> "asyncio.Task[None]":
+        """Return the write that is under way, or begin one. Many tasks that end at once share it."""
+        if self._writing is None or self._writing.done():
+            self._writing = self._loop.create_task(self._write_all())
+            self._writing.add_done_callback(look_at)
+        return self._writing
+
+    async def _write_all(self) -> None:
+        with self._lock:
+            self._sent, self._said = self._said, {}
+            self._something.clear()
+        try:
+            await self._send(self._sent)
+        finally:
+            self._sent = {}
+
+    async def _send(self, said: dict[Context, _Said]) -> None:
+        by_queue: defaultdict[QueueKeys, list[_Said]] = defaultdict(list)
+        for each in said.values():
+            by_queue[each.attempt.queue].append(each)
+        chunks = [
+            (keys, told[start : start + MAX_REPORTS])
+            for keys, told in by_queue.items()
+            for start in range(0, len(told), MAX_REPORTS)
+        ]
+        replies = await self._broker.run_many(
+            [report(keys, [_report(each) for each in chunk], max_log_bytes=self._log_limit) for keys, chunk in chunks]
+        )
+        error: BrokerError | None = None
+        for (_, chunk), reply in zip(chunks, replies, strict=True):
+            if isinstance(reply, BrokerError):
+                error = reply
+                self._keep(chunk, reply.maybe_applied)
+            else:
+                self._written += reply
+                self._refused += len(chunk) - reply
+        if error is not None:
+            raise error
+
+    def statistics(self) -> ReporterStatistics:
+        """Return a snapshot."""
+        return ReporterStatistics(self._written, self._refused, self._dropped, self._ticker.errors)
+
+    async def _election(self) -> None:
+        await self._something.wait()
+        await self.flush()
+
+    async def _last_words(self) -> None:
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self.flush()
+        except (BrokerError, TimeoutError):
+            return  # nothing depends on them
+
+    def _of(self, context: Context) -> _Said | None:
+        said = self._said.get(context)
+        if said is None:
+            attempt = next((a for a in list(self._running()) if getattr(a, "context", None) is context), None)
+            if attempt is None:
+                return None  # the attempt is over; a thread it left behind still speaks
+            said = self._said[context] = _Said(attempt)
+            if len(self._said) == 1:
+                self._wake()
+        return said
+
+    def _wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._something.set)
+        except RuntimeError:
+            return  # the loop is closed
+
+    def _keep(self, chunk: list[_Said], maybe_written: bool) -> None:
+        """Put back what was not written; lines that may have been are not written twice."""
+        with self._lock:
+            for old in chunk:
+                new = self._said.setdefault(old.attempt.context, _Said(old.attempt))
+                new.progress = new.progress or old.progress
+                if not maybe_written:
+                    lines, new.lines, new.size = [*old.lines, *new.lines], deque(), 0
+                    self._dropped += sum(new.add(line, self._log_limit) for line in lines)
+        self._something.set()
+
+    def _line(self, stamp: str, text: str) -> bytes:
+        data = f"{stamp} {text}".encode("utf-8", "replace")
+        if len(data) >= self._line_limit:
+            kept = data[: self._line_limit - len(_CUT.encode()) - 1].decode("utf-8", "ignore")
+            data = (kept + _CUT).encode()
+        return data + b"\n"
+
+
+def _report(said: _Said) -> Report:
+    attempt = said.attempt
+    return Report(attempt.id, attempt.token, said.progress, b"".join(said.lines))

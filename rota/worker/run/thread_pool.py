@@ -1,0 +1,232 @@
+"""Runs plain functions in threads. A slot is free again only when its function has really returned.
+
+`await call(context, function, args, kwargs)` runs one function with the caller's context variables. Cancelling the
+call asks the function to stop in two ways: `context.cancelled` becomes true, and `TimeLimitExceeded` is raised in the
+thread. Python raises it between two steps of Python code, so a thread inside a C call (a query, `time.sleep`) sees it
+only when that call returns, and a function may catch it. The call ends when the function has ended; what runs in a
+process can be killed, a thread cannot.
+
+CPython has one slot for such an exception in each thread, and one flag in the interpreter that says that some slot is
+filled. The thread looks into its slot between two steps of Python code, and only a thread that receives an exception
+clears the flag. Emptying the slot with `PyThreadState_SetAsyncExc(thread, NULL)` leaves the flag set. While the flag
+is set, CPython 3.11 repeats the first step of every traced call (coverage, a debugger) without end. So:
+
+1. `interrupt` fills the slot of the other thread. Then it sends an exception to its own thread and receives it, which
+   clears the flag. The other thread sets the flag again as soon as it runs Python code.
+2. `receive_what_was_sent` replaces the content of the own slot by another exception and receives that one at once.
+"""
+
+import asyncio
+import contextvars
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+from rota.core import forks
+from rota.errors import TimeLimitExceeded
+from rota.tasks.context import Context
+
+_send = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_send.argtypes = (ctypes.c_ulong, ctypes.py_object)
+
+
+class _Received(BaseException):
+    """Raised and caught in `receive_what_was_sent` only."""
+
+
+def interrupt(thread: int, error: type[BaseException]) -> None:
+    """Raise `error` in the thread with this `get_ident()`, as soon as it runs Python code."""
+    _send(thread, error)
+    receive_what_was_sent()
+
+
+def receive_what_was_sent() -> None:
+    """Receive an exception that was sent to the calling thread and has not arrived, so that it never will.
+
+    An exception that arrives while this begins is raised from here, and then no other one is left.
+    """
+    try:
+        while True:  # it arrives within the first turn, unless a debugger's trace function swallows it
+            _send(threading.get_ident(), _Received)
+    except _Received:
+        return
+    except BaseException:  # what was sent, or Ctrl-C, came first: ours still has to arrive
+        receive_what_was_sent()
+        raise
+
+
+_NOTHING: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPoolStatistics:
+    """Threads there are, functions that run, and functions that were asked to stop since the start."""
+
+    threads: int
+    running: int
+    interrupted: int
+
+
+class _Job:
+    """One function in a thread. Until it has ended it can be interrupted, any number of times.
+
+    The interruption must never arrive in what the thread does next. So the thread sets `_closed` when the function has
+    ended, waits while an interruption is on its way (`_sending`), and then receives what has not arrived yet.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, run: Callable[[], Any]) -> None:
+        self.loop = loop
+        self.run = run
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.value: Any = _NOTHING
+        self.error: BaseException | None = None
+        self.interrupted = False
+        self._thread = 0
+        self._sending = False
+        self._closed = False
+
+    def interrupt(self) -> None:
+        """Raise TimeLimitExceeded in the function, or keep it from its first step. Nothing, if it has ended."""
+        self._sending = True
+        try:
+            if not self._closed:
+                self.interrupted = True
+                if self._thread:
+                    interrupt(self._thread, TimeLimitExceeded)
+        finally:
+            self._sending = False
+
+    def perform(self) -> None:
+        """Run the function in this thread. No interruption is left behind for the next one."""
+        try:
+            try:
+                self._thread = threading.get_ident()
+                if self.interrupted:
+                    raise TimeLimitExceeded("The time was over before the function got its turn.")
+                self.value = self.run()
+            except BaseException as error:
+                self.error = error
+            self._closed = True
+            self._settle()
+        except TimeLimitExceeded as late:
+            # It arrived when the function had ended. What the function returned or raised stands.
+            if self.value is _NOTHING and self.error is None:
+                self.error = late
+            self._closed = True
+            self._settle()
+        try:
+            self.loop.call_soon_threadsafe(self._end)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+    def _settle(self) -> None:
+        while self._sending:
+            time.sleep(0.0005)
+        if self.interrupted:
+            receive_what_was_sent()
+
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+class ThreadPool:
+    """Up to `size` threads, started when needed. They are daemons: a function that hangs does not hold up the exit."""
+
+    def __init__(self, size: int) -> None:
+        self._slots = asyncio.Semaphore(size)
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._running = 0
+        self._interrupted = 0
+        self._abandoned = asyncio.Event()
+
+    async def call(
+        self,
+        context: Context,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = {},
+        begun: Callable[[], object] = lambda: None,
+        check: Callable[[], object] = lambda: None,
+    ) -> Any:
+        """Run `function(*args, **kwargs)` in a thread and return its value or raise its error."""
+        async with self._slots:
+            begun()
+            variables = contextvars.copy_context()
+            loop = asyncio.get_running_loop()
+
+            def run() -> Any:
+                # A thread may come late to it: another one held the interpreter, and then all of it was frozen.
+                check()
+                return forks.call(variables.run, (function, *args), kwargs)
+
+            job = _Job(loop, run)
+            self._running += 1
+            try:
+                self._start_thread()
+                self._jobs.put(job)
+                await self._finish(context, job)
+            finally:
+                self._running -= 1
+        if job.error is not None:
+            raise job.error
+        return job.value
+
+    @property
+    def full(self) -> bool:
+        """Whether a call would have to wait for its turn."""
+        return self._slots.locked()
+
+    def abandon(self) -> None:
+        """Stop waiting for functions that do not stop: their calls end now, as cancelled. For a hard stop only."""
+        self._abandoned.set()
+
+    async def aclose(self) -> None:
+        """Let the threads end, each after what it does now. Call it when no call is under way."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        self._threads.clear()
+
+    def statistics(self) -> ThreadPoolStatistics:
+        """Return a snapshot."""
+        return ThreadPoolStatistics(len(self._threads), self._running, self._interrupted)
+
+    async def _finish(self, context: Context, job: _Job) -> None:
+        try:
+            await asyncio.shield(job.ended)
+        except asyncio.CancelledError:
+            context.cancelled = True
+            job.interrupt()
+            self._interrupted += job.interrupted
+            await self._outlast(job)
+            if not job.ended.done() or isinstance(job.error, TimeLimitExceeded):
+                raise
+
+    async def _outlast(self, job: _Job) -> None:
+        """Wait until the function has ended, or the worker gives up on it. A further cancel interrupts it again."""
+        abandoned = asyncio.ensure_future(self._abandoned.wait())
+        either: list[asyncio.Future[Any]] = [job.ended, abandoned]
+        try:
+            while not job.ended.done() and not self._abandoned.is_set():
+                try:
+                    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                except asyncio.CancelledError:
+                    job.interrupt()
+        finally:
+            abandoned.cancel()
+
+    def _start_thread(self) -> None:
+        if self._running > len(self._threads):
+            name = f"rota-{len(self._threads) + 1}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.perform()

@@ -1,0 +1,299 @@
+"""The verdict: from how a handler ended to what is recorded. Asynq's rules (spec 5.7) and ours, without a socket.
+
+1. A result: kept for the task's retention, or the task is deleted.
+2. `Revoke`: deleted quietly. `RetryLater`: again after its delay, counted or not.
+3. Cancelled: archived as cancelled, never retried. Stopped by a shutdown, or because the lease was lost: back to the
+   front of the line.
+4. Past its deadline: archived as expired; a later run could only be later still.
+5. Any other failure: retried by the task's policy until its retries are used up, then archived.
+
+Where the worker got another error than the handler raised, or an error that cannot be read, another error is judged
+in its place.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import Any, TypedDict, Unpack
+
+from rota.core import tracebacks
+from rota.core.duration import parse
+from rota.core.text import unstopped
+from rota.errors import RetryLater, Revoke
+from rota.tasks.handler import Event
+from rota.tasks.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction, leaves
+from rota.wire.attempt import Ending, Kind, Outcome
+from rota.wire.limit_text import DEADLINE_TEXT, deadline_text, timeout_text
+from rota.wire.message import with_completion, with_failure
+from rota.wire.names import MAX_ERROR_BYTES, clean_text
+from rota.worker.run.attempt import Attempt
+
+ASYNQ_DEFAULT_RETRY = 25
+CANCEL_TEXT = "context canceled"
+MOST_ERRORS = 5
+"""How many errors of a group its text names."""
+_WHY_HANDED_BACK = {
+    "shutdown": "stopped by the shutdown",
+    "lease": "stopped, since its lease was lost,",
+    "": "not begun, since its lease had run out,",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to record, and what to tell the hooks: `outcome` None is a plain success."""
+
+    outcome: Outcome | None
+    error: BaseException | None = None
+    exhausted: bool = False
+    fault: BaseException | None = None
+    """What went wrong while it was decided how to retry."""
+    trace: str = ""
+    """The traceback of the error, where it has one that helps."""
+    quiet: bool = False
+    """Not logged for each task: `UnknownTypes` logs them together."""
+
+    @property
+    def event(self) -> Event:
+        """What the hooks of a failure are told."""
+        return "exhausted" if self.exhausted else "failure"
+
+
+SUCCESS = Verdict(None)
+
+
+class OutcomeWords(TypedDict, total=False):
+    """The optional fields of an outcome."""
+
+    message: bytes
+    seconds: float
+    counts: bool
+    text: bytes
+    ending: Ending
+
+
+def succeeded(attempt: Attempt, result: bytes, now: float) -> Verdict:
+    """Judge a handler that returned; `result` is what is stored, empty for nothing."""
+    message = attempt.message
+    if not (message.retention or message.unique_key or result):
+        return SUCCESS
+    if message.retention > 0:
+        done = with_completion(message, int(now))
+        return Verdict(_outcome(attempt, "complete", message=done, seconds=message.retention, text=result))
+    return Verdict(_outcome(attempt, "done", text=result))
+
+
+def stopped(attempt: Attempt, now: float, cancel: BaseException | None = None) -> Verdict:
+    """Judge a handler that was told to end, by why it was told. `cancel` shows where it was."""
+    if attempt.stop in ("shutdown", "lease"):
+        # Void where another attempt has the task. Where it is ours after all, its handler is not to blame.
+        return Verdict(_outcome(attempt, "requeue"))
+    if attempt.stop == "cancelled":
+        return cancelled(attempt, attempt.reason, now)
+    if attempt.stop == "deadline":
+        return expired(attempt, now, cancel)
+    if attempt.stop == "timeout":
+        return _with_limit(attempt, failed(attempt, _timeout(attempt, cancel), now, text=DEADLINE_TEXT))
+    return failed(attempt, RuntimeError("the handler cancelled itself"), now, text=CANCEL_TEXT)
+
+
+def too_late(attempt: Attempt) -> Verdict:
+    """Hand a task back whose lease ran out before its handler could begin. If another attempt has it, this is void."""
+    return Verdict(_outcome(attempt, "requeue"))
+
+
+def cancelled(attempt: Attempt, reason: str, now: float) -> Verdict:
+    """Archive a task that somebody cancelled."""
+    text = f"cancelled: {reason}" if reason else "cancelled"
+    return Verdict(_archived(attempt, text, now, ending="cancelled"))
+
+
+def expired(attempt: Attempt, now: float, cancel: BaseException | None = None) -> Verdict:
+    """Archive a task whose deadline has passed."""
+    outcome = _archived(attempt, DEADLINE_TEXT, now, ending="expired")
+    return _with_limit(attempt, Verdict(outcome, _timeout(attempt, cancel), exhausted=True))
+
+
+def traced(judged: Verdict, now: float, most_bytes: int) -> Verdict:
+    """Add the traceback of a failure, also to what is stored. An instruction to the worker needs none."""
+    outcome, error = judged.outcome, judged.error
+    if outcome is None or error is None or outcome.kind not in ("retry", "archive"):
+        return judged
+    if all(isinstance(each, INSTRUCTIONS) for each in leaves(error)):
+        return judged
+    if (trace := tracebacks.text_of(error)) and most_bytes:
+        outcome.trace = b"%d\n%s" % (int(now), tracebacks.bounded(trace, most_bytes).encode())
+    return replace(judged, trace=trace)
+
+
+def left_to_others(attempt: Attempt) -> Verdict:
+    """Hand a task back at once that nobody here can run."""
+    return Verdict(_outcome(attempt, "requeue", text=_bytes(_no_handler(attempt))), quiet=True)
+
+
+def unhandled(attempt: Attempt, now: float, delay: timedelta) -> Verdict:
+    """Put a task off that nobody could run so far. It costs no retry: another worker may know the type."""
+    return Verdict(_retried(attempt, _no_handler(attempt), now, delay, counts=False), quiet=True)
+
+
+def undecodable(attempt: Attempt, error: Exception) -> Verdict:
+    """Archive a task whose message cannot be read, byte for byte as it came."""
+    return Verdict(_outcome(attempt, "archive", text=_bytes(str(error))), error, exhausted=True)
+
+
+def failed(attempt: Attempt, error: BaseException, now: float, *, text: str | None = None) -> Verdict:
+    """Judge a handler that raised. Whatever the error and the policy do, this returns a verdict."""
+    text = describe(error) if text is None else text
+    try:
+        return _by_policy(attempt, error, now, text)
+    except BaseException as fault:
+        # Policies and errors hold code of the user, and RetryLater may hold what is not a duration. None of it may
+        # keep the task from its record, not even a `sys.exit()`.
+        text = f"{text} (and how to retry it could not be decided: {describe(fault)})"
+        delay = partial(Retry().next_delay, attempt.message.retried, error)
+        return replace(_again(attempt, error, now, text, delay), fault=fault)
+
+
+def _by_policy(attempt: Attempt, error: BaseException, now: float, text: str) -> Verdict:
+    policy = attempt.handler.retry
+    if policy.forbids(error):
+        return Verdict(_archived(attempt, text, now), error, exhausted=True)
+    asked = instruction(error)
+    if isinstance(asked, Revoke):
+        return Verdict(_outcome(attempt, "done", ending="revoked", text=_bytes(_said(asked))))
+    if isinstance(asked, RetryLater):
+        delay = min(parse(asked.delay, "the delay of RetryLater"), timedelta(seconds=LONGEST_DELAY_SECONDS))
+        return _again(attempt, error, now, describe(asked), lambda: delay, counts=bool(asked.counts))
+    if not policy.decides(error):
+        return Verdict(_archived(attempt, text, now), error, exhausted=True)
+    retried = attempt.message.retried
+    counts = bool(policy.counts(error))
+    return _again(attempt, error, now, text, lambda: policy.next_delay(retried, error), counts=counts)
+
+
+def _again(
+    attempt: Attempt,
+    error: BaseException,
+    now: float,
+    text: str,
+    delay: Callable[[], timedelta],
+    *,
+    counts: bool = True,
+) -> Verdict:
+    if counts and attempt.message.retried >= _allowed(attempt):
+        return Verdict(_archived(attempt, text, now), error, exhausted=True)
+    return Verdict(_retried(attempt, text, now, delay(), counts=counts), error)
+
+
+def describe(error: BaseException) -> str:
+    """The text of an error as it is stored and shown; of a group with the errors in it."""
+    text = _one(error)
+    inside = list(islice(leaves(error), MOST_ERRORS + 1))
+    if len(inside) != 1 or inside[0] is not error:
+        more = "; ..." if len(inside) > MOST_ERRORS else ""
+        text += f": {'; '.join(map(_one, inside[:MOST_ERRORS]))}{more}"
+    return text
+
+
+def _one(error: BaseException) -> str:
+    said = _said(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def sentence(attempt: Attempt, outcome: Outcome) -> str:
+    """Say in the log how an attempt ended and what comes of it."""
+    reason = unstopped(outcome.text.decode(errors="replace"))
+    if outcome.kind == "retry":
+        of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {_allowed(attempt)}"
+        return f"{reason}. Runs again in {outcome.seconds:.1f} s{of}."
+    if outcome.kind == "archive":
+        return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
+    if outcome.kind == "requeue":
+        return f"{reason or _WHY_HANDED_BACK[attempt.stop]} and handed back to the front of the queue."
+    return f"{outcome.kind}: {reason}"
+
+
+def _timeout(attempt: Attempt, cancel: BaseException | None) -> TimeoutError:
+    error = TimeoutError(limit_text(attempt))
+    error.__cause__ = cancel
+    return error
+
+
+def limit_text(attempt: Attempt) -> str:
+    """Say which limit has passed: that of the run, or the deadline of its task."""
+    if attempt.stop == "timeout":
+        return timeout_text(attempt.limit_seconds) if attempt.limit_seconds else DEADLINE_TEXT
+    return deadline_text(attempt.message.deadline) if attempt.message.deadline else DEADLINE_TEXT
+
+
+def _with_limit(attempt: Attempt, judged: Verdict) -> Verdict:
+    """Let the log and whoever waits for the result read the limit. The stored text stays Asynq's."""
+    if judged.outcome is not None:
+        plain, full = _bytes(DEADLINE_TEXT), _bytes(limit_text(attempt))
+        judged.outcome.text = judged.outcome.text.replace(plain, full, 1)
+    return judged
+
+
+def _no_handler(attempt: Attempt) -> str:
+    return f'handler not found for task "{attempt.message.type}"'
+
+
+def _said(error: BaseException) -> str:
+    try:
+        # Not a subclass of str, which could have a method of its own for everything. Cut, because a text of hundreds of
+        # megabytes would be copied for each line that shows it; one character more than is stored tells that it was.
+        return str.__str__(str(error))[: MAX_ERROR_BYTES + 1]
+    except BaseException:
+        return "its text cannot be read"
+
+
+def _allowed(attempt: Attempt) -> int:
+    """Return how many retries the task may have."""
+    if attempt.message.retry == ASYNQ_DEFAULT_RETRY:
+        # A Go client writes 25 when nobody said anything; then the task's own policy is the word that was said.
+        return attempt.handler.retry.max
+    return attempt.message.retry
+
+
+def _retried(attempt: Attempt, text: str, now: float, delay: timedelta, *, counts: bool) -> Outcome:
+    message = with_failure(attempt.message, text, int(now), counts)
+    seconds = max(0.0, delay.total_seconds())
+    return _outcome(attempt, "retry", message=message, seconds=seconds, counts=counts, text=_bytes(text))
+
+
+def _archived(attempt: Attempt, text: str, now: float, *, ending: Ending = "") -> Outcome:
+    message = with_failure(attempt.message, text, int(now), counts=False)
+    return _outcome(attempt, "archive", message=message, text=_bytes(text), ending=ending)
+
+
+def _bytes(text: str) -> bytes:
+    # As in the message: a text beyond the server's limit of 512 MB could never be recorded.
+    return clean_text(text).encode()
+
+
+def _outcome(attempt: Attempt, kind: Kind, **rest: Unpack[OutcomeWords]) -> Outcome:
+    return Outcome(attempt.id, attempt.token, kind, **rest)
+
+
+_REPLACED_TEXT = "coroutine raised StopIteration"
+# Taken from the built-in classes, because the error's own class may have other ones that raise.
+_NAME: Any = type.__dict__["__name__"]
+_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
+
+
+def raised_by_handler(error: BaseException) -> BaseException:
+    """Return the StopIteration that Python has replaced by a RuntimeError, because no coroutine may raise one."""
+    if type(error) is RuntimeError and error.args == (_REPLACED_TEXT,) and isinstance(error.__cause__, StopIteration):
+        return error.__cause__
+    return error
+
+
+def unreadable(error: BaseException, fault: BaseException) -> RuntimeError:
+    """Make the error that is judged in place of one whose class raises `fault` when it is looked at."""
+    made = RuntimeError(
+        f"an error of the class {_NAME.__get__(type(error))}, which cannot be read: its own code raises "
+        f"{_NAME.__get__(type(fault))}"
+    )
+    return made.with_traceback(_TRACEBACK.__get__(error))

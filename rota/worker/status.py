@@ -1,0 +1,130 @@
+"""The status of this worker, which other threads read while its event loop may be blocked.
+
+A worker without a supervisor answers probes itself, from a thread that its handlers cannot hold up.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rota.health.counters import Counters
+from rota.health.endpoints import Answers, HealthPort, in_thread
+from rota.health.status import Vitals
+
+if TYPE_CHECKING:
+    from rota.worker.consume.node_consumer import NodeConsumer
+    from rota.worker.worker import Worker
+
+
+FRESH_SECONDS = 2.0
+_STATES = {"running", "listening", "last_beat_at", "turned_at", "longest_seconds", "threads", "processes"}
+
+
+class WorkerStatus:
+    """Reads what the parts count. Calls nothing that belongs to the loop."""
+
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+        self._fetching_at = time.monotonic()
+
+    def read(self) -> Vitals:
+        """Return the vital signs of this moment."""
+        worker, settings = self._worker, self._worker.settings
+        now = time.monotonic()
+        limit = max(settings.ready_within.total_seconds(), 2 * settings.heartbeat.total_seconds())
+        common = Vitals(
+            worker=worker.id,
+            pid=worker.pid,
+            status="new",
+            taken_at=now,
+            started_at=worker.started_at,
+            ready_within_seconds=limit,
+            live_within_seconds=settings.live_within.total_seconds(),
+            slots=worker.slots.capacity,
+        )
+        return self._of_parts(common, now) if worker.ready.is_set() else common
+
+    def look(self) -> None:
+        """Take notice of whether tasks can be taken. Called several times a second."""
+        if self._worker.ready.is_set() and all(self._fetches(consumer) for consumer in self._worker.consumers):
+            self._fetching_at = time.monotonic()
+
+    def _of_parts(self, common: Vitals, now: float) -> Vitals:
+        self.look()
+        worker = self._worker
+        consumers, parts = list(worker.consumers), worker.parts
+        loop_watchdog, lost = (
+            parts.loop_watchdog.statistics(),
+            [consumer.finisher.statistics.lost_at for consumer in consumers],
+        )
+        return Vitals(
+            worker=common.worker,
+            pid=common.pid,
+            status=worker.heartbeat.status,
+            taken_at=now,
+            started_at=common.started_at,
+            beat_at=worker.heartbeat.statistics().last_beat_at or self._fetching_at,
+            fetch_lost_at=0.0 if self._fetching_at >= now else self._fetching_at,
+            record_lost_at=min((at for at in lost if at), default=0.0),
+            turned_at=loop_watchdog.turned_at,
+            blocked_by=loop_watchdog.blocked_by,
+            ready_within_seconds=common.ready_within_seconds,
+            live_within_seconds=common.live_within_seconds,
+            slots=common.slots,
+            used=worker.slots.used,
+            held=len(worker.executor.held),
+            wake_up=",".join(sorted({consumer.fetcher.statistics.wakeup for consumer in consumers})),
+            queues=worker.queue_names(),
+            unknown_types=dict(worker.executor.unhandled.unknown.counts),
+            counts=dict(self._counts()),
+        )
+
+    def _fetches(self, consumer: "NodeConsumer") -> bool:
+        fetcher, statistics = consumer.fetcher, consumer.fetcher.statistics
+        if fetcher.link is None or fetcher.link.closed:
+            return False
+        # A full worker asks for nothing; its heartbeat tells whether the broker is there.
+        full = self._worker.slots.free <= 0
+        return full or statistics.waiting or time.monotonic() - statistics.last_success_at < FRESH_SECONDS
+
+    def _counts(self) -> Iterator[tuple[str, float]]:
+        fetched, finished = zip(*self._worker.consumers.statistics(), strict=True)
+        for name in ("rounds", "empty_rounds", "taken", "dangling", "reconnects"):
+            yield name, sum(getattr(each, name) for each in fetched)
+        for name in ("recorded", "discarded", "repeated"):
+            yield name, sum(getattr(each, name) for each in finished)
+        kinds = {kind for each in finished for kind in list(each.kinds)}
+        for kind in kinds:
+            yield f"outcome:{kind}", sum(each.kinds[kind] for each in finished)
+        parts = self._worker.parts
+        for name, part in {**vars(parts), **vars(parts.sweep)}.items():
+            if hasattr(part, "statistics"):
+                yield from ((f"{name}:{count}", n) for count, n in _numbers(part.statistics()).items())
+
+
+def _numbers(statistics: Any) -> dict[str, float]:
+    if isinstance(statistics, Mapping):  # the reconciler's: repairs by queue and kind
+        repairs = Counter[str]()
+        for kinds in cast("Mapping[str, Mapping[str, int]]", statistics).values():
+            repairs.update(kinds)
+        return dict[str, float](repairs)
+    fields: dict[str, Any] = asdict(statistics)
+    return {name: n for name, n in fields.items() if isinstance(n, int | float) and name not in _STATES}
+
+
+@contextmanager
+def answering(worker: "Worker", socket_path: Path | None = None) -> Generator[HealthPort | None]:
+    """Answer on the health port of the worker's settings, and on a socket; None if there is neither."""
+    settings, counters = worker.settings, Counters()
+    if settings.health_port is None and socket_path is None:
+        yield None
+        return
+    answers = Answers(lambda: [worker.status.read()], lambda: counters.total([worker.status.read()]))
+    port = HealthPort(answers, host=settings.health_host, port=settings.health_port, socket_path=socket_path)
+    with in_thread(port):
+        worker.health_port = port.port
+        yield port

@@ -1,0 +1,28 @@
+from datetime import timedelta
+
+from rota.settings.settings import Settings
+from rota.supervisor.lifetime import Lifetime
+
+
+def test_without_limits_a_process_lives_for_ever() -> None:
+    assert Lifetime.of(Settings()).over(10**9, 10**9, 10**12) == ""
+
+
+def test_each_limit_says_why() -> None:
+    settings = Settings(process_max_tasks=100, process_max_age=timedelta(hours=1), process_max_rss_mb=500)
+    lifetime = Lifetime.of(settings)
+    assert lifetime.over(0, 0, 0) == ""
+    assert "100 tasks" in lifetime.over(100, 0, 0)
+    assert "3600 s old" in lifetime.over(0, 3600, 0)
+    assert "500 MiB" in lifetime.over(0, 0, 500 << 20)
+
+
+def test_where_the_system_does_not_show_the_memory_it_has_no_limit() -> None:
+    assert Lifetime.of(Settings(process_max_rss_mb=1)).over(0, 0, None) == ""
+
+
+def test_processes_started_together_do_not_end_together() -> None:
+    ends = {next(n for n in range(2000) if Lifetime(tasks=1000).over(n, 0, 0)) for _ in range(30)}
+    assert len(ends) > 5
+    assert min(ends) >= 900
+    assert max(ends) <= 1000

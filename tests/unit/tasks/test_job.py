@@ -1,0 +1,94 @@
+"""What came of an enqueue, and what can be done with it."""
+
+from typing import Any
+
+import pytest
+
+from rota import Job, Plan, SyncJob, TaskState
+from rota.errors import PayloadError
+from rota.tasks.job import read_result
+
+
+class Recorded:
+    """Notes what is asked of a client."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def note(self, *what: Any) -> Any:
+        self.asked.append(what)
+        return b'{"sent":true}' if what[0] == "result" else None
+
+
+class Actions(Recorded):
+    def __getattr__(self, name: str) -> Any:
+        async def act(*args: Any) -> Any:
+            return self.note(name, *args)
+
+        return act
+
+
+class SyncActions(Recorded):
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args: self.note(name, *args)
+
+
+ASKED = [
+    ("result", "q", "x", "10s"),
+    ("info", "q", "x"),
+    ("cancel", "q", "x", "why"),
+    ("run_now", "q", "x"),
+    ("reschedule", "q", "x", "5m"),
+    ("update_payload", "q", "x", b"{}"),
+]
+
+
+async def test_an_enqueued_task_asks_its_client() -> None:
+    actions = Actions()
+    job: Job[Any] = Job("x", "q", "a:b", TaskState.PENDING, actions=actions)
+
+    assert await job.result("10s") == {"sent": True}
+    await job.info()
+    await job.cancel("why")
+    await job.run_now()
+    await job.reschedule("5m")
+    await job.update_payload(b"{}")
+
+    assert actions.asked == ASKED
+
+
+def test_an_enqueued_task_of_blocking_code_asks_its_client() -> None:
+    actions = SyncActions()
+    job: SyncJob[Any] = SyncJob("x", "q", "a:b", TaskState.PENDING, actions=actions)
+
+    assert job.result("10s") == {"sent": True}
+    job.info()
+    job.cancel("why")
+    job.run_now()
+    job.reschedule("5m")
+    job.update_payload(b"{}")
+
+    assert actions.asked == ASKED
+
+
+def test_what_was_there_before_is_said() -> None:
+    job: Job[Any] = Job("x", "q", "a:b", TaskState.RETRY, created=False, actions=Actions())
+
+    assert repr(job) == "<Job a:b x in q: retry (existed)>"
+
+
+def test_a_result_is_read_by_its_task_or_as_json() -> None:
+    assert read_result(b"", None) is None
+    assert read_result(b"[1]", None) == [1]
+    assert read_result(b"abc", bytes.decode) == "abc"
+    with pytest.raises(ValueError, match="expected"):
+        read_result(b"not json", None)
+    with pytest.raises(PayloadError, match="read them as they are"):
+        read_result(b"not json", None)
+
+
+def test_a_plan_can_get_other_options_and_headers() -> None:
+    plan: Plan[Any] = Plan("a:b", b"{}").with_headers({"x": "1"}).updated(queue="q").with_headers({"x": "2", "y": "3"})
+
+    assert dict(plan.options.headers) == {"x": "2", "y": "3"}
+    assert plan.options.queue == "q"

@@ -13,7 +13,7 @@ from rota.errors import OptionError, RotaError
 from rota.settings.settings import Settings
 from rota.tasks import middleware as around
 from rota.tasks.depends import Overrides
-from rota.tasks.groups import EVERY_GROUP, AggregateFunction, Aggregator, Aggregators
+from rota.tasks.groups import EVERY_GROUP, AggregateFunction, Aggregators, GroupHandler
 from rota.tasks.handler import Event, Handler, Hooks, is_async
 from rota.tasks.job import Job, Plan, SyncJob
 from rota.tasks.lifespan import Lifespan, LifespanFactory
@@ -144,7 +144,7 @@ class Rota:
 
         def register(function: FunctionT) -> FunctionT:
             with named(f"app.aggregator({type!r}, group={group!r})", place := caller()):
-                made = Aggregator(
+                made = GroupHandler(
                     cast("AggregateFunction", function),
                     type=type,
                     group=group,

@@ -9,11 +9,11 @@ from typing import Any, Self, TypeVar
 
 from rota.broker.cluster import ClusterRoute
 from rota.broker.dial import Login
-from rota.broker.failure import Moved, NotNow
+from rota.broker.failure import NotNow, SlotMoved
 from rota.broker.link import Link
 from rota.broker.options import BrokerOptions
 from rota.broker.retry_budget import RetryBudget
-from rota.broker.route import Route, SingleRoute
+from rota.broker.route import ServerRoute, SingleRoute
 from rota.broker.sentinel import SentinelRoute, sentinel_login
 from rota.broker.server_info import NO_INFO, ServerInfo, merge, read
 from rota.broker.subscription import Channels, Subscription
@@ -63,7 +63,7 @@ class Broker:
         """Run one script on a link of the caller's own. Where its slot has moved meanwhile, it follows the slot."""
         try:
             return await link.run(call)
-        except Moved:
+        except SlotMoved:
             return await self.run(call)
 
     async def run_on(self, call: Call[T]) -> tuple[T, Link]:
@@ -210,7 +210,7 @@ class Broker:
                 await asyncio.sleep(patience.pause_after(error))
             left = patience.left_seconds()
             try:
-                if isinstance(error, Moved) and error.ask:
+                if isinstance(error, SlotMoved) and error.ask:
                     return await request(await self._route.redirected(error.endpoint, left), True)
                 link = self._route.current(key) or await self._route.connect(key, left)
                 return await request(link, False)
@@ -230,7 +230,7 @@ async def _facts(link: Link) -> ServerInfo:
     return read(text.decode(errors="replace"), link.endpoint)
 
 
-def _route(address: Address, options: BrokerOptions) -> Route:
+def _route(address: Address, options: BrokerOptions) -> ServerRoute:
     login = Login.to_server(address, options)
     if address.mode == "sentinel":
         return SentinelRoute(address, login, sentinel_login(address, options))

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable
 
 from rota.broker.dial import Login, dial
-from rota.broker.failure import Moved, NotNow
+from rota.broker.failure import NotNow, SlotMoved
 from rota.broker.link import Link
 from rota.broker.route import Node, closed, look_at, shared
 from rota.broker.slots import UNSERVED, SlotMap
@@ -52,7 +52,7 @@ class ClusterRoute:
 
     def learn(self, error: BrokerError) -> None:
         """Believe a `MOVED` at once, and look at the whole map again: slots seldom move alone."""
-        if isinstance(error, Moved) and not error.ask:
+        if isinstance(error, SlotMoved) and not error.ask:
             self._slots.assign(error.slot, error.endpoint)
             self._look()
 

@@ -29,7 +29,7 @@ class Demoted(NotNow):
     """The server is a replica: the master is elsewhere."""
 
 
-class Moved(NotNow):
+class SlotMoved(NotNow):
     """Another node of the Cluster serves this slot: for good (`MOVED`) or for this once (`ASK`)."""
 
     def __init__(self, message: str, *, slot: int, endpoint: Endpoint, ask: bool) -> None:
@@ -66,7 +66,7 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
         _, slot, place = text.split(" ", 2)
         host, _, port = place.rpartition(":")
         there, ask = Endpoint(host or endpoint.host, int(port)), code == "ASK"
-        return Moved((_ASK if ask else _MOVED).format(text), slot=int(slot), endpoint=there, ask=ask)
+        return SlotMoved((_ASK if ask else _MOVED).format(text), slot=int(slot), endpoint=there, ask=ask)
     if code in _PASSING or text.startswith("ERR max number of clients"):
         reason = _PASSING.get(code, "it has no room for another client")
         kind = Demoted if code in ("READONLY", "UNBLOCKED") else NotNow

@@ -3,7 +3,7 @@
 import random
 import time
 
-from rota.broker.failure import Moved, NotNow
+from rota.broker.failure import NotNow, SlotMoved
 
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -30,7 +30,7 @@ class RetryBudget:
 
     def pause_after(self, error: NotNow) -> float:
         """Return the seconds to wait before the next attempt. Raises the error when the time is over."""
-        if isinstance(error, Moved) and self._redirects < _MOST_REDIRECTS:
+        if isinstance(error, SlotMoved) and self._redirects < _MOST_REDIRECTS:
             self._redirects += 1
             return 0.0
         self._failures += 1

@@ -17,7 +17,7 @@ from rota.errors import BrokerError, BrokerUnavailable
 T = TypeVar("T")
 
 
-class Route(Protocol):
+class ServerRoute(Protocol):
     """Finds the shared link for a key, and learns from failures that what it knew is stale."""
 
     def current(self, key: str | None) -> Link | None:

@@ -13,7 +13,7 @@ from hiredis import ReplyError
 
 from rota.broker import failure
 from rota.broker.dial import Login
-from rota.broker.failure import Moved, NotNow
+from rota.broker.failure import NotNow, SlotMoved
 from rota.broker.options import BrokerOptions
 from rota.broker.retry_budget import RetryBudget
 from rota.broker.script_cache import Words, is_unknown_script
@@ -178,8 +178,8 @@ class SyncBroker:
         """Repeat a request that was not carried out until it is, or until the time for that is over."""
 
         def attempt(error: NotNow | None) -> T:
-            asking = isinstance(error, Moved) and error.ask
-            endpoint = error.endpoint if isinstance(error, Moved) and error.ask else self._route.locate(key)
+            asking = isinstance(error, SlotMoved) and error.ask
+            endpoint = error.endpoint if isinstance(error, SlotMoved) and error.ask else self._route.locate(key)
             return self._on(endpoint, lambda link: request(link, asking))
 
         return self._repeat(attempt)

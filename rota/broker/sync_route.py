@@ -9,7 +9,7 @@ from hiredis import ReplyError
 
 from rota.broker import failure
 from rota.broker.dial import Login
-from rota.broker.failure import Moved, NotNow
+from rota.broker.failure import NotNow, SlotMoved
 from rota.broker.sentinel import check_role, master_of, no_master
 from rota.broker.slots import UNSERVED, SlotMap
 from rota.broker.sync_link import SyncLink
@@ -140,7 +140,7 @@ class SyncClusterRoute:
 
     def learn(self, error: BrokerError) -> None:
         """Believe a `MOVED`; after anything else look at the whole map again."""
-        if isinstance(error, Moved):
+        if isinstance(error, SlotMoved):
             if not error.ask:
                 self._slots.assign(error.slot, error.endpoint)
         elif error.maybe_applied or isinstance(error, NotNow):

@@ -18,7 +18,7 @@ from rota.cli.target import load_app
 from rota.cli.worker_failure import told
 from rota.errors import RotaError
 from rota.supervisor.lifeline import Lifeline
-from rota.supervisor.messages import Introduction, Report, Setup, plain_settings
+from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, plain_settings
 from rota.tasks import logs
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
@@ -42,7 +42,7 @@ def main() -> None:
         sys.exit(program.explain(error))
 
 
-async def _run(app: Rota, setup: Setup, lifeline: Lifeline) -> None:
+async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
     settings = app.settings
     broker = app.connect(settings)  # before the introduction: wrong settings are told once, by the first process
     worker = Worker(app, settings, id=setup.worker_id, warns=False)  # `prepare` does, once for the fleet
@@ -75,12 +75,12 @@ async def _quiet(worker: Worker, asked: asyncio.Event) -> None:
     worker.quiet()
 
 
-def _report(worker: Worker) -> Report:
+def _report(worker: Worker) -> ProcessReport:
     """Called in the lifeline's thread: it reads, and calls nothing that belongs to the loop."""
     vitals = worker.status.read()
     if not worker.ready.is_set():
-        return Report(stopping=worker.stopping, vitals=vitals)
-    return Report(
+        return ProcessReport(stopping=worker.stopping, vitals=vitals)
+    return ProcessReport(
         ready=True,
         stopping=worker.stopping,
         quiet=worker.heartbeat.status != "active",

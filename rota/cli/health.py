@@ -12,7 +12,7 @@ from rota.cli import option_types as words
 from rota.client.connections import broker_options
 from rota.errors import BrokerError, ConfigError
 from rota.health import discovery as meeting
-from rota.health.discovery import NoReply, Reply
+from rota.health.discovery import NoReply, ProbeReply
 from rota.settings.settings import Settings
 
 DEFAULT_TIMEOUT = "5s"
@@ -75,7 +75,7 @@ def _at(address: str, question: str, timeout: timedelta) -> Said:
         return Said(False, str(error))
 
 
-def _read(reply: Reply) -> Said:
+def _read(reply: ProbeReply) -> Said:
     return Said(reply.status == 200, "; ".join(reply.text.splitlines()) or f"HTTP status {reply.status}")
 
 

@@ -7,7 +7,7 @@ good, and all others share one name: the labels of a metric stay few and do not 
 from collections import Counter
 from collections.abc import Iterable
 
-from rota.health.status import Vitals
+from rota.health.status import ProcessStatus
 
 MOST_TYPES = 50
 OTHER_TYPES = "(other types)"
@@ -39,18 +39,18 @@ class Counters:
         """Count something that belongs to no process."""
         self._past[name] += number
 
-    def ended(self, vitals: Vitals) -> None:
+    def ended(self, vitals: ProcessStatus) -> None:
         """Keep what a process had counted when it last reported."""
         self._past.update(self._counts(vitals))
 
-    def total(self, processes: Iterable[Vitals]) -> dict[str, float]:
+    def total(self, processes: Iterable[ProcessStatus]) -> dict[str, float]:
         """Return the sums, with what the living have counted."""
         total = Counter(self._past)
         for vitals in processes:
             total.update(self._counts(vitals))
         return dict[str, float](total)
 
-    def _counts(self, vitals: Vitals) -> dict[str, int]:
+    def _counts(self, vitals: ProcessStatus) -> dict[str, int]:
         unknown: Counter[str] = Counter()
         for name, count in vitals.unknown_types.items():
             # Bounded here as well: processes come and go, and each may have met other types.

@@ -23,7 +23,7 @@ OLD_SECONDS = 60
 A_MOMENT = timedelta(milliseconds=200)
 
 
-class Reply(NamedTuple):
+class ProbeReply(NamedTuple):
     """What a worker answered. `status` is that of HTTP."""
 
     status: int
@@ -68,7 +68,7 @@ def sockets(place: Path) -> Iterator[tuple[int, Path]]:
             yield int(path.stem), path
 
 
-def ask_socket(path: Path, question: str, timeout: timedelta) -> Reply | None:
+def ask_socket(path: Path, question: str, timeout: timedelta) -> ProbeReply | None:
     """Ask a worker; None if it has died. Raises NoReply if it lives and says nothing within the time."""
     connection = _OverSocket(path, timeout.total_seconds())
     try:
@@ -79,7 +79,7 @@ def ask_socket(path: Path, question: str, timeout: timedelta) -> Reply | None:
         raise NoReply(f"it does not answer ({str(error) or type(error).__name__})") from error
 
 
-def ask_port(host: str, port: int, question: str, timeout: timedelta) -> Reply:
+def ask_port(host: str, port: int, question: str, timeout: timedelta) -> ProbeReply:
     """Ask at a health port. Raises NoReply."""
     try:
         return _ask(http.client.HTTPConnection(host, port, timeout=timeout.total_seconds()), question)
@@ -87,12 +87,12 @@ def ask_port(host: str, port: int, question: str, timeout: timedelta) -> Reply:
         raise NoReply(f"nothing answers at {host}:{port} ({str(error) or type(error).__name__})") from error
 
 
-def _ask(connection: http.client.HTTPConnection, question: str) -> Reply:
+def _ask(connection: http.client.HTTPConnection, question: str) -> ProbeReply:
     with contextlib.closing(connection):
         try:
             connection.request("GET", question)
             response = connection.getresponse()
-            return Reply(response.status, response.read().decode("utf-8", "replace").strip())
+            return ProbeReply(response.status, response.read().decode("utf-8", "replace").strip())
         except http.client.HTTPException as error:
             raise ConnectionError(f"its answer is not HTTP: {type(error).__name__}") from error
 

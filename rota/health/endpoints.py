@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from rota.errors import ConfigError
-from rota.health.status import Judgement, Vitals, live, ready
+from rota.health.status import ProbeResult, ProcessStatus, live, ready
 
 PLAIN = "text/plain; charset=utf-8"
 _NO_METRICS = "Metrics need the library prometheus-client: pip install rota[metrics]\n"
@@ -43,7 +43,7 @@ class Answers:
 
     def __init__(
         self,
-        processes: Callable[[], Sequence[Vitals]],
+        processes: Callable[[], Sequence[ProcessStatus]],
         counts: Callable[[], Mapping[str, float]] = dict[str, float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,7 +75,7 @@ class Answers:
         return Answer(200, expose(self._processes(), self._counts(), self._clock()), CONTENT_TYPE)
 
 
-def _judged(judgement: Judgement) -> Answer:
+def _judged(judgement: ProbeResult) -> Answer:
     return Answer(200 if judgement.holds else 503, "".join(f"{line}\n" for line in judgement.lines))
 
 

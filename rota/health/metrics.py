@@ -1,4 +1,4 @@
-"""The vital signs in the form in which Prometheus collects them. Needs `rota[metrics]`.
+"""The status of worker processes in the form in which Prometheus collects them. Needs `rota[metrics]`.
 
 All numbers are sums over the processes of one command: a process that is replaced takes no series with it, and what
 it had counted stays counted.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from rota.health.status import Vitals, live, ready
+from rota.health.status import ProcessStatus, live, ready
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -33,7 +33,7 @@ COUNTERS = {
 }
 
 
-def expose(processes: Sequence[Vitals], counts: Mapping[str, float], now: float) -> str:
+def expose(processes: Sequence[ProcessStatus], counts: Mapping[str, float], now: float) -> str:
     """Return the text."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(processes, counts, now))
@@ -42,7 +42,7 @@ def expose(processes: Sequence[Vitals], counts: Mapping[str, float], now: float)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Collector:
-    processes: Sequence[Vitals]
+    processes: Sequence[ProcessStatus]
     counts: Mapping[str, float]
     now: float
 
@@ -93,7 +93,7 @@ class _Collector:
         return family
 
 
-def _turns(processes: Sequence[Vitals]) -> list[float]:
+def _turns(processes: Sequence[ProcessStatus]) -> list[float]:
     return [vitals.turned_at for vitals in processes if vitals.turned_at]
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class ProcessStatus:
     """How a worker process was at `taken_at`. Moments are of the machine's monotonic clock; 0 means never or not now.
 
     `status` is that of the server record: `new`, `active`, `stopped` (takes no more tasks), `closed`.
@@ -46,9 +46,9 @@ class Vitals:
     """What it counted since its start, by the names in `metrics`."""
 
 
-def read_vitals(fields: Mapping[str, Any]) -> Vitals:
+def read_status(fields: Mapping[str, Any]) -> ProcessStatus:
     """Build the value from what JSON made of it."""
-    return Vitals(**fields)
+    return ProcessStatus(**fields)
 
 
 SHORT_SECONDS = 1.0
@@ -57,7 +57,7 @@ SILENT_SECONDS = 3.0
 """Reports come several times a second; after so long without one something in the process holds the interpreter."""
 
 
-class Judgement(NamedTuple):
+class ProbeResult(NamedTuple):
     """Whether it is so, and why: one line for each process."""
 
     holds: bool
@@ -67,21 +67,21 @@ class Judgement(NamedTuple):
         return "; ".join(self.lines)
 
 
-def live(processes: Sequence[Vitals], now: float) -> Judgement:
+def live(processes: Sequence[ProcessStatus], now: float) -> ProbeResult:
     """Judge whether the processes live. Without any there is one that starts: that is life too."""
     judged = [_live(vitals, now) for vitals in processes]
-    return Judgement(all(holds for holds, _ in judged), [line for _, line in judged] or ["starting"])
+    return ProbeResult(all(holds for holds, _ in judged), [line for _, line in judged] or ["starting"])
 
 
-def ready(processes: Sequence[Vitals], now: float) -> Judgement:
+def ready(processes: Sequence[ProcessStatus], now: float) -> ProbeResult:
     """Judge whether a process takes tasks and records outcomes, and no other one tries to in vain."""
     judged = [_ready(vitals, now) for vitals in processes]
     in_vain = any(not holds and vitals.status == "active" for vitals, (holds, _) in zip(processes, judged, strict=True))
     works = any(holds for holds, _ in judged) and not in_vain
-    return Judgement(works, [line for _, line in judged] or ["not ready: starting"])
+    return ProbeResult(works, [line for _, line in judged] or ["not ready: starting"])
 
 
-def _live(vitals: Vitals, now: float) -> tuple[bool, str]:
+def _live(vitals: ProcessStatus, now: float) -> tuple[bool, str]:
     silent, blocked = _silent(vitals, now), _blocked(vitals, now)
     seconds = max(silent, blocked)
     holds = seconds < vitals.live_within_seconds
@@ -94,13 +94,13 @@ def _live(vitals: Vitals, now: float) -> tuple[bool, str]:
     return holds, f"worker {vitals.pid} {word}"
 
 
-def _ready(vitals: Vitals, now: float) -> tuple[bool, str]:
+def _ready(vitals: ProcessStatus, now: float) -> tuple[bool, str]:
     why = _obstacle(vitals, now)
     head = f"worker {vitals.pid}"
     return (False, f"{head} not ready: {why}") if why else (True, f"{head} ready")
 
 
-def _obstacle(vitals: Vitals, now: float) -> str:
+def _obstacle(vitals: ProcessStatus, now: float) -> str:
     limit = vitals.ready_within_seconds
     if vitals.status != "active":
         words = {"new": "starting", "stopped": "asked to take no more tasks", "closed": "stopping"}
@@ -116,9 +116,9 @@ def _obstacle(vitals: Vitals, now: float) -> str:
     return ""
 
 
-def _blocked(vitals: Vitals, now: float) -> float:
+def _blocked(vitals: ProcessStatus, now: float) -> float:
     return now - vitals.turned_at if vitals.turned_at else 0.0
 
 
-def _silent(vitals: Vitals, now: float) -> float:
+def _silent(vitals: ProcessStatus, now: float) -> float:
     return now - vitals.taken_at

@@ -6,7 +6,7 @@ from dataclasses import replace
 from rota.health import discovery as meeting
 from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort
-from rota.health.status import Vitals
+from rota.health.status import ProcessStatus
 from rota.settings.settings import Settings
 from rota.supervisor.process import WorkerProcess
 from rota.wire.owner import Returned
@@ -44,11 +44,11 @@ class FleetHealth:
         for how in ("pending", "cancelled", "quarantined"):
             self._counters.count(f"returned:{how}", getattr(returned, how))
 
-    def _vitals(self) -> list[Vitals]:
+    def _vitals(self) -> list[ProcessStatus]:
         found = ((process.leaving, process.report.vitals) for process in self._processes())
         return [_seen(vitals, leaving) for leaving, vitals in found if vitals is not None]
 
 
-def _seen(vitals: Vitals, leaving: bool) -> Vitals:
+def _seen(vitals: ProcessStatus, leaving: bool) -> ProcessStatus:
     # It may not have heard yet that it is to go.
     return replace(vitals, status="stopped") if leaving and vitals.status == "active" else vitals

@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from rota.supervisor.messages import QUIET, Message, Report, Setup, decode, encode
+from rota.supervisor.messages import QUIET, Message, ProcessReport, ProcessSetup, decode, encode
 
 _READ_BYTES = 65536
 
@@ -36,7 +36,7 @@ class Lifeline:
             os.dup2(nothing.fileno(), 0)
         return cls(socket.socket(fileno=descriptor))
 
-    def read_setup(self) -> Setup:
+    def read_setup(self) -> ProcessSetup:
         """Wait for the first line. EOFError if the supervisor has gone."""
         while b"\n" not in self._buffer:
             data = self._connection.recv(_READ_BYTES)
@@ -45,7 +45,7 @@ class Lifeline:
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         setup = decode(line)
-        if not isinstance(setup, Setup):
+        if not isinstance(setup, ProcessSetup):
             raise ValueError("the first line from the supervisor is no setup")
         return setup
 
@@ -55,7 +55,7 @@ class Lifeline:
 
     def start(
         self,
-        report: Callable[[], Report],
+        report: Callable[[], ProcessReport],
         quiet: Callable[[], object],
         gone: Callable[[], object],
         every_seconds: float,
@@ -75,7 +75,7 @@ class Lifeline:
 
     def _work(
         self,
-        report: Callable[[], Report],
+        report: Callable[[], ProcessReport],
         quiet: Callable[[], object],
         gone: Callable[[], object],
         every_seconds: float,
@@ -94,7 +94,7 @@ class Lifeline:
                     self._obey(quiet)
         gone()
 
-    def _report_safely(self, report: Callable[[], Report]) -> None:
+    def _report_safely(self, report: Callable[[], ProcessReport]) -> None:
         try:
             told = report()
         except Exception:
@@ -103,7 +103,7 @@ class Lifeline:
         else:
             self._report(told)
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: ProcessReport) -> None:
         # A supervisor that does not read gets no newer report before it has read the older one.
         self._unsent = self._unsent or encode(report)
         with contextlib.suppress(BlockingIOError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from rota.health.status import Vitals, read_vitals
+from rota.health.status import ProcessStatus, read_status
 from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
 from rota.settings.values import ProcessRange
@@ -22,7 +22,7 @@ from rota.tasks.logs import LogLevel
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class ProcessSetup:
     """How a worker process is to work. `said` are the settings given on the command line.
 
     With `burst` it stops by itself, with exit code 0, when its queues are empty.
@@ -50,7 +50,7 @@ class Introduction:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ProcessReport:
     """How a worker process is.
 
     `quiet` says that it takes no more tasks, `stopping` that it ends, by whatever order. `held` are tasks whose outcome
@@ -67,11 +67,11 @@ class Report:
     ended: int = 0
     beat_at: float = 0.0
     queues: list[str] = field(default_factory=list[str])
-    vitals: Vitals | None = None
+    vitals: ProcessStatus | None = None
 
 
-Message = Setup | Introduction | Report
-_KINDS: Mapping[str, type[Message]] = {"setup": Setup, "introduction": Introduction, "report": Report}
+Message = ProcessSetup | Introduction | ProcessReport
+_KINDS: Mapping[str, type[Message]] = {"setup": ProcessSetup, "introduction": Introduction, "report": ProcessReport}
 QUIET = b'{"command": "quiet"}\n'
 
 
@@ -85,7 +85,7 @@ def decode(line: bytes) -> Message:
     """Read a line; ValueError if it is none."""
     [(kind, fields)] = json.loads(line).items()
     if fields.get("vitals") is not None:
-        fields["vitals"] = read_vitals(fields["vitals"])
+        fields["vitals"] = read_status(fields["vitals"])
     if kind == "setup":
         fields["said"] = CommandLine(**fields["said"])
     return _KINDS[kind](**fields)

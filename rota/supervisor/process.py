@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from rota.supervisor.exit import Exit
 from rota.supervisor.lifetime import Lifetime
-from rota.supervisor.messages import QUIET, Introduction, Message, Report, Setup, decode, encode
+from rota.supervisor.messages import QUIET, Introduction, Message, ProcessReport, ProcessSetup, decode, encode
 from rota.supervisor.restart_backoff import RestartBackoff
 
 logger = logging.getLogger("rota.supervisor")
@@ -39,7 +39,7 @@ class WorkerProcess:
         self.introduction: Introduction | None = None
         self.introduced_at = 0.0
         self.heard_at = 0.0
-        self.report = Report()
+        self.report = ProcessReport()
         self.queues: set[str] = set()
         self.leaving = False
         self.killed = False
@@ -58,7 +58,7 @@ class WorkerProcess:
     async def start(
         cls,
         command: Sequence[str],
-        setup: Setup,
+        setup: ProcessSetup,
         patience: RestartBackoff,
         on_exit: Callable[["WorkerProcess"], object],
     ) -> "WorkerProcess":
@@ -153,7 +153,7 @@ class WorkerProcess:
             self.introduction = message
             self.introduced_at = time.monotonic()
             self.introduced.set()
-        elif isinstance(message, Report):
+        elif isinstance(message, ProcessReport):
             self.report = message
             if message.stopping and self.stop_asked_at is None:
                 # Somebody else has asked it: its end is a crash, but it has no more time for it than others.

@@ -22,7 +22,7 @@ from rota.wire.keys import QueueKeys
 from rota.wire.owner import PAGE, Returned, give_back
 from rota.wire.script import Call
 from rota.worker.backoff import Backoff
-from rota.worker.consume.node_replies import Answers
+from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.consume.queues import is_pattern, matches
 
 
@@ -95,7 +95,7 @@ class Reclaim:
 
     async def _from(self, queues: Sequence[QueueKeys], process: WorkerProcess) -> Returned:
         total, left = Returned(0), dict[QueueKeys, int | None].fromkeys(queues)
-        answers = Answers()
+        answers = NodeReplies()
         while left:
             calls = [self._call(queue, process, oldest) for queue, oldest in left.items()]
             faults.reach("return:send")

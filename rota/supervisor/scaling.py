@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rota.settings.values import ProcessRange
-from rota.supervisor.messages import Report
+from rota.supervisor.messages import ProcessReport
 
 MARGIN = 0.5
 
@@ -23,7 +23,7 @@ class Scaling:
     _full_since: float | None = None
     _idle_since: float | None = None
 
-    def look(self, reports: Sequence[Report], now: float) -> None:
+    def look(self, reports: Sequence[ProcessReport], now: float) -> None:
         """Take notice of how the processes are now. One that is not ready yet counts as neither full nor idle."""
         count, used = len(reports), sum(report.used for report in reports)
         capacity = max((report.capacity for report in reports), default=0)

@@ -25,7 +25,7 @@ from rota.settings.settings import Settings
 from rota.supervisor.health import FleetHealth
 from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.lifetime import Lifetime
-from rota.supervisor.messages import Setup
+from rota.supervisor.messages import ProcessSetup
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
 from rota.supervisor.recycling import Recycling
@@ -223,7 +223,9 @@ class Supervisor:
     async def _start(self, patience: RestartBackoff, *, first: bool = False) -> WorkerProcess:
         order = self._order
         show_banner = first and order.show_banner
-        setup = Setup(uuid.uuid4().hex[:12], order.target, order.said, order.log_level, first, show_banner, order.burst)
+        setup = ProcessSetup(
+            uuid.uuid4().hex[:12], order.target, order.said, order.log_level, first, show_banner, order.burst
+        )
         process = await WorkerProcess.start(self._command, setup, patience, self._ended)
         self._health.started()
         if self._target:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rota.wire.proto import TaskMessage
 
 
-class Reporter(Protocol):
+class TaskReporter(Protocol):
     """Where progress and log lines of running tasks go. Called from any thread; must not block.
 
     The worker's own joins what comes fast and bounds what it keeps.
@@ -56,7 +56,7 @@ class Context:
     def __init__(
         self,
         message: "TaskMessage",
-        reporter: Reporter = SILENT,
+        reporter: TaskReporter = SILENT,
         deadline_at: float = 0.0,
         state: Any = None,
     ) -> None:

@@ -46,7 +46,7 @@ AggregateFunction: TypeAlias = Callable[[str, list[GroupedTask]], Any]
 """Takes the name of the group and its tasks, oldest first; returns a Plan, or None to drop them. May be async."""
 
 
-class Aggregator:
+class GroupHandler:
     """One registered function with the type and group it is for, and when a group is due.
 
     None for `grace`, `max_delay` or `max_size` leaves it to the settings `group_...`.
@@ -112,9 +112,9 @@ class Aggregators:
 
     def __init__(self, matching: Matching = "segments") -> None:
         self._matching: Matching = matching
-        self._by_type: dict[str, dict[str, Aggregator]] = {}
+        self._by_type: dict[str, dict[str, GroupHandler]] = {}
 
-    def add(self, aggregator: Aggregator) -> None:
+    def add(self, aggregator: GroupHandler) -> None:
         """Register an aggregator. Raises RoutingError where one is registered for the same type and group."""
         groups = self._by_type.setdefault(aggregator.type, {})
         taken = groups.setdefault(aggregator.group, aggregator)
@@ -124,7 +124,7 @@ class Aggregators:
                 f"({taken.place})."
             )
 
-    def find(self, type: str, group: str) -> Aggregator | None:
+    def find(self, type: str, group: str) -> GroupHandler | None:
         """Return the aggregator for a task of this type in this group."""
         for name in (*candidates(type, self._matching), ""):
             groups = self._by_type.get(name, {})
@@ -133,7 +133,7 @@ class Aggregators:
                 return groups[max(fitting, key=lambda pattern: (pattern == group, len(pattern)))]
         return None
 
-    def __iter__(self) -> "Iterable[Aggregator]":
+    def __iter__(self) -> "Iterable[GroupHandler]":
         return (aggregator for groups in self._by_type.values() for aggregator in groups.values())
 
     def __len__(self) -> int:

@@ -17,13 +17,13 @@ _MEANINGLESS = frozenset(
 _CACHE_SIZE = 4096
 
 
-class Route(Protocol):
+class TypeRoute(Protocol):
     """What a registry holds: anything with a type name, or a pattern that ends with `:`."""
 
     type: str
 
 
-RouteT = TypeVar("RouteT", bound=Route)
+RouteT = TypeVar("RouteT", bound=TypeRoute)
 
 
 class Registry(Generic[RouteT]):
@@ -109,7 +109,7 @@ def check_blank(type: object) -> None:
         raise RoutingError(f"The task type {type!r} is blank or not a text: give a name like 'email:welcome'.{meant}")
 
 
-def _described(route: Route) -> str:
+def _described(route: TypeRoute) -> str:
     place: str = getattr(route, "place", "")
     return f"{route!r} ({place})" if place else repr(route)
 

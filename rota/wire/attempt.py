@@ -66,7 +66,7 @@ def _refused(reply: Any) -> dict[int, int]:
 MAX_REPORTS = 200
 
 
-class Report(NamedTuple):
+class TaskReport(NamedTuple):
     """What one attempt has to tell: its latest progress, and log lines that each end in a line feed; empty is none."""
 
     id: str
@@ -75,7 +75,7 @@ class Report(NamedTuple):
     log: bytes = b""
 
 
-def report(keys: QueueKeys, reports: Sequence[Report], *, max_log_bytes: int) -> Call[int]:
+def report(keys: QueueKeys, reports: Sequence[TaskReport], *, max_log_bytes: int) -> Call[int]:
     """Write at most 200 reports; a log too long loses its oldest lines. Answers how many reports were written."""
     args: list[Argument] = [keys.task_prefix, max_log_bytes]
     for each in reports:

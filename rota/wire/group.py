@@ -146,14 +146,14 @@ def take(chosen: AggregationSet, due: Due, allowed: timedelta) -> Call[int]:
     return Call(load("take_group"), where, args, int)
 
 
-class Page(NamedTuple):
+class GroupPage(NamedTuple):
     """Some members of a set, and whether there may be more after them."""
 
     members: list[Member]
     more: bool
 
 
-def members(taken: AggregationSet, first: int, most_bytes: int = MAX_BYTES) -> Call[Page]:
+def members(taken: AggregationSet, first: int, most_bytes: int = MAX_BYTES) -> Call[GroupPage]:
     """Read a page of a set from this rank on: fewer members where their messages are large, but always one."""
     return Call(load("members"), (taken.key,), (taken.queue.task_prefix, first, PAGE, most_bytes), _members)
 
@@ -210,10 +210,10 @@ def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def _members(reply: Any) -> Page:
+def _members(reply: Any) -> GroupPage:
     more, *words = reply
     found = [Member(text(task_id), message) for task_id, message in zip(words[::2], words[1::2], strict=True)]
-    return Page(found, bool(more))
+    return GroupPage(found, bool(more))
 
 
 def _aggregated(reply: Any) -> Aggregated:

@@ -23,7 +23,7 @@ CRASHED = "quarantined: {crashes} lost while running this task, and it was in no
 HOMELESS = "quarantined: the task was in no list of its queue, and its state does not tell in which it belongs"
 
 
-class Finding(NamedTuple):
+class Discrepancy(NamedTuple):
     """Something that may be wrong with a task. `place` is where its ID was found, empty where its hash was."""
 
     id: bytes
@@ -32,11 +32,11 @@ class Finding(NamedTuple):
     mark: bytes
 
 
-class Page(NamedTuple):
+class ScanPage(NamedTuple):
     """A page of each place of a queue: where to go on (`""`: at the end), and what may be wrong."""
 
     cursors: tuple[str, ...]
-    findings: list[Finding]
+    findings: list[Discrepancy]
 
 
 class StrayLock(NamedTuple):
@@ -46,7 +46,7 @@ class StrayLock(NamedTuple):
     id: bytes = b""
 
 
-def places(queues: Mapping[QueueKeys, Sequence[str]], page: int = MAX_TASKS) -> Call[list[Page]]:
+def places(queues: Mapping[QueueKeys, Sequence[str]], page: int = MAX_TASKS) -> Call[list[ScanPage]]:
     """Compare a page of each place with the tasks, from the given cursors on; at most 8 queues, in a Cluster one."""
     keys: list[str] = []
     args: list[Argument] = [page]
@@ -56,7 +56,7 @@ def places(queues: Mapping[QueueKeys, Sequence[str]], page: int = MAX_TASKS) -> 
     return Call(load("sweep_places"), keys, args, _pages)
 
 
-def tasks(queues: Mapping[QueueKeys, Sequence[bytes]]) -> Call[list[tuple[QueueKeys, Finding]]]:
+def tasks(queues: Mapping[QueueKeys, Sequence[bytes]]) -> Call[list[tuple[QueueKeys, Discrepancy]]]:
     """Compare tasks with the places: at most 500 of 32 queues, in a Cluster of one."""
     keys: list[str] = []
     args: list[Argument] = []
@@ -68,7 +68,7 @@ def tasks(queues: Mapping[QueueKeys, Sequence[bytes]]) -> Call[list[tuple[QueueK
 
 
 def repair(
-    keys: QueueKeys, findings: Iterable[Finding], *, max_crashes: int, lease: timedelta, kept: timedelta
+    keys: QueueKeys, findings: Iterable[Discrepancy], *, max_crashes: int, lease: timedelta, kept: timedelta
 ) -> Call[list[str]]:
     """Repair what is still as it was found. Answers what was done to each: a word of the counters, "", or LATER.
 
@@ -111,12 +111,12 @@ def _places(keys: QueueKeys) -> tuple[str, ...]:
     )
 
 
-def _pages(reply: Any) -> list[Page]:
+def _pages(reply: Any) -> list[ScanPage]:
     return [
-        Page(
+        ScanPage(
             tuple(cursor.decode() for cursor in cursors),
             [
-                Finding(words[i + 1], words[i].decode(), words[i + 2].decode(), words[i + 3])
+                Discrepancy(words[i + 1], words[i].decode(), words[i + 2].decode(), words[i + 3])
                 for i in range(0, len(words), 4)
             ],
         )
@@ -124,9 +124,9 @@ def _pages(reply: Any) -> list[Page]:
     ]
 
 
-def _findings(reply: Any, order: Sequence[QueueKeys]) -> list[tuple[QueueKeys, Finding]]:
+def _findings(reply: Any, order: Sequence[QueueKeys]) -> list[tuple[QueueKeys, Discrepancy]]:
     rows = zip(*[iter(reply)] * 4, strict=True)
-    return [(order[queue], Finding(task_id, "", trouble.decode(), mark)) for queue, task_id, trouble, mark in rows]
+    return [(order[queue], Discrepancy(task_id, "", trouble.decode(), mark)) for queue, task_id, trouble, mark in rows]
 
 
 def _words(reply: Any) -> list[str]:

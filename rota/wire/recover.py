@@ -111,7 +111,7 @@ def _moved(reply: Any) -> list[Moved]:
     return [Moved(code) for code in reply]
 
 
-class Reclaimed(NamedTuple):
+class ReclaimedSets(NamedTuple):
     """What one call put back into groups: tasks, the sets emptied by that, and whether there is more to do."""
 
     tasks: int
@@ -119,12 +119,12 @@ class Reclaimed(NamedTuple):
     more: bool
 
 
-def reclaim_sets(keys: QueueKeys, limit: int = 500) -> Call[Reclaimed]:
+def reclaim_sets(keys: QueueKeys, limit: int = 500) -> Call[ReclaimedSets]:
     """Put at most `limit` (<= 1000) tasks of sets past their deadline back into their groups."""
     places = (keys.aggregation_sets, keys.groups, keys.repaired)
     return Call(load("reclaim_sets"), places, (keys.base, limit), _reclaimed)
 
 
-def _reclaimed(reply: Any) -> Reclaimed:
+def _reclaimed(reply: Any) -> ReclaimedSets:
     tasks, sets, more = reply
-    return Reclaimed(tasks, sets, bool(more))
+    return ReclaimedSets(tasks, sets, bool(more))

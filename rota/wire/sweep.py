@@ -26,7 +26,7 @@ class Need(IntFlag):
     BROKEN = 256
 
 
-class Limits(NamedTuple):
+class SweepLimits(NamedTuple):
     """What the look compares with: it must be the same for all who take turns.
 
     `ahead` is how soon a lease must run out to be told of before it has: by it the next look comes when it is due.
@@ -38,8 +38,8 @@ class Limits(NamedTuple):
     ahead: timedelta = timedelta()
 
 
-class Wish(NamedTuple):
-    """The turn somebody wants, and for how long from now."""
+class Candidacy(NamedTuple):
+    """The election in which a worker stands, and for how long from now it would be elected."""
 
     key: str
     owner: str
@@ -53,23 +53,25 @@ class Seen(NamedTuple):
     dead_in: float | None
 
 
-def take_turn(wish: Wish) -> Call[bool]:
-    """Take the turn, or keep it. Answers whether it is ours now."""
-    return Call(load("sweep_turn"), (wish.key,), (wish.owner, _ms(wish.life)), bool)
+def elect(candidacy: Candidacy) -> Call[bool]:
+    """Win the election, or stay elected. Answers whether this worker is elected now."""
+    return Call(load("sweep_election"), (candidacy.key,), (candidacy.owner, _ms(candidacy.life)), bool)
 
 
-def give_up_turn(wish: Wish) -> Call[bool]:
-    """Leave the turn to whoever asks next."""
-    return Call(load("sweep_turn"), (wish.key,), (wish.owner, 0), bool)
+def resign(candidacy: Candidacy) -> Call[bool]:
+    """Resign, so that the next worker that asks is elected."""
+    return Call(load("sweep_election"), (candidacy.key,), (candidacy.owner, 0), bool)
 
 
-def look(queues: Sequence[QueueKeys], limits: Limits, wish: Wish | None = None) -> Call[list[Seen] | None]:
-    """Look at up to 64 queues (in a Cluster: at one, without a wish). None: it is somebody else's turn."""
-    keys = [] if wish is None else [wish.key]
+def look(
+    queues: Sequence[QueueKeys], limits: SweepLimits, candidacy: Candidacy | None = None
+) -> Call[list[Seen] | None]:
+    """Look at up to 64 queues (in a Cluster: at one, without a candidacy). None: another worker is elected."""
+    keys = [] if candidacy is None else [candidacy.key]
     for queue in queues:
         keys += (queue.pending, queue.active, queue.lease, queue.paused, queue.scheduled, queue.retry)
         keys += (queue.completed, queue.archived, queue.aggregation_sets)
-    args: list[Argument] = ["", 0] if wish is None else [wish.owner, _ms(wish.life)]
+    args: list[Argument] = ["", 0] if candidacy is None else [candidacy.owner, _ms(candidacy.life)]
     args += (limits.slack.ours.total_seconds(), max(limits.slack).total_seconds())
     args += (limits.archive_size, limits.archive_age.total_seconds(), limits.ahead.total_seconds())
     return Call(load("sweep_look"), keys, args, _look)

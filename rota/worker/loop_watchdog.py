@@ -1,4 +1,4 @@
-"""The pulse: sees from a thread of its own whether the event loop turns, and names the task that holds it up.
+"""The loop watchdog: checks from a thread of its own whether the event loop turns, and names the task that holds it up.
 
 A handler that blocks the loop stops every other task of its worker, and nothing in the loop can say so. One that never
 lets the interpreter go (a call into C) stops this thread too; then only a supervisor can see it.
@@ -63,12 +63,12 @@ class LoopWatchdog:
         self._thread_id = 0
 
     async def run(self) -> None:
-        """Feel the pulse of the running loop until cancelled."""
+        """Watch the running loop until cancelled."""
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
         self._statistics = LoopStatistics(turned_at=time.monotonic())
         ended = asyncio.Event()
-        thread = threading.Thread(target=self._work, args=(ended,), name="rota-pulse", daemon=True)
+        thread = threading.Thread(target=self._work, args=(ended,), name="rota-loop-watchdog", daemon=True)
         thread.start()
         try:
             await ended.wait()
@@ -84,15 +84,15 @@ class LoopWatchdog:
         pause = min(self._limit_seconds / LOOKS_PER_LIMIT, MOST_SECONDS_BETWEEN_LOOKS)
         while not self._stopping.wait(pause):
             try:
-                self._feel(pause)
+                self._check(pause)
             except Exception:
                 if self._loop.is_closed():
                     return  # this worker has ended
-                logger.exception("The pulse could not be read; it is read again.")
+                logger.exception("The event loop could not be checked; it is checked again.")
         with contextlib.suppress(RuntimeError):  # likewise
             self._loop.call_soon_threadsafe(ended.set)
 
-    def _feel(self, pause: float) -> None:
+    def _check(self, pause: float) -> None:
         self._turned.clear()
         if self._stopping.is_set():
             return  # what `run` sets at its end is cleared now, and the loop may never turn again

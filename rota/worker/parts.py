@@ -19,7 +19,7 @@ from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.housekeeping.sweeper import Sweep
 from rota.worker.loop_watchdog import LoopWatchdog
-from rota.worker.run.pool import Place
+from rota.worker.run.pool import FunctionPool
 from rota.worker.run.process_pool import ProcessPool
 from rota.worker.run.reporter import Reporter
 from rota.worker.run.subscriber import Subscriber
@@ -33,7 +33,7 @@ logger = logging.getLogger("rota.worker")
 
 
 class Parts:
-    """Everything that runs beside the lanes."""
+    """Everything that runs beside the node consumers."""
 
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings = worker.settings
@@ -59,10 +59,10 @@ class Parts:
             modules=worker.app.modules,
             recycle_after=settings.process_recycle,
         )
-        self.places: Mapping[str, Place] = {"thread": self.threads, "process": self.processes}
+        self.places: Mapping[str, FunctionPool] = {"thread": self.threads, "process": self.processes}
 
     def runs(self) -> list[Callable[[], Awaitable[None]]]:
-        """The loops to be started beside the lanes. The heartbeat is apart: it starts first and ends last."""
+        """The loops to be started beside the node consumers. The heartbeat is apart: it starts first and ends last."""
         always: list[Callable[[], Awaitable[None]]] = [
             self.sweep.sweeper.run,
             self.subscriber.run,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort, in_thread
-from rota.health.status import Vitals
+from rota.health.status import ProcessStatus
 
 if TYPE_CHECKING:
     from rota.worker.consume.node_consumer import NodeConsumer
@@ -31,12 +31,12 @@ class WorkerStatus:
         self._worker = worker
         self._fetching_at = time.monotonic()
 
-    def read(self) -> Vitals:
-        """Return the vital signs of this moment."""
+    def read(self) -> ProcessStatus:
+        """Return the status of this moment."""
         worker, settings = self._worker, self._worker.settings
         now = time.monotonic()
         limit = max(settings.ready_within.total_seconds(), 2 * settings.heartbeat.total_seconds())
-        common = Vitals(
+        common = ProcessStatus(
             worker=worker.id,
             pid=worker.pid,
             status="new",
@@ -53,7 +53,7 @@ class WorkerStatus:
         if self._worker.ready.is_set() and all(self._fetches(consumer) for consumer in self._worker.consumers):
             self._fetching_at = time.monotonic()
 
-    def _of_parts(self, common: Vitals, now: float) -> Vitals:
+    def _of_parts(self, common: ProcessStatus, now: float) -> ProcessStatus:
         self.look()
         worker = self._worker
         consumers, parts = list(worker.consumers), worker.parts
@@ -61,7 +61,7 @@ class WorkerStatus:
             parts.loop_watchdog.statistics(),
             [consumer.finisher.statistics.lost_at for consumer in consumers],
         )
-        return Vitals(
+        return ProcessStatus(
             worker=common.worker,
             pid=common.pid,
             status=worker.heartbeat.status,

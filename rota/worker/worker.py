@@ -29,7 +29,7 @@ from rota.worker import loop_guard
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.fetcher import Fetcher
 from rota.worker.consume.node_consumer import NodeConsumers
-from rota.worker.consume.queues import Discovery, Subscription
+from rota.worker.consume.queues import Discovery, QueueSelection
 from rota.worker.consume.unknown_types import Unhandled, UnknownTypes
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.parts import Crew, Parts
@@ -79,7 +79,7 @@ class Worker:
         self.started_at = time.time()
         self._lease_seconds = int(settings.lease.total_seconds())
         self.slots = Slots(settings.concurrency)
-        self.subscription = Subscription(settings.queues, strict=settings.strict_priority)
+        self.subscription = QueueSelection(settings.queues, strict=settings.strict_priority)
         self.clock = BrokerClock()
         self.ready = asyncio.Event()
         self.executor: Executor

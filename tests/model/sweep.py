@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from rota.wire.reconcile import BEGIN, LATER, Finding, StrayLock, locks, places, repair, tasks
-from rota.wire.sweep import Limits, Need, Seen, look
+from rota.wire.reconcile import BEGIN, LATER, Discrepancy, StrayLock, locks, places, repair, tasks
+from rota.wire.sweep import Need, Seen, SweepLimits, look
 from tests.model.rules.machine import MAX_CRASHES, SLACK
 from tests.model.world import World
 
 ARCHIVE_SIZE = 3
-LIMITS = Limits(SLACK, ARCHIVE_SIZE, timedelta(days=90), ahead=timedelta(seconds=2))
+LIMITS = SweepLimits(SLACK, ARCHIVE_SIZE, timedelta(days=90), ahead=timedelta(seconds=2))
 LEASE, KEPT = timedelta(seconds=15), timedelta(hours=1)
 TO_DO = Need.RECOVER | Need.RECLAIM | Need.UNEVEN | Need.BROKEN
 
@@ -27,9 +27,9 @@ class Sweep:
         [seen] = self._world.broker.run(look([self._keys], LIMITS)) or []
         return seen
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Discrepancy]:
         """What is wrong with tasks. Of several findings with one the first counts, as in the reconciler."""
-        first: dict[bytes, Finding] = {}
+        first: dict[bytes, Discrepancy] = {}
         for found in (*self._in_places(), *self._in_keys()):
             first.setdefault(found.id, found)
         return list(first.values())
@@ -49,21 +49,21 @@ class Sweep:
             done.update(["lock"] * len(self._world.broker.run(locks(self._keys, stray))))
         raise AssertionError(f"the sweep comes to no end: {done}, and still {findings} {stray}")
 
-    def repair(self, findings: Sequence[Finding]) -> list[str]:
+    def repair(self, findings: Sequence[Discrepancy]) -> list[str]:
         """What was done to each."""
         call = repair(self._keys, findings, max_crashes=MAX_CRASHES, lease=LEASE, kept=KEPT)
         kinds = self._world.broker.run(call)
         assert LATER not in kinds
         return kinds
 
-    def _in_places(self) -> Iterator[Finding]:
+    def _in_places(self) -> Iterator[Discrepancy]:
         cursors: Sequence[str] = BEGIN
         while any(cursors):
             [page] = self._world.broker.run(places({self._keys: cursors}, self._page))
             cursors = page.cursors
             yield from page.findings
 
-    def _in_keys(self) -> Iterator[Finding]:
+    def _in_keys(self) -> Iterator[Discrepancy]:
         prefix = self._keys.task_prefix
         ids = sorted(name.removeprefix(prefix.encode()) for name in self._world.redis.keys(prefix + "*"))
         for start in range(0, len(ids), self._page):

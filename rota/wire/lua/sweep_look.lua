@@ -1,18 +1,18 @@
--- Looks what there is to be done in some queues. Reads only, but for the turn.
+-- Finds out what is to be done in some queues. Reads only, except for the election.
 --
--- KEYS  the turn (our own) if an owner is given, then for each queue nine:
+-- KEYS  the election (our own) if a worker is given, then for each queue nine:
 --       pending, active, lease, paused, scheduled, retry, completed, archived, aggregation_sets
--- ARGV  1 owner of the turn ("" = do not ask whose turn it is), 2 how long it is theirs from now in ms,
+-- ARGV  1 ID of the worker ("" = no election), 2 for how many ms from now it is elected,
 --       3 how long ago in seconds a lease of ours must have run out, 4 the same for one of Go's (not less),
 --       5 most archived tasks to keep, 6 longest time to keep them in seconds,
 --       7 how far ahead to look for leases that run out, in seconds
--- Result: {} if it is somebody else's turn, else { "here", for each queue two: what to do (a sum of the numbers below),
+-- Result: {} if another worker is elected, else { "here", for each queue two: what to do (a sum of the numbers below),
 --         seconds until the next lease that has run out, or is about to, counts as dead (text, "" = none) }
 --   1 tasks are due  2 tasks wait and may be taken  4 completed tasks are over  8 the archive is too large or too old
 --   16 attempts are dead  32 aggregations are dead  64 `active` and `lease` differ in length  128 there are tasks
 --   256 a key is of another type: nothing can be said, let each act find out
 --! include clock
---! include turn
+--! include election
 --! include whose
 local LOOKED_AT = 100
 local ours, theirs, ahead = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
@@ -61,7 +61,7 @@ end
 
 local first = 1
 if ARGV[1] ~= '' then
-  if not my_turn(KEYS[1], ARGV[1], ARGV[2]) then
+  if not is_elected(KEYS[1], ARGV[1], ARGV[2]) then
     return {}
   end
   first = 2

@@ -30,7 +30,7 @@ from rota.worker.consume.idle_strategy import IdleStrategy
 from rota.worker.consume.lost_fetches import LostFetches
 from rota.worker.consume.node_replies import LOOK_AGAIN_SECONDS, BrokenQueues
 from rota.worker.consume.oversized import Oversized
-from rota.worker.consume.queues import Subscription
+from rota.worker.consume.queues import QueueSelection
 from rota.worker.consume.ready_queues import ReadyQueues
 from rota.worker.consume.wakeup import Wakeup, WakeUpChoice, choose
 from rota.worker.run.attempt import Attempt
@@ -55,7 +55,7 @@ class Fetcher:
     def __init__(
         self,
         broker: Broker,
-        subscription: Subscription,
+        subscription: QueueSelection,
         slots: Slots,
         clock: BrokerClock,
         start: Start,

@@ -105,7 +105,7 @@ class IdleStrategy:
             self._staying.discard(queue)
 
     def look_everywhere(self) -> None:
-        """Put all queues on the agenda."""
+        """Mark all queues as ready."""
         self._looked_at = time.monotonic()
         self._ready_queues.add(keys.queue for keys in self._queues())
 

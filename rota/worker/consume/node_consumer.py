@@ -1,7 +1,8 @@
-"""Lanes: one fetcher and one finisher for each node, so that one slow or lost node holds up only its own queues.
+"""Node consumers: one fetcher and one finisher for each node, so that a slow or lost node holds up only its own queues.
 
-On a single server there is one lane. In a Cluster the queues are spread by the slots of their keys. When slots move, or
-another server takes over, lanes are started for the new servers and retired for those that hold no queue any more.
+On a single server there is one consumer. In a Cluster the queues are spread by the slots of their keys. When slots
+move, or another server takes over, consumers are started for the new servers and retired for those that hold no queue
+any more.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ class NodeConsumer:
 
 
 class NodeConsumers:
-    """Keeps a lane for each node that holds a queue of this worker."""
+    """Keeps a consumer for each node that holds a queue of this worker."""
 
     def __init__(
         self,
@@ -59,11 +60,11 @@ class NodeConsumers:
         return iter(list(self._consumers.values()))
 
     def statistics(self) -> list[tuple[FetchStatistics, FinishStatistics]]:
-        """What all lanes have counted, the retired ones included, so that no sum ever falls."""
+        """What all consumers have counted, the retired ones included, so that no sum ever falls."""
         return [self._past, *((consumer.fetcher.statistics, consumer.finisher.statistics) for consumer in self._all())]
 
     async def run(self) -> None:
-        """Lay the lanes and keep them in step with the topology, until cancelled."""
+        """Start the consumers, and start or retire some whenever the topology changes, until cancelled."""
         backoff = Backoff()
         try:
             while True:
@@ -80,7 +81,7 @@ class NodeConsumers:
     async def _watch(self) -> None:
         """Wait until it is time to look again.
 
-        A lane that ends by a fault of ours ends the worker: else it would look alive and do nothing for ever. Its
+        A consumer that ends by a fault of ours ends the worker: else it would look alive and do nothing for ever. Its
         supervisor starts another, and what it held runs again.
         """
         tasks = [task for consumer in self._consumers.values() for task in (consumer.fetching, consumer.finishing)]
@@ -96,7 +97,7 @@ class NodeConsumers:
                 raise cancelled_from_outside("fetcher or finisher")
 
     async def lay(self) -> None:
-        """Find out which node serves each queue, and start the lanes that are missing."""
+        """Find out which node serves each queue, and start the consumers that are missing."""
         async with self._laying:
             await self._lay()
 
@@ -123,7 +124,7 @@ class NodeConsumers:
             self._retire(self._consumers.pop(place))
 
     def finish(self, attempt: Attempt, outcome: Outcome | None) -> None:
-        """Pass an outcome to the lane of its queue."""
+        """Pass an outcome to the consumer of its queue."""
         consumer = self._consumers.get(self._places.get(attempt.queue.queue, ""))
         if consumer is None:
             consumer = next(iter(self._consumers.values()))
@@ -146,7 +147,7 @@ class NodeConsumers:
         await asyncio.gather(*(consumer.finisher.flush() for consumer in self._all()))
 
     async def record_rest(self, seconds: float) -> None:
-        """Record what is left of lanes that have ended before their time. Raises TimeoutError."""
+        """Record what is left of consumers that have ended before their time. Raises TimeoutError."""
         consumers = self._all()
         finishing = [asyncio.create_task(consumer.finisher.run()) for consumer in consumers]
         flushing = asyncio.create_task(self.flush())
@@ -170,7 +171,7 @@ class NodeConsumers:
         return NodeConsumer(fetcher, finisher, asyncio.create_task(fetcher.run()), asyncio.create_task(finisher.run()))
 
     def _retire(self, consumer: NodeConsumer) -> None:
-        """Let a lane end: it takes nothing more, records what it has, and closes its connection."""
+        """Let a consumer end: it takes nothing more, records what it has, and closes its connection."""
         task = asyncio.create_task(self._wind_up(consumer))
         self._retiring[task] = consumer
         task.add_done_callback(self._retired)

@@ -42,7 +42,7 @@ T = TypeVar("T")
 Q = TypeVar("Q")
 
 
-class Answers:
+class NodeReplies:
     """Keeps the first refusal until the end. A broker that is away ends everything at once."""
 
     def __init__(self) -> None:

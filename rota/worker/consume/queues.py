@@ -26,7 +26,7 @@ from rota.settings.values import check_queue
 from rota.worker.ticker import Ticker
 
 
-class Subscription:
+class QueueSelection:
     """The queues a worker serves: names or patterns (`mail-*`) with a priority of at least 1 each.
 
     A pattern also stands for the queue of just that name, so a queue `jobs[eu]` is served under its own name.
@@ -132,7 +132,7 @@ logger = logging.getLogger("rota.worker")
 class Discovery:
     """Adds the queues that match a pattern of the subscription. A pattern that matches none is logged once."""
 
-    def __init__(self, broker: Broker, subscription: Subscription, every: timedelta) -> None:
+    def __init__(self, broker: Broker, subscription: QueueSelection, every: timedelta) -> None:
         self._broker = broker
         self._subscription = subscription
         self._every = every

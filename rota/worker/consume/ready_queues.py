@@ -1,8 +1,9 @@
-"""The agenda of a fetcher: which queues may have tasks now, which will have some when, and the sleep until then.
+"""The ready queues of a fetcher: which queues may have tasks now, when others will have some, and the sleep until then.
 
-A queue comes on the agenda when something says that it may have tasks (a wake-up, a due time, a reply that left some,
-a new subscription) and goes off it the moment it is asked. It must go before the request leaves, not when the reply is
-read: the event loop handles a push that came with a reply before it resumes whoever waits for that reply.
+A queue is ready when something says that it may have tasks (a wake-up, a due time, a reply that left some, a new
+subscription) and is not ready any more from the moment it is asked. It is taken out before the request leaves, not
+when the reply is read: the event loop handles a push that came with a reply before it resumes the code that waits for
+it.
 """
 
 import asyncio
@@ -23,12 +24,12 @@ class ReadyQueues:
         """The queues that may have tasks."""
 
     def add(self, queues: Iterable[str]) -> None:
-        """Put queues on the agenda, and wake the sleeper."""
+        """Mark queues as ready, and wake the fetcher."""
         self.queues.update(queues)
         self.wake()
 
     def add_due(self, queue: str, at: float) -> None:
-        """Put a queue on the agenda for a time of the server's clock. The earliest time counts."""
+        """Let a queue be ready at a time of the server's clock. The earliest time counts."""
         if at < self._due.get(queue, float("inf")):
             self._due[queue] = at
             self.wake()

@@ -17,8 +17,8 @@ from rota.broker import Broker
 from rota.client.packing import Packer
 from rota.core import faults
 from rota.errors import BrokerError, EnqueueError
-from rota.tasks.groups import Aggregator as Registered
 from rota.tasks.groups import GroupedTask
+from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.handler import cancelled_here
 from rota.wire import group as wire
 from rota.wire.enqueue import Item
@@ -104,7 +104,7 @@ class Aggregation:
             if not page.more:
                 return tasks
 
-    async def _members(self, taken: AggregationSet, first: int) -> wire.Page:
+    async def _members(self, taken: AggregationSet, first: int) -> wire.GroupPage:
         faults.reach("aggregate:read")
         page = await self._broker.run(wire.members(taken, first))
         faults.answered("aggregate:members")

@@ -28,7 +28,7 @@ from datetime import timedelta
 from rota.broker import Broker
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, Packer
 from rota.errors import BrokerError
-from rota.tasks.groups import Aggregator as Registered
+from rota.tasks.groups import GroupHandler as Registered
 from rota.wire.group import AggregationSet, Due, GroupLook, Look, group_names, look, look_at
 from rota.wire.keys import QueueKeys
 from rota.worker.clock import BrokerClock

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from rota.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerRefused
-from rota.tasks.groups import Aggregator as Registered
+from rota.tasks.groups import GroupHandler as Registered
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
 

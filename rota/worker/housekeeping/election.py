@@ -1,8 +1,9 @@
-"""The turn: of the workers that serve the same queues by the same rules, one sweeps them.
+"""The election: of the workers that serve the same queues by the same rules, one sweeps them.
 
-It is a key with an owner and an expiry, `rota:sweep:<digest>`. Who asks gets it if it is free or theirs already. It is
-never waited for and never blocks anybody for longer than it lives: a worker that dies leaves it to expire, and one that
-starts again is another owner. Two that sweep at once, as when one was frozen, do double work and no harm.
+The election is a key with the ID of a worker and an expiry, `rota:sweep:<digest>`. A worker that asks is elected if
+the key is free or its own. No worker waits for the election: when the elected worker dies, the key expires, and a
+worker that starts again has another ID. If two workers sweep at once, for example because one was frozen, they do
+double work and no harm.
 """
 
 import asyncio
@@ -14,52 +15,52 @@ from typing import Any
 
 from rota.broker import Broker
 from rota.errors import BrokerError
-from rota.wire.sweep import Wish, give_up_turn, take_turn
+from rota.wire.sweep import Candidacy, elect, resign
 
 LIVES = 1.25
-"""So many intervals: who has it asks again after 1.1 at most."""
+"""An election lasts for this many intervals. The elected worker asks again after 1.1 intervals at most."""
 RENEWALS = 10
 LAST_WORD_SECONDS = 1.0
 
 
 class Election:
-    """The turns of one worker. `rules` is whatever must be the same for those who take turns."""
+    """The candidacies of one worker. Only workers with the same `rules` stand in one election."""
 
     def __init__(self, broker: Broker, owner: str, every: timedelta, rules: object = "") -> None:
         self._broker = broker
         self._owner = owner
         self._life = every * LIVES
         self._rules = repr(rules)
-        self._last: Wish | None = None
+        self._last: Candidacy | None = None
 
-    def wish(self, queues: Iterable[str]) -> Wish:
-        """The turn to sweep these queues. Other queues, or other rules, are another turn."""
+    def candidacy(self, queues: Iterable[str]) -> Candidacy:
+        """Return the candidacy for sweeping these queues. Other queues, or other rules, are another election."""
         said = "\n".join([*sorted(queues), self._rules])
         digest = hashlib.sha256(said.encode()).hexdigest()[:16]
-        self._last = Wish(self._broker.keys.own(f"sweep:{digest}"), self._owner, self._life)
+        self._last = Candidacy(self._broker.keys.own(f"sweep:{digest}"), self._owner, self._life)
         return self._last
 
-    def kept(self, wish: Wish) -> AbstractAsyncContextManager[None]:
-        """Keep the turn for as long as a sweep takes."""
-        return _Kept(self._keep(wish))
+    def kept(self, candidacy: Candidacy) -> AbstractAsyncContextManager[None]:
+        """Stay elected for as long as a sweep takes."""
+        return _Kept(self._keep(candidacy))
 
     async def give_up(self) -> None:
-        """Leave the turn to the next, if it is ours and the broker answers soon; else it expires."""
+        """Resign, if this worker is elected and the broker answers soon; else the election expires."""
         if self._last is None:
             return
         try:
             async with asyncio.timeout(LAST_WORD_SECONDS):
-                await self._broker.run(give_up_turn(self._last))
+                await self._broker.run(resign(self._last))
         except (BrokerError, TimeoutError):
             return
 
-    async def _keep(self, wish: Wish) -> None:
+    async def _keep(self, candidacy: Candidacy) -> None:
         while True:
-            await asyncio.sleep(wish.life.total_seconds() / RENEWALS)
+            await asyncio.sleep(candidacy.life.total_seconds() / RENEWALS)
             try:
-                await self._broker.run(take_turn(wish))
+                await self._broker.run(elect(candidacy))
             except BrokerError:
-                return  # the sweep will hear of it too
+                return  # the sweep fails by the same error
 
 
 class _Kept(AbstractAsyncContextManager[None]):

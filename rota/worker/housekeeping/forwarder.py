@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from rota.broker import Broker
 from rota.core import faults
 from rota.wire.forward import forward
-from rota.worker.consume.node_replies import Answers
+from rota.worker.consume.node_replies import NodeReplies
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Forwarder:
     async def forward(self, queues: Iterable[str]) -> int:
         """Forward all that is due now; return how many tasks. An error comes after the other queues' turn."""
         moved = dropped = 0
-        answers = Answers()
+        answers = NodeReplies()
         left: list[str] = list(queues)
         while left:
             faults.reach("forward:send")

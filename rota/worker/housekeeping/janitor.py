@@ -13,7 +13,7 @@ from rota.broker import Broker
 from rota.core import faults
 from rota.core.text import counted
 from rota.wire.janitor import clean
-from rota.worker.consume.node_replies import Answers
+from rota.worker.consume.node_replies import NodeReplies
 
 logger = logging.getLogger("rota.worker")
 
@@ -46,7 +46,7 @@ class Janitor:
     async def clean(self, queues: Iterable[str]) -> int:
         """Delete all that has had its time; return how many tasks. An error comes after the other queues' turn."""
         before = self._done
-        answers = Answers()
+        answers = NodeReplies()
         left = list(queues)
         while left:
             left = await self._pass(left, answers)
@@ -64,7 +64,7 @@ class Janitor:
         """Return a snapshot."""
         return self._done
 
-    async def _pass(self, queues: list[str], answers: Answers) -> list[str]:
+    async def _pass(self, queues: list[str], answers: NodeReplies) -> list[str]:
         """Clean one batch of each queue; return the queues with more to do."""
         calls = [
             clean(

@@ -17,8 +17,8 @@ from rota.broker import Broker
 from rota.core import faults
 from rota.errors import BrokerRefused
 from rota.wire.keys import QueueKeys
-from rota.wire.reconcile import LATER, Finding, StrayLock, locks, repair
-from rota.worker.consume.node_replies import Answers
+from rota.wire.reconcile import LATER, Discrepancy, StrayLock, locks, repair
+from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.housekeeping.scan import Found, KeyScan, PlaceScan
 
 logger = logging.getLogger("rota.worker")
@@ -62,7 +62,7 @@ class Reconciler:
         self._places = PlaceScan(broker)
         self._keys = KeyScan(broker)
         self._walked_at = time.monotonic()
-        self._findings: dict[tuple[QueueKeys, bytes], tuple[Finding, float]] = {}
+        self._findings: dict[tuple[QueueKeys, bytes], tuple[Discrepancy, float]] = {}
         self._locks: dict[tuple[QueueKeys, str], tuple[StrayLock, float]] = {}
         self._repaired: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
@@ -81,7 +81,7 @@ class Reconciler:
 
     async def walk(self, queues: Sequence[str], held: Sequence[str]) -> None:
         """Walk on through the places of the queues that hold tasks, and through the keys of all."""
-        answers = Answers()
+        answers = NodeReplies()
         try:
             self._note(await self._places.go(held))
         except BrokerRefused as error:
@@ -96,7 +96,7 @@ class Reconciler:
     async def repair(self) -> None:
         """Repair what is still as it was found, and found long enough ago."""
         done: defaultdict[QueueKeys, Counter[str]] = defaultdict(Counter)
-        answers = Answers()
+        answers = NodeReplies()
         await self._repair_tasks(done, answers)
         await self._repair_locks(done, answers)
         for queue, kinds in done.items():
@@ -129,7 +129,7 @@ class Reconciler:
             if known is None and len(self._findings) < MOST_FINDINGS:
                 self._findings[queue, finding.id] = finding, time.monotonic()
 
-    async def _repair_tasks(self, done: dict[QueueKeys, Counter[str]], answers: Answers) -> None:
+    async def _repair_tasks(self, done: dict[QueueKeys, Counter[str]], answers: NodeReplies) -> None:
         for queue, findings in self._ripe_findings().items():
             for start in range(0, len(findings), REPAIRS):
                 chunk = findings[start : start + REPAIRS]
@@ -141,7 +141,7 @@ class Reconciler:
                     done[queue].update(kind for kind in kinds if kind not in ("", LATER))
                     self._keep(queue, [finding for finding, kind in zip(chunk, kinds, strict=True) if kind == LATER])
 
-    async def _repair_locks(self, done: dict[QueueKeys, Counter[str]], answers: Answers) -> None:
+    async def _repair_locks(self, done: dict[QueueKeys, Counter[str]], answers: NodeReplies) -> None:
         ripe: defaultdict[QueueKeys, list[StrayLock]] = defaultdict(list)
         for (queue, key), (lock, found_at) in list(self._locks.items()):
             if self._is_ripe(found_at):
@@ -153,15 +153,15 @@ class Reconciler:
                 for _, deleted in answers.sort([queue], [reply]):
                     done[queue].update(["lock"] * len(deleted))
 
-    def _ripe_findings(self) -> dict[QueueKeys, list[Finding]]:
-        ripe: defaultdict[QueueKeys, list[Finding]] = defaultdict(list)
+    def _ripe_findings(self) -> dict[QueueKeys, list[Discrepancy]]:
+        ripe: defaultdict[QueueKeys, list[Discrepancy]] = defaultdict(list)
         for (queue, task_id), (finding, found_at) in list(self._findings.items()):
             if self._is_ripe(found_at):
                 del self._findings[queue, task_id]
                 ripe[queue].append(finding)
         return ripe
 
-    def _keep(self, queue: QueueKeys, findings: Sequence[Finding]) -> None:
+    def _keep(self, queue: QueueKeys, findings: Sequence[Discrepancy]) -> None:
         # The next sweep goes on with them: one call searches only so much of a long line.
         at = time.monotonic() - self._patience_seconds
         self._findings = {(queue, finding.id): (finding, at) for finding in findings} | self._findings

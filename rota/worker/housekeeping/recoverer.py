@@ -33,7 +33,7 @@ from rota.wire.proto import TaskMessage
 from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.fetch_size import ReplyLimit
-from rota.worker.consume.node_replies import Answers
+from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.run.verdict import ASYNQ_DEFAULT_RETRY
 
 logger = logging.getLogger("rota.worker")
@@ -53,7 +53,7 @@ class LeaseExpired(RotaError):
     """The worker of a task was not heard of for too long: it died, or lost its way to the broker."""
 
 
-class Judgement(NamedTuple):
+class Recovery(NamedTuple):
     """What becomes of a task whose attempt by a Go server died: run again after `delay`, or the archive (None)."""
 
     delay: timedelta | None
@@ -62,7 +62,7 @@ class Judgement(NamedTuple):
     ending: str = ""
 
 
-Judge = Callable[[TaskMessage], Judgement]
+Judge = Callable[[TaskMessage], Recovery]
 
 
 def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
@@ -71,20 +71,20 @@ def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
     The next run waits for `AFTER_GO` at least: a Go recoverer that looked in the same moment would move it too.
     """
 
-    def judge(message: TaskMessage) -> Judgement:
+    def judge(message: TaskMessage) -> Recovery:
         error = LeaseExpired(LEASE_EXPIRED)
         policy = policy_of(message.type) or _ASYNQ_POLICY
         # 25 is what a Go client writes when nobody said anything, as in `verdict`.
         allowed = policy.max if message.retry == ASYNQ_DEFAULT_RETRY else message.retry
         if message.retried >= allowed:
-            return Judgement(None)
+            return Recovery(None)
         try:
-            return Judgement(max(policy.next_delay(message.retried, error), AFTER_GO), bool(policy.counts(error)))
+            return Recovery(max(policy.next_delay(message.retried, error), AFTER_GO), bool(policy.counts(error)))
         except BaseException:  # a policy may hold functions of the user, and a `sys.exit()` would end the event loop
             logger.exception(
                 "How to retry task %s (%s) could not be decided: by default, then.", message.id, message.type
             )
-            return Judgement(max(_ASYNQ_POLICY.next_delay(message.retried, error), AFTER_GO))
+            return Recovery(max(_ASYNQ_POLICY.next_delay(message.retried, error), AFTER_GO))
 
     return judge
 
@@ -144,7 +144,7 @@ class Recoverer:
     async def recover(self, queues: Iterable[str]) -> int:
         """Give back all that is dead now; return the number of tasks moved. A refusal comes after the other queues."""
         moved = 0
-        answers = Answers()
+        answers = NodeReplies()
         for queue in list(queues):
             try:
                 moved += await self._recover(queue)
@@ -222,7 +222,7 @@ class Recoverer:
         if dead.ours:
             return self._crash(dead)
         if dead.cancel:
-            judgement = Judgement(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
+            judgement = Recovery(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
         else:
             judgement = self._judge(message)
         delay, counts, text, ending = judgement

@@ -16,16 +16,16 @@ from rota.wire.reconcile import (
     MAX_QUEUES,
     MAX_QUEUES_OF_TASKS,
     MAX_TASKS,
-    Finding,
+    Discrepancy,
     StrayLock,
     locks,
     places,
     tasks,
 )
-from rota.worker.consume.node_replies import Answers
+from rota.worker.consume.node_replies import NodeReplies
 
 T = TypeVar("T")
-Found = list[tuple[QueueKeys, Finding]]
+Found = list[tuple[QueueKeys, Discrepancy]]
 StrayLocks = list[tuple[QueueKeys, StrayLock]]
 
 PAGE = 800
@@ -49,7 +49,7 @@ class PlaceScan:
         self._last_step = {queue: self._last_step.get(queue, 0) for queue in left}
         self._cursors = {queue: self._cursors.get(queue, BEGIN) for queue in left}
         found: Found = []
-        answers = Answers()
+        answers = NodeReplies()
         for _ in range(self._calls):
             if not left:
                 break
@@ -72,7 +72,7 @@ class PlaceScan:
                 found += [(keys, finding) for finding in page.findings]
         return found
 
-    async def _step(self, queues: Sequence[str], answers: Answers) -> Found:
+    async def _step(self, queues: Sequence[str], answers: NodeReplies) -> Found:
         self._steps += 1
         self._last_step.update(dict.fromkeys(queues, self._steps))
         keys = {self._broker.keys.queue(queue): self._cursors.pop(queue) for queue in queues}
@@ -101,7 +101,7 @@ class KeyScan:
         served = {queue.encode(): self._broker.keys.queue(queue) for queue in queues}
         found: Found = []
         stray: StrayLocks = []
-        answers = Answers()
+        answers = NodeReplies()
         for node, key in (await self._nodes(served.values())).items():
             cursor = self._cursors.get(node, b"0")
             for _ in range(self._pages):
@@ -141,7 +141,7 @@ class KeyScan:
                 held.setdefault(keys, []).append(StrayLock(name.decode(errors="replace")))
         return ids, held
 
-    async def _compare(self, ids: dict[QueueKeys, list[bytes]], answers: Answers) -> Found:
+    async def _compare(self, ids: dict[QueueKeys, list[bytes]], answers: NodeReplies) -> Found:
         calls = [tasks(share) for share in self._shares(ids)]
         replies = await self._broker.run_many(calls)
         good = answers.sort(calls, replies)
@@ -161,7 +161,7 @@ class KeyScan:
         if share:
             yield share
 
-    async def _check(self, held: dict[QueueKeys, list[StrayLock]], answers: Answers) -> StrayLocks:
+    async def _check(self, held: dict[QueueKeys, list[StrayLock]], answers: NodeReplies) -> StrayLocks:
         calls = [(queue, locks(queue, chunk)) for queue, all_locks in held.items() for chunk in _chunks(all_locks)]
         replies = await self._broker.run_many([call for _, call in calls])
         good = answers.sort((queue for queue, _ in calls), replies)

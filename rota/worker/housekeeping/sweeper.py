@@ -18,7 +18,7 @@ from rota.core import faults
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.tasks.policy import Retry
 from rota.wire.recover import Slack
-from rota.wire.sweep import MAX_QUEUES, Limits, Need, Seen, Wish, look, take_turn
+from rota.wire.sweep import MAX_QUEUES, Candidacy, Need, Seen, SweepLimits, elect, look
 from rota.worker.housekeeping.election import Election
 from rota.worker.housekeeping.forwarder import Forwarder
 from rota.worker.housekeeping.janitor import Janitor
@@ -57,8 +57,8 @@ class Sweeper:
         self,
         broker: Broker,
         queues: Callable[[], Iterable[str]],
-        turn: Election,
-        limits: Limits,
+        election: Election,
+        limits: SweepLimits,
         *,
         forwarder: Forwarder,
         janitor: Janitor,
@@ -69,7 +69,7 @@ class Sweeper:
     ) -> None:
         self._broker = broker
         self._queues = queues
-        self._election = turn
+        self._election = election
         self._limits = limits
         self._forwarder = forwarder
         self._janitor = janitor
@@ -89,19 +89,19 @@ class Sweeper:
             await self._election.give_up()
 
     async def sweep(self) -> timedelta | None:
-        """Sweep once, if it is our turn. Answers when to look again where that is sooner or later than usual."""
+        """Sweep once, if this worker is elected. Answers when to sweep again if that is sooner or later than usual."""
         queues = list(self._queues())
         if not queues:
             return None
-        wish = self._election.wish(queues)
+        candidacy = self._election.candidacy(queues)
         faults.reach("sweep:look")
-        seen = await self._look(queues, wish)
+        seen = await self._look(queues, candidacy)
         faults.answered("sweep:seen")
         if seen is None:
             self._counts["left_to_others"] += 1
             self._reconciler.forget()
             return TAKEN * self._ticker.every
-        async with self._election.kept(wish):
+        async with self._election.kept(candidacy):
             await self._act(seen)
         self._counts["sweeps"] += 1
         return self._wait(seen)
@@ -122,17 +122,17 @@ class Sweeper:
             self._note(None)
             raise
 
-    async def _look(self, queues: list[str], wish: Wish) -> dict[str, Seen] | None:
+    async def _look(self, queues: list[str], candidacy: Candidacy) -> dict[str, Seen] | None:
         keys = [self._broker.keys.queue(queue) for queue in queues]
         found: list[Seen] = []
         self._counts["looks"] += 1
-        # In a Cluster the turn is elsewhere, and so are the other queues.
+        # In a Cluster the key of the election is on another node, and so are other queues.
         step = 1 if self._broker.clustered else MAX_QUEUES
         if self._broker.clustered:
-            if not await self._broker.run(take_turn(wish)):
+            if not await self._broker.run(elect(candidacy)):
                 return None
         else:
-            first = await self._broker.run(look(keys[:step], self._limits, wish))
+            first = await self._broker.run(look(keys[:step], self._limits, candidacy))
             if first is None:
                 return None
             found, keys = first, keys[step:]
@@ -176,7 +176,7 @@ class Sweeper:
         if (ripe := self._reconciler.ripe_seconds) is not None:
             soon.append(ripe)
         if not soon or min(soon) >= self._ticker.every.total_seconds():
-            # With nothing in any queue the turn may lapse: whoever asks meanwhile takes it.
+            # With nothing in any queue the election may lapse: a worker that asks meanwhile wins it.
             return None if soon or any(look.need for look in seen.values()) else IDLE * self._ticker.every
         return timedelta(seconds=max(min(soon), SHORTEST_SECONDS))
 
@@ -189,7 +189,7 @@ class Sweep:
         every, slack = settings.sweep_interval, Slack(settings.lease_slack, settings.go_lease_slack)
         # Whoever dies right after a look is known to the next one as dying, and the one after that comes in time.
         ahead = max(every * 1.1 - slack.ours, timedelta())
-        limits = Limits(slack, settings.archive_max, settings.archive_age, ahead)
+        limits = SweepLimits(slack, settings.archive_max, settings.archive_age, ahead)
         self.forwarder = Forwarder(broker, limit=settings.forward_batch)
         self.janitor = Janitor(
             broker, archive_size=limits.archive_size, archive_age=limits.archive_age, limit=settings.janitor_batch

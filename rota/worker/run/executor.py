@@ -28,10 +28,10 @@ from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run import verdict
 from rota.worker.run.attempt import Attempt, LeaseOver, Stop
 from rota.worker.run.outcome_log import log, log_begin, log_end, log_outcome, task_logger
-from rota.worker.run.pool import Place
+from rota.worker.run.pool import FunctionPool
 from rota.worker.run.reporter import NoReports, Reporter
 from rota.worker.run.slots import Slots, Turnover
-from rota.worker.run.time_limits import FAR, Limits
+from rota.worker.run.time_limits import FAR, TimeLimits
 from rota.worker.run.verdict import Verdict, raised_by_handler, unreadable
 
 ASYNQ_DEFAULT_TIMEOUT_SECONDS = 1800
@@ -71,7 +71,7 @@ class Executor:
         clock: BrokerClock,
         finish: Finish,
         *,
-        places: Mapping[str, Place],
+        places: Mapping[str, FunctionPool],
         unhandled: Unhandled,
         result_limit_bytes: int | None = None,
         hook_timeout: timedelta = timedelta(seconds=30),
@@ -93,7 +93,7 @@ class Executor:
         self._reporter = reporter
         self.state = state
         self._loop = asyncio.get_running_loop()
-        self._limits = Limits(self._loop, self._time_out)
+        self._limits = TimeLimits(self._loop, self._time_out)
         self._running_by_type: Counter[Handler] = Counter()
         self._parked: dict[Handler, deque[Attempt]] = {}
         self.turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from rota.tasks.context import Context
 
 
-class Place(Protocol):
+class FunctionPool(Protocol):
     """Somewhere else to run a function: a thread, or another process."""
 
     async def call(

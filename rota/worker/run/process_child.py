@@ -36,7 +36,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class ChildSetup:
     """What makes a child see the same modules as its parent. `main` is how to load the parent's main module.
 
     `log` is how the parent has set up its log, None where the program around it did.
@@ -105,7 +105,7 @@ def main() -> None:
     die_with(parent)
     channel = Channel(socket.socket(fileno=descriptor))
     requests: SimpleQueue[tuple[int, Request]] = SimpleQueue()
-    setup: Setup = channel.receive()
+    setup: ChildSetup = channel.receive()
     sys.path[:] = setup.path
     dev_server.silence()
     load_main = _main_loader(setup)
@@ -177,7 +177,7 @@ def _pickled_value(value: Any, function: Any) -> bytes:
         ) from error
 
 
-def _main_loader(setup: Setup) -> Callable[[], None]:
+def _main_loader(setup: ChildSetup) -> Callable[[], None]:
     loaded: list[bool] = []
 
     def load() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from rota.errors import ProcessDied
 from rota.tasks import logs
 from rota.tasks.context import Context
-from rota.worker.run.process_child import LENGTH, Request, Setup
+from rota.worker.run.process_child import LENGTH, ChildSetup, Request
 from rota.worker.run.process_errors import PackedError, loads, unpack
 
 _LAST_WORDS_SECONDS = 0.2
@@ -55,7 +55,7 @@ class _Child:
         self._exit.add_done_callback(self._hang_up)
 
     @classmethod
-    async def start(cls, setup: Setup) -> "_Child":
+    async def start(cls, setup: ChildSetup) -> "_Child":
         ours, theirs = socket.socketpair()
         with theirs:
             descriptor = theirs.fileno()
@@ -147,7 +147,7 @@ class ProcessPool:
 
     def __init__(self, size: int, *, modules: Sequence[str] = (), recycle_after: int = 0) -> None:
         self._slots = asyncio.Semaphore(size)
-        self._setup = Setup(list(sys.path), _main_module(), list(modules), logs.in_use())
+        self._setup = ChildSetup(list(sys.path), _main_module(), list(modules), logs.in_use())
         self._recycle_after = recycle_after
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()

@@ -24,7 +24,7 @@ from rota.broker import Broker
 from rota.broker.route import look_at
 from rota.errors import BrokerError
 from rota.tasks.context import Context
-from rota.wire.attempt import MAX_REPORTS, Report, report
+from rota.wire.attempt import MAX_REPORTS, TaskReport, report
 from rota.wire.keys import QueueKeys
 from rota.worker.run.attempt import Attempt
 from rota.worker.ticker import Ticker
@@ -239,6 +239,6 @@ class Reporter:
         return data + b"\n"
 
 
-def _report(said: _Said) -> Report:
+def _report(said: _Said) -> TaskReport:
     attempt = said.attempt
-    return Report(attempt.id, attempt.token, said.progress, b"".join(said.lines))
+    return TaskReport(attempt.id, attempt.token, said.progress, b"".join(said.lines))

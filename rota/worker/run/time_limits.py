@@ -8,7 +8,7 @@ from rota.worker.run.attempt import Attempt
 FAR = float("inf")
 
 
-class Limits:
+class TimeLimits:
     """The time limits of all running attempts under one timer, because most tasks end long before theirs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Attempt], None]) -> None:

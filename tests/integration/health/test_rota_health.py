@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rota.health.discovery import Reply, ask_socket, sockets
+from rota.health.discovery import ProbeReply, ask_socket, sockets
 from tests.integration.supervisor.conftest import ROOT, Shift
 from tests.servers.process import free_port, wait_until
 
@@ -39,8 +39,8 @@ class Ward:
         [line] = (done.stdout + done.stderr).splitlines()
         return done.returncode, line
 
-    def ask(self, question: str) -> Reply:
-        found: list[Reply] = []
+    def ask(self, question: str) -> ProbeReply:
+        found: list[ProbeReply] = []
 
         def answered() -> bool:
             for pid, path in sockets(self.folder):

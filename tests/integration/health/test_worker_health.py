@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from rota.app import Rota
-from rota.health.discovery import Reply, ask_port
+from rota.health.discovery import ProbeReply, ask_port
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import eventually
 from tests.servers.clients import client
@@ -24,18 +24,18 @@ QUICK = {
 }
 
 
-def ask(worker: Worker, question: str) -> Reply:
+def ask(worker: Worker, question: str) -> ProbeReply:
     assert worker.health_port is not None
     return ask_port("127.0.0.1", worker.health_port, question, timedelta(seconds=10))
 
 
-async def answers(worker: Worker, question: str, status: int, words: str = "") -> Reply:
-    async def look() -> Reply | None:
+async def answers(worker: Worker, question: str, status: int, words: str = "") -> ProbeReply:
+    async def look() -> ProbeReply | None:
         reply = await asyncio.to_thread(ask, worker, question)
         return reply if reply.status == status and words in reply.text else None
 
     reply = await eventually(look)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, ProbeReply)
     return reply
 
 

@@ -15,7 +15,7 @@ from rota.app import Rota
 from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
 from rota.supervisor.lease_keeper import LeaseKeeper
-from rota.supervisor.messages import Introduction, Report, Setup, encode
+from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, encode
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
 from rota.supervisor.restart_backoff import RestartBackoff
@@ -50,7 +50,7 @@ class Late(Dead):
         super().__init__(worker_id)
         self.exit = None
         self.introduced_at = 0.0
-        self.report = Report(ready=True, beat_at=time.monotonic() - 100)
+        self.report = ProcessReport(ready=True, beat_at=time.monotonic() - 100)
 
 
 async def until(condition: Callable[[], object], seconds: float = 20) -> None:
@@ -90,7 +90,7 @@ async def test_a_line_that_makes_no_sense_does_not_end_the_hearing() -> None:
     script = f"import os, time; os.write(0, {lines!r}); time.sleep(60)"
     ended: list[WorkerProcess] = []
     process = await WorkerProcess.start(
-        (sys.executable, "-c", script), Setup("w", "no:app"), RestartBackoff(), ended.append
+        (sys.executable, "-c", script), ProcessSetup("w", "no:app"), RestartBackoff(), ended.append
     )
 
     await asyncio.wait_for(process.introduced.wait(), 10)

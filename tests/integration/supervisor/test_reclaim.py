@@ -11,7 +11,7 @@ from rota.errors import BrokerRefused
 from rota.settings.settings import Settings
 from rota.supervisor.exit import Exit
 from rota.supervisor.lease_keeper import LeaseKeeper
-from rota.supervisor.messages import Report
+from rota.supervisor.messages import ProcessReport
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
 from rota.wire.owner import Returned
@@ -94,7 +94,7 @@ async def test_no_lease_is_passed_over_while_tasks_end_between_two_pages(
 
     monkeypatch.setattr(yard.broker, "run", run)
     process = Dead("late", code=0)
-    process.exit, process.report, process.introduced_at = None, Report(), 1.0
+    process.exit, process.report, process.introduced_at = None, ProcessReport(), 1.0
     settings = Settings(queues=QUEUE)
 
     await LeaseKeeper(yard.broker, ServedQueues(yard.broker, settings), settings).look([process])

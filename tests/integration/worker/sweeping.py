@@ -6,16 +6,16 @@ from typing import Any
 
 from rota.broker import Broker
 from rota.wire.recover import Slack
-from rota.wire.sweep import Limits
+from rota.wire.sweep import SweepLimits
 from rota.worker.housekeeping.election import Election
 from rota.worker.housekeeping.forwarder import Forwarder
 from rota.worker.housekeeping.janitor import Janitor
 from rota.worker.housekeeping.reconciler import Reconciler
-from rota.worker.housekeeping.recoverer import Judgement, Recoverer
+from rota.worker.housekeeping.recoverer import Recoverer, Recovery
 from rota.worker.housekeeping.sweeper import Sweeper
 from tests.integration.worker.yard import QUEUE, Yard
 
-LIMITS = Limits(Slack(timedelta(seconds=5), timedelta(seconds=30)), 1000, timedelta(days=90))
+LIMITS = SweepLimits(Slack(timedelta(seconds=5), timedelta(seconds=30)), 1000, timedelta(days=90))
 NOW = timedelta(0)
 
 
@@ -31,13 +31,13 @@ class Broom:
         every: timedelta = timedelta(seconds=60),
         patience: timedelta = NOW,
         reconcile_every: timedelta = NOW,
-        limits: Limits = LIMITS,
+        limits: SweepLimits = LIMITS,
         **parts: Any,
     ) -> None:
         self.noted: list[str | None] = []
         self.forwarder = parts.get("forwarder") or Forwarder(broker, limit=1000)
         self.janitor = Janitor(broker, limits.archive_size, limits.archive_age, limit=1000)
-        self.recoverer = Recoverer(broker, lambda _: Judgement(NOW), slack=limits.slack)
+        self.recoverer = Recoverer(broker, lambda _: Recovery(NOW), slack=limits.slack)
         self.reconciler = Reconciler(broker, every=reconcile_every, patience=patience)
         self.sweeper = Sweeper(
             broker,

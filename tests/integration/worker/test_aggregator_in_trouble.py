@@ -6,15 +6,15 @@ from typing import Any, NoReturn
 
 import pytest
 
-from rota.tasks.groups import Aggregator as Registered
 from rota.tasks.groups import Aggregators, GroupedTask
+from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
 from rota.wire.enqueue import Item
 from rota.wire.group import AggregationSet, Due, Ended, aggregate, failures_key, spent_key, take
 from rota.worker.groups.aggregation import ALLOWED
-from rota.worker.groups.aggregator import Aggregator
-from rota.worker.housekeeping.recoverer import Judgement, Recoverer
+from rota.worker.groups.aggregator import GroupHandler
+from rota.worker.housekeeping.recoverer import Recoverer, Recovery
 from tests.integration.worker.groups import OLD, Collector, fill, part, pending
 from tests.integration.worker.yard import Yard, message, open_yard
 
@@ -55,7 +55,7 @@ async def test_aggregated_payload_over_the_limit_fails_like_the_function(yard: Y
     await fill(yard, "g", "ab")
     registry = Aggregators()
     registry.add(Registered(join))
-    aggregator = Aggregator(yard.broker, yard.queues, registry.find, payload_limit_bytes=1000)
+    aggregator = GroupHandler(yard.broker, yard.queues, registry.find, payload_limit_bytes=1000)
 
     assert await aggregator.aggregate() == 0
 
@@ -69,7 +69,7 @@ async def test_a_failing_function_is_tried_again_and_then_its_tasks_are_archived
 
     await fill(yard, "g", "ab")
     aggregator = part(yard, fail)
-    recoverer = Recoverer(yard.broker, lambda _: Judgement(None))
+    recoverer = Recoverer(yard.broker, lambda _: Recovery(None))
     for attempt in (1, 2):
         before = int(await yard.now())
         assert await aggregator.aggregate() == 0
@@ -106,7 +106,7 @@ async def test_a_function_that_wants_to_end_the_program_has_failed(
     await fill(yard, "g", "ab")
     registry = Aggregators()
     registry.add(Registered(leave if plain else leave_on_the_loop))
-    aggregator = Aggregator(yard.broker, yard.queues, registry.find)
+    aggregator = GroupHandler(yard.broker, yard.queues, registry.find)
     async with asyncio.timeout(20):
         assert await aggregator.aggregate() == 0
     assert aggregator.statistics().failures == 1
@@ -143,7 +143,7 @@ async def test_a_crash_after_the_result_was_enqueued_aggregates_nothing_twice(ya
     await yard.broker.run(take(chosen, Due(None, None, timedelta(seconds=1)), ALLOWED))
     await yard.broker.run(aggregate(chosen, Item("made", message("made"))))
     # The crash: nobody deletes the tasks. Another aggregator finds the set later.
-    await Recoverer(yard.broker, lambda _: Judgement(None)).recover(yard.queues())
+    await Recoverer(yard.broker, lambda _: Recovery(None)).recover(yard.queues())
     assert await part(yard, Collector()).aggregate() == 0
     left = {name for name in await yard.names() if "processed" not in name}
     assert left == {yard.keys.pending, yard.keys.task("made")}
@@ -168,7 +168,7 @@ async def test_an_aggregation_past_its_deadline_enqueues_nothing(yard: Yard) -> 
     assert await running == 0
     assert aggregator.statistics().given_up == 1
     assert await pending(yard) == []
-    await Recoverer(yard.broker, lambda _: Judgement(None)).recover(yard.queues())
+    await Recoverer(yard.broker, lambda _: Recovery(None)).recover(yard.queues())
     assert await yard.members(yard.keys.group("g")) == ["a", "b"]
 
 
@@ -184,7 +184,7 @@ async def test_an_aggregation_interrupted_by_the_stop_gives_its_tasks_back_at_on
     await asyncio.wait_for(started.wait(), DEADLINE)
     running.cancel()
     await asyncio.wait([running])
-    await Recoverer(yard.broker, lambda _: Judgement(None)).recover(yard.queues())
+    await Recoverer(yard.broker, lambda _: Recovery(None)).recover(yard.queues())
     assert await yard.members(yard.keys.group("g")) == ["a", "b"]
 
 

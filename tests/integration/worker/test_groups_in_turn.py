@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rota.tasks.groups import Aggregator as Registered
 from rota.tasks.groups import Aggregators, GroupedTask
+from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
-from rota.worker.groups.aggregator import Aggregator, GroupDefaults
+from rota.worker.groups.aggregator import GroupDefaults, GroupHandler
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.yard import Yard, open_yard
 
@@ -45,12 +45,12 @@ class Gate:
 
 
 @asynccontextmanager
-async def running(yard: Yard, *registered: Registered, **words: Any) -> AsyncIterator[Aggregator]:
+async def running(yard: Yard, *registered: Registered, **words: Any) -> AsyncIterator[GroupHandler]:
     registry = Aggregators()
     for each in registered:
         registry.add(each)
     defaults = GroupDefaults(timedelta(minutes=10))
-    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, timedelta(minutes=5), **words)
+    aggregator = GroupHandler(yard.broker, yard.queues, registry.find, defaults, timedelta(minutes=5), **words)
     task = asyncio.create_task(aggregator.run())
     try:
         yield aggregator

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from rota.wire.attempt import Held, Report, extend, report
+from rota.wire.attempt import Held, TaskReport, extend, report
 from rota.worker.housekeeping.forwarder import Forwarder
 from rota.worker.housekeeping.janitor import Janitor
-from rota.worker.housekeeping.recoverer import Judgement, Recoverer
+from rota.worker.housekeeping.recoverer import Recoverer, Recovery
 from tests.integration.worker.groups import OLD, Collector, fill, part, pending
 from tests.integration.worker.yard import Yard
 from tests.servers.fleet import ClusterFleet
@@ -41,7 +41,7 @@ async def test_tasks_are_forwarded_cleaned_and_recovered(yards: list[Yard]) -> N
     broker = yards[0].broker
     assert await Forwarder(broker).forward(queues) == 4
     assert await Janitor(broker).clean(queues) == 8
-    assert await Recoverer(broker, lambda _: Judgement(None)).recover(queues) == 4
+    assert await Recoverer(broker, lambda _: Recovery(None)).recover(queues) == 4
     for yard in yards:
         assert await yard.members(yard.keys.pending) == ["due"]
         assert await yard.members(yard.keys.archived) == ["dead"]
@@ -61,6 +61,6 @@ async def test_leases_and_reports_reach_the_node_of_their_queue(yards: list[Yard
     held = [Held("a", "t")]
     leases = await broker.run_many([extend(yard.keys, held, timedelta(seconds=30)) for yard in yards])
     assert leases == [([], {})] * 4
-    told = [Report("a", "t", b"{}", b"line\n")]
+    told = [TaskReport("a", "t", b"{}", b"line\n")]
     written = await asyncio.gather(*(broker.run(report(yard.keys, told, max_log_bytes=100)) for yard in yards))
     assert written == [1] * 4

@@ -13,7 +13,7 @@ from rota.wire.proto import TaskMessage
 from rota.wire.recover import Slack, expired, recover
 from rota.wire.script import Call
 from rota.worker.clock import BrokerClock
-from rota.worker.housekeeping.recoverer import AFTER_GO, LEASE_EXPIRED, Judgement, Recoverer, as_failure
+from rota.worker.housekeeping.recoverer import AFTER_GO, LEASE_EXPIRED, Recoverer, Recovery, as_failure
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
 SLACK = Slack(timedelta(seconds=5), timedelta(seconds=30))
@@ -199,7 +199,7 @@ async def test_a_message_that_cannot_be_read_is_archived_as_it_is(yard: Yard) ->
 
 async def test_the_judge_can_spare_the_retry(yard: Yard) -> None:
     await yard.active("dead", 1)
-    spare = Recoverer(yard.broker, lambda _: Judgement(timedelta(), counts=False, text="crash"))
+    spare = Recoverer(yard.broker, lambda _: Recovery(timedelta(), counts=False, text="crash"))
     await spare.recover(yard.queues())
     told = await yard.message("dead")
     assert (told.retried, told.error_msg) == (0, "crash")

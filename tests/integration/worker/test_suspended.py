@@ -12,7 +12,7 @@ import pytest
 from rota import INJECTED, Depends, Rota
 from rota.tasks.job import Receipt
 from rota.wire.keys import QueueKeys
-from rota.worker.run.process_child import Setup
+from rota.worker.run.process_child import ChildSetup
 from rota.worker.run.process_pool import _Child
 from rota.worker.run.thread_pool import _Job
 from tests.integration.worker.conftest import Bench
@@ -120,7 +120,7 @@ async def test_a_function_whose_process_is_still_being_started_does_not_begin_af
 ) -> None:
     started, go_on, start = asyncio.Event(), asyncio.Event(), _Child.start
 
-    async def start_late(setup: Setup) -> _Child:
+    async def start_late(setup: ChildSetup) -> _Child:
         child = await start(setup)
         started.set()
         await go_on.wait()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rota.wire.recover import Slack
-from rota.wire.sweep import Limits, Need, look
+from rota.wire.sweep import Need, SweepLimits, look
 from tests.integration.worker.sweeping import LIMITS
 from tests.integration.worker.yard import Yard, open_yard
 
@@ -17,7 +17,7 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
         yield yard
 
 
-async def needs(yard: Yard, limits: Limits = LIMITS) -> Need:
+async def needs(yard: Yard, limits: SweepLimits = LIMITS) -> Need:
     seen = await yard.broker.run(look([yard.keys], limits))
     assert seen is not None
     return seen[0].need
@@ -56,7 +56,7 @@ async def test_the_look_sees_what_has_had_its_time(yard: Yard) -> None:
 SLOW = LIMITS._replace(slack=Slack(timedelta(minutes=1), timedelta(minutes=5)))
 
 
-async def dies_at(yard: Yard, limits: Limits = SLOW) -> tuple[Need, float, float]:
+async def dies_at(yard: Yard, limits: SweepLimits = SLOW) -> tuple[Need, float, float]:
     """What one look needs, and between which moments of the server the first counts as dead by it."""
     before = await yard.now()
     [seen] = await yard.broker.run(look([yard.keys], limits)) or []

@@ -164,8 +164,8 @@ async def test_a_worker_that_starts_again_is_not_held_up_by_its_former_turn(yard
 async def test_a_long_sweep_keeps_its_turn(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn_module, "RENEWALS", 2000)
     slow, other = Broom(yard.broker, [QUEUE], "slow"), Broom(yard.broker, [QUEUE], "other")
-    wish = slow.sweeper._election.wish([QUEUE])
-    async with slow.sweeper._election.kept(wish):
+    candidacy = slow.sweeper._election.candidacy([QUEUE])
+    async with slow.sweeper._election.kept(candidacy):
         await slow.sweep()
         turn = await turn_of(yard)
         for _ in range(3):

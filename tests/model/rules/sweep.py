@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from rota.wire.reconcile import PLACES, Finding
+from rota.wire.reconcile import PLACES, Discrepancy
 from rota.wire.sweep import Need
 from tests.model.queue.task import NOW
 from tests.model.rules.machine import PICK, Machine
@@ -79,6 +79,6 @@ class Sweeps(Machine):
         if trouble == "ungrouped" and task and task.group in self.model.nameless:
             return
         mark = self.world.redis.eval(MARKED_AS_NOW, 1, self.keys.task(task_id))
-        finding = Finding(task_id.encode(), place, trouble, mark)
+        finding = Discrepancy(task_id.encode(), place, trouble, mark)
         done = self.sweep().repair([finding])
         assert done == [""]

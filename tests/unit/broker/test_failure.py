@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from rota.broker import failure
-from rota.broker.failure import Demoted, Moved, NotNow, WrongType
+from rota.broker.failure import Demoted, NotNow, SlotMoved, WrongType
 from rota.broker.url import Endpoint
 from rota.errors import BrokerRefused
 
@@ -101,13 +101,13 @@ def test_a_key_of_another_type_is_told_apart(text: str) -> None:
 
 def test_a_redirection_says_where_to() -> None:
     moved = reply("MOVED 3999 127.0.0.1:6381")
-    assert isinstance(moved, Moved)
+    assert isinstance(moved, SlotMoved)
     assert (moved.slot, moved.endpoint, moved.ask) == (3999, Endpoint("127.0.0.1", 6381), False)
     ask = reply("ASK 7 :6382")
-    assert isinstance(ask, Moved)
+    assert isinstance(ask, SlotMoved)
     assert (ask.endpoint, ask.ask) == (Endpoint("h", 6382), True)
     v6 = reply("MOVED 1 ::1:6381")
-    assert isinstance(v6, Moved)
+    assert isinstance(v6, SlotMoved)
     assert v6.endpoint == Endpoint("::1", 6381)
 
 

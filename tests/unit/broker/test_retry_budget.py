@@ -2,7 +2,7 @@
 
 import pytest
 
-from rota.broker.failure import Moved, NotNow
+from rota.broker.failure import NotNow, SlotMoved
 from rota.broker.retry_budget import RetryBudget, pause_seconds
 from rota.broker.url import Endpoint
 
@@ -22,8 +22,8 @@ def test_without_patience_the_first_failure_is_final() -> None:
 
 def test_a_redirection_is_followed_at_once_but_not_for_ever() -> None:
     patience = RetryBudget(0)
-    moved = Moved("moved", slot=1, endpoint=Endpoint(), ask=False)
+    moved = SlotMoved("moved", slot=1, endpoint=Endpoint(), ask=False)
     for _ in range(5):
         assert patience.pause_after(moved) == 0
-    with pytest.raises(Moved):
+    with pytest.raises(SlotMoved):
         patience.pause_after(moved)

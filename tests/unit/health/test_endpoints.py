@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rota.errors import ConfigError
-from rota.health.discovery import Reply, ask_socket
+from rota.health.discovery import ProbeReply, ask_socket
 from rota.health.endpoints import MAX_CONNECTIONS, MAX_HEAD_BYTES, Answer, HealthPort, in_thread
 
 
@@ -100,4 +100,4 @@ async def test_the_socket_asks_for_names_and_the_port_does_not(tmp_path: Path) -
         by_socket = await asyncio.to_thread(ask_socket, path, "/live", timedelta(seconds=20))
 
     assert by_port.endswith(b"you asked for /live\n")
-    assert by_socket == Reply(200, "you asked for /live by the socket")
+    assert by_socket == ProbeReply(200, "you asked for /live by the socket")

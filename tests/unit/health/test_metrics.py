@@ -9,10 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from rota.health.counters import MOST_TYPES, Counters
 from rota.health.endpoints import Answers
 from rota.health.metrics import expose
-from rota.health.status import Vitals
+from rota.health.status import ProcessStatus
 
 NOW = 1000.0
-ONE = Vitals(
+ONE = ProcessStatus(
     worker="w",
     pid=7,
     status="active",

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from rota.health.status import Vitals, live, ready
+from rota.health.status import ProcessStatus, live, ready
 
 NOW = 1000.0
-WELL = Vitals(worker="w", pid=7, status="active", taken_at=NOW, beat_at=NOW - 3, turned_at=NOW - 0.3, slots=5)
+WELL = ProcessStatus(worker="w", pid=7, status="active", taken_at=NOW, beat_at=NOW - 3, turned_at=NOW - 0.3, slots=5)
 
 
 def test_a_worker_that_is_well_is_live_and_ready() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rota.settings.settings import Settings
 from rota.supervisor.lease_keeper import LeaseKeeper
-from rota.supervisor.messages import Report
+from rota.supervisor.messages import ProcessReport
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Process:
     pid: int = 7
     exit: None = None
     introduction: None = None
-    report: Report = field(default_factory=lambda: Report(ready=True))
+    report: ProcessReport = field(default_factory=lambda: ProcessReport(ready=True))
 
 
 @dataclass

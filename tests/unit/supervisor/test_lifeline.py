@@ -8,7 +8,7 @@ import pytest
 
 from rota.settings.origin import CommandLine
 from rota.supervisor.lifeline import Lifeline
-from rota.supervisor.messages import QUIET, Report, Setup, decode, encode
+from rota.supervisor.messages import QUIET, ProcessReport, ProcessSetup, decode, encode
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def pair() -> Iterator[tuple[socket.socket, Lifeline]]:
 
 def test_the_setup_is_read_whole_and_not_more(pair: tuple[socket.socket, Lifeline]) -> None:
     supervisor, lifeline = pair
-    setup = Setup("w1", "shop:app", CommandLine({"url": "x" * 100_000}, {"url": "--url"}))
+    setup = ProcessSetup("w1", "shop:app", CommandLine({"url": "x" * 100_000}, {"url": "--url"}))
     data = encode(setup)
     supervisor.setblocking(True)
     supervisor.sendall(data[:10])
@@ -38,16 +38,16 @@ def test_a_supervisor_that_is_gone_before_it_said_anything_is_an_end(pair: tuple
 
 async def test_it_reports_obeys_and_notices_the_end(pair: tuple[socket.socket, Lifeline]) -> None:
     supervisor, lifeline = pair
-    supervisor.sendall(encode(Setup("w1", "shop:app")) + QUIET)
+    supervisor.sendall(encode(ProcessSetup("w1", "shop:app")) + QUIET)
     lifeline.read_setup()
     quiet, gone = asyncio.Event(), asyncio.Event()
     reports = iter(range(10**9))
-    lifeline.start(lambda: Report(ended=next(reports)), quiet.set, gone.set, 0.005)
+    lifeline.start(lambda: ProcessReport(ended=next(reports)), quiet.set, gone.set, 0.005)
 
     async with asyncio.timeout(30):
         await quiet.wait()  # it had come together with the setup
     data = await asyncio.to_thread(supervisor.recv, 65536)
-    assert decode(data.splitlines()[0]) == Report(ended=0)
+    assert decode(data.splitlines()[0]) == ProcessReport(ended=0)
     assert not gone.is_set()
     supervisor.close()
     async with asyncio.timeout(30):
@@ -58,10 +58,10 @@ async def test_a_supervisor_that_does_not_read_blocks_nobody(pair: tuple[socket.
     supervisor, lifeline = pair
     made = 0
 
-    def report() -> Report:
+    def report() -> ProcessReport:
         nonlocal made
         made += 1
-        return Report(ended=made, queues=["q" * 10_000])
+        return ProcessReport(ended=made, queues=["q" * 10_000])
 
     quiet, gone = asyncio.Event(), asyncio.Event()
     lifeline.start(report, quiet.set, gone.set, 0.001)
@@ -72,7 +72,7 @@ async def test_a_supervisor_that_does_not_read_blocks_nobody(pair: tuple[socket.
     async with asyncio.timeout(30):
         await quiet.wait()
     data = await asyncio.to_thread(supervisor.recv, 65536)
-    assert isinstance(decode(data.splitlines()[0]), Report)
+    assert isinstance(decode(data.splitlines()[0]), ProcessReport)
     supervisor.close()
     async with asyncio.timeout(30):
         await gone.wait()
@@ -82,12 +82,12 @@ async def test_a_report_that_cannot_be_read_does_not_end_the_line(
     pair: tuple[socket.socket, Lifeline], caplog: pytest.LogCaptureFixture
 ) -> None:
     supervisor, lifeline = pair
-    supervisor.sendall(encode(Setup("w1", "shop:app")))
+    supervisor.sendall(encode(ProcessSetup("w1", "shop:app")))
     lifeline.read_setup()
-    reports = iter([RuntimeError("changed while it was read"), Report(ended=7)])
+    reports = iter([RuntimeError("changed while it was read"), ProcessReport(ended=7)])
 
-    def report() -> Report:
-        told = next(reports, Report(ended=7))
+    def report() -> ProcessReport:
+        told = next(reports, ProcessReport(ended=7))
         if isinstance(told, Exception):
             raise told
         return told
@@ -95,7 +95,7 @@ async def test_a_report_that_cannot_be_read_does_not_end_the_line(
     gone = asyncio.Event()
     lifeline.start(report, lambda: None, gone.set, 0.005)
     data = await asyncio.to_thread(supervisor.recv, 65536)
-    assert decode(data.splitlines()[0]) == Report(ended=7)
+    assert decode(data.splitlines()[0]) == ProcessReport(ended=7)
     assert "changed while it was read" in caplog.text
     supervisor.close()
     async with asyncio.timeout(30):

@@ -4,15 +4,15 @@ from datetime import timedelta
 from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
 from rota.settings.values import ProcessRange
-from rota.supervisor.messages import Introduction, Report, Setup, decode, encode, plain_settings
+from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, decode, encode, plain_settings
 
 
 def test_every_message_survives_the_way() -> None:
     for message in (
-        Setup("w1", "shop:app"),
-        Setup("w1", "shop:app", CommandLine({"password": "x"}, {"password": "--set"}), "debug", True),
+        ProcessSetup("w1", "shop:app"),
+        ProcessSetup("w1", "shop:app", CommandLine({"password": "x"}, {"password": "--set"}), "debug", True),
         Introduction({"url": "redis://h"}, "host", 7, "s1"),
-        Report(ready=True, stopping=True, used=1, capacity=2, held=3, ended=4, beat_at=5.5, queues=["a", "b\n"]),
+        ProcessReport(ready=True, stopping=True, used=1, capacity=2, held=3, ended=4, beat_at=5.5, queues=["a", "b\n"]),
     ):
         line = encode(message)
         assert line.endswith(b"\n")

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 
-from rota.supervisor.messages import Introduction, Report, Setup, encode
+from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, encode
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.restart_backoff import RestartBackoff
 
@@ -15,7 +15,7 @@ async def test_what_a_process_said_last_is_heard_although_its_end_is_known_first
     speaks = f"import socket, time; socket.socket(fileno=0).sendall({words!r})"
     ends: list[WorkerProcess] = []
     process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], Setup("id", "app"), RestartBackoff(), ends.append
+        [sys.executable, "-c", speaks], ProcessSetup("id", "app"), RestartBackoff(), ends.append
     )
     # As in a supervisor that is frozen: the words and the end have both come before it looks again.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -34,7 +34,7 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
     )
     ends: list[WorkerProcess] = []
     process = await WorkerProcess.start(
-        [sys.executable, "-c", leaves], Setup("id", "app"), RestartBackoff(), ends.append
+        [sys.executable, "-c", leaves], ProcessSetup("id", "app"), RestartBackoff(), ends.append
     )
     async with asyncio.timeout(30):
         await process.ended.wait()
@@ -43,10 +43,10 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
 
 
 async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_once_it_reports() -> None:
-    words = b'{"introduction": {"of": "another version"}}\n' + encode(Report(ready=True))
+    words = b'{"introduction": {"of": "another version"}}\n' + encode(ProcessReport(ready=True))
     speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
     process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], Setup("id", "app"), RestartBackoff(), lambda _: None
+        [sys.executable, "-c", speaks], ProcessSetup("id", "app"), RestartBackoff(), lambda _: None
     )
     async with asyncio.timeout(20):
         await process.ended.wait()
@@ -54,10 +54,10 @@ async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_on
 
 
 async def test_a_process_that_stops_without_an_order_has_no_more_time_for_it_and_has_crashed() -> None:
-    words = encode(Report(ready=True, stopping=True))
+    words = encode(ProcessReport(ready=True, stopping=True))
     speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
     process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], Setup("id", "app"), RestartBackoff(), lambda _: None
+        [sys.executable, "-c", speaks], ProcessSetup("id", "app"), RestartBackoff(), lambda _: None
     )
     async with asyncio.timeout(20):
         await process.ended.wait()

@@ -1,9 +1,9 @@
 from rota.settings.values import ProcessRange
-from rota.supervisor.messages import Report
+from rota.supervisor.messages import ProcessReport
 from rota.supervisor.scaling import Scaling
 
-FULL, HALF, IDLE = (Report(ready=True, used=used, capacity=10) for used in (10, 5, 0))
-STARTING = Report()
+FULL, HALF, IDLE = (ProcessReport(ready=True, used=used, capacity=10) for used in (10, 5, 0))
+STARTING = ProcessReport()
 
 
 def scaling(least: int = 1, most: int = 4) -> Scaling:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from rota.settings.settings import Settings
-from rota.supervisor.messages import Report
+from rota.supervisor.messages import ProcessReport
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.restart_backoff import RestartBackoff
 from rota.supervisor.watchdog import MOST_LAG_SECONDS, STOP_MARGIN_SECONDS, Watchdog
@@ -75,7 +75,7 @@ def test_a_process_that_is_silent_is_killed_only_once_it_was_ready_and_only_if_t
     ready.report = replace(ready.report, ready=True)
     patient = Watch(SETTINGS.updated(process_hang_after=None))
     other = Marked(patient.clock)
-    other.report = Report(ready=True)
+    other.report = ProcessReport(ready=True)
 
     watch.look_until(11, starting, ready)
     patient.look_until(3600, other)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rota import GroupedTask, OptionError, PayloadError, Plan, Rota, RoutingError
-from rota.tasks.groups import Aggregator, Aggregators
+from rota.tasks.groups import Aggregators, GroupHandler
 
 TASKS = [GroupedTask("email:add", b'{"to":"a"}'), GroupedTask("email:add", b'{"to":"b"}')]
 
@@ -16,11 +16,11 @@ def joined(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
     return Plan("email:digest", ",".join(task.json()["to"] for task in tasks).encode())
 
 
-def named(name: str, **words: Any) -> Aggregator:
+def named(name: str, **words: Any) -> GroupHandler:
     def function(group: str, tasks: list[GroupedTask]) -> None: ...
 
     function.__qualname__ = name
-    return Aggregator(function, **words)
+    return GroupHandler(function, **words)
 
 
 async def test_an_app_registers_an_aggregator_and_it_makes_a_plan() -> None:
@@ -47,8 +47,8 @@ async def test_a_plain_aggregator_runs_in_a_thread_and_an_async_one_on_the_loop(
     async def on_loop(group: str, tasks: list[GroupedTask]) -> None:
         places.append(threading.get_ident())
 
-    await Aggregator(plain).aggregate("g", TASKS)
-    await Aggregator(on_loop).aggregate("g", TASKS)
+    await GroupHandler(plain).aggregate("g", TASKS)
+    await GroupHandler(on_loop).aggregate("g", TASKS)
 
     assert places[0] != threading.get_ident()
     assert places[1] == threading.get_ident()
@@ -59,7 +59,7 @@ async def test_an_aggregator_that_returns_something_else_is_named() -> None:
         return "digest"
 
     with pytest.raises(OptionError, match=r"wrong returned str, but must return a plan"):
-        await Aggregator(wrong).aggregate("g", TASKS)
+        await GroupHandler(wrong).aggregate("g", TASKS)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ async def ended(running: "asyncio.Task[None]") -> None:
 
 
 def pulses() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "rota-pulse"]
+    return [thread for thread in threading.enumerate() if thread.name == "rota-loop-watchdog"]
 
 
 async def turned_since(loop_watchdog: LoopWatchdog, moment: float) -> LoopStatistics:
@@ -99,7 +99,7 @@ async def test_an_error_in_the_thread_does_not_end_it(caplog: pytest.LogCaptureF
             await asyncio.sleep(0)
     await ended(running)
 
-    assert "The pulse could not be read" in caplog.text
+    assert "The event loop could not be checked" in caplog.text
 
 
 class ClearedLate(threading.Event):

@@ -1,8 +1,8 @@
--- Fragment: one of several workers at a time.
--- my_turn(key, owner, life_ms) -> whether it is the turn of `owner`, who then has it for so long from now
--- Where memory is short the key cannot be written. Then it is everybody's turn: sweeps free memory, and two at once do
--- no harm.
-local function my_turn(key, owner, life_ms)
+-- Fragment: the election of one of several workers.
+-- is_elected(key, owner, life_ms) -> whether `owner` is elected; then it stays elected for `life_ms` from now
+-- Where memory is short the key cannot be written. Then every worker that asks is elected: sweeps free memory, and two
+-- sweeps at once do no harm.
+local function is_elected(key, owner, life_ms)
   local holder = redis.call('GET', key)
   if holder then
     return holder == owner and redis.call('PEXPIRE', key, life_ms) == 1

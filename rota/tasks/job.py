@@ -43,7 +43,7 @@ class Plan(NamedTuple, Generic[R_co]):
 
 
 class TaskActions(Protocol):
-    """What an `Job` asks of the client that made it."""
+    """What a `Job` asks of the client that made it."""
 
     async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:  # noqa: ASYNC109
         """Wait for the end of a task and return its stored result."""

@@ -1,8 +1,8 @@
 """Flags English that a reader has to decode, in docstrings, comments and pages of the docs.
 
 Flagged are sentences that begin with Who, Whoever, Whom or What and are no questions, and words and phrases that stand
-where a name, a number or a plain negation belongs. `python -m scripts.check_english [path ...]` prints each place; code,
-quoted text and the change log are left out. A text that is right as it is can be rewritten in nearly every case.
+where a name, a number or a plain negation belongs. `python -m scripts.check_english [path ...]` prints each place;
+code, quoted text and the change log are left out. A flagged text that is right can be said in other words.
 """
 
 import ast
@@ -17,8 +17,8 @@ from scripts.tree import ROOT, project_files
 
 OPENING = re.compile(r"(?:^|[.:;] )((?:Who|Whoever|Whom|What) [^.?!]*)(?=[.!]|$)")
 PHRASES = re.compile(
-    r"\b(somebody|nobody|whoever|whomever|all the same|at last|so long (?!as\b)|so many\b|so much\b(?! as)|that many|now and then"
-    r"|stops? to (?:listen|fetch|take|run|send)|begins? to be"
+    r"\b(somebody|nobody|whoever|whomever|all the same|at last|so long (?!as\b)|so many\b|so much\b(?! as)|that many"
+    r"|now and then|stops? to (?:listen|fetch|take|run|send)|begins? to be"
     r"|(?:is|are|was|were|has|have|had) no (?:JSON|number|text|task|message|duration|plan|name|function|good|valid)\b)",
     re.IGNORECASE,
 )

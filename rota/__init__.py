@@ -120,7 +120,4 @@ _MODULES = {
 }
 
 if not TYPE_CHECKING:  # a checker would take any name for one of ours
-    __getattr__ = on_demand(__name__, _MODULES)
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = on_demand(__name__, _MODULES)

@@ -350,5 +350,9 @@ def _settings(given: Settings | Mapping[str, Any] | None, said: Mapping[str, Any
     if isinstance(given, Settings):
         return given.updated(**said) if said else given
     if given is not None and not (is_mapping(given) and all(isinstance(name, str) for name in given)):
-        raise OptionError(f"Rota(settings=...) is {given!r}, but must be a Settings or a dict of settings.")
+        # Not shown: it may be a URL with a password, or hold one.
+        raise OptionError(
+            f"Rota(settings=...) is of the type {type(given).__name__}, but must be a Settings or a dict with names of "
+            "settings. A URL stands alone: Rota('redis://...')."
+        )
     return Settings(**{**(given or {}), **said})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rota.broker.sync import SyncBroker, SyncSubscription
     from rota.broker.url import Address, Endpoint
 else:  # a program that only enqueues needs one of the two brokers
-    __getattr__ = on_demand(
+    __getattr__, __dir__ = on_demand(
         __name__,
         {
             "broker": ("Broker",),

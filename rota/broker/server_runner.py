@@ -1,6 +1,6 @@
 """Runs one server for as long as its parent lives, then stops it in good order. Needs the standard library only.
 
-    python keeper.py <lock descriptor> <log file> <command> ...
+    python server_runner.py <lock descriptor> <log file> <command> ...
 
 The parent holds the other end of our standard input. However the parent ends, by SIGKILL too, the kernel closes it;
 and where a forked child of the parent still holds it, we see that our own parent has changed. The lock is handed down

@@ -20,7 +20,7 @@ def settings_of(pairs: Iterable[str], **options: str | int | None) -> CommandLin
             line = line.with_setting(name, value, _OPTIONS.get(name, f"--{name.replace('_', '-')}"))
     for pair in pairs:
         name, separator, value = pair.partition("=")
-        if not separator:
+        if not separator or not name.strip().isidentifier():
             # The word is not shown: it may be a URL with a password.
             raise ConfigError("--set needs name=value, as in --set lease=1m; `rota config` lists the names.")
         line = line.with_setting(name.strip(), value, "--set")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rota.client.blocking import SyncClient
     from rota.client.delivery import Delivery
 else:  # a program loads the client that it uses
-    __getattr__ = on_demand(
+    __getattr__, __dir__ = on_demand(
         __name__, {"asynchronous": ("Client",), "blocking": ("SyncClient",), "delivery": ("Delivery",)}
     )
 

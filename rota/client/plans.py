@@ -1,29 +1,37 @@
 """Refuses what is given in place of a plan or of an iterable of plans, and says what was probably meant."""
 
 import inspect
+import reprlib
 from collections.abc import AsyncIterable, Mapping
 
 from rota.errors import OptionError
 from rota.tasks.job import Plan, Receipt
 
 _TEXTS = (str, bytes, bytearray, memoryview)
+_LONGEST_SHOWN = 200
 _MAKE = "make one with task.plan(...) or app.plan(...)"
 
 
 def check_plans(plans: object, *, blocking: bool) -> None:
     """Refuse what is not an iterable of plans, before anything is sent."""
-    kind, shown = type(plans), _shown(plans)
-    iterable = any(hasattr(kind, name) for name in ("__iter__", "__aiter__", "__getitem__"))
-    if issubclass(kind, AsyncIterable) and blocking:
-        advice = "blocking code cannot iterate it: give a list, or use await app.enqueue_many(...)"
-        raise OptionError(f"{shown} is an async iterable, and {advice}.")
+    if (reason := _why_not(plans, type(plans), blocking=blocking)) is not None:
+        raise OptionError(f"{_shown(plans)} {reason}.")
+
+
+def _why_not(plans: object, kind: type, *, blocking: bool) -> str | None:
+    """Return why these are not iterable plans. Good plans are not looked at: a lazy list may ask a database."""
+    iterable = any(hasattr(kind, name) for name in ("__iter__", "__getitem__"))
     if issubclass(kind, Plan):
-        advice = "send it with app.send(plan) or app.send_sync(plan), or put it into a list"
-        raise OptionError(f"{shown} is one plan, where many are expected: {advice}.")
+        how = "send it with app.send(plan) or app.send_sync(plan), or put it into a list"
+        return f"is one plan, where many are expected: {how}"
     if issubclass(kind, (Mapping, *_TEXTS)):
-        raise OptionError(f"{shown} is a {_kind(plans)}, not an iterable of plans: give [task.plan(...), ...].")
-    if not iterable:
-        raise OptionError(f"{shown} is not an iterable of plans: {_meant(plans, 'give [task.plan(...), ...]')}.")
+        return f"is a {kind.__name__}, not an iterable of plans: give [task.plan(...), ...]"
+    if iterable:
+        return None
+    if not issubclass(kind, AsyncIterable):
+        return f"is not an iterable of plans: {_meant(plans, 'give [task.plan(...), ...]')}"
+    how = "blocking code cannot iterate it: give a list, or use await app.enqueue_many(...)"
+    return f"is an async iterable, and {how}" if blocking else None
 
 
 def check_plan(plan: object) -> None:
@@ -52,12 +60,8 @@ def _meant(thing: object, otherwise: str) -> str:
     return otherwise
 
 
-def _kind(thing: object) -> str:
-    return type(thing).__name__
-
-
 def _shown(thing: object) -> str:
     try:
-        return f"{thing!r:.200}"
+        return reprlib.repr(thing)[:_LONGEST_SHOWN]
     except Exception:  # the caller's class
         return f"A {type(thing).__name__} whose repr() raises an error"

@@ -80,7 +80,13 @@ class AsyncManager(AbstractAsyncContextManager[Any]):
 
 
 def _explained(error: RuntimeError, who: str) -> RuntimeError | None:
-    """Return what an error of contextlib means, with the name of the function; None for any other error."""
+    """Return what an error of contextlib means, with the name of the function; None for any other error.
+
+    An error with a frame below that of contextlib comes from a manager that the function itself uses.
+    """
+    frames = error.__traceback__
+    if frames is None or frames.tb_next is None or frames.tb_next.tb_next is not None:
+        return None
     text = str(error)
     if text == "generator didn't yield":
         return RuntimeError(f"{who} ended without a yield: it has to yield once, on each way through it.")

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from sys import modules as imported
 
 
-def on_demand(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], object]:
-    """Return the `__getattr__` of a package. `modules` lists the names that each of its modules has."""
+def on_demand(
+    package: str, modules: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return the `__getattr__` and `__dir__` of a package. `modules` lists the names that each of its modules has."""
     places = {name: module for module, names in modules.items() for name in names}
 
     def find(name: str) -> object:
@@ -16,4 +19,4 @@ def on_demand(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[s
         setattr(home, name, found)
         return found
 
-    return find
+    return find, lambda: sorted({*vars(imported[package]), *places})

@@ -113,14 +113,24 @@ def abouts(settings: type) -> dict[str, str]:
     import ast  # here, because only `rota config` and the docs show these texts
     import inspect
     from itertools import pairwise
+    from textwrap import dedent
 
-    [model] = cast("list[ast.ClassDef]", ast.parse(inspect.getsource(settings)).body)
+    try:
+        sources = [inspect.getsource(each) for each in reversed(settings.__mro__) if _is_ours(each)]
+    except (OSError, TypeError):
+        return {}  # the package, or a class made from it, came without its source
     return {
         field.target.id: inspect.cleandoc(text.value.value)
+        for source in sources
+        for model in cast("list[ast.ClassDef]", ast.parse(dedent(source)).body)
         for field, text in pairwise(model.body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
     }
+
+
+def _is_ours(model: type) -> bool:
+    return hasattr(model, "model_fields") and not model.__module__.startswith("pydantic")
 
 
 def shown(name: str, value: object) -> str:

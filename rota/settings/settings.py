@@ -283,7 +283,7 @@ class Settings(BaseModel):
         """Every setting with its value, its source and what it is for. Secrets are masked."""
         about = abouts(type(self))
         return [
-            Origin(name, shown(name, getattr(self, name)), self.source_of(name), about[name])
+            Origin(name, shown(name, getattr(self, name)), self.source_of(name), about.get(name, ""))
             for name in type(self).model_fields
         ]
 

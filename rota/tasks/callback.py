@@ -27,7 +27,8 @@ def check(name: str, function: Any, *arguments: str, is_async: bool = True) -> N
         raise OptionError(f"{name} is {function!r}, but must be a function: {called}.")
     if is_generator(function):
         raise OptionError(f"{name} is a generator ({name_of(function)}), which nobody would run: return instead.")
-    if not is_async and any(inspect.iscoroutinefunction(each) for each in _faces(function)):
+    # A wrapper stands for itself: it may run the coroutine that it wraps.
+    if not is_async and any(inspect.iscoroutinefunction(each) for each in _own_faces(function)):
         raise OptionError(f"{name} is async ({name_of(function)}), but the answer is needed at once: use a plain def.")
     check_arguments(name, function, *arguments)
 
@@ -37,8 +38,8 @@ def check_arguments(name: str, function: Callable[..., Any], *arguments: str) ->
     try:
         # A wrapper may add arguments of its own, so its own signature counts, not that of what it wraps.
         signature = inspect.signature(function, follow_wrapped=False)
-    except (ValueError, TypeError):
-        return  # some functions written in C have none
+    except (ValueError, TypeError, NameError):
+        return  # some functions written in C have none; Python 3.14 reads annotations here, which may not be importable
     try:
         signature.bind(*arguments)
     except TypeError as error:
@@ -68,14 +69,19 @@ def name_of(function: object) -> str:
 
 
 def _faces(function: Any) -> Iterator[Any]:
-    """Return the function, what it wraps, and for an object the method by which it is called."""
-    for each in (function, inspect.unwrap(function)):
-        bare = each
-        while isinstance(bare, functools.partial):
-            bare = bare.func
-        yield bare
-        if not (inspect.isroutine(bare) or inspect.isclass(bare)):
-            yield type(bare).__call__
+    """Return the function and what it wraps, each as `_own_faces` does."""
+    yield from _own_faces(function)
+    yield from _own_faces(inspect.unwrap(function))
+
+
+def _own_faces(function: Any) -> Iterator[Any]:
+    """Return the function, also that of a partial, and for an object the method by which it is called."""
+    bare = function
+    while isinstance(bare, functools.partial):
+        bare = bare.func
+    yield bare
+    if not (inspect.isroutine(bare) or inspect.isclass(bare)):
+        yield type(bare).__call__
 
 
 def _advice(value: object) -> str:

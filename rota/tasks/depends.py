@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any, Literal, TypeAlias, cast
 
 from rota.core.generators import async_manager, manager
 from rota.errors import OptionError
@@ -13,6 +14,8 @@ from rota.tasks.context import Context
 from rota.tasks.signature import Signature, read_signature
 
 Provider: TypeAlias = Callable[..., Any]
+_MANAGERS = tuple(getattr(cast("Any", each)(str), "__code__", None) for each in (contextmanager, asynccontextmanager))
+"""The code of what these decorators make of a function."""
 Kind: TypeAlias = Literal["value", "awaitable", "generator", "async generator"]
 
 
@@ -86,7 +89,7 @@ class Recipe:
         if place is not None:
             return place
         stand_in = self._overrides.get(provider, provider)
-        signature = read_signature(stand_in)
+        signature = read_signature(stand_in, with_result=False)
         for parameter in signature.parameters:
             if parameter.required:
                 raise OptionError(
@@ -103,13 +106,29 @@ class Recipe:
 async def _make(step: Step, arguments: dict[str, Any], stack: AsyncExitStack) -> Any:
     made = step.open(**arguments)
     if step.kind == "generator":
-        made = stack.enter_context(made)
-    elif step.kind == "async generator":
-        made = await stack.enter_async_context(made)
-    elif step.kind == "awaitable" or inspect.iscoroutine(made):  # a lambda may return what an async function makes
+        return stack.enter_context(made)
+    if step.kind == "async generator":
+        return await stack.enter_async_context(made)
+    if step.kind == "awaitable" or inspect.iscoroutine(made):  # a lambda may return what an async function makes
         made = await made
-    refuse_unrun(f"The dependency {_name(step.provider)}", made)
+    if not _is_meant(made, step.provider):
+        refuse_unrun(f"The dependency {_name(step.provider)}", made)
     return made
+
+
+def _is_meant(made: Any, provider: Provider) -> bool:
+    """Whether a generator is the value itself: it has begun, is an expression, or the provider declares its result.
+
+    Else it was probably meant to be run, as in `lambda: session()`.
+    """
+    if not isinstance(made, GeneratorType | AsyncGeneratorType):
+        return False
+    if "return" in getattr(provider, "__annotations__", ()) or made.__name__ == "<genexpr>":
+        return True
+    return (
+        isinstance(made, GeneratorType)
+        and inspect.getgeneratorstate(cast("GeneratorType[Any, Any, Any]", made)) != inspect.GEN_CREATED
+    )
 
 
 def _kind(provider: Provider) -> tuple[Kind, Callable[..., Any]]:
@@ -119,6 +138,8 @@ def _kind(provider: Provider) -> tuple[Kind, Callable[..., Any]]:
         return "async generator", async_manager(provider, who, must_raise=True)
     if inspect.isgeneratorfunction(provider) or inspect.isgeneratorfunction(call):
         return "generator", manager(provider, who, must_raise=True)
+    if getattr(provider, "__code__", None) in _MANAGERS:
+        raise OptionError(f"{who} is a context manager: use its generator function without the decorator.")
     if inspect.iscoroutinefunction(provider):
         return "awaitable", provider
     return "value", provider

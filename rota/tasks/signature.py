@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from rota.core.source_line import placed
@@ -78,10 +79,13 @@ class Signature:
     is_raw: bool = False
 
 
-def read_signature(function: Callable[..., Any]) -> Signature:
-    """Sort the parameters of a function. Raises OptionError for what cannot be filled from a payload."""
+def read_signature(function: Callable[..., Any], *, with_result: bool = True) -> Signature:
+    """Sort the parameters of a function. Raises OptionError for what cannot be filled from a payload.
+
+    Without `with_result` the annotation of what it returns is left alone: it may name a type that only a checker reads.
+    """
     name = _name(function)
-    hints = _hints(function, name)
+    hints = _hints(function, name, with_result=with_result)
     payload: list[Parameter] = []
     whole: list[Parameter] = []
     contexts: list[str] = []
@@ -168,12 +172,14 @@ def _provider(marks: tuple[Any, ...]) -> Callable[..., Any] | None:
     return None
 
 
-def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+def _hints(function: Callable[..., Any], name: str, *, with_result: bool = True) -> dict[str, Any]:
     target: Any = function
     if inspect.isclass(function):
         target = function.__init__
     elif not inspect.isroutine(function):
         target = type(function).__call__
+    if not with_result:
+        target = _without_result(target)
     try:
         return get_type_hints(target, include_extras=True)
     except (NameError, TypeError) as error:
@@ -181,6 +187,13 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
             f"The annotations of {name} cannot be read: {unstopped(error)}. "
             "Import the names it uses at run time, not only under TYPE_CHECKING."
         ) from error
+
+
+def _without_result(function: Any) -> Any:
+    """Return what `get_type_hints` reads of a function, without what it returns."""
+    bare = inspect.unwrap(function)
+    declared = {key: each for key, each in getattr(function, "__annotations__", {}).items() if key != "return"}
+    return SimpleNamespace(__annotations__=declared, __globals__=getattr(bare, "__globals__", {}))
 
 
 def _refuse_method(declared: list[inspect.Parameter], name: str) -> None:

@@ -157,3 +157,24 @@ async def test_task_or_plan_in_place_of_a_type_says_how_to_enqueue_it(app: Rota)
         await app.enqueue(task)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"by app.send\(plan\)"):
         await app.enqueue(plan())  # type: ignore[arg-type]
+
+
+class Lazy(list[Plan[Any]]):
+    def __repr__(self) -> str:
+        raise AssertionError("a good list of plans is not looked at")
+
+
+async def test_plans_that_are_right_are_not_written_as_text(app: Rota) -> None:
+    assert len(await app.enqueue_many(Lazy([plan()]))) == 1
+
+
+class Both:
+    def __iter__(self) -> Iterator[Plan[Any]]:
+        return iter([plan()])
+
+    def __aiter__(self) -> AsyncIterator[Plan[Any]]:
+        raise NotImplementedError
+
+
+def test_blocking_code_takes_what_can_be_iterated_both_ways(app: Rota) -> None:
+    assert len(app.enqueue_many_sync(Both())) == 1

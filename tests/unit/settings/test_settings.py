@@ -257,3 +257,21 @@ def test_an_empty_variable_counts_as_not_set(empty_folder: Path, monkeypatch: py
     assert settings.lease == timedelta(minutes=1)
     assert settings.app is None
     assert [settings.source_of(name) for name in ("url", "lease", "queues")] == ["default", "pyproject.toml", "default"]
+
+
+def test_table_of_a_subclass_has_its_own_settings() -> None:
+    class More(Settings):
+        mine: int = 3
+        """A setting of the program."""
+
+    rows = {row.name: row.about for row in More().table()}
+    assert rows["mine"] == "A setting of the program."
+    assert rows["url"]
+
+
+def test_table_is_shown_without_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(_: object) -> str:
+        raise OSError("source code not available")
+
+    monkeypatch.setattr("inspect.getsource", without)
+    assert {row.about for row in Settings().table()} == {""}

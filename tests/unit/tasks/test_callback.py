@@ -102,7 +102,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Rota(lifespan="text"), "lifespan is 'text'"),  # type: ignore[arg-type]
     (lambda: Rota(lifespan=wait), "The lifespan wait is async, but does not yield"),  # type: ignore[arg-type]
     (lambda: Rota(lifespan=generate), "The lifespan generate is a plain generator"),  # type: ignore[arg-type]
-    (lambda: Rota(settings=5), r"Rota\(settings=...\) is 5"),  # type: ignore[arg-type]
+    (lambda: Rota(settings=5), r"Rota\(settings=...\) is of the type int"),  # type: ignore[arg-type]
 ]
 
 
@@ -137,6 +137,20 @@ def adding(*values: object) -> int:
 )
 def test_function_that_can_be_called_is_taken(good: DelayFunction) -> None:
     assert Retry(delay=good).delay is good
+
+
+def test_wrapper_that_runs_the_coroutine_it_wraps_is_taken() -> None:
+    @functools.wraps(wait)
+    def run(*values: Any) -> int:
+        return 5
+
+    assert Retry(delay=run).delay is run
+
+
+def test_settings_that_are_a_url_are_refused_without_the_password() -> None:
+    with pytest.raises(OptionError, match="is of the type str") as info:
+        Rota(settings="redis://:secret@h/0")  # type: ignore[arg-type]
+    assert "secret" not in str(info.value)
 
 
 def test_function_without_a_signature_and_async_hook_are_taken() -> None:

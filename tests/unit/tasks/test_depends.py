@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from typing import Annotated, Any
 
 import pytest
 
 from rota import INJECTED, Context, Depends, OptionError, Rota
 from rota.tasks.context import blank
+from rota.tasks.depends import Recipe
 from rota.tasks.handler import Handler
 
 events: list[str] = []
@@ -317,3 +318,73 @@ async def test_provider_that_returns_what_has_not_run_is_refused_by_name(
 
     with pytest.raises(OptionError, match=said):
         await handler_of(work).invoke(blank(), b"", None)
+
+
+def numbers() -> Iterator[int]:
+    return (number for number in (1, 2))
+
+
+def begun() -> Any:
+    values = count()
+    next(values)
+    return values
+
+
+def count() -> Iterator[int]:
+    yield from (1, 2, 3)
+
+
+async def opens() -> AsyncGenerator[Iterator[int]]:
+    yield count()
+
+
+@pytest.mark.parametrize(
+    ("provider", "values"), [(numbers, [1, 2]), (begun, [2, 3]), (opens, [1, 2, 3]), (lambda: (n for n in (7,)), [7])]
+)
+async def test_generator_can_be_the_value_of_a_dependency(provider: Callable[[], Any], values: list[int]) -> None:
+    seen: list[int] = []
+
+    async def work(found: Annotated[Any, Depends(provider)] = INJECTED) -> None:
+        seen.extend(found)
+
+    await handler_of(work).invoke(blank(), b"", None)
+    assert seen == values
+
+
+@contextlib.contextmanager
+def managed() -> Iterator[int]:
+    yield 1
+
+
+async def test_provider_that_is_a_context_manager_is_refused_with_the_remedy() -> None:
+    async def work(found: Annotated[Any, Depends(managed)] = INJECTED) -> None: ...
+
+    with pytest.raises(OptionError, match="without the decorator"):
+        await handler_of(work).invoke(blank(), b"", None)
+
+
+async def test_error_of_a_manager_that_a_dependency_uses_is_its_own() -> None:
+    @contextlib.contextmanager
+    def foreign() -> Iterator[None]:
+        if seconds:
+            yield
+
+    seconds: list[int] = []
+
+    def provider() -> Iterator[int]:
+        with foreign():
+            yield 1
+
+    async def work(found: Annotated[Any, Depends(provider)] = INJECTED) -> None: ...
+
+    with pytest.raises(RuntimeError, match=r"^generator didn't yield$"):
+        await handler_of(work).invoke(blank(), b"", None)
+
+
+def test_provider_may_return_a_type_that_only_a_checker_reads() -> None:
+    app = Rota()
+
+    @app.task("depends:connect")
+    async def work(found: Annotated[Any, Depends(app.connect)] = INJECTED) -> None: ...
+
+    assert Recipe(work.handler.signature, {}) is not None

@@ -79,7 +79,10 @@ class LostFetches:
         return archived
 
     async def _set_aside(self, lost: LostFetch, run: Run) -> int:
-        """Archive tasks that are too large for any reply; give up on a fetch that is lost repeatedly without a reason."""
+        """Archive the tasks that are too large for any reply.
+
+        If there are none, and replies were lost `MOST_ATTEMPTS` times, leave the tasks until their leases expire.
+        """
         unexplained = lost.attempts >= MOST_ATTEMPTS
         archived = await self._oversized.set_aside(lost.queue, lost.token, run, unexplained=unexplained)
         if archived:

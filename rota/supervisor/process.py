@@ -1,4 +1,14 @@
-"""One worker process, as its supervisor sees it."""
+"""One worker process, as its supervisor sees it.
+
+The life of a process:
+
+1. `start` starts it, sends its setup, and reads its messages.
+2. It loads the app and sends its introduction, then reports.
+3. `stop` asks it to stop, or `drain` first lets it finish its tasks. `kill` ends it at once.
+4. A thread waits for its end. Then its exit is stored, its last messages are read, and `on_exit` is called.
+
+A report may be some time old: a process whose interpreter is blocked sends none (`heard_at`).
+"""
 
 import asyncio
 import contextlib
@@ -171,7 +181,7 @@ class WorkerProcess:
 
         def wait() -> None:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: we end too
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the supervisor has ended
                 loop.call_soon_threadsafe(self._reap, on_exit)
 
         threading.Thread(target=wait, name=f"rota-wait-{self.pid}", daemon=True).start()

@@ -1,4 +1,7 @@
-"""The status of this worker. Other threads read it, also while the event loop is blocked.
+"""The status of this worker, for health probes and for the reports to a supervisor.
+
+Other threads read it, also while the event loop is blocked, so it only reads counts and never calls into the loop. It
+is not a consistent snapshot: counts may change while they are read.
 
 A worker without a supervisor answers health probes itself, from a thread that a blocking handler does not stop.
 """

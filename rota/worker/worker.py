@@ -71,7 +71,7 @@ HURRIED_SECONDS = 1.0
 class Worker:
     """Runs the tasks of an app from the queues that it serves.
 
-    The worker runs in the event loop of its caller. Only the heartbeat has a thread of its own, so that a handler that
+    The worker runs in the event loop of its caller. The heartbeat has a thread of its own, so that a handler that
     blocks the loop does not delay the renewal of leases.
     """
 

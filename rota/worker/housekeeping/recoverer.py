@@ -4,8 +4,14 @@ The death of a Rota worker is a crash for its tasks: they go back to the front o
 after `max_crashes` crashes a task goes to quarantine. The death of a Go server is a failure, as in Asynq: see
 `as_failure`. The form of its lease shows whether an attempt was Rota's or Go's (`wire/lua/whose.lua`).
 
-Each task is moved only once, even if several recoverers find it: the script compares lease, message and token again
-before it moves a task. Leases are compared with the clock of Redis.
+The steps for one queue:
+
+1. Read a page of attempts whose lease has been expired for long enough, by the clock of Redis.
+2. If that clock has jumped ahead, stop and wait (see below).
+3. Decide for each attempt where its task goes, and move the tasks with one script. It compares lease, message and token
+   again, so that each task is moved only once, even if several recoverers find it.
+4. Go on with the next page.
+5. Give back the sets of aggregations whose deadline is over.
 
 After an outage of the broker, or when its clock was set ahead, all leases have expired although the workers live. So
 after its start, after every outage and after such a jump, the recoverer waits for a few heartbeats before it moves

@@ -1,4 +1,8 @@
-"""One run of one task, from the moment it was taken until its outcome is recorded."""
+"""An attempt: one run of one task, from the fetch until its outcome is recorded.
+
+The fetcher creates the attempt, the executor fills it in and runs it, the heartbeat extends its lease, and the finisher
+records its outcome. All but `lease_until` is set in the event loop; the heartbeat sets that in its own thread.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping

@@ -1,1 +1,1 @@
-"""What workers say of how they are, and the ways to ask them: a port, a socket for `rota health`, metrics."""
+"""The health of workers, and how to query it: an HTTP port, a socket for `rota health`, and metrics."""

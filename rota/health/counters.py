@@ -1,7 +1,7 @@
-"""What all processes of one command have counted, ended processes too, under a bounded number of type names.
+"""Sums over all processes of one command, including ended ones, with a bounded number of type names.
 
-Names of unknown types come from producers, and each may hold an ID. So the first `MOST_TYPES` keep their names for
-good, and all others share one name: the labels of a metric stay few and do not come and go.
+Names of unknown types come from producers, and each name may contain an ID. So the first `MOST_TYPES` names are
+counted separately for good, and all others share one name. This keeps the labels of a metric few and stable.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ OTHER_TYPES = "(other types)"
 
 
 class TypeNames:
-    """The names that are counted each for itself."""
+    """The type names that have a count of their own."""
 
     def __init__(self) -> None:
         self._names = {OTHER_TYPES}
@@ -29,22 +29,22 @@ class TypeNames:
 
 
 class Counters:
-    """Sums that never go down while processes come and go."""
+    """Sums that never decrease when processes end or are replaced."""
 
     def __init__(self) -> None:
         self._past: Counter[str] = Counter()
         self._types = TypeNames()
 
     def count(self, name: str, number: int = 1) -> None:
-        """Count something that belongs to no process."""
+        """Add to a count that does not belong to one process."""
         self._past[name] += number
 
     def ended(self, vitals: ProcessStatus) -> None:
-        """Keep what a process had counted when it last reported."""
+        """Add the counts from the last report of a process that has ended."""
         self._past.update(self._counts(vitals))
 
     def total(self, processes: Iterable[ProcessStatus]) -> dict[str, float]:
-        """Return the sums, with what the living have counted."""
+        """Return the sums, including the counts of these running processes."""
         total = Counter(self._past)
         for vitals in processes:
             total.update(self._counts(vitals))
@@ -53,7 +53,7 @@ class Counters:
     def _counts(self, vitals: ProcessStatus) -> dict[str, int]:
         unknown: Counter[str] = Counter()
         for name, count in vitals.unknown_types.items():
-            # Bounded here as well: processes come and go, and each may have met other types.
+            # Each process bounds its own names, but different processes may have received different types.
             unknown[f"unknown:{self._types.name(name)}"] += count
-        # Counter adds up fractions as well; only its annotation says whole numbers.
+        # Counter also adds floats; only its type annotation is limited to int.
         return {**vitals.counts, **unknown}  # type: ignore[dict-item]

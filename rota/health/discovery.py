@@ -1,6 +1,7 @@
-"""Where `rota health` meets the workers of this machine: a folder with one unix socket for each `rota worker`.
+"""How `rota health` finds the workers of this machine: a folder with one unix socket for each `rota worker`.
 
-A socket that nobody answers any more was left by a worker that was killed. A file could not tell that.
+A socket that refuses connections was left by a worker that was killed. A plain file (such as a pid file) could not
+show that.
 """
 
 import contextlib
@@ -19,33 +20,33 @@ from rota.errors import ConfigError
 
 SUFFIX = ".sock"
 OLD_SECONDS = 60
-"""A socket that was just made may not be listened to yet."""
+"""A younger socket is not deleted, because its worker may not listen on it yet."""
 A_MOMENT = timedelta(milliseconds=200)
 
 
 class ProbeReply(NamedTuple):
-    """What a worker answered. `status` is that of HTTP."""
+    """The answer of a worker. `status` is the HTTP status code."""
 
     status: int
     text: str
 
 
 class NoReply(Exception):
-    """The worker has a socket, and does not answer on it."""
+    """The worker did not answer on its socket or port."""
 
 
 def folder(chosen: Path | None) -> Path:
-    """Return the folder: the one that was chosen, or this user's in the temporary folder."""
+    """Return the chosen folder, or by default this user's folder inside the temporary folder."""
     return chosen or Path(tempfile.gettempdir()) / f"rota-{os.getuid()}"
 
 
 def own_socket(chosen: Path | None) -> Path:
-    """Make the folder if need be; return the socket for this process. Raises ConfigError if it is not safe there."""
+    """Create the folder if needed and return the socket path of this process. Raises ConfigError if it is not safe."""
     place = folder(chosen)
     with contextlib.suppress(OSError):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if chosen is None and place.exists():
-        # Everybody can write to the temporary folder: somebody else may have been there first.
+        # Every user can write to the temporary folder, so another user may have created this name first.
         found = place.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise ConfigError(f"{place} does not belong to this user. Set health_dir to a folder that does.")
@@ -54,7 +55,7 @@ def own_socket(chosen: Path | None) -> Path:
 
 
 def _tidy(place: Path) -> None:
-    """Delete what workers left that were killed some time ago."""
+    """Delete the sockets of workers that were killed more than `OLD_SECONDS` ago."""
     for _, path in sockets(place):
         with contextlib.suppress(OSError, NoReply):
             if time.time() - path.stat().st_mtime > OLD_SECONDS and ask_socket(path, "/live", A_MOMENT) is None:
@@ -62,14 +63,14 @@ def _tidy(place: Path) -> None:
 
 
 def sockets(place: Path) -> Iterator[tuple[int, Path]]:
-    """Yield the process ids of the workers that made a socket there, dead ones too, with their sockets."""
+    """Yield the process ID and the path of each socket in the folder, including those of dead workers."""
     for path in sorted(place.glob(f"*{SUFFIX}")):
         if path.stem.isdigit():
             yield int(path.stem), path
 
 
 def ask_socket(path: Path, question: str, timeout: timedelta) -> ProbeReply | None:
-    """Ask a worker; None if it has died. Raises NoReply if it lives and says nothing within the time."""
+    """Send a request to a worker; None if it has died. Raises NoReply if it lives but does not answer in time."""
     connection = _OverSocket(path, timeout.total_seconds())
     try:
         return _ask(connection, question)
@@ -80,7 +81,7 @@ def ask_socket(path: Path, question: str, timeout: timedelta) -> ProbeReply | No
 
 
 def ask_port(host: str, port: int, question: str, timeout: timedelta) -> ProbeReply:
-    """Ask at a health port. Raises NoReply."""
+    """Send a request to a health port. Raises NoReply."""
     try:
         return _ask(http.client.HTTPConnection(host, port, timeout=timeout.total_seconds()), question)
     except (OSError, UnicodeError, http.client.InvalidURL) as error:

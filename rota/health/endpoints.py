@@ -1,8 +1,9 @@
-"""The probes `/live`, `/ready` and `/metrics`, and the tiny HTTP server that serves them.
+"""The probes `/live`, `/ready` and `/metrics`, and the small HTTP server that serves them.
 
-The server knows a few fixed paths, GET and HEAD, and one request for each connection, within strict bounds. The port
-answers anyone who reaches it, so it says no more than a probe needs. The socket of `rota health` is in a folder of
-the user alone, so the answer there names the task that blocks an event loop.
+The server supports these paths, GET and HEAD, and one request per connection, with limits on request size, duration
+and number of connections. The port answers any client that can reach it, so its answers contain no more than a probe
+needs. The socket of `rota health` is in a folder that only the user can open, so the answers there also name the task
+that blocks an event loop.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _PATHS = "There are /live, /ready and /metrics.\n"
 
 
 class Answer(NamedTuple):
-    """A status of HTTP, and what goes with it."""
+    """An HTTP status code, a body and its content type."""
 
     status: int
     text: str
@@ -36,9 +37,9 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """Answers for the processes that `processes` returns at the time.
+    """Answers probes for the processes that `processes` returns when a request comes.
 
-    `counts` returns what is counted for all of them together, those that have ended too.
+    `counts` returns the sums over all processes, including those that have ended.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Answers:
         self._clock = clock
 
     def __call__(self, path: str, *, named: bool = False) -> Answer:
-        """Answer a request for a path. With `named` the answer may hold the id and type of a task."""
+        """Answer a request for a path. With `named` the answer may contain the ID and type of a task."""
         match path:
             case "/live":
                 processes = self._processes()
@@ -87,7 +88,7 @@ MAX_SECONDS = 5.0
 
 
 class Answering(Protocol):
-    """Answers a request for a path. `named` says that it came from the same user, over the unix socket."""
+    """Answers a request for a path. `named` is true for a request over the unix socket, so from the same user."""
 
     def __call__(self, path: str, *, named: bool = False) -> Answer:
         """Return the answer."""
@@ -95,7 +96,10 @@ class Answering(Protocol):
 
 
 class HealthPort:
-    """Answers on a TCP port, a unix socket, or both, while the block lasts. `port` is None for none, 0 for any."""
+    """Serves on a TCP port, a unix socket, or both, inside its `async with` block.
+
+    `port` None means no TCP port; 0 lets the system choose one.
+    """
 
     def __init__(
         self,
@@ -199,7 +203,7 @@ def _response(answer: Answer, *, with_body: bool = True) -> bytes:
 
 @contextlib.contextmanager
 def in_thread(port: HealthPort) -> Generator[HealthPort]:
-    """Serve in a thread with a loop of its own: it answers also while a handler blocks the worker's loop."""
+    """Serve in a separate thread with its own event loop, so that probes are answered while a handler blocks ours."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="rota-health", daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
-"""The status of worker processes in the form in which Prometheus collects them. Needs `rota[metrics]`.
+"""The status of worker processes as Prometheus metrics. Needs `rota[metrics]`.
 
-All numbers are sums over the processes of one command: a process that is replaced takes no series with it, and what
-it had counted stays counted.
+Every number is a sum over the processes of one command. When a process is replaced, no series disappears, and the
+counts of the old process stay in the sums.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ COUNTERS = {
 
 
 def expose(processes: Sequence[ProcessStatus], counts: Mapping[str, float], now: float) -> str:
-    """Return the text."""
+    """Return the metrics in the Prometheus text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(processes, counts, now))
     return generate_latest(registry).decode()

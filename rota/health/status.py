@@ -1,10 +1,11 @@
-"""The status of one worker process, plain numbers and words, and what it amounts to: live or not, ready or not.
+"""The status of one worker process, as plain numbers and strings, and the rules for live and ready.
 
-Live: the event loop turns, or has not been blocked for too long. Whether the broker answers does not matter: a
-restart would not bring it back, and would cost what runs.
-Ready: the process takes tasks and records outcomes; a busy worker is ready as well. Several processes are ready when
-one is, and none of them is at work without being able to: a process that starts or stops does no harm, one that
-cannot fetch does.
+Live: the event loop turns, or has not been blocked for longer than `live_within`. Whether the broker answers does not
+matter, because restarting the worker would not bring the broker back and would interrupt running tasks.
+
+Ready: the process takes tasks and records outcomes; a worker whose slots are all in use is ready as well. A fleet is
+ready when at least one process is ready and no active process is unable to work. A process that is starting or
+stopping does not make the fleet unready; one that cannot fetch does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStatus:
-    """How a worker process was at `taken_at`. Moments are of the machine's monotonic clock; 0 means never or not now.
+    """A worker process as it was at `taken_at`. Times are of the machine's monotonic clock; 0 is never, or not now.
 
     `status` is that of the server record: `new`, `active`, `stopped` (takes no more tasks), `closed`.
     """
@@ -29,11 +30,11 @@ class ProcessStatus:
     fetch_lost_at: float = 0.0
     """Since when it has been unable to fetch or to wait for tasks."""
     record_lost_at: float = 0.0
-    """Since when no outcome could be recorded although there were some."""
+    """Since when recording outcomes has failed."""
     turned_at: float = 0.0
     """When its event loop was last seen to turn."""
     blocked_by: str = ""
-    """What blocks the event loop, if something does."""
+    """The task or code that blocks the event loop; empty if the loop is not blocked."""
     ready_within_seconds: float = 12.0
     live_within_seconds: float = 600.0
     slots: int = 0
@@ -43,22 +44,22 @@ class ProcessStatus:
     queues: list[str] = field(default_factory=list[str])
     unknown_types: dict[str, int] = field(default_factory=dict[str, int])
     counts: dict[str, float] = field(default_factory=dict[str, float])
-    """What it counted since its start, by the names in `metrics`."""
+    """Its counts since its start, by the names in `metrics`."""
 
 
 def read_status(fields: Mapping[str, Any]) -> ProcessStatus:
-    """Build the value from what JSON made of it."""
+    """Rebuild the status from its JSON fields."""
     return ProcessStatus(**fields)
 
 
 SHORT_SECONDS = 1.0
-"""A loop that has not turned for less is not worth a word."""
+"""A shorter blockage of the event loop is not mentioned in the answer of a probe."""
 SILENT_SECONDS = 3.0
-"""Reports come several times a second; after so long without one something in the process holds the interpreter."""
+"""A process reports several times a second. If no report came for this long, some code in it holds the interpreter."""
 
 
 class ProbeResult(NamedTuple):
-    """Whether it is so, and why: one line for each process."""
+    """Whether the processes are live (or ready), and the reasons: one line for each process."""
 
     holds: bool
     lines: Sequence[str]
@@ -68,13 +69,13 @@ class ProbeResult(NamedTuple):
 
 
 def live(processes: Sequence[ProcessStatus], now: float) -> ProbeResult:
-    """Judge whether the processes live. Without any there is one that starts: that is life too."""
+    """Judge whether the processes are live. With no process yet, one is starting, which counts as live."""
     judged = [_live(vitals, now) for vitals in processes]
     return ProbeResult(all(holds for holds, _ in judged), [line for _, line in judged] or ["starting"])
 
 
 def ready(processes: Sequence[ProcessStatus], now: float) -> ProbeResult:
-    """Judge whether a process takes tasks and records outcomes, and no other one tries to in vain."""
+    """Judge whether at least one process is ready, and no active process is unable to work."""
     judged = [_ready(vitals, now) for vitals in processes]
     in_vain = any(not holds and vitals.status == "active" for vitals, (holds, _) in zip(processes, judged, strict=True))
     works = any(holds for holds, _ in judged) and not in_vain

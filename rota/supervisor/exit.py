@@ -1,4 +1,4 @@
-"""How a worker process ended, in words."""
+"""How a worker process ended: its exit code or signal, and its peak memory."""
 
 import os
 import signal
@@ -11,20 +11,20 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The exit code of a process (negative: the signal that ended it), and the most memory it ever had."""
+    """The exit code of a process (negative: the number of the signal that ended it), and its peak memory."""
 
     code: int
     peak_bytes: int = 0
 
     @classmethod
     def read(cls, status: int, usage: struct_rusage) -> "Exit":
-        """Read what `os.wait4` answers."""
+        """Make an Exit from the values that `os.wait4` returns."""
         unit = 1 if sys.platform == "darwin" else 1024
         return cls(os.waitstatus_to_exitcode(status), usage.ru_maxrss * unit)
 
     @property
     def shell_code(self) -> int:
-        """The code as a shell gives it."""
+        """The exit code as a shell reports it: 128 plus the signal number for a process that a signal ended."""
         return self.code if self.code >= 0 else 128 - self.code
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The supervisor answers for all its processes: it runs no code of the app, so nothing holds it up."""
+"""The health of a fleet. The supervisor answers for its processes, because no code of the app can block it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,14 +13,14 @@ from rota.wire.owner import Returned
 
 
 class FleetHealth:
-    """What the processes that `processes` returns report, and what those that have ended had counted."""
+    """The reports of the processes that `processes` returns, and the counts of those that have ended."""
 
     def __init__(self, processes: Callable[[], Sequence[WorkerProcess]]) -> None:
         self._processes = processes
         self._counters = Counters()
 
     def port(self, settings: Settings) -> HealthPort:
-        """Make the port; enter it to open it."""
+        """Return the health port. Entering it with `async with` opens it."""
         return HealthPort(
             Answers(self._vitals, lambda: self._counters.total(self._vitals())),
             host=settings.health_host,
@@ -40,7 +40,7 @@ class FleetHealth:
             self._counters.ended(process.report.vitals)
 
     def returned(self, returned: Returned) -> None:
-        """Note what became of tasks that a dead process held."""
+        """Count where the tasks of a dead process went."""
         for how in ("pending", "cancelled", "quarantined"):
             self._counters.count(f"returned:{how}", getattr(returned, how))
 
@@ -50,5 +50,5 @@ class FleetHealth:
 
 
 def _seen(vitals: ProcessStatus, leaving: bool) -> ProcessStatus:
-    # It may not have heard yet that it is to go.
+    # A process that was asked to stop reports "active" until it has read the request.
     return replace(vitals, status="stopped") if leaving and vitals.status == "active" else vitals

@@ -1,8 +1,8 @@
-"""Keeps the leases and records of worker processes that live, but whose own heartbeat is late.
+"""Extends the leases and records of worker processes that live but whose own heartbeat is late.
 
-A process beats in a thread of its own. That fails where code never lets the interpreter go: a long call into C. The
-process lives all the same, so its tasks stay its own. A process that beats needs nothing from here, which keeps an
-idle fleet silent.
+The heartbeat of a process runs in its own thread. It cannot run while other code holds the interpreter, for example in
+a long call into C. The process still works on its tasks, so the supervisor extends its leases. It sends nothing for a
+process whose heartbeat is on time, so an idle fleet causes no requests here.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from rota.wire.keys import QueueKeys
 logger = logging.getLogger("rota.supervisor")
 
 LATE = 1.25
-"""So many beats without one: the pause between two is at most one beat long."""
+"""A heartbeat is late when the last one is this many intervals old. The pause between two beats is at most one."""
 
 
 class LeaseKeeper:
-    """Looks at the processes that `processes` returns, each time it is asked to."""
+    """Extends the leases of late processes whenever `look` is called."""
 
     def __init__(self, broker: Broker, served: ServedQueues, settings: Settings) -> None:
         self._broker = broker
@@ -38,7 +38,10 @@ class LeaseKeeper:
         self._failing = False
 
     async def look(self, processes: Iterable[WorkerProcess]) -> None:
-        """Step in for those whose beat is late. Any error is logged once; the next look is the next try."""
+        """Extend the leases of the processes whose heartbeat is late.
+
+        An error is logged once until a call succeeds; the next call tries again.
+        """
         now = time.monotonic()
         late = [process for process in processes if self._is_late(process, now)]
         self._kept_at = {p.worker_id: self._kept_at[p.worker_id] for p in late if p.worker_id in self._kept_at}
@@ -87,9 +90,9 @@ class LeaseKeeper:
 
     def _note(self, due: Sequence[WorkerProcess], now: float) -> None:
         for process in due:
-            # After an outage it may have beaten by itself, before this was through.
+            # After an outage, the heartbeat of the process may have succeeded in the meantime.
             if process.worker_id not in self._kept_at and self._is_late(process, now):
-                # One that has not said that it is ready may simply be starting, for as long as its lifespan takes.
+                # A process that is not ready yet may still be starting, for as long as the app's lifespan takes.
                 logger.log(
                     logging.WARNING if process.report.ready else logging.DEBUG,
                     "Worker process %d has not beaten for %.1f s: %s. It lives, so its leases are kept from here.",

@@ -1,7 +1,8 @@
-"""The worker's end of the pair of sockets to its supervisor.
+"""The worker's end of the socket pair to its supervisor.
 
-A thread of its own reports and listens, so that code which blocks the event loop hides neither. Only code that never
-lets the interpreter go does: then the supervisor sees that reports are missing, and keeps the leases instead.
+A separate thread sends reports and receives commands, so that a handler that blocks the event loop stops neither. Only
+code that never releases the interpreter stops this thread. Then the supervisor notices that reports are missing, and
+extends the leases itself.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ logger = logging.getLogger("rota.worker")
 
 
 class Lifeline:
-    """Speaks with the supervisor. Reading the setup blocks; `start` leaves the rest to a thread."""
+    """Talks to the supervisor. `read_setup` and `send` block; after `start` a thread does the work."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -30,14 +31,14 @@ class Lifeline:
 
     @classmethod
     def on_standard_input(cls) -> "Lifeline":
-        """Take over standard input. Programs that a task starts get an empty one in its place."""
-        descriptor = os.dup(0)  # not inherited by anybody
+        """Take over standard input. Programs that a task starts get an empty standard input instead."""
+        descriptor = os.dup(0)  # child processes do not inherit a duplicate
         with open(os.devnull) as nothing:
             os.dup2(nothing.fileno(), 0)
         return cls(socket.socket(fileno=descriptor))
 
     def read_setup(self) -> ProcessSetup:
-        """Wait for the first line. EOFError if the supervisor has gone."""
+        """Wait for the first line. Raises EOFError if the supervisor has ended."""
         while b"\n" not in self._buffer:
             data = self._connection.recv(_READ_BYTES)
             if not data:
@@ -50,7 +51,7 @@ class Lifeline:
         return setup
 
     def send(self, message: Message) -> None:
-        """Send one line, whole, before the thread is started."""
+        """Send one message and block until it is written. Only for the time before `start`."""
         self._connection.sendall(encode(message))
 
     def start(
@@ -60,7 +61,10 @@ class Lifeline:
         gone: Callable[[], object],
         every_seconds: float,
     ) -> None:
-        """Report every so often; call `quiet` or `gone` in the running loop when the supervisor says so, or is gone."""
+        """Send a report every `every_seconds` from a thread.
+
+        `quiet` is called in the running loop when the supervisor sends that command, and `gone` when it has ended.
+        """
         loop = asyncio.get_running_loop()
 
         def tell(act: Callable[[], object]) -> None:
@@ -98,13 +102,14 @@ class Lifeline:
         try:
             told = report()
         except Exception:
-            # This thread is what a supervisor hears of us, and what hears of its end: it outlives a report that fails.
+            # A failed report must not end this thread: without it the supervisor would get no reports at all, and
+            # this worker would not notice the end of its supervisor.
             logger.exception("What this worker process has to report could not be read; it goes on.")
         else:
             self._report(told)
 
     def _report(self, report: ProcessReport) -> None:
-        # A supervisor that does not read gets no newer report before it has read the older one.
+        # While the supervisor does not read, the rest of the old report is sent before any newer one.
         self._unsent = self._unsent or encode(report)
         with contextlib.suppress(BlockingIOError):
             self._unsent = self._unsent[self._connection.send(self._unsent) :]

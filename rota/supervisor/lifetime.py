@@ -1,4 +1,4 @@
-"""How long a worker process may live: tasks, age, and memory."""
+"""When a worker process is replaced: limits for its number of tasks, its age and its memory."""
 
 import os
 import random
@@ -13,9 +13,10 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """What one process may reach before it is replaced; 0 is no limit.
+    """The limits of one process; 0 is no limit.
 
-    Each draws its own limits, up to a tenth lower, so that processes started together are not replaced together.
+    The limits for tasks and age are lowered by a random part of up to 10 % for each process, so that processes that
+    were started together are not replaced together.
     """
 
     tasks: int = 0
@@ -34,7 +35,7 @@ class Lifetime:
         )
 
     def over(self, ended: int, age_seconds: float, rss_bytes: int | None) -> str:
-        """Say which limit a process has reached, or nothing."""
+        """Return a text that says which limit the process has reached; empty if none."""
         if self.tasks and ended >= self.tasks * self.share:
             return f"it has run {counted(ended, 'task')}"
         if self.age_seconds and age_seconds >= self.age_seconds * self.share:
@@ -45,7 +46,7 @@ class Lifetime:
 
 
 def resident_bytes(pid: int) -> int | None:
-    """Return the resident memory of a process; None where the system does not show it (only Linux does, in /proc)."""
+    """Return the resident memory of a process; None if the system does not show it (only Linux does, in /proc)."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):

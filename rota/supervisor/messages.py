@@ -1,8 +1,8 @@
-"""What a supervisor and its worker processes tell each other, one JSON object a line.
+"""The messages between a supervisor and its worker processes, one JSON object a line.
 
-The two ends of a socket pair carry it: the worker's end is its standard input. To the worker goes first its setup,
-later commands; from it come one introduction and then reports. The pair is the lifeline as well: when it closes, the
-other side is gone.
+They go over a socket pair; the worker's end is its standard input. The supervisor first sends the setup, and later
+commands. The worker sends one introduction and then reports. The connection also shows whether the other side lives:
+when it closes, the other side has ended.
 """
 
 import json
@@ -23,11 +23,12 @@ from rota.tasks.logs import LogLevel
 
 @dataclass(frozen=True, slots=True)
 class ProcessSetup:
-    """How a worker process is to work. `said` are the settings given on the command line.
+    """The orders for a worker process. `said` are the settings given on the command line.
 
     With `burst` it stops by itself, with exit code 0, when its queues are empty.
 
-    `first` marks the first process of a command. It logs what is to be said once, and ends where the server refuses it.
+    `first` marks the first process of a command. It logs the messages that should appear only once, and exits if the
+    server refuses it.
     """
 
     worker_id: str
@@ -41,7 +42,7 @@ class ProcessSetup:
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """Who a worker process is, once it has loaded the app: its settings, and the server that it will be in Redis."""
+    """Sent by a worker process once it has loaded the app: its settings, and its identity as a server in Redis."""
 
     settings: dict[str, Any] = field(repr=False)
     host: str
@@ -51,11 +52,11 @@ class Introduction:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """How a worker process is.
+    """The state of a worker process.
 
-    `quiet` says that it takes no more tasks, `stopping` that it ends, by whatever order. `held` are tasks whose outcome
-    is not recorded yet, `ended` those recorded since the start. `beat_at` is when its heartbeat last
-    reached the broker, on the machine's monotonic clock, which all processes share; 0 before the first.
+    `quiet` says that it takes no more tasks, `stopping` that it is shutting down, for whatever reason. `held` is the
+    number of tasks whose outcome is not recorded yet, `ended` of those recorded since the start. `beat_at` is when its
+    heartbeat last reached the broker, on the machine's monotonic clock, which all processes share; 0 before the first.
     """
 
     ready: bool = False
@@ -76,13 +77,13 @@ QUIET = b'{"command": "quiet"}\n'
 
 
 def encode(message: Message) -> bytes:
-    """Return the line of a message."""
+    """Return a message as a line."""
     kind = next(kind for kind, of in _KINDS.items() if isinstance(message, of))
     return json.dumps({kind: asdict(message)}).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """Read a line; ValueError if it is none."""
+    """Parse a line. Raises ValueError if it is not valid JSON."""
     [(kind, fields)] = json.loads(line).items()
     if fields.get("vitals") is not None:
         fields["vitals"] = read_status(fields["vitals"])
@@ -92,7 +93,7 @@ def decode(line: bytes) -> Message:
 
 
 def plain_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings as JSON can carry them, secrets too: they go through a pipe that nobody else can read."""
+    """Return the settings as JSON values. Secrets are included: no other process can read the socket pair."""
     return {name: _plain(getattr(settings, name)) for name in type(settings).model_fields}
 
 

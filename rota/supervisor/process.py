@@ -1,4 +1,14 @@
-"""One worker process, as its supervisor has it."""
+"""One worker process, as its supervisor sees it.
+
+The life of a process:
+
+1. `start` starts it, sends its setup, and reads its messages.
+2. It loads the app and sends its introduction, then reports.
+3. `stop` asks it to stop, or `drain` first lets it finish its tasks. `kill` ends it at once.
+4. A thread waits for its end. Then its exit is stored, its last messages are read, and `on_exit` is called.
+
+A report may be some time old: a process whose interpreter is blocked sends none (`heard_at`).
+"""
 
 import asyncio
 import contextlib
@@ -23,9 +33,10 @@ _LAST_WORDS_SECONDS = 0.1
 
 
 class WorkerProcess:
-    """A process that was started, until it is known to be dead.
+    """A worker process, from its start until it is known to be dead.
 
-    `leaving` says that it was asked to go, so its end is no crash. `queues` are all that it ever served.
+    `leaving` says that the supervisor asked it to stop, so that its end is not a crash (but see `crashed`). `queues`
+    are all queues that it has reported since its start.
     """
 
     def __init__(self, worker_id: str, process: subprocess.Popen[bytes], patience: RestartBackoff) -> None:
@@ -35,7 +46,7 @@ class WorkerProcess:
         self.lifetime = Lifetime()
         self.started_at = self.loading_since = time.monotonic()
         self.loaded = False
-        """Whether it has loaded the app, as far as it has said anything since."""
+        """Whether it has loaded the app. Set by its first message, because a process sends none before."""
         self.introduction: Introduction | None = None
         self.introduced_at = 0.0
         self.heard_at = 0.0
@@ -47,7 +58,7 @@ class WorkerProcess:
         self.drain_until: float | None = None
         self.exit: Exit | None = None
         self.introduced = asyncio.Event()
-        """Set once it has introduced itself or ended."""
+        """Set once its introduction has arrived or it has ended."""
         self.ended = asyncio.Event()
         self._process = process
         self._writer: asyncio.StreamWriter | None = None
@@ -62,7 +73,7 @@ class WorkerProcess:
         patience: RestartBackoff,
         on_exit: Callable[["WorkerProcess"], object],
     ) -> "WorkerProcess":
-        """Start a process anew (nothing is forked) and tell it what to do. OSError if the system refuses."""
+        """Start a fresh process (not a fork) and send it its setup. Raises OSError if the system refuses."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -86,19 +97,22 @@ class WorkerProcess:
             self._writer.write(QUIET)
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Ask it to end: what it runs may end first, or goes back."""
+        """Ask it to stop. Running tasks may finish within `shutdown_timeout`; `at_once` hands them back now."""
         self.leaving = True
         self.stop_asked_at = self.stop_asked_at or time.monotonic()
         self._signal(signal.SIGINT if at_once else signal.SIGTERM)
 
     def drain(self, seconds: float) -> None:
-        """Ask it to end what it runs within so long. `drained` tells when it can be stopped."""
+        """Ask it to take no more tasks and to finish the running ones within `seconds`.
+
+        It does not stop by itself: `drained` says when it can be stopped.
+        """
         self.leaving = True
         self.drain_until = time.monotonic() + seconds
         self.quiet()
 
     def forgive(self, seconds: float) -> None:
-        """Give it this time again, in which it was not looked at."""
+        """Extend all its time limits by the time for which the supervisor itself stood still."""
         now = time.monotonic()
         self.heard_at = min(now, self.heard_at + seconds)
         self.loading_since = min(now, self.loading_since + seconds)
@@ -109,31 +123,31 @@ class WorkerProcess:
 
     @property
     def drained(self) -> bool:
-        """Whether it has nothing to do any more, or no more time for it."""
+        """Whether it can be stopped after `drain`: it holds no task any more, or its time is over."""
         if self.drain_until is None or self.stop_asked_at is not None:
             return False
         return (self.report.quiet and self.report.held == 0) or time.monotonic() >= self.drain_until
 
     @property
     def beat_at(self) -> float:
-        """When it last showed itself, by a beat or before its first one by its introduction; 0 before both."""
+        """When its heartbeat last reached the broker; before that when it introduced itself; 0 before both."""
         return self.report.beat_at or self.introduced_at
 
     @property
     def crashed(self) -> bool:
-        """Whether its end was its own: nobody asked for it, or it was ended by a signal that did not come from here."""
+        """Whether it ended without being asked to, or was ended by a signal that the supervisor did not send."""
         if not self.leaving:
             return True
         code = 0 if self.exit is None else self.exit.code
         return code < 0 and not self.killed and -code not in (signal.SIGTERM, signal.SIGINT)
 
     def kill(self) -> None:
-        """End it."""
+        """Kill it."""
         self.killed = True
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        # Until `_reap` the process exists at least as a zombie, so its id cannot be another's.
+        # Until `_reap` the process exists at least as a zombie, so its ID cannot belong to another process.
         if self.exit is None:
             os.kill(self.pid, number)
 
@@ -143,7 +157,8 @@ class WorkerProcess:
                 try:
                     self._hear(decode(line))
                 except Exception as error:
-                    # Its last line may be cut off, and the package may have been exchanged under a fleet that runs.
+                    # The last line of a dead process may be cut off, and an upgrade of the package while the fleet
+                    # runs may have changed the messages.
                     logger.debug("A line of worker process %d makes no sense: %r", self.pid, error)
 
     def _hear(self, message: Message) -> None:
@@ -156,7 +171,8 @@ class WorkerProcess:
         elif isinstance(message, ProcessReport):
             self.report = message
             if message.stopping and self.stop_asked_at is None:
-                # Somebody else has asked it: its end is a crash, but it has no more time for it than others.
+                # It was asked to stop from outside, not by this supervisor. Its end counts as a crash, but the time
+                # limit for stopping applies to it as well.
                 self.stop_asked_at = time.monotonic()
             self.queues.update(message.queues)
 
@@ -165,7 +181,7 @@ class WorkerProcess:
 
         def wait() -> None:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: we end too
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the supervisor has ended
                 loop.call_soon_threadsafe(self._reap, on_exit)
 
         threading.Thread(target=wait, name=f"rota-wait-{self.pid}", daemon=True).start()
@@ -177,8 +193,8 @@ class WorkerProcess:
         self._ending = asyncio.create_task(self._end(on_exit))
 
     async def _end(self, on_exit: Callable[["WorkerProcess"], object]) -> None:
-        # Where we were frozen or late, its last words are still on the way. The end of the line may never come: what
-        # it has started itself may hold the other end.
+        # If the supervisor was frozen or slow, the last messages of the process are still in the socket. The wait is
+        # bounded, because the end of the stream may never come: a child of the process may hold the other end open.
         if self._reading is not None:
             await asyncio.wait([self._reading], timeout=_LAST_WORDS_SECONDS)
         if self._writer is not None:
@@ -189,5 +205,6 @@ class WorkerProcess:
 
 
 def _spawn(command: Sequence[str], standard_input: socket.socket) -> subprocess.Popen[bytes]:
-    # In a session of its own: Ctrl-C comes to it through us only, once for each time it is pressed.
+    # A session of its own keeps Ctrl-C of the terminal from reaching the process directly. The supervisor passes each
+    # Ctrl-C on, so that the process gets it once and not twice.
     return subprocess.Popen(command, stdin=standard_input.fileno(), start_new_session=True)  # noqa: S603

@@ -1,8 +1,13 @@
-"""Gives back what dead worker processes held, in all queues in which their tasks can be.
+"""Gives back the tasks that dead worker processes held, from all queues in which their tasks can be.
 
-A process is given up only when it is known to be dead. A request that it had sent may still be carried out after
-that: an outcome is refused then, because its token is gone, but a fetch would take more tasks. So the supervisor
-looks twice.
+It starts only when a process is known to be dead. The server may still carry out a request that the process sent just
+before. A late outcome is refused, because its token is gone, but a late fetch takes tasks. So the supervisor checks
+the queues again after `LOOK_AGAIN_AFTER_SECONDS`.
+
+The steps for one process:
+
+1. Give back all tasks that carry its tokens, and try again until the broker answers.
+2. Check again after each of the pauses, or once and at once when the supervisor stops.
 """
 
 import asyncio
@@ -27,7 +32,11 @@ from rota.worker.consume.queues import is_pattern, matches
 
 
 class ServedQueues:
-    """All that a process reported since its start, those of the settings, and what their patterns match now."""
+    """The queues in which tasks of a process can be.
+
+    These are the queues that the process has reported since its start, the queues named in the settings, and the
+    existing queues that match the patterns of the settings.
+    """
 
     def __init__(self, broker: Broker, settings: Settings) -> None:
         self._broker = broker
@@ -38,7 +47,7 @@ class ServedQueues:
         """Return the queues of some processes."""
         names = set(self._names).union(*(process.queues for process in processes))
         if self._patterns:
-            # A pattern may have led a process to a queue that it had no time to report.
+            # The process may have died before it reported a queue that it had found by a pattern.
             known = await self._broker.execute("SMEMBERS", self._broker.keys.queues, key=self._broker.keys.queues)
             found = read_queue_names(known)
             names.update(name for name in found if any(matches(name, pattern) for pattern in self._patterns))
@@ -52,7 +61,10 @@ _LOOK_SECONDS = 0.1
 
 
 class Reclaim:
-    """Each dead process is dealt with in a task of its own, until the broker answers; `note` hears what was done."""
+    """Handles each dead process in an asyncio task of its own, which tries until the broker answers.
+
+    `note` is called with the result of each script call.
+    """
 
     def __init__(
         self, broker: Broker, served: ServedQueues, max_crashes: int, note: Callable[[Returned], object]
@@ -70,13 +82,14 @@ class Reclaim:
         self._start(self._until_done(process), self._under_way)
 
     async def finish(self, allowed_seconds: Callable[[], float]) -> None:
-        """End the looks, the last one of each process at once. What is left after that time comes back by its lease.
+        """Do the last check of each process now and wait until all are done, for `allowed_seconds` at most.
 
-        `allowed_seconds` is called again and again, since a further Ctrl-C may shorten the time.
+        Tasks that are not given back by then are redelivered when their leases expire. `allowed_seconds` is called
+        repeatedly, because another Ctrl-C may shorten the time.
         """
         self._finishing.set()
         began_at = time.monotonic()
-        while looks := self._under_way | self._last_looks:  # the first look of a process starts its last ones
+        while looks := self._under_way | self._last_looks:  # each task in _under_way starts one in _last_looks
             left = began_at + allowed_seconds() - time.monotonic()
             if left <= 0:
                 logger.error("The broker does not answer: what the last processes held waits for its leases to end.")
@@ -86,7 +99,7 @@ class Reclaim:
             task.cancel()
 
     async def give_back(self, process: WorkerProcess) -> Returned:
-        """Look once through all queues of a dead process."""
+        """Go once through all queues of a dead process and give back its tasks."""
         queues = await self._served.of(process)
         total = Returned(0)
         for start in range(0, len(queues), PAGE):

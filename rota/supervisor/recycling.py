@@ -1,4 +1,4 @@
-"""Replaces worker processes that have done their time: the new one first, then the old one may go."""
+"""Replaces worker processes that have reached a limit of their lifetime: starts the new one, then stops the old one."""
 
 import logging
 import time
@@ -14,7 +14,10 @@ logger = logging.getLogger("rota.supervisor")
 
 
 class Recycling:
-    """One process at a time is replaced. Its successor has to be ready; if it dies before that, it is tried again."""
+    """Replaces one process at a time.
+
+    The old process goes on until the new one is ready. If the new one dies before that, the replacement starts over.
+    """
 
     def __init__(self, start: Callable[[RestartBackoff], Awaitable[WorkerProcess]], drain: timedelta) -> None:
         self._start = start
@@ -25,11 +28,11 @@ class Recycling:
 
     @property
     def extra(self) -> int:
-        """How many processes there are more than wanted, because old and new live side by side."""
+        """How many processes exist beyond the target number: 1 while an old process and its successor both run."""
         return int(self._pair is not None and all(process.exit is None for process in self._pair))
 
     async def look(self, staying: Iterable[WorkerProcess]) -> None:
-        """Go one step on, or begin with the first that has done its time."""
+        """Continue the replacement under way, or start replacing the first process that has reached a limit."""
         if self._pair is not None:
             self._follow(*self._pair)
         if self._pair is not None or time.monotonic() < self._not_before:

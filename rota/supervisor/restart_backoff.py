@@ -1,4 +1,4 @@
-"""How soon a worker process that died is replaced: at once the first time, then later and later."""
+"""How soon a worker process that died is replaced: at once the first time, then after growing pauses."""
 
 import random
 import time
@@ -10,7 +10,7 @@ STABLE_SECONDS = 60.0
 
 
 class RestartBackoff:
-    """Belongs to one place in the fleet and is handed on from a process to the one that replaces it."""
+    """Counts the deaths of one process and its successors: each process passes this object on to its replacement."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class RestartBackoff:
         self._started_at = self._clock()
 
     def died(self) -> float:
-        """Note that it died by itself; return the seconds to wait before the next one is started."""
+        """Note that the process died by itself; return the seconds to wait before its successor is started."""
         stable = self._clock() - self._started_at >= STABLE_SECONDS
         self._deaths = 1 if stable else self._deaths + 1
         if self._deaths == 1:

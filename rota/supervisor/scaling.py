@@ -1,4 +1,4 @@
-"""How many worker processes there should be, by their load."""
+"""Decides from the load how many worker processes there should be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ MARGIN = 0.5
 
 @dataclass(slots=True)
 class Scaling:
-    """Grows by one when all were full for a while and tasks wait, shrinks by one when the others would do.
+    """Decides when to start or stop one process.
 
-    Full for a while, because a burst is over before a new process has started; and the others would do with half of
-    their slots, so that what shrank does not have to grow again at once.
+    - Grow when all slots of all processes have been in use for `up_after_seconds`, and tasks wait. A shorter peak is
+      over before a new process has started.
+    - Shrink when the running tasks have fitted into half of the slots of the other processes for `down_after_seconds`.
+      With more than half in use, the fleet might have to grow again at once.
     """
 
     range: ProcessRange
@@ -24,7 +26,7 @@ class Scaling:
     _idle_since: float | None = None
 
     def look(self, reports: Sequence[ProcessReport], now: float) -> None:
-        """Take notice of how the processes are now. One that is not ready yet counts as neither full nor idle."""
+        """Update from the current reports. While one process is not ready, the fleet is neither full nor idle."""
         count, used = len(reports), sum(report.used for report in reports)
         capacity = max((report.capacity for report in reports), default=0)
         settled = count > 0 and all(report.ready for report in reports)
@@ -34,15 +36,15 @@ class Scaling:
         self._idle_since = (now if self._idle_since is None else self._idle_since) if idle else None
 
     def may_grow(self, count: int, now: float) -> bool:
-        """Tell whether one more is due, if tasks wait."""
+        """Whether to start one more process, provided that tasks wait."""
         return count < self.range.most and _for(self._full_since, now, self.up_after_seconds)
 
     def may_shrink(self, count: int, now: float) -> bool:
-        """Tell whether one less will do."""
+        """Whether to stop one process."""
         return count > self.range.least and _for(self._idle_since, now, self.down_after_seconds)
 
     def changed(self) -> None:
-        """Begin to look anew: the fleet has just changed."""
+        """Forget the past load, because the number of processes has just changed."""
         self._full_since = self._idle_since = None
 
 

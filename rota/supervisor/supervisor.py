@@ -1,9 +1,19 @@
-"""The supervisor: starts worker processes and watches over them. It never runs code of the application.
+"""The supervisor: starts, watches and replaces worker processes. It never runs code of the application.
 
-Its parts: `process` is one worker process; `reclaim` gives back what a dead process held; `lease_keeper` keeps the
-leases of a process that cannot; `restart_backoff` says how soon a dead process is replaced; `recycling` replaces a
-process at the end of its `lifetime`; `scaling` says how many processes there are. The first process tells its
-settings once it has loaded the app.
+Its parts:
+
+- `process` is one worker process, and `watchdog` kills one that is overdue.
+- `reclaim` gives back the tasks that a dead process held.
+- `lease_keeper` extends the leases of a process whose own heartbeat is late.
+- `restart_backoff` says how soon a dead process is replaced.
+- `recycling` replaces a process at the end of its `lifetime`.
+- `scaling` says how many processes there should be.
+
+A fleet starts in this order:
+
+1. Start the first process. It loads the app and sends its settings.
+2. Connect to the broker with these settings, open the health port, and begin to watch.
+3. Start the other processes once one process is ready, so that an error in the app is logged by one process only.
 """
 
 import asyncio
@@ -40,26 +50,26 @@ logger = logging.getLogger("rota.supervisor")
 WRONG_USE = 2
 LEFT_BY_FORCE = 130
 LAST_RETURNS_SECONDS = 5.0
-"""How long to try to give back what dead processes held, at the end of the fleet."""
+"""How long the end of the fleet waits until the tasks of dead processes are given back."""
 HURRIED_RETURNS_SECONDS = 1.0
-"""The same if there is nothing to expect, or after a second request to stop."""
+"""The same if all processes ended in good order, or after a second request to stop."""
 SLOW_START_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 BURST_STARTS = 5
-"""A burst ends when this many processes have died and none has ever been ready."""
+"""A burst ends when this many processes have died before any process has been ready."""
 CHILD = (sys.executable, "-m", "rota.cli.child")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run: the app as `module:app`, with the settings given on the command line."""
+    """The command to run: the app as `module:app`, with the settings given on the command line."""
 
     target: str
     said: CommandLine = field(default_factory=CommandLine, repr=False)
     log_level: LogLevel | None = None
     show_banner: bool = True
     burst: bool = False
-    """Whether the processes stop, and with them the command, when their queues are empty."""
+    """Whether the processes, and with them the command, stop when their queues are empty."""
 
 
 class Supervisor:
@@ -91,7 +101,7 @@ class Supervisor:
     # Requests
 
     def stop(self) -> None:
-        """Stop all processes: gently; asked again, at once; asked a third time, by force."""
+        """Stop all processes: gently on the first call, at once on the second, by SIGKILL on the third."""
         self._requests += 1
         self._stopping.set()
         for process in self._fleet:
@@ -101,19 +111,19 @@ class Supervisor:
                 process.kill()
             else:
                 process.stop(at_once=self._requests > 1)
-                if not self._target:  # it still loads the app, and nobody watches over it yet
+                if not self._target:  # it still loads the app, so the watchdog does not run yet
                     asyncio.get_running_loop().call_later(STOP_MARGIN_SECONDS, process.kill)
         self._woken.set()
 
     def quiet(self) -> None:
-        """Take no more tasks; what runs goes on."""
+        """Take no more tasks; running tasks go on."""
         self._quiet = True
         for process in self._fleet:
             process.quiet()
 
     @property
     def processes(self) -> list[WorkerProcess]:
-        """The processes that live, those on their way out too."""
+        """The processes that live, including those that are stopping."""
         return list(self._fleet)
 
     # Life
@@ -149,7 +159,8 @@ class Supervisor:
         return HURRIED_RETURNS_SECONDS if self._requests <= 2 else HURRIED_RETURNS_SECONDS / 2
 
     def _code_of_start(self, first: WorkerProcess) -> int:
-        # Asked to stop before it had come to its signal handlers, it is ended by the signal itself.
+        # A process that is asked to stop before it has set its signal handlers is ended by the signal itself. That is
+        # not a failure.
         if first.exit is None or self._requests:
             return self._code_of_burst()
         return first.exit.shell_code
@@ -192,7 +203,7 @@ class Supervisor:
             await asyncio.gather(keeping, return_exceptions=True)
 
     async def _keep_leases(self, every_seconds: float) -> None:
-        # Beside the rest: a broker that hangs must not hold up restarts and stops.
+        # In a task of its own, because a broker that hangs must not delay restarts and stops.
         while True:
             await self._keeper.look(self.processes)
             await asyncio.sleep(every_seconds)
@@ -210,7 +221,7 @@ class Supervisor:
     # Starting, ending and starting again
 
     async def _start_others(self) -> None:
-        """Start the rest of the fleet once one process takes tasks: what keeps it from that is so told only once."""
+        """Start the other processes once one process is ready, so that only one process logs why it cannot start."""
         while self._fleet or self._restarts - {asyncio.current_task()}:
             if self._requests:
                 return
@@ -244,7 +255,7 @@ class Supervisor:
         self._woken.set()
         if not _ended_in_order(process):
             self._died_holding = True
-        if self._target:  # else nothing is known of its app yet; `run` sees to it
+        if self._target:  # else it ended before its settings were known, and `run` returns its exit code
             if not _never_began(process):
                 self._returns.begin(process)
             self._scaling.changed()
@@ -255,7 +266,7 @@ class Supervisor:
         self._health.ended(process)
 
     def _has_finished(self, process: WorkerProcess) -> bool:
-        """Whether a process of a burst has found its queues empty. Then no further process is needed."""
+        """Whether a process of a burst ended because its queues were empty. Then no further process is started."""
         finished = self._order.burst and process.exit is not None and process.exit.code == 0
         self._emptied = self._emptied or finished
         return finished
@@ -265,7 +276,8 @@ class Supervisor:
         never_ready = not (self._ever_ready or process.report.ready)
         self._failed_starts += never_ready
         if never_ready and (code == WRONG_USE or (self._order.burst and self._failed_starts >= BURST_STARTS)):
-            # It has said what is wrong; another one would say the same. A burst does not try for ever.
+            # The process has logged what is wrong, and another one would fail in the same way. A burst gives up after
+            # `BURST_STARTS` processes, whatever the error is.
             self._failure = code if code > 0 else 1
             self.stop()
             return
@@ -285,7 +297,7 @@ class Supervisor:
                 return
             try:
                 await self._start(patience)
-            except Exception as error:  # whatever it is: nobody else fills this place
+            except Exception as error:  # any error, because nothing else would start this process again
                 wait_seconds = patience.died()
                 logger.error("No process can be started (%s); trying again in %.1f s.", error, wait_seconds)
             else:
@@ -329,22 +341,23 @@ class Supervisor:
 
 
 def _ended_in_order(process: WorkerProcess) -> bool:
-    """Whether it was asked to end, and has recorded or handed back what it held.
+    """Whether the process was asked to stop and has recorded or handed back all its tasks.
 
-    The code 0 alone does not say so: a task may call `os._exit(0)`.
+    The exit code 0 alone does not prove that, because a task may call `os._exit(0)`.
     """
     return process.exit is not None and process.exit.code == 0 and process.leaving
 
 
 def _never_began(process: WorkerProcess) -> bool:
-    """Whether it ended in good order before it took tasks: stopped while it waited for its server, or refused there."""
+    """Whether it ended before it took tasks: the server refused it, or it was stopped while waiting for the server."""
     was_refused = process.exit is not None and process.exit.code == WRONG_USE
     return not process.report.ready and (was_refused or _ended_in_order(process))
 
 
 async def supervise(supervisor: Supervisor) -> int:
-    """Run a supervisor with the signals of this process passed on to it: INT and TERM stop, TSTP quiets."""
-    # Who starts us may ignore it, and that is inherited: then the kernel would tell nobody of a process that died.
+    """Run a supervisor that acts on the signals of this process: INT and TERM stop it, TSTP quiets it."""
+    # If the program that started this one ignores SIGCHLD, this process inherits that. While SIGCHLD is ignored, the
+    # kernel discards the exit status of dead child processes.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""Processes that are overdue: they do not come up, are not heard of any more, or do not stop. They are killed."""
+"""Kills worker processes that are overdue: those that do not start, do not report any more, or do not stop in time."""
 
 import logging
 import time
@@ -12,11 +12,12 @@ logger = logging.getLogger("rota.supervisor")
 STOP_MARGIN_SECONDS = 15.0
 """How much longer than `shutdown_timeout` a process may take to stop."""
 MOST_LAG_SECONDS = 1.0
-"""A longer lag of our own (a frozen or starved machine) counts for nobody: they may have stood still as well."""
+"""When the supervisor itself was delayed for longer (the machine was frozen or starved), the delay is added to the
+time limits of all processes, because they may have stood still as well."""
 
 
 class Watchdog:
-    """Looks at the processes every so often. What one that is killed held goes back."""
+    """Checks the processes every `every_seconds`. Tasks that a killed process held go back to their queues."""
 
     def __init__(self, settings: Settings, every_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._start_seconds = settings.process_start_timeout.total_seconds()
@@ -28,7 +29,7 @@ class Watchdog:
         self._looked_at = clock()
 
     def look(self, fleet: Iterable[WorkerProcess]) -> bool:
-        """Kill who is overdue. Returns whether one of them would not stop."""
+        """Kill the overdue processes. Returns whether one of them was killed because it did not stop."""
         now, fleet = self._clock(), [process for process in fleet if not process.killed]
         lag, self._looked_at = now - self._looked_at - self._every_seconds, now
         if lag > MOST_LAG_SECONDS:
@@ -71,7 +72,10 @@ class Watchdog:
 
 
 def still_loading(process: WorkerProcess, target: str) -> None:
-    """Say that the first process takes its time. Nobody else knows the settings, so nothing is done about it."""
+    """Log that the first process is still loading the app.
+
+    It is not killed: the time limit is a setting, and the supervisor gets the settings from this process.
+    """
     logger.warning(
         "Worker process %d has been loading %s for %.0f s and is not through yet. If that is not expected, look what "
         "its modules do when they are imported: `py-spy dump --pid %d` shows where it is.",

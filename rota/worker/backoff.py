@@ -1,4 +1,4 @@
-"""Waiting out an outage: longer each time, never in step with other workers, and few log lines."""
+"""Waits between the attempts during an outage: growing, with jitter, and with few log lines."""
 
 import asyncio
 import logging
@@ -12,13 +12,13 @@ from rota.errors import BrokerError
 logger = logging.getLogger("rota.worker")
 
 STEADY_SECONDS = 1.0
-"""A success must last this long. A server that accepts each connection and then closes it must not be asked at once
-again, for ever."""
+"""How long a success must last before the next wait is short again. Otherwise a server that accepts each connection and
+then closes it would be contacted again at once, without end."""
 REMIND_SECONDS = 60.0
 
 
 class Backoff:
-    """Waits between attempts, from `first_seconds` doubling up to `most_seconds`, each with full jitter above half."""
+    """Waits between attempts: `first_seconds`, doubled up to `most_seconds`, each multiplied by 0.5 to 1 at random."""
 
     def __init__(self, first_seconds: float = 0.1, most_seconds: float = 5.0) -> None:
         self._first_seconds = first_seconds
@@ -30,7 +30,7 @@ class Backoff:
         self._sooner = asyncio.Event()
 
     def hurry(self, most_seconds: float) -> None:
-        """End the wait that is under way, and wait no longer than this from now on."""
+        """End the current wait, and limit all later waits to `most_seconds`."""
         self._most_seconds = min(self._most_seconds, most_seconds)
         self._sooner.set()
 
@@ -43,7 +43,7 @@ class Backoff:
                 self._to_be_ended = False
 
     def explain(self) -> None:
-        """Note that the cause of the failures is known and gone, and was logged: the next wait is short again."""
+        """Note that the cause of the failures was found, logged and removed: the next wait is short again."""
         self._failures = 0
         self._to_be_ended = False
 
@@ -62,7 +62,7 @@ class Backoff:
                 await self._sooner.wait()
 
     def _say(self, error: Exception, act: str, level: int, now: float) -> None:
-        # An error that is not the broker's is a fault in our code or the user's: its traceback is needed.
+        # Any error but a BrokerError is a bug in Rota or in code of the user, so its traceback is logged.
         trace = None if isinstance(error, BrokerError) else error
         if self._failures == 0:
             logger.log(level, "%s failed, trying again until it works: %s", act, error, exc_info=trace)

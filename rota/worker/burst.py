@@ -1,15 +1,15 @@
 """Burst: a worker that stops when its queues are empty, for cron jobs and pipelines (`rota worker --burst`).
 
-Empty means, in all queues that the worker serves: no task is pending, none is running, here or in another worker, and
-none is due. The steps of one look:
+Empty means, for all queues that the worker serves: no task is pending, no task is running, here or in another worker,
+and no task is due. The steps of one check:
 
-1. While this worker holds a task, there is nothing to ask: the task may enqueue another one.
-2. Find new queues that match a pattern, since a task may have made one.
-3. Ask the server. A task that another worker took from the list is active there, so no task is overlooked.
+1. If this worker holds a task, its queues are not empty: the task may enqueue another one.
+2. Find new queues that match a pattern, because a task may have created one.
+3. Ask the server. A task that another worker has taken is active, so it is counted too.
 
-Tasks for later (delayed, to be retried, in a group that still gathers) and tasks in paused queues stay. So does a task
-that no worker here has a handler for, once it is put off. A task that this worker has put off because its type runs
-with limited concurrency is waited for.
+Some tasks stay in their queues: tasks for later (scheduled, waiting for a retry, in a group that is not due), tasks in
+paused queues, and tasks that were put off because this worker has no handler for their type. The worker does wait for
+tasks that it has put off because of the concurrency limit of their type.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ logger = logging.getLogger("rota.worker")
 
 LOOK_SECONDS = 0.1
 PUT_OFF_MARGIN_SECONDS = 2.0
-"""How long after its time a task that was put off may need to be pending again."""
+"""How long after its due time a task that was put off may take to be pending again."""
 
 
 async def stop_when_empty(worker: Worker) -> bool:
-    """Stop the worker when its queues are empty. Returns True then, and False if it was stopped before."""
+    """Stop the worker when its queues are empty. Returns True if it did, False if the worker was stopped before."""
     while not worker.ready.is_set():
         if worker.stopping:
             return False
@@ -51,7 +51,7 @@ async def stop_when_empty(worker: Worker) -> bool:
 
 
 async def _look(worker: Worker, broker: Broker) -> WorkLeft | None:
-    """Return what is left; None while this worker has something to do, or where the server does not say."""
+    """Count the tasks that are left; None while this worker has work to do, or if the server does not answer."""
     put_off_until = max((each.put_off_until for each in worker.executor.turnovers.values()), default=0.0)
     if worker.held() or time.monotonic() < put_off_until + PUT_OFF_MARGIN_SECONDS:
         return None
@@ -63,7 +63,7 @@ async def _look(worker: Worker, broker: Broker) -> WorkLeft | None:
     now = later = 0
     for reply in replies:
         if isinstance(reply, BrokerRefused):
-            continue  # a key of another type: the worker serves no such queue, and has logged it
+            continue  # a key of the queue has the wrong type: the worker does not serve this queue, and has logged that
         if isinstance(reply, BrokerError):
             return None
         now, later = now + reply.now, later + reply.later

@@ -1,6 +1,6 @@
-"""The clocks of a worker: the broker's, read off its replies, and the one by which it measures its own leases.
+"""The clocks of a worker: the time of the Redis server, taken from its replies, and the clock for the worker's leases.
 
-Machines of a fleet disagree about the time; Redis is the one clock that all of them can see.
+The clocks of the machines in a fleet differ; the server's clock is the only one that all of them can read.
 """
 
 import math
@@ -8,24 +8,25 @@ import sys
 import time
 
 JUMP_SECONDS = 3.0
-"""So far ahead of what it should show, the server's clock was set, or another server has taken over."""
+"""If the server's time is further ahead than this, its clock was set, or another server has taken over."""
 
 
 def lease_clock() -> float:
-    """Seconds of the clock by which `lease_until` of an attempt counts: it goes on while the machine is suspended."""
-    # As Redis does. `time.monotonic` rests then, but on Windows.
+    """Seconds on the clock in which `lease_until` of an attempt is given. It goes on while the machine is suspended."""
+    # Leases expire by the server's clock, which goes on. `time.monotonic` stops during a suspend, except on Windows.
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     if sys.platform == "darwin":
-        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)  # mach_continuous_time; on Linux it is another clock
+        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)  # mach_continuous_time (on Linux, RAW is another clock)
     return time.monotonic()
 
 
 class BrokerClock:
-    """Server time, carried on between replies by this machine's monotonic clock.
+    """The server's time, estimated between replies with this machine's monotonic clock.
 
-    It is the event loop's, and rests while the machine is suspended. So it is well behind then, until the next reply;
-    and that shows as a jump, as it should: with Redis on the same machine nobody could extend a lease meanwhile.
+    The monotonic clock is that of the event loop and stops while the machine is suspended. After a suspend the
+    estimate is therefore behind until the next reply, which counts as a jump of the server's clock. That is intended:
+    if Redis runs on the same machine, no worker could extend its leases during the suspend.
     """
 
     def __init__(self) -> None:
@@ -34,20 +35,20 @@ class BrokerClock:
         self._jumped_at = -math.inf
 
     def set(self, now: float) -> None:
-        """Take over the time (in seconds since 1970) that a reply just brought."""
+        """Set the server's time, in seconds since 1970, from a reply that was just read."""
         at = time.monotonic()
         self._offset = now - at
-        # A reply that was read late shows less than it is: only what is ahead of all before counts.
+        # A reply that was read late gives a time in the past. So only an offset beyond the largest so far is a jump.
         if self._offset > self._furthest + JUMP_SECONDS:
             self._jumped_at = at
         self._furthest = self._offset if self._furthest == math.inf else max(self._furthest, self._offset)
 
     def jumped_within(self, seconds: float) -> bool:
-        """Whether the server's clock was seen to jump ahead so short a time ago."""
+        """Whether the server's clock has jumped ahead within the last `seconds`."""
         return time.monotonic() - self._jumped_at < seconds
 
     def now(self) -> float:
-        """Seconds since 1970, as the server counts them."""
+        """The server's time in seconds since 1970."""
         return time.monotonic() + self._offset
 
     def monotonic(self, at: float) -> float:

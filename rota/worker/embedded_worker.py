@@ -1,10 +1,10 @@
 """A worker as a component of another asyncio program, which starts and stops it.
 
-What becomes of an internal fault of the worker, after it has stopped its handlers and handed their tasks back:
+After an internal fault, the worker stops its handlers and hands their tasks back. Then:
 
-1. Before the worker was ready, `async with app.worker()` raises the error itself, for example that the broker is away.
-2. Later the block is cancelled and WorkerFault is raised in its place, as a TaskGroup does with the error of a child.
-3. With the setting `restart_after_fault` the same worker runs again instead, after a pause that grows.
+1. If the worker was not ready yet, `async with app.worker()` raises the error itself, such as a BrokerError.
+2. If it was ready, the block is cancelled and WorkerFault is raised, as a TaskGroup does with the error of a child.
+3. With the setting `restart_after_fault`, a worker that was ready runs again instead, after a growing pause.
 """
 
 import asyncio
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rota.worker")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
-"""Between a fault and the next start."""
+"""The pauses between a fault and the next start."""
 CALM_SECONDS = 60.0
-"""A worker that has run for this long starts again after the first pause."""
+"""After a run of at least this time, the next pause is `FIRST_PAUSE_SECONDS` again."""
 
 
 class EmbeddedWorker(AbstractAsyncContextManager[Worker]):
-    """Runs a worker for as long as the block lasts. The worker takes tasks when the block begins.
+    """Runs a worker inside an `async with` block. The worker takes tasks when the block begins.
 
-    Not made of async generators: a program that calls `loop.shutdown_asyncgens()` would end it without a word.
+    This is a class, not an async generator, because a program that calls `loop.shutdown_asyncgens()` would end an async
+    generator without any error.
     """
 
     def __init__(self, app: "Rota", settings: Settings) -> None:
@@ -74,13 +75,13 @@ class EmbeddedWorker(AbstractAsyncContextManager[Worker]):
     async def _end(self, worker: Worker) -> None:
         with self._stack:
             self._run.remove_done_callback(self._block.interrupt)
-            if not worker.stopping:  # a second request to stop would cancel what runs
+            if not worker.stopping:  # a second request to stop would cancel the running handlers
                 worker.stop()
             await _until_ended(self._run)
 
 
 class _Block:
-    """The code inside of `async with app.worker()`, and the right to cancel it."""
+    """The code inside `async with app.worker()`; can cancel it."""
 
     def __init__(self) -> None:
         self._task = asyncio.current_task()
@@ -88,18 +89,18 @@ class _Block:
         self._interrupted = False
 
     def interrupt(self, run: "asyncio.Task[None]") -> None:
-        """Cancel the block where the worker has ended by a fault."""
+        """Cancel the block if the worker has ended by a fault."""
         if self._task is not None and not run.cancelled() and run.exception() is not None:
             self._interrupted = True
             self._task.cancel()
 
     def was_interrupted_only(self) -> bool:
-        """Take the cancel back; return whether it was the only one."""
+        """Undo the cancel of `interrupt`; return whether no other code has cancelled the block."""
         return self._interrupted and self._task is not None and self._task.uncancel() <= self._cancels
 
 
 async def _again_and_again(worker: Worker) -> None:
-    """Run the worker; after a fault again, if its settings say so and it has been ready before."""
+    """Run the worker, and again after each fault if `restart_after_fault` is set and it has been ready before."""
     pause, was_ready = FIRST_PAUSE_SECONDS, False
     while True:
         started_at = time.monotonic()
@@ -118,7 +119,7 @@ async def _again_and_again(worker: Worker) -> None:
 
 
 async def _until_ended(run: "asyncio.Task[None]") -> None:
-    """Wait for the worker. A cancel goes on to it, and is raised once it has ended."""
+    """Wait for the worker to end. A cancel is passed on to the worker, and raised once the worker has ended."""
     try:
         await asyncio.wait((run,))
     except asyncio.CancelledError:

@@ -1,12 +1,13 @@
-"""The heartbeat: keeps the leases of running attempts, and the records by which Asynq's tools show this server.
+"""The heartbeat: extends the leases of held attempts, and writes the records that Asynq's tools show for this server.
 
-It beats in a thread with a connection of its own, so that a handler that blocks the event loop, or computes for
-minutes, loses no lease: the interpreter lets another thread through every few milliseconds. Leases come first, records
-second: a record that is slow to write must not cost a lease (trap 30).
+It has its own thread and connection, so that a handler that blocks the event loop, or computes for minutes, does not
+lose its lease: the interpreter switches between threads every few milliseconds. Each beat extends the leases first and
+writes the records second, because slow writing of records must not cost a lease.
 
-`running` returns the attempts held now; it is called in the heartbeat's thread. `on_lost(attempts)` is called in the
-event loop for those that are not ours any more, `on_cancel(attempt, reason)` for one that somebody asked to cancel: the
-beat brings that in case its message came while nobody listened.
+`running` returns the attempts held now; it is called in the heartbeat's thread. Two functions are called in the event
+loop: `on_lost(attempts)` for attempts that do not hold their tasks any more, and `on_cancel(attempt, reason)` for an
+attempt whose cancel was requested. Normally the cancel channel brings such a request; the heartbeat finds it in case
+the message was published while the subscriber was not connected.
 """
 
 import asyncio
@@ -36,12 +37,12 @@ from rota.worker.run.attempt import Attempt
 logger = logging.getLogger("rota.worker")
 
 SECONDS_TO_STOP = 2.0
-"""How long the end of a worker waits for the last beat and for its records to be cleared."""
+"""How long a worker waits at its end for the last beat and for the deletion of its records."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatStatistics:
-    """Beats since the start, those in which Redis failed, attempts lost, and the age of the last good beat."""
+    """Counts since the start: successful beats, failed beats and lost attempts; and the time of the last good beat."""
 
     beats: int = 0
     errors: int = 0
@@ -51,10 +52,10 @@ class HeartbeatStatistics:
 
 
 class Heartbeat:
-    """Beats every `every` until cancelled. Stop it last: a running handler needs its lease until its end.
+    """Beats every `every` until cancelled. Stop it last, because a running handler needs its lease until its end.
 
-    `broker` is its own, and closed by it.
-    `server` returns what this server says about itself; `status` and the number of running tasks are filled in here.
+    `broker` belongs to the heartbeat, which closes it. `server` returns the description of this server; the heartbeat
+    fills in `status` and the number of running tasks.
     """
 
     def __init__(
@@ -84,22 +85,22 @@ class Heartbeat:
         self._done: HeartbeatStatistics = HeartbeatStatistics()
 
     async def run(self) -> None:
-        """Beat until cancelled, then clear the records."""
+        """Beat until cancelled, then delete the records."""
         self._loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         thread = threading.Thread(target=self._work, args=(ended,), name="rota-heartbeat", daemon=True)
         thread.start()
         try:
             await ended.wait()
-            # Without its leases a worker must not go on.
+            # A worker whose leases are not extended must not go on.
             raise RuntimeError("the heartbeat has ended by itself") from self._fault
         finally:
             self._stopping.set()
-            # Bounded: a broker that hangs must not hold up the end of the process. The records expire by themselves.
+            # Bounded, because a broker that hangs must not delay the end of the process. The records expire anyway.
             await in_own_thread(thread.join, self.seconds_to_stop)
 
     def beat(self) -> None:
-        """Extend all leases, then write the records. Raises BrokerError only after all of it was tried."""
+        """Extend all leases, then write the records. Raises BrokerError only after both were tried."""
         attempts = list(self._running())
         error = self._keep_leases(attempts)
         try:
@@ -111,7 +112,7 @@ class Heartbeat:
         self._done = replace(self._done, beats=self._done.beats + 1, last_beat_at=time.monotonic())
 
     def clear(self) -> None:
-        """Take this server off the records. Tried once, because they expire by themselves."""
+        """Delete the records of this server. Tried only once, because the records expire by themselves."""
         self._send(records.clear(self._broker.keys, self._server()), self._broker.within(timedelta(0)))
 
     def statistics(self) -> HeartbeatStatistics:
@@ -153,7 +154,7 @@ class Heartbeat:
             logger.info("This server stays in the listings until its record expires: %s", error)
 
     def _pause(self) -> float:
-        # After a failure sooner: a lease lives for six beats.
+        # After a failure the next beat comes sooner, because a lease lasts for only six intervals.
         seconds = self._every.total_seconds()
         return random.uniform(0.5, 1.0) * min(seconds, 1.0) if self._failing else seconds
 
@@ -188,7 +189,7 @@ class Heartbeat:
 
     def _lose(self, lost: list[Attempt]) -> None:
         def report() -> None:
-            # Most have simply ended between the snapshot and the beat.
+            # Most of these attempts have simply ended between the snapshot of held attempts and the reply.
             held = set(self._running())
             still = [attempt for attempt in lost if attempt in held]
             if still:
@@ -203,7 +204,7 @@ class Heartbeat:
 
     def _write_records(self, attempts: Sequence[Attempt]) -> None:
         state = replace(self._server(), status=self.status, active=len(attempts))
-        # The loop may have taken an attempt this instant and not have read its message yet.
+        # The event loop may have just received an attempt and not have parsed its message yet.
         shown = [_shown(attempt) for attempt in attempts if hasattr(attempt, "message")]
         self._send(records.beat(self._broker.keys, state, shown, spread=self._broker.clustered))
 
@@ -222,7 +223,7 @@ class Heartbeat:
         try:
             self._loop.call_soon_threadsafe(act)
         except RuntimeError:
-            return  # the loop is closed: nobody listens any more
+            return  # the loop is closed: the worker has ended
 
 
 def _chunks(attempts: Iterable[Attempt]) -> Iterator[tuple[QueueKeys, list[Attempt]]]:

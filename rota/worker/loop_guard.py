@@ -1,14 +1,14 @@
-"""Refuses calls by which code of a task would shut down the event loop of its worker.
+"""Refuses calls with which code of a task would shut down the event loop of its worker.
 
-Some functions of asyncio belong to the program that started the event loop. A worker does not survive them:
+Some methods of the event loop are meant for the program that started the loop. A worker does not survive them:
 
 - `loop.shutdown_asyncgens()` closes the async generators in use: the lifespan, middlewares, dependencies.
 - `loop.shutdown_default_executor()` ends the threads of `asyncio.to_thread` for every other task.
 - `loop.stop()` ends a worker process in the middle of all its tasks (guarded in `rota worker` only).
 
-While a worker runs, these methods of its loop raise RuntimeError where the caller is code of the worker: a handler,
-hook, middleware, dependency, aggregator or lifespan, on the loop or in a thread. A context variable tells. The program
-around an embedded worker may still call them.
+While a worker runs, these methods of its loop raise RuntimeError if the caller runs inside the worker: a handler,
+hook, middleware, dependency, aggregator or lifespan, on the loop or in a thread. A context variable marks such code.
+The program around an embedded worker may still call the methods.
 
 Not guarded: a loop whose class has no `__dict__`, and threads that a task starts without its context variables.
 """
@@ -28,7 +28,7 @@ _guards: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, int]] = WeakKeyD
 
 @contextmanager
 def guarded(loop: asyncio.AbstractEventLoop, *names: str) -> Generator[None]:
-    """Refuse these methods to the code that the block runs, and to the asyncio tasks and threads that it starts."""
+    """Refuse these methods to the code in the `with` block, and to the asyncio tasks and threads that it starts."""
     token = _in_worker.set(True)
     try:
         with ExitStack() as stack:
@@ -41,7 +41,7 @@ def guarded(loop: asyncio.AbstractEventLoop, *names: str) -> Generator[None]:
 
 @contextmanager
 def _guarded(loop: asyncio.AbstractEventLoop, name: str) -> Generator[None]:
-    # Several workers may share a loop, and end in any order.
+    # Counted, because several workers may share a loop and end in any order.
     counts = _guards.setdefault(loop, {})
     counts[name] = counts.get(name, 0) + 1
     if counts[name] == 1:

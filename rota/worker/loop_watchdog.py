@@ -1,7 +1,13 @@
-"""The loop watchdog: checks from a thread of its own whether the event loop turns, and names the task that holds it up.
+"""The loop watchdog: checks from its own thread whether the event loop turns, and names the task that blocks it.
 
-A handler that blocks the loop stops every other task of its worker, and nothing in the loop can say so. One that never
-lets the interpreter go (a call into C) stops this thread too; then only a supervisor can see it.
+A handler that blocks the loop stops every other task of its worker, and code in the loop cannot report that. A handler
+that never releases the interpreter (a call into C) stops this thread as well; then only a supervisor can notice it.
+
+The steps of one check:
+
+1. Schedule a callback in the loop.
+2. If the callback has not run within the limit, log a warning once, with the task and the stack of the loop's thread.
+3. When the callback runs, log how long the loop was blocked, if it was.
 """
 
 import asyncio
@@ -24,7 +30,7 @@ logger = logging.getLogger("rota.worker")
 LOOKS_PER_LIMIT = 4
 MOST_SECONDS_BETWEEN_LOOKS = 0.5
 FRAMES_SHOWN = 3
-"""From the handler on, and as many at the place itself."""
+"""How many frames a warning shows at the start of the handler, and as many at the place that blocks the loop."""
 _HERE = str(Path(__file__).parent)
 
 _ADVICE = (
@@ -45,7 +51,10 @@ class LoopStatistics:
 
 
 class LoopWatchdog:
-    """Looks until cancelled. `held` returns the attempts of this worker; `looked` is called in the thread each time."""
+    """Checks the loop until cancelled.
+
+    `held` returns the attempts of this worker. `looked` is called in the watchdog's thread after each check.
+    """
 
     def __init__(
         self,
@@ -89,13 +98,15 @@ class LoopWatchdog:
                 if self._loop.is_closed():
                     return  # this worker has ended
                 logger.exception("The event loop could not be checked; it is checked again.")
-        with contextlib.suppress(RuntimeError):  # likewise
+        with contextlib.suppress(RuntimeError):  # the loop is closed: this worker has ended
             self._loop.call_soon_threadsafe(ended.set)
 
     def _check(self, pause: float) -> None:
         self._turned.clear()
         if self._stopping.is_set():
-            return  # what `run` sets at its end is cleared now, and the loop may never turn again
+            # `run` sets both events when it ends, and `_turned` was just cleared. The loop may never turn again, so
+            # waiting for it could take for ever.
+            return
         asked_at = time.monotonic()
         self._loop.call_soon_threadsafe(self._turned.set)
         reported = False
@@ -114,7 +125,7 @@ class LoopWatchdog:
 
     def _report(self, asked_at: float) -> None:
         culprit = self._culprit()
-        frame = sys._current_frames().get(self._thread_id)  # pyright: ignore[reportPrivateUsage] - documented all the same
+        frame = sys._current_frames().get(self._thread_id)  # pyright: ignore[reportPrivateUsage] - a documented function
         self._statistics = replace(
             self._statistics, blocked_by=culprit or _place(frame), blockages=self._statistics.blockages + 1
         )
@@ -148,7 +159,7 @@ class LoopWatchdog:
 def _warn_with_stack(stack: str, text: str, *values: object) -> None:
     """Log a warning with the stack of another thread.
 
-    `logging` takes only the stack of its caller. The message cannot hold it: a message is written on one line.
+    `logging` can only add the stack of its caller. The stack cannot be part of the message, which is one line.
     """
     if logger.isEnabledFor(logging.WARNING):
         logger.handle(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text, values, None, sinfo=stack))
@@ -159,7 +170,7 @@ def _place(frame: FrameType | None) -> str:
 
 
 def _where(frame: FrameType) -> str:
-    """Show the lines that lead there, from the handler's own on: what comes before is the same for all."""
+    """Return the stack from the handler on. The frames before the handler are the same for every task."""
     stack = traceback.extract_stack(frame)
     ours = [number for number, line in enumerate(stack, 1) if line.filename.startswith(_HERE)]
     lines = traceback.format_list(stack[ours[-1] :] if ours else stack[-2 * FRAMES_SHOWN :])

@@ -1,9 +1,9 @@
-"""The background parts of a worker: made from its settings, started together, closed in order.
+"""The background parts of a worker: made from its settings, started together, and closed in order.
 
 No part may end before the worker stops. Code of a task can cancel any asyncio task of its loop, for example all of
-`asyncio.all_tasks()`. To a TaskGroup a cancelled child is a child that has ended well: the worker would go on without
-its heartbeat or its fetcher, and nothing would tell. So a part that is cancelled before its time fails, and the
-worker ends by a fault: its tasks go back, and its supervisor starts another.
+`asyncio.all_tasks()`. A TaskGroup treats a cancelled child as one that has ended normally, so the worker would go on
+without its heartbeat or its fetcher, and without any log line. Therefore a part that is cancelled before the worker
+stops raises an error. The worker then ends by a fault: its tasks go back, and its supervisor starts another worker.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ logger = logging.getLogger("rota.worker")
 
 
 class Parts:
-    """Everything that runs beside the node consumers."""
+    """All background parts except the node consumers."""
 
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings = worker.settings
@@ -62,7 +62,7 @@ class Parts:
         self.places: Mapping[str, FunctionPool] = {"thread": self.threads, "process": self.processes}
 
     def runs(self) -> list[Callable[[], Awaitable[None]]]:
-        """The loops to be started beside the node consumers. The heartbeat is apart: it starts first and ends last."""
+        """The loops to start, except the node consumers and the heartbeat. The heartbeat starts first and ends last."""
         always: list[Callable[[], Awaitable[None]]] = [
             self.sweep.sweeper.run,
             self.subscriber.run,
@@ -71,11 +71,11 @@ class Parts:
         ]
         if self._app.modules:
             always.append(self._warm)
-        # Without an aggregator of its own a worker leaves all groups to those who have one.
+        # A worker whose app has no aggregator leaves all groups to workers that have one.
         return [*always, self.aggregator.run] if len(self._app.aggregators) else always
 
     async def _warm(self) -> None:
-        """Start a first process for the tasks that want one, so that none has to wait for its imports."""
+        """Start one process for tasks with `run="process"`, so that the first task does not wait for the imports."""
         try:
             await self.processes.warm()
         except (ProcessDied, OSError) as error:
@@ -116,7 +116,7 @@ def _aggregator(worker: "Worker", broker: Broker) -> Aggregator:
 
 
 class Crew:
-    """Starts the parts in a task group. Make it in the asyncio task that owns the group."""
+    """Starts the parts in a task group. Create it in the asyncio task that owns the group."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
@@ -128,14 +128,14 @@ class Crew:
         return self._group.create_task(self._run(part))
 
     def dismiss(self) -> None:
-        """Let the parts be cancelled from now on."""
+        """Allow the parts to be cancelled from now on, because the worker stops."""
         self._ending = True
 
     async def _run(self, part: Callable[[], Awaitable[None]]) -> None:
         try:
             await part()
         except asyncio.CancelledError as cancel:
-            # A cancel of the whole worker reaches parts and owner in any order.
+            # When the whole worker is cancelled, the parts may receive the cancel before or after their owner.
             if self._ending or self._owner is None or self._owner.cancelling():
                 raise
             raise cancelled_from_outside(getattr(part, "__qualname__", repr(part))) from cancel
@@ -145,7 +145,7 @@ class Crew:
 
 
 def cancelled_from_outside(part: str) -> RuntimeError:
-    """Make the error of a part that somebody else has cancelled."""
+    """Return the error for a part that was cancelled by code that does not belong to the worker."""
     return RuntimeError(
         f"The part {part} of the worker was cancelled by other code of this process. Look for code that cancels tasks "
         "it has not started, such as all of asyncio.all_tasks()."

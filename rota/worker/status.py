@@ -1,6 +1,9 @@
-"""The status of this worker, which other threads read while its event loop may be blocked.
+"""The status of this worker, for health probes and for the reports to a supervisor.
 
-A worker without a supervisor answers probes itself, from a thread that its handlers cannot hold up.
+Other threads read it, also while the event loop is blocked, so it only reads counts and never calls into the loop. It
+is not a consistent snapshot: counts may change while they are read.
+
+A worker without a supervisor answers health probes itself, from a thread that a blocking handler does not stop.
 """
 
 import time
@@ -25,14 +28,14 @@ _STATES = {"running", "listening", "last_beat_at", "turned_at", "longest_seconds
 
 
 class WorkerStatus:
-    """Reads what the parts count. Calls nothing that belongs to the loop."""
+    """Reads the counts of the parts. Does not call anything that must run in the event loop."""
 
     def __init__(self, worker: "Worker") -> None:
         self._worker = worker
         self._fetching_at = time.monotonic()
 
     def read(self) -> ProcessStatus:
-        """Return the status of this moment."""
+        """Return the current status."""
         worker, settings = self._worker, self._worker.settings
         now = time.monotonic()
         limit = max(settings.ready_within.total_seconds(), 2 * settings.heartbeat.total_seconds())
@@ -49,7 +52,7 @@ class WorkerStatus:
         return self._of_parts(common, now) if worker.ready.is_set() else common
 
     def look(self) -> None:
-        """Take notice of whether tasks can be taken. Called several times a second."""
+        """Note whether the worker can take tasks now. Called several times a second."""
         if self._worker.ready.is_set() and all(self._fetches(consumer) for consumer in self._worker.consumers):
             self._fetching_at = time.monotonic()
 
@@ -87,7 +90,7 @@ class WorkerStatus:
         fetcher, statistics = consumer.fetcher, consumer.fetcher.statistics
         if fetcher.link is None or fetcher.link.closed:
             return False
-        # A full worker asks for nothing; its heartbeat tells whether the broker is there.
+        # A worker without a free slot sends no fetches. Its heartbeat shows whether the broker answers.
         full = self._worker.slots.free <= 0
         return full or statistics.waiting or time.monotonic() - statistics.last_success_at < FRESH_SECONDS
 
@@ -118,7 +121,7 @@ def _numbers(statistics: Any) -> dict[str, float]:
 
 @contextmanager
 def answering(worker: "Worker", socket_path: Path | None = None) -> Generator[HealthPort | None]:
-    """Answer on the health port of the worker's settings, and on a socket; None if there is neither."""
+    """Answer health probes on the port from the settings and on the socket. Yields None if there is neither."""
     settings, counters = worker.settings, Counters()
     if settings.health_port is None and socket_path is None:
         yield None

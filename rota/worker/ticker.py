@@ -1,4 +1,4 @@
-"""The beat of a background part: its act again and again, until the part is cancelled, whatever goes wrong."""
+"""Runs the work of a background part at intervals until the part is cancelled, whatever errors occur."""
 
 import asyncio
 import logging
@@ -16,10 +16,10 @@ Act = Callable[[], Awaitable[timedelta | None]]
 
 
 class Ticker:
-    """Repeats an act every `every`, give or take a tenth, so that a fleet started together does not stay in step.
+    """Calls an act every `every`, with a jitter of 10 % so that workers started together do not stay in step.
 
-    An act may return the wait until its next turn. A part never ends by an error: while the broker is away it waits
-    longer and longer; any other error is logged with its traceback, and the act gets its next turn as usual.
+    An act may return another time to wait until its next call. An error does not end the part. After a BrokerError the
+    waits grow; any other error is logged with its traceback, and the act is called again at the usual time.
     """
 
     def __init__(self, name: str, every: timedelta) -> None:
@@ -29,7 +29,7 @@ class Ticker:
         self._backoff = Backoff(first_seconds=0.5, most_seconds=max(5.0, every.total_seconds()))
 
     async def keep(self, act: Act, *, first: timedelta | None = None, sooner: asyncio.Event | None = None) -> None:
-        """Run `act` for ever; the first time after `first`, by default at once. Setting `sooner` ends the wait."""
+        """Call `act` until cancelled, for the first time after `first` or at once. Setting `sooner` ends a wait."""
         if first is not None:
             await asyncio.sleep(self._jittered(first))
         while True:

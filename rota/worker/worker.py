@@ -1,7 +1,14 @@
-"""The worker: puts the parts together, starts them, and stops them in the order in which nothing is lost.
+"""The worker: builds its parts, starts them, and stops them in an order in which no task is lost.
 
-Stopping: take no more tasks and hand back what has not started; let running handlers end within `shutdown_timeout`;
-cancel the rest and hand them back to the front of their queue once they have ended; record every outcome; go.
+The steps of a stop:
+
+1. Take no more tasks, and hand back the tasks that have not started.
+2. Let running handlers finish within `shutdown_timeout`.
+3. Cancel the others. Their tasks go back to the front of their queues once the handlers have ended.
+4. Wait until every outcome is recorded.
+5. End the other parts, the heartbeat last, because running handlers need their leases.
+
+After a fault of a part, the worker skips step 2: no heartbeat extends the leases any more.
 """
 
 import asyncio
@@ -47,23 +54,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rota.worker")
 
 SMALLEST_WAVE = 16
-"""Slots are filled in two waves, so that Redis takes one while Python runs the other; a wave smaller than this costs
-more than it brings."""
+"""A fetch takes tasks for half of the slots, so that Redis works on one half while Python runs the other. A fetch for
+fewer slots than this costs more than it gains."""
 LAST_WORD_SECONDS = 5.0
 """How long a handler that was cancelled at the shutdown may take to end."""
 
 LAST_RECORD_SECONDS = 9.0
-"""How long the last outcomes are sent to a broker that is away, the time above included; what is not recorded then
-runs again. It ends before the supervisor kills the process (`STOP_MARGIN_SECONDS`)."""
+"""How long a stop may take after `shutdown_timeout`, `LAST_WORD_SECONDS` included, while the broker does not accept the
+last outcomes. Tasks whose outcome is not recorded by then run again. The time is shorter than `STOP_MARGIN_SECONDS`,
+after which the supervisor kills the process."""
 
 HURRIED_SECONDS = 1.0
-"""How long the last requests to the broker may take after a second request to stop."""
+"""How long the last calls to the broker may take after a second request to stop."""
 
 
 class Worker:
     """Runs the tasks of an app from the queues that it serves.
 
-    The worker runs in the event loop of its caller. Only the heartbeat has a thread of its own, so that a handler that
+    The worker runs in the event loop of its caller. The heartbeat has a thread of its own, so that a handler that
     blocks the loop does not delay the renewal of leases.
     """
 
@@ -71,7 +79,7 @@ class Worker:
         contain()
         self.app = app
         self.settings = settings
-        # The token of each attempt begins with it: a supervisor finds by that what this worker holds.
+        # The token of each attempt starts with this ID, so that a supervisor can find the tasks that this worker holds.
         self.id = id or uuid.uuid4().hex[:12]
         self.server_id = new_server_id()
         self.host = socket.gethostname() or "unknown-host"
@@ -88,19 +96,19 @@ class Worker:
         self.parts: Parts
         self.status = WorkerStatus(self)
         self.health_port: int | None = None
-        """The port on which its health is answered, where there is one."""
+        """The bound health port, if there is one."""
         self._broker: Broker
         self._discovery: Discovery
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._quieted = False
         self._warns = warns
-        """Whether to log what the server should do better."""
+        """Whether to log the warnings about the server, such as unsafe settings."""
         self._tokens = (f"{self.id}-{n}" for n in itertools.count(1))
         self._acts: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Work until `stop()`. After a fault it may be called again."""
+        """Run until `stop()` is called. After a fault it may be called again."""
         self.ready.clear()
         self.slots = Slots(self.settings.concurrency)
         async with AsyncExitStack() as stack:
@@ -112,9 +120,9 @@ class Worker:
             warnings = (await broker.check()).warnings
             for warning in warnings if self._warns else ():
                 logger.warning("%s", warning)
-            self._warns = False  # a further run after a fault says nothing new
+            self._warns = False  # another run after a fault would repeat the same warnings
             state = await stack.enter_async_context(self.app.lifespan_state())
-            enable_loggers()  # the app may have configured logging only now
+            enable_loggers()  # the lifespan may have configured logging
             parts = self.parts = await stack.enter_async_context(Parts(self, broker))
             self.executor = Executor(
                 self.app.find_handler,
@@ -140,9 +148,9 @@ class Worker:
             await self._work(parts.runs())
 
     def stop(self) -> None:
-        """Begin to stop gently; a second call stops at once.
+        """Begin to stop; a second call cancels the running handlers at once.
 
-        Each task is recorded or handed back before the worker ends.
+        The worker records the outcome of each task, or hands it back, before it ends.
         """
         if self._stopping.is_set():
             self._hurry.set()
@@ -171,7 +179,7 @@ class Worker:
         self._begin(self.consumers.lay())
 
     async def look_for_queues(self) -> None:
-        """Serve new queues that match a pattern from now on, without waiting for the next regular look."""
+        """Search now for new queues that match a pattern, without waiting for the next regular search."""
         before = set(self.subscription.queues)
         await self._discovery.look()
         if set(self.subscription.queues) != before:
@@ -182,7 +190,7 @@ class Worker:
         return list(self.subscription.queues)
 
     def queue_keys(self) -> list[QueueKeys]:
-        """Their keys."""
+        """Return the keys of the queues that the worker serves now."""
         return [self._broker.keys.queue(name) for name in self.subscription.queues]
 
     def held(self) -> list[Attempt]:
@@ -190,7 +198,7 @@ class Worker:
         return list(self.executor.held)
 
     def describe(self) -> ServerState:
-        """What this worker says about itself in Asynq's record of servers."""
+        """The description of this worker in Asynq's record of servers."""
         return ServerState(
             host=self.host,
             pid=self.pid,
@@ -204,15 +212,15 @@ class Worker:
         )
 
     def cancel(self, task_id: str) -> None:
-        """Cancel the runs of a task here, as asked on the cancel channel."""
+        """Cancel all attempts of this worker at a task. Called for a message on the cancel channel."""
         if attempts := [attempt for attempt in self.held() if attempt.id == task_id]:
             self._begin(self._cancel(attempts))
 
     def lose(self, attempts: Sequence[Attempt]) -> None:
-        """Stop handlers whose tasks are not ours any more."""
+        """Stop the handlers of attempts that have lost their lease."""
         for attempt in attempts:
             if self.executor.has_ended(attempt):
-                continue  # Its outcome is on its way: the finisher says what comes of it.
+                continue  # The finisher already has its outcome, and logs it if the server refuses it.
             text = "Lost the lease of task %s (%s): its run here is stopped."
             log(logging.ERROR, text, attempt.id, attempt.type, about=attempt)
             self.executor.stop(attempt, "lease", "the lease was lost")
@@ -230,7 +238,7 @@ class Worker:
                 beginning = crew.start(self._begin_work)
                 await self._stopping.wait()
                 crew.dismiss()
-                beginning.cancel()  # where the broker went away before it had begun
+                beginning.cancel()  # it still waits if the broker was away since the start
                 await self._drain()
                 if self._hurry.is_set():
                     self.heartbeat.seconds_to_stop = HURRIED_SECONDS
@@ -248,7 +256,7 @@ class Worker:
         slots, queues = counted(self.slots.capacity, "slot"), ", ".join(self.queue_names()) or "no queue so far"
         logger.info("Worker %s is ready with %s for %s.", self.id, slots, queues)
         if self._quieted:
-            self.quiet()  # asked before it was ready
+            self.quiet()  # `quiet` was called before the worker was ready
 
     async def _drain(self) -> None:
         self.heartbeat.status = "closed"
@@ -263,7 +271,7 @@ class Worker:
             logger.error("The last outcomes could not be recorded: the broker does not answer. Those tasks run again.")
 
     async def _recorded(self, within_seconds: float) -> bool:
-        """Wait until all outcomes are recorded; asked again to stop, for a second only."""
+        """Wait until all outcomes are recorded. After a second request to stop, wait for `HURRIED_SECONDS` only."""
         flush = asyncio.ensure_future(self.consumers.flush())
         hurry = asyncio.ensure_future(self._hurry.wait())
         await asyncio.wait((flush, hurry), timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -274,9 +282,10 @@ class Worker:
         return flush.done()
 
     async def _give_up(self, fault: BaseException) -> None:
-        """After a fault, or a cancel from outside: nobody extends the leases now, so no handler may go on.
+        """Stop all handlers after a fault, or after the worker was cancelled from outside.
 
-        The parts have ended. Handlers are stopped, and what became of them is recorded while the leases still last.
+        The parts have ended, so no heartbeat extends the leases, and no handler may go on. The outcomes are recorded
+        before the leases expire.
         """
         if isinstance(fault, asyncio.CancelledError):
             logger.warning("Worker %s was cancelled: it stops its handlers and hands their tasks back.", self.id)
@@ -293,7 +302,7 @@ class Worker:
             logger.exception("Worker %s could not hand back all of its tasks: their leases give them back.", self.id)
 
     async def asked_to_stop(self, within_seconds: float) -> bool:
-        """Wait this long at most; return whether the worker was asked to stop."""
+        """Wait for `within_seconds` at most; return whether the worker was asked to stop."""
         return await _within(within_seconds, self._stopping.wait())
 
     async def _ended_by_themselves(self, within_seconds: float) -> bool:
@@ -316,8 +325,8 @@ class Worker:
             log(logging.ERROR, text, attempt.id, attempt.type, about=attempt)
 
     async def _cancel(self, attempts: Sequence[Attempt]) -> None:
-        # Clients of Rota leave the reason in the hash of the task. Clients of Go only send the ID, which names no
-        # queue: then all tasks with this ID are meant.
+        # Rota's clients write the reason to the hash of the task. Go clients only publish the ID, without a queue. So
+        # if no attempt has a reason, the attempts with this ID in all queues are cancelled.
         reasons = [await _cancel_reason(self._broker, attempt) for attempt in attempts]
         meant = any(reason is not None for reason in reasons)
         for attempt, reason in zip(attempts, reasons, strict=True):
@@ -368,10 +377,10 @@ async def _within(seconds: float, act: Awaitable[object]) -> bool:
 
 
 async def _cancel_reason(broker: Broker, attempt: Attempt) -> str | None:
-    """Read the reason that was given for a cancel."""
+    """Read the reason of a cancel request from the hash of the task; None if there is none."""
     place = attempt.queue.task(attempt.id)
     try:
         reason: bytes | None = await broker.execute("HGET", place, "rota_cancel", key=attempt.queue.base)
     except BrokerError:
-        return None  # the request is heard once only: better without its reason than not at all
+        return None  # the cancel message is not repeated, so cancel without the reason
     return None if reason is None else reason.decode(errors="replace")

@@ -1,1 +1,1 @@
-"""How a worker gets tasks: which queues it asks, when it asks, and what it does with a reply that was lost."""
+"""How a worker gets tasks: from which queues it fetches, when it fetches, and how it handles a lost reply."""

@@ -1,8 +1,8 @@
-"""How large the reply to a fetch may be, and what a fetcher counts.
+"""The size limit for the reply to a fetch, and the counts of a fetcher.
 
 A server that limits the output buffer of its clients (`client-output-buffer-limit normal 8mb 8mb 0`) closes the
-connection instead of sending a larger reply. The worker cannot tell that from a broken network, so it asks for less
-after every lost reply, and slowly for more again.
+connection instead of sending a larger reply. The worker cannot distinguish that from a broken network. So it lowers the
+limit of its replies after every lost reply, and raises it again slowly.
 """
 
 import time
@@ -14,11 +14,11 @@ from rota.wire.fetch import MAX_BYTES
 LEAST_BYTES = 64 * 1024
 FACTOR = 4
 AGAIN_SECONDS = 60.0
-"""A limit that has just proved too large must not be tried again with every other fetch."""
+"""How long a lowered limit stays. Without this pause, a limit that was too large would be tried again at once."""
 
 
 class ReplyLimit:
-    """The bytes that the next reply may hold."""
+    """How many bytes of messages the next reply may contain."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -27,7 +27,7 @@ class ReplyLimit:
 
     @property
     def bytes(self) -> int:
-        """The limit now."""
+        """The current limit."""
         if self._bytes < MAX_BYTES and self._clock() - self._changed_at >= AGAIN_SECONDS:
             self._bytes = min(MAX_BYTES, self._bytes * FACTOR)
             self._changed_at = self._clock()
@@ -35,11 +35,11 @@ class ReplyLimit:
 
     @property
     def lowered(self) -> bool:
-        """Whether a reply was lost within the last minutes."""
+        """Whether a reply was lost in the last minutes, so that the limit is below its maximum."""
         return self.bytes < MAX_BYTES
 
     def shrink(self) -> None:
-        """Note that a reply was lost."""
+        """Lower the limit because a reply was lost."""
         self._bytes = max(LEAST_BYTES, self._bytes // FACTOR)
         self._changed_at = self._clock()
 
@@ -49,7 +49,7 @@ COUNTS = ("rounds", "empty_rounds", "taken", "dangling", "reconnects")
 
 @dataclass(slots=True)
 class FetchStatistics:
-    """What a fetcher has done, and how it waits."""
+    """The counts of a fetcher since its start, and its current state."""
 
     wakeup: str = ""
     rounds: int = 0
@@ -61,6 +61,6 @@ class FetchStatistics:
     last_success_at: float = field(default_factory=time.monotonic)
 
     def add(self, other: "FetchStatistics") -> None:
-        """Add what another fetcher has counted."""
+        """Add the counts of another fetcher."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))

@@ -1,10 +1,19 @@
-"""The fetcher: takes tasks for the free slots, many in one call, and knows when to ask again.
+"""The fetcher: takes tasks for the free slots, many in one call, and decides when to fetch again.
 
-One fetcher serves the queues of one node over one connection of its own; in a Cluster a worker has several. A round:
-wait for free slots, spread them over the queues that may have tasks, take, start. When nothing is left it arms the
-wake-up, looks once more (what came between the last look and the arming would be missed), and waits until a key
-changed, a delayed task is due, or the slow poll comes round. First connect and reconnect are the same code. The
-closing of the connection ends every wait, so that an idle or full worker connects again before it has something to do.
+One fetcher serves the queues of one node over one connection of its own; in a Cluster a worker has several fetchers.
+The steps of a round:
+
+1. Wait for free slots.
+2. Divide the slots among the queues that may have tasks (`ready_queues`).
+3. Fetch tasks from these queues, and start them.
+4. If no queue may have tasks: arm the wake-up and fetch from all queues once more, because a task that came between
+   the last fetch and the arming would be missed. Then wait until a key changes, a task is due, or it is time for the
+   slow poll.
+
+The first connect and a reconnect are the same code. When the connection closes, every wait ends, so that an idle or
+busy worker reconnects before it needs the connection.
+
+A fetch whose reply is lost may have taken tasks; see `lost_fetches`.
 """
 
 import asyncio
@@ -40,7 +49,7 @@ logger = logging.getLogger("rota.worker")
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
 MOST_BACKOFF_SECONDS = 2.0
-"""A worker that waits longer to connect again would still be away long after the server is back."""
+"""The longest pause between two attempts to connect. It is short so that the worker is back soon after the server."""
 
 Start = Callable[[Attempt, Notes | None], None]
 
@@ -104,12 +113,12 @@ class Fetcher:
         return self._link
 
     def queues(self) -> list[QueueKeys]:
-        """The queues this fetcher serves now."""
+        """Return the queues this fetcher serves now."""
         keys = (self._broker.keys.queue(name) for name in self._subscription.queues)
         return [queue for queue in keys if self._serves(queue)]
 
     def note(self, queue: str | None, contended: bool = False) -> None:
-        """Learn that a queue (None: any) may have tasks."""
+        """Note that a queue may have tasks. None means that any queue may have some, also one that is new."""
         if contended:
             self._idle_strategy.race()
         if queue is None:
@@ -119,15 +128,15 @@ class Fetcher:
             self._ready_queues.add((queue,))
 
     def note_due_in(self, queue: str, seconds: float) -> None:
-        """Learn of a task that this worker itself put off. While it is busy nobody tells it."""
+        """Note that a task which this worker has put off is due in `seconds`. A busy worker gets no notification."""
         self._ready_queues.add_due(queue, self._clock.now() + seconds)
 
     def queues_changed(self) -> None:
-        """Take notice of queues that were added or removed."""
+        """Note that queues were added or removed."""
         self._idle_strategy.queues_changed()
 
     async def stop(self, task: "asyncio.Task[None]") -> None:
-        """End `run`, which runs as `task`. A reply under way is waited for; what a lost one brought is found."""
+        """End `run`, which runs as `task`: wait for a reply that is under way, and find the tasks of lost replies."""
         self._stopping = True
         if self._taking:
             await asyncio.wait([task], timeout=LAST_REPLY_SECONDS)
@@ -147,7 +156,8 @@ class Fetcher:
                 await self._session(backoff)
             except ConnectionClosed as closed:
                 self.statistics.reconnects += 1
-                # Nothing was under way. A server that closes idle connections, or restarts, is no error yet.
+                # No request was under way, so nothing was lost: the server may have restarted, or closed an idle
+                # connection. The first time, that is not logged as an error.
                 await backoff.wait(closed, "Listening for tasks", level=logging.INFO)
             except BrokerError as error:
                 self.statistics.reconnects += 1
@@ -171,7 +181,7 @@ class Fetcher:
             backoff.reset()
 
     def _lost(self) -> None:
-        """End whatever wait is under way: the connection was closed, and `_session` has to notice."""
+        """End the current wait because the connection was closed, so that `_session` notices it."""
         self._ready_queues.wake()
         self._slots.wake()
 
@@ -198,7 +208,7 @@ class Fetcher:
 
     async def _free_slots(self, link: Link, wakeup: Wakeup) -> int:
         if self._slots.free <= 0 and not await self._slots.free_within(0.1):
-            # Full for long: every change of a key would cost the server for nothing.
+            # No slot is free for some time. Unsubscribe, because notifications would cost the server time for nothing.
             if wakeup.armed:
                 await wakeup.disarm()
             await self._slots.wait(unless=lambda: link.closed)
@@ -228,7 +238,7 @@ class Fetcher:
             self.statistics.last_success_at = time.monotonic()
             used = self._receive(fetched, [queue for queue, _ in queues], token, lease_until)
         except BrokerError as error:
-            # A script that is refused half-way has taken what it had taken.
+            # Redis does not roll back a script that fails half-way, so it may have taken some tasks.
             if error.maybe_applied or isinstance(error, BrokerRefused):
                 self._lost_fetches.add([queue for queue, _ in queues], token)
             raise

@@ -1,8 +1,11 @@
 """The idle strategy of a fetcher: when it listens for notifications, when it polls, and when it backs off.
 
-Every idle worker is notified of a new task, and all but one fetch nothing. A worker that fetched nothing several
-times in a row stops listening for a while, longer each time, so that only as many workers listen as are needed. A
-worker that got a task goes on listening.
+The server notifies every idle worker of a new task, but only one worker gets it. A worker that lost this race several
+times in a row unsubscribes from notifications for a while, longer each time, so that only as many workers listen as are
+needed. A worker that got a task keeps listening.
+
+A busy worker does not listen either: after several rounds in which it filled all its slots, it unsubscribes and checks
+all its queues every `SWEEP_SECONDS` until it is idle.
 """
 
 import asyncio
@@ -21,7 +24,7 @@ MOST_SECONDS = 1.0
 
 
 class HerdBackoff:
-    """Counts the races that this worker has lost."""
+    """Counts the races for a new task that this worker has lost, and computes the pause after them."""
 
     def __init__(self) -> None:
         self._losses = 0
@@ -29,11 +32,11 @@ class HerdBackoff:
         self._racing = False
 
     def race(self) -> None:
-        """Note a change that several workers race for."""
+        """Note a notification for which several workers fetch at the same time."""
         self._racing = True
 
     def result(self, taken: int) -> None:
-        """Note what came of a look."""
+        """Note how many tasks a fetch has taken."""
         self._lost_last = self._racing and not taken
         if taken:
             self._losses = 0
@@ -42,7 +45,7 @@ class HerdBackoff:
         self._racing = False
 
     def pause_seconds(self) -> float:
-        """How long to stay out of the next races; 0 for a worker that is needed."""
+        """How long not to listen for notifications; 0 if this worker has not lost several races in a row."""
         if not self._lost_last or self._losses < LOSSES_BEFORE_BACKOFF:
             return 0.0
         self._lost_last = False
@@ -51,17 +54,18 @@ class HerdBackoff:
 
 
 SWEEP_SECONDS = 1.0
-"""A busy worker gets no notifications, so it looks at all of its queues this often."""
+"""A busy worker gets no notifications, so it fetches from all its queues this often."""
 FULL_ROUNDS = 2
 FIRST_POLL_SECONDS = 0.05
 LAST_POLL_SECONDS = 1.0
-"""Without notifications an idle worker polls: soon after the last task, then half as often each time."""
+"""Where the server sends no notifications, an idle worker polls: first this soon after its last task, then after twice
+the time each, up to `LAST_POLL_SECONDS`."""
 
 
 class IdleStrategy:
-    """Decides from what the rounds brought whether notifications are worth their cost to the server.
+    """Decides from the results of the last rounds whether notifications are worth their cost to the server.
 
-    `queues` are those that are served now. `check_seconds` is how often an idle worker makes sure that its connection
+    `queues` returns the queues that are served now. Every `check_seconds`, an idle worker checks that its connection
     works and that the server still sends notifications on it.
     """
 
@@ -88,17 +92,17 @@ class IdleStrategy:
         self._staying: set[str] = set()
 
     def race(self) -> None:
-        """Note a change that several workers race for."""
+        """Note a notification for which several workers fetch at the same time."""
         self._herd_backoff.race()
 
     def queues_changed(self) -> None:
-        """Take notice of queues that were added or removed."""
+        """Note that queues were added or removed."""
         self._queues_version += 1
         self._staying.clear()
         self.look_everywhere()
 
     def note_staying(self, queue: str, stays: bool) -> None:
-        """Learn whether all that a queue has is left to others for now."""
+        """Note whether all tasks that a fetch found in a queue are left to other workers for now."""
         if stays:
             self._staying.add(queue)
         else:
@@ -110,27 +114,27 @@ class IdleStrategy:
         self._ready_queues.add(keys.queue for keys in self._queues())
 
     def sweep_if_due(self, wakeup: Wakeup) -> None:
-        """Look everywhere every second while no notifications come."""
+        """Mark all queues as ready every `SWEEP_SECONDS` while no notifications come."""
         now = time.monotonic()
         if not (wakeup.armed and wakeup.notifies) and now - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = now
             self.look_everywhere()
 
     async def judge(self, wakeup: Wakeup, taken: int, *, full: bool) -> None:
-        """Count full rounds and lost races. After several full rounds the worker stops listening until it is idle."""
+        """Count full rounds and lost races. After several full rounds the worker unsubscribes until it is idle."""
         if taken:
             self._poll_seconds = FIRST_POLL_SECONDS
         self._full_rounds = self._full_rounds + 1 if full else 0
-        # Who comes for a task that is left to somebody else has not lost a race.
+        # A fetch that found only tasks to be left to other workers has not lost a race.
         self._herd_backoff.result(taken or len(self._staying))
         if taken and wakeup.armed:
-            await asyncio.sleep(0)  # the task starts before the next look, which has time
+            await asyncio.sleep(0)  # let the task start first, because the next fetch is not urgent
         if self._full_rounds > FULL_ROUNDS and wakeup.armed:
             await wakeup.disarm()
             self._swept_at = time.monotonic()
 
     async def idle(self, wakeup: Wakeup) -> None:
-        """Arm the wake-up, so that one more look follows. If it is armed, wait until there is a reason to look."""
+        """Arm the wake-up, so that one more fetch follows. If it is armed, wait until there is a reason to fetch."""
         if pause := self._herd_backoff.pause_seconds():
             await wakeup.disarm()
             await asyncio.sleep(pause)
@@ -148,7 +152,8 @@ class IdleStrategy:
     async def _wait_for_news(self, wakeup: Wakeup) -> None:
         left = self._looked_at + self._slow_poll_seconds - time.monotonic()
         poll_is_next = left <= self._check_seconds
-        # A time that has passed is no sleep at all: notifications of single queues may have come for longer than that.
+        # If the slow poll is overdue, do not wait for more notifications. They may have come for single queues all the
+        # time, so that the other queues were not checked.
         if left > 0 and await self._ready_queues.sleep(left if poll_is_next else self._check_seconds):
             return
         if poll_is_next or not await wakeup.check():

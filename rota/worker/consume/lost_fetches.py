@@ -1,4 +1,14 @@
-"""Fetches whose replies are not known: what they took is active, carries their token, and nobody runs it."""
+"""Finds the tasks of fetches whose replies were lost.
+
+If the server has run such a fetch, its tasks are active, are leased, and carry the token of the fetch, but no worker
+runs them. The steps for each lost fetch, in the order in which they were lost:
+
+1. If several replies with its tasks were lost, or oversized messages are known, archive the tasks that are too large
+   for any reply.
+2. Take over some of the other tasks under a new token, and start them. The reply is limited in size (`ReplyLimit`).
+3. If that reply is lost too, remember the new token as another lost fetch.
+4. If that happens `MOST_ATTEMPTS` times without a too large task, leave the tasks until their leases expire.
+"""
 
 import asyncio
 import logging
@@ -18,13 +28,13 @@ from rota.worker.consume.oversized import Oversized, Run
 logger = logging.getLogger("rota.worker")
 
 MOST_ATTEMPTS = 3
-"""A task may be larger than any reply that the server sends. After this many lost replies its size is looked at."""
+"""After this many lost replies, check whether a task is larger than any reply that the server can deliver."""
 Found = Callable[[QueueKeys, str, Reclaimed, float], None]
 
 
 @dataclass(slots=True)
 class LostFetch:
-    """A fetch from one queue whose reply was lost, and how often the replies to the search for its tasks were lost."""
+    """A fetch from one queue whose reply was lost; `attempts` counts the lost replies to the search for its tasks."""
 
     queue: QueueKeys
     token: str
@@ -32,7 +42,7 @@ class LostFetch:
 
 
 class LostFetches:
-    """Keeps the tokens of such fetches until their tasks are found; `found` gets these, under new `tokens`."""
+    """Keeps the tokens of lost fetches until their tasks are found. `found` is called with these, under new tokens."""
 
     def __init__(
         self, lease_seconds: int, tokens: Iterator[str], limit: ReplyLimit, oversized: Oversized, found: Found
@@ -46,14 +56,14 @@ class LostFetches:
         self._reclaiming = asyncio.Lock()
 
     def add(self, queues: Iterable[QueueKeys], token: str) -> None:
-        """Remember a fetch."""
+        """Remember a fetch whose reply was lost."""
         self._limit.shrink()
         self._fetches += [LostFetch(queue, token) for queue in queues]
 
     async def reclaim(self, run: Run) -> int:
-        """Find what all of them took; return how many tasks were too large and are archived."""
+        """Find the tasks of all lost fetches; return how many tasks were archived because they are too large."""
         archived = 0
-        # One after the other: who is quieted and then stopped asks twice, and must not start them twice.
+        # A lock, because `quiet` followed by `stop` calls this twice, and each task must be started only once.
         async with self._reclaiming:
             while self._fetches:
                 lost = self._fetches[0]
@@ -61,7 +71,7 @@ class LostFetches:
                     archived += await self._set_aside(lost, run)
                     more = lost in self._fetches and await self._search(lost, run)
                 except BrokerRefused as error:
-                    # It must not keep the worker from its other queues.
+                    # A refusal for one queue must not prevent the worker from serving the others.
                     self._leave(lost, error)
                 else:
                     if not more and lost in self._fetches:
@@ -69,18 +79,21 @@ class LostFetches:
         return archived
 
     async def _set_aside(self, lost: LostFetch, run: Run) -> int:
-        """Archive what is too large for any reply. A fetch that is lost again and again without a reason is left."""
+        """Archive the tasks that are too large for any reply.
+
+        If there are none, and replies were lost `MOST_ATTEMPTS` times, leave the tasks until their leases expire.
+        """
         unexplained = lost.attempts >= MOST_ATTEMPTS
         archived = await self._oversized.set_aside(lost.queue, lost.token, run, unexplained=unexplained)
         if archived:
-            for each in self._fetches:  # it explains why their searches were lost
+            for each in self._fetches:  # the archived tasks explain why these replies were lost
                 each.attempts = 0
         elif unexplained:
             self._leave(lost, f"the replies to {counted(lost.attempts, 'search', 'searches')} were lost as well")
         return archived
 
     async def _search(self, lost: LostFetch, run: Run) -> bool:
-        """Take some of its tasks over, under a new token; return whether there are more."""
+        """Take over some tasks of a lost fetch under a new token; return whether there are more."""
         faults.reach("fetch:reclaim")
         lease_until, token = lease_clock() + self._lease_seconds, next(self._tokens)
         call = wire.reclaim(
@@ -106,7 +119,7 @@ class LostFetches:
         return found.more
 
     def _lost_again(self, lost: LostFetch, token: str) -> None:
-        # The script may have run: then its tasks carry the new token. They come first, as they were found first.
+        # The script may have run: then some tasks carry the new token. They go first, because they were found first.
         self._fetches.insert(0, LostFetch(lost.queue, token, lost.attempts))
 
     def _leave(self, lost: LostFetch, error: object) -> None:

@@ -1,8 +1,8 @@
-"""Node consumers: one fetcher and one finisher for each node, so that a slow or lost node holds up only its own queues.
+"""Node consumers: one fetcher and one finisher for each node, so that a slow or lost node delays only its own queues.
 
-On a single server there is one consumer. In a Cluster the queues are spread by the slots of their keys. When slots
-move, or another server takes over, consumers are started for the new servers and retired for those that hold no queue
-any more.
+With a single server there is one consumer. In a Cluster, the hash slot of its keys decides on which node a queue is.
+When hash slots move, or a replica is promoted, consumers are started for the new nodes, and consumers of nodes without
+a queue of this worker are retired.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from rota.worker.run.attempt import Attempt
 from rota.worker.run.finisher import Finisher, FinishStatistics
 
 RELAY_SECONDS = 5.0
-"""How often the nodes of the queues are looked up. Nothing tells an idle worker that an empty queue has moved."""
+"""How often the nodes of the queues are looked up. An idle worker gets no error that shows that a queue has moved."""
 
 
 @dataclass(slots=True)
 class NodeConsumer:
-    """What serves the queues of one node."""
+    """The fetcher and the finisher for the queues of one node, with their running asyncio tasks."""
 
     fetcher: Fetcher
     finisher: Finisher
@@ -60,11 +60,11 @@ class NodeConsumers:
         return iter(list(self._consumers.values()))
 
     def statistics(self) -> list[tuple[FetchStatistics, FinishStatistics]]:
-        """What all consumers have counted, the retired ones included, so that no sum ever falls."""
+        """The counts of all consumers, including the retired ones, so that no sum ever decreases."""
         return [self._past, *((consumer.fetcher.statistics, consumer.finisher.statistics) for consumer in self._all())]
 
     async def run(self) -> None:
-        """Start the consumers, and start or retire some whenever the topology changes, until cancelled."""
+        """Start the consumers, and start or retire consumers when the topology changes, until cancelled."""
         backoff = Backoff()
         try:
             while True:
@@ -79,13 +79,13 @@ class NodeConsumers:
             await self._end()
 
     async def _watch(self) -> None:
-        """Wait until it is time to look again.
+        """Wait until it is time to look up the nodes again.
 
-        A consumer that ends by a fault of ours ends the worker: else it would look alive and do nothing for ever. Its
-        supervisor starts another, and what it held runs again.
+        If a fetcher or finisher ends by an error, raise that error, which ends the worker. Otherwise the worker would
+        appear alive but take no tasks. The supervisor starts another worker, and the tasks of this one run again.
         """
         tasks = [task for consumer in self._consumers.values() for task in (consumer.fetching, consumer.finishing)]
-        if not tasks:  # it was asked to stop before it began
+        if not tasks:  # the worker was asked to stop before any consumer was started
             await asyncio.sleep(RELAY_SECONDS)
             return
         ended, _ = await asyncio.wait(tasks, timeout=RELAY_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
@@ -97,7 +97,7 @@ class NodeConsumers:
                 raise cancelled_from_outside("fetcher or finisher")
 
     async def lay(self) -> None:
-        """Find out which node serves each queue, and start the consumers that are missing."""
+        """Look up which node holds each queue; start missing consumers and retire those without a queue."""
         async with self._laying:
             await self._lay()
 
@@ -138,7 +138,7 @@ class NodeConsumers:
             consumer.fetcher.note(queue)
 
     async def stop_fetching(self) -> None:
-        """Take no more tasks. What a reply under way brings is handed back by the executor."""
+        """Take no more tasks. Tasks in a reply that is under way are still received and passed to the executor."""
         self._stopping = True
         await asyncio.gather(*(consumer.fetcher.stop(consumer.fetching) for consumer in self._all()))
 
@@ -147,7 +147,7 @@ class NodeConsumers:
         await asyncio.gather(*(consumer.finisher.flush() for consumer in self._all()))
 
     async def record_rest(self, seconds: float) -> None:
-        """Record what is left of consumers that have ended before their time. Raises TimeoutError."""
+        """Record the remaining outcomes after the consumers have ended by a fault. Raises TimeoutError."""
         consumers = self._all()
         finishing = [asyncio.create_task(consumer.finisher.run()) for consumer in consumers]
         flushing = asyncio.create_task(self.flush())
@@ -171,7 +171,7 @@ class NodeConsumers:
         return NodeConsumer(fetcher, finisher, asyncio.create_task(fetcher.run()), asyncio.create_task(finisher.run()))
 
     def _retire(self, consumer: NodeConsumer) -> None:
-        """Let a consumer end: it takes nothing more, records what it has, and closes its connection."""
+        """End a consumer: it takes no more tasks, records its outcomes, and closes its connection."""
         task = asyncio.create_task(self._wind_up(consumer))
         self._retiring[task] = consumer
         task.add_done_callback(self._retired)

@@ -1,6 +1,6 @@
-"""Replies of many queues at once, and the queues that are not served because one of their keys has another type.
+"""Handles the replies for many queues at once, so that an error in one queue does not affect the others.
 
-One queue whose keys are broken must not keep the others from being served.
+A queue is broken, and not served, when one of its keys has a Redis type that Asynq's keys do not have.
 """
 
 import logging
@@ -15,13 +15,13 @@ LOOK_AGAIN_SECONDS = 5.0
 
 
 class BrokenQueues:
-    """Says of each once that it is broken, and once that it is served again."""
+    """Logs once for each queue that it is broken, and once that it is served again."""
 
     def __init__(self) -> None:
         self._keys: dict[str, str] = {}
 
     def note(self, queue: str, key: str) -> None:
-        """Learn which key of a queue is broken; "" for none."""
+        """Note which key of a queue is broken; "" if none is."""
         known = self._keys.get(queue, "")
         if key == known:
             return
@@ -43,13 +43,17 @@ Q = TypeVar("Q")
 
 
 class NodeReplies:
-    """Keeps the first refusal until the end. A broker that is away ends everything at once."""
+    """Sorts the replies of several calls.
+
+    The first refusal is kept and raised by `check`, after all queues had their turn. BrokerUnavailable is raised at
+    once.
+    """
 
     def __init__(self) -> None:
         self._refused: BrokerError | None = None
 
     def sort(self, asked: Iterable[Q], replies: Sequence[T | BrokerError]) -> list[tuple[Q, T]]:
-        """Return the good replies, each with what was asked."""
+        """Return the successful replies, each with the item of `asked` that it belongs to."""
         good: list[tuple[Q, T]] = []
         for each, reply in zip(asked, replies, strict=True):
             if isinstance(reply, BrokerUnavailable):

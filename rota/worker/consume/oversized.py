@@ -1,4 +1,4 @@
-"""Tasks whose messages are larger than any reply that the server sends.
+"""Tasks whose messages are larger than any reply that the server can deliver.
 
 A server with a small `client-output-buffer-limit` closes the connection instead of delivering such a task. The task
 would be fetched, lost and redelivered for ever, and would cost the worker its connection each time. It goes to the
@@ -37,10 +37,10 @@ class Run(Protocol):
 
 
 class Oversized:
-    """Tells which tasks of a lost fetch are too large.
+    """Finds and archives the tasks of a lost fetch that are too large.
 
-    The first one is found by several lost replies that held it alone. For a minute after that, a single lost reply is
-    enough for messages of its size.
+    The first such task is recognized after several lost replies that contained it alone. For a minute after that, one
+    lost reply is enough for messages of at least its size.
     """
 
     def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,7 +53,7 @@ class Oversized:
     async def set_aside(self, queue: QueueKeys, token: str, run: Run, *, unexplained: bool) -> int:
         """Archive the tasks of a lost fetch that are too large; return how many.
 
-        `unexplained` says that replies with the same task were lost several times.
+        `unexplained` says that several replies with the tasks of this fetch were lost, without a known reason.
         """
         archived = 0
         if unexplained and (least := await self._least_bytes(queue)):
@@ -72,12 +72,13 @@ class Oversized:
         return len(sizes)
 
     async def _least_bytes(self, queue: QueueKeys) -> int:
-        """Return the size from which a message may be too large, 0 where the server has no limit."""
+        """Return the size from which a message may be too large; 0 if the server has no limit."""
         limit = await self._limit(queue)
         self._error = TOO_LARGE.format(limit=NOT_READABLE if limit is None else f"`{limit}`")
         if limit is None:
             return LEAST_BYTES
-        # The buffer is larger than the reply, by what the server's allocator rounds up.
+        # The server counts the buffer, which is larger than the reply because its allocator rounds up. So a message of
+        # half the limit may already be too large.
         return max(LEAST_BYTES, limit.bytes // 2) if limit.bytes else 0
 
     async def _limit(self, queue: QueueKeys) -> OutputLimit | None:

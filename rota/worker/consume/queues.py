@@ -1,13 +1,13 @@
-"""Which queues a worker asks, and in what order: Asynq's two rules, for many slots at once.
+"""The queues a worker asks, and in what order: Asynq's two rules, applied to many slots at once.
 
-Strict: the highest priority that has tasks, always. Weighted: each slot draws a queue with a chance proportional to
-its weight (Asynq shuffles one ticket for each unit of weight; drawing slot by slot has the same odds). A queue that
-was found empty is left out of the draw until something says that it may have tasks again, so its share goes to the
-others, as in Asynq, where an empty queue passes the turn on.
+Strict: tasks are taken from the queue with the highest priority that has tasks. Weighted: each slot draws a queue with
+a chance proportional to its weight. (Asynq shuffles one ticket for each unit of weight; drawing once for each slot has
+the same odds.) A queue that was found empty is left out of the draw until it may have tasks again. Its share goes to
+the other queues, as in Asynq, where the next queue is asked after an empty one.
 
-Patterns such as `mail:*` are matched with the set of all queues. The server notifies an idle worker when that set
-changes, so that the first task of a new queue starts at once. A busy worker, a worker that polls, and a worker of a
-Cluster whose set is on another node read the set at regular intervals.
+Patterns such as `mail:*` are matched against the set of all queues. The server notifies an idle worker when that set
+changes, so that the first task of a new queue starts at once. Other workers read the set at regular intervals: a busy
+worker, a worker that polls, and in a Cluster a worker whose connection is to another node than the one with the set.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ from rota.worker.ticker import Ticker
 
 
 class QueueSelection:
-    """The queues a worker serves: names or patterns (`mail-*`) with a priority of at least 1 each.
+    """The queues a worker serves: names or patterns (`mail-*`), each with a priority of at least 1.
 
-    A pattern also stands for the queue of just that name, so a queue `jobs[eu]` is served under its own name.
+    A pattern also matches the queue of exactly that name, so that a queue called `jobs[eu]` can be served.
     """
 
     def __init__(self, queues: Mapping[str, int], *, strict: bool = False) -> None:
@@ -49,7 +49,7 @@ class QueueSelection:
 
     @property
     def patterns(self) -> dict[str, int]:
-        """The patterns that new queues are matched with."""
+        """The patterns that new queues are matched against, with their priorities."""
         return dict(self._patterns)
 
     def add(self, name: str, priority: int = 1) -> None:
@@ -62,9 +62,9 @@ class QueueSelection:
         self._update()
 
     def remove(self, name: str) -> None:
-        """Serve this queue no longer, or this pattern and the queues that only it has found.
+        """Stop serving this queue, or this pattern and the queues that no other pattern matches.
 
-        A queue that was removed stays so until it is added again, also where a pattern matches it.
+        A removed queue is not served until it is added again, even if a pattern matches it.
         """
         if self._patterns.pop(name, None) is None:
             self._removed.add(name)
@@ -73,7 +73,7 @@ class QueueSelection:
         self._update()
 
     def discover(self, known: Iterable[str]) -> list[str]:
-        """Take up the queues that match a pattern; return those that are new."""
+        """Start serving the known queues that match a pattern; return those that are new."""
         fresh: list[str] = []
         for queue in known:
             if queue in self._priorities or queue.startswith("}"):
@@ -97,7 +97,7 @@ class QueueSelection:
         self._priorities = self._found | self._named
 
     def shares(self, candidates: Iterable[str], slots: int) -> list[tuple[str, int]]:
-        """Spread free slots over the queues that may have tasks, in the order in which they are asked."""
+        """Divide the free slots among the queues that may have tasks; return them in the order in which to ask them."""
         weights = {queue: self._priorities[queue] for queue in candidates if queue in self._priorities}
         if not weights:
             return []
@@ -110,18 +110,18 @@ class QueueSelection:
 
 
 def is_pattern(name: str) -> bool:
-    """Tell whether a name subscribes to a pattern of queues."""
+    """Whether a name is a pattern."""
     return any(mark in name for mark in "*?[")
 
 
 def matches(queue: str, pattern: str) -> bool:
-    """Tell whether a pattern stands for a queue: by its wildcards, or because it is the very name of the queue."""
+    """Whether a pattern matches a queue: by its wildcards, or because it equals the name of the queue."""
     return queue == pattern or fnmatchcase(queue, pattern)
 
 
 def _draw(weights: Mapping[str, int], slots: int) -> list[tuple[str, int]]:
     drawn = Counter(random.choices(list(weights), list(weights.values()), k=slots))
-    # The order decides who gets what the shares left over, so it is drawn by weight as well.
+    # Slots that some queues leave unused go to the others in this order, so the order is drawn by weight as well.
     order = sorted(weights, key=lambda queue: random.random() ** (1 / weights[queue]), reverse=True)
     return [(queue, drawn[queue]) for queue in order]
 
@@ -130,7 +130,7 @@ logger = logging.getLogger("rota.worker")
 
 
 class Discovery:
-    """Adds the queues that match a pattern of the subscription. A pattern that matches none is logged once."""
+    """Adds the queues that match a pattern of the subscription. A pattern that matches no queue is logged once."""
 
     def __init__(self, broker: Broker, subscription: QueueSelection, every: timedelta) -> None:
         self._broker = broker
@@ -140,11 +140,11 @@ class Discovery:
         self._sooner = asyncio.Event()
 
     def look_soon(self) -> None:
-        """Learn that there may be new queues."""
+        """Search soon, because there may be new queues."""
         self._sooner.set()
 
     async def look(self) -> None:
-        """Look once."""
+        """Search once for new queues."""
         if not self._subscription.patterns:
             return
         key = self._broker.keys.queues
@@ -159,7 +159,7 @@ class Discovery:
                 )
 
     async def keep(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Look again and again until cancelled. `changed` is called when there are other queues than before."""
+        """Search at intervals until cancelled. `changed` is called when the set of served queues has changed."""
 
         async def look() -> None:
             before = set(self._subscription.queues)

@@ -1,9 +1,9 @@
 """The ready queues of a fetcher: which queues may have tasks now, when others will have some, and the sleep until then.
 
-A queue is ready when something says that it may have tasks (a wake-up, a due time, a reply that left some, a new
-subscription) and is not ready any more from the moment it is asked. It is taken out before the request leaves, not
-when the reply is read: the event loop handles a push that came with a reply before it resumes the code that waits for
-it.
+A queue becomes ready when it may have tasks: by a wake-up, at a due time, after a reply that left tasks in it, or when
+the worker begins to serve it. It is not ready any more as soon as a fetch asks it. It is taken out before the request
+is sent, not when the reply is read, because the event loop handles a notification that came with the reply before it
+resumes the code that waits for the reply. Taking the queue out after that would lose the notification.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from rota.worker.clock import BrokerClock
 
 
 class ReadyQueues:
-    """What a fetcher has to look at, and when."""
+    """The queues that a fetcher has to ask now, and the times at which it has to ask others."""
 
     def __init__(self, clock: BrokerClock) -> None:
         self._clock = clock
@@ -29,37 +29,37 @@ class ReadyQueues:
         self.wake()
 
     def add_due(self, queue: str, at: float) -> None:
-        """Let a queue be ready at a time of the server's clock. The earliest time counts."""
+        """Make a queue ready at a time of the server's clock. The earliest time counts."""
         if at < self._due.get(queue, float("inf")):
             self._due[queue] = at
             self.wake()
 
     def take_off(self, queues: Iterable[str]) -> None:
-        """Forget what is known of queues that are asked right after this."""
+        """Take out queues that are about to be asked, with their due times."""
         for queue in queues:
             self.queues.discard(queue)
             self._due.pop(queue, None)
 
     def seconds_left(self, at_most: float) -> float:
-        """How long there is nothing to do; never longer than `at_most`, give or take a tenth of it."""
+        """Seconds until the next due time, limited to `at_most`; without a due time, `at_most` with 10 % of jitter."""
         if not self._due:
             return at_most * random.uniform(0.9, 1.1)
         return min(min(self._due.values()) - self._clock.now(), at_most)
 
     async def sleep(self, at_most: float) -> bool:
-        """Wait for news, a due time, or the end of `at_most` seconds; false if only the time has passed."""
+        """Wait for a ready queue or a due time, for `at_most` seconds. Returns false if only the time has passed."""
         seconds = self.seconds_left(at_most)
-        # A time that has passed already is no news: a caller that took it for news would ask again without end.
+        # If `at_most` is over already, the answer must be false. A caller that got true would call again without end.
         news = bool(self.queues) or (seconds > 0 and await self._sleep(seconds))
         return self._call_up_due() or news
 
     def wake(self, news: bool = True) -> None:
-        """End the sleep that is under way. Without `news` it ends as if its time had passed."""
+        """End the current sleep. Without `news` the sleep returns as if its time had passed."""
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(news)
 
     async def _sleep(self, seconds: float) -> bool:
-        # A bare future: each task or event in between would be another turn of the loop on the way of a waiting task.
+        # A plain future, because an asyncio task or Event would add a turn of the event loop to the delay of a fetch.
         loop = asyncio.get_running_loop()
         self._sleeper = loop.create_future()
         alarm = loop.call_later(seconds, self.wake, False)

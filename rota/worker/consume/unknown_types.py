@@ -1,9 +1,14 @@
-"""Task types that have no handler in this worker: their tasks go back to other workers, and the log says so.
+"""Task types that have no handler in this worker: their tasks are left to other workers, and logged.
 
-An idle worker is woken before a Go server polls, so it would take each of these tasks first, again and again. So the
-first tasks of such a type go back at once, and from then on the fetch script leaves young tasks of that type where
-they are. A task that no other server takes meanwhile is postponed, with the reason as its error, and left alone again
-when it is due. The log has one line a minute with the counts instead of one line for each task.
+A notification wakes an idle worker before a Go server polls, so this worker would take each of these tasks first, again
+and again. So:
+
+1. The first tasks of such a type are handed back at once.
+2. From then on, the fetch script leaves tasks of that type in the queue for their first seconds (`SPARED_SECONDS`).
+3. A task that no other server takes in this time is put off, with the reason as its error. When it is due, step 2
+   applies again.
+
+The log has one line a minute with the counts, instead of one line for each task.
 """
 
 import asyncio
@@ -21,7 +26,7 @@ from rota.worker.clock import lease_clock
 from rota.worker.run.outcome_log import log
 
 FIRST_SECONDS = 1.0
-"""Tasks seldom come alone, so the first line waits for those that come with the first task."""
+"""How long the first log line waits, because more tasks of unknown types usually follow the first one."""
 EVERY_SECONDS = 60.0
 _MOST_NAMED = 5
 _LONGEST_NAME = 80
@@ -39,7 +44,10 @@ Later = Callable[[float, Callable[[], None]], object]
 
 
 class UnknownTypes:
-    """`registered` returns the type names that have handlers. `later` is the event loop's by default."""
+    """Counts and logs the tasks that were handed back because their type has no handler.
+
+    `registered` returns the type names that have handlers. `later` is `call_later` of the event loop by default.
+    """
 
     def __init__(
         self,
@@ -90,21 +98,25 @@ def _named(name: str, count: int, registered: list[str]) -> str:
 
 MOST_TYPES = 32
 FORGET_SECONDS = 600.0
-"""To pass a type by costs each fetch a little. One that comes again is met again, at the cost of one way back."""
+"""A type is forgotten when none of its tasks came for this time, because each spared type costs every fetch a little.
+If the type comes again, its first task is handed back once more."""
 SPARED_SECONDS = 3.0
-"""A Go server without work looks each second (`task_check_interval`)."""
+"""An idle Go server polls each second (`task_check_interval`), so it takes a spared task within this time."""
 
 
 @dataclass(slots=True)
 class Meeting:
-    """When a type came first, and last."""
+    """When a task of a type came for the first time, and for the last time."""
 
     first: float
     last: float
 
 
 class Unhandled:
-    """What came here of such types. `handles` tells whether one is run here by now; `delay` is for what is put off."""
+    """Remembers the types without a handler that came to this worker.
+
+    `handles` says whether a type has a handler by now. `delay` is how long a task of an unknown type is put off.
+    """
 
     def __init__(
         self,
@@ -124,7 +136,11 @@ class Unhandled:
         self.unknown = unknown or UnknownTypes()
 
     def meet(self, type: str, lease_until: float) -> bool:
-        """Note a task. Returns whether its fetch had left before the type was first met, and so could not spare it."""
+        """Note a task of an unknown type. Returns whether the task is to be handed back at once.
+
+        That is so if its fetch was sent before the type was first noted, and therefore could not spare it. A later
+        fetch has spared the task, and no other server has taken it.
+        """
         self.unknown.note(type)
         now = self._clock()
         if type not in self._met and len(self._met) < MOST_TYPES:
@@ -136,7 +152,7 @@ class Unhandled:
         return lease_until - self._lease_seconds <= met.first
 
     def spared(self) -> Spared:
-        """Return what the next fetch leaves alone."""
+        """Return the types whose young tasks the next fetch leaves in their queues."""
         if not self._met:
             return Spared()
         since = self._clock() - FORGET_SECONDS

@@ -1,10 +1,10 @@
-"""How an idle worker learns of a task: by notifications of the server, or by polling where those are refused.
+"""How an idle worker learns of a task: by notifications from the server, or by polling if the server refuses them.
 
 tracking  `CLIENT TRACKING ON BCAST` on the connection that also fetches: the server sends the name of each changed key,
-          whoever changed it, a Go client too. It moves nothing and covers delayed tasks and resumed queues. It costs
-          the server some microseconds for each change and listening worker, so it is on only while there is nothing
-          to do.
-poll      the fetcher asks again by itself: 50 ms after the last task, then less and less often, up to every second.
+          also when a Go client changed it. Notifications also come for scheduled tasks and resumed queues. They cost
+          the server a few microseconds for each change and listening worker, so tracking is on only while the worker
+          is idle.
+poll      the fetcher fetches 50 ms after the last task, then less often, down to once a second.
 """
 
 import logging
@@ -18,16 +18,17 @@ from rota.wire.keys import Keys, QueueKeys
 
 logger = logging.getLogger("rota.worker")
 
-# Redis walks through every prefix at every write, so very many queues share one coarse prefix.
+# Redis compares the key of every write with every prefix. So above this number, all queues share one short prefix.
 MAX_PREFIXES = 400
 WakeUpChoice = Literal["auto", "tracking", "poll"]
 Notify = Callable[[str | None, bool], None]
 
 
 class Wakeup(Protocol):
-    """`notify(queue, contended)` is called when a queue may have tasks; None means any queue may.
+    """A way to learn of new tasks.
 
-    `contended` is true where the change is one that several workers race for.
+    `notify(queue, contended)` is called when a queue may have tasks; None means that any queue may have some.
+    `contended` is true if several workers probably fetch at the same time.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Wakeup(Protocol):
     armed: bool
 
     async def arm(self, queues: Iterable[QueueKeys]) -> None:
-        """Start to listen. The fetcher must look once more after this, for what changed before."""
+        """Start to listen. After this the fetcher must fetch once more, because earlier changes are not notified."""
         ...
 
     async def disarm(self) -> None:
@@ -67,7 +68,7 @@ class TrackingWakeup:
     async def arm(self, queues: Iterable[QueueKeys]) -> None:
         """Turn tracking on for the keys of these queues."""
         if self._on:
-            await self.disarm()  # the server refuses a prefix that it has already
+            await self.disarm()  # the server refuses a prefix that is already tracked
         self._words = {}
         for queue in queues:
             for key in (queue.pending, queue.scheduled, queue.retry, queue.paused):
@@ -92,7 +93,7 @@ class TrackingWakeup:
         try:
             info = await self._link.execute("CLIENT", "TRACKINGINFO")
         except BrokerRefused:
-            self._may_check = False  # asked once for each connection, so that an ACL log is not filled
+            self._may_check = False  # not sent again on this connection, because each refusal fills the ACL log
             return True
         if b"bcast" in info[b"flags"]:
             return True
@@ -115,7 +116,7 @@ class TrackingWakeup:
 
 
 class PollingWakeup:
-    """Listens to nothing: the fetcher's own clock does the work."""
+    """Does not listen: the fetcher polls at times of its own."""
 
     name = "poll"
     notifies = False
@@ -124,20 +125,20 @@ class PollingWakeup:
         self.armed = False
 
     async def arm(self, queues: Iterable[QueueKeys]) -> None:
-        """Nothing to start."""
+        """Mark as armed; there is nothing to start."""
         self.armed = True
 
     async def disarm(self) -> None:
-        """Nothing to stop."""
+        """Mark as not armed; there is nothing to stop."""
         self.armed = False
 
     async def check(self) -> bool:
-        """Nothing to ask: each poll asks the server."""
+        """Return True without a request, because each poll shows whether the server answers."""
         return True
 
 
 async def choose(wanted: WakeUpChoice, broker: Broker, link: Link, queues: list[QueueKeys], notify: Notify) -> Wakeup:
-    """Find out by trying whether this server and user allow tracking, or take the way that was asked for."""
+    """Return the wanted wake-up; for `auto` try whether the server and the user's permissions allow tracking."""
     if wanted == "poll":
         return PollingWakeup()
     tracking = TrackingWakeup(link, broker.keys, notify)

@@ -1,1 +1,1 @@
-"""How the tasks of a group become one task."""
+"""Groups: how several tasks are aggregated into one task."""

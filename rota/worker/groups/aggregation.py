@@ -1,7 +1,7 @@
-"""One aggregation: a set of tasks is taken from a group, made into one task, and ended, or given back.
+"""One aggregation: takes a set of tasks from a group and replaces them by one task, or gives them back.
 
-The result is enqueued and the set is over in one step. Until then the set is Asynq's own: if this process dies, any
-server, also one in Go, puts the tasks back into the group after the deadline.
+One script enqueues the new task and ends the set. Until then it is a normal aggregation set of Asynq: if this process
+dies, any server, also a Go server, puts the tasks back into the group after the deadline of the set.
 """
 
 import asyncio
@@ -34,16 +34,17 @@ logger = logging.getLogger("rota.worker")
 
 Find = Callable[[str, str], Registered | None]
 Came = Literal["done", "not due", "failed", "in vain"]
-"""What came of one aggregation. Tasks of a failed one come back later, those of one in vain are there at once."""
+"""The result of one aggregation. After "failed" its tasks return to the group later. After "in vain" they are in the
+group at once, or the set had none for this aggregator."""
 
 ALLOWED = timedelta(minutes=2)
-"""How long one aggregation may take, as in Asynq: then anybody may put its tasks back."""
+"""How long one aggregation may take, as in Asynq. After this time any server may put its tasks back."""
 _MARGIN_SECONDS = 10.0
 _MOST_FAILURES = 3
 
 
 class Aggregation:
-    """Aggregates sets, one after another. `counts` is the statistics of the aggregator that this belongs to."""
+    """Runs aggregations. `counts` are the counts of the aggregator that this object belongs to."""
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class Aggregation:
         self._wait_after_failure = wait_after_failure
 
     async def run(self, chosen: AggregationSet, registered: Registered, due: Due) -> Came:
-        """Aggregate one set; return what came of it."""
+        """Take and aggregate one set."""
         faults.reach("aggregate:take")
         if not await self._broker.run(wire.take(chosen, due, ALLOWED)):
             return "not due"
@@ -73,7 +74,7 @@ class Aggregation:
                 if tasks:
                     result = await self._make(chosen, registered, tasks)
                     return "done" if await self._finish(chosen, tasks, result) else "in vain"
-                # Nothing was for this aggregator. Taking the group again at once would find the same.
+                # No task was for this aggregator. If the group were taken again at once, that would be the same.
                 await self._end(chosen, None)
                 return "in vain"
         except BrokerError:
@@ -82,12 +83,12 @@ class Aggregation:
             if isinstance(error, GeneratorExit) or cancelled_here(error):
                 await self._give_back(chosen)
                 raise
-            # Also a `sys.exit()` of the function, which would end the event loop.
+            # This includes a `sys.exit()` in the function, which would otherwise end the event loop.
             await self._fail(chosen, registered, error)
             return "failed"
 
     async def _read(self, taken: AggregationSet, registered: Registered) -> list[GroupedTask]:
-        """Read the set, and take out what does not belong to it."""
+        """Read the tasks of the set, and remove those that do not belong to this aggregator or cannot be read."""
         tasks: list[GroupedTask] = []
         while True:
             page = await self._members(taken, len(tasks))
@@ -145,7 +146,7 @@ class Aggregation:
         return True
 
     async def _end(self, taken: AggregationSet, result: Item | None) -> bool:
-        """Enqueue the result and end the set. Raises EnqueueError where the result is refused."""
+        """Enqueue the result and end the set. Raises EnqueueError if the result is refused."""
         call = wire.aggregate(taken, result)
         try:
             faults.reach("aggregate:end")
@@ -167,7 +168,7 @@ class Aggregation:
         return True
 
     async def spend(self, keys: QueueKeys, set_key: str) -> None:
-        """Delete the tasks of a set that is over."""
+        """Delete the tasks of a set that has ended."""
         deleted = wire.PAGE
         while deleted >= wire.PAGE:
             faults.reach("aggregate:spend")
@@ -175,7 +176,7 @@ class Aggregation:
             faults.answered("aggregate:spent")
 
     async def _give_back(self, taken: AggregationSet) -> None:
-        """Let the tasks of an interrupted aggregation return to their group at once."""
+        """Set the deadline of an interrupted set to the past, so that its tasks return to their group at once."""
         sets = taken.queue.aggregation_sets
         try:
             faults.reach("aggregate:return")

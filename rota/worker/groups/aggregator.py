@@ -1,18 +1,22 @@
-"""The aggregator: when a group is due, its tasks become one task.
+"""The aggregator: makes one task of the tasks of a group when the group is due.
 
-A group is due when it is large enough, its oldest task has waited long enough, or nothing joined it for a while. Its
-tasks are taken as a set, the registered function makes one task of them, and one script enqueues that task and ends the
-set: a crash at any moment either leaves the set, which goes back to its group after its deadline, or has finished it.
+A group is due when it has `max_size` tasks, its oldest task has waited for `max_delay`, or no task has joined it for
+`grace`. The steps of an aggregation:
 
-- A group for whose tasks nobody here has an aggregator is left alone. In a group of several types a set has those of
-  one aggregator; the others go back, as old as they were, and are taken for theirs.
-- A task whose message cannot be read goes to the archive. A set whose function fails, or whose result is refused, is
-  tried again after a while; the last failure in a row archives its tasks with the error, where people see them.
-- The result goes to the queue of its group, whatever its options say, as with Asynq.
-- The server tells of groups that change (`group_watch`), so that a full group is aggregated at once, and the others
-  when they are due. Where it does not, they are looked at every `every`.
+1. Take up to 10,000 tasks of the group as a set.
+2. Call the registered function, which makes one task of them.
+3. In one script, enqueue that task and end the set.
+4. Delete the tasks of the set, release their locks, and count them as processed.
 
-Locks of the tasks are given back, they count as processed, and a set has at most 10,000 tasks.
+If the worker crashes before step 3, the set goes back to its group after its deadline.
+
+- A group is left alone if this app has no aggregator for its tasks. If a group has tasks of several types, a set
+  contains those of one aggregator. The others go back to the group with their age, for the other aggregators.
+- A task whose message cannot be read goes to the archive. If the function fails, or its result is refused, the set is
+  tried again later. After several failures in a row its tasks are archived with the error.
+- The new task goes to the queue of its group, whatever its options say, as in Asynq.
+- The server sends a notification when a group changes (`group_watch`), so that a full group is aggregated at once.
+  Without notifications the groups are polled every `every`.
 """
 
 import asyncio
@@ -42,13 +46,17 @@ AT_ONCE = 10
 _WAIT_AFTER_FAILURE = timedelta(seconds=30)
 _LONGEST_LOOK_AWAY = timedelta(seconds=5)
 _REST_SECONDS, _LONGEST_REST_SECONDS = 0.02, 0.05
-"""Between two looks at groups that change all the time: at least the first, and twice as long as a look took."""
+"""The pause between two checks of groups that change all the time: twice the time that a check took, within these
+limits."""
 _GROUPS_PER_LOOK = 100
 
 
 @dataclass(frozen=True, slots=True)
 class GroupDefaults:
-    """When a group is due if its aggregator does not say: quiet time, longest wait, size."""
+    """When a group is due if its aggregator does not set that itself.
+
+    `grace` is the time since the newest task, `max_delay` the time since the oldest one.
+    """
 
     grace: timedelta = timedelta(minutes=1)
     max_delay: timedelta | None = None
@@ -57,7 +65,10 @@ class GroupDefaults:
 
 @dataclass(frozen=True, slots=True)
 class AggregatorStatistics:
-    """Since the start: sets aggregated and their tasks, failures, tasks archived, sets lost to a reclaimer."""
+    """Counts since the start; `running` is the current number of aggregations.
+
+    `given_up` counts sets that took too long, so that a recoverer had put their tasks back into the group.
+    """
 
     sets: int
     tasks: int
@@ -69,10 +80,11 @@ class AggregatorStatistics:
 
 
 class Aggregator:
-    """Aggregates groups of the queues that `queues` returns at the time.
+    """Aggregates the groups of the queues that `queues` returns at that time.
 
-    `find(type, group)` returns the aggregator for a task, or None. Of each aggregator `at_once` aggregations run at the
-    same time, so that a slow one does not hold up the groups of the others. Full groups come first.
+    `find(type, group)` returns the registered aggregator for a task, or None. Each registered aggregator runs at most
+    `at_once` aggregations at the same time, so that a slow one does not delay the groups of the others. Full groups
+    come first.
     """
 
     def __init__(
@@ -108,7 +120,7 @@ class Aggregator:
         self._aggregation = Aggregation(broker, find, packer, self._clock, self._counts, wait_after_failure)
 
     async def run(self) -> None:
-        """Aggregate until cancelled. Sets in the works are then given back."""
+        """Aggregate until cancelled. Then unfinished sets go back to their groups."""
         self._watch.notifies = self._notified
         try:
             await self._ticker.keep(self._session)
@@ -120,7 +132,7 @@ class Aggregator:
             await self._watch.aclose()
 
     async def aggregate(self) -> int:
-        """Aggregate everything that is due now; return the number of sets done."""
+        """Aggregate all groups that are due now; return the number of sets."""
         before = self._counts["sets"]
         self._note_change(None, None)
         await self._election()
@@ -142,19 +154,19 @@ class Aggregator:
         )
 
     async def _session(self) -> None:
-        """Look at groups when they may be due, until something fails."""
+        """Check groups when they may be due, until an error occurs."""
         self._note_change(None, None)
         while True:
             began_at = time.monotonic()
             wait = await self._election()
             rest = min(max(_REST_SECONDS, 2 * (time.monotonic() - began_at)), _LONGEST_REST_SECONDS)
-            await asyncio.sleep(rest)  # what changes meanwhile is looked at in one go
+            await asyncio.sleep(rest)  # all changes during this pause are checked in one call
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, wait - rest)):
                     await self._news.wait()
 
     async def _election(self) -> float:
-        """Look where it is needed and start what is due; return for how many seconds nothing is to be done."""
+        """Check the groups that may be due and start the due ones; return the seconds until the next check."""
         self._news.clear()
         queues = list(self._queues())
         self._ready_queues.serve(set(queues))
@@ -189,7 +201,7 @@ class Aggregator:
             ready_queues.changed[queue].update(name for name in unwatched if (queue, name) in ready_queues.sized)
 
     async def _look_for_new(self, queue: str) -> None:
-        """Look which groups there are. Those that are known are not looked at: that is what makes it cheap."""
+        """Read the names of a queue's groups, to find new ones. Known groups are not checked, so this costs little."""
         self._ready_queues.relisted.discard(queue)
         keys, cursor, names = self._broker.keys.queue(queue), "0", set[str]()
         while True:
@@ -203,7 +215,7 @@ class Aggregator:
     async def _look_at(self, queue: str, groups: list[str]) -> None:
         keys = self._broker.keys.queue(queue)
         known, ready_queues = self._ready_queues.seen[queue], self._ready_queues
-        # Nobody knows yet whether a new group is due by its size.
+        # Watch a group if it may become due by its size, or if it is new, so that this is not known yet.
         watched = {
             keys.group(group): group for group in groups if group not in known or (queue, group) in ready_queues.sized
         }

@@ -1,11 +1,11 @@
-"""Tells the aggregator of groups that change, whoever changes them, a Go client too, and knows when each is due.
+"""Notifies the aggregator of groups that change, also by a Go client (`GroupWatch`), and keeps when each group is due.
 
 The server remembers which keys a connection has read (`CLIENT TRACKING ON`) and sends one notification when such a
-key changes; for the next notification the key has to be read again. So reading a group also arms its notification,
-nothing can change in between unseen, and a group that is joined a thousand times in a second costs one notification
-for each read. The keys are declared keys of the scripts, because older servers remember only those.
+key changes; for the next notification the key has to be read again. So reading a group also subscribes to its next
+change, and no change in between is missed. A group that a thousand tasks join in a second costs one notification for
+each read. The keys are declared keys of the scripts, because older servers remember only those.
 
-Each node has a connection of its own for this. Where the server or the user's rights do not allow tracking, the
+Each node has its own connection for this. If the server or the user's permissions do not allow tracking, the
 aggregator polls.
 """
 
@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 
 class GroupWatch:
-    """Runs the looks at groups. `changed(queue, group)` is called once when something that was read has changed.
+    """Runs the scripts that read groups. `changed(queue, group)` is called once when a key that was read has changed.
 
-    `group` is None for the list of groups, and both are None where anything may have changed.
+    `group` is None if the list of a queue's groups has changed. Both are None if any group may have changed.
     """
 
     def __init__(self, broker: Broker, changed: Callable[[str | None, str | None], None]) -> None:
@@ -41,19 +41,19 @@ class GroupWatch:
         self._links: dict[str, Link] = {}
         self._watched: dict[bytes, tuple[str, str | None]] = {}
         self.notifies = False
-        """Whether changes are told. Set it to ask for that; it turns false again where the server refuses."""
+        """Whether the server sends notifications. Set it to true to use them; a refusal sets it to false again."""
 
     async def look(self, keys: QueueKeys, call: Call[T], groups: Mapping[str, str | None]) -> T:
-        """Run a script that reads keys, and hear of their next changes. `groups` names the group of each key."""
+        """Run a script that reads keys, and subscribe to their next change. `groups` maps each key to its group."""
         link = await self._link(keys) if self.notifies else None
         if link is None:
             return await self._broker.run(call)
-        # Before the look: its notification may come right behind its reply.
+        # Set before the call, because a notification may come right after the reply.
         self._watched.update({key.encode(): (keys.queue, group) for key, group in groups.items()})
         return await self._broker.run_via(link, call)
 
     def is_watched(self, key: str) -> bool:
-        """Whether a change of this key would be told."""
+        """Whether a change of this key would be notified."""
         return key.encode() in self._watched
 
     async def aclose(self) -> None:
@@ -88,7 +88,7 @@ class GroupWatch:
     def _pushed(self, words: list[Any]) -> None:
         if words[0] != b"invalidate":
             return
-        if words[1] is None:  # the whole database was flushed, or the server forgets for want of memory
+        if words[1] is None:  # the database was flushed, or the server has dropped its tracking table to save memory
             self._watched.clear()
             self._changed(None, None)
             return
@@ -104,23 +104,26 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class GroupAgenda:
-    """Times are those of the server, but `next_look`, which is monotonic."""
+    """Keeps when each group is due, and which groups to check.
+
+    Times are the server's, except those in `next_look`, which are monotonic.
+    """
 
     due: dict[Key, tuple[float, Registered]] = field(default_factory=dict[Key, tuple[float, Registered]])
     sized: set[Key] = field(default_factory=set[Key])
-    """Groups that are due by their size. They have to be looked at whenever a task joins them."""
+    """Groups that can become due by their size. They have to be checked whenever a task joins them."""
     held: dict[Key, tuple[Registered, float]] = field(default_factory=dict[Key, tuple[Registered, float]])
-    """Groups in which an aggregator found nothing for itself, or failed, and until when it leaves them alone."""
+    """Groups in which an aggregator found no task for it, or failed, and until when it leaves them alone."""
     changed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict[str, set[str]](set))
     relisted: set[str] = field(default_factory=set[str])
     """Queues whose list of groups has changed."""
     seen: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict[str, set[str]](set))
-    """Groups of each queue that were looked at, and were not empty."""
+    """Groups of each queue that were checked and were not empty."""
     next_look: dict[str, float] = field(default_factory=dict[str, float])
-    """When to look at all groups of a queue."""
+    """When to check all groups of a queue."""
 
     def note_change(self, queue: str | None, group: str | None) -> None:
-        """Learn that a group has changed, or the list of a queue's groups, or anything."""
+        """Note that a group, or the list of a queue's groups (group None), or any group (queue None) has changed."""
         if queue is None:
             self.next_look.clear()
         elif group is None:
@@ -129,7 +132,7 @@ class GroupAgenda:
             self.changed[queue].add(group)
 
     def serve(self, queues: set[str]) -> None:
-        """Forget queues that are served no longer."""
+        """Forget queues that are no longer served."""
         if self.next_look.keys() - queues:
             self.next_look = {queue: at for queue, at in self.next_look.items() if queue in queues}
             for queue in self.seen.keys() - queues:
@@ -137,17 +140,17 @@ class GroupAgenda:
                     self.leave((queue, group))
 
     def wants_look(self, queue: str) -> bool:
-        """Whether it is time to look at all groups of a queue."""
+        """Whether it is time to check all groups of a queue."""
         return time.monotonic() >= self.next_look.get(queue, 0.0)
 
     def begin_look(self, queue: str, next_in_seconds: float) -> None:
-        """Note a look at all groups of a queue. What changes from now on is seen by a later one."""
+        """Note that a check of all groups of a queue begins. Changes from now on need another check."""
         self.next_look[queue] = time.monotonic() + next_in_seconds * random.uniform(0.9, 1.1)
         self.changed.pop(queue, None)
         self.relisted.discard(queue)
 
     def relist(self, queue: str, names: set[str]) -> None:
-        """Compare the list of a queue's groups with what is known. New groups have to be looked at."""
+        """Compare the names of a queue's groups with the known ones. New groups are to be checked, others forgotten."""
         self.changed[queue] |= names - self.seen[queue]
         self.forget(queue, self.seen[queue] - names)
 
@@ -161,26 +164,26 @@ class GroupAgenda:
             self.sized.discard(key)
 
     def leave(self, key: Key) -> None:
-        """Forget a group that nobody here aggregates."""
+        """Forget the due time of a group that this worker does not aggregate."""
         self.due.pop(key, None)
         self.sized.discard(key)
         self.held.pop(key, None)
 
     def forget(self, queue: str, groups: set[str]) -> None:
-        """Forget groups that are gone."""
+        """Forget groups that no longer exist."""
         self.seen[queue] -= groups
         for group in groups:
             self.leave((queue, group))
 
     def due_now(self, now: float, busy: Container[Key]) -> dict[Registered, deque[Key]]:
-        """List the groups that are due by their aggregators, the full ones first, then those that are due longest."""
+        """Return the due groups for each aggregator: full groups first, then those that have been due longest."""
         found: dict[Registered, deque[Key]] = {}
         for _, key in sorted((at, key) for key, (at, _) in self.due.items() if at <= now and key not in busy):
             found.setdefault(self.due[key][1], deque()).append(key)
         return found
 
     def wait_seconds(self, now: float) -> float:
-        """How long nothing is to be done, if nothing changes. Groups that are due at `now` are started elsewhere."""
+        """Seconds until the next check or due group, if no group changes. Groups that are due at `now` do not count."""
         looks = min(self.next_look.values(), default=0.0) - time.monotonic()
         due = min((at for at, _ in self.due.values() if at > now), default=float("inf")) - now
         return max(0.0, min(looks, due))

@@ -1,1 +1,1 @@
-"""What one worker does for all: due tasks, dead attempts, retention, repairs."""
+"""Housekeeping, done by one elected worker for all: due tasks, lost attempts, expired tasks, repairs."""

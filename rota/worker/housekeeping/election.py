@@ -1,9 +1,9 @@
-"""The election: of the workers that serve the same queues by the same rules, one sweeps them.
+"""The election: decides which of the workers that serve the same queues by the same rules sweeps them.
 
-The election is a key with the ID of a worker and an expiry, `rota:sweep:<digest>`. A worker that asks is elected if
-the key is free or its own. No worker waits for the election: when the elected worker dies, the key expires, and a
-worker that starts again has another ID. If two workers sweep at once, for example because one was frozen, they do
-double work and no harm.
+The election is a key, `rota:sweep:<digest>`, which contains the ID of the elected worker and expires. A worker that
+asks is elected if the key does not exist or contains its own ID. Nothing waits for the elected worker: if it dies, the
+key expires; if it starts again, it has another ID. If two workers sweep at the same time, for example because one was
+frozen, they only do the work twice.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from rota.errors import BrokerError
 from rota.wire.sweep import Candidacy, elect, resign
 
 LIVES = 1.25
-"""An election lasts for this many intervals. The elected worker asks again after 1.1 intervals at most."""
+"""An election lasts for this many sweep intervals. The elected worker renews it after 1.1 intervals at most."""
 RENEWALS = 10
 LAST_WORD_SECONDS = 1.0
 
 
 class Election:
-    """The candidacies of one worker. Only workers with the same `rules` stand in one election."""
+    """The candidacies of one worker. Workers with different `rules` take part in different elections."""
 
     def __init__(self, broker: Broker, owner: str, every: timedelta, rules: object = "") -> None:
         self._broker = broker
@@ -34,18 +34,18 @@ class Election:
         self._last: Candidacy | None = None
 
     def candidacy(self, queues: Iterable[str]) -> Candidacy:
-        """Return the candidacy for sweeping these queues. Other queues, or other rules, are another election."""
+        """Return the candidacy for sweeping these queues. Each set of queues and rules has its own election."""
         said = "\n".join([*sorted(queues), self._rules])
         digest = hashlib.sha256(said.encode()).hexdigest()[:16]
         self._last = Candidacy(self._broker.keys.own(f"sweep:{digest}"), self._owner, self._life)
         return self._last
 
     def kept(self, candidacy: Candidacy) -> AbstractAsyncContextManager[None]:
-        """Stay elected for as long as a sweep takes."""
+        """Renew the election inside an `async with` block, so that it does not expire during a long sweep."""
         return _Kept(self._keep(candidacy))
 
     async def give_up(self) -> None:
-        """Resign, if this worker is elected and the broker answers soon; else the election expires."""
+        """Resign if this worker is elected. If the broker does not answer in time, the election expires by itself."""
         if self._last is None:
             return
         try:
@@ -60,7 +60,7 @@ class Election:
             try:
                 await self._broker.run(elect(candidacy))
             except BrokerError:
-                return  # the sweep fails by the same error
+                return  # the sweep itself fails with the same error
 
 
 class _Kept(AbstractAsyncContextManager[None]):

@@ -1,7 +1,7 @@
-"""The forwarder: moves due tasks to where they wait next, in the queues that the sweep has found to have some.
+"""The forwarder: moves due tasks to their pending list or group, in the queues in which the sweep has found some.
 
-The fetch script promotes due tasks of the queues it asks, so a worker with a free slot needs no forwarder. This serves
-the rest: paused queues, groups, and workers that are busy for long.
+The fetch script already promotes due tasks of the queues that it asks. The forwarder is for the other cases: paused
+queues, tasks with a group, and queues whose workers have no free slot for some time.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from rota.worker.consume.node_replies import NodeReplies
 
 @dataclass(frozen=True, slots=True)
 class ForwarderStatistics:
-    """What the forwarder did since its start. `dropped` IDs had no task behind them."""
+    """Counts since the start. `dropped` counts IDs in a queue whose task did not exist any more."""
 
     passes: int = 0
     moved: int = 0
@@ -24,7 +24,7 @@ class ForwarderStatistics:
 
 
 class Forwarder:
-    """Forwards at most `limit` tasks of each queue and set in one call."""
+    """Forwards at most `limit` tasks of each queue and sorted set (scheduled, retry) in one call."""
 
     def __init__(self, broker: Broker, limit: int = 100) -> None:
         self._broker = broker
@@ -32,7 +32,7 @@ class Forwarder:
         self._done: ForwarderStatistics = ForwarderStatistics()
 
     async def forward(self, queues: Iterable[str]) -> int:
-        """Forward all that is due now; return how many tasks. An error comes after the other queues' turn."""
+        """Forward all tasks that are due now; return how many. A refusal is raised after the other queues' turn."""
         moved = dropped = 0
         answers = NodeReplies()
         left: list[str] = list(queues)
@@ -46,7 +46,7 @@ class Forwarder:
             moved += sum(reply.moved for _, reply in good)
             dropped += sum(reply.dropped for _, reply in good)
             left = [queue for queue, reply in good if reply.more]
-            # Between two batches others get their turn, here and in Redis.
+            # Let other code of this process, and other clients of Redis, run between two batches.
             await asyncio.sleep(0)
         done = self._done
         self._done = replace(done, passes=done.passes + 1, moved=done.moved + moved, dropped=done.dropped + dropped)

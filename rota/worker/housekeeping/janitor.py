@@ -1,6 +1,6 @@
 """The janitor: deletes completed tasks whose retention is over, and trims the archive by size and age.
 
-Trimmed failures are gone for good, so they are counted (`trimmed_key`) and announced in the log.
+Tasks trimmed from the archive are gone for good, so they are counted in Redis and in the log.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ logger = logging.getLogger("rota.worker")
 
 @dataclass(frozen=True, slots=True)
 class JanitorStatistics:
-    """What the janitor deleted since its start: completed tasks, and archived ones."""
+    """Tasks deleted since the start: `expired` completed tasks, and `trimmed` archived tasks."""
 
     passes: int = 0
     expired: int = 0
@@ -28,7 +28,7 @@ class JanitorStatistics:
 
 
 class Janitor:
-    """Deletes at most `limit` tasks of each queue and kind in one call."""
+    """Deletes at most `limit` tasks of each queue and kind (completed, archived) in one call."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class Janitor:
         self._done: JanitorStatistics = JanitorStatistics()
 
     async def clean(self, queues: Iterable[str]) -> int:
-        """Delete all that has had its time; return how many tasks. An error comes after the other queues' turn."""
+        """Delete all expired and trimmed tasks; return how many. A refusal is raised after the other queues' turn."""
         before = self._done
         answers = NodeReplies()
         left = list(queues)
         while left:
             left = await self._pass(left, answers)
-            # Between two batches others get their turn, here and in Redis.
+            # Let other code of this process, and other clients of Redis, run between two batches.
             await asyncio.sleep(0)
         self._done = replace(self._done, passes=self._done.passes + 1)
         if trimmed := self._done.trimmed - before.trimmed:

@@ -1,10 +1,14 @@
-"""The reconciler: compares all places where a task can be, and repairs what a crash, an eviction or a hand has left.
+"""The reconciler: finds and repairs inconsistent tasks, left by a crash, an eviction, or a manual change in Redis.
 
-A task is a hash, its ID is in one place, and a running one has a lease. Asynq looks at one of these at a time, so what
-lost one of them stays for ever. Here each is compared with the others, slowly: a bounded walk every so often.
+A consistent task has three things: a hash, its ID in exactly one place (a list or sorted set of its queue), and a lease
+while it runs. Asynq checks these only one at a time, so a task that has lost one of them stays as it is for ever. The
+reconciler compares each with the others:
 
-A finding is repaired only if it is the same some seconds later, in the script that repairs it: the same trouble, and
-nothing has moved the task in between. Repairs are counted by queue and kind (`QueueKeys.repaired`), and logged.
+1. Every `every`, scan a bounded part of the places and keys (`scan`).
+2. Remember each finding for `patience`.
+3. Repair it if the script still finds the same fault, and nothing has moved the task in between.
+
+Repairs are counted by queue and kind (`QueueKeys.repaired`), and logged.
 """
 
 import logging
@@ -24,10 +28,11 @@ from rota.worker.housekeeping.scan import Found, KeyScan, PlaceScan
 logger = logging.getLogger("rota.worker")
 
 LEASE = timedelta(seconds=15)
-"""What an active task without a lease gets: a living worker extends it in time, a Go server too."""
+"""The lease that an active task without one gets. If a worker or Go server does run the task, it extends the lease
+within this time."""
 KEPT = timedelta(hours=1)
 REPAIRS = 100
-"""At most in one call."""
+"""At most this many repairs in one call."""
 MOST_FINDINGS = 5000
 
 MEANING = {
@@ -45,7 +50,7 @@ MEANING = {
 
 
 class Reconciler:
-    """Walks every `every`; what it finds is repaired `patience` later at the earliest."""
+    """Scans every `every`; a finding is repaired after `patience` at the earliest."""
 
     def __init__(
         self,
@@ -67,9 +72,9 @@ class Reconciler:
         self._repaired: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     async def reconcile(self, queues: Sequence[str], held: Sequence[str], uneven: Sequence[str]) -> None:
-        """Repair what has been wrong for long enough, and look for more when it is time.
+        """Repair the findings that are old enough, and scan on when it is time.
 
-        `held` are the queues with tasks in them, `uneven` those with more or fewer leases than active tasks.
+        `held` are the queues with tasks, `uneven` those whose numbers of leases and of active tasks differ.
         """
         if self.ripe_seconds == 0:
             await self.repair()
@@ -80,7 +85,7 @@ class Reconciler:
             await self.walk(queues, held)
 
     async def walk(self, queues: Sequence[str], held: Sequence[str]) -> None:
-        """Walk on through the places of the queues that hold tasks, and through the keys of all."""
+        """Scan on through the places of the queues with tasks, and through the keys of all queues."""
         answers = NodeReplies()
         try:
             self._note(await self._places.go(held))
@@ -94,7 +99,7 @@ class Reconciler:
         answers.check()
 
     async def repair(self) -> None:
-        """Repair what is still as it was found, and found long enough ago."""
+        """Repair the findings that are at least `patience` old and still the same."""
         done: defaultdict[QueueKeys, Counter[str]] = defaultdict(Counter)
         answers = NodeReplies()
         await self._repair_tasks(done, answers)
@@ -109,18 +114,18 @@ class Reconciler:
 
     @property
     def ripe_seconds(self) -> float | None:
-        """In how many seconds there is something to repair; None while nothing was found."""
+        """In how many seconds the first finding is old enough to be repaired; None without findings."""
         first = [next(iter(found.values()))[1] for found in (self._findings, self._locks) if found]
         return max(0.0, min(first) + self._patience_seconds - time.monotonic()) if first else None
 
     def forget(self) -> None:
-        """Forget what was found: somebody else sweeps now."""
+        """Forget all findings, because another worker sweeps now."""
         self._findings.clear()
         self._locks.clear()
 
     def statistics(self) -> Mapping[str, Mapping[str, int]]:
-        """What was repaired since the start, by queue and kind."""
-        # A copy first: another thread reads this.
+        """The number of repairs since the start, by queue and kind."""
+        # A copy of the items, because this is called in another thread while the event loop may change the dict.
         return {queue: dict(kinds) for queue, kinds in list(self._repaired.items())}
 
     def _note(self, found: Found) -> None:
@@ -162,7 +167,7 @@ class Reconciler:
         return ripe
 
     def _keep(self, queue: QueueKeys, findings: Sequence[Discrepancy]) -> None:
-        # The next sweep goes on with them: one call searches only so much of a long line.
+        # The repair script searches a bounded part of a long list in one call. The next sweep continues at once.
         at = time.monotonic() - self._patience_seconds
         self._findings = {(queue, finding.id): (finding, at) for finding in findings} | self._findings
 

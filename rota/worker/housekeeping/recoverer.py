@@ -1,15 +1,21 @@
-"""The recoverer: gives back the tasks of attempts whose lease ran out, and of aggregations that died.
+"""The recoverer: gives back the tasks of attempts whose lease has expired, and of aggregations that died.
 
-A worker of Rota that died is a crash of its tasks: they are at the front of their queue again, no retry is spent, and
-after `max_crashes` they are in quarantine. A Go server that died is what Asynq makes of it, a failure: see `judge`.
-Whose attempt it was can be told by its lease (`wire/lua/whose.lua`).
+The death of a Rota worker is a crash for its tasks: they go back to the front of their queue, no retry is used, and
+after `max_crashes` crashes a task goes to quarantine. The death of a Go server is a failure, as in Asynq: see
+`as_failure`. The form of its lease shows whether an attempt was Rota's or Go's (`wire/lua/whose.lua`).
 
-Either is carried out once, however many recoverers see the same task: the script compares lease, message and token
-again before it moves anything. Leases are compared with Redis' clock.
+The steps for one queue:
 
-After an outage of the broker all leases have run out, although the workers live, and so they have when its clock was
-set ahead. So the recoverer waits out a few heartbeats after its start, after every failure and after such a jump before
-it believes what it sees, and never touches what runs here.
+1. Read a page of attempts whose lease has been expired for long enough, by the clock of Redis.
+2. If that clock has jumped ahead, stop and wait (see below).
+3. Decide for each attempt where its task goes, and move the tasks with one script. It compares lease, message and token
+   again, so that each task is moved only once, even if several recoverers find it.
+4. Go on with the next page.
+5. Give back the sets of aggregations whose deadline is over.
+
+After an outage of the broker, or when its clock was set ahead, all leases have expired although the workers live. So
+after its start, after every outage and after such a jump, the recoverer waits for a few heartbeats before it moves
+tasks. It never moves a task that this worker holds.
 """
 
 import asyncio
@@ -45,16 +51,17 @@ QUARANTINED = (
 )
 SLACK = Slack(ours=timedelta(seconds=5), go=timedelta(seconds=30))
 AFTER_GO = timedelta(seconds=3)
-"""Asynq's recoverer moves what was on its list without looking again. Until it is through, none of it may run."""
+"""The shortest delay before a task of a Go server runs again. Asynq's recoverer reads its list of expired leases once
+and then moves these tasks without a further check. None of them may run before it has finished."""
 _ASYNQ_POLICY = Retry()
 
 
 class LeaseExpired(RotaError):
-    """The worker of a task was not heard of for too long: it died, or lost its way to the broker."""
+    """The lease of a task expired: its worker died, or could not reach the broker."""
 
 
 class Recovery(NamedTuple):
-    """What becomes of a task whose attempt by a Go server died: run again after `delay`, or the archive (None)."""
+    """The verdict on a task whose Go server died: it runs again after `delay`; None sends it to the archive."""
 
     delay: timedelta | None
     counts: bool = True
@@ -66,15 +73,16 @@ Judge = Callable[[TaskMessage], Recovery]
 
 
 def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
-    """Judge as Asynq does: a lost worker is a failure of its task. `policy_of` finds the retry policy of a type.
+    """Return a function that judges as Asynq does: the loss of a server is a failure of its tasks.
 
-    The next run waits for `AFTER_GO` at least: a Go recoverer that looked in the same moment would move it too.
+    `policy_of` returns the retry policy of a type. The delay is at least `AFTER_GO`, because a Go recoverer may have
+    read the same expired lease and move the task too.
     """
 
     def judge(message: TaskMessage) -> Recovery:
         error = LeaseExpired(LEASE_EXPIRED)
         policy = policy_of(message.type) or _ASYNQ_POLICY
-        # 25 is what a Go client writes when nobody said anything, as in `verdict`.
+        # A Go client writes 25 if the number of retries was not given; then the policy decides, as in `verdict`.
         allowed = policy.max if message.retry == ASYNQ_DEFAULT_RETRY else message.retry
         if message.retried >= allowed:
             return Recovery(None)
@@ -91,7 +99,7 @@ def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
 
 @dataclass(frozen=True, slots=True)
 class RecovererStatistics:
-    """Tasks given back since the start, by where they went; dropped leases had no task behind them."""
+    """Tasks given back since the start, by where they went. `dropped` counts leases of tasks that no longer exist."""
 
     passes: int
     crashed: int
@@ -103,10 +111,10 @@ class RecovererStatistics:
 
 
 class Recoverer:
-    """Recovers queues, sparing the attempts whose tokens `own_tokens` returns.
+    """Recovers the attempts of queues, except those whose tokens `own_tokens` returns.
 
-    A lease must have run out for `slack`: Go servers extend theirs by their own clocks, which may differ from Redis',
-    so theirs get more.
+    An attempt counts as dead when its lease has been expired for `slack`. The slack of Go servers is longer, because
+    they extend leases by their own clocks, which may differ from the clock of Redis.
     """
 
     def __init__(
@@ -133,16 +141,16 @@ class Recoverer:
         self._counts: Counter[str] = Counter()
 
     def hold(self) -> None:
-        """Believe nothing for a while: after a start or an outage the others must have time to show that they live."""
+        """Recover nothing for a while: after a start or an outage, other workers need time to extend their leases."""
         self._not_before = time.monotonic() + self._settle_seconds
 
     @property
     def held_seconds(self) -> float:
-        """How long it is still to believe nothing."""
+        """For how many seconds nothing is to be recovered yet."""
         return max(0.0, self._not_before - time.monotonic())
 
     async def recover(self, queues: Iterable[str]) -> int:
-        """Give back all that is dead now; return the number of tasks moved. A refusal comes after the other queues."""
+        """Give back the tasks of all dead attempts; return how many. A refusal is raised after the other queues."""
         moved = 0
         answers = NodeReplies()
         for queue in list(queues):
@@ -205,7 +213,7 @@ class Recoverer:
             moved = self._note(queue, moves, codes)
             total += moved
             settled = moved + codes.count(Moved.DROPPED)
-            # Only what was settled has left the list; without progress the same would come again.
+            # Only moved and dropped tasks have left the list. If there are none, the next page would be the same.
             if not found.more or settled == 0:
                 return total
             found = await self._look(queue)

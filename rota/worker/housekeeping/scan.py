@@ -1,7 +1,8 @@
-"""Two walks through what a broker holds, in bounded steps that go on where the last ones stopped.
+"""Two scans of the keys of a broker, in bounded steps that continue where the last call stopped.
 
-One goes through the places of queues and finds IDs that should not be there. The other goes through the keys and finds
-tasks that are nowhere, and locks that nobody holds. Any backlog is walked through in time.
+`PlaceScan` reads the lists and sorted sets of the queues, and finds IDs that should not be there. `KeyScan` reads the
+names of all keys, and finds tasks that are in no list, and locks that no task holds. Because each call continues, a
+backlog of any size is scanned in the end.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ _SPECIAL = re.compile(r"([*?\[\]\\])")
 
 
 class PlaceScan:
-    """Compares the places of queues with the tasks; `calls` pages at most in one go."""
+    """Compares the places of queues (their lists and sorted sets) with the tasks, at most `calls` pages in one call."""
 
     def __init__(self, broker: Broker, calls: int = 100) -> None:
         self._broker = broker
@@ -44,7 +45,7 @@ class PlaceScan:
         self._last_step: dict[str, int] = {}
 
     async def go(self, queues: Iterable[str]) -> Found:
-        """Take as many steps as there is to see. Who waited longest comes first."""
+        """Scan on, beginning with the queue whose last step is longest ago, and return what was found."""
         left = sorted(queues, key=lambda queue: self._last_step.get(queue, 0))
         self._last_step = {queue: self._last_step.get(queue, 0) for queue in left}
         self._cursors = {queue: self._cursors.get(queue, BEGIN) for queue in left}
@@ -61,7 +62,7 @@ class PlaceScan:
         return found
 
     async def look(self, queues: Sequence[str]) -> Found:
-        """Look at the active tasks and leases of some queues only: as many as the fleet has slots."""
+        """Check all active tasks and leases of some queues. There are no more of them than the fleet has slots."""
         found: Found = []
         for queue in queues:
             keys = self._broker.keys.queue(queue)
@@ -87,7 +88,7 @@ class PlaceScan:
 
 
 class KeyScan:
-    """Scans the keys of each node for tasks and locks of the queues; `pages` of about 1000 keys at most in one go."""
+    """Scans the keys of each node for tasks and locks of the queues, at most `pages` pages of 1000 keys in one call."""
 
     def __init__(self, broker: Broker, pages: int = 25) -> None:
         self._broker = broker
@@ -97,7 +98,7 @@ class KeyScan:
         self._pattern = _SPECIAL.sub(r"\\\1", self._start.decode()) + "*"
 
     async def go(self, queues: Iterable[str]) -> tuple[Found, StrayLocks]:
-        """Walk on, and compare what comes by with the places."""
+        """Scan on, compare the tasks with the places, and check the locks. Returns what was found."""
         served = {queue.encode(): self._broker.keys.queue(queue) for queue in queues}
         found: Found = []
         stray: StrayLocks = []
@@ -119,7 +120,7 @@ class KeyScan:
         return found, stray
 
     async def _nodes(self, queues: Iterable[QueueKeys]) -> dict[str, str]:
-        """A key on each node, by which the node is asked."""
+        """Return for each node a key on it, which routes a call to the node."""
         nodes: dict[str, str] = {}
         for queue in queues:
             nodes.setdefault(await self._broker.place(queue.pending) if self._broker.clustered else "", queue.pending)
@@ -148,7 +149,7 @@ class KeyScan:
         return [found for _, findings in good for found in findings]
 
     def _shares(self, ids: dict[QueueKeys, list[bytes]]) -> Iterable[dict[QueueKeys, list[bytes]]]:
-        """Fill each call with as many tasks and queues as it may carry."""
+        """Divide the tasks into calls, each with as many tasks and queues as one call may have."""
         share: dict[QueueKeys, list[bytes]] = {}
         room = MAX_TASKS
         for queue, all_ids in ids.items():

@@ -1,9 +1,13 @@
-"""The sweeper: checks at intervals what is to be done in all queues at once, and has it done.
+"""The sweeper: checks at intervals which queues need housekeeping, and calls the part that does it.
 
-Of the workers that serve the same queues, one is elected to sweep (`election`); the others send a small request at
-intervals. The sweep is one script for many queues and reads only, so an idle fleet sends few requests; what the sweep
-finds goes to the forwarder, the janitor, the recoverer and the reconciler, and to the fetcher where tasks wait. A
-lease that has run out says when its attempt counts as dead: the next sweep is then, however long the interval is.
+The steps of a sweep:
+
+1. Ask to be elected (`election`). A worker that is not elected asks again after `TAKEN` intervals.
+2. Check up to 64 queues with one script, which only reads, so that an idle fleet sends few requests.
+3. Call the parts that have work to do: the forwarder for due tasks, the janitor for expired tasks, the recoverer for
+   lost attempts, and the reconciler. Wake the fetchers of queues with pending tasks.
+4. Wait until the next sweep: for `every`, for `IDLE` intervals if all queues are empty, or until the next attempt
+   whose lease has expired (or soon will) counts as dead.
 """
 
 import logging
@@ -34,14 +38,19 @@ logger = logging.getLogger("rota.worker")
 
 SHORTEST_SECONDS = 0.1
 IDLE = 6
-"""So many intervals until the next look where all queues are empty."""
+"""How many intervals to wait until the next sweep while all queues are empty."""
 TAKEN = 3
-"""So many until somebody asks again whose turn it is. It is theirs after 1.25, so who dies is followed within these."""
+"""How many intervals a worker that is not elected waits before it asks again. The election of a dead worker expires
+after 1.25 intervals, so another worker is elected within these."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweeperStatistics:
-    """Sweeps done here and left to another worker, requests of looking, errors, and refusals of single acts."""
+    """Counts since the start.
+
+    `sweeps` were done by this worker, `left_to_others` by another one. `looks` are script calls, `errors` are failed
+    sweeps, and `refused` are single steps that the server refused.
+    """
 
     sweeps: int
     left_to_others: int
@@ -51,7 +60,10 @@ class SweeperStatistics:
 
 
 class Sweeper:
-    """Sweeps the queues that `queues` returns at the time; `note` is told of queues where tasks wait (None: any)."""
+    """Sweeps the queues that `queues` returns at that time.
+
+    `note` is called for each queue with pending tasks, and with None if any queue may have some.
+    """
 
     def __init__(
         self,
@@ -81,7 +93,7 @@ class Sweeper:
         self._said: set[str] = set()
 
     async def run(self) -> None:
-        """Sweep until cancelled. Nobody is given up before the others had time to show that they live."""
+        """Sweep until cancelled. At first no attempt is recovered, so that other workers can extend their leases."""
         self._recoverer.hold()
         try:
             await self._ticker.keep(self._next)
@@ -89,7 +101,7 @@ class Sweeper:
             await self._election.give_up()
 
     async def sweep(self) -> timedelta | None:
-        """Sweep once, if this worker is elected. Answers when to sweep again if that is sooner or later than usual."""
+        """Sweep once if this worker is elected. Returns the time to the next sweep; None for the usual interval."""
         queues = list(self._queues())
         if not queues:
             return None
@@ -117,7 +129,8 @@ class Sweeper:
         try:
             return await self.sweep()
         except BrokerUnavailable:
-            # After an outage all leases have run out, and the connection that waits for tasks may not know of it.
+            # After an outage all leases have expired, so the recoverer must wait. The fetchers are woken because their
+            # connections may be broken without their notice.
             self._recoverer.hold()
             self._note(None)
             raise
@@ -126,7 +139,7 @@ class Sweeper:
         keys = [self._broker.keys.queue(queue) for queue in queues]
         found: list[Seen] = []
         self._counts["looks"] += 1
-        # In a Cluster the key of the election is on another node, and so are other queues.
+        # In a Cluster the key of the election and each queue may be on different nodes, so each needs its own call.
         step = 1 if self._broker.clustered else MAX_QUEUES
         if self._broker.clustered:
             if not await self._broker.run(elect(candidacy)):
@@ -160,7 +173,7 @@ class Sweeper:
         await self._try(self._reconciler.reconcile(list(seen), needing(Need.HELD), needing(Need.UNEVEN)))
 
     async def _try(self, act: Awaitable[object]) -> None:
-        """Do one thing. A refusal, for a user's rights or a broken key, does not keep us from the rest."""
+        """Do one step. A refusal, for missing permissions or a broken key, does not prevent the other steps."""
         try:
             await act
         except BrokerRefused as error:
@@ -176,18 +189,20 @@ class Sweeper:
         if (ripe := self._reconciler.ripe_seconds) is not None:
             soon.append(ripe)
         if not soon or min(soon) >= self._ticker.every.total_seconds():
-            # With nothing in any queue the election may lapse: a worker that asks meanwhile wins it.
+            # If all queues are empty, the election expires before the next sweep. That does no harm: a worker that asks
+            # in the meantime is elected.
             return None if soon or any(look.need for look in seen.values()) else IDLE * self._ticker.every
         return timedelta(seconds=max(min(soon), SHORTEST_SECONDS))
 
 
 class Sweep:
-    """The sweeper and those who do what it finds."""
+    """The sweeper and the parts that it calls."""
 
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings = worker.settings
         every, slack = settings.sweep_interval, Slack(settings.lease_slack, settings.go_lease_slack)
-        # Whoever dies right after a look is known to the next one as dying, and the one after that comes in time.
+        # A sweep also reports leases that have not expired yet, if their attempts would count as dead before the next
+        # regular sweep. Then the next sweep comes at that time.
         ahead = max(every * 1.1 - slack.ours, timedelta())
         limits = SweepLimits(slack, settings.archive_max, settings.archive_age, ahead)
         self.forwarder = Forwarder(broker, limit=settings.forward_batch)
@@ -217,7 +232,7 @@ def _recoverer(worker: "Worker", broker: Broker, slack: Slack) -> Recoverer:
         as_failure(lambda type_name: _policy(worker, type_name)),
         own_tokens=lambda: [attempt.token for attempt in worker.held()],
         slack=slack,
-        # Those who live show it at their next beat, and a beat that failed is repeated sooner.
+        # A live worker extends its leases with its next heartbeat; a failed heartbeat is repeated sooner.
         settle=2 * settings.heartbeat,
         max_crashes=settings.max_crashes,
         clock=worker.clock,

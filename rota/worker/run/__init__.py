@@ -1,1 +1,1 @@
-"""How a worker runs a task and records the outcome."""
+"""How a worker runs a task and records its outcome."""

@@ -1,4 +1,8 @@
-"""One run of one task, from the moment it was taken until its outcome is recorded."""
+"""An attempt: one run of one task, from the fetch until its outcome is recorded.
+
+The fetcher creates the attempt, the executor fills it in and runs it, the heartbeat extends its lease, and the finisher
+records its outcome. All but `lease_until` is set in the event loop; the heartbeat sets that in its own thread.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -18,16 +22,17 @@ Stop = Literal["", "timeout", "deadline", "cancelled", "shutdown", "lease"]
 
 
 class LeaseOver(asyncio.CancelledError):
-    """A lease ran out before the function could begin. To middlewares and dependencies it is like a cancel."""
+    """The lease ran out before the function began. Middlewares and dependencies see it as a cancel."""
 
 
 class Attempt:
-    """What the parts of a worker know about a task that they hold.
+    """The state of one attempt, shared by the parts of a worker.
 
-    `lease_until` is a moment of the `lease_clock`, `deadline_at` one of the event loop's; `started_at` is the server's
-    time in seconds since 1970. `launched_at` is when its function was started, in the event loop's time, and 0 where
-    nobody logs that. `told` are the reasons for which the handler was cancelled, in order, and `stop` is the one by
-    which its end is judged. `judged` is true once its verdict stands and only its hooks still run.
+    - `lease_until` is a time of the `lease_clock`, `deadline_at` of the event loop's clock, and `started_at` of the
+      server's clock in seconds since 1970.
+    - `launched_at` is when its function was started, on the event loop's clock; 0 if that is not logged.
+    - `told` are the reasons for which the handler was cancelled, in order; `stop` is the one that decides the verdict.
+    - `judged` is true once the verdict stands and only the hooks still run.
     """
 
     __slots__ = (
@@ -74,29 +79,33 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
 
     def check_lease(self) -> None:
-        """Raise LeaseOver where the lease has run out. May be called from any thread."""
+        """Raise LeaseOver if the lease has run out. May be called from any thread."""
         if self.lease_until < lease_clock():
             raise LeaseOver
 
     @property
     def type(self) -> str:
-        """The task's type; empty for one that was handed back unread, because it came during a stop."""
+        """The task's type; empty if the task came during a stop and was handed back without reading its message."""
         message: TaskMessage | None = getattr(self, "message", None)
         return "" if message is None else message.type
 
     @property
     def log_fields(self) -> Mapping[str, object]:
-        """What a log record about this attempt carries."""
+        """The fields of a log record about this attempt."""
         message: TaskMessage | None = getattr(self, "message", None)
         return task_fields(self.id, self.type, self.queue.queue, 0 if message is None else message.retried)
 
     @property
     def payload(self) -> bytes:
-        """The task's payload as it came."""
+        """The task's payload as it was received."""
         return self.message.payload
 
 
 def last_chance(held: Iterable[Attempt], max_crashes: int) -> LastChance:
-    """Say which tasks have their last chance, and whether a worker that holds these attempts has one of them."""
+    """Return the number of crashes that leave a task its last chance, and whether one of these attempts has as many.
+
+    One more crash puts such a task into quarantine. A worker may hold only one of them, so that it cannot take another
+    one down with it.
+    """
     crashes = max_crashes - 1
     return LastChance(crashes, crashes > 0 and any(attempt.crashes >= crashes for attempt in held))

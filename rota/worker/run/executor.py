@@ -1,7 +1,16 @@
-"""The executor: finds the handler of a task, runs it in its slot, and passes the verdict to the finisher.
+"""The executor: finds the handler of a task, runs it in its slot, and passes the outcome to the finisher.
 
-A slot is given back only when its handler has really ended: a handler that ignores its time limit keeps its place and
-its lease, so that no second run of the task can overlap with the first.
+The steps of an attempt:
+
+1. Read the message. If it cannot be read, its type has no handler, or the task was cancelled, there is nothing to run.
+2. If the type has reached its concurrency limit, park the attempt, or put the task off if enough are parked.
+3. Start the time limit and run the handler, in the event loop, a thread or a process.
+4. Judge how it ended (`verdict`). From now on the verdict stands.
+5. Run the hooks, and write the last progress and log lines.
+6. Free the slot, pass the outcome to the finisher, and log it.
+
+The slot is freed only when the handler has really ended. A handler that ignores its time limit keeps its slot and its
+lease, so that a second run of the task cannot overlap with the first.
 """
 
 import asyncio
@@ -42,15 +51,16 @@ Find = Callable[[str], Handler | None]
 
 NO_REPORTS = NoReports()
 _WEIGHT: dict[Stop, int] = {"": 0, "timeout": 1, "shutdown": 1, "deadline": 2, "cancelled": 3, "lease": 4}
-"""Which of several reasons to stop a handler decides how its end is judged: the heavier one, else the first."""
+"""If a handler was stopped for several reasons, the one with the highest weight decides the verdict; of equal ones the
+first."""
 
 
 class DeadlinePassed(Exception):
-    """The deadline of a task was over before its handler could begin."""
+    """The deadline of a task passed before its handler could begin."""
 
 
 def _read(attempt: Attempt) -> Verdict | None:
-    """Read the message of an attempt; a verdict means that it cannot be read."""
+    """Parse the message of an attempt. Returns a verdict if it cannot be read, else None."""
     try:
         attempt.message = TaskMessage.FromString(attempt.raw)
     except DecodeError as error:
@@ -62,7 +72,7 @@ def _read(attempt: Attempt) -> Verdict | None:
 
 
 class Executor:
-    """Runs attempts. Everything here happens in the worker's event loop."""
+    """Runs attempts. All methods run in the worker's event loop."""
 
     def __init__(
         self,
@@ -99,15 +109,15 @@ class Executor:
         self.turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)
         self._left_behind: set[asyncio.Task[None]] = set()
         self.held: dict[Attempt, None] = {}
-        """Every attempt whose outcome is not recorded yet: the heartbeat extends their leases."""
+        """All attempts whose outcome is not recorded yet. The heartbeat extends their leases."""
         self.closed = False
-        """Once true, what still arrives is handed back instead of being run."""
+        """Once true, tasks that still arrive are handed back instead of run."""
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     def start(self, attempt: Attempt, notes: Notes | None = None) -> None:
-        """Run a task that was just taken. Its slot is reserved already; this returns at once."""
+        """Start a task that was just taken, and return at once. Its slot is already reserved."""
         self.held[attempt] = None
         if self.closed:
             self._slots.give_back()
@@ -123,7 +133,7 @@ class Executor:
             self._start_limited(attempt)
 
     def running(self) -> list[Attempt]:
-        """The attempts whose handlers run now."""
+        """Return the attempts whose handlers run now."""
         return [attempt for attempt in self.held if attempt.task is not None and not attempt.task.done()]
 
     async def wait_idle(self) -> None:
@@ -133,9 +143,9 @@ class Executor:
             await self._idle.wait()
 
     def stop(self, attempt: Attempt, why: Stop, reason: str = "") -> None:
-        """Cancel a handler, or keep it from starting. A handler that has ignored one reason is cancelled by the next.
+        """Cancel a handler, or prevent its start. A handler that ignored a cancel is cancelled again for a new reason.
 
-        Once its verdict stands, only a shutdown or a lost lease ends what its hooks still do.
+        Once the verdict stands, only a shutdown or a lost lease cancels the hooks that still run.
         """
         if attempt.task is None:
             self._unpark(attempt, why, reason)
@@ -152,22 +162,22 @@ class Executor:
             attempt.task.cancel()
 
     def hand_back_parked(self) -> None:
-        """Give back what has not started."""
+        """Hand back the tasks of parked attempts, which have not started."""
         for parked in self._parked.values():
             while parked:
                 attempt = parked.popleft()
                 self._finish(attempt, Outcome(attempt.id, attempt.token, "requeue"))
 
     def has_ended(self, attempt: Attempt) -> bool:
-        """Tell whether the outcome of an attempt stands, so that only its record is missing."""
+        """Whether an attempt has ended, so that its outcome only has to be recorded."""
         return attempt.task.done() if attempt.task else not any(attempt in parked for parked in self._parked.values())
 
     def forget(self, attempt: Attempt) -> None:
-        """Let go of an attempt whose outcome is recorded."""
+        """Remove an attempt whose outcome is recorded."""
         self.held.pop(attempt, None)
 
     def _prepare(self, attempt: Attempt, notes: Notes | None) -> Verdict | None:
-        """Fill the attempt in; a verdict means that there is nothing to run."""
+        """Read the message and find the handler. Returns a verdict if the task is not to be run, else None."""
         now = attempt.started_at = self._clock.now()
         if (unreadable := _read(attempt)) is not None:
             return unreadable
@@ -185,15 +195,15 @@ class Executor:
         return None
 
     def _limit(self, attempt: Attempt) -> None:
-        """Let its time begin: one that has waited for its turn has all of it."""
+        """Start the time limit. An attempt that waited for a thread or process still has its full time."""
         message, handler, now = attempt.message, attempt.handler, self._clock.now()
         seconds: float = message.timeout
         if handler.timeout is not None and seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS):
-            # A Go client writes 30 minutes when nobody said anything; then the handler's own limit is what was said.
+            # A Go client writes 30 minutes if no timeout was given, so the handler's own limit applies.
             seconds = whole_seconds(handler.timeout)
         attempt.limit_seconds = seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
         deadline = now + attempt.limit_seconds
-        # A Go client may give times that neither Python's calendar nor the record of running tasks can hold.
+        # A Go client may give times beyond the range of Python's datetime and of the record of running tasks.
         deadline = min(deadline, message.deadline or LAST_SECOND, LAST_SECOND)
         attempt.deadline_unix = deadline
         attempt.deadline_at = self._clock.monotonic(deadline)
@@ -238,10 +248,10 @@ class Executor:
         handler, began_in = attempt.handler, forks.generation
         faults.reach("run:start")
         try:
-            # The process was frozen, or the machine suspended, since it was taken: it may run, or have run, elsewhere.
+            # If the process was frozen or the machine suspended since the fetch, another worker may have run the task.
             attempt.check_lease()
             if attempt.message.deadline and attempt.message.deadline <= self._clock.now():
-                raise DeadlinePassed  # also one before 1970, which is negative
+                raise DeadlinePassed  # a negative deadline, which is before 1970, has passed as well
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else self._stored(attempt, result)
@@ -254,7 +264,7 @@ class Executor:
         attempt.judged = True
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
             await self._notify(event, attempt, value)
-        forks.end_if_forked(began_in)  # by a middleware or a hook
+        forks.end_if_forked(began_in)  # if a middleware or a hook has forked, this may be the child process
         if self._reporter.unwritten(attempt.context):
             await self._settle(attempt)
         faults.reach("run:end")
@@ -269,11 +279,12 @@ class Executor:
     ) -> Awaitable[Any]:
         place = self._places[attempt.handler.run]
         if place.full:
-            self._limits.forget(attempt)  # the wait for its turn is not its own time
+            self._limits.forget(attempt)  # the wait for a thread or process does not count; `_limit` starts again
         return place.call(attempt.context, function, args, kwargs, partial(self._limit, attempt), attempt.check_lease)
 
     def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
-        # A task that is cancelled before its first step ends with no line of it run. uvloop's timers come before it.
+        # An asyncio task that is cancelled before its first step never runs `_run`, so the attempt is judged here.
+        # That happens with uvloop, which calls a due timer before the first step of a new task.
         if task.cancelled():
             judged = verdict.stopped(attempt, self._clock.now())
             attempt.judged = True
@@ -286,7 +297,7 @@ class Executor:
         self._close(attempt, judged)
 
     async def _notify(self, event: Event, attempt: Attempt, value: Any) -> None:
-        """Run the hooks within their time limit. Whatever they do, the verdict is recorded after this."""
+        """Run the hooks within their time limit. Whatever they do, the outcome is recorded after this."""
         self._limits.forget(attempt)
         hooks = self._loop.create_task(attempt.handler.notify(event, attempt.context, value))
         why = f"they took longer than hook_timeout ({self._hook_seconds:g} s)"
@@ -295,7 +306,7 @@ class Executor:
         except asyncio.CancelledError:
             why = "the worker stops" if self.closed else "the lease was lost"
         if not hooks.done():
-            # Not waited for: a hook may catch the cancel and go on.
+            # The cancelled hooks are not awaited, because a hook may catch the cancel and go on.
             hooks.cancel()
             self._left_behind.add(hooks)
             hooks.add_done_callback(self._left_behind.discard)
@@ -320,7 +331,7 @@ class Executor:
             )
 
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
-        """Free what a run has used, and pass its verdict on."""
+        """Free the slot and limits of an attempt, and pass its outcome on."""
         handler = attempt.handler
         self._slots.give_back()
         if handler.concurrency is not None:
@@ -344,7 +355,7 @@ class Executor:
             self._start_limited(parked.popleft())
 
     def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
-        # The log comes second: a filter or handler of the user's that fails must not keep the outcome from its record.
+        # Log after passing the outcome on, so that an error in a logging filter of the user does not lose the outcome.
         self._finish(attempt, judged.outcome)
         if judged is not verdict.SUCCESS:
             log_outcome(attempt, judged)
@@ -357,7 +368,7 @@ class Executor:
         said = deadline_text(deadline) if passed else timeout_text(attempt.limit_seconds)
         self.stop(attempt, "deadline" if passed else "timeout", said)
         if deadline and not passed:
-            # A handler that goes on after its time limit still has its deadline.
+            # A handler that goes on after its time limit is stopped again at the deadline of its task.
             attempt.deadline_unix, attempt.deadline_at = deadline, self._clock.monotonic(deadline)
             self._limits.watch(attempt)
 
@@ -366,7 +377,7 @@ def _judged(attempt: Attempt, error: BaseException, now: float) -> Verdict:
     try:
         return _judged_by_class(attempt, raised_by_handler(error), now)
     except BaseException as fault:
-        # Even `isinstance` runs code of the error's class, and that may raise. The task needs its verdict.
+        # Even `isinstance` can run code of the error's class, which may raise. The task needs a verdict anyway.
         return _judged_by_class(attempt, unreadable(error, fault), now)
 
 

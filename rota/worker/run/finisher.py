@@ -1,7 +1,16 @@
-"""The finisher: records how attempts ended, many in one call.
+"""The finisher: records the outcomes of attempts, many in one call.
 
-Outcomes that arrive while a call is under way form the next batch, so nothing waits for a timer. An outcome is kept
-and sent again until the server has answered: a handler that succeeded is not run again because one write failed.
+Outcomes that arrive while a call is under way form the next batch, so no outcome waits for a timer. An outcome is kept
+and sent again until the server has answered, so that a handler that succeeded does not run again because a call failed.
+
+How a batch is sent:
+
+1. The server answers: the batch is recorded. An outcome of an attempt that does not hold its task any more is refused
+   and discarded, with a log line.
+2. The server does not answer: wait and send the batch again. If it was large and may have reached the server, send it
+   in two halves, because its size may be the reason.
+3. The server refuses the whole batch: send each outcome by itself until it is taken, so that one outcome does not
+   prevent the recording of the others.
 """
 
 import asyncio
@@ -31,12 +40,12 @@ logger = logging.getLogger("rota.worker")
 
 FIRST_WAIT_SECONDS = 0.02
 LAST_WAIT_SECONDS = 0.25
-"""Between the tries of a worker that stops: the broker may be back before it goes."""
+"""The longest pause between the tries of a worker that stops, because the broker may be back before the worker ends."""
 MOST_BYTES = 4 * 1024 * 1024
-"""Of messages and results in one request. A server or a slow network may not take much more at once, and the event loop
-stands still while a request is packed."""
+"""At most this many bytes of messages and results in one request. A server or a slow network may not accept much more
+at once, and the event loop is blocked while a request is packed."""
 SMALL_BYTES = 64 * 1024
-"""A lost request that is not larger is sent again as it is."""
+"""A lost request up to this size is sent again as it is; a larger one is sent in two halves."""
 _REASONS = {
     wire.RECORDED: "somebody else has ended or moved it meanwhile",
     wire.FENCED: "another attempt has taken it over",
@@ -50,19 +59,23 @@ Ended = tuple[Attempt, Outcome | None]
 
 @dataclass(slots=True)
 class FinishStatistics:
-    """What a finisher has recorded. `discarded` counts outcomes that came too late: another attempt had the task."""
+    """Counts since the start.
+
+    `discarded` counts outcomes that came too late: another attempt had the task, or the task was moved or deleted.
+    `repeated` counts outcomes that were sent again.
+    """
 
     recorded: int = 0
     calls: int = 0
     discarded: int = 0
     repeated: int = 0
     kinds: Counter[str] = field(default_factory=Counter[str])
-    """Recorded outcomes that were no plain success, by their kinds."""
+    """Outcomes that were not a plain success, by their kinds."""
     lost_at: float = 0.0
     """`time.monotonic()` of the first failure to record after the last success; 0 while recording works."""
 
     def add(self, other: "FinishStatistics") -> None:
-        """Add what another finisher has counted."""
+        """Add the counts of another finisher."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.kinds.update(other.kinds)
@@ -74,7 +87,7 @@ class FinishStatistics:
 
 
 class Finisher:
-    """Records outcomes. `None` as outcome stands for a plain success, with nothing to keep and no lock to release."""
+    """Records outcomes. The outcome `None` is a plain success: without a result to keep or a lock to release."""
 
     def __init__(
         self, broker: Broker, link: Callable[[], Link | None], recorded: Callable[[Attempt], None], batch: int
@@ -93,12 +106,12 @@ class Finisher:
         self.statistics = FinishStatistics()
 
     def add(self, attempt: Attempt, outcome: Outcome | None) -> None:
-        """Take an outcome to be recorded as soon as possible."""
+        """Add an outcome. It is recorded as soon as possible."""
         self._ended.append((attempt, outcome))
         self._arrived.set()
 
     async def flush(self) -> None:
-        """Wait until everything that was added is recorded. There may be little time, so no wait is long any more."""
+        """Wait until all outcomes are recorded. From now on the pauses between tries are short, as time is limited."""
         self._most_seconds = LAST_WAIT_SECONDS
         for backoff in self._backoffs:
             backoff.hurry(LAST_WAIT_SECONDS)
@@ -109,7 +122,7 @@ class Finisher:
             await asyncio.sleep(0)
 
     async def run(self) -> None:
-        """Record until cancelled. What a run that failed has left is taken up."""
+        """Record until cancelled. Outcomes that were left by a failed call of `run` are recorded first."""
         if self._ended:
             self._arrived.set()
         while True:
@@ -137,7 +150,7 @@ class Finisher:
 
     def _split(self, items: list[Ended]) -> Iterable[list[Ended]]:
         for part in ([i for i in items if i[1] is None], [i for i in items if i[1] is not None]):
-            # The last ones first: each call puts what goes back before what is there.
+            # In reverse order, because each call puts tasks that are handed back at the front of the queue.
             yield from reversed(list(_batches(part, self._batch)))
 
     async def _record(self, queue: QueueKeys, items: list[Ended], *, repeated: bool = False) -> None:
@@ -147,7 +160,7 @@ class Finisher:
                 refused = await self._send(_call(queue, items))
                 break
             except BrokerRefused as error:
-                # One outcome that the server refuses must not hold up the others.
+                # One outcome that the server refuses must not prevent the recording of the others.
                 logger.error("The server refuses outcomes, each is sent by itself until it is taken: %s", error)
                 return self._set_aside(queue, items)
             except BrokerUnavailable as error:
@@ -160,7 +173,7 @@ class Finisher:
         return self._settle(items, refused, repeated=repeated)
 
     async def _record_halves(self, queue: QueueKeys, items: list[Ended]) -> None:
-        """Send a request again in two parts: perhaps it was too large for the server or the network."""
+        """Send a request again in two halves, because it may have been too large for the server or the network."""
         middle = len(items) // 2
         for half in (items[middle:], items[:middle]):
             await self._record(queue, half, repeated=True)
@@ -172,7 +185,7 @@ class Finisher:
             task.add_done_callback(self._insisting.discard)
 
     async def _insist(self, queue: QueueKeys, item: Ended) -> None:
-        """Send one outcome by itself until it is taken: rights may be granted, a wrong key removed."""
+        """Send one outcome by itself until it is taken: permissions may be granted, or a wrong key deleted."""
         backoff = self._backoff(30)
         refused: dict[int, int] | None = None
         while refused is None:

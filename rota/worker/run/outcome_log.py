@@ -1,8 +1,9 @@
-"""Logs the begin and end of attempts and their outcomes, and survives whatever the user's filters and handlers raise.
+"""Logs the start and end of attempts and their outcomes. Errors in logging filters and handlers do no harm.
 
-An outcome is logged after it was passed on to be recorded: a failing filter must not keep it from its record, and an
-exception in the fetcher, where some attempts end, would end the worker. Each record carries the fields of its task.
-`Logger.handle` lets the error of a filter through to the code that logs, and custom handlers can raise as well.
+`Logger.handle` lets the error of a filter through to the code that logs, and handlers of the user can raise as well.
+Such an error must not prevent the recording of an outcome, so an outcome is passed to the finisher before it is logged.
+And it must not end the fetcher, in which some attempts end, because that would end the worker. So all errors are caught
+here and printed. Each log record has the fields of its task.
 """
 
 import logging
@@ -18,11 +19,11 @@ from rota.worker.run.verdict import Verdict
 
 logger = logging.getLogger("rota.worker")
 task_logger = logging.getLogger("rota.task")
-"""For the begin and end of each task: at `settings.task_log_level`."""
+"""Logs the start and end of each task at the level `settings.task_log_level`."""
 
 
 def log_outcome(attempt: Attempt, judged: Verdict) -> None:
-    """Log a verdict that is not a plain success: a failure for good as an ERROR, what is tried again as a WARNING."""
+    """Log a verdict that is not a plain success: a final failure as an ERROR, all others as a WARNING."""
     outcome, error = judged.outcome, judged.error
     if judged.fault is not None:
         text = "How to retry task %s (%s) could not be decided: by default, then."
@@ -44,19 +45,19 @@ def log_outcome(attempt: Attempt, judged: Verdict) -> None:
 
 
 def log_begin(level: int, attempt: Attempt) -> None:
-    """Log that the function of a task begins."""
+    """Log that the function of a task starts."""
     log(level, "%s started (%s)", attempt.type, attempt.id, about=attempt, to=task_logger)
 
 
 def log_end(level: int, attempt: Attempt, judged: Verdict, seconds: float) -> None:
-    """Log that a task has ended: how, and after which time."""
+    """Log that a task has ended, how it ended and how long it took."""
     how = _how(judged)
     took = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
     log(level, "%s %s%s (%s)", attempt.type, how and f"{how} after ", took, attempt.id, about=attempt, to=task_logger)
 
 
 def _how(judged: Verdict) -> str:
-    """Return the word for an end that is not a success."""
+    """Return the word for the end of a task; empty for a success."""
     outcome = judged.outcome
     if outcome is None or outcome.kind == "complete":
         return ""
@@ -74,15 +75,15 @@ def log(
     trace: str = "",
     to: logging.Logger = logger,
 ) -> None:
-    """Log, and print what a filter or handler raises, as `logging.Handler.handleError` does.
+    """Log a record. If a filter or handler raises, print the error, as `logging.Handler.handleError` does.
 
-    `trace` is the text of the error's traceback. The record has the error too, for handlers that look at it.
+    `trace` is the text of the error's traceback. The record also contains the error itself, for handlers that use it.
     """
     try:
         if to.isEnabledFor(level):
             cause = (type(error), error, error.__traceback__) if error is not None and trace else None
             record = to.makeRecord(to.name, level, __file__, 0, text, values, cause, "log_outcome")
-            record.exc_text = trace or None  # a formatter takes it as it is
+            record.exc_text = trace or None  # a formatter uses this text instead of formatting the traceback
             for name, value in about.log_fields.items() if about else ():
                 vars(record).setdefault(name, value)
             to.handle(record)
@@ -95,7 +96,7 @@ Handle = Callable[[logging.LogRecord], None]
 
 
 def contain() -> None:
-    """Let every logger of Rota print such an error to standard error instead of raising it."""
+    """Make every logger of Rota print errors of filters and handlers to standard error instead of raising them."""
     for name, logger in logging.root.manager.loggerDict.items():
         ours = name == "rota" or name.startswith("rota.")
         if ours and isinstance(logger, logging.Logger) and "handle" not in vars(logger):

@@ -1,4 +1,4 @@
-"""Where functions run that do not run in the event loop."""
+"""The interface of the pools that run functions outside the event loop."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -7,7 +7,7 @@ from rota.tasks.context import Context
 
 
 class FunctionPool(Protocol):
-    """Somewhere else to run a function: a thread, or another process."""
+    """Runs functions in threads, or in other processes."""
 
     async def call(
         self,
@@ -18,10 +18,11 @@ class FunctionPool(Protocol):
         begun: Callable[[], object] = lambda: None,
         check: Callable[[], object] = lambda: None,
     ) -> Any:
-        """Run the function there, once it is its turn: `begun` is called then.
+        """Run the function when a thread or process is free.
 
-        `check` is called right before its first step, from whatever thread; what it raises keeps the function from it.
-        Cancelling this stops it there; it returns only when the function has ended.
+        `begun` is called when the wait for a thread or process is over. `check` is called right before the function, in
+        any thread; if it raises, the function does not run. Cancelling this call stops the function. The call returns
+        only when the function has ended.
         """
         ...
 

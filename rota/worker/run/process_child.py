@@ -1,9 +1,9 @@
-"""The other side of `process_pool`: a process that runs one function at a time for its parent.
+"""The child process of `process_pool`, which runs one function at a time for its parent.
 
-`python -m rota.worker.run.process_child FD PARENT_PID`. Over the socket FD go frames: eight bytes of length, then a
-pickle. The first frame from the parent is a `Setup`, each further one the number of a request and the request. The
-child answers with tuples: the number of the request, a kind (ready, broken, progress, log, done, failed), and what
-belongs to it. A child that has lost its parent ends at once.
+It is started with `python -m rota.worker.run.process_child FD PARENT_PID`. Both sides send frames over the socket FD:
+eight bytes of length, then a pickle. The first frame from the parent is a `ChildSetup`; each further frame is the
+number of a request and the `Request`. The child answers with tuples: the number of the request, a kind (ready, broken,
+progress, log, done, failed), and the values for this kind. A child whose parent has ended exits at once.
 """
 
 import ctypes
@@ -37,9 +37,10 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class ChildSetup:
-    """What makes a child see the same modules as its parent. `main` is how to load the parent's main module.
+    """The settings with which a child finds the same modules as its parent.
 
-    `log` is how the parent has set up its log, None where the program around it did.
+    `main` says how to load the parent's main module. `log` are the log settings of the parent; None if not Rota but the
+    program around it has configured logging.
     """
 
     path: list[str]
@@ -50,7 +51,7 @@ class ChildSetup:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One function to run. `call` is a pickle of (function, args, kwargs); it may name things of the main module."""
+    """One function to run. `call` is a pickle of (function, args, kwargs), which may refer to the main module."""
 
     message: bytes
     deadline_at: float
@@ -58,7 +59,7 @@ class Request:
 
 
 class Channel:
-    """Frames over a socket, both ways. Sending is safe from any thread. A fork of this process sends nothing."""
+    """Sends and receives frames over a socket. Any thread may send. A fork of this process sends nothing."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._stream = connection.makefile("rwb")
@@ -66,7 +67,7 @@ class Channel:
         self._pid = os.getpid()
 
     def receive(self) -> Any:
-        """Read one frame; EOFError when the parent is gone."""
+        """Read one frame. Raises EOFError if the parent has ended."""
         head = self._stream.read(LENGTH.size)
         if len(head) < LENGTH.size:
             raise EOFError
@@ -75,7 +76,7 @@ class Channel:
     def send(self, *message: Any) -> None:
         """Write one frame."""
         data = pickle.dumps(message)
-        if os.getpid() != self._pid:  # its frames would mix with ours
+        if os.getpid() != self._pid:  # this is a fork, whose frames would mix with those of the original process
             return
         with self._lock:
             self._stream.write(LENGTH.pack(len(data)))
@@ -84,23 +85,23 @@ class Channel:
 
 
 class Forwarding:
-    """A reporter that hands everything to the parent."""
+    """A reporter that sends progress and log lines to the parent."""
 
     def __init__(self, channel: Channel, number: int) -> None:
         self._channel = channel
         self._number = number
 
     def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
-        """Pass it on."""
+        """Send the progress to the parent."""
         self._channel.send(self._number, "progress", done, total, text)
 
     def log(self, context: Context, text: str) -> None:
-        """Pass it on."""
+        """Send a log line to the parent."""
         self._channel.send(self._number, "log", text)
 
 
 def main() -> None:
-    """Serve the parent until it goes."""
+    """Run functions for the parent until it ends."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
     channel = Channel(socket.socket(fileno=descriptor))
@@ -121,25 +122,26 @@ def main() -> None:
     threading.Thread(target=_listen, args=(channel, requests), daemon=True).start()
     while True:
         number, request = requests.get()
-        _take_signals()  # a module or a task before may have set its own handlers
-        # A copy, so that no context variable goes from one task to the next.
+        _take_signals()  # an imported module or an earlier task may have set its own handlers
+        # In a copied context, so that a context variable that one task sets is not visible to the next task.
         copy_context().run(_serve, channel, number, request, load_main)
 
 
 def die_with(parent: int) -> None:
-    """End when the parent ends. Only Linux sees to it even while a function holds the interpreter."""
+    """Make this process end when the parent ends. Only on Linux that works while a function holds the interpreter."""
     _take_signals()
     forks.guard()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it went before we could ask
+        if os.getppid() != parent:  # the parent ended before the call of prctl
             os._exit(1)
 
 
 def _take_signals() -> None:
-    """Leave INT (Ctrl-C) and TERM (systemd sends it to every process of a service) for the parent to act on.
+    """Take no action on INT (Ctrl-C) and TERM (systemd sends it to every process of a service): the parent decides.
 
-    They are not ignored but handled: whatever the function itself starts gets the default back, by exec or by a fork.
+    An empty handler is set instead of SIG_IGN, because programs that the function starts would inherit SIG_IGN. A
+    handler is reset to the default by exec, and for a fork by `forks`.
     """
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.signal(signal.SIGTERM, _leave_to_parent)
@@ -152,7 +154,7 @@ def _listen(channel: Channel, requests: "SimpleQueue[tuple[int, Request]]") -> N
     try:
         while True:
             requests.put(channel.receive())
-    finally:  # whatever it was, nobody can ask any more
+    finally:  # after any error, because without this thread no request can arrive
         os._exit(1)
 
 
@@ -181,7 +183,7 @@ def _main_loader(setup: ChildSetup) -> Callable[[], None]:
     loaded: list[bool] = []
 
     def load() -> None:
-        """Make the parent's main module known under its name, without running what it guards for `__main__`."""
+        """Load the parent's main module, without running its code under `if __name__ == "__main__"`."""
         if loaded or setup.main is None:
             return
         loaded.append(True)

@@ -1,14 +1,15 @@
-"""Carries an error from a task process to its worker, so that the verdict follows the class of the error.
+"""Passes an error from a task process to its worker, so that the verdict can depend on the class of the error.
 
-`pack` describes an error in the process that caught it, `unpack` makes it again in the other one. `unpack` takes the
-first of these that works:
+`pack` describes an error in the process that caught it; `unpack` rebuilds it in the other process. `unpack` uses the
+first of these ways that works:
 
-1. The error as pickle writes it, if it comes back with the same class and the same text.
-2. An instance of its class with its arguments and attributes, made without a call of the constructor. What cannot be
-   pickled is left out. The members of an exception group are made one by one.
-3. The same, for a class that cannot be imported: a new class of that name takes its place, below its base classes.
+1. Unpickle the error, if pickle restores it with the same class and the same text.
+2. Create an instance of its class with its arguments and attributes, without calling the constructor. Values that
+   cannot be pickled are left out. The members of an exception group are rebuilt one by one.
+3. If the class cannot be imported, do the same with a new class of that name, derived from the same base classes.
 
-Texts, arguments and attributes are bounded, because an error text of 100 MB would go through the worker's event loop.
+The sizes of texts, arguments and attributes are limited, because an error text of 100 MB would block the worker's event
+loop.
 """
 
 import pickle
@@ -27,13 +28,13 @@ from rota.tasks.policy import leaves
 UNREADABLE_TEXT = "its text cannot be read"
 _MOST_TEXT = 64 * 1024
 _MOST_BYTES = 1024 * 1024
-_MOST_DEPTH = 20  # of groups in groups; below it only the errors in them are kept
+_MOST_DEPTH = 20  # of exception groups in groups; deeper groups are replaced by the errors in them
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that is not built in
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPath:
-    """Where a class can be imported from, and the same of its bases in case that it cannot."""
+    """Where a class can be imported from, and the same for its base classes in case the class cannot be imported."""
 
     module: str
     name: str
@@ -42,7 +43,7 @@ class ClassPath:
 
 @dataclass(frozen=True, slots=True)
 class PackedError:
-    """An error as it is sent: plain values, and pickles that are read one by one."""
+    """An error as it is sent: plain values, and pickles that are loaded one by one."""
 
     kind: ClassPath
     text: str
@@ -55,7 +56,7 @@ class PackedError:
 
 
 def pack(error: BaseException, depth: int = 0) -> PackedError:
-    """Describe an error so that `unpack` can make it again. Does not raise, whatever the error does."""
+    """Describe an error so that `unpack` can rebuild it. Never raises, even if the code of the error's class raises."""
     kind, text, trace = _path(type(error)), text_of(error), _trace(error)
     if whole := _whole(error, text):
         return PackedError(kind, text, trace, whole)
@@ -66,9 +67,9 @@ def pack(error: BaseException, depth: int = 0) -> PackedError:
 
 
 def unpack(packed: PackedError) -> BaseException:
-    """Make the error again, or the nearest to it that this process can make."""
+    """Rebuild the error, or the most similar error that this process can create."""
     if packed.whole:
-        with suppress(Exception):  # what only the other process can import
+        with suppress(Exception):  # classes that only the other process can import
             error = loads(packed.whole)
             if isinstance(error, BaseException) and text_of(error) == packed.text:
                 return error
@@ -85,7 +86,7 @@ def unpack(packed: PackedError) -> BaseException:
 
 
 def text_of(error: BaseException) -> str:
-    """Return `str(error)`, bounded, also where the error's own `__str__` raises."""
+    """Return `str(error)`, limited in size; a replacement if the error's own `__str__` raises."""
     try:
         return _cut(str.__str__(str(error)))  # not a subclass of str
     except BaseException:
@@ -93,7 +94,7 @@ def text_of(error: BaseException) -> str:
 
 
 def loads(data: bytes) -> Any:
-    """Read what a task process has pickled. It knows the main module of the worker as `__mp_main__`."""
+    """Load a pickle from a task process, in which the main module of the worker is called `__mp_main__`."""
     return _Unpickler(BytesIO(data)).load()
 
 
@@ -148,7 +149,7 @@ def _in_parts(error: BaseException, kind: ClassPath, text: str, trace: str, dept
 
 
 def _fields(error: BaseException) -> dict[str, Any]:
-    """Return the fields that built-in errors and `__slots__` have. Pickle leaves them to the constructor."""
+    """Return the fields of built-in errors and of `__slots__`. Pickle does not store them."""
     found: dict[str, Any] = {}
     for kind in type(error).__mro__:
         for name, member in vars(kind).items():
@@ -184,7 +185,7 @@ def _find(path: ClassPath) -> type | None:
     bases = [base for part in path.bases if (base := _find(part)) is not None]
     try:
         return type(path.name.rpartition(".")[2], tuple(bases), {"__module__": path.module}) if bases else None
-    except TypeError:  # a base that wants to be told more of its subclasses
+    except TypeError:  # a base class whose `__init_subclass__` or metaclass needs arguments
         return bases[0]
 
 
@@ -196,7 +197,7 @@ def _with_text(kind: type[BaseException], text: str) -> type[BaseException]:
 
 
 def _make(kind: type[BaseException], packed: PackedError) -> BaseException:
-    # The `__new__` of the built-in class: those of user code, as its constructors, may ask for anything.
+    # Call `__new__` of the built-in base class, because `__new__` and `__init__` of user code may need any arguments.
     built_in: Any = next(base for base in kind.__mro__ if not base.__flags__ & _HEAP_TYPE)
     if packed.members:
         error = built_in.__new__(kind, packed.message, [unpack(member) for member in packed.members])
@@ -212,7 +213,7 @@ def _make(kind: type[BaseException], packed: PackedError) -> BaseException:
 
 
 def _values(data: bytes) -> list[Any]:
-    """Return what was pickled in a list, or an empty one where that cannot be read here."""
+    """Return a list with the unpickled value; an empty list if this process cannot load it."""
     try:
         return [loads(data)]
     except Exception:

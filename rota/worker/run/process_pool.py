@@ -1,9 +1,9 @@
-"""Runs functions in processes of their own: warm, used again, and killed when their time is over.
+"""Runs functions in child processes, which are reused, and killed when a time limit is over.
 
 `await call(context, function, args, kwargs)` runs an importable function in a child and returns its value. Cancelling
-the call kills the child and whatever stayed in its process group (SIGKILL), waits until it is gone, and only then ends;
-the next call gets a new child. Children are started afresh, never forked, so they share no threads, locks or
-connections with the worker; they end with it.
+the call kills the child and its process group (SIGKILL), and returns only when the child has ended; the next call gets
+a new child. Children are started as fresh processes, not forked, so they share no threads, locks or connections with
+the worker. They end when the worker ends.
 """
 
 import asyncio
@@ -30,7 +30,10 @@ _LAST_WORDS_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ProcessPoolStatistics:
-    """Processes there are and calls that run; since the start: killed for a cancel, died by themselves, recycled."""
+    """The current numbers of processes and running calls.
+
+    `killed` (after a cancel), `died` (by themselves) and `recycled` count processes since the start.
+    """
 
     processes: int
     running: int
@@ -48,7 +51,7 @@ class _Child:
         self.pid = process.pid
         self.served = 0
         self.working = False
-        """Whether it has not answered yet. Such a process cannot be asked again."""
+        """Whether its last request is not answered yet. Such a process cannot be reused."""
         self._reader = reader
         self._writer = writer
         self._exit = _exit_of(process)
@@ -81,7 +84,7 @@ class _Child:
         return not self._exit.done()
 
     async def ask(self, request: Request, context: Context) -> Any:
-        """Run one function; pass on what it tells meanwhile."""
+        """Run one function. Its progress and log lines are passed to `context`."""
         self.served += 1
         self.working = True
         await self._send((self.served, request))
@@ -100,13 +103,13 @@ class _Child:
                 raise _error_of(*rest)
 
     async def _refuse(self, kind: str) -> None:
-        """Drop what belongs to an earlier request; an answer to one means that nothing of this process can be used."""
+        """Drop a message for an earlier request. A late answer to one is a fault, so the process is killed."""
         if kind in ("done", "failed"):
             await self.kill()
             raise ProcessDied("The process of the task answered another request than this one, so it was killed.")
 
     async def kill(self) -> None:
-        """Kill the process with its group and wait until it is gone, whatever cancels come meanwhile."""
+        """Kill the process with its group, and wait until it has ended. Cancels of this call are ignored."""
         if self.alive:
             self._kill_group()
         while not self._exit.done():
@@ -117,7 +120,7 @@ class _Child:
     async def _send(self, value: Any) -> None:
         data = pickle.dumps(value)
         self._writer.write(LENGTH.pack(len(data)) + data)
-        with contextlib.suppress(ConnectionError):  # reading tells why
+        with contextlib.suppress(ConnectionError):  # `_receive` raises the error with the cause
             await self._writer.drain()
 
     async def _receive(self) -> tuple[Any, ...]:
@@ -125,7 +128,7 @@ class _Child:
             size = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))[0]
             message: tuple[Any, ...] = pickle.loads(await self._reader.readexactly(size))
         except (asyncio.IncompleteReadError, ConnectionError):
-            await self.kill()  # it may only have closed the connection
+            await self.kill()  # the process may still run if it has only closed the connection
             raise _death(self._exit.result()) from None
         return message
 
@@ -134,15 +137,15 @@ class _Child:
             os.killpg(self.pid, signal.SIGKILL)
 
     def _hang_up(self, _: object) -> None:
-        # What the function had started may still run, and hold the connection open.
+        # Processes that the function started may still run and hold the connection open.
         self._kill_group()
         asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self._writer.transport.abort)
 
 
 class ProcessPool:
-    """Up to `size` children, started when needed. A child is replaced after `recycle_after` calls; 0 is never.
+    """Up to `size` children, started when needed. A child is replaced after `recycle_after` calls; 0 means never.
 
-    `modules` are imported by every child as it starts, before its first call: usually the application's own.
+    Every child imports `modules`, usually those of the application, before its first call.
     """
 
     def __init__(self, size: int, *, modules: Sequence[str] = (), recycle_after: int = 0) -> None:
@@ -154,7 +157,7 @@ class ProcessPool:
         self._running = self._killed = self._died = self._recycled = 0
 
     async def warm(self, children: int = 1) -> None:
-        """Start children before they are needed. Raises what an import of the application raises."""
+        """Start children before they are needed. Raises ProcessDied if the application cannot be imported."""
         self._idle += await asyncio.gather(*(_Child.start(self._setup) for _ in range(children)))
 
     async def call(
@@ -208,7 +211,7 @@ class ProcessPool:
         try:
             return await child.ask(request, context)
         except asyncio.CancelledError:
-            if child.working:  # else it is the function's own error
+            if child.working:  # else the function itself has raised CancelledError
                 self._killed += 1
                 await child.kill()
             raise
@@ -239,14 +242,18 @@ class ProcessPool:
 
 def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "rota.worker.run.process_child", str(descriptor), str(os.getpid())]
-    # In a session of its own Ctrl-C does not reach it, and a kill takes its own children along.
+    # In a session of its own, the child does not get Ctrl-C from the terminal, and killing its process group also kills
+    # the processes that it has started.
     return subprocess.Popen(  # noqa: S603
         words, pass_fds=[descriptor], stdin=subprocess.DEVNULL, start_new_session=True
     )
 
 
 def _exit_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
-    """Return the exit code to come. A thread waits for it: a loop would wait in vain where SIGCHLD is ignored."""
+    """Return a future for the exit code. A thread waits for it, because the event loop needs SIGCHLD for that.
+
+    The program around an embedded worker may ignore SIGCHLD.
+    """
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[int] = loop.create_future()
 

@@ -1,13 +1,14 @@
-"""The reporter: progress and log lines of running tasks, joined and written with bounds.
+"""The reporter: writes the progress and log lines of running tasks, joined and limited in size.
 
-Handlers call `progress` and `log` from any thread as often as they like; neither blocks. What a task says is written
-at once if it was silent before, then at most every `every`, and before its outcome is recorded: of the progress only
-the newest, of the log every line up to the limits. One script writes the reports of a queue, each only while the
-attempt's token is still in the task's hash: a task that was deleted meanwhile gets no hash again, and one that runs
-elsewhere keeps its own report.
+Handlers call `progress` and `log` from any thread, as often as they like; neither call blocks. A report is written at
+once if none was written recently, then at most every `every`, and once more before the outcome is recorded. It has the
+newest progress and all log lines up to the size limits.
 
-In the hash, `rota_progress` is a JSON object (done, total, text, at) and `rota_log` is text: a line is its time, a
-blank, and what was said.
+One script writes the reports of a queue. It writes a report only while the task's hash contains the token of the
+attempt. So a report does not recreate the hash of a deleted task, nor overwrite that of another attempt.
+
+In the hash, `rota_progress` is a JSON object (done, total, text, at), and `rota_log` is text. Each line of the text is
+a time, a blank, and the line of the handler.
 """
 
 import asyncio
@@ -36,7 +37,10 @@ _CUT = "…"
 
 @dataclass(frozen=True, slots=True)
 class ReporterStatistics:
-    """Reports written since the start, those refused as the attempt was over, log lines dropped for want of room."""
+    """Counts since the start.
+
+    `refused` reports were of attempts that had ended. `dropped_lines` are log lines beyond the size limit.
+    """
 
     written: int = 0
     refused: int = 0
@@ -46,7 +50,7 @@ class ReporterStatistics:
 
 @dataclass(slots=True)
 class _Said:
-    """What one attempt said since the last write."""
+    """The progress and log lines of one attempt since the last write."""
 
     attempt: Attempt
     progress: bytes = b""
@@ -54,7 +58,7 @@ class _Said:
     size: int = 0
 
     def add(self, line: bytes, room: int) -> int:
-        """Take a line; return how many old ones had to go."""
+        """Add a line and drop the oldest ones beyond `room`; return how many were dropped."""
         self.lines.append(line)
         self.size += len(line)
         dropped = 0
@@ -65,16 +69,16 @@ class _Said:
 
 
 class NoReports:
-    """A reporter that drops everything: for an executor without a worker."""
+    """A reporter that drops all reports, for an executor without a worker."""
 
     def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
-        """Drop it."""
+        """Drop the progress."""
 
     def log(self, context: Context, text: str) -> None:
-        """Drop it."""
+        """Drop the line."""
 
     def unwritten(self, context: Context) -> bool:
-        """Say that nothing is left to write."""
+        """Return False: no report waits to be written."""
         return False
 
     async def settle(self, context: Context) -> None:
@@ -82,9 +86,9 @@ class NoReports:
 
 
 class Reporter:
-    """The reporter of every context of a worker. Make it in the worker's event loop.
+    """The reporter for all contexts of a worker. Create it in the worker's event loop.
 
-    `running` returns the attempts held now; it is called in whatever thread a handler runs.
+    `running` returns the attempts held now; it is called in the thread of the handler that reports.
     """
 
     def __init__(
@@ -109,7 +113,7 @@ class Reporter:
         self._written = self._refused = self._dropped = 0
 
     def progress(self, context: Context, done: float, total: float | None, text: str) -> None:
-        """Take the newest progress of a task."""
+        """Note the newest progress of a task."""
         told = {"done": done, "total": total, "text": text[:_MAX_TEXT], "at": round(time.time(), 3)}
         data = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         with self._lock:
@@ -117,7 +121,7 @@ class Reporter:
                 said.progress = data
 
     def log(self, context: Context, text: str) -> None:
-        """Take one line of a task's log; a text of several lines is several lines."""
+        """Add a text to a task's log. A text with line breaks becomes several lines."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         lines = [self._line(stamp, line) for line in text.splitlines() or [""]]
         with self._lock:
@@ -125,32 +129,32 @@ class Reporter:
                 self._dropped += sum(said.add(line, self._log_limit) for line in lines)
 
     async def run(self) -> None:
-        """Write what is said until cancelled, and then what was said last."""
+        """Write reports until cancelled, and then the remaining ones."""
         try:
             await self._ticker.keep(self._election)
         finally:
             await self._last_words()
 
     def unwritten(self, context: Context) -> bool:
-        """Whether a task said something that is not written yet."""
+        """Whether a task has reported something that is not written yet."""
         return context in self._said or context in self._sent
 
     async def settle(self, context: Context) -> None:
-        """Write what a task said last, so that it is there once its outcome is. Takes a second at most."""
+        """Write the last report of a task before its outcome is recorded. Takes `_LAST_WORDS_SECONDS` at most."""
         with suppress(BrokerError, TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 if self.unwritten(context):
                     await self.flush()
 
     async def flush(self) -> None:
-        """Write all that was said so far. What could not be sent is kept for the next time."""
-        if self._sent:  # a write that is under way may have begun before the last words
+        """Write all reports so far. Reports that could not be sent are kept for the next write."""
+        if self._sent:  # the current write may have begun before the newest report
             await asyncio.shield(self._write())
         if self._said:
             await asyncio.shield(self._write())
 
     def _write(self) -> "asyncio.Task[None]":
-        """Return the write that is under way, or begin one. Many tasks that end at once share it."""
+        """Return the current write, or begin one. Many tasks that end at the same time share a write."""
         if self._writing is None or self._writing.done():
             self._writing = self._loop.create_task(self._write_all())
             self._writing.add_done_callback(look_at)
@@ -201,14 +205,14 @@ class Reporter:
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 await self.flush()
         except (BrokerError, TimeoutError):
-            return  # nothing depends on them
+            return  # the worker can end without these reports
 
     def _of(self, context: Context) -> _Said | None:
         said = self._said.get(context)
         if said is None:
             attempt = next((a for a in list(self._running()) if getattr(a, "context", None) is context), None)
             if attempt is None:
-                return None  # the attempt is over; a thread it left behind still speaks
+                return None  # the attempt is over, but a thread that it has started still reports
             said = self._said[context] = _Said(attempt)
             if len(self._said) == 1:
                 self._wake()
@@ -221,7 +225,7 @@ class Reporter:
             return  # the loop is closed
 
     def _keep(self, chunk: list[_Said], maybe_written: bool) -> None:
-        """Put back what was not written; lines that may have been are not written twice."""
+        """Keep reports that were not written. Drop lines that may have been written, so that none comes twice."""
         with self._lock:
             for old in chunk:
                 new = self._said.setdefault(old.attempt.context, _Said(old.attempt))

@@ -1,7 +1,8 @@
-"""The slots in which tasks run: as many as the worker's concurrency, and fewer for a type with a limit.
+"""The slots of a worker, as many as its concurrency, and the delay of tasks whose type has reached its own limit.
 
-A task that found no slot of its type is fetched again when one should be free: a long queue behind a slow type must
-not be fetched once a second, and behind a quick type it is fetched again soon.
+A type can have a lower concurrency limit. A task beyond this limit is put off for about the time after which another
+task of the type should have ended (`Turnover`). So tasks of a slow type are not fetched again every second, and tasks
+of a fast type are fetched again soon.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 
 class Slots:
-    """Counts the free places. A place is given back only when its handler has really ended."""
+    """Counts the free slots. A slot is freed only when its handler has really ended."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -20,35 +21,35 @@ class Slots:
 
     @property
     def used(self) -> int:
-        """Places that are taken by running tasks, or reserved for tasks under way from the broker."""
+        """Slots that are taken by running tasks, or reserved for the tasks of a fetch that is under way."""
         return self.capacity - self.free
 
     def take(self, n: int) -> None:
-        """Reserve places that the caller has seen to be free."""
+        """Reserve slots. The caller has checked that they are free."""
         self.free -= n
 
     def give_back(self, n: int = 1) -> None:
-        """Free places and wake whoever waits for one."""
+        """Free slots, and wake the code that waits for one."""
         self.free += n
         if self.free > 0:
             self.wake()
 
     def wake(self) -> None:
-        """Wake those who wait for a place, so that they look whether something else has happened."""
+        """Wake the code in `wait`, so that it checks for a free slot and its `unless` again."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     async def wait(self, unless: Callable[[], bool] = lambda: False) -> None:
-        """Wait until a place is free, or until `unless` holds after a `wake`."""
+        """Wait until a slot is free, or until `unless` returns true after a `wake`."""
         while self.free <= 0 and not unless():
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
 
     async def free_within(self, seconds: float) -> bool:
-        """Wait so long at most; tell whether a place is free."""
+        """Wait for a free slot for `seconds` at most; return whether one is free."""
         try:
             async with asyncio.timeout(seconds):
                 await self.wait()
@@ -61,25 +62,25 @@ LEAST_SECONDS, MOST_SECONDS = 1.0, 30.0
 
 
 class Turnover:
-    """Measures one type in one worker."""
+    """Measures how often a task of one type ends in this worker."""
 
     def __init__(self) -> None:
         self._changed_at = time.monotonic()
         self._interval = 0.0
         self.put_off_until = 0.0
-        """When the last task that found no place is due again, on the monotonic clock."""
+        """When the last task that was put off is due again, on the monotonic clock."""
 
     def begin(self) -> None:
-        """Note that a task starts where none ran: the time before says nothing."""
+        """Start to measure: a task starts and no other task of the type runs."""
         self._changed_at = time.monotonic()
 
     def end(self) -> None:
-        """Note that a place has become free."""
+        """Note that a task has ended."""
         now = time.monotonic()
         self._interval, self._changed_at = now - self._changed_at, now
 
     def wait_seconds(self) -> float:
-        """How long a task that found no place stays away: about as long as the next change takes."""
+        """How long to put off a task: about the time until the next task of the type ends."""
         now = time.monotonic()
         expected = max(self._interval, now - self._changed_at)
         seconds = random.uniform(0.5, 1.5) * min(max(expected, LEAST_SECONDS), MOST_SECONDS)

@@ -1,8 +1,8 @@
-"""The subscriber: hears requests to cancel a running task on Asynq's channel and passes on the task's ID.
+"""The subscriber: receives requests to cancel a running task on Asynq's cancel channel, and passes the task's ID on.
 
-A message sent while the connection was down is lost, as with Asynq; our own clients also write the request into the
-task's hash, where the next heartbeat finds it. The channel says no queue, so `on_cancel` must look the ID up among what
-runs here.
+A message that is sent while the connection is down is lost, as in Asynq. Rota's clients also write the request to the
+task's hash, where the next heartbeat finds it. A message contains no queue, so `on_cancel` has to look for the ID among
+the tasks that this worker runs.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from rota.worker.ticker import Ticker
 
 @dataclass(frozen=True, slots=True)
 class SubscriberStatistics:
-    """What the subscriber heard since its start, and whether it hears now."""
+    """Counts since the start: messages (`heard`), reconnects and errors. `listening` is true while subscribed."""
 
     listening: bool
     heard: int
@@ -40,7 +40,7 @@ class Subscriber:
         await self._ticker.keep(self.listen)
 
     async def listen(self) -> None:
-        """Listen on one subscription until it fails or is cancelled. It survives lost connections by itself."""
+        """Listen on one subscription until it fails or is cancelled. The subscription reconnects by itself."""
         async with self._broker.subscribe(self._broker.keys.cancel) as messages:
             self._reconnects = lambda: messages.reconnects
             self._listening = True

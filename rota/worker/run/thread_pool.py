@@ -1,19 +1,19 @@
-"""Runs plain functions in threads. A slot is free again only when its function has really returned.
+"""Runs plain functions in threads. A slot becomes free only when its function has really returned.
 
 `await call(context, function, args, kwargs)` runs one function with the caller's context variables. Cancelling the
 call asks the function to stop in two ways: `context.cancelled` becomes true, and `TimeLimitExceeded` is raised in the
-thread. Python raises it between two steps of Python code, so a thread inside a C call (a query, `time.sleep`) sees it
-only when that call returns, and a function may catch it. The call ends when the function has ended; what runs in a
-process can be killed, a thread cannot.
+thread. Python raises it between two bytecode instructions, so a thread inside a C call (a query, `time.sleep`) receives
+it only when that call returns, and a function may catch it. The call ends when the function has ended: a thread cannot
+be killed, unlike a process.
 
-CPython has one slot for such an exception in each thread, and one flag in the interpreter that says that some slot is
-filled. The thread looks into its slot between two steps of Python code, and only a thread that receives an exception
-clears the flag. Emptying the slot with `PyThreadState_SetAsyncExc(thread, NULL)` leaves the flag set. While the flag
-is set, CPython 3.11 repeats the first step of every traced call (coverage, a debugger) without end. So:
+CPython has one place for such an exception in each thread, and one flag in the interpreter that says that some thread
+has a pending exception. A thread checks its place between two instructions, and only a thread that receives an
+exception clears the flag. Emptying the place with `PyThreadState_SetAsyncExc(thread, NULL)` leaves the flag set. While
+the flag is set, CPython 3.11 repeats the first instruction of every traced call (coverage, a debugger) without end. So:
 
-1. `interrupt` fills the slot of the other thread. Then it sends an exception to its own thread and receives it, which
-   clears the flag. The other thread sets the flag again as soon as it runs Python code.
-2. `receive_what_was_sent` replaces the content of the own slot by another exception and receives that one at once.
+1. `interrupt` sends the exception to the other thread. Then it sends an exception to its own thread and receives it,
+   which clears the flag. The other thread sets the flag again as soon as it runs Python code.
+2. `receive_what_was_sent` replaces the pending exception of its own thread by another one and receives that at once.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _send.argtypes = (ctypes.c_ulong, ctypes.py_object)
 
 
 class _Received(BaseException):
-    """Raised and caught in `receive_what_was_sent` only."""
+    """Used inside `receive_what_was_sent` only."""
 
 
 def interrupt(thread: int, error: type[BaseException]) -> None:
@@ -45,16 +45,16 @@ def interrupt(thread: int, error: type[BaseException]) -> None:
 
 
 def receive_what_was_sent() -> None:
-    """Receive an exception that was sent to the calling thread and has not arrived, so that it never will.
+    """Remove a pending exception of the calling thread.
 
-    An exception that arrives while this begins is raised from here, and then no other one is left.
+    If the exception arrives just when this function begins, the function raises it, and then none is pending.
     """
     try:
-        while True:  # it arrives within the first turn, unless a debugger's trace function swallows it
+        while True:  # _Received is raised in the first turn, unless a debugger's trace function swallows it
             _send(threading.get_ident(), _Received)
     except _Received:
         return
-    except BaseException:  # what was sent, or Ctrl-C, came first: ours still has to arrive
+    except BaseException:  # the pending exception, or Ctrl-C, was raised first, and _Received is still pending
         receive_what_was_sent()
         raise
 
@@ -64,7 +64,7 @@ _NOTHING: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class ThreadPoolStatistics:
-    """Threads there are, functions that run, and functions that were asked to stop since the start."""
+    """The current numbers of threads and of running functions; `interrupted` counts interruptions since the start."""
 
     threads: int
     running: int
@@ -72,10 +72,10 @@ class ThreadPoolStatistics:
 
 
 class _Job:
-    """One function in a thread. Until it has ended it can be interrupted, any number of times.
+    """One call of a function in a thread. Until the function has ended, it can be interrupted any number of times.
 
-    The interruption must never arrive in what the thread does next. So the thread sets `_closed` when the function has
-    ended, waits while an interruption is on its way (`_sending`), and then receives what has not arrived yet.
+    An interruption must never arrive in the next function of the thread. So when the function has ended, the thread
+    sets `_closed`, waits while an interruption is being sent (`_sending`), and then removes a pending one.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, run: Callable[[], Any]) -> None:
@@ -90,7 +90,7 @@ class _Job:
         self._closed = False
 
     def interrupt(self) -> None:
-        """Raise TimeLimitExceeded in the function, or keep it from its first step. Nothing, if it has ended."""
+        """Raise TimeLimitExceeded in the function, or instead of calling it. Does nothing if it has ended."""
         self._sending = True
         try:
             if not self._closed:
@@ -101,7 +101,7 @@ class _Job:
             self._sending = False
 
     def perform(self) -> None:
-        """Run the function in this thread. No interruption is left behind for the next one."""
+        """Run the function in this thread. No interruption stays pending for the next function."""
         try:
             try:
                 self._thread = threading.get_ident()
@@ -113,7 +113,7 @@ class _Job:
             self._closed = True
             self._settle()
         except TimeLimitExceeded as late:
-            # It arrived when the function had ended. What the function returned or raised stands.
+            # It arrived after the function had ended, so the value or error of the function stays.
             if self.value is _NOTHING and self.error is None:
                 self.error = late
             self._closed = True
@@ -121,7 +121,7 @@ class _Job:
         try:
             self.loop.call_soon_threadsafe(self._end)
         except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+            return  # the loop is closed: the worker has ended
 
     def _settle(self) -> None:
         while self._sending:
@@ -135,7 +135,10 @@ class _Job:
 
 
 class ThreadPool:
-    """Up to `size` threads, started when needed. They are daemons: a function that hangs does not hold up the exit."""
+    """Up to `size` threads, started when needed.
+
+    They are daemon threads, so that a function that hangs does not prevent the exit of the process.
+    """
 
     def __init__(self, size: int) -> None:
         self._slots = asyncio.Semaphore(size)
@@ -161,7 +164,8 @@ class ThreadPool:
             loop = asyncio.get_running_loop()
 
             def run() -> Any:
-                # A thread may come late to it: another one held the interpreter, and then all of it was frozen.
+                # In the thread, because the thread may start late: another thread held the interpreter, or the process
+                # was frozen. Meanwhile the lease may have expired.
                 check()
                 return forks.call(variables.run, (function, *args), kwargs)
 
@@ -183,11 +187,11 @@ class ThreadPool:
         return self._slots.locked()
 
     def abandon(self) -> None:
-        """Stop waiting for functions that do not stop: their calls end now, as cancelled. For a hard stop only."""
+        """Stop waiting for functions that do not stop. Their calls end now, as cancelled. For a hard stop only."""
         self._abandoned.set()
 
     async def aclose(self) -> None:
-        """Let the threads end, each after what it does now. Call it when no call is under way."""
+        """Let the threads end, each after its current function. Call this when no call is under way."""
         for _ in self._threads:
             self._jobs.put(None)
         self._threads.clear()
@@ -208,7 +212,7 @@ class ThreadPool:
                 raise
 
     async def _outlast(self, job: _Job) -> None:
-        """Wait until the function has ended, or the worker gives up on it. A further cancel interrupts it again."""
+        """Wait until the function has ended or `abandon` is called. Another cancel interrupts the function again."""
         abandoned = asyncio.ensure_future(self._abandoned.wait())
         either: list[asyncio.Future[Any]] = [job.ended, abandoned]
         try:

@@ -1,4 +1,4 @@
-"""The time limits of what runs: one timer for all."""
+"""The time limits of the running attempts, with one timer for all."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,10 @@ FAR = float("inf")
 
 
 class TimeLimits:
-    """The time limits of all running attempts under one timer, because most tasks end long before theirs."""
+    """Calls `expired` for attempts that reach their time limit.
+
+    One timer serves all attempts, because most tasks end long before their limit, and a timer for each would cost more.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Attempt], None]) -> None:
         self._loop = loop
@@ -19,13 +22,13 @@ class TimeLimits:
         self._timer_at = FAR
 
     def watch(self, attempt: Attempt) -> None:
-        """Call `expired` when the attempt's `deadline_at` has come."""
+        """Call `expired` at the attempt's `deadline_at`."""
         self._watched[attempt] = None
         if attempt.deadline_at < self._timer_at:
             self._arm(attempt.deadline_at)
 
     def forget(self, attempt: Attempt) -> None:
-        """Call nothing any more."""
+        """Do not call `expired` for this attempt any more."""
         self._watched.pop(attempt, None)
 
     def _arm(self, at: float) -> None:

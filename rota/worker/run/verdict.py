@@ -1,14 +1,15 @@
-"""The verdict: from how a handler ended to what is recorded. Asynq's rules (spec 5.7) and ours, without a socket.
+"""The verdict: decides from how a handler ended which outcome is recorded, by Asynq's rules and Rota's additions.
 
-1. A result: kept for the task's retention, or the task is deleted.
-2. `Revoke`: deleted quietly. `RetryLater`: again after its delay, counted or not.
-3. Cancelled: archived as cancelled, never retried. Stopped by a shutdown, or because the lease was lost: back to the
-   front of the line.
-4. Past its deadline: archived as expired; a later run could only be later still.
-5. Any other failure: retried by the task's policy until its retries are used up, then archived.
+1. The handler returned: the task is kept with its result for its retention, or deleted.
+2. It raised `Revoke`: the task is deleted without an error. `RetryLater`: it runs again after the given delay, which
+   uses a retry or not.
+3. The task was cancelled: it is archived as cancelled and not retried. The handler was stopped by a shutdown, or
+   because the lease was lost: the task goes back to the front of its queue.
+4. The deadline has passed: the task is archived as expired, because a retry would be even later.
+5. Any other failure: the task is retried by its policy until its retries are used up, then archived.
 
-Where the worker got another error than the handler raised, or an error that cannot be read, another error is judged
-in its place.
+This module does no I/O. Python may replace the error of a handler (`raised_by_handler`), and an error may be unreadable
+because its own code raises (`unreadable`). In these cases another error is judged instead.
 """
 
 from collections.abc import Callable
@@ -33,7 +34,7 @@ from rota.worker.run.attempt import Attempt
 ASYNQ_DEFAULT_RETRY = 25
 CANCEL_TEXT = "context canceled"
 MOST_ERRORS = 5
-"""How many errors of a group its text names."""
+"""The text of an exception group names at most this many of its errors."""
 _WHY_HANDED_BACK = {
     "shutdown": "stopped by the shutdown",
     "lease": "stopped, since its lease was lost,",
@@ -43,21 +44,21 @@ _WHY_HANDED_BACK = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to record, and what to tell the hooks: `outcome` None is a plain success."""
+    """The outcome to record, and the error for the hooks. The outcome None is a plain success."""
 
     outcome: Outcome | None
     error: BaseException | None = None
     exhausted: bool = False
     fault: BaseException | None = None
-    """What went wrong while it was decided how to retry."""
+    """An error that occurred while the retry was decided, for example in a retry policy of the user."""
     trace: str = ""
-    """The traceback of the error, where it has one that helps."""
+    """The traceback of the error; empty if it has none, or none that helps."""
     quiet: bool = False
-    """Not logged for each task: `UnknownTypes` logs them together."""
+    """Whether not to log this verdict, because `UnknownTypes` logs all such tasks together."""
 
     @property
     def event(self) -> Event:
-        """What the hooks of a failure are told."""
+        """The hooks to run after a failure."""
         return "exhausted" if self.exhausted else "failure"
 
 
@@ -75,7 +76,7 @@ class OutcomeWords(TypedDict, total=False):
 
 
 def succeeded(attempt: Attempt, result: bytes, now: float) -> Verdict:
-    """Judge a handler that returned; `result` is what is stored, empty for nothing."""
+    """Judge a handler that returned. `result` is the encoded result to store; empty for none."""
     message = attempt.message
     if not (message.retention or message.unique_key or result):
         return SUCCESS
@@ -86,9 +87,10 @@ def succeeded(attempt: Attempt, result: bytes, now: float) -> Verdict:
 
 
 def stopped(attempt: Attempt, now: float, cancel: BaseException | None = None) -> Verdict:
-    """Judge a handler that was told to end, by why it was told. `cancel` shows where it was."""
+    """Judge a handler that was stopped, by the reason of the stop. `cancel` has the traceback of the stop."""
     if attempt.stop in ("shutdown", "lease"):
-        # Void where another attempt has the task. Where it is ours after all, its handler is not to blame.
+        # If the lease was lost and another attempt has the task, the server refuses this outcome. If this attempt still
+        # has the task, the handler has not failed, so no retry is used.
         return Verdict(_outcome(attempt, "requeue"))
     if attempt.stop == "cancelled":
         return cancelled(attempt, attempt.reason, now)
@@ -100,12 +102,15 @@ def stopped(attempt: Attempt, now: float, cancel: BaseException | None = None) -
 
 
 def too_late(attempt: Attempt) -> Verdict:
-    """Hand a task back whose lease ran out before its handler could begin. If another attempt has it, this is void."""
+    """Hand back a task whose lease ran out before its handler began.
+
+    The server refuses this outcome if another attempt has the task.
+    """
     return Verdict(_outcome(attempt, "requeue"))
 
 
 def cancelled(attempt: Attempt, reason: str, now: float) -> Verdict:
-    """Archive a task that somebody cancelled."""
+    """Archive a task that was cancelled."""
     text = f"cancelled: {reason}" if reason else "cancelled"
     return Verdict(_archived(attempt, text, now, ending="cancelled"))
 
@@ -117,7 +122,7 @@ def expired(attempt: Attempt, now: float, cancel: BaseException | None = None) -
 
 
 def traced(judged: Verdict, now: float, most_bytes: int) -> Verdict:
-    """Add the traceback of a failure, also to what is stored. An instruction to the worker needs none."""
+    """Add the traceback of a failure to the verdict and its outcome. An instruction such as `RetryLater` gets none."""
     outcome, error = judged.outcome, judged.error
     if outcome is None or error is None or outcome.kind not in ("retry", "archive"):
         return judged
@@ -129,28 +134,28 @@ def traced(judged: Verdict, now: float, most_bytes: int) -> Verdict:
 
 
 def left_to_others(attempt: Attempt) -> Verdict:
-    """Hand a task back at once that nobody here can run."""
+    """Hand back a task at once, because this worker has no handler for its type."""
     return Verdict(_outcome(attempt, "requeue", text=_bytes(_no_handler(attempt))), quiet=True)
 
 
 def unhandled(attempt: Attempt, now: float, delay: timedelta) -> Verdict:
-    """Put a task off that nobody could run so far. It costs no retry: another worker may know the type."""
+    """Put off a task without a handler that no other worker has taken. No retry is used."""
     return Verdict(_retried(attempt, _no_handler(attempt), now, delay, counts=False), quiet=True)
 
 
 def undecodable(attempt: Attempt, error: Exception) -> Verdict:
-    """Archive a task whose message cannot be read, byte for byte as it came."""
+    """Archive a task whose message cannot be read. The message is kept byte for byte."""
     return Verdict(_outcome(attempt, "archive", text=_bytes(str(error))), error, exhausted=True)
 
 
 def failed(attempt: Attempt, error: BaseException, now: float, *, text: str | None = None) -> Verdict:
-    """Judge a handler that raised. Whatever the error and the policy do, this returns a verdict."""
+    """Judge a handler that raised. Returns a verdict even if code of the error or the retry policy raises."""
     text = describe(error) if text is None else text
     try:
         return _by_policy(attempt, error, now, text)
     except BaseException as fault:
-        # Policies and errors hold code of the user, and RetryLater may hold what is not a duration. None of it may
-        # keep the task from its record, not even a `sys.exit()`.
+        # Policies and errors contain code of the user, and RetryLater may have a delay that is not a duration. No such
+        # error, not even a `sys.exit()`, may prevent the recording of the outcome.
         text = f"{text} (and how to retry it could not be decided: {describe(fault)})"
         delay = partial(Retry().next_delay, attempt.message.retried, error)
         return replace(_again(attempt, error, now, text, delay), fault=fault)
@@ -188,7 +193,7 @@ def _again(
 
 
 def describe(error: BaseException) -> str:
-    """The text of an error as it is stored and shown; of a group with the errors in it."""
+    """Return the text of an error as it is stored and shown. For an exception group it includes the inner errors."""
     text = _one(error)
     inside = list(islice(leaves(error), MOST_ERRORS + 1))
     if len(inside) != 1 or inside[0] is not error:
@@ -203,7 +208,7 @@ def _one(error: BaseException) -> str:
 
 
 def sentence(attempt: Attempt, outcome: Outcome) -> str:
-    """Say in the log how an attempt ended and what comes of it."""
+    """Return a sentence for the log: how an attempt ended, and what happens to its task."""
     reason = unstopped(outcome.text.decode(errors="replace"))
     if outcome.kind == "retry":
         of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {_allowed(attempt)}"
@@ -222,14 +227,17 @@ def _timeout(attempt: Attempt, cancel: BaseException | None) -> TimeoutError:
 
 
 def limit_text(attempt: Attempt) -> str:
-    """Say which limit has passed: that of the run, or the deadline of its task."""
+    """Return a text that says which limit has passed: that of the attempt, or the deadline of the task."""
     if attempt.stop == "timeout":
         return timeout_text(attempt.limit_seconds) if attempt.limit_seconds else DEADLINE_TEXT
     return deadline_text(attempt.message.deadline) if attempt.message.deadline else DEADLINE_TEXT
 
 
 def _with_limit(attempt: Attempt, judged: Verdict) -> Verdict:
-    """Let the log and whoever waits for the result read the limit. The stored text stays Asynq's."""
+    """Add the limit to the text of the outcome, for the log and the client that waits for the result.
+
+    The message, which Asynq's tools read, keeps Asynq's text.
+    """
     if judged.outcome is not None:
         plain, full = _bytes(DEADLINE_TEXT), _bytes(limit_text(attempt))
         judged.outcome.text = judged.outcome.text.replace(plain, full, 1)
@@ -242,8 +250,9 @@ def _no_handler(attempt: Attempt) -> str:
 
 def _said(error: BaseException) -> str:
     try:
-        # Not a subclass of str, which could have a method of its own for everything. Cut, because a text of hundreds of
-        # megabytes would be copied for each line that shows it; one character more than is stored tells that it was.
+        # Converted to a plain str, because a subclass may override any method. Cut, because a text of hundreds of
+        # megabytes would be copied for each line that shows it. One character more than is stored is kept, so that a
+        # later step can see that the text was cut.
         return str.__str__(str(error))[: MAX_ERROR_BYTES + 1]
     except BaseException:
         return "its text cannot be read"
@@ -252,7 +261,7 @@ def _said(error: BaseException) -> str:
 def _allowed(attempt: Attempt) -> int:
     """Return how many retries the task may have."""
     if attempt.message.retry == ASYNQ_DEFAULT_RETRY:
-        # A Go client writes 25 when nobody said anything; then the task's own policy is the word that was said.
+        # A Go client writes 25 if the number of retries was not given, so the handler's own policy applies.
         return attempt.handler.retry.max
     return attempt.message.retry
 
@@ -269,7 +278,7 @@ def _archived(attempt: Attempt, text: str, now: float, *, ending: Ending = "") -
 
 
 def _bytes(text: str) -> bytes:
-    # As in the message: a text beyond the server's limit of 512 MB could never be recorded.
+    # Cut as in the message, because a text above the server's limit of 512 MB could never be recorded.
     return clean_text(text).encode()
 
 
@@ -278,20 +287,20 @@ def _outcome(attempt: Attempt, kind: Kind, **rest: Unpack[OutcomeWords]) -> Outc
 
 
 _REPLACED_TEXT = "coroutine raised StopIteration"
-# Taken from the built-in classes, because the error's own class may have other ones that raise.
+# These descriptors are taken from the built-in classes, because the error's own class may override them and raise.
 _NAME: Any = type.__dict__["__name__"]
 _TRACEBACK: Any = BaseException.__dict__["__traceback__"]
 
 
 def raised_by_handler(error: BaseException) -> BaseException:
-    """Return the StopIteration that Python has replaced by a RuntimeError, because no coroutine may raise one."""
+    """Return the error that the handler raised: Python replaces a StopIteration of a coroutine by a RuntimeError."""
     if type(error) is RuntimeError and error.args == (_REPLACED_TEXT,) and isinstance(error.__cause__, StopIteration):
         return error.__cause__
     return error
 
 
 def unreadable(error: BaseException, fault: BaseException) -> RuntimeError:
-    """Make the error that is judged in place of one whose class raises `fault` when it is looked at."""
+    """Return the error to judge instead of one whose own code raised `fault` when it was read."""
     made = RuntimeError(
         f"an error of the class {_NAME.__get__(type(error))}, which cannot be read: its own code raises "
         f"{_NAME.__get__(type(fault))}"

@@ -125,10 +125,8 @@ def _is_meant(made: Any, provider: Provider) -> bool:
         return False
     if "return" in getattr(provider, "__annotations__", ()) or made.__name__ == "<genexpr>":
         return True
-    return (
-        isinstance(made, GeneratorType)
-        and inspect.getgeneratorstate(cast("GeneratorType[Any, Any, Any]", made)) != inspect.GEN_CREATED
-    )
+    state: Any = inspect.getgeneratorstate
+    return isinstance(made, GeneratorType) and state(made) != inspect.GEN_CREATED
 
 
 def _kind(provider: Provider) -> tuple[Kind, Callable[..., Any]]:

@@ -37,7 +37,7 @@ from rota.wire.group import AggregationSet, Due, GroupLook, Look, group_names, l
 from rota.wire.keys import QueueKeys
 from rota.worker.clock import BrokerClock
 from rota.worker.groups.aggregation import Aggregation, Came, Find
-from rota.worker.groups.group_watch import GroupAgenda, GroupWatch, Key
+from rota.worker.groups.group_watch import DueGroups, GroupWatch, Key
 from rota.worker.ticker import Ticker
 
 logger = logging.getLogger("rota.worker")
@@ -110,7 +110,7 @@ class Aggregator:
         self._running: Counter[Registered] = Counter()
         self._waiting: dict[Registered, deque[Key]] = {}
         self._busy: dict[Key, asyncio.Task[None]] = {}
-        self._ready_queues = GroupAgenda()
+        self._due_groups = DueGroups()
         self._news = asyncio.Event()
         self._watch = GroupWatch(broker, self._note_change)
         self._notified = notified
@@ -135,7 +135,7 @@ class Aggregator:
         """Aggregate all groups that are due now; return the number of sets."""
         before = self._counts["sets"]
         self._note_change(None, None)
-        await self._election()
+        await self._round()
         while self._busy:
             await asyncio.gather(*self._busy.values())
         return self._counts["sets"] - before
@@ -158,35 +158,35 @@ class Aggregator:
         self._note_change(None, None)
         while True:
             began_at = time.monotonic()
-            wait = await self._election()
+            wait = await self._round()
             rest = min(max(_REST_SECONDS, 2 * (time.monotonic() - began_at)), _LONGEST_REST_SECONDS)
             await asyncio.sleep(rest)  # all changes during this pause are checked in one call
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, wait - rest)):
                     await self._news.wait()
 
-    async def _election(self) -> float:
+    async def _round(self) -> float:
         """Check the groups that may be due and start the due ones; return the seconds until the next check."""
         self._news.clear()
         queues = list(self._queues())
-        self._ready_queues.serve(set(queues))
+        self._due_groups.serve(set(queues))
         for queue in queues:
-            if self._ready_queues.wants_look(queue):
+            if self._due_groups.wants_look(queue):
                 await self._look_everywhere(queue)
-            elif queue in self._ready_queues.relisted:
+            elif queue in self._due_groups.relisted:
                 await self._look_for_new(queue)
-            groups = list(self._ready_queues.changed.pop(queue, ()))
+            groups = list(self._due_groups.changed.pop(queue, ()))
             for start in range(0, len(groups), _GROUPS_PER_LOOK):
                 await self._look_at(queue, groups[start : start + _GROUPS_PER_LOOK])
         now = self._clock.now()
         self._start_due(now)
-        wait = self._ready_queues.wait_seconds(now)
+        wait = self._due_groups.wait_seconds(now)
         return min(wait, _LONGEST_LOOK_AWAY.total_seconds())
 
     async def _look_everywhere(self, queue: str) -> None:
-        keys, ready_queues = self._broker.keys.queue(queue), self._ready_queues
+        keys, due_groups = self._broker.keys.queue(queue), self._due_groups
         every = _LONGEST_LOOK_AWAY if self._watch.notifies else self._ticker.every
-        ready_queues.begin_look(queue, every.total_seconds())
+        due_groups.begin_look(queue, every.total_seconds())
         cursor, found = "0", set[str]()
         while True:
             seen = await self._watch.look(keys, look(keys, cursor), {keys.groups: None})
@@ -195,14 +195,14 @@ class Aggregator:
             cursor = seen.cursor
             if cursor == "0":
                 break
-        ready_queues.forget(queue, ready_queues.seen[queue] - found)
+        due_groups.forget(queue, due_groups.seen[queue] - found)
         if self._watch.notifies:
             unwatched = (name for name in found if not self._watch.is_watched(keys.group(name)))
-            ready_queues.changed[queue].update(name for name in unwatched if (queue, name) in ready_queues.sized)
+            due_groups.changed[queue].update(name for name in unwatched if (queue, name) in due_groups.sized)
 
     async def _look_for_new(self, queue: str) -> None:
         """Read the names of a queue's groups, to find new ones. Known groups are not checked, so this costs little."""
-        self._ready_queues.relisted.discard(queue)
+        self._due_groups.relisted.discard(queue)
         keys, cursor, names = self._broker.keys.queue(queue), "0", set[str]()
         while True:
             page = await self._watch.look(keys, group_names(keys, cursor), {keys.groups: None})
@@ -210,18 +210,18 @@ class Aggregator:
             cursor = page.cursor
             if cursor == "0":
                 break
-        self._ready_queues.relist(queue, names)
+        self._due_groups.relist(queue, names)
 
     async def _look_at(self, queue: str, groups: list[str]) -> None:
         keys = self._broker.keys.queue(queue)
-        known, ready_queues = self._ready_queues.seen[queue], self._ready_queues
+        known, due_groups = self._due_groups.seen[queue], self._due_groups
         # Watch a group if it may become due by its size, or if it is new, so that this is not known yet.
         watched = {
-            keys.group(group): group for group in groups if group not in known or (queue, group) in ready_queues.sized
+            keys.group(group): group for group in groups if group not in known or (queue, group) in due_groups.sized
         }
         seen = await self._watch.look(keys, look_at(keys, groups), watched)
         await self._receive(keys, seen)
-        ready_queues.forget(queue, set(groups) - {each.name for each in seen.groups})
+        due_groups.forget(queue, set(groups) - {each.name for each in seen.groups})
 
     async def _receive(self, keys: QueueKeys, seen: Look) -> None:
         queue = keys.queue
@@ -230,7 +230,7 @@ class Aggregator:
             await self._aggregation.spend(keys, seen.spent)
         self._report_unreadable(queue, seen.unreadable)
         for each in seen.groups:
-            self._ready_queues.seen[queue].add(each.name)
+            self._due_groups.seen[queue].add(each.name)
             self._plan(queue, each)
 
     def _report_unreadable(self, queue: str, groups: int) -> None:
@@ -246,17 +246,17 @@ class Aggregator:
     def _plan(self, queue: str, seen: GroupLook) -> None:
         registered, key = self._registered(seen), (queue, seen.name)
         if registered is None:
-            return self._ready_queues.leave(key)
+            return self._due_groups.leave(key)
         due = self._due(registered)
         due_at = seen.newest + due.grace.total_seconds()
         if due.delay is not None:
             due_at = min(due_at, seen.oldest + due.delay.total_seconds())
         if due.size is not None and seen.size >= due.size:
             due_at = 0.0
-        return self._ready_queues.plan(key, due_at, registered, sized=due.size is not None)
+        return self._due_groups.plan(key, due_at, registered, sized=due.size is not None)
 
     def _start_due(self, now: float) -> None:
-        self._waiting = self._ready_queues.due_now(now, self._busy)
+        self._waiting = self._due_groups.due_now(now, self._busy)
         for registered in self._waiting:
             self._start_waiting(registered)
 
@@ -264,7 +264,7 @@ class Aggregator:
         waiting = self._waiting.get(registered)
         while waiting and self._running[registered] < self._at_once:
             key = waiting.popleft()
-            if self._ready_queues.due.pop(key, None) is not None:
+            if self._due_groups.due.pop(key, None) is not None:
                 self._begin(key, registered)
 
     def _begin(self, key: Key, registered: Registered) -> None:
@@ -279,7 +279,7 @@ class Aggregator:
         self._start_waiting(registered)
 
     def _note_change(self, queue: str | None, group: str | None) -> None:
-        self._ready_queues.note_change(queue, group)
+        self._due_groups.note_change(queue, group)
         self._news.set()
 
     def _registered(self, seen: GroupLook) -> Registered | None:
@@ -309,4 +309,4 @@ class Aggregator:
             came = "in vain"
             logger.exception("The aggregation of group %s in queue %s failed.", group, queue)
         if came == "in vain":
-            self._ready_queues.held[queue, group] = registered, self._clock.now() + _LONGEST_LOOK_AWAY.total_seconds()
+            self._due_groups.held[queue, group] = registered, self._clock.now() + _LONGEST_LOOK_AWAY.total_seconds()

@@ -103,7 +103,7 @@ Key = tuple[str, str]
 
 
 @dataclass(slots=True)
-class GroupAgenda:
+class DueGroups:
     """Keeps when each group is due, and which groups to check.
 
     Times are the server's, except those in `next_look`, which are monotonic.

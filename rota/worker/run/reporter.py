@@ -131,7 +131,7 @@ class Reporter:
     async def run(self) -> None:
         """Write reports until cancelled, and then the remaining ones."""
         try:
-            await self._ticker.keep(self._election)
+            await self._ticker.keep(self._round)
         finally:
             await self._last_words()
 
@@ -196,7 +196,7 @@ class Reporter:
         """Return a snapshot."""
         return ReporterStatistics(self._written, self._refused, self._dropped, self._ticker.errors)
 
-    async def _election(self) -> None:
+    async def _round(self) -> None:
         await self._something.wait()
         await self.flush()
 

@@ -53,7 +53,7 @@ async def running(yard: Yard, **words: Any) -> AsyncIterator[Stopwatch]:
     task = asyncio.create_task(aggregator.run())
 
     async def looked() -> bool:
-        return bool(aggregator._ready_queues.next_look) and not aggregator._news.is_set()
+        return bool(aggregator._due_groups.next_look) and not aggregator._news.is_set()
 
     await eventually(looked)
     try:

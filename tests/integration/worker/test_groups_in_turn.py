@@ -115,8 +115,8 @@ async def test_new_group_is_found_without_a_look_at_those_that_wait(yard: Yard) 
     async with running(yard, Registered(gate, max_size=3)) as aggregator:
         waiting = [f"w{number}" for number in range(300)]
         await fill(yard, *waiting)
-        await eventually(lambda: asyncio.sleep(0, len(aggregator._ready_queues.due) == 300))
-        aggregator._ready_queues.next_look["yard"] += 3600
+        await eventually(lambda: asyncio.sleep(0, len(aggregator._due_groups.due) == 300))
+        aggregator._due_groups.next_look["yard"] += 3600
         before = await read()
         for number in range(5):
             await fill(yard, f"full-{number}", tasks=3)
@@ -128,9 +128,9 @@ async def test_groups_that_are_gone_from_the_list_are_forgotten_and_found_again(
     gate = Gate()
     async with running(yard, Registered(gate, max_size=3)) as aggregator:
         await fill(yard, "a", "b")
-        await eventually(lambda: asyncio.sleep(0, len(aggregator._ready_queues.due) == 2))
+        await eventually(lambda: asyncio.sleep(0, len(aggregator._due_groups.due) == 2))
         await yard.execute("DEL", yard.keys.group("a"))
         await yard.execute("SREM", yard.keys.groups, "a")
-        await eventually(lambda: asyncio.sleep(0, set(aggregator._ready_queues.due) == {("yard", "b")}))
+        await eventually(lambda: asyncio.sleep(0, set(aggregator._due_groups.due) == {("yard", "b")}))
         await fill(yard, "a", tasks=3)
         await gate.begins("a")

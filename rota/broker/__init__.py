@@ -1,4 +1,4 @@
-"""The wire over connections: one server, Sentinel or Cluster; async and sync; an embedded server."""
+"""Connections that run the scripts of `rota.wire`: one server, Sentinel or Cluster; async, sync or embedded."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rota.broker.subscription import Subscription
     from rota.broker.sync import SyncBroker, SyncSubscription
     from rota.broker.url import Address, Endpoint
-else:  # a program that only enqueues needs one of the two brokers
+else:  # loaded on first use, because a program that only enqueues needs just one of the two brokers
     __getattr__ = on_demand(
         __name__,
         {

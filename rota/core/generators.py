@@ -1,7 +1,7 @@
-"""Generator functions of the user's as context managers: dependencies, middlewares and the lifespan.
+"""Runs generator functions of the user as context managers: dependencies, middlewares and the lifespan.
 
-They yield once. What is wrong with one is told with its name, which the errors of contextlib lack ("generator didn't
-yield"). Code around a task may look at the task's error and must raise it again, or another one.
+Each has to yield once. Errors name the function at fault, because the errors of contextlib do not ("generator didn't
+yield"). A dependency or middleware may catch the error of its task, but must raise it or another error.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from typing import Any
 
 
 def manager(function: Callable[..., Any], who: str, *, must_raise: bool = False) -> Callable[..., "Manager"]:
-    """Return what makes the context manager of a generator function; `must_raise` forbids it to swallow an error."""
+    """Return a factory of context managers for a generator function. With `must_raise` it must not swallow an error."""
     make = contextmanager(function)
     return lambda *args, **kwargs: Manager(make(*args, **kwargs), who, must_raise)
 
 
 def async_manager(function: Callable[..., Any], who: str, *, must_raise: bool = False) -> Callable[..., "AsyncManager"]:
-    """Return what makes the context manager of an async generator function."""
+    """Return a factory of context managers for an async generator function, as `manager` does."""
     make = asynccontextmanager(function)
     return lambda *args, **kwargs: AsyncManager(make(*args, **kwargs), who, must_raise)
 
@@ -80,7 +80,7 @@ class AsyncManager(AbstractAsyncContextManager[Any]):
 
 
 def _explained(error: RuntimeError, who: str) -> RuntimeError | None:
-    """Return what an error of contextlib means, with the name of the function; None for any other error."""
+    """Translate an error of contextlib into one that names the function; None for any other error."""
     text = str(error)
     if text == "generator didn't yield":
         return RuntimeError(f"{who} ended without a yield: it has to yield once, on each way through it.")
@@ -90,9 +90,9 @@ def _explained(error: RuntimeError, who: str) -> RuntimeError | None:
 
 
 def _checked(error: BaseException | None, who: str) -> bool:
-    """Raise for an error that was swallowed: a success would be recorded of a task that has failed.
+    """Raise if an error was swallowed, because the failed task would be recorded as a success.
 
-    A cancel goes on as a cancel: the worker judges it.
+    Returns False for a cancellation, so that it propagates to the worker.
     """
     if isinstance(error, asyncio.CancelledError):
         return False

@@ -1,11 +1,11 @@
-"""Packages whose names are imported from their modules when they are first used."""
+"""Lazy imports: a package imports each public name from its module on first use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 
 def on_demand(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], object]:
-    """Return the `__getattr__` of a package. `modules` lists the names that each of its modules has."""
+    """Return the `__getattr__` of a package. `modules` maps each of its modules to the names in it."""
     places = {name: module for module, names in modules.items() for name in names}
 
     def find(name: str) -> object:

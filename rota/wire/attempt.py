@@ -1,4 +1,4 @@
-"""What a running attempt writes: its lease (Asynq's `rdb.ExtendLease`), its reports, and its outcome.
+"""The scripts of a running attempt: its lease (Asynq's `rdb.ExtendLease`), its reports, and its outcome.
 
 One call records many outcomes of one queue. The scripts `done` and `record` check the attempt token of every task
 before they write, and can be repeated safely: for an outcome that was recorded before they return `RECORDED`, not an

@@ -1,4 +1,14 @@
-"""The broker for asyncio: runs each script on the server that holds its keys."""
+"""The broker for asyncio: runs each script on the server that holds its keys.
+
+A request goes through these steps:
+
+1. If the shared link to the server of its first key is connected, the request is sent on it at once.
+2. Otherwise the route (`rota.broker.route`, `sentinel` or `cluster`) finds the server and connects.
+3. After a `NotNow` error the route updates what it knows, and the request is sent again after a delay, for at most
+   `retry_for`. Any other error is raised.
+
+The broker does not decide whether a request that may have been carried out can be repeated. That depends on the script.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -87,7 +97,7 @@ class Broker:
         return {str(link.endpoint): reply for link, reply in zip(links, replies, strict=True)}
 
     async def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
-        """Run scripts in one burst for each server; results in order, errors as values."""
+        """Run scripts in one burst for each server. Returns results in order, with errors as values."""
         links = await self._links({call.keys[0] for call in calls})
         places: dict[Link, list[int]] = {}
         results: list[Any] = [None] * len(calls)

@@ -1,4 +1,4 @@
-"""Connections whose event loop was closed before them.
+"""Closes connections whose event loop was closed before them.
 
 A transport cannot close itself after its loop was closed, so its socket would stay open until it is garbage collected.
 `asyncio.run` does not close transports. An app closes its connections at the end of the loop (see

@@ -1,4 +1,8 @@
-"""Opens a `Link` to an endpoint: connect, log in, switch to RESP3, select the database."""
+"""Opens a `Link` to an endpoint: connect, log in, switch to RESP3, select the database.
+
+A failure raises an error that says what to correct. For that, a connection that may have used the wrong kind of port
+(TLS or plain) is followed by a probe of the port; see `rota.broker.wrong_port`. `dial` makes one attempt only.
+"""
 
 import asyncio
 import ssl
@@ -132,7 +136,7 @@ def greeting(login: Login) -> list[tuple[Argument, ...]]:
 
 
 def refusal(reply: Exception, words: Sequence[Argument], endpoint: Endpoint) -> BrokerError:
-    """Translate an error reply to one command of the greeting."""
+    """Translate an error reply to one command of the login."""
     text = str(reply)
     if words[0] == "HELLO" and text.startswith(("ERR unknown command", "NOPROTO")):
         return BrokerRefused(

@@ -1,4 +1,9 @@
-"""A master whose address comes from Sentinel, and changes with a fail-over."""
+"""A master whose address comes from Sentinel, and changes with a fail-over.
+
+Before each connection the sentinels are asked for the master, one after the other until one replies. The new connection
+then checks by `ROLE` that the server is a master, because during a fail-over sentinels may still name the old one. An
+open connection is not checked again: it closes itself when its server replies that it is a replica (see `Link`).
+"""
 
 from dataclasses import replace
 from typing import Any

@@ -20,7 +20,7 @@ _PASSED = (_OURS, "contextlib", "functools")
 
 
 def caller() -> str:
-    """Return the file and line of the nearest code on the stack that is not Rota's."""
+    """Return the file and line of the innermost frame on the stack that is not code of Rota."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED and frame.f_back is not None:
         frame = frame.f_back

@@ -1,4 +1,7 @@
-"""Snapshots of a queue, of its daily counters and of its groups."""
+"""Snapshots of a queue, of its daily counters and of its groups.
+
+They are frozen and do not change with the queue: ask the `Inspector` again for new numbers.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

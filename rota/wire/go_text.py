@@ -1,4 +1,9 @@
-"""Formats and parses durations, strings and times as Go's standard library does."""
+"""Formats and parses durations, strings and times as Go's standard library does.
+
+Used for the options in Asynq's scheduler entries (`rota.wire.option_text`) and for durations in payloads of Go programs
+(`rota.tasks.go_values`). A text in any other form raises ValueError. Python's times and durations have a resolution of
+microseconds, so smaller fractions are lost.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,8 @@
-"""Checks queues: queues without a worker, tasks that are stuck, paused queues, full archives."""
+"""Checks queues: queues without a worker, tasks that are stuck, paused queues, full archives.
+
+Each function checks one kind of problem in a `QueueSample` and yields its findings. Only the first tasks of a state are
+in the sample, so a problem further back in a long queue is not found.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta

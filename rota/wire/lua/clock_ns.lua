@@ -1,4 +1,4 @@
--- Fragment: the server's clock as text.
+-- Fragment: reads the server's clock.
 --   now_ns  nanoseconds since 1970 (a Lua number cannot hold them exactly)
 local time_reply = redis.call('TIME')
 -- string.format is not used because it converts the text to a number first, which takes as long as the whole fragment.

@@ -1,4 +1,4 @@
--- Fragment: the counters of one queue.
+-- Fragment: increments the counters of one queue.
 -- count(base, processed, failed): adds these numbers to Asynq's counters; 0 does not write. `base` is the prefix of the
 -- queue's keys.
 -- count_crashes(key, crashes): adds to the counter of crashes, which only Rota has; `key` is its whole name.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rota.broker.subscription import Subscription
     from rota.broker.sync import SyncBroker, SyncSubscription
     from rota.broker.url import Address, Endpoint
-else:  # a program that only enqueues needs one of the two brokers
+else:  # loaded on first use, because a program that only enqueues needs just one of the two brokers
     __getattr__, __dir__ = on_demand(
         __name__,
         {

@@ -1,4 +1,14 @@
-"""The broker as the async program sees it: run scripts on whatever server holds their keys."""
+"""The broker for asyncio: runs each script on the server that holds its keys.
+
+A request goes through these steps:
+
+1. If the shared link to the server of its first key is connected, the request is sent on it at once.
+2. Otherwise the route (`rota.broker.route`, `sentinel` or `cluster`) finds the server and connects.
+3. After a `NotNow` error the route updates what it knows, and the request is sent again after a delay, for at most
+   `retry_for`. Any other error is raised.
+
+The broker does not decide whether a request that may have been carried out can be repeated. That depends on the script.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -27,11 +37,11 @@ T = TypeVar("T")
 
 
 class Broker:
-    """Connections are made when first needed and made again when lost.
+    """Runs scripts and commands over connections that it opens on first use and reopens after a loss.
 
-    A request is tried again by itself only when it surely was not carried out, for at most `options.retry_for`.
-    One that may have been carried out fails with `BrokerUnavailable(maybe_applied=True)`: the caller knows whether
-    it may be repeated. Use one broker in one event loop.
+    The broker retries a request only if the server certainly did not carry it out, for at most `options.retry_for`.
+    A request that the server may have carried out fails with `BrokerUnavailable(maybe_applied=True)`, and the caller
+    decides whether to repeat it. Use one broker in one event loop.
     """
 
     def __init__(self, address: Address, options: BrokerOptions) -> None:
@@ -40,16 +50,17 @@ class Broker:
         self.keys = Keys(options.key_prefix)
         self._retry_seconds = options.retry_for.total_seconds()
         self._route = _route(address, options)
-        # Half as often as a fetcher: what is missed here is found by a heartbeat, or by whoever waits for a result.
+        # Pings half as often as a fetcher does: a heartbeat, or the caller that waits for a result, also polls for
+        # what a lost message would have announced.
         self._channels = Channels(lambda: self._dial(None), self._retry_seconds, 2 * options.silence_seconds)
 
     @classmethod
     def from_url(cls, url: str, *, options: BrokerOptions | None = None) -> "Broker":
-        """Read the URL; connect later. Raises `ConfigError` on a wrong one."""
+        """Parse the URL without connecting. Raises `ConfigError` if the URL is not valid."""
         return cls(parse(url), options or BrokerOptions())
 
     async def run(self, call: Call[T]) -> T:
-        """Run one script where its first key lives."""
+        """Run one script on the server that holds its first key."""
         key = call.keys[0]
         link = self._route.current(key)
         if link is None:
@@ -60,14 +71,14 @@ class Broker:
             return await self._persist(key, lambda link, asking: link.run(call, asking=asking), error)
 
     async def run_via(self, link: Link, call: Call[T]) -> T:
-        """Run one script on a link of the caller's own. Where its slot has moved meanwhile, it follows the slot."""
+        """Run one script on a link that the caller opened; on the new node of its slot if the slot has moved."""
         try:
             return await link.run(call)
         except SlotMoved:
             return await self.run(call)
 
     async def run_on(self, call: Call[T]) -> tuple[T, Link]:
-        """Run one script, and tell on which link: what follows there comes after its writes (`WAIT`)."""
+        """Run one script, and return its link too: a `WAIT` on the same link covers the script's writes."""
 
         async def request(link: Link, asking: bool) -> tuple[T, Link]:
             return await link.run(call, asking=asking), link
@@ -75,18 +86,18 @@ class Broker:
         return await self._persist(call.keys[0], request)
 
     async def execute(self, *words: Argument, key: str | None = None) -> Any:
-        """Run one plain command where `key` lives (anywhere without one) and return its raw reply."""
+        """Run one plain command on the server of `key` (on any server without a key) and return its raw reply."""
         return await self._persist(key, lambda link, asking: link.execute(*words, asking=asking))
 
     async def execute_everywhere(self, *words: Argument) -> dict[str, Any]:
-        """Run one plain command on every server that takes writes, and return the raw replies by server."""
+        """Run one plain command on every master, and return the raw replies by server."""
         await self._persist(None, _itself)
         links = await self._route.links(self._retry_seconds)
         replies = await asyncio.gather(*(link.execute(*words) for link in links))
         return {str(link.endpoint): reply for link, reply in zip(links, replies, strict=True)}
 
     async def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
-        """Run scripts in one burst for each server; results in order, errors as values."""
+        """Run scripts in one burst for each server. Returns results in order, with errors as values."""
         links = await self._links({call.keys[0] for call in calls})
         places: dict[Link, list[int]] = {}
         results: list[Any] = [None] * len(calls)
@@ -103,7 +114,7 @@ class Broker:
         return results
 
     async def reach(self, keys: Iterable[str]) -> dict[str, BrokerError]:
-        """Connect to the servers of keys, so that what is run next is sent at once; return what cannot be reached."""
+        """Connect to the servers of keys ahead of the next requests; return the errors by key."""
         links = await self._links(set(keys))
         return {key: link for key, link in links.items() if not isinstance(link, Link)}
 
@@ -140,11 +151,11 @@ class Broker:
             return final
 
     def subscribe(self, *channels: str) -> Subscription:
-        """Listen to channels, from `async with` on: `async for channel, payload in subscription`."""
+        """Subscribe to channels within `async with`: `async for channel, payload in subscription`."""
         return Subscription(self._channels, channels)
 
     async def open_link(self, key: str) -> Link:
-        """Open a further connection of the caller's own, to the server that holds `key`."""
+        """Open a connection to the server that holds `key` for the caller alone. The caller closes it."""
         return await self._dial(key)
 
     @property
@@ -153,31 +164,34 @@ class Broker:
         return isinstance(self._route, ClusterRoute)
 
     async def place(self, key: str) -> str:
-        """Name the server that holds `key` now: keys with the same answer can share a link."""
+        """Return the name of the server that holds `key` now. Keys on the same server can share a link."""
         return str((await self._persist(key, _itself)).endpoint)
 
     async def survey(self) -> None:
-        """Ask a Cluster again which node serves which slot. Elsewhere there is nothing to ask."""
+        """Reload the slot map of a Cluster. Does nothing for other servers."""
         await self._route.survey()
 
     async def check(self) -> ServerInfo:
-        """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
+        """Check version, role and settings of each master. Raises `BrokerRefused` if one cannot be used.
+
+        Problems that do not prevent use are returned as `warnings`.
+        """
         await self._persist(None, _itself)
         return merge([await _facts(link) for link in await self._route.links(self._retry_seconds)])
 
     def within(self, retry_for: timedelta) -> Self:
-        """Return this broker with another patience. Both share their connections."""
+        """Return a copy of this broker with another `retry_for`. Both share their connections."""
         made = copy(self)
         made.options = replace(self.options, retry_for=retry_for)
         made._retry_seconds = retry_for.total_seconds()
         return made
 
     def sync(self) -> SyncBroker:
-        """Make a broker for blocking code, with the same URL and options and connections of its own."""
+        """Make a broker for blocking code with the same URL and options, but with separate connections."""
         return SyncBroker(self.address, self.options)
 
     async def aclose(self) -> None:
-        """Close every connection of this broker but those of `open_link`."""
+        """Close every connection of this broker except those made by `open_link`."""
         await self._channels.aclose()
         await self._route.aclose()
 
@@ -202,7 +216,7 @@ class Broker:
         request: Callable[[Link, bool], Awaitable[T]],
         error: NotNow | None = None,
     ) -> T:
-        """Repeat a request that was not carried out until it is, or until the time for that is over."""
+        """Run a request, and repeat it after each `NotNow` until it succeeds or `retry_for` is over."""
         patience = RetryBudget(self._retry_seconds)
         while True:
             if error is not None:

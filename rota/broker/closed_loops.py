@@ -1,8 +1,8 @@
-"""Connections whose event loop was closed before them.
+"""Closes connections whose event loop was closed before them.
 
-A transport of a closed loop can do nothing any more, not even close itself. So its socket would stay open until the
-garbage is collected. `asyncio.run` closes no transports either; an app closes its own at the end of the loop (see
-`rota.client.connections`), and what was left behind all the same is closed here.
+A transport cannot close itself after its loop was closed, so its socket would stay open until it is garbage collected.
+`asyncio.run` does not close transports. An app closes its connections at the end of the loop (see
+`rota.client.connections`); this module closes those that were still left open.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ class Closable(Protocol):
         ...
 
 
-# No lock: a set is added to by the one thread of its loop, and is taken out as a whole once that loop is closed.
+# No lock is needed: only the thread of a loop adds to the loop's set, and the set is removed after that loop is closed.
 _by_loop: dict[asyncio.AbstractEventLoop, WeakSet[Closable]] = {}
 
 
 def remember(loop: asyncio.AbstractEventLoop, connection: Closable) -> None:
-    """Note a connection that belongs to this loop. With the first one of a loop, what others left is closed."""
+    """Register a connection of this loop. The first one of a loop also closes the connections of closed loops."""
     if loop not in _by_loop:
         close_connections_of_closed_loops()
     _by_loop.setdefault(loop, WeakSet()).add(connection)
@@ -33,8 +33,8 @@ def remember(loop: asyncio.AbstractEventLoop, connection: Closable) -> None:
 def end_without_loop(transport: asyncio.Transport) -> None:
     """Close the socket of a transport whose loop is closed.
 
-    `abort` has asyncio's loop call the rest. A closed loop cannot, so the rest is called here. uvloop closes its
-    sockets when it is closed, and must not be touched after that.
+    `abort` schedules `_call_connection_lost` on the loop. A closed loop does not run it, so it is called here. The
+    transports of uvloop lack this method: uvloop closes its sockets with the loop and must not be touched afterwards.
     """
     under_tls = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
     end = getattr(under_tls or transport, "_call_connection_lost", None)
@@ -47,7 +47,7 @@ def end_without_loop(transport: asyncio.Transport) -> None:
 
 
 def close_connections_of_closed_loops() -> None:
-    """Close what was left open when its loop was closed."""
+    """Close the connections of every loop that is closed."""
     for loop in list(_by_loop):
         if loop.is_closed():
             for connection in list(_by_loop.pop(loop, ())):

@@ -1,4 +1,9 @@
-"""A Cluster: one shared link for each master, and a map of slots that is asked for again when it proves wrong."""
+"""A Cluster: one shared link to each master, and a slot map that is reloaded when it proves wrong.
+
+The map is loaded from any node: first from connected ones, then from the other masters, then from the hosts in the URL.
+A `MOVED` updates one slot at once and reloads the map in the background. A failed connection, or a slot without a node,
+marks the map as stale, so that the next request that needs a connection reloads it first.
+"""
 
 import asyncio
 import random
@@ -26,7 +31,7 @@ class ClusterRoute:
         self._closed = False
 
     def current(self, key: str | None) -> Link | None:
-        """Return the shared link to the master of `key`, or to any master, if it is ready right now."""
+        """Return the shared link to the master of `key`, or to any master, if it is connected, else None."""
         if key is not None:
             endpoint = self._slots.owner(key)
             node = None if endpoint is None else self._nodes.get(endpoint)
@@ -34,7 +39,7 @@ class ClusterRoute:
         return next((link for node in self._nodes.values() if (link := node.link) is not None), None)
 
     async def connect(self, key: str | None, patience_seconds: float) -> Link:
-        """Return the shared link to the master of `key`, connecting where needed."""
+        """Return the shared link to the master of `key`, after connecting if necessary."""
         return await self._reach(await self._owner(key), patience_seconds)
 
     async def redirected(self, endpoint: Endpoint, patience_seconds: float) -> Link:
@@ -42,7 +47,7 @@ class ClusterRoute:
         return await self._reach(endpoint, patience_seconds)
 
     async def dial(self, key: str | None) -> Link:
-        """Make a further link to the master of `key`, or to any master."""
+        """Open another link to the master of `key`, or to any master. It is not shared."""
         endpoint = await self._owner(key)
         try:
             return await dial(endpoint, self._login)
@@ -51,22 +56,22 @@ class ClusterRoute:
             raise
 
     def learn(self, error: BrokerError) -> None:
-        """Believe a `MOVED` at once, and look at the whole map again: slots seldom move alone."""
+        """Record the new node of a `MOVED`, and reload the whole slot map because slots rarely move alone."""
         if isinstance(error, SlotMoved) and not error.ask:
             self._slots.assign(error.slot, error.endpoint)
             self._look()
 
     async def survey(self) -> None:
-        """Load the map of slots again."""
+        """Reload the slot map."""
         await shared(self._look())
 
     async def links(self, patience_seconds: float) -> list[Link]:
-        """Return one link to each master."""
+        """Return the shared link to each master."""
         await self._owner(None)
         return [await self._reach(endpoint, patience_seconds) for endpoint in self._slots.masters]
 
     async def aclose(self) -> None:
-        """Close all shared links, for good."""
+        """Close all shared links, and refuse to connect again."""
         self._closed = True
         if self._survey is not None and not self._survey.done():
             self._survey.cancel()
@@ -92,7 +97,7 @@ class ClusterRoute:
     def _node(self, endpoint: Endpoint) -> Node:
         node = self._nodes.get(endpoint)
         if node is None:
-            if self._closed:  # a node that was never asked before is no exception
+            if self._closed:  # a new `Node` would not know that the route was closed
                 raise closed()
             node = self._nodes[endpoint] = Node(lambda: dial(endpoint, self._login))
         return node
@@ -116,7 +121,7 @@ class ClusterRoute:
                 self._stale = False
                 self._forget_strangers()
                 return
-        # A refusal (wrong password, no Cluster at all) is told as such; all else may pass.
+        # Raises the first error: a refusal (wrong password, not a Cluster) is final, a `NotNow` is retried.
         raise (
             errors[0]
             if errors
@@ -124,7 +129,7 @@ class ClusterRoute:
         )
 
     def _informants(self) -> Iterable[Endpoint]:
-        """Order whom to ask: who is connected, then the other masters, then the hosts of the URL."""
+        """Return the nodes to ask for the map: connected masters, then other masters, then the hosts in the URL."""
         known = sorted(self._slots.masters, key=lambda each: each not in self._nodes or self._nodes[each].link is None)
         return dict.fromkeys((*known, *self._seeds))
 

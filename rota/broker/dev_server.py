@@ -1,8 +1,9 @@
 """How programs find the server that `rota dev` runs in the current folder.
 
-The embedded server writes its URL into its data folder. Settings without any URL look there (`found`), so that `rota
-enqueue`, `rota doctor` and a web server that is started in the folder of `rota dev` use the same server. Only a server
-that answers counts, and only a file of this user: another user could have put one into a shared folder.
+The embedded server writes its URL into its data folder. Settings without a URL look there (`found`), so that `rota
+enqueue`, `rota doctor` and a web server that is started in the folder of `rota dev` use the same server. The URL is
+used only if its server answers and the file belongs to this user, because another user could have put a file into a
+shared folder.
 """
 
 import contextlib
@@ -37,13 +38,13 @@ def found() -> str | None:
 
 
 def silence() -> None:
-    """Do not log which server is used: the program that started this process has done so."""
+    """Stop logging which server is used, in a process whose parent has logged it already."""
     global _silent
     _silent = True
 
 
 def running(data_dir: Path) -> str | None:
-    """Return the URL of the embedded server that runs with this data folder; None if no server answers."""
+    """Return the URL of the embedded server that uses this data folder; None if no server answers."""
     with contextlib.suppress(OSError, ConfigError, UnicodeDecodeError):
         with open(data_dir / URL_FILE, encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_uid != os.getuid():
@@ -55,7 +56,7 @@ def running(data_dir: Path) -> str | None:
 
 
 def answers(url: str) -> bool:
-    """Ask a server whether it is ready for commands. One that is still loading its data is not."""
+    """Whether a server is ready for commands. A server that is still loading its data is not ready."""
     address = parse(url)
     place = address.endpoints[0]
     family = socket.AF_INET if place.path is None else socket.AF_UNIX

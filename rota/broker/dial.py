@@ -1,4 +1,8 @@
-"""From an endpoint to a `Link` that is ready: connect, log in, speak RESP3, choose the database."""
+"""Opens a `Link` to an endpoint: connect, log in, switch to RESP3, select the database.
+
+A failure raises an error that says what to correct. For that, a connection that may have used the wrong kind of port
+(TLS or plain) is followed by a probe of the port; see `rota.broker.wrong_port`. `dial` makes one attempt only.
+"""
 
 import asyncio
 import ssl
@@ -18,7 +22,7 @@ from rota.wire.script import Argument
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who we are, what for, and how the way there is protected."""
+    """Everything about a connection except its endpoint: credentials, database, client name, TLS, time-outs."""
 
     username: str | None
     password: str | None = field(repr=False)
@@ -31,7 +35,7 @@ class Login:
 
     @classmethod
     def to_server(cls, address: Address, options: BrokerOptions) -> "Login":
-        """Take what the server needs from the URL, and from the options where they say otherwise."""
+        """Combine URL and options. Credentials in the options win over those in the URL."""
         return cls(
             options.username or address.username,
             options.password or address.password,
@@ -45,7 +49,7 @@ class Login:
 
 
 async def dial(endpoint: Endpoint, login: Login) -> Link:
-    """Connect and log in. Every failure is a `BrokerError` that says what to do."""
+    """Connect and log in. Every failure is raised as a `BrokerError` that says what to do."""
     link: Link | None = None
     try:
         async with asyncio.timeout(login.connect_timeout_seconds):
@@ -84,7 +88,10 @@ async def _connect(endpoint: Endpoint, login: Login) -> Link:
 async def _unless_plain(
     opening: Coroutine[Any, Any, tuple[asyncio.Transport, Link]], endpoint: Endpoint, login: Login
 ) -> tuple[asyncio.Transport, Link]:
-    """Open a TLS connection. A port that is silent because it is a plain one is refused before the time is over."""
+    """Open a TLS connection, or raise `BrokerRefused` if the port does not use TLS.
+
+    A plain port does not answer a TLS handshake, so it is checked before the connect time-out is over.
+    """
     task = asyncio.ensure_future(opening)
     try:
         await asyncio.wait([task], timeout=wrong_port.silence_seconds(login.connect_timeout_seconds))
@@ -98,13 +105,13 @@ async def _unless_plain(
 
 
 def _hang_up(opening: "asyncio.Task[tuple[asyncio.Transport, Link]]") -> None:
-    """Close what nobody waits for any more."""
+    """Close the connection of an attempt that was given up."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result()[0].abort()
 
 
 async def _is_tls_port(endpoint: Endpoint, login: Login, error: BrokerError) -> bool:
-    """Whether a plain connection was closed at the login because the server waits for TLS there."""
+    """Whether a plain connection was closed at the login because the port expects TLS."""
     if login.tls is not None or endpoint.path is not None or not error.maybe_applied:
         return False
     return await wrong_port.answers_tls(endpoint)
@@ -120,7 +127,7 @@ async def _greet(link: Link, login: Login) -> None:
 
 
 def greeting(login: Login) -> list[tuple[Argument, ...]]:
-    """List the commands that open a connection."""
+    """Return the commands that log in and select the database."""
     hello: tuple[Argument, ...] = ("HELLO", 3)
     if login.password is not None:
         hello += ("AUTH", login.username or "default", login.password)
@@ -129,7 +136,7 @@ def greeting(login: Login) -> list[tuple[Argument, ...]]:
 
 
 def refusal(reply: Exception, words: Sequence[Argument], endpoint: Endpoint) -> BrokerError:
-    """Translate an error reply to one command of the greeting."""
+    """Translate an error reply to one command of the login."""
     text = str(reply)
     if words[0] == "HELLO" and text.startswith(("ERR unknown command", "NOPROTO")):
         return BrokerRefused(

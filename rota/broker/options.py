@@ -1,4 +1,4 @@
-"""What a connection needs besides its URL."""
+"""Options of a connection that are not part of its URL."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -8,12 +8,15 @@ from pathlib import Path
 from rota.errors import ConfigError
 
 SILENT_RESPONSES = 3
-"""Seldom, because every idle worker listens: 30 s by default. TCP also checks a silent server, every 15 s."""
+"""Response time-outs between two pings of an idle subscription: 30 s by default.
+
+Pings are rare because every idle worker has such a connection. TCP keepalive notices a vanished server earlier.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """Trust and identity for `rediss://`. Without `ca` the system's authorities are trusted."""
+    """Trust and identity for `rediss://`. Without `ca` the system's certificate authorities are trusted."""
 
     ca: Path | str | None = None
     cert: Path | str | None = None
@@ -21,7 +24,7 @@ class TLS:
     verify: bool = True
 
     def context(self) -> ssl.SSLContext:
-        """Build the context. Raises `ConfigError` when a file is missing or is not what it should be."""
+        """Build the context. Raises `ConfigError` if a file is missing or is not valid PEM."""
         try:
             context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
             if self.cert is not None:
@@ -40,11 +43,11 @@ class TLS:
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """How to connect, how long to wait, and what to call ourselves.
+    """Credentials, time-outs, TLS and names of a connection.
 
-    `username` and `password` win over the URL's. With Sentinel the URL's credentials serve the sentinels and the
-    master alike, unless `sentinel_username` and `sentinel_password` name others for the sentinels.
-    `retry_for` bounds how long a request that surely was not carried out is tried again; zero fails at once.
+    `username` and `password` win over those in the URL. With Sentinel the credentials in the URL are used for the
+    sentinels and for the master, unless `sentinel_username` and `sentinel_password` are given for the sentinels.
+    `retry_for` is how long a request is retried that the server certainly did not carry out; zero does not retry.
     """
 
     tls: TLS = field(default_factory=TLS)
@@ -68,5 +71,5 @@ class BrokerOptions:
 
     @property
     def silence_seconds(self) -> float:
-        """How long a connection that only listens may be silent before the server is asked whether it is there."""
+        """Seconds without a message after which a subscription pings its server."""
         return SILENT_RESPONSES * self.response_timeout.total_seconds()

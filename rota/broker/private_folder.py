@@ -1,4 +1,4 @@
-"""A folder that only its owner may read, as the data of an embedded server needs: it holds payloads."""
+"""A folder that only its owner can read, for the data of an embedded server, because that data holds payloads."""
 
 import contextlib
 import os
@@ -12,10 +12,11 @@ _SHARED_NAME = ".rota"
 
 
 def make_private(folder: Path, files: Iterable[str]) -> None:
-    """Create the folder for its owner alone, or take all rights in it from other users.
+    """Create the folder for its owner alone, or revoke the permissions of other users.
 
-    This also covers a folder named `.rota` above it, and the `files`: patterns of what may be there from an earlier
-    version. Raises ConfigError where other users can read the folder and this user may not change that.
+    Covers also a parent folder named `.rota`, and `files`: glob patterns of files that an earlier version may have
+    left with wider permissions. Raises ConfigError if other users can read the folder and this user cannot change
+    that.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     above = [parent for parent in folder.parents if parent.name == _SHARED_NAME]
@@ -23,13 +24,13 @@ def make_private(folder: Path, files: Iterable[str]) -> None:
         _take_rights(path)
     for pattern in files:
         for path in folder.glob(pattern):
-            # Deleted meanwhile, or of another user: the folder itself keeps others out.
+            # The file was deleted meanwhile or belongs to another user. The folder itself keeps other users out.
             with contextlib.suppress(OSError):
                 path.chmod(path.stat().st_mode & ~_OTHERS)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
+    """Write a file that only its owner can read."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
 

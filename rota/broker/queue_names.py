@@ -1,4 +1,4 @@
-"""The names in the set of all queues, which any program can write to."""
+"""Reads the names in the set of all queues, to which any program can write."""
 
 import logging
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _reported: set[bytes] = set()
 
 
 def read_queue_names(found: Iterable[bytes]) -> list[str]:
-    """Return the names, sorted, without those that are not UTF-8. Such a name is logged once in this process."""
+    """Return the names in sorted order. A name that is not UTF-8 is skipped, and logged once in this process."""
     names: list[str] = []
     for raw in found:
         name = text(raw)

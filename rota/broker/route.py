@@ -1,6 +1,7 @@
-"""Which server a key lives on, and the one connection to it that many callers share.
+"""Finds the server that holds a key, and keeps the one connection to it that all callers share.
 
-One server here; `sentinel` and `cluster` know the other two ways.
+`ServerRoute` is the interface and `SingleRoute` serves a single server; see `sentinel` and `cluster` for the others.
+A `Node` connects to one server: callers that arrive during an attempt share it, and failed attempts back off.
 """
 
 import asyncio
@@ -18,18 +19,18 @@ T = TypeVar("T")
 
 
 class ServerRoute(Protocol):
-    """Finds the shared link for a key, and learns from failures that what it knew is stale."""
+    """Finds the shared link for a key, and updates what it knows of the servers after failures."""
 
     def current(self, key: str | None) -> Link | None:
-        """Return the shared link if it is ready right now."""
+        """Return the shared link if it is connected, else None."""
         ...
 
     async def connect(self, key: str | None, patience_seconds: float) -> Link:
-        """Return the shared link, connecting where needed."""
+        """Return the shared link, after connecting if necessary."""
         ...
 
     async def dial(self, key: str | None) -> Link:
-        """Make a further link of its own."""
+        """Open another link, which is not shared."""
         ...
 
     async def redirected(self, endpoint: Endpoint, patience_seconds: float) -> Link:
@@ -37,15 +38,15 @@ class ServerRoute(Protocol):
         ...
 
     def learn(self, error: BrokerError) -> None:
-        """Take note of why a request was not carried out."""
+        """Update what is known of the servers from the error of a request that was not carried out."""
         ...
 
     async def survey(self) -> None:
-        """Ask again which server holds which key, where that can change without an error."""
+        """Look up again which server holds which key, if that can change without an error."""
         ...
 
     async def links(self, patience_seconds: float) -> list[Link]:
-        """Return one shared link to every server that takes writes."""
+        """Return the shared link to each master."""
         ...
 
     async def aclose(self) -> None:
@@ -54,12 +55,12 @@ class ServerRoute(Protocol):
 
 
 class Node:
-    """Keeps the shared link. Callers that need it at the same time share one attempt and its outcome."""
+    """Keeps the shared link to one server. Concurrent callers share one attempt to connect and its outcome."""
 
     def __init__(self, dial: Callable[[], Awaitable[Link]]) -> None:
         self._dial = dial
         self.latest: Link | None = None
-        """The link that was made last. It may be closed."""
+        """The most recent link. It may be closed."""
         self._attempt: asyncio.Task[Link] | None = None
         self._failures = 0
         self._last: BrokerError | None = None
@@ -68,14 +69,15 @@ class Node:
 
     @property
     def link(self) -> Link | None:
-        """The link if it is usable right now."""
+        """The link if it is open, else None."""
         link = self.latest
         return None if link is None or link.closed else link
 
     async def connect(self, patience_seconds: float) -> Link:
-        """Return the link, connecting first where needed.
+        """Return the link, after connecting if necessary.
 
-        An attempt that failed makes the next one wait; who cannot wait that long gets the same error at once.
+        After a failed attempt the next one is delayed. If that delay exceeds `patience_seconds`, the error of the
+        failed attempt is raised at once.
         """
         if (link := self.link) is not None:
             return link
@@ -103,12 +105,12 @@ class Node:
         return self.latest
 
     def retire(self, reason: str) -> None:
-        """Let the link end once it has answered what is under way. A new one would be made for who still asks."""
+        """Close the link after the replies to requests already sent. A later caller would get a new link."""
         if self.latest is not None:
             self.latest.retire(reason)
 
     async def aclose(self) -> None:
-        """Close for good."""
+        """Close the link, and refuse to connect again."""
         self._closed = True
         if self._attempt is not None and not self._attempt.done():
             self._attempt.cancel()
@@ -118,7 +120,7 @@ class Node:
 
 
 def closed() -> BrokerUnavailable:
-    """Say that nobody may connect any more."""
+    """Make the error of a request after the connections were closed."""
     return BrokerUnavailable(
         "The connections of this client were closed, by `aclose()` or at the end of a block such as `async with app:`. "
         "Use a receipt before that, or ask the app: `app.client` opens new connections, as in "
@@ -127,25 +129,25 @@ def closed() -> BrokerUnavailable:
 
 
 async def shared(attempt: "asyncio.Task[T]") -> T:
-    """Wait for an attempt that others wait for too: who is cancelled leaves it to them."""
+    """Wait for a shared attempt. Cancelling one caller does not cancel the attempt for the others."""
     try:
         return await asyncio.shield(attempt)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if attempt.cancelled() and task is not None and not task.cancelling():
-            # Not we are cancelled: the attempt is.
+            # The attempt was cancelled, not the caller.
             raise BrokerUnavailable("The broker was closed while the request waited for a connection.") from None
         raise
 
 
 def look_at(attempt: "asyncio.Future[Any]") -> None:
-    """See the outcome of a shared attempt, in case every caller was cancelled: else asyncio complains of it."""
+    """Retrieve the outcome of a shared attempt, because asyncio logs an exception that no caller retrieved."""
     if not attempt.cancelled():
         attempt.exception()
 
 
 class SingleRoute:
-    """One server that never changes its address."""
+    """A single server with a fixed address."""
 
     def __init__(self, endpoint: Endpoint, login: Login) -> None:
         self._endpoint = endpoint
@@ -153,27 +155,27 @@ class SingleRoute:
         self._node = Node(lambda: self.dial(None))
 
     def current(self, key: str | None) -> Link | None:
-        """Return the shared link if it is ready right now."""
-        link = self._node.latest  # as `Node.link` says it, without one more call for each request
+        """Return the shared link if it is connected, else None."""
+        link = self._node.latest  # the same as `Node.link`, which would cost one more call for each request
         return None if link is None or link.closed else link
 
     async def connect(self, key: str | None, patience_seconds: float) -> Link:
-        """Return the shared link, connecting where needed."""
+        """Return the shared link, after connecting if necessary."""
         return await self._node.connect(patience_seconds)
 
     async def dial(self, key: str | None) -> Link:
-        """Make a further link of its own."""
+        """Open another link, which is not shared."""
         return await dial(self._endpoint, self._login)
 
     async def redirected(self, endpoint: Endpoint, patience_seconds: float) -> Link:
-        """Stay here: the server belongs to a Cluster, but the URL does not say so."""
+        """Return the shared link: the server belongs to a Cluster, but the URL is not a Cluster URL."""
         return await self.connect(None, patience_seconds)
 
     def learn(self, error: BrokerError) -> None:
-        """Take no note: there is nowhere else to go."""
+        """Do nothing: there is no other server."""
 
     async def survey(self) -> None:
-        """Ask nothing: all keys are on the one server."""
+        """Do nothing: all keys are on the one server."""
 
     async def links(self, patience_seconds: float) -> list[Link]:
         """Return the one link."""

@@ -1,4 +1,4 @@
-"""How a connection names scripts: with the source the first time, by the digest from then on."""
+"""Chooses between `EVAL` and `EVALSHA`: a connection sends the source of a script once, then only its digest."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -13,11 +13,11 @@ Words = tuple[Argument, ...]
 
 
 class ScriptCache:
-    """Which scripts one connection has sent.
+    """The scripts that one connection has sent.
 
-    A request that is turned down with NOSCRIPT has to be sent again, behind whatever was sent meanwhile. Since the
-    first one takes the source along, that happens only after a SCRIPT FLUSH, or where the first was refused unread.
-    To a node of a Cluster scripts go `guarded`.
+    A request that gets NOSCRIPT has to be sent again, after requests that were sent meanwhile. Because the first
+    request of each script carries the source, this happens only after a SCRIPT FLUSH, or if the server refused the
+    first request before it loaded the script. With `guarded`, scripts get an extra key (see the function `guarded`).
     """
 
     def __init__(self, *, guarded: bool = False) -> None:
@@ -30,13 +30,13 @@ class ScriptCache:
             call = self._whole(call)
         sha, keys = call.script.sha, call.keys
         if sha in self._sent:
-            # As `call.command()` would say it, without one more call for each request.
+            # The same as `call.command()`, which would cost one more call for each request.
             return ("EVALSHA", sha, len(keys), *keys, *call.args)
         self._sent.add(sha)
         return call.command(by_source=True)
 
     def again(self, calls: Iterable[Call[T]]) -> list[Words]:
-        """Return the commands of calls whose scripts the server lacks: each source once, then digests again."""
+        """Return the commands of calls that got NOSCRIPT: each source once, digests for the other calls."""
         calls = list(calls)
         self._sent.difference_update(self._whole(call).script.sha for call in calls)
         return [self.words(call) for call in calls]
@@ -46,11 +46,12 @@ class ScriptCache:
 
 
 def guarded(call: Call[T]) -> Call[T]:
-    """Name one key more, which nobody ever writes, so that the call is not run while its slot moves.
+    """Add a key that is never written, so that no node runs the call while its slot is being migrated.
 
-    A node asks for the keys that a command names, and for no others. While a slot moves, a script that runs on either
-    side would find a part of the queue missing, and not know it from gone: it would drop tasks, or stop half way. With
-    a key that is missing on both sides, both answer TRYAGAIN (or ASK, and then TRYAGAIN) until the slot has moved.
+    A Cluster node checks only the keys that a command declares. During the migration of a slot each of the two nodes
+    holds a part of the queue. A script on either node would take the other part for deleted: it would drop tasks, or
+    stop halfway. Because the extra key exists on neither node, both reply TRYAGAIN (or ASK, and then TRYAGAIN) until
+    the slot has moved.
     """
     script = _guarded(call.script)
     return call if script is None else Call(script, (*call.keys, f"{call.keys[0]}:moving"), call.args, call.decode)
@@ -58,11 +59,11 @@ def guarded(call: Call[T]) -> Call[T]:
 
 @cache
 def _guarded(script: Script) -> Script | None:
-    if script.source.startswith(b"#!"):  # its first line must stay the first; it reads nothing
+    if script.source.startswith(b"#!"):  # `#!lua` must stay the first line; this script reads no keys
         return None
     return Script.of(script.name, b"table.remove(KEYS) " + script.source)
 
 
 def is_unknown_script(reply: object) -> bool:
-    """Tell whether the server lacks the script of a call."""
+    """Whether the server replied that it does not know the script of a call."""
     return isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT")

@@ -1,4 +1,9 @@
-"""A master that sentinels name, and name anew when it fails."""
+"""A master whose address comes from Sentinel, and changes with a fail-over.
+
+Before each connection the sentinels are asked for the master, one after the other until one replies. The new connection
+then checks by `ROLE` that the server is a master, because during a fail-over sentinels may still name the old one. An
+open connection is not checked again: it closes itself when its server replies that it is a replica (see `Link`).
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -12,12 +17,12 @@ from rota.broker.route import Node, SingleRoute
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError, BrokerRefused
 
-# One sentinel that hangs must not use up the time in which the next one could have answered.
+# A sentinel that hangs must not use up the time in which the next sentinel could answer.
 _SENTINEL_SECONDS = 1.0
 
 
 class SentinelRoute(SingleRoute):
-    """Asks the sentinels whenever a connection is made, so every connection made after a fail-over is right."""
+    """Asks the sentinels before each connection, so connections made after a fail-over go to the new master."""
 
     def __init__(self, address: Address, login: Login, sentinel_login: Login) -> None:
         self._master = address.master or ""
@@ -27,7 +32,7 @@ class SentinelRoute(SingleRoute):
         self._node = Node(lambda: self.dial(None))
 
     async def dial(self, key: str | None) -> Link:
-        """Connect to the present master, and make sure that it knows that it is one."""
+        """Connect to the current master, and check that it reports the role of a master."""
         endpoint = await self._resolve()
         link = await dial(endpoint, self._login)
         try:
@@ -41,7 +46,7 @@ class SentinelRoute(SingleRoute):
         try:
             role: Any = await link.execute("ROLE")
         except BrokerRefused:
-            return  # not every user may ask; the first write tells
+            return  # the user may lack ROLE; then the first write tells a replica
         check_role(role, link.endpoint)
 
     async def _resolve(self) -> Endpoint:
@@ -52,7 +57,7 @@ class SentinelRoute(SingleRoute):
             except BrokerError as error:
                 errors.append(error)
                 continue
-            # The next connection asks the one that answered first.
+            # The next connection asks the sentinel first that answered this time.
             self._sentinels.remove(sentinel)
             self._sentinels.insert(0, sentinel)
             return endpoint
@@ -70,7 +75,7 @@ class SentinelRoute(SingleRoute):
 
 
 def sentinel_login(address: Address, options: BrokerOptions) -> Login:
-    """Make the login at the sentinels: their own credentials where given, else the URL's."""
+    """Make the login for the sentinels: with their own credentials if given, else with those in the URL."""
     login = Login.to_server(address, options)
     own = options.sentinel_password is not None
     return replace(
@@ -84,13 +89,13 @@ def sentinel_login(address: Address, options: BrokerOptions) -> Login:
 
 
 def check_role(role: Any, endpoint: Endpoint) -> None:
-    """Judge the reply of `ROLE`. The sentinels name the old master until a fail-over is through."""
+    """Raise `Demoted` unless `ROLE` replied "master": until a fail-over ends, sentinels name the old master."""
     if role[0] != b"master":
         raise Demoted(f"The sentinels still name {endpoint}, which is a replica by now; a fail-over is under way.")
 
 
 def master_of(reply: Any, master: str, sentinel: Endpoint) -> Endpoint:
-    """Read a sentinel's answer."""
+    """Read a sentinel's reply to `SENTINEL GET-MASTER-ADDR-BY-NAME`."""
     if reply is None:
         raise BrokerRefused(
             f"The sentinel {sentinel} knows no master named {master!r}; correct ?master= in the broker URL."
@@ -99,7 +104,7 @@ def master_of(reply: Any, master: str, sentinel: Endpoint) -> Endpoint:
 
 
 def no_master(master: str, errors: list[BrokerError]) -> BrokerError:
-    """Sum up why no sentinel named the master. It is for good only when all of them refused for good."""
+    """Combine the errors of all sentinels. The result can be retried unless every sentinel refused for good."""
     reasons = " ".join(dict.fromkeys(map(str, errors)))
     kind = BrokerRefused if all(isinstance(error, BrokerRefused) for error in errors) else NotNow
     return kind(f"No sentinel names the master {master!r}. {reasons}")

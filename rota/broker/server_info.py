@@ -1,4 +1,4 @@
-"""What a server says of itself, read from `INFO`: whether it will do, and what to warn of."""
+"""Reads `INFO`: whether a server can be used, and which of its settings can lose tasks."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ NO_INFO = (
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What is known of the server; `None` where it did not say."""
+    """Facts about the server. A fact that the server did not report is `None`."""
 
     product: str | None = None
     version: str | None = None
@@ -26,7 +26,7 @@ class ServerInfo:
 
 
 def read(text: str, place: object) -> ServerInfo:
-    """Judge the text of `INFO`. Raises `BrokerRefused` for a server that is too old or is a replica."""
+    """Read the text of `INFO`. Raises `BrokerRefused` if the server is too old or is a replica."""
     said = dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
     product = "Valkey" if said.get("server_name") == "valkey" or "valkey_version" in said else "Redis"
     version = said.get("valkey_version") or said.get("redis_version", "")
@@ -54,7 +54,7 @@ def read(text: str, place: object) -> ServerInfo:
 
 
 def merge(facts: list[ServerInfo]) -> ServerInfo:
-    """Sum up the masters of a Cluster: the first one's facts, but for the worst of what can lose tasks."""
+    """Combine the masters of a Cluster: the facts of the first, but eviction and persistence of the worst."""
     first = facts[0]
     warnings = tuple(dict.fromkeys(warning for each in facts for warning in each.warnings))
     evicting = (each.eviction_policy for each in facts if each.eviction_policy not in (None, "noeviction"))
@@ -85,8 +85,8 @@ def _warnings(said: dict[str, str], policy: str | None, append_only: bool | None
 
 
 def _has_snapshots(said: dict[str, str]) -> bool:
-    # INFO does not tell the configured `save`, and CONFIG may be forbidden; but a snapshot leaves traces:
-    # one saved since the start, or keys that were loaded from one at the start.
+    # INFO does not report the configured `save`, and the user may not be permitted to run CONFIG. But INFO shows a
+    # snapshot that was saved since the start, and keys that were loaded from a snapshot at the start.
     return any(int(said.get(name, 0) or 0) > 0 for name in ("rdb_saves", "rdb_last_load_keys_loaded"))
 
 

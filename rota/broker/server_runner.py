@@ -1,10 +1,10 @@
-"""Runs one server for as long as its parent lives, then stops it in good order. Needs the standard library only.
+"""Runs one server until its parent ends, then shuts the server down. Imports only the standard library.
 
     python server_runner.py <lock descriptor> <log file> <command> ...
 
-The parent holds the other end of our standard input. However the parent ends, by SIGKILL too, the kernel closes it;
-and where a forked child of the parent still holds it, we see that our own parent has changed. The lock is handed down
-to the server, so it is held for exactly as long as the server lives.
+The parent holds the other end of this process's standard input. However the parent ends, even by SIGKILL, the kernel
+closes that end. If a forked child of the parent still holds it, `getppid` shows that the parent has ended. The server
+inherits the lock, so the lock is held for exactly as long as the server runs.
 """
 
 import os
@@ -18,11 +18,11 @@ _STOP_SECONDS = 15.0
 
 
 def keep(lock: int, log: str, command: list[str]) -> int:
-    """Start the command, wait for its end or the parent's, and return an exit code."""
+    """Start the command, wait until it or the parent ends, and return an exit code."""
     parent = os.getppid()
-    os.umask(0o077)  # the log and what the server writes hold payloads
+    os.umask(0o077)  # the log and the files of the server hold payloads
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # A Ctrl-C reaches the whole group; when to stop is the parent's choice alone.
+        # Ctrl-C sends SIGINT to the whole process group, but only the parent decides when to stop.
         signal.signal(name, signal.SIG_IGN)
     with open(log, "ab") as sink:
         server = subprocess.Popen(  # noqa: S603

@@ -1,4 +1,4 @@
-"""Which node of a Cluster serves which slot. Pure, so the async and the sync broker share it."""
+"""The slot map of a Cluster. Does no I/O, so the async and the sync broker share it."""
 
 from binascii import crc_hqx
 from functools import lru_cache
@@ -12,7 +12,7 @@ UNSERVED = "No node of the Cluster serves the slot of {!r} now; wait for its fai
 
 @lru_cache(maxsize=4096)
 def slot_of(key: str) -> int:
-    """Return the slot of a key, by its hash tag. A worker's few keys are computed once."""
+    """Return the slot of a key from its hash tag. Cached, because a worker uses few keys."""
     name = key.encode()
     start = name.find(b"{")
     end = name.find(b"}", start + 1)
@@ -22,24 +22,24 @@ def slot_of(key: str) -> int:
 
 
 class SlotMap:
-    """The slots as last heard, mended one by one by `MOVED` in between."""
+    """The slots as of the last `CLUSTER SLOTS`, with single slots updated by each `MOVED` since then."""
 
     def __init__(self) -> None:
         self._owners: list[Endpoint | None] = [None] * SLOTS
         self.masters: tuple[Endpoint, ...] = ()
 
     def owner(self, key: str) -> Endpoint | None:
-        """Return the node that serves a key, as far as known."""
+        """Return the node that serves a key; None if it is not known."""
         return self._owners[slot_of(key)]
 
     def assign(self, slot: int, endpoint: Endpoint) -> None:
-        """Believe a `MOVED`."""
+        """Record the node that a `MOVED` names."""
         self._owners[slot] = endpoint
         if endpoint not in self.masters:
             self.masters += (endpoint,)
 
     def load(self, reply: Any, asked: Endpoint) -> None:
-        """Read the reply of `CLUSTER SLOTS`. A node that does not tell its host is at the host that was asked."""
+        """Read the reply of `asked` to `CLUSTER SLOTS`. An entry without a host is on the host of `asked`."""
         owners: list[Endpoint | None] = [None] * SLOTS
         masters: dict[Endpoint, None] = {}
         for first, last, (host, port, *_), *_ in reply:

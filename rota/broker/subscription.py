@@ -1,4 +1,8 @@
-"""Channels, over one further connection that all subscriptions of a broker share and that comes back after a loss."""
+"""Pub/sub: one connection that all subscriptions of a broker share, and that reconnects after a loss.
+
+`Channels` opens the connection with the first subscription, subscribes again to every channel after a reconnect, and
+pings the server while the connection is idle. Messages published while it is down are lost, as always with pub/sub.
+"""
 
 import asyncio
 import contextlib
@@ -23,8 +27,8 @@ _AFTER_A_FAULT_SECONDS = 1.0
 class Subscription:
     """Messages of some channels: `async for channel, payload in subscription`.
 
-    Confirmed by the server once entered. Messages published while the connection was down are gone;
-    `reconnects` counts how often that may have happened, for a reader that then looks for itself.
+    Inside `async with` the server has confirmed the channels. Messages published while the connection was down are
+    lost; `reconnects` counts how often that may have happened, so that the reader can poll once after each.
     """
 
     def __init__(self, channels: "Channels", names: Sequence[str]) -> None:
@@ -34,7 +38,7 @@ class Subscription:
         self._arrived: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
 
     def put(self, channel: str, payload: bytes) -> None:
-        """Hand over one message."""
+        """Add a message to those that `get` returns."""
         self._arrived.put_nowait((channel, payload))
 
     async def get(self) -> tuple[str, bytes]:
@@ -62,7 +66,7 @@ class Subscription:
 
 
 class Channels:
-    """Who listens to what, and the connection that carries it."""
+    """The subscriptions to each channel, and their shared connection."""
 
     def __init__(self, dial: Callable[[], Awaitable[Link]], patience_seconds: float, ping_every_seconds: float) -> None:
         self._dial = dial
@@ -74,15 +78,15 @@ class Channels:
         self._revival: asyncio.Task[None] | None = None
 
     async def add(self, subscription: Subscription) -> None:
-        """Return when the server has confirmed every channel."""
+        """Add a subscription. Returns when the server has confirmed every channel."""
         for name in subscription.names:
             self._listeners.setdefault(name, set()).add(subscription)
         link = await self._node.connect(self._patience_seconds)
-        # Asking again for a channel that somebody listens to already is harmless, and waits for its confirmation.
+        # A second SUBSCRIBE to the same channel is harmless, and its confirmation shows that the channel is active.
         await _confirm(link, subscription.names)
 
     async def remove(self, subscription: Subscription) -> None:
-        """Forget a subscription, and tell the server about channels that nobody listens to any more."""
+        """Remove a subscription, and unsubscribe from its channels that have no other subscription."""
         unheard: list[str] = []
         for name in subscription.names:
             listeners = self._listeners.get(name, set())
@@ -92,12 +96,12 @@ class Channels:
         link = self._node.link
         if link is not None and unheard:
             with contextlib.suppress(BrokerError):
-                # Nobody waits for the answers: a server that is silent must not hold up the end of a worker.
+                # The replies are not awaited, so that a server that does not answer cannot delay a worker's shutdown.
                 for future in link.burst([("UNSUBSCRIBE", name) for name in unheard]):
                     future.add_done_callback(look_at)
 
     async def aclose(self) -> None:
-        """Close the connection; subscriptions get nothing more."""
+        """Close the connection. Subscriptions get no further messages."""
         self._listeners.clear()
         if self._revival is not None:
             self._revival.cancel()
@@ -117,7 +121,8 @@ class Channels:
         return link
 
     def _ping(self, link: Link) -> None:
-        # A listener sends nothing, so it would never notice a server that is gone without a word: any reply will do.
+        # A subscription sends no requests, so only a ping shows that a server has vanished without closing the
+        # connection. Any reply will do, so there is no ping while another request waits for one.
         if not link.closed:
             if not link.pending:
                 link.send(("PING",)).add_done_callback(look_at)
@@ -141,7 +146,7 @@ class Channels:
             try:
                 await self._node.connect(math.inf)
             except BrokerError:
-                continue  # the node itself makes each attempt wait longer
+                continue  # `Node.connect` backs off by itself
             except Exception:
                 logger.exception("The connection that listens cannot be made again; trying on.")
                 await asyncio.sleep(_AFTER_A_FAULT_SECONDS)

@@ -1,4 +1,8 @@
-"""The broker as a blocking program sees it (Django, Flask, scripts). Safe to share between threads, and over a fork."""
+"""The broker for blocking code (Django, Flask, scripts). It can be shared by threads and survives a fork.
+
+`SyncBroker` mirrors `Broker`, but each request takes an idle connection from a pool (`rota.broker.sync_link`) and gives
+it back, because a blocking caller cannot share a connection. Requests of several threads are not pipelined.
+"""
 
 import time
 import weakref
@@ -30,7 +34,7 @@ T = TypeVar("T")
 
 
 class SyncSubscription:
-    """Messages of some channels, on a connection of its own. Confirmed by the server once entered."""
+    """Messages of some channels, on a separate connection. Inside `with` the server has confirmed the channels."""
 
     def __init__(self, broker: "SyncBroker", channels: Sequence[str]) -> None:
         self._broker = broker
@@ -53,14 +57,14 @@ class SyncSubscription:
             self._link.close()
 
     def get(self, timeout: timedelta) -> tuple[str, bytes] | None:
-        """Wait for the next message. Returns None when the time is over; raises when the connection is lost."""
+        """Wait for the next message. Returns None after the time-out; raises if the connection is lost."""
         if self._link is not None and self._link.wait_for_push(timeout.total_seconds()):
             return self._link.messages.popleft()
         return None
 
 
 class SyncBroker:
-    """The same guarantees as `Broker`: repeats by itself only what surely was not carried out."""
+    """Gives the same guarantees as `Broker`: retries only what the server certainly did not carry out."""
 
     def __init__(self, address: Address, options: BrokerOptions) -> None:
         self.address = address
@@ -69,41 +73,41 @@ class SyncBroker:
         self._retry_seconds = options.retry_for.total_seconds()
         self._login = Login.to_server(address, options)
         self._pools: dict[Endpoint, Pool] = {}
-        # A program that ends without closing its broker leaves no socket open.
+        # Closes the sockets of a program that ends without closing its broker.
         weakref.finalize(self, _close, self._pools)
         self._route = self._choose_route()
 
     @classmethod
     def from_url(cls, url: str, *, options: BrokerOptions | None = None) -> "SyncBroker":
-        """Read the URL; connect later. Raises `ConfigError` on a wrong one."""
+        """Parse the URL without connecting. Raises `ConfigError` if the URL is not valid."""
         return cls(parse(url), options or BrokerOptions())
 
     def run(self, call: Call[T]) -> T:
-        """Run one script where its first key lives."""
+        """Run one script on the server that holds its first key."""
         return self._persist(call.keys[0], lambda link, asking: _run(link, call, asking))
 
     def run_then(self, call: Call[T], *words: Argument) -> tuple[T, Any]:
-        """Run one script, then a command on the same connection (`WAIT`), and return both answers.
+        """Run one script, then a command on the same connection (`WAIT`), and return both replies.
 
-        The second one is a `BrokerRefused` where the server refused it: the script was run all the same.
+        If the server refuses the command, the second reply is a `BrokerRefused`, because the script has run.
         """
 
         def request(link: SyncLink, asking: bool) -> tuple[T, Any]:
             result = _run(link, call, asking)
             try:
                 [reply] = link.request([words])
-            except NotNow as error:  # of the second command: the first one was carried out
+            except NotNow as error:  # the script was carried out, so the request as a whole must not be retried
                 raise failure.lost(link.endpoint, error) from error
             return result, failure.of_reply(reply, words, link.endpoint) if isinstance(reply, ReplyError) else reply
 
         return self._persist(call.keys[0], request)
 
     def execute(self, *words: Argument, key: str | None = None) -> Any:
-        """Run one plain command where `key` lives (anywhere without one) and return its raw reply."""
+        """Run one plain command on the server of `key` (on any server without a key) and return its raw reply."""
         return self._persist(key, lambda link, asking: _execute(link, words, asking))
 
     def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
-        """Run scripts in one burst for each server; results in order, errors as values."""
+        """Run scripts in one burst for each server. Returns results in order, with errors as values."""
         places: dict[Endpoint, list[int]] = {}
         results: list[Any] = [None] * len(calls)
         for i, call in enumerate(calls):
@@ -122,17 +126,17 @@ class SyncBroker:
         return results
 
     def subscribe(self, *channels: str) -> SyncSubscription:
-        """Listen to channels: `with broker.subscribe("a") as messages: messages.get(timedelta(seconds=5))`."""
+        """Subscribe to channels: `with broker.subscribe("a") as messages: messages.get(timedelta(seconds=5))`."""
         return SyncSubscription(self, channels)
 
     def wait_for_message(self, channel: str, timeout: timedelta) -> bytes | None:
-        """Listen to one channel until a message comes, or the time is over (None)."""
+        """Subscribe to one channel and return its first message, or None after the time-out."""
         with self.subscribe(channel) as messages:
             message = messages.get(timeout)
         return None if message is None else message[1]
 
     def open_link(self, key: str | None = None) -> SyncLink:
-        """Open a connection of the caller's own."""
+        """Open a connection for the caller alone. The caller closes it."""
         return self._repeat(lambda error: self._connect(self._route.locate(key)))
 
     @property
@@ -141,19 +145,22 @@ class SyncBroker:
         return isinstance(self._route, SyncClusterRoute)
 
     def check(self) -> ServerInfo:
-        """Look whether the server will do. Raises `BrokerRefused` where it will not; warnings come as values."""
+        """Check version, role and settings of each master. Raises `BrokerRefused` if one cannot be used.
+
+        Problems that do not prevent use are returned as `warnings`.
+        """
         masters = self._repeat(lambda error: self._route.masters())
         return merge([self._facts(endpoint) for endpoint in masters])
 
     def within(self, retry_for: timedelta) -> Self:
-        """Return this broker with another patience. Both share their connections."""
+        """Return a copy of this broker with another `retry_for`. Both share their connections."""
         made = copy(self)
         made.options = replace(self.options, retry_for=retry_for)
         made._retry_seconds = retry_for.total_seconds()
         return made
 
     def close(self) -> None:
-        """Close the idle connections. One that a thread uses now stays open, and so does the broker."""
+        """Close the idle connections. Connections in use stay open, and the broker can still be used."""
         _close(self._pools)
 
     def __enter__(self) -> "SyncBroker":
@@ -175,7 +182,7 @@ class SyncBroker:
         return SyncSingleRoute(self.address.endpoints[0])
 
     def _persist(self, key: str | None, request: Callable[[SyncLink, bool], T]) -> T:
-        """Repeat a request that was not carried out until it is, or until the time for that is over."""
+        """Run a request, and repeat it after each `NotNow` until it succeeds or `retry_for` is over."""
 
         def attempt(error: NotNow | None) -> T:
             asking = isinstance(error, SlotMoved) and error.ask
@@ -210,7 +217,7 @@ class SyncBroker:
             pool.give(link)
 
     def _pool(self, endpoint: Endpoint) -> Pool:
-        # Two threads that ask first at once get the same one.
+        # `setdefault` is atomic, so two threads that ask for a new endpoint at the same time get the same pool.
         return self._pools.get(endpoint) or self._pools.setdefault(endpoint, Pool())
 
     def _connect(self, endpoint: Endpoint) -> SyncLink:
@@ -230,7 +237,7 @@ class SyncBroker:
 
     def _second_chance(self, call: Call[T], error: NotNow, deadline: float) -> T | BrokerError:
         if time.monotonic() > deadline:
-            return error  # the others of the burst have used up the time
+            return error  # retries of other calls in this burst have used up the time
         try:
             return self.run(call)
         except BrokerError as final:
@@ -242,7 +249,7 @@ class SyncBroker:
 
 
 def _info(link: SyncLink) -> bytes | None:
-    """Return what the server says of itself; None if this user may not ask."""
+    """Return the text of `INFO`; None if this user may not run it."""
     try:
         text: bytes = _execute(link, ("INFO",), False)
     except BrokerRefused:
@@ -256,7 +263,7 @@ def _close(pools: dict[Endpoint, Pool]) -> None:
 
 
 def _execute(link: SyncLink, words: Words, asking: bool) -> Any:
-    # `ASKING` holds for exactly the next command of the connection.
+    # `ASKING` applies to the next command of the connection only.
     return _accept(link, words, link.request([("ASKING",), words] if asking else [words])[-1])
 
 
@@ -277,7 +284,7 @@ def _run(link: SyncLink, call: Call[T], asking: bool) -> T:
 def _decoded(link: SyncLink, call: Call[T], reply: Any) -> T:
     try:
         return call.decode(reply)
-    except Exception as error:  # it may be another's, and so may all that follow (see `Link`)
+    except Exception as error:  # the reply may belong to another request, as may all later ones (see `Link`)
         link.close()
         raise failure.lost(link.endpoint, f"the reply to {call.script.name} makes no sense") from error
 

@@ -1,4 +1,7 @@
-"""One blocking connection, for one thread at a time: the same words, greeting and errors as `Link`."""
+"""A blocking connection for one thread at a time, with the commands, login and errors of `Link`.
+
+A `Pool` keeps the idle connections to one server. Neither of them retries; `SyncBroker` does.
+"""
 
 import contextlib
 import os
@@ -22,7 +25,7 @@ from rota.errors import BrokerError
 
 
 class SyncLink:
-    """Connected and logged in once made."""
+    """A blocking connection. The constructor connects and logs in."""
 
     def __init__(self, endpoint: Endpoint, login: Login) -> None:
         self.endpoint = endpoint
@@ -50,13 +53,13 @@ class SyncLink:
 
     @property
     def closed(self) -> bool:
-        """Whether it can no longer be used."""
+        """Whether the connection was closed."""
         return self._socket is None
 
     def request(self, commands: Sequence[Words]) -> list[Any]:
-        """Send commands in one write and return their raw replies, error replies included.
+        """Send commands in one write and return their raw replies, including error replies.
 
-        Every failure closes the connection: its replies could no longer be told apart.
+        Every failure closes the connection, because later replies could not be matched to their requests.
         """
         if self._socket is None:
             raise failure.not_sent(self.endpoint)
@@ -70,12 +73,12 @@ class SyncLink:
             self._reason = self._why(error)
             raise failure.lost(self.endpoint, self._reason) from error
         except BaseException:
-            # Ctrl-C in the middle of a reply.
+            # For example Ctrl-C in the middle of a reply.
             self._give_up()
             raise
 
     def wait_for_push(self, timeout_seconds: float) -> bool:
-        """Wait until `messages` holds one. Returns False when the time is over first."""
+        """Wait until `messages` holds a message. Returns False after the time-out."""
         if self._socket is None:
             raise failure.not_sent(self.endpoint)
         deadline = time.monotonic() + timeout_seconds
@@ -90,7 +93,7 @@ class SyncLink:
         return True
 
     def usable(self) -> bool:
-        """Look whether an idle connection is still alive: a readable one has been closed by the server."""
+        """Whether an idle connection is still open. If it is readable, the server has closed it."""
         if self._socket is None:
             return False
         if not hasattr(select, "poll"):  # Windows
@@ -173,7 +176,10 @@ def _connect(endpoint: Endpoint, login: Login) -> socket.socket:
 
 
 def _shake_hands(connection: socket.socket, tls: ssl.SSLContext, endpoint: Endpoint, seconds: float) -> socket.socket:
-    """Go over to TLS. A port that is silent because it is a plain one is refused before the time is over."""
+    """Start TLS, or raise `BrokerRefused` if the port does not use TLS.
+
+    A plain port does not answer a TLS handshake, so it is checked before the connect time-out is over.
+    """
     wrapped = tls.wrap_socket(connection, server_hostname=endpoint.host, do_handshake_on_connect=False)
     try:
         first = wrong_port.silence_seconds(seconds)
@@ -184,7 +190,7 @@ def _shake_hands(connection: socket.socket, tls: ssl.SSLContext, endpoint: Endpo
             if wrong_port.answers_plainly_sync(endpoint):
                 raise wrong_port.is_plain(endpoint) from None
             wrapped.settimeout(seconds - first)
-            wrapped.do_handshake()  # goes on where it was
+            wrapped.do_handshake()  # continues the handshake that timed out
     except BaseException:
         wrapped.close()
         raise
@@ -192,21 +198,21 @@ def _shake_hands(connection: socket.socket, tls: ssl.SSLContext, endpoint: Endpo
 
 
 def _is_tls_port(endpoint: Endpoint, login: Login, error: BrokerError) -> bool:
-    """Whether a plain connection was closed at the login because the server waits for TLS there."""
+    """Whether a plain connection was closed at the login because the port expects TLS."""
     if login.tls is not None or endpoint.path is not None or not error.maybe_applied:
         return False
     return wrong_port.answers_tls_sync(endpoint)
 
 
 class Pool:
-    """Idle connections to one server. Threads take one each and give it back; a forked child starts afresh."""
+    """Idle connections to one server. Each thread takes one and gives it back; a forked child starts with none."""
 
     def __init__(self) -> None:
         self._idle: deque[SyncLink] = deque()
         self._pid = os.getpid()
 
     def take(self) -> SyncLink | None:
-        """Return an idle connection that works as far as can be seen."""
+        """Return an idle connection that is still open; None if there is none."""
         if self._pid != os.getpid():
             self._idle, self._pid = deque(), os.getpid()
         while True:

@@ -1,4 +1,7 @@
-"""Which server a key lives on, for the sync broker: the same three ways, over the same pure parts."""
+"""Finds the server that holds a key, for the sync broker: single server, Sentinel or Cluster.
+
+These classes mirror `route`, `sentinel` and `cluster`, and share those parts of them that do no I/O.
+"""
 
 import random
 import threading
@@ -18,27 +21,27 @@ from rota.errors import BrokerError
 
 
 class SyncRoute(Protocol):
-    """Finds the server for a key, and learns from failures that what it knew is stale."""
+    """Finds the server for a key, and updates what it knows of the servers after failures."""
 
     def locate(self, key: str | None) -> Endpoint:
-        """Return the server of `key`, or any master."""
+        """Return the server of `key`; without a key, any master."""
         ...
 
     def masters(self) -> tuple[Endpoint, ...]:
-        """Return every server that takes writes."""
+        """Return all masters."""
         ...
 
     def verify(self, link: SyncLink) -> None:
-        """Look at a new connection before its first use."""
+        """Check a new connection before its first use."""
         ...
 
     def learn(self, error: BrokerError) -> None:
-        """Take note of why a request was not carried out."""
+        """Update what is known of the servers from the error of a request that was not carried out."""
         ...
 
 
 class SyncSingleRoute:
-    """One server that never changes its address."""
+    """A single server with a fixed address."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -52,14 +55,14 @@ class SyncSingleRoute:
         return (self._endpoint,)
 
     def verify(self, link: SyncLink) -> None:
-        """Trust it."""
+        """Accept every connection."""
 
     def learn(self, error: BrokerError) -> None:
-        """Take no note: there is nowhere else to go."""
+        """Do nothing: there is no other server."""
 
 
 class SyncSentinelRoute:
-    """Asks the sentinels, and again after every failure."""
+    """Asks the sentinels for the master, and asks again after every failure."""
 
     def __init__(self, address: Address, sentinel_login: Login) -> None:
         self._name = address.master or ""
@@ -68,24 +71,24 @@ class SyncSentinelRoute:
         self._master: Endpoint | None = None
 
     def locate(self, key: str | None) -> Endpoint:
-        """Return the present master."""
+        """Return the current master."""
         master = self._master
         if master is None:
             master = self._master = self._resolve()
         return master
 
     def masters(self) -> tuple[Endpoint, ...]:
-        """Return the present master."""
+        """Return the current master."""
         return (self.locate(None),)
 
     def verify(self, link: SyncLink) -> None:
-        """Make sure that the server knows that it is the master."""
+        """Check that the server itself reports the role of a master."""
         [role] = link.request([("ROLE",)])
-        if not isinstance(role, ReplyError):  # not every user may ask; the first write tells
+        if not isinstance(role, ReplyError):  # the user may lack ROLE; then the first write tells a replica
             check_role(role, link.endpoint)
 
     def learn(self, error: BrokerError) -> None:
-        """Ask the sentinels anew."""
+        """Forget the master, so that the next request asks the sentinels."""
         self._master = None
 
     def _resolve(self) -> Endpoint:
@@ -122,7 +125,7 @@ class SyncClusterRoute:
         self._survey = threading.Lock()
 
     def locate(self, key: str | None) -> Endpoint:
-        """Return the master of `key`, or any master."""
+        """Return the master of `key`; without a key, any master."""
         self._refresh()
         endpoint = random.choice(self._slots.masters) if key is None else self._slots.owner(key)
         if endpoint is None:
@@ -136,10 +139,10 @@ class SyncClusterRoute:
         return self._slots.masters
 
     def verify(self, link: SyncLink) -> None:
-        """Trust it: a wrong node answers MOVED."""
+        """Accept every connection: a wrong node replies MOVED."""
 
     def learn(self, error: BrokerError) -> None:
-        """Believe a `MOVED`; after anything else look at the whole map again."""
+        """Record the new node of a `MOVED`; after any other failure, reload the whole slot map."""
         if isinstance(error, SlotMoved):
             if not error.ask:
                 self._slots.assign(error.slot, error.endpoint)
@@ -151,7 +154,7 @@ class SyncClusterRoute:
             return
         with self._survey:
             if not self._stale:
-                return  # another thread looked meanwhile
+                return  # another thread reloaded the slot map meanwhile
             errors: list[BrokerError] = []
             for endpoint in dict.fromkeys((*self._slots.masters, *self._seeds)):
                 try:

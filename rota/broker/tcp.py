@@ -1,4 +1,4 @@
-"""TCP connections of the event loop, and how the kernel watches over them."""
+"""TCP connections for the event loop, and their keepalive settings."""
 
 import asyncio
 import contextlib
@@ -8,8 +8,8 @@ from typing import Any
 from rota.broker.url import Endpoint
 from rota.core.own_thread import in_own_thread
 
-# The kernel closes a connection whose peer has vanished without a word after 4 + 3 x 2 s, also while nothing is asked.
-# TCP_USER_TIMEOUT would replace the number of probes, and a request under way has the response time-out.
+# The kernel closes a connection 4 + 3 x 2 s after its peer has vanished, even while the connection is idle.
+# TCP_USER_TIMEOUT is not set: it would override the number of probes, and requests have the response time-out.
 _IDLE = "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE"  # the second is its name on macOS
 _KEEPALIVE = ((_IDLE, 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 
@@ -17,8 +17,8 @@ _KEEPALIVE = ((_IDLE, 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 async def connected(endpoint: Endpoint) -> socket.socket:
     """Connect to the first address of the host that answers.
 
-    The name is resolved in a thread of its own. The event loop would do it in its default executor, where tasks of the
-    application may occupy every thread: a worker could not reconnect then.
+    The name is resolved in a separate thread. The event loop would resolve it in its default executor, where tasks of
+    the application may occupy every thread, and then a worker could not reconnect.
     """
     found = await in_own_thread(socket.getaddrinfo, endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     last: OSError = OSError(f"{endpoint.host} has no address")
@@ -42,7 +42,7 @@ async def _connected_to(connection: socket.socket, address: Any) -> socket.socke
 
 
 def keep_alive(connection: Any) -> None:
-    """Have the kernel notice a peer that vanished without a word."""
+    """Turn on TCP keepalive, so that the kernel notices a peer that vanished without closing the connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:
         if hasattr(socket, name):

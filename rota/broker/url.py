@@ -1,4 +1,8 @@
-"""Broker URLs: read once, checked completely, and never printed with their password."""
+"""Parses broker URLs.
+
+`parse` checks the whole URL and raises a `ConfigError` that says how to correct it. Neither that text nor `str` of an
+`Address` shows the password.
+"""
 
 import difflib
 import re
@@ -24,7 +28,7 @@ _KNOWN_SCHEMES = (
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one server listens: a host and port, or the path of a unix socket."""
+    """The place where a server listens: a host and port, or the path of a unix socket."""
 
     host: str = "localhost"
     port: int = DEFAULT_PORT
@@ -38,7 +42,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Everything a broker URL says. Its `str` is safe to log: the password is left out."""
+    """A parsed broker URL. Its `str` is safe to log because it leaves out user name and password."""
 
     mode: Mode
     endpoints: tuple[Endpoint, ...]
@@ -61,7 +65,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Read a broker URL. Raises `ConfigError`, whose text never holds the password."""
+    """Parse a broker URL. Raises `ConfigError`, whose text never holds the password."""
     scheme, separator, rest = url.strip().partition("://")
     if not url.strip():
         _refuse("it is empty", "write for example redis://localhost:6379/0")
@@ -84,7 +88,7 @@ def parse(url: str) -> Address:
 
 
 def masked(url: str) -> str:
-    """Write a broker URL without its user and password. Of one that cannot be read nothing is shown."""
+    """Return a broker URL without user name and password. Nothing is shown of a URL that is not valid."""
     try:
         address = parse(url)
     except ConfigError:
@@ -95,7 +99,7 @@ def masked(url: str) -> str:
 
 
 def _network(rest: str, mode: Mode, tls: bool) -> Address:
-    # A password may hold "/", "?", "#", ":" and "@" as they are, so the last "@" ends it.
+    # A password may contain "/", "?", "#", ":" and "@" without escapes, so the last "@" ends it.
     userinfo, at, location = rest.rpartition("@")
     username, password = _credentials(userinfo) if at else (None, None)
     place, _, query = location.partition("?")
@@ -140,7 +144,7 @@ def _credentials(userinfo: str) -> tuple[str | None, str | None]:
 def _endpoint(text: str, default_port: int) -> Endpoint:
     match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:\s#]*))(?::(?P<port>\d{1,5}))?", text)
     if match is None:
-        # The text is not shown: with a forgotten "@" it could be the password.
+        # The text is not shown, because in a URL without "@" it could be the password.
         _refuse("a host is not of the form host or host:port", "correct it; write an IPv6 address in [brackets]")
     port = int(match["port"]) if match["port"] else default_port
     if not 0 < port < 65536:
@@ -150,7 +154,7 @@ def _endpoint(text: str, default_port: int) -> Endpoint:
 
 def _host(name: str) -> str:
     try:
-        name.encode("idna")  # as the look-up of its address will
+        name.encode("idna")  # as `getaddrinfo` will do
     except UnicodeError:
         _refuse("a host is not a valid name", "each part between two dots has 1 to 63 characters")
     return name

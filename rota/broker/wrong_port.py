@@ -1,7 +1,7 @@
-"""Tells a TLS port from a plain one, after a connection failed that may have used the wrong one.
+"""Tells a TLS port from a plain one, after a connection has failed that may have used the wrong kind.
 
-A plain Redis port does not answer the first message of TLS, and a TLS port closes a plain connection without a word. So
-a second connection asks in the other language; it sends no password. For asyncio and for blocking code.
+A plain Redis port does not answer a TLS handshake, and a TLS port closes a plain connection without a reply. So a
+second connection tries the other protocol, without sending a password. For asyncio and for blocking code.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ _REPLIES = (b"+", b"-")
 
 
 def silence_seconds(connect_timeout_seconds: float) -> float:
-    """Return how long a TLS handshake may take before the port is asked whether it is a plain one."""
+    """Return how long a TLS handshake may take before the port is probed without TLS."""
     return min(1.0, connect_timeout_seconds / 2)
 
 
 def is_plain(endpoint: Endpoint) -> BrokerRefused:
-    """Make the error of TLS to a plain port."""
+    """Make the error of a TLS connection to a plain port."""
     return BrokerRefused(
         f"TLS to {endpoint} failed: the server answers there without TLS; write redis:// instead of rediss:// in the "
         "broker URL, or the TLS port of the server."
@@ -88,7 +88,7 @@ def answers_tls_sync(endpoint: Endpoint) -> bool:
 
 
 def _any_server() -> ssl.SSLContext:
-    """Make a context that trusts everybody: it says nothing secret."""
+    """Make a context that accepts any certificate. This is safe because the probe sends nothing secret."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -96,5 +96,5 @@ def _any_server() -> ssl.SSLContext:
 
 
 def _is_alert(error: OSError) -> bool:
-    """Whether the other side refused the handshake in TLS, for example because it lacks a client's certificate."""
+    """Whether the server refused the handshake by a TLS alert, for example because it asks for a client certificate."""
     return isinstance(error, ssl.SSLError) and "ALERT" in (getattr(error, "reason", None) or "")

@@ -1,1 +1,1 @@
-"""What everything uses and what knows neither tasks nor servers: durations, texts, threads, forks."""
+"""Helpers that depend on neither tasks nor servers: durations, texts, threads, forks."""

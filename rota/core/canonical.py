@@ -1,9 +1,9 @@
-"""Values in one fixed order and one text, so that equal arguments make equal keys in every process.
+"""Serializes values in a fixed order, so that equal arguments make equal keys in every process.
 
-Python keeps a dict in the order in which it was filled, and a set in an order that differs from process to process. A
-unique lock is made of the written payload, and a key like `"user-{user_id}"` of the text of an argument: both must be
-the same wherever the task is enqueued. The functions `is_...` tell containers apart for the type checker, because
-`isinstance` alone leaves the types of the items unknown.
+Python keeps a dict in insertion order, and a set in an order that differs between processes. A unique lock is derived
+from the serialized payload, and a key like `"user-{user_id}"` from the text of an argument: both must be the same
+wherever the task is enqueued. The functions `is_...` exist for the type checker, because `isinstance` alone leaves the
+types of the items unknown.
 """
 
 import string
@@ -25,22 +25,22 @@ _TEXTS = (str, bytes, bytearray)
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
-    """Whether it is a dict or the like."""
+    """Whether a value is a dict or another mapping."""
     return isinstance(value, Mapping)
 
 
 def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether it is a list, tuple or the like; a text is not."""
+    """Whether a value is a list, a tuple or another sequence, but not a string or bytes."""
     return isinstance(value, Sequence) and not isinstance(value, _TEXTS)
 
 
 def is_array(value: object) -> TypeGuard[Collection[Any]]:
-    """Whether JSON writes it as an array: a sequence or a set."""
+    """Whether a value is an array in JSON: a sequence or a set."""
     return is_sequence(value) or isinstance(value, Set)
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Whether it is a whole number from 1 on."""
+    """Whether a value is a whole number of at least 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
@@ -48,22 +48,22 @@ _PLAIN = (str, int, float, type(None))
 
 
 def in_fixed_order(value: Any, written: bytes, *, keep_keys: bool = False) -> bytes:
-    """Return the JSON of a value with the keys of its dicts sorted, as Go sorts them, and the members of its sets.
+    """Return the JSON `written` of a value with the keys of dicts (as in Go) and the members of sets sorted.
 
     The fields of models and dataclasses keep their order, as those of a Go struct do, and so does an OrderedDict.
     `keep_keys` keeps the order of the outermost object too.
     """
     tree = from_json(written)
     if keep_keys and is_mapping(value) and is_mapping(tree):
-        # The arguments of a call, or a TypedDict: the type gives the order.
+        # For the arguments of a call or a TypedDict, whose order is given by their type.
         return _dump(_arranged(OrderedDict[Any, Any](value), tree))
     return _dump(_arranged(value, tree))
 
 
 def text_of(value: object) -> str:
-    """Return the text of an argument as a key holds it: texts, numbers and None as `str` writes them, the rest as JSON.
+    """Return the text of an argument for use in a key: `str` of strings, numbers and None, JSON of other values.
 
-    Raises OptionError for an object that has no text of its own.
+    Raises OptionError for an object that is not serializable and does not define its own `__str__`.
     """
     if type(value) in _PLAIN or isinstance(value, bool):
         return str(value)
@@ -76,26 +76,26 @@ def text_of(value: object) -> str:
 
 
 class KeyFormatter(string.Formatter):
-    """Fills the fields of a key. A field without a format is written by `text_of`."""
+    """Fills the fields of a key. A field without a format specification is written by `text_of`."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Write one field."""
+        """Return the text of one field."""
         return format(value, format_spec) if format_spec else text_of(value)
 
     def convert_field(self, value: Any, conversion: str | None) -> Any:
-        """Write a field that has `!r`, `!s` or `!a`, in the same order in every process."""
+        """Convert a field with `!r`, `!s` or `!a` after `text_of`, which makes the order the same in every process."""
         return value if conversion is None else super().convert_field(text_of(value), cast("Any", conversion))
 
 
 def _arranged(value: Any, tree: Any) -> Any:
-    """Sort a JSON tree where the value that it was written from has no order."""
+    """Sort those parts of a JSON tree whose original values (dicts and sets) have no fixed order."""
     if isinstance(value, BaseModel) and type(value).__pydantic_root_model__:
         return _arranged(cast("Any", value).root, tree)
     if isinstance(tree, str):
         return _arranged_text(value, tree)
     if is_mapping(tree):
         return _arranged_object(value, tree)
-    # A serializer of the user's may write another number of items. Their order is then left alone.
+    # A custom serializer may write another number of items. Then their order is left unchanged.
     if not is_sequence(tree) or not is_array(value) or len(value) != len(tree):
         return tree
     arranged = [_arranged(one, each) for one, each in zip(value, tree, strict=True)]
@@ -103,12 +103,12 @@ def _arranged(value: Any, tree: Any) -> Any:
 
 
 def _arranged_text(value: Any, text: str) -> str:
-    """Sort the JSON within a text that a dict, a set or a list was written as: pydantic's `Json`."""
+    """Sort the JSON inside a string, for a container that was serialized into a string by pydantic's `Json`."""
     if not is_mapping(value) and not is_array(value) and not isinstance(value, BaseModel):
         return text
     try:
         tree = from_json(text)
-    except ValueError:  # a text that a serializer of the user's has made
+    except ValueError:  # a custom serializer wrote a string that is not JSON
         return text
     return _dump(_arranged(value, tree)).decode()
 
@@ -124,7 +124,7 @@ def _arranged_object(value: Any, tree: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _fields(value: object) -> dict[str, Any]:
-    """Return the fields of a model or dataclass by the keys under which they are written."""
+    """Return the fields of a model or dataclass, keyed by their names in JSON."""
     known: Mapping[str, FieldInfo] | None = getattr(type(value), "__pydantic_fields__", None)
     if known is not None:
         named = {field.serialization_alias or name: getattr(value, name, None) for name, field in known.items()}

@@ -1,11 +1,11 @@
-"""Whether a value that was read from JSON is the value that was written, and if not, where the two differ.
+"""Checks whether a value that was read from JSON equals the value that was written, and finds the first difference.
 
 `==` decides. Three cases in which `==` says "different" count as equal, because nothing is lost:
 
-1. Two datetimes at the same instant. Python never calls a time in the repeated hour at the end of summer time equal to
-   the same instant in another zone.
-2. Two NaN, where the type writes NaN in a form that it reads.
-3. Two objects of one class that defines no `==` of its own, if their attributes are equal.
+1. Two datetimes at the same instant. For Python a time in the repeated hour at the end of summer time never equals the
+   same instant in another zone.
+2. Two NaN, if the type writes NaN in a form that it can read.
+3. Two objects of one class that does not define `==`, if their attributes are equal.
 """
 
 import math
@@ -28,9 +28,10 @@ class Difference(NamedTuple):
 
 
 def difference(sent: Any, read: Any, *, any_sequence: bool = False, path: str = "") -> Difference | None:
-    """Return where `read` differs from `sent`, or None if it does not.
+    """Return the first place where `read` differs from `sent`, or None if they are equal.
 
-    With `any_sequence` a list equals a tuple with the same items: an abstract `Sequence` promises no class.
+    With `any_sequence` a list equals a tuple with the same items, because the abstract type `Sequence` does not say
+    which of them is read.
     """
     if _equal(sent, read):
         return None
@@ -48,7 +49,7 @@ def _equal(sent: Any, read: Any) -> bool:
     try:
         if sent is read or bool(sent == read):
             return True
-    except Exception:  # an `==` that answers for each element, or not at all
+    except Exception:  # `==` raised, or returned an array of results (as in numpy)
         return False
     if isinstance(sent, datetime) and isinstance(read, datetime):
         return _same_instant(sent, read)
@@ -66,7 +67,7 @@ def _same_instant(sent: datetime, read: datetime) -> bool:
 
 
 def _parts(sent: Any, read: Any, any_sequence: bool) -> Iterator[tuple[str, Any, Any]] | None:
-    """Return the parts to compare instead of the whole; None where the whole counts."""
+    """Return the pairs of parts to compare; None if the values cannot be compared part by part."""
     if any_sequence and is_sequence(sent) and is_sequence(read):
         return _items(sent, read)
     if type(sent) is not type(read):
@@ -81,7 +82,7 @@ def _parts(sent: Any, read: Any, any_sequence: bool) -> Iterator[tuple[str, Any,
 
 
 def _is_record(value: Any) -> bool:
-    """Whether a value is its attributes: a dataclass, or an object without an `==` of its own."""
+    """Whether values of this type are compared by attributes: a dataclass, or a class that does not define `==`."""
     equality: Any = type(value).__eq__
     return equality is object.__eq__ or is_dataclass(value)
 

@@ -1,4 +1,8 @@
-"""Lengths of time as people write them: `"30s"`, `"1h30m"`, seconds, or a timedelta."""
+"""Parses and prints durations: `"30s"`, `"1h30m"`, a number of seconds, or a timedelta.
+
+`parse` reads the durations in options, settings and calls, and `Duration` those in pydantic models. Negative durations
+are refused. Go's form of durations is not read here, but in `rota.wire.go_text`.
+"""
 
 import re
 from datetime import timedelta
@@ -25,10 +29,10 @@ _WHOLE = re.compile(rf"(?:{_PART.pattern})+|[0-9]+(?:\.[0-9]*)?")
 
 
 def parse(value: DurationLike, name: str = "duration") -> timedelta:
-    """Read a duration that is zero or longer.
+    """Parse a duration that is zero or longer.
 
-    A number counts seconds. A string needs a unit (`w d h m s ms us`), and may join several: `"1h30m"`.
-    `name` is what the OptionError calls it.
+    A number is in seconds. A string needs a unit (`w d h m s ms us`), and may join several: `"1h30m"`.
+    `name` is the name of the value in the text of an OptionError.
     """
     if isinstance(value, timedelta):
         found = value
@@ -46,7 +50,7 @@ def parse(value: DurationLike, name: str = "duration") -> timedelta:
 
 
 def at_least(value: DurationLike, least: timedelta, name: str, why: str) -> timedelta:
-    """Read a duration and refuse one shorter than `least`, giving the reason."""
+    """Parse a duration. Raises OptionError with the reason `why` if it is shorter than `least`."""
     found = parse(value, name)
     if found < least:
         raise OptionError(f"{name} is {display(found)}, but must be at least {display(least)}: {why}.")
@@ -54,7 +58,7 @@ def at_least(value: DurationLike, least: timedelta, name: str, why: str) -> time
 
 
 def display(value: timedelta) -> str:
-    """Write a duration the way `parse` reads it, shortest form first unit to last: `1h30m`."""
+    """Format a duration in the form that `parse` reads, from the largest unit to the smallest: `1h30m`."""
     if value < timedelta(0):
         return f"-{display(-value)}"
     parts: list[str] = []
@@ -73,7 +77,7 @@ def _from_seconds(value: float, name: str) -> timedelta:
     except (OverflowError, ValueError):
         if value != value:
             raise OptionError(f"{name} is {value!r} seconds, which is not a number.") from None
-        # Python refuses to write a very large int.
+        # Python refuses to convert a very large int to a string.
         shown = repr(value) if abs(value) < _LARGE else "a huge number of"
         raise OptionError(f"{name} is {shown} seconds, which is too long.") from None
 
@@ -98,7 +102,7 @@ def _from_text(text: str, name: str) -> timedelta:
 
 
 def _is_length(word: str) -> bool:
-    """Whether a word is a duration with units, or a plain number without a sign."""
+    """Whether a string is a duration with units, or a number without a sign."""
     return _WHOLE.fullmatch(word.strip()) is not None
 
 
@@ -107,4 +111,4 @@ Duration = Annotated[
     BeforeValidator(lambda value: parse(value, "it")),
     PlainSerializer(display, return_type=str, when_used="json"),
 ]
-"""A timedelta field of a pydantic model that reads whatever `parse` reads."""
+"""The type of a pydantic field that holds a timedelta and accepts every form that `parse` accepts."""

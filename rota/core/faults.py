@@ -1,10 +1,10 @@
-"""Fault points: named places in the worker at which a test kills, freezes or cuts off the process.
+"""Fault points: named places in the worker at which a test kills or freezes the process, or drops a reply.
 
-All are off unless the environment says otherwise when this is imported:
-`_ROTA_FAULTS="record:answered=kill:/tmp/mark,fetch:answered=drop:/tmp/other"`. Each fault happens once in all processes
-together, in the one that makes its mark: a file, in which it leaves its process ID and the time.
+All faults are off unless an environment variable sets them before this module is imported:
+`_ROTA_FAULTS="record:answered=kill:/tmp/mark,fetch:answered=drop:/tmp/other"`. Each fault happens once among all
+processes, in the process that first creates its mark: a file with the process ID and the time.
 
-`docs/reliability.md` lists the points; a point without a test fails one.
+`docs/reliability.md` lists the points. A test fails if a point is not covered by a test.
 """
 
 import os
@@ -24,14 +24,14 @@ Act = Literal["kill", "freeze", "drop"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is to happen at a point: `drop` loses the reply of the server that has just come."""
+    """A fault at a point. `drop` discards the server's reply that has just arrived."""
 
     point: str
     act: Act
     mark: Path
 
     def happen(self) -> None:
-        """Do it, unless it was done before."""
+        """Carry out the fault, unless a process has done so before."""
         try:
             mark = os.open(self.mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         except FileExistsError:
@@ -44,7 +44,7 @@ class Fault:
 
 
 def parse(text: str) -> dict[str, Fault]:
-    """Read the variable. ConfigError if it makes no sense."""
+    """Parse the environment variable. Raises ConfigError if it is not valid."""
     faults: dict[str, Fault] = {}
     for item in filter(None, text.split(",")):
         point, _, rest = item.partition("=")
@@ -56,19 +56,19 @@ def parse(text: str) -> dict[str, Fault]:
 
 
 def arm(faults: Iterable[Fault]) -> None:
-    """Set the faults of this process, in place of those it has; an empty iterable switches all points off."""
+    """Replace the faults of this process. An empty iterable turns all points off."""
     global _armed
     _armed = {fault.point: fault for fault in faults} or None
 
 
 def reach(point: str) -> None:
-    """Be at a point at which the process may be killed or frozen."""
+    """Mark a point in the code at which a fault can kill or freeze the process."""
     if _armed is not None and point in _armed:
         _armed[point].happen()
 
 
 def answered(point: str) -> None:
-    """Be at a point right after a server's reply, which may be dropped here as well."""
+    """Mark a point right after a server's reply, at which a fault can also drop the reply."""
     if _armed is not None and point in _armed:
         _armed[point].happen()
 

@@ -1,19 +1,19 @@
-"""Keeps a fork of a worker or of a task process from acting as a second one.
+"""Prevents a forked child of a worker, or of a task process, from acting as a second worker.
 
 A function of the application may fork: `os.fork`, `os.forkpty`, multiprocessing and `ProcessPoolExecutor` with the
-start method "fork", `subprocess` with `preexec_fn`. The fork inherits the sockets, the signal handlers, and the
+start method "fork", `subprocess` with `preexec_fn`. The child inherits the sockets, the signal handlers, and the
 descriptor into which Python writes each signal for the event loop. So:
 
-1. `guard` blocks all signals while the process forks. In the fork, the handlers that INT, TERM and the like had in the
-   worker are replaced by the defaults, and nothing is written for the event loop. Then the signals are let in again.
-   Handlers that a task has installed itself stay.
-2. `call`, `wait_for` and `end_if_forked` end a process where a function returns or raises in another process than it
-   began in. They compare the `generation`, which is one higher in each fork, because asking the system for the process
-   id costs more.
-3. In an event loop that is guarded, a fork ends when its asyncio task gives control back to the loop.
+1. `guard` blocks all signals while the process forks. In the child, the worker's handlers of INT, TERM and the other
+   stop signals are replaced by the defaults, and the descriptor is removed. Then the signals are unblocked. Handlers
+   that a task has installed itself stay.
+2. `call`, `wait_for` and `end_if_forked` end the child when it returns from a function that began in the parent, or
+   raises out of it. They compare the `generation`, which is one higher in each child, because a system call for the
+   process ID costs more.
+3. In a guarded event loop, the child ends when its asyncio task gives control back to the loop.
 
-A fork ends as a process of multiprocessing does: output is flushed, `atexit` functions are not called, and the exit
-code is 0 after a return, that of `sys.exit`, or 1 after an error, whose traceback goes to standard error.
+A child ends like a process of multiprocessing: output is flushed, `atexit` functions are not called, and the exit
+code is 0 after a return, the code of `sys.exit`, or 1 after an error, whose traceback goes to standard error.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ _loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 _forking = threading.local()  # two threads may fork at once
 _guards = 0
 generation: int = 0
-"""How many forks lie between the first process and this one."""
+"""Number of forks between the first process and this one."""
 
 
 @contextmanager
 def guarded(loop: asyncio.AbstractEventLoop) -> Generator[None]:
-    """Guard the forks of this process while the block runs, and the event loop in them."""
+    """Guard the forks of this process, and its event loop in them, while the block runs."""
     guard(loop)
     try:
         yield
@@ -50,7 +50,7 @@ def guarded(loop: asyncio.AbstractEventLoop) -> Generator[None]:
 
 
 def guard(loop: asyncio.AbstractEventLoop | None = None) -> None:
-    """Guard the forks of this process from now on. Call it when the signal handlers of the worker are in place."""
+    """Guard the forks of this process from now on. Call this after the worker has installed its signal handlers."""
     global _guards
     _guards += 1
     _handlers.extend(handler for number in _STOP_SIGNALS if _is_own(handler := signal.getsignal(number)))
@@ -67,7 +67,7 @@ def _unguard(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def call(function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}) -> Any:
-    """Call a function; where it returns or raises in a fork, the fork ends."""
+    """Call a function. A child that was forked by it ends when it returns or raises."""
     began_in = generation
     try:
         value = function(*args, **kwargs)
@@ -79,7 +79,7 @@ def call(function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping
 
 
 async def wait_for(run: Awaitable[Any]) -> Any:
-    """Await something; where that returns or raises in a fork, the fork ends."""
+    """Await something. A child that was forked by it ends when it returns or raises."""
     began_in = generation
     try:
         value = await run
@@ -120,12 +120,12 @@ def _after_in_child() -> None:
     signal.set_wakeup_fd(-1)
     for number in _ALL_SIGNALS:
         handler = signal.getsignal(number)
-        if any(handler is own for own in _handlers):  # not by ==, which is code of the application
+        if any(handler is own for own in _handlers):  # not `==`, which could call code of the application
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
     if _forking.frame is not None:
         _end_after(_forking.frame)
-    _guards = 0  # what this process forks inherits nothing of the worker any more
+    _guards = 0  # children of this child inherit nothing from the worker that needs a guard
     _handlers.clear()
     _loops.clear()
     _let_in_signals()
@@ -139,7 +139,7 @@ def _let_in_signals() -> None:
 
 
 def _frame_of_task() -> FrameType | None:
-    """Return the outermost frame of the asyncio task that forks, where its loop is guarded."""
+    """Return the outermost frame of the asyncio task that forks; None if its loop is not guarded."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -149,7 +149,7 @@ def _frame_of_task() -> FrameType | None:
 
 
 def _end_after(outermost: FrameType) -> None:
-    """End this process when the frame returns or awaits something: the loop would take up the work of the worker."""
+    """End this process when the frame returns or awaits, because the event loop would go on with the worker's work."""
 
     def look(frame: FrameType, event: str, _: Any) -> None:
         if frame is outermost and event == "return":
@@ -161,7 +161,7 @@ def _end_after(outermost: FrameType) -> None:
 
     sys.setprofile(look)
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:  # a process of multiprocessing never returns from here, and needs its full speed
+    if util is not None:  # a child of multiprocessing never returns to this frame, so it need not pay for profiling
         register: Callable[..., None] = util.register_after_fork
         register(look, _stop_looking)
 

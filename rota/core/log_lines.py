@@ -1,8 +1,8 @@
-"""One record in the log of Rota is one line, whatever a name in it holds.
+"""Keeps each message in the log of Rota on one line.
 
-The names of types, queues, groups and tasks come from any program, and so do error texts. A line feed in one of them
-would forge a line of the log, and an escape sequence would be obeyed by a terminal. So each character that cannot be
-printed is written as an escape (`\\n`, `\\x1b`). Tracebacks are not part of a message and keep their lines.
+Any program can choose the names of types, queues, groups and tasks, and error texts. A line feed in one of them could
+forge a line of the log, and a terminal would execute an escape sequence. So each character that is not printable is
+written as an escape (`\\n`, `\\x1b`). Tracebacks are not part of a message and keep their lines.
 """
 
 import logging
@@ -17,28 +17,28 @@ LOGGERS = (
     "rota.task",
     "rota.worker",
 )
-"""Every logger of Rota: a filter of a logger does not see the records of the loggers below it."""
+"""Every logger of Rota. Each needs the filter, because a logger's filter is not applied to its child loggers."""
 
 
 def printable(text: str) -> str:
-    """Return text with an escape for each character that cannot be printed."""
+    """Return a text in which each character that is not printable is escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def one_line(record: logging.LogRecord) -> bool:
-    """Make the message of a record printable; a filter that drops nothing."""
+    """Make the message of a record printable. A logging filter that keeps every record."""
     try:
         message = record.getMessage()
     except Exception:
-        return True  # the handler reports it
+        return True  # the message cannot be formatted, which the handler reports
     if not message.isprintable():
         record.msg, record.args = printable(message), ()
     return True
 
 
 def install() -> None:
-    """Make every logger of Rota write one line for each record."""
+    """Add the filter `one_line` to every logger of Rota."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(one_line)  # adding it again changes nothing

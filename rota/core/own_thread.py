@@ -1,8 +1,8 @@
 """Runs a blocking function in a new daemon thread.
 
 The default executor of the event loop belongs to the application: its few threads may all be busy for minutes, or be
-shut down. What a worker cannot do without (name resolution, its own end) must not wait for them. A thread that hangs
-does not delay the exit of the program either.
+shut down. Steps that a worker depends on (name resolution, its shutdown) must not wait for them. Because the thread is
+a daemon, it does not delay the exit of the program if it hangs.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 async def in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call the function with the caller's context variables. A cancel ends the wait, not the function."""
+    """Call a function with the caller's context variables. Cancellation ends the wait, but not the function."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     results: list[R] = []

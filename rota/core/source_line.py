@@ -1,7 +1,7 @@
-"""Where in the user's code something was said, for error texts: `shop/tasks.py:12`.
+"""Finds the line of the user's code to name in an error text: `shop/tasks.py:12`.
 
-An error of an option shows the line that has to be changed, also where only its text is seen: in a log, or on the
-command line.
+The text of an option's error contains the line that has to be changed, because a log or the command line may show only
+the text and not the traceback.
 """
 
 import functools
@@ -20,7 +20,7 @@ _PASSED = (_OURS, "contextlib", "functools")
 
 
 def caller() -> str:
-    """Return the file and line of the nearest code on the stack that is not Rota's."""
+    """Return the file and line of the innermost frame on the stack that is not code of Rota."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED and frame.f_back is not None:
         frame = frame.f_back
@@ -31,17 +31,17 @@ def caller() -> str:
 
 @contextmanager
 def named(what: str, place: str) -> Generator[None]:
-    """Let errors in this block say what was being set up, and where."""
+    """Add to a ConfigError raised in this block what was being set up, and where."""
     try:
         yield
     except ConfigError as error:
         text = str(error) if error.place else f"{error} ({place})"
-        # Not chained: the new error has the whole text, and the frames in between are those of Rota.
+        # Not chained, because the new error has the whole text and the original traceback shows only code of Rota.
         raise _placed(error, text if what in text else f"{what}: {text}", place) from None
 
 
 def placed(function: Callable[P, None]) -> Callable[P, None]:
-    """Let the errors of a constructor say where it was called."""
+    """Decorate a constructor so that its ConfigErrors name the line that called it."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:

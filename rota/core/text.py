@@ -1,21 +1,21 @@
-"""Parts of sentences in texts that are put together: plurals, one full stop at the end, what may have been meant."""
+"""Helpers for composing messages: plurals, a single full stop at the end, suggestions for misspelt words."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Write a number with its noun: `1 task`, `2 tasks`, `0 queues`."""
+    """Return a number with its noun: `1 task`, `2 tasks`, `0 queues`."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def unstopped(text: object) -> str:
-    """Return a text, or that of an error, without the full stop at its end, to put it inside of a sentence."""
+    """Return a text, or the text of an error, without its final full stop, for use inside a sentence."""
     return str(text).rstrip().removesuffix(".")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a sentence that names the nearest known word, else all of them."""
+    """Return a sentence that suggests the most similar known word, or lists all known words if none is similar."""
     choices = sorted(known)
     near = nearest(word, choices)
     if near is not None:
@@ -24,5 +24,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most like this one; None if no word is much like it."""
+    """Return the known word that is most similar to this one; None if no word is similar enough."""
     return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)

@@ -1,9 +1,9 @@
-"""Tracebacks as text, for the log and for the stored task.
+"""Formats tracebacks for the log and for the stored task.
 
-A reader looks for the frames of the task, so frames of Rota are left out, with the frames of contextlib and asyncio
-through which Rota calls. They are kept behind the last frame of other code where the error is not one that Rota raises
-on purpose: then the fault may be Rota's, and its frames are what a report needs. The text is bounded in its middle, so
-that the outermost frames and the error itself remain.
+A reader looks for the frames of the task, so the frames of Rota are left out, together with the frames of contextlib
+and asyncio through which Rota calls. There is one exception. If an error comes out of code of Rota and Rota does not
+raise it on purpose, it may be a bug in Rota. Then the innermost frames of Rota are kept, because a bug report needs
+them. A text that is too long is cut in its middle, so that the outermost frames and the error itself remain.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from rota.errors import RotaError
 
 MOST_BYTES = 64 * 1024
 MOST_FRAMES = 50
-"""Of each error the innermost ones."""
+"""Most frames of each error; the innermost frames are kept."""
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _GLUE = (contextlib.__file__, os.path.dirname(asyncio.__file__) + os.sep)
 _ELSEWHERE = "In the task's process:"
-"""The first line of the note with the traceback of an error that comes from another process."""
+"""First line of the note that holds the traceback from the other process, for a task that runs in a process."""
 
 
 def text_of(error: BaseException, most_bytes: int = MOST_BYTES) -> str:
-    """Write the traceback of an error with its causes, without frames of Rota; empty where no frame is left to show.
+    """Return the traceback of an error with its causes, without frames of Rota; empty if no frame is left.
 
-    Code of the error is called (`__str__`, notes): whatever it does, this returns a text.
+    Formatting calls code of the error (`__str__`, notes). If that code raises, a text that says so is returned.
     """
     try:
         whole = TracebackException(type(error), error, error.__traceback__, limit=-MOST_FRAMES, compact=True)
@@ -40,7 +40,10 @@ def text_of(error: BaseException, most_bytes: int = MOST_BYTES) -> str:
 
 
 def _chain(whole: TracebackException, error: BaseException) -> Iterator[tuple[TracebackException, BaseException]]:
-    """Go through an error, its causes, and the errors of groups. The cause of an error of Rota is a detail of Rota."""
+    """Yield an error, its causes, and the errors inside groups.
+
+    If an error of Rota was caused inside Rota, the cause is removed, because it is an internal detail.
+    """
     left = [(whole, error)]
     while left:
         each, found = left.pop()
@@ -83,7 +86,7 @@ def _notes(error: BaseException) -> str:
 
 
 def bounded(text: str, most_bytes: int) -> str:
-    """Cut the middle out of a text that is too long."""
+    """Return a text of at most `most_bytes`, by cutting out its middle."""
     data = text.encode("utf-8", "replace")
     if len(data) <= most_bytes:
         return data.decode()

@@ -1,4 +1,4 @@
-"""Looking at queues, tasks and servers: `Inspector`, and the frozen snapshots it returns."""
+"""Reading the state of queues, tasks and servers: `Inspector`, and the frozen snapshots that it returns."""
 
 from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot

@@ -1,4 +1,8 @@
-"""The one read model: what console, command line, terminal and tests see of queues, tasks and servers."""
+"""The read model for queues, tasks and servers, which the console, the command line and tests share.
+
+The scripts behind it are in `rota.wire.look_queue`, `look_task` and `server`. A snapshot is consistent for one script
+only: numbers that come from several scripts, such as the sizes of many groups, may be some milliseconds apart.
+"""
 
 import asyncio
 from datetime import UTC, date, datetime
@@ -22,19 +26,19 @@ from rota.wire.times import from_unix
 class Inspector:
     """Reads queues, tasks and servers, and never writes: `Inspector(app.connect())`.
 
-    A read-only user or replica is enough, and the user does not need the right to `MEMORY`. Long lists are read in
-    pages, so a large queue does not block the server.
+    A read-only user or replica is sufficient, and the user does not need permission for `MEMORY`. Long lists are read
+    in pages, so a large queue does not block the server.
     """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
     async def queues(self) -> list[str]:
-        """Return the names of all queues, sorted. A name that is not UTF-8 is left out and logged once."""
+        """Return the names of all queues in sorted order. A name that is not UTF-8 is skipped and logged once."""
         return read_queue_names(await self._queue_names())
 
     async def unreadable_queues(self) -> list[bytes]:
-        """Return the queue names that are not UTF-8, sorted. Clients of Asynq and Rota do not write such names."""
+        """Return the names that are not UTF-8 in sorted order. Clients of Asynq and Rota do not write such names."""
         return sorted(name for name in await self._queue_names() if not is_utf8(names.text(name)))
 
     async def queue(self, name: str) -> QueueSnapshot:

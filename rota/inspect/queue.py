@@ -1,4 +1,7 @@
-"""A queue, its days and its groups at one moment."""
+"""Snapshots of a queue, of its daily counters and of its groups.
+
+They are frozen and do not change with the queue: ask the `Inspector` again for new numbers.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,14 +13,14 @@ from rota.wire.times import from_unix
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSnapshot:
-    """The numbers of one queue. `processed`, `failed` and `crashed` count today (UTC), the totals all time.
+    """The numbers of one queue. `processed`, `failed` and `crashed` count today (UTC), the totals count all time.
 
-    A run that took its worker down has crashed; that is no failure and costs no retry.
+    `crashed` counts attempts whose worker died. A crash does not count as a failure and uses no retry.
 
-    `aggregating` counts the tasks that wait in groups, as Asynq does; those whose group is being aggregated right now
-    are in `in_aggregation`. `latency` is how long the next task has been waiting, None where the task does not say.
-    `memory_bytes` is an estimate, None where the server does not permit to ask. `repaired` counts what sweeps found
-    out of place and put right, by kind, all time; docs/internals.md says what the kinds are.
+    `aggregating` counts the tasks that wait in groups, as Asynq does; tasks that an aggregator has taken from a group
+    are in `in_aggregation`. `latency` is how long the next task has been waiting; it is None if the task does not
+    contain the time. `memory_bytes` is an estimate, and None if the user lacks permission for `MEMORY`. `repaired`
+    counts the repairs of sweeps by kind, of all time; docs/internals.md describes the kinds.
     """
 
     queue: str
@@ -46,14 +49,14 @@ class QueueSnapshot:
 
     @property
     def size(self) -> int:
-        """All tasks, completed ones included, as Asynq counts them."""
+        """Number of all tasks, including completed ones, as Asynq counts them."""
         waiting = self.pending + self.scheduled + self.retry + self.aggregating
         return waiting + self.active + self.archived + self.completed
 
 
 @dataclass(frozen=True, slots=True)
 class DaySnapshot:
-    """What a queue counted on one day (UTC)."""
+    """The counters of a queue for one day (UTC)."""
 
     day: date
     processed: int
@@ -63,7 +66,7 @@ class DaySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class AggregationSnapshot:
-    """Tasks that were taken out of a group and are being made into one, by somebody who has until `deadline`."""
+    """Tasks that an aggregator has taken from a group to join into one task, until `deadline` at the latest."""
 
     id: str
     size: int
@@ -72,7 +75,7 @@ class AggregationSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class GroupSnapshot:
-    """A group: the tasks that wait in it, and those under aggregation."""
+    """A group: the number of tasks that wait in it, and its aggregations that are running."""
 
     name: str
     size: int
@@ -82,7 +85,7 @@ class GroupSnapshot:
 def read_queue(
     name: str, look: QueueLook, aggregating: int, in_aggregation: int, memory_bytes: int | None
 ) -> QueueSnapshot:
-    """Build the snapshot from what the scripts saw."""
+    """Build the snapshot from the replies of the scripts."""
     return QueueSnapshot(
         queue=name,
         **look.counts,
@@ -110,5 +113,5 @@ def _latency(look: QueueLook) -> timedelta | None:
         return timedelta(0)
     if look.pending_since_ns is None:
         return None
-    # A Go client writes its own clock, which may be ahead of Redis'.
+    # A Go client writes the time of its own clock, which may be ahead of Redis' clock.
     return timedelta(seconds=max(0.0, look.now - look.pending_since_ns / 1e9))

@@ -1,4 +1,4 @@
-"""Servers, of Rota or Asynq, and what they run."""
+"""Snapshots of servers, of Rota or Asynq, and of the tasks they run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rota.wire.times import from_unix_ns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningSnapshot:
-    """A task that a server runs. A long payload is shown in part."""
+    """A task that a server is running. A long payload is cut off."""
 
     id: str
     type: str
@@ -24,9 +24,9 @@ class RunningSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSnapshot:
-    """A server as it described itself a few seconds ago.
+    """A server as of its last heartbeat, a few seconds ago.
 
-    `status` is `active`, `stopped` (fetches no more) or `closed` (on its way out). `queues` maps names to priorities.
+    `status` is `active`, `stopped` (does not fetch) or `closed` (shutting down). `queues` maps names to priorities.
     """
 
     id: str
@@ -42,12 +42,12 @@ class ServerSnapshot:
 
     @property
     def is_go(self) -> bool:
-        """Whether it is a server of Asynq's Go library, not one of Rota."""
+        """Whether the server runs Asynq's Go library, not Rota."""
         return not is_own(self.id)
 
 
 def read_server(look: ServerLook) -> ServerSnapshot | None:
-    """Build the snapshot; None if the record has expired in between or is none."""
+    """Build the snapshot; None if the record has just expired or is not a valid record."""
     if look.server is None:
         return None
     try:

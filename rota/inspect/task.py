@@ -1,4 +1,4 @@
-"""One task at one moment, also where what is stored of it is broken."""
+"""Snapshots of tasks, including tasks whose stored data is damaged."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from rota.wire.times import from_unix, from_unix_ns
 
 @dataclass(frozen=True, slots=True)
 class ProgressReport:
-    """How far a running task said it was, and when it said so. `total` is None where it did not know."""
+    """The progress that a handler reported, and when. `total` is None if the handler did not give it."""
 
     done: float
     total: float | None
@@ -21,11 +21,11 @@ class ProgressReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSnapshot(TaskInfo):
-    """A task, and how it stands with its worker.
+    """A task with its lease and its condition.
 
-    `is_orphaned`: it is active but nobody keeps its lease. `is_dangling`: only its ID is there, the rest is gone (an
-    eviction, a deletion by hand). `is_unreadable`: its message is no message. In the last two cases the fields
-    of the message are blank.
+    `is_orphaned`: the task is active, but its lease has expired or is missing. `is_dangling`: only the ID is left, and
+    the hash is gone (an eviction, a deletion by hand). `is_unreadable`: the message cannot be decoded. In the last two
+    cases the fields of the message are blank.
     """
 
     is_dangling: bool = False
@@ -33,16 +33,16 @@ class TaskSnapshot(TaskInfo):
     pending_since: datetime | None = None
     lease_until: datetime | None = None
     cancel_reason: str | None = None
-    """Why it was asked to stop; None as long as it was not."""
+    """The reason of a request to cancel the task; None without such a request."""
 
     @property
     def log_lines(self) -> list[str]:
-        """The lines its handler logged, the oldest first. Only a task looked at by its ID brings them."""
+        """The lines that the handler logged, oldest first. Empty in a `TaskList`; `Inspector.task` reads them."""
         return self.log.decode("utf-8", "replace").splitlines()
 
     @property
     def last_report(self) -> ProgressReport | None:
-        """The newest progress its handler reported; None without one."""
+        """The latest progress that the handler reported; None if it reported none."""
         try:
             match json.loads(self.progress or b"null"):
                 case {"done": int() | float() as done, "total": int() | float() | None as total, **rest}:
@@ -55,14 +55,14 @@ class TaskSnapshot(TaskInfo):
 
 @dataclass(frozen=True, slots=True)
 class TaskList:
-    """One page of tasks. `total` is how many there are on all pages."""
+    """One page of tasks. `total` is the number of tasks on all pages."""
 
     tasks: tuple[TaskSnapshot, ...]
     total: int
 
 
 def read_task(stored: Stored) -> TaskSnapshot:
-    """Build the snapshot. Nothing that is stored can make this fail."""
+    """Build the snapshot. No stored data, however damaged, makes this fail."""
     message, raw = stored.message(), stored.fields.get("msg")
     return read(
         TaskSnapshot,

@@ -1,1 +1,1 @@
-"""Asynq's wire: keys, messages and Lua scripts as pure values. Nothing here opens a socket."""
+"""Asynq's wire format: keys, messages and Lua scripts as plain values. This package does no I/O to a server."""

@@ -1,7 +1,7 @@
-"""What a running attempt writes: its lease (Asynq's `rdb.ExtendLease`), its reports, and how it ended.
+"""The scripts of a running attempt: its lease (Asynq's `rdb.ExtendLease`), its reports, and its outcome.
 
-Outcomes of one queue are recorded by one call for many. Both scripts check the attempt token of every task before
-they write, and are safe to repeat: an outcome that was recorded already is answered with `RECORDED`, not with an
+One call records many outcomes of one queue. The scripts `done` and `record` check the attempt token of every task
+before they write, and can be repeated safely: for an outcome that was recorded before they return `RECORDED`, not an
 error. Progress and log lines are written only while the attempt holds its task.
 """
 
@@ -22,11 +22,11 @@ RECORDED, FENCED, GONE = 1, 2, 3
 
 @dataclass(slots=True)
 class Outcome:
-    """How one attempt ended.
+    """The outcome of one attempt.
 
     `seconds` is the delay of a retry or postponement, or the retention of a completed task. `expected` is the message
-    as fetched, given only when the attempt's lease may have lapsed. `text` is the result, error or reason; `trace` is
-    what is stored as the traceback of a failure.
+    as fetched, given only if the attempt's lease may have expired. `text` is the result, error or reason; `trace` is
+    the traceback to store for a failure.
     """
 
     id: str
@@ -42,16 +42,16 @@ class Outcome:
 
 
 def done(queue: QueueKeys, attempts: Sequence[str]) -> Call[dict[int, int]]:
-    """Record plain successes (no retention, no lock); `attempts` alternates id and token.
+    """Record plain successes (no retention, no lock); `attempts` alternates ID and token.
 
-    Answers with the refused ones, as index to RECORDED, FENCED or GONE.
+    Returns the refused outcomes: a dict from their index to RECORDED, FENCED or GONE.
     """
     args: list[Argument] = [queue.base, queue.task_prefix, queue.ended(""), *attempts]
     return Call(load("done"), (queue.active, queue.lease), args, _refused)
 
 
 def record(queue: QueueKeys, outcomes: Sequence[Outcome]) -> Call[dict[int, int]]:
-    """Record outcomes of any kind. Answers as `done` does."""
+    """Record outcomes of any kind. Returns the same as `done`."""
     keys = (queue.active, queue.lease, queue.pending, queue.scheduled, queue.retry, queue.archived, queue.completed)
     args: list[Argument] = [queue.base, queue.task_prefix, queue.ended("")]
     for o in outcomes:
@@ -67,7 +67,7 @@ MAX_REPORTS = 200
 
 
 class TaskReport(NamedTuple):
-    """What one attempt has to tell: its latest progress, and log lines that each end in a line feed; empty is none."""
+    """New progress and log lines of one attempt. Each line ends in a line feed; empty bytes mean nothing new."""
 
     id: str
     token: str
@@ -76,7 +76,7 @@ class TaskReport(NamedTuple):
 
 
 def report(keys: QueueKeys, reports: Sequence[TaskReport], *, max_log_bytes: int) -> Call[int]:
-    """Write at most 200 reports; a log too long loses its oldest lines. Answers how many reports were written."""
+    """Write at most 200 reports, and return how many were written. A log that is too long loses its oldest lines."""
     args: list[Argument] = [keys.task_prefix, max_log_bytes]
     for each in reports:
         args += each
@@ -91,7 +91,7 @@ MAX_ATTEMPTS = 300
 
 
 class Held(NamedTuple):
-    """An attempt that runs. `expected` is its message as fetched, given only when its lease may have run out."""
+    """A running attempt. `expected` is its message as fetched, given only if its lease may have expired."""
 
     id: str
     token: str
@@ -99,7 +99,7 @@ class Held(NamedTuple):
 
 
 class Extended(NamedTuple):
-    """By their indices: the attempts that are not ours any more, and those asked to be cancelled, with the reasons."""
+    """Indices of attempts that have lost their task, and the reasons of requests to cancel, by index."""
 
     lost: list[int]
     cancelled: dict[int, str]

@@ -1,4 +1,4 @@
-"""Changing one task that exists: each change is one script that checks before it writes."""
+"""Changes to one existing task. Each change is one script, which checks before it writes."""
 
 from typing import Any, NamedTuple
 
@@ -8,10 +8,12 @@ from rota.wire.script import Call, load
 
 
 class Edited(NamedTuple):
-    """What became of a change.
+    """The result of a change.
 
-    `reply` is `done`, `gone`, `state` (not allowed in this state), `locked` (the task `id` holds the lock), `changed`
-    (read again), `same`, `asked` or `ended`; `state` is the state the script found, or made.
+    `reply` is `done`, `gone` (the task does not exist), `state` (not allowed in this state), `locked` (the task `id`
+    holds the lock), `changed` (another client changed the message: read it again), `same` (was pending already),
+    `asked` (its worker is asked to cancel it) or `ended` (had ended already). `state` is the state that the script
+    found; after `done` of `reschedule`, the new state.
     """
 
     reply: str
@@ -22,9 +24,9 @@ class Edited(NamedTuple):
 def update_payload(keys: QueueKeys, task_id: str, message: bytes, payload: bytes) -> Call[Edited]:
     """Replace the payload of the task whose stored message was read as `message`.
 
-    A lock that was made of the old payload moves to the new one. A lock with a key of its own stays.
+    A lock that is derived from the payload moves to the new payload. A lock with a key that the caller chose stays.
     """
-    from rota.wire.message import unpack  # a program that only enqueues does not load protobuf
+    from rota.wire.message import unpack  # imported here so that a program that only enqueues does not load protobuf
     from rota.wire.proto import TaskMessage
 
     old = unpack(message)
@@ -39,7 +41,7 @@ def update_payload(keys: QueueKeys, task_id: str, message: bytes, payload: bytes
 
 
 def reschedule(keys: QueueKeys, task_id: str, when: str) -> Call[Edited]:
-    """Move a scheduled, retried or pending task; `when` as in `rota.wire.enqueue.Item`."""
+    """Change the time of a scheduled, retried or pending task; `when` as in `rota.wire.enqueue.Item`."""
     places = (keys.task(task_id), keys.pending, keys.scheduled, keys.retry)
     return Call(load("edit_time"), places, (task_id, when), _edited)
 
@@ -51,14 +53,15 @@ def run_now(keys: QueueKeys, task_id: str) -> Call[Edited]:
 
 
 def delete(keys: QueueKeys, task_id: str) -> Call[Edited]:
-    """Delete a task that does not run."""
+    """Delete a task that is not running."""
     return Call(load("edit_delete"), (keys.task(task_id),), (keys.base, task_id), _edited)
 
 
 def cancel(keys: QueueKeys, task_id: str, reason: str) -> Call[Edited]:
-    """End a task that waits (`done`), or note the reason for the worker that runs it (`asked`).
+    """Archive a waiting task as cancelled (`done`), or store the reason for the worker that runs it (`asked`).
 
-    After `asked` the ID has to be published on `Keys.cancel`, a channel of no queue.
+    After `asked` the caller has to publish the ID on `Keys.cancel`. The script cannot do so, because that channel is
+    not part of the queue.
     """
     reason = clean_text(reason)
     text = clean_text(f"cancelled: {reason}")

@@ -1,4 +1,8 @@
-"""Adding tasks: Asynq's `rdb.Enqueue`, `Schedule`, `AddToGroup` and their unique forms, as batches for one queue."""
+"""Enqueueing: Asynq's `rdb.Enqueue`, `Schedule`, `AddToGroup` and their unique forms, as batches for one queue.
+
+`enqueue_plain` is the fast path for tasks without options, `enqueue` takes every option, and `debounce` joins calls.
+Each can be sent again after a lost reply (see `Item.mark`).
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
@@ -13,24 +17,24 @@ class Item(NamedTuple):
     id: str
     message: bytes
     when: str = ""
-    """`""` now, `"1700000000.5"` at that time, `"+2.5"` so many seconds from now by the server's clock."""
+    """`""` for now, `"1700000000.5"` for a Unix time, `"+2.5"` for seconds from now by the server's clock."""
     group: str = ""
     lock: str = ""
     lock_ms: int | str = ""
-    """How long the lock lives once the task is due; `""` without end."""
+    """Milliseconds until the lock expires, counted from when the task is due; `""` for a lock that does not expire."""
     scope: str = "ttl"
     on_conflict: str = "return"
     mark: str = ""
-    """Tells the tasks that this request wrote from others when it is sent again. An ID that was made for the request
-    marks itself; with a chosen ID give a random text; `""` for a request that is sent once.
+    """Identifies the tasks that this request wrote if it is sent again. Give the ID itself if it was made for this
+    request, a random text if the caller chose the ID, or `""` for a request that is sent only once.
     """
 
 
 class Reply(NamedTuple):
-    """What became of one item.
+    """The outcome of one item.
 
-    `reason` is `created` (also by an earlier sending of this request), `duplicate`, `replaced`, `busy`, `conflict` or
-    `error`; the other two tell of the task that is there now (for `error`: the server's text and nothing).
+    `reason` is `created` (perhaps by an earlier sending of this request), `duplicate`, `replaced`, `busy`, `conflict`
+    or `error`. `id` and `state` are those of the task that is there now; for `error`, the server's text and `""`.
     """
 
     reason: str
@@ -39,15 +43,15 @@ class Reply(NamedTuple):
 
 
 def enqueue_plain(keys: QueueKeys, pairs: Sequence[str | bytes]) -> Call[int]:
-    """Add tasks that want nothing but to run: `pairs` alternates ID (made by `new_task_id`) and message.
+    """Add tasks without options, to run as soon as possible: `pairs` alternates ID (of `new_task_id`) and message.
 
-    Returns how many are new. A task whose ID exists was added by an earlier sending of this call, and stays as it is.
+    Returns how many are new. A task whose ID exists was added by an earlier sending of this call, and is not changed.
     """
     return Call(load("enqueue_plain"), (keys.pending,), (keys.task_prefix, *pairs), int)
 
 
 def enqueue(keys: QueueKeys, items: Sequence[Item]) -> Call[list[Reply]]:
-    """Add tasks of any kind, each for itself. May be sent again if every item has a mark."""
+    """Add tasks with any options, independently of each other. Can be sent again if every item has a mark."""
     args: list[Argument] = [keys.base, keys.task_prefix]
     for item in items:
         args += item
@@ -58,9 +62,9 @@ def enqueue(keys: QueueKeys, items: Sequence[Item]) -> Call[list[Reply]]:
 def debounce(
     keys: QueueKeys, task_id: str, message: bytes, *, lock: str, wait_seconds: float, max_wait_seconds: float | None
 ) -> Call[Reply]:
-    """Move the waiting task of this lock to `wait_seconds` from now and give it this message, or make it.
+    """Reschedule the waiting task that holds this lock to `wait_seconds` from now with this message, or add it.
 
-    May be sent again: the ID, which must have been made for this call, marks what an earlier sending wrote.
+    Can be sent again: the ID must have been made for this call, and marks what an earlier sending wrote.
     """
     longest = "" if max_wait_seconds is None else max_wait_seconds
     args = (keys.task_prefix, task_id, message, lock, wait_seconds, longest)

@@ -1,7 +1,8 @@
-"""New tasks: their messages, written field by field, and their IDs.
+"""Encodes the messages of new tasks, and makes their IDs.
 
-A program that only enqueues reads no messages, so it does not load protobuf. What all tasks of one kind have in common
-is written once: an `Envelope` puts it around three values, for a tenth of what building a protobuf object costs.
+A program that only enqueues does not read messages, so it does not load protobuf: the fields are encoded here. An
+`Envelope` encodes once what all tasks of one kind have in common, and adds payload, ID and lock for each task. That
+takes a tenth of the time of building a protobuf object.
 """
 
 import os
@@ -20,7 +21,7 @@ _SMALL = [bytes([size]) for size in range(128)]
 
 _BATCH = 128
 _DIGITS = 32
-# Version and variant of a whole batch are set in one step, on one large number.
+# The bits for version and variant of a UUID, repeated so that one operation on one large number sets a whole batch.
 _KEEP = int("ffffffffffff0fff3fffffffffffffff" * _BATCH, 16)
 _MARK = int("00000000000040008000000000000000" * _BATCH, 16)
 _ready: list[str] = []
@@ -29,9 +30,9 @@ _ready: list[str] = []
 class Envelope:
     """A message without its payload, ID and unique lock.
 
-    Without timeout and deadline the timeout is Asynq's 30 minutes. The wire knows whole seconds only: timeout and
-    retention are rounded up, so that neither is ever shorter than asked. `deadline` must know its time zone. Raises
-    OptionError for what no Go program could read or would misread.
+    Without timeout and deadline the timeout is Asynq's 30 minutes. Because the message holds whole seconds, timeout and
+    retention are rounded up, so that neither is shorter than requested. `deadline` must have a time zone. Raises
+    OptionError for values that a Go program could not read or would misread.
     """
 
     __slots__ = ("_head", "_middle", "_tail")
@@ -51,7 +52,7 @@ class Envelope:
         if not 0 <= max_retry <= MAX_COUNT:
             raise OptionError(f"max_retry is {max_retry}: give 0 for no retries, or a number up to {MAX_COUNT}.")
         try:
-            # In ascending order of the fields' numbers, as Go writes them: see asynq.proto.
+            # In ascending order of the field numbers, as Go writes them: see asynq.proto.
             self._head = _text(1, type)
             self._middle = b"".join((
                 _text(4, queue),
@@ -72,7 +73,7 @@ class Envelope:
     def seal(self, payload: bytes, task_id: bytes, lock: bytes = b"") -> bytes:
         """Return the message of one task."""
         size, length = len(payload), len(task_id)
-        # Nearly every message is of this kind.
+        # Fast path for nearly every message: each length fits one byte, and there is no lock.
         if 0 < size < 128 and 0 < length < 128 and not lock:
             small = (b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[length], task_id)
             return b"".join((self._head, *small, self._middle, self._tail))
@@ -85,22 +86,22 @@ def _text(number: int, text: str) -> bytes:
 
 
 def _bare_text(number: int, text: str) -> bytes:
-    """Write a field of a map's entry, which stands also when it is empty."""
+    """Encode the key or value of a map entry, which is written even if it is empty."""
     return _text(number, text) or _SMALL[number << 3 | 2] + b"\0"
 
 
 def _field(number: int, value: bytes) -> bytes:
-    """Write a text, bytes or an inner message, by its length. An empty one is left out."""
+    """Encode a text, bytes or an inner message, with its length. An empty value is left out."""
     return b"".join((_SMALL[number << 3 | 2], _varint(len(value)), value)) if value else b""
 
 
 def _number(number: int, value: int) -> bytes:
-    """Write a number. Zero is left out; a negative one is its 64 bits."""
+    """Encode a number. Zero is left out; a negative number is encoded as its 64-bit two's complement."""
     return _SMALL[number << 3] + _varint(value % 2**64) if value else b""
 
 
 def _varint(value: int) -> bytes:
-    """Write a number in groups of seven bits, the lowest first; all but the last have the eighth bit set."""
+    """Encode a number in groups of seven bits, lowest first. All bytes but the last have the eighth bit set."""
     written = bytearray()
     while value > 127:
         written.append(value & 127 | 128)
@@ -114,7 +115,7 @@ def _timeout_s(timeout: timedelta | None, deadline: datetime | None) -> int:
         return DEFAULT_TIMEOUT_S if deadline is None else 0
     seconds = whole_seconds(timeout)
     if seconds <= 0:
-        # Asynq stores it, and then takes 30 minutes or fails the task at once.
+        # Asynq would store the value, and then use 30 minutes (zero) or fail the task at once (negative).
         raise OptionError(f"A timeout of {timeout} is not positive: leave it out, or give a far deadline for no limit.")
     return seconds
 
@@ -127,9 +128,10 @@ def _retention_s(retention: timedelta) -> int:
 
 
 def new_task_id() -> str:
-    """Return a new random UUID (version 4) as text. IDs are made in batches: one by one they cost as much as a task.
+    """Return a new random UUID (version 4) as text.
 
-    Safe in threads (a list's `pop` is atomic) and across a fork.
+    IDs are made in batches, because making a single one takes as long as enqueueing a task. Safe in threads (`pop` of a
+    list is atomic) and after a fork.
     """
     try:
         return _ready.pop()
@@ -147,6 +149,6 @@ def _make() -> list[str]:
     return [f"{id[:8]}-{id[8:12]}-{id[12:16]}-{id[16:20]}-{id[20:]}" for id in ids]
 
 
-# A child of a fork would otherwise hand out the same IDs as its parent.
+# Otherwise a forked child would hand out the same IDs as its parent.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_ready.clear)

@@ -1,4 +1,8 @@
-"""Taking tasks: one call for many tasks of many queues."""
+"""Fetching tasks: one call takes many tasks from many queues.
+
+If the reply to a fetch is lost, its tasks are active and carry its token. `reclaim` finds them by that token, and
+returns them again. If their messages are too large for any reply, `set_aside` archives them.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -10,20 +14,20 @@ from rota.wire.script import Argument, Call, load
 
 MAX_QUEUES = 64
 MAX_BYTES = 4 * 1024 * 1024
-"""Of messages in one reply. A server closes connections whose replies outgrow `client-output-buffer-limit`."""
+"""Most bytes of messages in one reply: servers close a connection whose replies exceed `client-output-buffer-limit`."""
 
 
 class Notes(NamedTuple):
-    """What else is known of a fetched task: a request to cancel it, and how often it took its worker down."""
+    """Additional facts about a fetched task: the reason of a request to cancel it, and its number of crashes."""
 
     cancel: str
     crashes: int
 
 
 class QueueBatch(NamedTuple):
-    """What one queue gave: `tasks` alternates id and message bytes, in the order in which they were taken.
+    """The tasks of one queue: `tasks` alternates ID and message bytes, in the order in which they were taken.
 
-    `broken` names the key that is of another type, if the state is `BROKEN`.
+    `notes` is keyed by the index of the task. If the state is `BROKEN`, `broken` names the key of the wrong Redis type.
     """
 
     state: int
@@ -35,20 +39,21 @@ class QueueBatch(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """The reply to a fetch: the server's clock in seconds, and one batch for each queue asked."""
+    """The reply to a fetch: the server's clock in seconds, and one batch for each requested queue."""
 
     now: float
     batches: list[QueueBatch]
 
 
 EMPTY, MORE, PAUSED, BROKEN, STAYING = 0, 1, 2, 3, 4
-"""`STAYING`: tasks wait, and all that can be seen of them are spared."""
+"""`STAYING`: tasks are waiting, but all that the script has looked at are `Spared`."""
 
 
 class LastChance(NamedTuple):
-    """What is taken of tasks that one more crash puts into quarantine: those that crashed `crashes` times.
+    """How to fetch tasks that one more crash puts into quarantine, which are those with at least `crashes` crashes.
 
-    A process may hold one of them, so none where it has one already (`taken`). 0 crashes: they are taken like any.
+    A process may hold only one such task, because a crash would put all of them into quarantine. `taken` says that it
+    holds one already. With 0 `crashes` these tasks are fetched like all others.
     """
 
     crashes: int = 0
@@ -56,7 +61,7 @@ class LastChance(NamedTuple):
 
 
 class Spared(NamedTuple):
-    """Types of tasks that are left where they are, for others, until they have waited for so long."""
+    """Types that this worker cannot run: their tasks are left to other workers until they have waited `seconds`."""
 
     types: Sequence[str] = ()
     seconds: float = 0.0
@@ -72,14 +77,14 @@ def fetch(
     spared: Spared = Spared(),  # noqa: B008 - a value
     most_bytes: int = MAX_BYTES,
 ) -> Call[Fetched]:
-    """Take up to `wanted` tasks (at most 500): from each queue its share first, then what others left unused.
+    """Take up to `wanted` tasks (at most 500): from each queue its share first, then shares that others did not use.
 
-    It takes fewer where their messages have more than `most_bytes` together, but always one.
+    Fewer tasks are taken if their messages exceed `most_bytes` together, but always at least one.
 
-    The taken tasks are `active`, leased for `lease_seconds` by the server's clock, and carry `token`.
-    Tasks that are due are promoted on the way, at most 100 for each set. A task with its last chance that may not be
-    taken is scheduled for some seconds later. A queue of which a key is of another type gives nothing, and stops none.
-    Behind tasks that are `spared` the script looks a little further, for others.
+    The taken tasks become `active`, are leased for `lease_seconds` by the server's clock, and carry `token`.
+    Due tasks are promoted first, at most 100 of each set. A task that `last_chance` does not permit to take is
+    rescheduled for a few seconds later. From a queue with a key of the wrong Redis type nothing is taken, and the other
+    queues are not affected. The script looks past `spared` tasks for other tasks, up to a limit.
     """
     keys: list[str] = []
     args: list[Argument] = [
@@ -99,7 +104,7 @@ def fetch(
 
 
 class Reclaimed(NamedTuple):
-    """Tasks of a fetch whose reply was lost, as in a `QueueBatch`, and whether more of them are left to find."""
+    """Tasks of a fetch whose reply was lost, as in a `QueueBatch`, and whether there are more of them."""
 
     tasks: list[bytes]
     notes: dict[int, Notes]
@@ -109,16 +114,16 @@ class Reclaimed(NamedTuple):
 def reclaim(
     queue: QueueKeys, token: str, *, new_token: str, lease_seconds: int, most_bytes: int = MAX_BYTES
 ) -> Call[Reclaimed]:
-    """Find tasks of a fetch whose reply was lost; they get `new_token` and a new lease.
+    """Find tasks of a fetch whose reply was lost, and give them `new_token` and a new lease.
 
-    It finds fewer where their messages have more than `most_bytes` together, but always one.
+    Fewer tasks are returned if their messages exceed `most_bytes` together, but always at least one.
     """
     args: list[Argument] = [token, queue.task_prefix, lease_seconds, new_token, most_bytes]
     return Call(load("reclaim"), [queue.active, queue.lease], args, _reclaimed)
 
 
 def set_aside(queue: QueueKeys, token: str, *, least_bytes: int, alone: bool, error: str) -> Call[dict[str, int]]:
-    """Archive tasks of a lost fetch with messages of `least_bytes` or more, in quarantine; return their sizes by ID.
+    """Quarantine tasks of a lost fetch whose messages have `least_bytes` or more; return their sizes by ID.
 
     With `alone` nothing is archived if the fetch took other tasks as well. `{size}` in `error` stands for the size.
     """

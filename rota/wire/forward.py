@@ -1,4 +1,4 @@
-"""Forward: due tasks leave `scheduled` and `retry` (Asynq's `rdb.ForwardIfReady`)."""
+"""Forward: moves due tasks out of `scheduled` and `retry` (Asynq's `rdb.ForwardIfReady`)."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from rota.wire.script import Call, load
 
 
 class Forwarded(NamedTuple):
-    """What one call moved: tasks, IDs dropped because they had no hash, and whether more may be due."""
+    """The result of one call: tasks moved, IDs dropped because they had no hash, and whether more may be due."""
 
     moved: int
     dropped: int
@@ -16,7 +16,7 @@ class Forwarded(NamedTuple):
 
 
 def forward(keys: QueueKeys, limit: int = 100) -> Call[Forwarded]:
-    """Move at most `limit` due IDs (never above 1000) from each of the two sets."""
+    """Move at most `limit` due IDs from each of the two sets. `limit` is cut to 1000."""
     args = (keys.base, keys.task_prefix, min(limit, MOST_FORWARDED))
     return Call(load("forward"), (keys.scheduled, keys.retry), args, _decode)
 

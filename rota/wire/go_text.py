@@ -1,4 +1,9 @@
-"""Go's text forms of durations, strings and times, both ways."""
+"""Formats and parses durations, strings and times as Go's standard library does.
+
+Used for the options in Asynq's scheduler entries (`rota.wire.option_text`) and for durations in payloads of Go programs
+(`rota.tasks.go_values`). A text in any other form raises ValueError. Python's times and durations have a resolution of
+microseconds, so smaller fractions are lost.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,7 +25,7 @@ _ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\
 _UNESCAPES = {letter: char for char, letter in _ESCAPES.items()}
 _ESCAPED = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
 
-# Not strftime: its names depend on the locale.
+# strftime is not used because its names depend on the locale.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MOMENT = re.compile(r"\w{3} (\w{3}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d) (\S+) (-?\d{4,})")
@@ -28,7 +33,7 @@ _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?")
 
 
 def duration(value: timedelta) -> str:
-    """Write a duration as `time.Duration` prints itself: `1h30m0s`, `1.5s`, `20µs`."""
+    """Format a duration as Go's `time.Duration.String` does: `1h30m0s`, `1.5s`, `20µs`."""
     micros = value // _MICROSECOND
     sign, micros = ("-", -micros) if micros < 0 else ("", micros)
     if micros < 1_000_000:
@@ -42,7 +47,7 @@ def duration(value: timedelta) -> str:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration as `time.ParseDuration` does. Below a microsecond is cut off."""
+    """Parse a duration as Go's `time.ParseDuration` does. Fractions of a microsecond are cut off."""
     body = text.lstrip("+-")
     if len(text) - len(body) > 1 or not body:
         raise ValueError(f"{text!r} is no duration")
@@ -60,12 +65,12 @@ def parse_duration(text: str) -> timedelta:
 
 
 def quote(text: str) -> str:
-    """Write a string literal as `strconv.Quote` does."""
+    """Format a string literal as Go's `strconv.Quote` does."""
     return '"' + "".join(map(_quoted, text)) + '"'
 
 
 def unquote(literal: str) -> str:
-    """Read a string literal that `strconv.Quote` wrote. Bytes that are not UTF-8 become U+FFFD."""
+    """Parse a string literal that Go's `strconv.Quote` wrote. Bytes that are not UTF-8 become U+FFFD."""
     body = literal[1:-1]
     if len(literal) < 2 or literal[0] != '"' or literal[-1] != '"' or '"' in _ESCAPED.sub("", body):
         raise ValueError(f"{literal} is no quoted text")
@@ -79,7 +84,7 @@ def unquote(literal: str) -> str:
 
 
 def moment(value: datetime) -> str:
-    """Write a time in Go's `time.UnixDate` layout, in UTC, whole seconds."""
+    """Format a time in Go's `time.UnixDate` layout, in UTC and whole seconds."""
     if value.tzinfo is None:
         raise ValueError(f"the time {value} has no time zone")
     utc = value.astimezone(UTC)
@@ -88,9 +93,9 @@ def moment(value: datetime) -> str:
 
 
 def parse_moment(text: str) -> datetime:
-    """Read a time in Go's `time.UnixDate` layout.
+    """Parse a time in Go's `time.UnixDate` layout.
 
-    Go guesses offset 0 for an abbreviation it does not know. Here that is an error: CET is not UTC.
+    Go assumes offset 0 for a time zone abbreviation that it does not know. Here this is an error: CET is not UTC.
     """
     match = _MOMENT.fullmatch(text)
     if match is None or match[1] not in _MONTHS:
@@ -127,7 +132,7 @@ def _quoted(char: str) -> str:
     code = ord(char)
     if code < 0x80:
         return f"\\x{code:02x}"
-    if 0xD800 <= code < 0xE000:  # no text in Go can hold half a surrogate pair
+    if 0xD800 <= code < 0xE000:  # a Go string cannot hold half a surrogate pair
         return "\ufffd"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 

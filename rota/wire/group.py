@@ -1,7 +1,14 @@
-"""Groups: tasks gather, are taken as a set, and one task comes out (Asynq's `rdb.AggregationCheck` and what follows).
+"""Groups: joins the tasks of a group into one (Asynq's `rdb.AggregationCheck` and what follows).
 
-A set is Asynq's, so a Go server reclaims one whose aggregator died. Two keys are our own: `spent` lists the sets whose
-result is enqueued but whose tasks are not deleted yet, and `failures` counts failed aggregations in a row by group.
+1. Tasks gather in a group. `look` and `look_at` tell whether it may be due.
+2. `take` moves its oldest tasks into a set, if the group is due.
+3. `members` reads the tasks of the set page by page. `sort_out` removes those that cannot be aggregated.
+4. `aggregate` enqueues the result and ends the set in one step, or `failed` counts a failure.
+5. `spend` deletes the tasks of a set that has ended, in bounded calls.
+
+Sets have Asynq's format, so a Go server also reclaims a set whose aggregator died. Two keys exist only in Rota: `spent`
+lists the sets that have ended but whose tasks are not all deleted yet, and `failures` counts failed aggregations in a
+row by group.
 """
 
 from collections.abc import Sequence
@@ -21,7 +28,7 @@ PAGE = 200
 
 
 class GroupLook(NamedTuple):
-    """One group: scores are Unix seconds, `types` those of its oldest few tasks (`""` where one cannot be read)."""
+    """One group: `oldest` and `newest` are Unix seconds, `types` those of its oldest tasks (`""` if unreadable)."""
 
     name: str
     size: int
@@ -31,9 +38,9 @@ class GroupLook(NamedTuple):
 
 
 class Look(NamedTuple):
-    """Some groups of a queue, Redis' clock, the cursor to go on with (`"0"`: all seen), and a set to be deleted.
+    """Some groups of a queue, Redis' clock, the next cursor (`"0"` at the end), and a set to delete (`""` if none).
 
-    `unreadable` counts groups whose names are not UTF-8: they are left out.
+    `unreadable` counts the groups that are left out because their names are not UTF-8.
     """
 
     now: float
@@ -45,7 +52,7 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """When a group is due: so large, its oldest task so old, or its newest."""
+    """When a group is due: it has `size` tasks, its oldest is `delay` old, or its newest is `grace` old."""
 
     size: int | None
     delay: timedelta | None
@@ -53,7 +60,7 @@ class Due:
 
 
 class AggregationSet(NamedTuple):
-    """Tasks taken for one aggregation."""
+    """The set of tasks taken for one aggregation."""
 
     queue: QueueKeys
     group: str
@@ -61,19 +68,19 @@ class AggregationSet(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The full name of the set."""
+        """The key of the set."""
         return f"{self.queue.group(self.group)}:{self.id}"
 
 
 class Member(NamedTuple):
-    """One task of a set; `message` is empty where its hash is gone."""
+    """One task of a set; `message` is empty if its hash does not exist."""
 
     id: str
     message: bytes
 
 
 class SortedOut(NamedTuple):
-    """One task to be taken out of a set, and where it goes."""
+    """One task to remove from a set: back to its group, into the archive, or dropped."""
 
     id: str
     kind: Literal["back", "archive", "drop"]
@@ -82,7 +89,7 @@ class SortedOut(NamedTuple):
 
 
 class Ended(IntEnum):
-    """What came of an aggregation."""
+    """How the script ended an aggregation. `GIVEN_UP`: its deadline was over, so its tasks return to the group."""
 
     DONE = 0
     DONE_BEFORE = 1
@@ -91,48 +98,48 @@ class Ended(IntEnum):
 
 
 class Aggregated(NamedTuple):
-    """What came of an aggregation, and why its result was refused if it was."""
+    """How an aggregation ended, and the reason if its result was refused."""
 
     ended: Ended
     refusal: str
 
 
 def spent_key(keys: QueueKeys) -> str:
-    """Sets whose result is enqueued, but whose tasks are not deleted yet."""
+    """Return the key of the set of aggregation sets that have ended but whose tasks are not all deleted yet."""
     return keys.own("spent")
 
 
 def failures_key(keys: QueueKeys) -> str:
-    """Failed aggregations in a row, by group."""
+    """Return the key of the hash that counts failed aggregations in a row by group."""
     return keys.own("aggregation_failures")
 
 
 def look(keys: QueueKeys, cursor: str = "0", about: int = 100) -> Call[Look]:
-    """Look at about so many groups."""
+    """Look at a page of about `about` groups."""
     args = (keys.base, keys.task_prefix, cursor, about)
     return Call(load("groups"), (keys.groups, spent_key(keys)), args, _look)
 
 
 def look_at(keys: QueueKeys, groups: Sequence[str]) -> Call[Look]:
-    """Look at these groups, at most 100. Those that are empty are not in the answer."""
+    """Look at these groups, at most 100. Empty groups are not in the result."""
     args: list[Argument] = [keys.base, keys.task_prefix, "0", 0, *map(raw, groups)]
     return Call(load("groups"), (keys.groups, spent_key(keys), *map(keys.group, groups)), args, _look)
 
 
 class Names(NamedTuple):
-    """Names of some groups of a queue, and the cursor to go on with (`"0"`: all seen)."""
+    """Names of some groups of a queue, and the next cursor (`"0"` at the end)."""
 
     cursor: str
     names: list[str]
 
 
 def group_names(keys: QueueKeys, cursor: str = "0", about: int = 1000) -> Call[Names]:
-    """Read the names of about so many groups. Names that are not UTF-8 are left out."""
+    """Read a page of about `about` names of groups. Names that are not UTF-8 are left out."""
     return Call(load("group_names"), (keys.groups,), (cursor, about), _names)
 
 
 def take(chosen: AggregationSet, due: Due, allowed: timedelta) -> Call[int]:
-    """Take the oldest tasks of a group if it is (still) due; the aggregation may take as long as `allowed`."""
+    """Move the oldest tasks of a group into a set if the group is due. The aggregation may take up to `allowed`."""
     keys = chosen.queue
     args: list[Argument] = [
         chosen.group,
@@ -147,19 +154,19 @@ def take(chosen: AggregationSet, due: Due, allowed: timedelta) -> Call[int]:
 
 
 class GroupPage(NamedTuple):
-    """Some members of a set, and whether there may be more after them."""
+    """Some members of a set, and whether more may follow."""
 
     members: list[Member]
     more: bool
 
 
 def members(taken: AggregationSet, first: int, most_bytes: int = MAX_BYTES) -> Call[GroupPage]:
-    """Read a page of a set from this rank on: fewer members where their messages are large, but always one."""
+    """Read a page of a set, starting at rank `first`: fewer members if their messages are large, but at least one."""
     return Call(load("members"), (taken.key,), (taken.queue.task_prefix, first, PAGE, most_bytes), _members)
 
 
 def sort_out(taken: AggregationSet, tasks: Sequence[SortedOut]) -> Call[int]:
-    """Take at most 500 tasks out of a set."""
+    """Remove at most 500 tasks from a set. Returns how many were removed."""
     keys = taken.queue
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), taken.group]
     for task in tasks:
@@ -169,7 +176,7 @@ def sort_out(taken: AggregationSet, tasks: Sequence[SortedOut]) -> Call[int]:
 
 
 def aggregate(taken: AggregationSet, result: Item | None) -> Call[Aggregated]:
-    """Enqueue the result (None for no task) and end the set, in one step. May be sent again."""
+    """Enqueue the result (None for no task) and end the set, in one step. Can be sent again."""
     keys = taken.queue
     adding = enqueue(keys, () if result is None else (result,))
     where = (*adding.keys, taken.key, keys.aggregation_sets, spent_key(keys), failures_key(keys))
@@ -177,15 +184,16 @@ def aggregate(taken: AggregationSet, result: Item | None) -> Call[Aggregated]:
 
 
 def spend(keys: QueueKeys, set_key: str, limit: int = PAGE) -> Call[int]:
-    """Delete at most `limit` tasks of a set that is over. Fewer deleted than that: the set is gone."""
+    """Delete at most `limit` tasks of a set that has ended. If fewer are deleted, the set is empty and removed."""
     args = (keys.base, keys.task_prefix, keys.ended(""), limit)
     return Call(load("spend"), (set_key, spent_key(keys)), args, int)
 
 
 def failed(taken: AggregationSet, *, most: int, wait: timedelta) -> Call[int]:
-    """Note a failure; its tasks return to the group after `wait` times the failures in a row. Answers that number.
+    """Count a failure and return the number of failures in a row; 0 if the set has ended or was put back.
 
-    0 where the set is over or was put back.
+    The tasks return to the group after that number times `wait`. At `most` failures counting starts again, and the
+    caller archives the tasks.
     """
     args = (taken.key, taken.group, most, int(wait.total_seconds()))
     keys = taken.queue

@@ -1,4 +1,4 @@
-"""Clean: what has had its time is deleted (Asynq's `rdb.DeleteExpiredCompletedTasks` and its trim of the archive)."""
+"""Clean: deletes expired tasks (Asynq's `rdb.DeleteExpiredCompletedTasks` and its trimming of the archive)."""
 
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from rota.wire.script import Call, load
 
 
 class Cleaned(NamedTuple):
-    """What one call deleted: completed tasks, archived tasks, and whether there is more to do."""
+    """The result of one call: completed tasks deleted, archived tasks deleted, and whether there is more to do."""
 
     expired: int
     trimmed: int
@@ -17,12 +17,15 @@ class Cleaned(NamedTuple):
 
 
 def trimmed_key(keys: QueueKeys) -> str:
-    """The lifetime count of failures that were deleted because the archive was full or they were too old."""
+    """Return the key of the lifetime count of archived tasks deleted because they were too old or too many."""
     return keys.own("trimmed")
 
 
 def clean(keys: QueueKeys, *, limit: int, archive_size: int, archive_age: timedelta) -> Call[Cleaned]:
-    """Delete completed tasks whose retention is over, and what is beyond the archive: `limit` each, at most 1000."""
+    """Delete completed tasks whose retention is over, and archived tasks beyond size or age: at most `limit` of each.
+
+    `limit` is cut to 1000.
+    """
     return Call(
         load("clean"),
         (keys.completed, keys.archived, trimmed_key(keys)),

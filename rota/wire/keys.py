@@ -1,11 +1,14 @@
-"""Every Redis key, in one place: Asynq's (`internal/base/base.go`), its uniqueness locks, and the few of our own."""
+"""All Redis keys: those of Asynq (`internal/base/base.go`) with its uniqueness locks, and the few that only Rota has.
+
+Keys that only Rota has are made by `own`. Beside Asynq's keys they begin with `rota:`, so that no Go program sees them.
+"""
 
 from functools import cached_property
 from hashlib import md5, sha256
 
 
 class QueueKeys:
-    """The keys of one queue. All carry the queue's hash tag, so they live on one Cluster node."""
+    """The keys of one queue. All have the queue's hash tag, so they are on one node of a Cluster."""
 
     def __init__(self, queue: str, prefix: str = "asynq") -> None:
         self.queue = queue
@@ -26,12 +29,12 @@ class QueueKeys:
 
     @cached_property
     def processed(self) -> str:
-        """Lifetime count of processed tasks; `processed:YYYY-MM-DD` (UTC) counts one day."""
+        """Lifetime count of processed tasks; the key with `:YYYY-MM-DD` (UTC) counts one day."""
         return self.base + "processed"
 
     @cached_property
     def failed(self) -> str:
-        """Lifetime count of failures; `failed:YYYY-MM-DD` (UTC) counts one day."""
+        """Lifetime count of failures; the key with `:YYYY-MM-DD` (UTC) counts one day."""
         return self.base + "failed"
 
     @cached_property
@@ -41,36 +44,36 @@ class QueueKeys:
 
     @cached_property
     def aggregation_sets(self) -> str:
-        """Full key names of the sets under aggregation, scored by deadline."""
+        """Sorted set of the keys of sets under aggregation, scored by deadline."""
         return self.base + "aggregation_sets"
 
     @cached_property
     def crashed(self) -> str:
-        """Lifetime count of runs that took their worker down; `rota:{q}:crashed:YYYY-MM-DD` counts one day."""
+        """Lifetime count of crashes; the key with `:YYYY-MM-DD` (UTC) counts one day. Only in Rota."""
         return self.own("crashed")
 
     @cached_property
     def repaired(self) -> str:
-        """What sweeps have repaired, by kind (our own)."""
+        """Hash that counts the repairs of sweeps by kind. Only in Rota."""
         return self.own("sweep")
 
     def group(self, name: str) -> str:
-        """The tasks that wait in one group, scored by the time they joined."""
+        """Sorted set of the tasks in one group, scored by the time at which they joined it."""
         return f"{self.base}g:{name}"
 
     def own(self, name: str) -> str:
-        """A key that Asynq does not know. It shares the hash tag and nothing else."""
+        """A key of this queue that only Rota has. It has the queue's hash tag, so it is on the same node."""
         return f"rota:{{{self.queue}}}:{name}" if self.base.startswith("asynq:") else f"{self.base}rota:{name}"
 
     def ended(self, task_id: str) -> str:
-        """The channel on which the end of a task that somebody waits for is announced."""
+        """The channel that announces the end of a task to callers that wait for its result."""
         return self.own(f"ended:{task_id}")
 
 
 class Keys:
-    """The keys that belong to no queue, and the keys of each queue.
+    """The keys that do not belong to a queue, and the `QueueKeys` of each queue.
 
-    `prefix` is Asynq's own by default; another one makes a separate world that Go programs do not see.
+    `prefix` is Asynq's own by default. With another prefix the queues are separate, and Go programs do not see them.
     """
 
     def __init__(self, prefix: str = "asynq") -> None:
@@ -82,38 +85,38 @@ class Keys:
         self._queues: dict[str, QueueKeys] = {}
 
     def own(self, name: str) -> str:
-        """A key that Asynq does not know, and that belongs to no queue."""
+        """A key that only Rota has and that does not belong to a queue."""
         return f"rota:{name}" if self.prefix == "asynq" else f"{self.prefix}:rota:{name}"
 
     def queue(self, name: str) -> QueueKeys:
-        """The keys of one queue (kept, so asking again is free)."""
+        """The keys of one queue (cached)."""
         keys = self._queues.get(name)
         if keys is None:
             keys = self._queues[name] = QueueKeys(name, self.prefix)
         return keys
 
     def server(self, host: str, pid: int, server_id: str) -> str:
-        """The record of one server."""
+        """The key of the record of one server."""
         return f"{self.prefix}:servers:{{{host}:{pid}:{server_id}}}"
 
     def worker(self, host: str, pid: int, server_id: str) -> str:
-        """The record of the tasks one server runs. Shares its hash tag with the server's own record."""
+        """The key of the tasks that one server runs. It has the same hash tag as the server's record."""
         return f"{self.prefix}:workers:{{{host}:{pid}:{server_id}}}"
 
 
 def unique_key(keys: QueueKeys, type: str, payload: bytes | None) -> str:
-    """Return the lock that Go takes for the same queue, type and payload.
+    """Return the key of the lock that Go takes for the same queue, type and payload.
 
-    No payload (None) and an empty one are different locks, as in Go, although the stored messages are the same.
+    No payload (None) and an empty payload have different locks, as in Go, although the stored messages are the same.
     """
     digest = "" if payload is None else md5(payload, usedforsecurity=False).hexdigest()
     return f"{keys.base}unique:{type}:{digest}"
 
 
 def own_unique_key(keys: QueueKeys, type: str, key: str) -> str:
-    """Return the lock for a key that the caller chose.
+    """Return the key of the lock for a key that the caller chose.
 
-    It is digested because types contain colons: written out, type `a` with key `b:c` would be type `a:b` with key
-    `c`. SHA-256, so that by its length it is never the lock of a payload.
+    The caller's key is hashed because types may contain colons: otherwise type `a` with key `b:c` would have the same
+    lock as type `a:b` with key `c`. SHA-256 is used because its length differs from the MD5 in the lock of a payload.
     """
     return f"{keys.base}unique:{type}:{sha256(key.encode()).hexdigest()}"

@@ -1,6 +1,6 @@
-"""The text of a passed time limit: Asynq's, on which Go programs match, and ours, which also says the limit.
+"""Error texts for an exceeded time limit: Asynq's, which Go programs compare with, and Rota's, which names the limit.
 
-Asynq's is stored with the task. Ours is in the log, in hooks, and in the errors of `result()`.
+Asynq's text is stored with the task. Rota's text is used in the log, in hooks, and in the errors of `result()`.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,23 +14,23 @@ DEADLINE_TEXT = "context deadline exceeded"
 
 
 def timeout_text(seconds: float) -> str:
-    """Say that the time limit of a run is over."""
+    """Return the error text for an attempt that exceeded its timeout."""
     return f"{DEADLINE_TEXT}: the timeout of {display(timedelta(seconds=seconds))} is over"
 
 
 def deadline_text(unix_seconds: float) -> str:
-    """Say that the deadline of a task has passed."""
+    """Return the error text for a task whose deadline has passed."""
     moment = datetime.fromtimestamp(max(GO_ZERO_S, min(unix_seconds, LAST_SECOND)), UTC)
     return f"{DEADLINE_TEXT}: the deadline {moment.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC has passed"
 
 
 def explained(message: TaskMessage, end: str) -> str:
-    """Return the last error of a stored task; that of a passed limit says the limit."""
+    """Return the last error of a stored task; for an exceeded limit, a text that names the limit."""
     if message.error_msg != DEADLINE_TEXT:
         return message.error_msg
     if end == "expired" or (message.deadline and not message.timeout):
         return deadline_text(message.deadline)
     if message.timeout in (0, DEFAULT_TIMEOUT_S):
-        # Such a task may have run under the limit of its function, which only its worker knows.
+        # The task may have run with the time limit of its function, which only its worker knows.
         return f"{DEADLINE_TEXT}: the timeout of its function, or of 30m, is over"
     return timeout_text(message.timeout)

@@ -1,4 +1,4 @@
-"""How many tasks one call of a script takes at most. While a script runs, the server does nothing else."""
+"""Most tasks for one call of a script. They are limited because the server does nothing else while a script runs."""
 
 MOST_ENQUEUED = 1000
 MOST_FETCHED = 500

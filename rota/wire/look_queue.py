@@ -1,6 +1,6 @@
-"""Looking at queues, their groups and their days. Nothing here writes, so a read-only user can run all of it.
+"""Reads queues, their groups and their daily counters. No script here writes, so a read-only user can run them.
 
-Each call does bounded work: what can be long is read in pages.
+Each call does a limited amount of work: long lists are read in pages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _MEMORY_GROUPS = 5
 
 @dataclass(frozen=True, slots=True)
 class QueueLook:
-    """A queue as the script saw it. Counts are keyed by Asynq's words for the states."""
+    """A queue as the script read it. `counts` is keyed by Asynq's names of the states."""
 
     now: float
     counts: Mapping[str, int]
@@ -41,14 +41,14 @@ class QueueLook:
 
 
 class GroupPage(NamedTuple):
-    """Sizes of groups by name, and where the next page starts: 0 after the last."""
+    """Sizes of groups by name, and the cursor of the next page: 0 after the last page."""
 
     cursor: int
     sizes: Mapping[str, int]
 
 
 class SetLook(NamedTuple):
-    """One set of tasks that somebody aggregates, until `deadline` (Unix seconds)."""
+    """One set of tasks under aggregation, until `deadline` (Unix seconds)."""
 
     group: str
     id: str
@@ -57,7 +57,7 @@ class SetLook(NamedTuple):
 
 
 class DayLook(NamedTuple):
-    """What was counted on one day (UTC)."""
+    """The counters of one day (UTC)."""
 
     day: date
     processed: int
@@ -66,14 +66,14 @@ class DayLook(NamedTuple):
 
 
 class MemoryLook(NamedTuple):
-    """Bytes of the containers and their tasks, estimated from samples, and the average of a grouped task."""
+    """Bytes of the lists, sets and tasks of a queue, estimated from samples, and the average of a grouped task."""
 
     bytes: float
     per_grouped_task: float
 
 
 def queue(keys: QueueKeys, today: date, groups: int = MAX_PAGE) -> Call[QueueLook]:
-    """Look at one queue and the first page of its groups. `today` may be a day off: Redis' clock decides."""
+    """Read one queue and the first page of its groups. `today` may be a day off, because Redis' clock decides."""
     days = _around(today)
     script_keys = (
         keys.pending,
@@ -97,12 +97,12 @@ def queue(keys: QueueKeys, today: date, groups: int = MAX_PAGE) -> Call[QueueLoo
 
 
 def groups(keys: QueueKeys, cursor: int, count: int = MAX_PAGE) -> Call[GroupPage]:
-    """Look at about `count` groups. Names may come twice, with a newer size."""
+    """Read about `count` groups. A name may come again on a later page, with a newer size."""
     return Call(load("look_groups"), (keys.groups,), (keys.group(""), cursor, count), lambda reply: _group_page(*reply))
 
 
 def aggregation_sets(keys: QueueKeys, start: int, count: int = MAX_PAGE) -> Call[list[SetLook]]:
-    """Look at the sets under aggregation, the first to expire first."""
+    """Read the sets under aggregation, in the order of their deadlines."""
     prefix = keys.group("")
     return Call(
         load("look_sets"),
@@ -113,14 +113,14 @@ def aggregation_sets(keys: QueueKeys, start: int, count: int = MAX_PAGE) -> Call
 
 
 def days(keys: QueueKeys, today: date, count: int) -> Call[list[DayLook]]:
-    """Look at the counters of the last days, the newest first. `today` may be a day off: Redis' clock decides."""
+    """Read the counters of the last days, newest first. `today` may be a day off, because Redis' clock decides."""
     first = today + timedelta(days=1)
     asked = [first - timedelta(days=back) for back in range(count + 2)]
     return Call(load("look_days"), _counters(keys, asked), (), lambda reply: _days(reply, asked, count))
 
 
 def memory(keys: QueueKeys) -> Call[MemoryLook | None]:
-    """Estimate the memory of a queue; None where the server does not permit `MEMORY`."""
+    """Estimate the memory of a queue; None if the user lacks permission for `MEMORY`."""
     script_keys = (
         keys.pending,
         keys.active,
@@ -176,7 +176,7 @@ def _sizes(reply: Any) -> dict[str, int]:
 
 
 def _set(prefix: str, key: bytes, deadline: bytes, size: int) -> SetLook:
-    # A group's name may hold colons, the ID of a set does not.
+    # The name of a group may contain colons, but the ID of a set does not.
     group, _, set_id = text(key).removeprefix(prefix).rpartition(":")
     return SetLook(group, set_id, float(deadline), size)
 
@@ -201,7 +201,7 @@ def _memory(reply: Any) -> MemoryLook | None:
 
 
 def _whole(raw: bytes | None) -> int | None:
-    # Anybody can pause a queue by hand, with any value.
+    # A queue can be paused by hand, with any value.
     return int(raw) if raw is not None and raw.isdigit() else None
 
 
@@ -214,6 +214,6 @@ def _day(seconds: bytes) -> date:
 
 
 def text(raw: bytes) -> str:
-    """Read a name or an ID."""
-    # Names that are not UTF-8 cannot be in a message, but nothing keeps them out of a set.
+    """Decode a name or an ID."""
+    # A name that is not UTF-8 cannot be in a message, but another program can add it to a set.
     return raw.decode("utf-8", "replace")

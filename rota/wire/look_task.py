@@ -1,4 +1,4 @@
-"""Looking at tasks. Nothing here writes; what can be long is read in pages."""
+"""Reads tasks. No script here writes, and long lists are read in pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ _ALL_FIELDS = (*_SHORT_FIELDS, "rota_log", "rota_traceback")
 
 @dataclass(frozen=True, slots=True)
 class TaskLook:
-    """The fields of a task's hash that exist, and its score in the set (or lease) where the ID was found."""
+    """The existing fields of a task's hash, and the task's score in its sorted set (of an active task, in `lease`)."""
 
     id: str
     score: float | None
@@ -34,7 +34,7 @@ class TaskLook:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """Some tasks of one state; `total` is how many there are."""
+    """Some tasks of one state; `total` is the number of all tasks in it."""
 
     now: float
     total: int
@@ -43,7 +43,7 @@ class TaskPage:
 
 @dataclass(frozen=True, slots=True)
 class OneTask:
-    """One task; `scores` tells in which of the sorted sets its ID is."""
+    """One task; `scores` maps each sorted set that contains its ID to the score there."""
 
     now: float
     fields: Mapping[str, bytes]
@@ -51,14 +51,14 @@ class OneTask:
 
 
 def tasks(keys: QueueKeys, container: str, start: int, count: int) -> Call[TaskPage]:
-    """Look at a page of tasks. `container` is the key they are in: a state's, a group's, or an aggregation set's."""
+    """Read a page of tasks. `container` is the key of a state, of a group, or of an aggregation set."""
     kind = "list" if container in (keys.pending, keys.active) else "zset"
     args: list[Argument] = [keys.task_prefix, kind, start, count, *_SHORT_FIELDS]
     return Call(load("look_tasks"), (container, keys.lease), args, _task_page)
 
 
 def task(keys: QueueKeys, task_id: str) -> Call[OneTask]:
-    """Look at one task, wherever it is."""
+    """Read one task in any state."""
     sets = {
         "scheduled": keys.scheduled,
         "retry": keys.retry,

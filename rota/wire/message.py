@@ -1,4 +1,4 @@
-"""The task message: typed values to bytes, and the changes it goes through on its way."""
+"""The protobuf message of a task: encoding, decoding, and the changes after an attempt."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ _NS = 1_000_000_000
 
 
 def pack(type: str, payload: bytes, task_id: str, *, unique_key: str = "", **words: Any) -> bytes:
-    """Return the bytes of a new task. The keywords are those of `Envelope`."""
+    """Return the message of a new task. The keywords are those of `Envelope`."""
     return Envelope(type, **words).seal(payload, task_id.encode(), unique_key.encode())
 
 
 def unpack(data: bytes) -> TaskMessage:
-    """Read a stored message; `PayloadError` if these bytes are none."""
+    """Decode a stored message. Raises `PayloadError` if the bytes are not a message."""
     try:
         return TaskMessage.FromString(data)
     except DecodeError as error:
@@ -32,7 +32,7 @@ def unpack(data: bytes) -> TaskMessage:
 
 
 def with_failure(message: TaskMessage, error_text: str, now_unix: int, counts: bool = True) -> bytes:
-    """Return the bytes to store after a failed run; `counts=False` leaves the number of retries as it is."""
+    """Return the message to store after a failed attempt. `counts=False` does not change the number of retries."""
     changed = TaskMessage()
     changed.CopyFrom(message)
     changed.error_msg = clean_text(error_text)
@@ -43,7 +43,7 @@ def with_failure(message: TaskMessage, error_text: str, now_unix: int, counts: b
 
 
 def with_completion(message: TaskMessage, now_unix: int) -> bytes:
-    """Return the bytes to store for a task that succeeded and is retained."""
+    """Return the message to store for a completed task with retention."""
     changed = TaskMessage()
     changed.CopyFrom(message)
     changed.completed_at = now_unix
@@ -51,9 +51,9 @@ def with_completion(message: TaskMessage, now_unix: int) -> bytes:
 
 
 def to_timestamp(unix_ns: int | None) -> dict[str, int]:
-    """Return the value for a Timestamp field; None is Go's zero time, written out.
+    """Return the value for a Timestamp field. None becomes Go's zero time, because a missing field would read as 1970.
 
-    A mapping and not a `Timestamp`: that class belongs to the default pool, our messages to their own.
+    Returns a mapping because the class `Timestamp` is in protobuf's default pool, and our messages are in their own.
     """
     if unix_ns is None:
         return {"seconds": GO_ZERO_S}

@@ -1,8 +1,8 @@
-"""IDs, names and error texts, as text in Python and as bytes on the wire.
+"""Converts IDs, names and error texts between Python strings and bytes on the wire.
 
-Clients of Rota and Asynq write UTF-8 only. Another program can put other bytes into a list of tasks or of queues.
-`text` keeps such bytes as lone surrogates, so that `raw` returns the very same bytes: a task with such an ID can be
-archived.
+Clients of Rota and Asynq write only UTF-8, but another program can add other bytes to a list of tasks or queues. `text`
+decodes such bytes to lone surrogates, and `raw` encodes these to the same bytes again, so that even a task with such an
+ID can be archived.
 """
 
 MAX_ERROR_BYTES = 8192
@@ -12,22 +12,22 @@ NOT_UTF8 = "the ID of the task is not UTF-8: no client of Asynq or Rota can have
 
 
 def text(raw: bytes) -> str:
-    """Read an ID or a name; bytes that are not UTF-8 become lone surrogates."""
+    """Decode an ID or a name; bytes that are not UTF-8 become lone surrogates."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def raw(text: str) -> bytes:
-    """Write an ID or a name that `text` has read."""
+    """Encode an ID or a name that `text` has decoded, to the original bytes."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def shown(name: str) -> str:
-    """Return a name that can be part of a message: a byte that is not UTF-8 becomes U+FFFD."""
+    """Return a name for use in a message, in which bytes that are not UTF-8 are replaced by U+FFFD."""
     return name if name.isascii() else raw(name).decode("utf-8", "replace")
 
 
 def is_utf8(name: str) -> bool:
-    """Tell whether a name can be part of a message: it holds no lone surrogate."""
+    """Whether a name can be part of a message, which means that it does not contain lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -36,9 +36,10 @@ def is_utf8(name: str) -> bool:
 
 
 def clean_text(text: str, max_bytes: int = MAX_ERROR_BYTES) -> str:
-    """Make an error text storable: valid UTF-8, at most `max_bytes` long.
+    """Return an error text that can be stored: valid UTF-8, at most `max_bytes` long.
 
-    Go refuses a message with invalid UTF-8, and a retry that cannot be encoded leaves the task active for ever.
+    Go cannot encode or decode a message with invalid UTF-8, so with such an error text a task would stay active for
+    ever in Asynq (trap 5 in docs/asynq-differences.md).
     """
     if len(text) <= max_bytes and text.isascii():
         return text

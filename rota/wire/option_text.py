@@ -1,7 +1,7 @@
-"""Enqueue options as text, the way Asynq's scheduler entries carry them (`String()` in its `client.go`).
+"""Enqueue options as text, in the form used by Asynq's scheduler entries (`String()` in its `client.go`).
 
-`render` writes what Go writes. `parse` reads what Go writes, also what Go's own reader drops: task IDs, groups,
-and arguments with a `)` in them.
+`render` writes the same text as Go. `parse` reads everything that Go writes, including options that Go's own parser
+loses: task IDs, groups, and arguments that contain a `)`.
 """
 
 import json
@@ -23,7 +23,7 @@ _OPTION = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class TextOption:
-    """One option under Asynq's name for it.
+    """One option, with the name that Asynq gives it.
 
     The value is an int (`MaxRetry`), a text (`Queue`, `TaskID`, `Group`), a timedelta (`Timeout`, `Unique`,
     `ProcessIn`, `Retention`), an aware datetime (`Deadline`, `ProcessAt`), or a name and value (`Header`).
@@ -34,12 +34,12 @@ class TextOption:
 
 
 def render(option: TextOption) -> str:
-    """Write one option. Times are written in UTC, the only zone whose abbreviation every reader understands."""
+    """Format one option. Times are in UTC, because it is the only zone whose abbreviation every parser knows."""
     return f"{option.name}({_argument(option)})"
 
 
 def parse(text: str) -> TextOption:
-    """Read one option. `OptionError` names the text if it is none that is known here."""
+    """Parse one option. Raises an `OptionError` with the text if the option is unknown or not valid."""
     match = _OPTION.fullmatch(text.strip())
     if match is None:
         raise OptionError(f'{text!r} is no option: write it in a form like Queue("low").')
@@ -81,7 +81,7 @@ def _value(name: str, argument: str) -> Value:
 
 
 def _json(header: tuple[str, str]) -> str:
-    # Go's encoder escapes what would be special in HTML or JavaScript.
+    # Go's JSON encoder escapes characters that have a meaning in HTML or JavaScript.
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
     return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 

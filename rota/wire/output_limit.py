@@ -1,4 +1,4 @@
-"""The largest reply that a server sends: `client-output-buffer-limit` for the class `normal` of its clients."""
+"""Reads the size limit of a server's replies: `client-output-buffer-limit` of the client class `normal`."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -8,7 +8,7 @@ QUESTION = ("CONFIG", "GET", NAME)
 
 
 class OutputLimit(NamedTuple):
-    """The hard and the soft limit in bytes, 0 for none, and for how many seconds the soft one may be exceeded."""
+    """Hard and soft limit in bytes (0 for no limit), and the seconds for which the soft limit may be exceeded."""
 
     hard: int
     soft: int
@@ -16,7 +16,7 @@ class OutputLimit(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """The smaller of the limits, 0 where there is none."""
+        """The smaller of the two limits; 0 if there is no limit."""
         return min((limit for limit in (self.hard, self.soft) if limit), default=0)
 
     def __str__(self) -> str:
@@ -24,7 +24,7 @@ class OutputLimit(NamedTuple):
 
 
 def output_limit(reply: Any) -> OutputLimit | None:
-    """Read the reply to `QUESTION`; None where it does not name the limit."""
+    """Read the reply to `QUESTION`; None if it does not contain the limit."""
     if not isinstance(reply, Mapping):
         return None
     words = cast("Mapping[bytes, bytes]", reply).get(NAME.encode(), b"").split()

@@ -1,7 +1,8 @@
-"""What a worker process owns, as the one that watches over it sees it: found by the tokens of its attempts.
+"""Acts for a worker process from outside: a supervisor extends its leases, or puts back its tasks after its death.
 
-The token of an attempt is `<worker id>-<number>`. Each call looks at one page of `active`, the youngest first; the
-caller passes what is `left` to the next one until nothing is, and nothing is passed over, whatever ends meanwhile.
+The token of an attempt is `<worker id>-<number>`, so the tasks of a worker are found by their tokens. Each call looks
+at one page of `active`, youngest tasks first. The caller passes `left` to the next call until it is 0. No task is
+skipped by that, even if other tasks end meanwhile.
 """
 
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ PAGE = 500
 
 
 class Returned(NamedTuple):
-    """What one call did: ids left to look at, and tasks put back, ended as cancelled, and quarantined."""
+    """The result of one call: IDs left to look at, and tasks put back, archived as cancelled, and quarantined."""
 
     left: int
     pending: int = 0
@@ -25,12 +26,12 @@ class Returned(NamedTuple):
 
     @property
     def tasks(self) -> int:
-        """Tasks that the dead worker holds no longer."""
+        """Number of tasks that were taken from the dead worker."""
         return self.pending + self.cancelled + self.quarantined
 
 
 class Kept(NamedTuple):
-    """What one call did: ids left to look at, and leases extended."""
+    """The result of one call: IDs left to look at, and leases extended."""
 
     left: int
     extended: int
@@ -39,10 +40,10 @@ class Kept(NamedTuple):
 def give_back(
     keys: QueueKeys, worker_id: str, *, max_crashes: int, error: str = "", oldest: int | None = None, page: int = PAGE
 ) -> Call[Returned]:
-    """Put the tasks of a dead worker back at the front of their queue, without their retries being touched.
+    """Put the tasks of a dead worker back at the front of their queue, without using a retry.
 
-    Each counts one crash more; at `max_crashes` it is archived as quarantined with `error`. 0 stands for a worker that
-    was asked to end: nothing is counted.
+    The crash counter of each task grows by one; at `max_crashes` the task is quarantined with `error`. Pass 0 for a
+    worker that was asked to stop, so that nothing is counted.
     """
     places = (keys.active, keys.lease, keys.pending, keys.archived, keys.crashed)
     args = (keys.base, keys.task_prefix, keys.ended(""), worker_id, max_crashes, error, _upto(oldest), page)
@@ -52,19 +53,19 @@ def give_back(
 def keep(
     keys: QueueKeys, worker_ids: Iterable[str], lease: timedelta, *, oldest: int | None = None, page: int = PAGE
 ) -> Call[Kept]:
-    """Extend the leases of whatever these living workers hold."""
+    """Extend the leases of all tasks that these living workers hold."""
     args: list[Argument] = [keys.task_prefix, int(lease.total_seconds()), _upto(oldest), page, *worker_ids]
     return Call(load("owner_keep"), (keys.active, keys.lease), args, lambda reply: Kept(*reply))
 
 
 def show(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL) -> Call[bool]:
-    """Keep a server's record from expiring; answers whether there is one. `listed` has to follow."""
+    """Extend the life of a server's record, and return whether there is a record. Call `listed` afterwards."""
     places = (keys.server(host, pid, server_id), keys.worker(host, pid, server_id))
     return Call(load("owner_show"), places, (int(ttl.total_seconds()),), bool)
 
 
 def listed(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL) -> list[Call[None]]:
-    """Keep a server on the lists of servers."""
+    """Extend the entries of a server in the lists of servers."""
     seconds = int(ttl.total_seconds())
     return [
         Call(load("server_list"), (keys.servers,), (keys.server(host, pid, server_id), seconds), _nothing),
@@ -73,7 +74,7 @@ def listed(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL
 
 
 def waiting(keys: QueueKeys) -> Call[int]:
-    """Count the tasks that a further worker could take now."""
+    """Count the tasks that another worker could take now."""
     return Call(load("owner_waiting"), (keys.pending, keys.paused), (), int)
 
 

@@ -1,8 +1,8 @@
 """Asynq's protobuf messages, as classes.
 
-Built at import from `asynq.binpb` (made from `asynq.proto` by `make proto`) rather than from generated code,
-which would tie users to the protobuf release that generated it. The pool is private, so an application
-that compiled Asynq's own proto file can live in the same process.
+The classes are built at import from `asynq.binpb` (made from `asynq.proto` by `make proto`), because generated code
+would tie users to the protobuf release that generated it. The pool is private, so that an application can load its own
+compiled copy of Asynq's proto file in the same process.
 """
 
 from importlib.resources import files

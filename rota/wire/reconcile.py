@@ -1,6 +1,9 @@
-"""Reconcile: compare all places where a task can be, and repair what cannot be right.
+"""Reconcile: compares the tasks with the lists and sets of their queue, and repairs contradictions.
 
-Each of the looks reads only. A repair names what was seen and happens only if the same is still so.
+1. `places` walks through the lists and sets, and `tasks` through the hashes. Both only read, and return what may be
+   wrong, each with a mark: a digest of what was seen.
+2. `repair` looks at each task again, and repairs it only if the trouble and the mark are still the same.
+3. `locks` does the same for uniqueness locks, in two calls.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +27,7 @@ HOMELESS = "quarantined: the task was in no list of its queue, and its state doe
 
 
 class Discrepancy(NamedTuple):
-    """Something that may be wrong with a task. `place` is where its ID was found, empty where its hash was."""
+    """Something that may be wrong with a task. `place` is where its ID was found, empty if its hash was found."""
 
     id: bytes
     place: str
@@ -33,21 +36,21 @@ class Discrepancy(NamedTuple):
 
 
 class ScanPage(NamedTuple):
-    """A page of each place of a queue: where to go on (`""`: at the end), and what may be wrong."""
+    """The result for a page of each place of a queue: the next cursors (`""` at the end), and what may be wrong."""
 
     cursors: tuple[str, ...]
     findings: list[Discrepancy]
 
 
 class StrayLock(NamedTuple):
-    """A uniqueness lock and the ID of the task that holds it no more."""
+    """A uniqueness lock, and the ID stored in it, of a task that does not hold the lock any more."""
 
     key: str
     id: bytes = b""
 
 
 def places(queues: Mapping[QueueKeys, Sequence[str]], page: int = MAX_TASKS) -> Call[list[ScanPage]]:
-    """Compare a page of each place with the tasks, from the given cursors on; at most 8 queues, in a Cluster one."""
+    """Compare a page of each place with the tasks, from these cursors on. At most 8 queues; in a Cluster, one."""
     keys: list[str] = []
     args: list[Argument] = [page]
     for queue, cursors in queues.items():
@@ -57,7 +60,7 @@ def places(queues: Mapping[QueueKeys, Sequence[str]], page: int = MAX_TASKS) -> 
 
 
 def tasks(queues: Mapping[QueueKeys, Sequence[bytes]]) -> Call[list[tuple[QueueKeys, Discrepancy]]]:
-    """Compare tasks with the places: at most 500 of 32 queues, in a Cluster of one."""
+    """Compare tasks with the places: at most 500 tasks of at most 32 queues; in a Cluster, of one queue."""
     keys: list[str] = []
     args: list[Argument] = []
     for queue, ids in queues.items():
@@ -70,9 +73,11 @@ def tasks(queues: Mapping[QueueKeys, Sequence[bytes]]) -> Call[list[tuple[QueueK
 def repair(
     keys: QueueKeys, findings: Iterable[Discrepancy], *, max_crashes: int, lease: timedelta, kept: timedelta
 ) -> Call[list[str]]:
-    """Repair what is still as it was found. Answers what was done to each: a word of the counters, "", or LATER.
+    """Repair each finding that is unchanged since it was found.
 
-    A task without a lease gets one so long; a completed task that was nowhere is `kept` so long.
+    Returns for each finding the name of the counter of its repair, `""` if nothing was wrong any more, or LATER if the
+    call had done enough. A task without a lease gets one for `lease`; a completed task that was in no set is kept for
+    `kept`.
     """
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), max_crashes]
     args += (
@@ -87,7 +92,7 @@ def repair(
 
 
 def locks(keys: QueueKeys, found: Sequence[StrayLock]) -> Call[list[StrayLock]]:
-    """Look which of at most 500 locks nobody holds any more; one given with an ID is deleted if it is still that."""
+    """Return which of at most 500 locks are left behind. A lock given with an ID is deleted if it still has that ID."""
     return Call(
         load("sweep_locks"),
         (keys.repaired, *(lock.key for lock in found)),

@@ -1,4 +1,10 @@
-"""Recover: tasks of dead attempts, and sets whose aggregation died (Asynq's `recoverer.go`, with compare-and-set)."""
+"""Recover: puts back tasks whose lease expired, and sets past their deadline (Asynq's `recoverer.go`).
+
+1. `expired` lists the attempts.
+2. The caller decides what happens to each task (a `Move`), because a retry needs the policy of the task.
+3. `recover` carries out the moves. Unlike Asynq, it checks again that lease, message and token are those of the list,
+   so that two recoverers cannot move a task twice.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +21,10 @@ MAX_TASKS = 500
 
 
 class Dead(NamedTuple):
-    """An attempt whose lease ran out. `message` is empty where the hash is gone, `cancel` says why it was to end.
+    """An attempt whose lease expired. `message` is empty if the hash is gone; `cancel`, why it was to be cancelled.
 
-    `ours` says that a worker of Rota had the task, not a Go server. `left_out` is the size of a message that is too
-    large to be listed; such an attempt is a crash.
+    `ours` is true if a worker of Rota had the task, and not a Go server. `left_out` is the size of a message that was
+    too large to list; such an attempt is handled as a crash.
     """
 
     id: str
@@ -30,9 +36,9 @@ class Dead(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """The reply to `expired`: Redis' clock in seconds, and the dead attempts, the longest dead first.
+    """The reply to `expired`: Redis' clock in seconds, and the dead attempts, starting with the first to expire.
 
-    `stale_sets` says that there is work for `reclaim_sets`; `more`, that these attempts are not all.
+    `stale_sets` says that there is work for `reclaim_sets`; `more`, that there may be more dead attempts.
     """
 
     now: float
@@ -43,9 +49,10 @@ class Expired(NamedTuple):
 
 @dataclass(slots=True)
 class Move:
-    """Where a dead attempt's task goes. `message` is what to store, empty to leave it as it is.
+    """The decision about the task of a dead attempt. `message` replaces the stored message unless it is empty.
 
-    A `crash` goes back to the front of the line, or into quarantine with `text`, or ends as cancelled.
+    A `crash` puts the task back to the front of the queue, or into quarantine with `text` after too many crashes, or
+    archives it as cancelled if that was requested.
     """
 
     dead: Dead
@@ -58,7 +65,7 @@ class Move:
 
 
 class Moved(IntEnum):
-    """What became of one move."""
+    """The result of one move. `ALIVE`: the lease was extended; `CHANGED`: another recoverer moved the task first."""
 
     DONE = 0
     ALIVE = 1
@@ -67,7 +74,7 @@ class Moved(IntEnum):
 
 
 class Slack(NamedTuple):
-    """How long ago a lease must have run out. Go's servers count by clocks of their own, so theirs get more."""
+    """How long after its expiry a lease counts as dead: longer for Go servers, because they use their own clocks."""
 
     ours: timedelta
     go: timedelta
@@ -76,16 +83,16 @@ class Slack(NamedTuple):
 def expired(
     keys: QueueKeys, slack: Slack, limit: int = 100, most_bytes: int = MAX_BYTES, *, only_smaller: bool = False
 ) -> Call[Expired]:
-    """List attempts whose lease ran out so long ago, by Redis' clock: fewer where their messages are large.
+    """List attempts whose lease expired at least `slack` ago by Redis' clock; fewer if their messages are large.
 
-    One attempt is always listed. With `only_smaller` a message of more than `most_bytes` is left out of the list.
+    At least one attempt is listed. With `only_smaller`, a message of more than `most_bytes` is left out.
     """
     args = (keys.task_prefix, *_seconds(slack), limit, most_bytes, int(only_smaller))
     return Call(load("expired"), (keys.lease, keys.aggregation_sets), args, _expired)
 
 
 def recover(keys: QueueKeys, slack: Slack, moves: Sequence[Move], max_crashes: int = 3) -> Call[list[Moved]]:
-    """Carry out at most 500 moves. Each is checked again; one that does not hold any more changes nothing."""
+    """Carry out at most 500 moves. A move whose attempt has changed since it was listed does nothing."""
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), *_seconds(slack), max_crashes]
     for move in moves:
         dead = move.dead
@@ -112,7 +119,7 @@ def _moved(reply: Any) -> list[Moved]:
 
 
 class ReclaimedSets(NamedTuple):
-    """What one call put back into groups: tasks, the sets emptied by that, and whether there is more to do."""
+    """The result of one call: tasks put back into groups, sets emptied, and whether there is more to do."""
 
     tasks: int
     sets: int

@@ -1,7 +1,7 @@
-"""Which rights of Redis' ACL each role needs: read from the scripts themselves, so that they cannot fall behind.
+"""The Redis ACL permissions that each role needs. The commands are read from the scripts, so the list is never stale.
 
-A worker's handlers enqueue as well, so a worker has a producer's rights too. Rights that only make something better
-are `OPTIONAL`: without them Rota does without.
+A worker includes the permissions of a producer, because handlers enqueue tasks. Without an `OPTIONAL` permission Rota
+still works, with the limitation that is given there.
 """
 
 import re
@@ -18,7 +18,7 @@ _LITERAL = re.compile(r"""["']([A-Z]{3,})["']""")
 _NO_COMMANDS = {"BYSCORE", "COUNT", "LIMIT", "MATCH", "OOM", "USAGE", "WITHSCORES", "WRONGTYPE", "MEMORY", "KEEPTTL"}
 
 _CONNECTION = {"EVAL", "EVALSHA", "PING", "SELECT", "INFO", "CLUSTER|SLOTS", "ASKING", "ROLE"}
-"""`ROLE` is asked behind Sentinel, `CLUSTER SLOTS` and `ASKING` in a Cluster."""
+"""`ROLE` is sent to the master behind Sentinel, `CLUSTER SLOTS` and `ASKING` in a Cluster."""
 _PLAIN: dict[Role, set[str]] = {
     "producer": {"SADD", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "WAIT"},
     "worker": {
@@ -49,7 +49,7 @@ OPTIONAL = {
 
 
 def commands(role: Role) -> list[str]:
-    """Return the commands that a role needs, sorted; a subcommand as `CLIENT|TRACKING`."""
+    """Return the commands that a role needs in sorted order; a subcommand is written as `CLIENT|TRACKING`."""
     needed = _CONNECTION | _PLAIN[role]
     for name in _scripts(role):
         needed |= script_commands(name)
@@ -64,15 +64,16 @@ def script_commands(name: str) -> set[str]:
 
 
 def keys(prefix: str = "asynq") -> list[str]:
-    """Return the patterns of all keys, which are those of all channels too."""
+    """Return the patterns of all keys. They also match all channels."""
     return ["asynq:*", "rota:*"] if prefix == "asynq" else [f"{prefix}:*"]
 
 
 def rule(role: Role, user: str, password: str, prefix: str = "asynq") -> str:
-    """Return the words of `ACL SETUSER` for a user who may do what the role needs, and nothing else."""
+    """Return the `ACL SETUSER` command for a user with the permissions of the role and no others."""
     patterns = keys(prefix)
-    # Not `%R~` for the inspector: EVALSHA asks for the right to write its keys, whatever the script does.
-    # Redis 6.2 gives a new user every channel, so that one more is refused.
+    # The inspector does not get read-only keys (`%R~`), because EVALSHA needs write permission for its keys even if the
+    # script only reads. `resetchannels` is needed because Redis 6.2 permits a new user all channels, and then refuses
+    # to add a pattern.
     words = [
         "ACL",
         "SETUSER",

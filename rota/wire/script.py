@@ -1,8 +1,8 @@
-"""Lua scripts as files, and calls of them as values that any connection can carry.
+"""Loads Lua scripts from files, and describes a call of a script as a value that any connection can send.
 
-A script is `lua/<name>.lua`. A line `--! include <fragment>` in it stands for `lua/<fragment>.lua`, at its first
-occurrence: that is how the scripts share the functions that must agree (the end of a task, counters, locks, promotion
-of due tasks), and how each fragment names those that it needs.
+A script is `lua/<name>.lua`. The line `--! include <fragment>` is replaced by `lua/<fragment>.lua`; if a fragment is
+included several times, only the first line is. In this way scripts share the functions that must be the same everywhere
+(the end of a task, counters, locks, promotion of due tasks), and a fragment includes the fragments that it uses.
 """
 
 import hashlib
@@ -29,16 +29,16 @@ class Script:
 
     @classmethod
     def of(cls, name: str, source: bytes) -> "Script":
-        """Make a script of its source."""
+        """Make a script from its source."""
         return cls(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
 
 
 @dataclass(slots=True)
 class Call(Generic[T]):
-    """One run of a script: what to send, and how to read the answer.
+    """One call of a script: its keys and arguments, and the function that decodes the reply.
 
-    Every key of a call carries the same hash tag, so `keys[0]` is enough to route it in a Cluster.
-    `decode` gets the raw reply (bytes, int, None or nested lists of them; nothing is decoded as text).
+    All keys of a call have the same hash tag, so `keys[0]` determines the node in a Cluster.
+    `decode` gets the raw reply (bytes, int, None or nested lists of them; bytes are not decoded to text).
     """
 
     script: Script
@@ -47,14 +47,14 @@ class Call(Generic[T]):
     decode: Callable[[Any], T]
 
     def command(self, *, by_source: bool = False) -> tuple[Argument, ...]:
-        """Return the words of the command: `EVALSHA` by default, `EVAL` to a server that may not hold the script."""
+        """Return the command: `EVALSHA` by default, `EVAL` for a server that may not have the script."""
         head = ("EVAL", self.script.source) if by_source else ("EVALSHA", self.script.sha)
         return (*head, len(self.keys), *self.keys, *self.args)
 
 
 @cache
 def load(name: str) -> Script:
-    """Read `lua/<name>.lua` with its includes."""
+    """Load `lua/<name>.lua` with its includes."""
     return Script.of(name, _read(name, set()).encode())
 
 

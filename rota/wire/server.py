@@ -1,8 +1,8 @@
-"""Servers and the tasks they run, as Asynq's listings show them.
+"""The records of servers and of the tasks they run, in Asynq's format.
 
-A record lives for ten seconds after its last beat. Of the four keys two belong to the server and two list all
-servers, so in a Cluster they live on different nodes: there a beat is several calls, to be sent in one burst. A long
-list is read in pages.
+A record expires ten seconds after its last heartbeat. Of the four keys, two belong to the server and two are lists of
+all servers. In a Cluster these are on different nodes, so there a heartbeat is several calls, to be sent in one burst.
+A long list is read in pages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ Status = Literal["new", "active", "stopped", "closed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
-    """What one server says about itself. `server_id` is made anew by each server; `queues` maps names to priorities."""
+    """The record of one server. Each server makes a new `server_id` at its start; `queues` maps names to priorities."""
 
     host: str
     pid: int
@@ -43,7 +43,7 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTask:
-    """A task that a server runs, with the Unix times (nanoseconds) of its start and its limit."""
+    """A task that a server is running, with its start and its deadline as Unix times in nanoseconds."""
 
     id: str
     type: str
@@ -56,16 +56,17 @@ class RunningTask:
 def beat(
     keys: Keys, server: ServerState, running: Sequence[RunningTask], ttl: timedelta = TTL, *, spread: bool = True
 ) -> list[Call[None]]:
-    """Write the server's record and what it runs, and list it; also drops a few that are long gone from the lists.
+    """Write the records of a server and its running tasks, and add it to the lists, which also drops expired entries.
 
-    Three calls; one where the keys are not `spread` over the nodes of a Cluster.
+    Returns three calls, or one call if the keys are not `spread` over the nodes of a Cluster.
     """
     own, workers = _keys(keys, server)
     seconds = int(ttl.total_seconds())
     args: list[Argument] = [seconds, pack_server(server)]
     seen: set[str] = set()
     for task in running:
-        # Asynq's name of the entry is the ID, and nobody reads the name. Tasks of two queues may have the same ID.
+        # Asynq uses the task ID as the name of the field, and never reads the name. The queue is appended to an ID that
+        # occurs twice, because tasks of two queues may have the same ID.
         args += (f"{task.id}\0{task.queue}" if task.id in seen else task.id, pack_running(server, task))
         seen.add(task.id)
     if not spread:
@@ -78,7 +79,7 @@ def beat(
 
 
 def clear(keys: Keys, server: ServerState) -> list[Call[None]]:
-    """Take the server off the lists and delete its record: the end of a clean stop."""
+    """Remove a server from the lists and delete its record, at the end of a shutdown."""
     own, workers = _keys(keys, server)
     return [
         Call(load("server_list"), (keys.servers,), (own, 0), _nothing),
@@ -88,7 +89,7 @@ def clear(keys: Keys, server: ServerState) -> list[Call[None]]:
 
 
 def pack_server(server: ServerState) -> bytes:
-    """Return the bytes of a server's record."""
+    """Encode the record of a server."""
     return ServerInfo(
         host=server.host,
         pid=server.pid,
@@ -103,7 +104,7 @@ def pack_server(server: ServerState) -> bytes:
 
 
 def unpack_server(data: bytes) -> ServerState:
-    """Read a server's record; `PayloadError` if it is none."""
+    """Decode the record of a server. Raises `PayloadError` if it is not valid."""
     try:
         info = ServerInfo.FromString(data)
     except DecodeError as error:
@@ -122,9 +123,9 @@ def unpack_server(data: bytes) -> ServerState:
 
 
 def pack_running(server: ServerState, task: RunningTask) -> bytes:
-    """Return the bytes of the record of one running task.
+    """Encode the record of one running task.
 
-    A long payload is cut: this is rewritten every few seconds for a person to read. The task keeps the whole.
+    A long payload is cut, because the record is only shown to people and is written again every few seconds.
     """
     return WorkerInfo(
         host=server.host,
@@ -140,7 +141,7 @@ def pack_running(server: ServerState, task: RunningTask) -> bytes:
 
 
 def unpack_running(data: bytes) -> RunningTask:
-    """Read the record of one running task; `PayloadError` if it is none."""
+    """Decode the record of one running task. Raises `PayloadError` if it is not valid."""
     try:
         info = WorkerInfo.FromString(data)
     except DecodeError as error:
@@ -167,18 +168,18 @@ def _nothing(reply: Any) -> None:
 
 
 class ServerLook(NamedTuple):
-    """The record of a server (None if it has just expired), and those of what it runs."""
+    """The record of a server (None if it has just expired), and the records of its running tasks."""
 
     server: bytes | None
     running: Sequence[bytes]
 
 
 def servers(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list[str]]:
-    """Look up the keys of the servers that live."""
+    """Read a page of the keys of live servers."""
     return Call(load("look_servers"), (keys.servers,), (start, count), lambda reply: [text(key) for key in reply])
 
 
 def server(keys: Keys, record: str) -> Call[ServerLook]:
-    """Look at one server by the key of its record, as `servers` lists it."""
+    """Read one server by the key of its record, which `servers` returns."""
     running = keys.workers + record.removeprefix(keys.servers)
     return Call(load("look_server"), (record, running), (), lambda reply: ServerLook(reply[0], reply[1]))

@@ -1,4 +1,4 @@
-"""The IDs of servers. To Asynq they are any text; ours carry a mark, by which Go servers are told from ours."""
+"""The IDs of servers. Asynq accepts any text; the IDs of Rota have a prefix that tells them from Go servers."""
 
 import uuid
 
@@ -6,10 +6,10 @@ _MARK = "rota-"
 
 
 def new_server_id() -> str:
-    """Make the ID of a server that starts."""
+    """Return a new ID for a server that starts."""
     return f"{_MARK}{uuid.uuid4()}"
 
 
 def is_own(server_id: str) -> bool:
-    """Tell whether a server is one of ours."""
+    """Whether a server is one of Rota."""
     return server_id.startswith(_MARK)

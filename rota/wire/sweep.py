@@ -1,4 +1,4 @@
-"""The sweep: whose turn it is, and what there is to be done in many queues, in one call."""
+"""The sweep: elects the worker that sweeps, and finds out in one call what is to be done in many queues."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,7 +13,7 @@ MAX_QUEUES = 64
 
 
 class Need(IntFlag):
-    """What a queue needs, or what is to be known of it."""
+    """Work that a queue needs, and facts about it. The numbers are explained in `lua/sweep_look.lua`."""
 
     FORWARD = 1
     WAITING = 2
@@ -27,9 +27,9 @@ class Need(IntFlag):
 
 
 class SweepLimits(NamedTuple):
-    """What the look compares with: it must be the same for all who take turns.
+    """The limits that `look` compares with. They must be the same for all workers that stand in one election.
 
-    `ahead` is how soon a lease must run out to be told of before it has: by it the next look comes when it is due.
+    `look` also reports leases that expire within `ahead`, so that the next look can come right when one is dead.
     """
 
     slack: Slack
@@ -39,7 +39,7 @@ class SweepLimits(NamedTuple):
 
 
 class Candidacy(NamedTuple):
-    """The election in which a worker stands, and for how long from now it would be elected."""
+    """The key of an election, the worker that stands in it, and for how long it would be elected from now."""
 
     key: str
     owner: str
@@ -47,26 +47,26 @@ class Candidacy(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """One queue: what it needs, and in how many seconds the next lease that has run out, or is about to, is dead."""
+    """One queue: what it needs, and the seconds until the next lease counts as dead (None if none will soon)."""
 
     need: Need
     dead_in: float | None
 
 
 def elect(candidacy: Candidacy) -> Call[bool]:
-    """Win the election, or stay elected. Answers whether this worker is elected now."""
+    """Try to be elected, or stay elected. Returns whether this worker is elected now."""
     return Call(load("sweep_election"), (candidacy.key,), (candidacy.owner, _ms(candidacy.life)), bool)
 
 
 def resign(candidacy: Candidacy) -> Call[bool]:
-    """Resign, so that the next worker that asks is elected."""
+    """End the election of this worker, so that the next worker that asks is elected."""
     return Call(load("sweep_election"), (candidacy.key,), (candidacy.owner, 0), bool)
 
 
 def look(
     queues: Sequence[QueueKeys], limits: SweepLimits, candidacy: Candidacy | None = None
 ) -> Call[list[Seen] | None]:
-    """Look at up to 64 queues (in a Cluster: at one, without a candidacy). None: another worker is elected."""
+    """Look at up to 64 queues; in a Cluster at one, without a candidacy. Returns None if another worker is elected."""
     keys = [] if candidacy is None else [candidacy.key]
     for queue in queues:
         keys += (queue.pending, queue.active, queue.lease, queue.paused, queue.scheduled, queue.retry)

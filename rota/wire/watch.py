@@ -1,4 +1,4 @@
-"""Waiting for the end of a task: by message where a Rota worker ends it, by looking where a Go server does."""
+"""Waiting for the end of a task. A Rota worker announces the end on a channel; a Go server does not, so poll too."""
 
 from typing import Any, NamedTuple
 
@@ -9,9 +9,9 @@ from rota.wire.script import Call, load
 
 
 class Watched(NamedTuple):
-    """How a task stands. `state` is `""` where it is gone; `result` and `error` belong to its end.
+    """The state of a task: `""` if it does not exist. `result` and `error` are set if it has ended.
 
-    `kept` is false where a task that goes on will leave no result.
+    `kept` is false if the task has not ended and its result will not be kept (it has no retention).
     """
 
     state: str
@@ -22,17 +22,17 @@ class Watched(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to the task by itself."""
+        """Whether the task has ended and will not run again by itself."""
         return self.state in ("completed", "archived", "cancelled", "revoked")
 
 
 def watch(keys: QueueKeys, task_id: str) -> Call[Watched]:
-    """Look at a task; unless it has ended, its end will be announced on `keys.ended(task_id)` if it keeps a result."""
+    """Read a task. If it has not ended and has retention, its end will be announced on `keys.ended(task_id)`."""
     return Call(load("watch"), (keys.task(task_id),), (), _watched)
 
 
 def announced(message: bytes) -> Watched:
-    """Read an announcement: the state, a line feed, and the result or the error text."""
+    """Decode an announcement: the state, a line feed, and the result or the error text."""
     state, _, rest = message.partition(b"\n")
     if state == b"completed":
         return Watched("completed", result=rest)
@@ -47,7 +47,7 @@ def _watched(raw: Any) -> Watched:
 
 
 def _error(message: bytes, end: str) -> str:
-    from rota.wire.limit_text import explained  # a program that only enqueues does not load protobuf
+    from rota.wire.limit_text import explained  # imported here: a program that only enqueues does not load protobuf
     from rota.wire.message import unpack
 
     try:

@@ -1,4 +1,4 @@
-"""What is wrong, why, and what to do: server, rights, queues, types and servers are examined and nothing is changed."""
+"""The doctor: checks server, permissions, queues, task types and workers, and reports problems. It changes nothing."""
 
 from rota.inspect.doctor.examination import Examination, examine
 from rota.inspect.doctor.finding import Finding, Severity

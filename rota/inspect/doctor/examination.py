@@ -1,4 +1,4 @@
-"""The whole examination, in order: what nothing else can work without comes first."""
+"""The whole examination: the server first, then permissions, then queues, because each step needs the one before."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found. `queues` and `servers` tell how many were looked at."""
+    """The findings. `queues` and `servers` are the numbers of queues and workers that were checked."""
 
     findings: Sequence[Finding]
     queues: int = 0
@@ -29,7 +29,7 @@ class Examination:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong; notes are no fault."""
+        """Whether there are only notes, but no errors and no warnings."""
         return all(finding.severity == "note" for finding in self.findings)
 
 
@@ -40,7 +40,10 @@ async def examine(
     archive_max: int = 10_000,
     handles: Callable[[str], bool] | None = None,
 ) -> Examination:
-    """Examine what the broker holds, and what its user may do as `role`; `handles` tells the types that an app runs."""
+    """Check the broker, its contents, and the permissions that its user needs for `role`.
+
+    `handles` returns whether the app has a handler for a task type.
+    """
     try:
         found = [*await server(broker), *await user_rights(broker, role)]
     except BrokerRefused as refusal:
@@ -61,7 +64,7 @@ def _away(failure: BrokerError) -> Finding:
 
 
 def _unseen(failure: BrokerError, role: Role) -> Finding:
-    # To look takes rights of its own, which worker and producer may well lack.
+    # Inspecting needs permissions that a worker or a producer does not, so their absence is not an error there.
     make = note if isinstance(failure, BrokerRefused) and role != "inspector" else error
     return make(
         "not-looked-at",

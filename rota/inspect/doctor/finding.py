@@ -1,4 +1,4 @@
-"""One thing that was found."""
+"""One finding of the doctor."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,9 +9,9 @@ PAGE = "docs/operations/doctor.md"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is so, why that matters, and what to do. A note is no fault.
+    """A finding: the observation, its cause, and how to fix it. A note does not need a fix.
 
-    `code` is also the heading on the page of the doctor.
+    `code` is also the heading that describes it in docs/operations/doctor.md.
     """
 
     code: str
@@ -22,20 +22,20 @@ class Finding:
 
     @property
     def link(self) -> str:
-        """Where there is more about it, in the source of Rota."""
+        """Path and heading of the description, in the source of Rota."""
         return f"{PAGE}#{self.code}"
 
 
 def error(code: str, what: str, cause: str, fix: str) -> Finding:
-    """Something that loses tasks, or keeps them from running."""
+    """Make a finding of something that loses tasks or prevents them from running."""
     return Finding(code=code, severity="error", what=what, cause=cause, fix=fix)
 
 
 def warning(code: str, what: str, cause: str, fix: str) -> Finding:
-    """Something that will do harm, or may already."""
+    """Make a finding of something that will do harm, or may do harm already."""
     return Finding(code=code, severity="warning", what=what, cause=cause, fix=fix)
 
 
 def note(code: str, what: str, cause: str, fix: str) -> Finding:
-    """Something to know."""
+    """Make a finding that is only informative."""
     return Finding(code=code, severity="note", what=what, cause=cause, fix=fix)

@@ -1,4 +1,8 @@
-"""Queues: those that nobody consumes, and tasks that are stuck in them."""
+"""Checks queues: queues without a worker, tasks that are stuck, paused queues, full archives.
+
+Each function checks one kind of problem in a `QueueSample` and yields its findings. Only the first tasks of a state are
+in the sample, so a problem further back in a long queue is not found.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,15 +14,18 @@ from rota.inspect.server import ServerSnapshot
 from rota.tasks.info import TaskState
 
 RECOVERED_WITHIN = timedelta(seconds=65)
-"""After so long somebody should have given back what a dead server held."""
+"""Time after which a sweep should have put back the tasks of a dead server."""
 LONG_WAIT = timedelta(hours=1)
 TAKEN_WITHIN = timedelta(seconds=15)
-"""A server with a free slot takes a task at once. What it says of its slots may be some seconds old."""
+"""Longest normal wait in a queue whose servers have free slots.
+
+Such a server takes a task at once, but the number of its free slots is as of its last heartbeat, some seconds ago.
+"""
 MOST_NAMED = 3
 
 
 def queues(sample: Sample, archive_max: int) -> Iterator[Finding]:
-    """Examine all queues."""
+    """Check all queues."""
     for name in sample.broken:
         yield error(
             "broken-queue",

@@ -1,4 +1,4 @@
-"""A server that refuses for good: why, and what to do, by what its sentence says."""
+"""Makes findings of `BrokerRefused` errors, with cause and fix chosen by the error's text."""
 
 from typing import NamedTuple
 
@@ -78,7 +78,7 @@ _ELSE = _Remedy(
 
 
 def refused(refusal: BrokerRefused) -> Finding:
-    """Make a finding of what the server refused."""
+    """Make a finding of an error by which the server refused to work."""
     text = str(refusal)
     remedy = next((each for each in _REMEDIES if each.says in text), _ELSE)
     return error("server", text, remedy.cause, remedy.fix)

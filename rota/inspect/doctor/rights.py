@@ -1,4 +1,8 @@
-"""The rights of the user of the broker URL: what is missing is found out by trying, and nothing is changed."""
+"""Checks the permissions of the user of the broker URL by trying commands that change nothing.
+
+Most commands are tried inside the script `try_rights`, which cannot write. The other ones are tried directly, in a form
+without effect (`_TRIALS`).
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -27,7 +31,7 @@ _NOTHING = "0" * 40
 
 
 async def user_rights(broker: Broker, role: Role) -> list[Finding]:
-    """Try what a role needs."""
+    """Try the commands, keys and channels that a role needs."""
     try:
         missing = [name async for name in _missing(broker, role)]
     except BrokerRefused as refusal:
@@ -86,7 +90,7 @@ async def _missing(broker: Broker, role: Role) -> AsyncIterator[str]:
 
 
 def _places(broker: Broker) -> dict[str, str]:
-    """Keys that do not exist, one under each pattern."""
+    """Return keys that do not exist, one for each key pattern."""
     keys = broker.keys
     queue = keys.queue(_QUEUE)
     patterns = rights.keys(keys.prefix)
@@ -101,7 +105,7 @@ async def _may(trial: Callable[[Broker], Awaitable[Any]], broker: Broker) -> boo
     try:
         await trial(broker)
     except BrokerRefused as refusal:
-        # Keys that may not be touched were found before.
+        # A denied key, in place of the command, has been reported by `_missing` already.
         return "may not run" not in str(refusal) or " key" in str(refusal)
     return True
 

@@ -1,4 +1,4 @@
-"""What the doctor looks at: each queue, with the first tasks of some of its states."""
+"""Reads the data that the doctor checks: each queue, with the first tasks of some of its states."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from rota.inspect.task import TaskSnapshot
 from rota.tasks.info import TaskState
 
 TASKS = 200
-"""Of each state that is looked at, at most."""
+"""Most tasks that are read of each state."""
 SEEN = (TaskState.PENDING, TaskState.ACTIVE, TaskState.SCHEDULED, TaskState.RETRY)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSample:
-    """One queue. Of a long state only the first tasks are there."""
+    """One queue, with the first tasks of each state in `SEEN`."""
 
     queue: QueueSnapshot
     tasks: Mapping[TaskState, Sequence[TaskSnapshot]]
     aggregations: Sequence[AggregationSnapshot]
     archived: Sequence[TaskSnapshot]
-    """Some of those that were archived last."""
+    """Some of the tasks that were archived last."""
 
     @property
     def name(self) -> str:
@@ -33,29 +33,29 @@ class QueueSample:
 
     @property
     def all_tasks(self) -> Iterable[TaskSnapshot]:
-        """The tasks of all states that were looked at."""
+        """The tasks of all states in `SEEN`."""
         return (task for tasks in self.tasks.values() for task in tasks)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """All queues and servers at one time."""
+    """All queues and servers."""
 
     queues: Sequence[QueueSample]
     servers: Sequence[ServerSnapshot]
     broken: Sequence[str] = ()
-    """Queues that could not be read, because a key is of another type."""
+    """Queues that could not be read because one of their keys has the wrong Redis type."""
     unreadable: Sequence[bytes] = ()
     """Names in the set of all queues that are not UTF-8."""
 
     @property
     def go_servers(self) -> Sequence[ServerSnapshot]:
-        """The servers that are Go's."""
+        """The servers that run Asynq's Go library."""
         return [server for server in self.servers if server.is_go]
 
 
 async def take(inspector: Inspector) -> Sample:
-    """Look at everything, queue by queue."""
+    """Read all queues, one after the other, and all servers."""
     queues: list[QueueSample] = []
     broken: list[str] = []
     for name in await inspector.queues():
@@ -75,7 +75,8 @@ async def _queue(inspector: Inspector, name: str) -> QueueSample:
 
 
 async def _archived(inspector: Inspector, name: str, total: int) -> Sequence[TaskSnapshot]:
-    # The oldest come first: as few pages as there can be, of one size, and the last of them.
+    # The oldest tasks come first, so the last page is read. The page size divides the tasks evenly among the pages,
+    # because otherwise the last page could hold only one task.
     pages = max(1, ceil(total / TASKS))
     size = max(1, ceil(total / pages))
     return (await inspector.tasks(name, TaskState.ARCHIVED, page=pages, size=size)).tasks

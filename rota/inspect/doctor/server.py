@@ -1,4 +1,4 @@
-"""The server: what it keeps, what it throws away, and its clock."""
+"""Checks the server: eviction, persistence, and its clock."""
 
 import time
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ HARMFUL_SKEW_SECONDS = 30.0
 
 
 async def server(broker: Broker) -> list[Finding]:
-    """Examine the server. Raises `BrokerRefused` for one that will not do at all, with the reason."""
+    """Check the settings of the server. Raises `BrokerRefused` with the reason if it cannot be used."""
     facts = await broker.check()
     return [*_memory(facts), *_persistence(facts), *_silence(facts)]
 
 
 async def clock(broker: Broker, go_servers: int) -> list[Finding]:
-    """Compare the clock of each server that takes writes with the one of this machine."""
+    """Compare the clock of each master with the clock of this machine."""
     before = time.time()
     times = await broker.execute_everywhere("TIME")
     after = time.time()

@@ -1,4 +1,4 @@
-"""Task types that nobody handles."""
+"""Checks for task types that have no handler."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ MOST_TYPES = 5
 
 
 def types(sample: Sample, handles: Callable[[str], bool] | None) -> Iterator[Finding]:
-    """Look for types that a server said it has no handler for, and where an app is given, those it does not handle."""
+    """Report types for which a server found no handler and, with `handles`, types that the app does not handle."""
     for each in sample.queues:
         yield from _sent_back(each)
         yield from _given_up(each)

@@ -1,20 +1,20 @@
--- Ends an aggregation: its result is enqueued and its set is over, both or neither.
+-- Ends an aggregation: enqueues its result and marks its set as over, both or neither.
 --
--- KEYS  1 pending, 2 scheduled, 3 the set, 4 aggregation_sets, 5 sets that are over but not deleted yet (our own),
---       6 failures by group (our own)
--- ARGV  as of `enqueue`, with one task or none
--- Result: { code, reply }: codes 0 done, 1 done before (a repeated request), 2 the set was given up meanwhile,
---         3 the result was refused and nothing changed; reply is what `enqueue` answers for the task, or ""
--- The tasks of the set are deleted afterwards, in bounded calls of `spend`; whoever finds the set in key 5 does that.
+-- KEYS  1 pending, 2 scheduled, 3 the set, 4 aggregation_sets, 5 sets that are over but not deleted yet (only in Rota),
+--       6 failures by group (only in Rota)
+-- ARGV  as for `enqueue`, with one task or none
+-- Result: { code, reply }: code 0 done, 1 done before (a repeated request), 2 the set passed its deadline,
+--         3 the result was refused and nothing changed; reply is the reply of `enqueue` for the task, or ""
+-- The tasks of the set are deleted afterwards by bounded calls of `spend`, by any worker that finds the set in key 5.
 --! include clock
 local deadline = redis.call('ZSCORE', KEYS[4], KEYS[3])
 if not deadline then
   return { redis.call('SISMEMBER', KEYS[5], KEYS[3]) == 1 and 1 or 2, '' }
 elseif tonumber(deadline) <= now then
-  -- Some reclaimer may have begun to empty it.
+  -- A worker that sweeps may have begun to put its tasks back into the group.
   return { 2, '' }
 end
-redis.call('SCARD', KEYS[5]) -- asked for their errors, before the first write
+redis.call('SCARD', KEYS[5]) -- reads that fail on a key of the wrong type, before the first write
 redis.call('HLEN', KEYS[6])
 local function add_result()
 --! include enqueue

@@ -1,9 +1,11 @@
--- Notes that an aggregation failed. The set waits for its deadline; then its tasks go back to the group.
+-- Counts a failed aggregation. The tasks of the set return to the group at its deadline, which is moved for that.
 --
--- KEYS  1 aggregation_sets, 2 failures by group (our own)
--- ARGV  1 full name of the set, 2 name of the group, 3 failures in a row that end it, 4 seconds until the next try
--- Result: failures in a row, this one included. At the last one counting starts anew, and the caller archives the tasks.
---         0 where the set is over or was put back meanwhile: who was frozen that long counts nothing.
+-- KEYS  1 aggregation_sets, 2 failures by group (only in Rota)
+-- ARGV  1 key of the set, 2 name of the group, 3 most failures in a row,
+--       4 seconds until the tasks return, for each failure in a row
+-- Result: failures in a row, including this one. At the maximum the counter is reset, and the caller archives the
+--         tasks. 0 if the set is over or was put back: then the aggregator exceeded its deadline, and nothing is
+--         counted.
 --! include clock
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
   return 0

@@ -1,8 +1,9 @@
--- Ends a task that waits, or asks the worker that runs it to end it. Counts nowhere as a failure.
+-- Archives a waiting task as cancelled, or asks the worker that runs it to cancel it. Does not count as a failure.
 -- KEYS  1 hash of the task, 2 archived
--- ARGV  1 prefix of the queue's keys, 2 id, 3 reason, 4 error text, 5 prefix of the channels on which ends are announced
--- Result: false if the task is gone, else { reply, state, id }: done (it is archived now), asked (a worker has it),
---         ended (it was over before), state (it is being aggregated)
+-- ARGV  1 prefix of the queue's keys, 2 id, 3 reason, 4 error text, 5 prefix of the channels on which ends are
+--       announced
+-- Result: false if the task does not exist, else { reply, state, id }: done (archived now), asked (a worker runs it),
+--         ended (it had ended before), state (it is being aggregated)
 --! include end
 --! include leave
 --! include with_error
@@ -16,10 +17,10 @@ if state == 'archived' or state == 'completed' then
   return { 'ended', state, id }
 end
 if state == 'active' then
-  redis.call('HSETNX', key, 'rota_cancel', ARGV[3]) -- the first reason stands
+  redis.call('HSETNX', key, 'rota_cancel', ARGV[3]) -- keeps the reason of an earlier request
   return { 'asked', state, id }
 end
-redis.call('ZCARD', KEYS[2]) -- asked for its error, before the first write
+redis.call('ZCARD', KEYS[2]) -- fails on a key of the wrong type, before the first write
 if not leave(base, id, state, row[2] or '') then
   return { 'state', state, id }
 end

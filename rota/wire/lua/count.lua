@@ -1,12 +1,14 @@
--- Fragment: the counters of one queue.
--- count(base, processed, failed): add so many to Asynq's; 0 touches nothing. `base` is the prefix of the queue's keys.
--- count_crashes(key, crashes): the same for a counter that Asynq does not know; `key` is its whole name.
--- What is counted is done by then, so a counter that is none is left alone: an error here would be half a write.
--- Day counters live 90 days from their first increment. Lifetime counters start again where the next step would leave
--- the range of a signed 64-bit integer; Asynq compares only `processed` and resets both with it.
+-- Fragment: increments the counters of one queue.
+-- count(base, processed, failed): adds these numbers to Asynq's counters; 0 does not write. `base` is the prefix of the
+-- queue's keys.
+-- count_crashes(key, crashes): adds to the counter of crashes, which only Rota has; `key` is its whole name.
+-- The counted changes are written by then, so a counter that is not a number is ignored: an error here would leave the
+-- script half done.
+-- Day counters expire 90 days after their first increment. Lifetime counters are reset before they exceed a signed
+-- 64-bit integer. As in Asynq, only `processed` is compared, and `failed` is reset with it.
 --! include clock
 local function date_of(seconds)
-  -- Days since the epoch to a date of the Gregorian calendar: Redis' Lua has no os.date.
+  -- Converts days since the epoch to a date of the Gregorian calendar, because os.date is not available in Redis.
   local days = math.floor(seconds / 86400) + 719468
   local era = math.floor(days / 146097)
   local of_era = days - era * 146097

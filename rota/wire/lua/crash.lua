@@ -1,11 +1,11 @@
--- Fragment: what becomes of a task whose worker died.
+-- Fragment: puts back a task whose worker died.
 -- give_back(queue, id, row, error) -> 'pending', 'cancelled' or 'quarantined'
---   queue  as in `end`, and prefix (of task hashes), active, lease, pending, and crashes (the number that makes a
---          quarantine; 0: the worker did not crash, and nothing is counted)
+--   queue  as in `end`, and prefix (of task hashes), active, lease, pending, and crashes (the number of crashes after
+--          which a task is quarantined; 0 if the worker did not crash, so that nothing is counted)
 --   row    the task's msg, rota_wait, rota_unique, unique_key, rota_cancel
---   error  text of a quarantine
--- A crash costs no retry. The task goes to the front of the line, without its token: the dead attempt can record
--- nothing, should a request of it still be under way.
+--   error  error text if the task is quarantined
+-- A crash uses no retry. The task goes to the front of the queue. Its token is removed, so that a late request of the
+-- dead attempt cannot record an outcome.
 --! include end
 --! include with_error
 local function held_task(queue, id, row)

@@ -1,11 +1,11 @@
--- Joins calls into one run: it comes `wait` after the last of them, but at most `max_wait` after the first.
+-- Joins calls into one run, which starts `wait` after the last call, but at most `max_wait` after the first call.
 -- KEYS  1 pending, 2 scheduled
 -- ARGV  1 prefix of the queue's task hashes, 2 id, 3 message, 4 lock, 5 wait in seconds,
---       6 longest wait in seconds ("" no end)
--- Result: the state if a new task was made, else { "replaced", id, state }: that task has the new message now; or
---         { "created", id, state }: an earlier sending of this request made the task
--- The id was made for this request, so it marks what an earlier sending of it wrote.
--- The lock has the scope `queued`: whoever takes the task gives it back, so a call during the run makes a new one.
+--       6 longest wait in seconds ("" for no limit)
+-- Result: the state if a new task was added, else { "replaced", id, state }: that task has the new message now; or
+--         { "created", id, state }: an earlier sending of this request added the task
+-- The id was made for this request, so it identifies the writes of an earlier sending.
+-- The lock has the scope `queued`: a worker that takes the task releases it, so a call during the run adds a new task.
 --! include clock
 --! include holder
 --! include sent
@@ -14,7 +14,7 @@ local prefix, id, msg, lock = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 redis.call('LLEN', KEYS[1])
 redis.call('ZCARD', KEYS[2])
 if redis.call('EXISTS', prefix .. id) == 1 then
-  redis.call('HSET', prefix .. id, 'rota_sent', id) -- for `WAIT`, which counts from the last write of its connection
+  redis.call('HSET', prefix .. id, 'rota_sent', id) -- `WAIT` covers the writes of its own connection, so write again
   return { 'created', id, redis.call('HGET', prefix .. id, 'state') or '' }
 end
 local other, state = holder(lock, prefix)

@@ -1,17 +1,17 @@
--- Fragment: what is wrong with a task, all places compared.
+-- Fragment: finds out what is wrong with a task, by comparing its hash with the lists and sets of its queue.
 --
 -- diagnosis(base, prefix, spent, exact) -> trouble_of(id, place) -> trouble, row
---   spent    key of the sets whose aggregation is over (our own)
---   exact    look anew, and through all of `pending`, however long
+--   spent    key of the sets whose aggregation is over (only in Rota)
+--   exact    ask the server for this id, and search all of `pending`, even if it is long
 --   place    where the id was found ("" = its hash was found)
---   trouble  nil where all is well, or
---     ghost      the id is in that place, and there is no task         stub      a hash without a message
---     stray      a lease of a task that does not run                   unleased  running, without a lease
---     misplaced  the task says that it is elsewhere                    unlisted  the task is nowhere it says
---     ungrouped  its group has a name that nobody looks at
+--   trouble  nil if the task is all right, or
+--     ghost      the id is in that place, but its hash is gone         stub      a hash without a message
+--     stray      a lease of a task that is not running                 unleased  running, but without a lease
+--     misplaced  the state names another place                         unlisted  the id is not where the state says
+--     ungrouped  its group is missing in `groups`, so no aggregator looks at it
 --   row      the task's state, rota_token, pending_since, group
--- and is_in(place, id, row) -> true, "perhaps" (one of more sets than are searched), or not
--- Nothing that is on its way shows: every move, Asynq's too, is one script.
+-- and is_in(place, id, row) -> true, "perhaps" (it may be in one of too many sets to search), or false or nil
+-- A task that is being moved is never seen in between, because every move, in Asynq too, is one script.
 local SHORT = 1000
 local SETS = 1000
 local SORTED = { scheduled = true, retry = true, archived = true, completed = true }
@@ -43,7 +43,8 @@ local function diagnosis(base, prefix, spent, exact)
     end)
   end
 
-  -- A long line is not searched. Who came before the one that is next, and is not taken, has been passed over.
+  -- A long `pending` is not searched. Instead the task's time is compared: tasks are taken in order, so a pending task
+  -- that is older than the next one to be taken cannot be in the list.
   local function waits(id, row)
     if exact then
       return redis.call('LPOS', base .. 'pending', id) and true
@@ -77,7 +78,7 @@ local function diagnosis(base, prefix, spent, exact)
     end)
   end
 
-  -- In its group, or in a set that was made of it.
+  -- Whether the task is in its group, or in a set that was taken from the group.
   local function gathers(id, group)
     if not group or redis.call('ZSCORE', base .. 'g:' .. group, id) then
       return group and true
@@ -106,14 +107,14 @@ local function diagnosis(base, prefix, spent, exact)
     local row = redis.call('HMGET', prefix .. id, 'state', 'rota_token', 'pending_since', 'group')
     local state, empty = row[1] or '', redis.call('HEXISTS', prefix .. id, 'msg') == 0
     if place == 'lease' then
-      -- Of an ID in `active` that walk tells more: its task may run, whatever its state says.
+      -- If the id is also in `active`, the check of `active` tells more: the task may be running whatever its state is.
       return (empty or state ~= 'active') and not runs(id) and 'stray' or nil, row
     elseif empty then
       return redis.call('EXISTS', prefix .. id) == 1 and 'stub' or place ~= '' and 'ghost' or nil, row
     elseif place ~= '' and place ~= state then
       return 'misplaced', row
     elseif place == '' and not is_in(state, id, row) then
-      -- With a lease it is the recovery's: who runs it may be alive.
+      -- A task with a lease is left to the recovery, because its worker may be alive.
       local leased = state == 'active' and redis.call('ZSCORE', base .. 'lease', id)
       return not leased and 'unlisted' or nil, row
     elseif state == 'active' and not redis.call('ZSCORE', base .. 'lease', id) then
@@ -128,7 +129,7 @@ local function diagnosis(base, prefix, spent, exact)
   return trouble_of, is_in
 end
 
--- A finding is the same only as long as nothing has moved the task.
+-- The digest of a finding. It changes when the task is moved or its message is replaced, so that a repair can tell.
 local function mark_of(prefix, id, row)
   local msg = redis.call('HGET', prefix .. id, 'msg') or ''
   return redis.sha1hex(table.concat({ row[1] or '', row[2] or '', row[3] or '', msg }, '|'))

@@ -1,8 +1,8 @@
--- Records a batch of plain successes of one queue: nothing retained, nothing unique. The fast path of `record`.
+-- Records a batch of plain successes of one queue (no retention, no lock). The fast path of `record`.
 --
 -- KEYS  1 active, 2 lease
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, then for each task two: id, attempt token
--- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty when all were.
+-- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty if all were.
 --! include clock
 --! include count
 --! include announce
@@ -27,7 +27,8 @@ for i = 4, #ARGV, 2 do
   end
 end
 if #ids == 0 then return refused end
--- The oldest attempts are at the tail and tend to end first: where the tail is just these, one cut takes them all.
+-- The oldest attempts are at the tail of `active` and tend to end first. If the tail consists of exactly these tasks,
+-- one LTRIM removes them all.
 local tail, ended = redis.call('LRANGE', KEYS[1], -#ids, -1), {}
 for _, id in ipairs(ids) do ended[id] = true end
 local all = #tail == #ids

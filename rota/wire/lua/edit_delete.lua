@@ -1,7 +1,7 @@
--- Deletes a task that does not run, and gives its lock back.
+-- Deletes a task that is not running, and releases its lock.
 -- KEYS  1 hash of the task
 -- ARGV  1 prefix of the queue's keys, 2 id
--- Result: false if the task is gone, else { reply, state, id }: done, state (it runs, or is being aggregated)
+-- Result: false if the task does not exist, else { reply, state, id }: done, state (it is running or being aggregated)
 --! include end
 --! include leave
 local row = redis.call('HMGET', KEYS[1], 'state', 'group', 'unique_key', 'msg')
@@ -9,7 +9,7 @@ local state, id = row[1], ARGV[2]
 if not state then
   return false
 end
--- A hash that Asynq's archive trim left behind is in no set any more. It can go all the same.
+-- Asynq's trimming of the archive leaves hashes behind that are not in any set. Such a hash is deleted too.
 if state == 'active' or not leave(ARGV[1], id, state, row[2] or '') and state == 'aggregating' then
   return { 'state', state, id }
 end

@@ -1,9 +1,9 @@
--- Gives a task that does not run another message, and moves its lock to the new payload.
+-- Replaces the message of a task that is not running, and moves its lock to the new payload.
 -- KEYS  1 hash of the task
 -- ARGV  1 prefix of the task hashes, 2 id, 3 message as it was read, 4 new message,
---       5 lock of the old message ("" none), 6 lock of the new one, 7 prefix of the queue's keys
--- Result: false if the task is gone, else { reply, state, id }: done, state (it runs, is aggregated, or has ended),
---         changed (the message is another by now: read again), locked (by the task `id`)
+--       5 lock of the old message ("" for none), 6 lock of the new message, 7 prefix of the queue's keys
+-- Result: false if the task does not exist, else { reply, state, id }: done, state (it is running, being aggregated, or
+--         completed), changed (the message was changed meanwhile: read it again), locked (by the task `id`)
 --! include holder
 --! include leave
 local row = redis.call('HMGET', KEYS[1], 'state', 'msg', 'group')
@@ -18,7 +18,7 @@ if row[2] ~= ARGV[3] then
   return { 'changed', row[1], id }
 end
 if old_lock ~= new_lock then
-  -- A lock that ran out, or that another task took since, is not taken anew.
+  -- If the lock has expired, or another task has taken it since, the task does not take a lock again.
   local life = redis.call('GET', old_lock) == id and redis.call('PTTL', old_lock)
   if life then
     local other, state = holder(new_lock, ARGV[1])

@@ -1,9 +1,9 @@
--- Lets a task that waits or has ended run as soon as possible.
+-- Makes a task pending that is waiting or has ended.
 -- KEYS  1 hash of the task, 2 pending
 -- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes, 3 id
--- Result: false if the task is gone, else { reply, state, id }: done, same (it was pending),
---         state (it runs, or is being aggregated), locked (by the task `id`)
--- A task that had ended starts anew: Asynq's keeps its count and is archived again at the next failure.
+-- Result: false if the task does not exist, else { reply, state, id }: done, same (it was pending),
+--         state (it is running or being aggregated), locked (by the task `id`)
+-- A task that had ended gets all its retries again. In Asynq it keeps its count, so its next failure archives it again.
 --! include clock
 --! include holder
 --! include leave
@@ -19,7 +19,7 @@ end
 if state == 'active' then
   return { 'state', state, id }
 end
-redis.call('LLEN', KEYS[2]) -- asked for its error, before the first write
+redis.call('LLEN', KEYS[2]) -- fails on a key of the wrong type, before the first write
 local scoped = row[3] and row[4]
 if scoped then
   local other, other_state = holder(row[3], prefix)
@@ -34,11 +34,11 @@ if scoped and redis.call('GET', row[3]) ~= id then
   redis.call('SET', row[3], id)
 end
 if state == 'archived' or state == 'completed' then
-  -- Of a protobuf field that occurs twice the last one counts: `retried` (6) and `completed_at` (13) become 0.
+  -- If a protobuf field occurs twice, the last one counts. So `retried` (6) and `completed_at` (13) become 0.
   redis.call('HSET', key, 'msg', (row[5] or '') .. '\48\0' .. '\104\0')
   redis.call('HDEL', key, 'result', 'rota_cancel', 'rota_end', 'rota_crashes', 'rota_progress', 'rota_log')
 end
--- Left there, the group would take the task back at its first retry.
+-- Without this, the task would go back to its group at its first retry.
 redis.call('HDEL', key, 'group')
 redis.call('LPUSH', KEYS[2], id)
 redis.call('HSET', key, 'state', 'pending', 'pending_since', now_ns)

@@ -1,14 +1,14 @@
--- Fragment: how a task ends. Every script that ends tasks uses these functions, so that the lock, the fields of the hash
--- and the announcement are the same everywhere. Only `done` and `clean` end whole batches with commands of their own.
+-- Fragment: ends a task. Every script that ends tasks uses these functions, so that the lock, the fields of the hash
+-- and the announcement are the same everywhere. Only `done` and `clean` end whole batches with their own commands.
 -- The caller removes the task from its list or set, checks its keys before the first write, and counts.
 --
--- archive_task(queue, task, ending, text, msg)  `ending` is '' for a failure, else cancelled, expired, quarantined, ...;
+-- archive_task(queue, task, ending, text, msg)  `ending` is '' for a failure, else cancelled, expired, quarantined ...;
 --                                               `text` is announced; `msg` replaces the message, nil keeps it
--- complete_task(queue, task, seconds, result)   keeps the task for so many seconds
+-- complete_task(queue, task, seconds, result)   keeps the task and its result for this number of seconds
 -- delete_task(queue, task, state, text)         announces `state`; returns 1, or 0 if there was no hash
 --   queue  base (prefix of the queue's keys), channel (prefix), archived and completed (keys)
---   task   id, key (of its hash), msg, unique_key (field of the hash), scoped (its lock has one of our scopes),
---          waited (a caller waits for the end)
+--   task   id, key (of its hash), msg, unique_key (field of the hash), scoped (its lock has a scope of Rota, `queued`
+--          or `running`), waited (a caller waits for the end)
 --! include clock
 --! include unlock
 --! include announce
@@ -31,7 +31,7 @@ local function archive_task(queue, task, ending, text, msg)
   if ending ~= '' then
     redis.call('HSET', task.key, 'rota_end', ending)
   end
-  -- Asynq keeps the lock of an archived task until its time runs out; our own scopes end here.
+  -- In Asynq an archived task keeps its lock until the lock expires. Locks with a scope of Rota are released here.
   local cancelled = ending == 'cancelled'
   end_task(queue, task, task.scoped or cancelled, cancelled and ending or 'archived', text)
 end

@@ -1,19 +1,20 @@
--- Adds tasks with any option to one queue, each on its own: one that is refused leaves nothing behind and stops no other.
+-- Adds tasks with any options to one queue, independently: a refused task writes nothing and does not stop the others.
 -- KEYS  1 pending, 2 scheduled
 -- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes,
 --       then for each task nine (at most 1000 tasks):
 --       id, message,
---       when ("" now, "1700000000.5" at that time, "+2.5" so many seconds from now by the server's clock),
---       group ("" none), lock ("" none), life of the lock in ms after the task is due ("" without end),
+--       when ("" for now, "1700000000.5" for a Unix time, "+2.5" for seconds from now by the server's clock),
+--       group ("" for none), lock ("" for none), ms after the task is due at which the lock expires ("" for never),
 --       scope (ttl, queued, running), on conflict (return, replace),
---       mark of the request ("" none; the id itself where the client made it for this request)
+--       mark of the request ("" for none; the id itself if the client made it for this request)
 -- Result: for each task its state if it was added, else { reason, id, state }:
 --   duplicate  that task holds the lock        replaced  that task has the new message now
---   busy       it is running or being aggregated, so it cannot be replaced
---   conflict   the id is taken                 error     the second is the server's error text
---   created    an earlier sending of this request added it: the client sends again what got no answer
--- The mark tells which request wrote a task last. It is kept in `rota_sent`, except where it is the id of a task that the
--- request added; `replaced <mark>` says that the request did not add the task. A repeated request writes the mark again, because `WAIT` counts from the last write of its connection.
+--   busy       that task is running or being aggregated, so it cannot be replaced
+--   conflict   the id is taken                 error     the second value is the server's error text
+--   created    an earlier sending of this request added it: a client sends a request again if the reply was lost
+-- The mark tells which request wrote a task last. It is stored in `rota_sent`, except if it is the id of a task that
+-- the request added; `replaced <mark>` means that the request did not add the task. A repeated request writes the mark
+-- again, because `WAIT` covers only the writes of its own connection.
 --! include clock
 --! include holder
 --! include leave
@@ -38,7 +39,7 @@ local function take(item, id)
   if item.life == '' then
     redis.call('SET', item.lock, id)
   else
-    -- As in Asynq, the life of the lock begins when the task is due.
+    -- As in Asynq, the time to live of the lock begins when the task is due.
     local wait = item.at and (item.at - now) * 1000 or 0
     redis.call('SET', item.lock, id, 'PX', string.format('%d', math.ceil(item.life + wait)))
   end
@@ -48,7 +49,7 @@ local function target_of(item)
   return item.at and 'scheduled' or item.group ~= '' and 'aggregating' or 'pending'
 end
 
--- Everything but the message, for one HSET.
+-- All fields of the hash except the message, for one HSET.
 local function fields_of(item, target)
   local fields = { 'state', target }
   local function put(name, value)
@@ -58,7 +59,7 @@ local function fields_of(item, target)
   if target == 'pending' then
     put('pending_since', now_ns)
   end
-  -- Asynq forgets the group of a scheduled task, which then runs alone.
+  -- Asynq does not store the group of a scheduled task, so that there the task runs alone.
   if item.group ~= '' then
     put('group', item.group)
   end
@@ -107,7 +108,7 @@ local function replace(item, id, state, group, target)
   return { 'replaced', id, target }
 end
 
--- Each place asked once for its error: a key of another type must be refused before the first write.
+-- Reads each place once before the first write, because a key of the wrong type must raise an error before it.
 local checked = {}
 local function check(item, target)
   local place = target == 'aggregating' and base .. 'g:' .. item.group or target
@@ -161,8 +162,9 @@ for i = 3, #ARGV, WIDTH do
   })
   if not done then
     local text = type(reply) == 'table' and reply.err or tostring(reply)
-    -- A key of another type concerns this one task. Anything else (memory, rights, a replica) concerns the whole call,
-    -- unless tasks were added before: then an error in place of the replies would hide what became of those.
+    -- A key of the wrong type concerns this one task. Any other error (out of memory, no permission, a replica)
+    -- concerns the whole call, and is returned as its error. But if tasks were added before, it is returned for this
+    -- task only, because an error in place of the replies would hide that those were added.
     if not written and not string.find(text, 'WRONGTYPE', 1, true) then
       return redis.error_reply(text)
     end

@@ -1,10 +1,10 @@
--- Adds tasks that run as soon as possible and want nothing else: no lock, no group, no delay, an id made for them.
+-- Adds tasks without options: no lock, no group, no delay, and an id that was made for the request.
 -- The fast path of `enqueue`.
 -- KEYS  1 pending
 -- ARGV  1 prefix of the queue's task hashes, then for each task two: id, message (at most 1000 tasks)
--- Result: how many were added. A task whose id is there was added by an earlier sending of this request.
+-- Result: how many were added. A task whose id exists was added by an earlier sending of this request.
 --! include clock_ns
-if #ARGV == 3 then -- most tasks come alone, and need neither a list nor a second loop
+if #ARGV == 3 then -- most calls add one task, and need neither a list nor a second loop
   local key = ARGV[1] .. ARGV[2]
   if redis.call('EXISTS', key) == 0 then
     redis.call('LPUSH', KEYS[1], ARGV[2])
@@ -17,12 +17,12 @@ for i = 2, #ARGV, 2 do
   if redis.call('EXISTS', ARGV[1] .. ARGV[i]) == 0 then
     fresh[#fresh + 1] = ARGV[i]
   else
-    -- `WAIT` counts from the last write of its connection, so a request that is sent again writes too.
+    -- `WAIT` covers only the writes of its own connection, so a repeated request has to write too.
     redis.call('HSET', ARGV[1] .. ARGV[i], 'rota_sent', ARGV[i])
   end
 end
 if #fresh > 0 then
-  redis.call('LPUSH', KEYS[1], unpack(fresh)) -- the first write: a key of another type stops the script here
+  redis.call('LPUSH', KEYS[1], unpack(fresh)) -- the first write, so a key of the wrong type stops the script here
   local next = 1
   for i = 2, #ARGV, 2 do
     if ARGV[i] == fresh[next] then

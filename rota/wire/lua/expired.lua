@@ -1,14 +1,14 @@
--- Lists attempts of one queue whose lease ran out some time ago, the longest dead first. Reads only.
+-- Lists attempts of one queue whose lease has expired for some time, starting with the first to expire. Reads only.
 --
 -- KEYS  1 lease, 2 aggregation_sets
--- ARGV  1 task key prefix, 2 how long ago in seconds for attempts of ours, 3 the same for Go's (not less),
---       4 most attempts to list, 5 how many bytes of messages the reply may hold (one attempt is always listed),
+-- ARGV  1 task key prefix, 2 seconds since a lease of Rota expired at least, 3 the same for a lease of Go (not less),
+--       4 most attempts to list, 5 most bytes of messages in the reply (one attempt is always listed),
 --       6 1: leave out each message that is larger than that
 -- Result: { Redis time in seconds (text), 1 if an aggregation set is past its deadline, 1 if there may be more,
---           { id, message or "", attempt token or "", reason of a cancel request or "", 1 if it was ours,
+--           { id, message or "", attempt token or "", reason of a cancel request or "", 1 if it was Rota's,
 --             size of a message that is left out, or 0 }, ... }
--- Ours run by Redis' clock. Go's run by the clocks of their machines, so they get more time.
--- A large message of ours is left out: what becomes of a crash is not decided by its message.
+-- Leases of Rota follow Redis' clock. Leases of Go follow the clocks of the Go machines, so they get more time.
+-- Of Rota's attempts a large message is left out, because it is not needed to handle a crash.
 --! include clock
 --! include whose
 local LOOKED_AT, LARGE = 2000, 65536

@@ -1,19 +1,25 @@
--- Takes up to N tasks from one or several queues of one node, and promotes what is due on the way.
+-- Takes up to N tasks from one or several queues of one node, and promotes due tasks first.
+--
+-- 1. Look at each queue: promote due tasks, check its keys, and count the tasks that can be taken.
+-- 2. Take from each queue its share. The types in `spared` stay in the queue, and large messages may fill the reply.
+-- 3. Take the rest of the total from queues that have more, in their order.
 --
 -- KEYS  for each queue six: pending, active, lease, paused, scheduled, retry
--- ARGV  1 attempt token, 2 lease in seconds, 3 how many tasks in all,
---       4 crashes that leave a task its last chance (0: not looked at), 5 how many such tasks may be taken (0 or 1),
---       6 for how many seconds after it began to wait a task of a spared type is left where it is,
---       7 how many bytes of messages the reply may hold (one task is always taken, however large),
+-- ARGV  1 attempt token, 2 lease in seconds, 3 most tasks in all,
+--       4 crashes at which a task has its last chance (0: do not check), 5 how many such tasks may be taken (0 or 1),
+--       6 for how many seconds after it became pending a task of a spared type stays in the queue,
+--       7 most bytes of messages in the reply (one task is always taken, however large),
 --       then for each queue three: key base, task key prefix, share of the total to be taken first,
---       then the spared types: those that the asker cannot run, so that somebody else may take their tasks
--- Result: { Redis time in seconds (text), one list for each queue }, such a list being
---   { state: 0 empty, 1 more is waiting, 2 paused, 3 broken, 4 all that is left stays;  next due time (text, "" for none);
+--       then the spared types: types that this worker cannot run, so that another worker can take their tasks
+-- Result: { Redis time in seconds (text), one list for each queue }, where each list is
+--   { state: 0 empty, 1 more is waiting, 2 paused, 3 broken, 4 all that is left is spared;
+--     next due time (text, "" for none);
 --     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids };
---     and of a broken queue, the key that is of another type: nothing is taken of it, and the others are served }
--- An id whose hash is gone is dropped (Go makes a stub of it that stays active for ever, trap 16).
--- One more crash puts a task with its last chance into quarantine, so no two of them share a process: the one that takes
--- it down would take the other with it. Those that find no place are scheduled, for soon.
+--     and for a broken queue, the key of the wrong type: nothing is taken from it, but the other queues are served }
+-- An id whose hash is gone is dropped. (Asynq turns it into a hash without a message, which is active for ever: trap 16
+-- in docs/asynq-differences.md.)
+-- One more crash quarantines a task that has its last chance. So a process runs at most one of them, because a crash by
+-- one would quarantine the other too. A task that cannot be taken for this reason is rescheduled for a little later.
 --! include promote
 --! include whose
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
@@ -28,8 +34,9 @@ for i = 3 * queues + 8, #ARGV do
   spared[ARGV[i]] = true
 end
 
--- A small sorted set is a list that is searched from its start for every insert, 4 µs for each of 50 leases. A member
--- too wide for that form makes it a tree, and it stays one after the member has gone again.
+-- Redis stores a small sorted set as a list, which each insert searches from its start: 4 µs for each of 50 leases. A
+-- member of more than 64 bytes converts it to a skip list, and it stays one after that member is removed. So this
+-- member is added with the leases and then removed.
 local WIDE = string.rep('-', 65)
 
 local function due(key, base, prefix)
@@ -54,11 +61,11 @@ local function must_wait(row)
   return room < 0
 end
 
--- Nothing is written for a task that stays: a write would wake every worker that waits, the asker too.
+-- Does not write to a task that stays in the queue, because a write would wake up every idle worker, also this one.
 local function stays(row, key, out)
   if not spared[field(row[1], 1)] then return false end
   local since = (tonumber(redis.call('HGET', key, 'pending_since') or '') or 0) / 1e9
-  if not (since <= now and now < since + spare_seconds) then return false end -- in a form that "nan" fails
+  if not (since <= now and now < since + spare_seconds) then return false end -- written so that NaN returns false
   out[2] = earliest(out[2], string.format('%.6f', since + spare_seconds))
   return true
 end
@@ -71,8 +78,8 @@ local function put_off(set, id, key, out)
   out[2] = earliest(out[2], at)
 end
 
--- When the next task is due, and how many may be taken now. Each key is asked here for its error, before anything of
--- any queue is taken: with an error in between, who asked would not hear of what it has taken.
+-- Returns when the next task is due, how many tasks can be taken now, and whether the queue is paused. Reads each key
+-- before a task of any queue is taken, because an error later would hide from the worker which tasks it has taken.
 local function look(k, base, prefix)
   local next_due = earliest(due(KEYS[k + 4], base, prefix), due(KEYS[k + 5], base, prefix))
   if redis.call('EXISTS', KEYS[k + 3]) == 1 then return next_due, 0, true end
@@ -92,8 +99,8 @@ local function culprit(k, base)
   return base .. 'groups, or one of a group'
 end
 
--- Takes `n` ids off the list at most, those that stay not counted.
--- Returns how many tasks were taken, how many ids have left the list, and how many stay of those it has seen.
+-- Removes at most `n` ids from the list, not counting spared tasks, which stay.
+-- Returns how many tasks were taken, how many ids were removed, and how many of the ids that it looked at stay.
 local function take(k, base, prefix, n, out)
   local ids = redis.call('LRANGE', KEYS[k], -(spared and n + LOOK_PAST or n), -1)
   local found, rows, leases = {}, {}, { lease_until, WIDE }
@@ -132,7 +139,7 @@ local function take(k, base, prefix, n, out)
     local key, row = prefix .. id, rows[i]
     redis.call('HSET', key, 'state', 'active', 'rota_token', token)
     redis.call('HDEL', key, 'pending_since')
-    -- A lock "while queued" is given back the moment its task is taken.
+    -- A lock with the scope `queued` is released when its task is taken.
     if row[3] == 'queued' then unlock(base, redis.call('HGET', key, 'unique_key'), id) end
     if row[2] or row[4] then
       notes[#notes + 1] = #tasks / 2
@@ -157,12 +164,12 @@ for q = 1, queues do
     reply[q + 1], left[q] = { paused and 2 or 0, next_due, {}, {}, {} }, waiting
   else
     local text = type(next_due) == 'table' and next_due.err or tostring(next_due)
-    -- Only a key of another type is this one queue's matter. The rest (rights, a replica) is the whole call's.
+    -- A key of the wrong type concerns this one queue. Any other error (no permission, a replica) concerns the call.
     if not string.find(text, 'WRONGTYPE', 1, true) then return redis.error_reply(text) end
     reply[q + 1], left[q] = { 3, '', {}, {}, {}, culprit(k, base) }, 0
   end
 end
--- Each queue gets its share first; what a queue could not fill goes to the others in their order.
+-- Round 1 takes the share of each queue. Round 2 gives what was not used to the other queues, in their order.
 for round = 1, 2 do
   for q = 1, queues do
     local k, out, share = 6 * q - 5, reply[q + 1], round == 1 and tonumber(ARGV[3 * q + 7]) or wanted
@@ -175,7 +182,7 @@ for round = 1, 2 do
 end
 for q = 1, queues do
   if stuck[q] or (staying[q] > 0 and left[q] == staying[q]) then
-    reply[q + 1][1] = 4 -- as far as can be seen, so to ask again at once would be for nothing
+    reply[q + 1][1] = 4 -- every task looked at stays, so fetching again at once would take nothing
   elseif left[q] > 0 then
     reply[q + 1][1] = 1
   end

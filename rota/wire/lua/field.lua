@@ -1,6 +1,6 @@
--- field(msg, number) -> text, number or nil: one field of an encoded TaskMessage. The fields 1, 3, 4, 7, 10 and 14 are
--- texts, 5, 6, 8, 9, 11, 12 and 13 are numbers; one that is absent is nil.
--- Returns nil also where the bytes are no message: the caller treats that like an absent field.
+-- Fragment: field(msg, number) -> text, number or nil: decodes one field of an encoded TaskMessage. The fields 1, 3, 4,
+-- 7, 10 and 14 are texts; 5, 6, 8, 9, 11, 12 and 13 are numbers; an absent field is nil.
+-- Returns nil also if the bytes are not a valid message: callers treat that like an absent field.
 local function field(msg, number)
   local at, size = 1, #msg
   local function varint()

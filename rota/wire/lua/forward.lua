@@ -1,8 +1,8 @@
--- Moves due tasks of one queue from `scheduled` and `retry` to `pending` or to their group. Also while it is paused.
+-- Moves due tasks of one queue from `scheduled` and `retry` to `pending` or to their group, even if it is paused.
 --
 -- KEYS  1 scheduled, 2 retry
 -- ARGV  1 key base, 2 task key prefix, 3 most IDs to take from each, at most 1000
--- Result: { moved, dropped (nothing stood behind the ID), 1 if there may be more due }
+-- Result: { moved, dropped (IDs whose hash is gone), 1 if more may be due }
 --! include promote
 local limit = tonumber(ARGV[3])
 local moved, dropped, more = 0, 0, 0

@@ -1,11 +1,11 @@
--- Looks at some groups of one queue: how large, how old, of which types.
+-- Looks at some groups of one queue: their sizes, ages and task types. Also removes empty groups from `groups`.
 --
--- KEYS  1 groups, 2 sets that are aggregated but not yet deleted (our own), then the keys of groups to look at
--- ARGV  1 key base, 2 task key prefix, 3 cursor ("0" to begin), 4 about how many groups, then the names of those groups
--- With names only these groups are looked at, and those that are empty are left out; else a page of all groups.
+-- KEYS  1 groups, 2 sets that are over but not deleted yet (only in Rota), then the keys of groups to look at
+-- ARGV  1 key base, 2 task key prefix, 3 cursor ("0" to begin), 4 approximate number of groups, then names of groups
+-- If names are given, only these groups are looked at. Otherwise it is a page of all groups. Empty groups are left out.
 -- Result: { Redis time in seconds (text), next cursor ("0" at the end), one of the sets of key 2 or "",
 --           { group, size, oldest score, newest score, { types of its oldest tasks } }, ... }
--- The name of an empty group is taken out. Asynq leaves it, and everybody looks at it for ever.
+-- The name of an empty group is removed from `groups`. Asynq keeps it, so that every server looks at it for ever.
 --! include clock
 --! include field
 local cursor, names = '0', {}

@@ -1,5 +1,5 @@
--- Fragment: hash(key, ...) -> the asked fields of a task's hash, none of a key that is no hash: it is no task.
--- Any other error, as a right that is missing, stops the script: nothing may be taken for gone because of it.
+-- Fragment: hash(key, ...) -> these fields of a task's hash. A key that is not a hash is treated as an absent task.
+-- Any other error, such as a missing permission, stops the script, so that no task is taken for deleted because of it.
 local function hash(key, ...)
   local row = redis.pcall('HMGET', key, ...)
   if not row.err then

@@ -1,7 +1,7 @@
--- Fragment: who holds a uniqueness lock.
--- holder(lock, task_prefix) -> id, state, group; nil where the lock is free or only left behind.
--- A lock heals itself: it is free if its task is gone, has left the scope that it wrote down, or names another lock or
--- none. Asynq leaves such a lock behind where it takes the lock first and then finds the task's id taken.
+-- Fragment: finds the task that holds a uniqueness lock.
+-- holder(lock, task_prefix) -> id, state, group; nil if the lock is free or was left behind.
+-- A lock is left behind, and counts as free, if its task does not exist, is in a state outside the lock's scope, or
+-- does not name this lock. Asynq causes the last case: it takes the lock, and then finds that the task's id is taken.
 --! include field
 local LEFT_SCOPE = {
   queued = { active = true, retry = true, archived = true, completed = true },

@@ -3,11 +3,13 @@
 -- KEYS  1 lease
 -- ARGV  1 task key prefix, 2 lease in seconds,
 --       then for each attempt three: id, attempt token, expected message ("" = do not compare); at most 300 attempts
--- Result: { indices (from 0) of the attempts that are not ours any more,
---           { index, reason, ... } of those that somebody asked to cancel }
--- A Go server that recovered the task leaves our token in the hash. Once it has taken the task, the lease is Go's
--- (see `whose`), and it rewrites the message. An ID that was ours and had no lease gets one again: nobody would ever
--- recover it without (trap 17).
+-- Result: { indices (from 0) of the attempts that have lost their task,
+--           { index, reason, ... } of the attempts that are to be cancelled }
+-- The token alone does not prove that the attempt still holds its task: a Go server that recovers a task keeps our
+-- token in the hash. But after it has taken the task, the lease is Go's (see `whose`), and it has rewritten the
+-- message.
+-- An attempt that holds its task without a lease gets a lease again, because Asynq never recovers a task without one
+-- (trap 17 in docs/asynq-differences.md).
 --! include clock
 --! include whose
 local expires = lease_end(now, tonumber(ARGV[2]))

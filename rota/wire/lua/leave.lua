@@ -1,6 +1,6 @@
--- Fragment: taking a task out of where it waits or rests.
--- is_aggregated(base, id, state, group) -> whether an aggregation has the task: it may have been read already.
--- leave(base, id, state, group) -> whether it was there. A task inside an aggregation set is not: it is being used.
+-- Fragment: removes a task from the list or set of its state.
+-- is_aggregated(base, id, state, group) -> whether the task is in an aggregation set, where it may have been read.
+-- leave(base, id, state, group) -> whether the task was removed. A task in an aggregation set is not removed.
 local function is_aggregated(base, id, state, group)
   return state == 'aggregating' and not redis.call('ZSCORE', base .. 'g:' .. group, id)
 end
@@ -17,7 +17,7 @@ local function leave(base, id, state, group)
     return false
   end
   if redis.call('EXISTS', place) == 0 then
-    redis.pcall('SREM', base .. 'groups', group) -- of another type, it must not leave the task half taken out
+    redis.pcall('SREM', base .. 'groups', group) -- pcall: if `groups` has the wrong type, the script must not stop here
   end
   return true
 end

@@ -1,7 +1,8 @@
--- Fragment: the lists of all servers, sorted sets of record keys by the Unix second they expire. Needs `clock`.
--- list(key, record, seconds): put a server on a list, or take it off (0)
--- Go drops expired members when somebody reads the list. Here those who write it do, so that a reader need not
--- write and a list that nobody reads does not grow.
+-- Fragment: maintains the lists of all servers: sorted sets of record keys, scored by the Unix second of their expiry.
+-- The script has to include `clock` before.
+-- list(key, record, seconds): adds a server to a list, or removes it (0 seconds)
+-- Asynq removes expired members when it reads the list. Here they are removed by writers, so that readers do not need
+-- permission to write, and a list that is never read does not grow.
 local function list(key, record, seconds)
   local second = math.floor(now)
   if seconds == '0' then

@@ -1,4 +1,4 @@
--- Counters of some days. Reads only.
+-- Reads the counters of some days.
 --
 -- KEYS  any number of counters
 -- Result: { seconds, { values } }

@@ -1,12 +1,12 @@
--- One queue at one moment. Reads only.
+-- Reads the numbers of one queue.
 --
 -- KEYS  1 pending, 2 active, 3 scheduled, 4 retry, 5 archived, 6 completed, 7 lease, 8 paused, 9 groups,
---       10 processed, 11 failed, 12 crashed (our own), then the same three of each day asked for;
---       the last one: what sweeps have repaired, by kind (our own)
--- ARGV  1 task key prefix, 2 group key prefix, 3 about how many groups to count
--- Result: { Redis time in seconds (text), { lengths of 1 to 6 }, orphaned, paused at, pending since,
---           { values of 10 and on }, number of groups, cursor of the next page of groups, { name, size, ... },
---           { kind, number, ... } }
+--       10 processed, 11 failed, 12 crashed (only in Rota), then the same three for each requested day;
+--       the last key: counters of repairs (only in Rota)
+-- ARGV  1 task key prefix, 2 group key prefix, 3 approximate number of groups to count
+-- Result: { Redis time in seconds (text), { lengths of keys 1 to 6 }, expired leases, value of `paused`,
+--           pending_since of the next task, { values of the counters from key 10 on }, number of groups,
+--           cursor of the next page of groups, { group, size, ... }, { kind of repair, number, ... } }
 --! include clock
 local lengths = {}
 for i = 1, 2 do
@@ -17,7 +17,7 @@ for i = 3, 6 do
 end
 local next_id = redis.call('LINDEX', KEYS[1], -1)
 local since = next_id and redis.call('HGET', ARGV[1] .. next_id, 'pending_since')
--- As text: a Lua number would round a counter above 2^53 (trap 21).
+-- Returned as texts, because a Lua number would round a counter above 2^53.
 local counters = {}
 for i = 10, #KEYS - 1 do
   counters[#counters + 1] = redis.call('GET', KEYS[i])

@@ -1,4 +1,4 @@
--- One server and what it runs. Reads only.
+-- Reads the record of one server and the records of its running tasks.
 --
 -- KEYS  1 server record, 2 hash of its running tasks
 -- Result: { server record, { record of a running task, ... } }

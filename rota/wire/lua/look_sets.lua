@@ -1,7 +1,7 @@
--- One page of the sets that are being aggregated, in order of their deadlines. Reads only.
+-- Returns one page of the sets under aggregation, in the order of their deadlines. Reads only.
 --
 -- KEYS  1 aggregation_sets
--- ARGV  1 start, 2 how many
+-- ARGV  1 start, 2 number
 -- Result: { key of the set, deadline, size, ... }
 local members = redis.call('ZRANGE', KEYS[1], ARGV[1], ARGV[1] + ARGV[2] - 1, 'WITHSCORES')
 local found = {}

@@ -1,5 +1,5 @@
--- sizes(groups, prefix, cursor, count) -> { next cursor, { name, size, ... } }: one page of groups.
--- A page may repeat a name of another one, as SSCAN does; a small set comes whole.
+-- Fragment: sizes(groups, prefix, cursor, count) -> { next cursor, { name, size, ... } }: one page of groups.
+-- Pages come from SSCAN, so a name may be on several pages, and a small set is returned as one page.
 local function sizes(groups, prefix, cursor, count)
   local page = redis.call('SSCAN', groups, cursor, 'COUNT', count)
   local found = {}

@@ -1,6 +1,6 @@
--- One task by its ID, and in which sorted sets the ID is. Reads only.
+-- Reads one task by its ID, and its score in each of several sorted sets.
 --
--- KEYS  1 task hash, then sorted sets
+-- KEYS  1 task hash, then the sorted sets
 -- ARGV  1 ID, then the fields to read
 -- Result: { Redis time in seconds (text), { fields }, { score in each set } }
 --! include clock

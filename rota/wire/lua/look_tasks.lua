@@ -1,7 +1,7 @@
--- One page of the tasks of one state, in the order in which they come next. Reads only.
+-- Returns one page of the tasks of one state, in the order in which they will run. Reads only.
 --
 -- KEYS  1 list or sorted set of IDs, 2 lease
--- ARGV  1 task key prefix, 2 list or zset, 3 start, 4 how many, then the fields to read
+-- ARGV  1 task key prefix, 2 list or zset, 3 start, 4 number, then the fields to read
 -- Result: { Redis time in seconds (text), length of 1, { ID, score or lease, { fields } }, ... }
 --! include clock
 local start, count = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -12,7 +12,7 @@ end
 
 local found = {}
 if ARGV[2] == 'list' then
-  -- What comes next is at the tail.
+  -- The next task is at the tail of the list.
   local ids = redis.call('LRANGE', KEYS[1], -(start + count), -(start + 1))
   for i = #ids, 1, -1 do
     found[#found + 1] = { ids[i], redis.call('ZSCORE', KEYS[2], ids[i]) }

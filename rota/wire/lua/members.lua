@@ -1,7 +1,7 @@
--- Reads a page of an aggregation set, oldest first.
+-- Reads a page of an aggregation set, oldest tasks first.
 --
 -- KEYS  1 the set
--- ARGV  1 task key prefix, 2 first rank, 3 how many at most, 4 how many bytes of messages (one is always read)
+-- ARGV  1 task key prefix, 2 first rank, 3 most tasks, 4 most bytes of messages (one task is always read)
 -- Result: { 1 if there may be more, id, message or "", id, message or "", ... }
 local most, most_bytes, bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), 0
 local ids = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[2] + most - 1)

@@ -1,10 +1,11 @@
--- Extends the leases of all that some living workers hold in one queue, found by the tokens of their attempts.
+-- Extends the leases of all tasks that some living workers hold in one queue, found by the tokens of their attempts.
 --
 -- KEYS  1 active, 2 lease
--- ARGV  1 task key prefix, 2 lease in seconds, 3 how many of the oldest are still to be looked at ("" = all),
---       4 how many to look at now (at most 500), then the ids of the workers
--- Result: { how many of the oldest are left, extended }
--- For workers whose own heartbeat is late: code that never lets the interpreter go, or a process that starves.
+-- ARGV  1 task key prefix, 2 lease in seconds, 3 number of the oldest tasks that are left to look at ("" = all),
+--       4 number of tasks to look at now (at most 500), then the ids of the workers
+-- Result: { number of the oldest tasks that are left, number of extended leases }
+-- The supervisor calls it for workers whose own heartbeat is late, because code does not release the interpreter lock
+-- or the process gets no CPU time.
 --! include clock
 --! include whose
 --! include page

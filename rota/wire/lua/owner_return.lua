@@ -1,11 +1,11 @@
--- Gives back what a dead worker process held in one queue. Call it only when the process is known to be dead.
+-- Puts back the tasks that a dead worker process held in one queue. Call it only if the process is known to be dead.
 --
--- KEYS  1 active, 2 lease, 3 pending, 4 archived, 5 counter of crashes (our own)
--- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 worker id, 5 crashes that make a quarantine (0: the process
---       was asked to end, nothing is counted), 6 error text of a quarantine,
---       7 how many of the oldest are still to be looked at ("" = all), 8 how many to look at now (at most 500)
--- Result: { how many of the oldest are left, put back, cancelled, quarantined }
--- Repeatable: what was given back has no token any more. `active` is never longer than the fleet has slots.
+-- KEYS  1 active, 2 lease, 3 pending, 4 archived, 5 counter of crashes (only in Rota)
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 worker id, 5 crashes after which a task is quarantined (0:
+--       the process was asked to stop, so nothing is counted), 6 error text of a quarantined task,
+--       7 number of the oldest tasks that are left to look at ("" = all), 8 number to look at now (at most 500)
+-- Result: { number of the oldest tasks that are left, put back, cancelled, quarantined }
+-- Can be repeated, because a task that was put back has no token.
 --! include count
 --! include whose
 --! include crash
@@ -26,10 +26,10 @@ for _, id in ipairs(ids) do
     end
   end
 end
-redis.call('LLEN', KEYS[3]) -- asked for its error, before the first write
+redis.call('LLEN', KEYS[3]) -- reads that fail on a key of the wrong type, before the first write
 redis.call('ZCARD', KEYS[4])
 local went = { pending = 0, cancelled = 0, quarantined = 0 }
--- The youngest first: the oldest ends up at the very front.
+-- The youngest task is put back first, so that the oldest one ends up at the very front.
 for _, item in ipairs(held) do
   local where = give_back(queue, item[1], item[2], ARGV[6])
   went[where] = went[where] + 1

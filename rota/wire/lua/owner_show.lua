@@ -1,4 +1,4 @@
--- Keeps the record of a server whose heartbeat is late from expiring.
+-- Extends the time to live of the records of a server whose heartbeat is late.
 --
 -- KEYS  1 server record, 2 hash of its running tasks
 -- ARGV  1 seconds to live

@@ -1,4 +1,4 @@
--- Counts the tasks of one queue that a further worker could take at once. Reads only.
+-- Counts the tasks of one queue that another worker could take at once. Reads only.
 --
 -- KEYS  1 pending, 2 paused
 if redis.call('EXISTS', KEYS[2]) == 1 then

@@ -1,10 +1,11 @@
--- Fragment: one page of `active`, for scripts that are called until nothing is left.
+-- Fragment: returns one page of `active`, for scripts that are called until nothing is left.
 -- page_of(key, oldest, page) -> ids, left
---   oldest  only so many of the oldest are still to be looked at ("" = all)
---   page    how many to look at now: the youngest of these
---   left    what to pass as `oldest` next; 0 at the end
--- Between two calls IDs leave anywhere and come at the young end only. So one goes from there towards the oldest, and
--- counts from the oldest: an ID that leaves may bring one that was seen into what is left, but takes none out of it.
+--   oldest  number of the oldest IDs that are left to look at ("" = all)
+--   page    how many of them to look at now, starting with the youngest
+--   left    value for `oldest` in the next call; 0 at the end
+-- Between two calls IDs may be removed anywhere, but new IDs are added only at the young end. So the pages go from the
+-- youngest to the oldest, and positions are counted from the oldest. Then a removal can cause an ID to be looked at
+-- twice, but never to be skipped.
 local function page_of(key, oldest, page)
   local upto = math.min(tonumber(oldest) or math.huge, redis.call('LLEN', key))
   local left = math.max(0, upto - page)

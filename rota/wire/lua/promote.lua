@@ -1,21 +1,22 @@
--- promote(source, base, task_prefix, now, now_ns, limit) -> moved, dropped
+-- Fragment: promote(source, base, task_prefix, now, now_ns, limit) -> moved, dropped
 --
--- Moves tasks that are due from one sorted set to where they wait next: `pending`, or their group.
+-- Moves due tasks from one sorted set to `pending` or to their group.
 --   source       the `scheduled` or the `retry` key of a queue
 --   base         the prefix of that queue's keys
 --   task_prefix  the prefix of its task hashes
 --   now          Redis time in seconds with a fraction, number or text
 --   now_ns       the same in nanoseconds, as text (a double cannot hold it)
---   limit        at most so many IDs are looked at; never above 1000, Lua's stack is finite
--- `moved` counts the tasks moved, `dropped` the IDs taken out because nothing stood behind them. There may be more
--- to do as long as their sum reaches `limit`.
+--   limit        most IDs to look at, at most 1000 because `unpack` needs room on Lua's stack
+-- `moved` counts the tasks moved, `dropped` the IDs removed because their hash is gone. If their sum reaches `limit`,
+-- more tasks may be due.
 --
--- A task that somebody asked to cancel while it ran ends here as cancelled: a Go server that ran it has put it into
--- `retry`, because Go knows no such request. It counts as moved. Who waits for its end looks again by itself.
--- A place of another type is an error, and then nothing was moved.
+-- A task with a request to cancel is archived as cancelled, and counts as moved. It is in `retry` if a Go server
+-- ran it, because Asynq does not know these requests. Its end is not announced: callers that wait for it also poll.
+-- A target key of the wrong type raises an error before any task is moved.
 --
--- Unlike Asynq's forward it adds the group's name to `groups` too (an emptied group would not be looked at again),
--- and an ID without a hash leaves the set instead of growing a stub that blocks the ID for ever.
+-- Unlike Asynq's forward, it adds the name of the group to `groups` (without it, no aggregator would look at a group
+-- that had been empty), and removes an ID without a hash from the set instead of writing a hash that blocks the ID for
+-- ever.
 --! include end
 --! include hash
 --! include with_error
@@ -40,7 +41,7 @@ local function promote(source, base, task_prefix, now, now_ns, limit)
       cancelled[#cancelled + 1] = id
     elseif fields[2] and fields[2] ~= '' then
       grouped[#grouped + 1] = { id, fields[2] }
-      redis.call('ZCARD', base .. 'g:' .. fields[2]) -- asked for its error, as the next ones, before the first write
+      redis.call('ZCARD', base .. 'g:' .. fields[2]) -- like the reads below: fails on a wrong type, before any write
     else
       waiting[#waiting + 1] = id
     end

@@ -1,13 +1,14 @@
--- Finds tasks of a fetch whose reply was lost, the active ones that carry its token, and takes them over: they get a new
--- token and a new lease. So the reply of this script may be lost as well, and what it took is found by the new token.
+-- Finds the tasks of a fetch whose reply was lost: active tasks with its token. They get a new token and a new lease.
+-- If the reply of this script is lost as well, its tasks can be found in the same way by the new token.
 --
 -- KEYS  1 active, 2 lease
 -- ARGV  1 token of the lost fetch, 2 task key prefix, 3 lease in seconds, 4 the new token,
---       5 how many bytes of messages the reply may hold (one task is always found, however large)
+--       5 most bytes of messages in the reply (one task is always returned, however large)
 -- Result: { { id, msg, id, msg, ... }, { index of task, cancel reason or "", crashes or "", ... },
---           1 if more of them are left to find }
--- `active` is never longer than the fleet has slots.
--- A task whose lease is Go's (see `whose`) was recovered meanwhile and runs there, with our token still in its hash.
+--           1 if there are more such tasks }
+-- `active` is never longer than the number of slots of all workers.
+-- A task whose lease is Go's (see `whose`) is left out: a Go server has recovered it and runs it, with our token still
+-- in the hash.
 --! include clock
 --! include hash
 --! include whose

@@ -1,14 +1,15 @@
--- Puts tasks of aggregations that died back into their groups.
+-- Puts the tasks of aggregation sets that are past their deadline back into their groups.
 --
--- KEYS  1 aggregation_sets, 2 groups, 3 counters of repairs (our own)
+-- KEYS  1 aggregation_sets, 2 groups, 3 counters of repairs (only in Rota)
 -- ARGV  1 key base, 2 most tasks to move, at most 1000
 -- Result: { tasks moved, sets emptied, 1 if there is more to do }
--- The group's name joins `groups` again: Asynq leaves that out, and nobody looks at the group then (trap 43). A set that
--- is emptied in several calls stays listed until the last; whoever aggregates it sees that it is past its deadline.
+-- The name of the group is added to `groups` again. Asynq does not do so, and then no aggregator looks at the group
+-- (trap 43 in docs/asynq-differences.md). A set that takes several calls stays in aggregation_sets until it is empty;
+-- its aggregator, if it is still alive, sees by the deadline that the set was given up.
 --! include clock
 local base, room = ARGV[1], tonumber(ARGV[2])
 local moved, emptied = 0, 0
-redis.call('HLEN', KEYS[3]) -- asked for their errors, before the first write
+redis.call('HLEN', KEYS[3]) -- reads that fail on a key of the wrong type, before the first write
 redis.call('SCARD', KEYS[2])
 local stale = redis.call('ZRANGE', KEYS[1], '-inf', math.floor(now), 'BYSCORE', 'LIMIT', 0, 100)
 for _, set in ipairs(stale) do

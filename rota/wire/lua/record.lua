@@ -1,15 +1,20 @@
--- Records a batch of outcomes of one queue, of any kind.
+-- Records a batch of outcomes of any kind in one queue.
+--
+-- 1. Check each task: its attempt must still hold it (see `standing`), and the keys for its outcome must have the right
+--    type. Nothing is written before all tasks are checked.
+-- 2. Remove each task from `active` and `lease`, store its new message, and carry out its outcome.
+-- 3. Count.
 --
 -- KEYS  1 active, 2 lease, 3 pending, 4 scheduled, 5 retry, 6 archived, 7 completed
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, then for each task ten:
 --       id, attempt token, expected message ("" = do not compare), kind, new message ("" = keep),
 --       seconds (delay or retention), counts (1 or 0), text (result, error, or reason), end ("" or cancelled, ...),
 --       traceback ("" none)
--- Kinds: done      delete             complete  keep until `seconds` have passed
---        retry     again in `seconds` archive   give up
---        requeue   back to the front of the line, nothing counted
---        postpone  back to `scheduled` for `seconds`, nothing counted
--- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty when all were.
+-- Kinds: done      delete the task             complete  keep it for `seconds`
+--        retry     run it again in `seconds`   archive   archive it
+--        requeue   put it back to the front of the queue; nothing is counted
+--        postpone  put it into `scheduled` for `seconds`; nothing is counted
+-- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty if all were.
 --! include count
 --! include end
 --! include standing
@@ -17,7 +22,7 @@ local WIDTH = 10
 local queue = { base = ARGV[1], channel = ARGV[3], archived = KEYS[6], completed = KEYS[7] }
 local items, refused = {}, {}
 
--- Each place asked once for its error, before the first write.
+-- A read of each target key, which fails on a key of the wrong type. Each runs once, before the first write.
 local ASK = {
   complete = { 'ZCARD', KEYS[7] }, archive = { 'ZCARD', KEYS[6] }, requeue = { 'LLEN', KEYS[3] },
   retry = { 'ZCARD', KEYS[5] }, postpone = { 'ZCARD', KEYS[4] },
@@ -75,7 +80,7 @@ end
 
 function record.retry(item)
   if item.cancel then
-    -- Asked to stop while it failed: it ends as cancelled instead of coming back.
+    -- The task failed and was also asked to be cancelled, so it is archived instead of retried.
     item.ending, item.text = 'cancelled', item.cancel
     return record.archive(item)
   end
@@ -92,7 +97,7 @@ function record.postpone(item)
   move(item, 'scheduled', KEYS[4], now + item.seconds)
 end
 
--- From the end on, so that what goes back is in its old order again.
+-- From the last task to the first, so that requeued tasks are in their old order again.
 for i = #items, 1, -1 do
   local item = items[i]
   redis.call('LREM', KEYS[1], -1, item.id)
@@ -103,7 +108,7 @@ for i = #items, 1, -1 do
   if item.trace ~= '' then
     redis.call('HSET', item.key, 'rota_traceback', item.trace)
   elseif item.kind == 'retry' or item.kind == 'archive' then
-    redis.call('HDEL', item.key, 'rota_traceback') -- of an earlier error
+    redis.call('HDEL', item.key, 'rota_traceback') -- the traceback of an earlier failure
   end
   record[item.kind](item)
 end

@@ -1,15 +1,15 @@
--- Moves tasks whose attempt is dead: back to `pending`, to `retry` or to the archive.
+-- Moves tasks of dead attempts to `pending`, to `retry` or to the archive.
 --
--- KEYS  1 active, 2 lease, 3 retry, 4 archived, 5 pending, 6 counter of crashes (our own),
---       7 counters of repairs (our own)
--- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 how long ago in seconds a lease of ours must have run out,
---       5 the same for one of Go's, 6 crashes that make a quarantine, then for each task nine: id, message and
---       attempt token as listed ("" = there was none), kind, new message ("" = keep), delay in seconds,
+-- KEYS  1 active, 2 lease, 3 retry, 4 archived, 5 pending, 6 counter of crashes (only in Rota),
+--       7 counters of repairs (only in Rota)
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 seconds since a lease of Rota must have expired at least,
+--       5 the same for a lease of Go, 6 crashes after which a task is quarantined, then for each task nine: id, message
+--       and attempt token as listed ("" = there was none), kind, new message ("" = keep), delay in seconds,
 --       counts as a failure (1 or 0), text (error or reason), end ("" or cancelled, ...)
--- Kinds: crash (no retry is spent; see `crash`), retry, archive, drop (no message: nothing can be run again)
--- Result for each task: 0 moved, 1 its lease was extended, 2 somebody else moved it first, 3 dropped
--- Lease, message and token are compared again here, so two recoverers with the same list move each task once, and one
--- with an old list cannot touch a newer attempt.
+-- Kinds: crash (uses no retry; see `crash`), retry, archive, drop (without a message the task cannot run again)
+-- Result for each task: 0 moved, 1 its lease was extended, 2 another worker moved it first, 3 dropped
+-- Lease, message and token are compared again here. So two workers with the same list move each task once, and a worker
+-- with an old list cannot change a newer attempt.
 --! include hash
 --! include count
 --! include whose
@@ -27,8 +27,8 @@ local function leave_active(id)
   redis.call('ZREM', KEYS[2], id)
 end
 
--- A lease with no live task behind it: the hash is gone, or Go's dequeue made a stub of it (trap 16), or the task has
--- moved on and only the lease was left.
+-- Removes a lease without an active task: the hash is gone, or lacks a message because Asynq's dequeue wrote to a hash
+-- that was gone (trap 16 in docs/asynq-differences.md), or the task was moved and only its lease was left.
 local function drop(id, row)
   leave_active(id)
   if row[3] == 'active' and not row[1] then
@@ -50,7 +50,7 @@ local function crash(item, row)
   end
 end
 
--- A message that was too large to be listed is not compared; its crash is told by its token and its lease.
+-- A message that was too large to be listed is not compared: token and lease are sufficient to identify the attempt.
 local function same(message, item)
   return message == item.expected or (item.kind == 'crash' and item.expected == '')
 end
@@ -74,7 +74,7 @@ local function settle(item)
     return 0
   end
   leave_active(item.id)
-  -- Without its token the dead attempt can record nothing, should it wake up.
+  -- The token is removed so that the attempt cannot record an outcome if it was only frozen and goes on.
   redis.call('HDEL', item.key, 'rota_token')
   if item.msg ~= '' then
     redis.call('HSET', item.key, 'msg', item.msg)
@@ -94,7 +94,7 @@ local function settle(item)
   return 0
 end
 
--- Asked for their errors, before the first write.
+-- Reads that fail on a key of the wrong type, before the first write.
 redis.call('LLEN', KEYS[1])
 redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])

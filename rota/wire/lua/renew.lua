@@ -1,6 +1,6 @@
--- Fragment: giving a waiting task a new message.
--- renew(key, id, msg, mark): the new message was packed with another id. Of a protobuf field that occurs twice the last
--- one counts, so the task's own id is appended. What the old message had gone through is forgotten.
+-- Fragment: replaces the message of a waiting task.
+-- renew(key, id, msg, mark): the new message was encoded with another id. If a protobuf field occurs twice, the last
+-- one counts, so the task's own id is appended. Fields of the hash about earlier attempts are deleted.
 local function renew(key, id, msg, mark)
   local size = string.char(#id)
   if #id > 127 then

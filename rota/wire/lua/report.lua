@@ -1,11 +1,12 @@
--- Writes what running attempts of one queue tell about themselves: progress and log lines.
+-- Writes the progress and log lines of running attempts in one queue.
 --
 -- KEYS  1 lease
 -- ARGV  1 task key prefix, 2 most bytes of a log,
 --       then for each attempt four: id, attempt token, progress ("" = unchanged), new log lines ("" = none)
--- Result: how many were written. An attempt whose task was deleted, or taken by another attempt, writes nothing: a write
--- without a look would make a hash that blocks the ID for ever (trap 18). The last words of an attempt may come after
--- its outcome; they still find its token. A lease of Go's says that a Go server runs the task, with our token in its hash.
+-- Result: how many were written. Nothing is written if the task was deleted or another attempt holds it: an HSET
+-- without this check would create a hash that blocks the ID for ever (trap 18 in docs/asynq-differences.md). The last
+-- report of an attempt may arrive after its outcome, when the token is still in the hash. If the lease is Go's, a Go
+-- server runs the task with our token still in the hash, so nothing is written.
 --! include whose
 local prefix, room, written = ARGV[1], tonumber(ARGV[2]), 0
 for i = 3, #ARGV, 4 do
@@ -19,7 +20,7 @@ for i = 3, #ARGV, 4 do
     if ARGV[i + 3] ~= '' then
       local text = (row[2] or '') .. ARGV[i + 3]
       if #text > room then
-        -- The oldest lines go, whole ones.
+        -- Cut at the start, and drop the rest of a line that was cut.
         text = string.sub(text, -room)
         text = string.sub(text, (string.find(text, '\n', 1, true) or 0) + 1)
       end

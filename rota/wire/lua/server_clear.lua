@@ -1,4 +1,4 @@
--- Deletes the record of one server and of the tasks it runs.
+-- Deletes the records of one server and of its running tasks.
 --
 -- KEYS  1 server record, 2 hash of its running tasks
 redis.call('DEL', KEYS[1], KEYS[2])

@@ -1,4 +1,4 @@
--- Writes the record of one server and of the tasks it runs, in place of the former ones.
+-- Replaces the records of one server and of its running tasks.
 --
 -- KEYS  1 server record, 2 hash of its running tasks
 -- ARGV  1 seconds to live, 2 server record, then for each running task two: id, its record

@@ -1,11 +1,12 @@
--- Archives tasks of a lost fetch whose messages are too large to be delivered. No message leaves the server for that.
+-- Archives tasks of a fetch whose reply was lost and whose messages are too large for any reply. It does not return the
+-- messages.
 --
 -- KEYS  1 active, 2 lease, 3 archived
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 token of the lost fetch,
---       5 a message of so many bytes is too large, 6 1: only if the fetch took this one task,
+--       5 size in bytes from which a message is too large, 6 1: only if the fetch took just one task,
 --       7 error text, in which {size} stands for the size of the message
 -- Result: { id, size in bytes, id, size, ... } of the archived tasks
--- Repeatable: an archived task has no token any more.
+-- Can be repeated, because an archived task has no token.
 --! include count
 --! include whose
 --! include end
@@ -45,7 +46,7 @@ for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, 9999)) do
   end
 end
 if #large == 0 or (alone and lost > 1) then return {} end
-redis.call('ZCARD', KEYS[3]) -- asked for its error, before the first write
+redis.call('ZCARD', KEYS[3]) -- fails on a key of the wrong type, before the first write
 local failed = 0
 for i = 1, #large, 2 do
   if set_aside(large[i], large[i + 1]) == 'quarantined' then failed = failed + 1 end

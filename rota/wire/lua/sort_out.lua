@@ -1,16 +1,17 @@
--- Takes tasks out of an aggregation set: those that cannot be aggregated, or not by this aggregator.
+-- Removes tasks from an aggregation set that cannot be aggregated, or not by this aggregator.
 --
 -- KEYS  1 the set, 2 its group, 3 groups, 4 archived
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 name of the group,
 --       then for each task four (at most 500 tasks): id, kind, new message ("" = keep), text
--- Kinds: back (to the group, as old as it was), archive (as a failure), drop (its hash is gone)
--- Result: tasks taken out. One that is not in the set any more stays where it is: the set was given up meanwhile.
+-- Kinds: back (to the group, with its old score), archive (as a failure), drop (its hash is gone)
+-- Result: number of removed tasks. A task that is not in the set is not changed, because the set was given up
+--         meanwhile.
 --! include count
 --! include end
 local base, prefix = ARGV[1], ARGV[2]
 local queue = { base = base, channel = ARGV[3], archived = KEYS[4] }
 local taken, failed = 0, 0
--- Asked for their errors, before the first write.
+-- Reads that fail on a key of the wrong type, before the first write.
 redis.call('ZCARD', KEYS[2])
 redis.call('SCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])

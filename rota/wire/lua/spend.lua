@@ -1,9 +1,10 @@
--- Deletes tasks of a set whose aggregation is over. They count as processed.
+-- Deletes tasks of a set whose aggregation is over, and counts them as processed.
 --
--- KEYS  1 the set, 2 sets that are over (our own)
+-- KEYS  1 the set, 2 sets that are over (only in Rota)
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 most tasks to delete, at most 1000
--- Result: tasks deleted; the set is gone when that is less than the limit
--- Asynq deletes them all in one call, leaves their locks, and counts them nowhere (trap 48).
+-- Result: number of tasks removed from the set; if it is less than the limit, the set is empty
+-- Asynq deletes all tasks in one call, keeps their locks, and does not count them (trap 48 in
+-- docs/asynq-differences.md).
 --! include hash
 --! include count
 --! include end

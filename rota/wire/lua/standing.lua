@@ -1,10 +1,12 @@
--- Fragment: is this outcome still ours to record? Every script that ends an attempt asks this first, of all its
--- tasks, before it writes anything.
---   row      the task's rota_token, state, any, msg        lease  its score, false for none
---   0 ours  1 recorded already (a repeated request)  2 another attempt has the task  3 the task is gone
--- Our token in the hash is not all: a Go server that took the task leaves it there. Then the lease is Go's. And should
--- it have a lease of ours again (see `sweep_repair`): Go rewrites the message of what it recovers. So `expected` is the
--- message as it was fetched, passed only when the local lease had lapsed.
+-- Fragment: checks whether an attempt may still record its outcome. Every script that ends attempts checks all its
+-- tasks in this way before it writes anything.
+-- standing(row, token, expected, lease) -> code
+--   row      the task's rota_token, state, any field, msg      lease  score of the task's lease, false for none
+--   0 may record  1 recorded already (a repeated request)  2 another attempt holds the task  3 the task is gone
+-- Our token in the hash is not sufficient, because a Go server that takes the task keeps it there. In that case the
+-- lease is Go's (see `whose`), unless a sweep has given the task a lease of Rota since (see `sweep_repair`). So an
+-- attempt whose lease had expired also passes the message as it was fetched (`expected`): Asynq rewrites the message of
+-- a task that it recovers.
 --! include whose
 local function standing(row, token, expected, lease)
   if not row[2] then return 3 end

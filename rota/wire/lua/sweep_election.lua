@@ -1,7 +1,7 @@
 -- Elects the worker that sweeps some queues, extends its election, or ends it.
 --
--- KEYS  1 the election (our own)
--- ARGV  1 ID of the worker, 2 for how many ms from now it is elected (0 = it resigns)
+-- KEYS  1 the election (only in Rota)
+-- ARGV  1 ID of the worker, 2 for how many ms from now it is elected (0 = end its election)
 -- Result: 1 if this worker is elected now
 --! include election
 if ARGV[2] == '0' then

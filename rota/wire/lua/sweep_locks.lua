@@ -1,11 +1,12 @@
--- Finds uniqueness locks of one queue that nobody holds, and deletes those that were found before.
+-- Finds uniqueness locks of one queue that no task holds, and deletes those that were found by an earlier call.
 --
--- KEYS  1 counters of repairs (our own), then the locks (at most 500)
--- ARGV  1 task key prefix, then for each lock the id that was found to hold it no more ("" = only look)
--- Result: { index of lock (from 0), id, ... } of those found, or deleted
--- A lock of Asynq's (it has a time to live) outlives its task until its time is over, as Go's clients expect; but one
--- whose task is there and does not name it was never held. One of our own scopes ends with its scope, one for a key that
--- the caller chose (64 hex digits) with its task.
+-- KEYS  1 counters of repairs (only in Rota), then the locks (at most 500)
+-- ARGV  1 task key prefix, then for each lock the id in it when it was found before ("" = only look)
+-- Result: { index of lock (from 0), id, ... } of the locks that were found or deleted
+-- When a lock is left behind (`holder` returns nil):
+--   - its task exists: the task has left the lock's scope or does not name the lock
+--   - its task does not exist, and the lock is for a key that the caller chose (64 hex digits) or does not expire
+-- A lock of Asynq, which expires, is kept after its task is gone until it expires, because Go clients expect that.
 --! include holder
 local function left_behind(lock, id)
   if holder(lock, ARGV[1]) then

@@ -1,16 +1,17 @@
 -- Finds out what is to be done in some queues. Reads only, except for the election.
 --
--- KEYS  the election (our own) if a worker is given, then for each queue nine:
+-- KEYS  the election (only in Rota) if a worker is given, then for each queue nine:
 --       pending, active, lease, paused, scheduled, retry, completed, archived, aggregation_sets
 -- ARGV  1 ID of the worker ("" = no election), 2 for how many ms from now it is elected,
---       3 how long ago in seconds a lease of ours must have run out, 4 the same for one of Go's (not less),
+--       3 seconds since a lease of Rota must have expired to count as dead, 4 the same for a lease of Go (not less),
 --       5 most archived tasks to keep, 6 longest time to keep them in seconds,
---       7 how far ahead to look for leases that run out, in seconds
+--       7 how many seconds ahead to look for leases that will expire
 -- Result: {} if another worker is elected, else { "here", for each queue two: what to do (a sum of the numbers below),
---         seconds until the next lease that has run out, or is about to, counts as dead (text, "" = none) }
---   1 tasks are due  2 tasks wait and may be taken  4 completed tasks are over  8 the archive is too large or too old
---   16 attempts are dead  32 aggregations are dead  64 `active` and `lease` differ in length  128 there are tasks
---   256 a key is of another type: nothing can be said, let each act find out
+--         seconds until the next lease counts as dead, of those expired or about to expire (text, "" = none) }
+--   1 scheduled or retry tasks are due   2 tasks are pending and the queue is not paused
+--   4 completed tasks are expired   8 the archive is too large or too old   16 attempts are dead
+--   32 aggregation sets are past their deadline   64 `active` and `lease` differ in length   128 the queue has tasks
+--   256 a key has the wrong type, so nothing is known of the queue: each step has to find out for itself
 --! include clock
 --! include election
 --! include whose
@@ -22,8 +23,8 @@ local function first_by(key, at)
   return first[2] and tonumber(first[2]) <= at
 end
 
--- Whether some leases count as dead already, and in how many seconds the next one will. Where there are more than can
--- be looked at, those of Go may hide one of ours.
+-- Returns whether a lease counts as dead already, and in how many seconds the next one will. If there are more expired
+-- leases than it looks at, it returns true, because a dead lease of Rota may be behind many leases of Go.
 local function deaths(key)
   local over = redis.call('ZRANGE', key, '-inf', now + ahead, 'BYSCORE', 'LIMIT', 0, LOOKED_AT, 'WITHSCORES')
   local more = #over == 2 * LOOKED_AT

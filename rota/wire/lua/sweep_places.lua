@@ -1,15 +1,16 @@
--- Compares a page of each place of some queues with the tasks. Reads only.
+-- Compares a page of each list and sorted set of some queues with the tasks. Reads only.
 --
--- KEYS  for each queue ten, as of `sweep_tasks`
--- ARGV  1 about how many ids of each place, then for each queue nine: key base, task key prefix, and where to go on in
---       active, lease, pending, scheduled, retry, archived, completed ("0" = begin, "" = leave it out)
--- Result: for each queue { { seven places to go on, "" at the end }, { place, id, trouble, mark, ... } }
+-- KEYS  for each queue ten, as for `sweep_tasks`
+-- ARGV  1 approximate number of ids of each place, then for each queue nine: key base, task key prefix, and the cursors
+--       in active, lease, pending, scheduled, retry, archived, completed ("0" = begin, "" = skip this place)
+-- Result: for each queue { { the seven next cursors, "" at the end }, { place, id, trouble, mark, ... } }
 --! include diagnose
 local PLACES = { 'active', 'lease', 'pending', 'scheduled', 'retry', 'archived', 'completed' }
 local LISTS = { active = true, pending = true }
 local page = tonumber(ARGV[1])
 
--- From the oldest on. What is taken meanwhile moves the rest along: some are passed over, until the next time.
+-- Reads from the oldest id on. Ids that are removed between two pages shift the others, so that some are skipped; the
+-- next walk through the list looks at them.
 local function read_list(key, cursor)
   local ids = redis.call('LRANGE', key, -cursor - page, -cursor - 1)
   return #ids == page and tostring(cursor + page) or '', ids

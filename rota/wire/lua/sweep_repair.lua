@@ -1,12 +1,15 @@
--- Repairs tasks of one queue with which the same thing is wrong now as when they were looked at.
+-- Repairs tasks of one queue, if the same trouble is found again as when they were looked at.
 --
--- KEYS  1 to 10 as of one queue in `sweep_tasks`, 11 counters of repairs (our own), 12 counter of crashes (our own)
--- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 crashes that make a quarantine, 5 text of a quarantine
---       after crashes, 6 text of a quarantine of what cannot be put back, 7 lease in seconds for what has none,
---       8 how long in seconds a completed task that was nowhere is kept,
+-- For each finding: diagnose the task again, exactly. If trouble and mark (see `diagnose`) are still the same and the
+-- id is still in its place, run the function of `act` for that trouble, and count the repair.
+--
+-- KEYS  1 to 10 as for one queue in `sweep_tasks`, 11 counters of repairs, 12 counter of crashes (both only in Rota)
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 crashes after which a task is quarantined, 5 error text for
+--       that, 6 error text for a quarantined task that cannot be put back, 7 seconds of a lease for a task without one,
+--       8 seconds for which a completed task that was in no set is kept,
 --       then for each task four: id, place ("" = its hash was found), trouble, mark
--- Result: for each task what was done, the name of its counter; "" where nothing was wrong any more, and "later" where
---         this call has done enough
+-- Result: for each task the name of the counter of its repair; "" if nothing was wrong any more, and "later" if this
+--         call has done enough
 --! include count
 --! include whose
 --! include crash
@@ -23,7 +26,7 @@ local queue = {
 }
 local crashes, processed, failed = 0, 0, 0
 
--- Of two sweeps at once, one may have taken it out of there already.
+-- Another sweep at the same time may have removed the id from that place already.
 local function is_there(place, id, row)
   if place == 'lease' then
     return redis.call('ZSCORE', KEYS[3], id)
@@ -80,9 +83,9 @@ local function put_back(id, row)
   if state == 'active' then
     return put_back_active(id)
   elseif state == 'pending' then
-    redis.call('RPUSH', KEYS[1], id) -- its turn may be over long since
+    redis.call('RPUSH', KEYS[1], id) -- to the front of the queue, because it may have missed its turn long ago
   elseif state == 'scheduled' or state == 'retry' then
-    redis.call('ZADD', place_of[state], now, id) -- when it was due is not known any more
+    redis.call('ZADD', place_of[state], now, id) -- due now, because its time is not stored anywhere else
   elseif state == 'archived' then
     redis.call('ZADD', KEYS[6], math.floor(now), id)
   elseif state == 'completed' then
@@ -117,8 +120,9 @@ function act.stray(id)
   return 'stray_lease'
 end
 
--- Who runs it extends the lease within a beat, a Go server too; else the recovery finds it when it has run out. The
--- token is not all: a Go server that took the task left it. Then its next beat makes the lease Go's.
+-- Gives the task a lease. If a worker or a Go server runs it, its next heartbeat extends the lease; otherwise the lease
+-- expires and the task is recovered. The lease is Rota's if the task has a token, else Go's. That can be wrong, because
+-- a Go server keeps the token of an earlier attempt; then its next heartbeat makes the lease Go's.
 function act.unleased(id, place, row)
   local lease = lease_end(now, tonumber(ARGV[7]))
   redis.call('ZADD', KEYS[3], row[2] and lease or math.floor(lease), id)
@@ -149,7 +153,7 @@ function act.unlisted(id, place, row)
   return put_back(id, row)
 end
 
-redis.call('HLEN', KEYS[11]) -- asked for their errors, before the first write
+redis.call('HLEN', KEYS[11]) -- reads that fail on a key of the wrong type, before the first write
 redis.call('SCARD', KEYS[8])
 local MUCH = 500000
 local length, looked_at = redis.call('LLEN', KEYS[1]), 0

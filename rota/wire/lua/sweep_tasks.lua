@@ -1,9 +1,9 @@
--- Compares tasks of some queues with the places in which they should be. Reads only.
+-- Compares tasks of some queues with the lists and sets in which they should be. Reads only.
 --
 -- KEYS  for each queue ten: pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets,
---       sets whose aggregation is over (our own)
--- ARGV  for each queue three: key base, task key prefix, how many of its tasks follow; then their ids (at most 500)
--- Result: { index of queue (from 0), id, trouble, mark, ... } of those with which something may be wrong
+--       sets whose aggregation is over (only in Rota)
+-- ARGV  for each queue three: key base, task key prefix, number of its tasks; then their ids (at most 500 in all)
+-- Result: { index of queue (from 0), id, trouble, mark, ... } of the tasks with which something may be wrong
 --! include diagnose
 local found, at = {}, 1
 for queue = 0, #KEYS / 10 - 1 do

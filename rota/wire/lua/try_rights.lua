@@ -1,11 +1,11 @@
 #!lua flags=no-writes
--- Which of these commands may this user not run on this key? Nothing is written, since a script with this flag may
--- not write; but the server asks for the right before it asks for the flag. What is allowed to read, reads a key that
--- does not exist.
+-- Finds out which of these commands the user may not run on this key. Nothing is written, because the flag `no-writes`
+-- forbids it; but the server checks the permission before the flag, so a missing permission shows. Commands that only
+-- read are run, on a key that does not exist.
 --
--- KEYS  1 a key of the kind in question, that does not exist
--- ARGV  the commands, a subcommand as MEMORY|USAGE
--- Result: those that are refused for want of a right
+-- KEYS  1 a key that does not exist and matches the pattern to check
+-- ARGV  the commands; a subcommand is written as MEMORY|USAGE
+-- Result: the commands that are refused because a permission is missing
 local function refused(text)
   return text:find("can't run", 1, true) or text:find("can't access", 1, true) or text:find('NOPERM', 1, true)
     or text:find('ACL failure', 1, true) or text:find('o permissions', 1, true)
@@ -13,7 +13,7 @@ end
 
 local missing = {}
 for _, name in ipairs(ARGV) do
-  -- The number of words is checked first, so it has to be right: more, until it is.
+  -- The server checks the number of arguments before the permission. So arguments are added until the number is right.
   local words = {}
   for word in name:gmatch('[^|]+') do
     words[#words + 1] = word

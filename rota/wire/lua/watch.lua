@@ -1,7 +1,8 @@
--- Looks whether a task has ended, and otherwise asks to be told of its end.
+-- Checks whether a task has ended, and if not, requests that its end is announced.
 -- KEYS  1 hash of the task
--- Result: false if the task is gone, else { state, result, message, own end, kept }; result and message only if it ended,
---         and kept is 0 where it has not ended and will leave no result
+-- Result: false if the task does not exist, else { state, result, message, rota_end, kept }. Result, message and
+--         rota_end are set only if it has ended. kept is 0 if it has not ended and has no retention, so its result is
+--         not kept.
 --! include field
 local row = redis.call('HMGET', KEYS[1], 'state', 'result', 'msg', 'rota_end')
 if not row[1] then

@@ -1,5 +1,5 @@
--- Fragment: a message with an error text, and with the time of now as that of the last failure.
--- with_error(msg, text) -> message. Of a protobuf field that occurs twice the last one counts: `error_msg` (7) and
+-- Fragment: sets the error text of a message, and the current time as the time of its last failure.
+-- with_error(msg, text) -> message. If a protobuf field occurs twice, the last one counts, so `error_msg` (7) and
 -- `last_failed_at` (11) are appended.
 --! include clock
 local function encoded_varint(number)

@@ -1,7 +1,7 @@
--- Counts the tasks of one queue that can run now or are running, and those that wait for a later time. Reads only.
+-- Counts the tasks of one queue that can run now or are running, and the tasks that wait for a later time. Reads only.
 --
 -- KEYS  1 pending, 2 active, 3 paused, 4 scheduled, 5 retry
--- Result: { now, later }. Due tasks count as one for each set. A paused queue has only what is active.
+-- Result: { now, later }. All due tasks of one set count as one. In a paused queue only active tasks count as `now`.
 --! include clock
 local pending, due, later = redis.call('LLEN', KEYS[1]), 0, 0
 for i = 4, 5 do

@@ -7,7 +7,7 @@ from rota.tasks.groups import Aggregators, GroupedTask
 from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
-from rota.worker.groups.aggregator import GroupHandler
+from rota.worker.groups.aggregator import Aggregator
 from tests.integration.worker.yard import Yard, message
 
 OLD = 1_700_000_000.0
@@ -24,10 +24,10 @@ class Collector:
         return Plan("digest:send", b"+".join(task.payload[:1000] for task in tasks), NO_OPTIONS)
 
 
-def part(yard: Yard, function: Callable[..., Any], **words: Any) -> GroupHandler:
+def part(yard: Yard, function: Callable[..., Any], **words: Any) -> Aggregator:
     registry = Aggregators()
     registry.add(Registered(coroutine_of(function), **words))
-    return GroupHandler(yard.broker, yard.queues, registry.find)
+    return Aggregator(yard.broker, yard.queues, registry.find)
 
 
 def coroutine_of(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
 from rota.wire.fetch import MAX_BYTES
 from rota.wire.group import AggregationSet, members
-from rota.worker.groups.aggregator import GroupDefaults, GroupHandler
+from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.groups import OLD, Collector, coroutine_of, fill, part, pending
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
@@ -77,7 +77,7 @@ async def test_tasks_of_several_types_go_to_their_own_aggregators(yard: Yard) ->
     registry = Aggregators()
     registry.add(Registered(coroutine_of(mails), type="mail:one"))
     registry.add(Registered(coroutine_of(texts), type="sms:one"))
-    aggregator = GroupHandler(yard.broker, yard.queues, registry.find)
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find)
     assert await aggregator.aggregate() + await aggregator.aggregate() == 2
     assert [task.id for task in mails.got[0][1]] == ["a", "b"]
     assert [task.id for task in texts.got[0][1]] == ["c", "d"]
@@ -147,7 +147,7 @@ async def test_a_plain_function_runs_beside_the_loop(yard: Yard) -> None:
     await fill(yard, "g", "a")
     registry = Aggregators()
     registry.add(Registered(plain))
-    assert await GroupHandler(yard.broker, yard.queues, registry.find).aggregate() == 1
+    assert await Aggregator(yard.broker, yard.queues, registry.find).aggregate() == 1
     assert threads != [threading.get_ident()]
 
 
@@ -156,8 +156,8 @@ async def test_settings_say_when_a_group_is_due_if_its_aggregator_does_not(yard:
     registry = Aggregators()
     registry.add(Registered(coroutine_of(Collector())))
     defaults = GroupDefaults(grace=timedelta(seconds=2))
-    assert await GroupHandler(yard.broker, yard.queues, registry.find).aggregate() == 0
-    assert await GroupHandler(yard.broker, yard.queues, registry.find, defaults).aggregate() == 1
+    assert await Aggregator(yard.broker, yard.queues, registry.find).aggregate() == 0
+    assert await Aggregator(yard.broker, yard.queues, registry.find, defaults).aggregate() == 1
 
 
 async def test_a_group_whose_messages_are_large_is_read_in_several_replies(yard: Yard) -> None:

@@ -13,7 +13,7 @@ from rota.tasks.options import NO_OPTIONS
 from rota.wire.enqueue import Item
 from rota.wire.group import AggregationSet, Due, Ended, aggregate, failures_key, spent_key, take
 from rota.worker.groups.aggregation import ALLOWED
-from rota.worker.groups.aggregator import GroupHandler
+from rota.worker.groups.aggregator import Aggregator
 from rota.worker.housekeeping.recoverer import Recoverer, Recovery
 from tests.integration.worker.groups import OLD, Collector, fill, part, pending
 from tests.integration.worker.yard import Yard, message, open_yard
@@ -55,7 +55,7 @@ async def test_aggregated_payload_over_the_limit_fails_like_the_function(yard: Y
     await fill(yard, "g", "ab")
     registry = Aggregators()
     registry.add(Registered(join))
-    aggregator = GroupHandler(yard.broker, yard.queues, registry.find, payload_limit_bytes=1000)
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find, payload_limit_bytes=1000)
 
     assert await aggregator.aggregate() == 0
 
@@ -106,7 +106,7 @@ async def test_a_function_that_wants_to_end_the_program_has_failed(
     await fill(yard, "g", "ab")
     registry = Aggregators()
     registry.add(Registered(leave if plain else leave_on_the_loop))
-    aggregator = GroupHandler(yard.broker, yard.queues, registry.find)
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find)
     async with asyncio.timeout(20):
         assert await aggregator.aggregate() == 0
     assert aggregator.statistics().failures == 1

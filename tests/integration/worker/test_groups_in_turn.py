@@ -12,7 +12,7 @@ from rota.tasks.groups import Aggregators, GroupedTask
 from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
-from rota.worker.groups.aggregator import GroupDefaults, GroupHandler
+from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.yard import Yard, open_yard
 
@@ -45,12 +45,12 @@ class Gate:
 
 
 @asynccontextmanager
-async def running(yard: Yard, *registered: Registered, **words: Any) -> AsyncIterator[GroupHandler]:
+async def running(yard: Yard, *registered: Registered, **words: Any) -> AsyncIterator[Aggregator]:
     registry = Aggregators()
     for each in registered:
         registry.add(each)
     defaults = GroupDefaults(timedelta(minutes=10))
-    aggregator = GroupHandler(yard.broker, yard.queues, registry.find, defaults, timedelta(minutes=5), **words)
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, timedelta(minutes=5), **words)
     task = asyncio.create_task(aggregator.run())
     try:
         yield aggregator

@@ -122,13 +122,23 @@ def reclaim(
     return Call(load("reclaim"), [queue.active, queue.lease], args, _reclaimed)
 
 
-def set_aside(queue: QueueKeys, token: str, *, least_bytes: int, alone: bool, error: str) -> Call[dict[str, int]]:
+def lost_sizes(queue: QueueKeys, token: str) -> Call[dict[str, int]]:
+    """Return the sizes in bytes of the messages that a lost fetch took, by task ID."""
+    return set_aside(queue, token, least_bytes=0, error="")
+
+
+def set_aside(queue: QueueKeys, token: str, *, least_bytes: int, error: str) -> Call[dict[str, int]]:
     """Quarantine tasks of a lost fetch whose messages have `least_bytes` or more; return their sizes by ID.
 
-    With `alone` nothing is archived if the fetch took other tasks as well. `{size}` in `error` stands for the size.
+    `{size}` in `error` stands for the size.
     """
-    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended(""), token, least_bytes, int(alone), error]
+    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended(""), token, least_bytes, error]
     return Call(load("set_aside"), [queue.active, queue.lease, queue.archived], args, _sizes)
+
+
+def reply_of_size(queue: QueueKeys, size: int) -> Call[int]:
+    """Ask the server of a queue for a reply of this many bytes; return how many arrived."""
+    return Call(load("reply_of_size"), [queue.pending], [size], len)
 
 
 def _sizes(reply: Any) -> dict[str, int]:

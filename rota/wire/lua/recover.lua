@@ -52,7 +52,19 @@ end
 
 -- A message that was too large to be listed is not compared: token and lease are sufficient to identify the attempt.
 local function same(message, item)
-  return message == item.expected or (item.kind == 'crash' and item.expected == '')
+  return message == item.expected or item.expected == ''
+end
+
+-- Adds the failure to a message that was too large to be listed, as `with_failure` in Python does: of a protobuf field
+-- that occurs twice the last one counts. Without retries left the task is archived.
+local function fail_unread(item, msg)
+  local retried, most = field(msg, 6) or 0, field(msg, 5) or 0
+  item.msg = with_error(msg, item.text)
+  if item.kind == 'retry' and retried < most then
+    item.msg = item.msg .. '\48' .. encoded_varint(retried + 1)
+  else
+    item.kind = 'archive'
+  end
 end
 
 local function settle(item)
@@ -72,6 +84,9 @@ local function settle(item)
   if item.kind == 'crash' then
     crash(item, row)
     return 0
+  end
+  if item.expected == '' then
+    fail_unread(item, row[1])
   end
   leave_active(item.id)
   -- The token is removed so that the attempt cannot record an outcome if it was only frozen and goes on.

@@ -1,22 +1,23 @@
--- Archives tasks of a fetch whose reply was lost and whose messages are too large for any reply. It does not return the
--- messages.
+-- Lists tasks of a fetch whose reply was lost, or archives those whose messages are too large for any reply. It does not
+-- return the messages.
 --
 -- KEYS  1 active, 2 lease, 3 archived
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 token of the lost fetch,
---       5 size in bytes from which a message is too large, 6 1: only if the fetch took just one task,
---       7 error text, in which {size} stands for the size of the message
--- Result: { id, size in bytes, id, size, ... } of the archived tasks
+--       5 size in bytes from which a message is too large (0: only list the tasks),
+--       6 error text, in which {size} stands for the size of the message
+-- Result: { id, size in bytes, id, size, ... } of the listed or archived tasks
 -- Can be repeated, because an archived task has no token.
+--! include hash
 --! include count
 --! include whose
 --! include end
 --! include with_error
 local queue = { archived = KEYS[3], base = ARGV[1], channel = ARGV[3] }
-local least, alone = tonumber(ARGV[5]), ARGV[6] == '1'
+local least = tonumber(ARGV[5])
 
 local function size_of(id)
   local key = ARGV[2] .. id
-  local row = redis.call('HMGET', key, 'rota_token', 'state')
+  local row = hash(key, 'rota_token', 'state')
   if row[1] ~= ARGV[4] or row[2] ~= 'active' then return end
   local score = redis.call('ZSCORE', KEYS[2], id)
   if not score or is_ours(score) then return #(redis.call('HMGET', key, 'msg')[1] or '') end
@@ -31,25 +32,24 @@ local function set_aside(id, size)
   redis.call('HDEL', key, 'rota_token')
   local ending = row[5] and 'cancelled' or 'quarantined'
   local text = row[5] and 'cancelled: ' .. row[5]
-    or string.gsub(ARGV[7], '{size}', string.format('%.1f MB', size / 1048576))
+    or string.gsub(ARGV[6], '{size}', string.format('%.1f MB', size / 1048576))
   archive_task(queue, task, ending, text, with_error(row[1], text))
   return ending
 end
 
-local lost, large = 0, {}
+local found = {}
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, 9999)) do
   local size = size_of(id)
-  lost = lost + (size and 1 or 0)
   if size and size >= least then
-    large[#large + 1] = id
-    large[#large + 1] = size
+    found[#found + 1] = id
+    found[#found + 1] = size
   end
 end
-if #large == 0 or (alone and lost > 1) then return {} end
+if #found == 0 or least == 0 then return found end
 redis.call('ZCARD', KEYS[3]) -- fails on a key of the wrong type, before the first write
 local failed = 0
-for i = 1, #large, 2 do
-  if set_aside(large[i], large[i + 1]) == 'quarantined' then failed = failed + 1 end
+for i = 1, #found, 2 do
+  if set_aside(found[i], found[i + 1]) == 'quarantined' then failed = failed + 1 end
 end
-count(ARGV[1], #large / 2, failed)
-return large
+count(ARGV[1], #found / 2, failed)
+return found

@@ -97,6 +97,13 @@ def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
     return judge
 
 
+def _unread(dead: Dead) -> Move:
+    """Return the move of a Go server's task with a message too large to be read: the script adds the failure to it."""
+    if dead.cancel:
+        return Move(dead, "archive", counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
+    return Move(dead, "retry", delay=AFTER_GO, text=LEASE_EXPIRED)
+
+
 @dataclass(frozen=True, slots=True)
 class RecovererStatistics:
     """Tasks given back since the start, by where they went. `dropped` counts leases of tasks that no longer exist."""
@@ -220,7 +227,7 @@ class Recoverer:
 
     def _move(self, dead: Dead, found: Expired) -> Move:
         if dead.left_out:
-            return self._crash(dead)
+            return self._crash(dead) if dead.ours else _unread(dead)
         if not dead.message:
             return Move(dead, "drop")
         try:

@@ -6,7 +6,19 @@ import pytest
 
 from rota.broker.slots import slot_of
 from rota.errors import BrokerRefused
-from rota.wire.fetch import BROKEN, EMPTY, MORE, PAUSED, Fetched, LastChance, Spared, fetch, reclaim, set_aside
+from rota.wire.fetch import (
+    BROKEN,
+    EMPTY,
+    MORE,
+    PAUSED,
+    Fetched,
+    LastChance,
+    Spared,
+    fetch,
+    lost_sizes,
+    reclaim,
+    set_aside,
+)
 from rota.wire.forward import forward
 from rota.wire.proto import TaskMessage
 from tests.integration.wire.conftest import Seed
@@ -350,10 +362,11 @@ async def test_tasks_of_a_lost_fetch_that_are_too_large_are_archived_with_the_re
     await take(broker, 1, token="kept")
     await take(broker, 3, token="lost")
     await broker.admin.execute("HSET", seed.keys.task("unwanted"), "rota_cancel", "enough")
-    only = set_aside(seed.keys, "lost", least_bytes=2**20, alone=True, error="has {size}")
-    assert await broker.run(only) == {}
+    sizes = await broker.run(lost_sizes(seed.keys, "lost"))
+    assert sizes == {"small": 600, "large": 2**20, "unwanted": 2**20}
+    assert len(await seed.ids("active")) == 4
 
-    both = set_aside(seed.keys, "lost", least_bytes=2**20, alone=False, error="has {size}")
+    both = set_aside(seed.keys, "lost", least_bytes=2**20, error="has {size}")
     archived = await broker.run(both)
     assert await broker.run(both) == {}
     assert archived == {"large": 2**20, "unwanted": 2**20}

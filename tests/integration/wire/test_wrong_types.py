@@ -134,7 +134,7 @@ async def test_a_task_is_not_taken_for_gone_by_who_may_not_look_at_it(redis_serv
                     fetch([(seed.keys, 9)], token="w-2", wanted=9, lease_seconds=30),
                     forward(seed.keys),
                     reclaim(seed.keys, TOKEN, new_token="new", lease_seconds=30),
-                    set_aside(seed.keys, TOKEN, least_bytes=1, alone=False, error=""),
+                    set_aside(seed.keys, TOKEN, least_bytes=1, error=""),
                     recover(seed.keys, SLACK, [Move(Dead("runs", b"", TOKEN.encode(), "", ours=True), "drop")]),
                 ):
                     with pytest.raises(BrokerRefused, match=r"can't run this command|may not run HMGET"):

@@ -70,6 +70,29 @@ async def test_a_task_that_a_go_server_lost_long_ago_is_retried_as_a_failure(yar
     assert await yard.number("GET", yard.keys.failed) == 1
 
 
+async def test_large_task_of_a_go_server_waits_like_a_small_one_although_its_message_is_not_read(yard: Yard) -> None:
+    now = int(await yard.now())
+    for name, retry in (("again", 3), ("last", 1), ("unwanted", 3)):
+        await yard.active(name, now - 31, rota_token="t")
+        large = TaskMessage(id=name, type="x", payload=b"x" * 100_000, queue=QUEUE, retry=retry, retried=1)
+        await yard.execute("HSET", yard.keys.task(name), "msg", large.SerializeToString())
+    await yard.execute("HSET", yard.keys.task("unwanted"), "rota_cancel", "enough")
+    recovering = recoverer(yard)
+    for _ in range(10):
+        recovering._reply_limit.shrink()
+
+    assert await recovering.recover(yard.queues()) == 3
+    assert await yard.members(yard.keys.retry) == ["again"]
+    score = float(await yard.execute("ZSCORE", yard.keys.retry, "again"))
+    assert now + AFTER_GO.total_seconds() <= score <= await yard.now() + AFTER_GO.total_seconds()
+    told = await yard.message("again")
+    assert (told.retried, told.error_msg, len(told.payload)) == (2, LEASE_EXPIRED, 100_000)
+    assert sorted(await yard.members(yard.keys.archived)) == ["last", "unwanted"]
+    assert (await yard.message("last")).error_msg == LEASE_EXPIRED
+    assert (await yard.fields("unwanted"))["rota_end"] == b"cancelled"
+    assert "rota_crashes" not in await yard.fields("again")
+
+
 async def test_a_task_that_a_worker_of_ours_lost_is_at_the_front_of_the_line_and_no_retry_is_spent(yard: Yard) -> None:
     now = int(await yard.now())
     await yard.put("waiting", "pending")
@@ -285,5 +308,5 @@ async def test_large_message_of_a_go_server_is_not_read_again_after_a_reply_was_
     with pytest.raises(BrokerUnavailable):
         await recovering.recover(yard.queues())
     assert await recovering.recover(yard.queues()) == 1
-    assert await yard.members(yard.keys.pending) == ["huge"]
+    assert await yard.members(yard.keys.retry) == ["huge"]
     assert await yard.members(yard.keys.lease) == []

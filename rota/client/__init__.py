@@ -1,4 +1,4 @@
-"""Enqueue, change and await tasks, from asyncio code and from blocking code, over the same pure core."""
+"""Clients that enqueue and change tasks and wait for them, from asyncio code and from blocking code."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rota.client.asynchronous import Client
     from rota.client.blocking import SyncClient
     from rota.client.delivery import Delivery
-else:  # a program loads the client that it uses
+else:  # a program loads only the client that it uses
     __getattr__ = on_demand(
         __name__, {"asynchronous": ("Client",), "blocking": ("SyncClient",), "delivery": ("Delivery",)}
     )

@@ -1,4 +1,4 @@
-"""Refuses what is given in place of a plan or of an iterable of plans, and says what was probably meant."""
+"""Refuses arguments that are not plans or iterables of plans, and suggests what was probably meant."""
 
 import inspect
 from collections.abc import AsyncIterable, Mapping
@@ -11,7 +11,7 @@ _MAKE = "make one with task.plan(...) or app.plan(...)"
 
 
 def check_plans(plans: object, *, blocking: bool) -> None:
-    """Refuse what is not an iterable of plans, before anything is sent."""
+    """Refuse an argument that is not an iterable of plans, before anything is sent."""
     kind, shown = type(plans), _shown(plans)
     iterable = any(hasattr(kind, name) for name in ("__iter__", "__aiter__", "__getitem__"))
     if issubclass(kind, AsyncIterable) and blocking:
@@ -27,13 +27,13 @@ def check_plans(plans: object, *, blocking: bool) -> None:
 
 
 def check_plan(plan: object) -> None:
-    """Refuse what is not a plan."""
+    """Refuse an argument that is not a plan."""
     if not isinstance(plan, Plan):
         raise not_a_plan(plan)
 
 
 def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
-    """Make the error for what was given in place of a plan."""
+    """Make the error for an argument that is not a plan."""
     made = OptionError(f"{_shown(thing)} is not a plan: {_meant(thing, _MAKE)}.")
     made.__cause__ = error
     return made
@@ -41,7 +41,7 @@ def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
 
 def _meant(thing: object, otherwise: str) -> str:
     if inspect.iscoroutine(thing):
-        thing.close()  # else Python warns of a coroutine that nobody awaited
+        thing.close()  # otherwise Python warns that the coroutine was never awaited
         return "await the coroutine and give its result; for a call of a task use task.plan(...), not task.enqueue(...)"
     if isinstance(thing, Receipt):
         return "it is enqueued already"
@@ -59,5 +59,5 @@ def _kind(thing: object) -> str:
 def _shown(thing: object) -> str:
     try:
         return f"{thing!r:.200}"
-    except Exception:  # the caller's class
+    except Exception:  # raised by the caller's class
         return f"A {type(thing).__name__} whose repr() raises an error"

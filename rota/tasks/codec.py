@@ -33,7 +33,7 @@ from rota.errors import OptionError, PayloadError
 from rota.tasks.go_values import read_without_nulls
 
 _EXACT_BYTES = 4000
-"""An integer in JSON of at most this length has fewer than the 4300 digits that JSON parsers read."""
+"""JSON of at most this length cannot contain an integer longer than the 4300 digits that JSON parsers read."""
 
 _COMMON = {"type", "metadata", "strict"}
 _LENGTH = {"min_length", "max_length"}

@@ -71,7 +71,7 @@ class Retry:
         for every retry, or a function of the number of retries so far and the error; without it `backoff` decides.
         `base` is the first delay of a linear or exponential backoff (10 s by default). `jitter` is the largest random
         addition, as a share of the delay (0 to 1). `cap` is the longest delay, and no delay is longer than ten years.
-        An error for which `is_failure` returns false is retried without using up a retry.
+        An error for which `is_failure` returns false is retried, but does not count as a failure or use up a retry.
         """
         put = object.__setattr__
         put(self, "max", _whole("Retry(max=...)", max))

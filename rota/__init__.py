@@ -1,8 +1,8 @@
 """Rota: a task queue for Python that speaks Asynq's wire protocol. These are the public names.
 
 `import rota` itself loads only the errors and prepares the loggers. Every other name is imported from its module when
-it is first used. So a program that needs one of them does not load the rest, and the supervisor does not load what only
-workers need.
+it is first used. So a program loads only the modules of the names that it uses, and the supervisor does not load the
+modules of workers.
 """
 
 from typing import TYPE_CHECKING

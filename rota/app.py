@@ -1,4 +1,4 @@
-"""The app: what is registered, how it is set up, and the way to enqueue."""
+"""The app: holds the registered tasks, the settings and the connections, and enqueues."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -85,8 +85,8 @@ class Rota:
         """Register a typed function under a type name.
 
         Raises OptionError if options are unknown or conflict. A completed task is kept for `settings.result_retention`
-        if the annotation of its function promises a value, so that `result()` can return it; `retention=0` keeps
-        nothing.
+        if its function is annotated to return a value, so that `result()` can return it. With `retention=0` the task is
+        not kept.
         """
         _check_type_given("task", type)
 
@@ -133,11 +133,11 @@ class Rota:
         max_delay: DurationLike | None = None,
         max_size: int | None = None,
     ) -> Callable[[FunctionT], FunctionT]:
-        """Register a function that makes one task of a group: `(group, tasks) -> Plan`.
+        """Register a function that turns a group into one task: `(group, tasks) -> Plan`.
 
         The aggregator gets tasks of `type`, a name or a pattern like `"email:"`; without it, tasks of every type.
-        `group` is a name or a pattern like `"user-*"`. The settings `group_grace`, `group_max_delay` and
-        `group_max_size` apply to what is not given here.
+        `group` is a name or a pattern like `"user-*"`. Without `grace`, `max_delay` or `max_size` the settings
+        `group_grace`, `group_max_delay` and `group_max_size` apply.
         """
 
         _check_type_given("aggregator", type)
@@ -250,7 +250,7 @@ class Rota:
         return self._connections.keys(self.settings)
 
     def connect(self, settings: Settings | None = None) -> "Broker":
-        """Make a separate broker, such as `Inspector` needs. It connects at its first use; close it with `aclose()`."""
+        """Make a separate broker, for example for an `Inspector`. It connects at first use. Close it with `aclose`."""
         from rota.broker.broker import Broker
 
         chosen = settings or self.settings
@@ -307,7 +307,7 @@ class Rota:
         """Enter the lifespan, and close the connections at the end of the block: `FastAPI(lifespan=app.lifespan)`."""
         async with self._lifespan.entered() as state:
             try:
-                # A web server takes only a mapping as its state.
+                # A web server accepts only a mapping as its state.
                 yield state if asgi is None or isinstance(state, Mapping) else None
             finally:
                 await self.aclose()
@@ -315,15 +315,15 @@ class Rota:
     def worker(self, **settings: Any) -> AbstractAsyncContextManager["Worker"]:
         """Run a worker inside this program until the block ends: `async with app.worker(concurrency=10)`.
 
-        The keywords are settings of this worker only. The end of the block stops the worker gently. Raises WorkerFault
-        if the worker had an internal fault.
+        The keywords are settings of this worker only. At the end of the block the worker stops gently. Raises
+        WorkerFault if the worker had an internal fault.
         """
-        from rota.worker.embedded_worker import EmbeddedWorker  # a program that only enqueues loads no worker
+        from rota.worker.embedded_worker import EmbeddedWorker  # imported late: programs that only enqueue skip it
 
         return EmbeddedWorker(self, self.settings.updated(**settings))
 
     def find_handler(self, type: str) -> Handler | None:
-        """Return the handler that takes a type, or None."""
+        """Return the handler that runs tasks of a type, or None."""
         return self.registry.find(type)
 
     @property

@@ -1,4 +1,4 @@
-"""All errors of Rota, in one small tree. Each message says what happened, why, and what to do."""
+"""All errors of Rota, in one class hierarchy. Each message says what happened, why, and what to do."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
 
 
 class RotaError(Exception):
-    """The root: `except RotaError` catches whatever Rota itself raises."""
+    """The base class: `except RotaError` catches every error that Rota itself raises."""
 
 
 class ConfigError(RotaError):
     """A setting, URL or registration is wrong. Raised before anything is written.
 
-    `place` is the line of the program that has to be changed, as `file:line`, where that is known.
+    `place` is the line of the program that has to be changed, as `file:line`, if it is known.
     """
 
     place: str = ""
@@ -25,11 +25,11 @@ class OptionError(ConfigError, ValueError):
 
 
 class RoutingError(ConfigError):
-    """A task type has a bad name, is registered twice, or is not registered here."""
+    """A task type has a malformed name, is registered twice, or is not registered here."""
 
 
 class PayloadError(RotaError, ValueError):
-    """Arguments do not fit the task's parameters, or a payload is not what the handler expects."""
+    """Arguments do not fit the task's parameters, or a payload does not fit its handler."""
 
 
 class EnqueueError(RotaError):
@@ -37,7 +37,7 @@ class EnqueueError(RotaError):
 
 
 class DuplicateTask(EnqueueError):
-    """A unique task with the same key exists already. `task_id` is the holder of the lock."""
+    """A unique task with the same key exists already. `task_id` is the ID of the task that holds the lock."""
 
     def __init__(self, message: str, *, task_id: str = "") -> None:
         super().__init__(message)
@@ -45,19 +45,19 @@ class DuplicateTask(EnqueueError):
 
 
 class TaskIdConflict(EnqueueError):
-    """A task with this ID exists already in the queue, in some state."""
+    """A task with this ID exists already in the queue, in any state."""
 
 
 class QueueNotFound(RotaError, LookupError):
-    """No task was ever put into a queue of this name, or the queue was removed."""
+    """The queue does not exist: no task was ever enqueued to it, or it was deleted."""
 
 
 class TaskNotFound(RotaError, LookupError):
-    """The task does not exist (any more)."""
+    """The task does not exist, or does not exist any more."""
 
 
 class TaskStateError(RotaError):
-    """The task is in a state that does not allow what was asked."""
+    """The task is in a state that does not allow the operation."""
 
 
 class ResultError(RotaError):
@@ -69,7 +69,7 @@ class ResultError(RotaError):
 
 
 class ResultNotKept(ResultError):
-    """The task leaves no result, because it was enqueued without a retention."""
+    """The result of the task is not stored, because the task was enqueued without a retention."""
 
 
 class TaskFailed(ResultError):
@@ -81,14 +81,14 @@ class TaskCancelled(ResultError):
 
 
 class ResultTimeout(RotaError, TimeoutError):
-    """The task did not end within the time given."""
+    """The task did not end within the timeout."""
 
 
 class BrokerError(RotaError):
-    """The broker refused or could not be reached.
+    """The broker refused a request or could not be reached.
 
-    `maybe_applied` is true where the request may have been carried out although no answer came. If it was an enqueue,
-    `task_id` is the ID under which the task is then.
+    `maybe_applied` is true if the request may have been carried out although no answer came. If the request was an
+    enqueue, `task_id` is the ID that the task has in that case.
     """
 
     def __init__(self, message: str, *, maybe_applied: bool = False, task_id: str = "") -> None:
@@ -98,17 +98,18 @@ class BrokerError(RotaError):
 
 
 class BrokerUnavailable(BrokerError, ConnectionError):
-    """No connection, or a passing state of the server (loading, fail-over, out of memory): worth trying again."""
+    """No connection, or a temporary state of the server (loading, fail-over, out of memory). A retry may succeed."""
 
 
 class BrokerRefused(BrokerError):
-    """The server refuses for good: wrong password, missing permission, too old, a replica."""
+    """The server refuses permanently: wrong password, missing permission, too old, a replica."""
 
 
 class NotReplicated(BrokerError):
-    """The task is enqueued, but fewer replicas than asked (`wait_replicas`) have it yet.
+    """The task is enqueued, but fewer than `wait_replicas` replicas have it so far.
 
-    Enqueueing it again would double it. `enqueued` is the receipt, `acknowledged` the number of replicas that have it.
+    Enqueueing it again would create a duplicate. `enqueued` is the receipt, `acknowledged` the number of replicas that
+    have the task.
     """
 
     def __init__(self, message: str, *, enqueued: "Receipt", acknowledged: int) -> None:
@@ -118,13 +119,13 @@ class NotReplicated(BrokerError):
 
 
 class WorkerFault(RotaError):
-    """A worker inside this program has ended by a fault of its own, `__cause__`. Its tasks were handed back."""
+    """A worker inside this program has ended because of an internal fault (`__cause__`). Its tasks were handed back."""
 
 
 class RetryLater(Exception):  # an instruction to the worker, not a fault
     """Raised by a handler: run this task again after `delay` (`"30s"`, seconds or timedelta).
 
-    With `counts=False` neither a retry nor a failure is counted.
+    With `counts=False` the run does not count as a failure and does not use up a retry.
     """
 
     def __init__(self, delay: str | float | timedelta, *, counts: bool = True, reason: str = "") -> None:
@@ -134,21 +135,21 @@ class RetryLater(Exception):  # an instruction to the worker, not a fault
 
 
 class SkipRetry(Exception):
-    """Raised by a handler: archive this task at once, whatever retries are left."""
+    """Raised by a handler: archive this task at once, even if retries are left."""
 
 
 class Revoke(Exception):
-    """Raised by a handler: end this task quietly. It is neither retried nor archived."""
+    """Raised by a handler: end this task without a failure. It is neither retried nor archived."""
 
 
 class TimeLimitExceeded(RotaError, TimeoutError):
-    """The time limit or the deadline of a task passed while it ran. Handlers that run in a thread see it raised."""
+    """The time limit or the deadline of a task passed while it ran. Raised inside handlers that run in a thread."""
 
 
 class ProcessDied(RotaError):
-    """The process that ran a task ended before the task did: killed, out of memory, crashed, or left by `os._exit`.
+    """The process that ran a task ended before the task: killed, out of memory, crashed, or by `os._exit`.
 
-    `exit_code` is that of the process; negative is the number of the signal that killed it.
+    `exit_code` is the exit code of the process. A negative one is the number of the signal that killed the process.
     """
 
     def __init__(self, message: str, *, exit_code: int = 0) -> None:

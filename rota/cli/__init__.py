@@ -6,8 +6,8 @@ import signal
 def main() -> None:
     """Run the command line.
 
-    The imports take up to a second or two on a busy machine. A Ctrl-C during them ends the process by the signal, as
-    it ends any program, instead of printing a traceback of the imports.
+    The imports take up to two seconds on a busy machine. A Ctrl-C during the imports ends the process by the signal,
+    instead of printing a traceback.
     """
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:  # a shell script may have told the process to ignore Ctrl-C

@@ -1,4 +1,4 @@
-"""`python -m rota.cli` does what `rota` does, also where the script is not on the path."""
+"""`python -m rota.cli` does the same as `rota`. It works even if the script is not on the path."""
 
 from rota.cli import main
 

@@ -1,6 +1,7 @@
-"""`python -m rota.cli.child`: a worker process of a supervisor. It is told on its standard input what to do.
+"""`python -m rota.cli.child`: a worker process of a supervisor, which sends it instructions on standard input.
 
-Only a supervisor starts it: settings, which may hold passwords, come through that pipe and not as arguments.
+Only a supervisor starts this module. The settings come through the pipe and not as arguments, because they may hold
+passwords.
 """
 
 import asyncio
@@ -28,14 +29,14 @@ MOST_SECONDS = 0.5
 
 
 def main() -> None:
-    """Work until the supervisor says to stop, or is gone."""
+    """Run the worker until the supervisor tells it to stop, or is gone."""
     lifeline = Lifeline.on_standard_input()
     setup = lifeline.read_setup()
     dev_server.silence()
     try:
         app = load_app(setup.target)
         logs.set_up(setup.log_level)
-        app.settings = app.settings.updated_by(setup.said)  # the tasks' own enqueueing follows it too
+        app.settings = app.settings.updated_by(setup.said)  # so that tasks that enqueue use them too
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_run(app, setup, lifeline))
     except RotaError as error:
@@ -44,8 +45,9 @@ def main() -> None:
 
 async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
     settings = app.settings
-    broker = app.connect(settings)  # before the introduction: wrong settings are told once, by the first process
-    worker = Worker(app, settings, id=setup.worker_id, warns=False)  # `prepare` does, once for the fleet
+    # Before the introduction, so that only the first process of a fleet reports wrong settings.
+    broker = app.connect(settings)
+    worker = Worker(app, settings, id=setup.worker_id, warns=False)  # `prepare` logs the warnings once for the fleet
     lifeline.send(Introduction(plain_settings(settings), worker.host, worker.pid, worker.server_id))
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()
@@ -76,7 +78,7 @@ async def _quiet(worker: Worker, asked: asyncio.Event) -> None:
 
 
 def _report(worker: Worker) -> ProcessReport:
-    """Called in the lifeline's thread: it reads, and calls nothing that belongs to the loop."""
+    """Return a report. Runs in the lifeline's thread, so it only reads and does not call into the event loop."""
     vitals = worker.status.read()
     if not worker.ready.is_set():
         return ProcessReport(stopping=worker.stopping, vitals=vitals)

@@ -1,4 +1,4 @@
-"""`rota config`: every setting, its value, and where that comes from."""
+"""`rota config`: every setting, its value, and the source of the value."""
 
 import json
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from rota.settings.settings import Origin, Settings
 _STYLES = {"default": "dim", "environment": "yellow", "pyproject.toml": "cyan", "rota dev": "cyan", "code": "green"}
 _HEADINGS = ("setting", "value", "from", "what it is for")
 _ALIGNED = 40
-"""A longer value pushes the rest of its line aside, but not that of the other lines."""
+"""The columns are aligned up to this width. A longer value shifts the rest of its own line only."""
 _WIDE = 120
-"""Columns of a terminal from which on there is room for what each setting is for."""
+"""The width of a terminal from which on the descriptions are shown."""
 
 
 def command(
@@ -45,7 +45,7 @@ def command(
 
 
 def _table(rows: Sequence[Origin], *, wide: bool) -> Table:
-    """Make a table in which a long value is folded, never cut. A narrow terminal has no column of explanations."""
+    """Make a table in which long values are folded and not cut. Without `wide`, the descriptions are left out."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in _HEADINGS if wide else _HEADINGS[:3]:
         table.add_column(heading, overflow="fold", no_wrap=heading == "setting" and wide)
@@ -57,7 +57,7 @@ def _table(rows: Sequence[Origin], *, wide: bool) -> Table:
 
 
 def _print_lines(rows: Sequence[Sequence[str]]) -> None:
-    """Print one line for each row, for grep and files: aligned, and as long as it is."""
+    """Print one line for each row, aligned and without wrapping, for grep and files."""
     widths = [min(max(len(row[column]) for row in rows), _ALIGNED) for column in range(len(_HEADINGS) - 1)]
     for row in rows:
         cells = [(cell or "-").ljust(width) for cell, width in zip(row, widths, strict=False)]

@@ -1,4 +1,4 @@
-"""`rota dev module:app`: an embedded server, a worker, and a new start of it whenever a file changes."""
+"""`rota dev module:app`: runs an embedded server and a worker, and restarts the worker when a file changes."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ from rota.tasks import logs
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Part the words of `rota dev shop:app -- uvicorn web:app` at the `--`; None if there is no second program."""
+    """Split the words of `rota dev shop:app -- uvicorn web:app` at the `--`; None if there is no second program."""
     if words[:1] != ["dev"] or "--" not in words:
         return list(words), None
     start = words.index("--")
@@ -70,7 +70,7 @@ def command(
             "To change that: pip install 'rota\\[dev]'[/]"
         )
     if settings.source_of("task_log_level") == "default":
-        said = said.with_setting("task_log_level", "info", "--set")  # success is to be seen
+        said = said.with_setting("task_log_level", "info", "--set")  # so that successful tasks show
     environment = dict(os.environ)
     with ExitStack() as stack:
         second = SecondProgram(program, environment, console) if program else None
@@ -86,7 +86,7 @@ def _settings(target: str) -> Settings:
     try:
         return load_app(target).settings
     except ImportFailed:
-        return Settings()  # the worker tells what is wrong, and starts again when it is mended
+        return Settings()  # the worker reports the error, and restarts when the code is fixed
 
 
 def _announce(console: Console, url: str, data: Path) -> None:
@@ -97,7 +97,7 @@ def _announce(console: Console, url: str, data: Path) -> None:
 
 
 def _worker(target: str, said: CommandLine, log_level: logs.LogLevel | None) -> list[str]:
-    # No supervisor: a worker that ends shows why, and waits for the mended code.
+    # Without a supervisor, so that a worker that ends shows its error and is not restarted before the code is fixed.
     words = [sys.executable, "-m", "rota.cli", "worker", *target.split(SEPARATOR), "--no-supervisor", "--follow-parent"]
     options: Sequence[str] = ["--log-level", log_level] if log_level else []
     return [*words, *options, *(word for name, value in said.values.items() for word in ("--set", f"{name}={value}"))]

@@ -1,4 +1,4 @@
-"""`rota doctor`: what is wrong with server, rights, queues and types, why, and what to do."""
+"""`rota doctor`: finds faults of the server, permissions, queues and types, with their causes and fixes."""
 
 import asyncio
 import json
@@ -79,13 +79,13 @@ def _show_one(finding: Finding, console: Console) -> None:
     more = f"{finding.link} in the source of Rota"
     for name, text in (("why", finding.cause), ("fix", finding.fix), ("more", more)):
         rows.append((f"  [dim]{name}[/]", escape(printable(text))))
-    if not console.file.isatty():  # a line stays a line, for grep, also where FORCE_COLOR asks for colours
+    if not console.file.isatty():  # lines are not wrapped, for grep, even if FORCE_COLOR asks for colours
         for label, text in rows:
             console.print(label, text, soft_wrap=True)
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")  # a narrow terminal cuts no name and no link
+    table.add_column(overflow="fold")  # so that a narrow terminal does not cut names and links
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -1,4 +1,4 @@
-"""`rota enqueue`: one task from the shell."""
+"""`rota enqueue`: enqueues one task from the shell."""
 
 import asyncio
 import json
@@ -67,14 +67,14 @@ def command(
 
 
 def _not_handled(app: Rota, target: str, task_type: str) -> str:
-    """Warn of a type that the app does not handle. It is sent: another program may handle it, for example in Go."""
+    """Return a warning that the app does not handle a type. The task is sent, because a Go server may handle it."""
     near = nearest(task_type, [handler.type for handler in app.registry])
     advice = f"Did you mean {near!r}?" if near else "Another program has to handle it."
     return f"warning {target} does not handle the type {task_type!r}, so its checks do not apply. {advice}"
 
 
 def _app(target: str | None, url: str | None) -> Rota:
-    """Return the app whose checks apply, on the server that was named: --url wins over the app's."""
+    """Return the app whose checks apply. `--url` overrides the server of the app."""
     app = load_app(target) if target else Rota()
     if url is not None:
         app.settings = app.settings.updated_by(words.settings_of([], url=url))

@@ -1,7 +1,7 @@
-"""Ends the process of a worker that has ended, where something keeps the interpreter from its exit.
+"""Ends the process after its worker has ended, if the interpreter does not exit by itself.
 
 The interpreter waits without a limit for threads that are not daemons, for functions in `asyncio.to_thread`, and for
-coroutines that catch every cancel. Nothing that the worker had to record depends on them.
+coroutines that catch every cancellation. No outcome that the worker has to record depends on them.
 """
 
 import logging
@@ -22,7 +22,10 @@ EXIT_SECONDS = 3.0
 
 @contextmanager
 def exit_limit(seconds: float = EXIT_SECONDS) -> Generator[None]:
-    """Give the process this much time to exit after the block: with code 0, or 1 if the block raised (2: settings)."""
+    """Limit the time in which the process exits after the block, then exit.
+
+    The exit code is 0, 2 if the block raised ConfigError, or 1 if it raised another error.
+    """
     failure: BaseException | None = None
     try:
         yield

@@ -1,4 +1,4 @@
-"""`rota health`: whether the workers of this machine are well, as an exit code and one line. A probe for containers."""
+"""`rota health`: a container probe that reports the health of this machine's workers as exit code and one line."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ DEFAULT_TIMEOUT = "5s"
 
 
 class Said(NamedTuple):
-    """Whether all is well with one of those who were asked, and the words for it."""
+    """The health of one worker or server, and its description."""
 
     well: bool
     text: str

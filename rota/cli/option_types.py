@@ -1,4 +1,4 @@
-"""Option values as people type them: settings, headers, durations, times."""
+"""Parses option values of the command line: settings, headers, durations, times."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _OPTIONS = {"strict_priority": "--strict"}
 
 
 def settings_of(pairs: Iterable[str], **options: str | int | None) -> CommandLine:
-    """Return the settings of a command line: of options that were given, and of `--set name=value`, which win."""
+    """Return the settings of a command line: from its options, overridden by `--set name=value`."""
     line = CommandLine()
     for name, value in options.items():
         if value is not None:

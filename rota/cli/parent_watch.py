@@ -1,4 +1,4 @@
-"""How a process learns that the one that started it has gone: its standard input, a pipe, is closed."""
+"""Notices that the parent process is gone, by the end of standard input, which is a pipe from the parent."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 
 @contextlib.asynccontextmanager
 async def while_parent_lives(gone: Callable[[], object]) -> AsyncGenerator[None]:
-    """Call `gone` if standard input ends, however the parent ended, while the block runs."""
+    """Call `gone` if standard input ends while the block runs. It ends even if the parent was killed."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -1,4 +1,4 @@
-"""The program: its commands, and how an error of Rota looks on a terminal."""
+"""The command-line program: its commands, and the output of errors."""
 
 import sys
 
@@ -28,7 +28,7 @@ WRONG_USE = 2
 
 
 def main() -> None:
-    """Run the command line. Whatever Rota itself raises becomes one line, not a traceback."""
+    """Run the command line. An error that Rota itself raises is printed as one line without a traceback."""
     streams.prepare()
     try:
         words, second_program = dev.split_words(sys.argv[1:])
@@ -38,6 +38,6 @@ def main() -> None:
 
 
 def explain(error: RotaError) -> int:
-    """Print an error as one line; return the exit code for it."""
+    """Print an error as one line, and return its exit code."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {escape(str(error))}")
     return WRONG_USE if isinstance(error, ConfigError) else 1

@@ -1,4 +1,4 @@
-"""A worker that is started anew whenever the code changes."""
+"""Restarts a worker when its code changes."""
 
 import asyncio
 import contextlib
@@ -13,10 +13,11 @@ from rota.cli.second_program import SecondProgram
 
 
 class Reloader:
-    """Runs a worker command again and again, until asked to stop.
+    """Runs a worker command and restarts it after each change, until it is stopped.
 
-    A worker that ended by itself, for example because the code does not import, is started again after the next change.
-    The command's standard input is a pipe from here: when it closes, the worker knows that we are gone.
+    A worker that ended by itself, for example because its code cannot be imported, is restarted after the next change.
+    The standard input of the command is a pipe from this process. When the pipe closes, the worker knows that this
+    process is gone.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Reloader:
         self._stopped = asyncio.Event()
 
     async def run(self, folder: Path | None) -> int:
-        """Run until Ctrl-C, or without a folder to watch until the worker ends. Returns its exit code."""
+        """Run until Ctrl-C, or without a folder to watch, until the worker ends. Returns the worker's exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
@@ -57,19 +58,19 @@ class Reloader:
             self._console.print(f"[cyan]{name} changed; starting anew[/]")
 
     async def _run_once(self, change: asyncio.Future[Any] | None) -> int:
-        """Run the worker until it ends by itself, is told to, or the code changes. Returns its exit code."""
+        """Run the worker until it ends, is stopped, or the code changes. Returns its exit code."""
         worker = self._worker = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             env=self._environment,
-            start_new_session=True,  # Ctrl-C comes to it through us only, once for each time it is pressed
+            start_new_session=True,  # so that the worker gets each Ctrl-C once, from this process
         )
         ended = asyncio.create_task(worker.wait())
         await asyncio.wait({ended} | ({change} if change else set()), return_when=asyncio.FIRST_COMPLETED)
         if not self._stopped.is_set() and not ended.done():
             worker.terminate()
         code = await ended
-        # A worker that has not come to its signal handlers yet is ended by the signal itself.
+        # A worker that has not installed its signal handlers yet is ended by the signal itself.
         return 0 if -code in (signal.SIGINT, signal.SIGTERM) else code
 
     def _stop(self, number: signal.Signals) -> None:
@@ -81,7 +82,7 @@ class Reloader:
 
 
 def can_watch() -> bool:
-    """Return whether watchfiles is installed, the library that notices changed files."""
+    """Whether watchfiles, the library that notices changed files, is installed."""
     try:
         import watchfiles  # noqa: F401 # pyright: ignore[reportUnusedImport]
     except ImportError:
@@ -91,7 +92,7 @@ def can_watch() -> bool:
 
 async def _changes(folder: Path, stopped: asyncio.Event) -> AsyncIterator[str]:
     """Yield the name of a Python file whenever some have changed."""
-    # It names a type of anyio, which it does not need to be installed.
+    # The signature of awatch names a type of trio, which is usually not installed, so pyright cannot resolve it.
     from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
     async for changed in awatch(folder, watch_filter=PythonFilter(), stop_event=stopped):

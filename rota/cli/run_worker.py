@@ -1,7 +1,7 @@
-"""Runs one worker in this process, and stops it as signals say.
+"""Runs one worker in this process, and stops it on signals.
 
-INT and TERM stop gently; the second one cancels what runs and hands it back; the third one leaves without a word, and
-the leases give the tasks back. TSTP stops taking tasks only.
+The first INT or TERM stops gently. The second one cancels the running tasks and hands them back. The third one exits at
+once, and the tasks are redelivered when their leases expire. TSTP only stops fetching.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ LEFT_WITHOUT_A_WORD = 130
 
 
 class Stopper:
-    """Turns the first, second and third request to stop into what they mean."""
+    """Stops the worker gently at the first request, at once at the second, and exits at the third."""
 
     def __init__(self, worker: Worker, leave: Callable[[int], object] = os._exit) -> None:
         self._worker = worker
@@ -38,7 +38,7 @@ class Stopper:
         """Set at the first request."""
 
     def request(self) -> None:
-        """Stop: gently, then at once, then without any ceremony."""
+        """Stop gently; at the second call stop at once; at the third call exit without cleanup."""
         self._requests += 1
         self.asked.set()
         if self._requests > 2:
@@ -51,20 +51,21 @@ class Stopper:
             logger.warning("Stopping at once: what runs is cancelled and goes back to the front of its queue.")
 
     def stop_gently(self) -> None:
-        """Stop, however often this is asked: systemd sends TERM to every process, and then so does our parent."""
+        """Stop gently. Repeated calls are ignored: systemd sends TERM to every process, and then so does our parent."""
         if not self._requests:
             self.request()
 
     def stop_at_once(self) -> None:
-        """Stop at once; asked again, leave."""
+        """Stop at once. A second call exits."""
         self.stop_gently()
         self.request()
 
 
 def run(app: Rota, target: str, *, show_banner: bool = True, follow_parent: bool = False, burst: bool = False) -> int:
-    """Work until asked to stop. Returns the exit code: 1 for a burst that was stopped before its queues were empty.
+    """Run the worker until it is stopped. Returns the exit code: 1 for a burst that was stopped too early.
 
-    With `follow_parent` the end of standard input is a request to stop too: the parent has gone.
+    A burst is stopped too early if its queues were not empty. With `follow_parent` the end of standard input is a
+    request to stop too, because it means that the parent is gone.
     """
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         emptied = runner.run(_run(app, target, show_banner, follow_parent, burst))
@@ -73,7 +74,7 @@ def run(app: Rota, target: str, *, show_banner: bool = True, follow_parent: bool
 
 async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, burst: bool) -> bool:
     settings = app.settings
-    worker = Worker(app, settings, warns=False)  # `prepare` does
+    worker = Worker(app, settings, warns=False)  # `prepare` logs the warnings
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -94,7 +95,7 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, b
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where it is installed."""
+    """Return uvloop's event loop, or None if uvloop is not installed."""
     try:
         import uvloop
     except ImportError:

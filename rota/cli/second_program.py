@@ -13,11 +13,11 @@ from rich.markup import escape
 from rota.errors import ConfigError
 
 STOP_SECONDS = 10.0
-"""How long it may take to end after it was asked to."""
+"""How long the program may take to end after TERM, before it is killed."""
 
 
 class SecondProgram:
-    """Runs while the block lasts. It is started once: its own reloader, if it has one, sees to changed files."""
+    """Runs the program while the block lasts. It is not restarted on changes, because it may have its own reloader."""
 
     def __init__(self, words: Sequence[str], environment: dict[str, str], console: Console) -> None:
         if shutil.which(words[0], path=environment.get("PATH")) is None:
@@ -30,7 +30,7 @@ class SecondProgram:
         self._watching: asyncio.Task[None]
 
     async def __aenter__(self) -> "SecondProgram":
-        # In a session of its own: a Ctrl-C comes to it through `send` only, once for each time it is pressed.
+        # In its own session, so that the program gets each Ctrl-C once, through `send`.
         self._process = await asyncio.create_subprocess_exec(
             *self._words, env=self._environment, start_new_session=True
         )
@@ -46,11 +46,11 @@ class SecondProgram:
         except TimeoutError:
             self._console.print(f"[yellow]{self._name} does not end: it is killed[/]")
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # what it has left behind too
+            os.killpg(self._process.pid, signal.SIGKILL)  # and the child processes it has left behind
         await self._watching
 
     def send(self, number: signal.Signals) -> None:
-        """Pass a signal on; from the first one on its end is no news."""
+        """Pass a signal on. After the first one, the end of the program is expected and not printed."""
         self._stopping = True
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)

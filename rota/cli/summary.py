@@ -1,7 +1,7 @@
-"""What `rota worker` does before it takes tasks: reach the server, and print a summary of ten lines.
+"""Prepares `rota worker` before it fetches tasks: waits for the server, and prints a summary of ten lines.
 
-A server that does not answer is waited for, because it may come back; a server that refuses the worker for good
-(wrong password, missing permission, too old) ends the command at its first start, because trying again would not
+The worker waits for a server that does not answer, because it may come back. A server that refuses the worker
+permanently (wrong password, missing permission, too old) ends the command at its first start, because a retry would not
 help.
 """
 
@@ -31,7 +31,7 @@ _MOST_TYPES = 6
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """The facts of a start. `broker` must not hold a password."""
+    """The values of the summary. `broker` must not hold a password."""
 
     version: str
     app: str
@@ -100,16 +100,16 @@ async def prepare(
     first: bool = True,
     show_banner: bool = True,
 ) -> bool:
-    """Wait until the server answers; print the summary. Returns False if the worker was asked to stop before.
+    """Wait until the server answers, then print the summary. Returns False if the worker was stopped before.
 
-    `first` is for the first process of a command: it tells the warnings, in its summary or in the log, and raises
-    ConfigError where the server refuses it. A process that is started later in a fleet that works waits in that case
-    too.
+    `first` is True for the first process of a command. It shows the warnings, in its summary or in the log, and raises
+    ConfigError if the server refuses it. A process that is started later keeps waiting in that case, because the rest
+    of the fleet works.
     """
     if first:
         for warning in app.settings.environment_warnings():
             logger.warning("%s", warning)
-    at_once = broker.within(timedelta(0))  # here it is asked again and again, and the first failure is told
+    at_once = broker.within(timedelta(0))  # no retries in the broker, because `_answered` retries and logs
     try:
         ask: Callable[[], Awaitable[Banner | ServerInfo]] = (
             _banner(target, app, at_once) if show_banner else at_once.check
@@ -180,9 +180,9 @@ def _banner(target: str, app: Rota, broker: Broker) -> Callable[[], Awaitable[Ba
 
 
 def unserved(app: Rota, settings: Settings) -> list[str]:
-    """Warn of queues that tasks of the app name, where the queues to serve were not chosen."""
+    """Return a warning about queues of the app's tasks that are not served, if no queues were configured."""
     if settings.source_of("queues") != "default":
-        return []  # they were chosen: other workers may serve the rest
+        return []  # the queues were configured, so other workers may serve the rest
     named = {handler.options.queue for handler in app.registry if handler.options.queue is not None}
     left = ", ".join(sorted(named - settings.queues.keys()))
     return (

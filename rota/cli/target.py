@@ -1,7 +1,7 @@
-"""How every command names an application: `module:app`, and after commas further modules with tasks of that app.
+"""Imports the application that a command names: `module:app`, and after commas further modules with its tasks.
 
-When the import of a module fails, the error shows the lines of the user's code that lead to it: the frames of Rota
-and of Python's import machinery say nothing to the user.
+When the import of a module fails, the error shows only the lines of the user's code that lead to it, because the frames
+of Rota and of Python's import machinery do not help the user.
 """
 
 import importlib
@@ -22,11 +22,11 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 
 class ImportFailed(RotaError):
-    """A module of the user raised an error while it was imported."""
+    """A module of the user raised an error during its import."""
 
 
 def failure(module: str, error: BaseException) -> RotaError:
-    """Return the error to raise instead: a ConfigError if it was one, as for a wrong option of a task."""
+    """Return the error to raise instead. A ConfigError, such as for a wrong task option, stays a ConfigError."""
     text = _describe(module, error)
     return ConfigError(text) if isinstance(error, ConfigError) else ImportFailed(text)
 
@@ -60,7 +60,7 @@ def _places(error: BaseException) -> list[str]:
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
     shown = own[-MOST_PLACES:]
     if frames and frames[-1] not in shown:
-        shown.append(frames[-1])  # the place in a library where it was raised
+        shown.append(frames[-1])  # the line in a library that raised the error
     places = [_place(frame.filename, frame.lineno, frame.line) for frame in shown]
     if isinstance(error, SyntaxError) and error.filename is not None:
         places.append(_place(error.filename, error.lineno, error.text))
@@ -85,7 +85,7 @@ MODULES_HELP = "Further modules to import, whose tasks belong to the app."
 
 
 def chosen(command: str, app: str | None, modules: list[str] | None = None) -> str:
-    """Return the target that a command is to work with: what was given, else the setting `app`."""
+    """Return the target of a command: the given one, or the setting `app`."""
     target = app or Settings().app
     if not target:
         raise ConfigError(f"Which application? Write rota {command} module:app, or set ROTA_APP.")
@@ -93,9 +93,9 @@ def chosen(command: str, app: str | None, modules: list[str] | None = None) -> s
 
 
 def load_app(target: str) -> Rota:
-    """Import the application, then the further modules. The current folder comes first; `:app` may be left out.
+    """Import the application, then the further modules. The current folder is searched first; `:app` is optional.
 
-    Raises ConfigError for a wrong name. An error inside a module comes as a RotaError that names the place in the code.
+    Raises ConfigError for a wrong name. An error inside a module becomes a RotaError that names the lines in the code.
     """
     first, *others = (part.strip() for part in target.split(SEPARATOR))
     module_name, _, attribute = first.partition(":")
@@ -141,7 +141,7 @@ def _import(name: str, target: str) -> object:
 
 
 def _advice(missing: str) -> str:
-    """Say what a name of a module that does not exist may mean."""
+    """Suggest what the name of a missing module may mean."""
     parent, _, last = missing.rpartition(".")
     if isinstance(getattr(sys.modules.get(parent), last, None), Rota):
         return f"Did you mean {parent}:{last}?"

@@ -1,4 +1,4 @@
-"""`rota version`: what is installed."""
+"""`rota version`: the installed versions."""
 
 import platform
 from importlib.metadata import PackageNotFoundError

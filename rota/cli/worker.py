@@ -55,7 +55,7 @@ def command(
         sys.exit(asyncio.run(_supervise(Order(target, said, log_level, show_banner, burst), follow_parent)))
     loaded = load_app(target)
     logs.set_up(log_level)
-    loaded.settings = loaded.settings.updated_by(said)  # the tasks' own enqueueing follows it too
+    loaded.settings = loaded.settings.updated_by(said)  # so that tasks that enqueue use them too
     sys.exit(running.run(loaded, target, show_banner=show_banner, follow_parent=follow_parent, burst=burst))
 
 

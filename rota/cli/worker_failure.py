@@ -1,7 +1,8 @@
-"""An error that ends a worker, as its command tells it: one sentence and the frames of the user's code.
+"""Formats an error that ends a worker for its command: one sentence and the frames of the user's code.
 
-Most come from the lifespan of the app. Frames of Rota are shown only where they are the innermost ones: then the fault
-may be Rota's. An error of Rota itself, such as a server that is away, is one sentence already.
+Most of these errors come from the lifespan of the app. Frames of Rota are shown only if they are the innermost ones,
+because then the fault may be Rota's. An error that Rota raises itself, such as a server that is away, is one sentence
+already.
 """
 
 import traceback
@@ -15,12 +16,12 @@ from rota.worker.run.verdict import describe
 
 
 class WorkerFailed(RotaError):
-    """A worker was ended by an error of the app's code, or by an internal fault."""
+    """A worker has ended because of an error in the app's code, or because of an internal fault."""
 
 
 @contextmanager
 def told(target: str) -> Generator[None]:
-    """Raise WorkerFailed in place of what is not an error of Rota."""
+    """Raise WorkerFailed instead of errors that are not Rota's own."""
     try:
         yield
     except Exception as error:

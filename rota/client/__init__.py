@@ -1,4 +1,4 @@
-"""Enqueue, change and await tasks, from asyncio code and from blocking code, over the same pure core."""
+"""Clients that enqueue and change tasks and wait for them, from asyncio code and from blocking code."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The asyncio face of the client."""
+"""The client for asyncio code."""
 
 import asyncio
 from collections import deque
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
 
-# Chunks on their way at once: the server works on one while the next is packed.
+# The number of chunks in flight at once: the server handles one chunk while the client packs the next.
 _IN_FLIGHT = 3
 
 
@@ -83,8 +83,8 @@ class Client(Core):
     async def enqueue_many(self, plans: Plans) -> list[Job[Any] | RotaError]:
         """Enqueue any number of tasks. The list has one outcome for each plan, in their order.
 
-        An outcome is a receipt or an error. Nothing is raised for single plans, also if the connection breaks in the
-        middle. If the iterable `plans` raises an error, that error is the last outcome.
+        An outcome is a receipt or an error. An error of a single plan is not raised, even if the connection breaks in
+        the middle. If the iterable `plans` raises an error, that error is the last outcome.
         """
         async with aclosing(self.enqueue_stream(plans)) as stream:
             outcomes = [outcome async for outcome in stream]
@@ -114,19 +114,19 @@ class Client(Core):
     async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:  # noqa: ASYNC109
         """Wait for the end of a task and return its stored result.
 
-        Rota workers announce the end of a task. Go servers do not, so the client also polls, in the end every
-        `result_poll`.
+        Rota workers announce the end of a task. Go servers do not, so the client also polls, first often and later
+        every `result_poll`.
         """
         keys = self._place(queue, task_id)
         seconds = None if timeout is None else parse(timeout, "timeout").total_seconds()
         act = acts.result(keys, task_id, seconds, self._poll_seconds)
         try:
-            # The act minds its time by itself. This is for a broker that does not answer.
+            # The act keeps its own time limit. This timeout is for a broker that does not answer.
             async with asyncio.timeout(None if seconds is None else seconds + 0.1):
                 try:
                     async with self.broker.subscribe(keys.ended(task_id)) as messages:
                         return await self._requests.carry_out(act, messages)
-                except BrokerRefused:  # no right to subscribe: looking is enough
+                except BrokerRefused:  # no permission to subscribe, so only poll
                     return await self._requests.carry_out(acts.result(keys, task_id, seconds, self._poll_seconds), None)
         except ResultTimeout:
             raise
@@ -170,13 +170,13 @@ class Client(Core):
         raise swallowed()
 
     async def _enqueue(self, plan: Plan[R]) -> Job[R]:
-        # Programs wait for this with every task: what it can do by itself in a line costs no further call.
+        # The hot path of every program that enqueues, so short steps are inlined to save function calls.
         if plan.__class__ is not Plan:
             check_plan(plan)
         packed = None if plan.options.debounce is not None else self._packer.pack(plan)
         if packed is None or packed.item is not None:
             return cast("Job[R]", await self._requests.carry_out(self._enqueue_one(plan)))
-        # Most tasks want nothing but to run, so this way is short.
+        # Most tasks have no options besides their queue, and take this short path.
         keys, task_id, message, _ = packed
         if self._published_until.get(keys.queue, 0.0) < monotonic():
             await self._requests.carry_out(self._publish(keys.queue))
@@ -202,7 +202,7 @@ class Client(Core):
     def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> Job[R]:
         reason, task_id, state = reply
         created = reason == "created"
-        # What is there already was enqueued with a retention of its own.
+        # A task that existed already was enqueued with its own retention, which is not known here.
         kept = not created or bool(plan.options.retention)
         return Job(
             task_id, queue, plan.type, STATES[state], created=created, actions=self, decode=plan.decode, kept=kept
@@ -213,7 +213,8 @@ class Client(Core):
             if self._middlewares:
                 plans = await enter_each(stack, self._middlewares, plans)
             batch = Batch(self._packer, plans)
-            # Not in the task: a chunk that has to publish a name, or to connect, must not be overtaken by the next one.
+            # Awaited here and not in the asyncio task: the next chunk must not overtake a chunk that has to publish a
+            # queue name or to connect first.
             await self._requests.carry_out(self._prepare(batch))
             around = stack.pop_all()
         return batch, asyncio.create_task(self._carry(batch, around))
@@ -228,6 +229,6 @@ class Client(Core):
 
 
 def _replicas(broker: Broker, delivery: Delivery) -> "Replicas":
-    from rota.client.replicas import Replicas  # few programs wait for replicas
+    from rota.client.replicas import Replicas  # imported late, because few programs wait for replicas
 
     return Replicas(broker, delivery)

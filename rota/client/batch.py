@@ -1,7 +1,7 @@
-"""Many plans as few calls: one chunk of a stream, its calls, and its outcomes in the order of the plans.
+"""Sends many plans in few calls: cuts a stream into chunks, and keeps the outcomes in the order of the plans.
 
-Each plan has its outcome, whatever happens to the others: a plan that cannot be packed, an iterable that raises in the
-middle, a server that goes away after half of the chunks.
+Each plan has its own outcome, even if another plan cannot be packed, the iterable raises in the middle, or the server
+goes away after half of the chunks.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from rota.wire.script import Call
 _UNSENT = EnqueueError("The task was not sent: its stream was closed before.")
 
 CHUNK_BYTES = 4 * 1024 * 1024
-"""A request takes no further task once its payloads have so many bytes, as a worker fetches no more at once."""
+"""A request is full once its payloads have this size. A worker's fetch has the same limit."""
 
 ReceiptT = TypeVar("ReceiptT", bound=Receipt)
 
@@ -40,7 +40,7 @@ class Sending(NamedTuple):
 
 
 class Batch:
-    """One chunk of plans. `outcomes` has a reply or an error for each, once every sending was settled."""
+    """One chunk of plans. Once every sending is settled, `outcomes` has a reply or an error for each plan."""
 
     def __init__(self, packer: Packer, plans: Sequence[Planned]) -> None:
         self.plans = plans
@@ -52,15 +52,15 @@ class Batch:
         for index, plan in enumerate(plans):
             try:
                 self._put(packer, index, plan, by_queue)
-            except RotaError as error:  # of this plan alone, as a text that is not valid Unicode
+            except RotaError as error:  # concerns this plan alone, for example a string that is not valid Unicode
                 self.outcomes[index] = error
-            except Exception as error:  # a plan made by hand, whose fields have other types than they should
+            except Exception as error:  # a plan made by hand, whose fields have wrong types
                 self.outcomes[index] = not_a_plan(plan, error)
         self.sendings += [_sending(keys, rows) for keys, rows in by_queue.items()]
 
     def _put(self, packer: Packer, index: int, plan: Planned, by_queue: dict[QueueKeys, Rows]) -> None:
         if not isinstance(plan, Plan):
-            # Whatever an iterable of the caller has given.
+            # The caller's iterable yielded something else.
             raise plan if isinstance(plan, RotaError) else not_a_plan(plan)  # pyright: ignore[reportUnnecessaryIsInstance]
         joined = plan.options.debounce
         if joined is None:
@@ -76,7 +76,7 @@ class Batch:
         self.sendings.append(Sending(call, packed.keys, [(index, packed)]))
 
     def settle(self, sending: Sending, result: "list[Reply] | Reply | int | RotaError") -> None:
-        """Note what one sending came to."""
+        """Record the outcome of one sending."""
         rows = sending.rows
         if isinstance(result, Unreplicated):
             self.unreplicated |= dict.fromkeys((index for index, _ in rows), result)
@@ -95,13 +95,13 @@ class Batch:
                 self.outcomes[index] = result
 
     def fail(self, error: RotaError) -> None:
-        """Note an error that kept every task of this chunk from being sent."""
+        """Record an error that kept all tasks of this chunk from being sent."""
         for sending in self.sendings:
             self.settle(sending, error)
         self.sendings = []
 
     def give_up(self, unreachable: Mapping[str, RotaError]) -> None:
-        """Note which keys cannot be reached: their tasks are not sent."""
+        """Record the errors of keys whose server cannot be reached, and do not send their tasks."""
         for sending in self.sendings:
             if error := unreachable.get(sending.call.keys[0]):
                 self.settle(sending, error)
@@ -112,7 +112,7 @@ class Batch:
         return list(dict.fromkeys(sending.keys.queue for sending in self.sendings))
 
     def settled(self) -> list[Reply | RotaError]:
-        """Return what came of each plan, in their order: a reply, or the error that it means."""
+        """Return the outcome of each plan, in order: a reply, or the error that the reply means."""
         rows = zip(self.plans, self.queues, self.outcomes, strict=True)
         return [
             outcome if isinstance(outcome, RotaError) else refusal(cast("Plan[Any]", plan), queue, outcome) or outcome
@@ -120,7 +120,7 @@ class Batch:
         ]
 
     def judged(self, results: "list[ReceiptT | RotaError]") -> "list[ReceiptT | RotaError]":
-        """Put an error in the place of each receipt that too few replicas know of."""
+        """Replace each receipt whose task has reached too few replicas by an error."""
         for index, missing in self.unreplicated.items():
             receipt = results[index]
             if not isinstance(receipt, RotaError):
@@ -129,7 +129,7 @@ class Batch:
 
 
 def _sending(keys: QueueKeys, rows: Rows) -> Sending:
-    # A queue is sent as a whole either way, so that its tasks keep their order.
+    # All tasks of a queue go into one call, with or without items, so that they keep their order.
     if any(packed.item is not None for _, packed in rows):
         items = [packed.item or Item(packed.id, packed.message, mark=packed.id) for _, packed in rows]
         return Sending(enqueue(keys, items), keys, rows)
@@ -140,7 +140,7 @@ def _sending(keys: QueueKeys, rows: Rows) -> Sending:
 
 
 def of_task(error: BrokerError, packed: Packed) -> BrokerError:
-    """Make of the error of a request that may have been carried out the error of one task."""
+    """Make the error of one task from the error of a request that may have been carried out."""
     kind = BrokerRefused if isinstance(error, BrokerRefused) else BrokerUnavailable
     made = kind(
         f"{error} If it was, task {packed.id!r} is in queue {packed.keys.queue!r}: look it up, or enqueue it again "
@@ -153,10 +153,10 @@ def of_task(error: BrokerError, packed: Packed) -> BrokerError:
 
 
 def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Planned]]:
-    """Cut an iterable into lists of at most `size`, and take no more of it than the list at hand.
+    """Cut an iterable into lists of at most `size`. The iterable is not read ahead of the current list.
 
-    A list ends early at `CHUNK_BYTES`: one request of many large payloads would go beyond what a server takes.
-    If the iterable raises, the last item of the last list is that error.
+    A list ends early at `CHUNK_BYTES`, because a server refuses a request with too many large payloads. If the iterable
+    raises, the last item of the last list is that error.
     """
     rest: Iterator[Plan[Any]] | None = None
     is_over = False
@@ -170,7 +170,7 @@ def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Planned]]:
                 room -= _size(plan)
         except StopIteration:
             is_over = True
-        except (Exception, asyncio.CancelledError) as error:  # no await here, so such a cancel is the iterable's own
+        except (Exception, asyncio.CancelledError) as error:  # without an await, only the iterable itself can cancel
             chunk.append(_broken_off(error))
             is_over = True
         if chunk:
@@ -178,7 +178,7 @@ def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Planned]]:
 
 
 async def in_chunks(plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", size: int) -> AsyncIterator[list[Planned]]:
-    """Cut an iterable of either kind."""
+    """Cut a plain or async iterable (see `cut`)."""
     if not isinstance(plans, AsyncIterable):
         for some in cut(plans, size):
             yield some
@@ -212,7 +212,7 @@ def _size(plan: object) -> int:
 def _broken_off(error: BaseException) -> EnqueueError:
     try:
         said = str(error)
-    except Exception:  # the caller's class
+    except Exception:  # raised by the caller's class
         said = "its text cannot be read"
     made = EnqueueError(
         f"The iterable of plans raised {type(error).__name__}: {unstopped(said)}. The plans that it gave before have "

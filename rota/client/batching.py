@@ -1,4 +1,4 @@
-"""Enqueues that come together leave together: the many tasks of a busy program cost less than each alone."""
+"""Joins concurrent enqueues into one request, so that each task of a busy program costs less than a single enqueue."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,9 +13,9 @@ from rota.wire.script import Call
 
 
 class Batcher:
-    """Sends an enqueue at once while no other is under way. Those that come meanwhile are joined for each queue.
+    """Sends an enqueue at once if no other one is in flight. Later ones are joined into one call per queue.
 
-    What is joined leaves at the end of the same turn of the event loop, so nobody waits for company.
+    The joined call is sent at the end of the same turn of the event loop, so joining does not delay any task.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Batcher:
         send: Callable[[Call[int]], Awaitable[int]],
         again: Callable[[Call[int], BrokerUnavailable], Awaitable[int]],
     ) -> None:
-        """Take how to send a call, and how to send it again after this error, or raise that."""
+        """`send` sends a call. `again` sends it again after the given error, or raises the error."""
         self._send = send
         self._again = again
         self._under_way = 0
@@ -35,7 +35,7 @@ class Batcher:
         party = self._parties.get(keys)
         if party is None:
             if not self._under_way:
-                # As `_carry` does it, without one more coroutine for each lone task.
+                # The same as `_carry`, inlined to save a coroutine for each single task.
                 call = enqueue_plain(keys, (task_id, message))
                 self._under_way += 1
                 try:
@@ -71,7 +71,7 @@ class Batcher:
 
 
 class _Party:
-    """The tasks of one call. Each has a future of its own, so that who stops waiting stops nobody else."""
+    """The tasks of one call. Each has its own future, so that cancelling one wait does not cancel the others."""
 
     def __init__(self) -> None:
         self.pairs: list[str | bytes] = []

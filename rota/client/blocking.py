@@ -1,4 +1,4 @@
-"""The blocking face of the client: for Django, Flask and scripts."""
+"""The client for blocking code: for Django, Flask and scripts."""
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
@@ -90,7 +90,7 @@ class SyncClient(Core):
         try:
             with self.broker.subscribe(keys.ended(task_id)) as messages:
                 return self._requests.carry_out(acts.result(keys, task_id, seconds, self._poll_seconds), messages)
-        except BrokerRefused:  # no right to subscribe: looking is enough
+        except BrokerRefused:  # no permission to subscribe, so only poll
             return self._requests.carry_out(acts.result(keys, task_id, seconds, self._poll_seconds), None)
 
     def info(self, queue: str, task_id: str) -> TaskInfo:
@@ -130,7 +130,7 @@ class SyncClient(Core):
     def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> SyncJob[R]:
         reason, task_id, state = reply
         created = reason == "created"
-        # What is there already was enqueued with a retention of its own.
+        # A task that existed already was enqueued with its own retention, which is not known here.
         kept = not created or bool(plan.options.retention)
         return SyncJob(
             task_id, queue, plan.type, STATES[state], created=created, actions=self, decode=plan.decode, kept=kept
@@ -151,6 +151,6 @@ class SyncClient(Core):
 
 
 def _replicas(broker: SyncBroker, delivery: Delivery) -> "SyncReplicas":
-    from rota.client.replicas import SyncReplicas  # few programs wait for replicas
+    from rota.client.replicas import SyncReplicas  # imported late, because few programs wait for replicas
 
     return SyncReplicas(broker, delivery)

@@ -1,4 +1,4 @@
-"""The connections of an app: one client for each event loop that asks, and one for blocking code."""
+"""The connections of an app: one client for each event loop that uses it, and one for blocking code."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def broker_options(settings: Settings) -> "BrokerOptions":
-    """Read from the settings how to connect."""
+    """Return the connection options from the settings."""
     from rota.broker.options import TLS, BrokerOptions
 
     password, sentinel_password = settings.password, settings.sentinel_password
@@ -37,7 +37,7 @@ def broker_options(settings: Settings) -> "BrokerOptions":
 
 
 def delivery(settings: Settings) -> "Delivery":
-    """Read from the settings how tasks are delivered."""
+    """Return the delivery options from the settings."""
     from rota.client.delivery import Delivery
 
     return Delivery(
@@ -49,12 +49,12 @@ def delivery(settings: Settings) -> "Delivery":
 
 
 class Connections:
-    """Makes clients when they are first asked for, and closes them.
+    """Creates each client at its first use, and closes it.
 
-    A connection belongs to the event loop that opened it, so each loop has a client of its own. It is closed when the
-    loop shuts down, as `asyncio.run` does at its end. A loop that is closed without that leaves its client behind: such
-    clients are closed when the next loop asks for one. The client for blocking code and that for event loops are loaded
-    when they are first asked for: most programs need one of the two.
+    A connection belongs to the event loop that opened it, so each loop has its own client. The client is closed when
+    the loop shuts down its generators, as `asyncio.run` does at its end. If a loop is closed without that, its client
+    is closed when the next loop asks for one. The modules of both clients are imported at their first use, because most
+    programs use only one of them.
     """
 
     def __init__(self, middlewares: Sequence[EnqueueMiddleware]) -> None:
@@ -66,7 +66,7 @@ class Connections:
         self._keys = Keys()
 
     def keys(self, settings: Settings) -> Keys:
-        """The keys, remembered, because each queue's are built once."""
+        """The keys. They are kept, because they cache the keys of each queue."""
         if self._keys.prefix != settings.key_prefix:
             self._keys = Keys(settings.key_prefix)
         return self._keys
@@ -87,7 +87,7 @@ class Connections:
         from rota.broker.closed_loops import close_connections_of_closed_loops
         from rota.client.asynchronous import Client
 
-        for other in list(self._clients):  # a copy: loops of other threads come and go meanwhile
+        for other in list(self._clients):  # a copy, because other threads add and remove loops meanwhile
             if other.is_closed():
                 self._clients.pop(other, None)
         close_connections_of_closed_loops()
@@ -95,11 +95,12 @@ class Connections:
             Broker.from_url(settings.url, options=broker_options(settings)),
             **self._words(settings),
         )
-        # An event loop closes its asynchronous generators when it shuts down, from the first step of each on.
+        # At shutdown an event loop closes every asynchronous generator that has made its first step. So this generator
+        # is started here, and its `finally` closes the client.
         closing = self._closing(loop, client)
         try:
             _begin(closing)
-        except ResourceWarning:  # made an error: this loop has shut down its generators before, but goes on
+        except ResourceWarning:  # raised if warnings are errors, and this loop has already shut down its generators
             _begin(closing)
         self._clients[loop] = client, closing
         return client
@@ -113,7 +114,7 @@ class Connections:
             await client.aclose()
 
     def sync_client(self, settings: Settings) -> "SyncClient":
-        """The one client of all threads."""
+        """The client that all threads share."""
         from rota.broker.sync import SyncBroker
         from rota.client.blocking import SyncClient
 
@@ -124,7 +125,7 @@ class Connections:
             return self._sync_client
 
     def _words(self, settings: Settings) -> dict[str, Any]:
-        """Return what both kinds of client are made with."""
+        """Return the arguments that both kinds of client have in common."""
         return {
             "middlewares": self._middlewares,
             "result_poll": settings.result_poll,

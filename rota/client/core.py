@@ -1,4 +1,4 @@
-"""What both faces of the client share: everything but carrying operations out."""
+"""The common base of both clients: everything except carrying out operations."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -24,15 +24,15 @@ logger = logging.getLogger("rota.client")
 RESULT_POLL = timedelta(seconds=1)
 ENQUEUE_BATCH = 500
 PUBLISH_SECONDS = 5.0
-"""How long the name of a queue counts as published. Patterns and tools see only what is in the set of all queues.
+"""How long the name of a queue counts as published in the set of all queues, from which patterns and tools read it.
 
-Asynq's clients publish a name once: after a `FLUSHDB`, or when somebody deleted the queue, they go on filling a queue
-that no tool shows. Once in a while costs a small command for each busy queue.
+Asynq's clients publish a name only once. After a `FLUSHDB`, or after the queue was deleted, they keep filling a queue
+that no tool shows. Publishing again after this time costs one small command for each busy queue.
 """
 
 
 class Core(ABC):
-    """The keys, the packer, what was published, the settings of a client, and how it enqueues, as operations."""
+    """Holds the keys, the packer, the published queue names and the settings. Enqueues by means of operations."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Core(ABC):
         return self._keys.queue(queue)
 
     def _chunk(self, asked: int | None) -> int:
-        # More in one call than the script can hold would break it half way.
+        # A call with more tasks than the script can unpack would fail in the middle.
         return min(asked or self._enqueue_batch, MOST_ENQUEUED)
 
     # Enqueueing, as operations
@@ -117,7 +117,7 @@ class Core(ABC):
         return receipt
 
     def _prepare(self, batch: Batch) -> Act[None]:
-        """Do what must be done before a chunk is sent, so that the next chunk cannot overtake it."""
+        """Publish the queue names and connect before a chunk is sent, so that the next chunk cannot overtake it."""
         try:
             for queue in batch.names():
                 yield from self._publish(queue)
@@ -126,7 +126,7 @@ class Core(ABC):
         batch.give_up((yield Reach([sending.call.keys[0] for sending in batch.sendings])))
 
     def _deliver(self, batch: Batch) -> Act[None]:
-        """Send a chunk, and settle it."""
+        """Send a chunk, and record its outcomes."""
         burst = Burst([sending.call for sending in batch.sendings], enqueues=True)
         outcomes: list[Any] = yield burst
         outcomes = yield from asked_again(burst, outcomes, self._retry_seconds)
@@ -134,7 +134,7 @@ class Core(ABC):
             batch.settle(sending, outcome)
 
     def _publish(self, queue: str) -> Act[None]:
-        """Put the name of a queue into the set of all queues, where that was not done lately."""
+        """Add the name of a queue to the set of all queues, unless this was done within `PUBLISH_SECONDS`."""
         if self._published_until.get(queue, 0.0) >= monotonic():
             return
         try:
@@ -142,13 +142,13 @@ class Core(ABC):
         except BrokerError as error:
             if not error.maybe_applied:
                 raise
-            # Nothing was enqueued so far, even if the name was published.
+            # Even if the name was published, no task has been enqueued yet. So the new error is not `maybe_applied`.
             kind = BrokerRefused if isinstance(error, BrokerRefused) else BrokerUnavailable
             raise kind(str(error)) from error
         self._published_until[queue] = monotonic() + PUBLISH_SECONDS
 
     def _outcomes(self, batch: Batch) -> list[Any]:
-        """Return what came of each plan of a chunk: a receipt or an error."""
+        """Return the outcome of each plan of a chunk: a receipt or an error."""
         rows = zip(batch.plans, batch.queues, batch.settled(), strict=True)
         results = [
             reply if isinstance(reply, RotaError) else self._receipt(cast("Plan[Any]", plan), queue, reply)
@@ -158,7 +158,7 @@ class Core(ABC):
 
 
 def log_failures(outcomes: Sequence[Receipt | RotaError]) -> None:
-    """Say in the log that the broker failed some of many enqueues, because a caller may look at no outcome."""
+    """Log that the broker failed some of many enqueues, because a caller may ignore the outcomes."""
     failed = [each for each in outcomes if isinstance(each, BrokerError) and not isinstance(each, NotReplicated)]
     if failed:
         text = "%d of %s %s not enqueued, or may not have been: %s"

@@ -1,4 +1,4 @@
-"""How an enqueue is delivered: what it does while the server is away, and how many replicas must have it."""
+"""Delivery settings: what an enqueue does while the server is away, and how many replicas must have the task."""
 
 import logging
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _WAYS = ("wait", "fail")
 
 
 class DeliveryOptions(TypedDict, total=False):
-    """The keywords of `client.sending(...)`: the settings of the same names."""
+    """The keywords of `client.sending(...)`. They have the names of the settings."""
 
     when_away: WhenAway
     wait_replicas: int
@@ -30,7 +30,7 @@ class DeliveryOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The settings of the same names, for one client."""
+    """The delivery settings of one client."""
 
     when_away: WhenAway = "wait"
     wait_replicas: int = 0
@@ -49,7 +49,7 @@ class Delivery:
             raise OptionError("wait_replicas_timeout must be longer than zero: zero would wait for ever.")
 
     def updated(self, **words: Any) -> "Delivery":
-        """Return this with some words replaced."""
+        """Return these settings with some replaced."""
         known = type(self).__slots__
         for name in words:
             if name not in known:
@@ -60,7 +60,7 @@ class Delivery:
 
 
 class Unreplicated(BrokerError):
-    """The script of a call was run, and `reply` is its answer, but too few replicas have its writes."""
+    """The script of a call ran and answered `reply`, but too few replicas have its writes."""
 
     def __init__(self, message: str, *, reply: Any, acknowledged: int) -> None:
         super().__init__(message, maybe_applied=True)
@@ -68,13 +68,13 @@ class Unreplicated(BrokerError):
         self.acknowledged = acknowledged
 
     def of(self, receipt: Receipt) -> NotReplicated:
-        """Make the caller's error."""
+        """Make the error that the caller gets."""
         text = f"Task {receipt.id} in queue {receipt.queue!r} is enqueued, but {self} Do not enqueue it again."
         return NotReplicated(text, enqueued=receipt, acknowledged=self.acknowledged)
 
 
 class Demand:
-    """How many replicas, how long, and what to do when they are missing."""
+    """Checks the answer of `WAIT` against the delivery settings."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
@@ -82,7 +82,7 @@ class Demand:
 
     @property
     def words(self) -> tuple[Argument, ...]:
-        """The command that waits."""
+        """The `WAIT` command."""
         return ("WAIT", self._delivery.wait_replicas, self.milliseconds)
 
     def judge(self, reply: T, answer: int | BrokerRefused) -> T:

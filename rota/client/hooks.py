@@ -1,7 +1,8 @@
-"""Middleware on the enqueue side: generators that yield once, where the plan is sent.
+"""Enqueue middleware: generators that yield once, at the point where the plan is sent.
 
-Around a single enqueue they see its error. Around the plans of a stream they are left when their chunk was sent, and
-what was refused is in the outcomes. What a middleware raises before its `yield` is the outcome of that plan alone.
+Around a single enqueue, a middleware sees the error of the enqueue. Around a plan of a stream, it continues after the
+`yield` when the chunk of the plan has been sent, and does not see errors: they are in the outcomes. An error that a
+middleware raises before its `yield` is the outcome of that plan alone.
 """
 
 import inspect
@@ -25,7 +26,7 @@ SyncHook: TypeAlias = Callable[[Plan[Any]], Generator[Plan[Any] | None]]
 
 
 async def enter(stack: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware], plan: Plan[Any]) -> Plan[Any]:
-    """Run every middleware up to its `yield`, the first one outermost. A plan that one yields replaces ours."""
+    """Run every middleware up to its `yield`, the first one outermost. A plan that it yields replaces the given one."""
     for middleware in middlewares:
         if inspect.isasyncgenfunction(middleware):
             around = async_manager(cast(AsyncHook, middleware), _who(middleware))
@@ -37,7 +38,7 @@ async def enter(stack: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware],
 
 
 def enter_sync(stack: ExitStack, middlewares: Sequence[EnqueueMiddleware], plan: Plan[Any]) -> Plan[Any]:
-    """Do the same from blocking code, which cannot run an async generator."""
+    """Do the same as `enter` from blocking code, which cannot run an async generator."""
     for middleware in middlewares:
         if inspect.isasyncgenfunction(middleware):
             raise OptionError(
@@ -57,13 +58,13 @@ def _changed(middleware: EnqueueMiddleware, plan: Plan[Any], changed: object) ->
             f"The enqueue middleware {getattr(middleware, '__qualname__', middleware)} yielded a "
             f"{type(changed).__name__}: yield the plan to send, or nothing to send it unchanged."
         )
-    return cast("Plan[Any]", cast("object", changed))  # the two checkers disagree on what the check has shown
+    return cast("Plan[Any]", cast("object", changed))  # mypy and pyright narrow the isinstance check differently
 
 
 async def enter_each(
     around: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware], plans: Iterable[Planned]
 ) -> list[Planned]:
-    """Run the middlewares of many plans up to their `yield`. They are left with `around`."""
+    """Run the middlewares of many plans up to their `yield`. They continue when `around` is closed."""
     entered: list[Planned] = []
     for plan in plans:
         outcome: Planned = swallowed()
@@ -84,7 +85,7 @@ async def enter_each(
 def enter_each_sync(
     around: ExitStack, middlewares: Sequence[EnqueueMiddleware], plans: Iterable[Planned]
 ) -> list[Planned]:
-    """Do the same from blocking code."""
+    """Do the same as `enter_each` from blocking code."""
     entered: list[Planned] = []
     for plan in plans:
         outcome: Planned = swallowed()
@@ -144,7 +145,7 @@ def _refused(error: Exception) -> RotaError:
 
 
 def swallowed() -> EnqueueError:
-    """Make the error of an enqueue whose error a middleware did not raise again."""
+    """Make the error for an enqueue whose own error was swallowed by a middleware."""
     return EnqueueError(
         "An enqueue middleware swallowed the error of the enqueue. It may look at an error, but has to raise it again: "
         "the caller must learn that the task was not enqueued."

@@ -1,4 +1,4 @@
-"""What a client does with a task that exists, as operations that `requests` carries out."""
+"""The operations of a client on a task that exists. `rota.client.requests` carries them out."""
 
 import time
 from datetime import datetime
@@ -25,7 +25,7 @@ from rota.wire.watch import Watched, announced, watch
 
 _MOST_READINGS = 10
 _FIRST_LOOK_SECONDS = 0.1
-# A task may vanish a moment before the message of its end arrives: they come over different connections.
+# A task may disappear a moment before the announcement of its end arrives, because they use different connections.
 _LAST_WORD_SECONDS = 0.25
 _OUT_OF_SIGHT = Watched("in a state unknown, because the broker does not answer")
 
@@ -39,7 +39,7 @@ def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
         if message is None:
             raise _gone(keys, task_id)
         if reading and unpack(message).payload == payload:
-            return  # the answer was lost, and it has been changed to this
+            return  # an earlier answer was lost, and the payload has been replaced already
         edited: Edited = yield Change(edit.update_payload(keys, task_id, message, payload))
         if edited.reply != "changed":
             return _check(keys, task_id, edited, "can't get another payload")
@@ -50,13 +50,13 @@ def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
 
 
 def reschedule(keys: QueueKeys, task_id: str, when: datetime | DurationLike) -> Act[None]:
-    """Move a scheduled, retried or pending task to an instant, or to so long from now."""
+    """Move a scheduled, retried or pending task to an instant, or to a duration from now."""
     edited: Edited = yield Change(edit.reschedule(keys, task_id, instant(when)))
     _check(keys, task_id, edited, "can't be moved to another time")
 
 
 def run_now(keys: QueueKeys, task_id: str) -> Act[None]:
-    """Make a task pending, wherever it waits or rests."""
+    """Make a scheduled, retried, grouped, archived or completed task pending."""
     edited: Edited = yield Change(edit.run_now(keys, task_id), lambda refusal: refusal.state == "active")
     if edited.reply != "same":
         _check(keys, task_id, edited, "can't be made to run now")
@@ -69,17 +69,18 @@ def delete(keys: QueueKeys, task_id: str) -> Act[None]:
 
 
 def cancel(keys: QueueKeys, task_id: str, reason: str, channel: str) -> Act[None]:
-    """End a task that waits; ask the worker that runs it. One that has ended stays as it is."""
+    """End a waiting task, or ask the worker of a running task to cancel it. A task that has ended stays as it is."""
     edited: Edited = yield Change(edit.cancel(keys, task_id, reason or "no reason was given"))
     if edited.reply == "asked":
-        # A plain command: the channel belongs to no queue, and Go servers listen to it too.
+        # A plain command and not part of the script, because the channel, which Go servers subscribe to as well, does
+        # not belong to a queue.
         yield Command(("PUBLISH", channel, task_id))
     elif edited.reply != "ended":
         _check(keys, task_id, edited, "can't be cancelled now: try again in a moment")
 
 
 def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None, poll_seconds: float = 1.0) -> Act[bytes]:
-    """Wait for the end of a task and return its stored result. It is looked for soon, at last every `poll_seconds`."""
+    """Wait for the end of a task and return its stored result. Polls often at first, later every `poll_seconds`."""
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     watched: Watched = yield watch(keys, task_id)
     asked, pause = bool(watched.state), min(_FIRST_LOOK_SECONDS, poll_seconds)
@@ -102,7 +103,8 @@ def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None, poll_se
 
 
 def _look(keys: QueueKeys, task_id: str, deadline: float | None) -> Act[Watched]:
-    # A fail-over must not end a wait. Without a time limit, though, nobody would ever hear of a broker that stays away.
+    # A fail-over must not end a wait that has a time limit. Without a time limit the error is raised, because otherwise
+    # the caller would wait forever for a broker that does not come back.
     try:
         watched: Watched = yield watch(keys, task_id)
     except BrokerUnavailable:
@@ -125,7 +127,7 @@ def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
 
 
 def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
-    """Read a task as it stands."""
+    """Read a snapshot of a task."""
     from rota.client.task_record import Stored, read
     from rota.wire.look_task import OneTask, task
 
@@ -137,7 +139,7 @@ def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
 
 
 def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = "") -> ResultTimeout:
-    """Make the error of a wait that lasted too long."""
+    """Make the error for a wait that has timed out."""
     stands = f" (it is {state})" if state else ""
     advice = "It goes on: wait again, or give a longer timeout."
     if state == "pending":
@@ -146,7 +148,7 @@ def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = ""
 
 
 def instant(when: datetime | DurationLike) -> str:
-    """Write an instant, or a time from now, as the scripts take it."""
+    """Write an instant, or a duration from now, in the form that the scripts read."""
     if not isinstance(when, datetime):
         return f"+{parse(when, 'when').total_seconds():.6f}"
     if when.tzinfo is None:

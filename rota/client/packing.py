@@ -1,4 +1,4 @@
-"""From a plan to what the scripts take, and from their replies to what came of it. No sockets."""
+"""Turns plans into script calls, and script replies into errors. Does no I/O."""
 
 from typing import Any, NamedTuple
 
@@ -13,17 +13,17 @@ from rota.wire.envelope import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, Envelope, new_t
 from rota.wire.keys import Keys, QueueKeys, own_unique_key, unique_key
 from rota.wire.script import Call
 
-# A task hash without a state is a stub that somebody else left. Its ID is taken all the same.
+# A task hash without a state is a stub that another program left. Its ID still counts as taken.
 STATES = {"": TaskState.PENDING, **{str(state): state for state in TaskState}}
 
 _MOST_TEMPLATES = 512
 
 PAYLOAD_LIMIT_BYTES = 4 * 1024 * 1024
-"""One payload, at most: about as much as one request of a worker takes, and far below the 512 MB of a Redis value."""
+"""The limit for one payload: about the size of one fetch of a worker, and far below the 512 MB of a Redis value."""
 
 
 class Packed(NamedTuple):
-    """One task, ready to be sent. Without an `item` it wants nothing but to run."""
+    """One task, ready to be sent. Without an `item` it is a plain task: without a delay, group, lock or chosen ID."""
 
     keys: QueueKeys
     id: str
@@ -32,7 +32,7 @@ class Packed(NamedTuple):
 
 
 class Packer:
-    """Packs plans, and remembers what the plans of one task have in common."""
+    """Packs plans, and caches the common part of the plans of one task."""
 
     def __init__(self, keys: Keys, payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> None:
         self._keys = keys
@@ -79,7 +79,7 @@ class Packer:
     def _template(self, plan: Plan[Any]) -> "_Template":
         if len(plan.payload) > self._limit:
             self.check_size(f"The payload of {plan.type}", len(plan.payload))
-        # A task's plans share one Options object. The template keeps it alive, so its id stays its own.
+        # The plans of a task share one Options object. The template keeps it alive, so its id() is not reused.
         key = plan.type, id(plan.options)
         template = self._templates.get(key)
         if template is None:
@@ -92,7 +92,7 @@ class Packer:
 
 
 def sendable(name: str, text: str) -> str:
-    """Return the text. Raises OptionError where it cannot be sent."""
+    """Return the text. Raises OptionError if it cannot be encoded."""
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(f"The {name} is {text!r}, but must be a text.")
     try:
@@ -116,12 +116,12 @@ def alone(packed: Packed) -> Call[Reply]:
 
 
 def created(packed: Packed) -> Reply:
-    """Make the reply for a plain task, which can only be created."""
+    """Make the reply for a plain task, which is always created."""
     return Reply("created", packed.id, "pending")
 
 
 class _Template:
-    """What all plans of one type and one Options object have in common."""
+    """The common part of all plans with the same type and the same Options object."""
 
     def __init__(self, type: str, options: Options, keys: Keys) -> None:
         check_blank(type)
@@ -137,7 +137,7 @@ class _Template:
         task_id = sendable("task_id", options.task_id) if options.task_id else new_task_id()
         if unique and unique.key is not None:
             sendable("unique key", unique.key)
-        # The message carries the lock too: a Go server reads it there when it gives it back.
+        # The message holds the lock too, because a Go server reads it there to release it.
         lock = lock_of(self.keys, plan) if unique else ""
         message = self.envelope.seal(plan.payload, task_id.encode(), lock.encode())
         item = Item(
@@ -155,7 +155,7 @@ class _Template:
 
 
 def lock_of(keys: QueueKeys, plan: Plan[Any]) -> str:
-    """Return the lock of a unique plan. An empty payload is Go's nil: what a Go client most likely sends."""
+    """Return the lock of a unique plan. An empty payload counts as Go's nil, which a Go client most likely sends."""
     unique = plan.options.unique
     if unique is not None and unique.key is not None:
         return own_unique_key(keys, plan.type, unique.key)
@@ -163,7 +163,7 @@ def lock_of(keys: QueueKeys, plan: Plan[Any]) -> str:
 
 
 def refusal(plan: Plan[Any], queue: str, reply: Reply) -> RotaError | None:
-    """Return the error that a reply means for this plan, if it means one."""
+    """Return the error that a reply means for this plan, or None."""
     if reply.reason == "created":
         return None
     what = f"The task {plan.type} in queue {queue!r}"
@@ -217,5 +217,5 @@ def _when(options: Options) -> str:
 
 
 def _life_ms(unique: Unique | None) -> int | str:
-    # An own scope ends a lock by itself, so it may go without a life. Asynq's own needs one.
+    # Rota's scopes release the lock by themselves, so the lock may have no lifetime. Asynq's scope needs one.
     return "" if unique is None or unique.ttl is None else int(unique.ttl.total_seconds() * 1000)

@@ -1,4 +1,4 @@
-"""Refuses what is given in place of a plan or of an iterable of plans, and says what was probably meant."""
+"""Refuses arguments that are not plans or iterables of plans, and suggests what was probably meant."""
 
 import inspect
 import reprlib
@@ -35,13 +35,13 @@ def _why_not(plans: object, kind: type, *, blocking: bool) -> str | None:
 
 
 def check_plan(plan: object) -> None:
-    """Refuse what is not a plan."""
+    """Refuse an argument that is not a plan."""
     if not isinstance(plan, Plan):
         raise not_a_plan(plan)
 
 
 def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
-    """Make the error for what was given in place of a plan."""
+    """Make the error for an argument that is not a plan."""
     made = OptionError(f"{_shown(thing)} is not a plan: {_meant(thing, _MAKE)}.")
     made.__cause__ = error
     return made
@@ -49,7 +49,7 @@ def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
 
 def _meant(thing: object, otherwise: str) -> str:
     if inspect.iscoroutine(thing):
-        thing.close()  # else Python warns of a coroutine that nobody awaited
+        thing.close()  # otherwise Python warns that the coroutine was never awaited
         return "await the coroutine and give its result; for a call of a task use task.plan(...), not task.enqueue(...)"
     if isinstance(thing, Receipt):
         return "it is enqueued already"

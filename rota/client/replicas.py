@@ -1,4 +1,4 @@
-"""Enqueues that count only when replicas have them: `WAIT` after the script, on the same connection."""
+"""Enqueues that wait for replication: a `WAIT` command after the script, on the same connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Replicas:
-    """Runs scripts and waits for their replication. Its connections are its own: a `WAIT` holds up what follows it."""
+    """Runs scripts and waits for their replication. Has its own connections, because `WAIT` blocks a connection."""
 
     def __init__(self, broker: Broker, delivery: Delivery) -> None:
         self._broker = Broker(broker.address, broker.options)
@@ -28,7 +28,7 @@ class Replicas:
         self._rounds: WeakKeyDictionary[Link, Rounds] = WeakKeyDictionary()
 
     async def run(self, call: Call[T]) -> T:
-        """Run one script. Raises `Unreplicated` when it was run, but replicas are missing."""
+        """Run one script. Raises `Unreplicated` if the script ran, but too few replicas have its writes."""
         reply, link = await self._broker.run_on(call)
         rounds = self._rounds.get(link)
         if rounds is None:
@@ -41,7 +41,8 @@ class Replicas:
         except BrokerRefused as error:
             return error
         except BrokerUnavailable as error:
-            # The script was run, so to say that nothing was would be wrong. Sent again, it may find a new master.
+            # The script ran, so the error must say that it may have been applied. The next attempt may reach a new
+            # master.
             raise failure.lost(link.endpoint, error) from error
 
     async def aclose(self) -> None:
@@ -50,7 +51,7 @@ class Replicas:
 
 
 class Rounds:
-    """One `WAIT` after the other on one connection. Who comes while one is under way shares the next one."""
+    """Runs one `WAIT` at a time on a connection. Calls that arrive while a `WAIT` is running share the next one."""
 
     def __init__(self, ask: Callable[[Link], Awaitable[int | BrokerRefused]]) -> None:
         self._ask = ask
@@ -58,7 +59,7 @@ class Rounds:
         self._next: asyncio.Task[int | BrokerRefused] | None = None
 
     async def next(self, link: Link) -> int | BrokerRefused:
-        """Wait for a round that begins from now on: one that has left does not know of the latest write."""
+        """Wait for a round that starts after this call, because a running `WAIT` does not cover the latest write."""
         if self._next is None:
             self._next = asyncio.create_task(self._round(link))
             self._next.add_done_callback(look_at)
@@ -71,7 +72,7 @@ class Rounds:
 
 
 class SyncReplicas:
-    """The same for blocking code, where a thread has a connection to itself."""
+    """The same as `Replicas` for blocking code, where each thread has its own connection."""
 
     def __init__(self, broker: SyncBroker, delivery: Delivery) -> None:
         if delivery.wait_replicas_timeout >= broker.options.response_timeout:
@@ -83,6 +84,6 @@ class SyncReplicas:
         self._demand = Demand(delivery)
 
     def run(self, call: Call[T]) -> T:
-        """Run one script. Raises `Unreplicated` when it was run, but replicas are missing."""
+        """Run one script. Raises `Unreplicated` if the script ran, but too few replicas have its writes."""
         reply, answer = self._broker.run_then(call, *self._demand.words)
         return self._demand.judge(reply, answer)

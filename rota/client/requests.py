@@ -1,11 +1,11 @@
-"""What a client asks of the server: the steps, and how a request without an answer is sent again.
+"""Sends the requests of a client, and sends a request again if its answer was lost.
 
-An operation is a generator. It yields a step, and gets the answer or the error. So each operation is written once, and
-two small drivers at the end of this file carry it out: `Requests` for asyncio and `SyncRequests` for blocking code.
+An operation is a generator. It yields a step, and receives the answer or the error. So each operation is written once,
+and two small drivers at the end of this file carry it out: `Requests` for asyncio and `SyncRequests` for blocking code.
 
-A request whose answer was lost may have been carried out. It is sent again, once at least, and for as long as
-`retry_for` says, because every script of a client recognizes what an earlier sending wrote. If no answer comes, the
-error says so (`maybe_applied`).
+A request whose answer was lost may have been carried out. The driver sends it again, at least once and for at most
+`retry_for`. This is safe because every client script recognizes what an earlier sending wrote. If no answer comes, the
+error says that the request may have been carried out (`maybe_applied`).
 """
 
 import asyncio
@@ -38,7 +38,7 @@ logger = logging.getLogger("rota.client")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One plain command that is safe to repeat; `key` says which server of a Cluster gets it."""
+    """One plain command that is safe to repeat. `key` selects the server of a Cluster."""
 
     words: tuple[Argument, ...]
     key: str | None = None
@@ -48,8 +48,8 @@ class Command:
 class Change:
     """A script that changes a task.
 
-    Sent again after a loss, it may be refused because of what its first sending did. `is_met` tells from the refusal
-    whether the task is as the caller wanted it.
+    If the answer was lost and the script is sent again, it may be refused because the first sending took effect.
+    `is_met` decides from the refusal whether the task is as the caller wanted it.
     """
 
     call: Call[Edited]
@@ -58,16 +58,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Enqueue:
-    """Run a script that enqueues, and wait for `wait_replicas`: `Unreplicated` where replicas are missing."""
+    """Run a script that enqueues, and wait for `wait_replicas`. Raises `Unreplicated` if too few replicas answer."""
 
     call: Call[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Ask several things together. The answer is a list of answers and errors, in their order.
+    """Send several requests together. The answer is a list of answers and errors in the same order.
 
-    `enqueues` says that the answers wait for `wait_replicas`, too.
+    With `enqueues` the answers also wait for `wait_replicas`.
     """
 
     requests: "Sequence[Request]"
@@ -76,14 +76,14 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Connect to the servers of these keys, so that what is asked next is sent at once. The answer: errors by key."""
+    """Connect to the servers of these keys, so that the next request is sent at once. The answer: errors by key."""
 
     keys: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Wait so long for an announcement. The answer is its bytes, or None."""
+    """Wait up to `seconds` for an announcement. The answer is its bytes, or None."""
 
     seconds: float
 
@@ -101,12 +101,12 @@ Act: TypeAlias = Generator[Step, Any, R]
 
 
 def is_lost(outcome: object) -> bool:
-    """Tell whether this is the error of a request that may have been carried out although no answer came."""
+    """Whether this is the error of a request that may have been carried out although no answer came."""
     return isinstance(outcome, BrokerUnavailable) and outcome.maybe_applied
 
 
 def asked_again(burst: Burst, outcomes: list[Any], seconds: float) -> Act[list[Any]]:
-    """Ask again for what was lost among these outcomes of a burst: once at least, and for `seconds`."""
+    """Send the requests of a burst whose answers were lost again: at least once, and for at most `seconds`."""
     deadline = time.monotonic() + seconds
     for failures in itertools.count(1):
         lost = [i for i, outcome in enumerate(outcomes) if is_lost(outcome)]
@@ -126,7 +126,7 @@ def asked_again(burst: Burst, outcomes: list[Any], seconds: float) -> Act[list[A
 
 
 def _after_a_loss(request: Request, outcome: Any, lost: BrokerUnavailable) -> Any:
-    """Return what came of a request that was lost before: even if it is refused now, it may have been carried out."""
+    """Return the outcome of a request that was sent again. Even if it was refused now, it may have been carried out."""
     if isinstance(outcome, BrokerUnavailable) and not outcome.maybe_applied:
         return lost
     if isinstance(outcome, BrokerError):
@@ -148,21 +148,21 @@ def _log(lost: Sequence[int], outcomes: Sequence[Any]) -> None:
 
 
 class Requests:
-    """Carries operations out, for asyncio. With `replicas`, what is enqueued waits for them."""
+    """Carries out operations, for asyncio. With `replicas`, an enqueue waits for its replication."""
 
     def __init__(self, broker: "Broker", replicas: "Replicas | None" = None) -> None:
         self.seconds = broker.options.retry_for.total_seconds()
         self._broker = broker
         self._replicas = replicas
         self.enqueue = broker.run if replicas is None else replicas.run
-        """Runs one script that enqueues. After a `BrokerUnavailable` call `enqueue_again`."""
+        """Runs one script that enqueues. If it raises `BrokerUnavailable`, call `enqueue_again`."""
 
     async def enqueue_again(self, call: Call[T], lost: BrokerUnavailable) -> T:
-        """Send a script that enqueues again, if it may have been carried out; else raise this error."""
+        """Send a script that enqueues again if it may have been carried out. Otherwise raise `lost`."""
         return cast(T, await self._again(Burst([call], enqueues=True), lost))
 
     async def carry_out(self, act: Act[R], messages: "Subscription | None" = None) -> R:
-        """Take each step of an operation until it is over."""
+        """Run each step of an operation until its end, and return its result."""
         answer: Any = None
         error: BrokerError | None = None
         try:
@@ -228,7 +228,7 @@ class Requests:
 
 
 class SyncRequests:
-    """Carries the same operations out, for blocking code."""
+    """Carries out the same operations, for blocking code."""
 
     def __init__(self, broker: "SyncBroker", replicas: "SyncReplicas | None" = None) -> None:
         self.seconds = broker.options.retry_for.total_seconds()
@@ -237,7 +237,7 @@ class SyncRequests:
         self._enqueue = broker.run if replicas is None else replicas.run
 
     def carry_out(self, act: Act[R], messages: "SyncSubscription | None" = None) -> R:
-        """Take each step of an operation until it is over."""
+        """Run each step of an operation until its end, and return its result."""
         answer: Any = None
         error: BrokerError | None = None
         try:
@@ -262,9 +262,9 @@ class SyncRequests:
             case Burst(requests, enqueues):
                 return self._ask_all(requests, enqueues)
             case Reach():
-                return {}  # a burst connects, and waits for its answers
+                return {}  # nothing to do: a blocking burst connects by itself and waits for its answers
             case Listen(seconds) if messages is not None:
-                with suppress(BrokerUnavailable):  # the connection is lost, and looking goes on
+                with suppress(BrokerUnavailable):  # the subscription is lost, so sleep and then poll
                     message = messages.get(timedelta(seconds=seconds))
                     return None if message is None else message[1]
                 return time.sleep(seconds)

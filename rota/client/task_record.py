@@ -1,4 +1,4 @@
-"""From what is stored of a task to the snapshots that users see, also where what is stored is broken."""
+"""Builds the snapshots that users see from the stored record of a task, even if the record is broken."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ InfoT = TypeVar("InfoT", bound=TaskInfo)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was found of a task: where, its score there, its hash, and Redis' time."""
+    """The stored record of a task: its queue and state, its score in the set of that state, its hash, Redis' time."""
 
     queue: str
     id: str
@@ -28,12 +28,12 @@ class Stored:
 
     @classmethod
     def of(cls, look: OneTask, queue: str, task_id: str) -> "Stored | None":
-        """Read one look at a task. None where only leftovers have its ID, or nothing has."""
+        """Read one look at a task. None if the task does not exist, or only leftovers of it."""
         state = _state(look)
         return None if state is None else cls(queue, task_id, state, look.now, look.scores.get(state), look.fields)
 
     def message(self) -> TaskMessage:
-        """Read the message; a blank one where it is gone or is none."""
+        """Read the message. A missing or invalid message is read as a blank one."""
         try:
             return unpack(self.fields.get("msg", b""))
         except PayloadError:
@@ -45,7 +45,7 @@ class Stored:
         return None if raw is None else raw.decode("utf-8", "replace")
 
     def number(self, name: str) -> int | None:
-        """Read a field as a whole number; None where it is none."""
+        """Read a field as a whole number, or None if it is not one."""
         try:
             return int(self.fields.get(name, b""))
         except ValueError:
@@ -53,7 +53,7 @@ class Stored:
 
 
 def read(kind: type[InfoT], stored: Stored, message: TaskMessage, **more: Any) -> InfoT:
-    """Build a snapshot; `more` are the fields that this kind has besides. Nothing stored can make this fail."""
+    """Build a snapshot. `more` are the additional fields of this kind. No stored value makes this fail."""
     fields = stored.fields
     return kind(
         id=stored.id,
@@ -85,7 +85,7 @@ def read(kind: type[InfoT], stored: Stored, message: TaskMessage, **more: Any) -
 
 
 def _state(look: OneTask) -> TaskState | None:
-    """The state that the hash says; without one, that of the set where the ID was left behind."""
+    """The state in the hash. If it is missing or unknown, the state of the set in which the ID was left behind."""
     try:
         return TaskState(look.fields.get("state", b"").decode("utf-8", "replace"))
     except ValueError:
@@ -93,7 +93,7 @@ def _state(look: OneTask) -> TaskState | None:
 
 
 def _traceback(raw: bytes, message: TaskMessage) -> str:
-    """Read the traceback; its first line is the time of its error. After a later failure elsewhere it is stale."""
+    """Read the traceback. Its first line is the time of its error: if the task has failed later, it is stale."""
     failed_at, _, text = raw.partition(b"\n")
     return text.decode("utf-8", "replace") if failed_at == b"%d" % message.last_failed_at else ""
 

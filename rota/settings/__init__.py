@@ -1,1 +1,1 @@
-"""All settings, where each was found, and the forms of queues and ranges in them."""
+"""All settings, the source of each value, and the formats of queues and ranges."""

@@ -1,4 +1,4 @@
-"""Where each setting is found, and how it is shown."""
+"""Collects the settings from their sources, records the source of each, and formats values for display."""
 
 import os
 import tomllib
@@ -15,7 +15,7 @@ from rota.settings.values import write_queues
 
 ENVIRONMENT_PREFIX = "ROTA_"
 ORIGINS = "origins of settings"
-"""The entry of the given settings that says where they come from, if not from code. No setting can have this name."""
+"""The key of the given settings that maps a name to its source if that is not code. No setting can have this name."""
 
 CODE = "code"
 ENVIRONMENT = "environment"
@@ -24,7 +24,7 @@ DEV_SERVER = "rota dev"
 LOOKED_UP = (ENVIRONMENT, PROJECT_FILE, DEV_SERVER)
 """Sources that are read again whenever settings are made."""
 DEV_SERVER_FILE = ".rota/server/url"
-"""Where `rota.broker.dev_server` finds the server of the current folder. Few programs have one, so few load that."""
+"""Where `rota.broker.dev_server` finds the server of the current folder. That module is loaded only if this exists."""
 _FOLDERS_ABOVE = 3
 
 
@@ -36,7 +36,7 @@ class CommandLine:
     options: dict[str, str] = field(default_factory=dict[str, str])
 
     def with_setting(self, name: str, value: str | int, option: str) -> "CommandLine":
-        """Return this command line with one setting more."""
+        """Return a copy of this command line with one more setting."""
         return CommandLine({**self.values, name: value}, {**self.options, name: option})
 
 
@@ -50,10 +50,10 @@ class Origin(NamedTuple):
 
 
 def collect(said: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the settings that were given anywhere, and which source each one comes from.
+    """Return the settings from all sources, and the source of each one.
 
-    `said` is what the command line or the code says. It wins over the environment, that over `pyproject.toml`, that
-    over the server of `rota dev`, which is looked for only if no other source names a URL.
+    `said` holds the settings from the command line or the code. They override the environment, which overrides
+    `pyproject.toml`. The server of `rota dev` is looked for only if no source names a URL.
     """
     values = {name: value for name, value in said.items() if name != ORIGINS}
     origins = {**dict.fromkeys(values, CODE), **said.get(ORIGINS, {})}
@@ -72,7 +72,7 @@ def _environment(names: Iterable[str]) -> dict[str, str]:
 
 
 def _project_file() -> Path | None:
-    """Return the `pyproject.toml` of the current folder, or else of the nearest of three folders above it."""
+    """Return the `pyproject.toml` of the current folder, or of the nearest of the three folders above it."""
     try:
         here = Path.cwd()
     except FileNotFoundError:
@@ -82,7 +82,7 @@ def _project_file() -> Path | None:
 
 
 def _project(path: Path | None) -> dict[str, Any]:
-    """Read the table `[tool.rota]`. A file that cannot be read is one sentence that names it."""
+    """Read the table `[tool.rota]`. Raises ConfigError with the path if the file cannot be read."""
     if path is None:
         return {}
     try:
@@ -109,8 +109,8 @@ def _dev_server() -> str | None:
 
 
 def abouts(settings: type) -> dict[str, str]:
-    """Return what each setting is for: the text below its line in the source."""
-    import ast  # here, because only `rota config` and the docs show these texts
+    """Return the description of each setting: the text below its line in the source."""
+    import ast  # imported late, because only `rota config` and the docs show the descriptions
     import inspect
     from itertools import pairwise
     from textwrap import dedent
@@ -134,7 +134,7 @@ def _is_ours(model: type) -> bool:
 
 
 def shown(name: str, value: object) -> str:
-    """Write a value as people write it. Passwords are masked."""
+    """Format a value the way users write it. Passwords are masked."""
     if isinstance(value, timedelta):
         return display(value)
     if name == "url":

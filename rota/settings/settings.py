@@ -1,9 +1,9 @@
 """Every setting of Rota, in one class.
 
-The command line wins over the code, the code over `ROTA_...` in the environment, that over `[tool.rota]` in
-`pyproject.toml`, that over the defaults. An empty variable counts as not set. Without any `url` the server of a
-`rota dev` that runs in the current folder is used. Durations are written as everywhere: `"30s"`, seconds, or a
-timedelta.
+The command line overrides the code, the code overrides `ROTA_...` in the environment, which overrides `[tool.rota]` in
+`pyproject.toml`, which overrides the defaults. An empty variable counts as not set. If no source gives a `url`, the
+server of a `rota dev` that runs in the current folder is used. Durations are written as everywhere in Rota: `"30s"`,
+seconds, or a timedelta.
 """
 
 import os
@@ -54,7 +54,7 @@ WhenAway: TypeAlias = Literal["wait", "fail"]
 WakeUp: TypeAlias = Literal["auto", "tracking", "poll"]
 PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
 LimitBytes: TypeAlias = Annotated[int, Field(gt=0, le=256 * MEBIBYTE)]
-"""Redis takes values of up to 512 MB, and a result is in its request together with others."""
+"""Redis accepts values of up to 512 MB, and a request holds a result together with other results."""
 PositiveDuration: TypeAlias = Annotated[Duration, Field(gt=timedelta(0))]
 
 
@@ -74,17 +74,17 @@ class Settings(BaseModel):
     url: str = DEFAULT_URL
     """Redis or Valkey: `redis://`, `rediss://`, `unix://`, `redis-sentinel://`, `redis+cluster://`."""
     key_prefix: Annotated[str, Field(min_length=1)] = "asynq"
-    """The first word of every key. Another than Asynq's makes a world that Go programs do not see."""
+    """The first word of every key. With another prefix than Asynq's, Go programs do not see the tasks."""
     username: str | None = None
-    """Wins over the URL's."""
+    """The user name. Overrides the user name in the URL."""
     password: SecretStr | None = None
-    """Wins over the URL's."""
+    """The password. Overrides the password in the URL."""
     sentinel_username: str | None = None
-    """For the sentinels, where it differs from the master's."""
+    """The user name for the sentinels, if it differs from the master's."""
     sentinel_password: SecretStr | None = None
-    """For the sentinels, where it differs from the master's."""
+    """The password for the sentinels, if it differs from the master's."""
     tls_ca: Path | None = None
-    """A file of authorities to trust instead of the system's."""
+    """A file of certificate authorities to trust instead of the system's."""
     tls_cert: Path | None = None
     """This client's certificate."""
     tls_key: Path | None = None
@@ -92,33 +92,33 @@ class Settings(BaseModel):
     tls_verify: bool = True
     """Whether the server's certificate is checked."""
     client_name: str = "rota"
-    """What the server's list of clients shows."""
+    """The name of the connections in the server's `CLIENT LIST`."""
     connect_timeout: PositiveDuration = timedelta(seconds=5)
-    """How long one connection may take."""
+    """The time limit for opening a connection."""
     response_timeout: PositiveDuration = timedelta(seconds=10)
-    """How long one reply may take."""
+    """The time limit for one reply."""
     retry_for: Duration = timedelta(seconds=3)
-    """How long a request is tried again that was not carried out, or whose answer was lost."""
+    """How long a request is retried if it was not carried out, or if its answer was lost."""
 
     # Enqueueing
     when_away: WhenAway = "wait"
-    """What an enqueue does while the server is away: `wait` for `retry_for`, or `fail` at once."""
+    """Whether an enqueue waits for `retry_for` while the server is away (`wait`), or fails at once (`fail`)."""
     payload_limit_bytes: LimitBytes = 4 * MEBIBYTE
-    """The size of a payload, at most, and of all headers together; an enqueue of a larger one is refused."""
+    """The largest size of a payload, and of all headers together. Enqueueing a larger one is refused."""
     wait_replicas: Annotated[int, Field(ge=0)] = 0
     """How many replicas must have a task before its enqueue returns."""
     wait_replicas_timeout: PositiveDuration = timedelta(seconds=1)
-    """How long they may take."""
+    """How long an enqueue waits for the replicas."""
     replicas_missing: Literal["raise", "warn"] = "raise"
-    """What an enqueue does when they took longer: `raise` NotReplicated, or `warn` in the log."""
+    """With too few replicas after that time, an enqueue raises NotReplicated (`raise`) or logs a warning (`warn`)."""
 
-    # What a worker takes
+    # Fetching and running
     queues: Queues = Field(default_factory=lambda: {"default": 1})
     """Queues with their weights, as `critical=6,default=3` or as JSON; names may be patterns like `mail:*`."""
     strict_priority: bool = False
-    """Whether a queue is looked at only when all with a greater weight are empty."""
+    """Whether tasks of a queue are fetched only while all queues with a greater weight are empty."""
     queue_refresh: PositiveDuration = timedelta(seconds=1)
-    """How often patterns look for new queues, besides being told of them: a busy worker is not told."""
+    """How often patterns are matched against new queues. The server notifies only idle workers of new queues."""
     concurrency: PositiveInt = 50
     """Tasks that run at once in one worker process."""
     processes: Processes = ProcessRange(1, 1)
@@ -126,47 +126,47 @@ class Settings(BaseModel):
     process_slots: Annotated[int, Field(ge=0)] = 0
     """Child processes for `run="process"`; 0 means one per core."""
     process_recycle: Annotated[int, Field(ge=0)] = 0
-    """Tasks after which such a child is replaced; 0 means never."""
+    """Tasks after which such a child process is replaced; 0 means never."""
     fetch_batch: Annotated[int, Field(gt=0, le=limits.MOST_FETCHED)] = 100
-    """Tasks taken by one request, at most; up to 500."""
+    """Tasks fetched by one request, at most; up to 500."""
     record_batch: Annotated[int, Field(gt=0, le=limits.MOST_RECORDED)] = 500
     """Outcomes recorded by one request, at most; up to 500."""
     wake_up: WakeUp = "auto"
-    """How a waiting worker learns of tasks: `tracking`, `poll`, or by itself tracking where the server allows it."""
+    """How an idle worker learns of new tasks: `tracking`, `poll`, or `auto`: tracking where the server allows it."""
     slow_poll: PositiveDuration = timedelta(minutes=2)
-    """How often a waiting worker looks for tasks although the server has not told of any."""
+    """How often an idle worker polls although the server has not notified it of any tasks."""
     unknown_task_delay: PositiveDuration = timedelta(seconds=30)
-    """When a task of a type that nobody here runs is offered again."""
+    """How long a task is delayed if no worker here has a handler for its type."""
     shutdown_timeout: Duration = timedelta(seconds=8)
-    """How long running tasks may go on after a stop, before they are handed back."""
+    """How long running tasks may continue after a stop, before they are handed back."""
 
     hook_timeout: PositiveDuration = timedelta(seconds=30)
-    """How long the hooks of one run may take together; then they are cancelled. The outcome of the task stands."""
+    """The time limit for all hooks of one run together. Then they are cancelled; the outcome of the task stays."""
 
-    # Staying alive
+    # Leases and health
     lease: Annotated[Duration, Field(ge=timedelta(seconds=5))] = timedelta(seconds=30)
-    """How long a task stays with a worker that is not heard of."""
+    """How long a worker holds a task without extending its lease."""
     heartbeat: PositiveDuration = timedelta(seconds=5)
-    """How often leases are extended and the worker shows itself."""
+    """How often leases are extended and the worker's record in Redis is written."""
     ready_within: PositiveDuration = timedelta(seconds=12)
-    """A worker is ready if it reached the broker and could take and record within this time; two beats at least."""
+    """A worker is ready if it could reach the broker, fetch and record within this time (at least two heartbeats)."""
     live_within: PositiveDuration = timedelta(minutes=10)
-    """A worker is live if its event loop was blocked for less than this."""
+    """A worker is live if its event loop has been blocked for less than this time."""
     blocked_after: PositiveDuration = timedelta(seconds=1)
-    """A task that blocks the event loop for so long is named in the log."""
+    """A task that blocks the event loop for longer than this is named in the log."""
     health_port: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """The port of `/live`, `/ready` and `/metrics`; none without it, and with 0 any that is free."""
+    """The port of `/live`, `/ready` and `/metrics`. Unset, no port is opened; with 0 the system chooses a free one."""
     health_host: str = "127.0.0.1"
     """The address to which that port is bound; `0.0.0.0` for probes from outside of the machine or container."""
     health_dir: Path | None = None
-    """The folder in which `rota health` finds the workers of this machine; one in the temporary folder without it."""
+    """The folder in which `rota health` finds the workers of this machine. Unset, a folder in the temporary folder."""
 
     lease_slack: Duration = timedelta(seconds=5)
-    """How long after the end of its lease a task of a lost worker is given back."""
+    """How long after the end of its lease a task of a lost worker is returned to its queue."""
     go_lease_slack: Duration = timedelta(seconds=30)
-    """The same for a task that a Go server had: its lease follows the clock of that server's machine."""
+    """The same for a task of a Go server. It is longer because that lease follows the clock of the server's machine."""
     max_crashes: PositiveInt = 3
-    """A task that so many workers held when they died, begun or just taken, is put into quarantine."""
+    """Quarantine a task after this many workers died while holding it, whether they had started it or not."""
 
     restart_after_fault: bool = False
     """Whether `app.worker()` starts again after an internal fault of the worker, instead of raising it in its block."""
@@ -177,23 +177,23 @@ class Settings(BaseModel):
     process_max_age: PositiveDuration | None = None
     """The age at which a worker process is replaced."""
     process_max_rss_mb: Annotated[int, Field(ge=0)] = 0
-    """The resident memory in MiB from which on a worker process is replaced; 0 means any."""
+    """The resident memory in MiB at which a worker process is replaced; 0 means never."""
     process_start_timeout: PositiveDuration = timedelta(minutes=5)
-    """A worker process that has not loaded the app by then is killed, and another one starts; not the very first."""
+    """Kill and replace a process that has not loaded the app within this time, except the first one of a fleet."""
     process_hang_after: PositiveDuration | None = None
-    """A worker process that was not heard of for so long is killed, and its tasks go back; by default none is."""
+    """Kill a process that has not reported for this time, and return its tasks to their queues. Off by default."""
     process_drain: PositiveDuration = timedelta(minutes=10)
-    """How long a worker process that is replaced may finish what it runs; then it is stopped."""
+    """How long a worker process that is being replaced may finish its running tasks, before it is stopped."""
     scale_up_after: PositiveDuration = timedelta(seconds=5)
-    """One process more when all have been full for so long while tasks waited."""
+    """Start one more process when all processes have been full for this time while tasks waited."""
     scale_down_after: PositiveDuration = timedelta(minutes=1)
-    """One process less when half of the slots of the others would have done for so long."""
+    """Stop one process when the remaining ones would have been at most half full for this time."""
 
     # Sweeps
     sweep_interval: PositiveDuration = timedelta(seconds=5)
-    """How often one of the workers of the same queues looks what is to be done; a sixth as often if all are empty."""
+    """How often one of the workers of the same queues sweeps them; a sixth as often if all queues are empty."""
     reconcile_interval: PositiveDuration = timedelta(minutes=1)
-    """How often it compares all places where a task can be, a bounded part at a time."""
+    """How often a sweep compares all places where a task can be, a bounded part at a time."""
     forward_batch: Annotated[int, Field(gt=0, le=limits.MOST_FORWARDED)] = 1000
     """Due tasks moved by one request, at most; up to 1000."""
     janitor_batch: Annotated[int, Field(gt=0, le=limits.MOST_DELETED)] = 100
@@ -205,47 +205,47 @@ class Settings(BaseModel):
 
     # Results and reports
     result_retention: Duration = timedelta(minutes=10)
-    """How long a task whose function returns a value is kept, if it does not say so itself."""
+    """The retention of a task whose function returns a value, unless the task has its own `retention`."""
     result_limit_bytes: LimitBytes = 4 * MEBIBYTE
-    """The size of a result, at most; a larger one fails its task. The same as that of a payload."""
+    """The largest size of a result. A larger one fails its task."""
     result_poll: PositiveDuration = timedelta(seconds=1)
-    """How often a waiting `result()` looks, besides listening: a Go worker announces nothing."""
+    """How often a waiting `result()` polls besides its subscription, because Go servers do not announce results."""
     enqueue_batch: Annotated[int, Field(gt=0, le=limits.MOST_ENQUEUED)] = 500
     """Tasks sent by one request of `enqueue_many`, at most; up to 1000."""
     report_interval: PositiveDuration = timedelta(milliseconds=500)
     """How often progress and log lines of a running task are written, at most."""
     log_limit_bytes: PositiveInt = 64 * 1024
-    """The log kept with one task; the oldest lines go."""
+    """The largest size of the log that is stored with a task. A full log drops its oldest lines."""
     log_line_limit_bytes: PositiveInt = 4096
-    """One line of that log; what is longer is cut."""
+    """The largest size of one line of that log. A longer line is cut."""
     traceback_limit_bytes: Annotated[int, Field(ge=0)] = 8192
-    """The traceback of its last error that is kept with a task, at most; 0 keeps none."""
+    """The largest size of the traceback that is stored with a task for its last error; 0 stores none."""
     task_log_level: Literal["debug", "info"] = "debug"
-    """The level at which the begin and end of each task are logged. `rota dev` takes `info`, so that they show."""
+    """The level at which the start and end of each task are logged. `rota dev` uses `info`, so that they are shown."""
 
     # Groups
     group_grace: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
     """How long a group waits for another task before it is aggregated."""
     group_max_delay: PositiveDuration | None = None
-    """How long a group waits at most, however many tasks keep coming."""
+    """How long a group waits at most while further tasks keep arriving."""
     group_max_size: PositiveInt | None = None
     """The size at which a group is aggregated at once."""
     group_concurrency: PositiveInt = 10
-    """How many groups each aggregator joins at the same time in a worker process, which holds their tasks in memory."""
+    """How many groups each aggregator joins at once in a worker process, which holds their tasks in memory."""
     group_interval: PositiveDuration = timedelta(seconds=1)
-    """How often groups are looked at where the server does not tell of changed keys (`wake_up="poll"`, or no right)."""
+    """How often groups are polled where the server does not notify of changed keys (as with `wake_up="poll"`)."""
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
 
     def __init__(self, **said: Any) -> None:
-        """Collect the settings. Those that are said here win over all other sources."""
+        """Collect the settings. The keywords override all other sources."""
         known = type(self).model_fields
         values, origins = collect(said, known)
         try:
             super().__init__(**values)
         except ValidationError as error:
             sentences = [_sentence(item, known, origins) for item in error.errors(include_url=False)]
-            # Not chained: the traceback of pydantic's error shows the values, and one may be a password.
+            # Not chained, because the traceback of pydantic's error shows the values, and one may be a password.
             raise ConfigError(" ".join(sentences)) from None
         self._origins = origins
 
@@ -263,11 +263,11 @@ class Settings(BaseModel):
         return self
 
     def updated(self, **words: Any) -> "Settings":
-        """Return these settings with some replaced, checked again. The replaced ones count as said by the code."""
+        """Return these settings with some replaced, validated again. The source of the replaced ones is `code`."""
         return self._replaced(words, dict.fromkeys(words, CODE))
 
     def updated_by(self, line: CommandLine) -> "Settings":
-        """Return these settings with those of a command line, checked again. An error names the option."""
+        """Return these settings with those of a command line, validated again. An error names the option."""
         return self._replaced(line.values, line.options)
 
     def _replaced(self, words: Mapping[str, Any], sources: Mapping[str, str]) -> "Settings":
@@ -276,11 +276,11 @@ class Settings(BaseModel):
         return Settings(**{**said, **words, ORIGINS: {**kept, **sources}})
 
     def source_of(self, name: str) -> str:
-        """Where a setting comes from: `code`, `environment`, `pyproject.toml`, `default`, or an option like `--set`."""
+        """The source of a setting: `code`, `environment`, `pyproject.toml`, `default`, or an option like `--set`."""
         return self._origins.get(name, "default")
 
     def table(self) -> list[Origin]:
-        """Every setting with its value, its source and what it is for. Secrets are masked."""
+        """Every setting with its value, its source and its description. Secrets are masked."""
         about = abouts(type(self))
         return [
             Origin(name, shown(name, getattr(self, name)), self.source_of(name), about.get(name, ""))

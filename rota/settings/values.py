@@ -1,6 +1,6 @@
-"""Values of settings as people write them: queues with their weights, and how many worker processes.
+"""Reads and writes settings values in the form that users write: queues with their weights, and process numbers.
 
-A range of processes like `1..8` is one in which their number follows the load.
+With a range like `1..8`, the number of worker processes follows the load.
 """
 
 import json
@@ -18,7 +18,7 @@ _FORM = 'Write critical=6,default=3, or JSON for a name that holds a comma or an
 def read_queues(value: object) -> object:
     """Read queues with their weights from a mapping, a list of names, text like `"critical=6,default=3"`, or JSON.
 
-    ValueError names the part that is wrong.
+    Raises ValueError with the part that is wrong.
     """
     if isinstance(value, str):
         text = as_utf8(value)
@@ -38,7 +38,7 @@ def read_queues(value: object) -> object:
 
 
 def check_queues(value: dict[str, int]) -> dict[str, int]:
-    """Refuse an empty mapping, and names that cannot work."""
+    """Refuse an empty mapping and invalid queue names."""
     if not value:
         raise ValueError("name at least one queue")
     for name in value:
@@ -47,7 +47,7 @@ def check_queues(value: dict[str, int]) -> dict[str, int]:
 
 
 def check_queue(name: str, error: type[Exception]) -> None:
-    """Raise `error` for a name that no queue can have."""
+    """Raise `error` for an invalid queue name."""
     if not name.strip():
         raise error("The name of a queue cannot be blank. Give it a name such as 'default'.")
     if name.startswith("}"):
@@ -87,14 +87,14 @@ def _weight(name: str, weight: object) -> int:
 
 
 class ProcessRange(NamedTuple):
-    """At least and at most so many worker processes."""
+    """The least and the greatest number of worker processes."""
 
     least: int
     most: int
 
     @property
     def fixed(self) -> bool:
-        """Whether there is nothing to choose."""
+        """Whether the number of processes is fixed."""
         return self.least == self.most
 
     def __str__(self) -> str:
@@ -116,14 +116,14 @@ def read_processes(value: object) -> object:
 
 
 def check_processes(value: ProcessRange) -> ProcessRange:
-    """Refuse what cannot be kept."""
+    """Refuse a range that is empty or starts below 1."""
     if not 1 <= value.least <= value.most:
         raise ValueError(f"{value} is no range: it goes from at least 1 upwards, as in 1..8")
     return value
 
 
 def as_utf8(text: str) -> str:
-    """Return text as its UTF-8 bytes mean it, where the locale (ASCII, as in `LC_ALL=C`) could not decode them."""
+    """Decode text as UTF-8 if the locale's encoding (ASCII, as in `LC_ALL=C`) left bytes in it undecoded."""
     if text.isascii():
         return text
     try:

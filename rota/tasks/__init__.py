@@ -1,1 +1,1 @@
-"""What makes a function a task: options, signature, payload, dependencies, middleware, handler, context."""
+"""The parts that make a function a task: options, signature, payload, dependencies, middleware, handler, context."""

@@ -1,8 +1,8 @@
-"""Functions that an application gives to Rota, checked where they are given: at import, with file and line.
+"""Checks the functions that an application passes to Rota, at import, so that the error has a file and line.
 
-A wrong one would only be noticed when it is called: a coroutine that is not awaited counts as true, a generator that is
-not iterated runs none of its code. Not seen here is what a plain function returns, as in `lambda: f()`: `refuse_unrun`
-looks at that when it was called.
+Otherwise a wrong function would be noticed only when it is called: a coroutine that is not awaited counts as true, and
+a generator that is not iterated does not run any of its code. These checks cannot see what a plain function will
+return, as in `lambda: f()`. `refuse_unrun` checks the returned value after the call.
 """
 
 import functools
@@ -14,11 +14,11 @@ from typing import Any, cast
 from rota.errors import OptionError
 
 UNRUN = (GeneratorType, AsyncGeneratorType, CoroutineType)
-"""What a call of a generator or async function returns; nothing of the function has run by then."""
+"""The types that a call of a generator or async function returns before any of its code has run."""
 
 
 def check(name: str, function: Any, *arguments: str, is_async: bool = True) -> None:
-    """Refuse what cannot be called with these arguments, generators, and unless `is_async` also async functions.
+    """Refuse a function that does not take these arguments, a generator, and unless `is_async` an async function.
 
     `name` is what the user wrote, such as `Retry(delay=...)`.
     """
@@ -36,7 +36,7 @@ def check(name: str, function: Any, *arguments: str, is_async: bool = True) -> N
 def check_arguments(name: str, function: Callable[..., Any], *arguments: str) -> None:
     """Refuse a function that does not take these arguments by position."""
     try:
-        # A wrapper may add arguments of its own, so its own signature counts, not that of what it wraps.
+        # A wrapper may add arguments, so its own signature counts and not that of the wrapped function.
         signature = inspect.signature(function, follow_wrapped=False)
     except (ValueError, TypeError, NameError):
         return  # some functions written in C have none; Python 3.14 reads annotations here, which may not be importable
@@ -49,22 +49,22 @@ def check_arguments(name: str, function: Callable[..., Any], *arguments: str) ->
 
 
 def is_generator(function: Callable[..., Any]) -> bool:
-    """Whether a call returns a generator of either kind; also behind wrappers, partials and `__call__`."""
+    """Whether a call returns a plain or async generator. Looks behind wrappers, partials and `__call__`."""
     return any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _faces(function))
 
 
 def refuse_unrun(what: str, value: object) -> None:
-    """Refuse a coroutine or generator that a function has returned: none of its code has run."""
+    """Refuse a coroutine or generator that a function has returned, because none of its code has run."""
     if isinstance(value, UNRUN):
         unrun = cast("object", value)
         if isinstance(value, CoroutineType):
-            value.close()  # else Python warns of a coroutine that nobody awaited
+            value.close()  # otherwise Python warns that the coroutine was never awaited
         kind = f"{'an' if isinstance(value, AsyncGeneratorType) else 'a'} {type(unrun).__name__}"
         raise OptionError(f"{what} returned {kind} ({_title(unrun)}), of which nothing has run. {_advice(unrun)}")
 
 
 def name_of(function: object) -> str:
-    """Return the name of a function as its author knows it."""
+    """Return the qualified name of a function, without the functions around it."""
     return str(getattr(function, "__qualname__", repr(function))).rpartition("<locals>.")[2]
 
 

@@ -1,4 +1,4 @@
-"""One type as JSON. `Codec.write` writes only what `Codec.validate` reads back to an equal value.
+"""Reads and writes one type as JSON. `Codec.write` writes only JSON that `Codec.validate` reads back as an equal value.
 
 Writing takes four steps:
 
@@ -33,7 +33,7 @@ from rota.errors import OptionError, PayloadError
 from rota.tasks.go_values import read_without_nulls
 
 _EXACT_BYTES = 4000
-"""Within so many bytes no integer has more than the 4300 digits that JSON parsers read."""
+"""JSON of at most this length cannot contain an integer longer than the 4300 digits that JSON parsers read."""
 
 _COMMON = {"type", "metadata", "strict"}
 _LENGTH = {"min_length", "max_length"}
@@ -47,7 +47,7 @@ _EXACT_TYPES: Mapping[str, set[str]] = {
     "list": _COMMON | _LENGTH | {"items_schema"},
     "dict": _COMMON | _LENGTH | {"keys_schema", "values_schema"},
 }
-"""Core schemas that read what they write, with the keys that do not change that."""
+"""Core schemas that read back what they write, each with the keys that do not change this."""
 _EXACT_FIELD = {"type", "metadata", "schema", "required", "validation_alias", "serialization_alias"}
 _EXACT_CONFIG = {"title", "extra_fields_behavior"}
 
@@ -73,7 +73,7 @@ class Codec:
         self.adapter = _adapter(owner, annotation)
         schema = cast("dict[str, Any]", self.adapter.core_schema)
         self.validate: Callable[[bytes], Any] = self.adapter.validator.validate_json
-        """The quick way to read: raises pydantic's ValidationError."""
+        """The fast path of `read`, which does not try again without Go's nulls. Raises pydantic's ValidationError."""
         self._validate = self.adapter.validator.validate_python
         self._to_json = self.adapter.serializer.to_json
         parts = set(_parts(schema))
@@ -84,10 +84,10 @@ class Codec:
         self._is_lazy = "generator" in parts
         self._any_sequence = _SEQUENCE in parts
         self.write: Write = self._write_exact if self._exact else self._write
-        """Return the JSON of a value. Raises PayloadError for what does not fit or would not come back equal."""
+        """Return the JSON of a value. Raises PayloadError if it does not fit the type or would not read back equal."""
 
     def _write_exact(self, value: Any, *, fixed_order: bool = False) -> bytes:
-        # Most tasks come here with every enqueue, so this does no more than it must.
+        # The hot path: most tasks run this with every enqueue.
         try:
             checked = self._validate(value)
             written = self._to_json(checked, by_alias=True)
@@ -120,7 +120,7 @@ class Codec:
             return self.read_again(payload, error)
 
     def read_again(self, payload: bytes, error: ValidationError) -> Any:
-        """Read JSON that was refused, without the nulls of Go that stand for "not given". Else raises `error`."""
+        """Read refused JSON again, without the nulls that Go writes for "not given". Otherwise raises `error`."""
         return read_without_nulls(payload, self.validate, error)
 
     def check(self, value: Any) -> Any:
@@ -140,9 +140,9 @@ class Codec:
         """Raise PayloadError unless the JSON reads back to the value that was written."""
         try:
             read = self.validate(written)
-            # An Iterable is read lazily, and writing has used up the one that was sent: its text is compared instead.
+            # An Iterable is read lazily, and writing has exhausted the one that was passed. So the JSON is compared.
             again = self._dump(read) if self._is_lazy else written
-        except Exception as error:  # a validator of the user's may raise anything for its own output
+        except Exception as error:  # a user's validator may raise any error for its own output
             said = reasons(error) if isinstance(error, ValidationError) else _reason(error)
             raise PayloadError(
                 f"The {self._noun} of {self._owner} would be refused by the worker: what is written as JSON does not "
@@ -181,7 +181,7 @@ def _is_exact_object(schema: Mapping[str, Any]) -> bool:
 
 
 def reasons(error: ValidationError) -> str:
-    """Say what a validator refused, at most five of its reasons."""
+    """Return at most five of a validator's reasons as text."""
     parts = [
         f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}"
         for item in error.errors(include_url=False, include_context=False, include_input=False)[:5]
@@ -213,7 +213,7 @@ def _adapter(owner: str, annotation: Any) -> TypeAdapter[Any]:
         )
     try:
         return TypeAdapter(annotation)
-    except Exception as error:  # also those of code that the type brings along
+    except Exception as error:  # also an error raised by the type's own code
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise OptionError(
             f"{owner} has a type that JSON cannot carry: {said} "
@@ -249,7 +249,7 @@ def _cause(found: Difference | None) -> str:
 
 
 def _lost_key(found: Difference) -> str | None:
-    """Tell of the first key of a dict that is not a text and is missing in the dict that is read back."""
+    """Name the first key of a dict that is not a string and is missing in the dict that was read back."""
     if not (is_mapping(found.sent) and is_mapping(found.read)):
         return None
     for key in found.sent:

@@ -1,4 +1,4 @@
-"""What a handler may know about the task it runs, and may say while it runs."""
+"""The context: what a handler can know about its task, and report while it runs."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class TaskReporter(Protocol):
-    """Where progress and log lines of running tasks go. Called from any thread; must not block.
+    """Takes progress and log lines of running tasks. Called from any thread; must not block.
 
-    The worker's own joins what comes fast and bounds what it keeps.
+    The worker's reporter merges frequent reports and limits how much it keeps.
     """
 
     def progress(self, context: "Context", done: float, total: float | None, text: str) -> None:
@@ -45,10 +45,10 @@ _LARGE = 10**18
 
 
 class Context:
-    """The task that runs, as its function sees it. Each run has its own context.
+    """The running task, as its function sees it. Each run has its own context.
 
-    `state` is the value that the lifespan of the app yielded. `cancelled` is True, with `cancel_reason`, after the task
-    was asked to stop.
+    `state` is the value that the lifespan of the app yielded. After the task was asked to stop, `cancelled` is True and
+    `cancel_reason` has the reason.
     """
 
     __slots__ = ("_deadline_at", "_message", "_reporter", "cancel_reason", "cancelled", "state")
@@ -66,7 +66,7 @@ class Context:
         self._deadline_at = deadline_at
         self.state = state
         self.cancelled = False
-        """True once the task was asked to stop. A function in a thread looks here; a coroutine is cancelled."""
+        """True once the task was asked to stop. A function in a thread checks this; a coroutine is cancelled."""
         self.cancel_reason = ""
 
     @property
@@ -128,7 +128,7 @@ class Context:
         """Report the progress of the task.
 
         Frequent calls are cheap, because only the newest report is written, a few times a second at most. A number that
-        is not finite counts as unknown. Raises OptionError for what is not a number.
+        is not finite counts as unknown. Raises OptionError if a value is not a number.
         """
         known = None if total is None else _number("total", total)
         self._reporter.progress(self, _number("done", done) or 0, known, str(text))
@@ -138,7 +138,7 @@ class Context:
         self._reporter.log(self, str(text))
 
     def begin(self, deadline_at: float) -> None:
-        """Begin the time of this run, or begin it anew after a wait for a place. The worker calls this."""
+        """Start the time limit of this run, or restart it after a wait for a slot. The worker calls this."""
         self._deadline_at = deadline_at
 
     def cancel(self, reason: str = "") -> None:
@@ -149,13 +149,13 @@ class Context:
     def raise_if_cancelled(self) -> None:
         """Raise TaskCancelled if the task was asked to stop.
 
-        A function in a thread calls this where it can stop safely. A coroutine is cancelled without it.
+        A function in a thread calls this where it can stop safely. A coroutine does not have to: it is cancelled.
         """
         if self.cancelled:
             raise TaskCancelled("The task was cancelled while it ran.", reason=self.cancel_reason)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A task in another process gets the facts; its reporter and state belong to this process.
+        # Only the message and the deadline are pickled, because the reporter and the state belong to this process.
         return _restored, (self._message.SerializeToString(), self._deadline_at)
 
     def __repr__(self) -> str:
@@ -186,8 +186,8 @@ def current() -> Context:
 
 
 def blank(type: str = "", **fields: Any) -> Context:
-    """Make a context that belongs to no worker, for a direct call or a test."""
-    from rota.wire.proto import TaskMessage  # a program that only enqueues does not load protobuf
+    """Make a context without a worker, for a direct call or a test."""
+    from rota.wire.proto import TaskMessage  # imported late, so that a program that only enqueues skips protobuf
 
     return Context(TaskMessage(type=type, **fields))
 
@@ -202,7 +202,7 @@ def _restored(data: bytes, deadline_at: float) -> Context:
 
     message = TaskMessage.FromString(data)
     here = peek(None)
-    # A child process enters the context of a task before it reads the arguments: that one can report.
+    # A child process enters the task's context before it unpickles the arguments, and that context has a reporter.
     if here is not None and (here.id, here.queue) == (message.id, message.queue):
         return here
     return Context(message, deadline_at=deadline_at)

@@ -1,4 +1,4 @@
-"""Dependencies: values that the worker makes for a handler, and clears away after it."""
+"""Dependencies: values that the worker makes for a handler and cleans up after it."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
@@ -20,7 +20,7 @@ Kind: TypeAlias = Literal["value", "awaitable", "generator", "async generator"]
 
 
 class Overrides(MutableMapping[Provider, Provider]):
-    """Which provider stands in for which: `app.overrides[mailer] = fake_mailer`, for tests."""
+    """Replaces providers in tests: `app.overrides[mailer] = fake_mailer`."""
 
     def __init__(self) -> None:
         self._stand_ins: dict[Provider, Provider] = {}
@@ -50,7 +50,7 @@ class Overrides(MutableMapping[Provider, Provider]):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One provider to call, and where its own arguments come from."""
+    """One provider to call, and the sources of its arguments."""
 
     provider: Provider
     open: Callable[..., Any]
@@ -60,9 +60,9 @@ class Step:
 
 
 class Recipe:
-    """The providers that one function needs, in an order in which each finds its own needs met.
+    """The providers that one function needs, ordered so that each comes after the providers it depends on.
 
-    Worked out once. Every provider runs once per task, however many ask for it.
+    The order is computed once. Every provider runs once per task, even if several functions depend on it.
     """
 
     def __init__(self, signature: Signature, overrides: Mapping[Provider, Provider]) -> None:
@@ -72,7 +72,7 @@ class Recipe:
         self._wanted = tuple((name, self._place(provider, ())) for name, provider in signature.dependencies.items())
 
     async def provide(self, context: Context, stack: AsyncExitStack) -> dict[str, Any]:
-        """Make the values for one run. What needs clearing away is pushed on the stack."""
+        """Make the values for one run, and push their cleanup on the stack."""
         made: list[Any] = []
         for step in self._steps:
             arguments: dict[str, Any] = dict.fromkeys(step.context_names, context)
@@ -130,7 +130,7 @@ def _is_meant(made: Any, provider: Provider) -> bool:
 
 
 def _kind(provider: Provider) -> tuple[Kind, Callable[..., Any]]:
-    call: Any = type(provider).__call__  # of an object that is called like a function
+    call: Any = type(provider).__call__  # for a callable object
     who = f"The dependency {_name(provider)}"
     if inspect.isasyncgenfunction(provider) or inspect.isasyncgenfunction(call):
         return "async generator", async_manager(provider, who, must_raise=True)

@@ -1,13 +1,14 @@
-"""Values as Go writes them in JSON: null for what is empty, `time.Duration` as nanoseconds, `[]byte` as base64.
+"""Reads and writes JSON values as Go does: null for nil, `time.Duration` as nanoseconds, `[]byte` as base64.
 
-Go writes a nil slice, map or pointer in a struct as null, where Python leaves the field out. A null that its type
-refuses is taken as "not given" if the parameter or field has a default. This happens only after a payload was
-refused, so a payload that fits costs nothing:
+Go writes a nil slice, map or pointer in a struct as null, where Python leaves the field out. If the type of a parameter
+or field refuses null, and it has a default, a null counts as "not given". The steps run only after a payload was
+refused, so a payload that fits does not pay for them:
 
-1. Every null that was refused is left out of the object that holds it.
-2. In its place stands a key that no field has. A model ignores or forbids such a key. A dict whose keys are data
-   refuses its null like the first one: there a value would be lost, so the payload stays refused.
-3. What is left is validated. A field without a default is now missing, so the payload stays refused.
+1. Remove every refused null from the object that holds it.
+2. To find out whether that object is a dict whose keys are data, put a null under a key that no field has into it and
+   validate. A model ignores or forbids the unknown key. A dict refuses the null like the first one: removing the first
+   one would lose a value, so the payload stays refused.
+3. Validate the rest. If the field does not have a default, it is now missing and the payload stays refused.
 
 `GoDuration` and `GoBytes` are types for the annotations of parameters.
 """
@@ -32,7 +33,7 @@ Holder = dict[str, Any]
 
 
 def read_without_nulls(payload: bytes, validate: Callable[[bytes], Any], error: ValidationError) -> Any:
-    """Validate a payload that was refused with `error`, without the nulls that were refused. Else raises `error`."""
+    """Validate a payload again without the nulls that were refused with `error`. Otherwise raises `error`."""
     if not _refused_nulls(error):
         raise error
     tree, last = from_json(payload), error
@@ -42,7 +43,7 @@ def read_without_nulls(payload: bytes, validate: Callable[[bytes], Any], error: 
             break
         try:
             return validate(_written(tree))
-        except ValidationError as next_error:  # perhaps of a null that only shows now
+        except ValidationError as next_error:  # perhaps for another null that the first error did not name
             last = next_error
     raise error
 
@@ -53,10 +54,10 @@ def _refused_nulls(error: ValidationError) -> list[tuple[int | str, ...]]:
 
 
 def _leave_out(tree: Any, loc: tuple[int | str, ...]) -> Holder | None:
-    """Leave out the null at a place and return the object that held it; None if there is no such null."""
+    """Remove the null at a location and return the object that held it, or None if there is no null there."""
     found, holder, name = tree, None, ""
     for step in loc:
-        # A step that leads nowhere names a member of a union.
+        # A step that is neither a key nor an index names a member of a union.
         if is_mapping(found) and step in found:
             holder, name, found = found, str(step), found[step]
         elif is_sequence(found) and isinstance(step, int) and step < len(found):
@@ -68,7 +69,7 @@ def _leave_out(tree: Any, loc: tuple[int | str, ...]) -> Holder | None:
 
 
 def _is_data(tree: Any, holders: list[Holder], validate: Callable[[bytes], Any]) -> bool:
-    """Whether one of the objects is a dict whose keys are data, and not fields."""
+    """Whether one of the objects is a dict whose keys are data and not fields."""
     for holder in holders:
         holder[_NO_FIELD] = None
     try:
@@ -132,7 +133,7 @@ GoDuration: TypeAlias = Annotated[
     PlainSerializer(_write_duration, return_type=int, when_used="json"),
     WithJsonSchema({"type": "integer", "description": "nanoseconds"}),
 ]
-"""A timedelta that travels as Go's `time.Duration` does: whole nanoseconds. Below a microsecond it is cut off."""
+"""A timedelta that is sent like Go's `time.Duration`, in whole nanoseconds. Reading truncates to microseconds."""
 
 GoBytes: TypeAlias = Annotated[
     bytes,
@@ -140,4 +141,4 @@ GoBytes: TypeAlias = Annotated[
     PlainSerializer(_write_bytes, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
-"""Bytes that travel as Go's `[]byte` does: base64. Null, Go's nil slice, is read as empty."""
+"""Bytes that are sent like Go's `[]byte`, as base64. Null, Go's nil slice, is read as empty bytes."""

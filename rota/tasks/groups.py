@@ -1,4 +1,4 @@
-"""Aggregators: functions that make one task of all the tasks that gathered in a group."""
+"""Aggregators: functions that turn all tasks of a group into one task."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -47,9 +47,9 @@ AggregateFunction: TypeAlias = Callable[[str, list[GroupedTask]], Any]
 
 
 class GroupHandler:
-    """One registered function with the type and group it is for, and when a group is due.
+    """One registered function, its type and group, and the limits after which a group is due.
 
-    None for `grace`, `max_delay` or `max_size` leaves it to the settings `group_...`.
+    With None for `grace`, `max_delay` or `max_size` the setting `group_...` of that name applies.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class GroupHandler:
         self._is_async = inspect.iscoroutinefunction(function)
 
     async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
-        """Make the one task. A plain function runs in a thread."""
+        """Call the function and return its plan. A plain function runs in a thread."""
         made: Any = await (
             forks.wait_for(self.function(group, tasks)) if self._is_async else in_own_thread(self._call, group, tasks)
         )
-        if inspect.isawaitable(made):  # of a plain wrapper around a coroutine function, or an object that is called
+        if inspect.isawaitable(made):  # from a plain wrapper around a coroutine function, or from a callable object
             made = await forks.wait_for(made)
         if not _is_plan(made):
             raise OptionError(
@@ -100,7 +100,7 @@ class GroupHandler:
     def _call(self, group: str, tasks: list[GroupedTask]) -> Any:
         try:
             return forks.call(self.function, (group, tasks))
-        except StopIteration as error:  # no future takes it: the wait for the thread would never end
+        except StopIteration as error:  # a future rejects StopIteration, so the wait for the thread would never end
             raise RuntimeError(f"The aggregator {self!r} raised StopIteration.") from error
 
     def __repr__(self) -> str:
@@ -108,14 +108,14 @@ class GroupHandler:
 
 
 class Aggregators:
-    """Which aggregator takes a task of a group: the nearest type first, then the most exact group."""
+    """Finds the aggregator for a task in a group: the closest type first, then the most specific group."""
 
     def __init__(self, matching: Matching = "segments") -> None:
         self._matching: Matching = matching
         self._by_type: dict[str, dict[str, GroupHandler]] = {}
 
     def add(self, aggregator: GroupHandler) -> None:
-        """Register an aggregator. Raises RoutingError where one is registered for the same type and group."""
+        """Register an aggregator. Raises RoutingError if another one is registered for the same type and group."""
         groups = self._by_type.setdefault(aggregator.type, {})
         taken = groups.setdefault(aggregator.group, aggregator)
         if taken is not aggregator:

@@ -1,4 +1,4 @@
-"""What a worker runs for a task type: the function with all that surrounds it, made ready once."""
+"""Handlers: the function that runs a task, with its payload reader, middleware, dependencies and hooks."""
 
 import asyncio
 import inspect
@@ -32,16 +32,16 @@ log = logging.getLogger("rota")
 
 
 class Surroundings(Protocol):
-    """What an app puts around every handler."""
+    """The middlewares and overrides of an app, which apply to every handler."""
 
     @property
     def middlewares(self) -> Sequence[Middleware]:
-        """Around each call, the first one outermost."""
+        """Middlewares around each call, the first one outermost."""
         ...
 
     @property
     def overrides(self) -> Overrides:
-        """Stand-ins for dependencies."""
+        """Replacements for dependencies."""
         ...
 
 
@@ -64,7 +64,7 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class ImportedFunction:
-    """A function by its place, so that it can be sent to another process."""
+    """A function by its module and name, so that it can be sent to another process."""
 
     module: str
     name: str
@@ -77,7 +77,7 @@ class ImportedFunction:
         return f"{self.module}.{self.name}"
 
     def resolve(self) -> Callable[..., Any]:
-        """Import the function. A name that a task has taken leads to the task's function."""
+        """Import the function. If the name now holds a task, return the function of the task."""
         found: Any = import_module(self.module)
         for part in self.name.split("."):
             found = getattr(found, part)
@@ -90,7 +90,7 @@ class Handler:
 
     `invoke(context, payload, call=None)` reads the payload, makes the dependencies, and runs the middlewares around
     the function. Without `call` a coroutine function is awaited here; a worker passes `call(function, args, kwargs)`
-    to run functions in a thread or process. For `run="process"` the function it gets can be pickled.
+    to run functions in a thread or process. With `run="process"`, `call` gets a function that can be pickled.
     """
 
     def __init__(
@@ -126,21 +126,21 @@ class Handler:
 
     @property
     def is_typed(self) -> bool:
-        """Whether the payload holds typed arguments. A handler in Asynq's style takes what comes."""
+        """Whether the payload holds typed arguments. A handler in Asynq's style takes any payload."""
         return not self.signature.is_raw
 
     @property
     def timeout(self) -> timedelta | None:
-        """The time limit that tasks of this type are enqueued with, if it is said."""
+        """The time limit that tasks of this type are enqueued with, or None."""
         return self.options.timeout
 
     def encode_result(self, value: Any, limit_bytes: int | None = None, *, kept: bool = True) -> bytes | None:
-        """Return the result as it is stored; None where there is none. Raises PayloadError.
+        """Return the result as it is stored, or None if there is no result. Raises PayloadError.
 
-        With `kept=False` a function without a return annotation may return anything: nobody asked for a result.
+        With `kept=False` a function without a return annotation may return anything, because its result is not stored.
         """
         if isinstance(value, UNRUN):
-            # To write it as JSON would run the function's own code here, on the event loop.
+            # Writing a generator as JSON would run its code here, on the event loop.
             kind = cast("object", value).__class__.__name__
             raise PayloadError(
                 f"{self.signature.name} returned a {kind}, whose code nobody has run: return a value, "
@@ -160,9 +160,9 @@ class Handler:
         return stored
 
     async def notify(self, event: Event, context: Context, value: Any) -> None:
-        """Run the hooks of an event. Their errors are logged: the outcome of the task stands already.
+        """Run the hooks of an event. Their errors are only logged, because the outcome of the task is already decided.
 
-        Not even a `sys.exit()` in a hook goes further: it would end the event loop.
+        Even a `sys.exit()` in a hook is caught, because it would end the event loop.
         """
         task = asyncio.current_task()
         for hook in getattr(self.hooks, event):
@@ -178,13 +178,13 @@ class Handler:
                 log.error(text, event, context.id, context.type, name_of(hook), exc_info=error)
 
     def prepare(self) -> None:
-        """Build the chain of calls. Needed again after a middleware was added or an override changed."""
+        """Build the chain of calls. Must be called again after a middleware was added or an override changed."""
         around = self._surroundings
         core = self._plain() if not self.signature.dependencies else self._with_dependencies()
         self.invoke = chain(around.middlewares, core) if around is not None else core
 
     def reset(self) -> None:
-        """Let the next call build the chain anew."""
+        """Make the next call rebuild the chain."""
         self.invoke = self._prepare_and_invoke
 
     async def _prepare_and_invoke(self, context: Context, payload: bytes, call: Call | None = None) -> Any:
@@ -192,13 +192,13 @@ class Handler:
         return await self.invoke(context, payload, call)
 
     def _plain(self) -> Invoke:
-        # The hot path of every task: names are bound here once, and nothing is made that this function does not need.
+        # The hot path of every task without dependencies: attributes are looked up here, once, and not in each call.
         validate, recover = self.arguments.validate, self.arguments.recover
         target, direct = self.target, self._direct()
         context_names = self.signature.context_names
 
         async def invoke(context: Context, payload: bytes, call: Call | None = None) -> Any:
-            enter(context)  # never left: every run has an asyncio task, and so a set of context variables, of its own
+            enter(context)  # never reset: every run is an asyncio task with its own context variables
             try:
                 values = validate(payload)
             except ValidationError as error:
@@ -256,7 +256,7 @@ class Handler:
 
 
 def _runs_in(task: "asyncio.Task[Any] | None") -> bool:
-    """Whether the loop runs this task now; not where its coroutine is closed, which raises GeneratorExit in it."""
+    """Whether the loop is running this task now. False while its coroutine is closed, which raises GeneratorExit."""
     try:
         return asyncio.current_task() is task
     except RuntimeError:
@@ -264,13 +264,13 @@ def _runs_in(task: "asyncio.Task[Any] | None") -> bool:
 
 
 def cancelled_here(error: BaseException) -> bool:
-    """Whether this error is the cancel of the task that runs here, and not a CancelledError that its code raised."""
+    """Whether this error cancels the current asyncio task, and is not a CancelledError that its own code raised."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling this makes a coroutine. A plain wrapper around an `async def` counts: it returns one."""
+    """Whether a call returns a coroutine. True for a plain wrapper around an `async def` too."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
 
 

@@ -1,4 +1,4 @@
-"""A task as the server has it at one moment."""
+"""A snapshot of a task on the server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from rota.tasks.options import NO_HEADERS
 
 
 class TaskState(StrEnum):
-    """Where a task is. The values are Asynq's words on the wire."""
+    """The state of a task. The values are Asynq's, as stored in Redis."""
 
     ACTIVE = "active"
     PENDING = "pending"
@@ -52,4 +52,4 @@ class TaskInfo:
     progress: bytes = b""
     log: bytes = b""
     traceback: str = ""
-    """Of the last error, where Rota's worker ran the task. Only a task looked at by its ID brings it."""
+    """The traceback of the last error, if a Rota worker ran the task. Filled only when a task is read by its ID."""

@@ -1,4 +1,4 @@
-"""What to enqueue, and what came of it."""
+"""Plans, which describe tasks before the enqueue, and jobs, which are handles to enqueued tasks."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ class Plan(NamedTuple, Generic[R_co]):
     `decode` reads the stored result; None means JSON.
     """
 
-    # A tuple, because a frozen dataclass takes three times as long to make, and bulk enqueueing makes one per task.
+    # A tuple, because creating a frozen dataclass takes three times as long, and bulk enqueueing creates one per task.
 
     type: str
     payload: bytes
@@ -43,7 +43,7 @@ class Plan(NamedTuple, Generic[R_co]):
 
 
 class TaskActions(Protocol):
-    """What a `Job` asks of the client that made it."""
+    """The part of a client that a `Job` uses."""
 
     async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:  # noqa: ASYNC109
         """Wait for the end of a task and return its stored result."""
@@ -71,7 +71,7 @@ class TaskActions(Protocol):
 
 
 class SyncTaskActions(Protocol):
-    """What a `SyncJob` asks of the client that made it: the same, blocking."""
+    """The part of a blocking client that a `SyncJob` uses."""
 
     def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:
         """Wait for the end of a task and return its stored result."""
@@ -99,7 +99,7 @@ class SyncTaskActions(Protocol):
 
 
 class Receipt:
-    """What is known right after an enqueue. With `created` false a unique task was there before: this is that one."""
+    """A task right after its enqueue. If `created` is False, a unique task existed already, and this describes it."""
 
     __slots__ = ("created", "id", "queue", "state", "type")
 
@@ -229,7 +229,7 @@ class SyncJob(Receipt, Generic[R_co]):
 
 
 def not_kept(queue: str, task_id: str) -> ResultNotKept:
-    """Make the error of a wait for a result that nobody will store."""
+    """Make the error for waiting for a result that will not be stored."""
     return ResultNotKept(
         f"Task {task_id} in queue {queue!r} keeps no result, because it was enqueued without a retention. Annotate "
         "what its function returns, or give it a retention: @app.task(..., retention='10m') for every run, or "
@@ -238,7 +238,7 @@ def not_kept(queue: str, task_id: str) -> ResultNotKept:
 
 
 def read_result(stored: bytes, decode: Decode | None) -> Any:
-    """Read a stored result. An empty one is None: that is how a function without a result ends."""
+    """Read a stored result. An empty one is None, because a function without a result stores nothing."""
     if decode is not None:
         return decode(stored)
     try:

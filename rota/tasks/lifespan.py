@@ -1,4 +1,4 @@
-"""The lifespan: what an app opens before its first task and closes after its last."""
+"""The lifespan: the resources that an app opens before its first task and closes after its last."""
 
 import asyncio
 import inspect
@@ -15,9 +15,9 @@ LifespanFactory: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any] | 
 
 
 class Lifespan:
-    """Opens what the app's factory makes once, however many workers, tests and web servers share it.
+    """Opens the app's state once for each event loop, for all workers, tests and web servers that share the loop.
 
-    Once for each event loop: what is opened there, as a pool of connections, can be used only there.
+    Each loop has its own state because a connection pool, for example, works only on the loop that opened it.
     """
 
     def __init__(self, app: object, factory: LifespanFactory | None) -> None:
@@ -27,7 +27,7 @@ class Lifespan:
 
     @property
     def state(self) -> Any:
-        """What the factory has yielded for the running loop; in a thread without one, for the loop that came last."""
+        """The state that the factory yielded for the running loop. In a thread without a loop: of the latest loop."""
         try:
             opened = self._opened.get(asyncio.get_running_loop())
         except RuntimeError:
@@ -41,7 +41,7 @@ class Lifespan:
     async def enter(self) -> Any:
         """Add a user of the running loop, and return the state."""
         opened = self._of(asyncio.get_running_loop())
-        async with opened.turn:  # a second user who comes while the first one opens must not open again
+        async with opened.turn:  # a second user that enters while the first one is opening must not open again
             if opened.users == 0 and self._factory is not None:
                 opened.stack = AsyncExitStack()
                 opened.state = await opened.stack.enter_async_context(self._factory(self._app))
@@ -77,7 +77,7 @@ class _Use(AbstractAsyncContextManager[Any]):
 
 
 class _Opened:
-    """What is open for one event loop, and how many use it."""
+    """The state of one event loop, and the number of its users."""
 
     def __init__(self) -> None:
         self.users = 0
@@ -103,7 +103,7 @@ def _as_manager(factory: LifespanFactory | None) -> Callable[[Any], AbstractAsyn
 
 def _manager(factory: Callable[[Any], Any], what: str, app: object) -> AbstractAsyncContextManager[Any]:
     made = factory(app)
-    if inspect.isasyncgen(made):  # of a lambda around an async generator function
+    if inspect.isasyncgen(made):  # from a lambda around an async generator function
         return async_manager(lambda: made, what)()
     refuse_unrun(what, made)
     if not hasattr(made, "__aenter__"):

@@ -1,13 +1,14 @@
 """Log records of tasks, and where the log lines of a worker go.
 
-What the app configures while it is imported wins. The rule, in order:
+Logging that the app configures while it is imported takes precedence. The rules, in order:
 
-1. Rota's own loggers are never disabled, and log from `--log-level` on (`info` without it, or the level that the app
-   gave the logger `rota`).
-2. Where the app gave the root logger a handler, its handlers and formats are used, and nothing is added.
-3. Otherwise Rota prints to standard error what no handler of the app has taken.
+1. Rota's own loggers are never disabled, and log at `--log-level` (without it, at the level that the app gave the
+   logger `rota`, or `info`).
+2. If the app gave the root logger a handler, its handlers and formats are used, and Rota does not add any.
+3. Otherwise Rota prints to standard error the records that no handler of the app has taken.
 
-So `set_up` is called when the app has been imported. A supervisor imports no app: its lines have Rota's own format.
+So `set_up` is called after the app has been imported. A supervisor does not import the app, so its lines have Rota's
+own format.
 """
 
 import logging
@@ -29,11 +30,11 @@ _is_set_up = False
 
 
 class TaskLogFilter(logging.Filter):
-    """Gives each record `task_id`, `task_type`, `queue` and `attempt` of the task that runs where it was made.
+    """Gives each record the `task_id`, `task_type`, `queue` and `attempt` of the task that logged it.
 
     `rota worker` adds it to the handlers of the root logger. Elsewhere add it to a handler, so that its formatter can
     name the fields: `handler.addFilter(TaskLogFilter())`, or `{"()": "rota.TaskLogFilter"}` in the `filters` of a
-    `dictConfig`. Records made outside of a task have empty fields. A field that a record has already stays as it is.
+    `dictConfig`. Records made outside of a task have empty fields. A field that a record already has is kept.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -46,7 +47,7 @@ class TaskLogFilter(logging.Filter):
 
 
 def task_fields(task_id: str, task_type: str, queue: str, retried: int) -> Mapping[str, object]:
-    """Return the `extra` of a record about one task. A format may print it, so names are written on one line."""
+    """Return the `extra` of a record about one task. A format may print the names, so they are escaped."""
     names = {"task_id": printable(task_id), "task_type": printable(task_type), "queue": printable(queue)}
     return {**names, "attempt": retried + 1}
 
@@ -69,12 +70,12 @@ def set_up(level: LogLevel | None) -> None:
 
 
 def in_use() -> tuple[LogLevel | None] | None:
-    """Return what `set_up` was called with in this process, to do the same in a child; None if it was not called."""
+    """Return the argument of `set_up` in this process, to repeat the call in a child. None if it was not called."""
     return (_level,) if _is_set_up else None
 
 
 def enable_loggers() -> None:
-    """Enable Rota's own loggers again: a `dictConfig` of the app disables those that it does not name."""
+    """Enable Rota's own loggers again, because a `dictConfig` of the app disables the loggers it does not name."""
     for name, logger in logging.root.manager.loggerDict.items():
         if isinstance(logger, logging.Logger) and (name == "rota" or name.startswith("rota.")):
             logger.disabled = False
@@ -82,7 +83,7 @@ def enable_loggers() -> None:
 
 def _handler() -> logging.Handler:
     if sys.stderr.isatty():
-        from rich.console import Console  # not for a child process or a program that only enqueues
+        from rich.console import Console  # imported late: child processes and programs that only enqueue skip it
         from rich.logging import RichHandler
 
         handler: logging.Handler = RichHandler(
@@ -98,7 +99,7 @@ def _handler() -> logging.Handler:
 
 
 def _is_left(record: logging.LogRecord) -> bool:
-    """Whether no handler between the record's logger and the root logger has taken it."""
+    """Whether no handler below the root logger has taken the record."""
     logger = logging.getLogger(record.name)
     while logger.parent is not None:
         if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):

@@ -1,4 +1,4 @@
-"""Code around a call: async generators that yield once, on the worker's side and at enqueue."""
+"""Middleware: generators that yield once, around a run in the worker or around an enqueue."""
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ Invoke: TypeAlias = Callable[[Context, bytes, Call | None], Awaitable[Any]]
 
 
 def check(middleware: Middleware) -> Middleware:
-    """Refuse what is no async generator function."""
+    """Refuse a middleware that is not an async generator function."""
     if not inspect.isasyncgenfunction(middleware):
         raise OptionError(
             f"The middleware {_name(middleware)} must be an async generator function: "
@@ -28,7 +28,7 @@ def check(middleware: Middleware) -> Middleware:
 
 
 def check_enqueue(middleware: EnqueueMiddleware) -> EnqueueMiddleware:
-    """Refuse what is no generator function of either kind."""
+    """Refuse a middleware that is not a generator function, plain or async."""
     if not (inspect.isasyncgenfunction(middleware) or inspect.isgeneratorfunction(middleware)):
         raise OptionError(
             f"The enqueue middleware {getattr(middleware, '__qualname__', middleware)} must be a generator function "

@@ -1,4 +1,4 @@
-"""What can be said about one enqueue: Asynq's options and the few of our own, checked before anything is sent."""
+"""The options of one enqueue: Asynq's options and a few of Rota's own, checked before anything is sent."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -19,7 +19,7 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class EnqueueOptions(TypedDict, total=False):
-    """The keywords of `task.options(...)` and `app.enqueue(...)`. None gives an option back to its default."""
+    """The keywords of `task.options(...)` and `app.enqueue(...)`. None resets an option to its default."""
 
     queue: str | None
     max_retry: int | None
@@ -40,7 +40,7 @@ Hook: TypeAlias = Callable[[Context, Any], Awaitable[None] | None]
 
 
 class RunOptions(TypedDict, total=False):
-    """The keywords of `app.task(...)` and `app.handler(...)` that say how a function is run."""
+    """The keywords of `app.task(...)` and `app.handler(...)` that define how a function runs."""
 
     run: Literal["loop", "thread", "process"] | None
     timeout: DurationLike | None
@@ -76,7 +76,7 @@ ONE_CALL_ONLY = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of one enqueue. None means "not said": the defaults of Asynq apply (queue `default`, 25 retries,
+    """The options of one enqueue. None means "not given": the defaults of Asynq apply (queue `default`, 25 retries,
     30 minutes).
     """
 
@@ -109,11 +109,11 @@ class Options:
 
     @classmethod
     def of(cls, **words: Any) -> "Options":
-        """Read options from keywords, as `EnqueueOptions` lists them. Unknown ones are refused with a suggestion."""
+        """Read options from the keywords of `EnqueueOptions`. The error for an unknown keyword suggests a known one."""
         return cls(**_read(words))
 
     def updated(self, **words: Any) -> "Options":
-        """Return these options with some replaced. Headers are added; `delay` and `process_at` replace each other."""
+        """Return these options with some replaced. Headers are merged; `delay` and `process_at` replace each other."""
         given = _read(words)
         if "headers" in given and self.headers:
             given["headers"] = MappingProxyType({**self.headers, **given["headers"]})
@@ -125,12 +125,12 @@ class Options:
 
     @property
     def locks_payload(self) -> bool:
-        """Whether the payload itself makes the unique lock."""
+        """Whether the unique lock is made from the payload."""
         return self.unique is not None and self.unique.key is None
 
     @property
     def names_arguments(self) -> bool:
-        """Whether a key of these options has to be filled with arguments."""
+        """Whether a key of these options names arguments."""
         return any(policy is not None and "{" in (policy.key or "") for policy in (self.unique, self.debounce))
 
     def bound(self, arguments: Mapping[str, Any]) -> "Options":
@@ -142,7 +142,7 @@ class Options:
         return replace(self, unique=unique, debounce=debounce)
 
     def words(self) -> dict[str, Any]:
-        """The options that were said, by name."""
+        """The options that were given, by name."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None and value != {}}
 
 

@@ -1,8 +1,8 @@
-"""Typed arguments as one JSON object keyed by parameter name, and results as JSON.
+"""Writes and reads typed arguments as one JSON object keyed by parameter name, and results as JSON.
 
-Both sides validate: binding errors come at enqueue, and a payload from elsewhere is checked before the function runs.
-At enqueue unknown arguments are refused. At run unknown keys are ignored, so that a newer producer does not break an
-older worker.
+Both sides validate. The enqueue raises an error for arguments that do not fit, and the worker checks a payload from
+another program before the function runs. The enqueue refuses unknown arguments. The worker ignores unknown keys, so
+that a newer producer does not break an older worker.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ from rota.tasks.options import NAMES as OPTION_NAMES
 from rota.tasks.signature import MISSING, Parameter, Signature
 from rota.tasks.untyped import loose_payload
 
-_NOTHING = (b"", b"null")  # Go's nil payload, and what json.Marshal(nil) gives
+_NOTHING = (b"", b"null")  # Go's nil payload, and the result of json.Marshal(nil)
 
 
 class Arguments:
-    """The arguments of one function: prepared once, then written and read by compiled validators."""
+    """The arguments of one function. The validators are compiled once and then write and read each payload."""
 
     def __init__(self, signature: Signature) -> None:
         self._name = signature.name
@@ -36,20 +36,20 @@ class Arguments:
         self._codec = Codec(signature.name, _object_type(signature), "arguments")
         self._keys = _keys(signature.name, self._codec)
         self.validate: Callable[[bytes], dict[str, Any]] = self._codec.validate
-        """The quick way to read a payload: raises pydantic's ValidationError, which `recover` takes."""
+        """The fast path of `read`. Raises pydantic's ValidationError; call `recover` with it."""
         self.write: Write = self._write_by_key if self._keys else self._codec.write
-        """Return the payload of bound arguments: checked, converted, in the order of the parameters."""
+        """Return the payload of bound arguments: validated, converted, in the order of the parameters."""
         _check_defaults(signature, self._keys)
 
     def read(self, payload: bytes) -> dict[str, Any]:
-        """Return the keyword arguments that a payload holds. Absent ones are left to the function's defaults."""
+        """Return the keyword arguments in a payload. Arguments that are absent get the function's defaults."""
         try:
             return self.validate(payload)
         except ValidationError as error:
             return self.recover(payload, error)
 
     def recover(self, payload: bytes, error: ValidationError) -> dict[str, Any]:
-        """Accept an empty payload where no argument is needed, and Go's nulls; else raise PayloadError."""
+        """Accept an empty payload if no argument is required, and Go's nulls. Otherwise raise PayloadError."""
         if not self._required and payload.strip() in _NOTHING:
             return {}
         try:
@@ -65,7 +65,7 @@ class Arguments:
         return {**self._defaults, **self.read(payload)}
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Name the arguments of a call, add the defaults, and refuse what the function does not take."""
+        """Map the arguments of a call to their names, add the defaults, and refuse arguments the function lacks."""
         if not kwargs and len(args) == len(self._names) == len(self._positional):
             return dict(zip(self._names, args, strict=True))
         if len(args) > len(self._positional):
@@ -94,7 +94,7 @@ class Arguments:
         return did_you_mean(name, self._names)
 
     def bind_object(self, payload: object) -> dict[str, Any]:
-        """Name the arguments given as one mapping or model."""
+        """Bind the arguments from one mapping or model."""
         if payload is None:
             return self.bind((), {})
         if isinstance(payload, BaseModel):
@@ -118,7 +118,7 @@ class Arguments:
 
 
 class WholePayload:
-    """The one argument that is the whole payload: a model, or the bytes as they are."""
+    """The single argument that takes the whole payload: a model, or the bytes as they are."""
 
     def __init__(self, signature: Signature, parameter: Parameter) -> None:
         self._function = signature.name
@@ -139,14 +139,14 @@ class WholePayload:
         return {self._parameter.name: self._codec.validate(payload)}
 
     def read(self, payload: bytes) -> dict[str, Any]:
-        """Return the keyword argument that the payload is."""
+        """Return the keyword argument made of the payload."""
         try:
             return self.validate(payload)
         except ValidationError as error:
             return self.recover(payload, error)
 
     def recover(self, payload: bytes, error: ValidationError) -> dict[str, Any]:
-        """Accept an empty payload where the parameter has a default, and Go's nulls; else raise PayloadError."""
+        """Accept an empty payload if the parameter has a default, and Go's nulls. Otherwise raise PayloadError."""
         if not self._parameter.required and payload.strip() in _NOTHING:
             return {}
         try:
@@ -159,7 +159,7 @@ class WholePayload:
         return {self._parameter.name: self._parameter.default, **self.read(payload)}
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Name the one argument of a call."""
+        """Map the single argument of a call to its name."""
         name = self._parameter.name
         given = [*args, *kwargs.values()]
         if set(kwargs) - {name} or len(given) > 1 or (not given and self._parameter.required):
@@ -167,7 +167,7 @@ class WholePayload:
         return {name: given[0] if given else self._parameter.default}
 
     def bind_object(self, payload: object) -> dict[str, Any]:
-        """Take the whole payload."""
+        """Bind the whole payload."""
         return self.bind((), {}) if payload is None else self.bind((payload,), {})
 
     def write(self, value: Mapping[str, Any], *, fixed_order: bool = False) -> bytes:
@@ -183,7 +183,7 @@ class WholePayload:
 class Result:
     """The result of one function as JSON by its return annotation. `bytes` are stored as they are.
 
-    A handler in Asynq's style (`is_raw`) may return bytes, or anything that JSON has a form for.
+    A handler in Asynq's style (`is_raw`) may return bytes, or any value that JSON can express.
     """
 
     def __init__(self, name: str, annotation: Any, *, is_raw: bool = False) -> None:
@@ -193,7 +193,7 @@ class Result:
         self._codec = Codec(name, Any if annotation is MISSING else annotation, "result")
 
     def write(self, value: Any) -> bytes | None:
-        """Return what to store; None where there is nothing. Raises PayloadError."""
+        """Return the bytes to store, or None if there is no result. Raises PayloadError."""
         if value is None:
             return None
         if self._is_loose:
@@ -220,7 +220,7 @@ def arguments_of(signature: Signature) -> Arguments | WholePayload:
 
 
 def _context_advice(signature: Signature) -> str:
-    """Ask about a parameter that looks like the context but is not annotated, so that a call would have to give it."""
+    """Return advice about a parameter that is named like the context but not annotated, so a call has to pass it."""
     for item in signature.parameters:
         if item.name in ("ctx", "context") and item.annotation is Any:
             return f" Annotate {item.name!r} as Context if the worker is to fill it."
@@ -231,15 +231,15 @@ def _object_type(signature: Signature) -> Any:
     keys = {
         item.name: item.annotation if item.required else NotRequired[item.annotation] for item in signature.parameters
     }
-    # A TypedDict made at run time is outside of what type checkers follow. Pydantic reads it into a plain dict, which
-    # is more than twice as fast as into a model.
+    # A TypedDict, because pydantic reads it into a plain dict, which is more than twice as fast as a model. Type
+    # checkers cannot follow a TypedDict that is made at run time.
     made: Any = cast("Any", TypedDict)(signature.name.rpartition(".")[2], keys)
     made.__pydantic_config__ = ConfigDict(extra="ignore")
     return made
 
 
 def _keys(owner: str, codec: Codec) -> dict[str, str]:
-    """Return the keys in the payload of the parameters that have another one than their name.
+    """Return the payload keys of the parameters whose key differs from their name.
 
     Raises OptionError for a parameter that is written under one key and read under another.
     """
@@ -282,7 +282,7 @@ def _wrong_default(owner: str, parameter: Parameter, error: PayloadError) -> Opt
 
 
 def _is_bytes(annotation: Any) -> bool:
-    """Whether a payload or result is these bytes as they are: plain `bytes`, without a way of its own to write them."""
+    """Whether values are stored as they are: the annotation is `bytes`, without a pydantic serializer of its own."""
     if annotation is bytes:
         return True
     is_annotated = get_origin(annotation) is Annotated and get_args(annotation)[0] is bytes

@@ -1,4 +1,4 @@
-"""How a task is retried, made unique, or debounced: frozen values that need no server to be tested."""
+"""The policies for retrying, uniqueness and debouncing: frozen values that can be tested without a server."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ OnConflict: TypeAlias = Literal["return", "raise", "replace"]
 DelayFunction: TypeAlias = Callable[[int, BaseException], DurationLike]
 
 LONGEST_DELAY_SECONDS = 3650 * 86400.0
-"""Ten years. A delay that grows with the number of retries exceeds at some point what a timedelta holds."""
+"""Ten years. A delay that grows with the number of retries would eventually overflow a timedelta."""
 INSTRUCTIONS = (SkipRetry, Revoke, RetryLater)
-"""What a handler raises to tell the worker something, the most final first."""
+"""The errors by which a handler tells the worker what to do next, the most final first."""
 MAX_RETRY = 2**31 - 1  # int32 on the wire
 _FORMATTER = KeyFormatter()
 
@@ -64,14 +64,14 @@ class Retry:
         delay: DurationLike | DelayFunction | None = None,
         is_failure: Callable[[BaseException], bool] | None = None,
     ) -> None:
-        """Say how to retry.
+        """Define how to retry.
 
         `only` and `never` choose by error class; `never` wins. An ExceptionGroup is judged by the errors in it: one in
-        `never` is enough to archive the task, and with `only` all of them must be in it. `delay` is one length for
-        every retry, or a function of the retries so far and the error; without it `backoff` decides. `base` is the
-        first delay of a linear or exponential backoff (10 s by default), `jitter` the share of a delay (0 to 1) that
-        is added at random, `cap` the longest delay; none is longer than ten years. An error for which `is_failure` is
-        false is retried without counting.
+        `never` is enough to archive the task, and with `only` all of them must be in `only`. `delay` is one duration
+        for every retry, or a function of the number of retries so far and the error; without it `backoff` decides.
+        `base` is the first delay of a linear or exponential backoff (10 s by default). `jitter` is the largest random
+        addition, as a share of the delay (0 to 1). `cap` is the longest delay, and no delay is longer than ten years.
+        An error for which `is_failure` returns false is retried, but does not count as a failure or use up a retry.
         """
         put = object.__setattr__
         put(self, "max", _whole("Retry(max=...)", max))
@@ -91,9 +91,9 @@ class Retry:
         return value if isinstance(value, Retry) else cls(value)
 
     def decides(self, error: BaseException) -> bool:
-        """Whether this error is worth another try at all, whatever number of tries is left.
+        """Whether this error may be retried, regardless of the number of retries left.
 
-        A payload that does not fit fails at once: it will not fit the next time either.
+        A payload that does not fit the function is not retried, because it will not fit the next time either.
         """
         errors = list(leaves(error))
         if self.forbids(error):
@@ -103,7 +103,7 @@ class Retry:
         return not any(isinstance(each, PayloadError) for each in errors)
 
     def forbids(self, error: BaseException) -> bool:
-        """Whether this error, or one in this group, rules out another try: `SkipRetry`, or a class in `never`."""
+        """Whether this error, or one in this group, rules out a retry: `SkipRetry`, or a class in `never`."""
         errors = [each for each in leaves(error) if not isinstance(each, Revoke | RetryLater)]
         final: tuple[type[BaseException], ...] = (SkipRetry, *self.never)
         return bool(errors) and any(isinstance(each, final) for each in (error, *errors))
@@ -117,8 +117,8 @@ class Retry:
         return answer
 
     def next_delay(self, retried: int, error: BaseException, rng: Rng = random) -> timedelta:
-        """Return how long to wait before the next run, after `retried` earlier retries."""
-        # In seconds, and not as a timedelta until the end: what is capped may exceed what a timedelta holds.
+        """Return the delay before the next run, after `retried` earlier retries."""
+        # Computed in seconds, because the delay before capping may overflow a timedelta.
         seconds = self._bare_seconds(retried, error, rng)
         if self.jitter:
             seconds += seconds * self.jitter * rng.random()
@@ -141,16 +141,16 @@ class Retry:
 
 
 def default_delay_seconds(retried: int, draw: Callable[[int], int] = random.randrange) -> int:
-    """Return the wait after a failure in Asynq's formula (`DefaultRetryDelayFunc` in `server.go`).
+    """Return the delay after a failure by Asynq's formula (`DefaultRetryDelayFunc` in `server.go`).
 
-    About half a minute at first, days after twenty failures, 2.7 million years after 3000. `retried` counts the retries
-    so far, 0 at the first failure. `draw(n)` returns a number from 0 to n - 1.
+    The delay is about half a minute at first, days after twenty failures, and 2.7 million years after 3000. `retried`
+    counts the retries so far: 0 at the first failure. `draw(n)` returns a random number from 0 to n - 1.
     """
     return retried**4 + 15 + draw(30) * (retried + 1)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Return the errors in a group, also those in groups within it; an error that is not a group alone."""
+    """Yield the errors in a group and in its nested groups, or the error itself if it is not a group."""
     left = [error]
     while left:
         each = left.pop()
@@ -162,9 +162,9 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def instruction(error: BaseException) -> SkipRetry | Revoke | RetryLater | None:
-    """Return what a handler told the worker by this error, or by one in this group.
+    """Return the instruction to the worker that this error is, or that this group contains.
 
-    Of several instructions in a group the most final one holds: SkipRetry, then Revoke, then RetryLater.
+    Of several instructions in a group the most final one applies: SkipRetry before Revoke before RetryLater.
     """
     errors = list(leaves(error))
     for kind in INSTRUCTIONS:
@@ -178,9 +178,9 @@ def instruction(error: BaseException) -> SkipRetry | Revoke | RetryLater | None:
 class Unique:
     """At most one task per key: a lock taken at enqueue.
 
-    Scope `"ttl"` (Asynq's) holds it until success or the ttl; `"queued"` gives it back when the task starts;
-    `"running"` holds it until the task has ended, however it ended. The last two need no `ttl`: their lock ends with
-    its task, also where the task was lost. A `ttl` bounds them too.
+    Scope `"ttl"` (Asynq's) holds the lock until success or until the `ttl` is over. `"queued"` releases it when the
+    task starts. `"running"` holds it until the task has ended, with success or without. `"queued"` and `"running"` do
+    not require a `ttl`, because their lock ends with its task, even if the task was lost. A `ttl` limits them too.
     """
 
     ttl: timedelta | None
@@ -197,9 +197,9 @@ class Unique:
         key: str | None = None,
         on_conflict: OnConflict = "return",
     ) -> None:
-        """Say what is unique and what happens to the second.
+        """Define which tasks are the same, and what happens to the second one.
 
-        Without `key`, queue, type and payload make it. A key may name arguments and their fields:
+        Without `key`, the lock is made of queue, type and payload. A key may name arguments and their fields:
         `key="user-{user_id}"`, `key="{order.id}"`.
         """
         put = object.__setattr__
@@ -212,7 +212,7 @@ class Unique:
 
     @classmethod
     def of(cls, value: "Unique | DurationLike") -> "Unique":
-        """Read a unique option: a policy, or only the life of the lock."""
+        """Read a unique option: a policy, or only the lifetime of the lock."""
         return value if isinstance(value, Unique) else cls(value)
 
     def bound(self, arguments: Mapping[str, Any]) -> "Unique":
@@ -223,7 +223,7 @@ class Unique:
 
 @dataclass(frozen=True, slots=True, init=False)
 class Debounce:
-    """Run once, `wait` after the last call with this key, but at most `max_wait` after the first."""
+    """Run once, `wait` after the last call with this key, and `max_wait` after the first call at the latest."""
 
     key: str
     wait: timedelta
@@ -231,7 +231,7 @@ class Debounce:
 
     @placed
     def __init__(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> None:
-        """Say which calls are one. The key may name arguments: `"user-{user_id}"`."""
+        """Define which calls are joined. The key may name arguments: `"user-{user_id}"`."""
         put = object.__setattr__
         put(self, "key", _key("Debounce(key=...)", cast("str | None", key) or ""))
         put(self, "wait", at_least(wait, timedelta(milliseconds=1), "Debounce(wait=...)", "nothing would be joined"))
@@ -259,7 +259,7 @@ def _check_conflicts(retry: Retry, *, base_given: bool) -> None:
 
 
 def _asked_seconds(asked: DurationLike) -> float:
-    """Read what the function of `Retry(delay=...)` returned. A number may be larger than any duration."""
+    """Read the delay that the function of `Retry(delay=...)` returned. A number may be larger than any duration."""
     if isinstance(asked, int | float) and asked > LONGEST_DELAY_SECONDS:
         return LONGEST_DELAY_SECONDS
     return parse(asked, "the delay that Retry(delay=...) returned").total_seconds()

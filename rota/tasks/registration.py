@@ -1,4 +1,4 @@
-"""From a function and the keywords of its decorator to a handler: what is unknown or in conflict fails at import."""
+"""Makes a handler of a function and its decorator's keywords. Unknown or conflicting keywords fail at import."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -91,7 +91,7 @@ def _handler(
 
 
 def _function(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the plain function; one that is a task already may have a second name."""
+    """Return the plain function. A function that is a task already may be registered under a second type."""
     function = getattr(function, "function", function)
     if not inspect.isroutine(function):
         raise OptionError(f"{function!r} is no function: wrap what it does in a def or an async def.")
@@ -119,7 +119,7 @@ def _hooks(words: Mapping[str, Any], name: str) -> tuple[Hook, ...]:
 
 
 def check_hook(name: str, hook: Any) -> None:
-    """Refuse what is not a function of the context and the result or error, or one whose body would never run."""
+    """Refuse a hook that does not take the context and the result or error, or whose body would never run."""
     check(name, hook, "context", "result" if name.endswith("on_success") else "error")
 
 
@@ -148,7 +148,7 @@ def _check_keys(type: str, options: Options, signature: Signature) -> None:
 
 
 class _AnyArgument:
-    """Stands for an argument whose value is not known yet, with whatever fields and format."""
+    """Stands for an argument whose value is not known yet. Any field and any format of it is accepted."""
 
     def __getattr__(self, name: str) -> "_AnyArgument":
         if name.startswith("__"):

@@ -1,4 +1,4 @@
-"""Task-type names: their grammar, and which handler takes which."""
+"""The grammar of task-type names, and the registry that finds the handler of a type."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _CACHE_SIZE = 4096
 
 
 class TypeRoute(Protocol):
-    """What a registry holds: anything with a type name, or a pattern that ends with `:`."""
+    """An entry of a registry. Its `type` is a type name, or a pattern that ends with `:`."""
 
     type: str
 
@@ -27,11 +27,12 @@ RouteT = TypeVar("RouteT", bound=TypeRoute)
 
 
 class Registry(Generic[RouteT]):
-    """Which route takes a type name.
+    """Finds the route for a type name.
 
-    An exact name wins, else the longest registered prefix that ends at a `:`. So `email:send` takes `email:send:1` and
-    not `email:sender`; the pattern `email:` takes whatever follows. A version segment (`:v2`) is taken only by a
-    route that names it. With `matching="asynq"` any registered name is a plain string prefix, as in Go.
+    An exact name wins, otherwise the longest registered prefix that ends at a `:`. So the route `email:send` matches
+    `email:send:1` and does not match `email:sender`. The pattern `email:` matches every name that starts with it. Only
+    a route that names a version segment (`:v2`) matches it. With `matching="asynq"` every registered name matches as a
+    plain string prefix, as in Go.
     """
 
     def __init__(self, matching: Matching = "segments") -> None:
@@ -40,7 +41,7 @@ class Registry(Generic[RouteT]):
         self._found: dict[str, RouteT | None] = {}
 
     def add(self, route: RouteT, *, lint: bool = True) -> None:
-        """Register a route. Raises RoutingError for a bad name or one that is taken."""
+        """Register a route. Raises RoutingError for a malformed name or a name that is registered already."""
         if lint and self.matching == "segments":
             check_name(route.type, pattern=route.type.endswith(":"))
         else:
@@ -54,7 +55,7 @@ class Registry(Generic[RouteT]):
         self._found.clear()
 
     def find(self, type: str) -> RouteT | None:
-        """Return the route that takes a type, or None."""
+        """Return the route that matches a type, or None."""
         try:
             return self._found[type]
         except KeyError:
@@ -71,7 +72,7 @@ class Registry(Generic[RouteT]):
         return self._routes.get(type)
 
     def advice(self) -> list[str]:
-        """What could be better about the registered names, one sentence each."""
+        """Suggestions for better names, one sentence each."""
         return [sentence for name in self._routes for sentence in advise(name)]
 
     def __iter__(self) -> Iterator[RouteT]:
@@ -85,7 +86,7 @@ class Registry(Generic[RouteT]):
 
 
 def candidates(type: str, matching: Matching = "segments") -> Iterator[str]:
-    """Yield the names and patterns that may take a type, the best first."""
+    """Yield the names and patterns that match a type, the best match first."""
     if matching == "asynq":
         yield from (type[:length] for length in range(len(type), 0, -1))
         return
@@ -115,7 +116,7 @@ def _described(route: TypeRoute) -> str:
 
 
 def check_name(name: str, *, pattern: bool = False) -> None:
-    """Raise RoutingError with the reason if this is no well-formed type name."""
+    """Raise RoutingError with the reason if this type name is malformed."""
     reason = fault(name[:-1] if pattern and len(name) > 1 else name)
     if reason is not None:
         raise RoutingError(
@@ -144,7 +145,7 @@ def fault(name: str) -> str | None:
 
 
 def advise(name: str) -> list[str]:
-    """Return what would make a well-formed name a better one. Nobody is stopped by it."""
+    """Return suggestions for a better name. The given name is well-formed and works as it is."""
     segments = [segment for segment in name.split(":") if segment]
     advice: list[str] = []
     if len(segments) < 2 and not name.endswith(":"):

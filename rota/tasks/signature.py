@@ -1,4 +1,4 @@
-"""What a function asks for: arguments from the payload, the context, dependencies, or the payload whole."""
+"""Reads a function's parameters: arguments from the payload, the context, dependencies, or the whole payload."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ from rota.tasks.context import Context
 class Depends:
     """Marks a parameter that the worker fills: `mail: Annotated[Mailer, Depends(mailer)]`.
 
-    The provider may be a function, an async function, or a generator of either kind that yields once and clears away
-    after the task. Put it behind the arguments of the call, and add `= INJECTED` so that type checkers let callers
-    leave it out.
+    The provider may be a function, an async function, or a generator of either kind that yields once and cleans up
+    after the task. Put the parameter after the arguments of the call, and add `= INJECTED` so that type checkers let
+    callers leave it out.
     """
 
     __slots__ = ("provider",)
@@ -37,7 +37,7 @@ class Payload:
 
 
 class _Injected:
-    """The default of a parameter that the worker fills, so that callers need not give it."""
+    """The default of a parameter that the worker fills, so that callers do not have to pass it."""
 
     __slots__ = ()
 
@@ -61,7 +61,7 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether a call must give it."""
+        """Whether a call must pass this argument."""
         return self.default is MISSING
 
 
@@ -116,7 +116,7 @@ def read_signature(function: Callable[..., Any], *, with_result: bool = True) ->
 
 
 def read_raw_signature(function: Callable[..., Any]) -> Signature:
-    """Read the signature of an Asynq-style handler: `(ctx, payload)` whatever they are called, then injected ones."""
+    """Read the signature of an Asynq-style handler: context and payload under any names, then injected parameters."""
     name = _name(function)
     declared = list(inspect.signature(function).parameters.values())
     by_position = [item for item in declared if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
@@ -143,7 +143,7 @@ def read_raw_signature(function: Callable[..., Any]) -> Signature:
 
 
 def refuse_generator(function: Callable[..., Any], instead: str) -> None:
-    """Refuse a generator function, also behind plain wrappers: a call would return a generator, and run none of it."""
+    """Refuse a generator function, also behind plain wrappers: calling it would not run any of its code."""
     for found in (function, inspect.unwrap(function)):
         if inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found):
             verb = "is" if found is function else "wraps"

@@ -24,7 +24,7 @@ S = TypeVar("S")
 
 
 class Sender(Protocol):
-    """What a task needs of its app."""
+    """The part of an app that a task uses."""
 
     def send(self, plan: Plan[S]) -> Coroutine[Any, Any, Job[S]]:
         """Enqueue one plan."""
@@ -39,7 +39,7 @@ _ELSEWHERE = frozenset(
     {"delay", "apply_async", "apply", "s", "si", "send", "send_with_options", "kiq", "defer", "defer_async"}
     | {"enqueue_in", "enqueue_at", "schedule", "push", "queue", "perform_async"}
 )
-"""How Celery, Dramatiq, Taskiq, Procrastinate, RQ and others enqueue."""
+"""The names of the enqueue methods of Celery, Dramatiq, Taskiq, Procrastinate, RQ and others."""
 
 
 class Task(Generic[P, R]):
@@ -99,7 +99,7 @@ class Task(Generic[P, R]):
         options = self.default_options
         payload = self._arguments.write(values, fixed_order=options.locks_payload)
         if options.names_arguments:
-            # Keys are filled from what the function will get: 1, 1.0 and True for a float are one key.
+            # Keys are filled with the values that the function will receive: 1, 1.0 and True for a float are one key.
             options = options.bound(self._arguments.received(payload))
         return Plan(self.type, payload, options, self._decode)
 
@@ -120,16 +120,16 @@ class Task(Generic[P, R]):
         return made
 
     def __reduce__(self) -> str:
-        # A pickled task is the name under which its module holds it.
+        # A task is pickled as its qualified name, by which its module finds it.
         return self.function.__qualname__
 
     def __repr__(self) -> str:
         return f"<Task {self.type} {self.function.__qualname__}>"
 
-    if not TYPE_CHECKING:  # a type checker is to find such a name itself
+    if not TYPE_CHECKING:  # hidden from type checkers, so that they report unknown attributes
 
         def __getattr__(self, name: str) -> Any:
-            """Tell of the right method, for the names by which other task queues enqueue."""
+            """Raise AttributeError. For the enqueue methods of other task queues, the error names Rota's method."""
             advice = (
                 ". Enqueue with `await task.enqueue(...)`, or `task.enqueue_sync(...)` from blocking code; a delay and "
                 "other options come before it, as in task.options(delay='5m').enqueue(...)"
@@ -155,9 +155,9 @@ class SyncTask(Task[P, R]):
 
 
 class TaskDecorator(Protocol):
-    """What `app.task(...)` returns: it makes a task of a function, and leaves a leading Context out of its calls."""
+    """The decorator that `app.task(...)` returns. Callers of the task do not pass a leading Context parameter."""
 
-    # The overloads overlap on purpose: a coroutine function is a plain function too, and the first that fits is meant.
+    # The overloads overlap on purpose: a coroutine function is a plain function too, and the first match is meant.
     @overload
     def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /

@@ -1,7 +1,7 @@
-"""Payloads and results whose type is not known here: tasks by name that another program handles, and raw handlers.
+"""Writes payloads and results whose type is not known here: of raw handlers, and of tasks that another program handles.
 
-JSON decides: what JSON has no form for is refused, and what it writes as a text (a date, a UUID, an enum's value) is
-left to the reader. A model or dataclass must read back equal by its own class.
+Values that JSON cannot express are refused. Values that are written as strings (a date, a UUID, the value of an enum)
+stay strings for the reader. A model or dataclass must read back equal with its own class.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ _SECRETS = (Secret, SecretStr, SecretBytes)
 
 
 def loose_payload(owner: str, payload: object, *, noun: str = "payload", fixed_order: bool = False) -> bytes:
-    """Write a payload that no function here describes: bytes as they are, nothing as nothing, the rest as JSON."""
+    """Write a payload without a known type: bytes as they are, None as an empty payload, everything else as JSON."""
     if payload is None:
         return b""
     if isinstance(payload, bytes | bytearray):
@@ -54,7 +54,7 @@ def _named(type: str, written: bytes) -> Mapping[str, Any]:
 
 
 def _fault(value: Any, path: str) -> str | None:
-    """Say what JSON would change in a value, or return None."""
+    """Return what JSON would change in a value, or None."""
     if isinstance(value, _SECRETS):
         return f"{path or 'it'} is a secret, which is written as asterisks; pass a name by which the worker finds it"
     if is_mapping(value):
@@ -83,7 +83,7 @@ def _fault_of_object(value: Any, path: str) -> str | None:
         _codec(cast("Any", type(value))).write(value)
     except PayloadError as error:
         return f"{path or 'it'}: {str(error).removesuffix('.')}"
-    except OptionError:  # a dataclass with fields that pydantic does not know, but which can be written
+    except OptionError:  # a dataclass with field types that pydantic cannot validate, but can write
         return None
     return None
 

@@ -51,8 +51,8 @@ def prose_of_page(source: str) -> Iterator[Line]:
     for number, line in enumerate(source.splitlines(), 1):
         if line.lstrip().startswith("```"):
             inside = not inside
-        elif not inside:
-            yield number, line.strip(" |#-*>")
+        elif not inside and not line.startswith("#"):  # a heading may be a question without its mark
+            yield number, line.strip(" |-*>")
 
 
 READERS = {".py": prose_of_python, ".lua": prose_of_lua, ".md": prose_of_page}

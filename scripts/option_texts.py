@@ -6,7 +6,7 @@ OPTION_TEXTS = {
     "timeout": "How long one run may take: seconds, rounded up. 30 minutes if neither this nor a deadline is said.",
     "deadline": "The instant at which the task is given up, whatever retries are left. Only at a call.",
     "process_at": "The instant at which it runs. Only at a call.",
-    "delay": "Run so much later. Fractions of a second count.",
+    "delay": "Run after this delay. Fractions of a second count.",
     "task_id": "An ID of your own; a second task with it is refused with `TaskIdConflict`. Only at a call.",
     "unique": "At most one task per key: a duration, or `Unique(ttl, scope=, key=, on_conflict=)`.",
     "retention": "How long task and result are kept after success, in whole seconds rounded up. `0` keeps nothing.",

@@ -15,7 +15,7 @@ from rota.client.batching import Batcher
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
 from rota.client.delivery import Delivery, Unreplicated
 from rota.client.hooks import enter, enter_each, swallowed
-from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, sendable
+from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, textual
 from rota.client.plans import check_plan, check_plans
 from rota.client.requests import Requests
 from rota.core.duration import DurationLike, parse
@@ -143,7 +143,7 @@ class Client(Core):
         A task that has ended stays as it is.
         """
         await self._requests.carry_out(
-            acts.cancel(self._place(queue, task_id), task_id, sendable("reason", reason), self._keys.cancel)
+            acts.cancel(self._place(queue, task_id), task_id, textual("reason", reason), self._keys.cancel)
         )
 
     async def delete(self, queue: str, task_id: str) -> None:

@@ -11,7 +11,7 @@ from rota.client.batch import Batch, Planned, cut
 from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
 from rota.client.delivery import Delivery
 from rota.client.hooks import enter_each_sync, enter_sync, swallowed
-from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, sendable
+from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, textual
 from rota.client.plans import check_plan, check_plans
 from rota.client.requests import SyncRequests
 from rota.core.duration import DurationLike, parse
@@ -103,7 +103,7 @@ class SyncClient(Core):
         A task that has ended stays as it is.
         """
         self._requests.carry_out(
-            acts.cancel(self._place(queue, task_id), task_id, sendable("reason", reason), self._keys.cancel)
+            acts.cancel(self._place(queue, task_id), task_id, textual("reason", reason), self._keys.cancel)
         )
 
     def delete(self, queue: str, task_id: str) -> None:

@@ -91,10 +91,16 @@ class Packer:
         return template
 
 
-def sendable(name: str, text: str) -> str:
-    """Return the text. Raises OptionError if it cannot be encoded."""
+def textual(name: str, text: str) -> str:
+    """Return the text. Raises OptionError for a value that is not a text."""
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(f"The {name} is {text!r}, but must be a text.")
+    return text
+
+
+def sendable(name: str, text: str) -> str:
+    """Return the text. Raises OptionError if it cannot be encoded."""
+    textual(name, text)
     try:
         text.encode()
     except UnicodeEncodeError as error:

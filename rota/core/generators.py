@@ -1,7 +1,7 @@
 """Generator functions of the user's as context managers: dependencies, middlewares and the lifespan.
 
-They yield once. What is wrong with one is told with its name, which the errors of contextlib lack ("generator didn't
-yield"). Code around a task may look at the task's error and must raise it again, or another one.
+They yield once. Errors of contextlib ("generator didn't yield") do not name the function, so they are raised again with
+its name. Code around a task may look at the task's error and must raise it again, or another one.
 """
 
 import asyncio

@@ -26,8 +26,8 @@ COUNTERS = {
     "heartbeat:beats": ("rota_heartbeats", "Beats that reached the broker"),
     "heartbeat:errors": ("rota_heartbeat_errors", "Beats that did not reach the broker"),
     "heartbeat:lost": ("rota_leases_lost", "Runs stopped because their lease was lost"),
-    "pulse:blockages": ("rota_loop_blockages", "Times that a task blocked the event loop"),
-    "pulse:blocked_seconds": ("rota_loop_blocked_seconds", "Seconds for which the event loop was blocked"),
+    "loop_watchdog:blockages": ("rota_loop_blockages", "Times that a task blocked the event loop"),
+    "loop_watchdog:blocked_seconds": ("rota_loop_blocked_seconds", "Seconds for which the event loop was blocked"),
     "process_starts": ("rota_process_starts", "Worker processes started"),
     "process_crashes": ("rota_process_crashes", "Worker processes that died by themselves"),
 }

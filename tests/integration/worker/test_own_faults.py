@@ -27,9 +27,9 @@ GO_ON = [
     (Sweeper, "sweep"),
     (Subscriber, "listen"),
     (Reporter, "flush"),
-    (Aggregator, "_turn"),
+    (Aggregator, "_round"),
     (Heartbeat, "beat"),
-    (LoopWatchdog, "_feel"),
+    (LoopWatchdog, "_check"),
 ]
 TAKE_THE_WORKER_DOWN = [
     (Fetcher, "_session"),

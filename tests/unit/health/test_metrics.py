@@ -24,7 +24,13 @@ ONE = ProcessStatus(
     held=3,
     wake_up="tracking",
     unknown_types={"no:such": 4},
-    counts={"taken": 10, "outcome:retry": 2, "sweep:crashed": 1, "heartbeat:lost": 6, "pulse:blocked_seconds": 1.5},
+    counts={
+        "taken": 10,
+        "outcome:retry": 2,
+        "sweep:crashed": 1,
+        "heartbeat:lost": 6,
+        "loop_watchdog:blocked_seconds": 1.5,
+    },
 )
 
 

@@ -1,4 +1,4 @@
-"""The pulse of an event loop."""
+"""The watchdog of an event loop."""
 
 import asyncio
 import logging
@@ -24,11 +24,11 @@ async def beating(loop_watchdog: LoopWatchdog) -> "asyncio.Task[None]":
 async def ended(running: "asyncio.Task[None]") -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    for thread in pulses():  # what it still logs is not the next test's
+    for thread in watchdogs():  # what it still logs is not the next test's
         await asyncio.to_thread(thread.join)
 
 
-def pulses() -> list[threading.Thread]:
+def watchdogs() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "rota-loop-watchdog"]
 
 
@@ -116,7 +116,7 @@ class ClearedLate(threading.Event):
         super().clear()
 
 
-async def test_a_pulse_that_was_stopped_says_nothing_of_a_loop_that_stands(
+async def test_watchdog_that_was_stopped_says_nothing_of_a_loop_that_stands(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop_watchdog = LoopWatchdog(list, LIMIT)
@@ -128,6 +128,6 @@ async def test_a_pulse_that_was_stopped_says_nothing_of_a_loop_that_stands(
     await asyncio.gather(running, return_exceptions=True)
 
     late.loop_stands.set()
-    wait_until(lambda: not pulses())
+    wait_until(lambda: not watchdogs())
 
     assert [record for record in caplog.records if record.name == "rota.worker"] == []

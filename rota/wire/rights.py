@@ -40,7 +40,7 @@ OPTIONAL = {
     "CLIENT|TRACKINGINFO": "a waiting worker does not check whether tracking is still on",
     "SCAN": "the sweep does not find tasks and locks that are listed nowhere",
     "MEMORY|USAGE": "the memory of queues is not known",
-    "PUBLISH": "nobody who waits for a result is told of it; they look every second",
+    "PUBLISH": "callers that wait for a result are not notified; they poll every second",
     "WAIT": "only wait_replicas needs it",
     "ROLE": "only Sentinel needs it",
     "CLUSTER|SLOTS": "only a Cluster needs it",

@@ -13,6 +13,9 @@ from rota.core.own_thread import in_own_thread
 _IDLE = "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE"  # the second is its name on macOS
 _KEEPALIVE = ((_IDLE, 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 
+ADDRESS_SECONDS = 1.0
+"""An address that does not answer within this time must not use up the time for the next one."""
+
 
 async def connected(endpoint: Endpoint) -> socket.socket:
     """Connect to the first address of the host that answers.
@@ -20,12 +23,16 @@ async def connected(endpoint: Endpoint) -> socket.socket:
     The name is resolved in a separate thread. The event loop would resolve it in its default executor, where tasks of
     the application may occupy every thread, and then a worker could not reconnect.
     """
-    found = await in_own_thread(socket.getaddrinfo, endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    try:
+        found = await in_own_thread(socket.getaddrinfo, endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except RuntimeError as error:  # the process may not have more threads now
+        raise OSError(f"the name {endpoint.host} cannot be resolved: {error}") from error
     last: OSError = OSError(f"{endpoint.host} has no address")
-    for family, kind, protocol, _, address in found:
+    for number, (family, kind, protocol, _, address) in enumerate(found, 1):
         try:
-            return await _connected_to(socket.socket(family, kind, protocol), address)
-        except OSError as error:
+            async with asyncio.timeout(None if number == len(found) else ADDRESS_SECONDS):
+                return await _connected_to(socket.socket(family, kind, protocol), address)
+        except OSError as error:  # a passed time limit is one too
             last = error
     raise last
 

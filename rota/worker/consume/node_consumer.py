@@ -90,10 +90,11 @@ class NodeConsumers:
             return
         ended, _ = await asyncio.wait(tasks, timeout=RELAY_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
         serving = {task for consumer in self._consumers.values() for task in (consumer.fetching, consumer.finishing)}
+        fetching = {consumer.fetching for consumer in self._consumers.values()}
         for task in ended:
             if not task.cancelled():
                 task.result()
-            elif task in serving and not self._stopping:
+            elif task in serving and not (self._stopping and task in fetching):
                 raise cancelled_from_outside("fetcher or finisher")
 
     async def lay(self) -> None:

@@ -221,7 +221,9 @@ class Aggregator:
         }
         seen = await self._watch.look(keys, look_at(keys, groups), watched)
         await self._receive(keys, seen)
-        due_groups.forget(queue, set(groups) - {each.name for each in seen.groups})
+        gone = set(groups) - {each.name for each in seen.groups}
+        due_groups.forget(queue, gone)
+        self._watch.forget(map(keys.group, gone))
 
     async def _receive(self, keys: QueueKeys, seen: Look) -> None:
         queue = keys.queue
@@ -275,7 +277,10 @@ class Aggregator:
     def _end(self, key: Key, registered: Registered) -> None:
         self._running[registered] -= 1
         self._busy.pop(key, None)
-        self._note_change(*key)
+        # If the group is no longer in the list, it is not checked: a group that is created again changes the list.
+        queue, group = key
+        if group in self._due_groups.seen[queue] or key in self._due_groups.held:
+            self._note_change(queue, group)
         self._start_waiting(registered)
 
     def _note_change(self, queue: str | None, group: str | None) -> None:

@@ -14,6 +14,7 @@ from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
 from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.conftest import eventually
+from tests.integration.worker.groups import OLD
 from tests.integration.worker.yard import Yard, open_yard
 
 
@@ -134,3 +135,50 @@ async def test_groups_that_are_gone_from_the_list_are_forgotten_and_found_again(
         await eventually(lambda: asyncio.sleep(0, set(aggregator._due_groups.due) == {("yard", "b")}))
         await fill(yard, "a", tasks=3)
         await gate.begins("a")
+
+
+async def tracked_keys(yard: Yard) -> int:
+    """How many keys the server remembers for the connections that it notifies."""
+    reply = await yard.execute("INFO", "stats")
+    (line,) = (line for line in reply.decode().splitlines() if line.startswith("tracking_total_keys:"))
+    return int(line.split(":")[1])
+
+
+async def test_groups_that_were_aggregated_are_no_longer_watched(yard: Yard) -> None:
+    before, gate = await tracked_keys(yard), Gate()
+    async with running(yard, Registered(gate)) as aggregator:
+        for number in range(30):
+            await yard.grouped(f"t{number}", f"g{number}", OLD)  # its grace is over
+            await gate.begins(f"g{number}")
+        await eventually(lambda: asyncio.sleep(0, aggregator.statistics().sets == 30))
+        # When a new group has been found, the changes that were noted before it have been handled too.
+        await fill(yard, "last")
+        await eventually(lambda: asyncio.sleep(0, set(aggregator._due_groups.due) == {("yard", "last")}))
+        assert len(aggregator._watch._watched) <= 5
+        assert await tracked_keys(yard) - before <= 8
+
+
+@pytest.mark.parametrize("words", [{}, {"max_size": 1}], ids=["unsized", "sized"])
+@pytest.mark.parametrize("moment", ["at once", "during", "after"])
+async def test_group_that_is_created_again_is_found(yard: Yard, moment: str, words: dict[str, Any]) -> None:
+    gate = Gate(is_open=False)
+    async with running(yard, Registered(gate, **words)) as aggregator:
+
+        async def aggregated(sets: int) -> None:
+            await eventually(lambda: asyncio.sleep(0, aggregator.statistics().sets == sets))
+
+        due_groups = aggregator._due_groups
+        await eventually(lambda: asyncio.sleep(0, "yard" in due_groups.next_look))
+        due_groups.next_look["yard"] += 3600
+        await yard.grouped("t0", "g", OLD)
+        await gate.begins("g")
+        for number in range(1, 6):
+            if moment != "at once":  # the aggregator has seen that the group is no longer listed
+                await eventually(lambda: asyncio.sleep(0, "g" not in due_groups.seen["yard"]))
+            if moment == "after":
+                gate.may_end.set()
+                await aggregated(number)
+            gate.begun.clear()
+            await yard.grouped(f"t{number}", "g", OLD)
+            gate.may_end.set()
+            await gate.begins("g")

@@ -1,6 +1,7 @@
 """Which of the groups that are due come first, how many run at the same time, and what a look at them costs."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,6 +13,7 @@ from rota.tasks.groups import Aggregators, GroupedTask
 from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
+from rota.worker.groups import aggregation
 from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.groups import OLD
@@ -182,3 +184,36 @@ async def test_group_that_is_created_again_is_found(yard: Yard, moment: str, wor
             await yard.grouped(f"t{number}", "g", OLD)
             gate.may_end.set()
             await gate.begins("g")
+
+
+async def test_plain_aggregator_that_hangs_keeps_its_slots_until_its_threads_end(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(aggregation, "_MARGIN_SECONDS", aggregation.ALLOWED.total_seconds() - 1)
+    begun: list[str] = []
+    may_end = threading.Event()
+
+    def hang(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+        begun.append(group)
+        may_end.wait()
+        return Plan("digest:send", b"", NO_OPTIONS)
+
+    quick = Gate()
+    both = Registered(hang, group="slow-*", max_size=1), Registered(quick, group="quick-*", max_size=1)
+    async with running(yard, *both, at_once=2) as aggregator:
+        try:
+            await fill(yard, *(f"slow-{number}" for number in range(5)))
+
+            def timed_out() -> bool:
+                statistics = aggregator.statistics()
+                return statistics.failures >= 2 and statistics.running == 0
+
+            await eventually(lambda: asyncio.sleep(0, timed_out()))
+            monkeypatch.undo()  # the others have the usual limit
+            await fill(yard, "quick-1", "quick-2", "quick-3")
+            await quick.begins("quick-1", "quick-2", "quick-3")
+            assert len(begun) == 2
+        finally:
+            may_end.set()
+        await eventually(lambda: asyncio.sleep(0, len(set(begun)) == 5))
+    assert [each.levelname for each in caplog.records if "still runs in its thread" in each.message] == ["WARNING"]

@@ -1,7 +1,9 @@
 """Aggregators: functions that turn all tasks of a group into one task."""
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -45,6 +47,8 @@ class GroupedTask:
 AggregateFunction: TypeAlias = Callable[[str, list[GroupedTask]], Any]
 """Takes the name of the group and its tasks, oldest first; returns a Plan, or None to drop them. May be async."""
 
+LeftRunning: TypeAlias = Callable[[asyncio.Future[None]], None]
+
 
 class GroupHandler:
     """One registered function, its type and group, and the limits after which a group is due.
@@ -83,10 +87,17 @@ class GroupHandler:
             )
         self._is_async = inspect.iscoroutinefunction(function)
 
-    async def aggregate(self, group: str, tasks: list[GroupedTask]) -> Plan[Any] | None:
-        """Call the function and return its plan. A plain function runs in a thread."""
+    async def aggregate(
+        self, group: str, tasks: list[GroupedTask], left_running: LeftRunning | None = None
+    ) -> Plan[Any] | None:
+        """Make the one task. A plain function runs in a thread.
+
+        Cancellation does not end that thread. `left_running` is then called with a future that is done when it ends.
+        """
         made: Any = await (
-            forks.wait_for(self.function(group, tasks)) if self._is_async else in_own_thread(self._call, group, tasks)
+            forks.wait_for(self.function(group, tasks))
+            if self._is_async
+            else self._call_in_thread(group, tasks, left_running)
         )
         if inspect.isawaitable(made):  # from a plain wrapper around a coroutine function, or from a callable object
             made = await forks.wait_for(made)
@@ -96,6 +107,24 @@ class GroupHandler:
                 "(`task.plan(...)` or `app.plan(...)`), or None to drop the tasks."
             )
         return cast("Plan[Any] | None", made)
+
+    async def _call_in_thread(self, group: str, tasks: list[GroupedTask], left_running: LeftRunning | None) -> Any:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def call() -> Any:
+            try:
+                return self._call(group, tasks)
+            finally:
+                with suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(ended.set_result, None)
+
+        try:
+            return await in_own_thread(call)
+        except asyncio.CancelledError:  # also raised if the function itself raised it, and so has ended
+            if left_running is not None and not ended.done():
+                left_running(ended)
+            raise
 
     def _call(self, group: str, tasks: list[GroupedTask]) -> Any:
         try:

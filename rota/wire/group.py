@@ -121,7 +121,7 @@ def look(keys: QueueKeys, cursor: str = "0", about: int = 100) -> Call[Look]:
 
 
 def look_at(keys: QueueKeys, groups: Sequence[str]) -> Call[Look]:
-    """Look at these groups, at most 100. Empty groups are not in the result."""
+    """Look at these groups, at most 100. Groups that are empty or not in the list of groups are not in the result."""
     args: list[Argument] = [keys.base, keys.task_prefix, "0", 0, *map(raw, groups)]
     return Call(load("groups"), (keys.groups, spent_key(keys), *map(keys.group, groups)), args, _look)
 

@@ -3,6 +3,8 @@
 -- KEYS  1 groups, 2 sets that are over but not deleted yet (only in Rota), then the keys of groups to look at
 -- ARGV  1 key base, 2 task key prefix, 3 cursor ("0" to begin), 4 approximate number of groups, then names of groups
 -- If names are given, only these groups are looked at. Otherwise it is a page of all groups. Empty groups are left out.
+-- The key of a named group that is not in `groups` is not read: a server with `CLIENT TRACKING` would remember a key that
+-- may never be written again. (Redis 6 remembers the declared keys in any case.)
 -- Result: { Redis time in seconds (text), next cursor ("0" at the end), one of the sets of key 2 or "",
 --           { group, size, oldest score, newest score, { types of its oldest tasks } }, ... }
 -- The name of an empty group is removed from `groups`. Asynq keeps it, so that every server looks at it for ever.
@@ -10,9 +12,11 @@
 --! include field
 local cursor, names = '0', {}
 for i = 5, #ARGV do
-  names[#names + 1] = ARGV[i]
+  if redis.call('SISMEMBER', KEYS[1], ARGV[i]) == 1 then
+    names[#names + 1] = ARGV[i]
+  end
 end
-if #names == 0 then
+if #ARGV < 5 then
   local page = redis.call('SSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4])
   cursor, names = page[1], page[2]
 end

@@ -44,7 +44,11 @@ _MOST_FAILURES = 3
 
 
 class Aggregation:
-    """Runs aggregations. `counts` are the counts of the aggregator that this object belongs to."""
+    """Runs aggregations. `counts` are the counts of the aggregator that this object belongs to.
+
+    `left_running(registered, ended)` is called when a plain function has reached the time limit and its thread goes on.
+    The future is done when the thread ends.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Aggregation:
         clock: BrokerClock,
         counts: Counter[str],
         wait_after_failure: timedelta,
+        left_running: Callable[[Registered, asyncio.Future[None]], None],
     ) -> None:
         self._broker = broker
         self._find = find
@@ -61,6 +66,7 @@ class Aggregation:
         self._clock = clock
         self._counts = counts
         self._wait_after_failure = wait_after_failure
+        self._left_running = left_running
 
     async def run(self, chosen: AggregationSet, registered: Registered, due: Due) -> Came:
         """Take and aggregate one set."""
@@ -69,10 +75,10 @@ class Aggregation:
             return "not due"
         faults.answered("aggregate:taken")
         try:
-            async with asyncio.timeout(ALLOWED.total_seconds() - _MARGIN_SECONDS):
+            async with asyncio.timeout(ALLOWED.total_seconds() - _MARGIN_SECONDS) as limit:
                 tasks = await self._read(chosen, registered)
                 if tasks:
-                    result = await self._make(chosen, registered, tasks)
+                    result = await self._make(chosen, registered, tasks, limit)
                     return "done" if await self._finish(chosen, tasks, result) else "in vain"
                 # No task was for this aggregator. If the group were taken again at once, that would be the same.
                 await self._end(chosen, None)
@@ -131,8 +137,14 @@ class Aggregation:
             return SortedOut(member.id, "back")
         return GroupedTask(message.type, message.payload, dict(message.headers), member.id)
 
-    async def _make(self, taken: AggregationSet, registered: Registered, tasks: list[GroupedTask]) -> Item | None:
-        plan = await registered.aggregate(taken.group, tasks)
+    async def _make(
+        self, taken: AggregationSet, registered: Registered, tasks: list[GroupedTask], limit: asyncio.Timeout
+    ) -> Item | None:
+        def left_running(ended: asyncio.Future[None]) -> None:
+            if limit.expired():  # otherwise the worker stops
+                self._left_running(registered, ended)
+
+        plan = await registered.aggregate(taken.group, tasks, left_running)
         if plan is None:
             return None
         packed = self._packer.pack(plan.updated(queue=taken.queue.queue))

@@ -84,7 +84,7 @@ class Aggregator:
 
     `find(type, group)` returns the registered aggregator for a task, or None. Each registered aggregator runs at most
     `at_once` aggregations at the same time, so that a slow one does not delay the groups of the others. Full groups
-    come first.
+    come first. A plain function that runs on in its thread after the time limit keeps its slot until the thread ends.
     """
 
     def __init__(
@@ -116,8 +116,11 @@ class Aggregator:
         self._notified = notified
         self._counts: Counter[str] = Counter()
         self._reported: set[str] = set()
+        self._reported_running: set[Registered] = set()
         packer = Packer(broker.keys, payload_limit_bytes)
-        self._aggregation = Aggregation(broker, find, packer, self._clock, self._counts, wait_after_failure)
+        self._aggregation = Aggregation(
+            broker, find, packer, self._clock, self._counts, wait_after_failure, self._left_running
+        )
 
     async def run(self) -> None:
         """Aggregate until cancelled. Then unfinished sets go back to their groups."""
@@ -221,7 +224,9 @@ class Aggregator:
         }
         seen = await self._watch.look(keys, look_at(keys, groups), watched)
         await self._receive(keys, seen)
-        due_groups.forget(queue, set(groups) - {each.name for each in seen.groups})
+        gone = set(groups) - {each.name for each in seen.groups}
+        due_groups.forget(queue, gone)
+        self._watch.forget(map(keys.group, gone))
 
     async def _receive(self, keys: QueueKeys, seen: Look) -> None:
         queue = keys.queue
@@ -273,9 +278,27 @@ class Aggregator:
         task.add_done_callback(lambda _: self._end(key, registered))
 
     def _end(self, key: Key, registered: Registered) -> None:
-        self._running[registered] -= 1
         self._busy.pop(key, None)
-        self._note_change(*key)
+        # If the group is no longer in the list, it is not checked: a group that is created again changes the list.
+        queue, group = key
+        if group in self._due_groups.seen[queue] or key in self._due_groups.held:
+            self._note_change(queue, group)
+        self._free(registered)
+
+    def _left_running(self, registered: Registered, ended: asyncio.Future[None]) -> None:
+        """Keep a slot for a thread that still runs after its aggregation has ended, so that threads do not pile up."""
+        self._running[registered] += 1
+        ended.add_done_callback(lambda _: self._free(registered))
+        if registered not in self._reported_running:
+            self._reported_running.add(registered)
+            logger.warning(
+                "Aggregator %r still runs in its thread after its time limit. It has one slot less until the thread "
+                "ends. This is logged once.",
+                registered,
+            )
+
+    def _free(self, registered: Registered) -> None:
+        self._running[registered] -= 1
         self._start_waiting(registered)
 
     def _note_change(self, queue: str | None, group: str | None) -> None:

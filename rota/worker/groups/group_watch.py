@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -55,6 +55,11 @@ class GroupWatch:
     def is_watched(self, key: str) -> bool:
         """Whether a change of this key would be notified."""
         return key.encode() in self._watched
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Stop reporting changes of these keys."""
+        for key in keys:
+            self._watched.pop(key.encode(), None)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -150,9 +155,14 @@ class DueGroups:
         self.relisted.discard(queue)
 
     def relist(self, queue: str, names: set[str]) -> None:
-        """Compare the names of a queue's groups with the known ones. New groups are to be checked, others forgotten."""
-        self.changed[queue] |= names - self.seen[queue]
-        self.forget(queue, self.seen[queue] - names)
+        """Compare the names of a queue's groups with the known ones. New groups are to be checked, others forgotten.
+
+        A changed group that is not in the list is not checked either: the server would remember its key, which may
+        never be written again. If the group is created again, the list changes.
+        """
+        changed = self.changed[queue] | (names - self.seen[queue])
+        self.changed[queue] = changed & names
+        self.forget(queue, (changed | self.seen[queue]) - names)
 
     def plan(self, key: Key, due_at: float, registered: Registered, *, sized: bool) -> None:
         """Note when a group is due."""

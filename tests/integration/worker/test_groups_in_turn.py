@@ -1,6 +1,7 @@
 """Which of the groups that are due come first, how many run at the same time, and what a look at them costs."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,8 +13,10 @@ from rota.tasks.groups import Aggregators, GroupedTask
 from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
+from rota.worker.groups import aggregation
 from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from tests.integration.worker.conftest import eventually
+from tests.integration.worker.groups import OLD
 from tests.integration.worker.yard import Yard, open_yard
 
 
@@ -134,3 +137,83 @@ async def test_groups_that_are_gone_from_the_list_are_forgotten_and_found_again(
         await eventually(lambda: asyncio.sleep(0, set(aggregator._due_groups.due) == {("yard", "b")}))
         await fill(yard, "a", tasks=3)
         await gate.begins("a")
+
+
+async def tracked_keys(yard: Yard) -> int:
+    """How many keys the server remembers for the connections that it notifies."""
+    reply = await yard.execute("INFO", "stats")
+    (line,) = (line for line in reply.decode().splitlines() if line.startswith("tracking_total_keys:"))
+    return int(line.split(":")[1])
+
+
+async def test_groups_that_were_aggregated_are_no_longer_watched(yard: Yard) -> None:
+    before, gate = await tracked_keys(yard), Gate()
+    async with running(yard, Registered(gate)) as aggregator:
+        for number in range(30):
+            await yard.grouped(f"t{number}", f"g{number}", OLD)  # its grace is over
+            await gate.begins(f"g{number}")
+        await eventually(lambda: asyncio.sleep(0, aggregator.statistics().sets == 30))
+        # When a new group has been found, the changes that were noted before it have been handled too.
+        await fill(yard, "last")
+        await eventually(lambda: asyncio.sleep(0, set(aggregator._due_groups.due) == {("yard", "last")}))
+        assert len(aggregator._watch._watched) <= 5
+        assert await tracked_keys(yard) - before <= 8
+
+
+@pytest.mark.parametrize("words", [{}, {"max_size": 1}], ids=["unsized", "sized"])
+@pytest.mark.parametrize("moment", ["at once", "during", "after"])
+async def test_group_that_is_created_again_is_found(yard: Yard, moment: str, words: dict[str, Any]) -> None:
+    gate = Gate(is_open=False)
+    async with running(yard, Registered(gate, **words)) as aggregator:
+
+        async def aggregated(sets: int) -> None:
+            await eventually(lambda: asyncio.sleep(0, aggregator.statistics().sets == sets))
+
+        due_groups = aggregator._due_groups
+        await eventually(lambda: asyncio.sleep(0, "yard" in due_groups.next_look))
+        due_groups.next_look["yard"] += 3600
+        await yard.grouped("t0", "g", OLD)
+        await gate.begins("g")
+        for number in range(1, 6):
+            if moment != "at once":  # the aggregator has seen that the group is no longer listed
+                await eventually(lambda: asyncio.sleep(0, "g" not in due_groups.seen["yard"]))
+            if moment == "after":
+                gate.may_end.set()
+                await aggregated(number)
+            gate.begun.clear()
+            await yard.grouped(f"t{number}", "g", OLD)
+            gate.may_end.set()
+            await gate.begins("g")
+
+
+async def test_plain_aggregator_that_hangs_keeps_its_slots_until_its_threads_end(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(aggregation, "_MARGIN_SECONDS", aggregation.ALLOWED.total_seconds() - 1)
+    begun: list[str] = []
+    may_end = threading.Event()
+
+    def hang(group: str, tasks: list[GroupedTask]) -> Plan[Any]:
+        begun.append(group)
+        may_end.wait()
+        return Plan("digest:send", b"", NO_OPTIONS)
+
+    quick = Gate()
+    both = Registered(hang, group="slow-*", max_size=1), Registered(quick, group="quick-*", max_size=1)
+    async with running(yard, *both, at_once=2) as aggregator:
+        try:
+            await fill(yard, *(f"slow-{number}" for number in range(5)))
+
+            def timed_out() -> bool:
+                statistics = aggregator.statistics()
+                return statistics.failures >= 2 and statistics.running == 0
+
+            await eventually(lambda: asyncio.sleep(0, timed_out()))
+            monkeypatch.undo()  # the others have the usual limit
+            await fill(yard, "quick-1", "quick-2", "quick-3")
+            await quick.begins("quick-1", "quick-2", "quick-3")
+            assert len(begun) == 2
+        finally:
+            may_end.set()
+        await eventually(lambda: asyncio.sleep(0, len(set(begun)) == 5))
+    assert [each.levelname for each in caplog.records if "still runs in its thread" in each.message] == ["WARNING"]

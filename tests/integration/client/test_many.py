@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
@@ -283,7 +284,7 @@ async def test_a_thing_that_cannot_be_shown_is_one_outcome(client: Client) -> No
     things: list[Any] = [Unshown(), plan()]
     refused, receipt = await client.enqueue_many(things)
 
-    assert "A Unshown whose repr() raises an error is not a plan" in str(refused)
+    assert re.match("<Unshown instance at .*> is not a plan", str(refused))
     assert isinstance(receipt, Job)
 
 

@@ -66,6 +66,11 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         {"cluster"},
         "in a Cluster each script names one more key, which this user may not touch",
     ),
+    (
+        "tests/integration/client/test_path_length.py",
+        {"cluster"},
+        "in a Cluster four more calls find the node of the slot",
+    ),
     ("tests/integration/test_acl.py", {"acl"}, "it makes the users of the page itself"),
     *(
         (

@@ -94,43 +94,33 @@ def comment_share(texts: Iterable[str], mark: str) -> tuple[int, int]:
     return sum(line.startswith(mark) or f"  {mark}" in line or f" {mark} " in line for line in lines), len(lines)
 
 
-@dataclass(slots=True)
-class Trace:
-    """The calls of functions of `rota/` while a piece of code ran."""
+@contextmanager
+def calls_by_file() -> Iterator[Counter[str]]:
+    """Count the calls of functions of `rota/` that this thread makes inside of the block, by the file they stand in."""
+    found: Counter[str] = Counter()
+    prefix = str(PACKAGE)
 
-    calls: int = 0
-    modules: Counter[str] | None = None
+    def note(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(prefix):
+            found[frame.f_code.co_filename] += 1
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count the calls of this thread inside of the block."""
-        found: Counter[str] = Counter()
-        prefix = str(PACKAGE)
-
-        def note(frame: FrameType, event: str, _argument: Any) -> None:
-            if event == "call" and frame.f_code.co_filename.startswith(prefix):
-                found[frame.f_code.co_filename] += 1
-
-        sys.setprofile(note)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
-            self.calls, self.modules = found.total(), found
+    sys.setprofile(note)
+    try:
+        yield found
+    finally:
+        sys.setprofile(None)
 
 
 async def typical(act: Callable[[], Awaitable[object]]) -> tuple[int, int]:
     """The fewest calls and modules of one act in several rounds, because timers of the worker add some by chance."""
     for _ in range(3):
         await act()
-    calls, used = [], []
+    rounds: list[Counter[str]] = []
     for _ in range(ROUNDS):
-        trace = Trace()
-        with trace.counting():
+        with calls_by_file() as found:
             await act()
-        calls.append(trace.calls)
-        used.append(len(trace.modules or ()))
-    return min(calls), min(used)
+        rounds.append(found)
+    return min(found.total() for found in rounds), min(map(len, rounds))
 
 
 async def paths(url: str) -> tuple[tuple[int, int], tuple[int, int]]:

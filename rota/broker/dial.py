@@ -59,7 +59,7 @@ async def dial(endpoint: Endpoint, login: Login) -> Link:
         if link is not None:
             link.close()
         if isinstance(error, BrokerError):
-            if await _is_tls_port(endpoint, login, error):
+            if may_expect_tls(endpoint, login, error) and await wrong_port.answers_tls(endpoint):
                 raise wrong_port.is_tls(endpoint) from error
             reason = link and link.reason
             raise failure.before_use(error, endpoint, reason, tls=login.tls is not None) from error.__cause__
@@ -110,11 +110,9 @@ def _hang_up(opening: "asyncio.Task[tuple[asyncio.Transport, Link]]") -> None:
         opening.result()[0].abort()
 
 
-async def _is_tls_port(endpoint: Endpoint, login: Login, error: BrokerError) -> bool:
-    """Whether a plain connection was closed at the login because the port expects TLS."""
-    if login.tls is not None or endpoint.path is not None or not error.maybe_applied:
-        return False
-    return await wrong_port.answers_tls(endpoint)
+def may_expect_tls(endpoint: Endpoint, login: Login, error: BrokerError) -> bool:
+    """Whether a plain TCP connection was closed at the login, perhaps because the port expects TLS."""
+    return login.tls is None and endpoint.path is None and error.maybe_applied
 
 
 async def _greet(link: Link, login: Login) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from hiredis import HiredisError, PushNotification, Reader, ReplyError
 
 from rota.broker import failure, wrong_port
-from rota.broker.dial import Login, greeting, refusal
+from rota.broker.dial import Login, greeting, may_expect_tls, refusal
 from rota.broker.link import CONFIRMATIONS, NOTHING, discard_unsent, no_resp3, pack
 from rota.broker.script_cache import ScriptCache, Words
 from rota.broker.tcp import keep_alive
@@ -43,7 +43,7 @@ class SyncLink:
             if isinstance(error.__cause__, TimeoutError):
                 error = error.__cause__
             if isinstance(error, BrokerError):
-                if _is_tls_port(endpoint, login, error):
+                if may_expect_tls(endpoint, login, error) and wrong_port.answers_tls_sync(endpoint):
                     raise wrong_port.is_tls(endpoint) from error
                 raise failure.before_use(error, endpoint, self._reason, tls=login.tls is not None) from error
             if isinstance(error, OSError):
@@ -195,13 +195,6 @@ def _shake_hands(connection: socket.socket, tls: ssl.SSLContext, endpoint: Endpo
         wrapped.close()
         raise
     return wrapped
-
-
-def _is_tls_port(endpoint: Endpoint, login: Login, error: BrokerError) -> bool:
-    """Whether a plain connection was closed at the login because the port expects TLS."""
-    if login.tls is not None or endpoint.path is not None or not error.maybe_applied:
-        return False
-    return wrong_port.answers_tls_sync(endpoint)
 
 
 class Pool:

@@ -24,7 +24,7 @@ class Dead(NamedTuple):
     """An attempt whose lease expired. `message` is empty if the hash is gone; `cancel`, why it was to be cancelled.
 
     `ours` is true if a worker of Rota had the task, and not a Go server. `left_out` is the size of a message that was
-    too large to list; such an attempt is handled as a crash.
+    too large to list.
     """
 
     id: str

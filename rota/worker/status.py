@@ -60,10 +60,8 @@ class WorkerStatus:
         self.look()
         worker = self._worker
         consumers, parts = list(worker.consumers), worker.parts
-        loop_watchdog, lost = (
-            parts.loop_watchdog.statistics(),
-            [consumer.finisher.statistics.lost_at for consumer in consumers],
-        )
+        loop_watchdog = parts.loop_watchdog.statistics()
+        lost = [consumer.finisher.statistics.lost_at for consumer in consumers]
         return ProcessStatus(
             worker=common.worker,
             pid=common.pid,

@@ -1,4 +1,4 @@
-"""What is given to an enqueue in place of plans: said before anything is written."""
+"""Arguments that are not plans are refused by every enqueue before anything is written."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,6 +1,6 @@
 """The event loop, its default executor and its asyncio tasks are shared with code of the application.
 
-What that code shuts down, fills or cancels must not leave a worker behind that does nothing and says nothing.
+If that code shuts down, fills or cancels a part of the loop, the worker must go on, or end with an error.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ import pytest
 from rota.core import duration
 from scripts.measure_house import (
     Row,
-    Trace,
+    calls_by_file,
     comment_share,
     constructor_parameters,
     function_lengths,
@@ -58,12 +58,11 @@ def test_row_is_a_fault_beyond_its_limit(value: float, floor: bool, fault: bool)
     assert Row("measure", value, 3, 3, floor).fault is fault
 
 
-def test_trace_counts_calls_of_this_package_only() -> None:
+def test_calls_of_this_package_only_are_counted() -> None:
     def run(call: Callable[[], object]) -> int:
-        trace = Trace()
-        with trace.counting():
+        with calls_by_file() as found:
             call()
-        return trace.calls
+        return found.total()
 
     assert run(lambda: sorted([2, 1])) == 0
     assert run(lambda: duration.parse("5s")) >= 1

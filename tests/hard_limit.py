@@ -5,7 +5,8 @@ code; it also lets go of a test that failed, which then has no limit while it is
 
 1. each try of a test has pytest-timeout's limit anew;
 2. a thread of faulthandler, written in C, waits `AFTER_SECONDS` longer than that. Then it prints the stacks of all
-   threads and ends the run at once. What the run has started is ended by scripts/watchdog.py.
+   threads and ends its process at once. Where several processes run tests (`make test`), the others go on, a new one
+   takes its place and the test has failed. What it has started is ended by scripts/watchdog.py.
 """
 
 import faulthandler

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from examples import fastapi_orders, flask_orders
 from scripts.tree import ROOT
-from tests.servers.process import wait_until
+from tests.servers.process import free_port, wait_until
 
 Start = Callable[..., None]
 
@@ -48,13 +48,6 @@ def start(redis_url: str, tmp_path: Path) -> Iterator[Start]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def ask(port: int, path: str, method: str = "GET") -> Any:

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.cli.shell import Shell
 
 PROGRAM = """
-import os, signal, sys, time
+import os, signal, sys
 from pathlib import Path
 
 def end(number, frame):
@@ -27,7 +27,7 @@ Path("program.url").write_text(app.settings.url)
 if "ends" in sys.argv:
     sys.exit(3)
 while True:
-    time.sleep(0.1)
+    signal.pause()
 """
 
 

@@ -140,7 +140,7 @@ async def test_groups_that_are_gone_from_the_list_are_forgotten_and_found_again(
 
 
 async def tracked_keys(yard: Yard) -> int:
-    """How many keys the servers remember for the connections that they notify; a Cluster answers for all of its nodes."""
+    """How many keys the servers remember for the connections that they notify. All nodes of a Cluster answer."""
     reply = await yard.execute("INFO", "stats")
     lines = [line for line in reply.decode().splitlines() if line.startswith("tracking_total_keys:")]
     assert lines

@@ -84,9 +84,9 @@ class Rota:
     def task(self, type: str, **words: Unpack[TaskOptions]) -> TaskDecorator:
         """Register a typed function under a type name.
 
-        Raises OptionError if options are unknown or conflict. A completed task is kept for `settings.result_retention`
-        if its function is annotated to return a value, so that `result()` can return it. With `retention=0` the task is
-        not kept.
+        Raises OptionError if options are unknown or conflict. A completed task is kept for the setting
+        `result_retention` if its function is annotated to return a value, so that `result()` can return it. With
+        `retention=0` the task is not kept.
         """
         _check_type_given("task", type)
 
@@ -98,7 +98,7 @@ class Rota:
                     words,
                     hooks=self.hooks,
                     surroundings=self,
-                    result_retention=self.settings.result_retention,
+                    result_retention=self.settings.results.result_retention,
                 )
                 handler.place = place
                 self.registry.add(handler, lint=words.get("lint", True))
@@ -254,7 +254,7 @@ class Rota:
         from rota.broker.broker import Broker
 
         chosen = settings or self.settings
-        return Broker.from_url(chosen.url, options=broker_options(chosen))
+        return Broker.from_url(chosen.broker.url, options=broker_options(chosen))
 
     @property
     def client(self) -> "Client":

@@ -9,7 +9,8 @@ from typer.main import get_group
 import rota
 from rota import errors
 from rota.cli.program import program
-from rota.settings.settings import ENVIRONMENT_PREFIX, Settings
+from rota.settings.origin import ENVIRONMENT_PREFIX
+from rota.settings.settings import GROUPS, Settings
 from rota.tasks.options import EnqueueOptions, TaskOptions
 from rota.tasks.policy import Debounce, Retry, Unique
 from rota.wire import rights
@@ -53,19 +54,27 @@ def names_table() -> str:
     return table(("Name", "What it is"), rows)
 
 
-def settings_table() -> str:
-    """List every setting with its default, in the order of the source."""
-    shown = Settings.model_construct()
-    rows = [
-        (
-            f"`{row.name}`",
-            f"`{row.value}`" if row.value else "–",
-            f"`{ENVIRONMENT_PREFIX}{row.name.upper()}`",
-            row.about,
+def settings_tables() -> str:
+    """List every setting with its default: a table for each group, in the order of the source."""
+    # Made from the defaults, so that the page does not depend on the environment of the one who writes it.
+    rows = Settings.model_construct().table()
+    return "\n\n".join(
+        f"## {group}\n\n{_text(kind)}\n\n"
+        + table(
+            ("Setting", "Default", "Environment", "What it is for"),
+            [
+                (
+                    f"`{row.name}`",
+                    f"`{row.value}`" if row.value else "–",
+                    f"`{ENVIRONMENT_PREFIX}{row.name.upper()}`",
+                    row.about,
+                )
+                for row in rows
+                if row.group == group
+            ],
         )
-        for row in shown.table()
-    ]
-    return table(("Setting", "Default", "Environment", "What it is for"), rows)
+        for group, kind in GROUPS.items()
+    )
 
 
 def command_tables() -> str:
@@ -132,7 +141,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "names": names_table,
     "methods": method_reference,
-    "settings": settings_table,
+    "settings": settings_tables,
     "commands": command_tables,
     "acl": acl_rules,
     "acl-optional": optional_rights,

@@ -54,7 +54,7 @@ async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
     loop.add_signal_handler(signal.SIGTERM, stopper.stop_gently)
     loop.add_signal_handler(signal.SIGINT, stopper.stop_at_once)
     quiet = asyncio.Event()
-    every = min(MOST_SECONDS, settings.heartbeat.total_seconds() / 8)
+    every = min(MOST_SECONDS, settings.worker.heartbeat.total_seconds() / 8)
     lifeline.start(lambda: _report(worker), quiet.set, stopper.stop_gently, every)
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(_quiet(worker, quiet))]
     if setup.burst:

@@ -10,10 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.cli.target import load_app
-from rota.settings.settings import Origin, Settings
+from rota.settings.origin import Origin
+from rota.settings.settings import Settings
 
 _STYLES = {"default": "dim", "environment": "yellow", "pyproject.toml": "cyan", "rota dev": "cyan", "code": "green"}
-_HEADINGS = ("setting", "value", "from", "what it is for")
+_HEADINGS = ("group", "setting", "value", "from", "what it is for")
 _ALIGNED = 40
 """The columns are aligned up to this width. A longer value shifts the rest of its own line only."""
 _WIDE = 120
@@ -27,7 +28,7 @@ def command(
 ) -> None:
     """Show all settings with their values and sources."""
     settings = Settings()
-    if target := app or settings.app:
+    if target := app or settings.cli.app:
         settings = load_app(target).settings
     rows = [row for row in settings.table() if not (changed and row.source == "default")]
     if as_json:
@@ -45,13 +46,25 @@ def command(
 
 
 def _table(rows: Sequence[Origin], *, wide: bool) -> Table:
-    """Make a table in which long values are folded and not cut. Without `wide`, the descriptions are left out."""
+    """Make a table in which long values are folded and not cut. Without `wide`, the descriptions are left out.
+
+    The name of a group stands in its first row only.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in _HEADINGS if wide else _HEADINGS[:3]:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "setting" and wide)
+    for heading in _HEADINGS if wide else _HEADINGS[:4]:
+        table.add_column(heading, overflow="fold", no_wrap=heading == "group" or (heading == "setting" and wide))
+    shown = ""
     for row in rows:
+        group = "" if row.group == shown else row.group
+        shown = row.group
         source = f"[{_STYLES[row.source]}]{row.source}[/]"
-        cells = [f"[bold]{row.name}[/]", escape(row.value) or "[dim]–[/]", source, f"[dim]{escape(row.about)}[/]"]
+        cells = [
+            group,
+            f"[bold]{row.name}[/]",
+            escape(row.value) or "[dim]–[/]",
+            source,
+            f"[dim]{escape(row.about)}[/]",
+        ]
         table.add_row(*cells[: len(table.columns)])
     return table
 

@@ -33,7 +33,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Look for what is wrong; exit code 1 if there is something. Nothing is changed."""
-    target = app or Settings().app
+    target = app or Settings().cli.app
     loaded = load_app(target) if target else None
     settings = (loaded.settings if loaded else Settings()).updated_by(settings_of([], url=url))
     done = asyncio.run(_examine(loaded, settings, role))
@@ -47,7 +47,7 @@ def command(
 async def _examine(app: Rota | None, settings: Settings, role: Role) -> Examination:
     broker = (app or Rota(settings=settings)).connect(settings)
     try:
-        return await examine(broker, role=role, archive_max=settings.archive_max, handles=_handles(app))
+        return await examine(broker, role=role, archive_max=settings.sweep.archive_max, handles=_handles(app))
     finally:
         await broker.aclose()
 

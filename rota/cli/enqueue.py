@@ -59,7 +59,7 @@ def command(
     wait_for = words.duration(wait, "--wait")
     data = sys.stdin.buffer.read() if payload == "-" else names.raw(payload)
     content = data if raw else _json(data)
-    target = app or Settings().app
+    target = app or Settings().cli.app
     chosen = _app(target, url)
     if target and chosen.find_handler(type) is None:
         typer.echo(_not_handled(chosen, target, type), err=True)
@@ -87,7 +87,7 @@ async def _enqueue(app: Rota, task_type: str, payload: Any, options: EnqueueOpti
         if wait is not None and not plan.options.retention:
             if plan.options.retention is not None:
                 raise OptionError("--wait needs a result, but with a retention of 0 the task keeps none.")
-            plan = plan.updated(retention=app.settings.result_retention or wait)
+            plan = plan.updated(retention=app.settings.results.result_retention or wait)
         job = await app.send(plan)
         if wait is None:
             return job.id if job.created else f"{job.id} (existed already)"

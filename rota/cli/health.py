@@ -46,7 +46,7 @@ def command(
 
 
 def _here(pid: int | None, question: str, timeout: timedelta) -> Iterator[Said]:
-    place = meeting.folder(Settings().health_dir)
+    place = meeting.folder(Settings().health.health_dir)
     found = False
     for of, path in meeting.sockets(place):
         if pid not in (None, of):

@@ -83,7 +83,7 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, b
     async with contextlib.AsyncExitStack() as stack:
         if follow_parent:
             await stack.enter_async_context(while_parent_lives(stopper.request))
-        stack.enter_context(answering(worker, meeting.own_socket(settings.health_dir)))
+        stack.enter_context(answering(worker, meeting.own_socket(settings.health.health_dir)))
         with exit_limit():
             if await prepare(target, app, app.connect(settings), stopper.asked, show_banner=show_banner):
                 emptying = asyncio.create_task(stop_when_empty(worker)) if burst else None

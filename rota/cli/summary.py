@@ -167,10 +167,10 @@ def _banner(target: str, app: Rota, broker: Broker) -> Callable[[], Awaitable[Ba
             broker=str(broker.address),
             server=f"{facts.product} {facts.version or '(version unknown)'}"
             + (f", {facts.nodes} masters" if facts.nodes > 1 else ""),
-            queues=settings.queues,
-            strict=settings.strict_priority,
-            concurrency=settings.concurrency,
-            processes=settings.processes,
+            queues=settings.worker.queues,
+            strict=settings.worker.strict_priority,
+            concurrency=settings.worker.concurrency,
+            processes=settings.supervisor.processes,
             wake_up=wake_up,
             types=[handler.type for handler in app.registry],
             warnings=[*facts.warnings, *unserved(app, settings)],
@@ -184,7 +184,7 @@ def unserved(app: Rota, settings: Settings) -> list[str]:
     if settings.source_of("queues") != "default":
         return []  # the queues were configured, so other workers may serve the rest
     named = {handler.options.queue for handler in app.registry if handler.options.queue is not None}
-    left = ", ".join(sorted(named - settings.queues.keys()))
+    left = ", ".join(sorted(named - settings.worker.queues.keys()))
     return (
         [f"Tasks go to queues that are not served here: {left}. Name them with --queues or ROTA_QUEUES."]
         if left
@@ -193,9 +193,9 @@ def unserved(app: Rota, settings: Settings) -> list[str]:
 
 
 async def _wake_up(broker: Broker, settings: Settings) -> str:
-    keys = [broker.keys.queue(name) for name in settings.queues]
+    keys = [broker.keys.queue(name) for name in settings.worker.queues]
     link = await broker.open_link(keys[0].pending)
     try:
-        return (await choose(settings.wake_up, broker, link, keys, lambda queue, contended: None)).name
+        return (await choose(settings.worker.wake_up, broker, link, keys, lambda queue, contended: None)).name
     finally:
         await link.aclose()

@@ -86,7 +86,7 @@ MODULES_HELP = "Further modules to import, whose tasks belong to the app."
 
 def chosen(command: str, app: str | None, modules: list[str] | None = None) -> str:
     """Return the target of a command: the given one, or the setting `app`."""
-    target = app or Settings().app
+    target = app or Settings().cli.app
     if not target:
         raise ConfigError(f"Which application? Write rota {command} module:app, or set ROTA_APP.")
     return SEPARATOR.join([target, *(modules or [])])

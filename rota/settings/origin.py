@@ -43,6 +43,7 @@ class CommandLine:
 class Origin(NamedTuple):
     """One setting as `rota config` prints it."""
 
+    group: str
     name: str
     value: str
     source: str
@@ -108,29 +109,24 @@ def _dev_server() -> str | None:
     return dev_server.found()
 
 
-def abouts(settings: type) -> dict[str, str]:
-    """Return the description of each setting: the text below its line in the source."""
+def abouts(group: type) -> dict[str, str]:
+    """Return the description of each setting of a group: the text below its line in the source."""
     import ast  # imported late, because only `rota config` and the docs show the descriptions
     import inspect
     from itertools import pairwise
     from textwrap import dedent
 
     try:
-        sources = [inspect.getsource(each) for each in reversed(settings.__mro__) if _is_ours(each)]
+        source = inspect.getsource(group)
     except (OSError, TypeError):
-        return {}  # the package, or a class made from it, came without its source
+        return {}  # the package came without its source
+    [model] = cast("list[ast.ClassDef]", ast.parse(dedent(source)).body)
     return {
         field.target.id: inspect.cleandoc(text.value.value)
-        for source in sources
-        for model in cast("list[ast.ClassDef]", ast.parse(dedent(source)).body)
         for field, text in pairwise(model.body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
     }
-
-
-def _is_ours(model: type) -> bool:
-    return hasattr(model, "model_fields") and not model.__module__.startswith("pydantic")
 
 
 def shown(name: str, value: object) -> str:

@@ -23,9 +23,9 @@ class FleetHealth:
         """Return the health port. Entering it with `async with` opens it."""
         return HealthPort(
             Answers(self._vitals, lambda: self._counters.total(self._vitals())),
-            host=settings.health_host,
-            port=settings.health_port,
-            socket_path=meeting.own_socket(settings.health_dir),
+            host=settings.health.health_host,
+            port=settings.health.health_port,
+            socket_path=meeting.own_socket(settings.health.health_dir),
         )
 
     def started(self) -> None:

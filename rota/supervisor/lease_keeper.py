@@ -32,8 +32,8 @@ class LeaseKeeper:
     def __init__(self, broker: Broker, served: ServedQueues, settings: Settings) -> None:
         self._broker = broker
         self._served = served
-        self._lease = settings.lease
-        self._beat_seconds = settings.heartbeat.total_seconds()
+        self._lease = settings.worker.lease
+        self._beat_seconds = settings.worker.heartbeat.total_seconds()
         self._kept_at: dict[str, float] = {}
         self._failing = False
 

@@ -27,11 +27,11 @@ class Lifetime:
     @classmethod
     def of(cls, settings: Settings) -> "Lifetime":
         """Read the limits from the settings."""
-        age = settings.process_max_age
+        age = settings.supervisor.process_max_age
         return cls(
-            settings.process_max_tasks,
+            settings.supervisor.process_max_tasks,
             age.total_seconds() if age is not None else 0,
-            settings.process_max_rss_mb * _MIB,
+            settings.supervisor.process_max_rss_mb * _MIB,
         )
 
     def over(self, ended: int, age_seconds: float, rss_bytes: int | None) -> str:

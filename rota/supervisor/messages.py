@@ -94,7 +94,7 @@ def decode(line: bytes) -> Message:
 
 def plain_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings as JSON values. Secrets are included: no other process can read the socket pair."""
-    return {name: _plain(getattr(settings, name)) for name in type(settings).model_fields}
+    return {name: _plain(value) for name, value in settings.values().items()}
 
 
 def _plain(value: Any) -> Any:

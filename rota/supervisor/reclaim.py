@@ -40,8 +40,8 @@ class ServedQueues:
 
     def __init__(self, broker: Broker, settings: Settings) -> None:
         self._broker = broker
-        self._names = [name for name in settings.queues if not is_pattern(name)]
-        self._patterns = [name for name in settings.queues if is_pattern(name)]
+        self._names = [name for name in settings.worker.queues if not is_pattern(name)]
+        self._patterns = [name for name in settings.worker.queues if is_pattern(name)]
 
     async def of(self, *processes: WorkerProcess) -> list[QueueKeys]:
         """Return the queues of some processes."""

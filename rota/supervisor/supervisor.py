@@ -171,21 +171,23 @@ class Supervisor:
 
     def _set_up(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings = settings
-        self._target = settings.processes.least
-        self._broker = Broker.from_url(settings.url, options=broker_options(settings))
+        self._target = settings.supervisor.processes.least
+        self._broker = Broker.from_url(settings.broker.url, options=broker_options(settings))
         stack.push_async_callback(self._broker.aclose)
         served = ServedQueues(self._broker, settings)
         self._keeper = LeaseKeeper(self._broker, served, settings)
-        self._returns = Reclaim(self._broker, served, settings.max_crashes, self._health.returned)
-        self._renewal = Recycling(self._start, settings.process_drain)
+        self._returns = Reclaim(self._broker, served, settings.worker.max_crashes, self._health.returned)
+        self._renewal = Recycling(self._start, settings.supervisor.process_drain)
         self._scaling = Scaling(
-            settings.processes, settings.scale_up_after.total_seconds(), settings.scale_down_after.total_seconds()
+            settings.supervisor.processes,
+            settings.supervisor.scale_up_after.total_seconds(),
+            settings.supervisor.scale_down_after.total_seconds(),
         )
         for process in self._fleet:
             process.lifetime = Lifetime.of(settings)
 
     async def _watch(self) -> None:
-        every = min(1.0, self._settings.heartbeat.total_seconds() / 4)
+        every = min(1.0, self._settings.worker.heartbeat.total_seconds() / 4)
         keeping, overdue = asyncio.create_task(self._keep_leases(every)), Watchdog(self._settings, every)
         try:
             while self._fleet or self._restarts:
@@ -310,7 +312,7 @@ class Supervisor:
     # Scaling
 
     async def _scale(self) -> None:
-        if self._settings.processes.fixed or self._renewal.extra or self._restarts:
+        if self._settings.supervisor.processes.fixed or self._renewal.extra or self._restarts:
             return
         staying, now = self._staying, time.monotonic()
         self._scaling.look([process.report for process in staying], now)
@@ -325,11 +327,11 @@ class Supervisor:
             self._scaling.changed()
             idle = min(staying, key=lambda process: (process.report.held, -process.started_at))
             logger.info("There is less to do: worker process %d goes, %d stay.", idle.pid, self._target)
-            idle.drain(self._settings.process_drain.total_seconds())
+            idle.drain(self._settings.supervisor.process_drain.total_seconds())
 
     @property
     def _most(self) -> int:
-        return self._settings.processes.most
+        return self._settings.supervisor.processes.most
 
     async def _tasks_wait(self) -> bool:
         try:

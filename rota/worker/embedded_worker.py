@@ -108,7 +108,7 @@ async def _again_and_again(worker: Worker) -> None:
             return await worker.run()
         except Exception as fault:
             was_ready = was_ready or worker.ready.is_set()
-            if worker.stopping or not (worker.settings.restart_after_fault and was_ready):
+            if worker.stopping or not (worker.settings.worker.restart_after_fault and was_ready):
                 raise
             if time.monotonic() - started_at > CALM_SECONDS:
                 pause = FIRST_PAUSE_SECONDS

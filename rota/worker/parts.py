@@ -45,19 +45,19 @@ class Parts:
             worker.describe,
             worker.lose,
             lambda attempt, reason: worker.executor.stop(attempt, "cancelled", reason),
-            every=settings.heartbeat,
-            lease=settings.lease,
+            every=settings.worker.heartbeat,
+            lease=settings.worker.lease,
         )
         self.sweep = Sweep(worker, broker)
         self.subscriber = Subscriber(broker, worker.cancel)
         self.reporter = _reporter(worker, broker)
         self.aggregator = _aggregator(worker, broker)
-        self.loop_watchdog = LoopWatchdog(worker.held, settings.blocked_after, worker.status.look)
-        self.threads = ThreadPool(settings.concurrency)
+        self.loop_watchdog = LoopWatchdog(worker.held, settings.health.blocked_after, worker.status.look)
+        self.threads = ThreadPool(settings.worker.concurrency)
         self.processes = ProcessPool(
-            settings.process_slots or os.cpu_count() or 1,
+            settings.pool.process_slots or os.cpu_count() or 1,
             modules=worker.app.modules,
-            recycle_after=settings.process_recycle,
+            recycle_after=settings.pool.process_recycle,
         )
         self.places: Mapping[str, FunctionPool] = {"thread": self.threads, "process": self.processes}
 
@@ -96,9 +96,9 @@ def _reporter(worker: "Worker", broker: Broker) -> Reporter:
     return Reporter(
         broker,
         worker.held,
-        every=settings.report_interval,
-        log_limit_bytes=settings.log_limit_bytes,
-        log_line_limit_bytes=settings.log_line_limit_bytes,
+        every=settings.log.report_interval,
+        log_limit_bytes=settings.log.log_limit_bytes,
+        log_line_limit_bytes=settings.log.log_line_limit_bytes,
     )
 
 
@@ -108,10 +108,12 @@ def _aggregator(worker: "Worker", broker: Broker) -> Aggregator:
         broker,
         worker.queue_names,
         worker.app.aggregators.find,
-        GroupDefaults(settings.group_grace, settings.group_max_delay, settings.group_max_size),
-        every=settings.group_interval,
-        at_once=settings.group_concurrency,
-        payload_limit_bytes=settings.payload_limit_bytes,
+        GroupDefaults(
+            settings.aggregation.group_grace, settings.aggregation.group_max_delay, settings.aggregation.group_max_size
+        ),
+        every=settings.aggregation.group_interval,
+        at_once=settings.aggregation.group_concurrency,
+        payload_limit_bytes=settings.enqueue.payload_limit_bytes,
     )
 
 

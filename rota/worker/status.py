@@ -38,7 +38,7 @@ class WorkerStatus:
         """Return the current status."""
         worker, settings = self._worker, self._worker.settings
         now = time.monotonic()
-        limit = max(settings.ready_within.total_seconds(), 2 * settings.heartbeat.total_seconds())
+        limit = max(settings.health.ready_within.total_seconds(), 2 * settings.worker.heartbeat.total_seconds())
         common = ProcessStatus(
             worker=worker.id,
             pid=worker.pid,
@@ -46,7 +46,7 @@ class WorkerStatus:
             taken_at=now,
             started_at=worker.started_at,
             ready_within_seconds=limit,
-            live_within_seconds=settings.live_within.total_seconds(),
+            live_within_seconds=settings.health.live_within.total_seconds(),
             slots=worker.slots.capacity,
         )
         return self._of_parts(common, now) if worker.ready.is_set() else common
@@ -121,11 +121,13 @@ def _numbers(statistics: Any) -> dict[str, float]:
 def answering(worker: "Worker", socket_path: Path | None = None) -> Generator[HealthPort | None]:
     """Answer health probes on the port from the settings and on the socket. Yields None if there is neither."""
     settings, counters = worker.settings, Counters()
-    if settings.health_port is None and socket_path is None:
+    if settings.health.health_port is None and socket_path is None:
         yield None
         return
     answers = Answers(lambda: [worker.status.read()], lambda: counters.total([worker.status.read()]))
-    port = HealthPort(answers, host=settings.health_host, port=settings.health_port, socket_path=socket_path)
+    port = HealthPort(
+        answers, host=settings.health.health_host, port=settings.health.health_port, socket_path=socket_path
+    )
     with in_thread(port):
         worker.health_port = port.port
         yield port

@@ -85,9 +85,9 @@ class Worker:
         self.host = socket.gethostname() or "unknown-host"
         self.pid = os.getpid()
         self.started_at = time.time()
-        self._lease_seconds = int(settings.lease.total_seconds())
-        self.slots = Slots(settings.concurrency)
-        self.subscription = QueueSelection(settings.queues, strict=settings.strict_priority)
+        self._lease_seconds = int(settings.worker.lease.total_seconds())
+        self.slots = Slots(settings.worker.concurrency)
+        self.subscription = QueueSelection(settings.worker.queues, strict=settings.worker.strict_priority)
         self.clock = BrokerClock()
         self.ready = asyncio.Event()
         self.executor: Executor
@@ -110,7 +110,7 @@ class Worker:
     async def run(self) -> None:
         """Run until `stop()` is called. After a fault it may be called again."""
         self.ready.clear()
-        self.slots = Slots(self.settings.concurrency)
+        self.slots = Slots(self.settings.worker.concurrency)
         async with AsyncExitStack() as stack:
             loop = asyncio.get_running_loop()
             stack.enter_context(forks.guarded(loop))
@@ -132,14 +132,14 @@ class Worker:
                 places=parts.places,
                 unhandled=Unhandled(
                     lambda type: self.app.find_handler(type) is not None,
-                    self.settings.unknown_task_delay,
+                    self.settings.worker.unknown_task_delay,
                     self._lease_seconds,
                     unknown=UnknownTypes(lambda: [handler.type for handler in self.app.registry]),
                 ),
-                result_limit_bytes=self.settings.result_limit_bytes,
-                hook_timeout=self.settings.hook_timeout,
-                traceback_limit_bytes=self.settings.traceback_limit_bytes,
-                task_log_level=self.settings.task_log_level,
+                result_limit_bytes=self.settings.results.result_limit_bytes,
+                hook_timeout=self.settings.worker.hook_timeout,
+                traceback_limit_bytes=self.settings.log.traceback_limit_bytes,
+                task_log_level=self.settings.log.task_log_level,
                 reporter=parts.reporter,
                 state=state,
             )
@@ -226,7 +226,7 @@ class Worker:
             self.executor.stop(attempt, "lease", "the lease was lost")
 
     async def _work(self, parts: Sequence[Callable[[], Awaitable[None]]]) -> None:
-        discovery = self._discovery = Discovery(self._broker, self.subscription, self.settings.queue_refresh)
+        discovery = self._discovery = Discovery(self._broker, self.subscription, self.settings.worker.queue_refresh)
         await discovery.look()
         try:
             async with asyncio.TaskGroup() as group:
@@ -261,7 +261,7 @@ class Worker:
     async def _drain(self) -> None:
         self.heartbeat.status = "closed"
         self.executor.closed = True
-        grace_ends_at = time.monotonic() + self.settings.shutdown_timeout.total_seconds()
+        grace_ends_at = time.monotonic() + self.settings.worker.shutdown_timeout.total_seconds()
         await self.consumers.stop_fetching()
         self.executor.hand_back_parked()
         if not await self._ended_by_themselves(grace_ends_at - time.monotonic()):
@@ -343,18 +343,18 @@ class Worker:
             self.executor.start,
             tokens=self._tokens,
             lease_seconds=self._lease_seconds,
-            slow_poll_seconds=settings.slow_poll.total_seconds(),
-            batch=min(settings.fetch_batch, max(SMALLEST_WAVE, -(-self.slots.capacity // 2))),
-            wake_up=settings.wake_up,
+            slow_poll_seconds=settings.worker.slow_poll.total_seconds(),
+            batch=min(settings.worker.fetch_batch, max(SMALLEST_WAVE, -(-self.slots.capacity // 2))),
+            wake_up=settings.worker.wake_up,
             queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
             serves=serves,
-            last_chance=lambda: last_chance(self.executor.held, settings.max_crashes),
+            last_chance=lambda: last_chance(self.executor.held, settings.worker.max_crashes),
             spared=lambda: self.executor.unhandled.spared(),
             queues_may_be_new=self._discovery.look_soon,
         )
 
     def _finisher(self, fetcher: Fetcher) -> Finisher:
-        return Finisher(self._broker, lambda: fetcher.link, self.executor.forget, self.settings.record_batch)
+        return Finisher(self._broker, lambda: fetcher.link, self.executor.forget, self.settings.worker.record_batch)
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(act)

@@ -39,11 +39,11 @@ def _note_lives(note: Writer) -> None:
         note(
             "ready",
             pid=os.getpid(),
-            url=self.settings.url,
+            url=self.settings.broker.url,
             slots=self.slots.capacity,
             queues=self.queue_names(),
             types=[handler.type for handler in app.registry],
-            silence=4 * self.settings.response_timeout.total_seconds() + RETURN_SECONDS,
+            silence=4 * self.settings.broker.response_timeout.total_seconds() + RETURN_SECONDS,
         )
 
     def noted_quiet(self: Worker) -> None:

@@ -18,7 +18,7 @@ class Report(BaseModel):
 def test_an_app_is_made_without_a_server() -> None:
     app = Rota("redis://nowhere.invalid:1/0", key_prefix="mine")
 
-    assert app.settings.url == "redis://nowhere.invalid:1/0"
+    assert app.settings.broker.url == "redis://nowhere.invalid:1/0"
     assert app.settings.source_of("url") == "code"
     assert app.keys.queues == "mine:queues"
     assert app.keys is app.keys
@@ -30,9 +30,9 @@ def test_settings_come_as_an_object_or_a_mapping_and_the_url_wins() -> None:
     settings = Settings(concurrency=3, url="redis://a")
 
     assert Rota(settings=settings).settings is settings
-    assert Rota("redis://b", settings=settings).settings.url == "redis://b"
-    assert Rota("redis://b", settings=settings).settings.concurrency == 3
-    assert Rota(settings={"concurrency": 4}).settings.concurrency == 4
+    assert Rota("redis://b", settings=settings).settings.broker.url == "redis://b"
+    assert Rota("redis://b", settings=settings).settings.worker.concurrency == 3
+    assert Rota(settings={"concurrency": 4}).settings.worker.concurrency == 4
 
 
 def test_an_unknown_prefix_rule_is_refused() -> None:

@@ -200,21 +200,23 @@ class Sweep:
 
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings = worker.settings
-        every, slack = settings.sweep_interval, Slack(settings.lease_slack, settings.go_lease_slack)
+        every, slack = settings.sweep.sweep_interval, Slack(settings.sweep.lease_slack, settings.sweep.go_lease_slack)
         # A sweep also reports leases that have not expired yet, if their attempts would count as dead before the next
         # regular sweep. Then the next sweep comes at that time.
         ahead = max(every * 1.1 - slack.ours, timedelta())
-        limits = SweepLimits(slack, settings.archive_max, settings.archive_age, ahead)
-        self.forwarder = Forwarder(broker, limit=settings.forward_batch)
+        limits = SweepLimits(slack, settings.sweep.archive_max, settings.sweep.archive_age, ahead)
+        self.forwarder = Forwarder(broker, limit=settings.sweep.forward_batch)
         self.janitor = Janitor(
-            broker, archive_size=limits.archive_size, archive_age=limits.archive_age, limit=settings.janitor_batch
+            broker, archive_size=limits.archive_size, archive_age=limits.archive_age, limit=settings.sweep.janitor_batch
         )
         self.recoverer = _recoverer(worker, broker, slack)
-        self.reconciler = Reconciler(broker, max_crashes=settings.max_crashes, every=settings.reconcile_interval)
+        self.reconciler = Reconciler(
+            broker, max_crashes=settings.worker.max_crashes, every=settings.sweep.reconcile_interval
+        )
         self.sweeper = Sweeper(
             broker,
             worker.queue_names,
-            Election(broker, worker.server_id, every, (limits, settings.max_crashes)),
+            Election(broker, worker.server_id, every, (limits, settings.worker.max_crashes)),
             limits,
             forwarder=self.forwarder,
             janitor=self.janitor,
@@ -233,8 +235,8 @@ def _recoverer(worker: "Worker", broker: Broker, slack: Slack) -> Recoverer:
         own_tokens=lambda: [attempt.token for attempt in worker.held()],
         slack=slack,
         # A live worker extends its leases with its next heartbeat; a failed heartbeat is repeated sooner.
-        settle=2 * settings.heartbeat,
-        max_crashes=settings.max_crashes,
+        settle=2 * settings.worker.heartbeat,
+        max_crashes=settings.worker.max_crashes,
         clock=worker.clock,
     )
 

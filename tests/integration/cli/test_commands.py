@@ -241,10 +241,10 @@ def test_config_in_a_pipe_prints_each_setting_in_one_uncut_line(shell: Shell) ->
 
     lines = shell.run("config").stdout.splitlines()
 
-    [line] = [line for line in lines if line.startswith("queues ")]
-    assert line.split()[1:3] == [queues, "environment"]
+    [line] = [line for line in lines if line.split()[:2] == ["worker", "queues"]]
+    assert line.split()[2:4] == [queues, "environment"]
     assert line.endswith("`mail:*`.")
-    assert [line.split()[0] for line in lines[1:]] == list(Settings.model_fields)
+    assert [line.split()[1] for line in lines[1:]] == list(Settings().values())
 
 
 def test_the_version_is_one_line(shell: Shell) -> None:

@@ -102,7 +102,9 @@ async def test_limit_is_a_setting_and_has_a_default(any_url: str) -> None:
     finally:
         await app.aclose()
         await plain.aclose()
-    assert plain.settings.payload_limit_bytes == plain.settings.result_limit_bytes == PAYLOAD_LIMIT_BYTES
+    assert (
+        plain.settings.enqueue.payload_limit_bytes == plain.settings.results.result_limit_bytes == PAYLOAD_LIMIT_BYTES
+    )
 
 
 async def test_requests_of_many_tasks_are_bounded_in_bytes(limited: Client) -> None:

@@ -71,7 +71,7 @@ async def test_a_worker_that_works_is_live_and_ready_and_counts(app: Rota) -> No
 
 async def test_what_the_sweep_repairs_is_counted(app: Rota) -> None:
     """An ID in the active list that nobody has a lease for, and whose task does not exist."""
-    with client(app.settings.url) as raw:
+    with client(app.settings.broker.url) as raw:
         raw.sadd(app.keys.queues, "default")
         raw.lpush(app.keys.queue("default").active, "nobody")
 

@@ -25,7 +25,9 @@ class Bench:
 
     def __init__(self, app: Rota) -> None:
         self.app = app
-        self.broker = Overseen.from_url(as_role(app.settings.url, "inspector"), options=broker_options(app.settings))
+        self.broker = Overseen.from_url(
+            as_role(app.settings.broker.url, "inspector"), options=broker_options(app.settings)
+        )
         self.inspector = Inspector(self.broker)
 
     async def task(self, task_id: str, queue: str = "default") -> TaskSnapshot | None:

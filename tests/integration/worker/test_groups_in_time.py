@@ -183,7 +183,7 @@ async def test_where_the_server_tells_of_nothing_groups_are_polled(yard: Yard) -
 async def test_groups_are_polled_when_the_user_has_no_right_to_track(bench: Bench, app: Rota) -> None:
     await bench.execute("ACL", "SETUSER", "polls", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
     settings = {"username": "polls", "password": "secret", "heartbeat": "500ms", "group_interval": "50ms"}
-    limited = Rota(app.settings.url, settings=settings)
+    limited = Rota(app.settings.broker.url, settings=settings)
 
     @limited.task("groups:member", group="g")
     async def member() -> None:

@@ -64,7 +64,7 @@ async def test_message_that_never_fits_is_set_aside_and_runs_once_the_limit_is_r
         for number in range(20):
             await never.enqueue(str(number))
         with server.admin() as admin:
-            broker, key = Broker.from_url(app.settings.url), "asynq:{default}:"
+            broker, key = Broker.from_url(app.settings.broker.url), "asynq:{default}:"
             async with broker, app.worker():
                 await eventually(lambda: asyncio.sleep(0, admin.zcard(f"{key}archived") == 3 and len(done) == 20), 60)
                 assert admin.llen(f"{key}active") == admin.zcard(f"{key}lease") == 0

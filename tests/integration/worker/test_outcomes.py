@@ -166,7 +166,7 @@ async def test_arguments_that_do_not_fit_are_archived_with_the_reason_not_retrie
         return None
 
     async with app.worker():
-        sender = Rota(app.settings.url)
+        sender = Rota(app.settings.broker.url)
         receipt = await sender.enqueue("typed:int", {"n": "not a number"})
         task = await bench.in_state(receipt.id, "archived")
         await sender.aclose()

@@ -23,7 +23,7 @@ async def test_an_unknown_type_is_handed_back_without_costing_a_retry_and_counte
 
 @pytest.mark.parametrize("way", ["tracking", "poll"])
 async def test_an_idle_worker_leaves_them_to_one_that_knows_them(app: Rota, bench: Bench, way: str) -> None:
-    newer = Rota(app.settings.url, settings=app.settings)
+    newer = Rota(app.settings.broker.url, settings=app.settings)
 
     @newer.task("others:job")
     async def job() -> None:

@@ -95,7 +95,7 @@ async def test_an_idle_worker_asks_next_to_nothing(app: Rota, bench: Bench) -> N
 @pytest.mark.forbids
 async def test_worker_polls_when_its_user_has_no_right_to_track(bench: Bench, app: Rota) -> None:
     await bench.execute("ACL", "SETUSER", "polls", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
-    limited = Rota(app.settings.url, settings={"username": "polls", "password": "secret", "heartbeat": "500ms"})
+    limited = Rota(app.settings.broker.url, settings={"username": "polls", "password": "secret", "heartbeat": "500ms"})
 
     @limited.task("wake:limited")
     async def task() -> int:
@@ -207,7 +207,7 @@ async def test_first_task_of_a_new_queue_starts_soon_where_the_worker_polls(app:
 
     async with app.worker(queues="mail-*=2", wake_up="poll") as worker:
         await idle(bench, worker)
-        assert worker.settings.queue_refresh <= timedelta(seconds=1)
+        assert worker.settings.worker.queue_refresh <= timedelta(seconds=1)
         assert await (await polled.options(queue="mail-eu").enqueue()).result("30s") == 9
 
 

@@ -48,7 +48,7 @@ def test_settings_without_a_url_use_the_server_of_rota_dev_and_log_it_once(
         settings = Settings()
         Settings()
 
-    assert (settings.url, settings.source_of("url")) == (url, "rota dev")
+    assert (settings.broker.url, settings.source_of("url")) == (url, "rota dev")
     assert caplog.text.count(url) == 1
     assert "Set ROTA_URL to use another one" in caplog.text
 
@@ -65,7 +65,7 @@ def test_any_other_url_wins_over_the_server_of_rota_dev(
         (folder / "url").write_text(url)
         settings = Settings(url="redis://elsewhere") if place == "code" else Settings()
 
-    assert (settings.url, settings.source_of("url")) == ("redis://elsewhere", place)
+    assert (settings.broker.url, settings.source_of("url")) == ("redis://elsewhere", place)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "redis://127.0.0.1:1/0", "unix:///nowhere.sock", "redis://a:b@c:d"])

@@ -78,6 +78,10 @@ def test_settings_of_a_command_line_win_over_the_code_and_are_kept() -> None:
 
     later = settings.updated(heartbeat="1s")
 
-    assert (later.concurrency, later.lease, later.heartbeat) == (5, timedelta(seconds=20), timedelta(seconds=1))
+    assert (later.worker.concurrency, later.worker.lease, later.worker.heartbeat) == (
+        5,
+        timedelta(seconds=20),
+        timedelta(seconds=1),
+    )
     sources = [later.source_of(name) for name in ("concurrency", "lease", "heartbeat", "url")]
     assert sources == ["--set", "code", "code", "default"]

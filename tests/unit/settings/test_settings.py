@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rota import ConfigError, Settings
-from rota.settings.settings import DEFAULT_URL
+from rota.settings.setting_groups import DEFAULT_URL
+from rota.settings.settings import GROUP_OF, GROUPS
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +32,10 @@ def test_the_code_wins_over_the_environment_over_the_project_over_the_defaults(
 
     settings = Settings(concurrency=3)
 
-    assert settings.concurrency == 3
-    assert settings.lease == timedelta(seconds=40)
-    assert settings.slow_poll == timedelta(seconds=2)
-    assert settings.heartbeat == timedelta(seconds=5)
+    assert settings.worker.concurrency == 3
+    assert settings.worker.lease == timedelta(seconds=40)
+    assert settings.worker.slow_poll == timedelta(seconds=2)
+    assert settings.worker.heartbeat == timedelta(seconds=5)
     assert [settings.source_of(name) for name in ("concurrency", "lease", "slow_poll", "heartbeat")] == [
         "code",
         "environment",
@@ -57,27 +58,27 @@ def test_the_code_wins_over_the_environment_over_the_project_over_the_defaults(
     ],
 )
 def test_queues_are_a_mapping_a_list_or_text(written: Any, read: dict[str, int]) -> None:
-    assert Settings(queues=written).queues == read
+    assert Settings(queues=written).worker.queues == read
 
 
 def test_queues_are_read_from_the_environment_and_the_project(
     empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project(empty_folder, "[tool.rota.queues]\ncritical = 6")
-    assert Settings().queues == {"critical": 6}
+    assert Settings().worker.queues == {"critical": 6}
     monkeypatch.setenv("ROTA_QUEUES", "a=2,b")
-    assert Settings().queues == {"a": 2, "b": 1}
+    assert Settings().worker.queues == {"a": 2, "b": 1}
 
 
 def test_queues_in_the_code_replace_those_of_the_project(empty_folder: Path) -> None:
     project(empty_folder, "[tool.rota.queues]\ncritical = 6")
-    assert Settings(queues={"default": 1}).queues == {"default": 1}
+    assert Settings(queues={"default": 1}).worker.queues == {"default": 1}
 
 
 def test_queues_are_written_so_that_they_are_read_back() -> None:
     for queues in ({"a": 2, "b": 1}, {"a,b": 2, "c=d": 1}, {' a"': 1}, {"[": 1}, {'["': 1}):
         rows = {row.name: row.value for row in Settings(queues=queues).table()}
-        assert Settings(queues=rows["queues"]).queues == queues  # type: ignore[arg-type]
+        assert Settings(queues=rows["queues"]).worker.queues == queues  # type: ignore[arg-type]
 
 
 def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_folder: Path) -> None:
@@ -126,8 +127,8 @@ def test_the_table_lists_every_setting_with_its_source_and_hides_secrets(monkeyp
 
     rows = {row.name: row for row in Settings(password="hidden", queues="a=2,b").table()}  # type: ignore[arg-type]
 
-    assert rows.keys() == Settings.model_fields.keys()
-    assert rows["url"][1:3] == ("redis://***@host:6379/1", "environment")
+    assert list(rows) == list(Settings().values())
+    assert rows["url"][2:4] == ("redis://***@host:6379/1", "environment")
     assert "hidden" not in str(rows["password"])
     assert rows["queues"].value == "a=2,b=1"
     assert rows["lease"].value == "30s"
@@ -149,7 +150,7 @@ def test_names_in_the_environment_that_are_no_settings_are_told(monkeypatch: pyt
 def test_updated_settings_keep_what_the_code_said_and_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(concurrency=3).updated(queues="a")
 
-    assert (settings.concurrency, settings.queues) == (3, {"a": 1})
+    assert (settings.worker.concurrency, settings.worker.queues) == (3, {"a": 1})
     assert settings.source_of("queues") == "code"
     with pytest.raises(ConfigError, match="Did you mean 'processes'"):
         settings.updated(proceses=2)
@@ -157,7 +158,7 @@ def test_updated_settings_keep_what_the_code_said_and_are_checked(monkeypatch: p
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises((ConfigError, ValueError, AttributeError)):
-        Settings().concurrency = 5
+        Settings().worker.concurrency = 5
 
 
 SECRET = "s3cr3t"
@@ -184,7 +185,7 @@ def test_the_password_of_the_url_is_shown_nowhere(url: str, monkeypatch: pytest.
 
     for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.table())):
         assert SECRET not in text
-    assert settings.url == url
+    assert settings.broker.url == url
 
 
 def test_an_error_of_settings_does_not_show_their_values() -> None:
@@ -253,20 +254,32 @@ def test_an_empty_variable_counts_as_not_set(empty_folder: Path, monkeypatch: py
 
     settings = Settings()
 
-    assert settings.url == DEFAULT_URL
-    assert settings.lease == timedelta(minutes=1)
-    assert settings.app is None
+    assert settings.broker.url == DEFAULT_URL
+    assert settings.worker.lease == timedelta(minutes=1)
+    assert settings.cli.app is None
     assert [settings.source_of(name) for name in ("url", "lease", "queues")] == ["default", "pyproject.toml", "default"]
 
 
-def test_table_of_a_subclass_has_its_own_settings() -> None:
-    class More(Settings):
-        mine: int = 3
-        """A setting of the program."""
+def test_each_setting_has_one_name_in_one_group() -> None:
+    names = [name for group in GROUPS.values() for name in group.model_fields]
 
-    rows = {row.name: row.about for row in More().table()}
-    assert rows["mine"] == "A setting of the program."
-    assert rows["url"]
+    assert len(names) == len(set(names))
+    assert not set(names) & GROUPS.keys()
+    assert {row.name: row.group for row in Settings().table()} == GROUP_OF
+
+
+def test_reading_a_setting_without_its_group_names_the_group() -> None:
+    with pytest.raises(
+        AttributeError, match=r"The setting concurrency is in a group: read settings.worker.concurrency"
+    ):
+        _ = Settings().concurrency  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = Settings().nothing_like_it  # type: ignore[attr-defined]
+
+
+def test_a_group_given_as_a_setting_is_refused_with_the_names_to_give() -> None:
+    with pytest.raises(ConfigError, match=r"'broker' \(from code\) is a group of settings: .* such as 'url'"):
+        Settings(broker={"url": "redis://here"})
 
 
 def test_table_is_shown_without_the_source(monkeypatch: pytest.MonkeyPatch) -> None:

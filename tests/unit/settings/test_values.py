@@ -9,7 +9,7 @@ from rota.settings.values import ProcessRange
     ("said", "meant"), [(4, (4, 4)), ("4", (4, 4)), ("1..8", (1, 8)), (" 2 .. 3 ", (2, 3)), ((1, 2), (1, 2))]
 )
 def test_a_number_or_a_range(said: object, meant: tuple[int, int]) -> None:
-    assert Settings(processes=said).processes == ProcessRange(*meant)  # type: ignore[arg-type]
+    assert Settings(processes=said).supervisor.processes == ProcessRange(*meant)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("said", [0, "0..3", "8..1", "many", "1..", "1-3", True, "-1"])

@@ -32,6 +32,6 @@ def test_settings_are_the_same_on_the_other_side_secrets_too() -> None:
     )
     there = Settings(**json.loads(json.dumps(plain_settings(settings))))
     assert there.model_dump() == settings.model_dump()
-    assert there.processes == ProcessRange(2, 5)
-    assert there.password is not None
-    assert there.password.get_secret_value() == "geheim"
+    assert there.supervisor.processes == ProcessRange(2, 5)
+    assert there.broker.password is not None
+    assert there.broker.password.get_secret_value() == "geheim"

@@ -328,7 +328,7 @@ class Rota:
 
     @property
     def modules(self) -> list[str]:
-        """The modules that child processes import before their first task."""
+        """The modules that pool processes import before their first task."""
         return sorted({handler.function.__module__ for handler in self.registry if handler.run == "process"})
 
     def __repr__(self) -> str:

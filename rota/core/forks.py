@@ -1,4 +1,4 @@
-"""Prevents a forked child of a worker, or of a task process, from acting as a second worker.
+"""Prevents a forked child of a worker, or of a pool process, from acting as a second worker.
 
 A function of the application may fork: `os.fork`, `os.forkpty`, multiprocessing and `ProcessPoolExecutor` with the
 start method "fork", `subprocess` with `preexec_fn`. The child inherits the sockets, the signal handlers, and the

@@ -19,7 +19,7 @@ MOST_FRAMES = 50
 """Most frames of each error; the innermost frames are kept."""
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _GLUE = (contextlib.__file__, os.path.dirname(asyncio.__file__) + os.sep)
-_ELSEWHERE = "In the task's process:"
+_ELSEWHERE = "In the pool process:"
 """First line of the note that holds the traceback from the other process, for a task that runs in a process."""
 
 

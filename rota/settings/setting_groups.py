@@ -163,12 +163,12 @@ class WorkerSettings(SettingGroup):
 
 
 class PoolSettings(SettingGroup):
-    """The processes that run the tasks with `run="process"`. Each worker process has a pool of them."""
+    """The pool processes, which run the tasks with `run="process"`. Each worker process has its own pool of them."""
 
-    process_slots: Annotated[int, Field(ge=0)] = 0
-    """Child processes for `run="process"`; 0 means one per core."""
-    process_recycle: Annotated[int, Field(ge=0)] = 0
-    """Tasks after which such a child process is replaced; 0 means never."""
+    pool_size: Annotated[int, Field(ge=0)] = 0
+    """Pool processes for `run="process"` in one worker process; 0 means one for each core."""
+    pool_max_tasks: Annotated[int, Field(ge=0)] = 0
+    """Tasks after which a pool process is replaced; 0 means never."""
 
 
 class SupervisorSettings(SettingGroup):

@@ -15,6 +15,7 @@ from rota.core.text import did_you_mean, nearest
 from rota.errors import ConfigError
 from rota.settings.origin import (
     CODE,
+    ENVIRONMENT,
     ENVIRONMENT_PREFIX,
     LOOKED_UP,
     ORIGINS,
@@ -64,7 +65,7 @@ class Settings(BaseModel):
 
     def __init__(self, **said: Any) -> None:
         """Collect the settings. The keywords override all other sources."""
-        values, origins = collect(said, GROUP_OF)
+        values, origins = collect(said, [*GROUP_OF, *RENAMED])
         if unknown := [name for name in values if name not in GROUP_OF]:
             raise ConfigError(" ".join(_unknown(name, origins[name]) for name in unknown))
         groups: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
@@ -133,6 +134,8 @@ GROUPS: dict[str, type[SettingGroup]] = {
 """The class of each group."""
 GROUP_OF: dict[str, str] = {name: group for group, kind in GROUPS.items() for name in kind.model_fields}
 """The group of each setting."""
+RENAMED = {"process_slots": "pool_size", "process_recycle": "pool_max_tasks"}
+"""Earlier names of settings. They are refused everywhere, because a worker that ignores one would run otherwise."""
 
 
 def _advice(name: str, known: Iterable[str]) -> str:
@@ -141,6 +144,11 @@ def _advice(name: str, known: Iterable[str]) -> str:
 
 
 def _unknown(name: str, source: str) -> str:
+    if new := RENAMED.get(name):
+        wrote, instead = (
+            f"{ENVIRONMENT_PREFIX}{each.upper()}" if source == ENVIRONMENT else each for each in (name, new)
+        )
+        return f"The setting {wrote} (from {source}) is called {instead} now. Rename it."
     if name in GROUPS:
         first = next(iter(GROUPS[name].model_fields))
         return f"{name!r} (from {source}) is a group of settings: give its settings by their names, such as {first!r}."

@@ -55,9 +55,9 @@ class Parts:
         self.loop_watchdog = LoopWatchdog(worker.held, settings.health.blocked_after, worker.status.look)
         self.threads = ThreadPool(settings.worker.concurrency)
         self.processes = ProcessPool(
-            settings.pool.process_slots or os.cpu_count() or 1,
+            settings.pool.pool_size or os.cpu_count() or 1,
             modules=worker.app.modules,
-            recycle_after=settings.pool.process_recycle,
+            max_tasks=settings.pool.pool_max_tasks,
         )
         self.places: Mapping[str, FunctionPool] = {"thread": self.threads, "process": self.processes}
 
@@ -75,11 +75,11 @@ class Parts:
         return [*always, self.aggregator.run] if len(self._app.aggregators) else always
 
     async def _warm(self) -> None:
-        """Start one process for tasks with `run="process"`, so that the first task does not wait for the imports."""
+        """Start one pool process, so that the first task does not wait for the imports."""
         try:
             await self.processes.warm()
         except (ProcessDied, OSError) as error:
-            logger.error("No process for tasks could be started; each such task will try again. %s", error)
+            logger.error("No pool process could be started; each task with run='process' will try again. %s", error)
 
     async def __aenter__(self) -> "Parts":
         return self

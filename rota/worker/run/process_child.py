@@ -1,4 +1,4 @@
-"""The child process of `process_pool`, which runs one function at a time for its parent.
+"""A pool process: the child process of `process_pool`, which runs one function at a time for its parent.
 
 It is started with `python -m rota.worker.run.process_child FD PARENT_PID`. Both sides send frames over the socket FD:
 eight bytes of length, then a pickle. The first frame from the parent is a `ChildSetup`; each further frame is the

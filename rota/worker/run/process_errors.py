@@ -1,4 +1,4 @@
-"""Passes an error from a task process to its worker, so that the verdict can depend on the class of the error.
+"""Passes an error from a pool process to its worker, so that the verdict can depend on the class of the error.
 
 `pack` describes an error in the process that caught it; `unpack` rebuilds it in the other process. `unpack` uses the
 first of these ways that works:
@@ -94,7 +94,7 @@ def text_of(error: BaseException) -> str:
 
 
 def loads(data: bytes) -> Any:
-    """Load a pickle from a task process, in which the main module of the worker is called `__mp_main__`."""
+    """Load a pickle from a pool process, in which the main module of the worker is called `__mp_main__`."""
     return _Unpickler(BytesIO(data)).load()
 
 

@@ -1,9 +1,9 @@
-"""Runs functions in child processes, which are reused, and killed when a time limit is over.
+"""Runs functions in pool processes, which are reused, and killed when a time limit is over.
 
-`await call(context, function, args, kwargs)` runs an importable function in a child and returns its value. Cancelling
-the call kills the child and its process group (SIGKILL), and returns only when the child has ended; the next call gets
-a new child. Children are started as fresh processes, not forked, so they share no threads, locks or connections with
-the worker. They end when the worker ends.
+`await call(context, function, args, kwargs)` runs an importable function in a pool process and returns its value.
+Cancelling the call kills that process and its process group (SIGKILL), and returns only when the process has ended; the
+next call gets a new one. Pool processes are started fresh and not forked, so they do not share threads, locks or
+connections with the worker. They end when the worker ends.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ class ProcessPoolStatistics:
     recycled: int
 
 
-class _Child:
-    """One process and the connection to it."""
+class _PoolProcess:
+    """One pool process and the connection to it."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -58,7 +58,7 @@ class _Child:
         self._exit.add_done_callback(self._hang_up)
 
     @classmethod
-    async def start(cls, setup: ChildSetup) -> "_Child":
+    async def start(cls, setup: ChildSetup) -> "_PoolProcess":
         ours, theirs = socket.socketpair()
         with theirs:
             descriptor = theirs.fileno()
@@ -68,16 +68,16 @@ class _Child:
                 ours.close()
                 raise
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        child = cls(process, reader, writer)
+        started = cls(process, reader, writer)
         try:
-            await child._send(setup)
-            _, kind, *rest = await child._receive()
+            await started._send(setup)
+            _, kind, *rest = await started._receive()
             if kind != "ready":
-                raise ProcessDied(f"A task process could not import the application:\n{rest[0]}", exit_code=1)
+                raise ProcessDied(f"A pool process could not import the application:\n{rest[0]}", exit_code=1)
         except BaseException:
-            await child.kill()
+            await started.kill()
             raise
-        return child
+        return started
 
     @property
     def alive(self) -> bool:
@@ -106,7 +106,7 @@ class _Child:
         """Drop a message for an earlier request. A late answer to one is a fault, so the process is killed."""
         if kind in ("done", "failed"):
             await self.kill()
-            raise ProcessDied("The process of the task answered another request than this one, so it was killed.")
+            raise ProcessDied("The pool process answered another request than this one, so it was killed.")
 
     async def kill(self) -> None:
         """Kill the process with its group, and wait until it has ended. Cancels of this call are ignored."""
@@ -143,22 +143,22 @@ class _Child:
 
 
 class ProcessPool:
-    """Up to `size` children, started when needed. A child is replaced after `recycle_after` calls; 0 means never.
+    """Up to `size` pool processes, started when needed. Each is replaced after `max_tasks` calls; 0 means never.
 
-    Every child imports `modules`, usually those of the application, before its first call.
+    Every pool process imports `modules`, usually those of the application, before its first call.
     """
 
-    def __init__(self, size: int, *, modules: Sequence[str] = (), recycle_after: int = 0) -> None:
+    def __init__(self, size: int, *, modules: Sequence[str] = (), max_tasks: int = 0) -> None:
         self._slots = asyncio.Semaphore(size)
         self._setup = ChildSetup(list(sys.path), _main_module(), list(modules), logs.in_use())
-        self._recycle_after = recycle_after
-        self._idle: list[_Child] = []
-        self._busy: set[_Child] = set()
+        self._max_tasks = max_tasks
+        self._idle: list[_PoolProcess] = []
+        self._busy: set[_PoolProcess] = set()
         self._running = self._killed = self._died = self._recycled = 0
 
-    async def warm(self, children: int = 1) -> None:
-        """Start children before they are needed. Raises ProcessDied if the application cannot be imported."""
-        self._idle += await asyncio.gather(*(_Child.start(self._setup) for _ in range(children)))
+    async def warm(self, processes: int = 1) -> None:
+        """Start pool processes before they are needed. Raises ProcessDied if the application cannot be imported."""
+        self._idle += await asyncio.gather(*(_PoolProcess.start(self._setup) for _ in range(processes)))
 
     async def call(
         self,
@@ -169,7 +169,7 @@ class ProcessPool:
         begun: Callable[[], object] = lambda: None,
         check: Callable[[], object] = lambda: None,
     ) -> Any:
-        """Run `function(*args, **kwargs)` in a child. Raises the function's error, or ProcessDied."""
+        """Run `function(*args, **kwargs)` in a pool process. Raises the function's error, or ProcessDied."""
         call = pickle.dumps((function, args, dict(kwargs)))
         async with self._slots:
             begun()
@@ -187,10 +187,10 @@ class ProcessPool:
         return self._slots.locked()
 
     async def aclose(self) -> None:
-        """Kill all children."""
-        children = [*self._idle, *self._busy]
+        """Kill all pool processes."""
+        processes = [*self._idle, *self._busy]
         self._idle.clear()
-        await asyncio.gather(*(child.kill() for child in children))
+        await asyncio.gather(*(process.kill() for process in processes))
 
     def statistics(self) -> ProcessPoolStatistics:
         """Return a snapshot."""
@@ -198,51 +198,51 @@ class ProcessPool:
         return ProcessPoolStatistics(processes, self._running, self._killed, self._died, self._recycled)
 
     async def _ask(self, request: Request, context: Context, check: Callable[[], object]) -> Any:
-        child = self._take_idle() or await _Child.start(self._setup)
-        self._busy.add(child)
+        process = self._take_idle() or await _PoolProcess.start(self._setup)
+        self._busy.add(process)
         try:
             check()
-            return await self._answer(child, request, context)
+            return await self._answer(process, request, context)
         finally:
-            self._busy.discard(child)
-            await self._put_back(child)
+            self._busy.discard(process)
+            await self._put_back(process)
 
-    async def _answer(self, child: _Child, request: Request, context: Context) -> Any:
+    async def _answer(self, process: _PoolProcess, request: Request, context: Context) -> Any:
         try:
-            return await child.ask(request, context)
+            return await process.ask(request, context)
         except asyncio.CancelledError:
-            if child.working:  # else the function itself has raised CancelledError
+            if process.working:  # else the function itself has raised CancelledError
                 self._killed += 1
-                await child.kill()
+                await process.kill()
             raise
         except ProcessDied:
             self._died += 1
             raise
 
-    def _take_idle(self) -> _Child | None:
+    def _take_idle(self) -> _PoolProcess | None:
         while self._idle:
-            child = self._idle.pop()
-            if child.alive:
-                return child
+            process = self._idle.pop()
+            if process.alive:
+                return process
             self._died += 1
         return None
 
-    async def _put_back(self, child: _Child) -> None:
-        if not child.alive:
+    async def _put_back(self, process: _PoolProcess) -> None:
+        if not process.alive:
             return
-        if child.working:
+        if process.working:
             self._killed += 1
-            await child.kill()
-        elif self._recycle_after and child.served >= self._recycle_after:
+            await process.kill()
+        elif self._max_tasks and process.served >= self._max_tasks:
             self._recycled += 1
-            await child.kill()
+            await process.kill()
         else:
-            self._idle.append(child)
+            self._idle.append(process)
 
 
 def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "rota.worker.run.process_child", str(descriptor), str(os.getpid())]
-    # In a session of its own, the child does not get Ctrl-C from the terminal, and killing its process group also kills
+    # In a session of its own, the process does not get Ctrl-C from the terminal. Killing its process group also kills
     # the processes that it has started.
     return subprocess.Popen(  # noqa: S603
         words, pass_fds=[descriptor], stdin=subprocess.DEVNULL, start_new_session=True
@@ -279,13 +279,13 @@ def _value_of(value: bytes) -> Any:
 def _error_of(packed: PackedError) -> BaseException:
     error = unpack(packed)
     with contextlib.suppress(Exception):
-        error.add_note(f"In the task's process:\n{packed.trace.rstrip()}")
+        error.add_note(f"In the pool process:\n{packed.trace.rstrip()}")
     return error
 
 
 def _death(code: int) -> ProcessDied:
     if code >= 0:
-        return ProcessDied(f"The process of the task ended with exit code {code} before the task did.", exit_code=code)
+        return ProcessDied(f"The pool process ended with exit code {code} before the task did.", exit_code=code)
     try:
         name = signal.Signals(-code).name
     except ValueError:
@@ -293,7 +293,7 @@ def _death(code: int) -> ProcessDied:
     hint = ""
     if -code == signal.SIGKILL:
         hint = " Nobody here did that: the system kills a process like this when memory runs out."
-    return ProcessDied(f"The process of the task was killed by {name} before the task ended.{hint}", exit_code=code)
+    return ProcessDied(f"The pool process was killed by {name} before the task ended.{hint}", exit_code=code)
 
 
 def _main_module() -> tuple[str, str] | None:

@@ -25,7 +25,7 @@ SETTINGS = {
     "shutdown_timeout": "2s",
     # At the front of the line again, a task is soon in the next worker that is killed, begun or not.
     "max_crashes": "5",
-    "process_slots": "1",
+    "pool_size": "1",
     "process_max_tasks": "400",
     "scale_up_after": "1s",
     "scale_down_after": "3s",

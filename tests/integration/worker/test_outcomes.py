@@ -212,7 +212,7 @@ async def test_the_time_limit_ends_what_runs_elsewhere_and_the_slot_is_free_only
     app: Rota, bench: Bench, run: str
 ) -> None:
     task = app.task("slow:elsewhere", timeout="1s", run=run, retry=0)(hang)  # type: ignore[call-overload]
-    async with app.worker(concurrency=1, process_slots=1) as worker:
+    async with app.worker(concurrency=1, pool_size=1) as worker:
         receipt = await task.enqueue()
         assert (await bench.in_state(receipt.id, "archived")).last_error == "context deadline exceeded"
         assert worker.executor.running() == []

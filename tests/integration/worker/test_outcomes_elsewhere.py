@@ -59,7 +59,7 @@ async def test_the_traceback_of_an_error_in_a_process_shows_the_function_and_no_
     app: Rota, bench: Bench
 ) -> None:
     task = app.task("trace:process", run="process", retry=0)(fails_there)
-    async with app.worker(process_slots=1):
+    async with app.worker(pool_size=1):
         job = await task.enqueue()
         await bench.in_state(job.id, "archived")
     trace = (await job.info()).traceback

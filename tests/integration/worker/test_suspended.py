@@ -13,7 +13,7 @@ from rota import INJECTED, Depends, Rota
 from rota.tasks.job import Receipt
 from rota.wire.keys import QueueKeys
 from rota.worker.run.process_child import ChildSetup
-from rota.worker.run.process_pool import _Child
+from rota.worker.run.process_pool import _PoolProcess
 from rota.worker.run.thread_pool import _Job
 from tests.integration.worker.conftest import Bench
 
@@ -118,15 +118,15 @@ async def test_a_function_that_waited_for_what_it_depends_on_does_not_begin_in_a
 async def test_a_function_whose_process_is_still_being_started_does_not_begin_after_it(
     app: Rota, bench: Bench, suspend: Suspend, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started, go_on, start = asyncio.Event(), asyncio.Event(), _Child.start
+    started, go_on, start = asyncio.Event(), asyncio.Event(), _PoolProcess.start
 
-    async def start_late(setup: ChildSetup) -> _Child:
+    async def start_late(setup: ChildSetup) -> _PoolProcess:
         child = await start(setup)
         started.set()
         await go_on.wait()
         return child
 
-    monkeypatch.setattr(_Child, "start", start_late)
+    monkeypatch.setattr(_PoolProcess, "start", start_late)
     app.task("process:late", run="process")(platform.node)
 
     async with app.worker(heartbeat="10s"):

@@ -46,7 +46,7 @@ async def test_a_process_that_cannot_start_does_not_keep_the_worker_from_its_oth
         async with app.worker():
 
             async def said() -> bool:
-                return "No process for tasks could be started" in caplog.text
+                return "No pool process could be started" in caplog.text
 
             await eventually(said)
             assert await (await other.enqueue()).result("10s") == 1

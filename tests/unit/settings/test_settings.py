@@ -277,6 +277,20 @@ def test_reading_a_setting_without_its_group_names_the_group() -> None:
         _ = Settings().nothing_like_it  # type: ignore[attr-defined]
 
 
+def test_a_setting_by_its_earlier_name_is_refused_with_the_new_name(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"The setting process_slots \(from code\) is called pool_size now"):
+        Settings(process_slots=2)
+    project(empty_folder, "process_recycle = 5")
+    with pytest.raises(ConfigError, match=r"process_recycle \(from pyproject.toml\) is called pool_max_tasks now"):
+        Settings()
+    project(empty_folder, "")
+    monkeypatch.setenv("ROTA_PROCESS_SLOTS", "2")
+    with pytest.raises(ConfigError, match=r"ROTA_PROCESS_SLOTS \(from environment\) is called ROTA_POOL_SIZE now"):
+        Settings()
+
+
 def test_a_group_given_as_a_setting_is_refused_with_the_names_to_give() -> None:
     with pytest.raises(ConfigError, match=r"'broker' \(from code\) is a group of settings: .* such as 'url'"):
         Settings(broker={"url": "redis://here"})

@@ -1,4 +1,4 @@
-"""Functions that fail in a task process, with errors that pickle alone does not carry."""
+"""Functions that fail in a pool process, with errors that pickle alone does not carry."""
 
 import asyncio
 import sys

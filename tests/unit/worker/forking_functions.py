@@ -1,4 +1,4 @@
-"""Functions that fork in a task process, and tell what signals do in the fork."""
+"""Functions that fork in a pool process, and tell what signals do in the fork."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""Errors that go from a task process to its worker."""
+"""Errors that go from a pool process to its worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

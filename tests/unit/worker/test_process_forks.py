@@ -1,4 +1,4 @@
-"""Functions that fork in a task process."""
+"""Functions that fork in a pool process."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -155,7 +155,7 @@ async def test_what_a_killed_function_had_started_goes_with_it(pool: ProcessPool
 
 
 async def test_a_child_is_replaced_after_its_share_of_calls() -> None:
-    pool = ProcessPool(1, recycle_after=2)
+    pool = ProcessPool(1, max_tasks=2)
     pids = [await pool.call(blank(), functions.pid) for _ in range(4)]
     await pool.aclose()
     assert pids[0] == pids[1] != pids[2] == pids[3]

@@ -92,6 +92,7 @@ def _report(worker: Worker) -> ProcessReport:
         ended=sum(finished.recorded for _, finished in worker.consumers.statistics()),
         beat_at=worker.heartbeat.statistics().last_beat_at,
         queues=worker.queue_names(),
+        types=worker.heartbeat.published,
         vitals=vitals,
     )
 

@@ -84,7 +84,7 @@ class LeaseKeeper:
             return
         keys, identity = self._broker.keys, (who.host, who.pid, who.server_id)
         if await self._broker.run(owner.show(keys, *identity)):
-            for reply in await self._broker.run_many(owner.listed(keys, *identity)):
+            for reply in await self._broker.run_many(owner.listed(keys, *identity, types=process.report.types)):
                 if isinstance(reply, BrokerError):
                     raise reply
 

@@ -57,6 +57,7 @@ class ProcessReport:
     `quiet` says that it takes no more tasks, `stopping` that it is shutting down, for whatever reason. `held` is the
     number of tasks whose outcome is not recorded yet, `ended` of those recorded since the start. `beat_at` is when its
     heartbeat last reached the broker, on the machine's monotonic clock, which all processes share; 0 before the first.
+    `types` is the digest of the task types that it has published.
     """
 
     ready: bool = False
@@ -68,6 +69,7 @@ class ProcessReport:
     ended: int = 0
     beat_at: float = 0.0
     queues: list[str] = field(default_factory=list[str])
+    types: str = ""
     vitals: ProcessStatus | None = None
 
 

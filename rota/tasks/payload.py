@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Annotated, Any, NotRequired, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from rota.core.text import did_you_mean
@@ -33,13 +34,14 @@ class Arguments:
         self._required = tuple(parameter.name for parameter in signature.parameters if parameter.required)
         self._defaults = {item.name: item.default for item in signature.parameters if not item.required}
         self._context_advice = _context_advice(signature)
+        self._signature = signature
         self._codec = Codec(signature.name, _object_type(signature), "arguments")
         self._keys = _keys(signature.name, self._codec)
         self.validate: Callable[[bytes], dict[str, Any]] = self._codec.validate
         """The fast path of `read`. Raises pydantic's ValidationError; call `recover` with it."""
         self.write: Write = self._write_by_key if self._keys else self._codec.write
         """Return the payload of bound arguments: validated, converted, in the order of the parameters."""
-        _check_defaults(signature, self._keys)
+        _defaults(signature, self._keys)  # a default that cannot travel is refused at import
 
     def read(self, payload: bytes) -> dict[str, Any]:
         """Return the keyword arguments in a payload. Arguments that are absent get the function's defaults."""
@@ -113,8 +115,11 @@ class Arguments:
         return self._codec.write(keyed, fixed_order=fixed_order)
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the payload."""
-        return self._codec.adapter.json_schema()
+        """The JSON Schema of the payload, with the defaults of the function."""
+        schema = self._codec.adapter.json_schema()
+        for key, written in _defaults(self._signature, self._keys).items():
+            schema["properties"][key]["default"] = from_json(written)[key]
+        return schema
 
 
 class WholePayload:
@@ -259,16 +264,20 @@ def _keys(owner: str, codec: Codec) -> dict[str, str]:
     return {name: key for name, key in keys.items() if name != key}
 
 
-def _check_defaults(signature: Signature, keys: Mapping[str, str]) -> None:
+def _defaults(signature: Signature, keys: Mapping[str, str]) -> dict[str, bytes]:
+    """Return an object as JSON for each default, by its key. Raises OptionError if a default cannot be written."""
     optional = tuple(item for item in signature.parameters if not item.required)
     if not optional:
-        return
+        return {}
     codec = Codec(signature.name, _object_type(replace(signature, parameters=optional)), "default")
+    written: dict[str, bytes] = {}
     for item in optional:
+        key = keys.get(item.name, item.name)
         try:
-            codec.write({keys.get(item.name, item.name): item.default})
+            written[key] = codec.write({key: item.default}, fixed_order=True)
         except PayloadError as error:
             raise _wrong_default(signature.name, item, error) from error
+    return written
 
 
 def _wrong_default(owner: str, parameter: Parameter, error: PayloadError) -> OptionError:

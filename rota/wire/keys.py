@@ -82,11 +82,17 @@ class Keys:
         self.servers = f"{prefix}:servers"
         self.workers = f"{prefix}:workers"
         self.cancel = f"{prefix}:cancel"
+        # Has the name of the list of servers as its hash tag, so that one script can write both on a Cluster.
+        self.types = self.own(f"{{{self.servers}}}:types")
         self._queues: dict[str, QueueKeys] = {}
 
     def own(self, name: str) -> str:
         """A key that only Rota has and that does not belong to a queue."""
         return f"rota:{name}" if self.prefix == "asynq" else f"{self.prefix}:rota:{name}"
+
+    def published_types(self, digest: str) -> str:
+        """The record of the task types that some servers handle, on the same node as `servers` and `types`."""
+        return f"{self.types}:{digest}"
 
     def queue(self, name: str) -> QueueKeys:
         """The keys of one queue (cached)."""

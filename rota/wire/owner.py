@@ -7,8 +7,9 @@ skipped by that, even if other tasks end meanwhile.
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from rota.wire import server
 from rota.wire.keys import Keys, QueueKeys
 from rota.wire.script import Argument, Call, load
 from rota.wire.server import TTL
@@ -64,13 +65,11 @@ def show(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL) 
     return Call(load("owner_show"), places, (int(ttl.total_seconds()),), bool)
 
 
-def listed(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL) -> list[Call[None]]:
-    """Extend the entries of a server in the lists of servers."""
-    seconds = int(ttl.total_seconds())
-    return [
-        Call(load("server_list"), (keys.servers,), (keys.server(host, pid, server_id), seconds), _nothing),
-        Call(load("server_list"), (keys.workers,), (keys.worker(host, pid, server_id), seconds), _nothing),
-    ]
+def listed(
+    keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL, *, types: str = ""
+) -> list[Call[bool]]:
+    """Extend the entries of a server in the lists of servers, and the record of its task types."""
+    return server.listed(keys, keys.server(host, pid, server_id), keys.worker(host, pid, server_id), ttl, types=types)
 
 
 def waiting(keys: QueueKeys) -> Call[int]:
@@ -80,7 +79,3 @@ def waiting(keys: QueueKeys) -> Call[int]:
 
 def _upto(oldest: int | None) -> Argument:
     return "" if oldest is None else oldest
-
-
-def _nothing(reply: Any) -> None:
-    return None

@@ -1,10 +1,16 @@
-"""The records of servers and of the tasks they run, in Asynq's format.
+"""The records of servers and of the tasks they run, in Asynq's format, and of the task types they handle.
 
-A record expires ten seconds after its last heartbeat. Of the four keys, two belong to the server and two are lists of
-all servers. In a Cluster these are on different nodes, so there a heartbeat is several calls, to be sent in one burst.
-A long list is read in pages.
+A record expires ten seconds after its last heartbeat. Of Asynq's four keys, two belong to the server and two are lists
+of all servers. In a Cluster these are on different nodes, so there a heartbeat is several calls, to be sent in one
+burst. A long list is read in pages.
+
+Only Rota has the record of task types. It stands under its digest, so processes that run the same code share one
+record. Each heartbeat extends the record and the server's entry in a list of servers and digests. It does not send the
+record. If the record is missing (the first server with this code, a restart of Redis without its data, FLUSHALL), the
+reply says so, and the server sends it with `publish`. `rota.tasks.type_record` makes the record.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +28,9 @@ from rota.wire.script import Argument, Call, load
 
 TTL = timedelta(seconds=10)
 MAX_SHOWN_PAYLOAD_BYTES = 16384
+
+_OWN = "rota-"
+"""How the IDs of Rota's servers begin. Asynq accepts any text."""
 
 Status = Literal["new", "active", "stopped", "closed"]
 
@@ -53,12 +62,29 @@ class RunningTask:
     deadline_ns: int | None = None
 
 
+def new_server_id() -> str:
+    """Return a new ID for a server that starts."""
+    return f"{_OWN}{uuid.uuid4()}"
+
+
+def is_own(server_id: str) -> bool:
+    """Whether a server is one of Rota."""
+    return server_id.startswith(_OWN)
+
+
 def beat(
-    keys: Keys, server: ServerState, running: Sequence[RunningTask], ttl: timedelta = TTL, *, spread: bool = True
-) -> list[Call[None]]:
+    keys: Keys,
+    server: ServerState,
+    running: Sequence[RunningTask],
+    ttl: timedelta = TTL,
+    *,
+    spread: bool = True,
+    types: str = "",
+) -> list[Call[bool]]:
     """Write the records of a server and its running tasks, and add it to the lists, which also drops expired entries.
 
-    Returns three calls, or one call if the keys are not `spread` over the nodes of a Cluster.
+    Returns three calls, or one call if the keys are not `spread` over the nodes of a Cluster. With the digest `types`
+    the life of that record of task types is extended; a call returns true if the record has to be published.
     """
     own, workers = _keys(keys, server)
     seconds = int(ttl.total_seconds())
@@ -70,21 +96,35 @@ def beat(
         args += (f"{task.id}\0{task.queue}" if task.id in seen else task.id, pack_running(server, task))
         seen.add(task.id)
     if not spread:
-        return [Call(load("server_beat"), (own, workers, keys.servers, keys.workers), args, _nothing)]
+        places = (own, workers, keys.servers, keys.workers, *_type_keys(keys, types))
+        return [Call(load("server_beat"), places, args, bool)]
+    return [Call(load("server_write"), (own, workers), args, bool), *listed(keys, own, workers, ttl, types=types)]
+
+
+def listed(keys: Keys, own: str, workers: str, ttl: timedelta = TTL, *, types: str = "") -> list[Call[bool]]:
+    """Add a server to the lists by the keys of its two records, or remove it (`ttl` 0)."""
+    seconds = int(ttl.total_seconds())
     return [
-        Call(load("server_write"), (own, workers), args, _nothing),
-        Call(load("server_list"), (keys.servers,), (own, seconds), _nothing),
-        Call(load("server_list"), (keys.workers,), (workers, seconds), _nothing),
+        Call(load("server_list"), (keys.servers, *_type_keys(keys, types)), (own, seconds), bool),
+        Call(load("server_list"), (keys.workers,), (workers, seconds), bool),
     ]
 
 
-def clear(keys: Keys, server: ServerState) -> list[Call[None]]:
-    """Remove a server from the lists and delete its record, at the end of a shutdown."""
+def publish(keys: Keys, types: str, record: bytes, ttl: timedelta = TTL) -> Call[None]:
+    """Write the record of task types with the digest `types`."""
+    arguments = (int(ttl.total_seconds()), record)
+    return Call(load("server_types"), (keys.published_types(types),), arguments, _nothing)
+
+
+def clear(keys: Keys, server: ServerState, *, types: str = "") -> list[Call[bool]]:
+    """Remove a server from the lists and delete its record, at the end of a shutdown.
+
+    The record of its task types expires by itself, because other servers may share it.
+    """
     own, workers = _keys(keys, server)
     return [
-        Call(load("server_list"), (keys.servers,), (own, 0), _nothing),
-        Call(load("server_list"), (keys.workers,), (workers, 0), _nothing),
-        Call(load("server_clear"), (own, workers), (), _nothing),
+        *listed(keys, own, workers, timedelta(0), types=types),
+        Call(load("server_clear"), (own, workers), (), bool),
     ]
 
 
@@ -163,6 +203,10 @@ def _keys(keys: Keys, server: ServerState) -> tuple[str, str]:
     return keys.server(*identity), keys.worker(*identity)
 
 
+def _type_keys(keys: Keys, types: str) -> tuple[str, ...]:
+    return (keys.types, keys.published_types(types)) if types else ()
+
+
 def _nothing(reply: Any) -> None:
     return None
 
@@ -177,6 +221,16 @@ class ServerLook(NamedTuple):
 def servers(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list[str]]:
     """Read a page of the keys of live servers."""
     return Call(load("look_servers"), (keys.servers,), (start, count), lambda reply: [text(key) for key in reply])
+
+
+def servers_by_types(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list[tuple[str, str]]]:
+    """Read a page of the list of published types: the digest of a record, and the key of a server that handles it."""
+
+    def decode(reply: Any) -> list[tuple[str, str]]:
+        pairs = [text(member).partition(" ") for member in reply]
+        return [(digest, record) for digest, _, record in pairs]
+
+    return Call(load("look_servers"), (keys.types,), (start, count), decode)
 
 
 def server(keys: Keys, record: str) -> Call[ServerLook]:

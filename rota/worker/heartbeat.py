@@ -25,6 +25,7 @@ from rota.broker.sync import SyncBroker
 from rota.core import faults
 from rota.core.own_thread import in_own_thread
 from rota.errors import BrokerError
+from rota.tasks.type_record import PublishedTypes
 from rota.wire import server as records
 from rota.wire.attempt import MAX_ATTEMPTS, Held, extend
 from rota.wire.keys import QueueKeys
@@ -77,9 +78,12 @@ class Heartbeat:
         self._on_cancel = on_cancel
         self._every = every
         self._lease = lease
+        self._types: PublishedTypes | None = None
         self._stopping = threading.Event()
+        self._sooner = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failing = False
+        self._refused_types = ""
         self._fault: BaseException | None = None
         self._lost = 0
         self._done: HeartbeatStatistics = HeartbeatStatistics()
@@ -96,6 +100,7 @@ class Heartbeat:
             raise RuntimeError("the heartbeat has ended by itself") from self._fault
         finally:
             self._stopping.set()
+            self._sooner.set()
             # Bounded, because a broker that hangs must not delay the end of the process. The records expire anyway.
             await in_own_thread(thread.join, self.seconds_to_stop)
 
@@ -111,9 +116,20 @@ class Heartbeat:
             raise error
         self._done = replace(self._done, beats=self._done.beats + 1, last_beat_at=time.monotonic())
 
+    def publish(self, types: PublishedTypes) -> None:
+        """Keep this record of task types published from now on. May be called from any thread."""
+        self._types = types
+        self._sooner.set()
+
     def clear(self) -> None:
         """Delete the records of this server. Tried only once, because the records expire by themselves."""
-        self._send(records.clear(self._broker.keys, self._server()), self._broker.within(timedelta(0)))
+        calls = records.clear(self._broker.keys, self._server(), types=self.published)
+        self._send(calls, self._broker.within(timedelta(0)))
+
+    @property
+    def published(self) -> str:
+        """The digest of the record of task types; empty while there is none."""
+        return self._types.digest if self._types is not None else ""
 
     def statistics(self) -> HeartbeatStatistics:
         """Return a snapshot."""
@@ -123,7 +139,8 @@ class Heartbeat:
         try:
             while not self._stopping.is_set():
                 self._beat_once()
-                self._stopping.wait(self._pause())
+                self._sooner.wait(self._pause())
+                self._sooner.clear()
             self._clear_once()
         except BaseException as fault:
             self._fault = fault
@@ -206,12 +223,37 @@ class Heartbeat:
         state = replace(self._server(), status=self.status, active=len(attempts))
         # The event loop may have just received an attempt and not have parsed its message yet.
         shown = [_shown(attempt) for attempt in attempts if hasattr(attempt, "message")]
-        self._send(records.beat(self._broker.keys, state, shown, spread=self._broker.clustered))
+        types = self._types
+        calls = records.beat(
+            self._broker.keys,
+            state,
+            shown,
+            spread=self._broker.clustered,
+            types=types.digest if types is not None else "",
+        )
+        missing = self._send(calls)
+        if types is not None and missing:
+            self._write_types(types)
 
-    def _send(self, calls: list[Call[None]], broker: SyncBroker | None = None) -> None:
+    def _write_types(self, types: PublishedTypes) -> None:
+        try:
+            self._broker.run(records.publish(self._broker.keys, *types))
+        except BrokerError as error:
+            # Not a failed beat, which would be repeated sooner: the leases and the record of the server are written.
+            if self._refused_types != types.digest:
+                logger.warning("The task types of this worker cannot be published, trying again: %s", error)
+            self._refused_types = types.digest
+        else:
+            self._refused_types = ""
+
+    def _send(self, calls: list[Call[bool]], broker: SyncBroker | None = None) -> bool:
+        """Run the calls in one burst. Returns whether the record of task types is missing."""
+        missing = False
         for reply in (broker or self._broker).run_many(calls):
             if isinstance(reply, BrokerError):
                 raise reply
+            missing = missing or reply
+        return missing
 
     def _failed(self) -> None:
         self._done = replace(self._done, errors=self._done.errors + 1)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rota.broker.broker import Broker
 from rota.core.own_thread import in_own_thread
 from rota.errors import ProcessDied
+from rota.tasks.type_record import published_types
 from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.housekeeping.sweeper import Sweep
@@ -24,6 +25,7 @@ from rota.worker.run.process_pool import ProcessPool
 from rota.worker.run.reporter import Reporter
 from rota.worker.run.subscriber import Subscriber
 from rota.worker.run.thread_pool import ThreadPool
+from rota.worker.ticker import Ticker
 
 if TYPE_CHECKING:
     from rota.worker.worker import Worker
@@ -38,6 +40,7 @@ class Parts:
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings = worker.settings
         self._app = worker.app
+        self._every_beat = settings.worker.heartbeat
         self._beats = broker.sync()
         self.heartbeat = Heartbeat(
             self._beats,
@@ -68,11 +71,25 @@ class Parts:
             self.subscriber.run,
             self.reporter.run,
             self.loop_watchdog.run,
+            self._publish_types,
         ]
         if self._app.modules:
             always.append(self._warm)
         # A worker whose app has no aggregator leaves all groups to workers that have one.
         return [*always, self.aggregator.run] if len(self._app.aggregators) else always
+
+    async def _publish_types(self) -> None:
+        """Describe the handlers, in a thread because that may call code of the app, and again if there are more."""
+        registry, described = self._app.registry, -1
+
+        async def describe() -> None:
+            nonlocal described
+            if len(registry) != described:
+                handlers = list(registry)
+                described = len(handlers)
+                self.heartbeat.publish(await in_own_thread(published_types, handlers, registry.matching))
+
+        await Ticker("description of the task types", self._every_beat).keep(describe)
 
     async def _warm(self) -> None:
         """Start one pool process, so that the first task does not wait for the imports."""

@@ -30,8 +30,7 @@ from rota.errors import BrokerError
 from rota.tasks.logs import enable_loggers
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
-from rota.wire.server import ServerState
-from rota.wire.server_id import new_server_id
+from rota.wire.server import ServerState, new_server_id
 from rota.worker import loop_guard
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.fetcher import Fetcher

@@ -41,10 +41,10 @@ async def test_servers_on_all_nodes_are_shown(broker: Broker):
     ]
     task = RunningTask(id="1", type="t", payload=b"", queue="q")
     calls = [call for state in states for call in server.beat(broker.keys, state, [task])]
-    assert await broker.run_many(calls) == [None] * 36
+    assert await broker.run_many(calls) == [False] * 36
     seen = [each for each in await Inspector(broker).servers() if each.host == "cluster"]
     assert [(each.pid, len(each.running)) for each in seen] == [(i, 1) for i in range(12)]
 
     cleared = [call for state in states for call in server.clear(broker.keys, state)]
-    assert await broker.run_many(cleared) == [None] * 36
+    assert await broker.run_many(cleared) == [False] * 36
     assert [each for each in await Inspector(broker).servers() if each.host == "cluster"] == []

@@ -17,19 +17,48 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from resource import struct_rusage
 
-from rota.supervisor.exit import Exit
 from rota.supervisor.lifetime import Lifetime
 from rota.supervisor.messages import QUIET, Introduction, Message, ProcessReport, ProcessSetup, decode, encode
 from rota.supervisor.restart_backoff import RestartBackoff
 
 logger = logging.getLogger("rota.supervisor")
 
+_MIB = 1024 * 1024
 _LINE_BYTES = 16 * 1024 * 1024
 _LAST_WORDS_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The exit code of a process (negative: the number of the signal that ended it), and its peak memory."""
+
+    code: int
+    peak_bytes: int = 0
+
+    @classmethod
+    def read(cls, status: int, usage: struct_rusage) -> "Exit":
+        """Make an Exit from the values that `os.wait4` returns."""
+        unit = 1 if sys.platform == "darwin" else 1024
+        return cls(os.waitstatus_to_exitcode(status), usage.ru_maxrss * unit)
+
+    @property
+    def shell_code(self) -> int:
+        """The exit code as a shell reports it: 128 plus the signal number for a process that a signal ended."""
+        return self.code if self.code >= 0 else 128 - self.code
+
+    def __str__(self) -> str:
+        memory = f", its memory was {self.peak_bytes // _MIB} MiB at most" if self.peak_bytes else ""
+        if self.code >= 0:
+            return f"ended with exit code {self.code}{memory}"
+        hint = " (out of memory?)" if -self.code == signal.SIGKILL else ""
+        return f"was ended by {_signal_name(-self.code)}{hint}{memory}"
 
 
 class WorkerProcess:
@@ -208,3 +237,10 @@ def _spawn(command: Sequence[str], standard_input: socket.socket) -> subprocess.
     # A session of its own keeps Ctrl-C of the terminal from reaching the process directly. The supervisor passes each
     # Ctrl-C on, so that the process gets it once and not twice.
     return subprocess.Popen(command, stdin=standard_input.fileno(), start_new_session=True)  # noqa: S603
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

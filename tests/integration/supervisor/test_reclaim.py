@@ -9,10 +9,9 @@ import pytest
 
 from rota.errors import BrokerRefused
 from rota.settings.settings import Settings
-from rota.supervisor.exit import Exit
 from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.messages import ProcessReport
-from rota.supervisor.process import WorkerProcess
+from rota.supervisor.process import Exit, WorkerProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
 from rota.wire.owner import Returned
 from rota.wire.script import Call

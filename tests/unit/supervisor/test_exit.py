@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from rota.supervisor.exit import Exit
+from rota.supervisor.process import Exit
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rota.cli import config, dev, doctor, enqueue, health, streams, version, worker
+from rota.cli import config, dev, doctor, enqueue, health, streams, task_types, version, worker
 from rota.errors import ConfigError, RotaError
 
 program = typer.Typer(
@@ -20,6 +20,7 @@ program.command(name="worker")(worker.command)
 program.command(name="dev")(dev.command)
 program.command(name="enqueue")(enqueue.command)
 program.command(name="health")(health.command)
+program.command(name="types")(task_types.command)
 program.command(name="doctor")(doctor.command)
 program.command(name="config")(config.command)
 program.command(name="version")(version.command)

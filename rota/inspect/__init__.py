@@ -4,6 +4,7 @@ from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
 from rota.inspect.server import RunningSnapshot, ServerSnapshot
 from rota.inspect.task import ProgressReport, TaskList, TaskSnapshot
+from rota.inspect.task_type import TypeList, TypeSnapshot, TypeVersion
 
 __all__ = [
     "AggregationSnapshot",
@@ -16,4 +17,7 @@ __all__ = [
     "ServerSnapshot",
     "TaskList",
     "TaskSnapshot",
+    "TypeList",
+    "TypeSnapshot",
+    "TypeVersion",
 ]

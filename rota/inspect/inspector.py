@@ -15,6 +15,7 @@ from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
 from rota.inspect.server import ServerSnapshot, read_server
 from rota.inspect.task import TaskList, TaskSnapshot, read_task
+from rota.inspect.task_type import TypeList, read_types
 from rota.tasks.info import TaskState
 from rota.wire import look_queue, look_task, names
 from rota.wire import server as look_server
@@ -128,6 +129,21 @@ class Inspector:
                 if (snapshot := read_server(seen)) is not None:
                     found[snapshot.id] = snapshot
         return sorted(found.values(), key=lambda server: (server.host, server.pid, server.id))
+
+    async def types(self) -> TypeList:
+        """Return the task types that live workers handle, as the workers publish them."""
+        keys = self._broker.keys
+        servers = {keys.server(each.host, each.pid, each.id): each for each in await self.servers()}
+        listed: set[tuple[str, str]] = set()
+        start = 0
+        while page := await self._broker.run(look_server.servers_by_types(keys, start)):
+            start += len(page)
+            listed.update(page)
+        records: dict[str, bytes | None] = {}
+        for digest in {digest for digest, _ in listed}:  # one after the other, because a record may have a megabyte
+            key = keys.published_types(digest)
+            records[digest] = await self._broker.execute("GET", key, key=key)
+        return read_types(servers, listed, records)
 
     async def _queue_names(self) -> set[bytes]:
         key = self._broker.keys.queues

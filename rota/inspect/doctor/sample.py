@@ -1,7 +1,7 @@
 """Reads the data that the doctor checks: each queue, with the first tasks of some of its states."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from rota.broker.failure import WrongType
@@ -9,6 +9,7 @@ from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, QueueSnapshot
 from rota.inspect.server import ServerSnapshot
 from rota.inspect.task import TaskSnapshot
+from rota.inspect.task_type import TypeList
 from rota.tasks.info import TaskState
 
 TASKS = 200
@@ -47,6 +48,8 @@ class Sample:
     """Queues that could not be read because one of their keys has the wrong Redis type."""
     unreadable: Sequence[bytes] = ()
     """Names in the set of all queues that are not UTF-8."""
+    types: TypeList = field(default_factory=TypeList)
+    """The task types that the servers handle."""
 
     @property
     def go_servers(self) -> Sequence[ServerSnapshot]:
@@ -63,7 +66,15 @@ async def take(inspector: Inspector) -> Sample:
             queues.append(await _queue(inspector, name))
         except WrongType:
             broken.append(name)
-    return Sample(queues, await inspector.servers(), broken, await inspector.unreadable_queues())
+    servers = await inspector.servers()
+    return Sample(queues, servers, broken, await inspector.unreadable_queues(), await _types(inspector, servers))
+
+
+async def _types(inspector: Inspector, servers: Sequence[ServerSnapshot]) -> TypeList:
+    try:
+        return await inspector.types()
+    except WrongType:
+        return TypeList(unpublished=tuple(server.id for server in servers))
 
 
 async def _queue(inspector: Inspector, name: str) -> QueueSample:

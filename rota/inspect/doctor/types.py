@@ -11,12 +11,31 @@ MOST_TYPES = 5
 
 
 def types(sample: Sample, handles: Callable[[str], bool] | None) -> Iterator[Finding]:
-    """Report types for which a server found no handler and, with `handles`, types that the app does not handle."""
+    """Report types that no worker handles and, with `handles`, types that the app does not handle.
+
+    A worker publishes its types. The types of a Go server are not known, but the errors of its tasks tell.
+    """
     for each in sample.queues:
+        yield from _unknown(each, sample)
         yield from _sent_back(each)
         yield from _given_up(each)
         if handles is not None:
             yield from _unhandled(each, handles)
+
+
+def _unknown(each: QueueSample, sample: Sample) -> Iterator[Finding]:
+    servers = {server.id for server in sample.servers if each.name in server.queues and server.status == "active"}
+    if not servers or servers.intersection(sample.types.unpublished) or sample.types.omitted:
+        return
+    waiting = Counter(task.type for task in each.all_tasks if task.type and NOT_FOUND not in task.last_error)
+    found = Counter({name: count for name, count in waiting.items() if sample.types.find(name, servers) is None})
+    if found:
+        yield error(
+            "unhandled-types",
+            f"No worker of the queue {each.name!r} handles the type of these tasks: {_list(found)}.",
+            "The name is a slip of a producer, or the worker that handles it does not run or does not serve the queue.",
+            "Compare the name with `rota types`; start the worker that handles it, or correct the producer.",
+        )
 
 
 def _sent_back(each: QueueSample) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +15,10 @@ import pytest
 from rota.broker import Broker, BrokerOptions
 from rota.inspect.doctor import Examination, examine
 from rota.inspect.doctor.finding import PAGE
+from rota.tasks.type_record import TypeRecord, pack
 from rota.wire import rights
 from rota.wire import server as records
-from rota.wire.server import ServerState
-from rota.wire.server_id import new_server_id
+from rota.wire.server import ServerState, new_server_id
 from scripts.check_links import anchors
 from scripts.tree import ROOT
 from tests.integration.inspect.state import State
@@ -48,7 +48,12 @@ def strict_server() -> Iterator[Server]:
 
 
 async def serve(
-    served: Broker, *queues: str, status: str = "active", server_id: str | None = None, active: int = 0
+    served: Broker,
+    *queues: str,
+    status: str = "active",
+    server_id: str | None = None,
+    active: int = 0,
+    types: Sequence[str] = (),
 ) -> None:
     state = ServerState(
         host="h",
@@ -59,8 +64,12 @@ async def serve(
         status=status,
         active=active,
     )
-    for reply in await served.run_many(records.beat(served.keys, state, [], timedelta(minutes=1))):
-        assert reply is None
+    minute, published = timedelta(minutes=1), pack([TypeRecord(type=type) for type in types])
+    calls = records.beat(served.keys, state, [], minute, types=published.digest if types else "")
+    for reply in await served.run_many(calls):
+        assert isinstance(reply, bool)
+    if types:
+        await served.run(records.publish(served.keys, *published, minute))
 
 
 async def look(broker: Broker, **words: Any) -> Examination:
@@ -265,6 +274,38 @@ async def test_types_that_the_app_does_not_handle_are_named(broker: Broker, serv
 
     [found] = [finding for finding in done.findings if finding.code == "unhandled-types"]
     assert "mail:sned (2)" in found.what
+
+
+async def test_types_that_no_worker_of_the_queue_handles_are_named(
+    broker: Broker, served: Broker, state: State
+) -> None:
+    for task_id, type in (("one", "mail:sned"), ("two", "mail:sned"), ("three", "mail:send"), ("four", "bill:print:7")):
+        state.task(state.queue(), task_id, "scheduled", type=type)
+    await serve(served, "default", types=["mail:send", "bill:"])
+    await serve(served, "other", types=["mail:sned"])
+
+    [found] = [finding for finding in (await look(broker)).findings if finding.code == "unhandled-types"]
+
+    assert found.severity == "error"
+    assert found.what == "No worker of the queue 'default' handles the type of these tasks: mail:sned (2)."
+
+
+async def test_types_are_not_reported_while_those_of_one_server_are_not_known(
+    broker: Broker, served: Broker, state: State
+) -> None:
+    state.task(state.queue(), "one", "scheduled", type="mail:sned")
+    await serve(served, "default", types=["mail:send"])
+    await serve(served, "default")
+
+    assert codes(await look(broker)) == set()
+
+
+async def test_broken_list_of_types_does_not_end_the_examination(broker: Broker, served: Broker, state: State) -> None:
+    plant_pause(state)
+    await serve(served, "default")
+    state.client.set(broker.keys.types, "x")
+
+    assert codes(await look(broker)) == {"paused-queue"}
 
 
 async def test_go_servers_are_told_from_ours(broker: Broker, served: Broker, state: State) -> None:

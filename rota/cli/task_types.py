@@ -1,0 +1,138 @@
+"""`rota types`: the task types that live workers handle, as the workers publish them. The app is not imported."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rota.app import Rota
+from rota.cli.option_types import settings_of
+from rota.core.log_lines import printable
+from rota.core.text import counted, did_you_mean
+from rota.errors import RoutingError
+from rota.inspect import Inspector, TypeList, TypeSnapshot, TypeVersion
+from rota.settings.settings import Settings
+
+_HEADINGS = ("type", "queue", "run", "servers", "description")
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="Show all that is known of this task type.")] = None,
+    url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the task types that live workers handle."""
+    found = asyncio.run(_read(Settings().updated_by(settings_of([], url=url))))
+    shown = found.types if name is None else (_found(found, name),)
+    if as_json:
+        typer.echo(json.dumps([_plain(each) for each in shown], indent=2))
+    elif name is None:
+        _list(found, Console(highlight=False))
+    else:
+        for line in _description(shown[0]):
+            typer.echo(printable(line))
+
+
+async def _read(settings: Settings) -> TypeList:
+    broker = Rota(settings=settings).connect(settings)
+    try:
+        return await Inspector(broker).types()
+    finally:
+        await broker.aclose()
+
+
+def _found(types: TypeList, name: str) -> TypeSnapshot:
+    found = types.find(name)
+    if found is None:
+        advice = did_you_mean(name, [each.type for each in types.types])
+        raise RoutingError(f"No live worker publishes a handler for the type {name!r}. {advice}")
+    return found
+
+
+def _plain(snapshot: TypeSnapshot) -> dict[str, Any]:
+    """Return the snapshot as JSON values; durations are in seconds."""
+    versions = [
+        {"summary": version.summary, "is_pattern": version.is_pattern, **_values(version)}
+        for version in snapshot.versions
+    ]
+    return {"type": snapshot.type, "queues": snapshot.queues, "versions": versions}
+
+
+def _values(value: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = to_jsonable_python(value, timedelta_mode="float")
+    return plain
+
+
+def _list(found: TypeList, console: Console) -> None:
+    rows = [_row(each) for each in found.types]
+    if rows and console.file.isatty():
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for heading in _HEADINGS:
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+    elif rows:  # lines are not wrapped, for grep
+        widths = [max(len(row[column]) for row in (_HEADINGS, *rows)) for column in range(len(_HEADINGS) - 1)]
+        for row in (_HEADINGS, *rows):
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+            typer.echo("  ".join([*cells, row[-1]]).rstrip())
+    for line in _remarks(found):
+        typer.echo(line, err=True)
+
+
+def _row(snapshot: TypeSnapshot) -> tuple[str, ...]:
+    latest = snapshot.versions[0]
+    more = f" ({len(snapshot.versions)} versions)" if len(snapshot.versions) > 1 else ""
+    summary = f"deprecated: {latest.deprecated}" if latest.deprecated is not None else latest.summary
+    cells = (snapshot.type, latest.defaults.queue, latest.defaults.run, str(len(snapshot.servers)), summary + more)
+    return tuple(printable(cell) for cell in cells)
+
+
+def _remarks(found: TypeList) -> Iterator[str]:
+    if not found.types:
+        yield "No live worker publishes task types."
+    if found.unpublished:
+        servers = counted(len(found.unpublished), "live server")
+        yield f"Not known are the types of {servers}: Go servers, or workers that have just started."
+    if found.omitted:
+        yield f"{counted(found.omitted, 'type')} did not fit into the record of its servers."
+
+
+def _description(snapshot: TypeSnapshot) -> Iterator[str]:
+    yield f"{snapshot.type}: served in the queues {', '.join(snapshot.queues) or '-'}"
+    for number, version in enumerate(snapshot.versions, 1):
+        if len(snapshot.versions) > 1:
+            yield f"version {number}"
+        yield from _version_lines(version)
+
+
+def _version_lines(version: TypeVersion) -> Iterator[str]:
+    yield f"  source    {version.source}"
+    yield f"  servers   {', '.join(version.servers)}"
+    if version.deprecated is not None:
+        yield f"  deprecated  {version.deprecated}"
+    for each in fields(version.defaults):
+        value = getattr(version.defaults, each.name)
+        if value is not None and value != {}:
+            yield f"  {each.name:<9} {_text(value)}"
+    yield from (f"  note      {note}" for note in version.notes)
+    yield from (f"  {line}" for line in ("", *version.doc.splitlines()) if version.doc)
+    if version.schema is not None:
+        yield from (f"  {line}" for line in ("", *json.dumps(version.schema, indent=2).splitlines()))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return str(value)
+    if isinstance(value, str | int):
+        return str(value)
+    return json.dumps(to_jsonable_python(value, timedelta_mode="float", exclude_none=True))

@@ -1,0 +1,77 @@
+"""`rota types`: shows what live workers handle, without importing their app."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.shell import Shell
+
+MORE = """
+@app.handler("raw:")
+async def raw(ctx, payload: bytes) -> None:
+    \"\"\"Take any \\x1b[31m payload.\"\"\"
+"""
+
+
+@pytest.fixture
+def shell(tmp_path: Path, redis_url: str) -> Iterator[Shell]:
+    shell = Shell(tmp_path, redis_url)
+    shell.write_app("first", MORE)
+    yield shell
+    shell.close()
+
+
+@pytest.fixture
+def served(shell: Shell) -> Shell:
+    shell.start("worker", "notes:app", "--queues", "default=1,low=1")
+    shell.wait_for(lambda: "note:write" in shell.run("types").stdout, "the worker to publish its types")
+    (shell.folder / "notes.py").unlink()
+    return shell
+
+
+def test_types_of_live_workers_are_listed(served: Shell) -> None:
+    listed = served.run("types")
+
+    assert listed.returncode == 0
+    assert [line.split() for line in listed.stdout.splitlines()] == [
+        ["type", "queue", "run", "servers", "description"],
+        ["note:write", "default", "loop", "1"],
+        ["raw:", "default", "loop", "1", "Take", "any", "\\x1b[31m", "payload."],
+    ]
+    assert listed.stderr == ""
+
+
+def test_json_has_schema_defaults_and_servers(served: Shell) -> None:
+    [write, raw] = json.loads(served.run("types", "--json").stdout)
+
+    assert (write["type"], write["queues"]) == ("note:write", ["default", "low"])
+    [version] = write["versions"]
+    assert version["schema"]["required"] == ["name"]
+    assert version["schema"]["properties"]["wait"]["default"] == 0.0
+    assert version["defaults"]["timeout"] == 1800.0
+    assert version["source"] == "notes:write"
+    assert len(version["servers"]) == 1
+    assert raw["versions"][0]["is_raw"]
+
+
+def test_one_type_is_shown_in_full_also_by_the_name_of_a_task(served: Shell) -> None:
+    shown = served.run("types", "note:write:7").stdout
+    for fact in ("note:write: served in the queues default, low", "source    notes:write", "0:30:00", '"wait"'):
+        assert fact in shown
+
+
+def test_unknown_type_is_an_error_with_advice(served: Shell) -> None:
+    asked = served.run("types", "note:wirte")
+
+    assert asked.returncode == 2
+    assert "'note:wirte'. Did you mean 'note:write'?" in asked.stderr
+
+
+def test_without_a_worker_there_is_nothing_to_show(shell: Shell) -> None:
+    listed = shell.run("types")
+
+    assert (listed.returncode, listed.stdout) == (0, "")
+    assert listed.stderr == "No live worker publishes task types.\n"
+    assert json.loads(shell.run("types", "--json").stdout) == []

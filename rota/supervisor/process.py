@@ -24,9 +24,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from resource import struct_rusage
 
-from rota.supervisor.lifetime import Lifetime
 from rota.supervisor.messages import QUIET, Introduction, Message, ProcessReport, ProcessSetup, decode, encode
-from rota.supervisor.restart_backoff import RestartBackoff
+from rota.supervisor.replacement import Lifetime, RestartBackoff
 
 logger = logging.getLogger("rota.supervisor")
 

@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 
-from rota.supervisor.lifetime import resident_bytes
 from rota.supervisor.process import WorkerProcess
-from rota.supervisor.restart_backoff import RestartBackoff
+from rota.supervisor.replacement import RestartBackoff, resident_bytes
 
 logger = logging.getLogger("rota.supervisor")
 

@@ -5,8 +5,8 @@ Its parts:
 - `process` is one worker process, and `watchdog` kills one that is overdue.
 - `reclaim` gives back the tasks that a dead process held.
 - `lease_keeper` extends the leases of a process whose own heartbeat is late.
-- `restart_backoff` says how soon a dead process is replaced.
-- `recycling` replaces a process at the end of its `lifetime`.
+- `replacement` has the limits of a process, and says how soon a dead process is replaced.
+- `recycling` replaces a process that has reached a limit.
 - `scaling` says how many processes there should be.
 
 A fleet starts in this order:
@@ -34,12 +34,11 @@ from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
 from rota.supervisor.health import FleetHealth
 from rota.supervisor.lease_keeper import LeaseKeeper
-from rota.supervisor.lifetime import Lifetime
 from rota.supervisor.messages import ProcessSetup
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
 from rota.supervisor.recycling import Recycling
-from rota.supervisor.restart_backoff import RestartBackoff
+from rota.supervisor.replacement import Lifetime, RestartBackoff
 from rota.supervisor.scaling import Scaling
 from rota.supervisor.watchdog import STOP_MARGIN_SECONDS, Watchdog, still_loading
 from rota.tasks.logs import LogLevel

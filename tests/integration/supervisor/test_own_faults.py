@@ -18,7 +18,7 @@ from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, encode
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
-from rota.supervisor.restart_backoff import RestartBackoff
+from rota.supervisor.replacement import RestartBackoff
 from rota.supervisor.supervisor import Order, Supervisor
 from tests.integration.supervisor.conftest import Shift
 from tests.integration.supervisor.test_reclaim import Dead

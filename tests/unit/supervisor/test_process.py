@@ -7,7 +7,7 @@ import threading
 
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, encode
 from rota.supervisor.process import WorkerProcess
-from rota.supervisor.restart_backoff import RestartBackoff
+from rota.supervisor.replacement import RestartBackoff
 
 
 async def test_what_a_process_said_last_is_heard_although_its_end_is_known_first() -> None:

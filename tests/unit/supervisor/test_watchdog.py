@@ -9,7 +9,7 @@ import pytest
 from rota.settings.settings import Settings
 from rota.supervisor.messages import ProcessReport
 from rota.supervisor.process import WorkerProcess
-from rota.supervisor.restart_backoff import RestartBackoff
+from rota.supervisor.replacement import RestartBackoff
 from rota.supervisor.watchdog import MOST_LAG_SECONDS, STOP_MARGIN_SECONDS, Watchdog
 from tests.unit.clock import Clock
 

@@ -1,7 +1,9 @@
-"""When a worker process is replaced: limits for its number of tasks, its age and its memory."""
+"""When a process is replaced: at a limit for its tasks, age or memory, and how soon after its death."""
 
 import os
 import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from rota.core.text import counted
 from rota.settings.settings import Settings
 
 _MIB = 1024 * 1024
+FIRST_SECONDS = 0.5
+MOST_SECONDS = 10.0
+STABLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +57,25 @@ def resident_bytes(pid: int) -> int | None:
     except (OSError, ValueError, IndexError):
         return None
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class RestartBackoff:
+    """Counts the deaths of one process and its successors: each process passes this object on to its replacement."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._started_at = clock()
+        self._deaths = 0
+
+    def started(self) -> None:
+        """Note that a process was started."""
+        self._started_at = self._clock()
+
+    def died(self) -> float:
+        """Note that the process died by itself; return the seconds to wait before its successor is started."""
+        stable = self._clock() - self._started_at >= STABLE_SECONDS
+        self._deaths = 1 if stable else self._deaths + 1
+        if self._deaths == 1:
+            return 0.0
+        wait: float = min(FIRST_SECONDS * 2 ** min(self._deaths - 2, 30), MOST_SECONDS)
+        return wait * random.uniform(0.5, 1)

@@ -18,6 +18,7 @@ from rota.cli.summary import prepare
 from rota.cli.target import load_app
 from rota.cli.worker_failure import told
 from rota.errors import RotaError
+from rota.settings.origin import read_project_file
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, plain_settings
 from rota.tasks import logs
@@ -33,6 +34,7 @@ def main() -> None:
     lifeline = Lifeline.on_standard_input()
     setup = lifeline.read_setup()
     dev_server.silence()
+    read_project_file()
     try:
         app = load_app(setup.target)
         logs.set_up(setup.log_level)

@@ -41,7 +41,7 @@ def command(
         console.print(_table(rows, wide=console.width >= _WIDE))
     else:
         _print_lines([_HEADINGS, *rows])
-    for warning in settings.environment_warnings():
+    for warning in settings.warnings():
         typer.echo(warning, err=True)
 
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from rota.cli import config, dev, doctor, enqueue, health, streams, task_types, version, worker
 from rota.errors import ConfigError, RotaError
+from rota.settings.origin import read_project_file
 
 program = typer.Typer(
     name="rota",
@@ -31,6 +32,7 @@ WRONG_USE = 2
 def main() -> None:
     """Run the command line. An error that Rota itself raises is printed as one line without a traceback."""
     streams.prepare()
+    read_project_file()
     try:
         words, second_program = dev.split_words(sys.argv[1:])
         program(words, obj=second_program)

@@ -107,7 +107,7 @@ async def prepare(
     of the fleet works.
     """
     if first:
-        for warning in app.settings.environment_warnings():
+        for warning in app.settings.warnings():
             logger.warning("%s", warning)
     at_once = broker.within(timedelta(0))  # no retries in the broker, because `_answered` retries and logs
     try:

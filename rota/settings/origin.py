@@ -27,6 +27,9 @@ DEV_SERVER_FILE = ".rota/server/url"
 """Where `rota.broker.dev_server` finds the server of the current folder. That module is loaded only if this exists."""
 _FOLDERS_ABOVE = 3
 
+_is_command = False
+"""Whether this process runs a command of `rota`, or works for one."""
+
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
@@ -58,13 +61,29 @@ def collect(said: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, An
     """
     values = {name: value for name, value in said.items() if name != ORIGINS}
     origins = {**dict.fromkeys(values, CODE), **said.get(ORIGINS, {})}
-    for label, source in ((ENVIRONMENT, _environment(names)), (PROJECT_FILE, _project(_project_file()))):
+    project = _project(_project_file()) if _is_command else {}
+    for label, source in ((ENVIRONMENT, _environment(names)), (PROJECT_FILE, project)):
         new = {name: value for name, value in source.items() if name not in values}
         values |= new
         origins |= dict.fromkeys(new, label)
     if "url" not in values and (url := _dev_server()) is not None:
         values["url"], origins["url"] = url, DEV_SERVER
     return values, origins
+
+
+def read_project_file() -> None:
+    """Read `pyproject.toml` for all settings that this process makes from now on.
+
+    Only the commands call this, before they import an app. A program that imports an app is started in any folder, and
+    must not take the server from a file that happens to be there.
+    """
+    global _is_command
+    _is_command = True
+
+
+def reads_project_file() -> bool:
+    """Return whether this process reads `pyproject.toml`."""
+    return _is_command
 
 
 def _environment(names: Iterable[str]) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """All settings of a program, collected from their sources.
 
 The command line overrides the code, the code overrides `ROTA_...` in the environment, which overrides `[tool.rota]` in
-`pyproject.toml`, which overrides the defaults. An empty variable counts as not set. If no source gives a `url`, the
-server of a `rota dev` that runs in the current folder is used.
+`pyproject.toml`, which overrides the defaults. Only the commands read `pyproject.toml`. An empty variable counts as not
+set. If no source gives a `url`, the server of a `rota dev` that runs in the current folder is used.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
@@ -19,6 +19,7 @@ from rota.settings.origin import (
     ENVIRONMENT_PREFIX,
     LOOKED_UP,
     ORIGINS,
+    PROJECT_FILE,
     CommandLine,
     Origin,
     abouts,
@@ -116,7 +117,13 @@ class Settings(BaseModel):
             for name, value in self.values().items()
         ]
 
-    def environment_warnings(self) -> list[str]:
+    def warnings(self) -> list[str]:
+        """Return one sentence for each source that is not used as its writer may expect."""
+        for_producers = [*GROUPS["broker"].model_fields, *GROUPS["enqueue"].model_fields]
+        names = [name for name in for_producers if self.source_of(name) == PROJECT_FILE]
+        return [*self._environment_warnings(), *([_only_for_commands(names)] if names else [])]
+
+    def _environment_warnings(self) -> list[str]:
         """Return one sentence for each variable that begins with `ROTA_` and is not a setting."""
         known = [f"{ENVIRONMENT_PREFIX}{name}".upper() for name in GROUP_OF]
         return [
@@ -136,6 +143,12 @@ GROUP_OF: dict[str, str] = {name: group for group, kind in GROUPS.items() for na
 """The group of each setting."""
 RENAMED = {"process_slots": "pool_size", "process_recycle": "pool_max_tasks"}
 """Earlier names of settings. They are refused everywhere, because a worker that ignores one would run otherwise."""
+
+
+def _only_for_commands(names: Sequence[str]) -> str:
+    variables = ", ".join(f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in names)
+    said = f"{PROJECT_FILE} gives {', '.join(names)}, but only the commands of rota read that file."
+    return f"{said} For programs that enqueue, set {variables}, or give the same to Rota(...)."
 
 
 def _advice(name: str, known: Iterable[str]) -> str:

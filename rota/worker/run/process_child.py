@@ -26,6 +26,7 @@ from typing import Any
 
 from rota.broker import dev_server
 from rota.core import forks
+from rota.settings.origin import read_project_file
 from rota.tasks import logs
 from rota.tasks.context import Context, enter
 from rota.wire.proto import TaskMessage
@@ -40,13 +41,15 @@ class ChildSetup:
     """The settings with which a child finds the same modules as its parent.
 
     `main` says how to load the parent's main module. `log` are the log settings of the parent; None if not Rota but the
-    program around it has configured logging.
+    program around it has configured logging. `reads_project_file` tells whether the parent reads `pyproject.toml`, so
+    that an app has the same settings in the child.
     """
 
     path: list[str]
     main: tuple[str, str] | None
     modules: list[str] = field(default_factory=list[str])
     log: tuple[logs.LogLevel | None] | None = None
+    reads_project_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ def main() -> None:
     setup: ChildSetup = channel.receive()
     sys.path[:] = setup.path
     dev_server.silence()
+    if setup.reads_project_file:
+        read_project_file()
     load_main = _main_loader(setup)
     try:
         for name in setup.modules:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rota.errors import ProcessDied
+from rota.settings.origin import reads_project_file
 from rota.tasks import logs
 from rota.tasks.context import Context
 from rota.worker.run.process_child import LENGTH, ChildSetup, Request
@@ -150,7 +151,7 @@ class ProcessPool:
 
     def __init__(self, size: int, *, modules: Sequence[str] = (), max_tasks: int = 0) -> None:
         self._slots = asyncio.Semaphore(size)
-        self._setup = ChildSetup(list(sys.path), _main_module(), list(modules), logs.in_use())
+        self._setup = ChildSetup(list(sys.path), _main_module(), list(modules), logs.in_use(), reads_project_file())
         self._max_tasks = max_tasks
         self._idle: list[_PoolProcess] = []
         self._busy: set[_PoolProcess] = set()

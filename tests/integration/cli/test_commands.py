@@ -221,6 +221,26 @@ def test_config_shows_where_a_value_comes_from(shell: Shell) -> None:
     assert found["processes"] == ("1", "default")
 
 
+def test_workers_and_their_pool_processes_read_the_project_file_and_other_programs_do_not(shell: Shell) -> None:
+    (shell.folder / "pyproject.toml").write_text('[tool.rota]\nclient_name = "from-the-file"\nqueues = "pool"\n')
+    (shell.folder / "pooled.py").write_text(
+        "from rota import Rota\n\napp = Rota()\n\n"
+        "@app.task('name', queue='pool', run='process')\n"
+        "def name() -> str:\n    return app.settings.broker.client_name\n\n"
+        "if __name__ == '__main__':\n    print(app.settings.broker.client_name)\n"
+    )
+    worker = shell.start("worker", "pooled:app")
+
+    assert shell.run("enqueue", "name", "--app", "pooled:app", "--wait", "20s").stdout.strip() == '"from-the-file"'
+
+    words = [sys.executable, "pooled.py"]
+    program = subprocess.run(words, cwd=shell.folder, env=shell.environment, capture_output=True, text=True, timeout=40)
+    assert program.stdout == "rota\n"
+    worker.send_signal(signal.SIGINT)
+    _, told = worker.communicate(timeout=20)
+    assert "pyproject.toml gives client_name, but only the commands of rota read that file" in " ".join(told.split())
+
+
 def test_config_says_that_nothing_was_changed(shell: Shell) -> None:
     del shell.environment["ROTA_URL"]
 

@@ -60,6 +60,7 @@ def test_any_other_url_wins_over_the_server_of_rota_dev(
     if place == "environment":
         monkeypatch.setenv("ROTA_URL", "redis://elsewhere")
     if place == "pyproject.toml":
+        monkeypatch.setattr("rota.settings.origin._is_command", True)
         Path("pyproject.toml").write_text('[tool.rota]\nurl = "redis://elsewhere"\n')
     with answering() as url:
         (folder / "url").write_text(url)

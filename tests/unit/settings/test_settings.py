@@ -19,6 +19,12 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def in_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read `pyproject.toml`, as the commands do."""
+    monkeypatch.setattr("rota.settings.origin._is_command", True)
+
+
 def project(folder: Path, text: str) -> None:
     (folder / "pyproject.toml").write_text(f"[tool.rota]\n{text}\n")
 
@@ -144,7 +150,7 @@ def test_names_in_the_environment_that_are_no_settings_are_told(monkeypatch: pyt
     monkeypatch.setenv("ROTA_CONCURENCY", "3")
     monkeypatch.setenv("ROTA_CONCURRENCY", "3")
 
-    assert len(Settings().environment_warnings()) == 1
+    assert len(Settings().warnings()) == 1
 
 
 def test_updated_settings_keep_what_the_code_said_and_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +246,7 @@ def test_a_misspelt_variable_is_named_with_what_it_may_mean(monkeypatch: pytest.
     monkeypatch.setenv("ROTA_CONCURENCY", "3")
     monkeypatch.setenv("ROTA_ZZZZ", "3")
 
-    near, far = Settings().environment_warnings()
+    near, far = Settings().warnings()
 
     assert "ROTA_CONCURENCY is set, but there is no such setting" in near
     assert "Did you mean ROTA_CONCURRENCY?" in near
@@ -258,6 +264,25 @@ def test_an_empty_variable_counts_as_not_set(empty_folder: Path, monkeypatch: py
     assert settings.worker.lease == timedelta(minutes=1)
     assert settings.cli.app is None
     assert [settings.source_of(name) for name in ("url", "lease", "queues")] == ["default", "pyproject.toml", "default"]
+
+
+def test_a_program_that_is_no_command_does_not_read_the_project_file(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty_folder / "pyproject.toml").write_text("[tool.rota")  # reading it would raise
+    monkeypatch.setattr("rota.settings.origin._is_command", False)
+
+    assert Settings().source_of("url") == "default"
+
+
+def test_settings_for_producers_in_the_project_file_are_warned_of(empty_folder: Path) -> None:
+    project(empty_folder, 'url = "redis://here"\nwhen_away = "fail"\nconcurrency = 3')
+
+    [warning] = Settings().warnings()
+
+    assert "pyproject.toml gives url, when_away, but only the commands of rota read that file" in warning
+    assert "set ROTA_URL, ROTA_WHEN_AWAY" in warning
+    assert Settings(url="redis://here", when_away="fail").warnings() == []
 
 
 def test_each_setting_has_one_name_in_one_group() -> None:

@@ -1,13 +1,12 @@
 """Rota: a task queue for Python that speaks Asynq's wire protocol. These are the public names.
 
-`import rota` itself loads only the errors and prepares the loggers. Every other name is imported from its module when
+`import rota` itself loads only the errors. Every other name is imported from its module when
 it is first used. So a program loads only the modules of the names that it uses, and the supervisor does not load the
 modules of workers.
 """
 
 from typing import TYPE_CHECKING
 
-from rota.core import log_lines
 from rota.core.on_demand import on_demand
 from rota.errors import (
     BrokerError,
@@ -37,8 +36,6 @@ from rota.errors import (
     TimeLimitExceeded,
     WorkerFault,
 )
-
-log_lines.install()
 
 if TYPE_CHECKING:
     from rota.app import Rota

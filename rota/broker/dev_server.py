@@ -7,15 +7,13 @@ shared folder.
 """
 
 import contextlib
-import logging
 import os
 import socket
 from pathlib import Path
 
+from rota import events
 from rota.broker.url import masked, parse
 from rota.errors import ConfigError
-
-logger = logging.getLogger("rota")
 
 DATA = Path(".rota/server")
 """The data folder of `rota dev`, below the current folder."""
@@ -31,9 +29,7 @@ def found() -> str | None:
     url = running(DATA)
     if url is not None and not _silent and url not in _announced:
         _announced.add(url)
-        logger.warning(
-            "Using the server of `rota dev` in this folder, %s. Set ROTA_URL to use another one.", masked(url)
-        )
+        events.emit(events.DevServerUsed(url=masked(url)))
     return url
 
 

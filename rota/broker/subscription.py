@@ -6,7 +6,6 @@ pings the server while the connection is idle. Messages published while it is do
 
 import asyncio
 import contextlib
-import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -14,12 +13,11 @@ from typing import Any
 
 from hiredis import ReplyError
 
+from rota import events
 from rota.broker import failure
 from rota.broker.link import Link
 from rota.broker.route import Node, look_at
 from rota.errors import BrokerError
-
-logger = logging.getLogger("rota.broker")
 
 _AFTER_A_FAULT_SECONDS = 1.0
 
@@ -147,8 +145,8 @@ class Channels:
                 await self._node.connect(math.inf)
             except BrokerError:
                 continue  # `Node.connect` backs off by itself
-            except Exception:
-                logger.exception("The connection that listens cannot be made again; trying on.")
+            except Exception as error:
+                events.emit(events.SubscriptionFailed(error=error))
                 await asyncio.sleep(_AFTER_A_FAULT_SECONDS)
                 continue
             for subscription in {each for listeners in self._listeners.values() for each in listeners}:

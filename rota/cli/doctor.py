@@ -14,8 +14,7 @@ from rich.table import Table
 from rota.app import Rota
 from rota.cli.option_types import settings_of
 from rota.cli.target import load_app
-from rota.core.log_lines import printable
-from rota.core.text import counted
+from rota.core.text import counted, printable
 from rota.inspect.doctor import Examination, Finding, examine
 from rota.settings.settings import Settings
 from rota.wire.rights import Role

@@ -4,7 +4,6 @@ The interpreter waits without a limit for threads that are not daemons, for func
 coroutines that catch every cancellation. No outcome that the worker has to record depends on them.
 """
 
-import logging
 import os
 import sys
 import threading
@@ -12,9 +11,8 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
+from rota import events
 from rota.errors import ConfigError
-
-logger = logging.getLogger("rota.worker")
 
 EXIT_SECONDS = 3.0
 """How long the exit of the interpreter may take after the worker has ended."""
@@ -39,12 +37,7 @@ def exit_limit(seconds: float = EXIT_SECONDS) -> Generator[None]:
 def _exit(seconds: float, failure: BaseException | None) -> None:
     time.sleep(seconds)
     with suppress(Exception):
-        logger.warning(
-            "The process ends without waiting any longer: %.0f s after its worker it was still running. %s",
-            seconds,
-            _what_runs(),
-            exc_info=failure,
-        )
+        events.emit(events.ExitForced(seconds=seconds, running=_what_runs(), error=failure))
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

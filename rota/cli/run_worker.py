@@ -6,11 +6,11 @@ once, and the tasks are redelivered when their leases expire. TSTP only stops fe
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 from collections.abc import Callable
 
+from rota import events
 from rota.app import Rota
 from rota.cli.exit_limit import exit_limit
 from rota.cli.parent_watch import while_parent_lives
@@ -21,8 +21,6 @@ from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
 from rota.worker.status import answering
 from rota.worker.worker import Worker
-
-logger = logging.getLogger("rota.worker")
 
 LEFT_WITHOUT_A_WORD = 130
 
@@ -46,9 +44,9 @@ class Stopper:
             return
         self._worker.stop()
         if self._requests == 1:
-            logger.info("Stopping: no more tasks are taken, what runs may end. Press Ctrl-C again to stop at once.")
+            events.emit(events.StopAsked())
         else:
-            logger.warning("Stopping at once: what runs is cancelled and goes back to the front of its queue.")
+            events.emit(events.StopAtOnceAsked())
 
     def stop_gently(self) -> None:
         """Stop gently. Repeated calls are ignored: systemd sends TERM to every process, and then so does our parent."""

@@ -7,7 +7,6 @@ help.
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 
+from rota import events
 from rota.app import Rota
 from rota.broker.broker import Broker
 from rota.broker.server_info import ServerInfo
@@ -82,8 +82,6 @@ class Banner:
         return ", ".join(sorted(self.types)[:_MOST_TYPES]) + (f" and {more} more" if more > 0 else "")
 
 
-logger = logging.getLogger("rota.worker")
-
 FIRST_PAUSE_SECONDS = 0.25
 MOST_PAUSE_SECONDS = 5.0
 SAY_AGAIN_SECONDS = 60.0
@@ -108,7 +106,7 @@ async def prepare(
     """
     if first:
         for warning in app.settings.warnings():
-            logger.warning("%s", warning)
+            events.emit(events.ServerWarning(advice=warning))
     at_once = broker.within(timedelta(0))  # no retries in the broker, because `_answered` retries and logs
     try:
         ask: Callable[[], Awaitable[Banner | ServerInfo]] = (
@@ -121,7 +119,7 @@ async def prepare(
         found.show(Console(stderr=True))
     elif first and found is not None:
         for warning in found.warnings:
-            logger.warning("%s", warning)
+            events.emit(events.ServerWarning(advice=warning))
     return found is not None
 
 
@@ -135,10 +133,10 @@ async def _answered(ask: Callable[[], Awaitable[T]], stop_asked: asyncio.Event, 
                 raise ConfigError(str(error)) from error
             if not said_at or time.monotonic() - said_at >= SAY_AGAIN_SECONDS:
                 said_at = time.monotonic()
-                logger.warning("The server does not answer yet, so the worker waits for it. %s", error)
+                events.emit(events.ServerAwaited(error=error))
         else:
             if said_at and found is not None:
-                logger.info("The server answers.")
+                events.emit(events.ServerAnswers())
             return found
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop_asked.wait(), pause)

@@ -15,8 +15,7 @@ from rich.table import Table
 
 from rota.app import Rota
 from rota.cli.option_types import settings_of
-from rota.core.log_lines import printable
-from rota.core.text import counted, did_you_mean
+from rota.core.text import counted, did_you_mean, printable
 from rota.errors import RoutingError
 from rota.inspect import Inspector, TypeList, TypeSnapshot, TypeVersion
 from rota.settings.settings import Settings

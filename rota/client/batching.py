@@ -8,8 +8,7 @@ from rota.client.batch import CHUNK_BYTES
 from rota.errors import BrokerUnavailable
 from rota.wire.enqueue import enqueue_plain
 from rota.wire.keys import QueueKeys
-from rota.wire.limits import MOST_ENQUEUED
-from rota.wire.script import Call
+from rota.wire.script import MOST_ENQUEUED, Call
 
 
 class Batcher:

@@ -1,25 +1,22 @@
 """The common base of both clients: everything except carrying out operations."""
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from time import monotonic
 from typing import Any, Self, Unpack, cast
 
+from rota import events
 from rota.client.batch import Batch, of_task
 from rota.client.delivery import Delivery, DeliveryOptions, Unreplicated
 from rota.client.packing import Packer, refusal, sendable
 from rota.client.requests import Act, Burst, Command, Enqueue, Reach, asked_again
-from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, NotReplicated, PayloadError, RotaError
 from rota.tasks.job import Plan, Receipt
 from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
 from rota.wire.keys import Keys, QueueKeys
-from rota.wire.limits import MOST_ENQUEUED
-
-logger = logging.getLogger("rota.client")
+from rota.wire.script import MOST_ENQUEUED
 
 RESULT_POLL = timedelta(seconds=1)
 ENQUEUE_BATCH = 500
@@ -161,6 +158,4 @@ def log_failures(outcomes: Sequence[Receipt | RotaError]) -> None:
     """Log that the broker failed some of many enqueues, because a caller may ignore the outcomes."""
     failed = [each for each in outcomes if isinstance(each, BrokerError) and not isinstance(each, NotReplicated)]
     if failed:
-        text = "%d of %s %s not enqueued, or may not have been: %s"
-        were = "was" if len(failed) == 1 else "were"
-        logger.error(text, len(failed), counted(len(outcomes), "task"), were, failed[0])
+        events.emit(events.EnqueuesFailed(failed=len(failed), tasks=len(outcomes), error=failed[0]))

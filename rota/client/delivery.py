@@ -1,10 +1,10 @@
 """Delivery settings: what an enqueue does while the server is away, and how many replicas must have the task."""
 
-import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
 
+from rota import events
 from rota.core.duration import DurationLike, display, parse
 from rota.core.text import counted, did_you_mean
 from rota.errors import BrokerError, BrokerRefused, NotReplicated, OptionError
@@ -14,7 +14,6 @@ from rota.wire.script import Argument
 T = TypeVar("T")
 WhenAway: TypeAlias = Literal["wait", "fail"]
 
-logger = logging.getLogger("rota.client.replicas")
 
 _WAYS = ("wait", "fail")
 
@@ -98,6 +97,6 @@ class Demand:
             why = f"it is unknown whether it is on {counted(asked, 'replica')}: {answer}"
         error = Unreplicated(why, reply=reply, acknowledged=acknowledged)
         if self._delivery.replicas_missing == "warn":
-            logger.warning("A task was enqueued, but %s", error)
+            events.emit(events.ReplicasMissing(error=error))
             return reply
         raise error

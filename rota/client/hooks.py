@@ -6,11 +6,11 @@ middleware raises before its `yield` is the outcome of that plan alone.
 """
 
 import inspect
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any, TypeAlias, cast
 
+from rota import events
 from rota.client.batch import Planned
 from rota.client.plans import check_plan
 from rota.core.generators import async_manager, manager
@@ -18,8 +18,6 @@ from rota.core.text import unstopped
 from rota.errors import EnqueueError, OptionError, RotaError
 from rota.tasks.job import Plan
 from rota.tasks.middleware import EnqueueMiddleware
-
-logger = logging.getLogger("rota.client")
 
 AsyncHook: TypeAlias = Callable[[Plan[Any]], AsyncGenerator[Plan[Any] | None]]
 SyncHook: TypeAlias = Callable[[Plan[Any]], Generator[Plan[Any] | None]]
@@ -131,7 +129,7 @@ def _leaving_sync(stack: ExitStack) -> Callable[[Any, Any, Any], bool]:
 
 def _log_unless_passed_on(error: Exception, raised: object) -> None:
     if error is not raised:
-        logger.error("An enqueue middleware raised an error after its task was sent.", exc_info=error)
+        events.emit(events.EnqueueMiddlewareFailed(error=error))
 
 
 def _refused(error: Exception) -> RotaError:

@@ -10,7 +10,6 @@ error says that the request may have been carried out (`maybe_applied`).
 
 import asyncio
 import itertools
-import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
@@ -18,8 +17,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
+from rota import events
 from rota.broker.retry_budget import pause_seconds
-from rota.core.text import counted
 from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire.edit import Edited
 from rota.wire.script import Argument, Call
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 T = TypeVar("T")
-
-logger = logging.getLogger("rota.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +141,7 @@ def _call(request: Call[Any] | Change) -> Call[Any]:
 
 
 def _log(lost: Sequence[int], outcomes: Sequence[Any]) -> None:
-    logger.info("Sending %s again, because no answer came: %s", counted(len(lost), "request"), outcomes[lost[0]])
+    events.emit(events.RequestsRepeated(requests=len(lost), error=outcomes[lost[0]]))
 
 
 class Requests:

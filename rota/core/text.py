@@ -1,4 +1,4 @@
-"""Helpers for composing messages: plurals, a single full stop at the end, suggestions for misspelt words."""
+"""Helpers for composing messages: plurals, a single full stop at the end, suggestions for misspelt words, one line."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -26,3 +26,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most similar to this one; None if no word is similar enough."""
     return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+
+
+def printable(text: str) -> str:
+    """Return a text in which each character that is not printable is escaped (`\\n`, `\\x1b`).
+
+    Any program can choose the names of types, queues, groups and tasks, and error texts. A line feed in one of them
+    could forge a line of the log, and a terminal would execute an escape sequence.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -8,7 +8,6 @@ that blocks an event loop.
 
 import asyncio
 import contextlib
-import logging
 import os
 import threading
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
+from rota import events
 from rota.errors import ConfigError
 from rota.health.status import ProbeResult, ProcessStatus, live, ready
 
@@ -79,8 +79,6 @@ class Answers:
 def _judged(judgement: ProbeResult) -> Answer:
     return Answer(200 if judgement.holds else 503, "".join(f"{line}\n" for line in judgement.lines))
 
-
-logger = logging.getLogger("rota.health")
 
 MAX_HEAD_BYTES = 8192
 MAX_CONNECTIONS = 32
@@ -145,8 +143,8 @@ class HealthPort:
                 "an address of this machine that is free, or leave them out."
             ) from error
         self._servers.append(server)
-        self.port = server.sockets[0].getsockname()[1]
-        logger.info("Health is answered at http://%s:%d/live, /ready and /metrics.", self._host, self.port)
+        self.port = bound = server.sockets[0].getsockname()[1]
+        events.emit(events.HealthPortOpened(host=self._host, port=bound))
 
     async def _bind_socket(self, path: Path) -> None:
         try:
@@ -155,7 +153,7 @@ class HealthPort:
             serve = partial(self._serve, named=True)
             self._servers.append(await asyncio.start_unix_server(serve, path, limit=MAX_HEAD_BYTES))
         except OSError as error:
-            logger.warning("`rota health` will not find this worker: the socket %s cannot be made (%s).", path, error)
+            events.emit(events.HealthSocketRefused(path=path, error=error))
             self._socket_path = None
 
     async def _close(self) -> None:
@@ -174,7 +172,7 @@ class HealthPort:
                     writer.write(self._respond(head, named))
                     await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            logger.debug("A connection to the health port sent no request in time.")
+            events.emit(events.HealthRequestLate())
         finally:
             self._open -= 1
             writer.close()
@@ -186,8 +184,8 @@ class HealthPort:
             return _response(Answer(405, "Only GET and HEAD.\n"))
         try:
             answer = self._answer(path, named=named)
-        except Exception:
-            logger.exception("The health port could not answer %s.", path)
+        except Exception as error:
+            events.emit(events.HealthAnswerFailed(path=path, error=error))
             answer = Answer(500, "This question could not be answered; see the log.\n")
         return _response(answer, with_body=method == b"GET")
 

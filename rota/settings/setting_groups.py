@@ -26,7 +26,7 @@ from rota.core.duration import Duration, display
 from rota.errors import ConfigError
 from rota.settings.origin import shown
 from rota.settings.values import ProcessRange, check_processes, check_queues, read_processes, read_queues
-from rota.wire import limits
+from rota.wire.script import MOST_DELETED, MOST_ENQUEUED, MOST_FETCHED, MOST_FORWARDED, MOST_RECORDED
 
 MEBIBYTE = 1024 * 1024
 DEFAULT_URL = "redis://localhost:6379/0"
@@ -112,7 +112,7 @@ class EnqueueSettings(SettingGroup):
     """How long an enqueue waits for the replicas."""
     replicas_missing: Literal["raise", "warn"] = "raise"
     """With too few replicas after that time, an enqueue raises NotReplicated (`raise`) or logs a warning (`warn`)."""
-    enqueue_batch: Annotated[int, Field(gt=0, le=limits.MOST_ENQUEUED)] = 500
+    enqueue_batch: Annotated[int, Field(gt=0, le=MOST_ENQUEUED)] = 500
     """Tasks sent by one request of `enqueue_many`, at most; up to 1000."""
 
 
@@ -127,9 +127,9 @@ class WorkerSettings(SettingGroup):
     """How often patterns are matched against new queues. The server notifies only idle workers of new queues."""
     concurrency: PositiveInt = 50
     """Tasks that run at once in one worker process."""
-    fetch_batch: Annotated[int, Field(gt=0, le=limits.MOST_FETCHED)] = 100
+    fetch_batch: Annotated[int, Field(gt=0, le=MOST_FETCHED)] = 100
     """Tasks fetched by one request, at most; up to 500."""
-    record_batch: Annotated[int, Field(gt=0, le=limits.MOST_RECORDED)] = 500
+    record_batch: Annotated[int, Field(gt=0, le=MOST_RECORDED)] = 500
     """Outcomes recorded by one request, at most; up to 500."""
     wake_up: WakeUp = "auto"
     """How an idle worker learns of new tasks: `tracking`, `poll`, or `auto`: tracking where the server allows it."""
@@ -205,9 +205,9 @@ class SweepSettings(SettingGroup):
     """How long after the end of its lease a task of a lost worker is returned to its queue."""
     go_lease_slack: Duration = timedelta(seconds=30)
     """The same for a task of a Go server. It is longer because that lease follows the clock of the server's machine."""
-    forward_batch: Annotated[int, Field(gt=0, le=limits.MOST_FORWARDED)] = 1000
+    forward_batch: Annotated[int, Field(gt=0, le=MOST_FORWARDED)] = 1000
     """Due tasks moved by one request, at most; up to 1000."""
-    janitor_batch: Annotated[int, Field(gt=0, le=limits.MOST_DELETED)] = 100
+    janitor_batch: Annotated[int, Field(gt=0, le=MOST_DELETED)] = 100
     """Tasks deleted by one request, at most; up to 1000."""
     archive_max: PositiveInt = 10_000
     """Archived tasks kept per queue."""

@@ -6,10 +6,10 @@ process whose heartbeat is on time, so an idle fleet causes no requests here.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable, Sequence
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.core import faults
 from rota.errors import BrokerError
@@ -19,8 +19,6 @@ from rota.supervisor.process import WorkerProcess
 from rota.supervisor.reclaim import ServedQueues
 from rota.wire import owner
 from rota.wire.keys import QueueKeys
-
-logger = logging.getLogger("rota.supervisor")
 
 LATE = 1.25
 """A heartbeat is late when the last one is this many intervals old. The pause between two beats is at most one."""
@@ -52,11 +50,11 @@ class LeaseKeeper:
             await self._keep(due)
         except BrokerError as error:
             if not self._failing:
-                logger.warning("The supervisor does not reach the broker, trying again: %s", error)
+                events.emit(events.LeasesNotKept(error=error))
             self._failing = True
-        except Exception:
+        except Exception as error:
             if not self._failing:
-                logger.exception("The supervisor could not keep the leases of a late process, trying again.")
+                events.emit(events.LeaseKeeperFailed(error=error))
             self._failing = True
         else:
             self._failing = False
@@ -92,13 +90,13 @@ class LeaseKeeper:
         for process in due:
             # After an outage, the heartbeat of the process may have succeeded in the meantime.
             if process.worker_id not in self._kept_at and self._is_late(process, now):
-                # A process that is not ready yet may still be starting, for as long as the app's lifespan takes.
-                logger.log(
-                    logging.WARNING if process.report.ready else logging.DEBUG,
-                    "Worker process %d has not beaten for %.1f s: %s. It lives, so its leases are kept from here.",
-                    process.pid,
-                    now - process.beat_at,
-                    _reason(process, now),
+                events.emit(
+                    events.LeasesKept(
+                        pid=process.pid,
+                        seconds=now - process.beat_at,
+                        reason=_reason(process, now),
+                        is_ready=process.report.ready,
+                    )
                 )
             self._kept_at[process.worker_id] = now
 

@@ -7,18 +7,16 @@ extends the leases itself.
 
 import asyncio
 import contextlib
-import logging
 import os
 import selectors
 import socket
 import threading
 from collections.abc import Callable
 
+from rota import events
 from rota.supervisor.messages import QUIET, Message, ProcessReport, ProcessSetup, decode, encode
 
 _READ_BYTES = 65536
-
-logger = logging.getLogger("rota.worker")
 
 
 class Lifeline:
@@ -101,10 +99,10 @@ class Lifeline:
     def _report_safely(self, report: Callable[[], ProcessReport]) -> None:
         try:
             told = report()
-        except Exception:
+        except Exception as error:
             # A failed report must not end this thread: without it the supervisor would get no reports at all, and
             # this worker would not notice the end of its supervisor.
-            logger.exception("What this worker process has to report could not be read; it goes on.")
+            events.emit(events.ReportNotMade(error=error))
         else:
             self._report(told)
 

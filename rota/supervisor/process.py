@@ -12,7 +12,6 @@ A report may be some time old: a process whose interpreter is blocked sends none
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -24,10 +23,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from resource import struct_rusage
 
+from rota import events
 from rota.supervisor.messages import QUIET, Introduction, Message, ProcessReport, ProcessSetup, decode, encode
 from rota.supervisor.replacement import Lifetime, RestartBackoff
-
-logger = logging.getLogger("rota.supervisor")
 
 _MIB = 1024 * 1024
 _LINE_BYTES = 16 * 1024 * 1024
@@ -187,7 +185,7 @@ class WorkerProcess:
                 except Exception as error:
                     # The last line of a dead process may be cut off, and an upgrade of the package while the fleet
                     # runs may have changed the messages.
-                    logger.debug("A line of worker process %d makes no sense: %r", self.pid, error)
+                    events.emit(events.ReportUnreadable(pid=self.pid, error=error))
 
     def _hear(self, message: Message) -> None:
         self.heard_at = time.monotonic()

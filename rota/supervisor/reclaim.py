@@ -11,12 +11,12 @@ The steps for one process:
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.broker.queue_names import read_queue_names
 from rota.core import faults
@@ -54,8 +54,6 @@ class ServedQueues:
         return [self._broker.keys.queue(name) for name in sorted(names)]
 
 
-logger = logging.getLogger("rota.supervisor")
-
 LOOK_AGAIN_AFTER_SECONDS = (1.0, 4.0)
 _LOOK_SECONDS = 0.1
 
@@ -92,7 +90,7 @@ class Reclaim:
         while looks := self._under_way | self._last_looks:  # each task in _under_way starts one in _last_looks
             left = began_at + allowed_seconds() - time.monotonic()
             if left <= 0:
-                logger.error("The broker does not answer: what the last processes held waits for its leases to end.")
+                events.emit(events.TasksNotReturned())
                 break
             await asyncio.wait(looks, timeout=min(left, _LOOK_SECONDS))
         for task in (*self._under_way, *self._last_looks):
@@ -162,10 +160,6 @@ def _epitaph(process: WorkerProcess, crashes: int) -> str:
     return f"quarantined: {workers} died while running this task. The last one, {who}), {process.exit}"
 
 
-def _are(number: int) -> str:
-    return f"{number} is" if number == 1 else f"{number} are"
-
-
 def _sum(one: Returned, other: Returned) -> Returned:
     counts = (a + b for a, b in zip(one[1:], other[1:], strict=True))
     return Returned(other.left, *counts)
@@ -174,7 +168,11 @@ def _sum(one: Returned, other: Returned) -> Returned:
 def _say(process: WorkerProcess, returned: Returned) -> None:
     if not returned.tasks:
         return
-    words = [f"{_are(returned.pending)} at the front of the queue again"] if returned.pending else []
-    words += [f"{_are(returned.quarantined)} in quarantine"] if returned.quarantined else []
-    words += [f"{_are(returned.cancelled)} cancelled, as was asked"] if returned.cancelled else []
-    logger.warning("Of the tasks that worker process %d held, %s.", process.pid, ", ".join(words))
+    events.emit(
+        events.TasksReturned(
+            pid=process.pid,
+            pending=returned.pending,
+            quarantined=returned.quarantined,
+            cancelled=returned.cancelled,
+        )
+    )

@@ -1,15 +1,13 @@
 """Replaces worker processes that have reached a limit of their lifetime: starts the new one, then stops the old one."""
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 
+from rota import events
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.replacement import RestartBackoff, resident_bytes
-
-logger = logging.getLogger("rota.supervisor")
 
 
 class Recycling:
@@ -39,7 +37,7 @@ class Recycling:
         for process in staying:
             why = self._over(process)
             if why:
-                logger.info("Worker process %d is replaced: %s.", process.pid, why)
+                events.emit(events.WorkerProcessReplaced(pid=process.pid, why=why))
                 self._patience.started()
                 with suppress(OSError):
                     self._pair = process, await self._start(RestartBackoff())

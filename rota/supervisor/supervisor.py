@@ -17,7 +17,6 @@ A fleet starts in this order:
 """
 
 import asyncio
-import logging
 import signal
 import sys
 import time
@@ -27,6 +26,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.client.connections import broker_options
 from rota.errors import BrokerError
@@ -43,8 +43,6 @@ from rota.supervisor.scaling import Scaling
 from rota.supervisor.watchdog import STOP_MARGIN_SECONDS, Watchdog, still_loading
 from rota.tasks.logs import LogLevel
 from rota.wire.owner import waiting
-
-logger = logging.getLogger("rota.supervisor")
 
 WRONG_USE = 2
 LEFT_BY_FORCE = 130
@@ -240,6 +238,7 @@ class Supervisor:
         )
         process = await WorkerProcess.start(self._command, setup, patience, self._ended)
         self._health.started()
+        events.emit(events.WorkerProcessStarted(pid=process.pid))
         if self._target:
             process.lifetime = Lifetime.of(self._settings)
         if process.exit is None:
@@ -261,7 +260,7 @@ class Supervisor:
                 self._returns.begin(process)
             self._scaling.changed()
             if process.leaving or self._has_finished(process):
-                logger.info("Worker process %d has ended.", process.pid)
+                events.emit(events.WorkerProcessEnded(pid=process.pid))
             else:
                 self._crashed(process)
         self._health.ended(process)
@@ -283,7 +282,7 @@ class Supervisor:
             self.stop()
             return
         wait = process.patience.died()
-        logger.error("Worker process %d %s; a new one starts in %.1f s.", process.pid, process.exit, wait)
+        events.emit(events.WorkerProcessDied(pid=process.pid, how=str(process.exit), seconds=wait))
         self._keep(self._restart(process.patience, wait))
 
     def _keep(self, starting: Coroutine[Any, Any, None]) -> None:
@@ -300,7 +299,7 @@ class Supervisor:
                 await self._start(patience)
             except Exception as error:  # any error, because nothing else would start this process again
                 wait_seconds = patience.died()
-                logger.error("No process can be started (%s); trying again in %.1f s.", error, wait_seconds)
+                events.emit(events.WorkerProcessNotStarted(error=error, seconds=wait_seconds))
             else:
                 return
 
@@ -320,12 +319,12 @@ class Supervisor:
             with suppress(OSError):
                 await self._start(RestartBackoff())
                 self._target += 1
-                logger.info("All slots are taken and tasks wait: %d of %d processes.", self._target, self._most)
+                events.emit(events.FleetGrows(processes=self._target, most=self._most))
         elif self._scaling.may_shrink(len(staying), now):
             self._target -= 1
             self._scaling.changed()
             idle = min(staying, key=lambda process: (process.report.held, -process.started_at))
-            logger.info("There is less to do: worker process %d goes, %d stay.", idle.pid, self._target)
+            events.emit(events.FleetShrinks(pid=idle.pid, processes=self._target))
             idle.drain(self._settings.supervisor.process_drain.total_seconds())
 
     @property

@@ -1,13 +1,11 @@
 """Kills worker processes that are overdue: those that do not start, do not report any more, or do not stop in time."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 
+from rota import events
 from rota.settings.settings import Settings
 from rota.supervisor.process import WorkerProcess
-
-logger = logging.getLogger("rota.supervisor")
 
 STOP_MARGIN_SECONDS = 15.0
 """How much longer than `shutdown_timeout` a process may take to stop."""
@@ -44,30 +42,21 @@ class Watchdog:
     def _does_not_stop(self, process: WorkerProcess, now: float) -> bool:
         late = process.stop_asked_at is not None and now - process.stop_asked_at > self._stop_seconds
         if late:
-            logger.error("Worker process %d does not stop: it is killed, and its tasks go back.", process.pid)
+            _report(process, "does not stop", now - (process.stop_asked_at or now))
         return late
 
     def _hangs(self, process: WorkerProcess, now: float) -> bool:
         silent = now - process.heard_at
         late = process.report.ready and silent >= self._hang_seconds
         if late:
-            logger.error(
-                "Worker process %d was not heard of for %.0f s: it is killed, and its tasks go back.",
-                process.pid,
-                silent,
-            )
+            _report(process, "is silent", silent)
         return late
 
     def _does_not_start(self, process: WorkerProcess, now: float) -> bool:
         loading = now - process.loading_since
         late = not process.loaded and loading >= self._start_seconds
         if late:
-            logger.error(
-                "Worker process %d has not loaded its app for %.0f s (process_start_timeout): it is killed. What its "
-                "modules do when they are imported takes too long, or waits for ever.",
-                process.pid,
-                loading,
-            )
+            _report(process, "does not start", loading)
         return late
 
 
@@ -76,11 +65,9 @@ def still_loading(process: WorkerProcess, target: str) -> None:
 
     It is not killed: the time limit is a setting, and the supervisor gets the settings from this process.
     """
-    logger.warning(
-        "Worker process %d has been loading %s for %.0f s and is not through yet. If that is not expected, look what "
-        "its modules do when they are imported: `py-spy dump --pid %d` shows where it is.",
-        process.pid,
-        target,
-        time.monotonic() - process.loading_since,
-        process.pid,
-    )
+    seconds = time.monotonic() - process.loading_since
+    events.emit(events.WorkerProcessLoads(pid=process.pid, target=target, seconds=seconds))
+
+
+def _report(process: WorkerProcess, why: str, seconds: float) -> None:
+    events.emit(events.WorkerProcessHangs(pid=process.pid, why=why, seconds=seconds))

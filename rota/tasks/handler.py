@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 from pydantic import ValidationError
 
+from rota import events
 from rota.core import forks
 from rota.core.canonical import is_count
 from rota.core.text import did_you_mean
@@ -27,8 +27,6 @@ from rota.tasks.signature import MISSING, Signature
 
 Run: TypeAlias = Literal["loop", "thread", "process"]
 Event: TypeAlias = Literal["success", "failure", "exhausted"]
-
-log = logging.getLogger("rota")
 
 
 class Surroundings(Protocol):
@@ -174,8 +172,8 @@ class Handler:
             except BaseException as error:
                 if cancelled_here(error) or (isinstance(error, GeneratorExit) and not _runs_in(task)):
                     raise
-                text = "The %s hook of task %s (%s) failed: %s"
-                log.error(text, event, context.id, context.type, name_of(hook), exc_info=error)
+                about = events.about_task(context.id, context.type, context.queue, context.retried)
+                events.emit(events.HookFailed(**about, hook_event=event, hook=name_of(hook), error=error))
 
     def prepare(self) -> None:
         """Build the chain of calls. Must be called again after a middleware was added or an override changed."""

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from typing import Literal
 
-from rota.core.log_lines import printable
+from rota.core.text import printable
 from rota.tasks.context import peek
 
 LogLevel = Literal["debug", "info", "warning", "error"]

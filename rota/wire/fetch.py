@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
-from rota.wire.limits import MOST_FETCHED
 from rota.wire.names import text
-from rota.wire.script import Argument, Call, load
+from rota.wire.script import MOST_FETCHED, Argument, Call, load
 
 MAX_QUEUES = 64
 MAX_BYTES = 4 * 1024 * 1024

@@ -3,8 +3,7 @@
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
-from rota.wire.limits import MOST_FORWARDED
-from rota.wire.script import Call, load
+from rota.wire.script import MOST_FORWARDED, Call, load
 
 
 class Forwarded(NamedTuple):

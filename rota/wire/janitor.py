@@ -4,8 +4,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
-from rota.wire.limits import MOST_DELETED
-from rota.wire.script import Call, load
+from rota.wire.script import MOST_DELETED, Call, load
 
 
 class Cleaned(NamedTuple):

@@ -192,6 +192,22 @@ def _day_looks(values: Any, days: Sequence[date]) -> list[DayLook]:
     ]
 
 
+class WorkLeft(NamedTuple):
+    """Tasks that can run now or are running (`now`), and tasks that are scheduled or in a paused queue (`later`).
+
+    `now` is 0 only if there are none; due tasks of one set count as one.
+    """
+
+    now: int
+    later: int
+
+
+def work_left(keys: QueueKeys) -> Call[WorkLeft]:
+    """Count the tasks that can still run in a queue, for a worker that stops when no tasks are left."""
+    places = (keys.pending, keys.active, keys.paused, keys.scheduled, keys.retry)
+    return Call(load("work_left"), places, (), lambda reply: WorkLeft(*reply))
+
+
 def _memory(reply: Any) -> MemoryLook | None:
     if reply is None:
         return None

@@ -6,10 +6,8 @@ import random
 import time
 from contextlib import suppress
 
-from rota.core.text import counted
+from rota import events
 from rota.errors import BrokerError
-
-logger = logging.getLogger("rota.worker")
 
 STEADY_SECONDS = 1.0
 """How long a success must last before the next wait is short again. Otherwise a server that accepts each connection and
@@ -39,7 +37,7 @@ class Backoff:
         if self._since_success is None:
             self._since_success = time.monotonic()
             if self._to_be_ended:
-                logger.info("The broker answers again after %s.", counted(self._failures, "failed attempt"))
+                events.emit(events.BrokerBack(failures=self._failures))
                 self._to_be_ended = False
 
     def explain(self) -> None:
@@ -63,13 +61,12 @@ class Backoff:
 
     def _say(self, error: Exception, act: str, level: int, now: float) -> None:
         # Any error but a BrokerError is a bug in Rota or in code of the user, so its traceback is logged.
-        trace = None if isinstance(error, BrokerError) else error
+        unexpected = not isinstance(error, BrokerError)
         if self._failures == 0:
-            logger.log(level, "%s failed, trying again until it works: %s", act, error, exc_info=trace)
+            events.emit(events.BrokerAway(log_level=level, act=act, error=error, unexpected=unexpected))
         elif now - self._said_at >= REMIND_SECONDS:
-            logger.error(
-                "%s still fails, after %s: %s", act, counted(self._failures + 1, "attempt"), error, exc_info=trace
-            )
+            attempts = self._failures + 1
+            events.emit(events.BrokerStillAway(act=act, attempts=attempts, error=error, unexpected=unexpected))
         else:
             return
         self._said_at = now

@@ -13,16 +13,13 @@ tasks that it has put off because of the concurrency limit of their type.
 """
 
 import asyncio
-import logging
 import time
 
+from rota import events
 from rota.broker.broker import Broker
-from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused
-from rota.wire.work_left import WorkLeft, work_left
+from rota.wire.look_queue import WorkLeft, work_left
 from rota.worker.worker import Worker
-
-logger = logging.getLogger("rota.worker")
 
 LOOK_SECONDS = 0.1
 PUT_OFF_MARGIN_SECONDS = 2.0
@@ -40,8 +37,7 @@ async def stop_when_empty(worker: Worker) -> bool:
         while not worker.stopping:
             left = await _look(worker, broker)
             if left is not None and left.now == 0 and not worker.stopping:
-                later = f"; {counted(left.later, 'task')} for later or in paused queues" if left.later else ""
-                logger.info("Nothing is left to run now%s. The worker stops.", later)
+                events.emit(events.BurstEnded(later=left.later))
                 worker.stop()
                 return True
             await asyncio.sleep(LOOK_SECONDS)

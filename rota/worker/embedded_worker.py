@@ -8,11 +8,11 @@ After an internal fault, the worker stops its handlers and hands their tasks bac
 """
 
 import asyncio
-import logging
 import time
 from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import TYPE_CHECKING
 
+from rota import events
 from rota.errors import WorkerFault
 from rota.settings.settings import Settings
 from rota.worker.status import answering
@@ -21,7 +21,6 @@ from rota.worker.worker import Worker
 if TYPE_CHECKING:
     from rota.app import Rota
 
-logger = logging.getLogger("rota.worker")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """The pauses between a fault and the next start."""
@@ -112,7 +111,7 @@ async def _again_and_again(worker: Worker) -> None:
                 raise
             if time.monotonic() - started_at > CALM_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            logger.error("Worker %s starts again in %g s: %s", worker.id, pause, fault)
+            events.emit(events.WorkerRestarts(worker=worker.id, seconds=pause, error=fault))
         if await worker.asked_to_stop(pause):
             return None
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

@@ -11,7 +11,6 @@ the message was published while the subscriber was not connected.
 """
 
 import asyncio
-import logging
 import random
 import threading
 import time
@@ -21,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
+from rota import events
 from rota.broker.sync import SyncBroker
 from rota.core import faults
 from rota.core.own_thread import in_own_thread
@@ -34,8 +34,6 @@ from rota.wire.script import Call
 from rota.wire.server import RunningTask, ServerState, Status
 from rota.worker.clock import lease_clock
 from rota.worker.run.attempt import Attempt
-
-logger = logging.getLogger("rota.worker")
 
 SECONDS_TO_STOP = 2.0
 """How long a worker waits at its end for the last beat and for the deletion of its records."""
@@ -154,21 +152,21 @@ class Heartbeat:
         except BrokerError as error:
             self._failed()
             if not self._failing and not self._stopping.is_set():
-                logger.warning("The heartbeat does not reach the broker, trying again: %s", error)
+                events.emit(events.HeartbeatLost(error=error))
             self._failing = True
-        except Exception:
+        except Exception as error:
             self._failed()
-            logger.exception("The heartbeat failed; it goes on.")
+            events.emit(events.PartFailed(part="heartbeat", error=error))
         else:
             if self._failing:
-                logger.info("The heartbeat reaches the broker again.")
+                events.emit(events.HeartbeatBack())
             self._failing = False
 
     def _clear_once(self) -> None:
         try:
             self.clear()
         except BrokerError as error:
-            logger.info("This server stays in the listings until its record expires: %s", error)
+            events.emit(events.ServerRecordLeft(error=error))
 
     def _pause(self) -> float:
         # After a failure the next beat comes sooner, because a lease lasts for only six intervals.
@@ -241,7 +239,7 @@ class Heartbeat:
         except BrokerError as error:
             # Not a failed beat, which would be repeated sooner: the leases and the record of the server are written.
             if self._refused_types != types.digest:
-                logger.warning("The task types of this worker cannot be published, trying again: %s", error)
+                events.emit(events.TaskTypesNotPublished(error=error))
             self._refused_types = types.digest
         else:
             self._refused_types = ""

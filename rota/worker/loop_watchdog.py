@@ -12,7 +12,6 @@ The steps of one check:
 
 import asyncio
 import contextlib
-import logging
 import sys
 import threading
 import time
@@ -23,20 +22,14 @@ from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
+from rota import events
 from rota.worker.run.attempt import Attempt
-
-logger = logging.getLogger("rota.worker")
 
 LOOKS_PER_LIMIT = 4
 MOST_SECONDS_BETWEEN_LOOKS = 0.5
 FRAMES_SHOWN = 3
 """How many frames a warning shows at the start of the handler, and as many at the place that blocks the loop."""
 _HERE = str(Path(__file__).parent)
-
-_ADVICE = (
-    "Nothing else runs in this worker meanwhile. Await what takes long, make the function a plain def (it runs in a "
-    'thread then), or give it run="process".'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +87,10 @@ class LoopWatchdog:
         while not self._stopping.wait(pause):
             try:
                 self._check(pause)
-            except Exception:
+            except Exception as error:
                 if self._loop.is_closed():
                     return  # this worker has ended
-                logger.exception("The event loop could not be checked; it is checked again.")
+                events.emit(events.PartFailed(part="check of the event loop", error=error))
         with contextlib.suppress(RuntimeError):  # the loop is closed: this worker has ended
             self._loop.call_soon_threadsafe(ended.set)
 
@@ -129,12 +122,12 @@ class LoopWatchdog:
         self._statistics = replace(
             self._statistics, blocked_by=culprit or _place(frame), blockages=self._statistics.blockages + 1
         )
-        _warn_with_stack(
-            _where(frame) if frame else "(the place is unknown)",
-            "The event loop has been blocked for %.1f s by %s. %s It is here:",
-            time.monotonic() - asked_at,
-            culprit or "code outside of any task",
-            _ADVICE,
+        events.emit(
+            events.LoopBlocked(
+                seconds=time.monotonic() - asked_at,
+                blocked_by=culprit or "code outside of any task",
+                trace=_where(frame) if frame else "(the place is unknown)",
+            )
         )
 
     def _relieved(self, seconds: float) -> None:
@@ -144,7 +137,7 @@ class LoopWatchdog:
             blocked_seconds=done.blocked_seconds + seconds,
             longest_seconds=max(done.longest_seconds, seconds),
         )
-        logger.warning("The event loop turns again, after %.1f s.", seconds)
+        events.emit(events.LoopTurnsAgain(seconds=seconds))
 
     def _culprit(self) -> str:
         current = asyncio.current_task(self._loop)
@@ -154,15 +147,6 @@ class LoopWatchdog:
             if attempt.task is current:
                 return f"task {attempt.id} ({attempt.type}) in queue {attempt.queue.queue}"
         return f"the coroutine {current.get_name()}"
-
-
-def _warn_with_stack(stack: str, text: str, *values: object) -> None:
-    """Log a warning with the stack of another thread.
-
-    `logging` can only add the stack of its caller. The stack cannot be part of the message, which is one line.
-    """
-    if logger.isEnabledFor(logging.WARNING):
-        logger.handle(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text, values, None, sinfo=stack))
 
 
 def _place(frame: FrameType | None) -> str:

@@ -7,11 +7,11 @@ stops raises an error. The worker then ends by a fault: its tasks go back, and i
 """
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.core.own_thread import in_own_thread
 from rota.errors import ProcessDied
@@ -29,9 +29,6 @@ from rota.worker.ticker import Ticker
 
 if TYPE_CHECKING:
     from rota.worker.worker import Worker
-
-
-logger = logging.getLogger("rota.worker")
 
 
 class Parts:
@@ -96,7 +93,7 @@ class Parts:
         try:
             await self.processes.warm()
         except (ProcessDied, OSError) as error:
-            logger.error("No pool process could be started; each task with run='process' will try again. %s", error)
+            events.emit(events.ProcessPoolNotWarm(error=error))
 
     async def __aenter__(self) -> "Parts":
         return self

@@ -1,16 +1,14 @@
 """Runs the work of a background part at intervals until the part is cancelled, whatever errors occur."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
+from rota import events
 from rota.errors import BrokerError
 from rota.worker.backoff import Backoff
-
-logger = logging.getLogger("rota.worker")
 
 Act = Callable[[], Awaitable[timedelta | None]]
 
@@ -42,9 +40,9 @@ class Ticker:
                 self.errors += 1
                 await self._backoff.wait(error, f"The {self.name}")
                 continue
-            except Exception:
+            except Exception as error:
                 self.errors += 1
-                logger.exception("The %s failed; it goes on with its next turn.", self.name)
+                events.emit(events.PartFailed(part=self.name, error=error))
             else:
                 self._backoff.reset()
             await self._pause(self.every if wait is None else wait, sooner)

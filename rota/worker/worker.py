@@ -13,7 +13,6 @@ After a fault of a part, the worker skips step 2: no heartbeat extends the lease
 
 import asyncio
 import itertools
-import logging
 import os
 import socket
 import time
@@ -23,9 +22,9 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.core import forks
-from rota.core.text import counted
 from rota.errors import BrokerError
 from rota.tasks.logs import enable_loggers
 from rota.wire.fetch import MAX_QUEUES
@@ -42,15 +41,12 @@ from rota.worker.parts import Crew, Parts
 from rota.worker.run.attempt import Attempt, last_chance
 from rota.worker.run.executor import Executor
 from rota.worker.run.finisher import Finisher
-from rota.worker.run.outcome_log import contain, log
 from rota.worker.run.slots import Slots
 from rota.worker.status import WorkerStatus
 
 if TYPE_CHECKING:
     from rota.app import Rota
     from rota.settings.settings import Settings
-
-logger = logging.getLogger("rota.worker")
 
 SMALLEST_WAVE = 16
 """A fetch takes tasks for half of the slots, so that Redis works on one half while Python runs the other. A fetch for
@@ -75,7 +71,6 @@ class Worker:
     """
 
     def __init__(self, app: "Rota", settings: "Settings", *, id: str | None = None, warns: bool = True) -> None:
-        contain()
         self.app = app
         self.settings = settings
         # The token of each attempt starts with this ID, so that a supervisor can find the tasks that this worker holds.
@@ -114,11 +109,12 @@ class Worker:
             loop = asyncio.get_running_loop()
             stack.enter_context(forks.guarded(loop))
             stack.enter_context(loop_guard.guarded(loop, *loop_guard.SHUTDOWNS))
+            events.emit(events.WorkerStarted(worker=self.id))
             broker = self._broker = self.app.connect(self.settings)
             stack.push_async_callback(broker.aclose)
             warnings = (await broker.check()).warnings
             for warning in warnings if self._warns else ():
-                logger.warning("%s", warning)
+                events.emit(events.ServerWarning(advice=warning))
             self._warns = False  # another run after a fault would repeat the same warnings
             state = await stack.enter_async_context(self.app.lifespan_state())
             enable_loggers()  # the lifespan may have configured logging
@@ -220,8 +216,7 @@ class Worker:
         for attempt in attempts:
             if self.executor.has_ended(attempt):
                 continue  # The finisher already has its outcome, and logs it if the server refuses it.
-            text = "Lost the lease of task %s (%s): its run here is stopped."
-            log(logging.ERROR, text, attempt.id, attempt.type, about=attempt)
+            events.emit(events.LeaseLost(**attempt.about))
             self.executor.stop(attempt, "lease", "the lease was lost")
 
     async def _work(self, parts: Sequence[Callable[[], Awaitable[None]]]) -> None:
@@ -246,14 +241,13 @@ class Worker:
         except BaseException as fault:
             await self._give_up(fault)
             raise
-        logger.info("Worker %s has stopped.", self.id)
+        events.emit(events.WorkerStopped(worker=self.id))
 
     async def _begin_work(self) -> None:
         await self.consumers.laid.wait()
         self.heartbeat.status = "active"
         self.ready.set()
-        slots, queues = counted(self.slots.capacity, "slot"), ", ".join(self.queue_names()) or "no queue so far"
-        logger.info("Worker %s is ready with %s for %s.", self.id, slots, queues)
+        events.emit(events.WorkerReady(worker=self.id, slots=self.slots.capacity, queues=self.queue_names()))
         if self._quieted:
             self.quiet()  # `quiet` was called before the worker was ready
 
@@ -267,7 +261,7 @@ class Worker:
             await self._end_the_rest()
         used = max(time.monotonic() - grace_ends_at, 0)
         if not await self._recorded(LAST_RECORD_SECONDS - min(used, LAST_WORD_SECONDS)):
-            logger.error("The last outcomes could not be recorded: the broker does not answer. Those tasks run again.")
+            events.emit(events.LastOutcomesLost())
 
     async def _recorded(self, within_seconds: float) -> bool:
         """Wait until all outcomes are recorded. After a second request to stop, wait for `HURRIED_SECONDS` only."""
@@ -287,9 +281,9 @@ class Worker:
         before the leases expire.
         """
         if isinstance(fault, asyncio.CancelledError):
-            logger.warning("Worker %s was cancelled: it stops its handlers and hands their tasks back.", self.id)
+            events.emit(events.WorkerCancelled(worker=self.id))
         else:
-            logger.critical("Worker %s has met an internal fault and ends.", self.id, exc_info=fault)
+            events.emit(events.WorkerFaulted(worker=self.id, error=fault))
         self.heartbeat.status = "closed"
         self.executor.closed = True
         try:
@@ -297,8 +291,8 @@ class Worker:
             self.executor.hand_back_parked()
             await self._end_the_rest()
             await self.consumers.record_rest(LAST_WORD_SECONDS)
-        except Exception:
-            logger.exception("Worker %s could not hand back all of its tasks: their leases give them back.", self.id)
+        except Exception as error:
+            events.emit(events.TasksNotHandedBack(worker=self.id, error=error))
 
     async def asked_to_stop(self, within_seconds: float) -> bool:
         """Wait for `within_seconds` at most; return whether the worker was asked to stop."""
@@ -320,8 +314,7 @@ class Worker:
         if await _within(LAST_WORD_SECONDS, self.executor.wait_idle()):
             return
         for attempt in self.executor.running():
-            text = "Task %s (%s) does not end. The recovery starts it again when its lease has run out."
-            log(logging.ERROR, text, attempt.id, attempt.type, about=attempt)
+            events.emit(events.TaskDoesNotEnd(**attempt.about))
 
     async def _cancel(self, attempts: Sequence[Attempt]) -> None:
         # Rota's clients write the reason to the hash of the task. Go clients only publish the ID, without a queue. So
@@ -363,7 +356,7 @@ class Worker:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._acts.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s", error, exc_info=error)
+            events.emit(events.RequestFailed(error=error))
 
 
 async def _within(seconds: float, act: Awaitable[object]) -> bool:

@@ -36,7 +36,6 @@ def test_import_of_rota_loads_its_errors_and_nothing_else_of_weight() -> None:
 
     assert {name for name in loaded if name.startswith("rota.")} == {
         "rota.core",
-        "rota.core.log_lines",
         "rota.core.on_demand",
         "rota.errors",
     }

@@ -22,16 +22,16 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.core import faults
-from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire import fetch as wire
 from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch, Spared
 from rota.wire.keys import QueueKeys
-from rota.wire.limits import MOST_FETCHED
 from rota.wire.names import text
+from rota.wire.script import MOST_FETCHED
 from rota.worker.backoff import Backoff
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.consume.fetch_size import FetchStatistics, ReplyLimit
@@ -44,8 +44,6 @@ from rota.worker.consume.ready_queues import ReadyQueues
 from rota.worker.consume.wakeup import Wakeup, WakeUpChoice, choose
 from rota.worker.run.attempt import Attempt
 from rota.worker.run.slots import Slots
-
-logger = logging.getLogger("rota.worker")
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
 MOST_BACKOFF_SECONDS = 2.0
@@ -146,7 +144,7 @@ class Fetcher:
             async with asyncio.timeout(LAST_LOOK_SECONDS):
                 await self._lost_fetches.reclaim(self._broker.run)
         except (BrokerError, TimeoutError):
-            logger.error("A reply was lost and the broker does not answer: tasks it brought come back by their leases.")
+            events.emit(events.LastFetchLost())
 
     async def run(self) -> None:
         """Fetch until cancelled, through any number of broken connections."""
@@ -270,7 +268,7 @@ class Fetcher:
             self._ready_queues.add_due(name, batch.next_due)
         if batch.dangling:
             self.statistics.dangling += len(batch.dangling)
-            logger.warning("Queue %s listed tasks that no longer exist, dropped: %s", name, batch.dangling)
+            events.emit(events.DanglingTasksDropped(queue=name, task_ids=batch.dangling))
 
     def _start_all(
         self, queue: QueueKeys, token: str, tasks: list[bytes], notes: dict[int, Notes], lease_until: float
@@ -288,6 +286,6 @@ class Fetcher:
 
     def _start_found(self, queue: QueueKeys, token: str, found: wire.Reclaimed, lease_until: float) -> None:
         if count := len(found.tasks) // 2:
-            logger.info("Found %s whose fetch went unanswered in queue %s.", counted(count, "task"), queue.queue)
+            events.emit(events.FetchFound(queue=queue.queue, tasks=count))
             self._slots.take(count)
             self._start_all(queue, token, found.tasks, found.notes, lease_until)

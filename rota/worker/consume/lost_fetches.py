@@ -11,10 +11,10 @@ runs them. The steps for each lost fetch, in the order in which they were lost:
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from rota import events
 from rota.core import faults
 from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused
@@ -24,8 +24,6 @@ from rota.wire.keys import QueueKeys
 from rota.worker.clock import lease_clock
 from rota.worker.consume.fetch_size import ReplyLimit
 from rota.worker.consume.oversized import Oversized, Run
-
-logger = logging.getLogger("rota.worker")
 
 MOST_ATTEMPTS = 3
 """After this many lost replies, check whether a task is larger than any reply that the server can deliver."""
@@ -124,8 +122,4 @@ class LostFetches:
 
     def _leave(self, lost: LostFetch, error: object) -> None:
         self._fetches.remove(lost)
-        logger.error(
-            "Tasks of a lost fetch from queue %s will be redelivered when their leases expire: %s",
-            lost.queue.queue,
-            error,
-        )
+        events.emit(events.FetchLost(queue=lost.queue.queue, error=error))

@@ -3,13 +3,11 @@
 A queue is broken, and not served, when one of its keys has a Redis type that Asynq's keys do not have.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from rota import events
 from rota.errors import BrokerError, BrokerUnavailable
-
-logger = logging.getLogger("rota.worker")
 
 LOOK_AGAIN_SECONDS = 5.0
 
@@ -27,15 +25,10 @@ class BrokenQueues:
             return
         if key:
             self._keys[queue] = key
-            logger.error(
-                "Queue %s is not served: its key %s is of another type, so some other program has written it. "
-                "Delete or rename the key; the other queues are served meanwhile.",
-                queue,
-                key,
-            )
+            events.emit(events.QueueNotServed(queue=queue, key=key))
         else:
             del self._keys[queue]
-            logger.warning("Queue %s is served again.", queue)
+            events.emit(events.QueueServedAgain(queue=queue))
 
 
 T = TypeVar("T")

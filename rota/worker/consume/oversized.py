@@ -9,19 +9,17 @@ the server on a connection of its own for a reply of the same size. The message 
 closed, and a small reply arrives afterwards.
 """
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from rota import events
 from rota.broker import Broker
 from rota.errors import BrokerRefused, BrokerUnavailable
 from rota.wire.fetch import lost_sizes, reply_of_size, set_aside
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
 from rota.worker.consume.fetch_size import AGAIN_SECONDS, LEAST_BYTES
-
-logger = logging.getLogger("rota.worker")
 
 TOO_LARGE = (
     "quarantined: too large to be delivered. Its message has {size}, and the server closes a connection that such a "
@@ -66,7 +64,7 @@ class Oversized:
             if size >= least:
                 # Logged before, because the reply may be lost, and no client can read this task.
                 text = TOO_LARGE.replace("{size}", f"{size / 2**20:.1f} MB")
-                logger.error("Task %s in queue %s is archived: %s.", task_id, queue.queue, text)
+                events.emit(events.TaskTooLarge(task_id=task_id, queue=queue.queue, reason=text))
         archived = await run(set_aside(queue, token, least_bytes=least, error=TOO_LARGE))
         return len(archived)
 

@@ -11,13 +11,13 @@ worker, a worker that polls, and in a Cluster a worker whose connection is to an
 """
 
 import asyncio
-import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.broker.queue_names import read_queue_names
 from rota.core.duration import display
@@ -126,9 +126,6 @@ def _draw(weights: Mapping[str, int], slots: int) -> list[tuple[str, int]]:
     return [(queue, drawn[queue]) for queue in order]
 
 
-logger = logging.getLogger("rota.worker")
-
-
 class Discovery:
     """Adds the queues that match a pattern of the subscription. A pattern that matches no queue is logged once."""
 
@@ -152,11 +149,7 @@ class Discovery:
         for pattern in self._subscription.fruitless():
             if pattern not in self._reported:
                 self._reported.add(pattern)
-                logger.warning(
-                    "No queue matches %r yet: a queue exists from its first task on. The worker looks again every %s.",
-                    pattern,
-                    display(self._every),
-                )
+                events.emit(events.PatternMatchesNothing(pattern=pattern, every=display(self._every)))
 
     async def keep(self, changed: Callable[[], Awaitable[None]]) -> None:
         """Search at intervals until cancelled. `changed` is called when the set of served queues has changed."""

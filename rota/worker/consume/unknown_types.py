@@ -12,18 +12,17 @@ The log has one line a minute with the counts, instead of one line for each task
 """
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rota import events
 from rota.core.text import counted, nearest
 from rota.health.counters import OTHER_TYPES, TypeNames
 from rota.wire.fetch import Spared
 from rota.worker.clock import lease_clock
-from rota.worker.run.outcome_log import log
 
 FIRST_SECONDS = 1.0
 """How long the first log line waits, because more tasks of unknown types usually follow the first one."""
@@ -80,14 +79,8 @@ class UnknownTypes:
         registered = list(self._registered())
         named = [_named(name, count, registered) for name, count in unsaid.most_common(_MOST_NAMED)]
         more = f" and {counted(len(unsaid) - _MOST_NAMED, 'more type')}" if len(unsaid) > _MOST_NAMED else ""
-        log(
-            logging.WARNING,
-            "Handed back %s, because this worker has no handler for the type: %s%s. %s",
-            counted(unsaid.total(), "task"),
-            ", ".join(named),
-            more,
-            _CAUSE if registered else _NO_TYPES,
-        )
+        names, advice = f"{', '.join(named)}{more}", _CAUSE if registered else _NO_TYPES
+        events.emit(events.UnknownTypesHandedBack(tasks=unsaid.total(), names=names, advice=advice))
 
 
 def _named(name: str, count: int, registered: list[str]) -> str:

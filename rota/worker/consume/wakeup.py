@@ -7,16 +7,14 @@ tracking  `CLIENT TRACKING ON BCAST` on the connection that also fetches: the se
 poll      the fetcher fetches 50 ms after the last task, then less often, down to once a second.
 """
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerRefused
 from rota.wire.keys import Keys, QueueKeys
-
-logger = logging.getLogger("rota.worker")
 
 # Redis compares the key of every write with every prefix. So above this number, all queues share one short prefix.
 MAX_PREFIXES = 400
@@ -97,7 +95,7 @@ class TrackingWakeup:
             return True
         if b"bcast" in info[b"flags"]:
             return True
-        logger.warning("Tracking was turned off on the connection to %s; it is turned on again.", self._link.endpoint)
+        events.emit(events.TrackingTurnedOff(endpoint=str(self._link.endpoint)))
         self._on = self.armed = False
         return False
 
@@ -148,6 +146,6 @@ async def choose(wanted: WakeUpChoice, broker: Broker, link: Link, queues: list[
     except BrokerRefused as error:
         if wanted == "tracking":
             raise
-        logger.warning("The server refuses CLIENT TRACKING (%s); the worker polls instead, up to every second.", error)
+        events.emit(events.TrackingRefused(error=error))
         return PollingWakeup()
     return tracking

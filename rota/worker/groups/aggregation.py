@@ -5,7 +5,6 @@ dies, any server, also a Go server, puts the tasks back into the group after the
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +12,7 @@ from typing import Literal
 
 from google.protobuf.message import DecodeError
 
+from rota import events
 from rota.broker import Broker
 from rota.client.packing import Packer
 from rota.core import faults
@@ -29,8 +29,6 @@ from rota.wire.names import NOT_UTF8, is_utf8
 from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock
 from rota.worker.run.verdict import describe
-
-logger = logging.getLogger("rota.worker")
 
 Find = Callable[[str, str], Registered | None]
 Came = Literal["done", "not due", "failed", "in vain"]
@@ -131,7 +129,7 @@ class Aggregation:
         try:
             message = TaskMessage.FromString(member.message)
         except DecodeError as error:
-            logger.error("Task %s in group %s is archived: its message cannot be read (%s).", member.id, group, error)
+            events.emit(events.GroupedTaskUnreadable(task_id=member.id, group=group, error=error))
             return SortedOut(member.id, "archive", text=f"the message cannot be read: {error}")
         if self._find(message.type, group) is not registered:
             return SortedOut(member.id, "back")
@@ -155,6 +153,7 @@ class Aggregation:
             return False
         self._counts["sets"] += 1
         self._counts["tasks"] += len(tasks)
+        events.emit(events.GroupAggregated(queue=taken.queue.queue, group=taken.group, tasks=len(tasks)))
         return True
 
     async def _end(self, taken: AggregationSet, result: Item | None) -> bool:
@@ -172,9 +171,7 @@ class Aggregation:
             raise EnqueueError(f"the result of the aggregation was refused: {answer.refusal}")
         if answer.ended is Ended.GIVEN_UP:
             self._counts["given_up"] += 1
-            logger.warning(
-                "An aggregation of group %s came too late: its tasks were put back after %s.", taken.group, ALLOWED
-            )
+            events.emit(events.AggregationLate(group=taken.group, failed=False))
             return False
         await self.spend(taken.queue, taken.key)
         return True
@@ -195,7 +192,7 @@ class Aggregation:
             await self._broker.execute("ZADD", sets, "XX", 0, taken.key, key=sets)
             faults.answered("aggregate:returned")
         except BrokerError as error:
-            logger.info("A set of group %s returns only after %s: %s", taken.group, ALLOWED, error)
+            events.emit(events.AggregationSetLeft(group=taken.group, allowed=str(ALLOWED), error=error))
 
     async def _fail(self, taken: AggregationSet, registered: Registered, error: BaseException) -> None:
         self._counts["failures"] += 1
@@ -203,16 +200,19 @@ class Aggregation:
         failures = await self._broker.run(wire.failed(taken, most=_MOST_FAILURES, wait=self._wait_after_failure))
         faults.answered("aggregate:failed")
         if not failures:
-            logger.warning("An aggregation of group %s failed, but came too late: others have its tasks.", taken.group)
+            events.emit(events.AggregationLate(group=taken.group, failed=True))
             return
-        last = failures >= _MOST_FAILURES
-        then = "its tasks are archived" if last else "its tasks return to the group and are tried again"
-        logger.error(
-            "Aggregator %r failed for group %s in queue %s, time %d of %d: %s.",
-            *(registered, taken.group, taken.queue.queue, failures, _MOST_FAILURES, then),
-            exc_info=error,
+        events.emit(
+            events.AggregatorFailed(
+                aggregator=registered,
+                group=taken.group,
+                queue=taken.queue.queue,
+                failures=failures,
+                most_failures=_MOST_FAILURES,
+                error=error,
+            )
         )
-        if last:
+        if failures >= _MOST_FAILURES:
             await self._archive(taken, describe(error))
 
     async def _archive(self, taken: AggregationSet, text: str) -> None:

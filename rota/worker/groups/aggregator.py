@@ -20,7 +20,6 @@ If the worker crashes before step 3, the set goes back to its group after its de
 """
 
 import asyncio
-import logging
 import time
 import uuid
 from collections import Counter, deque
@@ -29,6 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rota import events
 from rota.broker import Broker
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, Packer
 from rota.errors import BrokerError
@@ -39,8 +39,6 @@ from rota.worker.clock import BrokerClock
 from rota.worker.groups.aggregation import Aggregation, Came, Find
 from rota.worker.groups.group_watch import DueGroups, GroupWatch, Key
 from rota.worker.ticker import Ticker
-
-logger = logging.getLogger("rota.worker")
 
 AT_ONCE = 10
 _WAIT_AFTER_FAILURE = timedelta(seconds=30)
@@ -241,12 +239,7 @@ class Aggregator:
     def _report_unreadable(self, queue: str, groups: int) -> None:
         if groups and queue not in self._reported:
             self._reported.add(queue)
-            logger.warning(
-                "Skipped %d groups of queue %s: their names are not UTF-8, so no client of Asynq or Rota can have "
-                "written them.",
-                groups,
-                queue,
-            )
+            events.emit(events.GroupNamesSkipped(queue=queue, groups=groups))
 
     def _plan(self, queue: str, seen: GroupLook) -> None:
         registered, key = self._registered(seen), (queue, seen.name)
@@ -291,11 +284,7 @@ class Aggregator:
         ended.add_done_callback(lambda _: self._free(registered))
         if registered not in self._reported_running:
             self._reported_running.add(registered)
-            logger.warning(
-                "Aggregator %r still runs in its thread after its time limit. It has one slot less until the thread "
-                "ends. This is logged once.",
-                registered,
-            )
+            events.emit(events.AggregatorStillRuns(aggregator=registered))
 
     def _free(self, registered: Registered) -> None:
         self._running[registered] -= 1
@@ -327,9 +316,9 @@ class Aggregator:
                 came = await self._aggregation.run(chosen, registered, self._due(registered))
         except BrokerError as error:
             came = "in vain"
-            logger.warning("The aggregation of group %s in queue %s stops until later: %s", group, queue, error)
-        except Exception:
+            events.emit(events.AggregationStopped(group=group, queue=queue, error=error))
+        except Exception as error:
             came = "in vain"
-            logger.exception("The aggregation of group %s in queue %s failed.", group, queue)
+            events.emit(events.AggregationFailed(group=group, queue=queue, error=error))
         if came == "in vain":
             self._due_groups.held[queue, group] = registered, self._clock.now() + _LONGEST_LOOK_AWAY.total_seconds()

@@ -9,7 +9,6 @@ Each node has its own connection for this. If the server or the user's permissio
 aggregator polls.
 """
 
-import logging
 import random
 import time
 from collections import defaultdict, deque
@@ -17,14 +16,13 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from rota import events
 from rota.broker import Broker
 from rota.broker.link import Link
 from rota.errors import BrokerRefused
 from rota.tasks.groups import GroupHandler as Registered
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Call
-
-logger = logging.getLogger("rota.worker")
 
 T = TypeVar("T")
 
@@ -79,7 +77,7 @@ class GroupWatch:
             except BrokerRefused as error:
                 self.notifies = False
                 self._changed(None, None)
-                logger.warning("The server does not tell of changed groups (%s); they are polled instead.", error)
+                events.emit(events.GroupsPolled(error=error))
                 await link.aclose()
                 return None
             link.on_close = self._closed

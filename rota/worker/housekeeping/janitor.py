@@ -4,18 +4,15 @@ Tasks trimmed from the archive are gone for good, so they are counted in Redis a
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from rota import events
 from rota.broker import Broker
 from rota.core import faults
-from rota.core.text import counted
 from rota.wire.janitor import clean
 from rota.worker.consume.node_replies import NodeReplies
-
-logger = logging.getLogger("rota.worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +51,7 @@ class Janitor:
             await asyncio.sleep(0)
         self._done = replace(self._done, passes=self._done.passes + 1)
         if trimmed := self._done.trimmed - before.trimmed:
-            logger.warning(
-                "Deleted %s for good: the archive was full, or this was too old.", counted(trimmed, "failed task")
-            )
+            events.emit(events.ArchiveTrimmed(tasks=trimmed))
         answers.check()
         return trimmed + self._done.expired - before.expired
 

@@ -11,12 +11,12 @@ reconciler compares each with the others:
 Repairs are counted by queue and kind (`QueueKeys.repaired`), and logged.
 """
 
-import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from rota import events
 from rota.broker import Broker
 from rota.core import faults
 from rota.errors import BrokerRefused
@@ -24,8 +24,6 @@ from rota.wire.keys import QueueKeys
 from rota.wire.reconcile import LATER, Discrepancy, StrayLock, locks, repair
 from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.housekeeping.scan import Found, KeyScan, PlaceScan
-
-logger = logging.getLogger("rota.worker")
 
 LEASE = timedelta(seconds=15)
 """The lease that an active task without one gets. If a worker or Go server does run the task, it extends the lease
@@ -108,8 +106,7 @@ class Reconciler:
             if not kinds:
                 continue
             self._repaired[queue.queue] += kinds
-            words = ", ".join(f"{number} × {MEANING[kind]}" for kind, number in kinds.items())
-            logger.warning("Repaired in queue %s: %s.", queue.queue, words)
+            events.emit(events.QueueRepaired(queue=queue.queue, repairs=dict(kinds), meanings=MEANING))
         answers.check()
 
     @property

@@ -19,7 +19,6 @@ tasks. It never moves a task that this worker holds.
 """
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -29,8 +28,9 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from rota import events
 from rota.broker import Broker
-from rota.core import faults
+from rota.core import faults, tracebacks
 from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused, RotaError
 from rota.tasks.policy import Retry
@@ -41,8 +41,6 @@ from rota.worker.clock import BrokerClock
 from rota.worker.consume.fetch_size import ReplyLimit
 from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.run.verdict import ASYNQ_DEFAULT_RETRY
-
-logger = logging.getLogger("rota.worker")
 
 LEASE_EXPIRED = "asynq: task lease expired"
 QUARANTINED = (
@@ -88,10 +86,9 @@ def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
             return Recovery(None)
         try:
             return Recovery(max(policy.next_delay(message.retried, error), AFTER_GO), bool(policy.counts(error)))
-        except BaseException:  # a policy may hold functions of the user, and a `sys.exit()` would end the event loop
-            logger.exception(
-                "How to retry task %s (%s) could not be decided: by default, then.", message.id, message.type
-            )
+        except BaseException as fault:  # a policy may hold functions of the user; a `sys.exit()` would end the loop
+            about = events.about_task(message.id, message.type, message.queue, message.retried)
+            events.emit(events.RetryUndecided(**about, error=fault, trace=tracebacks.text_of(fault)))
             return Recovery(max(_ASYNQ_POLICY.next_delay(message.retried, error), AFTER_GO))
 
     return judge
@@ -186,7 +183,7 @@ class Recoverer:
         found = await self._look(queue)
         self._clock.set(found.now)
         if self._clock.jumped_within(self._settle_seconds):
-            logger.warning("The server's clock has jumped ahead: the leases of those who live are waited for.")
+            events.emit(events.ClockJumped())
             self.hold()
             return 0
         moved = await self._recover_queue(queue, found)
@@ -259,16 +256,19 @@ class Recoverer:
             elif code is Moved.DONE:
                 moved += 1
                 self._counts[move.ending or move.kind] += 1
-                logger.warning("Task %s in queue %s lost its worker; %s.", move.dead.id, queue, self._then(move))
+                self._report(queue, move)
         return moved
 
-    def _then(self, move: Move) -> str:
-        if move.kind == "crash":
-            crashes = counted(self._max_crashes, "crash", "crashes")
-            return f"it is at the front of its queue again, or in quarantine after {crashes}"
-        if move.kind == "archive":
-            return "it is archived"
-        return f"it runs again in {move.delay.total_seconds():.0f} s"
+    def _report(self, queue: str, move: Move) -> None:
+        events.emit(
+            events.TaskRecovered(
+                task_id=move.dead.id,
+                queue=queue,
+                kind=move.kind,
+                delay_seconds=move.delay.total_seconds(),
+                max_crashes=self._max_crashes,
+            )
+        )
 
     async def _reclaim_sets(self, queue: str) -> None:
         keys = self._broker.keys.queue(queue)
@@ -278,9 +278,7 @@ class Recoverer:
             faults.answered("recover:sets-answered")
             self._counts["reclaimed"] += done.tasks
             if done.tasks:
-                wait = "waits in its" if done.tasks == 1 else "wait in their"
-                text = "%s of a dead aggregation in queue %s %s group again."
-                logger.warning(text, counted(done.tasks, "task"), queue, wait)
+                events.emit(events.AggregationReclaimed(queue=queue, tasks=done.tasks))
             if not done.more:
                 return
             await asyncio.sleep(0)

@@ -10,13 +10,13 @@ The steps of a sweep:
    whose lease has expired (or soon will) counts as dead.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.core import faults
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
@@ -33,8 +33,6 @@ from rota.worker.ticker import Ticker
 if TYPE_CHECKING:
     from rota.worker.worker import Worker
 
-
-logger = logging.getLogger("rota.worker")
 
 SHORTEST_SECONDS = 0.1
 IDLE = 6
@@ -180,7 +178,7 @@ class Sweeper:
             self._counts["refused"] += 1
             if str(error) not in self._said:
                 self._said.add(str(error))
-                logger.error("The sweep goes on without something that the server refuses: %s", error)
+                events.emit(events.SweepRefused(error=error))
 
     def _wait(self, seen: dict[str, Seen]) -> timedelta | None:
         dead = [look.dead_in for look in seen.values() if look.dead_in is not None]

@@ -5,10 +5,10 @@ records its outcome. All but `lease_until` is set in the event loop; the heartbe
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from rota.tasks.logs import task_fields
+from rota.events import AboutTask, about_task
 from rota.wire.fetch import LastChance
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
@@ -30,7 +30,7 @@ class Attempt:
 
     - `lease_until` is a time of the `lease_clock`, `deadline_at` of the event loop's clock, and `started_at` of the
       server's clock in seconds since 1970.
-    - `launched_at` is when its function was started, on the event loop's clock; 0 if that is not logged.
+    - `launched_at` is when its function was started, on the event loop's clock; 0 if no event tells of it.
     - `told` are the reasons for which the handler was cancelled, in order; `stop` is the one that decides the verdict.
     - `judged` is true once the verdict stands and only the hooks still run.
     """
@@ -90,10 +90,10 @@ class Attempt:
         return "" if message is None else message.type
 
     @property
-    def log_fields(self) -> Mapping[str, object]:
-        """The fields of a log record about this attempt."""
+    def about(self) -> AboutTask:
+        """The fields of an event about this attempt."""
         message: TaskMessage | None = getattr(self, "message", None)
-        return task_fields(self.id, self.type, self.queue.queue, 0 if message is None else message.retried)
+        return about_task(self.id, self.type, self.queue.queue, 0 if message is None else message.retried)
 
     @property
     def payload(self) -> bytes:

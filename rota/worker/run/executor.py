@@ -23,7 +23,9 @@ from typing import Any, Literal
 
 from google.protobuf.message import DecodeError
 
+from rota import events
 from rota.core import faults, forks, tracebacks
+from rota.events import RunEvent
 from rota.tasks.context import Context
 from rota.tasks.handler import Event, Handler
 from rota.wire.attempt import Outcome
@@ -36,7 +38,6 @@ from rota.worker.clock import BrokerClock
 from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run import verdict
 from rota.worker.run.attempt import Attempt, LeaseOver, Stop
-from rota.worker.run.outcome_log import log, log_begin, log_end, log_outcome, task_logger
 from rota.worker.run.pool import FunctionPool
 from rota.worker.run.reporter import NoReports, Reporter
 from rota.worker.run.slots import Slots, Turnover
@@ -48,8 +49,8 @@ ASYNQ_DEFAULT_TIMEOUT_SECONDS = 1800
 Finish = Callable[[Attempt, Outcome | None], None]
 Find = Callable[[str], Handler | None]
 
-
 NO_REPORTS = NoReports()
+task_logger = logging.getLogger(RunEvent.logger)
 _WEIGHT: dict[Stop, int] = {"": 0, "timeout": 1, "shutdown": 1, "deadline": 2, "cancelled": 3, "lease": 4}
 """If a handler was stopped for several reasons, the one with the highest weight decides the verdict; of equal ones the
 first."""
@@ -239,9 +240,9 @@ class Executor:
         attempt.context = Context(attempt.message, self._reporter, state=self.state)
         self._limit(attempt)
         self._busy += 1
-        if task_logger.isEnabledFor(self._task_log_level):
+        if RunEvent.observed or task_logger.isEnabledFor(self._task_log_level):
             attempt.launched_at = self._loop.time()
-            log_begin(self._task_log_level, attempt)
+            events.emit(events.TaskStarted(**attempt.about, log_level=self._task_log_level))
         attempt.task = self._loop.create_task(self._run(attempt))
 
     async def _run(self, attempt: Attempt) -> None:
@@ -310,8 +311,7 @@ class Executor:
             hooks.cancel()
             self._left_behind.add(hooks)
             hooks.add_done_callback(self._left_behind.discard)
-            text = "The %s hooks of task %s (%s) were cancelled: %s."
-            log(logging.WARNING, text, event, attempt.id, attempt.type, why, about=attempt)
+            events.emit(events.HooksCancelled(**attempt.about, hook_event=event, reason=why))
 
     async def _settle(self, attempt: Attempt) -> None:
         try:
@@ -319,16 +319,7 @@ class Executor:
         except asyncio.CancelledError:
             return  # the verdict stands
         except Exception as error:
-            text = "The last progress and log lines of task %s (%s) could not be written."
-            log(
-                logging.ERROR,
-                text,
-                attempt.id,
-                attempt.type,
-                about=attempt,
-                error=error,
-                trace=tracebacks.text_of(error),
-            )
+            events.emit(events.LastReportLost(**attempt.about, error=error, trace=tracebacks.text_of(error)))
 
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
         """Free the slot and limits of an attempt, and pass its outcome on."""
@@ -355,12 +346,13 @@ class Executor:
             self._start_limited(parked.popleft())
 
     def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
-        # Log after passing the outcome on, so that an error in a logging filter of the user does not lose the outcome.
         self._finish(attempt, judged.outcome)
         if judged is not verdict.SUCCESS:
-            log_outcome(attempt, judged)
+            for event in verdict.outcome_events(attempt, judged):
+                events.emit(event)
         if attempt.launched_at:
-            log_end(self._task_log_level, attempt, judged, self._loop.time() - attempt.launched_at)
+            seconds = self._loop.time() - attempt.launched_at
+            events.emit(verdict.end_event(attempt, judged, seconds, self._task_log_level))
 
     def _time_out(self, attempt: Attempt) -> None:
         deadline = min(attempt.message.deadline, LAST_SECOND)

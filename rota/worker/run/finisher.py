@@ -14,13 +14,13 @@ How a batch is sent:
 """
 
 import asyncio
-import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.core import faults
@@ -29,14 +29,10 @@ from rota.errors import BrokerRefused, BrokerUnavailable
 from rota.wire import attempt as wire
 from rota.wire.attempt import Outcome
 from rota.wire.keys import QueueKeys
-from rota.wire.limits import MOST_RECORDED
-from rota.wire.script import Call
+from rota.wire.script import MOST_RECORDED, Call
 from rota.worker.backoff import Backoff
 from rota.worker.clock import lease_clock
 from rota.worker.run.attempt import Attempt
-from rota.worker.run.outcome_log import log
-
-logger = logging.getLogger("rota.worker")
 
 FIRST_WAIT_SECONDS = 0.02
 LAST_WAIT_SECONDS = 0.25
@@ -161,7 +157,7 @@ class Finisher:
                 break
             except BrokerRefused as error:
                 # One outcome that the server refuses must not prevent the recording of the others.
-                logger.error("The server refuses outcomes, each is sent by itself until it is taken: %s", error)
+                events.emit(events.OutcomesRefused(error=error))
                 return self._set_aside(queue, items)
             except BrokerUnavailable as error:
                 repeated = repeated or error.maybe_applied
@@ -228,8 +224,7 @@ class Finisher:
             self.statistics.recorded += 1
             return
         self.statistics.discarded += 1
-        text = "Late result of task %s (%s) discarded: %s. Attempt %s is void."
-        log(logging.WARNING, text, attempt.id, attempt.type, _REASONS[code], attempt.token, about=attempt)
+        events.emit(events.LateResultDiscarded(**attempt.about, reason=_REASONS[code], token=attempt.token))
 
 
 def _batches(items: list[Ended], most: int) -> Iterable[list[Ended]]:

@@ -12,13 +12,14 @@ This module does no I/O. Python may replace the error of a handler (`raised_by_h
 because its own code raises (`unreadable`). In these cases another error is judged instead.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Any, TypedDict, Unpack
 
+from rota import events
 from rota.core import tracebacks
 from rota.core.duration import parse
 from rota.core.text import unstopped
@@ -35,11 +36,6 @@ ASYNQ_DEFAULT_RETRY = 25
 CANCEL_TEXT = "context canceled"
 MOST_ERRORS = 5
 """The text of an exception group names at most this many of its errors."""
-_WHY_HANDED_BACK = {
-    "shutdown": "stopped by the shutdown",
-    "lease": "stopped, since its lease was lost,",
-    "": "not begun, since its lease had run out,",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +203,43 @@ def _one(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def sentence(attempt: Attempt, outcome: Outcome) -> str:
-    """Return a sentence for the log: how an attempt ended, and what happens to its task."""
+def outcome_events(attempt: Attempt, judged: Verdict) -> Iterator[events.Event]:
+    """Return the events that tell of a verdict which is not a plain success."""
+    outcome, error, trace = judged.outcome, judged.error, judged.trace
+    if judged.fault is not None:
+        fault = judged.fault
+        yield events.RetryUndecided(**attempt.about, error=fault, trace=tracebacks.text_of(fault))
+    if judged.quiet or outcome is None:
+        return
     reason = unstopped(outcome.text.decode(errors="replace"))
     if outcome.kind == "retry":
-        of = "" if not outcome.counts else f", retry {attempt.message.retried + 1} of {_allowed(attempt)}"
-        return f"{reason}. Runs again in {outcome.seconds:.1f} s{of}."
-    if outcome.kind == "archive":
-        return f"{reason}. {(outcome.ending or 'gave up').capitalize()}: archived."
-    if outcome.kind == "requeue":
-        return f"{reason or _WHY_HANDED_BACK[attempt.stop]} and handed back to the front of the queue."
-    return f"{outcome.kind}: {reason}"
+        yield events.TaskRetried(
+            **attempt.about,
+            reason=reason,
+            error=error,
+            trace=trace,
+            delay_seconds=outcome.seconds,
+            counts=outcome.counts,
+            max_retry=_allowed(attempt),
+        )
+    elif outcome.kind == "archive":
+        final, ending = judged.exhausted, outcome.ending
+        yield events.TaskArchived(**attempt.about, reason=reason, error=error, trace=trace, ending=ending, final=final)
+    elif outcome.kind == "requeue":
+        yield events.TaskHandedBack(**attempt.about, reason=reason, error=error, trace=trace, stop=attempt.stop)
+
+
+def end_event(attempt: Attempt, judged: Verdict, seconds: float, log_level: int) -> events.TaskEnded:
+    """Return the event that tells of the end of a run."""
+    outcome = judged.outcome
+    how = "succeeded"
+    if outcome is not None and outcome.kind == "retry":
+        how = "put off" if isinstance(judged.error, RetryLater) else "failed"
+    elif outcome is not None and outcome.kind != "complete":
+        how = outcome.ending or {"done": "succeeded", "requeue": "handed back"}.get(outcome.kind, "failed")
+    return events.TaskEnded(
+        **attempt.about, outcome=how, seconds=seconds, final=judged.exhausted, error=judged.error, log_level=log_level
+    )
 
 
 def _timeout(attempt: Attempt, cancel: BaseException | None) -> TimeoutError:

@@ -9,8 +9,7 @@ from rota.client.batch import CHUNK_BYTES
 from rota.client.batching import Batcher
 from rota.errors import BrokerUnavailable
 from rota.wire.keys import QueueKeys
-from rota.wire.limits import MOST_ENQUEUED
-from rota.wire.script import Call
+from rota.wire.script import MOST_ENQUEUED, Call
 
 A, B = QueueKeys("a"), QueueKeys("b")
 

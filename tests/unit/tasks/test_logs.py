@@ -125,3 +125,12 @@ def test_a_field_that_the_record_has_already_stays_as_it_is() -> None:
     assert TaskLogFilter().filter(record)
     assert vars(record)["task_id"] == "mine"
     assert vars(record)["queue"] == ""
+
+
+def test_names_that_a_format_takes_from_a_record_are_on_one_line() -> None:
+    assert logs.task_fields("a\nb", "t\rt", "q\x1b", 0) == {
+        "task_id": "a\\nb",
+        "task_type": "t\\rt",
+        "queue": "q\\x1b",
+        "attempt": 1,
+    }

@@ -21,7 +21,7 @@ from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run.attempt import Attempt, Stop
 from rota.worker.run.executor import Executor
 from rota.worker.run.slots import Slots
-from rota.worker.run.verdict import sentence
+from rota.worker.run.verdict import Verdict, outcome_events
 
 Ended = asyncio.Queue[tuple[Attempt, Outcome | None]]
 
@@ -139,7 +139,8 @@ async def test_a_run_that_was_stopped_because_its_lease_was_lost_costs_no_retry(
         _, outcome = await ended.get()
     assert outcome is not None
     assert outcome.kind == "requeue"
-    assert sentence(attempt, outcome).startswith("stopped, since its lease was lost,")
+    (event,) = outcome_events(attempt, Verdict(outcome))
+    assert "stopped, since its lease was lost, and handed back" in event.message()
 
 
 @pytest.mark.parametrize("why", ["cancelled", "lease"])

@@ -99,7 +99,7 @@ async def test_an_error_in_the_thread_does_not_end_it(caplog: pytest.LogCaptureF
             await asyncio.sleep(0)
     await ended(running)
 
-    assert "The event loop could not be checked" in caplog.text
+    assert "The check of the event loop failed" in caplog.text
 
 
 class ClearedLate(threading.Event):

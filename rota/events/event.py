@@ -1,0 +1,285 @@
+"""The base of all events, and their way to the log, the counts and the callbacks of subscribers.
+
+Code that notices something emits an event: `emit(LeaseLost(...))`. The classes of events are the catalogue of what can
+happen in Rota, and the only place that words log lines. The steps of `emit`:
+
+1. Log the event, if its logger and level are enabled.
+2. Count it, for the metric `rota_events`.
+3. Hand it to the thread that calls the callbacks, if there are any.
+
+`emit` never raises, because it is called where an outcome still has to be recorded or a fetch goes on: an error in a
+logging filter or handler of the user is printed. A callback can neither delay nor stop the code that emits: it runs in
+a thread of its own, and events are dropped while `MOST_WAITING` of them wait for a callback that hangs.
+
+`TaskStarted` and `TaskEnded` happen for every task. They are not counted, and not even made unless they are logged or
+`observed`.
+"""
+
+import logging
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypedDict, TypeVar, dataclass_transform
+
+from rota.core.text import printable
+
+MOST_WAITING = 10_000
+"""The most events that wait for callbacks."""
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Event:
+    """Something that happened. Its annotations are its fields, which are given by keyword and cannot be changed.
+
+    This is a small class of our own and not a dataclass, because creating 80 dataclasses would double the time of an
+    `import` in a program that only enqueues.
+    """
+
+    fields: ClassVar[Mapping[str, Any]] = {}
+    """The names of the fields, with their types."""
+    logger: ClassVar[str] = "rota.worker"
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = ""
+    """The log line, as a format of the fields."""
+    shows_traceback: ClassVar[bool] = False
+    """Whether the log line is followed by the traceback of the field `error`."""
+    counted: ClassVar[bool] = True
+    observed: ClassVar[bool] = False
+    """Whether a callback is subscribed to this class, to a base of it, or to a class below it."""
+
+    def __init_subclass__(cls) -> None:
+        cls.fields = {**cls.fields, **cls.__annotations__}
+
+    def __init__(self, **values: Any) -> None:
+        kind = type(self)
+        if unknown := values.keys() - kind.fields.keys():
+            raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}.")
+        for name in kind.fields:
+            if name not in values and not hasattr(kind, name):
+                raise TypeError(f"{kind.__name__} needs its field {name}.")
+            vars(self)[name] = values[name] if name in values else getattr(kind, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"An event cannot be changed ({type(self).__name__}.{name}).")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return id(type(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def severity(self) -> int:
+        """Return the level of the log line."""
+        return self.level
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return self.text.format_map(vars(self))
+
+    def cause(self) -> tuple[BaseException | None, str]:
+        """Return the error whose traceback follows the log line, and its text if that is already formatted."""
+        return (vars(self).get("error") if self.shows_traceback else None), ""
+
+    def stack(self) -> str | None:
+        """Return the stack that follows the log line."""
+        return None
+
+
+class AboutTask(TypedDict):
+    """The fields of an event about one attempt at a task."""
+
+    task_id: str
+    task_type: str
+    queue: str
+    attempt: int
+
+
+def about_task(task_id: str, task_type: str, queue: str, retried: int) -> AboutTask:
+    """Return the fields of an event about a task; `retried` is its number of retries so far."""
+    return {"task_id": task_id, "task_type": task_type, "queue": queue, "attempt": retried + 1}
+
+
+class TaskEvent(Event):
+    """An event about one attempt at a task. `attempt` is 1 in the first run, and one more after each retry."""
+
+    task_id: str
+    task_type: str
+    queue: str
+    attempt: int
+
+
+E = TypeVar("E", bound=Event)
+Callback = Callable[[Any], object]
+
+
+class CallbackFailed(Event):
+    """A callback of a subscriber raised an error. Only logged, and not passed to callbacks."""
+
+    level = logging.ERROR
+    logger = "rota"
+    text = "The callback {callback} failed for the event {event}."
+    shows_traceback = True
+    callback: str
+    event: str
+    error: BaseException
+
+
+class EventsDropped(Event):
+    """Events were not passed to callbacks, because too many wait for one that hangs. Only logged, and only once."""
+
+    level = logging.ERROR
+    logger = "rota"
+    text = (
+        "Events are dropped, because {waiting} wait for callbacks. The callback {callback} has not returned. The work "
+        "goes on."
+    )
+    waiting: int
+    callback: str
+
+
+def emit(event: Event) -> None:
+    """Log an event, count it, and pass it to the callbacks that are subscribed. Never raises."""
+    try:
+        _log(event)
+    except BaseException:
+        if logging.raiseExceptions and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
+            traceback.print_exc()
+    if event.counted:
+        with _lock:
+            _counts[type(event).__name__] += 1
+    if event.observed:
+        _deliveries.put(event)
+
+
+def counts() -> dict[str, int]:
+    """Return how many events of each class this process has emitted."""
+    with _lock:
+        return dict(_counts)
+
+
+def subscribe(kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
+    """Call a function with each event of a class, or of the classes below it. Returns a function that ends this.
+
+    The callback runs in a thread for callbacks, one event after the other, soon after the event. It gets the events of
+    all workers and clients in this process. Its errors are logged.
+    """
+    global _callbacks
+    item = (kind, callback)
+    with _lock:
+        _callbacks = (*_callbacks, item)
+    _observe()
+
+    def end() -> None:
+        global _callbacks
+        with _lock:
+            _callbacks = tuple(each for each in _callbacks if each is not item)
+        _observe()
+
+    return end
+
+
+def flush(within_seconds: float) -> bool:
+    """Wait until the callbacks have got all events so far; return whether they have."""
+    return _deliveries.flush(within_seconds)
+
+
+def _observe() -> None:
+    kinds = [Event]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+        kind.observed = any(issubclass(kind, each) or issubclass(each, kind) for each, _ in _callbacks)
+
+
+def _log(event: Event) -> None:
+    logger, level = logging.getLogger(event.logger), event.severity()
+    if not logger.isEnabledFor(level):
+        return
+    error, trace = event.cause()
+    cause = None if error is None else (type(error), error, error.__traceback__)
+    text = printable(event.message())
+    record = logger.makeRecord(logger.name, level, __file__, 0, text, (), cause, "emit", sinfo=event.stack())
+    record.exc_text = trace or None  # a formatter uses this text instead of formatting the traceback
+    vars(record)["rota_event"] = event
+    if isinstance(event, TaskEvent):
+        # A format may print these fields, so they have no line feeds either.
+        for name in TaskEvent.fields:
+            value = vars(event)[name]
+            vars(record).setdefault(name, printable(value) if isinstance(value, str) else value)
+    logger.handle(record)
+
+
+class _Deliveries:
+    """The events that wait for callbacks, and the thread that calls the callbacks."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[Event] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
+        self._running = ""
+        self._reported = False
+
+    def put(self, event: Event) -> None:
+        if threading.current_thread() is self._thread:
+            return  # an event that a callback causes is only logged: the callback might cause it again, for ever
+        try:
+            self._waiting.put_nowait(event)
+        except queue.Full:
+            if not self._reported:
+                self._reported = True
+                _log(EventsDropped(waiting=MOST_WAITING, callback=self._running))
+        if self._thread is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        with _lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="rota-events", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def flush(self, within_seconds: float) -> bool:
+        done = self._waiting.all_tasks_done
+        with done:
+            return done.wait_for(lambda: not self._waiting.unfinished_tasks, within_seconds)
+
+    def _run(self) -> None:
+        while True:
+            event = self._waiting.get()
+            for kind, callback in _callbacks:
+                if isinstance(event, kind):
+                    self._call(callback, event)
+            self._waiting.task_done()
+
+    def _call(self, callback: Callback, event: Event) -> None:
+        self._running = _name(callback)
+        try:
+            callback(event)
+        except BaseException as error:  # also a `sys.exit()`, which would end this thread
+            try:
+                _log(CallbackFailed(callback=self._running, event=type(event).__name__, error=error))
+            except BaseException:
+                traceback.print_exc()
+
+
+def _name(callback: object) -> str:
+    return str(getattr(callback, "__qualname__", None) or repr(callback))
+
+
+def _after_fork() -> None:
+    """Begin anew in a forked process: threads do not survive a fork, and another thread may have held the lock."""
+    global _lock, _deliveries
+    _lock, _deliveries = threading.Lock(), _Deliveries()
+
+
+_lock = threading.Lock()
+_counts: Counter[str] = Counter()
+_callbacks: tuple[tuple[type[Event], Callback], ...] = ()
+_deliveries = _Deliveries()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

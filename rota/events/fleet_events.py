@@ -1,0 +1,348 @@
+"""Events of a supervisor and its processes, of the commands, of clients and connections, and of the health port."""
+
+import logging
+
+from rota.core.text import counted
+from rota.events.event import Event
+
+
+class FleetEvent(Event):
+    """An event in a supervisor. The supervisor does not import the app, so no callback gets it."""
+
+    logger = "rota.supervisor"
+
+
+# Worker processes
+
+
+class WorkerProcessStarted(FleetEvent):
+    """The supervisor started a worker process."""
+
+    level = logging.DEBUG
+    text = "Worker process {pid} starts."
+    pid: int
+
+
+class WorkerProcessEnded(FleetEvent):
+    """A worker process has ended as it was asked to."""
+
+    level = logging.INFO
+    text = "Worker process {pid} has ended."
+    pid: int
+
+
+class WorkerProcessDied(FleetEvent):
+    """A worker process died by itself, and another one starts."""
+
+    level = logging.ERROR
+    text = "Worker process {pid} {how}; a new one starts in {seconds:.1f} s."
+    pid: int
+    how: str
+    seconds: float
+
+
+class WorkerProcessHangs(FleetEvent):
+    """A worker process does not report, does not stop or does not start in time, so it is killed."""
+
+    level = logging.ERROR
+    pid: int
+    why: str
+    seconds: float
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        texts = {
+            "does not stop": "does not stop: it is killed, and its tasks go back.",
+            "is silent": f"was not heard of for {self.seconds:.0f} s: it is killed, and its tasks go back.",
+            "does not start": (
+                f"has not loaded its app for {self.seconds:.0f} s (process_start_timeout): it is killed. What its "
+                "modules do when they are imported takes too long, or waits for ever."
+            ),
+        }
+        return f"Worker process {self.pid} {texts[self.why]}"
+
+
+class WorkerProcessLoads(FleetEvent):
+    """The first worker process takes long to load the app."""
+
+    text = (
+        "Worker process {pid} has been loading {target} for {seconds:.0f} s and is not through yet. If that is not "
+        "expected, look what its modules do when they are imported: `py-spy dump --pid {pid}` shows where it is."
+    )
+    pid: int
+    target: str
+    seconds: float
+
+
+class WorkerProcessReplaced(FleetEvent):
+    """A worker process is replaced, because of its age, its memory or its number of tasks."""
+
+    level = logging.INFO
+    text = "Worker process {pid} is replaced: {why}."
+    pid: int
+    why: str
+
+
+class WorkerProcessNotStarted(FleetEvent):
+    """The operating system could not start a worker process."""
+
+    level = logging.ERROR
+    text = "No process can be started ({error}); trying again in {seconds:.1f} s."
+    error: Exception
+    seconds: float
+
+
+class FleetGrows(FleetEvent):
+    """The supervisor started one more process, because all slots are taken and tasks wait."""
+
+    level = logging.INFO
+    text = "All slots are taken and tasks wait: {processes} of {most} processes."
+    processes: int
+    most: int
+
+
+class FleetShrinks(FleetEvent):
+    """The supervisor stops a process, because the others have enough free slots."""
+
+    level = logging.INFO
+    text = "There is less to do: worker process {pid} goes, {processes} stay."
+    pid: int
+    processes: int
+
+
+class ReportUnreadable(FleetEvent):
+    """A report of a worker process could not be read by the supervisor."""
+
+    level = logging.DEBUG
+    text = "A line of worker process {pid} makes no sense: {error!r}"
+    pid: int
+    error: Exception
+
+
+class ReportNotMade(Event):
+    """A worker process could not make its report for the supervisor."""
+
+    level = logging.ERROR
+    text = "What this worker process has to report could not be read; it goes on."
+    shows_traceback = True
+    error: Exception
+
+
+class LeasesKept(FleetEvent):
+    """The supervisor extends the leases of a process whose heartbeat is late."""
+
+    text = (
+        "Worker process {pid} has not beaten for {seconds:.1f} s: {reason}. It lives, so its leases are kept from here."
+    )
+    pid: int
+    seconds: float
+    reason: str
+    is_ready: bool
+
+    def severity(self) -> int:
+        """Return DEBUG for a process that may still be starting, as long as the app's lifespan takes."""
+        return logging.WARNING if self.is_ready else logging.DEBUG
+
+
+class LeasesNotKept(FleetEvent):
+    """The supervisor could not extend the leases of a process whose heartbeat is late."""
+
+    text = "The supervisor does not reach the broker, trying again: {error}"
+    error: Exception
+
+
+class LeaseKeeperFailed(FleetEvent):
+    """The supervisor met an internal fault while it extended leases."""
+
+    level = logging.ERROR
+    text = "The supervisor could not keep the leases of a late process, trying again."
+    shows_traceback = True
+    error: Exception
+
+
+class TasksReturned(FleetEvent):
+    """The supervisor returned the tasks of a process that ended."""
+
+    pid: int
+    pending: int
+    quarantined: int
+    cancelled: int
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        parts = (
+            (self.pending, "at the front of the queue again"),
+            (self.quarantined, "in quarantine"),
+            (self.cancelled, "cancelled, as was asked"),
+        )
+        words = [f"{number} {'is' if number == 1 else 'are'} {where}" for number, where in parts if number]
+        return f"Of the tasks that worker process {self.pid} held, {', '.join(words)}."
+
+
+class TasksNotReturned(FleetEvent):
+    """The supervisor ends, and could not return the tasks of its last processes."""
+
+    level = logging.ERROR
+    text = "The broker does not answer: what the last processes held waits for its leases to end."
+
+
+# Commands
+
+
+class StopAsked(Event):
+    """A signal asked a worker to stop gently."""
+
+    level = logging.INFO
+    text = "Stopping: no more tasks are taken, what runs may end. Press Ctrl-C again to stop at once."
+
+
+class StopAtOnceAsked(Event):
+    """A second signal asked a worker to stop at once."""
+
+    text = "Stopping at once: what runs is cancelled and goes back to the front of its queue."
+
+
+class ServerAwaited(Event):
+    """The server does not answer at the start of a command, which waits for it. Once a while."""
+
+    text = "The server does not answer yet, so the worker waits for it. {error}"
+    error: Exception
+
+
+class ServerAnswers(Event):
+    """The server that a command waited for answers."""
+
+    level = logging.INFO
+    text = "The server answers."
+
+
+class ExitForced(Event):
+    """The process ends although something in it still runs."""
+
+    text = (
+        "The process ends without waiting any longer: {seconds:.0f} s after its worker it was still running. {running}"
+    )
+    shows_traceback = True
+    seconds: float
+    running: str
+    error: BaseException | None
+
+
+# Clients and connections
+
+
+class RequestsRepeated(Event):
+    """A client sends requests again, because no answer came."""
+
+    level = logging.INFO
+    logger = "rota.client"
+    requests: int
+    error: object
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"Sending {counted(self.requests, 'request')} again, because no answer came: {self.error}"
+
+
+class EnqueuesFailed(Event):
+    """Some tasks of an `enqueue_many` were not enqueued, or may not have been."""
+
+    level = logging.ERROR
+    logger = "rota.client"
+    failed: int
+    tasks: int
+    error: Exception
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        were = "was" if self.failed == 1 else "were"
+        of = counted(self.tasks, "task")
+        return f"{self.failed} of {of} {were} not enqueued, or may not have been: {self.error}"
+
+
+class EnqueueMiddlewareFailed(Event):
+    """An enqueue middleware raised an error after its task was sent."""
+
+    level = logging.ERROR
+    logger = "rota.client"
+    text = "An enqueue middleware raised an error after its task was sent."
+    shows_traceback = True
+    error: Exception
+
+
+class ReplicasMissing(Event):
+    """A task was enqueued, but not enough replicas have it."""
+
+    logger = "rota.client.replicas"
+    text = "A task was enqueued, but {error}"
+    error: Exception
+
+
+class DevServerUsed(Event):
+    """A program uses the server of `rota dev` in its folder. Once for each server."""
+
+    logger = "rota"
+    text = "Using the server of `rota dev` in this folder, {url}. Set ROTA_URL to use another one."
+    url: str
+
+
+class QueueNameSkipped(Event):
+    """A name in the set of all queues cannot be read. Once for each name."""
+
+    logger = "rota.broker"
+    text = (
+        "Skipped the queue name {name!r} in the set of all queues: it is not UTF-8, so no client of Asynq or Rota can "
+        "have written it. SREM removes it."
+    )
+    name: bytes
+
+
+class SubscriptionFailed(Event):
+    """The connection for subscriptions met an internal fault, and is made again."""
+
+    level = logging.ERROR
+    logger = "rota.broker"
+    text = "The connection that listens cannot be made again; trying on."
+    shows_traceback = True
+    error: Exception
+
+
+# Health
+
+
+class HealthPortOpened(Event):
+    """The health port answers."""
+
+    level = logging.INFO
+    logger = "rota.health"
+    text = "Health is answered at http://{host}:{port}/live, /ready and /metrics."
+    host: str
+    port: int
+
+
+class HealthSocketRefused(Event):
+    """The socket for `rota health` could not be made."""
+
+    logger = "rota.health"
+    text = "`rota health` will not find this worker: the socket {path} cannot be made ({error})."
+    path: object
+    error: Exception
+
+
+class HealthRequestLate(Event):
+    """A connection to the health port sent no request in time."""
+
+    level = logging.DEBUG
+    logger = "rota.health"
+    text = "A connection to the health port sent no request in time."
+
+
+class HealthAnswerFailed(Event):
+    """The health port could not answer a request."""
+
+    level = logging.ERROR
+    logger = "rota.health"
+    text = "The health port could not answer {path}."
+    shows_traceback = True
+    path: str
+    error: Exception

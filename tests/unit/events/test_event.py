@@ -1,0 +1,241 @@
+"""Events: how they are made, and how they reach the log, the counts and the callbacks."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from rota import events
+from rota.core.text import printable
+from rota.events.event import MOST_WAITING
+
+ABOUT = events.about_task("one", "email:welcome", "low", 2)
+SECONDS = 30.0
+
+
+def each_kind() -> list[type[events.Event]]:
+    kinds = [events.Event]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return [kind for kind in kinds if kind.__module__.startswith("rota.") and not kind.__subclasses__()]
+
+
+@pytest.fixture
+def subscribe() -> Iterator[Callable[[type[events.Event], Callable[[Any], object]], None]]:
+    """Subscribe until the test ends."""
+    with ExitStack() as stack:
+        yield lambda kind, callback: stack.callback(events.subscribe(kind, callback)) and None
+
+
+def lease_lost() -> events.LeaseLost:
+    return events.LeaseLost(**ABOUT)
+
+
+@pytest.mark.parametrize("kind", each_kind(), ids=lambda kind: kind.__name__)
+def test_each_event_says_what_it_means_and_its_text_names_only_its_fields(kind: type[events.Event]) -> None:
+    samples: dict[Any, Any] = {int: 3, float: 2.0, str: "does not stop", bool: True, bytes: b"x"}
+    values = {
+        name: samples.get(of, ValueError("no") if "E" in str(of) else () if "Sequence" in str(of) else {})
+        for name, of in kind.fields.items()
+    }
+    event = kind(**values)
+
+    assert kind.__doc__
+    assert event.message()
+    assert "{" not in event.message().replace("{}", "")
+
+
+def test_event_cannot_be_changed_and_equals_another_one_with_the_same_fields() -> None:
+    event = lease_lost()
+
+    with pytest.raises(AttributeError, match=r"cannot be changed \(LeaseLost.task_id\)"):
+        event.task_id = "two"  # type: ignore[misc]
+    assert event == lease_lost()
+    assert hash(event) == hash(lease_lost())
+    assert event != events.TaskDoesNotEnd(**ABOUT)
+    assert repr(event) == "LeaseLost(task_id='one', task_type='email:welcome', queue='low', attempt=3)"
+
+
+def test_event_without_one_of_its_fields_or_with_a_wrong_one_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"LeaseLost needs its field task_type\."):
+        events.LeaseLost(task_id="one")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"LeaseLost has no field colour\."):
+        events.LeaseLost(**ABOUT, colour="red")  # type: ignore[call-arg]
+
+
+def test_event_is_one_line_of_the_log_with_the_fields_of_its_task(caplog: pytest.LogCaptureFixture) -> None:
+    about = events.about_task("a\n2026 ERROR forged", "t\x1b[31m", "low", 0)
+
+    events.emit(events.LeaseLost(**about))
+
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "Lost the lease of task a\\n2026 ERROR forged (t\\x1b[31m): its run here is stopped."
+    )
+    assert (record.name, record.levelname) == ("rota.worker", "ERROR")
+    assert vars(record)["task_type"] == "t\\x1b[31m"
+    assert vars(record)["attempt"] == 1
+
+
+def test_percent_sign_in_a_name_is_not_a_format(caplog: pytest.LogCaptureFixture) -> None:
+    events.emit(events.QueueServedAgain(queue="%s {queue}"))
+
+    assert caplog.messages == ["Queue %s {queue} is served again."]
+
+
+def test_error_in_a_logging_filter_does_not_reach_the_code_that_emits(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(record: logging.LogRecord) -> bool:
+        raise SystemExit("a filter of the user")
+
+    logging.getLogger("rota.worker").addFilter(refuse)
+    try:
+        events.emit(lease_lost())
+    finally:
+        logging.getLogger("rota.worker").removeFilter(refuse)
+    assert "a filter of the user" in capsys.readouterr().err
+
+
+def test_event_whose_text_cannot_be_made_does_not_reach_the_code_that_emits(capsys: pytest.CaptureFixture[str]) -> None:
+    class Unreadable(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    events.emit(events.SweepRefused(error=Unreadable()))
+
+    assert "no text" in capsys.readouterr().err
+
+
+def test_events_are_counted_by_their_class() -> None:
+    before = events.counts().get("LeaseLost", 0)
+
+    events.emit(lease_lost())
+    events.emit(events.TaskStarted(**ABOUT, log_level=10))
+
+    assert events.counts()["LeaseLost"] == before + 1
+    assert "TaskStarted" not in events.counts()
+
+
+def test_callback_gets_the_events_of_its_class_and_of_the_classes_below(subscribe: Any) -> None:
+    seen: list[events.Event] = []
+    subscribe(events.TaskEvent, seen.append)
+
+    events.emit(lease_lost())
+    events.emit(events.ServerAnswers())
+
+    assert events.flush(SECONDS)
+    assert seen == [lease_lost()]
+
+
+def test_callback_that_has_ended_its_subscription_gets_nothing() -> None:
+    seen: list[events.Event] = []
+    end = events.subscribe(events.LeaseLost, seen.append)
+    assert events.LeaseLost.observed
+    end()
+
+    events.emit(lease_lost())
+
+    assert events.flush(SECONDS)
+    assert seen == []
+    assert not events.LeaseLost.observed
+
+
+def test_start_and_end_of_runs_are_observed_only_if_a_subscriber_wants_them(subscribe: Any) -> None:
+    subscribe(events.TaskArchived, print)
+    assert not events.RunEvent.observed
+
+    subscribe(events.TaskEnded, print)
+    assert events.RunEvent.observed
+
+
+def test_callback_that_raises_is_logged_and_the_next_one_gets_the_event(
+    subscribe: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(event: events.Event) -> None:
+        raise SystemExit("no")
+
+    seen: list[events.Event] = []
+    subscribe(events.LeaseLost, fail)
+    subscribe(events.LeaseLost, seen.append)
+
+    events.emit(lease_lost())
+    events.emit(lease_lost())
+
+    assert events.flush(SECONDS)
+    assert len(seen) == 2
+    failures = [record for record in caplog.records if record.name == "rota"]
+    assert len(failures) == 2
+    assert "fail failed for the event LeaseLost." in failures[0].getMessage()
+    assert failures[0].exc_info
+
+
+def test_callback_that_hangs_does_not_delay_the_code_that_emits(
+    subscribe: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang(event: events.Event) -> None:
+        hangs.set()
+        go_on.wait(SECONDS)
+
+    subscribe(events.QueueServedAgain, hang)
+    try:
+        caplog.set_level(logging.CRITICAL, "rota.worker")
+        caplog.handler.setLevel(logging.ERROR)
+        for _ in range(MOST_WAITING + 10):
+            events.emit(events.QueueServedAgain(queue="low"))
+        assert hangs.wait(SECONDS)
+        events.emit(events.QueueServedAgain(queue="low"))
+        assert not events.flush(0)
+    finally:
+        go_on.set()
+    assert events.flush(SECONDS)
+    (dropped,) = [message for message in caplog.messages if "dropped" in message]
+    assert "hang has not returned. The work goes on." in dropped
+
+
+def test_event_that_a_callback_causes_is_logged_but_not_passed_on(
+    subscribe: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[events.Event] = []
+
+    def again(event: events.Event) -> None:
+        seen.append(event)
+        events.emit(lease_lost())
+
+    subscribe(events.LeaseLost, again)
+
+    events.emit(lease_lost())
+
+    assert events.flush(SECONDS)
+    assert len(seen) == 1
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forked_process_calls_its_callbacks_too(subscribe: Any) -> None:
+    reader, writer = os.pipe()
+    subscribe(events.LeaseLost, lambda event: os.write(writer, event.task_id.encode()))
+    events.emit(events.LeaseLost(**{**ABOUT, "task_id": "parent"}))
+    assert events.flush(SECONDS)
+
+    child = os.fork()
+    if not child:
+        events.emit(events.LeaseLost(**{**ABOUT, "task_id": "child"}))
+        os._exit(0 if events.flush(SECONDS) else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        assert pipe.read() == "parentchild"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain", "plain"), ("a\tb\u2028\udcff\x00", "a\\tb\\u2028\\udcff\\x00"), ("", "")],
+)
+def test_character_that_cannot_be_printed_is_an_escape(text: str, shown: str) -> None:
+    assert printable(text) == shown

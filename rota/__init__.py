@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from rota.tasks.logs import TaskLogFilter
     from rota.tasks.options import Options
     from rota.tasks.policy import Debounce, Retry, Unique
+    from rota.tasks.router import Tasks
     from rota.tasks.signature import INJECTED, Depends, Payload
     from rota.tasks.task import Task
 
@@ -95,6 +96,7 @@ __all__ = [
     "TaskNotFound",
     "TaskState",
     "TaskStateError",
+    "Tasks",
     "TimeLimitExceeded",
     "Unique",
     "WorkerFault",
@@ -111,6 +113,7 @@ _MODULES = {
     "tasks.logs": ("TaskLogFilter",),
     "tasks.options": ("Options",),
     "tasks.policy": ("Debounce", "Retry", "Unique"),
+    "tasks.router": ("Tasks",),
     "settings.settings": ("Settings",),
     "tasks.signature": ("INJECTED", "Depends", "Payload"),
     "tasks.task": ("Task",),

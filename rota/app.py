@@ -1,27 +1,30 @@
-"""The app: holds the registered tasks, the settings and the connections, and enqueues."""
+"""The app: holds the registered tasks, the settings and the connections, and enqueues.
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
+The decorators are those of `rota.tasks.router`, because an app is the outermost router. This module adds everything
+that needs settings: enqueueing, connections, the lifespan and workers.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from rota.client.connections import Connections, broker_options
-from rota.core.canonical import is_mapping, is_sequence
-from rota.core.duration import DurationLike
+from rota.core.canonical import is_mapping
 from rota.core.source_line import caller, named, placed
-from rota.core.text import did_you_mean
+from rota.core.text import counted, did_you_mean
 from rota.errors import OptionError, RotaError
 from rota.settings.settings import Settings
 from rota.tasks import middleware as around
 from rota.tasks.depends import Overrides
-from rota.tasks.groups import EVERY_GROUP, AggregateFunction, Aggregators, GroupHandler
-from rota.tasks.handler import Event, Handler, Hooks, is_async
+from rota.tasks.groups import Aggregators
+from rota.tasks.handler import Handler
 from rota.tasks.job import Job, Plan, SyncJob
 from rota.tasks.lifespan import Lifespan, LifespanFactory
 from rota.tasks.middleware import EnqueueMiddleware, Middleware
-from rota.tasks.options import NO_OPTIONS, EnqueueOptions, Hook, RunOptions, TaskOptions
-from rota.tasks.registration import check_hook, raw_handler, task_handler
+from rota.tasks.options import NO_OPTIONS, EnqueueOptions
+from rota.tasks.router import Home, Tasks
 from rota.tasks.routing import Matching, Registry, check_blank
-from rota.tasks.task import AsyncTask, SyncTask, Task, TaskDecorator
+from rota.tasks.task import Task
 from rota.tasks.untyped import loose_plan
 from rota.wire.keys import Keys
 
@@ -33,17 +36,18 @@ if TYPE_CHECKING:
     from rota.worker.worker import Worker
 
 R = TypeVar("R")
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
 
 
-class Rota:
+class Rota(Tasks):
     """An application: its tasks, its settings, its connections.
 
     An app connects when a task is enqueued or a worker starts, so a module can make one when it is imported.
     `async with app:` closes the connections of the running event loop at its end, and `with app:` does so in blocking
     code.
     """
+
+    _name = "app"
 
     @placed
     def __init__(
@@ -62,6 +66,7 @@ class Rota:
         `prefix="asynq"` matches task types as Go's mux does: each registered name is a plain string prefix, and names
         are not checked. `lifespan` is an async generator function that takes the app and yields the state once.
         """
+        super().__init__(middleware=middleware)
         if prefix not in (None, "asynq"):
             raise OptionError(f"prefix is {prefix!r}. {did_you_mean(str(prefix), ['asynq'])}")
         said = {name: value for name, value in (("url", url), ("key_prefix", key_prefix)) if value is not None}
@@ -71,103 +76,13 @@ class Rota:
         self.aggregators = Aggregators(matching)
         self.overrides = Overrides()
         """Replacements of dependencies in tests: `app.overrides[mailer] = fake_mailer`."""
-        self.middlewares: list[Middleware] = [around.check(item) for item in _each("middleware", middleware)]
         self.enqueue_middlewares: list[EnqueueMiddleware] = [
-            around.check_enqueue(item) for item in _each("enqueue_middleware", enqueue_middleware)
+            around.check_enqueue(item) for item in around.each("Rota(enqueue_middleware=...)", enqueue_middleware)
         ]
-        self.hooks = Hooks()
         self._lifespan = Lifespan(self, lifespan)
         self._connections = Connections(self.enqueue_middlewares)
 
-    # Registering
-
-    def task(self, type: str, **words: Unpack[TaskOptions]) -> TaskDecorator:
-        """Register a typed function under a type name.
-
-        Raises OptionError if options are unknown or conflict. A completed task is kept for the setting
-        `result_retention` if its function is annotated to return a value, so that `result()` can return it. With
-        `retention=0` the task is not kept.
-        """
-        _check_type_given("task", type)
-
-        def register(function: Callable[..., Any]) -> Task[..., Any]:
-            with named(f"app.task({type!r})", place := caller()):
-                handler = task_handler(
-                    type,
-                    function,
-                    words,
-                    hooks=self.hooks,
-                    surroundings=self,
-                    result_retention=self.settings.results.result_retention,
-                )
-                handler.place = place
-                self.registry.add(handler, lint=words.get("lint", True))
-            made: Task[..., Any] = AsyncTask(handler, self) if is_async(handler.function) else SyncTask(handler, self)
-            return made
-
-        return cast("TaskDecorator", register)
-
-    def handler(self, type: str, **words: Unpack[RunOptions]) -> Callable[[FunctionT], FunctionT]:
-        """Register a function of `(ctx, payload)` for a type, or for all types under a pattern like `"email:"`.
-
-        The function gets the payload as bytes. Its return value is the result; bytes are stored unchanged.
-        """
-
-        _check_type_given("handler", type)
-
-        def register(function: FunctionT) -> FunctionT:
-            with named(f"app.handler({type!r})", place := caller()):
-                handler = raw_handler(type, function, words, hooks=self.hooks, surroundings=self)
-                handler.place = place
-                self.registry.add(handler, lint=words.get("lint", True))
-            return function
-
-        return register
-
-    def aggregator(
-        self,
-        type: str = "",
-        *,
-        group: str = EVERY_GROUP,
-        grace: DurationLike | None = None,
-        max_delay: DurationLike | None = None,
-        max_size: int | None = None,
-    ) -> Callable[[FunctionT], FunctionT]:
-        """Register a function that turns a group into one task: `(group, tasks) -> Plan`.
-
-        The aggregator gets tasks of `type`, a name or a pattern like `"email:"`; without it, tasks of every type.
-        `group` is a name or a pattern like `"user-*"`. Without `grace`, `max_delay` or `max_size` the settings
-        `group_grace`, `group_max_delay` and `group_max_size` apply.
-        """
-
-        _check_type_given("aggregator", type)
-
-        def register(function: FunctionT) -> FunctionT:
-            with named(f"app.aggregator({type!r}, group={group!r})", place := caller()):
-                made = GroupHandler(
-                    cast("AggregateFunction", function),
-                    type=type,
-                    group=group,
-                    grace=grace,
-                    max_delay=max_delay,
-                    max_size=max_size,
-                )
-                made.place = place
-                self.aggregators.add(made)
-            return function
-
-        return register
-
-    def middleware(self, function: Middleware) -> Middleware:
-        """Run code around each call of a task in a worker, inside the middleware that was added before.
-
-        Also a decorator.
-        """
-        with named("app.middleware", caller()):
-            self.middlewares.append(around.check(function))
-        for handler in self.registry:
-            handler.reset()
-        return function
+    # Registering: the other decorators are those of `Tasks`
 
     def enqueue_middleware(self, function: EnqueueMiddleware) -> EnqueueMiddleware:
         """Run code around each enqueue. It yields the plan to send, or None to send the plan unchanged.
@@ -177,26 +92,6 @@ class Rota:
         with named("app.enqueue_middleware", caller()):
             self.enqueue_middlewares.append(around.check_enqueue(function))
         return function
-
-    def on_success(self, hook: Hook) -> Hook:
-        """Call a function after each success, with the context and the result. Also a decorator."""
-        return self._add_hook("success", hook)
-
-    def on_failure(self, hook: Hook) -> Hook:
-        """Call a function after each failure that will be retried, with the context and the error. Also a decorator."""
-        return self._add_hook("failure", hook)
-
-    def on_exhausted(self, hook: Hook) -> Hook:
-        """Call a function when a task has failed for good, with the context and the error. Also a decorator."""
-        return self._add_hook("exhausted", hook)
-
-    def _add_hook(self, event: Event, hook: Hook) -> Hook:
-        with named(f"app.on_{event}", caller()):
-            check_hook(f"app.on_{event}", hook)
-        self.hooks = self.hooks.with_hook(event, hook)
-        for handler in self.registry:
-            handler.hooks = handler.hooks.with_hook(event, hook)
-        return hook
 
     # Enqueueing
 
@@ -210,7 +105,7 @@ class Rota:
         handler = self.registry.get(type)
         if handler is None or not handler.is_typed:
             return loose_plan(type, payload, NO_OPTIONS.updated(**words) if words else NO_OPTIONS)
-        task: Task[..., Any] = Task(handler, self)
+        task: Task[..., Any] = Task(handler)
         return (task.options(**words) if words else task).plan_of(payload)
 
     async def enqueue(self, type: str, payload: object = None, **words: Unpack[EnqueueOptions]) -> Job[Any]:
@@ -329,21 +224,14 @@ class Rota:
     @property
     def modules(self) -> list[str]:
         """The modules that pool processes import before their first task."""
-        return sorted({handler.function.__module__ for handler in self.registry if handler.run == "process"})
+        return sorted({name for handler in self.registry if handler.run == "process" for name in handler.modules})
+
+    @property
+    def _home(self) -> Home:
+        return self
 
     def __repr__(self) -> str:
-        return f"<Rota with {len(self.registry)} handlers>"
-
-
-def _check_type_given(decorator: str, type: object) -> None:
-    if not isinstance(type, str):
-        raise OptionError(f"app.{decorator} needs the type name: @app.{decorator}('email:welcome') ({caller()}).")
-
-
-def _each(name: str, given: Sequence[FunctionT]) -> Sequence[FunctionT]:
-    if not is_sequence(given):
-        raise OptionError(f"Rota({name}=...) is {given!r}, but must be a list of functions: {name}=[function].")
-    return given
+        return f"<Rota with {counted(len(self.registry), 'handler')}>"
 
 
 def _settings(given: Settings | Mapping[str, Any] | None, said: Mapping[str, Any]) -> Settings:

@@ -16,13 +16,15 @@ from rota.inspect import Inspector
 from rota.tasks.context import Context
 from rota.tasks.groups import GroupedTask
 from rota.tasks.job import Job, Plan, SyncJob
+from rota.tasks.router import Tasks
 from rota.tasks.task import Task
 from rota.worker.worker import Worker
 
 LINE_LENGTH = 100
 
 CLASSES: dict[str, tuple[type, ...]] = {
-    "Rota": (Rota,),
+    "Rota": (Rota, Tasks),
+    "Tasks": (Tasks,),
     "Task": (Task,),
     "Plan": (Plan,),
     "Job": (Job,),
@@ -36,11 +38,12 @@ CLASSES: dict[str, tuple[type, ...]] = {
 }
 """Each heading, with the classes whose methods stand below it."""
 
-CONSTRUCTED = frozenset({"Rota", "Inspector"})
+CONSTRUCTED = frozenset({"Rota", "Tasks", "Inspector"})
 """The classes that a program makes itself. It gets the others from a method."""
 
 INTERNAL: dict[str, frozenset[str]] = {
-    "Rota": frozenset({"broker_options", "find_handler", "keys", "modules"}),
+    "Rota": frozenset({"broker_options", "find_handler", "keys", "middlewares", "modules", "warning"}),
+    "Tasks": frozenset({"middlewares", "warning"}),
     "Context": frozenset({"begin", "cancel"}),
     "Worker": frozenset({"run", "queue_keys", "held", "describe", "cancel", "lose", "asked_to_stop"}),
 }

@@ -1,19 +1,20 @@
 """Runs one worker in this process, and stops it on signals.
 
 The first INT or TERM stops gently. The second one cancels the running tasks and hands them back. The third one exits at
-once, and the tasks are redelivered when their leases expire. TSTP only stops fetching.
+once, and the tasks are redelivered when their leases expire. TSTP only stops fetching. The end of the parent process
+counts as a signal if the command was started with `--follow-parent`.
 """
 
 import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncGenerator, Callable
 
 from rota import events
 from rota.app import Rota
 from rota.cli.exit_limit import exit_limit
-from rota.cli.parent_watch import while_parent_lives
 from rota.cli.summary import prepare
 from rota.cli.worker_failure import told
 from rota.health import discovery as meeting
@@ -90,6 +91,29 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, b
                 if emptying is not None:
                     return await emptying
     return False
+
+
+@contextlib.asynccontextmanager
+async def while_parent_lives(gone: Callable[[], object]) -> AsyncGenerator[None]:
+    """Call `gone` if standard input, a pipe from the parent, ends while the block runs.
+
+    The pipe ends even if the parent was killed.
+    """
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+
+    async def watch() -> None:
+        with contextlib.suppress(OSError):
+            await reader.read()
+        gone()
+
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        transport.close()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

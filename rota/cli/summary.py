@@ -24,6 +24,7 @@ from rota.cli.version import rota_version
 from rota.errors import BrokerError, BrokerRefused, ConfigError
 from rota.settings.settings import Settings
 from rota.settings.values import ProcessRange
+from rota.tasks.router import left_out
 from rota.worker.consume.wakeup import choose
 
 _MOST_TYPES = 6
@@ -118,7 +119,7 @@ async def prepare(
     if isinstance(found, Banner):
         found.show(Console(stderr=True))
     elif first and found is not None:
-        for warning in found.warnings:
+        for warning in (*found.warnings, *left_out()):
             events.emit(events.ServerWarning(advice=warning))
     return found is not None
 
@@ -171,7 +172,7 @@ def _banner(target: str, app: Rota, broker: Broker) -> Callable[[], Awaitable[Ba
             processes=settings.supervisor.processes,
             wake_up=wake_up,
             types=[handler.type for handler in app.registry],
-            warnings=[*facts.warnings, *unserved(app, settings)],
+            warnings=[*facts.warnings, *unserved(app, settings), *left_out()],
         )
 
     return ask

@@ -9,7 +9,6 @@ import typer
 
 from rota.cli import run_worker as running
 from rota.cli.option_types import settings_of
-from rota.cli.parent_watch import while_parent_lives
 from rota.cli.target import APP_HELP, MODULES_HELP, chosen, load_app
 from rota.supervisor.supervisor import Order, Supervisor, supervise
 from rota.tasks import logs
@@ -63,5 +62,5 @@ async def _supervise(order: Order, follow_parent: bool) -> int:
     supervisor = Supervisor(order)
     async with AsyncExitStack() as stack:
         if follow_parent:
-            await stack.enter_async_context(while_parent_lives(supervisor.stop))
+            await stack.enter_async_context(running.while_parent_lives(supervisor.stop))
         return await supervise(supervisor)

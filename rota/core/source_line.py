@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import ParamSpec
 
 from rota.errors import ConfigError
@@ -21,12 +22,22 @@ _PASSED = (_OURS, "contextlib", "functools")
 
 def caller() -> str:
     """Return the file and line of the innermost frame on the stack that is not code of Rota."""
-    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED and frame.f_back is not None:
-        frame = frame.f_back
+    frame = _users_frame()
     path = Path(frame.f_code.co_filename)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     return f"{shown}:{frame.f_lineno}"
+
+
+def calling_module() -> str:
+    """Return the name of the module whose code `caller` names."""
+    return str(_users_frame().f_globals.get("__name__", ""))
+
+
+def _users_frame() -> FrameType:
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 @contextmanager

@@ -287,7 +287,7 @@ class TrackingRefused(Event):
 
 
 class ServerWarning(Event):
-    """Something about the server or the environment is unsafe or unusual, as found at the start."""
+    """Something about the server, the environment or the app is unsafe or unusual, as found at the start."""
 
     text = "{advice}"
     advice: str

@@ -144,13 +144,16 @@ class Aggregators:
         self._by_type: dict[str, dict[str, GroupHandler]] = {}
 
     def add(self, aggregator: GroupHandler) -> None:
-        """Register an aggregator. Raises RoutingError if another one is registered for the same type and group."""
-        groups = self._by_type.setdefault(aggregator.type, {})
-        taken = groups.setdefault(aggregator.group, aggregator)
-        if taken is not aggregator:
+        """Register an aggregator. Raises RoutingError as `check` does."""
+        self.check(aggregator.type, aggregator.group)
+        self._by_type.setdefault(aggregator.type, {})[aggregator.group] = aggregator
+
+    def check(self, type: str, group: str, others: Mapping[tuple[str, str], GroupHandler] | None = None) -> None:
+        """Raise RoutingError if an aggregator is registered for this type and group, here or in `others`."""
+        taken = self._by_type.get(type, {}).get(group) or (others or {}).get((type, group))
+        if taken is not None:
             raise RoutingError(
-                f"Groups {aggregator.group!r} of {aggregator.type or 'every type'} are taken already, by {taken!r} "
-                f"({taken.place})."
+                f"Groups {group!r} of {type or 'every type'} are taken already, by {taken!r} ({taken.place})."
             )
 
     def find(self, type: str, group: str) -> GroupHandler | None:

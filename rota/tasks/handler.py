@@ -2,12 +2,13 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import import_module
-from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, get_args
 
 from pydantic import ValidationError
 
@@ -25,8 +26,13 @@ from rota.tasks.payload import Result, arguments_of
 from rota.tasks.policy import Retry
 from rota.tasks.signature import MISSING, Signature
 
+if TYPE_CHECKING:
+    from rota.tasks.task import Sender
+
 Run: TypeAlias = Literal["loop", "thread", "process"]
 Event: TypeAlias = Literal["success", "failure", "exhausted"]
+
+NO_WORDS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Surroundings(Protocol):
@@ -58,6 +64,19 @@ class Hooks:
     def with_hook(self, event: Event, hook: Hook) -> "Hooks":
         """Return these hooks with one more."""
         return replace(self, **{event: (*getattr(self, event), hook)})
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """The place of a handler in an app. `modules` are those that included its routers."""
+
+    type: str
+    options: Options
+    retry: Retry
+    hooks: Hooks
+    surroundings: Surroundings
+    sender: "Sender"
+    modules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +121,7 @@ class Handler:
         concurrency: int | None = None,
         options: Options = NO_OPTIONS,
         hooks: Hooks | None = None,
-        surroundings: Surroundings | None = None,
+        words: Mapping[str, Any] = NO_WORDS,
     ) -> None:
         self.type = type
         self.place = ""
@@ -113,14 +132,34 @@ class Handler:
         self.retry = retry or Retry()
         self.concurrency = _concurrency(concurrency)
         self.options = options
-        self.hooks = hooks or Hooks()
+        self.own_hooks = self.hooks = hooks or Hooks()
+        self.words = words
+        """The keywords of its decorator."""
+        self.sender: Sender | None = None
+        """The app, or None before the router of this handler is included in one."""
+        self.modules: tuple[str, ...] = (function.__module__,)
+        """The modules that a process imports before it runs the function."""
         self.arguments = arguments_of(signature)
         self.result = Result(signature.name, signature.returns, is_raw=signature.is_raw)
         self.target: Callable[..., Any] = _importable(function) if self.run == "process" else function
-        self._surroundings = surroundings
+        self._surroundings: Surroundings | None = None
         self.invoke: Invoke = self._prepare_and_invoke
         if signature.dependencies:
             Recipe(signature, {})  # wrong dependencies are refused at import, not in the first task
+
+    def join(self, joining: Joining) -> None:
+        """Take the place in an app."""
+        self.type = joining.type
+        self.options, self.retry, self.hooks = joining.options, joining.retry, joining.hooks
+        self.modules += joining.modules
+        self.sender = joining.sender
+        self._surroundings = joining.surroundings
+        self.reset()
+
+    @property
+    def lint(self) -> bool:
+        """Whether the name of its type must follow the grammar of names."""
+        return bool(self.words.get("lint", True))
 
     @property
     def is_typed(self) -> bool:

@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+from rota.core.canonical import is_sequence
 from rota.core.generators import async_manager
 from rota.errors import OptionError
 from rota.tasks.callback import check_arguments
@@ -13,7 +14,16 @@ from rota.tasks.job import Plan
 
 Middleware: TypeAlias = Callable[[Context], AsyncGenerator[Any]]
 EnqueueMiddleware: TypeAlias = Callable[[Plan[Any]], AsyncIterator[Plan[Any] | None] | Iterator[Plan[Any] | None]]
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 Invoke: TypeAlias = Callable[[Context, bytes, Call | None], Awaitable[Any]]
+
+
+def each(what: str, given: Sequence[FunctionT]) -> Sequence[FunctionT]:
+    """Refuse anything that is not a list of functions. `what` is what the user wrote."""
+    if not is_sequence(given):
+        name = what.partition("(")[2].partition("=")[0]
+        raise OptionError(f"{what} is {given!r}, but must be a list of functions: {name}=[function].")
+    return given
 
 
 def check(middleware: Middleware) -> Middleware:

@@ -52,6 +52,16 @@ class RunOptions(TypedDict, total=False):
     lint: bool
 
 
+class IncludeOptions(TypedDict, total=False):
+    """The keywords of `app.include(...)` that are defaults for each task of a router."""
+
+    queue: str | None
+    timeout: DurationLike | None
+    retry: Retry | int | None
+    retention: DurationLike | None
+    headers: Mapping[str, str]
+
+
 class TaskOptions(RunOptions, total=False):
     """The keywords of `app.task(...)`."""
 

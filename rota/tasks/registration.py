@@ -1,7 +1,7 @@
 """Makes a handler of a function and its decorator's keywords. Unknown or conflicting keywords fail at import."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from types import NoneType
@@ -11,66 +11,84 @@ from rota.core.canonical import is_array
 from rota.core.text import did_you_mean
 from rota.errors import OptionError
 from rota.tasks.callback import check
-from rota.tasks.handler import Handler, Hooks, Surroundings
-from rota.tasks.options import ONE_CALL_ONLY, Hook, Options, RunOptions, TaskOptions
+from rota.tasks.handler import Handler, Hooks
+from rota.tasks.options import ONE_CALL_ONLY, Hook, IncludeOptions, Options, RunOptions, TaskOptions
 from rota.tasks.policy import Retry
 from rota.tasks.signature import MISSING, Signature, read_raw_signature, read_signature, refuse_generator
 
 _RUN_WORDS = frozenset(RunOptions.__annotations__)
 _TASK_WORDS = frozenset(TaskOptions.__annotations__) | _RUN_WORDS
+_INCLUDE_WORDS = frozenset(IncludeOptions.__annotations__)
 _OPTION_WORDS = ("queue", "timeout", "unique", "retention", "delay", "group", "headers", "debounce")
 
 
-def task_handler(
-    type: str,
-    function: Callable[..., Any],
-    words: Mapping[str, Any],
-    *,
-    hooks: Hooks,
-    surroundings: Surroundings,
-    result_retention: timedelta,
-) -> Handler:
-    """Make the handler of a typed task."""
-    _check_words(f"app.task({type!r})", words, _TASK_WORDS)
+def task_handler(what: str, type: str, function: Callable[..., Any], words: Mapping[str, Any]) -> Handler:
+    """Make the handler of a typed task. `what` is what the user wrote, such as `app.task('email:welcome')`."""
+    _check_words(what, words, _TASK_WORDS)
     function = _function(function)
     signature = read_signature(function)
     if "result" in words:
         signature = replace(signature, returns=_result(words["result"]))
-    retry = Retry.of(_said(words, "retry", Retry()))
-    options = Options.of(**{name: words[name] for name in _OPTION_WORDS if name in words})
-    _check_keys(type, options, signature)
-    if "retry" in words:
-        options = options.updated(max_retry=retry.max)
-    if options.retention is None and signature.returns not in (MISSING, None, NoneType) and result_retention:
-        options = options.updated(retention=result_retention)
-    return _handler(type, function, signature, words, retry, options, hooks, surroundings)
+    options = _options(words)
+    _check_keys(what, options, signature)
+    return _handler(type, function, signature, words, options)
 
 
-def raw_handler(
-    type: str,
-    function: Callable[..., Any],
-    words: Mapping[str, Any],
-    *,
-    hooks: Hooks,
-    surroundings: Surroundings,
-) -> Handler:
+def raw_handler(what: str, type: str, function: Callable[..., Any], words: Mapping[str, Any]) -> Handler:
     """Make a handler in Asynq's style."""
-    _check_words(f"app.handler({type!r})", words, _RUN_WORDS)
+    _check_words(what, words, _RUN_WORDS)
     function = _function(function)
-    retry = Retry.of(_said(words, "retry", Retry()))
-    options = Options.of(timeout=words.get("timeout"))
-    return _handler(type, function, read_raw_signature(function), words, retry, options, hooks, surroundings)
+    return _handler(type, function, read_raw_signature(function), words, Options.of(timeout=words.get("timeout")))
+
+
+def completed(
+    handler: Handler, includes: Sequence[Mapping[str, Any]], result_retention: timedelta
+) -> tuple[Options, Retry]:
+    """Return the options and retry policy of a handler: its own, then those of the includes, the innermost first.
+
+    A task that returns a value is kept for `result_retention` if neither says how long.
+    """
+    options, retry = handler.options, handler.retry
+    if any(includes):
+        words = _merged(handler.words, includes)
+        options = _options(words) if handler.is_typed else Options.of(timeout=words.get("timeout"))
+        retry = _retry(words)
+    if handler.is_typed and options.retention is None and handler.signature.returns not in (MISSING, None, NoneType):
+        options = options.updated(retention=result_retention or None)
+    return options, retry
+
+
+def check_include_options(what: str, words: Mapping[str, Any]) -> None:
+    """Refuse options that an include cannot give, and wrong values."""
+    for name in words:
+        if name in _TASK_WORDS - _INCLUDE_WORDS:
+            raise OptionError(f"{what} cannot have {name}=: write it at each task, as in @tasks.task(..., {name}=...).")
+    _check_words(what, words, _INCLUDE_WORDS)
+    _options(words)
+
+
+def _merged(own: Mapping[str, Any], includes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Put the keywords of a task over those of its includes. Headers are merged by name."""
+    words = {name: value for each in reversed(includes) for name, value in each.items()} | dict(own)
+    if "headers" in words:
+        named = [each["headers"] for each in (*reversed(includes), own) if each.get("headers")]
+        words["headers"] = {name: value for headers in named for name, value in headers.items()}
+    return words
+
+
+def _options(words: Mapping[str, Any]) -> Options:
+    retry = _retry(words)
+    options = Options.of(**{name: words[name] for name in _OPTION_WORDS if name in words})
+    return options.updated(max_retry=retry.max) if "retry" in words else options
+
+
+def _retry(words: Mapping[str, Any]) -> Retry:
+    value = words.get("retry")
+    return Retry() if value is None else Retry.of(value)
 
 
 def _handler(
-    type: str,
-    function: Callable[..., Any],
-    signature: Signature,
-    words: Mapping[str, Any],
-    retry: Retry,
-    options: Options,
-    hooks: Hooks,
-    surroundings: Surroundings,
+    type: str, function: Callable[..., Any], signature: Signature, words: Mapping[str, Any], options: Options
 ) -> Handler:
     own = Hooks(
         success=_hooks(words, "on_success"),
@@ -82,11 +100,11 @@ def _handler(
         function,
         signature,
         run=words.get("run"),
-        retry=retry,
+        retry=_retry(words),
         concurrency=words.get("concurrency"),
         options=options,
-        hooks=own.joined(hooks),
-        surroundings=surroundings,
+        hooks=own,
+        words=words,
     )
 
 
@@ -103,11 +121,6 @@ def _result(annotation: Any) -> Any:
     if isinstance(annotation, str):
         raise OptionError(f"result is the text {annotation!r}, but must be a type, as in result=int.")
     return annotation
-
-
-def _said(words: Mapping[str, Any], name: str, default: Any) -> Any:
-    value = words.get(name)
-    return default if value is None else value
 
 
 def _hooks(words: Mapping[str, Any], name: str) -> tuple[Hook, ...]:
@@ -133,7 +146,7 @@ def _check_words(where: str, words: Mapping[str, Any], known: frozenset[str]) ->
             raise OptionError(f"{where} has no option {name!r}. {did_you_mean(name, known)}")
 
 
-def _check_keys(type: str, options: Options, signature: Signature) -> None:
+def _check_keys(what: str, options: Options, signature: Signature) -> None:
     """Refuse keys that name arguments which the function does not have."""
     named = {parameter.name: _AnyArgument() for parameter in signature.parameters}
     if signature.whole is not None:
@@ -144,7 +157,7 @@ def _check_keys(type: str, options: Options, signature: Signature) -> None:
         if options.debounce is not None:
             options.debounce.bound(named)
     except OptionError as error:
-        raise OptionError(f"app.task({type!r}): {error}") from None
+        raise OptionError(f"{what}: {error}") from None
 
 
 class _AnyArgument:

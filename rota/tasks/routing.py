@@ -1,7 +1,7 @@
 """The grammar of task-type names, and the registry that finds the handler of a type."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from rota.errors import RoutingError
@@ -41,18 +41,20 @@ class Registry(Generic[RouteT]):
         self._found: dict[str, RouteT | None] = {}
 
     def add(self, route: RouteT, *, lint: bool = True) -> None:
-        """Register a route. Raises RoutingError for a malformed name or a name that is registered already."""
-        if lint and self.matching == "segments":
-            check_name(route.type, pattern=route.type.endswith(":"))
-        else:
-            check_blank(route.type)
-        taken = self._routes.get(route.type)
-        if taken is not None:
-            raise RoutingError(
-                f"{route.type!r} is registered already, by {_described(taken)}: each type has one handler."
-            )
+        """Register a route. Raises RoutingError as `check` does."""
+        self.check(route.type, lint=lint)
         self._routes[route.type] = route
         self._found.clear()
+
+    def check(self, type: str, *, lint: bool = True, others: Mapping[str, RouteT] | None = None) -> None:
+        """Raise RoutingError for a malformed name, or a name that is registered already, here or in `others`."""
+        if lint and self.matching == "segments":
+            check_name(type, pattern=type.endswith(":"))
+        else:
+            check_blank(type)
+        taken = self._routes.get(type) or (others or {}).get(type)
+        if taken is not None:
+            raise RoutingError(f"{type!r} is registered already, by {_described(taken)}: each type has one handler.")
 
     def find(self, type: str) -> RouteT | None:
         """Return the route that matches a type, or None."""

@@ -10,6 +10,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from rota.core.duration import DurationLike
+from rota.errors import RoutingError
 from rota.tasks.context import Context, blank, peek
 from rota.tasks.handler import Handler
 from rota.tasks.info import TaskInfo, TaskState
@@ -35,6 +36,8 @@ class Sender(Protocol):
         ...
 
 
+_OF_THE_APP = frozenset({"type", "default_options", "_sender"})
+"""The attributes of a task that are known only once its router is included in an app."""
 _ELSEWHERE = frozenset(
     {"delay", "apply_async", "apply", "s", "si", "send", "send_with_options", "kiq", "defer", "defer_async"}
     | {"enqueue_in", "enqueue_at", "schedule", "push", "queue", "perform_async"}
@@ -48,15 +51,19 @@ class Task(Generic[P, R]):
     Calls leave out the arguments that the worker injects.
     """
 
-    def __init__(self, handler: Handler, sender: Sender) -> None:
+    type: str
+    default_options: Options
+    _sender: Sender
+
+    def __init__(self, handler: Handler) -> None:
         functools.update_wrapper(cast("Callable[..., Any]", self), handler.function, updated=())
         self.handler = handler
-        self.type = handler.type
         self.function: Callable[..., Any] = handler.function
-        self.default_options = handler.options
         self._arguments = handler.arguments
         self._decode = handler.result.read
-        self._sender = sender
+        self._changes: tuple[EnqueueOptions, ...] = ()
+        if handler.sender is not None:
+            self._read_handler()
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Enqueue a call with these arguments. Raises PayloadError if they do not fit the function."""
@@ -83,8 +90,14 @@ class Task(Generic[P, R]):
 
     def options(self, **words: Unpack[EnqueueOptions]) -> Self:
         """Return a copy of this task with other options: `task.options(delay="5m").enqueue(7)`."""
+        if self.handler.sender is None:
+            Options.of(**words)  # wrong options are refused in the line that gives them
+            changed = copy(self)
+            changed._changes = (*self._changes, words)
+            return changed
+        options = self.default_options.updated(**words)
         changed = copy(self)
-        changed.default_options = self.default_options.updated(**words)
+        changed.default_options = options
         return changed
 
     def debounce(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> Self:
@@ -93,6 +106,20 @@ class Task(Generic[P, R]):
         The run starts `max_wait` after the first call at the latest.
         """
         return self.options(debounce=Debounce(key, wait, max_wait))
+
+    def _read_handler(self) -> None:
+        """Take over what is known since the router of this task is included. Raises RoutingError before."""
+        handler = self.handler
+        if handler.sender is None:
+            raise RoutingError(
+                f"The task {handler.type!r} ({handler.place}) is on a router that no app has included, so its full "
+                "type, its queue and its server are not known. Call app.include(...) with the router where the app is "
+                "made, and import that module before the first enqueue."
+            )
+        options = handler.options
+        for words in self._changes:
+            options = options.updated(**words)
+        self.type, self.default_options, self._sender = handler.type, options, handler.sender
 
     def _keyed(self, values: dict[str, Any]) -> Plan[R]:
         """Return the plan of a task whose options may name its arguments."""
@@ -106,12 +133,14 @@ class Task(Generic[P, R]):
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         signature = self.handler.signature
         if signature.takes_context_first and not (args and isinstance(args[0], Context)):
-            args = (peek(None) or blank(self.type), *args)
+            args = (peek(None) or blank(self.handler.type), *args)
         if signature.dependencies:
             given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
             for name in signature.dependencies:
                 if given.get(name, INJECTED) is INJECTED:
-                    raise TypeError(f"{self.type} is called directly, so nobody injects {name!r}: pass {name}=...")
+                    raise TypeError(
+                        f"{self.handler.type} is called directly, so nobody injects {name!r}: pass {name}=..."
+                    )
         return self.function(*args, **kwargs)
 
     def __copy__(self) -> Self:
@@ -124,12 +153,18 @@ class Task(Generic[P, R]):
         return self.function.__qualname__
 
     def __repr__(self) -> str:
-        return f"<Task {self.type} {self.function.__qualname__}>"
+        return f"<Task {self.handler.type} {self.function.__qualname__}>"
 
     if not TYPE_CHECKING:  # hidden from type checkers, so that they report unknown attributes
 
         def __getattr__(self, name: str) -> Any:
-            """Raise AttributeError. For the enqueue methods of other task queues, the error names Rota's method."""
+            """Read what the include of a router has set since, or raise AttributeError.
+
+            For the enqueue methods of other task queues, the error names Rota's method.
+            """
+            if name in _OF_THE_APP and "handler" in self.__dict__:
+                self._read_handler()
+                return self.__dict__[name]
             advice = (
                 ". Enqueue with `await task.enqueue(...)`, or `task.enqueue_sync(...)` from blocking code; a delay and "
                 "other options come before it, as in task.options(delay='5m').enqueue(...)"

@@ -38,6 +38,7 @@ class Parts:
         settings = worker.settings
         self._app = worker.app
         self._every_beat = settings.worker.heartbeat
+        self._group_interval_seconds = settings.aggregation.group_interval.total_seconds()
         self._beats = broker.sync()
         self.heartbeat = Heartbeat(
             self._beats,
@@ -72,8 +73,16 @@ class Parts:
         ]
         if self._app.modules:
             always.append(self._warm)
-        # A worker whose app has no aggregator leaves all groups to workers that have one.
-        return [*always, self.aggregator.run] if len(self._app.aggregators) else always
+        return [*always, self._aggregate]
+
+    async def _aggregate(self) -> None:
+        """Aggregate groups once the app has an aggregator, which a router may bring that is included later.
+
+        Before, this worker leaves all groups to workers that have one.
+        """
+        while not len(self._app.aggregators):  # noqa: ASYNC110 - another thread may import the module that includes it
+            await asyncio.sleep(self._group_interval_seconds)
+        await self.aggregator.run()
 
     async def _publish_types(self) -> None:
         """Describe the handlers, in a thread because that may call code of the app, and again if there are more."""

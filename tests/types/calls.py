@@ -16,6 +16,7 @@ from rota import (
     SyncJob,
     Task,
     TaskInfo,
+    Tasks,
     Unique,
     current,
 )
@@ -66,7 +67,39 @@ async def around(ctx: Context) -> AsyncGenerator[None]:
     yield
 
 
+tasks = Tasks(middleware=[around])
+
+
+@tasks.task("charge", queue="billing")
+async def charge(ctx: Context, cents: int) -> str:
+    return f"{ctx.id} {cents}"
+
+
+@tasks.task("refund", run="process")
+def refund(cents: int) -> int:
+    return cents
+
+
+@tasks.handler("event:")
+def events(ctx: Context, payload: bytes) -> bytes:
+    return payload
+
+
+@tasks.on_failure
+def failed(ctx: Context, error: Exception) -> None: ...
+
+
+outer = Tasks()
+outer.include(tasks, prefix="card:")
+app.include(outer, prefix="billing:", queue="billing", timeout="30s", retry=3, retention="1h", headers={"a": "b"})
+
+
 async def asynchronous() -> None:
+    assert_type(await charge.enqueue(7), Job[str])
+    assert_type(await charge.options(delay="5m").enqueue(cents=7), Job[str])
+    assert_type(refund.plan(7), Plan[int])
+    assert_type(refund(7), int)
+    assert_type(events(current(), b""), bytes)
     assert_type(await welcome.enqueue(7), Job[str])
     assert_type(await (await welcome.enqueue(7, "de")).result("10s"), str)
     assert_type(await (await welcome.enqueue(7)).info(), TaskInfo)

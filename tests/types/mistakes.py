@@ -1,6 +1,6 @@
 """Mistakes that both checkers must refuse: each line that ends in `# wrong`, and no other. Never imported."""
 
-from rota import Context, Retry, Rota, Unique
+from rota import Context, Retry, Rota, Tasks, Unique
 
 app = Rota("redis://localhost")
 
@@ -13,6 +13,14 @@ async def welcome(user_id: int, locale: str = "en") -> str:
 @app.task("report:build")
 def build(ctx: Context, number: int) -> int:
     return number
+
+
+tasks = Tasks()
+
+
+@tasks.task("charge")
+async def charge(cents: int) -> str:
+    return f"{cents}"
 
 
 async def mistakes(ctx: Context) -> None:
@@ -35,4 +43,9 @@ async def mistakes(ctx: Context) -> None:
     app.task("test:c", retry="3")  # wrong
     Retry(backoff="exponentil")  # wrong
     Unique("1m", scope="queue")  # wrong
+    await charge.enqueue("seven")  # wrong
+    tasks.task("test:d", quee="a")  # wrong
+    app.include(tasks, quee="a")  # wrong
+    app.include(tasks, unique="5m")  # wrong
+    app.include(charge)  # wrong
     assert number

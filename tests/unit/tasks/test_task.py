@@ -125,7 +125,8 @@ def test_keys_take_the_arguments_of_each_call() -> None:
 
 async def test_enqueue_sends_the_plan() -> None:
     kept = Kept()
-    task = type(welcome)(welcome.handler, kept)
+    task = welcome.options()
+    task._sender = kept
 
     job = await task.enqueue(7)
     other = task.enqueue_sync(8)
@@ -136,7 +137,8 @@ async def test_enqueue_sends_the_plan() -> None:
 
 async def test_nothing_is_sent_when_the_arguments_do_not_fit() -> None:
     kept = Kept()
-    task = type(welcome)(welcome.handler, kept)
+    task = welcome.options()
+    task._sender = kept
 
     with pytest.raises(PayloadError):
         await task.enqueue("seven")  # type: ignore[arg-type]

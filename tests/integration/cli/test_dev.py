@@ -23,7 +23,7 @@ for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, end)
 from notes import app, write
 write.enqueue_sync("by-program.txt")
-Path("program.url").write_text(app.settings.url)
+Path("program.url").write_text(app.settings.broker.url)
 if "ends" in sys.argv:
     sys.exit(3)
 while True:

@@ -2,8 +2,8 @@
 
 OPTION_TEXTS = {
     "queue": "The queue; `default` if nothing is said.",
-    "max_retry": "How often it is retried, 25 if nothing is said; 0 means never. Only at a call: a task says `retry=`.",
-    "timeout": "How long one run may take: seconds, rounded up. 30 minutes if neither this nor a deadline is said.",
+    "max_retry": "How often it is retried; 0 means never. Default: the `retry=` of the task, else 25. Only at a call.",
+    "timeout": "How long one run may take: seconds, rounded up. Default: 30 minutes if there is no deadline.",
     "deadline": "The instant at which the task is given up, whatever retries are left. Only at a call.",
     "process_at": "The instant at which it runs. Only at a call.",
     "delay": "Run after this delay. Fractions of a second count.",

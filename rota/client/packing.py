@@ -23,7 +23,7 @@ PAYLOAD_LIMIT_BYTES = 4 * 1024 * 1024
 
 
 class Packed(NamedTuple):
-    """One task, ready to be sent. Without an `item` it is a plain task: without a delay, group, lock or chosen ID."""
+    """One task, ready to be sent. Without an `item` it is plain: no delay, group, lock, chosen ID or `explicit`."""
 
     keys: QueueKeys
     id: str
@@ -65,7 +65,15 @@ class Packer:
         longest = None if joined.max_wait is None else joined.max_wait.total_seconds()
         message = template.envelope.seal(plan.payload, task_id.encode(), lock.encode())
         wait = joined.wait.total_seconds()
-        call = debounce(template.keys, task_id, message, lock=lock, wait_seconds=wait, max_wait_seconds=longest)
+        call = debounce(
+            template.keys,
+            task_id,
+            message,
+            lock=lock,
+            wait_seconds=wait,
+            max_wait_seconds=longest,
+            explicit=template.explicit,
+        )
         return Packed(template.keys, task_id, message, None), call
 
     def check_size(self, what: str, size: int) -> None:
@@ -134,8 +142,14 @@ class _Template:
         self.options = options
         self.keys = keys.queue(options.queue or DEFAULT_QUEUE)
         self.envelope = _envelope(type, options)
+        self.explicit = options.explicit
         self.plain = not (
-            options.unique or options.group or options.task_id or options.process_at or options.delay is not None
+            options.unique
+            or options.group
+            or options.task_id
+            or options.process_at
+            or options.delay is not None
+            or self.explicit
         )
 
     def pack(self, plan: Plan[Any]) -> Packed:
@@ -156,6 +170,7 @@ class _Template:
             scope=unique.scope if unique else "ttl",
             on_conflict=unique.on_conflict if unique else "return",
             mark=new_task_id() if options.task_id else task_id,
+            explicit=self.explicit,
         )
         return Packed(self.keys, task_id, message, item)
 

@@ -12,6 +12,8 @@ from rota.core.text import did_you_mean
 from rota.errors import OptionError
 from rota.tasks.context import Context
 from rota.tasks.policy import MAX_RETRY, Debounce, Retry, Unique
+from rota.wire.envelope import DEFAULT_MAX_RETRY, DEFAULT_TIMEOUT_S
+from rota.wire.times import whole_seconds
 
 SECOND = timedelta(seconds=1)
 WHOLE_SECONDS = "the wire counts whole seconds, rounded up"
@@ -102,6 +104,8 @@ class Options:
     group: str | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, hash=False)
     debounce: Debounce | None = None
+    declared: frozenset[str] = frozenset()
+    """Names of those options that the task declares for all of its calls, and this call has not changed."""
 
     def __post_init__(self) -> None:
         for name in ("queue", "task_id", "group"):
@@ -119,12 +123,16 @@ class Options:
 
     @classmethod
     def of(cls, **words: Any) -> "Options":
-        """Read options from the keywords of `EnqueueOptions`. The error for an unknown keyword suggests a known one."""
-        return cls(**_read(words))
+        """Read the options that a task declares. The error for an unknown keyword suggests a known one."""
+        return cls(**_read(words), declared=frozenset(words))
 
     def updated(self, **words: Any) -> "Options":
-        """Return these options with some replaced. Headers are merged; `delay` and `process_at` replace each other."""
+        """Return the options of a call: these with some replaced.
+
+        Headers are merged; `delay` and `process_at` replace each other.
+        """
         given = _read(words)
+        given["declared"] = self.declared - given.keys()
         if "headers" in given and self.headers:
             given["headers"] = MappingProxyType({**self.headers, **given["headers"]})
         if given.get("delay") is not None:
@@ -132,6 +140,19 @@ class Options:
         if given.get("process_at") is not None:
             given.setdefault("delay", None)
         return replace(self, **given)
+
+    @property
+    def explicit(self) -> str:
+        """Names of the options that were given for this call, although their values are Asynq's defaults.
+
+        Asynq's clients write these values also if nothing was given, so a worker cannot tell from the message that they
+        are meant. Values that the task declares are left out, because its worker knows them.
+        """
+        values = {
+            "max_retry": self.max_retry == DEFAULT_MAX_RETRY,
+            "timeout": self.timeout is not None and whole_seconds(self.timeout) == DEFAULT_TIMEOUT_S,
+        }
+        return " ".join(name for name, is_default in values.items() if is_default and name not in self.declared)
 
     @property
     def locks_payload(self) -> bool:
@@ -156,7 +177,7 @@ class Options:
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None and value != {}}
 
 
-NAMES: tuple[str, ...] = tuple(item.name for item in fields(Options))
+NAMES: tuple[str, ...] = tuple(item.name for item in fields(Options) if item.name != "declared")
 
 
 def _read(words: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,9 +77,9 @@ def _merged(own: Mapping[str, Any], includes: Sequence[Mapping[str, Any]]) -> di
 
 
 def _options(words: Mapping[str, Any]) -> Options:
+    declared = {name: words[name] for name in _OPTION_WORDS if name in words}
     retry = _retry(words)
-    options = Options.of(**{name: words[name] for name in _OPTION_WORDS if name in words})
-    return options.updated(max_retry=retry.max) if "retry" in words else options
+    return Options.of(**declared, max_retry=retry.max) if "retry" in words else Options.of(**declared)
 
 
 def _retry(words: Mapping[str, Any]) -> Retry:

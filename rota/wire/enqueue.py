@@ -28,6 +28,8 @@ class Item(NamedTuple):
     """Identifies the tasks that this request wrote if it is sent again. Give the ID itself if it was made for this
     request, a random text if the caller chose the ID, or `""` for a request that is sent only once.
     """
+    explicit: str = ""
+    """`timeout`, `max_retry` or both, if they were given for this call although their values are Asynq's defaults."""
 
 
 class Reply(NamedTuple):
@@ -60,14 +62,21 @@ def enqueue(keys: QueueKeys, items: Sequence[Item]) -> Call[list[Reply]]:
 
 
 def debounce(
-    keys: QueueKeys, task_id: str, message: bytes, *, lock: str, wait_seconds: float, max_wait_seconds: float | None
+    keys: QueueKeys,
+    task_id: str,
+    message: bytes,
+    *,
+    lock: str,
+    wait_seconds: float,
+    max_wait_seconds: float | None,
+    explicit: str = "",
 ) -> Call[Reply]:
     """Reschedule the waiting task that holds this lock to `wait_seconds` from now with this message, or add it.
 
     Can be sent again: the ID must have been made for this call, and marks what an earlier sending wrote.
     """
     longest = "" if max_wait_seconds is None else max_wait_seconds
-    args = (keys.task_prefix, task_id, message, lock, wait_seconds, longest)
+    args = (keys.task_prefix, task_id, message, lock, wait_seconds, longest, explicit)
     return Call(load("debounce"), (keys.pending, keys.scheduled), args, lambda raw: _reply(task_id, raw))
 
 

@@ -17,10 +17,11 @@ MAX_BYTES = 4 * 1024 * 1024
 
 
 class Notes(NamedTuple):
-    """Additional facts about a fetched task: the reason of a request to cancel it, and its number of crashes."""
+    """Additional facts about a fetched task: the reason of a request to cancel it, its crashes, and `Item.explicit`."""
 
     cancel: str
     crashes: int
+    explicit: str = ""
 
 
 class QueueBatch(NamedTuple):
@@ -161,7 +162,8 @@ def _batch(
 
 
 def _notes(words: Iterable[Any]) -> dict[int, Notes]:
-    triples = zip(*[iter(words)] * 3, strict=True)
+    rows = zip(*[iter(words)] * 4, strict=True)
     return {
-        int(index): Notes(text(cancel), int(crashes) if crashes.isdigit() else 0) for index, cancel, crashes in triples
+        int(index): Notes(text(cancel), int(crashes) if crashes.isdigit() else 0, text(explicit))
+        for index, cancel, crashes, explicit in rows
     }

@@ -24,7 +24,7 @@ class Dead(NamedTuple):
     """An attempt whose lease expired. `message` is empty if the hash is gone; `cancel`, why it was to be cancelled.
 
     `ours` is true if a worker of Rota had the task, and not a Go server. `left_out` is the size of a message that was
-    too large to list.
+    too large to list. `explicit` is that of the task (`enqueue.Item`).
     """
 
     id: str
@@ -33,6 +33,7 @@ class Dead(NamedTuple):
     cancel: str
     ours: bool = False
     left_out: int = 0
+    explicit: str = ""
 
 
 class Expired(NamedTuple):
@@ -108,8 +109,8 @@ def _seconds(slack: Slack) -> tuple[float, float]:
 
 def _expired(reply: Any) -> Expired:
     rows = [
-        Dead(text(task_id), message, token, why.decode("utf-8", "replace"), bool(ours), left_out)
-        for task_id, message, token, why, ours, left_out in reply[3:]
+        Dead(text(task_id), message, token, why.decode("utf-8", "replace"), bool(ours), left_out, text(explicit))
+        for task_id, message, token, why, ours, left_out, explicit in reply[3:]
     ]
     return Expired(float(reply[0]), bool(reply[1]), bool(reply[2]), rows)
 

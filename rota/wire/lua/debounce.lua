@@ -1,7 +1,8 @@
 -- Joins calls into one run, which starts `wait` after the last call, but at most `max_wait` after the first call.
 -- KEYS  1 pending, 2 scheduled
 -- ARGV  1 prefix of the queue's task hashes, 2 id, 3 message, 4 lock, 5 wait in seconds,
---       6 longest wait in seconds ("" for no limit)
+--       6 longest wait in seconds ("" for no limit),
+--       7 explicit ("" for none): which of timeout and max_retry the caller gave although they are Asynq's defaults
 -- Result: the state if a new task was added, else { "replaced", id, state }: that task has the new message now; or
 --         { "created", id, state }: an earlier sending of this request added the task
 -- The id was made for this request, so it identifies the writes of an earlier sending.
@@ -22,6 +23,11 @@ if other and was_sent(prefix .. other, id) then
   redis.call('HSET', prefix .. other, 'rota_sent', id)
   return { 'replaced', other, state }
 end
+local function note_explicit(key)
+  if ARGV[7] ~= '' then
+    redis.call('HSET', key, 'rota_explicit', ARGV[7])
+  end
+end
 local first = other and tonumber(redis.call('HGET', prefix .. other, 'rota_first') or now) or now
 local at = now + tonumber(ARGV[5])
 if ARGV[6] ~= '' then
@@ -35,10 +41,12 @@ if state == 'pending' or state == 'scheduled' then
     redis.call('ZADD', KEYS[2], 'XX', score, other)
   end
   renew(key, other, msg, id)
+  note_explicit(key)
   return { 'replaced', other, state }
 end
 redis.call('SET', lock, id)
 redis.call('HSET', prefix .. id, 'msg', msg, 'state', 'scheduled', 'unique_key', lock, 'rota_unique', 'queued',
   'rota_first', string.format('%.6f', now))
+note_explicit(prefix .. id)
 redis.call('ZADD', KEYS[2], score, id)
 return 'scheduled'

@@ -1,12 +1,13 @@
 -- Adds tasks with any options to one queue, independently: a refused task writes nothing and does not stop the others.
 -- KEYS  1 pending, 2 scheduled
 -- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes,
---       then for each task nine (at most 1000 tasks):
+--       then for each task ten (at most 1000 tasks):
 --       id, message,
 --       when ("" for now, "1700000000.5" for a Unix time, "+2.5" for seconds from now by the server's clock),
 --       group ("" for none), lock ("" for none), ms after the task is due at which the lock expires ("" for never),
 --       scope (ttl, queued, running), on conflict (return, replace),
---       mark of the request ("" for none; the id itself if the client made it for this request)
+--       mark of the request ("" for none; the id itself if the client made it for this request),
+--       explicit ("" for none): which of timeout and max_retry the caller gave although they are Asynq's defaults
 -- Result: for each task its state if it was added, else { reason, id, state }:
 --   duplicate  that task holds the lock        replaced  that task has the new message now
 --   busy       that task is running or being aggregated, so it cannot be replaced
@@ -21,7 +22,7 @@
 --! include sent
 --! include renew
 local base, prefix = ARGV[1], ARGV[2]
-local WIDTH = 9
+local WIDTH = 10
 local now_text = string.format('%.6f', now)
 
 local function due(when)
@@ -62,6 +63,9 @@ local function fields_of(item, target)
   -- Asynq does not store the group of a scheduled task, so that there the task runs alone.
   if item.group ~= '' then
     put('group', item.group)
+  end
+  if item.explicit ~= '' then
+    put('rota_explicit', item.explicit)
   end
   if item.lock ~= '' then
     put('unique_key', item.lock)
@@ -159,6 +163,7 @@ for i = 3, #ARGV, WIDTH do
   local done, reply = pcall(add, {
     id = ARGV[i], msg = ARGV[i + 1], at = due(ARGV[i + 2]), group = ARGV[i + 3], lock = ARGV[i + 4],
     life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace', mark = ARGV[i + 8],
+    explicit = ARGV[i + 9],
   })
   if not done then
     local text = type(reply) == 'table' and reply.err or tostring(reply)

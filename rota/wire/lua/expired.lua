@@ -6,7 +6,7 @@
 --       6 1: leave out each message that is larger than that
 -- Result: { Redis time in seconds (text), 1 if an aggregation set is past its deadline, 1 if there may be more,
 --           { id, message or "", attempt token or "", reason of a cancel request or "", 1 if it was Rota's,
---             size of a message that is left out, or 0 }, ... }
+--             size of a message that is left out, or 0, explicit (see `enqueue`) or "" }, ... }
 -- Leases of Rota follow Redis' clock. Leases of Go follow the clocks of the Go machines, so they get more time.
 -- Of Rota's attempts a large message is left out, because it is not needed to handle a crash.
 --! include clock
@@ -20,7 +20,7 @@ local ids = redis.call('ZRANGE', KEYS[1], '-inf', ours, 'BYSCORE', 'LIMIT', 0, L
 for i = 1, #ids, 2 do
   local of_ours = is_ours(ids[i + 1])
   if of_ours or tonumber(ids[i + 1]) <= theirs then
-    local row = redis.call('HMGET', ARGV[1] .. ids[i], 'msg', 'rota_token', 'rota_cancel')
+    local row = redis.call('HMGET', ARGV[1] .. ids[i], 'msg', 'rota_token', 'rota_cancel', 'rota_explicit')
     local size, left_out = row[1] and #row[1] or 0, 0
     if (of_ours and size > LARGE) or (ARGV[6] == '1' and size > most_bytes) then
       row[1], size, left_out = nil, 0, size
@@ -30,7 +30,8 @@ for i = 1, #ids, 2 do
       break
     end
     bytes = bytes + size
-    found[#found + 1] = { ids[i], row[1] or '', row[2] or '', row[3] or '', of_ours and 1 or 0, left_out }
+    found[#found + 1] = { ids[i], row[1] or '', row[2] or '', row[3] or '', of_ours and 1 or 0, left_out,
+      row[4] or '' }
   end
 end
 return found

@@ -14,7 +14,8 @@
 -- Result: { Redis time in seconds (text), one list for each queue }, where each list is
 --   { state: 0 empty, 1 more is waiting, 2 paused, 3 broken, 4 all that is left is spared;
 --     next due time (text, "" for none);
---     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", ... };  { dangling ids };
+--     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", explicit or "", ... };
+--     { dangling ids };
 --     and for a broken queue, the key of the wrong type: nothing is taken from it, but the other queues are served }
 -- An id whose hash is gone is dropped. (Asynq turns it into a hash without a message, which is active for ever: trap 16
 -- in docs/asynq-differences.md.)
@@ -108,7 +109,7 @@ local function take(k, base, prefix, n, out)
   for i = #ids, 1, -1 do
     if #gone == n then break end
     local id, key = ids[i], prefix .. ids[i]
-    local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes')
+    local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes', 'rota_explicit')
     if spared and row[1] and not row[2] and stays(row, key, out) then
       stay = stay + 1
     elseif row[1] and bytes > 0 and bytes + #row[1] > most_bytes then
@@ -141,10 +142,11 @@ local function take(k, base, prefix, n, out)
     redis.call('HDEL', key, 'pending_since')
     -- A lock with the scope `queued` is released when its task is taken.
     if row[3] == 'queued' then unlock(base, redis.call('HGET', key, 'unique_key'), id) end
-    if row[2] or row[4] then
+    if row[2] or row[4] or row[5] then
       notes[#notes + 1] = #tasks / 2
       notes[#notes + 1] = row[2] or ''
       notes[#notes + 1] = row[4] or ''
+      notes[#notes + 1] = row[5] or ''
     end
     leases[2 * i + 1], leases[2 * i + 2] = lease_until, id
     tasks[#tasks + 1] = id

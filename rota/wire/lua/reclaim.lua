@@ -4,7 +4,7 @@
 -- KEYS  1 active, 2 lease
 -- ARGV  1 token of the lost fetch, 2 task key prefix, 3 lease in seconds, 4 the new token,
 --       5 most bytes of messages in the reply (one task is always returned, however large)
--- Result: { { id, msg, id, msg, ... }, { index of task, cancel reason or "", crashes or "", ... },
+-- Result: { { id, msg, id, msg, ... }, { index of task, cancel reason or "", crashes or "", explicit or "", ... },
 --           1 if there are more such tasks }
 -- `active` is never longer than the number of slots of all workers.
 -- A task whose lease is Go's (see `whose`) is left out: a Go server has recovered it and runs it, with our token still
@@ -24,16 +24,17 @@ end
 
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, 9999)) do
   if is_lost(id) then
-    local row = hash(ARGV[2] .. id, 'msg', 'rota_cancel', 'rota_crashes')
+    local row = hash(ARGV[2] .. id, 'msg', 'rota_cancel', 'rota_crashes', 'rota_explicit')
     if row[1] and bytes > 0 and bytes + #row[1] > most_bytes then
       more = 1
       break
     elseif row[1] then
       bytes = bytes + #row[1]
-      if row[2] or row[3] then
+      if row[2] or row[3] or row[4] then
         notes[#notes + 1] = #found / 2
         notes[#notes + 1] = row[2] or ''
         notes[#notes + 1] = row[3] or ''
+        notes[#notes + 1] = row[4] or ''
       end
       found[#found + 1] = id
       found[#found + 1] = row[1]

@@ -67,7 +67,8 @@ class Recovery(NamedTuple):
     ending: str = ""
 
 
-Judge = Callable[[TaskMessage], Recovery]
+Judge = Callable[[TaskMessage, str], Recovery]
+"""Takes the message, and which options were given for its call (`wire.enqueue.Item.explicit`)."""
 
 
 def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
@@ -77,11 +78,12 @@ def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
     read the same expired lease and move the task too.
     """
 
-    def judge(message: TaskMessage) -> Recovery:
+    def judge(message: TaskMessage, explicit: str) -> Recovery:
         error = LeaseExpired(LEASE_EXPIRED)
         policy = policy_of(message.type) or _ASYNQ_POLICY
-        # A Go client writes 25 if the number of retries was not given; then the policy decides, as in `verdict`.
-        allowed = policy.max if message.retry == ASYNQ_DEFAULT_RETRY else message.retry
+        # Asynq's clients write 25 if the number of retries was not given; then the policy decides, as in `verdict`.
+        unsaid = message.retry == ASYNQ_DEFAULT_RETRY and "max_retry" not in explicit
+        allowed = policy.max if unsaid else message.retry
         if message.retried >= allowed:
             return Recovery(None)
         try:
@@ -236,7 +238,7 @@ class Recoverer:
         if dead.cancel:
             judgement = Recovery(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
         else:
-            judgement = self._judge(message)
+            judgement = self._judge(message, dead.explicit)
         delay, counts, text, ending = judgement
         stored = with_failure(message, text, int(found.now), counts=counts and delay is not None)
         if delay is None:

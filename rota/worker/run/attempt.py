@@ -30,6 +30,7 @@ class Attempt:
 
     - `lease_until` is a time of the `lease_clock`, `deadline_at` of the event loop's clock, and `started_at` of the
       server's clock in seconds since 1970.
+    - `explicit` names the options of the task that were given for its call (see `wire.enqueue.Item`).
     - `launched_at` is when its function was started, on the event loop's clock; 0 if no event tells of it.
     - `told` are the reasons for which the handler was cancelled, in order; `stop` is the one that decides the verdict.
     - `judged` is true once the verdict stands and only the hooks still run.
@@ -40,6 +41,7 @@ class Attempt:
         "crashes",
         "deadline_at",
         "deadline_unix",
+        "explicit",
         "handler",
         "id",
         "judged",
@@ -72,6 +74,7 @@ class Attempt:
         self.started_at = 0.0
         self.launched_at = 0.0
         self.crashes = 0
+        self.explicit = ""
         self.stop: Stop = ""
         self.told: tuple[Stop, ...] = ()
         self.judged = False

@@ -185,6 +185,7 @@ class Executor:
         message = attempt.message
         if notes is not None:
             attempt.crashes = notes.crashes
+            attempt.explicit = notes.explicit
             if notes.cancel:
                 return verdict.cancelled(attempt, notes.cancel, now)
         handler = self._find(message.type)
@@ -199,8 +200,9 @@ class Executor:
         """Start the time limit. An attempt that waited for a thread or process still has its full time."""
         message, handler, now = attempt.message, attempt.handler, self._clock.now()
         seconds: float = message.timeout
-        if handler.timeout is not None and seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS):
-            # A Go client writes 30 minutes if no timeout was given, so the handler's own limit applies.
+        unsaid = seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS) and "timeout" not in attempt.explicit
+        if unsaid and handler.timeout is not None:
+            # Asynq's clients write 30 minutes if no timeout was given, so the handler's own limit applies.
             seconds = whole_seconds(handler.timeout)
         attempt.limit_seconds = seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
         deadline = now + attempt.limit_seconds

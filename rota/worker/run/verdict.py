@@ -282,8 +282,8 @@ def _said(error: BaseException) -> str:
 
 def _allowed(attempt: Attempt) -> int:
     """Return how many retries the task may have."""
-    if attempt.message.retry == ASYNQ_DEFAULT_RETRY:
-        # A Go client writes 25 if the number of retries was not given, so the handler's own policy applies.
+    if attempt.message.retry == ASYNQ_DEFAULT_RETRY and "max_retry" not in attempt.explicit:
+        # Asynq's clients write 25 if the number of retries was not given, so the handler's own policy applies.
         return attempt.handler.retry.max
     return attempt.message.retry
 

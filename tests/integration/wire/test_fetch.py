@@ -128,11 +128,12 @@ async def test_an_id_without_a_hash_is_dropped_and_reported_not_made_into_a_stub
     assert await seed.ids("active") == ["a"]
 
 
-async def test_notes_tell_of_a_cancel_request_and_of_crashes(broker: Overseen, seed: Seed) -> None:
+async def test_notes_tell_of_a_cancel_request_crashes_and_explicit_options(broker: Overseen, seed: Seed) -> None:
     await seed.pending("plain")
     await seed.pending("marked", rota_cancel="by hand", rota_crashes=2)
+    await seed.pending("said", rota_explicit="timeout")
     fetched = await take(broker, 5)
-    assert fetched.batches[0].notes == {1: ("by hand", 2)}
+    assert fetched.batches[0].notes == {1: ("by hand", 2, ""), 2: ("", 0, "timeout")}
 
 
 async def test_a_lock_held_while_queued_is_given_back_when_the_task_is_taken(broker: Overseen, seed: Seed) -> None:
@@ -225,13 +226,14 @@ async def test_tasks_of_a_fetch_without_an_answer_are_found_by_its_token(broker:
 
 
 async def test_what_is_known_of_a_task_that_is_found_again_comes_with_it(broker: Overseen, seed: Seed) -> None:
-    await seed.pending("a", "b")
-    await take(broker, 2, token="lost")
+    await seed.pending("a", "b", "c")
+    await take(broker, 3, token="lost")
     await broker.admin.execute("HSET", seed.keys.task("a"), "rota_cancel", "enough")
     await broker.admin.execute("HSET", seed.keys.task("b"), "rota_crashes", "2")
+    await broker.admin.execute("HSET", seed.keys.task("c"), "rota_explicit", "timeout")
     found = await broker.run(reclaim(seed.keys, "lost", new_token="new", lease_seconds=30))
     known = {found.tasks[2 * index]: notes for index, notes in found.notes.items()}
-    assert known == {b"a": ("enough", 0), b"b": ("", 2)}
+    assert known == {b"a": ("enough", 0, ""), b"b": ("", 2, ""), b"c": ("", 0, "timeout")}
 
 
 async def test_a_task_that_is_found_again_is_leased_anew_for_its_lease_may_be_about_to_end(

@@ -222,11 +222,25 @@ async def test_a_message_that_cannot_be_read_is_archived_as_it_is(yard: Yard) ->
 
 async def test_the_judge_can_spare_the_retry(yard: Yard) -> None:
     await yard.active("dead", 1)
-    spare = Recoverer(yard.broker, lambda _: Recovery(timedelta(), counts=False, text="crash"))
+    spare = Recoverer(yard.broker, lambda *_: Recovery(timedelta(), counts=False, text="crash"))
     await spare.recover(yard.queues())
     told = await yard.message("dead")
     assert (told.retried, told.error_msg) == (0, "crash")
     assert await yard.number("GET", yard.keys.failed) == 0
+
+
+async def test_the_judge_learns_which_options_were_given_for_the_call(yard: Yard) -> None:
+    await yard.active("said", 1, rota_explicit="max_retry")
+    await yard.active("unsaid", 1)
+    told: dict[str, str] = {}
+
+    def judge(message: TaskMessage, explicit: str) -> Recovery:
+        told[message.id] = explicit
+        return Recovery(timedelta())
+
+    await Recoverer(yard.broker, judge).recover(yard.queues())
+
+    assert told == {"said": "max_retry", "unsaid": ""}
 
 
 async def test_stale_aggregation_sets_return_to_their_group_which_is_listed_again(yard: Yard) -> None:
@@ -247,13 +261,14 @@ async def test_stale_aggregation_sets_return_to_their_group_which_is_listed_agai
 
 def test_a_task_says_how_often_it_is_retried_and_its_policy_where_it_says_nothing() -> None:
     judge = as_failure(lambda _: Retry(max=2, delay=timedelta(seconds=10)))
-    assert judge(TaskMessage(queue=QUEUE, retry=25, retried=2)).delay is None
-    assert judge(TaskMessage(queue=QUEUE, retry=5, retried=2)).delay == timedelta(seconds=10)
+    assert judge(TaskMessage(queue=QUEUE, retry=25, retried=2), "").delay is None
+    assert judge(TaskMessage(queue=QUEUE, retry=25, retried=2), "max_retry").delay == timedelta(seconds=10)
+    assert judge(TaskMessage(queue=QUEUE, retry=5, retried=2), "").delay == timedelta(seconds=10)
 
 
 def test_a_task_of_a_dead_go_server_waits_until_the_other_recoverers_are_through() -> None:
     judge = as_failure(lambda _: Retry(delay=timedelta(0)))
-    assert judge(TaskMessage(queue=QUEUE, retry=5)).delay == AFTER_GO
+    assert judge(TaskMessage(queue=QUEUE, retry=5), "").delay == AFTER_GO
 
 
 def leave(*args: object) -> NoReturn:
@@ -262,7 +277,7 @@ def leave(*args: object) -> NoReturn:
 
 @pytest.mark.parametrize("policy", [Retry(delay=leave), Retry(is_failure=leave), Retry(delay=lambda n, e: "soon")])
 def test_a_policy_that_cannot_decide_about_a_task_of_a_dead_go_server_gives_way_to_asynqs(policy: Retry) -> None:
-    judgement = as_failure(lambda _: policy)(TaskMessage(type="a:b", id="x", retry=5))
+    judgement = as_failure(lambda _: policy)(TaskMessage(type="a:b", id="x", retry=5), "")
     assert (judgement.counts, judgement.text) == (True, LEASE_EXPIRED)
     assert judgement.delay is not None
     assert judgement.delay >= AFTER_GO

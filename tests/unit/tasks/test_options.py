@@ -77,6 +77,24 @@ def test_what_is_wrong_or_in_conflict_is_refused(words: dict[str, Any], reason: 
         Options.of(**words)
 
 
+def test_options_of_a_call_are_explicit_where_they_equal_the_defaults_of_asynq() -> None:
+    declared = Options.of(timeout="30m", max_retry=25)
+
+    assert declared.explicit == declared.updated(queue="low").explicit == ""
+    assert declared.updated(timeout="30m").explicit == "timeout"
+    assert declared.updated(timeout="30m").updated(delay="1s").explicit == "timeout"
+    assert declared.updated(timeout="30m").updated(timeout=None).explicit == ""
+    assert declared.updated(timeout="29m", max_retry=25).explicit == "max_retry"
+    assert Options().updated(timeout=1800, max_retry=25).explicit == "max_retry timeout"
+    assert Options().updated(timeout=1800.5, max_retry=24).explicit == ""
+
+
+def test_declared_is_no_option() -> None:
+    with pytest.raises(OptionError, match="no option 'declared'"):
+        Options().updated(declared=frozenset())
+    assert Options.of(timeout="30m").words() == {"timeout": timedelta(minutes=30)}
+
+
 def test_options_are_comparable_and_hashable() -> None:
     assert len({Options.of(queue="a", headers={"x": "1"}), Options.of(queue="a", headers={"x": "1"})}) == 1
 

@@ -121,4 +121,4 @@ def test_replies_name_the_task_that_is_there_now() -> None:
     ]
     joined = debounce(KEYS, "a", b"", lock="l", wait_seconds=1.5, max_wait_seconds=None)
     assert joined.decode(b"scheduled") == Reply("created", "a", "scheduled")
-    assert joined.args[-2:] == (1.5, "")
+    assert joined.args[-3:] == (1.5, "", "")

@@ -25,7 +25,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
@@ -93,7 +93,7 @@ async def wait_for(run: Awaitable[Any]) -> Any:
 def end_if_forked(since: int, error: BaseException | None = None) -> None:
     """End this process if it was forked since `generation` had this value. `error` is what the function raised."""
     if generation != since:
-        _end(error)
+        end(error)
 
 
 def _is_own(handler: Any) -> bool:
@@ -157,7 +157,7 @@ def _end_after(outermost: FrameType) -> None:
                 f"Process {os.getpid()} was forked by a task on the event loop of a worker. The loop cannot be used "
                 "in a fork, so the process ends. Run code that forks in a thread or with run='process'.\n"
             )
-            _end(SystemExit(1))
+            end(SystemExit(1))
 
     sys.setprofile(look)
     util = sys.modules.get("multiprocessing.util")
@@ -170,7 +170,8 @@ def _stop_looking(_: object) -> None:
     sys.setprofile(None)
 
 
-def _end(error: BaseException | None) -> None:
+def end(error: BaseException | None = None) -> NoReturn:
+    """End this process as `multiprocessing` ends a child: after a return, or after an error that a function raised."""
     code = 0
     if isinstance(error, SystemExit):
         code = _exit_code(error.code)

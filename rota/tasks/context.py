@@ -51,7 +51,7 @@ class Context:
     `cancel_reason` has the reason.
     """
 
-    __slots__ = ("_deadline_at", "_message", "_reporter", "cancel_reason", "cancelled", "state")
+    __slots__ = ("_deadline_at", "_message", "_reporter", "cancel_reason", "cancelled", "has_reported", "state")
 
     def __init__(
         self,
@@ -68,6 +68,8 @@ class Context:
         self.cancelled = False
         """True once the task was asked to stop. A function in a thread checks this; a coroutine is cancelled."""
         self.cancel_reason = ""
+        self.has_reported = False
+        """Whether the task has reported progress or log lines. Then the last of them may not be written yet."""
 
     @property
     def id(self) -> str:
@@ -131,10 +133,12 @@ class Context:
         is not finite counts as unknown. Raises OptionError if a value is not a number.
         """
         known = None if total is None else _number("total", total)
+        self.has_reported = True
         self._reporter.progress(self, _number("done", done) or 0, known, str(text))
 
     def log(self, text: str) -> None:
         """Add a line to the log that is stored with the task. A full log drops its oldest lines."""
+        self.has_reported = True
         self._reporter.log(self, str(text))
 
     def begin(self, deadline_at: float) -> None:

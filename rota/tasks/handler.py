@@ -250,7 +250,8 @@ class Handler:
             except BaseException as error:
                 forks.end_if_forked(began_in, error)
                 raise
-            forks.end_if_forked(began_in)
+            if forks.generation != began_in:
+                forks.end()
             return value
 
         return invoke

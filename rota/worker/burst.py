@@ -48,7 +48,7 @@ async def stop_when_empty(worker: Worker) -> bool:
 
 async def _look(worker: Worker, broker: Broker) -> WorkLeft | None:
     """Count the tasks that are left; None while this worker has work to do, or if the server does not answer."""
-    put_off_until = max((each.put_off_until for each in worker.executor.turnovers.values()), default=0.0)
+    put_off_until = worker.executor.types.put_off_until
     if worker.held() or time.monotonic() < put_off_until + PUT_OFF_MARGIN_SECONDS:
         return None
     try:

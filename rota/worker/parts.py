@@ -20,11 +20,10 @@ from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.housekeeping.sweeper import Sweep
 from rota.worker.loop_watchdog import LoopWatchdog
-from rota.worker.run.pool import FunctionPool
 from rota.worker.run.process_pool import ProcessPool
 from rota.worker.run.reporter import Reporter
 from rota.worker.run.subscriber import Subscriber
-from rota.worker.run.thread_pool import ThreadPool
+from rota.worker.run.thread_pool import FunctionPool, ThreadPool
 from rota.worker.ticker import Ticker
 
 if TYPE_CHECKING:

@@ -39,9 +39,9 @@ from rota.worker.consume.unknown_types import Unhandled, UnknownTypes
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.parts import Crew, Parts
 from rota.worker.run.attempt import Attempt, last_chance
+from rota.worker.run.concurrency import Slots
 from rota.worker.run.executor import Executor
 from rota.worker.run.finisher import Finisher
-from rota.worker.run.slots import Slots
 from rota.worker.status import WorkerStatus
 
 if TYPE_CHECKING:
@@ -119,14 +119,15 @@ class Worker:
             state = await stack.enter_async_context(self.app.lifespan_state())
             enable_loggers()  # the lifespan may have configured logging
             parts = self.parts = await stack.enter_async_context(Parts(self, broker))
+            self.consumers = NodeConsumers(broker, self.queue_keys, self._fetcher, self._finisher)
             self.executor = Executor(
-                self.app.find_handler,
+                self.app.registry.find,
                 self.slots,
                 self.clock,
-                lambda attempt, outcome: self.consumers.finish(attempt, outcome),
+                self.consumers.finish,
                 places=parts.places,
                 unhandled=Unhandled(
-                    lambda type: self.app.find_handler(type) is not None,
+                    lambda type: self.app.registry.find(type) is not None,
                     self.settings.worker.unknown_task_delay,
                     self._lease_seconds,
                     unknown=UnknownTypes(lambda: [handler.type for handler in self.app.registry]),
@@ -138,7 +139,6 @@ class Worker:
                 reporter=parts.reporter,
                 state=state,
             )
-            self.consumers = NodeConsumers(broker, self.queue_keys, self._fetcher, self._finisher)
             self.heartbeat = parts.heartbeat
             await self._work(parts.runs())
 
@@ -340,7 +340,7 @@ class Worker:
             wake_up=settings.worker.wake_up,
             queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
             serves=serves,
-            last_chance=lambda: last_chance(self.executor.held, settings.worker.max_crashes),
+            last_chance=lambda: last_chance(self.executor.crashed, settings.worker.max_crashes),
             spared=lambda: self.executor.unhandled.spared(),
             queues_may_be_new=self._discovery.look_soon,
         )

@@ -43,7 +43,7 @@ from rota.worker.consume.queues import QueueSelection
 from rota.worker.consume.ready_queues import ReadyQueues
 from rota.worker.consume.wakeup import Wakeup, WakeUpChoice, choose
 from rota.worker.run.attempt import Attempt
-from rota.worker.run.slots import Slots
+from rota.worker.run.concurrency import Slots
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
 MOST_BACKOFF_SECONDS = 2.0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rota.tasks.context import Context
     from rota.tasks.handler import Handler
 
+FAR = float("inf")
 Stop = Literal["", "timeout", "deadline", "cancelled", "shutdown", "lease"]
 
 
@@ -28,8 +29,8 @@ class LeaseOver(asyncio.CancelledError):
 class Attempt:
     """The state of one attempt, shared by the parts of a worker.
 
-    - `lease_until` is a time of the `lease_clock`, `deadline_at` of the event loop's clock, and `started_at` of the
-      server's clock in seconds since 1970.
+    - `lease_until` is a time of the `lease_clock`, and `started_at` of the server's clock in seconds since 1970.
+    - `deadline_at` is a time of the event loop's clock; `FAR` while no time limit runs.
     - `explicit` names the options of the task that were given for its call (see `wire.enqueue.Item`).
     - `launched_at` is when its function was started, on the event loop's clock; 0 if no event tells of it.
     - `told` are the reasons for which the handler was cancelled, in order; `stop` is the one that decides the verdict.
@@ -68,7 +69,7 @@ class Attempt:
         self.message: TaskMessage
         self.handler: Handler
         self.context: Context
-        self.deadline_at = 0.0
+        self.deadline_at = FAR
         self.deadline_unix = 0.0
         self.limit_seconds = 0.0
         self.started_at = 0.0
@@ -104,11 +105,11 @@ class Attempt:
         return self.message.payload
 
 
-def last_chance(held: Iterable[Attempt], max_crashes: int) -> LastChance:
+def last_chance(crashed: Iterable[Attempt], max_crashes: int) -> LastChance:
     """Return the number of crashes that leave a task its last chance, and whether one of these attempts has as many.
 
     One more crash puts such a task into quarantine. A worker may hold only one of them, so that it cannot take another
     one down with it.
     """
     crashes = max_crashes - 1
-    return LastChance(crashes, crashes > 0 and any(attempt.crashes >= crashes for attempt in held))
+    return LastChance(crashes, crashes > 0 and any(attempt.crashes >= crashes for attempt in crashed))

@@ -15,8 +15,7 @@ lease, so that a second run of the task cannot overlap with the first.
 
 import asyncio
 import logging
-from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Literal
@@ -30,21 +29,17 @@ from rota.tasks.context import Context
 from rota.tasks.handler import Event, Handler
 from rota.wire.attempt import Outcome
 from rota.wire.fetch import Notes
-from rota.wire.limit_text import deadline_text, timeout_text
 from rota.wire.names import NOT_UTF8, is_utf8
 from rota.wire.proto import TaskMessage
-from rota.wire.times import LAST_SECOND, whole_seconds
-from rota.worker.clock import BrokerClock
+from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run import verdict
-from rota.worker.run.attempt import Attempt, LeaseOver, Stop
-from rota.worker.run.pool import FunctionPool
+from rota.worker.run.attempt import FAR, Attempt, LeaseOver, Stop
+from rota.worker.run.concurrency import Slots, TypeLimits
 from rota.worker.run.reporter import NoReports, Reporter
-from rota.worker.run.slots import Slots, Turnover
-from rota.worker.run.time_limits import FAR, TimeLimits
+from rota.worker.run.thread_pool import FunctionPool
+from rota.worker.run.time_limits import TimeLimits
 from rota.worker.run.verdict import Verdict, raised_by_handler, unreadable
-
-ASYNQ_DEFAULT_TIMEOUT_SECONDS = 1800
 
 Finish = Callable[[Attempt, Outcome | None], None]
 Find = Callable[[str], Handler | None]
@@ -58,18 +53,6 @@ first."""
 
 class DeadlinePassed(Exception):
     """The deadline of a task passed before its handler could begin."""
-
-
-def _read(attempt: Attempt) -> Verdict | None:
-    """Parse the message of an attempt. Returns a verdict if it cannot be read, else None."""
-    try:
-        attempt.message = TaskMessage.FromString(attempt.raw)
-    except DecodeError as error:
-        attempt.message = TaskMessage(id=attempt.id, queue=attempt.queue.queue)
-        return verdict.undecodable(attempt, error)
-    if not attempt.id.isascii() and not is_utf8(attempt.id):
-        return verdict.undecodable(attempt, ValueError(NOT_UTF8))
-    return None
 
 
 class Executor:
@@ -104,13 +87,13 @@ class Executor:
         self._reporter = reporter
         self.state = state
         self._loop = asyncio.get_running_loop()
-        self._limits = TimeLimits(self._loop, self._time_out)
-        self._running_by_type: Counter[Handler] = Counter()
-        self._parked: dict[Handler, deque[Attempt]] = {}
-        self.turnovers: defaultdict[Handler, Turnover] = defaultdict(Turnover)
+        self.types = TypeLimits()
         self._left_behind: set[asyncio.Task[None]] = set()
         self.held: dict[Attempt, None] = {}
         """All attempts whose outcome is not recorded yet. The heartbeat extends their leases."""
+        self._limits = TimeLimits(clock, self.held.keys(), self.stop)
+        self.crashed: set[Attempt] = set()
+        """Those of them at whose task an earlier worker has crashed."""
         self.closed = False
         """Once true, tasks that still arrive are handed back instead of run."""
         self._busy = 0
@@ -129,9 +112,9 @@ class Executor:
             self._slots.give_back()
             self._conclude(attempt, early)
         elif attempt.handler.concurrency is None:
-            self._launch(attempt)
+            self._launch(attempt, attempt.started_at)
         else:
-            self._start_limited(attempt)
+            self._start_limited(attempt, attempt.started_at)
 
     def running(self) -> list[Attempt]:
         """Return the attempts whose handlers run now."""
@@ -149,7 +132,9 @@ class Executor:
         Once the verdict stands, only a shutdown or a lost lease cancels the hooks that still run.
         """
         if attempt.task is None:
-            self._unpark(attempt, why, reason)
+            if self.types.unpark(attempt):
+                attempt.stop, attempt.reason = why, reason
+                self._conclude(attempt, verdict.stopped(attempt, self._clock.now()))
         elif attempt.judged:
             if why in ("shutdown", "lease"):
                 attempt.task.cancel()
@@ -164,28 +149,35 @@ class Executor:
 
     def hand_back_parked(self) -> None:
         """Hand back the tasks of parked attempts, which have not started."""
-        for parked in self._parked.values():
-            while parked:
-                attempt = parked.popleft()
-                self._finish(attempt, Outcome(attempt.id, attempt.token, "requeue"))
+        for attempt in self.types.unpark_all():
+            self._finish(attempt, Outcome(attempt.id, attempt.token, "requeue"))
 
     def has_ended(self, attempt: Attempt) -> bool:
         """Whether an attempt has ended, so that its outcome only has to be recorded."""
-        return attempt.task.done() if attempt.task else not any(attempt in parked for parked in self._parked.values())
+        return attempt.task.done() if attempt.task else not self.types.is_parked(attempt)
 
-    def forget(self, attempt: Attempt) -> None:
-        """Remove an attempt whose outcome is recorded."""
-        self.held.pop(attempt, None)
+    def forget(self, attempts: Iterable[Attempt]) -> None:
+        """Remove attempts whose outcomes are recorded."""
+        for attempt in attempts:
+            self.held.pop(attempt, None)
+            if attempt.crashes:
+                self.crashed.discard(attempt)
 
     def _prepare(self, attempt: Attempt, notes: Notes | None) -> Verdict | None:
         """Read the message and find the handler. Returns a verdict if the task is not to be run, else None."""
         now = attempt.started_at = self._clock.now()
-        if (unreadable := _read(attempt)) is not None:
-            return unreadable
-        message = attempt.message
+        try:
+            message = attempt.message = TaskMessage.FromString(attempt.raw)
+        except DecodeError as error:
+            attempt.message = TaskMessage(id=attempt.id, queue=attempt.queue.queue)
+            return verdict.undecodable(attempt, error)
+        if not attempt.id.isascii() and not is_utf8(attempt.id):
+            return verdict.undecodable(attempt, ValueError(NOT_UTF8))
         if notes is not None:
-            attempt.crashes = notes.crashes
             attempt.explicit = notes.explicit
+            if notes.crashes:
+                attempt.crashes = notes.crashes
+                self.crashed.add(attempt)
             if notes.cancel:
                 return verdict.cancelled(attempt, notes.cancel, now)
         handler = self._find(message.type)
@@ -196,51 +188,17 @@ class Executor:
         attempt.handler = handler
         return None
 
-    def _limit(self, attempt: Attempt) -> None:
-        """Start the time limit. An attempt that waited for a thread or process still has its full time."""
-        message, handler, now = attempt.message, attempt.handler, self._clock.now()
-        seconds: float = message.timeout
-        unsaid = seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS) and "timeout" not in attempt.explicit
-        if unsaid and handler.timeout is not None:
-            # Asynq's clients write 30 minutes if no timeout was given, so the handler's own limit applies.
-            seconds = whole_seconds(handler.timeout)
-        attempt.limit_seconds = seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
-        deadline = now + attempt.limit_seconds
-        # A Go client may give times beyond the range of Python's datetime and of the record of running tasks.
-        deadline = min(deadline, message.deadline or LAST_SECOND, LAST_SECOND)
-        attempt.deadline_unix = deadline
-        attempt.deadline_at = self._clock.monotonic(deadline)
-        attempt.context.begin(deadline)
-        self._limits.watch(attempt)
-
-    def _start_limited(self, attempt: Attempt) -> None:
-        handler = attempt.handler
-        limit = handler.concurrency or 1
-        if self._running_by_type[handler] < limit:
-            if not self._running_by_type[handler]:
-                self.turnovers[handler].begin()
-            self._running_by_type[handler] += 1
-            self._launch(attempt)
+    def _start_limited(self, attempt: Attempt, now: float) -> None:
+        if self.types.begin(attempt.handler):
+            self._launch(attempt, now)
             return
         self._slots.give_back()
-        parked = self._parked.setdefault(handler, deque())
-        if len(parked) < limit:
-            parked.append(attempt)
-        else:
-            wait = self.turnovers[handler].wait_seconds()
+        if not self.types.park(attempt):
+            wait = self.types.wait_seconds(attempt.handler)
             self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
 
-    def _unpark(self, attempt: Attempt, why: Stop, reason: str) -> None:
-        for parked in self._parked.values():
-            if attempt in parked:
-                parked.remove(attempt)
-                attempt.stop, attempt.reason = why, reason
-                self._conclude(attempt, verdict.stopped(attempt, self._clock.now()))
-                return
-
-    def _launch(self, attempt: Attempt) -> None:
-        attempt.context = Context(attempt.message, self._reporter, state=self.state)
-        self._limit(attempt)
+    def _launch(self, attempt: Attempt, now: float) -> None:
+        attempt.context = Context(attempt.message, self._reporter, self._limits.start(attempt, now), self.state)
         self._busy += 1
         if RunEvent.observed or task_logger.isEnabledFor(self._task_log_level):
             attempt.launched_at = self._loop.time()
@@ -252,13 +210,14 @@ class Executor:
         faults.reach("run:start")
         try:
             # If the process was frozen or the machine suspended since the fetch, another worker may have run the task.
-            attempt.check_lease()
+            if attempt.lease_until < lease_clock():
+                raise LeaseOver
             if attempt.message.deadline and attempt.message.deadline <= self._clock.now():
                 raise DeadlinePassed  # a negative deadline, which is before 1970, has passed as well
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else self._stored(attempt, result)
-            judged = verdict.succeeded(attempt, stored, self._clock.now())
+            judged = verdict.succeeded(attempt, stored, self._clock)
             event: Event = "success"
             value: Any = result
         except BaseException as error:
@@ -267,8 +226,9 @@ class Executor:
         attempt.judged = True
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
             await self._notify(event, attempt, value)
-        forks.end_if_forked(began_in)  # if a middleware or a hook has forked, this may be the child process
-        if self._reporter.unwritten(attempt.context):
+        if forks.generation != began_in:
+            forks.end()  # a middleware or a hook has forked, and this is the child process
+        if attempt.context.has_reported:
             await self._settle(attempt)
         faults.reach("run:end")
         self._close(attempt, judged)
@@ -282,8 +242,9 @@ class Executor:
     ) -> Awaitable[Any]:
         place = self._places[attempt.handler.run]
         if place.full:
-            self._limits.forget(attempt)  # the wait for a thread or process does not count; `_limit` starts again
-        return place.call(attempt.context, function, args, kwargs, partial(self._limit, attempt), attempt.check_lease)
+            attempt.deadline_at = FAR  # the wait for a thread or process does not count
+        begun = partial(self._limits.restart, attempt)
+        return place.call(attempt.context, function, args, kwargs, begun, attempt.check_lease)
 
     def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
         # An asyncio task that is cancelled before its first step never runs `_run`, so the attempt is judged here.
@@ -301,7 +262,7 @@ class Executor:
 
     async def _notify(self, event: Event, attempt: Attempt, value: Any) -> None:
         """Run the hooks within their time limit. Whatever they do, the outcome is recorded after this."""
-        self._limits.forget(attempt)
+        attempt.deadline_at = FAR
         hooks = self._loop.create_task(attempt.handler.notify(event, attempt.context, value))
         why = f"they took longer than hook_timeout ({self._hook_seconds:g} s)"
         try:
@@ -325,11 +286,11 @@ class Executor:
 
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
         """Free the slot and limits of an attempt, and pass its outcome on."""
-        handler = attempt.handler
+        attempt.deadline_at = FAR
         self._slots.give_back()
-        if handler.concurrency is not None:
-            self._release_limit(handler)
-        self._limits.forget(attempt)
+        if attempt.handler.concurrency is not None and (parked := self.types.end(attempt.handler)) is not None:
+            self._slots.take(1)
+            self._start_limited(parked, self._clock.now())
         self._busy -= 1
         if self.closed and self._busy == 0:
             self._idle.set()
@@ -339,14 +300,6 @@ class Executor:
         now = self._clock.now()
         return verdict.traced(_judged(attempt, error, now), now, self._traceback_limit_bytes)
 
-    def _release_limit(self, handler: Handler) -> None:
-        self._running_by_type[handler] -= 1
-        self.turnovers[handler].end()
-        parked = self._parked.get(handler)
-        if parked:
-            self._slots.take(1)
-            self._start_limited(parked.popleft())
-
     def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
         self._finish(attempt, judged.outcome)
         if judged is not verdict.SUCCESS:
@@ -355,16 +308,6 @@ class Executor:
         if attempt.launched_at:
             seconds = self._loop.time() - attempt.launched_at
             events.emit(verdict.end_event(attempt, judged, seconds, self._task_log_level))
-
-    def _time_out(self, attempt: Attempt) -> None:
-        deadline = min(attempt.message.deadline, LAST_SECOND)
-        passed = deadline and attempt.deadline_unix >= deadline
-        said = deadline_text(deadline) if passed else timeout_text(attempt.limit_seconds)
-        self.stop(attempt, "deadline" if passed else "timeout", said)
-        if deadline and not passed:
-            # A handler that goes on after its time limit is stopped again at the deadline of its task.
-            attempt.deadline_unix, attempt.deadline_at = deadline, self._clock.monotonic(deadline)
-            self._limits.watch(attempt)
 
 
 def _judged(attempt: Attempt, error: BaseException, now: float) -> Verdict:

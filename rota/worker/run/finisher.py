@@ -16,7 +16,7 @@ How a batch is sent:
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
@@ -86,7 +86,7 @@ class Finisher:
     """Records outcomes. The outcome `None` is a plain success: without a result to keep or a lock to release."""
 
     def __init__(
-        self, broker: Broker, link: Callable[[], Link | None], recorded: Callable[[Attempt], None], batch: int
+        self, broker: Broker, link: Callable[[], Link | None], recorded: Callable[[list[Attempt]], None], batch: int
     ) -> None:
         self._broker = broker
         self._link = link
@@ -103,8 +103,9 @@ class Finisher:
 
     def add(self, attempt: Attempt, outcome: Outcome | None) -> None:
         """Add an outcome. It is recorded as soon as possible."""
+        if not self._ended:
+            self._arrived.set()
         self._ended.append((attempt, outcome))
-        self._arrived.set()
 
     async def flush(self) -> None:
         """Wait until all outcomes are recorded. From now on the pauses between tries are short, as time is limited."""
@@ -135,19 +136,17 @@ class Finisher:
                 self._idle.set()
 
     async def _record_all(self, ended: list[Ended]) -> None:
-        by_queue: dict[QueueKeys, list[Ended]] = defaultdict(list)
+        alike: dict[tuple[QueueKeys, bool], list[Ended]] = defaultdict(list)
         for item in ended:
-            by_queue[item[0].queue].append(item)
-        batches = [(queue, part) for queue, items in by_queue.items() for part in self._split(items)]
+            alike[item[0].queue, item[1] is None].append(item)
+        # In reverse order, because each call puts tasks that are handed back at the front of the queue.
+        batches = [
+            (queue, part) for (queue, _), items in alike.items() for part in reversed(_batches(items, self._batch))
+        ]
         if len(batches) == 1:
             await self._record(*batches[0])
         else:
             await asyncio.gather(*(self._record(queue, part) for queue, part in batches))
-
-    def _split(self, items: list[Ended]) -> Iterable[list[Ended]]:
-        for part in ([i for i in items if i[1] is None], [i for i in items if i[1] is not None]):
-            # In reverse order, because each call puts tasks that are handed back at the front of the queue.
-            yield from reversed(list(_batches(part, self._batch)))
 
     async def _record(self, queue: QueueKeys, items: list[Ended], *, repeated: bool = False) -> None:
         backoff: Backoff | None = None
@@ -205,9 +204,7 @@ class Finisher:
         self.statistics.recorded += len(items) - len(refused)
         for index, code in refused.items():
             self._explain(items[index][0], code, repeated)
-        recorded = self._recorded
-        for attempt, _ in items:
-            recorded(attempt)
+        self._recorded([attempt for attempt, _ in items])
 
     async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
         link = self._link()
@@ -227,17 +224,18 @@ class Finisher:
         events.emit(events.LateResultDiscarded(**attempt.about, reason=_REASONS[code], token=attempt.token))
 
 
-def _batches(items: list[Ended], most: int) -> Iterable[list[Ended]]:
+def _batches(items: list[Ended], most: int) -> list[list[Ended]]:
+    batches: list[list[Ended]] = []
     start = size = 0
     now = lease_clock()
     for index, item in enumerate(items):
-        added = _size(item, now)
+        plain = item[1] is None and item[0].lease_until >= now
+        added = 0 if plain else _size(item, now)
         if index > start and (index - start == most or size + added > MOST_BYTES):
-            yield items[start:index]
+            batches.append(items[start:index])
             start, size = index, 0
         size += added
-    if items:
-        yield items[start:]
+    return [*batches, items[start:]]
 
 
 def _size(item: Ended, now: float) -> int:
@@ -253,7 +251,7 @@ def _bytes(items: list[Ended]) -> int:
 
 def _call(queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:
     now = lease_clock()
-    if items[0][1] is None and all(attempt.lease_until >= now for attempt, _ in items):
+    if items[0][1] is None and not [attempt for attempt, _ in items if attempt.lease_until < now]:
         return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
     return wire.record(queue, [_guarded(attempt, outcome, now) for attempt, outcome in items])
 

@@ -77,10 +77,6 @@ class NoReports:
     def log(self, context: Context, text: str) -> None:
         """Drop the line."""
 
-    def unwritten(self, context: Context) -> bool:
-        """Return False: no report waits to be written."""
-        return False
-
     async def settle(self, context: Context) -> None:
         """Return at once."""
 

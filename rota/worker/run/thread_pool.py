@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from rota.core import forks
 from rota.errors import TimeLimitExceeded
@@ -60,6 +60,32 @@ def receive_what_was_sent() -> None:
 
 
 _NOTHING: Any = object()
+
+
+class FunctionPool(Protocol):
+    """Runs functions in threads, as this module does, or in other processes."""
+
+    async def call(
+        self,
+        context: Context,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = {},
+        begun: Callable[[], object] = lambda: None,
+        check: Callable[[], object] = lambda: None,
+    ) -> Any:
+        """Run the function when a thread or process is free.
+
+        `begun` is called when the wait for a thread or process is over. `check` is called right before the function, in
+        any thread; if it raises, the function does not run. Cancelling this call stops the function. The call returns
+        only when the function has ended.
+        """
+        ...
+
+    @property
+    def full(self) -> bool:
+        """Whether a call would have to wait for its turn."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

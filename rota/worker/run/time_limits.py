@@ -1,35 +1,57 @@
-"""The time limits of the running attempts, with one timer for all."""
+"""The time limits of the running attempts, with one timer for all.
+
+One timer serves all attempts, because most tasks end long before their limit, and a timer for each would cost more. An
+attempt is limited while its `deadline_at` is finite. So the limit of an attempt that has ended, or that waits for a
+thread, is taken off by `deadline_at = FAR`, and the timer finds nothing to do.
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from rota.worker.run.attempt import Attempt
+from rota.wire.limit_text import deadline_text, timeout_text
+from rota.wire.times import LAST_SECOND, whole_seconds
+from rota.worker.clock import BrokerClock
+from rota.worker.run.attempt import FAR, Attempt, Stop
 
-FAR = float("inf")
+ASYNQ_DEFAULT_TIMEOUT_SECONDS = 1800
 
 
 class TimeLimits:
-    """Calls `expired` for attempts that reach their time limit.
+    """Calls `stop` for attempts that reach their time limit. `held` has all attempts that may be limited."""
 
-    One timer serves all attempts, because most tasks end long before their limit, and a timer for each would cost more.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[Attempt], None]) -> None:
-        self._loop = loop
-        self._expired = expired
-        self._watched: dict[Attempt, None] = {}
+    def __init__(
+        self, clock: BrokerClock, held: Collection[Attempt], stop: Callable[[Attempt, Stop, str], None]
+    ) -> None:
+        self._clock = clock
+        self._held = held
+        self._stop = stop
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = FAR
 
-    def watch(self, attempt: Attempt) -> None:
-        """Call `expired` at the attempt's `deadline_at`."""
-        self._watched[attempt] = None
+    def start(self, attempt: Attempt, now: float) -> float:
+        """Start the time limit at `now`. Returns the time at which it ends. Both are times of the server's clock."""
+        message = attempt.message
+        seconds: float = message.timeout
+        unsaid = seconds in (0, ASYNQ_DEFAULT_TIMEOUT_SECONDS) and "timeout" not in attempt.explicit
+        if unsaid and (own := attempt.handler.timeout) is not None:
+            # Asynq's clients write 30 minutes if no timeout was given, so the handler's own limit applies.
+            seconds = whole_seconds(own)
+        attempt.limit_seconds = seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
+        # A Go client may give times beyond the range of Python's datetime and of the record of running tasks.
+        deadline = min(now + attempt.limit_seconds, message.deadline or LAST_SECOND, LAST_SECOND)
+        self._set(attempt, deadline)
+        return deadline
+
+    def restart(self, attempt: Attempt) -> None:
+        """Give an attempt that has waited for a thread or process its full time limit."""
+        attempt.context.begin(self.start(attempt, self._clock.now()))
+
+    def _set(self, attempt: Attempt, deadline: float) -> None:
+        attempt.deadline_unix = deadline
+        attempt.deadline_at = self._clock.monotonic(deadline)
         if attempt.deadline_at < self._timer_at:
             self._arm(attempt.deadline_at)
-
-    def forget(self, attempt: Attempt) -> None:
-        """Do not call `expired` for this attempt any more."""
-        self._watched.pop(attempt, None)
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:
@@ -39,8 +61,16 @@ class TimeLimits:
 
     def _fire(self) -> None:
         now = self._loop.time()
-        for attempt in [a for a in self._watched if a.deadline_at <= now]:
-            self.forget(attempt)
-            self._expired(attempt)
-        self._timer = None
-        self._arm(min((a.deadline_at for a in self._watched), default=FAR))
+        self._timer, self._timer_at = None, FAR
+        for attempt in [a for a in self._held if a.deadline_at <= now]:
+            attempt.deadline_at = FAR
+            self._time_out(attempt)
+        self._arm(min((a.deadline_at for a in self._held), default=FAR))
+
+    def _time_out(self, attempt: Attempt) -> None:
+        deadline = min(attempt.message.deadline, LAST_SECOND)
+        passed = deadline and attempt.deadline_unix >= deadline
+        said = deadline_text(deadline) if passed else timeout_text(attempt.limit_seconds)
+        self._stop(attempt, "deadline" if passed else "timeout", said)
+        if deadline and not passed:
+            self._set(attempt, deadline)  # a handler that goes on is stopped again at the deadline of its task

@@ -30,6 +30,7 @@ from rota.wire.attempt import Ending, Kind, Outcome
 from rota.wire.limit_text import DEADLINE_TEXT, deadline_text, timeout_text
 from rota.wire.message import with_completion, with_failure
 from rota.wire.names import MAX_ERROR_BYTES, clean_text
+from rota.worker.clock import BrokerClock
 from rota.worker.run.attempt import Attempt
 
 ASYNQ_DEFAULT_RETRY = 25
@@ -71,13 +72,13 @@ class OutcomeWords(TypedDict, total=False):
     ending: Ending
 
 
-def succeeded(attempt: Attempt, result: bytes, now: float) -> Verdict:
+def succeeded(attempt: Attempt, result: bytes, clock: BrokerClock) -> Verdict:
     """Judge a handler that returned. `result` is the encoded result to store; empty for none."""
     message = attempt.message
     if not (message.retention or message.unique_key or result):
         return SUCCESS
     if message.retention > 0:
-        done = with_completion(message, int(now))
+        done = with_completion(message, int(clock.now()))
         return Verdict(_outcome(attempt, "complete", message=done, seconds=message.retention, text=result))
     return Verdict(_outcome(attempt, "done", text=result))
 

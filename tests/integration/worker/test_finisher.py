@@ -31,7 +31,7 @@ async def test_a_task_handed_back_unread_that_another_has_taken_meanwhile_holds_
     await yard.active("taken", LEASE_OF_OURS, rota_token="theirs")
     await yard.active("done", LEASE_OF_OURS, rota_token="ours")
     recorded: list[str] = []
-    finisher = Finisher(yard.broker, lambda: None, lambda attempt: recorded.append(attempt.id), 100)
+    finisher = Finisher(yard.broker, lambda: None, lambda done: recorded.extend(a.id for a in done), 100)
     running = asyncio.create_task(finisher.run())
     # It came during a stop: nobody has read its message.
     finisher.add(Attempt(yard.keys, "ours", "taken", b"", 1e12), Outcome("taken", "ours", "requeue"))
@@ -73,7 +73,7 @@ async def test_a_stop_does_not_wait_out_the_pause_after_an_outage_that_is_over(
 
     await yard.active("done", 1e12, rota_token="ours")
     recorded: list[str] = []
-    finisher = Finisher(yard.broker, lambda: None, lambda attempt: recorded.append(attempt.id), 100)
+    finisher = Finisher(yard.broker, lambda: None, lambda done: recorded.extend(a.id for a in done), 100)
     running = asyncio.create_task(finisher.run())
     with monkeypatch.context() as outage:
         outage.setattr(Broker, "run", fail)

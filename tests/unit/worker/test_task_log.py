@@ -16,8 +16,8 @@ from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run.attempt import Attempt
+from rota.worker.run.concurrency import Slots
 from rota.worker.run.executor import Executor
-from rota.worker.run.slots import Slots
 
 
 async def run(app: Rota, type: str, *, level: str = "debug", retried: int = 0, max_retry: int = 25) -> None:

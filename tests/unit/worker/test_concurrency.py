@@ -2,8 +2,8 @@
 
 import pytest
 
-from rota.worker.run import slots as turnover
-from rota.worker.run.slots import MOST_SECONDS, Turnover
+from rota.worker.run import concurrency as turnover
+from rota.worker.run.concurrency import MOST_SECONDS, Turnover
 
 
 class Clock:

@@ -1,9 +1,13 @@
-"""`rota doctor`: finds faults of the server, permissions, queues and types, with their causes and fixes."""
+"""`rota doctor`: finds faults of the server, permissions, queues, types and tasks, with their causes and fixes.
+
+With `--repair` it repairs tasks and locks: it examines, asks, repairs, and examines again.
+"""
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,13 +16,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.app import Rota
+from rota.broker import Broker
 from rota.cli.option_types import settings_of
 from rota.cli.target import load_app
+from rota.core.duration import display
 from rota.core.text import counted, printable
-from rota.inspect.doctor import Examination, Finding, examine
+from rota.errors import BrokerError
+from rota.inspect.doctor import Examination, Finding, Repair, examine
+from rota.inspect.doctor.repair import PATIENCE
 from rota.settings.settings import Settings
+from rota.wire.reconcile import MEANING, MOST_SEARCHED
 from rota.wire.rights import Role
 
+Repaired = Mapping[str, Mapping[str, int]]
+
+_BEFORE_A_REPAIR = ("server", "rights", "not-looked-at", "not-compared")
+_START = "Repairing in {patience}, what is still the same then. Ctrl-C stops; run it again to go on."
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -28,17 +41,33 @@ def command(
         typer.Argument(help="module:app, to find tasks that it does not handle as well."),
     ] = None,
     url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
-    role: Annotated[Role, typer.Option("--as", help="Whose rights the user of the URL should have.")] = "worker",
+    role: Annotated[
+        Role | None,
+        typer.Option("--as", help="Role whose rights the user of the URL should have.", show_default="worker"),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair tasks and locks that contradict the lists, beside running workers.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Repair without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Look for what is wrong; exit code 1 if there is something. Nothing is changed."""
+    """Find what is wrong; exit code 1 if there is something. Without `--repair` nothing is changed."""
+    if yes and not repair:
+        raise typer.BadParameter("--yes answers the question of --repair, so it needs --repair.")
     target = app or Settings().cli.app
     loaded = load_app(target) if target else None
     settings = (loaded.settings if loaded else Settings()).updated_by(settings_of([], url=url))
-    done = asyncio.run(_examine(loaded, settings, role))
+    look = partial(_examine, loaded, settings, role or ("repairer" if repair else "worker"))
+    done = asyncio.run(look())
+    repaired: Repaired | None = None
+    if repair:
+        if not as_json:
+            _show(done, Console(highlight=False))
+        if (repaired := _repair(done, loaded, settings, yes=yes)) is not None:
+            done = asyncio.run(look())
     if as_json:
-        typer.echo(json.dumps(_plain(done), indent=2))
-    else:
+        typer.echo(json.dumps(_plain(done) | ({"repaired": repaired or {}} if repair else {}), indent=2))
+    elif not repair or repaired is not None:
         _show(done, Console(highlight=False))
     raise typer.Exit(0 if done.healthy else 1)
 
@@ -51,6 +80,71 @@ async def _examine(app: Rota | None, settings: Settings, role: Role) -> Examinat
         await broker.aclose()
 
 
+def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: bool) -> Repaired | None:
+    """Repair what was found if the user agrees. Returns the repairs, or None if there is nothing to repair."""
+    if any(finding.code in _BEFORE_A_REPAIR and finding.severity == "error" for finding in seen.findings):
+        typer.echo("Nothing was repaired: first correct the errors of the server and of the rights.", err=True)
+        raise typer.Exit(1)
+    number = sum(sum(kinds.values()) for kinds in seen.discrepancies.values())
+    if not number:
+        typer.echo("There is nothing to repair.", err=True)
+        return None
+    if not yes:
+        _ask(number)
+    broker = (app or Rota(settings=settings)).connect(settings)
+    patience = max(PATIENCE, 2 * settings.worker.heartbeat)
+    repair = Repair(broker, max_crashes=settings.worker.max_crashes, patience=patience)
+    try:
+        typer.echo(_START.format(patience=display(patience)), err=True)
+        asyncio.run(_run(repair, broker))
+    except KeyboardInterrupt:
+        _tell(repair)
+        typer.echo("Stopped. What was repaired is complete; run the command again to go on.", err=True)
+        raise typer.Exit(130) from None
+    except BrokerError as error:
+        _tell(repair)
+        typer.echo(f"The repair ended early: {error} Run it again to go on.", err=True)
+        raise typer.Exit(1) from None
+    _tell(repair)
+    return {queue: dict(kinds) for queue, kinds in repair.repaired.items()}
+
+
+async def _run(repair: Repair, broker: Broker) -> None:
+    try:
+        await repair.run()
+    finally:
+        await broker.aclose()
+
+
+def _ask(number: int) -> None:
+    try:
+        agreed = typer.confirm(f"Repair {counted(number, 'entry', 'entries')}?", err=True)
+    except typer.Abort:
+        typer.echo("\nNothing was repaired. Without a terminal, --yes answers the question.", err=True)
+        raise typer.Exit(1) from None
+    if not agreed:
+        typer.echo("Nothing was repaired.", err=True)
+        raise typer.Exit(1)
+
+
+def _tell(repair: Repair) -> None:
+    for queue, kinds in sorted(repair.repaired.items()):
+        for kind, number in kinds.most_common():
+            typer.echo(f"Repaired in the queue {queue!r}: {number} × {MEANING[kind]}.", err=True)
+    if repair.running:
+        typer.echo(
+            f"Left alone: {counted(len(repair.running), 'task')} that a live server runs; one is "
+            f"{printable(min(repair.running)[1])}.",
+            err=True,
+        )
+    if repair.long:
+        typer.echo(
+            f"Left for later: {counted(len(repair.long), 'task')} of queues in which more than {MOST_SEARCHED:,} tasks "
+            "are pending, because a search of the list would block the server. Run the command again when fewer wait.",
+            err=True,
+        )
+
+
 def _handles(app: Rota | None) -> Callable[[str], bool] | None:
     if app is None:
         return None
@@ -60,7 +154,8 @@ def _handles(app: Rota | None) -> Callable[[str], bool] | None:
 
 def _plain(done: Examination) -> dict[str, object]:
     findings = [{**asdict(finding), "link": finding.link} for finding in done.findings]
-    return {"healthy": done.healthy, "queues": done.queues, "servers": done.servers, "findings": findings}
+    numbers = {"queues": done.queues, "servers": done.servers, "tasks": done.tasks}
+    return {"healthy": done.healthy, **numbers, "findings": findings, "discrepancies": done.discrepancies}
 
 
 def _show(done: Examination, console: Console) -> None:

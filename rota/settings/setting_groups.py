@@ -199,8 +199,6 @@ class SweepSettings(SettingGroup):
 
     sweep_interval: PositiveDuration = timedelta(seconds=5)
     """How often one of the workers of the same queues sweeps them; a sixth as often if all queues are empty."""
-    reconcile_interval: PositiveDuration = timedelta(minutes=1)
-    """How often a sweep compares all places where a task can be, a bounded part at a time."""
     lease_slack: Duration = timedelta(seconds=5)
     """How long after the end of its lease a task of a lost worker is returned to its queue."""
     go_lease_slack: Duration = timedelta(seconds=30)

@@ -1,12 +1,14 @@
 """Reconcile: compares the tasks with the lists and sets of their queue, and repairs contradictions.
 
-1. `places` walks through the lists and sets, and `tasks` through the hashes. Both only read, and return what may be
-   wrong, each with a mark: a digest of what was seen.
+1. `places` pages through the lists and sets, and `tasks` looks at hashes. Both only read, and return what may be wrong,
+   each with a mark: a digest of what was seen.
 2. `repair` looks at each task again, and repairs it only if the trouble and the mark are still the same.
-3. `locks` does the same for uniqueness locks, in two calls.
+3. `locks` and `delete_locks` do the same for uniqueness locks.
+
+The sweep calls `places` for the active tasks and the leases of a queue whose numbers differ. The doctor calls all.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -16,12 +18,35 @@ from rota.wire.keys import QueueKeys
 from rota.wire.script import Argument, Call, load
 
 MAX_TASKS = 500
-MAX_QUEUES = 8
-MAX_QUEUES_OF_TASKS = 32
 PLACES = ("active", "lease", "pending", "scheduled", "retry", "archived", "completed")
 BEGIN = ("0",) * len(PLACES)
+ACTIVE_AND_LEASES = ("0", "0", *[""] * (len(PLACES) - 2))
+"""Cursors that begin with the active tasks and the leases, and skip the other places."""
+
+LEASE = timedelta(seconds=15)
+"""The lease that an active task without one gets. If a worker or Go server does run the task, it extends the lease
+within this time."""
+KEPT = timedelta(hours=1)
+"""How long a completed task that was in no set is kept."""
+
+MEANING = {
+    "unleased": "active without a lease: given one, which runs out unless somebody runs the task",
+    "stray_lease": "a lease of a task that does not run: deleted",
+    "stub": "a hash without a message: deleted",
+    "ghost": "an ID without a task: taken out of its place",
+    "unlisted": "a task in no place: put back",
+    "quarantined": "a task in no place that cannot be put back, or was too often: archived",
+    "misplaced": "an ID in a second place: taken out of it",
+    "relabelled": "a task whose state named another place than its own: corrected",
+    "ungrouped": "a group whose name nobody looks at: listed",
+    "lock": "a uniqueness lock that no task holds: deleted",
+}
+"""The repair that each counter counts."""
 
 LATER = "later"
+LONG = "long"
+MOST_SEARCHED = 100_000
+"""The longest list of pending tasks that `repair` searches, so that no call takes longer than some milliseconds."""
 CRASHED = "quarantined: {crashes} lost while running this task, and it was in no list of its queue"
 HOMELESS = "quarantined: the task was in no list of its queue, and its state does not tell in which it belongs"
 
@@ -46,59 +71,52 @@ class StrayLock(NamedTuple):
     """A uniqueness lock, and the ID stored in it, of a task that does not hold the lock any more."""
 
     key: str
-    id: bytes = b""
+    id: bytes
 
 
-def places(queues: Mapping[QueueKeys, Sequence[str]], page: int = MAX_TASKS) -> Call[list[ScanPage]]:
-    """Compare a page of each place with the tasks, from these cursors on. At most 8 queues; in a Cluster, one."""
-    keys: list[str] = []
-    args: list[Argument] = [page]
-    for queue, cursors in queues.items():
-        keys += _places(queue)
-        args += (queue.base, queue.task_prefix, *cursors)
-    return Call(load("sweep_places"), keys, args, _pages)
+def places(queue: QueueKeys, cursors: Sequence[str] = BEGIN, page: int = MAX_TASKS) -> Call[ScanPage]:
+    """Compare a page of each place with the tasks, from these cursors on."""
+    return Call(load("compare_places"), _places(queue), (page, queue.base, queue.task_prefix, *cursors), _page)
 
 
-def tasks(queues: Mapping[QueueKeys, Sequence[bytes]]) -> Call[list[tuple[QueueKeys, Discrepancy]]]:
-    """Compare tasks with the places: at most 500 tasks of at most 32 queues; in a Cluster, of one queue."""
-    keys: list[str] = []
-    args: list[Argument] = []
-    for queue, ids in queues.items():
-        keys += _places(queue)
-        args += (queue.base, queue.task_prefix, len(ids), *ids)
-    order = list(queues)
-    return Call(load("sweep_tasks"), keys, args, lambda reply: _findings(reply, order))
+def tasks(queue: QueueKeys, ids: Sequence[bytes]) -> Call[list[Discrepancy]]:
+    """Compare at most 500 tasks with the places."""
+    return Call(load("compare_tasks"), _places(queue), (queue.base, queue.task_prefix, *ids), _findings)
 
 
-def repair(
-    keys: QueueKeys, findings: Iterable[Discrepancy], *, max_crashes: int, lease: timedelta, kept: timedelta
-) -> Call[list[str]]:
+def repair(keys: QueueKeys, findings: Iterable[Discrepancy], *, max_crashes: int) -> Call[list[str]]:
     """Repair each finding that is unchanged since it was found.
 
-    Returns for each finding the name of the counter of its repair, `""` if nothing was wrong any more, or LATER if the
-    call had done enough. A task without a lease gets one for `lease`; a completed task that was in no set is kept for
-    `kept`.
+    Returns for each finding the name of the counter of its repair, `""` if nothing was wrong any more, LATER if the
+    call had done enough, or LONG if it would have to search a list of more than `MOST_SEARCHED` pending tasks.
     """
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), max_crashes]
     args += (
         CRASHED.format(crashes=_workers_were(max_crashes)),
         HOMELESS,
-        int(lease.total_seconds()),
-        int(kept.total_seconds()),
+        int(LEASE.total_seconds()),
+        int(KEPT.total_seconds()),
+        MOST_SEARCHED,
     )
     for finding in findings:
         args += finding
-    return Call(load("sweep_repair"), (*_places(keys), keys.repaired, keys.crashed), args, _words)
+    return Call(load("repair"), (*_places(keys), keys.repaired, keys.crashed), args, _words)
 
 
-def locks(keys: QueueKeys, found: Sequence[StrayLock]) -> Call[list[StrayLock]]:
-    """Return which of at most 500 locks are left behind. A lock given with an ID is deleted if it still has that ID."""
+def locks(keys: QueueKeys, names: Sequence[str]) -> Call[list[StrayLock]]:
+    """Return which of at most 500 locks are left behind."""
     return Call(
-        load("sweep_locks"),
-        (keys.repaired, *(lock.key for lock in found)),
-        (keys.task_prefix, *(lock.id for lock in found)),
-        lambda reply: [StrayLock(found[i].key, holder) for i, holder in _pairs(reply)],
+        load("compare_locks"),
+        names,
+        (keys.task_prefix,),
+        lambda reply: [StrayLock(names[i], holder) for i, holder in _pairs(reply)],
     )
+
+
+def delete_locks(keys: QueueKeys, found: Sequence[StrayLock]) -> Call[int]:
+    """Delete the locks that are still left behind with the same ID. Returns their number."""
+    names, holders = [lock.key for lock in found], [lock.id for lock in found]
+    return Call(load("delete_locks"), (keys.repaired, *names), (keys.task_prefix, *holders), int)
 
 
 def _places(keys: QueueKeys) -> tuple[str, ...]:
@@ -116,30 +134,24 @@ def _places(keys: QueueKeys) -> tuple[str, ...]:
     )
 
 
-def _pages(reply: Any) -> list[ScanPage]:
-    return [
-        ScanPage(
-            tuple(cursor.decode() for cursor in cursors),
-            [
-                Discrepancy(words[i + 1], words[i].decode(), words[i + 2].decode(), words[i + 3])
-                for i in range(0, len(words), 4)
-            ],
-        )
-        for cursors, words in reply
-    ]
+def _page(reply: Any) -> ScanPage:
+    cursors, words = reply
+    rows = zip(*[iter(words)] * 4, strict=True)
+    findings = [Discrepancy(task_id, place.decode(), trouble.decode(), mark) for place, task_id, trouble, mark in rows]
+    return ScanPage(tuple(cursor.decode() for cursor in cursors), findings)
 
 
-def _findings(reply: Any, order: Sequence[QueueKeys]) -> list[tuple[QueueKeys, Discrepancy]]:
-    rows = zip(*[iter(reply)] * 4, strict=True)
-    return [(order[queue], Discrepancy(task_id, "", trouble.decode(), mark)) for queue, task_id, trouble, mark in rows]
-
-
-def _words(reply: Any) -> list[str]:
-    return [word.decode() for word in reply]
+def _findings(reply: Any) -> list[Discrepancy]:
+    rows = zip(*[iter(reply)] * 3, strict=True)
+    return [Discrepancy(task_id, "", trouble.decode(), mark) for task_id, trouble, mark in rows]
 
 
 def _pairs(reply: Any) -> list[tuple[int, bytes]]:
     return list(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _words(reply: Any) -> list[str]:
+    return [word.decode() for word in reply]
 
 
 def _workers_were(number: int) -> str:

@@ -1,7 +1,7 @@
 """The Redis ACL permissions that each role needs. The commands are read from the scripts, so the list is never stale.
 
-A worker includes the permissions of a producer, because handlers enqueue tasks. Without an `OPTIONAL` permission Rota
-still works, with the limitation that is given there.
+A worker includes the permissions of a producer, because handlers enqueue tasks. A repairer is an inspector who may also
+run `rota doctor --repair`. Without an `OPTIONAL` permission Rota still works, with the limitation that is given there.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from rota.wire.script import load
 
-Role = Literal["producer", "worker", "inspector"]
+Role = Literal["producer", "worker", "inspector", "repairer"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _LITERAL = re.compile(r"""["']([A-Z]{3,})["']""")
@@ -26,19 +26,27 @@ _PLAIN: dict[Role, set[str]] = {
         "CLIENT|TRACKINGINFO",
         "EXISTS",
         "HGET",
-        "SCAN",
         "SMEMBERS",
         "SUBSCRIBE",
         "UNSUBSCRIBE",
         "ZADD",
     },
-    "inspector": {"SISMEMBER", "SSCAN", "MEMORY|USAGE"},
+    "inspector": {"SISMEMBER", "SSCAN", "SCAN", "LRANGE", "MEMORY|USAGE"},
+    "repairer": set(),
 }
+_SCRIPTS: dict[Role, tuple[str, ...]] = {
+    "producer": ("enqueue", "debounce", "cancel", "edit_", "watch", "look_task"),
+    "inspector": ("look_", "compare_"),
+    "repairer": ("repair", "delete_locks"),
+}
+_NOT_OF_A_WORKER = {"try_rights", "compare_tasks", "compare_locks", "delete_locks"}
+_INCLUDED: dict[Role, Role] = {"worker": "producer", "repairer": "inspector"}
+"""Roles that have all permissions of another one."""
 OPTIONAL = {
     "INFO": "version, role, eviction and persistence of the server are not checked",
     "CLIENT|TRACKING": "a waiting worker polls, up to every second, instead of being told of tasks",
     "CLIENT|TRACKINGINFO": "a waiting worker does not check whether tracking is still on",
-    "SCAN": "the sweep does not find tasks and locks that are listed nowhere",
+    "SCAN": "the doctor does not compare tasks and locks with the lists and sets, and cannot repair them",
     "MEMORY|USAGE": "the memory of queues is not known",
     "PUBLISH": "callers that wait for a result are not notified; they poll every second",
     "WAIT": "only wait_replicas needs it",
@@ -53,8 +61,8 @@ def commands(role: Role) -> list[str]:
     needed = _CONNECTION | _PLAIN[role]
     for name in _scripts(role):
         needed |= script_commands(name)
-    if role == "worker":
-        needed |= set(commands("producer"))
+    if role in _INCLUDED:
+        needed |= set(commands(_INCLUDED[role]))
     return sorted(needed)
 
 
@@ -91,6 +99,5 @@ def rule(role: Role, user: str, password: str, prefix: str = "asynq") -> str:
 def _scripts(role: Role) -> Iterable[str]:
     names = sorted(path.name.removesuffix(".lua") for path in files("rota.wire").joinpath("lua").iterdir())
     if role == "worker":
-        return [name for name in names if name != "try_rights"]
-    heads = ("look_",) if role == "inspector" else ("enqueue", "debounce", "cancel", "edit_", "watch", "look_task")
-    return [name for name in names if name.startswith(heads)]
+        return [name for name in names if name not in _NOT_OF_A_WORKER]
+    return [name for name in names if name.startswith(_SCRIPTS[role])]

@@ -177,13 +177,15 @@ def held(scene: Scene, **hit: Any) -> None:
 
 
 def damaged(scene: Scene, **hit: Any) -> None:
-    """The list of delayed tasks has lost one of them."""
-    scene.enqueue(10, options={"delay": "3s"})
-    scene.note("damaged", task="t0")
+    """A task of a worker that is gone has lost its lease too."""
+    tasks = scene.enqueue(10)
+    scene.note("damaged", task=tasks[0])
     with scene.client() as client:
-        client.zrem("asynq:{default}:scheduled", "t0")
-        scene.start(**hit)
-        scene.ended(10)
+        client.lrem("asynq:{default}:pending", 0, tasks[0])
+        client.lpush("asynq:{default}:active", tasks[0])
+        client.hset(f"asynq:{{default}}:t:{tasks[0]}", mapping={"state": "active", "rota_token": "gone"})
+    scene.start(**hit)
+    scene.ended(10)
 
 
 SCENES: dict[str, Callable[..., None]] = {

@@ -1,5 +1,7 @@
 """Scenarios 6, 18 and 51 to 53: sweeps repair, bound and count, and never lie."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -13,6 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def test_what_is_out_of_step_is_repaired_and_the_queue_flows_beside_a_go_server(scene_of: SceneMaker) -> None:
+    """The sweep repairs the first two, and `rota doctor --repair` the third."""
     scene = scene_of("6 (M): active without a lease, a lease without a task, a task in no place")
     unleased, placeless, *_ = scene.enqueue(30, seconds=0.1)
     for task in (unleased, placeless):
@@ -27,6 +30,11 @@ def test_what_is_out_of_step_is_repaired_and_the_queue_flows_beside_a_go_server(
         scene.start_go(concurrency=2)
         scene.start().ready()
         scene.until(lambda: not any(scene.waiting().values()) and client.zcard("asynq:{default}:lease") == 0, 90)
+        assert client.exists(f"asynq:{{default}}:t:{placeless}")
+        command = [sys.executable, "-m", "rota.cli", "doctor", "--repair", "--yes", "--url", scene.url]
+        doctor = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert "Repaired in the queue 'default': 1 × a task in no place: put back." in doctor.stderr
+        scene.until(lambda: not client.exists(f"asynq:{{default}}:t:{placeless}"))
     verdict = scene.verdict()
     assert (verdict.done, verdict.runs) == (30, 30)
 

@@ -22,7 +22,6 @@ QUICK = {
     "lease_slack": "500ms",
     "go_lease_slack": "2s",
     "sweep_interval": "500ms",
-    "reconcile_interval": "1s",
     "shutdown_timeout": "3s",
     "connect_timeout": "2s",
     "response_timeout": "2s",

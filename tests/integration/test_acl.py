@@ -17,7 +17,7 @@ from tests.integration.worker.conftest import eventually
 from tests.servers.clients import client
 from tests.servers.roles import denied, forget_denied, make_user, make_users, restricted, rules
 
-SETTINGS = {"heartbeat": "300ms", "sweep_interval": "300ms", "reconcile_interval": "300ms", "group_grace": "1s"}
+SETTINGS = {"heartbeat": "300ms", "sweep_interval": "300ms", "group_grace": "1s"}
 
 
 @dataclass

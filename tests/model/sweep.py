@@ -1,17 +1,26 @@
-"""A sweep as the workers do it, all in one go: look at all places and keys, repair what is found, and look again."""
+"""A sweep and a repair in one go: look at all places and keys, repair what is found, and look again."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from rota.wire.reconcile import BEGIN, LATER, Discrepancy, StrayLock, locks, places, repair, tasks
+from rota.wire.reconcile import (
+    BEGIN,
+    LATER,
+    Discrepancy,
+    StrayLock,
+    delete_locks,
+    locks,
+    places,
+    repair,
+    tasks,
+)
 from rota.wire.sweep import Need, Seen, SweepLimits, look
 from tests.model.rules.machine import MAX_CRASHES, SLACK
 from tests.model.world import World
 
 ARCHIVE_SIZE = 3
 LIMITS = SweepLimits(SLACK, ARCHIVE_SIZE, timedelta(days=90), ahead=timedelta(seconds=2))
-LEASE, KEPT = timedelta(seconds=15), timedelta(hours=1)
 TO_DO = Need.RECOVER | Need.RECLAIM | Need.UNEVEN | Need.BROKEN
 
 
@@ -28,7 +37,7 @@ class Sweep:
         return seen
 
     def findings(self) -> list[Discrepancy]:
-        """What is wrong with tasks. Of several findings with one the first counts, as in the reconciler."""
+        """What is wrong with tasks. Of several findings with one the first counts, as in a repair."""
         first: dict[bytes, Discrepancy] = {}
         for found in (*self._in_places(), *self._in_keys()):
             first.setdefault(found.id, found)
@@ -36,7 +45,7 @@ class Sweep:
 
     def stray_locks(self) -> list[StrayLock]:
         names = sorted(name.decode() for name in self._world.redis.keys("*:unique:*"))
-        return self._world.broker.run(locks(self._keys, [StrayLock(name) for name in names]))
+        return self._world.broker.run(locks(self._keys, names)) if names else []
 
     def reconcile(self) -> Counter[str]:
         """Repair until nothing is found. Answers what was done."""
@@ -46,12 +55,12 @@ class Sweep:
             if not findings and not stray:
                 return done
             done.update(kind for kind in self.repair(findings) if kind)
-            done.update(["lock"] * len(self._world.broker.run(locks(self._keys, stray))))
+            done["lock"] += self._world.broker.run(delete_locks(self._keys, stray))
         raise AssertionError(f"the sweep comes to no end: {done}, and still {findings} {stray}")
 
     def repair(self, findings: Sequence[Discrepancy]) -> list[str]:
         """What was done to each."""
-        call = repair(self._keys, findings, max_crashes=MAX_CRASHES, lease=LEASE, kept=KEPT)
+        call = repair(self._keys, findings, max_crashes=MAX_CRASHES)
         kinds = self._world.broker.run(call)
         assert LATER not in kinds
         return kinds
@@ -59,7 +68,7 @@ class Sweep:
     def _in_places(self) -> Iterator[Discrepancy]:
         cursors: Sequence[str] = BEGIN
         while any(cursors):
-            [page] = self._world.broker.run(places({self._keys: cursors}, self._page))
+            page = self._world.broker.run(places(self._keys, cursors, self._page))
             cursors = page.cursors
             yield from page.findings
 
@@ -67,5 +76,4 @@ class Sweep:
         prefix = self._keys.task_prefix
         ids = sorted(name.removeprefix(prefix.encode()) for name in self._world.redis.keys(prefix + "*"))
         for start in range(0, len(ids), self._page):
-            found = self._world.broker.run(tasks({self._keys: ids[start : start + self._page]}))
-            yield from (finding for _, finding in found)
+            yield from self._world.broker.run(tasks(self._keys, ids[start : start + self._page]))

@@ -1,14 +1,14 @@
-"""The whole examination: the server first, then permissions, then queues, because each step needs the one before."""
+"""The whole examination: server, permissions, queues and all tasks, in this order, because each needs those before."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rota.broker import Broker
 from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused
-from rota.inspect.doctor.finding import Finding, error, note
+from rota.inspect.doctor.discrepancies import compare, not_compared
+from rota.inspect.doctor.finding import Finding, error, note, refused
 from rota.inspect.doctor.queues import queues
-from rota.inspect.doctor.refusal import refused
 from rota.inspect.doctor.rights import user_rights
 from rota.inspect.doctor.sample import Sample, take
 from rota.inspect.doctor.server import clock, server
@@ -21,11 +21,16 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """The findings. `queues` and `servers` are the numbers of queues and workers that were checked."""
+    """The findings. `queues`, `servers` and `tasks` are the numbers of queues, workers and tasks that were checked.
+
+    `discrepancies` counts by queue and kind what a repair would look at.
+    """
 
     findings: Sequence[Finding]
     queues: int = 0
     servers: int = 0
+    tasks: int = 0
+    discrepancies: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
 
     @property
     def healthy(self) -> bool:
@@ -56,7 +61,14 @@ async def examine(
         return Examination([*found, _unseen(failure, role)])
     found += await clock(broker, len(sample.go_servers))
     found += [*queues(sample, archive_max), *types(sample, handles), *_go(sample)]
-    return Examination(found, len(sample.queues), len(sample.servers))
+    seen = Examination(found, len(sample.queues), len(sample.servers))
+    try:
+        discrepancies, tasks = await compare(broker)
+    except BrokerError as failure:
+        return replace(seen, findings=[*found, not_compared(failure, role)])
+    return replace(
+        seen, findings=[*found, *discrepancies.findings()], tasks=tasks, discrepancies=dict(discrepancies.counts)
+    )
 
 
 def _away(failure: BrokerError) -> Finding:

@@ -1,7 +1,9 @@
-"""One finding of the doctor."""
+"""One finding of the doctor, and the findings of `BrokerRefused` errors, chosen by the error's text."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from rota.errors import BrokerRefused
 
 Severity = Literal["error", "warning", "note"]
 PAGE = "docs/operations/doctor.md"
@@ -39,3 +41,81 @@ def warning(code: str, what: str, cause: str, fix: str) -> Finding:
 def note(code: str, what: str, cause: str, fix: str) -> Finding:
     """Make a finding that is only informative."""
     return Finding(code=code, severity="note", what=what, cause=cause, fix=fix)
+
+
+class _Remedy(NamedTuple):
+    says: str
+    cause: str
+    fix: str
+
+
+_REMEDIES = (
+    _Remedy(
+        "too old",
+        "Rota's scripts use what older servers do not have; a proxy may hide what its server has.",
+        "Upgrade the server to Redis 6.2 or Valkey 7.2 or later; or connect to it directly, not through a proxy.",
+    ),
+    _Remedy(
+        "read-only replica",
+        "A replica takes no writes, and after a fail-over the master is another server.",
+        "Point the broker URL at the master; where masters change, use redis-sentinel:// or redis+cluster://.",
+    ),
+    _Remedy(
+        "the login",
+        "User or password of the broker URL are not those of the server, or the user is off.",
+        "Correct them in the broker URL; ACL GETUSER <user> on the server shows whether the user is there and on.",
+    ),
+    _Remedy(
+        "asks for a password",
+        "The broker URL has none, and the server lets nobody in without.",
+        "Put it into the broker URL: redis://:password@host, or redis://user:password@host.",
+    ),
+    _Remedy(
+        "TLS to",
+        "Both sides do not agree on TLS, or on whom to trust.",
+        "Use rediss:// for a TLS port only; give the server's authority as tls_ca, a certificate of ours as tls_cert "
+        "and tls_key where it asks for one.",
+    ),
+    _Remedy(
+        "refused database",
+        "The server has fewer databases, or it is a Cluster, which has one.",
+        "Correct the number at the end of the broker URL, or raise `databases` in the server's configuration.",
+    ),
+    _Remedy(
+        "no master named",
+        "The sentinels watch masters of other names.",
+        "Correct ?master= in the broker URL; SENTINEL MASTERS on a sentinel lists the names.",
+    ),
+    _Remedy(
+        "No sentinel names",
+        "What the broker URL names are no sentinels, or none of them can be asked.",
+        "Name sentinels and their port (26379) in the redis-sentinel:// URL; for a plain server use redis://.",
+    ),
+    _Remedy(
+        "cluster support disabled",
+        "The server is no node of a Cluster.",
+        "Use redis:// for a plain server; redis+cluster:// is for a Cluster.",
+    ),
+    _Remedy(
+        "No permission to open",
+        "The socket belongs to another user or group.",
+        "Run as a user of its group, or set unixsocketperm in the server's configuration.",
+    ),
+    _Remedy(
+        "may not run",
+        "An ACL of the server forbids what even looking takes.",
+        "ACL SETUSER <user> with the rule of its role; docs/operations/acl.md has the rules.",
+    ),
+)
+_ELSE = _Remedy(
+    "",
+    "The server will not do what Rota needs, or what answers there is no server that Rota knows.",
+    "Look whether the broker URL names the right server, and ask it the same by redis-cli.",
+)
+
+
+def refused(refusal: BrokerRefused) -> Finding:
+    """Make a finding of an error by which the server refused to work."""
+    text = str(refusal)
+    remedy = next((each for each in _REMEDIES if each.says in text), _ELSE)
+    return error("server", text, remedy.cause, remedy.fix)

@@ -4,7 +4,7 @@
 --   row      the task's rota_token, state, any field, msg      lease  score of the task's lease, false for none
 --   0 may record  1 recorded already (a repeated request)  2 another attempt holds the task  3 the task is gone
 -- Our token in the hash is not sufficient, because a Go server that takes the task keeps it there. In that case the
--- lease is Go's (see `whose`), unless a sweep has given the task a lease of Rota since (see `sweep_repair`). So an
+-- lease is Go's (see `whose`), unless a sweep has given the task a lease of Rota since (see `repair`). So an
 -- attempt whose lease had expired also passes the message as it was fetched (`expected`): Asynq rewrites the message of
 -- a task that it recovers.
 --! include whose

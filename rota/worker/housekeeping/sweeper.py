@@ -5,7 +5,7 @@ The steps of a sweep:
 1. Ask to be elected (`election`). A worker that is not elected asks again after `TAKEN` intervals.
 2. Check up to 64 queues with one script, which only reads, so that an idle fleet sends few requests.
 3. Call the parts that have work to do: the forwarder for due tasks, the janitor for expired tasks, the recoverer for
-   lost attempts, and the reconciler. Wake the fetchers of queues with pending tasks.
+   lost attempts, and the reconciler for active tasks without a lease. Wake the fetchers of queues with pending tasks.
 4. Wait until the next sweep: for `every`, for `IDLE` intervals if all queues are empty, or until the next attempt
    whose lease has expired (or soon will) counts as dead.
 """
@@ -168,7 +168,7 @@ class Sweeper:
         dead = needing(Need.RECOVER | Need.RECLAIM)
         if dead and not self._recoverer.held_seconds:
             await self._try(self._recoverer.recover(dead))
-        await self._try(self._reconciler.reconcile(list(seen), needing(Need.HELD), needing(Need.UNEVEN)))
+        await self._try(self._reconciler.reconcile(needing(Need.UNEVEN)))
 
     async def _try(self, act: Awaitable[object]) -> None:
         """Do one step. A refusal, for missing permissions or a broken key, does not prevent the other steps."""
@@ -208,9 +208,7 @@ class Sweep:
             broker, archive_size=limits.archive_size, archive_age=limits.archive_age, limit=settings.sweep.janitor_batch
         )
         self.recoverer = _recoverer(worker, broker, slack)
-        self.reconciler = Reconciler(
-            broker, max_crashes=settings.worker.max_crashes, every=settings.sweep.reconcile_interval
-        )
+        self.reconciler = Reconciler(broker, max_crashes=settings.worker.max_crashes)
         self.sweeper = Sweeper(
             broker,
             worker.queue_names,

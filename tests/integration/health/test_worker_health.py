@@ -75,7 +75,7 @@ async def test_what_the_sweep_repairs_is_counted(app: Rota) -> None:
         raw.sadd(app.keys.queues, "default")
         raw.lpush(app.keys.queue("default").active, "nobody")
 
-    async with app.worker(sweep_interval="200ms", reconcile_interval="200ms") as worker:
+    async with app.worker(sweep_interval="200ms") as worker:
         await answers(worker, "/metrics", 200, 'part="reconciler"')
     await app.aclose()
 

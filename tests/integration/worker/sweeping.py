@@ -30,7 +30,6 @@ class Broom:
         *,
         every: timedelta = timedelta(seconds=60),
         patience: timedelta = NOW,
-        reconcile_every: timedelta = NOW,
         limits: SweepLimits = LIMITS,
         **parts: Any,
     ) -> None:
@@ -38,7 +37,7 @@ class Broom:
         self.forwarder = parts.get("forwarder") or Forwarder(broker, limit=1000)
         self.janitor = Janitor(broker, limits.archive_size, limits.archive_age, limit=1000)
         self.recoverer = Recoverer(broker, lambda _: Recovery(NOW), slack=limits.slack)
-        self.reconciler = Reconciler(broker, every=reconcile_every, patience=patience)
+        self.reconciler = Reconciler(broker, patience=patience)
         self.sweeper = Sweeper(
             broker,
             lambda: list(queues),
@@ -62,7 +61,7 @@ class Broom:
 
 async def repair(yard: Yard, reconciler: Reconciler) -> dict[str, int]:
     """Look, look again and repair; return what was repaired."""
-    await reconciler.walk([QUEUE], [QUEUE])
+    await reconciler.reconcile([QUEUE])
     await reconciler.repair()
     counted = await yard.execute("HGETALL", yard.keys.repaired)
     pairs = counted.items() if isinstance(counted, dict) else zip(counted[::2], counted[1::2], strict=True)

@@ -51,7 +51,6 @@ async def test_a_sweep_does_all_that_is_to_be_done(yard: Yard) -> None:
     await yard.put("old", "archived", 5)
     await yard.active("dead", 5.5, rota_token="w-1")
     await yard.put("unleased", "active")
-    await yard.hash("lost", msg=message("lost"), state="retry")
     stale = yard.keys.group("g") + ":set"
     await yard.hash("member", msg=message("member"), state="aggregating", group="g")
     await yard.execute("ZADD", stale, 5, "member")
@@ -59,12 +58,12 @@ async def test_a_sweep_does_all_that_is_to_be_done(yard: Yard) -> None:
     broom = Broom(yard.broker, [QUEUE])
     for _ in range(3):
         await broom.sweep()
-    assert sorted(await yard.members(yard.keys.pending)) == ["dead", "due", "lost"]
+    assert sorted(await yard.members(yard.keys.pending)) == ["dead", "due"]
     assert await yard.members(yard.keys.lease) == ["unleased"]
     assert await yard.members(yard.keys.group("g")) == ["member"]
     assert await yard.members(yard.keys.completed) == await yard.members(yard.keys.archived) == []
-    counted = await yard.execute("HMGET", yard.keys.repaired, "expired_lease", "stale_set", "unlisted", "unleased")
-    assert counted == [b"1", b"1", b"1", b"1"]
+    counted = await yard.execute("HMGET", yard.keys.repaired, "expired_lease", "stale_set", "unleased")
+    assert counted == [b"1", b"1", b"1"]
     assert QUEUE in broom.noted
 
 
@@ -239,7 +238,7 @@ async def test_who_finds_the_turn_taken_asks_less_often(yard: Yard) -> None:
 
 async def test_who_has_found_something_keeps_the_turn_until_it_may_be_repaired(yard: Yard) -> None:
     """Else the next one would have to find it again, and so on."""
-    await yard.hash("lost", msg=message("lost"), state="pending")
+    await yard.put("unleased", "active")
     broom = Broom(yard.broker, [QUEUE], every=timedelta(seconds=2), patience=timedelta(seconds=50))
     assert await broom.sweep() is None
 
@@ -261,7 +260,6 @@ async def test_in_a_cluster_the_queues_of_all_nodes_are_swept(cluster: ClusterFl
         for yard, name in zip(yards, names, strict=True):
             yard.keys = broker.keys.queue(name)
             await yard.put("due", "scheduled", 5)
-            await yard.hash("lost", msg=message("lost"), state="pending")
             await yard.put("unleased", "active")
         brooms = [Broom(broker, names, owner) for owner in ("a", "b")]
         for _ in range(2):
@@ -269,7 +267,7 @@ async def test_in_a_cluster_the_queues_of_all_nodes_are_swept(cluster: ClusterFl
                 await broom.sweep()
         assert [broom.swept for broom in brooms] == [2, 0]
         for yard in yards:
-            assert sorted(await yard.members(yard.keys.pending)) == ["due", "lost"]
+            assert sorted(await yard.members(yard.keys.pending)) == ["due"]
             assert await yard.members(yard.keys.lease) == ["unleased"]
 
 

@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from rota.wire.group import spent_key
 from rota.wire.proto import TaskMessage
 from tests.servers.overseen import Overseen
 
 QUEUE = "yard"
+OWN_LOCK = "unique:test:it:" + "0" * 64
+GO_LOCK = "unique:test:it:" + "0" * 32
 
 
 class Yard:
@@ -72,6 +75,26 @@ class Yard:
             return []
         words = {"list": ("LRANGE", key, 0, -1), "zset": ("ZRANGE", key, 0, -1), "set": ("SMEMBERS", key)}[kind]
         return [member.decode() for member in await self.execute(*words)]
+
+    async def healthy(self) -> None:
+        """A task in each place, as Rota and Asynq leave them."""
+        now = await self.now()
+        await self.put("waiting", "pending", pending_since="5", unique_key=self.keys.base + GO_LOCK)
+        await self.put("handed-back", "pending")
+        await self.active("ours", now + 20.5, rota_token="w-1")
+        await self.active("of-go", int(now) + 20)
+        await self.active("dead", 1.5, rota_token="w-2")
+        for state in ("scheduled", "retry", "archived", "completed"):
+            await self.put(state, state, now + 60)
+        await self.grouped("gathering", "mails", 5)
+        await self.grouped("taken", "mails", 5)
+        await self.grouped("spent", "mails", 5)
+        for task_id, name in (("taken", "set-1"), ("spent", "set-2")):
+            await self.execute("ZREM", self.keys.group("mails"), task_id)
+            await self.execute("ZADD", self.keys.group("mails") + ":" + name, 5, task_id)
+        await self.execute("ZADD", self.keys.aggregation_sets, now + 60, self.keys.group("mails") + ":set-1")
+        await self.execute("SADD", spent_key(self.keys), self.keys.group("mails") + ":set-2")
+        await self.execute("SET", self.keys.base + GO_LOCK, "waiting", "EX", 60)
 
     async def number(self, *words: str) -> int:
         return int(await self.execute(*words) or 0)

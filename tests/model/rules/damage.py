@@ -132,7 +132,8 @@ class Damage(Groups, Attempts, Sweeps):
                 return ["quarantined"]
         elif task.state == "pending":
             self.model.pending.remove(task.id)
-            self.model.pending.append(task.id)  # it still says since when it waits
+            self.model.pending.append(task.id)
+            task.dated = True
         elif task.state == "aggregating":
             task.set = ""
             self.model.put(task, "aggregating")

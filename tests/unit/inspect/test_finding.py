@@ -10,7 +10,7 @@ from rota.broker.dial import refusal
 from rota.broker.sentinel import master_of, no_master
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerRefused
-from rota.inspect.doctor.refusal import _ELSE, refused
+from rota.inspect.doctor.finding import _ELSE, refused
 
 HERE = Endpoint("h", 1)
 UNTRUSTED = ssl.SSLCertVerificationError()

@@ -3,13 +3,13 @@
 -- For each finding: diagnose the task again, exactly. If trouble and mark (see `diagnose`) are still the same and the
 -- id is still in its place, run the function of `act` for that trouble, and count the repair.
 --
--- KEYS  1 to 10 as for one queue in `sweep_tasks`, 11 counters of repairs, 12 counter of crashes (both only in Rota)
+-- KEYS  1 to 10 as for one queue in `compare_tasks`, 11 counters of repairs, 12 counter of crashes (both only in Rota)
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 crashes after which a task is quarantined, 5 error text for
 --       that, 6 error text for a quarantined task that cannot be put back, 7 seconds of a lease for a task without one,
---       8 seconds for which a completed task that was in no set is kept,
+--       8 seconds for which a completed task that was in no set is kept, 9 most ids of `pending` that are searched,
 --       then for each task four: id, place ("" = its hash was found), trouble, mark
--- Result: for each task the name of the counter of its repair; "" if nothing was wrong any more, and "later" if this
---         call has done enough
+-- Result: for each task the name of the counter of its repair; "" if nothing was wrong any more, "later" if this call
+--         has done enough, and "long" if `pending` is too long to be searched
 --! include count
 --! include whose
 --! include crash
@@ -84,6 +84,7 @@ local function put_back(id, row)
     return put_back_active(id)
   elseif state == 'pending' then
     redis.call('RPUSH', KEYS[1], id) -- to the front of the queue, because it may have missed its turn long ago
+    set_state(id, state) -- with a new time, so that a repair by another process finds another mark
   elseif state == 'scheduled' or state == 'retry' then
     redis.call('ZADD', place_of[state], now, id) -- due now, because its time is not stored anywhere else
   elseif state == 'archived' then
@@ -145,7 +146,7 @@ end
 
 function act.unlisted(id, place, row)
   for _, other in ipairs({ 'active', 'scheduled', 'retry', 'archived', 'completed', 'pending', 'aggregating' }) do
-    if is_in(other, id, row) == true then
+    if other ~= row[1] and is_in(other, id, row) == true then
       set_state(id, other)
       return 'relabelled'
     end
@@ -155,20 +156,34 @@ end
 
 redis.call('HLEN', KEYS[11]) -- reads that fail on a key of the wrong type, before the first write
 redis.call('SCARD', KEYS[8])
-local MUCH = 500000
-local length, looked_at = redis.call('LLEN', KEYS[1]), 0
-local done, counts = {}, {}
-for i = 9, #ARGV, 4 do
-  local id, place = ARGV[i], ARGV[i + 1]
-  local kind = 'later'
-  if looked_at == 0 or looked_at + length < MUCH then
-    kind = ''
-    looked_at = looked_at + length
-    local trouble, row = trouble_of(id, place)
-    if trouble == ARGV[i + 2] and mark_of(prefix, id, row) == ARGV[i + 3] and is_there(place, id, row) then
-      kind = act[trouble](id, place, row)
-      counts[kind] = (counts[kind] or 0) + 1
+local most, length, searched = tonumber(ARGV[9]), redis.call('LLEN', KEYS[1]), 0
+
+-- Whether the repair may search `pending`, which takes the longer the more tasks wait.
+local function searches(place, trouble)
+  return place == 'pending' or trouble == 'unlisted' or trouble == 'misplaced'
+end
+
+local function repair(id, place, trouble, mark)
+  if searches(place, trouble) then
+    if length > most then
+      return 'long'
+    elseif searched + length > most then
+      return 'later'
     end
+    searched = searched + length
+  end
+  local found, row = trouble_of(id, place)
+  if found == trouble and mark_of(prefix, id, row) == mark and is_there(place, id, row) then
+    return act[trouble](id, place, row), true
+  end
+  return ''
+end
+
+local done, counts = {}, {}
+for i = 10, #ARGV, 4 do
+  local kind, is_done = repair(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+  if is_done then
+    counts[kind] = (counts[kind] or 0) + 1
   end
   done[#done + 1] = kind
 end

@@ -137,7 +137,7 @@ class Rota(Tasks):
     @property
     def broker_options(self) -> "BrokerOptions":
         """The options of a connection, from the settings."""
-        return broker_options(self.settings)
+        return broker_options(self.settings.broker)
 
     @property
     def keys(self) -> Keys:
@@ -149,7 +149,7 @@ class Rota(Tasks):
         from rota.broker.broker import Broker
 
         chosen = settings or self.settings
-        return Broker.from_url(chosen.broker.url, options=broker_options(chosen))
+        return Broker.from_url(chosen.broker.url, options=broker_options(chosen.broker))
 
     @property
     def client(self) -> "Client":

@@ -82,7 +82,7 @@ def _read(reply: ProbeReply) -> Said:
 def _broker(url: str, timeout: timedelta) -> Said:
     settings = Settings(url=url, connect_timeout=timeout, response_timeout=timeout, retry_for=timedelta(0))
     try:
-        with SyncBroker.from_url(url, options=broker_options(settings)) as broker:
+        with SyncBroker.from_url(url, options=broker_options(settings.broker)) as broker:
             broker.check()
     except BrokerError as error:
         return Said(False, str(error))

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rota.settings.setting_groups import BrokerSettings, EnqueueSettings
 from rota.settings.settings import Settings
 from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.keys import Keys
@@ -17,39 +18,39 @@ if TYPE_CHECKING:
     from rota.client.delivery import Delivery
 
 
-def broker_options(settings: Settings) -> "BrokerOptions":
+def broker_options(settings: BrokerSettings) -> "BrokerOptions":
     """Return the connection options from the settings."""
     from rota.broker.options import TLS, BrokerOptions
 
-    password, sentinel_password = settings.broker.password, settings.broker.sentinel_password
+    password, sentinel_password = settings.password, settings.sentinel_password
     return BrokerOptions(
         tls=TLS(
-            ca=settings.broker.tls_ca,
-            cert=settings.broker.tls_cert,
-            key=settings.broker.tls_key,
-            verify=settings.broker.tls_verify,
+            ca=settings.tls_ca,
+            cert=settings.tls_cert,
+            key=settings.tls_key,
+            verify=settings.tls_verify,
         ),
-        username=settings.broker.username,
+        username=settings.username,
         password=None if password is None else password.get_secret_value(),
-        sentinel_username=settings.broker.sentinel_username,
+        sentinel_username=settings.sentinel_username,
         sentinel_password=None if sentinel_password is None else sentinel_password.get_secret_value(),
-        key_prefix=settings.broker.key_prefix,
-        client_name=settings.broker.client_name,
-        connect_timeout=settings.broker.connect_timeout,
-        response_timeout=settings.broker.response_timeout,
-        retry_for=settings.broker.retry_for,
+        key_prefix=settings.key_prefix,
+        client_name=settings.client_name,
+        connect_timeout=settings.connect_timeout,
+        response_timeout=settings.response_timeout,
+        retry_for=settings.retry_for,
     )
 
 
-def delivery(settings: Settings) -> "Delivery":
+def delivery(settings: EnqueueSettings) -> "Delivery":
     """Return the delivery options from the settings."""
     from rota.client.delivery import Delivery
 
     return Delivery(
-        when_away=settings.enqueue.when_away,
-        wait_replicas=settings.enqueue.wait_replicas,
-        wait_replicas_timeout=settings.enqueue.wait_replicas_timeout,
-        replicas_missing=settings.enqueue.replicas_missing,
+        when_away=settings.when_away,
+        wait_replicas=settings.wait_replicas,
+        wait_replicas_timeout=settings.wait_replicas_timeout,
+        replicas_missing=settings.replicas_missing,
     )
 
 
@@ -97,7 +98,7 @@ class Connections:
                 self._clients.pop(other, None)
         close_connections_of_closed_loops()
         client = Client(
-            Broker.from_url(settings.broker.url, options=broker_options(settings)),
+            Broker.from_url(settings.broker.url, options=broker_options(settings.broker)),
             **self._words(settings),
         )
         # At shutdown an event loop closes every asynchronous generator that has made its first step. So this generator
@@ -125,7 +126,7 @@ class Connections:
 
         with self._lock:
             if self._sync_client is None:
-                broker = SyncBroker.from_url(settings.broker.url, options=broker_options(settings))
+                broker = SyncBroker.from_url(settings.broker.url, options=broker_options(settings.broker))
                 self._sync_client = SyncClient(broker, **self._words(settings))
             return self._sync_client
 
@@ -135,7 +136,7 @@ class Connections:
             "middlewares": self._middlewares,
             "result_poll": settings.results.result_poll,
             "enqueue_batch": settings.enqueue.enqueue_batch,
-            "delivery": delivery(settings),
+            "delivery": delivery(settings.enqueue),
             "payload_limit_bytes": settings.enqueue.payload_limit_bytes,
         }
 

@@ -7,7 +7,7 @@ from rota.health import discovery as meeting
 from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort
 from rota.health.status import ProcessStatus
-from rota.settings.settings import Settings
+from rota.settings.setting_groups import HealthSettings
 from rota.supervisor.process import WorkerProcess
 from rota.wire.owner import Returned
 
@@ -19,13 +19,13 @@ class FleetHealth:
         self._processes = processes
         self._counters = Counters()
 
-    def port(self, settings: Settings) -> HealthPort:
+    def port(self, settings: HealthSettings) -> HealthPort:
         """Return the health port. Entering it with `async with` opens it."""
         return HealthPort(
             Answers(self._vitals, lambda: self._counters.total(self._vitals())),
-            host=settings.health.health_host,
-            port=settings.health.health_port,
-            socket_path=meeting.own_socket(settings.health.health_dir),
+            host=settings.health_host,
+            port=settings.health_port,
+            socket_path=meeting.own_socket(settings.health_dir),
         )
 
     def started(self) -> None:

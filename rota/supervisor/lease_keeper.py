@@ -14,7 +14,7 @@ from rota.broker.broker import Broker
 from rota.core import faults
 from rota.errors import BrokerError
 from rota.health.status import SILENT_SECONDS
-from rota.settings.settings import Settings
+from rota.settings.setting_groups import WorkerSettings
 from rota.supervisor.process import WorkerProcess
 from rota.supervisor.reclaim import ServedQueues
 from rota.wire import owner
@@ -27,11 +27,11 @@ LATE = 1.25
 class LeaseKeeper:
     """Extends the leases of late processes whenever `look` is called."""
 
-    def __init__(self, broker: Broker, served: ServedQueues, settings: Settings) -> None:
+    def __init__(self, broker: Broker, served: ServedQueues, settings: WorkerSettings) -> None:
         self._broker = broker
         self._served = served
-        self._lease = settings.worker.lease
-        self._beat_seconds = settings.worker.heartbeat.total_seconds()
+        self._lease = settings.lease
+        self._beat_seconds = settings.heartbeat.total_seconds()
         self._kept_at: dict[str, float] = {}
         self._failing = False
 

@@ -12,7 +12,7 @@ The steps for one process:
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,6 @@ from rota.broker.broker import Broker
 from rota.broker.queue_names import read_queue_names
 from rota.core import faults
 from rota.core.text import counted
-from rota.settings.settings import Settings
 from rota.supervisor.process import WorkerProcess
 from rota.wire.keys import QueueKeys
 from rota.wire.owner import PAGE, Returned, give_back
@@ -34,14 +33,15 @@ from rota.worker.consume.queues import is_pattern, matches
 class ServedQueues:
     """The queues in which tasks of a process can be.
 
-    These are the queues that the process has reported since its start, the queues named in the settings, and the
-    existing queues that match the patterns of the settings.
+    These are the queues that the process has reported since its start, the queues that the setting `queues` names, and
+    the existing queues that match its patterns.
     """
 
-    def __init__(self, broker: Broker, settings: Settings) -> None:
+    def __init__(self, broker: Broker, queues: Iterable[str]) -> None:
         self._broker = broker
-        self._names = [name for name in settings.worker.queues if not is_pattern(name)]
-        self._patterns = [name for name in settings.worker.queues if is_pattern(name)]
+        names = list(queues)
+        self._names = [name for name in names if not is_pattern(name)]
+        self._patterns = [name for name in names if is_pattern(name)]
 
     async def of(self, *processes: WorkerProcess) -> list[QueueKeys]:
         """Return the queues of some processes."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rota.core.text import counted
-from rota.settings.settings import Settings
+from rota.settings.setting_groups import SupervisorSettings
 
 _MIB = 1024 * 1024
 FIRST_SECONDS = 0.5
@@ -30,13 +30,13 @@ class Lifetime:
     share: float = field(default_factory=lambda: random.uniform(0.9, 1))
 
     @classmethod
-    def of(cls, settings: Settings) -> "Lifetime":
+    def of(cls, settings: SupervisorSettings) -> "Lifetime":
         """Read the limits from the settings."""
-        age = settings.supervisor.process_max_age
+        age = settings.process_max_age
         return cls(
-            settings.supervisor.process_max_tasks,
+            settings.process_max_tasks,
             age.total_seconds() if age is not None else 0,
-            settings.supervisor.process_max_rss_mb * _MIB,
+            settings.process_max_rss_mb * _MIB,
         )
 
     def over(self, ended: int, age_seconds: float, rss_bytes: int | None) -> str:

@@ -135,7 +135,7 @@ class Supervisor:
         async with AsyncExitStack() as stack:
             settings = Settings(**first.introduction.settings)
             self._set_up(settings, stack)
-            await stack.enter_async_context(self._health.port(settings))
+            await stack.enter_async_context(self._health.port(settings.health))
             if first.ended.is_set():
                 self._ended(first)
             self._keep(self._start_others())
@@ -169,10 +169,10 @@ class Supervisor:
     def _set_up(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings = settings
         self._target = settings.supervisor.processes.least
-        self._broker = Broker.from_url(settings.broker.url, options=broker_options(settings))
+        self._broker = Broker.from_url(settings.broker.url, options=broker_options(settings.broker))
         stack.push_async_callback(self._broker.aclose)
-        served = ServedQueues(self._broker, settings)
-        self._keeper = LeaseKeeper(self._broker, served, settings)
+        served = ServedQueues(self._broker, settings.worker.queues)
+        self._keeper = LeaseKeeper(self._broker, served, settings.worker)
         self._returns = Reclaim(self._broker, served, settings.worker.max_crashes, self._health.returned)
         self._renewal = Recycling(self._start, settings.supervisor.process_drain)
         self._scaling = Scaling(
@@ -181,11 +181,12 @@ class Supervisor:
             settings.supervisor.scale_down_after.total_seconds(),
         )
         for process in self._fleet:
-            process.lifetime = Lifetime.of(settings)
+            process.lifetime = Lifetime.of(settings.supervisor)
 
     async def _watch(self) -> None:
         every = min(1.0, self._settings.worker.heartbeat.total_seconds() / 4)
-        keeping, overdue = asyncio.create_task(self._keep_leases(every)), Watchdog(self._settings, every)
+        keeping = asyncio.create_task(self._keep_leases(every))
+        overdue = Watchdog(self._settings.supervisor, self._settings.worker.shutdown_timeout, every)
         try:
             while self._fleet or self._restarts:
                 self._woken.clear()
@@ -240,7 +241,7 @@ class Supervisor:
         self._health.started()
         events.emit(events.WorkerProcessStarted(pid=process.pid))
         if self._target:
-            process.lifetime = Lifetime.of(self._settings)
+            process.lifetime = Lifetime.of(self._settings.supervisor)
         if process.exit is None:
             self._fleet.append(process)
         if self._quiet:
@@ -333,7 +334,7 @@ class Supervisor:
 
     async def _tasks_wait(self) -> bool:
         try:
-            queues = await ServedQueues(self._broker, self._settings).of(*self._staying)
+            queues = await ServedQueues(self._broker, self._settings.worker.queues).of(*self._staying)
             replies = await self._broker.run_many([waiting(queue) for queue in queues])
         except BrokerError:
             return False

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 from rota import events
-from rota.settings.settings import Settings
+from rota.settings.setting_groups import SupervisorSettings
 from rota.supervisor.process import WorkerProcess
 
 STOP_MARGIN_SECONDS = 15.0
@@ -17,11 +18,17 @@ time limits of all processes, because they may have stood still as well."""
 class Watchdog:
     """Checks the processes every `every_seconds`. Tasks that a killed process held go back to their queues."""
 
-    def __init__(self, settings: Settings, every_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._start_seconds = settings.supervisor.process_start_timeout.total_seconds()
-        hang = settings.supervisor.process_hang_after
+    def __init__(
+        self,
+        settings: SupervisorSettings,
+        shutdown_timeout: timedelta,
+        every_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._start_seconds = settings.process_start_timeout.total_seconds()
+        hang = settings.process_hang_after
         self._hang_seconds = float("inf") if hang is None else hang.total_seconds()
-        self._stop_seconds = settings.worker.shutdown_timeout.total_seconds() + STOP_MARGIN_SECONDS
+        self._stop_seconds = shutdown_timeout.total_seconds() + STOP_MARGIN_SECONDS
         self._every_seconds = every_seconds
         self._clock = clock
         self._looked_at = clock()

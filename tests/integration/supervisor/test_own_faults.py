@@ -61,7 +61,7 @@ async def until(condition: Callable[[], object], seconds: float = 20) -> None:
 
 async def test_leases_are_kept_after_a_look_that_failed(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(queues=QUEUE, heartbeat="10ms")
-    keeper = LeaseKeeper(yard.broker, FailingOnce(yard.broker, settings), settings)
+    keeper = LeaseKeeper(yard.broker, FailingOnce(yard.broker, settings.worker.queues), settings.worker)
     await yard.active("a", 7.5, rota_token="late-1")
 
     await keeper.look([Late("late")])
@@ -76,7 +76,7 @@ async def test_tasks_come_back_although_giving_them_back_failed_first(
     yard: Yard, caplog: pytest.LogCaptureFixture
 ) -> None:
     await yard.active("a", 99.5, rota_token="dead-1")
-    returns = Reclaim(yard.broker, FailingOnce(yard.broker, Settings(queues=QUEUE)), 3, print)
+    returns = Reclaim(yard.broker, FailingOnce(yard.broker, [QUEUE]), 3, print)
 
     returns.begin(Dead("dead"))
     await returns.finish(lambda: 10)

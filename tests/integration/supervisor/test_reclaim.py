@@ -39,7 +39,7 @@ class Dead(WorkerProcess):
 
 def returns(yard: Yard, queues: str = QUEUE, note: Callable[[Returned], object] = print) -> Reclaim:
     settings = Settings(queues=queues)
-    return Reclaim(yard.broker, ServedQueues(yard.broker, settings), 3, note)
+    return Reclaim(yard.broker, ServedQueues(yard.broker, settings.worker.queues), 3, note)
 
 
 async def test_more_than_a_page_comes_back_whole_and_the_living_keep_theirs(yard: Yard) -> None:
@@ -96,7 +96,7 @@ async def test_no_lease_is_passed_over_while_tasks_end_between_two_pages(
     process.exit, process.report, process.introduced_at = None, ProcessReport(), 1.0
     settings = Settings(queues=QUEUE)
 
-    await LeaseKeeper(yard.broker, ServedQueues(yard.broker, settings), settings).look([process])
+    await LeaseKeeper(yard.broker, ServedQueues(yard.broker, settings.worker.queues), settings.worker).look([process])
 
     assert await yard.number("ZCOUNT", yard.keys.lease, "-inf", "2") == 0
     assert await yard.number("ZCARD", yard.keys.lease) == 600
@@ -150,7 +150,7 @@ async def test_the_last_looks_end_when_a_further_request_shortens_their_time(yar
         async def of(self, *processes: WorkerProcess) -> list[Any]:
             return await asyncio.Event().wait()  # type: ignore[return-value]
 
-    giving, allowed = Reclaim(yard.broker, Silent(yard.broker, Settings(queues=QUEUE)), 3, print), 1000.0
+    giving, allowed = Reclaim(yard.broker, Silent(yard.broker, [QUEUE]), 3, print), 1000.0
     giving.begin(Dead("dead"))
     finishing = asyncio.create_task(giving.finish(lambda: allowed))
     await asyncio.sleep(0)

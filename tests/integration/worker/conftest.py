@@ -26,7 +26,7 @@ class Bench:
     def __init__(self, app: Rota) -> None:
         self.app = app
         self.broker = Overseen.from_url(
-            as_role(app.settings.broker.url, "inspector"), options=broker_options(app.settings)
+            as_role(app.settings.broker.url, "inspector"), options=broker_options(app.settings.broker)
         )
         self.inspector = Inspector(self.broker)
 

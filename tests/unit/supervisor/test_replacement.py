@@ -6,12 +6,12 @@ from tests.unit.clock import Clock
 
 
 def test_without_limits_a_process_lives_for_ever() -> None:
-    assert Lifetime.of(Settings()).over(10**9, 10**9, 10**12) == ""
+    assert Lifetime.of(Settings().supervisor).over(10**9, 10**9, 10**12) == ""
 
 
 def test_each_limit_says_why() -> None:
     settings = Settings(process_max_tasks=100, process_max_age=timedelta(hours=1), process_max_rss_mb=500)
-    lifetime = Lifetime.of(settings)
+    lifetime = Lifetime.of(settings.supervisor)
     assert lifetime.over(0, 0, 0) == ""
     assert "100 tasks" in lifetime.over(100, 0, 0)
     assert "3600 s old" in lifetime.over(0, 3600, 0)
@@ -19,7 +19,7 @@ def test_each_limit_says_why() -> None:
 
 
 def test_where_the_system_does_not_show_the_memory_it_has_no_limit() -> None:
-    assert Lifetime.of(Settings(process_max_rss_mb=1)).over(0, 0, None) == ""
+    assert Lifetime.of(Settings(process_max_rss_mb=1).supervisor).over(0, 0, None) == ""
 
 
 def test_processes_started_together_do_not_end_together() -> None:

@@ -43,7 +43,7 @@ class Marked(WorkerProcess):
 class Watch:
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.clock = Clock()
-        self.overdue = Watchdog(settings, 1.0, self.clock)
+        self.overdue = Watchdog(settings.supervisor, settings.worker.shutdown_timeout, 1.0, self.clock)
 
     def look_until(self, seconds: float, *fleet: WorkerProcess) -> list[bool]:
         """Look each second until so long from now."""

@@ -32,7 +32,7 @@ from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState, new_server_id
 from rota.worker import loop_guard
 from rota.worker.clock import BrokerClock
-from rota.worker.consume.fetcher import Fetcher
+from rota.worker.consume.fetcher import Fetcher, FetchOptions, FetchRules
 from rota.worker.consume.node_consumer import NodeConsumers
 from rota.worker.consume.queues import Discovery, QueueSelection
 from rota.worker.consume.unknown_types import Unhandled, UnknownTypes
@@ -40,7 +40,7 @@ from rota.worker.heartbeat import Heartbeat
 from rota.worker.parts import Crew, Parts
 from rota.worker.run.attempt import Attempt, last_chance
 from rota.worker.run.concurrency import Slots
-from rota.worker.run.executor import Executor
+from rota.worker.run.executor import Executor, RunSettings
 from rota.worker.run.finisher import Finisher
 from rota.worker.status import WorkerStatus
 
@@ -132,10 +132,7 @@ class Worker:
                     self._lease_seconds,
                     unknown=UnknownTypes(lambda: [handler.type for handler in self.app.registry]),
                 ),
-                result_limit_bytes=self.settings.results.result_limit_bytes,
-                hook_timeout=self.settings.worker.hook_timeout,
-                traceback_limit_bytes=self.settings.log.traceback_limit_bytes,
-                task_log_level=self.settings.log.task_log_level,
+                settings=RunSettings.of(self.settings),
                 reporter=parts.reporter,
                 state=state,
             )
@@ -326,7 +323,7 @@ class Worker:
                 self.executor.stop(attempt, "cancelled", reason or "")
 
     def _fetcher(self, serves: Callable[[QueueKeys], bool]) -> Fetcher:
-        settings = self.settings
+        settings = self.settings.worker
         return Fetcher(
             self._broker,
             self.subscription,
@@ -334,14 +331,18 @@ class Worker:
             self.clock,
             self.executor.start,
             tokens=self._tokens,
-            lease_seconds=self._lease_seconds,
-            slow_poll_seconds=settings.worker.slow_poll.total_seconds(),
-            batch=min(settings.worker.fetch_batch, max(SMALLEST_WAVE, -(-self.slots.capacity // 2))),
-            wake_up=settings.worker.wake_up,
-            queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
-            serves=serves,
-            last_chance=lambda: last_chance(self.executor.crashed, settings.worker.max_crashes),
-            spared=lambda: self.executor.unhandled.spared(),
+            options=FetchOptions(
+                self._lease_seconds,
+                settings.slow_poll.total_seconds(),
+                batch=min(settings.fetch_batch, max(SMALLEST_WAVE, -(-self.slots.capacity // 2))),
+                wake_up=settings.wake_up,
+                queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
+            ),
+            rules=FetchRules(
+                serves,
+                last_chance=lambda: last_chance(self.executor.crashed, settings.max_crashes),
+                spared=lambda: self.executor.unhandled.spared(),
+            ),
             queues_may_be_new=self._discovery.look_soon,
         )
 

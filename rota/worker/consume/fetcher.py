@@ -20,6 +20,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from rota import events
@@ -56,6 +57,26 @@ class ConnectionClosed(BrokerUnavailable):
     """The fetch connection was closed while no request was under way."""
 
 
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """How a fetcher asks: the lease of the tasks it takes, the size of its requests, and how it waits while idle."""
+
+    lease_seconds: int
+    slow_poll_seconds: float
+    batch: int
+    wake_up: WakeUpChoice = "auto"
+    queues_per_call: int = wire.MAX_QUEUES
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRules:
+    """Which tasks a fetcher may take at the moment: the queues it serves, and what a request is told."""
+
+    serves: Callable[[QueueKeys], bool]
+    last_chance: Callable[[], LastChance]
+    spared: Callable[[], Spared]
+
+
 class Fetcher:
     """Takes tasks from the queues of one node."""
 
@@ -68,15 +89,9 @@ class Fetcher:
         start: Start,
         *,
         tokens: Iterator[str],
-        lease_seconds: int,
-        slow_poll_seconds: float,
-        batch: int,
-        wake_up: WakeUpChoice = "auto",
-        queues_per_call: int = wire.MAX_QUEUES,
-        serves: Callable[[QueueKeys], bool] = lambda _: True,
-        last_chance: Callable[[], LastChance] = LastChance,
-        spared: Callable[[], Spared] = Spared,
-        queues_may_be_new: Callable[[], None] = lambda: None,
+        options: FetchOptions,
+        rules: FetchRules,
+        queues_may_be_new: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._subscription = subscription
@@ -84,25 +99,26 @@ class Fetcher:
         self._clock = clock
         self._start = start
         self._tokens = tokens
-        self._lease_seconds = lease_seconds
-        self._batch = min(batch, MOST_FETCHED)
-        self._wake_up: WakeUpChoice = wake_up
-        self._queues_per_call = queues_per_call
-        self._serves = serves
-        self._last_chance = last_chance
-        self._spared = spared
+        self._options = options
+        self._rules = rules
         self._queues_may_be_new = queues_may_be_new
         self._link: Link | None = None
         self._wakeup: Wakeup | None = None
         self._ready_queues = ReadyQueues(clock)
         self._broken = BrokenQueues()
         self._reply_limit = ReplyLimit()
-        self._lost_fetches = LostFetches(lease_seconds, tokens, self._reply_limit, Oversized(broker), self._start_found)
+        self._lost_fetches = LostFetches(
+            options.lease_seconds, tokens, self._reply_limit, Oversized(broker), self._start_found
+        )
         self._stopping = False
         self._taking = False
         self.statistics = FetchStatistics()
         self._idle_strategy = IdleStrategy(
-            self._ready_queues, self.queues, slow_poll_seconds, broker.options.silence_seconds, self.statistics
+            self._ready_queues,
+            self.queues,
+            options.slow_poll_seconds,
+            broker.options.silence_seconds,
+            self.statistics,
         )
 
     @property
@@ -113,7 +129,7 @@ class Fetcher:
     def queues(self) -> list[QueueKeys]:
         """Return the queues this fetcher serves now."""
         keys = (self._broker.keys.queue(name) for name in self._subscription.queues)
-        return [queue for queue in keys if self._serves(queue)]
+        return [queue for queue in keys if self._rules.serves(queue)]
 
     def note(self, queue: str | None, contended: bool = False) -> None:
         """Note that a queue may have tasks. None means that any queue may have some, also one that is new."""
@@ -122,7 +138,7 @@ class Fetcher:
         if queue is None:
             self._queues_may_be_new()
             self._idle_strategy.look_everywhere()
-        elif self._serves(self._broker.keys.queue(queue)):
+        elif self._rules.serves(self._broker.keys.queue(queue)):
             self._ready_queues.add((queue,))
 
     def note_due_in(self, queue: str, seconds: float) -> None:
@@ -167,7 +183,7 @@ class Fetcher:
         queues = self.queues()
         link = self._link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
         link.on_close = self._lost
-        self._wakeup = await choose(self._wake_up, self._broker, link, queues, self.note)
+        self._wakeup = await choose(self._options.wake_up, self._broker, link, queues, self.note)
         self.statistics.wakeup = self._wakeup.name
         if await self._lost_fetches.reclaim(partial(self._broker.run_via, link)):
             backoff.explain()
@@ -200,7 +216,7 @@ class Fetcher:
             self._ready_queues.queues.clear()
             await self._idle_strategy.idle(wakeup)
             return
-        taken = await self._take(link, shares[: self._queues_per_call], free)
+        taken = await self._take(link, shares[: self._options.queues_per_call], free)
         self._count(taken)
         await self._idle_strategy.judge(wakeup, taken, full=taken == free)
 
@@ -210,12 +226,12 @@ class Fetcher:
             if wakeup.armed:
                 await wakeup.disarm()
             await self._slots.wait(unless=lambda: link.closed)
-        return min(self._slots.free, self._batch)
+        return min(self._slots.free, self._options.batch, MOST_FETCHED)
 
     async def _take(self, link: Link, shares: list[tuple[str, int]], free: int) -> int:
         queues = [(self._broker.keys.queue(name), share) for name, share in shares]
         token = next(self._tokens)
-        lease_until = lease_clock() + self._lease_seconds
+        lease_until = lease_clock() + self._options.lease_seconds
         self._slots.take(free)
         self._ready_queues.take_off(name for name, _ in shares)
         self._taking = True
@@ -226,9 +242,9 @@ class Fetcher:
                 queues,
                 token=token,
                 wanted=free,
-                lease_seconds=self._lease_seconds,
-                last_chance=self._last_chance(),
-                spared=self._spared(),
+                lease_seconds=self._options.lease_seconds,
+                last_chance=self._rules.last_chance(),
+                spared=self._rules.spared(),
                 most_bytes=self._reply_limit.bytes,
             )
             fetched = await self._broker.run_via(link, call)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rota import events
 from rota.broker.broker import Broker
@@ -57,6 +57,15 @@ class SweeperStatistics:
     refused: int
 
 
+class SweepSteps(NamedTuple):
+    """The parts that a sweep calls, in this order."""
+
+    forwarder: Forwarder
+    janitor: Janitor
+    recoverer: Recoverer
+    reconciler: Reconciler
+
+
 class Sweeper:
     """Sweeps the queues that `queues` returns at that time.
 
@@ -69,11 +78,8 @@ class Sweeper:
         queues: Callable[[], Iterable[str]],
         election: Election,
         limits: SweepLimits,
+        steps: SweepSteps,
         *,
-        forwarder: Forwarder,
-        janitor: Janitor,
-        recoverer: Recoverer,
-        reconciler: Reconciler,
         note: Callable[[str | None], None],
         every: timedelta = timedelta(seconds=5),
     ) -> None:
@@ -81,10 +87,7 @@ class Sweeper:
         self._queues = queues
         self._election = election
         self._limits = limits
-        self._forwarder = forwarder
-        self._janitor = janitor
-        self._recoverer = recoverer
-        self._reconciler = reconciler
+        self._forwarder, self._janitor, self._recoverer, self._reconciler = steps
         self._note = note
         self._ticker = Ticker("sweeper", every)
         self._counts: Counter[str] = Counter()
@@ -214,10 +217,7 @@ class Sweep:
             worker.queue_names,
             Election(broker, worker.server_id, every, (limits, settings.worker.max_crashes)),
             limits,
-            forwarder=self.forwarder,
-            janitor=self.janitor,
-            recoverer=self.recoverer,
-            reconciler=self.reconciler,
+            SweepSteps(self.forwarder, self.janitor, self.recoverer, self.reconciler),
             note=lambda queue: worker.consumers.note(queue),
             every=every,
         )

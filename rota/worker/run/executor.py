@@ -16,6 +16,7 @@ lease, so that a second run of the task cannot overlap with the first.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from google.protobuf.message import DecodeError
 from rota import events
 from rota.core import faults, forks, tracebacks
 from rota.events import RunEvent
+from rota.settings.settings import Settings
 from rota.tasks.context import Context
 from rota.tasks.handler import Event, Handler
 from rota.wire.attempt import Outcome
@@ -55,6 +57,22 @@ class DeadlinePassed(Exception):
     """The deadline of a task passed before its handler could begin."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """The settings that each run obeys."""
+
+    result_limit_bytes: int | None = None
+    traceback_limit_bytes: int = 8192
+    hook_timeout: timedelta = timedelta(seconds=30)
+    task_log_level: Literal["debug", "info"] = "debug"
+
+    @classmethod
+    def of(cls, settings: Settings) -> "RunSettings":
+        """Pick them from all settings."""
+        results, log, worker = settings.results, settings.log, settings.worker
+        return cls(results.result_limit_bytes, log.traceback_limit_bytes, worker.hook_timeout, log.task_log_level)
+
+
 class Executor:
     """Runs attempts. All methods run in the worker's event loop."""
 
@@ -67,10 +85,7 @@ class Executor:
         *,
         places: Mapping[str, FunctionPool],
         unhandled: Unhandled,
-        result_limit_bytes: int | None = None,
-        hook_timeout: timedelta = timedelta(seconds=30),
-        traceback_limit_bytes: int = 8192,
-        task_log_level: Literal["debug", "info"] = "debug",
+        settings: RunSettings,
         reporter: Reporter | NoReports = NO_REPORTS,
         state: Any = None,
     ) -> None:
@@ -80,10 +95,9 @@ class Executor:
         self._finish = finish
         self._places = places
         self.unhandled = unhandled
-        self._result_limit_bytes = result_limit_bytes
-        self._traceback_limit_bytes = traceback_limit_bytes
-        self._hook_seconds = hook_timeout.total_seconds()
-        self._task_log_level = logging.DEBUG if task_log_level == "debug" else logging.INFO
+        self._settings = settings
+        self._hook_seconds = settings.hook_timeout.total_seconds()
+        self._task_log_level = logging.DEBUG if settings.task_log_level == "debug" else logging.INFO
         self._reporter = reporter
         self.state = state
         self._loop = asyncio.get_running_loop()
@@ -235,7 +249,7 @@ class Executor:
 
     def _stored(self, attempt: Attempt, result: Any) -> bytes:
         kept = attempt.message.retention > 0
-        return attempt.handler.encode_result(result, self._result_limit_bytes, kept=kept) or b""
+        return attempt.handler.encode_result(result, self._settings.result_limit_bytes, kept=kept) or b""
 
     def _elsewhere(
         self, attempt: Attempt, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
@@ -298,7 +312,7 @@ class Executor:
 
     def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
         now = self._clock.now()
-        return verdict.traced(_judged(attempt, error, now), now, self._traceback_limit_bytes)
+        return verdict.traced(_judged(attempt, error, now), now, self._settings.traceback_limit_bytes)
 
     def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
         self._finish(attempt, judged.outcome)

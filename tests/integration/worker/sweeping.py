@@ -12,7 +12,7 @@ from rota.worker.housekeeping.forwarder import Forwarder
 from rota.worker.housekeeping.janitor import Janitor
 from rota.worker.housekeeping.reconciler import Reconciler
 from rota.worker.housekeeping.recoverer import Recoverer, Recovery
-from rota.worker.housekeeping.sweeper import Sweeper
+from rota.worker.housekeeping.sweeper import Sweeper, SweepSteps
 from tests.integration.worker.yard import QUEUE, Yard
 
 LIMITS = SweepLimits(Slack(timedelta(seconds=5), timedelta(seconds=30)), 1000, timedelta(days=90))
@@ -43,10 +43,7 @@ class Broom:
             lambda: list(queues),
             Election(broker, owner, every, limits),
             limits,
-            forwarder=self.forwarder,
-            janitor=self.janitor,
-            recoverer=self.recoverer,
-            reconciler=self.reconciler,
+            SweepSteps(self.forwarder, self.janitor, self.recoverer, self.reconciler),
             note=self.noted.append,
             every=every,
         )

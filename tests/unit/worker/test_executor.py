@@ -20,7 +20,7 @@ from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run.attempt import Attempt, Stop
 from rota.worker.run.concurrency import Slots
-from rota.worker.run.executor import Executor
+from rota.worker.run.executor import Executor, RunSettings
 from rota.worker.run.verdict import Verdict, outcome_events
 
 Ended = asyncio.Queue[tuple[Attempt, Outcome | None]]
@@ -34,6 +34,7 @@ def executor_of(app: Rota, slots: Slots, ended: Ended) -> Executor:
         lambda attempt, outcome: ended.put_nowait((attempt, outcome)),
         places={},
         unhandled=Unhandled(lambda type: app.find_handler(type) is not None, timedelta(seconds=1), 30),
+        settings=RunSettings(),
     )
 
 

@@ -17,7 +17,7 @@ from rota.worker.clock import BrokerClock
 from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run.attempt import Attempt
 from rota.worker.run.concurrency import Slots
-from rota.worker.run.executor import Executor
+from rota.worker.run.executor import Executor, RunSettings
 
 
 async def run(app: Rota, type: str, *, level: str = "debug", retried: int = 0, max_retry: int = 25) -> None:
@@ -30,7 +30,7 @@ async def run(app: Rota, type: str, *, level: str = "debug", retried: int = 0, m
         lambda attempt, outcome: ended.put_nowait(outcome),
         places={},
         unhandled=Unhandled(lambda type: app.find_handler(type) is not None, timedelta(seconds=1), 30),
-        task_log_level=level,  # type: ignore[arg-type]
+        settings=RunSettings(task_log_level=level),  # type: ignore[arg-type]
     )
     id = "one"
     message = TaskMessage.FromString(pack(type, b"", id, queue="low"))

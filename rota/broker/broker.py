@@ -11,7 +11,7 @@ The broker does not decide whether a request that may have been carried out can 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
@@ -50,6 +50,8 @@ class Broker:
         self.keys = Keys(options.key_prefix)
         self._retry_seconds = options.retry_for.total_seconds()
         self._route = _route(address, options)
+        self.clustered = isinstance(self._route, ClusterRoute)
+        """Whether this is a Cluster, where the keys of one call must share a slot."""
         # Pings half as often as a fetcher does: a heartbeat, or the caller that waits for a result, also polls for
         # what a lost message would have announced.
         self._channels = Channels(lambda: self._dial(None), self._retry_seconds, 2 * options.silence_seconds)
@@ -70,8 +72,11 @@ class Broker:
         except NotNow as error:
             return await self._persist(key, lambda link, asking: link.run(call, asking=asking), error)
 
-    async def run_via(self, link: Link, call: Call[T]) -> T:
+    def run_via(self, link: Link, call: Call[T]) -> Coroutine[Any, Any, T]:
         """Run one script on a link that the caller opened; on the new node of its slot if the slot has moved."""
+        return self._run_via(link, call) if self.clustered else link.run(call)
+
+    async def _run_via(self, link: Link, call: Call[T]) -> T:
         try:
             return await link.run(call)
         except SlotMoved:
@@ -157,11 +162,6 @@ class Broker:
     async def open_link(self, key: str) -> Link:
         """Open a connection to the server that holds `key` for the caller alone. The caller closes it."""
         return await self._dial(key)
-
-    @property
-    def clustered(self) -> bool:
-        """Whether this is a Cluster, where the keys of one call must share a slot."""
-        return isinstance(self._route, ClusterRoute)
 
     async def place(self, key: str) -> str:
         """Return the name of the server that holds `key` now. Keys on the same server can share a link."""

@@ -46,14 +46,14 @@ def done(queue: QueueKeys, attempts: Sequence[str]) -> Call[dict[int, int]]:
 
     Returns the refused outcomes: a dict from their index to RECORDED, FENCED or GONE.
     """
-    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended(""), *attempts]
+    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix, *attempts]
     return Call(load("done"), (queue.active, queue.lease), args, _refused)
 
 
 def record(queue: QueueKeys, outcomes: Sequence[Outcome]) -> Call[dict[int, int]]:
     """Record outcomes of any kind. Returns the same as `done`."""
     keys = (queue.active, queue.lease, queue.pending, queue.scheduled, queue.retry, queue.archived, queue.completed)
-    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended("")]
+    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix]
     for o in outcomes:
         args += (raw(o.id), o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending, o.trace)
     return Call(load("record"), keys, args, _refused)

@@ -65,7 +65,7 @@ def cancel(keys: QueueKeys, task_id: str, reason: str) -> Call[Edited]:
     """
     reason = clean_text(reason)
     text = clean_text(f"cancelled: {reason}")
-    args = (keys.base, task_id, reason, text, keys.ended(""))
+    args = (keys.base, task_id, reason, text, keys.ended_prefix)
     return Call(load("cancel"), (keys.task(task_id), keys.archived), args, _edited)
 
 

@@ -132,7 +132,7 @@ def set_aside(queue: QueueKeys, token: str, *, least_bytes: int, error: str) -> 
 
     `{size}` in `error` stands for the size.
     """
-    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended(""), token, least_bytes, error]
+    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix, token, least_bytes, error]
     return Call(load("set_aside"), [queue.active, queue.lease, queue.archived], args, _sizes)
 
 

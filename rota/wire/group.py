@@ -168,7 +168,7 @@ def members(taken: AggregationSet, first: int, most_bytes: int = MAX_BYTES) -> C
 def sort_out(taken: AggregationSet, tasks: Sequence[SortedOut]) -> Call[int]:
     """Remove at most 500 tasks from a set. Returns how many were removed."""
     keys = taken.queue
-    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), taken.group]
+    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended_prefix, taken.group]
     for task in tasks:
         args += (raw(task.id), *task[1:])
     where = (taken.key, keys.group(taken.group), keys.groups, keys.archived)
@@ -185,7 +185,7 @@ def aggregate(taken: AggregationSet, result: Item | None) -> Call[Aggregated]:
 
 def spend(keys: QueueKeys, set_key: str, limit: int = PAGE) -> Call[int]:
     """Delete at most `limit` tasks of a set that has ended. If fewer are deleted, the set is empty and removed."""
-    args = (keys.base, keys.task_prefix, keys.ended(""), limit)
+    args = (keys.base, keys.task_prefix, keys.ended_prefix, limit)
     return Call(load("spend"), (set_key, spent_key(keys)), args, int)
 
 

@@ -65,9 +65,14 @@ class QueueKeys:
         """A key of this queue that only Rota has. It has the queue's hash tag, so it is on the same node."""
         return f"rota:{{{self.queue}}}:{name}" if self.base.startswith("asynq:") else f"{self.base}rota:{name}"
 
+    @cached_property
+    def ended_prefix(self) -> str:
+        """The beginning of the channels that `ended` returns. Scripts add the ID of each task."""
+        return self.own("ended:")
+
     def ended(self, task_id: str) -> str:
         """The channel that announces the end of a task to callers that wait for its result."""
-        return self.own(f"ended:{task_id}")
+        return self.ended_prefix + task_id
 
 
 class Keys:

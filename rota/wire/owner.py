@@ -47,7 +47,7 @@ def give_back(
     worker that was asked to stop, so that nothing is counted.
     """
     places = (keys.active, keys.lease, keys.pending, keys.archived, keys.crashed)
-    args = (keys.base, keys.task_prefix, keys.ended(""), worker_id, max_crashes, error, _upto(oldest), page)
+    args = (keys.base, keys.task_prefix, keys.ended_prefix, worker_id, max_crashes, error, _upto(oldest), page)
     return Call(load("owner_return"), places, args, lambda reply: Returned(*reply))
 
 

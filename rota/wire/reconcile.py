@@ -90,7 +90,7 @@ def repair(keys: QueueKeys, findings: Iterable[Discrepancy], *, max_crashes: int
     Returns for each finding the name of the counter of its repair, `""` if nothing was wrong any more, LATER if the
     call had done enough, or LONG if it would have to search a list of more than `MOST_SEARCHED` pending tasks.
     """
-    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), max_crashes]
+    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended_prefix, max_crashes]
     args += (
         CRASHED.format(crashes=_workers_were(max_crashes)),
         HOMELESS,

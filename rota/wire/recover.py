@@ -94,7 +94,7 @@ def expired(
 
 def recover(keys: QueueKeys, slack: Slack, moves: Sequence[Move], max_crashes: int = 3) -> Call[list[Moved]]:
     """Carry out at most 500 moves. A move whose attempt has changed since it was listed does nothing."""
-    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended(""), *_seconds(slack), max_crashes]
+    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended_prefix, *_seconds(slack), max_crashes]
     for move in moves:
         dead = move.dead
         args += (raw(dead.id), dead.message, dead.token, move.kind, move.message, move.delay.total_seconds())

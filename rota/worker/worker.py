@@ -98,7 +98,7 @@ class Worker:
         self._quieted = False
         self._warns = warns
         """Whether to log the warnings about the server, such as unsafe settings."""
-        self._tokens = (f"{self.id}-{n}" for n in itertools.count(1))
+        self._tokens = map(f"{self.id}-{{}}".format, itertools.count(1))
         self._acts: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -340,8 +340,8 @@ class Worker:
             ),
             rules=FetchRules(
                 serves,
-                last_chance=lambda: last_chance(self.executor.crashed, settings.max_crashes),
-                spared=lambda: self.executor.unhandled.spared(),
+                last_chance=partial(last_chance, self.executor.crashed, settings.max_crashes),
+                spared=self.executor.unhandled.spared,
             ),
             queues_may_be_new=self._discovery.look_soon,
         )

@@ -35,18 +35,16 @@ from rota.wire.names import text
 from rota.wire.script import MOST_FETCHED
 from rota.worker.backoff import Backoff
 from rota.worker.clock import BrokerClock, lease_clock
-from rota.worker.consume.fetch_size import FetchStatistics, ReplyLimit
-from rota.worker.consume.idle_strategy import IdleStrategy
-from rota.worker.consume.lost_fetches import LostFetches
-from rota.worker.consume.node_replies import LOOK_AGAIN_SECONDS, BrokenQueues
-from rota.worker.consume.oversized import Oversized
+from rota.worker.consume.idle_strategy import FetchStatistics, IdleStrategy, ReadyQueues
+from rota.worker.consume.lost_fetches import LostFetches, Oversized, ReplyLimit
 from rota.worker.consume.queues import QueueSelection
-from rota.worker.consume.ready_queues import ReadyQueues
 from rota.worker.consume.wakeup import Wakeup, WakeUpChoice, choose
 from rota.worker.run.attempt import Attempt
 from rota.worker.run.concurrency import Slots
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
+LOOK_AGAIN_SECONDS = 5.0
+"""How long a broken queue is left alone: one of its keys has a Redis type that Asynq's keys do not have."""
 MOST_BACKOFF_SECONDS = 2.0
 """The longest pause between two attempts to connect. It is short so that the worker is back soon after the server."""
 
@@ -102,10 +100,11 @@ class Fetcher:
         self._options = options
         self._rules = rules
         self._queues_may_be_new = queues_may_be_new
-        self._link: Link | None = None
+        self.link: Link | None = None
+        """The connection in use. Outcomes are recorded on it too."""
         self._wakeup: Wakeup | None = None
         self._ready_queues = ReadyQueues(clock)
-        self._broken = BrokenQueues()
+        self._broken: dict[str, str] = {}
         self._reply_limit = ReplyLimit()
         self._lost_fetches = LostFetches(
             options.lease_seconds, tokens, self._reply_limit, Oversized(broker), self._start_found
@@ -121,11 +120,6 @@ class Fetcher:
             self.statistics,
         )
 
-    @property
-    def link(self) -> Link | None:
-        """The connection in use. Outcomes are recorded on it too."""
-        return self._link
-
     def queues(self) -> list[QueueKeys]:
         """Return the queues this fetcher serves now."""
         keys = (self._broker.keys.queue(name) for name in self._subscription.queues)
@@ -134,7 +128,7 @@ class Fetcher:
     def note(self, queue: str | None, contended: bool = False) -> None:
         """Note that a queue may have tasks. None means that any queue may have some, also one that is new."""
         if contended:
-            self._idle_strategy.race()
+            self._idle_strategy.herd_backoff.race()
         if queue is None:
             self._queues_may_be_new()
             self._idle_strategy.look_everywhere()
@@ -181,18 +175,21 @@ class Fetcher:
 
     async def _session(self, backoff: Backoff) -> None:
         queues = self.queues()
-        link = self._link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
+        link = self.link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
         link.on_close = self._lost
         self._wakeup = await choose(self._options.wake_up, self._broker, link, queues, self.note)
         self.statistics.wakeup = self._wakeup.name
         if await self._lost_fetches.reclaim(partial(self._broker.run_via, link)):
             backoff.explain()
         self.note(None)
+        is_first = True
         while not self._stopping:
             if link.closed:
                 raise ConnectionClosed(f"The connection to {link.endpoint} was closed ({link.reason}).")
             await self._round(link, self._wakeup)
-            backoff.reset()
+            if is_first:
+                backoff.reset()
+                is_first = False
 
     def _lost(self) -> None:
         """End the current wait because the connection was closed, so that `_session` notices it."""
@@ -201,39 +198,44 @@ class Fetcher:
 
     async def _hang_up(self) -> None:
         self._wakeup = None
-        link, self._link = self._link, None
+        link, self.link = self.link, None
         if link is not None:
             link.on_close = None
             await link.aclose()
 
     async def _round(self, link: Link, wakeup: Wakeup) -> None:
-        free = await self._free_slots(link, wakeup)
+        if self._slots.free <= 0:
+            await self._wait_for_slot(link, wakeup)
+        free = min(self._slots.free, self._options.batch, MOST_FETCHED)
         if free <= 0:
             return
-        self._idle_strategy.sweep_if_due(wakeup)
-        shares = self._subscription.shares(self._ready_queues.queues, free)
+        if not (wakeup.armed and wakeup.notifies):
+            self._idle_strategy.sweep_if_due()
+        ready = self._ready_queues.queues
+        shares = self._subscription.shares(ready, free) if ready else []
         if not shares:
-            self._ready_queues.queues.clear()
+            ready.clear()
             await self._idle_strategy.idle(wakeup)
             return
         taken = await self._take(link, shares[: self._options.queues_per_call], free)
-        self._count(taken)
+        self.statistics.rounds += 1
+        self.statistics.taken += taken
+        self.statistics.empty_rounds += not taken
         await self._idle_strategy.judge(wakeup, taken, full=taken == free)
 
-    async def _free_slots(self, link: Link, wakeup: Wakeup) -> int:
-        if self._slots.free <= 0 and not await self._slots.free_within(0.1):
+    async def _wait_for_slot(self, link: Link, wakeup: Wakeup) -> None:
+        if not await self._slots.free_within(0.1):
             # No slot is free for some time. Unsubscribe, because notifications would cost the server time for nothing.
             if wakeup.armed:
                 await wakeup.disarm()
             await self._slots.wait(unless=lambda: link.closed)
-        return min(self._slots.free, self._options.batch, MOST_FETCHED)
 
     async def _take(self, link: Link, shares: list[tuple[str, int]], free: int) -> int:
         queues = [(self._broker.keys.queue(name), share) for name, share in shares]
         token = next(self._tokens)
         lease_until = lease_clock() + self._options.lease_seconds
         self._slots.take(free)
-        self._ready_queues.take_off(name for name, _ in shares)
+        self._ready_queues.take_off([name for name, _ in shares])
         self._taking = True
         used = 0
         try:
@@ -250,7 +252,7 @@ class Fetcher:
             fetched = await self._broker.run_via(link, call)
             faults.answered("fetch:answered")
             self.statistics.last_success_at = time.monotonic()
-            used = self._receive(fetched, [queue for queue, _ in queues], token, lease_until)
+            used = self._receive(fetched, queues, token, lease_until)
         except BrokerError as error:
             # Redis does not roll back a script that fails half-way, so it may have taken some tasks.
             if error.maybe_applied or isinstance(error, BrokerRefused):
@@ -264,20 +266,24 @@ class Fetcher:
             self._slots.give_back(free - used)
         return used
 
-    def _receive(self, fetched: Fetched, queues: list[QueueKeys], token: str, lease_until: float) -> int:
+    def _receive(self, fetched: Fetched, queues: list[tuple[QueueKeys, int]], token: str, lease_until: float) -> int:
         self._clock.set(fetched.now)
         taken = 0
-        for queue, batch in zip(queues, fetched.batches, strict=True):
+        for (queue, _), batch in zip(queues, fetched.batches, strict=True):
             self._follow_up(queue, batch)
             taken += self._start_all(queue, token, batch.tasks, batch.notes, lease_until)
         return taken
 
     def _follow_up(self, queue: QueueKeys, batch: QueueBatch) -> None:
         name = queue.queue
-        self._broken.note(name, batch.broken)
+        if batch.broken != self._broken.get(name, ""):
+            self._note_broken(name, batch.broken)
         if batch.broken:
             self._ready_queues.add_due(name, self._clock.now() + LOOK_AGAIN_SECONDS)
-        self._idle_strategy.note_staying(name, batch.state == wire.STAYING)
+        if batch.state == wire.STAYING:
+            self._idle_strategy.staying.add(name)
+        else:
+            self._idle_strategy.staying.discard(name)
         if batch.state == wire.MORE:
             self._ready_queues.add((name,))
         if batch.next_due is not None:
@@ -295,10 +301,14 @@ class Fetcher:
             start(attempt, notes.get(index >> 1) if notes else None)
         return len(tasks) >> 1
 
-    def _count(self, taken: int) -> None:
-        self.statistics.rounds += 1
-        self.statistics.taken += taken
-        self.statistics.empty_rounds += not taken
+    def _note_broken(self, queue: str, key: str) -> None:
+        """Log once that a queue is broken, and once that it is served again. `key` is the broken key; "" for none."""
+        if key:
+            self._broken[queue] = key
+            events.emit(events.QueueNotServed(queue=queue, key=key))
+        else:
+            del self._broken[queue]
+            events.emit(events.QueueServedAgain(queue=queue))
 
     def _start_found(self, queue: QueueKeys, token: str, found: wire.Reclaimed, lease_until: float) -> None:
         if count := len(found.tasks) // 2:

@@ -6,17 +6,108 @@ needed. A worker that got a task keeps listening.
 
 A busy worker does not listen either: after several rounds in which it filled all its slots, it unsubscribes and checks
 all its queues every `SWEEP_SECONDS` until it is idle.
+
+A queue becomes ready (`ReadyQueues`) when it may have tasks: by a notification, at a due time, after a reply that left
+tasks in it, or when the worker begins to serve it. It is not ready any more as soon as a fetch asks it. It is taken out
+before the request is sent, not when the reply is read, because the event loop handles a notification that came with the
+reply before it resumes the code that waits for the reply. Taking the queue out after that would lose the notification.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from rota.wire.keys import QueueKeys
-from rota.worker.consume.fetch_size import FetchStatistics
-from rota.worker.consume.ready_queues import ReadyQueues
+from rota.worker.clock import BrokerClock
 from rota.worker.consume.wakeup import Wakeup
+
+COUNTS = ("rounds", "empty_rounds", "taken", "dangling", "reconnects")
+
+
+@dataclass(slots=True)
+class FetchStatistics:
+    """The counts of a fetcher since its start, and its current state."""
+
+    wakeup: str = ""
+    rounds: int = 0
+    empty_rounds: int = 0
+    taken: int = 0
+    dangling: int = 0
+    reconnects: int = 0
+    waiting: bool = False
+    last_success_at: float = field(default_factory=time.monotonic)
+
+    def add(self, other: "FetchStatistics") -> None:
+        """Add the counts of another fetcher."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class ReadyQueues:
+    """The queues that a fetcher has to ask now, and the times at which it has to ask others."""
+
+    def __init__(self, clock: BrokerClock) -> None:
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        self._sleeper: asyncio.Future[bool] | None = None
+        self.queues: set[str] = set()
+        """The queues that may have tasks."""
+
+    def add(self, queues: Iterable[str]) -> None:
+        """Mark queues as ready, and wake the fetcher."""
+        self.queues.update(queues)
+        self.wake()
+
+    def add_due(self, queue: str, at: float) -> None:
+        """Make a queue ready at a time of the server's clock. The earliest time counts."""
+        if at < self._due.get(queue, float("inf")):
+            self._due[queue] = at
+            self.wake()
+
+    def take_off(self, queues: Iterable[str]) -> None:
+        """Take out queues that are about to be asked, with their due times."""
+        for queue in queues:
+            self.queues.discard(queue)
+            self._due.pop(queue, None)
+
+    def seconds_left(self, at_most: float) -> float:
+        """Seconds until the next due time, limited to `at_most`; without a due time, `at_most` with 10 % of jitter."""
+        if not self._due:
+            return at_most * random.uniform(0.9, 1.1)
+        return min(min(self._due.values()) - self._clock.now(), at_most)
+
+    async def sleep(self, at_most: float) -> bool:
+        """Wait for a ready queue or a due time, for `at_most` seconds. Returns false if only the time has passed."""
+        seconds = self.seconds_left(at_most)
+        news = bool(self.queues)
+        # If `at_most` is over already, the answer must be false. A caller that got true would call again without end.
+        if not news and seconds > 0:
+            # A plain future, because an asyncio task or Event would add a turn of the event loop to the delay.
+            loop = asyncio.get_running_loop()
+            self._sleeper = loop.create_future()
+            alarm = loop.call_later(seconds, self.wake, False)
+            try:
+                news = await self._sleeper
+            finally:
+                alarm.cancel()
+                self._sleeper = None
+        return bool(self._due and self._call_up_due()) or news
+
+    def wake(self, news: bool = True) -> None:
+        """End the current sleep. Without `news` the sleep returns as if its time had passed."""
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(news)
+
+    def _call_up_due(self) -> bool:
+        now = self._clock.now()
+        due = [queue for queue, at in self._due.items() if at <= now]
+        for queue in due:
+            del self._due[queue]
+        self.queues.update(due)
+        return bool(due)
+
 
 LOSSES_BEFORE_BACKOFF = 3
 FIRST_SECONDS = 0.02
@@ -82,41 +173,31 @@ class IdleStrategy:
         self._slow_poll_seconds = slow_poll_seconds
         self._check_seconds = check_seconds
         self._statistics = statistics
-        self._herd_backoff = HerdBackoff()
+        self.herd_backoff = HerdBackoff()
         self._full_rounds = 0
         self._swept_at = 0.0
         self._looked_at = 0.0
         self._poll_seconds = FIRST_POLL_SECONDS
         self._queues_version = 0
         self._armed_version = 0
-        self._staying: set[str] = set()
-
-    def race(self) -> None:
-        """Note a notification for which several workers fetch at the same time."""
-        self._herd_backoff.race()
+        self.staying: set[str] = set()
+        """The queues in which the last fetch left all tasks that it found to other workers."""
 
     def queues_changed(self) -> None:
         """Note that queues were added or removed."""
         self._queues_version += 1
-        self._staying.clear()
+        self.staying.clear()
         self.look_everywhere()
-
-    def note_staying(self, queue: str, stays: bool) -> None:
-        """Note whether all tasks that a fetch found in a queue are left to other workers for now."""
-        if stays:
-            self._staying.add(queue)
-        else:
-            self._staying.discard(queue)
 
     def look_everywhere(self) -> None:
         """Mark all queues as ready."""
         self._looked_at = time.monotonic()
         self._ready_queues.add(keys.queue for keys in self._queues())
 
-    def sweep_if_due(self, wakeup: Wakeup) -> None:
-        """Mark all queues as ready every `SWEEP_SECONDS` while no notifications come."""
+    def sweep_if_due(self) -> None:
+        """Mark all queues as ready every `SWEEP_SECONDS`. Called while no notifications come."""
         now = time.monotonic()
-        if not (wakeup.armed and wakeup.notifies) and now - self._swept_at >= SWEEP_SECONDS:
+        if now - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = now
             self.look_everywhere()
 
@@ -126,7 +207,7 @@ class IdleStrategy:
             self._poll_seconds = FIRST_POLL_SECONDS
         self._full_rounds = self._full_rounds + 1 if full else 0
         # A fetch that found only tasks to be left to other workers has not lost a race.
-        self._herd_backoff.result(taken or len(self._staying))
+        self.herd_backoff.result(taken or len(self.staying))
         if taken and wakeup.armed:
             await asyncio.sleep(0)  # let the task start first, because the next fetch is not urgent
         if self._full_rounds > FULL_ROUNDS and wakeup.armed:
@@ -135,7 +216,7 @@ class IdleStrategy:
 
     async def idle(self, wakeup: Wakeup) -> None:
         """Arm the wake-up, so that one more fetch follows. If it is armed, wait until there is a reason to fetch."""
-        if pause := self._herd_backoff.pause_seconds():
+        if pause := self.herd_backoff.pause_seconds():
             await wakeup.disarm()
             await asyncio.sleep(pause)
         if not wakeup.armed or self._armed_version != self._queues_version:

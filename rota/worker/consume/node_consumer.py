@@ -14,8 +14,8 @@ from rota.errors import BrokerError
 from rota.wire.attempt import Outcome
 from rota.wire.keys import QueueKeys
 from rota.worker.backoff import Backoff
-from rota.worker.consume.fetch_size import FetchStatistics
 from rota.worker.consume.fetcher import Fetcher
+from rota.worker.consume.idle_strategy import FetchStatistics
 from rota.worker.parts import cancelled_from_outside
 from rota.worker.run.attempt import Attempt
 from rota.worker.run.finisher import Finisher, FinishStatistics

@@ -1,35 +1,9 @@
-"""Handles the replies for many queues at once, so that an error in one queue does not affect the others.
-
-A queue is broken, and not served, when one of its keys has a Redis type that Asynq's keys do not have.
-"""
+"""Handles the replies for many queues at once, so that an error in one queue does not affect the others."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from rota import events
 from rota.errors import BrokerError, BrokerUnavailable
-
-LOOK_AGAIN_SECONDS = 5.0
-
-
-class BrokenQueues:
-    """Logs once for each queue that it is broken, and once that it is served again."""
-
-    def __init__(self) -> None:
-        self._keys: dict[str, str] = {}
-
-    def note(self, queue: str, key: str) -> None:
-        """Note which key of a queue is broken; "" if none is."""
-        known = self._keys.get(queue, "")
-        if key == known:
-            return
-        if key:
-            self._keys[queue] = key
-            events.emit(events.QueueNotServed(queue=queue, key=key))
-        else:
-            del self._keys[queue]
-            events.emit(events.QueueServedAgain(queue=queue))
-
 
 T = TypeVar("T")
 Q = TypeVar("Q")

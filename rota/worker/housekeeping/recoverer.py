@@ -38,7 +38,7 @@ from rota.wire.message import with_failure
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
 from rota.worker.clock import BrokerClock
-from rota.worker.consume.fetch_size import ReplyLimit
+from rota.worker.consume.lost_fetches import ReplyLimit
 from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.run.verdict import ASYNQ_DEFAULT_RETRY
 

@@ -5,7 +5,7 @@ records its outcome. All but `lease_until` is set in the event loop; the heartbe
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal
 
 from rota.events import AboutTask, about_task
@@ -105,11 +105,11 @@ class Attempt:
         return self.message.payload
 
 
-def last_chance(crashed: Iterable[Attempt], max_crashes: int) -> LastChance:
+def last_chance(crashed: Collection[Attempt], max_crashes: int) -> LastChance:
     """Return the number of crashes that leave a task its last chance, and whether one of these attempts has as many.
 
     One more crash puts such a task into quarantine. A worker may hold only one of them, so that it cannot take another
     one down with it.
     """
     crashes = max_crashes - 1
-    return LastChance(crashes, crashes > 0 and any(attempt.crashes >= crashes for attempt in crashed))
+    return LastChance(crashes, crashes > 0 and bool(crashed) and max(a.crashes for a in crashed) >= crashes)

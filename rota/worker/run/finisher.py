@@ -128,25 +128,16 @@ class Finisher:
             ended, self._ended = self._ended, []
             self._idle.clear()
             try:
-                await self._record_all(ended)
+                batches = _batches_of(ended, self._batch)
+                if len(batches) == 1:
+                    await self._record(*batches[0])
+                else:
+                    await asyncio.gather(*(self._record(queue, part) for queue, part in batches))
             except BaseException:
                 self._ended = ended + self._ended
                 raise
             finally:
                 self._idle.set()
-
-    async def _record_all(self, ended: list[Ended]) -> None:
-        alike: dict[tuple[QueueKeys, bool], list[Ended]] = defaultdict(list)
-        for item in ended:
-            alike[item[0].queue, item[1] is None].append(item)
-        # In reverse order, because each call puts tasks that are handed back at the front of the queue.
-        batches = [
-            (queue, part) for (queue, _), items in alike.items() for part in reversed(_batches(items, self._batch))
-        ]
-        if len(batches) == 1:
-            await self._record(*batches[0])
-        else:
-            await asyncio.gather(*(self._record(queue, part) for queue, part in batches))
 
     async def _record(self, queue: QueueKeys, items: list[Ended], *, repeated: bool = False) -> None:
         backoff: Backoff | None = None
@@ -222,6 +213,15 @@ class Finisher:
             return
         self.statistics.discarded += 1
         events.emit(events.LateResultDiscarded(**attempt.about, reason=_REASONS[code], token=attempt.token))
+
+
+def _batches_of(ended: list[Ended], most: int) -> list[tuple[QueueKeys, list[Ended]]]:
+    """Divide outcomes into batches of one queue. Plain successes are apart, because they have a shorter script."""
+    alike: dict[tuple[QueueKeys, bool], list[Ended]] = defaultdict(list)
+    for item in ended:
+        alike[item[0].queue, item[1] is None].append(item)
+    # In reverse order, because each call puts tasks that are handed back at the front of the queue.
+    return [(queue, part) for (queue, _), items in alike.items() for part in reversed(_batches(items, most))]
 
 
 def _batches(items: list[Ended], most: int) -> list[list[Ended]]:

@@ -10,7 +10,7 @@ from rota.app import Rota
 from rota.broker import Broker
 from rota.inspect import Inspector
 from rota.wire.fetch import fetch, lost_sizes
-from rota.worker.consume.oversized import Oversized
+from rota.worker.consume.lost_fetches import Oversized
 from rota.worker.run.finisher import MOST_BYTES
 from tests.integration.worker.conftest import eventually
 from tests.servers.process import Server

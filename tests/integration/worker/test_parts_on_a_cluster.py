@@ -41,7 +41,7 @@ async def test_tasks_are_forwarded_cleaned_and_recovered(yards: list[Yard]) -> N
     broker = yards[0].broker
     assert await Forwarder(broker).forward(queues) == 4
     assert await Janitor(broker).clean(queues) == 8
-    assert await Recoverer(broker, lambda _: Recovery(None)).recover(queues) == 4
+    assert await Recoverer(broker, lambda *_: Recovery(None)).recover(queues) == 4
     for yard in yards:
         assert await yard.members(yard.keys.pending) == ["due"]
         assert await yard.members(yard.keys.archived) == ["dead"]

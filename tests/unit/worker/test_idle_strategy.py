@@ -6,9 +6,13 @@ import pytest
 
 from rota.wire.keys import Keys, QueueKeys
 from rota.worker.clock import BrokerClock
-from rota.worker.consume.fetch_size import FetchStatistics
-from rota.worker.consume.idle_strategy import FULL_ROUNDS, LOSSES_BEFORE_BACKOFF, IdleStrategy
-from rota.worker.consume.ready_queues import ReadyQueues
+from rota.worker.consume.idle_strategy import (
+    FULL_ROUNDS,
+    LOSSES_BEFORE_BACKOFF,
+    FetchStatistics,
+    IdleStrategy,
+    ReadyQueues,
+)
 
 KEYS = Keys()
 
@@ -53,7 +57,7 @@ class Watch:
 
     async def lose(self, times: int) -> None:
         for _ in range(times):
-            self.idle_strategy.race()
+            self.idle_strategy.herd_backoff.race()
             await self.idle_strategy.judge(self.wakeup, 0, full=False)
 
 
@@ -86,7 +90,7 @@ async def test_who_comes_too_late_several_times_rests(watch: Watch) -> None:
 
 async def test_who_comes_for_tasks_that_are_left_to_others_has_lost_no_race(watch: Watch) -> None:
     await watch.idle()
-    watch.idle_strategy.note_staying("a", True)
+    watch.idle_strategy.staying.add("a")
     await watch.lose(5 * LOSSES_BEFORE_BACKOFF)
     await watch.idle()
     assert "disarmed" not in watch.wakeup.acts

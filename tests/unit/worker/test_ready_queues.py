@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from rota.worker.clock import BrokerClock
-from rota.worker.consume.ready_queues import ReadyQueues
+from rota.worker.consume.idle_strategy import ReadyQueues
 
 
 def ready_queues() -> ReadyQueues:

@@ -138,6 +138,11 @@ class Scene:
 
     # Waiting
 
+    def repair(self) -> str:
+        """Run `rota doctor --repair` on the whole server; return what it says."""
+        command = [sys.executable, "-m", "rota.cli", "doctor", "--repair", "--yes", "--url", self.url]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+
     def runs(self) -> list[Run]:
         return self.ledger.read().runs
 

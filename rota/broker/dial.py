@@ -32,6 +32,7 @@ class Login:
     connect_timeout_seconds: float
     response_timeout_seconds: float
     clustered: bool
+    test_clock: bool = False
 
     @classmethod
     def to_server(cls, address: Address, options: BrokerOptions) -> "Login":
@@ -45,6 +46,7 @@ class Login:
             options.connect_timeout.total_seconds(),
             options.response_timeout.total_seconds(),
             address.mode == "cluster",
+            address.test_clock,
         )
 
 
@@ -73,7 +75,7 @@ async def _connect(endpoint: Endpoint, login: Login) -> Link:
     loop = asyncio.get_running_loop()
 
     def protocol() -> Link:
-        return Link(endpoint, login.response_timeout_seconds, clustered=login.clustered)
+        return Link(endpoint, login.response_timeout_seconds, clustered=login.clustered, test_clock=login.test_clock)
 
     if endpoint.path is not None:
         _, link = await loop.create_unix_connection(protocol, endpoint.path)

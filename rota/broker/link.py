@@ -44,7 +44,14 @@ class Link(asyncio.Protocol):
     of subscriptions; `on_close` is called once.
     """
 
-    def __init__(self, endpoint: Endpoint, response_timeout_seconds: float, *, clustered: bool = False) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        response_timeout_seconds: float,
+        *,
+        clustered: bool = False,
+        test_clock: bool = False,
+    ) -> None:
         self.endpoint = endpoint
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
@@ -53,7 +60,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._patience_seconds = response_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
-        self._sources = ScriptCache(guarded=clustered)
+        self._sources = ScriptCache(guarded=clustered, test_clock=test_clock)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         # Seconds allowed for requests that block by design (WAIT), in place of the response time-out.
         self._patient: dict[asyncio.Future[Any], float] = {}

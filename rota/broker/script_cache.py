@@ -7,6 +7,7 @@ from typing import TypeVar
 from hiredis import ReplyError
 
 from rota.wire.script import Argument, Call, Script
+from rota.wire.test_clock import shifted
 
 T = TypeVar("T")
 Words = tuple[Argument, ...]
@@ -18,15 +19,18 @@ class ScriptCache:
     A request that gets NOSCRIPT has to be sent again, after requests that were sent meanwhile. Because the first
     request of each script carries the source, this happens only after a SCRIPT FLUSH, or if the server refused the
     first request before it loaded the script. With `guarded`, scripts get an extra key (see the function `guarded`).
+    With `test_clock` they read the clock of a test (see `rota.wire.test_clock`).
     """
 
-    def __init__(self, *, guarded: bool = False) -> None:
+    def __init__(self, *, guarded: bool = False, test_clock: bool = False) -> None:
         self._guarded = guarded
+        self._test_clock = test_clock
+        self._changes = guarded or test_clock
         self._sent: set[str] = set()
 
     def words(self, call: Call[T]) -> Words:
         """Return the command of a call that is about to be sent."""
-        if self._guarded:
+        if self._changes:
             call = self._whole(call)
         sha, keys = call.script.sha, call.keys
         if sha in self._sent:
@@ -42,6 +46,8 @@ class ScriptCache:
         return [self.words(call) for call in calls]
 
     def _whole(self, call: Call[T]) -> Call[T]:
+        if self._test_clock:
+            return Call(shifted(call.script), call.keys, call.args, call.decode)
         return guarded(call) if self._guarded and "{" in call.keys[0] else call
 
 

@@ -29,7 +29,7 @@ class SyncLink:
 
     def __init__(self, endpoint: Endpoint, login: Login) -> None:
         self.endpoint = endpoint
-        self.sources = ScriptCache(guarded=login.clustered)
+        self.sources = ScriptCache(guarded=login.clustered, test_clock=login.test_clock)
         self.messages: deque[tuple[str, bytes]] = deque()
         self._patience_seconds = login.connect_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)

@@ -51,6 +51,8 @@ class Address:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     master: str | None = None
+    test_clock: bool = False
+    """Whether scripts read the clock of a test, which `rota.testing` can move. Set by `test_clock=1` in the URL."""
 
     def __str__(self) -> str:
         scheme = "rediss" if self.tls else "redis"
@@ -104,7 +106,7 @@ def _network(rest: str, mode: Mode, tls: bool) -> Address:
     username, password = _credentials(userinfo) if at else (None, None)
     place, _, query = location.partition("?")
     hosts, _, path = place.partition("/")
-    options = _options(query, {"db", "master"} if mode == "sentinel" else {"db"})
+    options = _options(query, {"db", "master"} if mode == "sentinel" else {"db"}, test_clock=mode == "single")
     default_port = SENTINEL_PORT if mode == "sentinel" else DEFAULT_PORT
     endpoints = tuple(_endpoint(host, default_port) for host in hosts.split(","))
     database = _database(path.rstrip("/"), options)
@@ -113,7 +115,7 @@ def _network(rest: str, mode: Mode, tls: bool) -> Address:
     if mode == "cluster" and database:
         _refuse(f"a Cluster has only database 0, not {database}", "leave the database out")
     master = options.get("master", "mymaster") if mode == "sentinel" else None
-    return Address(mode, endpoints, database, tls, username, password, master)
+    return Address(mode, endpoints, database, tls, username, password, master, options.get("test_clock") == "1")
 
 
 def _socket(rest: str) -> Address:
@@ -125,14 +127,16 @@ def _socket(rest: str) -> Address:
         username, password = _credentials(userinfo)
         rest = "/" + path
     path, _, query = rest.partition("?")
+    options = _options(query, {"db"}, test_clock=True)
     if path == "/":
         _refuse("it names no socket", "write unix:///run/redis/redis.sock?db=0")
     return Address(
         "single",
         (Endpoint(path=unquote(path)),),
-        _database("", _options(query, {"db"})),
+        _database("", options),
         username=username,
         password=password,
+        test_clock=options.get("test_clock") == "1",
     )
 
 
@@ -160,10 +164,10 @@ def _host(name: str) -> str:
     return name
 
 
-def _options(query: str, known: set[str]) -> Mapping[str, str]:
+def _options(query: str, known: set[str], *, test_clock: bool = False) -> Mapping[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options:
-        if name not in known:
+        if name not in known and not (test_clock and name == "test_clock"):  # not for users, so no error names it
             listed = " and ".join(f"?{each}=" for each in sorted(known))
             _refuse(
                 "it has an option that is unknown here",

@@ -146,12 +146,34 @@ class Connections:
         if known is not None:
             await known[1].aclose()
 
+    def close_all(self) -> None:
+        """Close the blocking client and the client of each event loop. For code that may stand outside of these loops.
+
+        A client whose loop runs is closed by that loop soon, and a client whose loop is closed has lost its sockets.
+        """
+        self.close()
+        for loop, (_, closing) in list(self._clients.items()):
+            if loop.is_closed():
+                self._clients.pop(loop, None)
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(closing.aclose(), loop)
+            elif not _in_loop():
+                loop.run_until_complete(closing.aclose())
+
     def close(self) -> None:
         """Close the blocking client."""
         with self._lock:
             client, self._sync_client = self._sync_client, None
         if client is not None:
             client.close()
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _begin(generator: AsyncGenerator[None]) -> None:

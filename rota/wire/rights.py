@@ -39,7 +39,7 @@ _SCRIPTS: dict[Role, tuple[str, ...]] = {
     "inspector": ("look_", "compare_"),
     "repairer": ("repair", "delete_locks"),
 }
-_NOT_OF_A_WORKER = {"try_rights", "compare_tasks", "compare_locks", "delete_locks"}
+_NOT_OF_A_WORKER = {"try_rights", "compare_tasks", "compare_locks", "delete_locks", "test_clock", "set_test_clock"}
 _INCLUDED: dict[Role, Role] = {"worker": "producer", "repairer": "inspector"}
 """Roles that have all permissions of another one."""
 OPTIONAL = {

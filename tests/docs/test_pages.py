@@ -12,6 +12,7 @@ from scripts.tree import ROOT
 from tests.docs.walkthrough import FOLLOWED, Walk, blocks
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+TESTING = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -22,11 +23,19 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_each_snippet_of_the_tutorial_names_its_file() -> None:
-    snippets = [block for block in blocks(TUTORIAL) if block.language == "python"]
+@pytest.mark.parametrize("page", [TUTORIAL, TESTING])
+def test_each_snippet_of_a_page_of_programs_names_its_file(page: str) -> None:
+    snippets = [block for block in blocks(page) if block.language == "python"]
 
     assert len(snippets) > 10
     assert [block.content for block in snippets if block.file is None] == []
+
+
+def test_each_test_of_the_programs_is_shown_whole() -> None:
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "examples/tutorial/testing").glob("*.py")}
+    shown = {block.file: block.content for block in blocks(TESTING) if block.language == "python"}
+
+    assert tests.items() <= shown.items()
 
 
 def test_each_program_of_the_tutorial_is_shown_whole() -> None:

@@ -8,7 +8,7 @@ How a page is read:
 - A `text` block is what the first terminal shows. Its lines are awaited, in any order, because tasks run side by side.
 
 Differences that a reader expects are removed from both sides: IDs, times, process numbers, versions of the server, the
-folder, and the address of the server.
+folder, the address of the server, and how long and wide the output of pytest is.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ from pathlib import Path
 
 from tests.servers.process import wait_until
 
-FOLLOWED = ("docs/tutorial.md", "docs/project-layout.md", "docs/logging.md")
+FOLLOWED = ("docs/tutorial.md", "docs/project-layout.md", "docs/logging.md", "docs/testing.md")
 """The pages that `test_pages.py` follows."""
 
 FOLDER = "/home/ann/try"
@@ -47,6 +47,9 @@ _DIFFERENT = [
     (re.compile(r"^(\d\d:\d\d:\d\d| {8}) (?=[A-Z]+ +\[)"), "<time> "),
     (re.compile(r"\[\d+\]"), "[<process>]"),
     (re.compile(r"(?<= )\d+(\.\d+)? (ms|s)\b"), "<duration>"),
+    (re.compile(r" +(?=\[ *\d+%\]$)"), " "),
+    (re.compile(r"(={3,}|_{3,})"), "---"),
+    (re.compile(r"(?<=in )\d+\.\d+s\b"), "<duration>"),
     (re.compile(r"(Redis|Valkey) \d+(\.\d+)+"), "<server>"),
 ]
 

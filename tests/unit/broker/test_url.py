@@ -87,6 +87,8 @@ def test_no_error_and_no_form_of_an_address_shows_the_password(secret: str) -> N
         ("valkey://h", Address("single", (Endpoint("h", 6379),))),
         ("valkeys://h", Address("single", (Endpoint("h", 6379),), tls=True)),
         ("unix:///run/r.sock", Address("single", (Endpoint(path="/run/r.sock"),))),
+        ("unix:///r.sock?db=3&test_clock=1", Address("single", (Endpoint(path="/r.sock"),), 3, test_clock=True)),
+        ("redis://h/3?test_clock=1", Address("single", (Endpoint("h", 6379),), 3, test_clock=True)),
         ("unix:///run/a@b.sock?db=2", Address("single", (Endpoint(path="/run/a@b.sock"),), 2)),
         ("redis-socket://:p@/run/r.sock", Address("single", (Endpoint(path="/run/r.sock"),), password="p")),
         (
@@ -111,6 +113,7 @@ def test_each_form_is_read(url: str, expected: Address) -> None:
         ("redis://h/one", "write for example"),
         ("redis://h:0", "correct the port"),
         ("redis://h?databse=1", "only ?db= can stand"),
+        ("redis+cluster://h?test_clock=1", "only ?db= can stand"),
         ("redis+cluster://h/1", "leave the database out"),
         ("rediss-socket:///x", "write redis-socket://"),
         ("unix://relative", "write unix:///"),

@@ -1,0 +1,331 @@
+"""Drains a sandbox: runs its tasks in this process until nothing that is due is left.
+
+A real worker takes, runs and records the tasks, with their retries, time limits, hooks and groups. It serves the apps
+of the sandbox as one app (`_JoinedApp`), which notes each run. Differences from `rota worker`:
+
+- It serves all queues that exist.
+- A function with `run="process"` runs in a thread, because the app is bound to the sandbox only in this process.
+- Tasks whose type has a concurrency limit do not overlap at all beyond it: the worker has no more slots than that.
+
+The steps of one pass:
+
+1. Start the worker.
+2. Aggregate the groups that are due.
+3. Look whether a task is running, pending or due. If one is, wait and repeat step 2.
+4. Stop the worker.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from copy import copy
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from rota.app import Rota
+from rota.broker.broker import Broker
+from rota.client.task_record import Stored
+from rota.core.canonical import is_count
+from rota.core.text import counted
+from rota.errors import BrokerError, BrokerRefused, OptionError, Revoke
+from rota.tasks.context import Context
+from rota.tasks.groups import Aggregators, GroupHandler
+from rota.tasks.handler import Handler, Hooks
+from rota.tasks.info import TaskState
+from rota.tasks.routing import Registry
+from rota.testing.travel import SandboxClock
+from rota.wire import look_task
+from rota.wire.look_queue import MAX_PAGE, work_left
+from rota.worker.groups.aggregator import Aggregator, GroupDefaults
+from rota.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from rota.tasks.depends import Call
+
+RunEnd = Literal["running", "completed", "retry", "archived", "revoked", "cancelled"]
+_LOOK_SECONDS = 0.002
+_MOST_NAMED = 5
+
+
+class DrainError(AssertionError):
+    """The sandbox could not be drained: too many runs, too little time, or tasks without a handler."""
+
+
+@dataclass(slots=True)
+class TaskRun:
+    """One run of one task.
+
+    `state` says what became of the task: `completed`, `retry` (it runs again), `archived` (it failed for good),
+    `revoked`, or `cancelled`. `result` is what the function returned, and `error` what it raised.
+    """
+
+    id: str
+    type: str
+    queue: str
+    payload: bytes
+    retried: int
+    state: RunEnd = "running"
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrainLimits:
+    """When a drain gives up, and how many tasks run at once (None: as the setting says)."""
+
+    max_runs: int
+    timeout: timedelta
+    concurrency: int | None = None
+    leave_unknown: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_runs", "concurrency"):
+            value = getattr(self, name)
+            if value is not None and not is_count(value):
+                raise OptionError(f"{name} is {value!r}, but must be a whole number, 1 or more.")
+
+
+class Drain:
+    """Runs the tasks of a sandbox, in one or more passes, and keeps what ran."""
+
+    def __init__(self, apps: Sequence[Rota], clock: SandboxClock, limits: DrainLimits) -> None:
+        self.runs: list[TaskRun] = []
+        self._clock = clock
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.timeout.total_seconds()
+        self._too_many = asyncio.Event()
+        self._app = _JoinedApp(apps, self._begin)
+        slots = limits.concurrency or self._app.settings.worker.concurrency
+        self._concurrency = min([slots, *self._app.concurrency_limits()])
+
+    async def run(self, travel: timedelta) -> None:
+        """Run what is due, then move the clock from one due time to the next until `travel` is over."""
+        async with self._app.lifespan_state():  # entered once for all passes
+            await self._run_due()
+            end = self._clock.now() + travel
+            while travel:
+                due = self._clock.next_due()
+                goal = end if due is None else min(due, end)
+                self._clock.travel(max(goal - self._clock.now(), timedelta(0)))
+                await self._run_due()
+                if goal == end:
+                    return
+
+    async def _run_due(self) -> None:
+        """Run what is due now, and what becomes due meanwhile. Raises DrainError."""
+        queues = self._clock.queues()
+        if not queues:
+            return
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(self._app.connect())
+            worker = await stack.enter_async_context(
+                self._app.worker(
+                    queues={**dict.fromkeys([*queues, "*"], 1), **self._app.settings.worker.queues},
+                    concurrency=self._concurrency,
+                    health_port=None,
+                    shutdown_timeout=0,
+                )
+            )
+            look = _Look(self._app, worker, broker)
+            while not await look.is_drained():
+                if self._too_many.is_set() or time.monotonic() > self._deadline:
+                    raise self._overdue()
+                await asyncio.sleep(_LOOK_SECONDS)
+            if look.unknown and not self._limits.leave_unknown:
+                raise _without_handler(look.unknown)
+
+    async def _begin(self, run: TaskRun) -> None:
+        if len(self.runs) >= self._limits.max_runs:
+            self._too_many.set()
+            await asyncio.Event().wait()  # the worker is stopped, which cancels this and hands the task back
+        self.runs.append(run)
+
+    def _overdue(self) -> DrainError:
+        if self._too_many.is_set():
+            last = ", ".join(dict.fromkeys(run.type for run in self.runs[-_MOST_NAMED:]))
+            return DrainError(
+                f"{counted(self._limits.max_runs, 'task')} ran, and more are due (the last ones: {last}). Perhaps a "
+                "task enqueues itself again and again, or is retried without a delay. If the test needs more runs, "
+                "raise max_runs."
+            )
+        running = ", ".join(f"{run.type} ({run.id})" for run in self.runs if run.state == "running")
+        return DrainError(
+            f"The sandbox was not drained within {self._limits.timeout.total_seconds():g} s. "
+            f"{f'Still running: {running}' if running else 'No task of this drain runs'}; "
+            f"{counted(len(self.runs), 'run')} so far. Perhaps a task waits for something that never comes."
+        )
+
+
+class _Look:
+    """Looks whether a worker has anything left to do."""
+
+    def __init__(self, app: "_JoinedApp", worker: Worker, broker: Broker) -> None:
+        self.unknown: dict[str, int] = {}
+        """The types of the pending tasks that no app handles."""
+        self._app = app
+        self._worker = worker
+        self._broker = broker
+        groups = app.settings.aggregation
+        self._aggregator = Aggregator(
+            broker,
+            worker.queue_names,
+            app.all_aggregators.find,
+            GroupDefaults(groups.group_grace, groups.group_max_delay, groups.group_max_size),
+            notified=False,
+            payload_limit_bytes=app.settings.enqueue.payload_limit_bytes,
+        )
+
+    async def is_drained(self) -> bool:
+        """Whether no task runs, and none that this worker can run is due."""
+        worker = self._worker
+        if worker.held():
+            return False
+        await worker.look_for_queues()
+        if len(self._app.all_aggregators) and await self._aggregator.aggregate():
+            return False
+        queues = worker.queue_keys()
+        replies = await self._broker.run_many([work_left(each) for each in queues])
+        for queue, reply in zip(queues, replies, strict=True):
+            if isinstance(reply, BrokerRefused):
+                continue  # a key of the queue has the wrong type, so the worker does not serve this queue
+            if isinstance(reply, BrokerError):
+                raise reply
+            if reply.now and not await self._is_left_to_others(queue.queue, reply.now):
+                return False
+        return not worker.held()
+
+    async def _is_left_to_others(self, queue: str, due: int) -> bool:
+        """Whether all due tasks of a queue are pending and of types that no app handles."""
+        keys = self._broker.keys.queue(queue)
+        page = await self._broker.run(look_task.tasks(keys, keys.pending, 0, MAX_PAGE))
+        found = [Stored(queue, each.id, TaskState.PENDING, page.now, fields=each.fields) for each in page.tasks]
+        types = [each.message().type for each in found]
+        if page.total != due or len(types) < page.total or any(self._app.find_handler(type) for type in types):
+            return False
+        self.unknown.update((type, types.count(type)) for type in types)
+        return True
+
+
+def _without_handler(unknown: Mapping[str, int]) -> DrainError:
+    named = ", ".join(f"{type!r} ({count})" for type, count in sorted(unknown.items())[:_MOST_NAMED])
+    return DrainError(
+        f"No app of the sandbox has a handler for these tasks, which stay in their queues: {named}. Import the module "
+        "that defines it, give the sandbox the app that has it, or drain with leave_unknown=True if another program "
+        "runs them."
+    )
+
+
+class _JoinedApp(Rota):
+    """The apps of a sandbox as one app for the worker. Each handler runs with the state of its own app."""
+
+    def __init__(self, apps: Sequence[Rota], begin: "Callable[[TaskRun], Any]") -> None:
+        super().__init__(settings=apps[0].settings)
+        self._apps = apps
+        self._begin = begin
+        self._states: dict[Rota, Any] = {}
+        self.all_aggregators = _JoinedAggregators(apps)
+        """Not `aggregators`: with these, the worker would aggregate too, unseen between two looks of the drain."""
+        self.registry = _JoinedRegistry(apps, self._watching)
+
+    def concurrency_limits(self) -> list[int]:
+        """The limits of the types that have one."""
+        return [handler.concurrency for handler in self.registry if handler.concurrency is not None]
+
+    @property
+    def modules(self) -> list[str]:
+        """No modules, because no task runs in another process."""
+        return []
+
+    def lifespan_state(self) -> AbstractAsyncContextManager[Any]:
+        """Enter the lifespans of all apps."""
+        return self._all_lifespans()
+
+    @asynccontextmanager
+    async def _all_lifespans(self) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            for app in self._apps:
+                self._states[app] = await stack.enter_async_context(app.lifespan_state())
+            yield
+
+    def _watching(self, handler: Handler, app: Rota) -> Handler:
+        runs: dict[Context, TaskRun] = {}
+
+        async def invoke(context: Context, payload: bytes, call: "Call | None" = None) -> Any:
+            run = TaskRun(context.id, context.type, context.queue, payload, context.retried)
+            await self._begin(run)
+            runs[context] = run
+            context.state = self._states[app]
+            try:
+                run.result = await handler.invoke(context, payload, call)
+            except BaseException as error:
+                run.error = error
+                run.state = "revoked" if isinstance(error, Revoke) else "cancelled"  # unless a hook says otherwise
+                raise
+            run.state = "completed"
+            return run.result
+
+        def note(state: RunEnd) -> Callable[[Context, Any], None]:
+            def noting(context: Context, error: BaseException) -> None:
+                if (run := runs.get(context)) is not None:
+                    run.state, run.error, run.result = state, error, None
+
+            return noting
+
+        made = copy(handler)
+        made.invoke = invoke
+        made.hooks = Hooks(failure=(note("retry"),), exhausted=(note("archived"),)).joined(handler.hooks)
+        if made.run == "process":
+            made.run, made.target = "thread", made.function
+        return made
+
+
+class _JoinedRegistry(Registry[Handler]):
+    """Finds a handler in the first app that has one, as `watching(handler, app)` makes it."""
+
+    def __init__(self, apps: Sequence[Rota], watching: Callable[[Handler, Rota], Handler]) -> None:
+        super().__init__(apps[0].registry.matching)
+        self._apps = apps
+        self._watching = watching
+        self._watched: dict[Handler, Handler] = {}
+        for app in apps:
+            for handler in app.registry:
+                self.add(handler, lint=False)  # refuses a type that two apps handle
+
+    def find(self, type: str) -> Handler | None:
+        """Return the handler that matches a type, or None."""
+        for app in self._apps:
+            handler = app.registry.find(type)
+            if handler is not None:
+                if handler not in self._watched:
+                    self._watched[handler] = self._watching(handler, app)
+                return self._watched[handler]
+        return None
+
+
+class _JoinedAggregators(Aggregators):
+    """Finds the aggregator in the first app that has one."""
+
+    def __init__(self, apps: Sequence[Rota]) -> None:
+        super().__init__()
+        self._all = [app.aggregators for app in apps]
+
+    def find(self, type: str, group: str) -> GroupHandler | None:
+        """Return the aggregator for a task of this type in this group."""
+        return next((found for each in self._all if (found := each.find(type, group)) is not None), None)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._all))
+
+
+def first_error(runs: Sequence[TaskRun]) -> BaseException | None:
+    """Return the error of the first run that failed, with a note if more have failed; None if none has."""
+    failed = [run for run in runs if run.state in ("retry", "archived") and run.error is not None]
+    if not failed:
+        return None
+    error = cast("BaseException", failed[0].error)
+    error.add_note(f"Raised in the run of task {failed[0].type} ({failed[0].id}).")
+    if len(failed) > 1:
+        error.add_note(f"{counted(len(failed) - 1, 'more run')} failed: {', '.join(run.type for run in failed[1:6])}.")
+    return error

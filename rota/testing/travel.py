@@ -1,0 +1,90 @@
+"""The clock of a sandbox: what is due later becomes due when a test moves the clock.
+
+All scripts read this clock (`rota.wire.test_clock`), so delays, retries, retention, groups, deadlines and unique locks
+follow it. It is not the clock of Python: `datetime.now()` does not move.
+"""
+
+from datetime import datetime, timedelta
+
+from rota.broker.queue_names import read_queue_names
+from rota.broker.sync import SyncBroker
+from rota.core.duration import DurationLike, parse
+from rota.errors import OptionError
+from rota.settings.settings import Settings
+from rota.wire.forward import forward
+from rota.wire.janitor import clean
+from rota.wire.script import MOST_DELETED, MOST_FORWARDED, Call
+from rota.wire.test_clock import set_test_clock
+from rota.wire.times import EPOCH
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+class SandboxClock:
+    """The server's clock, as the programs that are connected to a sandbox see it.
+
+    A move makes the tasks that became due pending, and deletes the completed tasks whose retention is over, as a worker
+    would. Leases move with the clock, so a task that runs meanwhile is not taken for lost.
+    """
+
+    def __init__(self, broker: SyncBroker, settings: Settings) -> None:
+        self._broker = broker
+        self._settings = settings
+
+    def now(self) -> datetime:
+        """The time that the clock shows, in UTC."""
+        return self._run(set_test_clock("read"))
+
+    def travel(self, by: DurationLike) -> datetime:
+        """Move the clock ahead by a duration such as `"1h"`; return the new time."""
+        return self._move(parse(by, "the duration to travel"))
+
+    def travel_to(self, instant: datetime) -> datetime:
+        """Move the clock ahead to an instant; return the new time. An empty sandbox can also go back in time."""
+        if instant.tzinfo is None:
+            raise OptionError(f"{instant} has no time zone: add one, as in datetime(..., tzinfo=UTC).")
+        step = instant - self.now()
+        if step < timedelta(0) and self.queues():
+            raise OptionError(
+                f"The clock shows {self.now()} and cannot go back to {instant}, because tasks were enqueued already: "
+                "set an earlier time before the first task."
+            )
+        return self._move(step)
+
+    def freeze(self, at: datetime | None = None) -> datetime:
+        """Stop the clock, at an instant if one is given; return the time that it shows. It can still be moved."""
+        self._run(set_test_clock("freeze"))
+        return self.now() if at is None else self.travel_to(at)
+
+    def resume(self) -> datetime:
+        """Let a stopped clock go on from the time that it shows; return that time."""
+        return self._run(set_test_clock("resume"))
+
+    def queues(self) -> list[str]:
+        """The names of the queues that exist in the sandbox."""
+        key = self._broker.keys.queues
+        return read_queue_names(self._broker.execute("SMEMBERS", key, key=key))
+
+    def next_due(self) -> datetime | None:
+        """When the next scheduled or retried task is due; None if there is none."""
+        due: list[float] = []
+        for name in self.queues():
+            keys = self._broker.keys.queue(name)
+            for key in (keys.scheduled, keys.retry):
+                due += [float(score) for _, score in self._broker.execute("ZRANGE", key, 0, 0, "WITHSCORES", key=key)]
+        return EPOCH + timedelta(seconds=min(due)) + MICROSECOND if due else None  # a score is rounded
+
+    def _move(self, step: timedelta) -> datetime:
+        now = self._run(set_test_clock("move", step // MICROSECOND))
+        sweep = self._settings.sweep
+        for name in self.queues():
+            keys = self._broker.keys.queue(name)
+            while self._broker.run(forward(keys, MOST_FORWARDED)).more:
+                pass
+            cleaning = clean(keys, limit=MOST_DELETED, archive_size=sweep.archive_max, archive_age=sweep.archive_age)
+            while self._broker.run(cleaning).more:
+                pass
+        return now
+
+    def _run(self, call: Call[int]) -> datetime:
+        return EPOCH + self._broker.run(call) * MICROSECOND

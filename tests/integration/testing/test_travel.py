@@ -1,0 +1,221 @@
+"""The clock of a sandbox: what it makes due, what it leaves alone, and what it refuses."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+import pytest
+
+from rota import Context, GroupedTask, Plan, Rota, Unique
+from rota.broker.broker import Broker
+from rota.broker.sync import SyncBroker
+from rota.errors import OptionError, TaskNotFound
+from rota.testing import Sandbox, SandboxServer
+from rota.wire.script import load
+from rota.wire.test_clock import set_test_clock, shifted
+
+app = Rota("redis://127.0.0.1:1/0")
+seen: list[datetime] = []
+
+
+@app.task("report:build", retention="10m")
+async def build(number: int) -> int:
+    return number
+
+
+@app.task("index:build", unique=Unique("10m"))
+async def index(document: str) -> None:
+    pass
+
+
+@app.task("comment:added")
+async def comment(author: str) -> None:
+    raise AssertionError("a comment of a group does not run alone")
+
+
+@app.task("comment:summary")
+async def summary(authors: list[str]) -> str:
+    return ", ".join(sorted(authors))
+
+
+@app.aggregator("comment:added", group="page-*", grace="30s", max_delay="10m")
+def summarize(group: str, tasks: list[GroupedTask]) -> Plan[str]:
+    return summary.plan([task.json()["author"] for task in tasks])
+
+
+@app.task("limit:look", timeout="10m")
+async def look_at_limit(context: Context) -> None:
+    assert context.deadline is not None
+    seen.append(context.deadline)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SandboxServer]:
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(server: SandboxServer) -> Iterator[Sandbox]:
+    with Sandbox(app, server=server) as sandbox:
+        yield sandbox
+
+
+def test_delayed_task_is_due_after_its_delay_and_not_before(sandbox: Sandbox) -> None:
+    build.options(delay="1h").enqueue_sync(7)
+
+    sandbox.clock.travel("59m")
+    assert sandbox.drain_sync() == []
+
+    sandbox.clock.travel("1m")
+    assert [run.result for run in sandbox.drain_sync()] == [7]
+
+
+def test_task_for_an_instant_is_due_at_it(sandbox: Sandbox) -> None:
+    monday = datetime(2031, 3, 3, 9, tzinfo=UTC)
+    sandbox.clock.freeze(monday - timedelta(hours=1))
+    build.options(process_at=monday).enqueue_sync(7)
+    assert sandbox.enqueued()[0].next_process_at == monday
+
+    sandbox.clock.travel_to(monday)
+
+    assert sandbox.enqueued()[0].state == "pending"
+
+
+def test_stopped_clock_shows_one_time_and_gives_exact_times(sandbox: Sandbox) -> None:
+    at = sandbox.clock.freeze()
+    build.options(delay="90s").enqueue_sync(7)
+
+    [task] = sandbox.enqueued()
+
+    assert sandbox.clock.now() == at
+    assert task.next_process_at == at + timedelta(seconds=90)
+
+
+def test_clock_goes_on_from_the_time_that_it_showed(sandbox: Sandbox) -> None:
+    at = sandbox.clock.freeze(datetime(2031, 3, 3, tzinfo=UTC))
+
+    resumed = sandbox.clock.resume()
+
+    assert resumed - at < timedelta(minutes=5)
+    assert at <= resumed < sandbox.clock.now()
+
+
+def test_retention_is_over_after_its_time(sandbox: Sandbox) -> None:
+    job = build.enqueue_sync(7)
+    sandbox.drain_sync()
+    sandbox.clock.travel("9m")
+    assert job.info().state == "completed"
+
+    sandbox.clock.travel("1m1s")
+
+    with pytest.raises(TaskNotFound):
+        job.info()
+
+
+def test_unique_lock_expires_with_the_clock(sandbox: Sandbox) -> None:
+    assert index.enqueue_sync("readme").created
+    sandbox.clock.travel("9m")
+    assert not index.enqueue_sync("readme").created
+
+    sandbox.clock.travel("1m")
+
+    assert index.enqueue_sync("readme").created
+
+
+def test_group_is_aggregated_after_its_grace(sandbox: Sandbox) -> None:
+    for author in ("Ann", "Bo"):
+        comment.options(group="page-7").enqueue_sync(author)
+    assert sandbox.drain_sync() == []
+
+    sandbox.clock.travel("31s")
+
+    assert [run.result for run in sandbox.drain_sync()] == ["Ann, Bo"]
+    assert sandbox.enqueued() == []
+
+
+def test_time_limit_of_a_run_follows_the_clock(sandbox: Sandbox) -> None:
+    at = sandbox.clock.freeze(datetime(2031, 3, 3, tzinfo=UTC))
+    look_at_limit.enqueue_sync()
+
+    sandbox.drain_sync(raise_errors=True)
+
+    assert timedelta(0) <= seen.pop() - (at + timedelta(minutes=10)) < timedelta(minutes=2)
+
+
+async def test_travel_does_not_take_a_running_task_for_lost(server: SandboxServer) -> None:
+    started, go_on = asyncio.Event(), asyncio.Event()
+    own = Rota("redis://127.0.0.1:1/0")
+    runs: list[int] = []
+
+    @own.task("slow:task", retention="30d")
+    async def slow(number: int) -> int:
+        runs.append(number)
+        started.set()
+        await go_on.wait()
+        return number
+
+    async with Sandbox(own, server=server) as sandbox, own.worker():
+        job = await slow.enqueue(7)
+        await asyncio.wait_for(started.wait(), 30)
+        sandbox.clock.travel("1h")
+        async with own.worker():  # a second worker sweeps at its start
+            assert not (await job.info()).is_orphaned
+            go_on.set()
+            assert await job.result(timeout="30s") == 7
+    assert runs == [7]
+
+
+async def test_running_worker_takes_what_became_due(server: SandboxServer) -> None:
+    async with Sandbox(app, server=server) as sandbox, app.worker():
+        job = await build.options(delay="1h").enqueue(7)
+
+        sandbox.clock.travel("1h")
+
+        assert await job.result(timeout="30s") == 7
+
+
+async def test_other_connections_with_the_url_see_the_clock(sandbox: Sandbox) -> None:
+    sandbox.clock.freeze(datetime(2031, 3, 3, tzinfo=UTC))
+
+    async with Broker.from_url(sandbox.url) as broker:
+        assert await broker.run(set_test_clock("read")) == datetime(2031, 3, 3, tzinfo=UTC).timestamp() * 1e6
+
+
+def test_every_script_compiles_with_the_clock(sandbox: Sandbox) -> None:
+    names = sorted(path.name.removesuffix(".lua") for path in files("rota.wire").joinpath("lua").iterdir())
+    assert len(names) > 50
+
+    with SyncBroker.from_url(sandbox.url) as broker:
+        for name in names:
+            assert broker.execute("SCRIPT", "LOAD", shifted(load(name)).source)
+
+
+def test_counters_are_those_of_the_day_that_the_clock_shows(sandbox: Sandbox) -> None:
+    sandbox.clock.freeze(datetime(2019, 7, 1, 12, tzinfo=UTC))
+    build.enqueue_sync(7)
+
+    sandbox.drain_sync()
+
+    with SyncBroker.from_url(sandbox.url) as broker:
+        key = "asynq:{default}:processed:2019-07-01"
+        assert broker.execute("GET", key) == b"1"
+        assert broker.execute("TTL", key) > 80 * 86400
+
+
+def test_clock_does_not_go_back_once_there_are_tasks(sandbox: Sandbox) -> None:
+    build.enqueue_sync(7)
+
+    with pytest.raises(OptionError, match="before the first task"):
+        sandbox.clock.travel_to(datetime(2019, 7, 1, tzinfo=UTC))
+
+
+def test_travel_back_by_a_duration_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(OptionError, match="cannot be negative"):
+        sandbox.clock.travel(timedelta(seconds=-1))
+
+
+def test_instant_without_a_time_zone_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(OptionError, match="no time zone"):
+        sandbox.clock.travel_to(datetime(2031, 3, 3))

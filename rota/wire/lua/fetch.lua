@@ -22,18 +22,15 @@
 -- One more crash quarantines a task that has its last chance. So a process runs at most one of them, because a crash by
 -- one would quarantine the other too. A task that cannot be taken for this reason is rescheduled for a little later.
 --! include promote
+--! include spare
 --! include whose
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
 local last_chance, room = tonumber(ARGV[4]), tonumber(ARGV[5])
-local spare_seconds, spared = tonumber(ARGV[6]), nil
 local most_bytes, bytes, full = tonumber(ARGV[7]), 0, false
-local PUT_OFF_SECONDS, LOOK_PAST = 2, 64
+local PUT_OFF_SECONDS = 2
 
 local queues = #KEYS / 6
-for i = 3 * queues + 8, #ARGV do
-  spared = spared or {}
-  spared[ARGV[i]] = true
-end
+local spare = sparing({ unpack(ARGV, 3 * queues + 8) }, tonumber(ARGV[6]))
 
 -- Redis stores a small sorted set as a list, which each insert searches from its start: 4 µs for each of 50 leases. A
 -- member of more than 64 bytes converts it to a skip list, and it stays one after that member is removed. So this
@@ -60,15 +57,6 @@ local function must_wait(row)
   if not crashes or last_chance == 0 or (tonumber(crashes) or 0) < last_chance or cancelled then return false end
   room = room - 1
   return room < 0
-end
-
--- Does not write to a task that stays in the queue, because a write would wake up every idle worker, also this one.
-local function stays(row, key, out)
-  if not spared[field(row[1], 1)] then return false end
-  local since = (tonumber(redis.call('HGET', key, 'pending_since') or '') or 0) / 1e9
-  if not (since <= now and now < since + spare_seconds) then return false end -- written so that NaN returns false
-  out[2] = earliest(out[2], string.format('%.6f', since + spare_seconds))
-  return true
 end
 
 local function put_off(set, id, key, out)
@@ -103,14 +91,16 @@ end
 -- Removes at most `n` ids from the list, not counting spared tasks, which stay.
 -- Returns how many tasks were taken, how many ids were removed, and how many of the ids that it looked at stay.
 local function take(k, base, prefix, n, out)
-  local ids = redis.call('LRANGE', KEYS[k], -(spared and n + LOOK_PAST or n), -1)
+  local ids = spare and spare.ids(KEYS[k], n) or redis.call('LRANGE', KEYS[k], -n, -1)
   local found, rows, leases = {}, {}, { lease_until, WIDE }
   local gone, stay = {}, 0
   for i = #ids, 1, -1 do
     if #gone == n then break end
     local id, key = ids[i], prefix .. ids[i]
     local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes', 'rota_explicit')
-    if spared and row[1] and not row[2] and stays(row, key, out) then
+    local stays_until = spare and spare.stays_until(row, key)
+    if stays_until then
+      out[2] = earliest(out[2], string.format('%.6f', stays_until))
       stay = stay + 1
     elseif row[1] and bytes > 0 and bytes + #row[1] > most_bytes then
       full = true
@@ -131,7 +121,7 @@ local function take(k, base, prefix, n, out)
   if stay == 0 then
     redis.call('LTRIM', KEYS[k], 0, -(#gone + 1))
   else
-    for _, id in ipairs(gone) do redis.call('LREM', KEYS[k], -1, id) end
+    spare.remove(KEYS[k], gone)
   end
   if #found == 0 then return 0, #gone, stay end
   redis.call('LPUSH', KEYS[k + 1], unpack(found))

@@ -49,7 +49,7 @@ async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
     settings = app.settings
     # Before the introduction, so that only the first process of a fleet reports wrong settings.
     broker = app.connect(settings)
-    worker = Worker(app, settings, id=setup.worker_id, warns=False)  # `prepare` logs the warnings once for the fleet
+    worker = Worker(app, settings, id=setup.id, warns=False)  # `prepare` logs the warnings once for the fleet
     lifeline.send(Introduction(plain_settings(settings), worker.host, worker.pid, worker.server_id))
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()

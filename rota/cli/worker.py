@@ -10,7 +10,8 @@ import typer
 from rota.cli import run_worker as running
 from rota.cli.option_types import settings_of
 from rota.cli.target import APP_HELP, MODULES_HELP, chosen, load_app
-from rota.supervisor.supervisor import Order, Supervisor, supervise
+from rota.supervisor.fleet import Order
+from rota.supervisor.supervisor import Supervisor, supervise
 from rota.tasks import logs
 
 

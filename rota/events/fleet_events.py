@@ -1,6 +1,7 @@
 """Events of a supervisor and its processes, of the commands, of clients and connections, and of the health port."""
 
 import logging
+from typing import TypedDict
 
 from rota.core.text import counted
 from rota.events.event import Event
@@ -12,79 +13,93 @@ class FleetEvent(Event):
     logger = "rota.supervisor"
 
 
-# Worker processes
+# The processes of a supervisor
 
 
-class WorkerProcessStarted(FleetEvent):
-    """The supervisor started a worker process."""
+class AboutProcess(TypedDict):
+    """The fields of an event about one process of a supervisor."""
+
+    kind: str
+    pid: int
+
+
+class ProcessEvent(FleetEvent):
+    """An event about one process. `kind` is `worker`, or the name of another kind of processes."""
+
+    kind: str
+    pid: int
+
+    def message(self) -> str:
+        """Return the text of the log line, which begins with a capital letter also for a kind."""
+        return _sentence(super().message())
+
+
+class ChildProcessStarted(ProcessEvent):
+    """The supervisor started a process."""
 
     level = logging.DEBUG
-    text = "Worker process {pid} starts."
-    pid: int
+    text = "{kind} process {pid} starts."
 
 
-class WorkerProcessEnded(FleetEvent):
-    """A worker process has ended as it was asked to."""
+class ChildProcessEnded(ProcessEvent):
+    """A process has ended as it was asked to."""
 
     level = logging.INFO
-    text = "Worker process {pid} has ended."
-    pid: int
+    text = "{kind} process {pid} has ended."
 
 
-class WorkerProcessDied(FleetEvent):
-    """A worker process died by itself, and another one starts."""
+class ChildProcessDied(ProcessEvent):
+    """A process died by itself, and another one starts."""
 
     level = logging.ERROR
-    text = "Worker process {pid} {how}; a new one starts in {seconds:.1f} s."
-    pid: int
+    text = "{kind} process {pid} {how}; a new one starts in {seconds:.1f} s."
     how: str
     seconds: float
 
 
-class WorkerProcessHangs(FleetEvent):
-    """A worker process does not report, does not stop or does not start in time, so it is killed."""
+class ChildProcessHangs(ProcessEvent):
+    """A process does not report, does not stop or does not start in time, so it is killed."""
 
     level = logging.ERROR
-    pid: int
     why: str
     seconds: float
+    owns_tasks: bool = True
 
     def message(self) -> str:
         """Return the text of the log line."""
+        killed = "it is killed, and its tasks go back." if self.owns_tasks else "it is killed."
         texts = {
-            "does not stop": "does not stop: it is killed, and its tasks go back.",
-            "is silent": f"was not heard of for {self.seconds:.0f} s: it is killed, and its tasks go back.",
+            "does not stop": f"does not stop: {killed}",
+            "is silent": f"was not heard of for {self.seconds:.0f} s: {killed}",
             "does not start": (
                 f"has not loaded its app for {self.seconds:.0f} s (process_start_timeout): it is killed. What its "
                 "modules do when they are imported takes too long, or waits for ever."
             ),
         }
-        return f"Worker process {self.pid} {texts[self.why]}"
+        return _sentence(f"{self.kind} process {self.pid} {texts[self.why]}")
 
 
-class WorkerProcessLoads(FleetEvent):
-    """The first worker process takes long to load the app."""
+class ChildProcessLoads(ProcessEvent):
+    """The first process takes long to load the app."""
 
     text = (
-        "Worker process {pid} has been loading {target} for {seconds:.0f} s and is not through yet. If that is not "
+        "{kind} process {pid} has been loading {target} for {seconds:.0f} s and is not through yet. If that is not "
         "expected, look what its modules do when they are imported: `py-spy dump --pid {pid}` shows where it is."
     )
-    pid: int
     target: str
     seconds: float
 
 
-class WorkerProcessReplaced(FleetEvent):
-    """A worker process is replaced, because of its age, its memory or its number of tasks."""
+class ChildProcessReplaced(ProcessEvent):
+    """A process is replaced, because of its age, its memory or its number of tasks."""
 
     level = logging.INFO
-    text = "Worker process {pid} is replaced: {why}."
-    pid: int
+    text = "{kind} process {pid} is replaced: {why}."
     why: str
 
 
-class WorkerProcessNotStarted(FleetEvent):
-    """The operating system could not start a worker process."""
+class ChildProcessNotStarted(FleetEvent):
+    """The operating system could not start a process."""
 
     level = logging.ERROR
     text = "No process can be started ({error}); trying again in {seconds:.1f} s."
@@ -101,26 +116,24 @@ class FleetGrows(FleetEvent):
     most: int
 
 
-class FleetShrinks(FleetEvent):
+class FleetShrinks(ProcessEvent):
     """The supervisor stops a process, because the others have enough free slots."""
 
     level = logging.INFO
-    text = "There is less to do: worker process {pid} goes, {processes} stay."
-    pid: int
+    text = "There is less to do: {kind} process {pid} goes, {processes} stay."
     processes: int
 
 
-class ReportUnreadable(FleetEvent):
-    """A report of a worker process could not be read by the supervisor."""
+class ReportUnreadable(ProcessEvent):
+    """A report of a process could not be read by the supervisor."""
 
     level = logging.DEBUG
-    text = "A line of worker process {pid} makes no sense: {error!r}"
-    pid: int
+    text = "A line of {kind} process {pid} makes no sense: {error!r}"
     error: Exception
 
 
 class ReportNotMade(Event):
-    """A worker process could not make its report for the supervisor."""
+    """A process could not make its report for the supervisor."""
 
     level = logging.ERROR
     text = "What this worker process has to report could not be read; it goes on."
@@ -128,13 +141,12 @@ class ReportNotMade(Event):
     error: Exception
 
 
-class LeasesKept(FleetEvent):
+class LeasesKept(ProcessEvent):
     """The supervisor extends the leases of a process whose heartbeat is late."""
 
     text = (
-        "Worker process {pid} has not beaten for {seconds:.1f} s: {reason}. It lives, so its leases are kept from here."
+        "{kind} process {pid} has not beaten for {seconds:.1f} s: {reason}. It lives, so its leases are kept from here."
     )
-    pid: int
     seconds: float
     reason: str
     is_ready: bool
@@ -160,10 +172,9 @@ class LeaseKeeperFailed(FleetEvent):
     error: Exception
 
 
-class TasksReturned(FleetEvent):
+class TasksReturned(ProcessEvent):
     """The supervisor returned the tasks of a process that ended."""
 
-    pid: int
     pending: int
     quarantined: int
     cancelled: int
@@ -176,7 +187,7 @@ class TasksReturned(FleetEvent):
             (self.cancelled, "cancelled, as was asked"),
         )
         words = [f"{number} {'is' if number == 1 else 'are'} {where}" for number, where in parts if number]
-        return f"Of the tasks that worker process {self.pid} held, {', '.join(words)}."
+        return f"Of the tasks that {self.kind} process {self.pid} held, {', '.join(words)}."
 
 
 class TasksNotReturned(FleetEvent):
@@ -346,3 +357,7 @@ class HealthAnswerFailed(Event):
     shows_traceback = True
     path: str
     error: Exception
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

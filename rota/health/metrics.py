@@ -58,22 +58,23 @@ class _Collector:
         yield self._events()
 
     def _gauges(self) -> Iterator[Metric]:
-        all_of, now = self.processes, self.now
-        ways = Counter(each.wake_up for each in all_of if each.wake_up)
+        now, workers = self.now, [each for each in self.processes if each.kind == "worker"]
+        is_ready = ready(self.processes, now).holds
+        ways = Counter(each.wake_up for each in workers if each.wake_up)
         wake_up = GaugeMetricFamily("rota_wake_up", "Processes by the way in which they wait", labels=["way"])
         for way, count in ways.items():
             wake_up.add_metric([way], count)
         yield wake_up
         for name, text, value in (
-            ("rota_live", "1 if live", float(live(all_of, now).holds)),
-            ("rota_ready", "1 if a process takes tasks and none tries to in vain", float(ready(all_of, now).holds)),
-            ("rota_processes", "Worker processes", len(all_of)),
-            ("rota_processes_ready", "Worker processes that take tasks", sum(ready([v], now).holds for v in all_of)),
-            ("rota_slots", "Tasks that can run at once", sum(v.slots for v in all_of)),
-            ("rota_slots_used", "Slots in use", sum(v.used for v in all_of)),
-            ("rota_tasks_held", "Tasks taken whose outcome is not recorded yet", sum(v.held for v in all_of)),
-            ("rota_heartbeat_age_seconds", "Age of the oldest last beat", _age([v.beat_at for v in all_of], now)),
-            ("rota_loop_age_seconds", "Since when an event loop has not turned", _age(_turns(all_of), now)),
+            ("rota_live", "1 if live", float(live(self.processes, now).holds)),
+            ("rota_ready", "1 if a process takes tasks and none tries to in vain", float(is_ready)),
+            ("rota_processes", "Worker processes", len(workers)),
+            ("rota_processes_ready", "Worker processes that take tasks", sum(ready([v], now).holds for v in workers)),
+            ("rota_slots", "Tasks that can run at once", sum(v.slots for v in workers)),
+            ("rota_slots_used", "Slots in use", sum(v.used for v in workers)),
+            ("rota_tasks_held", "Tasks taken whose outcome is not recorded yet", sum(v.held for v in workers)),
+            ("rota_heartbeat_age_seconds", "Age of the oldest last beat", _age([v.beat_at for v in workers], now)),
+            ("rota_loop_age_seconds", "Since when an event loop has not turned", _age(_turns(workers), now)),
         ):
             yield GaugeMetricFamily(name, text, value)
 

@@ -1,11 +1,11 @@
-"""The status of one worker process, as plain numbers and strings, and the rules for live and ready.
+"""The status of one process, as plain numbers and strings, and the rules for live and ready.
 
 Live: the event loop turns, or has not been blocked for longer than `live_within`. Whether the broker answers does not
 matter, because restarting the worker would not bring the broker back and would interrupt running tasks.
 
 Ready: the process takes tasks and records outcomes; a worker whose slots are all in use is ready as well. A fleet is
-ready when at least one process is ready and no active process is unable to work. A process that is starting or
-stopping does not make the fleet unready; one that cannot fetch does.
+ready when at least one process of each kind is ready and no active process is unable to work. A process that is
+starting or stopping does not make the fleet unready; one that cannot fetch does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,8 @@ class ProcessStatus:
     pid: int
     status: str
     taken_at: float
+    kind: str = "worker"
+    """The kind of the process. A supervisor may also run processes that are not workers."""
     started_at: float = 0.0
     beat_at: float = 0.0
     """When its heartbeat last reached the broker."""
@@ -75,10 +77,11 @@ def live(processes: Sequence[ProcessStatus], now: float) -> ProbeResult:
 
 
 def ready(processes: Sequence[ProcessStatus], now: float) -> ProbeResult:
-    """Judge whether at least one process is ready, and no active process is unable to work."""
+    """Judge whether at least one process of each kind is ready, and no active process is unable to work."""
     judged = [_ready(vitals, now) for vitals in processes]
     in_vain = any(not holds and vitals.status == "active" for vitals, (holds, _) in zip(processes, judged, strict=True))
-    works = any(holds for holds, _ in judged) and not in_vain
+    working = {vitals.kind for vitals, (holds, _) in zip(processes, judged, strict=True) if holds}
+    works = bool(working) and working == {vitals.kind for vitals in processes} and not in_vain
     return ProbeResult(works, [line for _, line in judged] or ["not ready: starting"])
 
 
@@ -88,17 +91,24 @@ def _live(vitals: ProcessStatus, now: float) -> tuple[bool, str]:
     holds = seconds < vitals.live_within_seconds
     word = "live" if holds else "not live"
     if silent > SILENT_SECONDS:
-        return holds, f"worker {vitals.pid} {word}: it has held the interpreter for {silent:.1f} s (a call into C?)"
+        return (
+            holds,
+            f"{_name(vitals)} {word}: it has held the interpreter for {silent:.1f} s (a call into C?)",
+        )
     if blocked > SHORT_SECONDS:
         by = f" by {vitals.blocked_by}" if vitals.blocked_by else ""
-        return holds, f"worker {vitals.pid} {word}: its event loop has been blocked for {blocked:.1f} s{by}"
-    return holds, f"worker {vitals.pid} {word}"
+        return holds, f"{_name(vitals)} {word}: its event loop has been blocked for {blocked:.1f} s{by}"
+    return holds, f"{_name(vitals)} {word}"
 
 
 def _ready(vitals: ProcessStatus, now: float) -> tuple[bool, str]:
     why = _obstacle(vitals, now)
-    head = f"worker {vitals.pid}"
+    head = _name(vitals)
     return (False, f"{head} not ready: {why}") if why else (True, f"{head} ready")
+
+
+def _name(vitals: ProcessStatus) -> str:
+    return f"{vitals.kind} {vitals.pid}" if vitals.pid else vitals.kind
 
 
 def _obstacle(vitals: ProcessStatus, now: float) -> str:

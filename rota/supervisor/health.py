@@ -1,6 +1,7 @@
-"""The health of a fleet. The supervisor answers for its processes, because no code of the app can block it."""
+"""The health of all fleets. The supervisor answers for its processes, because no code of the app can block it."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rota.health import discovery as meeting
@@ -8,15 +9,17 @@ from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort
 from rota.health.status import ProcessStatus
 from rota.settings.setting_groups import HealthSettings
-from rota.supervisor.process import WorkerProcess
+from rota.supervisor.fleet import Fleet
+from rota.supervisor.kind import WORKER
+from rota.supervisor.process import ChildProcess
 from rota.wire.owner import Returned
 
 
 class FleetHealth:
-    """The reports of the processes that `processes` returns, and the counts of those that have ended."""
+    """The reports of the processes of some fleets, and the counts of those that have ended."""
 
-    def __init__(self, processes: Callable[[], Sequence[WorkerProcess]]) -> None:
-        self._processes = processes
+    def __init__(self, fleets: Sequence[Fleet]) -> None:
+        self._fleets = fleets
         self._counters = Counters()
 
     def port(self, settings: HealthSettings) -> HealthPort:
@@ -28,14 +31,14 @@ class FleetHealth:
             socket_path=meeting.own_socket(settings.health_dir),
         )
 
-    def started(self) -> None:
+    def started(self, process: ChildProcess) -> None:
         """Note that a process was started."""
-        self._counters.count("process_starts")
+        self._counters.count(_counter(process, "process_starts"))
 
-    def ended(self, process: WorkerProcess) -> None:
+    def ended(self, process: ChildProcess) -> None:
         """Note that a process has ended."""
         if not process.leaving:
-            self._counters.count("process_crashes")
+            self._counters.count(_counter(process, "process_crashes"))
         if process.report.vitals is not None:
             self._counters.ended(process.report.vitals)
 
@@ -45,8 +48,29 @@ class FleetHealth:
             self._counters.count(f"returned:{how}", getattr(returned, how))
 
     def _vitals(self) -> list[ProcessStatus]:
-        found = ((process.leaving, process.report.vitals) for process in self._processes())
-        return [_seen(vitals, leaving) for leaving, vitals in found if vitals is not None]
+        found = [(fleet, list(_reported(fleet))) for fleet in self._fleets]
+        if any(reports for _, reports in found):
+            # Otherwise a kind whose only process has died would be left out, and the answer would be "ready".
+            found = [(fleet, reports or _absent(fleet)) for fleet, reports in found]
+        return [vitals for _, reports in found for vitals in reports]
+
+
+def _reported(fleet: Fleet) -> Iterator[ProcessStatus]:
+    for process in fleet.processes:
+        if process.report.vitals is not None:
+            yield _seen(process.report.vitals, process.leaving)
+
+
+def _absent(fleet: Fleet) -> list[ProcessStatus]:
+    """Return a status for a kind of which no process has reported yet."""
+    if not (fleet.target and fleet.kind.required):
+        return []
+    pid = fleet.processes[0].pid if fleet.processes else 0
+    return [ProcessStatus(worker="", kind=fleet.kind.name, pid=pid, status="new", taken_at=time.monotonic())]
+
+
+def _counter(process: ChildProcess, name: str) -> str:
+    return name if process.kind is WORKER else f"{process.kind.name}:{name}"
 
 
 def _seen(vitals: ProcessStatus, leaving: bool) -> ProcessStatus:

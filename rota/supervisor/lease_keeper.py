@@ -15,7 +15,7 @@ from rota.core import faults
 from rota.errors import BrokerError
 from rota.health.status import SILENT_SECONDS
 from rota.settings.setting_groups import WorkerSettings
-from rota.supervisor.process import WorkerProcess
+from rota.supervisor.process import ChildProcess
 from rota.supervisor.reclaim import ServedQueues
 from rota.wire import owner
 from rota.wire.keys import QueueKeys
@@ -35,15 +35,15 @@ class LeaseKeeper:
         self._kept_at: dict[str, float] = {}
         self._failing = False
 
-    async def look(self, processes: Iterable[WorkerProcess]) -> None:
+    async def look(self, processes: Iterable[ChildProcess]) -> None:
         """Extend the leases of the processes whose heartbeat is late.
 
         An error is logged once until a call succeeds; the next call tries again.
         """
         now = time.monotonic()
         late = [process for process in processes if self._is_late(process, now)]
-        self._kept_at = {p.worker_id: self._kept_at[p.worker_id] for p in late if p.worker_id in self._kept_at}
-        due = [p for p in late if now - self._kept_at.get(p.worker_id, 0) >= self._beat_seconds]
+        self._kept_at = {p.id: self._kept_at[p.id] for p in late if p.id in self._kept_at}
+        due = [p for p in late if now - self._kept_at.get(p.id, 0) >= self._beat_seconds]
         if not due:
             return
         try:
@@ -60,23 +60,23 @@ class LeaseKeeper:
             self._failing = False
             self._note(due, now)
 
-    def _is_late(self, process: WorkerProcess, now: float) -> bool:
+    def _is_late(self, process: ChildProcess, now: float) -> bool:
         return process.exit is None and process.beat_at > 0 and now - process.beat_at > self._beat_seconds * LATE
 
-    async def _keep(self, due: Sequence[WorkerProcess]) -> None:
+    async def _keep(self, due: Sequence[ChildProcess]) -> None:
         queues = await self._served.of(*due)
         await asyncio.gather(*(self._extend(queue, due) for queue in queues))
         for process in due:
             await self._show(process)
 
-    async def _extend(self, queue: QueueKeys, due: Sequence[WorkerProcess]) -> None:
-        ids, left = [process.worker_id for process in due], None
+    async def _extend(self, queue: QueueKeys, due: Sequence[ChildProcess]) -> None:
+        ids, left = [process.id for process in due], None
         while left != 0:
             faults.reach("keep:send")
             left = (await self._broker.run(owner.keep(queue, ids, self._lease, oldest=left))).left
             faults.answered("keep:answered")
 
-    async def _show(self, process: WorkerProcess) -> None:
+    async def _show(self, process: ChildProcess) -> None:
         who = process.introduction
         if who is None:
             return
@@ -86,22 +86,22 @@ class LeaseKeeper:
                 if isinstance(reply, BrokerError):
                     raise reply
 
-    def _note(self, due: Sequence[WorkerProcess], now: float) -> None:
+    def _note(self, due: Sequence[ChildProcess], now: float) -> None:
         for process in due:
             # After an outage, the heartbeat of the process may have succeeded in the meantime.
-            if process.worker_id not in self._kept_at and self._is_late(process, now):
+            if process.id not in self._kept_at and self._is_late(process, now):
                 events.emit(
                     events.LeasesKept(
-                        pid=process.pid,
+                        **process.about,
                         seconds=now - process.beat_at,
                         reason=_reason(process, now),
                         is_ready=process.report.ready,
                     )
                 )
-            self._kept_at[process.worker_id] = now
+            self._kept_at[process.id] = now
 
 
-def _reason(process: WorkerProcess, now: float) -> str:
+def _reason(process: ChildProcess, now: float) -> str:
     vitals = process.report.vitals
     if vitals is not None and now - vitals.taken_at < SILENT_SECONDS:
         return "it did not reach the broker"

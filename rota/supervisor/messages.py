@@ -1,8 +1,8 @@
-"""The messages between a supervisor and its worker processes, one JSON object a line.
+"""The messages between a supervisor and its processes, one JSON object a line.
 
-They go over a socket pair; the worker's end is its standard input. The supervisor first sends the setup, and later
-commands. The worker sends one introduction and then reports. The connection also shows whether the other side lives:
-when it closes, the other side has ended.
+They go over a socket pair; the end of the process is its standard input. The supervisor first sends the setup, and
+later commands. The process sends one introduction and then reports. The connection also shows whether the other side
+lives: when it closes, the other side has ended.
 """
 
 import json
@@ -23,7 +23,7 @@ from rota.tasks.logs import LogLevel
 
 @dataclass(frozen=True, slots=True)
 class ProcessSetup:
-    """The orders for a worker process. `said` are the settings given on the command line.
+    """The orders for a process. `said` are the settings given on the command line.
 
     With `burst` it stops by itself, with exit code 0, when its queues are empty.
 
@@ -31,7 +31,7 @@ class ProcessSetup:
     server refuses it.
     """
 
-    worker_id: str
+    id: str
     target: str
     said: CommandLine = field(default_factory=CommandLine, repr=False)
     log_level: LogLevel | None = None
@@ -42,17 +42,17 @@ class ProcessSetup:
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """Sent by a worker process once it has loaded the app: its settings, and its identity as a server in Redis."""
+    """Sent by a process once it has loaded the app: its settings, and a worker's identity as a server in Redis."""
 
     settings: dict[str, Any] = field(repr=False)
     host: str
     pid: int
-    server_id: str
+    server_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """The state of a worker process.
+    """The state of a process. A process that is not a worker sends only what applies to it.
 
     `quiet` says that it takes no more tasks, `stopping` that it is shutting down, for whatever reason. `held` is the
     number of tasks whose outcome is not recorded yet, `ended` of those recorded since the start. `beat_at` is when its

@@ -1,4 +1,4 @@
-"""One worker process, as its supervisor sees it.
+"""One child process, as its supervisor sees it.
 
 The life of a process:
 
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from resource import struct_rusage
 
 from rota import events
+from rota.supervisor.kind import WORKER, Kind
 from rota.supervisor.messages import QUIET, Introduction, Message, ProcessReport, ProcessSetup, decode, encode
 from rota.supervisor.replacement import Lifetime, RestartBackoff
 
@@ -58,15 +59,22 @@ class Exit:
         return f"was ended by {_signal_name(-self.code)}{hint}{memory}"
 
 
-class WorkerProcess:
-    """A worker process, from its start until it is known to be dead.
+WRONG_USE = 2
+"""The exit code of a process that was refused: by a wrong setting, or by the server."""
+
+
+class ChildProcess:
+    """A process of some kind, from its start until it is known to be dead.
 
     `leaving` says that the supervisor asked it to stop, so that its end is not a crash (but see `crashed`). `queues`
     are all queues that it has reported since its start.
     """
 
-    def __init__(self, worker_id: str, process: subprocess.Popen[bytes], patience: RestartBackoff) -> None:
-        self.worker_id = worker_id
+    def __init__(
+        self, id: str, process: subprocess.Popen[bytes], patience: RestartBackoff, kind: Kind = WORKER
+    ) -> None:
+        self.id = id
+        self.kind = kind
         self.pid = process.pid
         self.patience = patience
         self.lifetime = Lifetime()
@@ -94,28 +102,36 @@ class WorkerProcess:
     @classmethod
     async def start(
         cls,
-        command: Sequence[str],
+        kind: Kind,
         setup: ProcessSetup,
         patience: RestartBackoff,
-        on_exit: Callable[["WorkerProcess"], object],
-    ) -> "WorkerProcess":
+        on_exit: Callable[["ChildProcess"], object],
+    ) -> "ChildProcess":
         """Start a fresh process (not a fork) and send it its setup. Raises OSError if the system refuses."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                process = _spawn(command, theirs)
+                process = _spawn(kind.command, theirs)
             except BaseException:
                 ours.close()
                 raise
         patience.started()
-        worker = cls(setup.worker_id, process, patience)
-        worker._watch(on_exit)
-        reader, worker._writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
-        worker._writer.write(encode(setup))
-        worker._reading = asyncio.create_task(worker._read(reader))
-        if worker.exit is not None:
-            worker._writer.close()
-        return worker
+        child = cls(setup.id, process, patience, kind)
+        child._watch(on_exit)
+        reader, child._writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
+        child._writer.write(encode(setup))
+        child._reading = asyncio.create_task(child._read(reader))
+        if child.exit is not None:
+            child._writer.close()
+        return child
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} process {self.pid}"
+
+    @property
+    def about(self) -> events.AboutProcess:
+        """The fields of an event about this process."""
+        return {"kind": self.kind.name, "pid": self.pid}
 
     def quiet(self) -> None:
         """Ask it to take no more tasks."""
@@ -131,8 +147,11 @@ class WorkerProcess:
     def drain(self, seconds: float) -> None:
         """Ask it to take no more tasks and to finish the running ones within `seconds`.
 
-        It does not stop by itself: `drained` says when it can be stopped.
+        It does not stop by itself: `drained` says when it can be stopped. A process that owns no tasks stops now.
         """
+        if not self.kind.owns_tasks:
+            self.stop()
+            return
         self.leaving = True
         self.drain_until = time.monotonic() + seconds
         self.quiet()
@@ -167,6 +186,20 @@ class WorkerProcess:
         code = 0 if self.exit is None else self.exit.code
         return code < 0 and not self.killed and -code not in (signal.SIGTERM, signal.SIGINT)
 
+    @property
+    def ended_in_order(self) -> bool:
+        """Whether it was asked to stop and has recorded or handed back all its tasks.
+
+        The exit code 0 alone does not prove that, because a task may call `os._exit(0)`.
+        """
+        return self.exit is not None and self.exit.code == 0 and self.leaving
+
+    @property
+    def never_began(self) -> bool:
+        """Whether it ended before it took tasks: the server refused it, or it was stopped while it waited for it."""
+        was_refused = self.exit is not None and self.exit.code == WRONG_USE
+        return not self.report.ready and (was_refused or self.ended_in_order)
+
     def kill(self) -> None:
         """Kill it."""
         self.killed = True
@@ -185,7 +218,7 @@ class WorkerProcess:
                 except Exception as error:
                     # The last line of a dead process may be cut off, and an upgrade of the package while the fleet
                     # runs may have changed the messages.
-                    events.emit(events.ReportUnreadable(pid=self.pid, error=error))
+                    events.emit(events.ReportUnreadable(**self.about, error=error))
 
     def _hear(self, message: Message) -> None:
         self.heard_at = time.monotonic()
@@ -202,7 +235,7 @@ class WorkerProcess:
                 self.stop_asked_at = time.monotonic()
             self.queues.update(message.queues)
 
-    def _watch(self, on_exit: Callable[["WorkerProcess"], object]) -> None:
+    def _watch(self, on_exit: Callable[["ChildProcess"], object]) -> None:
         loop = asyncio.get_running_loop()
 
         def wait() -> None:
@@ -212,13 +245,13 @@ class WorkerProcess:
 
         threading.Thread(target=wait, name=f"rota-wait-{self.pid}", daemon=True).start()
 
-    def _reap(self, on_exit: Callable[["WorkerProcess"], object]) -> None:
+    def _reap(self, on_exit: Callable[["ChildProcess"], object]) -> None:
         _, status, usage = os.wait4(self.pid, 0)
         self.exit = Exit.read(status, usage)
         self._process.returncode = self.exit.code
         self._ending = asyncio.create_task(self._end(on_exit))
 
-    async def _end(self, on_exit: Callable[["WorkerProcess"], object]) -> None:
+    async def _end(self, on_exit: Callable[["ChildProcess"], object]) -> None:
         # If the supervisor was frozen or slow, the last messages of the process are still in the socket. The wait is
         # bounded, because the end of the stream may never come: a child of the process may hold the other end open.
         if self._reading is not None:

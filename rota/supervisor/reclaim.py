@@ -21,9 +21,10 @@ from rota.broker.broker import Broker
 from rota.broker.queue_names import read_queue_names
 from rota.core import faults
 from rota.core.text import counted
-from rota.supervisor.process import WorkerProcess
+from rota.errors import BrokerError
+from rota.supervisor.process import ChildProcess
 from rota.wire.keys import QueueKeys
-from rota.wire.owner import PAGE, Returned, give_back
+from rota.wire.owner import PAGE, Returned, give_back, waiting
 from rota.wire.script import Call
 from rota.worker.backoff import Backoff
 from rota.worker.consume.node_replies import NodeReplies
@@ -43,7 +44,7 @@ class ServedQueues:
         self._names = [name for name in names if not is_pattern(name)]
         self._patterns = [name for name in names if is_pattern(name)]
 
-    async def of(self, *processes: WorkerProcess) -> list[QueueKeys]:
+    async def of(self, *processes: ChildProcess) -> list[QueueKeys]:
         """Return the queues of some processes."""
         names = set(self._names).union(*(process.queues for process in processes))
         if self._patterns:
@@ -52,6 +53,14 @@ class ServedQueues:
             found = read_queue_names(known)
             names.update(name for name in found if any(matches(name, pattern) for pattern in self._patterns))
         return [self._broker.keys.queue(name) for name in sorted(names)]
+
+    async def have_tasks(self, *processes: ChildProcess) -> bool:
+        """Whether a queue of these processes has a pending task. False if the broker does not answer."""
+        try:
+            replies = await self._broker.run_many([waiting(queue) for queue in await self.of(*processes)])
+        except BrokerError:
+            return False
+        return any(not isinstance(reply, BrokerError) and reply > 0 for reply in replies)
 
 
 LOOK_AGAIN_AFTER_SECONDS = (1.0, 4.0)
@@ -75,7 +84,7 @@ class Reclaim:
         self._last_looks: set[asyncio.Task[None]] = set()
         self._finishing = asyncio.Event()
 
-    def begin(self, process: WorkerProcess) -> None:
+    def begin(self, process: ChildProcess) -> None:
         """Give back the tasks of a process that has ended."""
         self._start(self._until_done(process), self._under_way)
 
@@ -96,7 +105,7 @@ class Reclaim:
         for task in (*self._under_way, *self._last_looks):
             task.cancel()
 
-    async def give_back(self, process: WorkerProcess) -> Returned:
+    async def give_back(self, process: ChildProcess) -> Returned:
         """Go once through all queues of a dead process and give back its tasks."""
         queues = await self._served.of(process)
         total = Returned(0)
@@ -104,7 +113,7 @@ class Reclaim:
             total = _sum(total, await self._from(queues[start : start + PAGE], process))
         return total
 
-    async def _from(self, queues: Sequence[QueueKeys], process: WorkerProcess) -> Returned:
+    async def _from(self, queues: Sequence[QueueKeys], process: ChildProcess) -> Returned:
         total, left = Returned(0), dict[QueueKeys, int | None].fromkeys(queues)
         answers = NodeReplies()
         while left:
@@ -120,15 +129,15 @@ class Reclaim:
         answers.check()
         return total
 
-    def _call(self, queue: QueueKeys, process: WorkerProcess, oldest: int | None) -> Call[Returned]:
+    def _call(self, queue: QueueKeys, process: ChildProcess, oldest: int | None) -> Call[Returned]:
         most = self._max_crashes if process.crashed else 0
-        return give_back(queue, process.worker_id, max_crashes=most, error=_epitaph(process, most), oldest=oldest)
+        return give_back(queue, process.id, max_crashes=most, error=_epitaph(process, most), oldest=oldest)
 
-    async def _until_done(self, process: WorkerProcess) -> None:
+    async def _until_done(self, process: ChildProcess) -> None:
         await self._insist(process)
         self._start(self._look_again(process), self._last_looks)
 
-    async def _look_again(self, process: WorkerProcess) -> None:
+    async def _look_again(self, process: ChildProcess) -> None:
         for seconds in LOOK_AGAIN_AFTER_SECONDS:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._finishing.wait(), seconds)
@@ -136,13 +145,13 @@ class Reclaim:
             if self._finishing.is_set():
                 return
 
-    async def _insist(self, process: WorkerProcess) -> None:
+    async def _insist(self, process: ChildProcess) -> None:
         backoff = Backoff()
         while True:
             try:
                 returned = await self.give_back(process)
             except Exception as error:
-                await backoff.wait(error, f"Giving back the tasks of worker process {process.pid}")
+                await backoff.wait(error, f"Giving back the tasks of {process}")
             else:
                 return _say(process, returned)
 
@@ -153,8 +162,8 @@ class Reclaim:
         task.add_done_callback(into.discard)
 
 
-def _epitaph(process: WorkerProcess, crashes: int) -> str:
-    workers, who = counted(crashes, "worker"), f"worker {process.worker_id} (process {process.pid}"
+def _epitaph(process: ChildProcess, crashes: int) -> str:
+    workers, who = counted(crashes, "worker"), f"worker {process.id} (process {process.pid}"
     if process.introduction is not None:
         who += f" on {process.introduction.host}"
     return f"quarantined: {workers} died while running this task. The last one, {who}), {process.exit}"
@@ -165,12 +174,12 @@ def _sum(one: Returned, other: Returned) -> Returned:
     return Returned(other.left, *counts)
 
 
-def _say(process: WorkerProcess, returned: Returned) -> None:
+def _say(process: ChildProcess, returned: Returned) -> None:
     if not returned.tasks:
         return
     events.emit(
         events.TasksReturned(
-            pid=process.pid,
+            **process.about,
             pending=returned.pending,
             quarantined=returned.quarantined,
             cancelled=returned.cancelled,

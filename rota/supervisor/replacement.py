@@ -1,14 +1,25 @@
-"""When a process is replaced: at a limit for its tasks, age or memory, and how soon after its death."""
+"""When and how a process is replaced: at a limit for its tasks, age or memory, and after its death.
+
+`Recycling` starts the successor of a process at its limit, and then stops the process. The processes of a kind that
+does not overlap are only stopped here, and their fleet starts the successor after their end.
+"""
 
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rota import events
 from rota.core.text import counted
 from rota.settings.setting_groups import SupervisorSettings
+
+if TYPE_CHECKING:
+    from rota.supervisor.process import ChildProcess
 
 _MIB = 1024 * 1024
 FIRST_SECONDS = 0.5
@@ -79,3 +90,60 @@ class RestartBackoff:
             return 0.0
         wait: float = min(FIRST_SECONDS * 2 ** min(self._deaths - 2, 30), MOST_SECONDS)
         return wait * random.uniform(0.5, 1)
+
+
+class Recycling:
+    """Replaces one process at a time.
+
+    The old process goes on until the new one is ready. If the new one dies before that, the replacement starts over.
+    """
+
+    def __init__(
+        self, start: "Callable[[RestartBackoff], Awaitable[ChildProcess]]", drain: timedelta, *, overlaps: bool = True
+    ) -> None:
+        self._start = start
+        self._overlaps = overlaps
+        self._drain_seconds = drain.total_seconds()
+        self._pair: tuple[ChildProcess, ChildProcess] | None = None
+        self._patience = RestartBackoff()
+        self._not_before = 0.0
+
+    @property
+    def extra(self) -> int:
+        """How many processes exist beyond the target number: 1 while an old process and its successor both run."""
+        return int(self._pair is not None and all(process.exit is None for process in self._pair))
+
+    async def look(self, staying: "Iterable[ChildProcess]") -> None:
+        """Continue the replacement under way, or start replacing the first process that has reached a limit."""
+        if self._pair is not None:
+            self._follow(*self._pair)
+        if self._pair is not None or time.monotonic() < self._not_before:
+            return
+        for process in staying:
+            why = self._over(process)
+            if why:
+                events.emit(events.ChildProcessReplaced(**process.about, why=why))
+                if not self._overlaps:
+                    process.drain(self._drain_seconds)
+                    return
+                self._patience.started()
+                self._patience.started()
+                with suppress(OSError):
+                    self._pair = process, await self._start(RestartBackoff())
+                return
+
+    def _follow(self, old: "ChildProcess", new: "ChildProcess") -> None:
+        if old.exit is None and new.exit is None and not new.report.ready:
+            return
+        self._pair = None
+        if new.exit is not None:
+            self._not_before = time.monotonic() + self._patience.died()
+        elif old.exit is None:
+            old.drain(self._drain_seconds)
+
+    @staticmethod
+    def _over(process: "ChildProcess") -> str:
+        if process.leaving or not process.report.ready:
+            return ""
+        age = time.monotonic() - process.started_at
+        return process.lifetime.over(process.report.ended, age, resident_bytes(process.pid))

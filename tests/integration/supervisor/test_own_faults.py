@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ import pytest
 from rota.app import Rota
 from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
+from rota.supervisor.fleet import Order
+from rota.supervisor.kind import WORKER
 from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, encode
-from rota.supervisor.process import WorkerProcess
+from rota.supervisor.process import ChildProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
 from rota.supervisor.replacement import RestartBackoff
-from rota.supervisor.supervisor import Order, Supervisor
+from rota.supervisor.supervisor import Supervisor
 from tests.integration.supervisor.conftest import Shift
 from tests.integration.supervisor.test_reclaim import Dead
 from tests.integration.worker.yard import QUEUE, Yard, open_yard
@@ -36,7 +39,7 @@ class FailingOnce(ServedQueues):
 
     failed = False
 
-    async def of(self, *processes: WorkerProcess) -> list[Any]:
+    async def of(self, *processes: ChildProcess) -> list[Any]:
         if not self.failed:
             self.failed = True
             raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a fault of ours")
@@ -88,10 +91,9 @@ async def test_tasks_come_back_although_giving_them_back_failed_first(
 async def test_a_line_that_makes_no_sense_does_not_end_the_hearing() -> None:
     lines = b'garbage\n{"report": {"of": "a later version"}}\n' + encode(Introduction({}, "here", 7, "s1"))
     script = f"import os, time; os.write(0, {lines!r}); time.sleep(60)"
-    ended: list[WorkerProcess] = []
-    process = await WorkerProcess.start(
-        (sys.executable, "-c", script), ProcessSetup("w", "no:app"), RestartBackoff(), ended.append
-    )
+    ended: list[ChildProcess] = []
+    kind = replace(WORKER, command=(sys.executable, "-c", script))
+    process = await ChildProcess.start(kind, ProcessSetup("w", "no:app"), RestartBackoff(), ended.append)
 
     await asyncio.wait_for(process.introduced.wait(), 10)
 
@@ -119,15 +121,15 @@ async def supervised(url: str, **said: object) -> AsyncIterator[Supervisor]:
 
 def refuse(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> list[object]:
     """Let so many starts of a process fail; return all that were tried."""
-    real, tried = WorkerProcess.start, list[object]()
+    real, tried = ChildProcess.start, list[object]()
 
-    async def start(*words: Any, **more: Any) -> WorkerProcess:
+    async def start(*words: Any, **more: Any) -> ChildProcess:
         tried.append(words)
         if len(tried) <= times:
             raise error
         return await real(*words, **more)
 
-    monkeypatch.setattr(WorkerProcess, "start", start)
+    monkeypatch.setattr(ChildProcess, "start", start)
     return tried
 
 
@@ -172,7 +174,8 @@ async def test_a_first_process_that_takes_its_time_to_load_the_app_is_told_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rota.supervisor.supervisor.SLOW_START_SECONDS", 0.2)
-    supervisor = Supervisor(Order("shop:app"), [sys.executable, "-c", "import time; time.sleep(600)"])
+    sleeps = replace(WORKER, command=(sys.executable, "-c", "import time; time.sleep(600)"))
+    supervisor = Supervisor(Order("shop:app"), [sleeps])
     running = asyncio.create_task(supervisor.run())
 
     await until(lambda: caplog.text.count("has been loading shop:app for") >= 2)

@@ -9,9 +9,10 @@ import pytest
 
 from rota.errors import BrokerRefused
 from rota.settings.settings import Settings
+from rota.supervisor.kind import WORKER
 from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.messages import ProcessReport
-from rota.supervisor.process import Exit, WorkerProcess
+from rota.supervisor.process import ChildProcess, Exit
 from rota.supervisor.reclaim import Reclaim, ServedQueues
 from rota.wire.owner import Returned
 from rota.wire.script import Call
@@ -24,11 +25,12 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
         yield yard
 
 
-class Dead(WorkerProcess):
+class Dead(ChildProcess):
     """One that never was."""
 
     def __init__(self, worker_id: str, *, leaving: bool = False, code: int = -signal.SIGSEGV) -> None:
-        self.worker_id = worker_id
+        self.id = worker_id
+        self.kind = WORKER
         self.pid = 4711
         self.queues = set()
         self.introduction = None
@@ -147,7 +149,7 @@ async def test_who_stops_looks_once_more_before_it_goes(yard: Yard) -> None:
 
 async def test_the_last_looks_end_when_a_further_request_shortens_their_time(yard: Yard) -> None:
     class Silent(ServedQueues):
-        async def of(self, *processes: WorkerProcess) -> list[Any]:
+        async def of(self, *processes: ChildProcess) -> list[Any]:
             return await asyncio.Event().wait()  # type: ignore[return-value]
 
     giving, allowed = Reclaim(yard.broker, Silent(yard.broker, [QUEUE]), 3, print), 1000.0

@@ -76,3 +76,12 @@ def test_a_process_that_reports_nothing_holds_its_interpreter() -> None:
 
     assert live([silent], NOW).lines == ["worker 7 live: it has held the interpreter for 9.0 s (a call into C?)"]
     assert not live([replace(silent, taken_at=NOW - 601)], NOW).holds
+
+
+def test_fleet_is_ready_only_if_a_process_of_each_kind_is() -> None:
+    clock = replace(WELL, kind="clock", pid=8)
+
+    assert ready([WELL, clock], NOW) == (True, ["worker 7 ready", "clock 8 ready"])
+    starting = replace(clock, pid=0, status="new")
+    assert ready([WELL, starting], NOW) == (False, ["worker 7 ready", "clock not ready: starting"])
+    assert live([WELL, starting], NOW) == (True, ["worker 7 live", "clock live"])

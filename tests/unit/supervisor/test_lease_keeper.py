@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from rota.events import AboutProcess
 from rota.settings.settings import Settings
 from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.messages import ProcessReport
@@ -16,7 +17,8 @@ class Process:
     """One that last beat ten seconds ago."""
 
     beat_at: float = field(default_factory=lambda: time.monotonic() - 10)
-    worker_id: str = "w"
+    id: str = "w"
+    about: AboutProcess = field(default_factory=lambda: AboutProcess(kind="worker", pid=7))
     pid: int = 7
     exit: None = None
     introduction: None = None

@@ -4,19 +4,23 @@ import asyncio
 import os
 import sys
 import threading
+from dataclasses import replace
 
+from rota.supervisor.kind import WORKER, Kind
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, encode
-from rota.supervisor.process import WorkerProcess
+from rota.supervisor.process import ChildProcess
 from rota.supervisor.replacement import RestartBackoff
+
+
+def running(code: str) -> Kind:
+    return replace(WORKER, command=(sys.executable, "-c", code))
 
 
 async def test_what_a_process_said_last_is_heard_although_its_end_is_known_first() -> None:
     words = encode(Introduction({}, "host", 1, "server"))
     speaks = f"import socket, time; socket.socket(fileno=0).sendall({words!r})"
-    ends: list[WorkerProcess] = []
-    process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], ProcessSetup("id", "app"), RestartBackoff(), ends.append
-    )
+    ends: list[ChildProcess] = []
+    process = await ChildProcess.start(running(speaks), ProcessSetup("id", "app"), RestartBackoff(), ends.append)
     # As in a supervisor that is frozen: the words and the end have both come before it looks again.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     for thread in threading.enumerate():
@@ -32,10 +36,8 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
     leaves = (
         "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdout=-3)"
     )
-    ends: list[WorkerProcess] = []
-    process = await WorkerProcess.start(
-        [sys.executable, "-c", leaves], ProcessSetup("id", "app"), RestartBackoff(), ends.append
-    )
+    ends: list[ChildProcess] = []
+    process = await ChildProcess.start(running(leaves), ProcessSetup("id", "app"), RestartBackoff(), ends.append)
     async with asyncio.timeout(30):
         await process.ended.wait()
     assert process.introduction is None
@@ -45,9 +47,7 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
 async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_once_it_reports() -> None:
     words = b'{"introduction": {"of": "another version"}}\n' + encode(ProcessReport(ready=True))
     speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
-    process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], ProcessSetup("id", "app"), RestartBackoff(), lambda _: None
-    )
+    process = await ChildProcess.start(running(speaks), ProcessSetup("id", "app"), RestartBackoff(), lambda _: None)
     async with asyncio.timeout(20):
         await process.ended.wait()
     assert (process.introduction, process.loaded) == (None, True)
@@ -56,9 +56,7 @@ async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_on
 async def test_a_process_that_stops_without_an_order_has_no_more_time_for_it_and_has_crashed() -> None:
     words = encode(ProcessReport(ready=True, stopping=True))
     speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
-    process = await WorkerProcess.start(
-        [sys.executable, "-c", speaks], ProcessSetup("id", "app"), RestartBackoff(), lambda _: None
-    )
+    process = await ChildProcess.start(running(speaks), ProcessSetup("id", "app"), RestartBackoff(), lambda _: None)
     async with asyncio.timeout(20):
         await process.ended.wait()
     assert process.stop_asked_at is not None

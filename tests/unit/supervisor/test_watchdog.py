@@ -8,7 +8,7 @@ import pytest
 
 from rota.settings.settings import Settings
 from rota.supervisor.messages import ProcessReport
-from rota.supervisor.process import WorkerProcess
+from rota.supervisor.process import ChildProcess
 from rota.supervisor.replacement import RestartBackoff
 from rota.supervisor.watchdog import MOST_LAG_SECONDS, STOP_MARGIN_SECONDS, Watchdog
 from tests.unit.clock import Clock
@@ -20,7 +20,7 @@ SETTINGS = Settings(
 )
 
 
-class Marked(WorkerProcess):
+class Marked(ChildProcess):
     """It is marked as killed, and nothing is killed."""
 
     def __init__(self, clock: Clock, *, loaded: bool = True) -> None:
@@ -43,9 +43,9 @@ class Marked(WorkerProcess):
 class Watch:
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.clock = Clock()
-        self.overdue = Watchdog(settings.supervisor, settings.worker.shutdown_timeout, 1.0, self.clock)
+        self.overdue = Watchdog(settings, 1.0, self.clock)
 
-    def look_until(self, seconds: float, *fleet: WorkerProcess) -> list[bool]:
+    def look_until(self, seconds: float, *fleet: ChildProcess) -> list[bool]:
         """Look each second until so long from now."""
         results: list[bool] = []
         for _ in range(int(seconds)):

@@ -1,0 +1,73 @@
+"""The kinds of processes that a supervisor starts. The worker is the first kind.
+
+To add a kind, describe it as a `Kind` in a file of its own, and add it to `KINDS` in `rota.supervisor.supervisor`. Its
+command runs a program that talks to the supervisor as a worker does (`rota.supervisor.lifeline`):
+
+1. `Lifeline.on_standard_input().read_setup()` returns its `ProcessSetup`.
+2. It loads the app, and sends an `Introduction` within the start limit.
+3. It sends a `ProcessReport` several times a second, from the thread that `Lifeline.start` starts. `ready` says that it
+   has begun its work, and `vitals` is its share in the answers of health probes.
+4. It stops on SIGTERM, at once on SIGINT, and if the supervisor has ended. Exit code 0 is a good end, and exit code 2,
+   before the process was ready, says that another process would fail in the same way.
+
+The supervisor does the rest: it replaces a process that has died, with growing pauses, and kills and replaces one that
+does not start, does not report or does not stop within the limits.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rota.settings.settings import Settings
+from rota.settings.values import ProcessRange
+from rota.supervisor.replacement import Lifetime
+
+ONE = ProcessRange(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a process may take: to load the app, between two reports once it is ready, and to stop."""
+
+    start: timedelta
+    silence: timedelta | None
+    stop: timedelta
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """Read the limits of worker processes from the settings."""
+        supervisor = settings.supervisor
+        return cls(supervisor.process_start_timeout, supervisor.process_hang_after, settings.worker.shutdown_timeout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of processes."""
+
+    name: str
+    """One word, for log lines and health: `worker`."""
+    command: tuple[str, ...]
+    processes: Callable[[Settings], ProcessRange] = lambda settings: ONE
+    """How many processes there are. A range follows the load of the queues; only a kind that owns tasks can."""
+    owns_tasks: bool = False
+    """Whether the processes hold tasks. Then their leases are extended while they are late, and their tasks are given
+    back after their death. A process that is replaced is drained first."""
+    limits: Callable[[Settings], Limits] = Limits.of
+    lifetime: Callable[[Settings], Lifetime] = lambda settings: Lifetime()
+    """The limits at which a process is replaced."""
+    overlaps: bool = True
+    """Whether the successor of a process starts before the process is asked to stop, or after it has ended."""
+    stop_turn: int = 0
+    """The kinds with the lowest turn are asked to stop first. The next turn comes when all of these have ended."""
+    required: bool = True
+    """Whether the command is ready only while at least one process of this kind is."""
+
+
+WORKER = Kind(
+    name="worker",
+    command=(sys.executable, "-m", "rota.cli.child"),
+    processes=lambda settings: settings.supervisor.processes,
+    owns_tasks=True,
+    lifetime=lambda settings: Lifetime.of(settings.supervisor),
+)

@@ -24,7 +24,8 @@ class Backoff:
         self._failures = 0
         self._said_at = 0.0
         self._to_be_ended = False
-        self._since_success: float | None = None
+        self.succeeded_at: float | None = None
+        """When the first success after the last failure was noted; None if there was none."""
         self._sooner = asyncio.Event()
 
     def hurry(self, most_seconds: float) -> None:
@@ -34,8 +35,8 @@ class Backoff:
 
     def reset(self) -> None:
         """Note a success. The next wait is short again if the success has lasted for `STEADY_SECONDS` by then."""
-        if self._since_success is None:
-            self._since_success = time.monotonic()
+        if self.succeeded_at is None:
+            self.succeeded_at = time.monotonic()
             if self._to_be_ended:
                 events.emit(events.BrokerBack(failures=self._failures))
                 self._to_be_ended = False
@@ -48,9 +49,9 @@ class Backoff:
     async def wait(self, error: Exception, act: str, *, level: int = logging.ERROR) -> None:
         """Note a failure of `act` and wait. The first failure is logged at `level`, later ones once a minute."""
         now = time.monotonic()
-        if self._since_success is not None and now - self._since_success >= STEADY_SECONDS:
+        if self.succeeded_at is not None and now - self.succeeded_at >= STEADY_SECONDS:
             self._failures = 0
-        self._since_success = None
+        self.succeeded_at = None
         self._say(error, act, level, now)
         pause = min(self._first_seconds * 2**self._failures, self._most_seconds)
         self._failures = min(self._failures + 1, 30)

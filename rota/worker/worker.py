@@ -322,7 +322,7 @@ class Worker:
             if reason is not None or not meant:
                 self.executor.stop(attempt, "cancelled", reason or "")
 
-    def _fetcher(self, serves: Callable[[QueueKeys], bool]) -> Fetcher:
+    def _fetcher(self, serves: Callable[[str], bool]) -> Fetcher:
         settings = self.settings.worker
         return Fetcher(
             self._broker,
@@ -347,7 +347,7 @@ class Worker:
         )
 
     def _finisher(self, fetcher: Fetcher) -> Finisher:
-        return Finisher(self._broker, lambda: fetcher.link, self.executor.forget, self.settings.worker.record_batch)
+        return Finisher(self._broker, fetcher, self.executor.forget, self.settings.worker.record_batch)
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(act)

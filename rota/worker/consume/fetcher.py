@@ -70,7 +70,7 @@ class FetchOptions:
 class FetchRules:
     """Which tasks a fetcher may take at the moment: the queues it serves, and what a request is told."""
 
-    serves: Callable[[QueueKeys], bool]
+    serves: Callable[[str], bool]
     last_chance: Callable[[], LastChance]
     spared: Callable[[], Spared]
 
@@ -122,17 +122,16 @@ class Fetcher:
 
     def queues(self) -> list[QueueKeys]:
         """Return the queues this fetcher serves now."""
-        keys = (self._broker.keys.queue(name) for name in self._subscription.queues)
-        return [queue for queue in keys if self._rules.serves(queue)]
+        return [self._broker.keys.queue(name) for name in self._subscription.queues if self._rules.serves(name)]
 
     def note(self, queue: str | None, contended: bool = False) -> None:
         """Note that a queue may have tasks. None means that any queue may have some, also one that is new."""
         if contended:
-            self._idle_strategy.herd_backoff.race()
+            self._idle_strategy.herd_backoff.racing = True
         if queue is None:
             self._queues_may_be_new()
             self._idle_strategy.look_everywhere()
-        elif self._rules.serves(self._broker.keys.queue(queue)):
+        elif self._rules.serves(queue):
             self._ready_queues.add((queue,))
 
     def note_due_in(self, queue: str, seconds: float) -> None:
@@ -161,7 +160,8 @@ class Fetcher:
         backoff = Backoff(most_seconds=MOST_BACKOFF_SECONDS)
         while not self._stopping:
             try:
-                await self._session(backoff)
+                link, wakeup = await self._connect(backoff)
+                await self._session(link, wakeup, backoff)
             except ConnectionClosed as closed:
                 self.statistics.reconnects += 1
                 # No request was under way, so nothing was lost: the server may have restarted, or closed an idle
@@ -173,23 +173,16 @@ class Fetcher:
             finally:
                 await self._hang_up()
 
-    async def _session(self, backoff: Backoff) -> None:
+    async def _connect(self, backoff: Backoff) -> tuple[Link, Wakeup]:
         queues = self.queues()
         link = self.link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
         link.on_close = self._lost
-        self._wakeup = await choose(self._options.wake_up, self._broker, link, queues, self.note)
-        self.statistics.wakeup = self._wakeup.name
+        wakeup = self._wakeup = await choose(self._options.wake_up, self._broker, link, queues, self.note)
+        self.statistics.wakeup = wakeup.name
         if await self._lost_fetches.reclaim(partial(self._broker.run_via, link)):
             backoff.explain()
         self.note(None)
-        is_first = True
-        while not self._stopping:
-            if link.closed:
-                raise ConnectionClosed(f"The connection to {link.endpoint} was closed ({link.reason}).")
-            await self._round(link, self._wakeup)
-            if is_first:
-                backoff.reset()
-                is_first = False
+        return link, wakeup
 
     def _lost(self) -> None:
         """End the current wait because the connection was closed, so that `_session` notices it."""
@@ -203,25 +196,28 @@ class Fetcher:
             link.on_close = None
             await link.aclose()
 
-    async def _round(self, link: Link, wakeup: Wakeup) -> None:
-        if self._slots.free <= 0:
-            await self._wait_for_slot(link, wakeup)
-        free = min(self._slots.free, self._options.batch, MOST_FETCHED)
-        if free <= 0:
-            return
-        if not (wakeup.armed and wakeup.notifies):
-            self._idle_strategy.sweep_if_due()
-        ready = self._ready_queues.queues
-        shares = self._subscription.shares(ready, free) if ready else []
-        if not shares:
-            ready.clear()
-            await self._idle_strategy.idle(wakeup)
-            return
-        taken = await self._take(link, shares[: self._options.queues_per_call], free)
-        self.statistics.rounds += 1
-        self.statistics.taken += taken
-        self.statistics.empty_rounds += not taken
-        await self._idle_strategy.judge(wakeup, taken, full=taken == free)
+    async def _session(self, link: Link, wakeup: Wakeup, backoff: Backoff) -> None:
+        """Make rounds on one connection until it closes."""
+        while not self._stopping:
+            if link.closed:
+                raise ConnectionClosed(f"The connection to {link.endpoint} was closed ({link.reason}).")
+            if self._slots.free <= 0:
+                await self._wait_for_slot(link, wakeup)
+            free = min(self._slots.free, self._options.batch, MOST_FETCHED)
+            if free <= 0:
+                continue
+            if not (wakeup.armed and wakeup.notifies):
+                self._idle_strategy.sweep_if_due()
+            ready = self._ready_queues.queues
+            shares = self._subscription.shares(ready, free) if ready else []
+            if shares:
+                taken = await self._take(link, shares[: self._options.queues_per_call], free)
+                await self._idle_strategy.judge(wakeup, taken, full=taken == free)
+            else:
+                ready.clear()
+                await self._idle_strategy.idle(wakeup)
+            if backoff.succeeded_at is None:
+                backoff.reset()
 
     async def _wait_for_slot(self, link: Link, wakeup: Wakeup) -> None:
         if not await self._slots.free_within(0.1):
@@ -235,7 +231,7 @@ class Fetcher:
         token = next(self._tokens)
         lease_until = lease_clock() + self._options.lease_seconds
         self._slots.take(free)
-        self._ready_queues.take_off([name for name, _ in shares])
+        self._ready_queues.take_off(dict(shares))
         self._taking = True
         used = 0
         try:
@@ -253,6 +249,9 @@ class Fetcher:
             faults.answered("fetch:answered")
             self.statistics.last_success_at = time.monotonic()
             used = self._receive(fetched, queues, token, lease_until)
+            self.statistics.rounds += 1
+            self.statistics.taken += used
+            self.statistics.empty_rounds += not used
         except BrokerError as error:
             # Redis does not roll back a script that fails half-way, so it may have taken some tasks.
             if error.maybe_applied or isinstance(error, BrokerRefused):
@@ -271,7 +270,8 @@ class Fetcher:
         taken = 0
         for (queue, _), batch in zip(queues, fetched.batches, strict=True):
             self._follow_up(queue, batch)
-            taken += self._start_all(queue, token, batch.tasks, batch.notes, lease_until)
+            if batch.tasks:
+                taken += self._start_all(queue, token, batch.tasks, batch.notes, lease_until)
         return taken
 
     def _follow_up(self, queue: QueueKeys, batch: QueueBatch) -> None:

@@ -58,7 +58,8 @@ class ReadyQueues:
     def add(self, queues: Iterable[str]) -> None:
         """Mark queues as ready, and wake the fetcher."""
         self.queues.update(queues)
-        self.wake()
+        if self._sleeper is not None:
+            self.wake()
 
     def add_due(self, queue: str, at: float) -> None:
         """Make a queue ready at a time of the server's clock. The earliest time counts."""
@@ -120,20 +121,17 @@ class HerdBackoff:
     def __init__(self) -> None:
         self._losses = 0
         self._lost_last = False
-        self._racing = False
-
-    def race(self) -> None:
-        """Note a notification for which several workers fetch at the same time."""
-        self._racing = True
+        self.racing = False
+        """Set by a notification for which several workers fetch at the same time, until their results are known."""
 
     def result(self, taken: int) -> None:
         """Note how many tasks a fetch has taken."""
-        self._lost_last = self._racing and not taken
+        self._lost_last = self.racing and not taken
         if taken:
             self._losses = 0
-        elif self._racing:
+        elif self.racing:
             self._losses += 1
-        self._racing = False
+        self.racing = False
 
     def pause_seconds(self) -> float:
         """How long not to listen for notifications; 0 if this worker has not lost several races in a row."""

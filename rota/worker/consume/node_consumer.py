@@ -41,7 +41,7 @@ class NodeConsumers:
         self,
         broker: Broker,
         queues: Callable[[], Iterable[QueueKeys]],
-        make_fetcher: Callable[[Callable[[QueueKeys], bool]], Fetcher],
+        make_fetcher: Callable[[Callable[[str], bool]], Fetcher],
         make_finisher: Callable[[Fetcher], Finisher],
     ) -> None:
         self._broker = broker
@@ -167,7 +167,7 @@ class NodeConsumers:
         return [*self._consumers.values(), *self._retiring.values()]
 
     def _start(self, place: str) -> NodeConsumer:
-        fetcher = self._make_fetcher(lambda queue: self._places.get(queue.queue) == place)
+        fetcher = self._make_fetcher(lambda queue: self._places.get(queue) == place)
         finisher = self._make_finisher(fetcher)
         return NodeConsumer(fetcher, finisher, asyncio.create_task(fetcher.run()), asyncio.create_task(finisher.run()))
 

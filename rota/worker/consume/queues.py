@@ -98,11 +98,12 @@ class QueueSelection:
 
     def shares(self, candidates: Iterable[str], slots: int) -> list[tuple[str, int]]:
         """Divide the free slots among the queues that may have tasks; return them in the order in which to ask them."""
-        weights = {queue: self._priorities[queue] for queue in candidates if queue in self._priorities}
-        if not weights:
+        served = self._priorities.keys() & candidates
+        if not served:
             return []
-        if len(weights) == 1:
-            return [(next(iter(weights)), slots)]
+        if len(served) == 1:
+            return [(served.pop(), slots)]
+        weights = {queue: self._priorities[queue] for queue in served}
         if self.strict:
             ordered = sorted(weights, key=lambda queue: (-weights[queue], queue))
             return [(queue, slots if rank == 0 else 0) for rank, queue in enumerate(ordered)]

@@ -18,6 +18,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 from weakref import WeakSet
 
 from rota import events
@@ -82,14 +83,18 @@ class FinishStatistics:
         self.lost_at = self.lost_at or time.monotonic()
 
 
+class HasLink(Protocol):
+    """The fetcher of the same node, whose connection also records the outcomes. Without one, the broker's is used."""
+
+    link: Link | None
+
+
 class Finisher:
     """Records outcomes. The outcome `None` is a plain success: without a result to keep or a lock to release."""
 
-    def __init__(
-        self, broker: Broker, link: Callable[[], Link | None], recorded: Callable[[list[Attempt]], None], batch: int
-    ) -> None:
+    def __init__(self, broker: Broker, fetcher: HasLink, recorded: Callable[[list[Attempt]], None], batch: int) -> None:
         self._broker = broker
-        self._link = link
+        self._fetcher = fetcher
         self._recorded = recorded
         self._batch = min(batch, MOST_RECORDED)
         self._ended: list[Ended] = []
@@ -198,7 +203,7 @@ class Finisher:
         self._recorded([attempt for attempt, _ in items])
 
     async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
-        link = self._link()
+        link = self._fetcher.link
         faults.reach("record:send")
         if link is None or link.closed:
             refused = await self._broker.run(call)

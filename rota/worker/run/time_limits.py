@@ -40,18 +40,15 @@ class TimeLimits:
         attempt.limit_seconds = seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
         # A Go client may give times beyond the range of Python's datetime and of the record of running tasks.
         deadline = min(now + attempt.limit_seconds, message.deadline or LAST_SECOND, LAST_SECOND)
-        self._set(attempt, deadline)
+        attempt.deadline_unix = deadline
+        attempt.deadline_at = at = self._clock.monotonic(deadline)
+        if at < self._timer_at:
+            self._arm(at)
         return deadline
 
     def restart(self, attempt: Attempt) -> None:
         """Give an attempt that has waited for a thread or process its full time limit."""
         attempt.context.begin(self.start(attempt, self._clock.now()))
-
-    def _set(self, attempt: Attempt, deadline: float) -> None:
-        attempt.deadline_unix = deadline
-        attempt.deadline_at = self._clock.monotonic(deadline)
-        if attempt.deadline_at < self._timer_at:
-            self._arm(attempt.deadline_at)
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:
@@ -73,4 +70,5 @@ class TimeLimits:
         said = deadline_text(deadline) if passed else timeout_text(attempt.limit_seconds)
         self._stop(attempt, "deadline" if passed else "timeout", said)
         if deadline and not passed:
-            self._set(attempt, deadline)  # a handler that goes on is stopped again at the deadline of its task
+            # A handler that goes on is stopped again at the deadline of its task; `_fire` arms the timer for that.
+            attempt.deadline_unix, attempt.deadline_at = deadline, self._clock.monotonic(deadline)

@@ -21,6 +21,12 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
         yield yard
 
 
+class NoFetcher:
+    """A fetcher without a connection, so that the finisher uses the broker's."""
+
+    link = None
+
+
 long_backoff = Finisher._backoff
 LEASE_OF_OURS = 1e10 + 0.5
 
@@ -31,7 +37,7 @@ async def test_a_task_handed_back_unread_that_another_has_taken_meanwhile_holds_
     await yard.active("taken", LEASE_OF_OURS, rota_token="theirs")
     await yard.active("done", LEASE_OF_OURS, rota_token="ours")
     recorded: list[str] = []
-    finisher = Finisher(yard.broker, lambda: None, lambda done: recorded.extend(a.id for a in done), 100)
+    finisher = Finisher(yard.broker, NoFetcher(), lambda done: recorded.extend(a.id for a in done), 100)
     running = asyncio.create_task(finisher.run())
     # It came during a stop: nobody has read its message.
     finisher.add(Attempt(yard.keys, "ours", "taken", b"", 1e12), Outcome("taken", "ours", "requeue"))
@@ -49,7 +55,7 @@ async def test_what_goes_back_together_is_in_its_old_order_although_it_takes_sev
     ids = [f"t{n}" for n in range(7)]
     for task_id in ids:
         await yard.active(task_id, LEASE_OF_OURS, rota_token="ours")
-    finisher = Finisher(yard.broker, lambda: None, lambda _: None, 3)
+    finisher = Finisher(yard.broker, NoFetcher(), lambda _: None, 3)
     for task_id in ids:
         finisher.add(Attempt(yard.keys, "ours", task_id, b"", 1e12), Outcome(task_id, "ours", "requeue"))
     running = asyncio.create_task(finisher.run())
@@ -73,7 +79,7 @@ async def test_a_stop_does_not_wait_out_the_pause_after_an_outage_that_is_over(
 
     await yard.active("done", 1e12, rota_token="ours")
     recorded: list[str] = []
-    finisher = Finisher(yard.broker, lambda: None, lambda done: recorded.extend(a.id for a in done), 100)
+    finisher = Finisher(yard.broker, NoFetcher(), lambda done: recorded.extend(a.id for a in done), 100)
     running = asyncio.create_task(finisher.run())
     with monkeypatch.context() as outage:
         outage.setattr(Broker, "run", fail)
@@ -103,7 +109,7 @@ async def test_a_large_request_that_is_lost_is_sent_again_in_halves_and_keeps_th
         return await run(self, call)
 
     monkeypatch.setattr(Broker, "run", limited)
-    finisher = Finisher(yard.broker, lambda: None, lambda _: None, 100)
+    finisher = Finisher(yard.broker, NoFetcher(), lambda _: None, 100)
     for task_id in ids:
         outcome = Outcome(task_id, "ours", "requeue", message=b"m" * 50_000)
         finisher.add(Attempt(yard.keys, "ours", task_id, b"", 1e12), outcome)

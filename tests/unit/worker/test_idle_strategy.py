@@ -57,7 +57,7 @@ class Watch:
 
     async def lose(self, times: int) -> None:
         for _ in range(times):
-            self.idle_strategy.herd_backoff.race()
+            self.idle_strategy.herd_backoff.racing = True
             await self.idle_strategy.judge(self.wakeup, 0, full=False)
 
 

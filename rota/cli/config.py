@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rota.cli.target import load_app
+from rota.cli.target import Discover, Modules, load_app, target_of
 from rota.settings.origin import Origin
 from rota.settings.settings import Settings
 
@@ -23,12 +23,14 @@ _WIDE = 120
 
 def command(
     app: Annotated[str | None, typer.Argument(help="module:app, to see what its code sets as well.")] = None,
+    modules: Modules = None,
+    discover: Discover = None,
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not at its default.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show all settings with their values and sources."""
     settings = Settings()
-    if target := app or settings.cli.app:
+    if target := target_of(app, modules, discover):
         settings = load_app(target).settings
     rows = [row for row in settings.table() if not (changed and row.source == "default")]
     if as_json:

@@ -19,7 +19,7 @@ from rota.broker.url import masked
 from rota.cli.option_types import settings_of
 from rota.cli.reload import Reloader, can_watch
 from rota.cli.second_program import SecondProgram
-from rota.cli.target import APP_HELP, MODULES_HELP, SEPARATOR, ImportFailed, chosen, load_app
+from rota.cli.target import APP_HELP, SEPARATOR, Discover, ImportFailed, Modules, chosen, load_app
 from rota.errors import ConfigError
 from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
@@ -37,7 +37,8 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
 def command(
     context: typer.Context,
     app: Annotated[str | None, typer.Argument(help=APP_HELP)] = None,
-    modules: Annotated[list[str] | None, typer.Argument(help=MODULES_HELP)] = None,
+    modules: Modules = None,
+    discover: Discover = None,
     data: Annotated[Path, typer.Option(help="Where the embedded server keeps its data.")] = DATA,
     watch: Annotated[Path, typer.Option(help="The folder whose changes restart the worker.")] = Path(),
     reload: Annotated[bool, typer.Option(help="Start anew when a Python file changes.")] = True,
@@ -57,7 +58,7 @@ def command(
     if program == []:
         raise ConfigError("Name the program after the --, as in: rota dev shop:app -- uvicorn web:app")
     dev_server.silence()
-    target = chosen("dev", app, modules)
+    target = chosen("dev", app, modules, discover)
     if not watch.is_dir():
         raise ConfigError(f"There is no folder {watch} to watch for changes.")
     said = settings_of(setting or [], concurrency=concurrency, queues=queues)

@@ -18,7 +18,7 @@ from rich.table import Table
 from rota.app import Rota
 from rota.broker import Broker
 from rota.cli.option_types import settings_of
-from rota.cli.target import load_app
+from rota.cli.target import Discover, Modules, load_app, target_of
 from rota.core.duration import display
 from rota.core.text import counted, printable
 from rota.errors import BrokerError
@@ -40,6 +40,8 @@ def command(
         str | None,
         typer.Argument(help="module:app, to find tasks that it does not handle as well."),
     ] = None,
+    modules: Modules = None,
+    discover: Discover = None,
     url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
     role: Annotated[
         Role | None,
@@ -54,7 +56,7 @@ def command(
     """Find what is wrong; exit code 1 if there is something. Without `--repair` nothing is changed."""
     if yes and not repair:
         raise typer.BadParameter("--yes answers the question of --repair, so it needs --repair.")
-    target = app or Settings().cli.app
+    target = target_of(app, modules, discover)
     loaded = load_app(target) if target else None
     settings = (loaded.settings if loaded else Settings()).updated_by(settings_of([], url=url))
     look = partial(_examine, loaded, settings, role or ("repairer" if repair else "worker"))

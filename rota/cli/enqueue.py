@@ -11,10 +11,9 @@ from pydantic_core import from_json
 
 from rota.app import Rota
 from rota.cli import option_types as words
-from rota.cli.target import load_app
+from rota.cli.target import Discover, load_app, target_of
 from rota.core.text import nearest
 from rota.errors import OptionError, PayloadError
-from rota.settings.settings import Settings
 from rota.tasks.options import EnqueueOptions
 from rota.wire import names
 
@@ -25,6 +24,7 @@ def command(
     app: Annotated[
         str | None, typer.Option(help="module:app, whose server and checks apply; without it the setting `app`.")
     ] = None,
+    discover: Discover = None,
     url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
     queue: Annotated[str | None, typer.Option(help="The queue.")] = None,
     delay: Annotated[str | None, typer.Option(help="Run after this delay: 30s, 5m, 1h30m.")] = None,
@@ -59,7 +59,7 @@ def command(
     wait_for = words.duration(wait, "--wait")
     data = sys.stdin.buffer.read() if payload == "-" else names.raw(payload)
     content = data if raw else _json(data)
-    target = app or Settings().cli.app
+    target = target_of(app, None, discover)
     chosen = _app(target, url)
     if target and chosen.find_handler(type) is None:
         typer.echo(_not_handled(chosen, target, type), err=True)

@@ -91,9 +91,17 @@ def can_watch() -> bool:
 
 
 async def _changes(folder: Path, stopped: asyncio.Event) -> AsyncIterator[str]:
-    """Yield the name of a Python file whenever some have changed."""
+    """Yield the name of a Python file, or of a new folder with some, whenever some have changed."""
     # The signature of awatch names a type of trio, which is usually not installed, so pyright cannot resolve it.
-    from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
+    from watchfiles import Change, DefaultFilter, PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
-    async for changed in awatch(folder, watch_filter=PythonFilter(), stop_event=stopped):
+    is_code, is_watched = PythonFilter(), DefaultFilter()
+
+    def matters(change: Change, path: str) -> bool:
+        if is_code(change, path):
+            return True
+        # A new folder is watched only after its creation. Files that are written before have no event of their own.
+        return change is Change.added and is_watched(change, path) and any(Path(path).rglob("*.py"))
+
+    async for changed in awatch(folder, watch_filter=matters, stop_event=stopped):
         yield sorted(Path(name).name for _, name in changed)[0]

@@ -1,5 +1,10 @@
 """Imports the application that a command names: `module:app`, and after commas further modules with its tasks.
 
+A target is one text, so that a command hands it to its worker processes, and a reload uses it again. Its further parts
+are modules (`shop.emails`) or patterns: `shop.**.tasks` stands for every module named `tasks` in the package `shop` and
+in the packages inside it. The files are searched at each load, so a reload also finds new modules. `--discover shop`
+adds the pattern `shop.**.tasks`.
+
 When the import of a module fails, the error shows only the lines of the user's code that lead to it, because the frames
 of Rota and of Python's import machinery do not help the user.
 """
@@ -9,12 +14,17 @@ import sys
 import sysconfig
 import traceback
 from pathlib import Path
+from types import ModuleType
+from typing import Annotated, TypeAlias
+
+import typer
 
 import rota
 from rota.app import Rota
 from rota.core.text import did_you_mean, nearest
 from rota.errors import ConfigError, RotaError
 from rota.settings.settings import Settings
+from rota.tasks.router import Tasks
 
 MOST_PLACES = 5
 _OURS = str(Path(rota.__file__).parent)
@@ -80,16 +90,36 @@ def _place(filename: str, line: int | None, text: str | None) -> str:
 
 DEFAULT_ATTRIBUTE = "app"
 SEPARATOR = ","
+ANY_DEPTH = ".**."
+DISCOVERED = "tasks"
 APP_HELP = "module:app; without it the setting `app` says."
-MODULES_HELP = "Further modules to import, whose tasks belong to the app."
+Modules: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(help="Further modules to import, whose tasks belong to the app.")
+]
+Discover: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="Import every module named tasks in this package and the packages in it; may be repeated."),
+]
 
 
-def chosen(command: str, app: str | None, modules: list[str] | None = None) -> str:
-    """Return the target of a command: the given one, or the setting `app`."""
+def target_of(app: str | None, modules: list[str] | None = None, discover: list[str] | None = None) -> str | None:
+    """Return the given app, or the setting `app`, with the modules to import; None if neither names an app."""
     target = app or Settings().cli.app
-    if not target:
+    if target:
+        return SEPARATOR.join([target, *(modules or []), *map(_pattern, discover or [])])
+    if discover:
+        raise ConfigError(
+            "--discover imports further modules of an app. Name the app too: module:app, or set ROTA_APP."
+        )
+    return None
+
+
+def chosen(command: str, app: str | None, modules: list[str] | None = None, discover: list[str] | None = None) -> str:
+    """Return the target of a command that cannot do without an app."""
+    target = target_of(app, modules, discover)
+    if target is None:
         raise ConfigError(f"Which application? Write rota {command} module:app, or set ROTA_APP.")
-    return SEPARATOR.join([target, *(modules or [])])
+    return target
 
 
 def load_app(target: str) -> Rota:
@@ -100,9 +130,52 @@ def load_app(target: str) -> Rota:
     first, *others = (part.strip() for part in target.split(SEPARATOR))
     module_name, _, attribute = first.partition(":")
     app = _find_app(_import(module_name, first), module_name, attribute or DEFAULT_ATTRIBUTE)
-    for name in others:
-        _import(name.partition(":")[0], name)
+    for part in others:
+        for name in _discovered(part) if "*" in part else [part]:
+            _import_further(name, first)
     return app
+
+
+def _import_further(name: str, app: str) -> None:
+    module, colon, _ = name.partition(":")
+    if colon:
+        raise ConfigError(f"A command runs one app, here {app}. Write the further module without a colon: {module}")
+    _import(module, name)
+
+
+def _pattern(package: str) -> str:
+    if not _names_a_module(package):
+        meant = package.partition(":")[0].strip("./").replace("/", ".")
+        advice = f"Did you mean {meant}?" if _names_a_module(meant) else "Write --discover shop, once for each package."
+        raise ConfigError(f"--discover {package} does not name a package. {advice}")
+    return f"{package}{ANY_DEPTH}{DISCOVERED}"
+
+
+def _discovered(pattern: str) -> list[str]:
+    """Return the modules of a pattern such as `shop.**.tasks`, in alphabetical order."""
+    package, _, name = pattern.partition(ANY_DEPTH)
+    if not (_names_a_module(package) and name.isidentifier()):
+        raise ConfigError(f"{pattern!r} is not a pattern of modules. Write shop{ANY_DEPTH}{DISCOVERED}.")
+    folders = getattr(_import(package, pattern), "__path__", None)
+    if folders is None:
+        raise ConfigError(f"{package} is a module and not a package, so it has no modules in it. Name it by itself.")
+    found = {
+        f"{package}.{'.'.join(place.relative_to(folder).parts)}"
+        for folder in map(Path, folders)
+        for place in (
+            *(file.with_suffix("") for file in folder.rglob(f"{name}.py")),
+            *(file.parent for file in folder.rglob(f"{name}/__init__.py")),
+        )
+    }
+    names = sorted(filter(_names_a_module, found))  # a folder such as `.venv` or `node-modules` cannot be imported
+    if not names:
+        places = ", ".join(map(str, folders))
+        raise ConfigError(f"There is no module named {name!r} in the package {package} ({places}).")
+    return names
+
+
+def _names_a_module(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
 
 
 def _find_app(module: object, module_name: str, path: str) -> Rota:
@@ -113,6 +186,8 @@ def _find_app(module: object, module_name: str, path: str) -> Rota:
             advice = did_you_mean(part, apps) if apps else f"It makes no application: {DEFAULT_ATTRIBUTE} = Rota()."
             raise ConfigError(f"{module_name} has no {part!r}. {advice}")
         found = getattr(found, part)
+    if isinstance(found, Tasks) and not isinstance(found, Rota):
+        raise ConfigError(f"{module_name}:{path} is a router. Name the app that includes it.")
     if not isinstance(found, Rota):
         raise ConfigError(
             f"{module_name}:{path} is of the type {type(found).__name__}, not a Rota application: name the one made by "
@@ -121,14 +196,14 @@ def _find_app(module: object, module_name: str, path: str) -> Rota:
     return found
 
 
-def _import(name: str, target: str) -> object:
+def _import(name: str, target: str) -> ModuleType:
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
     if name.endswith(".py") or "/" in name:
         dotted = name.removesuffix(".py").strip("./").replace("/", ".")
         raise ConfigError(f"{target} is a path. Name the module instead: {dotted}:{DEFAULT_ATTRIBUTE}")
-    if not all(part.isidentifier() for part in name.split(".")):
+    if not _names_a_module(name):
         raise ConfigError(f"{target!r} does not name a module. Write module:app, as in shop.tasks:app.")
     try:
         return importlib.import_module(name)

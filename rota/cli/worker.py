@@ -9,7 +9,7 @@ import typer
 
 from rota.cli import run_worker as running
 from rota.cli.option_types import settings_of
-from rota.cli.target import APP_HELP, MODULES_HELP, chosen, load_app
+from rota.cli.target import APP_HELP, Discover, Modules, chosen, load_app
 from rota.supervisor.fleet import Order
 from rota.supervisor.supervisor import Supervisor, supervise
 from rota.tasks import logs
@@ -17,7 +17,8 @@ from rota.tasks import logs
 
 def command(
     app: Annotated[str | None, typer.Argument(help=APP_HELP)] = None,
-    modules: Annotated[list[str] | None, typer.Argument(help=MODULES_HELP)] = None,
+    modules: Modules = None,
+    discover: Discover = None,
     processes: Annotated[str | None, typer.Option(help="Worker processes: 4, or 1..8 to follow the load.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Tasks at once in each process.")] = None,
     queues: Annotated[
@@ -40,7 +41,7 @@ def command(
     show_banner: Annotated[bool, typer.Option("--banner/--no-banner", help="Say at the start what is what.")] = True,
 ) -> None:
     """Run the tasks of an application until Ctrl-C or TERM. A second Ctrl-C stops at once."""
-    target = chosen("worker", app, modules)
+    target = chosen("worker", app, modules, discover)
     said = settings_of(
         setting or [],
         processes=processes,

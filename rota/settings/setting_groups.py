@@ -55,7 +55,7 @@ class CliSettings(SettingGroup):
     """The command line."""
 
     app: str | None = None
-    """Where the command line finds the app, as `module:app`; further modules with its tasks follow after commas."""
+    """The app of the command line: `module:app`, then after commas further modules, or patterns as `shop.**.tasks`."""
 
 
 class BrokerSettings(SettingGroup):

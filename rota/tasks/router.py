@@ -236,8 +236,8 @@ class Tasks:
             return None
         number = len(self._handlers) + len(self._group_handlers)
         return (
-            f"No app includes the router made in {self._place}, so {counted(number, 'function')} on it are not "
-            "registered: call app.include(...) with this router."
+            f"No app includes the router made in {self._place}, so its {counted(number, 'function')} cannot run here: "
+            "call app.include(...) with this router."
         )
 
     # Joining an app

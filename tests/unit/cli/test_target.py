@@ -1,11 +1,12 @@
 """`module:app`: what is found, and what is said where it is not."""
 
+import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
-from rota.cli.target import ImportFailed, chosen, load_app
+from rota.cli.target import ImportFailed, chosen, load_app, target_of
 from rota.errors import ConfigError, RotaError
 
 
@@ -100,6 +101,110 @@ def test_a_further_module_that_is_missing_is_named(folder: Path) -> None:
 
     with pytest.raises(ConfigError, match="no module 'shelf_gone'"):
         load_app("shelf_i,shelf_gone")
+
+
+def package(folder: Path, *names: str) -> None:
+    """Make modules of `shelf_pack`; each registers a task named after itself, and notes its import."""
+    (folder / "shelf_main.py").write_text("from rota import Rota\napp = Rota()\nimported = []\n")
+    for name in names:
+        path = folder / "shelf_pack" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            "from shelf_main import app, imported\n"
+            f"imported.append(__name__)\n@app.task('{path.parent.name}:{path.stem}', lint=False)\n"
+            "def run() -> None: ...\n"
+        )
+
+
+def imported() -> list[str]:
+    found: list[str] = sys.modules["shelf_main"].imported
+    return found
+
+
+def test_pattern_stands_for_the_modules_of_this_name_at_any_depth(folder: Path) -> None:
+    package(folder, "tasks", "emails/tasks", "orders/deep/tasks/__init__", "orders/tasks_of_mine", "orders/jobs")
+    (folder / "shelf_pack" / "node-modules").mkdir()
+    (folder / "shelf_pack" / "node-modules" / "tasks.py").write_text("1 / 0")
+
+    load_app("shelf_main:app, shelf_pack.**.tasks")
+    assert imported() == ["shelf_pack.emails.tasks", "shelf_pack.orders.deep.tasks", "shelf_pack.tasks"]
+
+    load_app("shelf_main:app, shelf_pack.orders.**.jobs")
+    assert imported()[3:] == ["shelf_pack.orders.jobs"]
+
+
+def test_module_added_since_is_found_at_the_next_load(folder: Path) -> None:
+    package(folder, "tasks")
+    load_app("shelf_main,shelf_pack.**.tasks")
+    package(folder, "new/tasks")
+    importlib.invalidate_caches()
+
+    load_app("shelf_main,shelf_pack.**.tasks")
+
+    assert imported() == ["shelf_pack.tasks", "shelf_pack.new.tasks"]
+
+
+def test_failure_of_a_discovered_module_names_the_module_and_its_line(folder: Path) -> None:
+    package(folder, "tasks")
+    (folder / "shelf_pack" / "broken").mkdir()
+    (folder / "shelf_pack" / "broken" / "tasks.py").write_text("x = 1\ny = z\n")
+
+    with pytest.raises(ImportFailed, match=r"module shelf_pack.broken.tasks cannot be imported: NameError") as caught:
+        load_app("shelf_main,shelf_pack.**.tasks")
+
+    assert "shelf_pack/broken/tasks.py:2: y = z" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("shelf_pack.**.jobs", "no module named 'jobs' in the package shelf_pack .*shelf_pack"),
+        ("shelf_gone.**.tasks", "no module 'shelf_gone'"),
+        ("shelf_main.**.tasks", "shelf_main is a module and not a package"),
+        ("shelf_pack.*", r"not a pattern of modules. Write shop.\*\*.tasks"),
+        ("**.tasks", "not a pattern of modules"),
+        ("shelf_pack.**.a.b", "not a pattern of modules"),
+        ("shelf_pack.tasks:app", "runs one app, here shelf_main:app. .*without a colon: shelf_pack.tasks"),
+    ],
+)
+def test_wrong_further_part_is_refused(folder: Path, part: str, said: str) -> None:
+    package(folder, "tasks")
+
+    with pytest.raises(ConfigError, match=said):
+        load_app(f"shelf_main:app,{part}")
+
+
+def test_discovered_packages_are_added_to_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen("worker", "a:app", ["b"], ["shop", "blog.posts"]) == "a:app,b,shop.**.tasks,blog.posts.**.tasks"
+    assert target_of(None) is None
+    with pytest.raises(ConfigError, match="Name the app too"):
+        target_of(None, None, ["shop"])
+    monkeypatch.setenv("ROTA_APP", "shop:app")
+    assert target_of(None, None, ["shop"]) == "shop:app,shop.**.tasks"
+
+
+@pytest.mark.parametrize(
+    ("package", "advice"),
+    [
+        ("./shop/", "Did you mean shop?"),
+        ("shop/emails", "Did you mean shop.emails?"),
+        ("shop:app", "Did you mean shop?"),
+        ("shop,blog", "once for each package"),
+        ("", "once for each package"),
+    ],
+)
+def test_discovering_something_that_is_no_package_is_refused(package: str, advice: str) -> None:
+    with pytest.raises(ConfigError, match=r"does not name a package") as caught:
+        chosen("worker", "a:app", None, [package])
+
+    assert advice in str(caught.value)
+
+
+def test_router_named_as_the_app_is_told_from_an_app(folder: Path) -> None:
+    (folder / "shelf_router.py").write_text("from rota import Tasks\ntasks = Tasks()\n")
+
+    with pytest.raises(ConfigError, match=r"shelf_router:tasks is a router. Name the app that includes it"):
+        load_app("shelf_router:tasks")
 
 
 def test_the_target_is_what_was_given_with_its_modules_or_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:

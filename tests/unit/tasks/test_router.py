@@ -370,6 +370,6 @@ def test_router_with_tasks_that_no_app_includes_is_reported() -> None:
 
     assert forgotten.warning() in left_out()
     assert HERE in str(forgotten.warning())
-    assert "1 function on it" in str(forgotten.warning())
+    assert "its 1 function" in str(forgotten.warning())
     assert [outer.warning(), empty.warning(), used.warning(), Rota().warning()] == [None] * 4
     assert repr(outer).startswith("<Tasks with 1 handler (")

@@ -129,6 +129,7 @@ class World:
             assert row.get("rota_token", b"").decode() == task.token, f"token of {task_id}"
             assert ("rota_cancel" in row) == task.cancel, f"request to cancel {task_id}"
             assert int(row.get("rota_crashes", 0)) == task.crashes, f"crashes of {task_id}"
+            assert row.get("rota_explicit", b"").decode() == task.explicit, f"explicit options of {task_id}"
             assert row.get("rota_end", b"").decode() == task.end, f"end of {task_id}"
             waits = task.state == "pending" and task.dated
             assert ("pending_since" in row) == waits, f"pending_since of {task_id}"

@@ -43,7 +43,7 @@ class Adding(Places):
 
     @staticmethod
     def _renew(old: Task, new: Task) -> None:
-        old.payload, old.lock, old.mark = new.payload, new.lock, new.mark
+        old.payload, old.lock, old.mark, old.explicit = new.payload, new.lock, new.mark, new.explicit
         old.cancel, old.crashes, old.end = False, 0, ""
 
     def debounce(self, new: Task, at: float) -> Reply:

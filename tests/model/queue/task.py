@@ -34,6 +34,8 @@ class Task:
     """The aggregation that has it."""
     mark: str = ""
     """The request that added it, or gave it its message."""
+    explicit: str = ""
+    """Its options that were given although they are Asynq's defaults."""
 
     @property
     def has_left_its_scope(self) -> bool:

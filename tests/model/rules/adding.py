@@ -11,6 +11,8 @@ from rota.wire.message import pack
 from tests.model.queue.task import FAR, NOW, Reply, Task
 from tests.model.rules.machine import CHOSEN, GROUPS, PAYLOADS, PICK, Machine
 
+EXPLICIT = st.sampled_from(["", "", "timeout", "max_retry timeout"])
+
 
 class Adding(Machine):
     @precondition(lambda self: len(self.model.pending) < 4)
@@ -37,12 +39,13 @@ class Adding(Machine):
         scope=st.sampled_from([None, "ttl", "queued", "running"]),
         own_key=st.booleans(),
         on_conflict=st.sampled_from(["return", "replace"]),
+        explicit=EXPLICIT,
     )
     def enqueue(
         self, payload: bytes, chosen: str | None, delayed: bool, group: str, scope: str | None, own_key: bool,
-        on_conflict: str,
+        on_conflict: str, explicit: str = "",
     ) -> None:  # fmt: skip
-        task = self.new_task(payload, chosen, group, scope, own_key)
+        task = replace(self.new_task(payload, chosen, group, scope, own_key), explicit=explicit)
         item = self.item(task, on_conflict, "+3600" if delayed else "")
         at = FAR if delayed else 0
         call = enqueue(self.keys, [item])
@@ -64,17 +67,20 @@ class Adding(Machine):
             scope=task.scope,
             on_conflict=on_conflict,
             mark=task.mark,
+            explicit=task.explicit,
         )
 
-    @rule(payload=PAYLOADS, own_key=st.booleans(), over=st.booleans())
-    def debounce(self, payload: bytes, own_key: bool, over: bool) -> None:
+    @rule(payload=PAYLOADS, own_key=st.booleans(), over=st.booleans(), explicit=EXPLICIT)
+    def debounce(self, payload: bytes, own_key: bool, over: bool, explicit: str = "") -> None:
         """`over`: the longest wait is over, so the run is due at once."""
         lock = self.lock_of(payload, own_key)
         made = f"m{self.number()}"
-        task = Task(made, payload, lock=lock, scope="queued", mark=made)
+        task = Task(made, payload, lock=lock, scope="queued", mark=made, explicit=explicit)
         message = pack("t", payload, task.id, queue="q", unique_key=lock)
         longest = 0 if over else None
-        call = debounce(self.keys, task.id, message, lock=lock, wait_seconds=3600, max_wait_seconds=longest)
+        call = debounce(
+            self.keys, task.id, message, lock=lock, wait_seconds=3600, max_wait_seconds=longest, explicit=explicit
+        )
 
         def joined() -> Reply:
             reply = self.model.debounce(replace(task), FAR)

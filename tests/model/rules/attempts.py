@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from rota.wire.attempt import Held, Outcome, done, extend, record
-from rota.wire.fetch import MAX_BYTES, PAUSED, fetch, reclaim
+from rota.wire.fetch import MAX_BYTES, PAUSED, Notes, fetch, reclaim
 from rota.wire.recover import Move, Moved, expired, recover
 from tests.model.queue.task import FAR
 from tests.model.rules.machine import MAX_CRASHES, PICK, SLACK, Machine
@@ -18,6 +18,11 @@ KINDS = st.sampled_from(["done", "complete", "retry", "archive", "requeue", "pos
 PICKS = st.lists(PICK, min_size=1, max_size=4, unique=True)
 WHICH = st.sampled_from(["live", "live", "fenced", "any"])
 OVER, OVER_OF_GO = 1_500_000_000.5, 1_500_000_000.0
+
+
+def known(notes: Notes | None) -> tuple[bool, int, str]:
+    """What a fetch tells of a task besides its message: a request to cancel it, its crashes, its explicit options."""
+    return (False, 0, "") if notes is None else (bool(notes.cancel), notes.crashes, notes.explicit)
 
 
 class Attempts(Machine):
@@ -33,7 +38,7 @@ class Attempts(Machine):
         assert (batch.state == PAUSED) == self.model.paused
         for i, task_id in enumerate(taken):
             notes, task = batch.notes.get(i), self.model.tasks[task_id]
-            assert (bool(notes and notes.cancel), notes.crashes if notes else 0) == (task.cancel, task.crashes)
+            assert known(notes) == (task.cancel, task.crashes, task.explicit)
         self.tokens += [(task_id, token) for task_id in taken]
 
     @precondition(lambda self: self.tokens)
@@ -51,7 +56,7 @@ class Attempts(Machine):
         assert words[1::2] == [self.world.message(task_id) for task_id in held]
         for i, task_id in enumerate(held):
             note, task = notes.get(i), self.model.tasks[task_id]
-            assert (bool(note and note.cancel), note.crashes if note else 0) == (task.cancel, task.crashes)
+            assert known(note) == (task.cancel, task.crashes, task.explicit)
         for task_id in held:
             self.model.tasks[task_id].token = new
         self.tokens += [(task_id, new) for task_id in held]
@@ -135,6 +140,7 @@ class Attempts(Machine):
         """`late`: the first of the attempts shows that it lives after the recoverer has looked."""
         found = self.run(expired(self.keys, SLACK))
         assert {dead.id: dead.ours for dead in found.attempts} == {i: not self.task(i).go for i in self.model.dead}
+        assert [dead.explicit for dead in found.attempts] == [self.task(dead.id).explicit for dead in found.attempts]
         moves = [Move(dead, kind, delay=timedelta(hours=1), text="gone") for dead in found.attempts]
         codes = [Moved.CHANGED if kind == "drop" else Moved.DONE] * len(moves)
         first = moves[0].dead

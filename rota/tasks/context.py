@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from math import isfinite
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rota.errors import OptionError, RotaError, TaskCancelled
@@ -51,7 +51,16 @@ class Context:
     `cancel_reason` has the reason.
     """
 
-    __slots__ = ("_deadline_at", "_message", "_reporter", "cancel_reason", "cancelled", "has_reported", "state")
+    __slots__ = (
+        "_deadline_at",
+        "_ends_at",
+        "_message",
+        "_reporter",
+        "cancel_reason",
+        "cancelled",
+        "has_reported",
+        "state",
+    )
 
     def __init__(
         self,
@@ -59,11 +68,17 @@ class Context:
         reporter: TaskReporter = SILENT,
         deadline_at: float = 0.0,
         state: Any = None,
+        ends_at: float = 0.0,
     ) -> None:
-        """`deadline_at` is in Unix seconds, 0 for none; `state` is what the app's lifespan yielded."""
+        """`deadline_at` is in Unix seconds, 0 for none; `state` is what the app's lifespan yielded.
+
+        `ends_at` is the deadline on this machine's monotonic clock; 0 if the clocks of the server and of this machine
+        are taken for equal.
+        """
         self._message = message
         self._reporter = reporter
         self._deadline_at = deadline_at
+        self._ends_at = ends_at
         self.state = state
         self.cancelled = False
         """True once the task was asked to stop. A function in a thread checks this; a coroutine is cancelled."""
@@ -124,7 +139,10 @@ class Context:
     @property
     def time_left(self) -> timedelta | None:
         """The time until the deadline, never negative; None without a time limit."""
-        return timedelta(seconds=max(0.0, self._deadline_at - time())) if self._deadline_at else None
+        if not self._deadline_at:
+            return None
+        left = self._ends_at - monotonic() if self._ends_at else self._deadline_at - time()
+        return timedelta(seconds=max(0.0, left))
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Report the progress of the task.
@@ -141,9 +159,9 @@ class Context:
         self.has_reported = True
         self._reporter.log(self, str(text))
 
-    def begin(self, deadline_at: float) -> None:
+    def begin(self, deadline_at: float, ends_at: float = 0.0) -> None:
         """Start the time limit of this run, or restart it after a wait for a slot. The worker calls this."""
-        self._deadline_at = deadline_at
+        self._deadline_at, self._ends_at = deadline_at, ends_at
 
     def cancel(self, reason: str = "") -> None:
         """Mark this run as cancelled. The worker calls this; it stops coroutines itself."""

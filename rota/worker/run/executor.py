@@ -212,7 +212,8 @@ class Executor:
             self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
 
     def _launch(self, attempt: Attempt, now: float) -> None:
-        attempt.context = Context(attempt.message, self._reporter, self._limits.start(attempt, now), self.state)
+        deadline = self._limits.start(attempt, now)
+        attempt.context = Context(attempt.message, self._reporter, deadline, self.state, attempt.deadline_at)
         self._busy += 1
         if RunEvent.observed or task_logger.isEnabledFor(self._task_log_level):
             attempt.launched_at = self._loop.time()

@@ -48,7 +48,8 @@ class TimeLimits:
 
     def restart(self, attempt: Attempt) -> None:
         """Give an attempt that has waited for a thread or process its full time limit."""
-        attempt.context.begin(self.start(attempt, self._clock.now()))
+        deadline = self.start(attempt, self._clock.now())
+        attempt.context.begin(deadline, attempt.deadline_at)
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:

@@ -47,6 +47,7 @@ def summarize(group: str, tasks: list[GroupedTask]) -> Plan[str]:
 @app.task("limit:look", timeout="10m")
 async def look_at_limit(context: Context) -> None:
     assert context.deadline is not None
+    assert timedelta(0) < (context.time_left or timedelta(0)) <= timedelta(minutes=10)
     seen.append(context.deadline)
 
 

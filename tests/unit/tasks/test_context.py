@@ -61,6 +61,14 @@ def test_a_deadline_is_an_instant_and_a_rest() -> None:
     assert past.time_left == timedelta(0)
 
 
+def test_time_left_does_not_depend_on_the_clock_of_the_server() -> None:
+    context = Context(message(), deadline_at=time.time() + 3600, ends_at=time.monotonic() + 60)
+    assert timedelta(seconds=30) < (context.time_left or timedelta(0)) <= timedelta(seconds=60)
+
+    context.begin(time.time() - 3600, time.monotonic() + 120)
+    assert timedelta(seconds=90) < (context.time_left or timedelta(0)) <= timedelta(seconds=120)
+
+
 def test_progress_and_log_go_to_the_reporter() -> None:
     reporter = Kept()
     context = Context(message(), reporter)

@@ -18,6 +18,7 @@ from rota.tasks.groups import GroupedTask
 from rota.tasks.job import Job, Plan, SyncJob
 from rota.tasks.router import Tasks
 from rota.tasks.task import Task
+from rota.testing import Sandbox, SandboxClock
 from rota.worker.worker import Worker
 
 LINE_LENGTH = 100
@@ -35,16 +36,19 @@ CLASSES: dict[str, tuple[type, ...]] = {
     "Client": (Client, Core),
     "SyncClient": (SyncClient, Core),
     "Inspector": (Inspector,),
+    "Sandbox": (Sandbox,),
+    "SandboxClock": (SandboxClock,),
 }
 """Each heading, with the classes whose methods stand below it."""
 
-CONSTRUCTED = frozenset({"Rota", "Tasks", "Inspector"})
+CONSTRUCTED = frozenset({"Rota", "Tasks", "Inspector", "Sandbox"})
 """The classes that a program makes itself. It gets the others from a method."""
 
 INTERNAL: dict[str, frozenset[str]] = {
     "Rota": frozenset({"broker_options", "find_handler", "keys", "middlewares", "modules", "warning"}),
     "Tasks": frozenset({"middlewares", "warning"}),
     "Context": frozenset({"begin", "cancel"}),
+    "SandboxClock": frozenset({"queues", "next_due"}),
     "Worker": frozenset({"run", "queue_keys", "held", "describe", "cancel", "lose", "asked_to_stop"}),
 }
 """Methods without an underscore that only Rota calls."""

@@ -178,6 +178,41 @@ def test_unittest_needs_no_pytest(project: Path) -> None:
     assert "OK" in run(project, "unittest", "-q")
 
 
+WORKER = """
+import subprocess, sys
+from tasks import app, welcome
+
+
+def test_worker_program_sees_the_clock_of_the_sandbox(rota_sandbox, monkeypatch):
+    job = welcome.options(delay="1h", retention="10d").enqueue_sync(7)
+    monkeypatch.setenv("ROTA_URL", rota_sandbox.url)
+    rota_sandbox.clock.travel("1h")
+    command = [sys.executable, "-m", "rota.cli", "worker", "worker_program:app", "--burst", "--no-supervisor"]
+    subprocess.run(command, check=True, timeout=60)
+    info = job.info()
+    assert info.state == "completed"
+    assert abs((info.completed_at - rota_sandbox.clock.now()).total_seconds()) < 1800
+"""
+
+WORKER_PROGRAM = """
+from rota import Rota
+
+app = Rota()  # finds the server by ROTA_URL
+
+
+@app.task("email:welcome")
+async def welcome(user_id: int) -> str:
+    return f"user {user_id}"
+"""
+
+
+def test_program_with_the_url_of_the_sandbox_sees_its_clock(project: Path) -> None:
+    (project / "test_worker.py").write_text(WORKER)
+    (project / "worker_program.py").write_text(WORKER_PROGRAM)
+
+    assert passed(run(project, "pytest", "-q", "-p", "no:randomly")) == 1
+
+
 def test_run_that_does_not_use_the_fixtures_does_not_import_rota(project: Path) -> None:
     (project / "conftest.py").unlink()
     (project / "test_none.py").write_text(

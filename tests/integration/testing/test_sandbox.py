@@ -20,7 +20,7 @@ ELSEWHERE = "redis://127.0.0.1:1/0"
 def make_app(**words: str) -> Rota:
     app = Rota(ELSEWHERE, **words)
 
-    @app.task("email:welcome")
+    @app.task("email:welcome", retention="10m")
     async def welcome(user_id: int) -> str:
         return f"user {user_id}"
 

@@ -28,7 +28,7 @@ from rota.wire.owner import PAGE, Returned, give_back, waiting
 from rota.wire.script import Call
 from rota.worker.backoff import Backoff
 from rota.worker.consume.node_replies import NodeReplies
-from rota.worker.consume.queues import is_pattern, matches
+from rota.worker.consume.queue_selection import is_pattern, matches
 
 
 class ServedQueues:

@@ -11,8 +11,8 @@ from rota.broker.sync import SyncBroker
 from rota.core.duration import DurationLike, parse
 from rota.errors import OptionError
 from rota.settings.settings import Settings
+from rota.wire.clean import clean
 from rota.wire.forward import forward
-from rota.wire.janitor import clean
 from rota.wire.script import MOST_DELETED, MOST_FORWARDED, Call
 from rota.wire.test_clock import set_test_clock
 from rota.wire.times import EPOCH

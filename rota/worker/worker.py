@@ -34,7 +34,7 @@ from rota.worker import loop_guard
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.fetcher import Fetcher, FetchOptions, FetchRules
 from rota.worker.consume.node_consumer import NodeConsumers
-from rota.worker.consume.queues import Discovery, QueueSelection
+from rota.worker.consume.queue_selection import Discovery, QueueSelection
 from rota.worker.consume.unknown_types import Unhandled, UnknownTypes
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.parts import Crew, Parts

@@ -5,11 +5,11 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
-from rota.wire.attempt import Outcome, record
 from rota.wire.enqueue import Item, Reply, enqueue
 from rota.wire.fetch import fetch
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack, unpack, with_completion, with_failure
+from rota.wire.outcome import Outcome, record
 from rota.wire.script import Call
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from typing import Any
 import redis
 
 from rota.broker import SyncBroker
+from rota.wire.clean import trimmed_key
 from rota.wire.group import AggregationSet, failures_key, spent_key
-from rota.wire.janitor import trimmed_key
 from rota.wire.message import unpack
 from tests.model.queue.queue import Queue
 from tests.model.queue.task import NOW

@@ -37,7 +37,7 @@ from rota.worker.backoff import Backoff
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.consume.idle_strategy import FetchStatistics, IdleStrategy, ReadyQueues
 from rota.worker.consume.lost_fetches import LostFetches, Oversized, ReplyLimit
-from rota.worker.consume.queues import QueueSelection
+from rota.worker.consume.queue_selection import QueueSelection
 from rota.worker.consume.wakeup import Wakeup, WakeUpChoice, choose
 from rota.worker.run.attempt import Attempt
 from rota.worker.run.concurrency import Slots

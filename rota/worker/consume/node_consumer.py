@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from rota.broker.broker import Broker
 from rota.errors import BrokerError
-from rota.wire.attempt import Outcome
 from rota.wire.keys import QueueKeys
+from rota.wire.outcome import Outcome
 from rota.worker.backoff import Backoff
 from rota.worker.consume.fetcher import Fetcher
 from rota.worker.consume.idle_strategy import FetchStatistics

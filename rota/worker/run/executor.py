@@ -29,9 +29,9 @@ from rota.events import RunEvent
 from rota.settings.settings import Settings
 from rota.tasks.context import Context
 from rota.tasks.handler import Event, Handler
-from rota.wire.attempt import Outcome
 from rota.wire.fetch import Notes
 from rota.wire.names import NOT_UTF8, is_utf8
+from rota.wire.outcome import Outcome
 from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.consume.unknown_types import Unhandled

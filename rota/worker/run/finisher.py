@@ -27,9 +27,9 @@ from rota.broker.link import Link
 from rota.core import faults
 from rota.core.text import counted
 from rota.errors import BrokerRefused, BrokerUnavailable
-from rota.wire import attempt as wire
-from rota.wire.attempt import Outcome
+from rota.wire import outcome as wire
 from rota.wire.keys import QueueKeys
+from rota.wire.outcome import Outcome
 from rota.wire.script import MOST_RECORDED, Call
 from rota.worker.backoff import Backoff
 from rota.worker.clock import lease_clock

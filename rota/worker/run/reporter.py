@@ -25,8 +25,8 @@ from rota.broker import Broker
 from rota.broker.route import look_at
 from rota.errors import BrokerError
 from rota.tasks.context import Context
-from rota.wire.attempt import MAX_REPORTS, TaskReport, report
 from rota.wire.keys import QueueKeys
+from rota.wire.outcome import MAX_REPORTS, TaskReport, report
 from rota.worker.run.attempt import Attempt
 from rota.worker.ticker import Ticker
 

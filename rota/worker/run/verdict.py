@@ -26,10 +26,10 @@ from rota.core.text import unstopped
 from rota.errors import RetryLater, Revoke
 from rota.tasks.handler import Event
 from rota.tasks.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction, leaves
-from rota.wire.attempt import Ending, Kind, Outcome
 from rota.wire.limit_text import DEADLINE_TEXT, deadline_text, timeout_text
 from rota.wire.message import with_completion, with_failure
 from rota.wire.names import MAX_ERROR_BYTES, clean_text
+from rota.wire.outcome import Ending, Kind, Outcome
 from rota.worker.clock import BrokerClock
 from rota.worker.run.attempt import Attempt
 

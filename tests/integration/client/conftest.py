@@ -10,9 +10,9 @@ from rota.broker import Broker
 from rota.client import Client
 from rota.tasks.job import Job, Plan
 from rota.tasks.options import Options
-from rota.wire.attempt import Outcome, record
 from rota.wire.fetch import fetch
 from rota.wire.group import AggregationSet, Due, take
+from rota.wire.outcome import Outcome, record
 from rota.wire.proto import TaskMessage
 from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role

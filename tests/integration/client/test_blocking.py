@@ -20,8 +20,8 @@ from rota.errors import (
 )
 from rota.tasks.info import TaskState
 from rota.tasks.policy import Debounce, Unique
-from rota.wire.attempt import Outcome, record
 from rota.wire.fetch import fetch
+from rota.wire.outcome import Outcome, record
 from tests.integration.client.conftest import plan
 from tests.servers import clients
 from tests.servers.overseen import Overseen

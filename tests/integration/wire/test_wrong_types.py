@@ -8,10 +8,10 @@ import pytest
 
 from rota.broker import Broker
 from rota.errors import BrokerRefused
-from rota.wire.attempt import Kind, Outcome, done, record
 from rota.wire.fetch import fetch, reclaim, set_aside
 from rota.wire.forward import forward
 from rota.wire.group import AggregationSet, Due, SortedOut, aggregate, failed, failures_key, sort_out, spent_key, take
+from rota.wire.outcome import Kind, Outcome, done, record
 from rota.wire.owner import give_back
 from rota.wire.recover import Dead, Move, Slack, reclaim_sets, recover
 from rota.wire.script import Call

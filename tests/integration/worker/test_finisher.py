@@ -7,7 +7,7 @@ import pytest
 
 from rota.broker.broker import Broker
 from rota.errors import BrokerRefused, BrokerUnavailable
-from rota.wire.attempt import Outcome
+from rota.wire.outcome import Outcome
 from rota.wire.script import Call
 from rota.worker.run import finisher as module
 from rota.worker.run.attempt import Attempt

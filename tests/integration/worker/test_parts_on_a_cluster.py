@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from rota.wire.attempt import Held, TaskReport, extend, report
+from rota.wire.outcome import Held, TaskReport, extend, report
 from rota.worker.housekeeping.forwarder import Forwarder
 from rota.worker.housekeeping.janitor import Janitor
 from rota.worker.housekeeping.recoverer import Recoverer, Recovery

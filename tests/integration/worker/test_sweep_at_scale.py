@@ -11,8 +11,8 @@ import pytest
 
 from rota.broker import Broker
 from rota.tasks.policy import Retry
-from rota.wire.attempt import Held, extend
-from rota.wire.janitor import trimmed_key
+from rota.wire.clean import trimmed_key
+from rota.wire.outcome import Held, extend
 from rota.wire.script import Call
 from rota.worker.housekeeping.recoverer import Recoverer, as_failure
 from tests.integration.worker.sweeping import LIMITS, Broom

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from rota.wire.attempt import Held, Outcome, done, extend, record
 from rota.wire.fetch import MAX_BYTES, PAUSED, Notes, fetch, reclaim
+from rota.wire.outcome import Held, Outcome, done, extend, record
 from rota.wire.recover import Move, Moved, expired, recover
 from tests.model.queue.task import FAR
 from tests.model.rules.machine import MAX_CRASHES, PICK, SLACK, Machine

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from rota.wire import edit
-from rota.wire.janitor import clean
+from rota.wire.clean import clean
 from rota.wire.keys import unique_key
 from rota.wire.message import unpack
 from tests.model.queue.task import FAR

@@ -10,10 +10,10 @@ import pytest
 from rota.app import Rota
 from rota.tasks.context import Context
 from rota.tasks.handler import Event
-from rota.wire.attempt import Outcome
 from rota.wire.fetch import Notes
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
+from rota.wire.outcome import Outcome
 from rota.wire.proto import TaskMessage
 from rota.wire.times import LAST_SECOND
 from rota.worker.clock import BrokerClock, lease_clock

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from rota import Retry, RetryLater, Revoke, Rota
-from rota.wire.attempt import Outcome
 from rota.wire.keys import QueueKeys
 from rota.wire.message import pack
+from rota.wire.outcome import Outcome
 from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.unknown_types import Unhandled

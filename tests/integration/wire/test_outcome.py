@@ -2,8 +2,8 @@
 
 import pytest
 
-from rota.wire.attempt import FENCED, GONE, RECORDED, Outcome, done, record
 from rota.wire.fetch import fetch
+from rota.wire.outcome import FENCED, GONE, RECORDED, Outcome, done, record
 from rota.wire.proto import TaskMessage
 from tests.integration.wire.conftest import Seed
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from rota.errors import OptionError
-from rota.worker.consume.queues import QueueSelection
+from rota.worker.consume.queue_selection import QueueSelection
 
 
 def test_a_single_queue_gets_every_slot() -> None:

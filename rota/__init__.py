@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from rota.tasks.groups import GroupedTask
     from rota.tasks.info import TaskInfo, TaskState
     from rota.tasks.job import Job, Plan, SyncJob
-    from rota.tasks.logs import TaskLogFilter
+    from rota.tasks.logs import JsonFormatter, TaskLogFilter
     from rota.tasks.options import Options
     from rota.tasks.policy import Debounce, Retry, Unique
     from rota.tasks.router import Tasks
@@ -67,6 +67,7 @@ __all__ = [
     "GoDuration",
     "GroupedTask",
     "Job",
+    "JsonFormatter",
     "NotReplicated",
     "OptionError",
     "Options",
@@ -110,7 +111,7 @@ _MODULES = {
     "tasks.job": ("Job", "Plan", "SyncJob"),
     "tasks.go_values": ("GoBytes", "GoDuration"),
     "tasks.info": ("TaskInfo", "TaskState"),
-    "tasks.logs": ("TaskLogFilter",),
+    "tasks.logs": ("JsonFormatter", "TaskLogFilter"),
     "tasks.options": ("Options",),
     "tasks.policy": ("Debounce", "Retry", "Unique"),
     "tasks.router": ("Tasks",),

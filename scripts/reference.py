@@ -1,13 +1,15 @@
 """The tables of the reference pages, made from the code."""
 
 import inspect
+import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from typer.main import get_group
 
 import rota
-from rota import errors
+from rota import errors, events
 from rota.cli.program import program
 from rota.settings.origin import ENVIRONMENT_PREFIX
 from rota.settings.settings import GROUPS, Settings
@@ -52,6 +54,34 @@ def names_table() -> str:
         if not (inspect.isclass(thing) and issubclass(thing, Exception))
     ]
     return table(("Name", "What it is"), rows)
+
+
+def event_tables() -> str:
+    """List the events of each module of the catalogue, in the order of the source."""
+    titles = {
+        "task_events": "Tasks and groups",
+        "": "Workers",
+        "fleet_events": "Supervisors, commands, clients and health",
+        "event": "Callbacks",
+    }
+    kinds = [events.Event]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    parts: list[str] = []
+    for module, title in titles.items():
+        home = f"{events.__name__}.{module}".rstrip(".")
+        found = {kind.__name__: kind for kind in kinds if kind.__module__ == home and not kind.__subclasses__()}
+        rows = [_event(found[name]) for name in vars(sys.modules[home]) if name in found]
+        parts.append(f"## {title}\n\n{table(('Event', 'Level', 'Fields', 'Means'), rows)}")
+    return "\n\n".join(parts)
+
+
+def _event(kind: type[events.Event]) -> tuple[str, str, str, str]:
+    level = logging.getLevelName(kind.level)
+    if kind.severity is not events.Event.severity:
+        level = _text(kind.severity).removeprefix("Return ").rstrip(".")
+    fields = ", ".join(f"`{name}`" for name in kind.fields if name not in ("trace", "log_level"))
+    return f"`{kind.__name__}`", level, fields or "–", " ".join(_text(kind).split())
 
 
 def settings_tables() -> str:
@@ -138,6 +168,7 @@ def optional_rights() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "events": event_tables,
     "errors": error_table,
     "names": names_table,
     "methods": method_reference,

@@ -37,8 +37,8 @@ def main() -> None:
     read_project_file()
     try:
         app = load_app(setup.target)
-        logs.set_up(setup.log_level)
         app.settings = app.settings.updated_by(setup.said)  # so that tasks that enqueue use them too
+        logs.set_up(setup.log_level, app.settings.logging.log)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_run(app, setup, lifeline))
     except RotaError as error:

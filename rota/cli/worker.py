@@ -10,6 +10,9 @@ import typer
 from rota.cli import run_worker as running
 from rota.cli.option_types import settings_of
 from rota.cli.target import APP_HELP, Discover, Modules, chosen, load_app
+from rota.errors import ConfigError
+from rota.settings.origin import CommandLine
+from rota.settings.settings import Settings
 from rota.supervisor.fleet import Order
 from rota.supervisor.supervisor import Supervisor, supervise
 from rota.tasks import logs
@@ -52,12 +55,20 @@ def command(
         shutdown_timeout=shutdown_timeout,
     )
     if supervised:
-        logs.set_up(log_level)
+        logs.set_up(log_level, _log_format(said))
         sys.exit(asyncio.run(_supervise(Order(target, said, log_level, show_banner, burst), follow_parent)))
     loaded = load_app(target)
-    logs.set_up(log_level)
     loaded.settings = loaded.settings.updated_by(said)  # so that tasks that enqueue use them too
+    logs.set_up(log_level, loaded.settings.logging.log)
     sys.exit(running.run(loaded, target, show_banner=show_banner, follow_parent=follow_parent, burst=burst))
+
+
+def _log_format(said: CommandLine) -> logs.LogFormat:
+    """Return the format for the supervisor, until it gets the settings of the app from its first process."""
+    try:
+        return Settings().updated_by(said).logging.log
+    except ConfigError:
+        return "text"  # the app may override the wrong setting; otherwise the first process reports it
 
 
 async def _supervise(order: Order, follow_parent: bool) -> int:

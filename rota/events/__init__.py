@@ -1,4 +1,4 @@
-"""The catalogue of events. `events.emit(events.LeaseLost(...))` emits one; users subscribe with `app.on(...)`.
+"""The catalogue of events. `events.emit(events.LeaseLost(...))` emits one; users subscribe with `@on(LeaseLost)`.
 
 The events of tasks and groups are in `task_events`; those of supervisors, commands, clients and the health port are in
 `fleet_events`. Below are the events of a worker: its life, its event loop, its way to the broker, its queues and its

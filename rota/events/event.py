@@ -23,9 +23,10 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypedDict, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypedDict, TypeVar, cast, dataclass_transform
 
 from rota.core.text import printable
+from rota.errors import OptionError
 
 MOST_WAITING = 10_000
 """The most events that wait for callbacks."""
@@ -117,6 +118,7 @@ class TaskEvent(Event):
 
 E = TypeVar("E", bound=Event)
 Callback = Callable[[Any], object]
+CallbackT = TypeVar("CallbackT", bound=Callable[..., object])
 
 
 class CallbackFailed(Event):
@@ -183,6 +185,29 @@ def subscribe(kind: type[E], callback: Callable[[E], object]) -> Callable[[], No
         _observe()
 
     return end
+
+
+def on(*kinds: type[Event]) -> Callable[[CallbackT], CallbackT]:
+    """Subscribe a function to events of these classes: `@on(TaskArchived, LeaseLost)`.
+
+    The function gets the events of all workers and clients in this process, one after the other, in a thread for
+    callbacks. It can neither delay nor stop a worker: its errors are logged, and events are dropped while 10,000 of
+    them wait for it. Raises OptionError for classes that are not events, and for an async function.
+    """
+    for kind in cast("tuple[object, ...]", kinds) or (None,):
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise OptionError(f"on() needs classes of events, as in @on(TaskArchived), and not {kind!r}.")
+
+    def register(callback: CallbackT) -> CallbackT:
+        from inspect import iscoroutinefunction  # imported late: programs that only enqueue may do without
+
+        if not callable(callback) or iscoroutinefunction(callback):
+            raise OptionError(f"on() needs a plain function, because it runs in a thread, and not {callback!r}.")
+        for kind in kinds:
+            subscribe(kind, callback)
+        return callback
+
+    return register
 
 
 def flush(within_seconds: float) -> bool:

@@ -55,6 +55,7 @@ class _Collector:
             "rota_tasks_returned", "Tasks of dead processes, by what became of them", "how", "returned"
         )
         yield self._labelled("rota_unknown_tasks", "Tasks handed back: nobody runs their type", "type", "unknown")
+        yield self._labelled("rota_events", "Events, by their names (see the reference of events)", "event", "event")
         yield self._events()
 
     def _gauges(self) -> Iterator[Metric]:
@@ -89,7 +90,7 @@ class _Collector:
         family = CounterMetricFamily("rota_part_events", "What the parts of workers counted", labels=["part", "event"])
         for name, value in self.counts.items():
             part, separator, event = name.partition(":")
-            if separator and part not in ("outcome", "returned", "unknown") and name not in COUNTERS:
+            if separator and part not in ("outcome", "returned", "unknown", "event") and name not in COUNTERS:
                 family.add_metric([part, event], value)
         return family
 

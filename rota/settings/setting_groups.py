@@ -248,6 +248,8 @@ class ResultSettings(SettingGroup):
 class LogSettings(SettingGroup):
     """Log lines, and the texts that are stored with a task about its run."""
 
+    log: Literal["text", "json"] = "text"
+    """How the commands write log lines: as text, or as one JSON object a line for a log collector."""
     task_log_level: Literal["debug", "info"] = "debug"
     """The level at which the start and end of each task are logged. `rota dev` uses `info`, so that they are shown."""
     report_interval: PositiveDuration = timedelta(milliseconds=500)

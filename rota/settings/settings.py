@@ -59,7 +59,7 @@ class Settings(BaseModel):
     sweep: SweepSettings = Field(default_factory=SweepSettings)
     aggregation: AggregationSettings = Field(default_factory=AggregationSettings)
     results: ResultSettings = Field(default_factory=ResultSettings)
-    log: LogSettings = Field(default_factory=LogSettings)
+    logging: LogSettings = Field(default_factory=LogSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from rota import events
 from rota.health import discovery as meeting
 from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort
@@ -25,7 +26,7 @@ class FleetHealth:
     def port(self, settings: HealthSettings) -> HealthPort:
         """Return the health port. Entering it with `async with` opens it."""
         return HealthPort(
-            Answers(self._vitals, lambda: self._counters.total(self._vitals())),
+            Answers(self._vitals, self._counts),
             host=settings.health_host,
             port=settings.health_port,
             socket_path=meeting.own_socket(settings.health_dir),
@@ -46,6 +47,12 @@ class FleetHealth:
         """Count where the tasks of a dead process went."""
         for how in ("pending", "cancelled", "quarantined"):
             self._counters.count(f"returned:{how}", getattr(returned, how))
+
+    def _counts(self) -> dict[str, float]:
+        total = self._counters.total(self._vitals())
+        for name, number in events.counts().items():  # those of this process
+            total[f"event:{name}"] = total.get(f"event:{name}", 0.0) + number
+        return total
 
     def _vitals(self) -> list[ProcessStatus]:
         found = [(fleet, list(_reported(fleet))) for fleet in self._fleets]

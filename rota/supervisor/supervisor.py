@@ -36,6 +36,7 @@ from rota.supervisor.process import ChildProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
 from rota.supervisor.replacement import RestartBackoff
 from rota.supervisor.watchdog import Watchdog, still_loading
+from rota.tasks import logs
 
 KINDS: Sequence[Kind] = (WORKER,)
 """The kinds that a command starts. The first process of the first kind tells the settings."""
@@ -125,6 +126,8 @@ class Supervisor:
             return self._code_of_start(first)
         async with AsyncExitStack() as stack:
             settings, has_ended = Settings(**first.introduction.settings), first.ended.is_set()
+            if logs.in_use():
+                logs.set_up(self._order.log_level, settings.logging.log)  # the app may have chosen another format
             self._set_up(settings, stack)
             await stack.enter_async_context(self._health.port(settings.health))
             if has_ended:

@@ -9,24 +9,34 @@ Logging that the app configures while it is imported takes precedence. The rules
 
 So `set_up` is called after the app has been imported. A supervisor does not import the app, so its lines have Rota's
 own format.
+
+With the setting `log="json"`, `JsonFormatter` is the format of the handler that Rota adds, and of each handler that the
+app gave the root logger for standard output or standard error. Other handlers of the app keep their formats.
 """
 
+import json
 import logging
+import math
 import sys
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
 
+from rota.core.canonical import is_mapping
 from rota.core.text import printable
+from rota.events import Event
 from rota.tasks.context import peek
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 LEVEL_HELP = "debug, info, warning or error; without it info, or what the app gave the logger `rota`."
 _DEFAULT_LEVEL = "INFO"
 _NO_TASK: Mapping[str, object] = {"task_id": "", "task_type": "", "queue": "", "attempt": ""}
 
-_level: LogLevel | None = None
-_is_set_up = False
+_in_use: tuple[LogLevel | None, LogFormat] | None = None
+_own_handler: logging.Handler | None = None
+_NO_EXTRAS = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName", "rota_event"}
 
 
 class TaskLogFilter(logging.Filter):
@@ -46,32 +56,109 @@ class TaskLogFilter(logging.Filter):
         return True
 
 
+class JsonFormatter(logging.Formatter):
+    """Writes each record as one JSON object on one line.
+
+    `time`, `level`, `logger`, `message` and `process` are in each object. A record of Rota has the name of its `event`
+    and its fields, and a record that a task logged has its `task_id`, `task_type`, `queue` and `attempt`. Fields that
+    were given as `extra` follow. `exception` is the traceback. In a `dictConfig`: `{"()": "rota.JsonFormatter"}`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the JSON object."""
+        shown: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "process": record.process,
+        }
+        for name, value in _extras(record):
+            shown.setdefault(name, _plain(value))
+        if record.exc_text or record.exc_info:
+            shown["exception"] = record.exc_text or self.formatException(record.exc_info or (None, None, None))
+        if record.stack_info:
+            shown["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(shown)
+
+
+def _extras(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
+    event: Event | None = vars(record).get("rota_event")
+    context = peek(None)
+    if event is not None:
+        yield "event", type(event).__name__
+        yield from ((name, value) for name, value in vars(event).items() if name not in ("trace", "log_level"))
+    elif context is not None:
+        yield from task_fields(context.id, context.type, context.queue, context.retried).items()
+    for name, value in vars(record).items():
+        if name not in _NO_EXTRAS and not (name in _NO_TASK and value == ""):
+            yield name, value
+
+
+def _plain(value: Any) -> object:
+    """Return a value that JSON can express. Never raises, because the text of an object is code of the user."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    kind: str = type(value).__name__
+    try:
+        if isinstance(value, float):
+            return value if math.isfinite(value) else str(value)
+        if is_mapping(value):
+            return {str(key): _plain(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [_plain(each) for each in cast("list[Any]", value)]
+        if isinstance(value, BaseException):
+            return f"{kind}: {value}"
+        return str(cast("object", value))
+    except Exception:
+        return f"<{kind} without a text>"
+
+
 def task_fields(task_id: str, task_type: str, queue: str, retried: int) -> Mapping[str, object]:
     """Return the `extra` of a record about one task. A format may print the names, so they are escaped."""
     names = {"task_id": printable(task_id), "task_type": printable(task_type), "queue": printable(queue)}
     return {**names, "attempt": retried + 1}
 
 
-def set_up(level: LogLevel | None) -> None:
-    """Send log lines to standard error, unless the app sends them elsewhere."""
-    global _level, _is_set_up
-    _level, _is_set_up = level, True
+def set_up(level: LogLevel | None, style: LogFormat = "text") -> None:
+    """Send log lines to standard error, unless the app sends them elsewhere. May be called again."""
+    global _in_use, _own_handler
+    _in_use = level, style
     enable_loggers()
     rota, root = logging.getLogger("rota"), logging.getLogger()
     if level is not None or rota.level == logging.NOTSET:
         rota.setLevel(level.upper() if level else _DEFAULT_LEVEL)
+    if _own_handler in root.handlers:
+        root.handlers.remove(_own_handler)
     for handler in root.handlers:
         handler.addFilter(TaskLogFilter())
+    if style == "json":
+        _write_json(root.handlers)
     if root.handlers:
         return
-    root.addHandler(_handler())
+    _own_handler = _handler(style)
+    root.addHandler(_own_handler)
     if level is not None or root.level == logging.WARNING:  # WARNING is what an untouched root logger has
         root.setLevel(level.upper() if level else _DEFAULT_LEVEL)
 
 
-def in_use() -> tuple[LogLevel | None] | None:
-    """Return the argument of `set_up` in this process, to repeat the call in a child. None if it was not called."""
-    return (_level,) if _is_set_up else None
+def in_use() -> tuple[LogLevel | None, LogFormat] | None:
+    """Return the arguments of `set_up` in this process, to repeat the call in a child. None if it was not called."""
+    return _in_use
+
+
+def restore() -> None:
+    """Repeat what logging that the app configured in its lifespan has undone: see the first rule, and JSON."""
+    enable_loggers()
+    if _in_use and _in_use[1] == "json":
+        _write_json(logging.getLogger().handlers)
+
+
+def _write_json(handlers: Iterable[logging.Handler]) -> None:
+    for handler in handlers:
+        # Only standard output and standard error: a log collector does not read the files of the app.
+        if isinstance(handler, logging.StreamHandler) and vars(handler).get("stream") in (sys.stdout, sys.stderr):
+            handler.setFormatter(JsonFormatter())
 
 
 def enable_loggers() -> None:
@@ -81,12 +168,15 @@ def enable_loggers() -> None:
             logger.disabled = False
 
 
-def _handler() -> logging.Handler:
-    if sys.stderr.isatty():
+def _handler(style: LogFormat) -> logging.Handler:
+    if style == "json":
+        handler: logging.Handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter())
+    elif sys.stderr.isatty():
         from rich.console import Console  # imported late: child processes and programs that only enqueue skip it
         from rich.logging import RichHandler
 
-        handler: logging.Handler = RichHandler(
+        handler = RichHandler(
             console=Console(stderr=True), show_path=False, rich_tracebacks=False, omit_repeated_times=False
         )
         handler.setFormatter(logging.Formatter("[%(process)d] %(message)s", datefmt="%H:%M:%S"))

@@ -118,9 +118,9 @@ def _reporter(worker: "Worker", broker: Broker) -> Reporter:
     return Reporter(
         broker,
         worker.held,
-        every=settings.log.report_interval,
-        log_limit_bytes=settings.log.log_limit_bytes,
-        log_line_limit_bytes=settings.log.log_line_limit_bytes,
+        every=settings.logging.report_interval,
+        log_limit_bytes=settings.logging.log_limit_bytes,
+        log_line_limit_bytes=settings.logging.log_line_limit_bytes,
     )
 
 

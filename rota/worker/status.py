@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from rota import events
 from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort, in_thread
 from rota.health.status import ProcessStatus
@@ -101,6 +102,8 @@ class WorkerStatus:
         kinds = {kind for each in finished for kind in list(each.kinds)}
         for kind in kinds:
             yield f"outcome:{kind}", sum(each.kinds[kind] for each in finished)
+        for name, number in events.counts().items():
+            yield f"event:{name}", number
         parts = self._worker.parts
         for name, part in {**vars(parts), **vars(parts.sweep)}.items():
             if hasattr(part, "statistics"):

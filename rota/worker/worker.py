@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 from rota import events
 from rota.broker.broker import Broker
 from rota.core import forks
+from rota.core.own_thread import in_own_thread
 from rota.errors import BrokerError
-from rota.tasks.logs import enable_loggers
+from rota.tasks.logs import restore
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server import ServerState, new_server_id
@@ -58,6 +59,9 @@ LAST_RECORD_SECONDS = 9.0
 """How long a stop may take after `shutdown_timeout`, `LAST_WORD_SECONDS` included, while the broker does not accept the
 last outcomes. Tasks whose outcome is not recorded by then run again. The time is shorter than `STOP_MARGIN_SECONDS`,
 after which the supervisor kills the process."""
+
+LAST_EVENTS_SECONDS = 2.0
+"""How long a worker that ends waits for the callbacks of its last events."""
 
 HURRIED_SECONDS = 1.0
 """How long the last calls to the broker may take after a second request to stop."""
@@ -107,6 +111,7 @@ class Worker:
         self.slots = Slots(self.settings.worker.concurrency)
         async with AsyncExitStack() as stack:
             loop = asyncio.get_running_loop()
+            stack.push_async_callback(_deliver_events)
             stack.enter_context(forks.guarded(loop))
             stack.enter_context(loop_guard.guarded(loop, *loop_guard.SHUTDOWNS))
             events.emit(events.WorkerStarted(worker=self.id))
@@ -117,7 +122,7 @@ class Worker:
                 events.emit(events.ServerWarning(advice=warning))
             self._warns = False  # another run after a fault would repeat the same warnings
             state = await stack.enter_async_context(self.app.lifespan_state())
-            enable_loggers()  # the lifespan may have configured logging
+            restore()  # the lifespan may have configured logging
             parts = self.parts = await stack.enter_async_context(Parts(self, broker))
             self.consumers = NodeConsumers(broker, self.queue_keys, self._fetcher, self._finisher)
             self.executor = Executor(
@@ -358,6 +363,12 @@ class Worker:
         self._acts.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             events.emit(events.RequestFailed(error=error))
+
+
+async def _deliver_events() -> None:
+    """Wait for the callbacks of the last events, so that a program that ends at once does not lose them."""
+    if not events.flush(0):
+        await in_own_thread(events.flush, LAST_EVENTS_SECONDS)
 
 
 async def _within(seconds: float, act: Awaitable[object]) -> bool:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from examples import embedding, face, hello
+from examples import embedding, events, face, hello
 from rota import TaskFailed
 
 On = Callable[[ModuleType], ModuleType]
@@ -52,3 +52,16 @@ async def test_an_address_that_cannot_be_right_is_never_tried_again(on_server: O
         job = await example.welcome.enqueue(-1)
         with pytest.raises(TaskFailed, match="BadAddress: there is no user -1"):
             await job.result(timeout="10s")
+
+
+async def test_callbacks_of_events_count_and_report_failures(on_server: On, capsys: pytest.CaptureFixture[str]) -> None:
+    example = on_server(events)
+    example.failures.clear()
+
+    async with example.app.worker():
+        job = await example.send.options(max_retry=0, retention="1m").enqueue("ann@example.org")
+        with pytest.raises(TaskFailed):
+            await job.result(timeout="30s")
+
+    assert example.failures == {"mail:send": 1}
+    assert f"mail:send {job.id} gave up after 1 attempts: ConnectionError" in capsys.readouterr().out

@@ -69,7 +69,7 @@ class RunSettings:
     @classmethod
     def of(cls, settings: Settings) -> "RunSettings":
         """Pick them from all settings."""
-        results, log, worker = settings.results, settings.log, settings.worker
+        results, log, worker = settings.results, settings.logging, settings.worker
         return cls(results.result_limit_bytes, log.traceback_limit_bytes, worker.hook_timeout, log.task_log_level)
 
 

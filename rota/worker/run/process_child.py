@@ -48,7 +48,7 @@ class ChildSetup:
     path: list[str]
     main: tuple[str, str] | None
     modules: list[str] = field(default_factory=list[str])
-    log: tuple[logs.LogLevel | None] | None = None
+    log: tuple[logs.LogLevel | None, logs.LogFormat] | None = None
     reads_project_file: bool = False
 
 

@@ -1,5 +1,6 @@
 """The log of `rota worker` beside an app that logs, and that may have configured logging itself."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -112,3 +113,20 @@ def test_an_app_that_configures_nothing_has_its_lines_in_rotas_format(say: Say, 
         [line] = [line for line in lines if line.endswith(place)]
         assert line.startswith("INFO [")
     assert any("rota.worker: Worker" in line for line in lines)
+
+
+@MODES
+@pytest.mark.parametrize("configuration", ["", BASIC, LATE], ids=["none", "basicConfig", "in a lifespan"])
+def test_each_line_is_one_json_object_if_the_environment_asks_for_it(
+    say: Say, monkeypatch: pytest.MonkeyPatch, mode: str, configuration: str
+) -> None:
+    monkeypatch.setenv("ROTA_LOG", "json")
+
+    lines = [json.loads(line) for line in say(configuration, mode, "--no-banner").splitlines()]
+
+    said = {line["message"]: line for line in lines}
+    assert {said[place]["task_type"] for place in PLACES} == set(TASKS)
+    assert {said[place]["attempt"] for place in PLACES} == {1}
+    names = {line.get("event") for line in lines}
+    assert {"WorkerReady", "WorkerStopped"} < names
+    assert ("ChildProcessEnded" in names) == (mode == "--supervisor")

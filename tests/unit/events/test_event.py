@@ -11,6 +11,8 @@ import pytest
 
 from rota import events
 from rota.core.text import printable
+from rota.errors import OptionError
+from rota.events import event as event_module
 from rota.events.event import MOST_WAITING
 
 ABOUT = events.about_task("one", "email:welcome", "low", 2)
@@ -22,6 +24,15 @@ def each_kind() -> list[type[events.Event]]:
     for kind in kinds:
         kinds += kind.__subclasses__()
     return [kind for kind in kinds if kind.__module__.startswith("rota.") and not kind.__subclasses__()]
+
+
+@pytest.fixture(autouse=True)
+def no_other_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(event_module, "_callbacks", ())
+    event_module._observe()
+    yield
+    monkeypatch.undo()
+    event_module._observe()
 
 
 @pytest.fixture
@@ -149,6 +160,33 @@ def test_start_and_end_of_runs_are_observed_only_if_a_subscriber_wants_them(subs
 
     subscribe(events.TaskEnded, print)
     assert events.RunEvent.observed
+
+
+def test_function_is_subscribed_to_several_classes() -> None:
+    seen: list[events.Event] = []
+
+    @events.on(events.LeaseLost, events.TaskDoesNotEnd)
+    def see(event: events.TaskEvent) -> None:
+        seen.append(event)
+
+    events.emit(lease_lost())
+    events.emit(events.TaskDoesNotEnd(**ABOUT))
+
+    assert events.flush(SECONDS)
+    assert [type(event).__name__ for event in seen] == ["LeaseLost", "TaskDoesNotEnd"]
+
+
+@pytest.mark.parametrize("kinds", [(), (ValueError,), ("LeaseLost",)])
+def test_subscription_to_something_that_is_no_event_is_refused(kinds: tuple[Any, ...]) -> None:
+    with pytest.raises(OptionError, match=r"as in @on\(TaskArchived\)"):
+        events.on(*kinds)
+
+
+def test_async_callback_is_refused() -> None:
+    async def late(event: events.Event) -> None: ...
+
+    with pytest.raises(OptionError, match="needs a plain function, because it runs in a thread"):
+        events.on(events.LeaseLost)(late)
 
 
 def test_callback_that_raises_is_logged_and_the_next_one_gets_the_event(

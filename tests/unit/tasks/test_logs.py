@@ -1,15 +1,18 @@
 """What becomes of log lines, whatever the app has configured."""
 
 import contextlib
+import json
 import logging
 import logging.config
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from rota.tasks import logs
-from rota.tasks.logs import TaskLogFilter
+from rota import events
+from rota.tasks import context, logs
+from rota.tasks.logs import JsonFormatter, TaskLogFilter
 
 LOGGERS = ("", "rota", "rota.worker", "shop", "shop.mail")
 
@@ -134,3 +137,123 @@ def test_names_that_a_format_takes_from_a_record_are_on_one_line() -> None:
         "queue": "q\\x1b",
         "attempt": 1,
     }
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_has_one_object_for_each_event_with_its_name_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    about = events.about_task("one\ntwo", "email:welcome", "low", 2)
+    with fresh_logging():
+        logs.set_up(None, "json")
+        events.emit(events.LeaseLost(**about))
+        events.emit(events.SweepRefused(error=ValueError("no")))
+
+    lost, refused = lines(capsys.readouterr().err)
+    assert str(lost.pop("time")).endswith("+00:00")
+    assert lost.pop("process")
+    assert lost == {
+        "level": "ERROR",
+        "logger": "rota.worker",
+        "message": "Lost the lease of task one\\ntwo (email:welcome): its run here is stopped.",
+        "event": "LeaseLost",
+        "task_id": "one\ntwo",
+        "task_type": "email:welcome",
+        "queue": "low",
+        "attempt": 3,
+    }
+    assert refused["error"] == "ValueError: no"
+
+
+def test_json_of_a_record_that_a_task_logs_has_the_fields_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+    entered = context.enter(context.blank("email:welcome", id="one", queue="low", retried=1))
+    try:
+        with fresh_logging():
+            logs.set_up(None, "json")
+            logging.getLogger("shop").info("to %s", "ann", extra={"amount": 7, "parts": [1.5, float("inf"), object]})
+    finally:
+        context.leave(entered)
+
+    (shown,) = lines(capsys.readouterr().err)
+    assert {name: shown[name] for name in ("message", "task_id", "task_type", "queue", "attempt", "amount")} == {
+        "message": "to ann",
+        "task_id": "one",
+        "task_type": "email:welcome",
+        "queue": "low",
+        "attempt": 2,
+        "amount": 7,
+    }
+    assert shown["parts"] == [1.5, "inf", "<class 'object'>"]
+
+
+def test_json_outside_of_a_task_has_no_fields_of_a_task(capsys: pytest.CaptureFixture[str]) -> None:
+    with fresh_logging():
+        logs.set_up(None, "json")
+        logging.getLogger("shop").info("hello")
+
+    (shown,) = lines(capsys.readouterr().err)
+    assert set(shown) == {"time", "level", "logger", "message", "process"}
+
+
+def test_json_has_the_traceback_on_its_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    with fresh_logging():
+        logs.set_up(None, "json")
+        try:
+            raise KeyError("gone")
+        except KeyError:
+            logging.getLogger("shop").exception("it failed", extra={"odd": Odd()})
+
+    (shown,) = lines(capsys.readouterr().err)
+    assert "Traceback" in str(shown["exception"])
+    assert "KeyError: 'gone'" in str(shown["exception"])
+    assert shown["odd"] == "<Odd without a text>"
+
+
+def test_json_replaces_the_format_of_the_app_on_standard_error_only(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with fresh_logging():
+        basic()
+        file = logging.FileHandler(tmp_path / "log")
+        logging.getLogger().addHandler(file)
+        logs.set_up("info", "json")
+        logging.getLogger("shop").warning("hello")
+        file.close()
+
+    assert lines(capsys.readouterr().err)[0]["message"] == "hello"
+    assert (tmp_path / "log").read_text() == "hello\n"
+
+
+def test_json_is_kept_when_the_lifespan_configures_logging(capsys: pytest.CaptureFixture[str]) -> None:
+    with fresh_logging():
+        logs.set_up(None, "json")
+        dictionary()
+        logs.restore()
+        logging.getLogger("rota.worker").warning("hello")
+        logs.set_up(None)
+
+    assert lines(capsys.readouterr().err)[0]["message"] == "hello"
+
+
+def test_logging_can_be_set_up_again_with_another_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with fresh_logging():
+        logs.set_up(None)
+        logs.set_up(None, "json")
+        logging.getLogger("shop").info("hello")
+        logs.set_up(None)
+        logging.getLogger("shop").info("again")
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert json.loads(first)["message"] == "hello"
+    assert second.endswith("shop: again")
+
+
+def test_formatter_can_be_named_in_a_configuration() -> None:
+    record = logging.LogRecord("shop", logging.INFO, "", 0, "%d parts", (3,), None)
+
+    assert json.loads(JsonFormatter().format(record))["message"] == "3 parts"

@@ -110,13 +110,16 @@ class Sandbox:
         self._stack = ExitStack()
         self._broker: SyncBroker
         self.url = ""
-        """The URL of the sandbox, for other programs."""
+        """The URL of the sandbox, for other programs. Empty while the sandbox is not open."""
         self.clock: SandboxClock
         """The clock of the sandbox."""
 
     def __enter__(self) -> Self:
+        if self.url:
+            raise OptionError("This sandbox is open already, as that of a fixture is: use it without `with`.")
         server = self._started()
         with ExitStack() as stack:
+            stack.callback(self._forget)
             database = server.take()
             stack.callback(server.give_back, database)
             self.url = server.url(database)
@@ -133,7 +136,6 @@ class Sandbox:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._apps.clear()
         self._stack.close()
 
     async def __aenter__(self) -> Self:
@@ -235,6 +237,10 @@ class Sandbox:
         """Check that no such task waits (see `assert_enqueued`)."""
         __tracebackhide__ = True
         self.assert_enqueued(what, *args, queue=queue, count=0, **arguments)
+
+    def _forget(self) -> None:
+        self.url = ""
+        self._apps.clear()
 
     def _started(self) -> SandboxServer:
         return _server_of_process() if self._server is None else self._server.start()

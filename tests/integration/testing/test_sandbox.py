@@ -105,6 +105,28 @@ def test_apps_with_different_key_prefixes_are_refused(server: SandboxServer) -> 
     assert other.settings.broker.url == ELSEWHERE
 
 
+def test_open_sandbox_is_not_opened_again(server: SandboxServer) -> None:
+    app = make_app()
+    with Sandbox(app, server=server) as sandbox:
+        with pytest.raises(OptionError, match="use it without `with`"), sandbox:
+            pass
+        assert app.settings.broker.url == sandbox.url
+
+
+def test_sandbox_can_be_opened_again_after_its_end_and_after_a_failure(server: SandboxServer) -> None:
+    app, other = make_app(), make_app(key_prefix="shop")
+    refused = Sandbox(app, other, server=server)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="open a sandbox for each"), refused:
+            pass
+
+    sandbox = Sandbox(app, server=server)
+    for _ in range(2):
+        with sandbox:
+            app.enqueue_sync("email:welcome", {"user_id": 7})
+            assert len(sandbox.drain_sync()) == 1
+
+
 def test_more_sandboxes_than_databases_are_refused_with_advice() -> None:
     server = SandboxServer()
     for _ in range(DATABASES):

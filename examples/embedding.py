@@ -39,8 +39,7 @@ async def look_up(product: str, prices: Annotated[Prices, Depends(prices)] = INJ
 async def main() -> int:
     async with app.worker(concurrency=20):
         # The rest of the program runs here: a web server, a bot, a test.
-        job = await look_up.enqueue("tea")
-        return await job.result(timeout="10s")
+        return await look_up.call("tea", timeout="10s")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ async def welcome(user_id: int, locale: str = "en") -> str:
     return f"user {user_id} is welcome ({locale})"
 
 
-@app.task("image:resize", run="process")  # the loop for async def, a thread for def, a process where asked
+# `async def` runs on the loop, `def` in a thread, and in a process where it is asked for.
+@app.task("image:resize", run="process", retention="10m")
 def resize(path: str, width: int) -> str:
     return f"{path} is {width} wide"
 
@@ -30,7 +31,7 @@ async def any_report(ctx: Context, payload: bytes) -> bytes:
 
 
 async def enqueue() -> list[Job[str]]:
-    now = await welcome.enqueue(7)  # typed like the function
+    now = await welcome.options(retention="10m").enqueue(7)  # typed like the function; the result is kept on request
     small = await resize.enqueue("cat.jpg", width=320)
     await welcome.options(delay="5m", unique="10m").enqueue(7)
     again = await welcome.options(delay="5m", unique="10m").enqueue(7)
@@ -44,7 +45,10 @@ async def main() -> list[object]:
     async with app.worker(queues={"critical": 6, "default": 3}):
         jobs = await enqueue()
         report = await app.enqueue("report:build", {"id": 7}, retention="1m")  # by name, without importing the handler
-        return [await job.result(timeout="30s") for job in [*jobs, report]]
+        called = await welcome.call(9, timeout="30s")  # enqueue, wait, and return the result
+        earlier = welcome.job(jobs[0].id)  # a handle by the ID that a program has stored
+        assert await earlier.result(timeout="30s") == await jobs[0].result(timeout="30s")
+        return [called, *[await job.result(timeout="30s") for job in [*jobs, report]]]
 
 
 if __name__ == "__main__":

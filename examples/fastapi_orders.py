@@ -41,7 +41,7 @@ async def ship_order(order: int) -> dict[str, str]:
 @web.get("/tasks/{task_id}")
 async def show_task(task_id: str) -> dict[str, str]:
     try:
-        info = await app.client.info("default", task_id)
+        info = await ship.job(task_id).info()
     except TaskNotFound as error:
         raise HTTPException(404, "There is no such task.") from error
     return {"state": info.state, "result": info.result.decode()}

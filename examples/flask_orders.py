@@ -27,7 +27,7 @@ def ship_order(order: int) -> tuple[dict[str, str], int]:
 @web.get("/tasks/<task_id>")
 def show_task(task_id: str) -> dict[str, str]:
     try:
-        info = app.sync_client.info("default", task_id)
+        info = ship.job_sync(task_id).info()
     except TaskNotFound:
         abort(404, "There is no such task.")
     return {"state": info.state, "result": info.result.decode()}

@@ -15,8 +15,7 @@ async def welcome(user_id: int, locale: str = "en") -> str:
 
 async def main() -> None:
     async with app, app.worker():
-        job = await welcome.enqueue(7, locale="sv")  # typed like the function
-        print(await job.result(timeout="10s"))
+        print(await welcome.call(7, locale="sv", timeout="10s"))  # enqueue, wait, and return the result
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from rota.client.connections import Connections, broker_options
 from rota.core.canonical import is_mapping
+from rota.core.duration import DurationLike
 from rota.core.source_line import caller, named, placed
 from rota.core.text import counted, did_you_mean
 from rota.errors import OptionError, RotaError
@@ -18,7 +19,7 @@ from rota.tasks import middleware as around
 from rota.tasks.depends import Overrides
 from rota.tasks.groups import Aggregators
 from rota.tasks.handler import Handler
-from rota.tasks.job import Job, Plan, SyncJob
+from rota.tasks.job import Decode, Job, Plan, SyncJob
 from rota.tasks.lifespan import Lifespan, LifespanFactory
 from rota.tasks.middleware import EnqueueMiddleware, Middleware
 from rota.tasks.options import NO_OPTIONS, EnqueueOptions
@@ -131,6 +132,40 @@ class Rota(Tasks):
     def send_sync(self, plan: Plan[R]) -> SyncJob[R]:
         """Enqueue one plan from blocking code."""
         return self.sync_client.enqueue(plan)
+
+    async def call(self, plan: Plan[R], timeout: DurationLike | None = None) -> R:  # noqa: ASYNC109
+        """Enqueue one plan, wait for its end, and return its result: `await app.call(welcome.plan(7), timeout="10s")`.
+
+        Without a retention the task gets one for this wait: `timeout`, at least a minute. If a unique task exists
+        already, the call waits for that task. The `timeout` counts from the call, but does not cut off the enqueue,
+        which has its own limit (`retry_for`). Raises TaskFailed, TaskCancelled, ResultTimeout, or what `enqueue`
+        raises. After a timeout the task goes on, also if the caller is cancelled: `task_id` and `queue` of the
+        ResultTimeout are for `app.job`. A task in a group has no result of its own, so it is refused.
+        """
+        return await self.client.call(plan, timeout)
+
+    def call_sync(self, plan: Plan[R], timeout: DurationLike | None = None) -> R:
+        """Enqueue one plan, wait for its end, and return its result, from blocking code (see `call`)."""
+        return self.sync_client.call(plan, timeout)
+
+    def job(self, id: str, *, queue: str) -> Job[Any]:
+        """Return a handle to a task that was enqueued earlier, without a request to the server.
+
+        Its `result()` reads JSON. `task.job(id)` gives a handle that reads what the function of the task returns.
+        """
+        return self.handle(queue, id)
+
+    def job_sync(self, id: str, *, queue: str) -> SyncJob[Any]:
+        """Return a handle for blocking code to a task that was enqueued earlier (see `job`)."""
+        return self.handle_sync(queue, id)
+
+    def handle(self, queue: str, id: str, type: str = "", decode: Decode | None = None) -> Job[Any]:
+        """Return a handle to a task. Tasks call this; a program calls `job`."""
+        return self.client.job(queue, id, type=type, decode=decode)
+
+    def handle_sync(self, queue: str, id: str, type: str = "", decode: Decode | None = None) -> SyncJob[Any]:
+        """Return a handle to a task for blocking code. Tasks call this; a program calls `job_sync`."""
+        return self.sync_client.job(queue, id, type=type, decode=decode)
 
     # Connections
 

@@ -61,11 +61,13 @@ class TaskStateError(RotaError):
 
 
 class ResultError(RotaError):
-    """A task ended without a result. `reason` is its last error."""
+    """A task ended without a result. `reason` is its last error, `task_id` and `queue` say which task it is."""
 
-    def __init__(self, message: str, *, reason: str = "") -> None:
+    def __init__(self, message: str, *, reason: str = "", task_id: str = "", queue: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.task_id = task_id
+        self.queue = queue
 
 
 class ResultNotKept(ResultError):
@@ -81,7 +83,12 @@ class TaskCancelled(ResultError):
 
 
 class ResultTimeout(RotaError, TimeoutError):
-    """The task did not end within the timeout."""
+    """The task did not end within the timeout, and goes on. `task_id` and `queue` say which task it is."""
+
+    def __init__(self, message: str, *, task_id: str = "", queue: str = "") -> None:
+        super().__init__(message)
+        self.task_id = task_id
+        self.queue = queue
 
 
 class BrokerError(RotaError):

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from rota.app import Rota
 from rota.client import Client, SyncClient
 from rota.client.core import Core
+from rota.client.operations import TaskOperations
 from rota.inspect import Inspector
 from rota.tasks.context import Context
 from rota.tasks.groups import GroupedTask
-from rota.tasks.job import Job, Plan, SyncJob
+from rota.tasks.job import AsyncFace, Job, Plan, Receipt, SyncJob
 from rota.tasks.router import Tasks
 from rota.tasks.task import Task
 from rota.testing import Sandbox, SandboxClock
@@ -28,13 +29,13 @@ CLASSES: dict[str, tuple[type, ...]] = {
     "Tasks": (Tasks,),
     "Task": (Task,),
     "Plan": (Plan,),
-    "Job": (Job,),
-    "SyncJob": (SyncJob,),
+    "Job": (Job, Receipt),
+    "SyncJob": (SyncJob, Receipt),
     "Context": (Context,),
     "GroupedTask": (GroupedTask,),
     "Worker": (Worker,),
-    "Client": (Client, Core),
-    "SyncClient": (SyncClient, Core),
+    "Client": (Client, Core, TaskOperations),
+    "SyncClient": (SyncClient, Core, TaskOperations),
     "Inspector": (Inspector,),
     "Sandbox": (Sandbox,),
     "SandboxClock": (SandboxClock,),
@@ -45,13 +46,20 @@ CONSTRUCTED = frozenset({"Rota", "Tasks", "Inspector", "Sandbox"})
 """The classes that a program makes itself. It gets the others from a method."""
 
 INTERNAL: dict[str, frozenset[str]] = {
-    "Rota": frozenset({"broker_options", "find_handler", "keys", "middlewares", "modules", "warning"}),
+    "Rota": frozenset(
+        {"broker_options", "find_handler", "handle", "handle_sync", "keys", "middlewares", "modules", "warning"}
+    ),
     "Tasks": frozenset({"middlewares", "warning"}),
+    "Client": frozenset({"carry_out"}),
+    "SyncClient": frozenset({"carry_out"}),
     "Context": frozenset({"begin", "cancel"}),
     "SandboxClock": frozenset({"queues", "next_due"}),
     "Worker": frozenset({"run", "queue_keys", "held", "describe", "cancel", "lose", "asked_to_stop"}),
 }
 """Methods without an underscore that only Rota calls."""
+
+TWO_FACED = frozenset({"_verb", "operation"})
+"""Decorators of methods that are described once for asyncio and for blocking code."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -78,23 +86,30 @@ def _class(title: str, kinds: tuple[type, ...]) -> str:
         [made] = [node for node in _definitions(kinds[0]) if node.name == "__init__"]
         parts += [_code(_call(title, made)), _doc(made)]
     for name, node in public_methods(title).items():
-        parts += [f"### {title}.{name}", _code(_signature(node)), _doc(node)]
+        on_loop = issubclass(kinds[0], AsyncFace)
+        parts += [f"### {title}.{name}", _code(_signature(node, on_loop=on_loop)), _doc(node)]
     return "\n\n".join(part for part in parts if part)
 
 
 def _definitions(kind: type) -> Iterator[Function]:
     [tree] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     if isinstance(tree, ast.ClassDef):
-        yield from (node for node in tree.body if isinstance(node, Function))
+        yield from (node for node in tree.body if isinstance(node, Function) and "overload" not in _decorators(node))
 
 
-def _signature(node: Function) -> str:
-    decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+def _decorators(node: Function) -> set[str]:
+    return {ast.unparse(decorator) for decorator in node.decorator_list}
+
+
+def _signature(node: Function, *, on_loop: bool) -> str:
+    """Write the signature. Methods that are described once for both faces are awaited if the class is `on_loop`."""
+    decorators = _decorators(node)
     if "property" in decorators:
         return f"{node.name}: {_returned(node)}  # property"
     if "asynccontextmanager" in decorators or _returned(node).startswith("AbstractAsyncContextManager"):
         return _call(f"async with {node.name}", node)
     awaited = isinstance(node, ast.AsyncFunctionDef) and not _returned(node).startswith("AsyncGenerator")
+    awaited = awaited or (on_loop and not decorators.isdisjoint(TWO_FACED))
     return _call(f"{'async ' if awaited else ''}def {node.name}", node, returned=True)
 
 
@@ -127,7 +142,8 @@ def _split(arguments: str) -> Iterator[str]:
 
 
 def _returned(node: Function) -> str:
-    return _plain(ast.unparse(node.returns)) if node.returns else "None"
+    returned = _plain(ast.unparse(node.returns)) if node.returns else "None"
+    return returned.removeprefix("Act[").removesuffix("]") if returned.startswith("Act[") else returned
 
 
 def _plain(annotation: str) -> str:

@@ -9,7 +9,6 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from examples.django_orders.models import Order
-from examples.django_orders.queue import app
 from examples.django_orders.tasks import ship
 from rota import TaskNotFound
 
@@ -26,7 +25,7 @@ def order_product(request: HttpRequest, product: str) -> JsonResponse:
 
 def show_task(request: HttpRequest, task_id: str) -> JsonResponse:
     try:
-        info = app.sync_client.info("default", task_id)
+        info = ship.job_sync(task_id).info()
     except TaskNotFound as error:
         raise Http404("There is no such task.") from error
     return JsonResponse({"state": info.state, "result": info.result.decode()})

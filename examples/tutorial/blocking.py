@@ -1,9 +1,10 @@
-"""Enqueue from blocking code, and by the name of a type."""
+"""Call and enqueue from blocking code, by the name of a type too, and find a task again by its ID."""
 
-from tasks import app, welcome
+from tasks import app, build_report, welcome
 
 with app:
-    job = welcome.enqueue_sync(7)
-    print(job.result(timeout="10s"))
-    by_name = app.enqueue_sync("email:welcome", {"user_id": 8})
+    print(welcome.call_sync(7, timeout="10s"))
+    by_name = app.enqueue_sync("report:build", {"account": 8})
     print(by_name.result(timeout="10s"))
+    same = build_report.job_sync(by_name.id)  # by an ID that your program has stored
+    print(same.info().state)

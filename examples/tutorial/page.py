@@ -7,8 +7,7 @@ from around import app, render
 
 async def main() -> None:
     async with app:
-        job = await render.enqueue("/index")
-        print(await job.result(timeout="10s"))
+        print(await render.call("/index", timeout="10s"))
 
 
 asyncio.run(main())

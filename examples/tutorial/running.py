@@ -15,7 +15,7 @@ def copy(row: int) -> None:
     current().log(f"row {row} copied")  # works in any function that the task calls
 
 
-@app.task("table:copy", on_success=note_success)
+@app.task("table:copy", on_success=note_success, retention="1h")
 async def copy_table(context: Context, rows: int) -> int:
     for row in range(rows):
         copy(row)

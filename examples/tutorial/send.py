@@ -1,4 +1,4 @@
-"""Enqueue a task and wait for its result."""
+"""Enqueue a task, and call another one."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ async def main() -> None:
     async with app:  # closes the connections at the end
         job = await welcome.enqueue(7, locale="sv")
         print(job)
-        print(await job.result(timeout="10s"))
+        print(await welcome.call(8, timeout="10s"))  # enqueue, wait, and return the result
 
 
 asyncio.run(main())

@@ -10,7 +10,7 @@ async def welcome(user_id: int, locale: str = "en") -> str:
     return f"user {user_id} is welcome ({locale})"
 
 
-@app.task("report:build", timeout="5m")
+@app.task("report:build", timeout="5m", retention="1h")
 def build_report(account: int, month: str = "2026-01") -> str:
     return f"report of account {account} for {month}"
 

@@ -84,14 +84,12 @@ def _app(target: str | None, url: str | None) -> Rota:
 async def _enqueue(app: Rota, task_type: str, payload: Any, options: EnqueueOptions, wait: timedelta | None) -> str:
     try:
         plan = app.plan(task_type, payload, **options)
-        if wait is not None and not plan.options.retention:
-            if plan.options.retention is not None:
+        if wait is not None:
+            if plan.options.retention == timedelta(0):
                 raise OptionError("--wait needs a result, but with a retention of 0 the task keeps none.")
-            plan = plan.updated(retention=app.settings.results.result_retention or wait)
+            return json.dumps(await app.call(plan, wait), ensure_ascii=False)
         job = await app.send(plan)
-        if wait is None:
-            return job.id if job.created else f"{job.id} (existed already)"
-        return json.dumps(await job.result(wait), ensure_ascii=False)
+        return job.id if job.created else f"{job.id} (existed already)"
     finally:
         await app.aclose()
 

@@ -1,32 +1,28 @@
-"""The client for asyncio code."""
+"""The client for asyncio code.
+
+`rota.client.core` has what both clients share. This file has the signatures for asyncio, the short path of a single
+enqueue, and the stream, which has several requests in flight.
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack, aclosing
-from datetime import datetime, timedelta
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable
+from contextlib import aclosing
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from rota.broker.broker import Broker
-from rota.client import operations as acts
-from rota.client.batch import Batch, Planned, in_chunks, of_task
+from rota.client.batch import Batch, in_chunks, of_task
 from rota.client.batching import Batcher
-from rota.client.core import ENQUEUE_BATCH, RESULT_POLL, Core, log_failures
+from rota.client.core import Core, log_failures
 from rota.client.delivery import Delivery, Unreplicated
-from rota.client.hooks import enter, enter_each, swallowed
-from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, textual
+from rota.client.operations import Wait
 from rota.client.plans import check_plan, check_plans
-from rota.client.requests import Requests
-from rota.core.duration import DurationLike, parse
-from rota.errors import BrokerRefused, BrokerUnavailable, ResultTimeout, RotaError
-from rota.tasks.info import TaskInfo, TaskState
-from rota.tasks.job import Job, Plan
-from rota.tasks.middleware import EnqueueMiddleware
-from rota.wire.enqueue import Reply
-
-if TYPE_CHECKING:
-    from rota.client.replicas import Replicas
+from rota.client.requests import Act, Requests
+from rota.core.duration import DurationLike
+from rota.errors import BrokerRefused, BrokerUnavailable, RotaError
+from rota.tasks.info import TaskState
+from rota.tasks.job import AsyncFace, Decode, Job, Plan
 
 R = TypeVar("R")
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
@@ -35,39 +31,27 @@ Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
 _IN_FLIGHT = 3
 
 
-class Client(Core):
+class Client(Core[Broker], AsyncFace):
     """Enqueues tasks, changes them, and waits for their end.
 
     The client sends a request again if its answer was lost, for `retry_for`.
     """
 
-    def __init__(
-        self,
-        broker: Broker,
-        *,
-        middlewares: Sequence[EnqueueMiddleware] = (),
-        result_poll: timedelta = RESULT_POLL,
-        enqueue_batch: int = ENQUEUE_BATCH,
-        delivery: Delivery = Delivery(),  # noqa: B008  # frozen
-        payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
-    ) -> None:
-        super().__init__(broker.keys, middlewares, result_poll, enqueue_batch, delivery, payload_limit_bytes)
-        self._origin = broker
-        self.broker = broker.within(timedelta(0)) if delivery.when_away == "fail" else broker
-        self._replicas = _replicas(self.broker, delivery) if delivery.wait_replicas else None
-        self._requests = Requests(self.broker, self._replicas)
-        self._retry_seconds = self._requests.seconds
-        self._batcher = Batcher(self._requests.enqueue, self._requests.enqueue_again)
+    _job = Job
 
-    def _copy(self, delivery: Delivery) -> "Client":
-        return Client(
-            self._origin,
-            middlewares=self._middlewares,
-            result_poll=self._result_poll,
-            enqueue_batch=self._enqueue_batch,
-            delivery=delivery,
-            payload_limit_bytes=self._payload_limit_bytes,
-        )
+    def _driver(self, delivery: Delivery) -> Requests:
+        self._replicas = None
+        if delivery.wait_replicas:
+            from rota.client.replicas import Replicas  # imported late, because few programs wait for replicas
+
+            self._replicas = Replicas(self.broker, delivery)
+        requests = Requests(self.broker, self._replicas)
+        self._batcher = Batcher(requests.enqueue, requests.enqueue_again)
+        return requests
+
+    def carry_out(self, act: Act[R]) -> Coroutine[Any, Any, R]:
+        """Run each step of an operation until its end, and return its result."""
+        return self._requests.carry_out(act)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -100,7 +84,10 @@ class Client(Core):
         on_the_way: deque[tuple[Batch, asyncio.Task[None]]] = deque()
         try:
             async for some in in_chunks(plans, self._chunk(chunk)):
-                on_the_way.append(await self._start(some))
+                # Started here and not in the asyncio task: the next chunk must not overtake a chunk that has to publish
+                # a queue name or to connect first.
+                batch, around = await self._start(some)
+                on_the_way.append((batch, asyncio.create_task(self._deliver_within(batch, around))))
                 if len(on_the_way) >= _IN_FLIGHT:
                     for outcome in await self._arrival(*on_the_way.popleft()):
                         yield outcome
@@ -117,57 +104,18 @@ class Client(Core):
         Rota workers announce the end of a task. Go servers do not, so the client also polls, first often and later
         every `result_poll`.
         """
-        keys = self._place(queue, task_id)
-        seconds = None if timeout is None else parse(timeout, "timeout").total_seconds()
-        act = acts.result(keys, task_id, seconds, self._poll_seconds)
-        try:
-            # The act keeps its own time limit. This timeout is for a broker that does not answer.
-            async with asyncio.timeout(None if seconds is None else seconds + 0.1):
-                try:
-                    async with self.broker.subscribe(keys.ended(task_id)) as messages:
-                        return await self._requests.carry_out(act, messages)
-                except BrokerRefused:  # no permission to subscribe, so only poll
-                    return await self._requests.carry_out(acts.result(keys, task_id, seconds, self._poll_seconds), None)
-        except ResultTimeout:
-            raise
-        except TimeoutError:
-            raise acts.out_of_time(queue, task_id, seconds) from None
+        return await self._result(queue, task_id, Wait.of(timeout))
 
-    async def info(self, queue: str, task_id: str) -> TaskInfo:
-        """Return a snapshot of a task. Raises TaskNotFound if it does not exist any more."""
-        return await self._requests.carry_out(acts.info(self._place(queue, task_id), task_id))
+    async def call(self, plan: Plan[R], timeout: DurationLike | None = None) -> R:  # noqa: ASYNC109
+        """Enqueue one task, wait for its end, and return its result (see `Rota.call`)."""
+        return cast(R, await self._call(plan, timeout))
 
-    async def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
-        """End a task without a retry: a waiting task at once, a running task by its worker.
+    def job(self, queue: str, task_id: str, *, type: str = "", decode: Decode | None = None) -> Job[Any]:
+        """Return a handle to a task that was enqueued earlier, without a request to the server.
 
-        A task that has ended stays as it is.
+        `decode` reads the stored result; None means JSON.
         """
-        await self._requests.carry_out(
-            acts.cancel(self._place(queue, task_id), task_id, textual("reason", reason), self._keys.cancel)
-        )
-
-    async def delete(self, queue: str, task_id: str) -> None:
-        """Delete a task that does not run, and release its unique lock."""
-        await self._requests.carry_out(acts.delete(self._place(queue, task_id), task_id))
-
-    async def run_now(self, queue: str, task_id: str) -> None:
-        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
-        await self._requests.carry_out(acts.run_now(self._place(queue, task_id), task_id))
-
-    async def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
-        """Move a scheduled, retried or pending task to an instant, or to a duration from now by the server's clock."""
-        await self._requests.carry_out(acts.reschedule(self._place(queue, task_id), task_id, when))
-
-    async def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
-        """Replace the payload of a task that does not run. Its unique lock moves to the key of the new payload."""
-        payload = self._checked_payload(task_id, payload)
-        await self._requests.carry_out(acts.update_payload(self._place(queue, task_id), task_id, payload))
-
-    async def _enqueue_within(self, plan: Plan[R]) -> Job[R]:
-        check_plan(plan)
-        async with AsyncExitStack() as stack:
-            return await self._enqueue(await enter(stack, self._middlewares, plan))
-        raise swallowed()
+        return cast("Job[Any]", self._handle(queue, task_id, type, decode))
 
     async def _enqueue(self, plan: Plan[R]) -> Job[R]:
         # The hot path of every program that enqueues, so short steps are inlined to save function calls.
@@ -185,7 +133,7 @@ class Client(Core):
             keys.queue,
             plan.type,
             TaskState.PENDING,
-            actions=self,
+            client=self,
             decode=plan.decode,
             kept=bool(plan.options.retention),
         )
@@ -199,36 +147,6 @@ class Client(Core):
             raise of_task(error, packed) from error
         return receipt
 
-    def _receipt(self, plan: Plan[R], queue: str, reply: Reply) -> Job[R]:
-        reason, task_id, state = reply
-        created = reason == "created"
-        # A task that existed already was enqueued with its own retention, which is not known here.
-        kept = not created or bool(plan.options.retention)
-        return Job(
-            task_id, queue, plan.type, STATES[state], created=created, actions=self, decode=plan.decode, kept=kept
-        )
-
-    async def _start(self, plans: Sequence[Planned]) -> tuple[Batch, asyncio.Task[None]]:
-        async with AsyncExitStack() as stack:
-            if self._middlewares:
-                plans = await enter_each(stack, self._middlewares, plans)
-            batch = Batch(self._packer, plans)
-            # Awaited here and not in the asyncio task: the next chunk must not overtake a chunk that has to publish a
-            # queue name or to connect first.
-            await self._requests.carry_out(self._prepare(batch))
-            around = stack.pop_all()
-        return batch, asyncio.create_task(self._carry(batch, around))
-
-    async def _carry(self, batch: Batch, around: AsyncExitStack) -> None:
-        async with around:
-            await self._requests.carry_out(self._deliver(batch))
-
     async def _arrival(self, batch: Batch, task: asyncio.Task[None]) -> list[Job[Any] | RotaError]:
         await task
         return self._outcomes(batch)
-
-
-def _replicas(broker: Broker, delivery: Delivery) -> "Replicas":
-    from rota.client.replicas import Replicas  # imported late, because few programs wait for replicas
-
-    return Replicas(broker, delivery)

@@ -158,50 +158,42 @@ def cut(plans: Iterable[Plan[Any]], size: int) -> Iterator[list[Planned]]:
     A list ends early at `CHUNK_BYTES`, because a server refuses a request with too many large payloads. If the iterable
     raises, the last item of the last list is that error.
     """
-    rest: Iterator[Plan[Any]] | None = None
-    is_over = False
-    while not is_over:
-        chunk: list[Planned] = []
-        room = CHUNK_BYTES
-        try:
-            rest = iter(plans) if rest is None else rest
-            while len(chunk) < size and room > 0:
-                chunk.append(plan := next(rest))
-                room -= _size(plan)
-        except StopIteration:
-            is_over = True
-        except (Exception, asyncio.CancelledError) as error:  # without an await, only the iterable itself can cancel
-            chunk.append(_broken_off(error))
-            is_over = True
-        if chunk:
-            yield chunk
+    chunk: list[Planned] = []
+    room = CHUNK_BYTES
+    try:
+        for plan in plans:
+            chunk.append(plan)
+            room -= _size(plan)
+            if len(chunk) >= size or room <= 0:
+                yield chunk
+                chunk, room = [], CHUNK_BYTES
+    except (Exception, asyncio.CancelledError) as error:  # without an await, only the iterable itself can cancel
+        chunk.append(_broken_off(error))
+    if chunk:
+        yield chunk
 
 
 async def in_chunks(plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", size: int) -> AsyncIterator[list[Planned]]:
     """Cut a plain or async iterable (see `cut`)."""
     if not isinstance(plans, AsyncIterable):
-        for some in cut(plans, size):
-            yield some
-        return
-    rest: AsyncIterator[Plan[Any]] | None = None
-    is_over = False
-    while not is_over:
-        chunk: list[Planned] = []
-        room = CHUNK_BYTES
-        try:
-            rest = aiter(plans) if rest is None else rest
-            while len(chunk) < size and room > 0:
-                chunk.append(plan := await anext(rest))
-                room -= _size(plan)
-        except StopAsyncIteration:
-            is_over = True
-        except (Exception, asyncio.CancelledError) as error:
-            if cancelled_here(error):
-                raise
-            chunk.append(_broken_off(error))
-            is_over = True
-        if chunk:
+        # Not through the loop below: one step of an async generator for each plan would cost more than the loop itself.
+        for chunk in cut(plans, size):
             yield chunk
+        return
+    chunk, room = [], CHUNK_BYTES
+    try:
+        async for plan in plans:
+            chunk.append(plan)
+            room -= _size(plan)
+            if len(chunk) >= size or room <= 0:
+                yield chunk
+                chunk, room = [], CHUNK_BYTES
+    except (Exception, asyncio.CancelledError) as error:
+        if cancelled_here(error):
+            raise
+        chunk.append(_broken_off(error))
+    if chunk:
+        yield chunk
 
 
 def _size(plan: object) -> int:

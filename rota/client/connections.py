@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rota.errors import RotaError
 from rota.settings.setting_groups import BrokerSettings, EnqueueSettings
 from rota.settings.settings import Settings
 from rota.tasks.middleware import EnqueueMiddleware
@@ -79,7 +80,13 @@ class Connections:
 
     def client(self, settings: Settings) -> "Client":
         """The client of the running loop."""
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RotaError(
+                "No event loop runs here, and each client for asyncio belongs to one: use the methods for blocking "
+                "code, which end in _sync, or do this in a coroutine."
+            ) from None
         latest = self._latest
         if latest is not None and latest[0] is loop:
             return latest[1]

@@ -1,22 +1,40 @@
-"""The common base of both clients: everything except carrying out operations."""
+"""The common base of both clients: everything except the signatures of their methods and what waits in its own way."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from time import monotonic
-from typing import Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack, cast
 
 from rota import events
-from rota.client.batch import Batch, of_task
+from rota.client.batch import Batch, Planned, of_task
 from rota.client.delivery import Delivery, DeliveryOptions, Unreplicated
-from rota.client.packing import Packer, refusal, sendable
-from rota.client.requests import Act, Burst, Command, Enqueue, Reach, asked_again
-from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, NotReplicated, PayloadError, RotaError
-from rota.tasks.job import Plan, Receipt
+from rota.client.hooks import enter, enter_each, swallowed
+from rota.client.operations import TaskOperations, Wait, out_of_time, result
+from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, Packer, refusal
+from rota.client.plans import check_plan, other_keeps_nothing, plan_of_call
+from rota.client.requests import Act, Burst, Command, Driver, Enqueue, Reach, asked_again
+from rota.core.duration import DurationLike
+from rota.errors import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnavailable,
+    NotReplicated,
+    ResultNotKept,
+    ResultTimeout,
+    RotaError,
+)
+from rota.tasks.job import Decode, Plan, Receipt, not_kept, read_result
 from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
-from rota.wire.keys import Keys, QueueKeys
 from rota.wire.script import MOST_ENQUEUED
+
+if TYPE_CHECKING:
+    from rota.broker.broker import Broker
+    from rota.broker.sync import SyncBroker
+
+BrokerT = TypeVar("BrokerT", bound="Broker | SyncBroker")
 
 RESULT_POLL = timedelta(seconds=1)
 ENQUEUE_BATCH = 500
@@ -28,29 +46,45 @@ that no tool shows. Publishing again after this time costs one small command for
 """
 
 
-class Core(ABC):
-    """Holds the keys, the packer, the published queue names and the settings. Enqueues by means of operations."""
+class Core(TaskOperations, ABC, Generic[BrokerT]):
+    """Holds the keys, the packer, the published queue names and the settings. Enqueues, and waits for results.
+
+    What both clients do is written once, as coroutines. The blocking client runs them with `finish`.
+    """
+
+    _job: ClassVar[type[Receipt]]
+    _blocking: ClassVar[bool] = False
 
     def __init__(
         self,
-        keys: Keys,
-        middlewares: Sequence[EnqueueMiddleware],
-        result_poll: timedelta,
-        enqueue_batch: int,
-        delivery: Delivery,
-        payload_limit_bytes: int,
+        broker: BrokerT,
+        *,
+        middlewares: Sequence[EnqueueMiddleware] = (),
+        result_poll: timedelta = RESULT_POLL,
+        enqueue_batch: int = ENQUEUE_BATCH,
+        delivery: Delivery = Delivery(),  # noqa: B008  # frozen
+        payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
-        self._keys = keys
+        super().__init__(broker.keys, Packer(broker.keys, payload_limit_bytes))
+        self._origin = broker
+        self.broker = cast(BrokerT, broker.within(timedelta(0))) if delivery.when_away == "fail" else broker
+        self._requests = self._driver(delivery)
         self._middlewares = middlewares
-        self._packer = Packer(keys, payload_limit_bytes)
-        self._payload_limit_bytes = payload_limit_bytes
         self._published_until: dict[str, float] = {}
-        self._result_poll = result_poll
         self._poll_seconds = result_poll.total_seconds()
         self._enqueue_batch = enqueue_batch
         self._delivery = delivery
-        self._retry_seconds = 0.0
         self._others: dict[Delivery, Self] = {delivery: cast(Any, self)}
+        self._words: dict[str, Any] = {
+            "middlewares": middlewares,
+            "result_poll": result_poll,
+            "enqueue_batch": enqueue_batch,
+            "payload_limit_bytes": payload_limit_bytes,
+        }
+
+    @abstractmethod
+    def _driver(self, delivery: Delivery) -> Driver:
+        """Make what carries out the operations of this client."""
 
     def sending(self, **words: Unpack[DeliveryOptions]) -> Self:
         """Return a client on the same connections with other delivery settings: `client.sending(wait_replicas=1)`.
@@ -60,38 +94,85 @@ class Core(ABC):
         delivery = self._delivery.updated(**words)
         other = self._others.get(delivery)
         if other is None:
-            made = self._copy(delivery)
+            made = type(self)(self._origin, delivery=delivery, **self._words)
             made._others = self._others
             other = self._others.setdefault(delivery, made)  # two threads may ask at once
         return other
 
-    @abstractmethod
-    def _copy(self, delivery: Delivery) -> Self:
-        """Return a client on the same connections with these delivery settings."""
+    # Waiting
 
-    def _checked_payload(self, task_id: str, payload: bytes) -> bytes:
-        if not isinstance(payload, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise PayloadError(
-                f"The payload for task {task_id} is a {type(payload).__name__}, but must be bytes: "
-                "`task.plan(...).payload` makes them of arguments."
+    async def _result(self, queue: str, task_id: str, wait: Wait) -> bytes:
+        keys = self._place(queue, task_id)
+        try:
+            return await self._requests.listen(
+                keys.ended(task_id), lambda: result(keys, task_id, wait, self._poll_seconds), wait.left_seconds
             )
-        self._packer.check_size(f"The payload for task {task_id}", len(payload))
-        return bytes(payload)
+        except ResultTimeout:
+            raise
+        except TimeoutError:
+            raise out_of_time(queue, task_id, wait.seconds) from None
 
-    @abstractmethod
+    async def _call(self, plan: Plan[Any], timeout: DurationLike | None) -> Any:  # noqa: ASYNC109
+        wait = Wait.of(timeout)
+        job = await self._enqueue_within(plan_of_call(plan, wait.seconds))
+        if not job.kept:
+            raise not_kept(job.queue, job.id)
+        try:
+            stored = await self._result(job.queue, job.id, wait)
+        except ResultNotKept:
+            if job.created:
+                raise
+            raise other_keeps_nothing(job) from None
+        return read_result(stored, plan.decode)
+
+    def _handle(self, queue: str, task_id: str, type: str, decode: Decode | None) -> Any:
+        self._place(queue, task_id)
+        return self._job(task_id, queue, type, None, created=False, client=self, decode=decode)
+
+    # Enqueueing
+
+    async def _enqueue_within(self, plan: Plan[Any]) -> Any:
+        """Enqueue one plan within the middlewares."""
+        check_plan(plan)
+        if not self._middlewares:
+            return await self._enqueue(plan)
+        async with AsyncExitStack() as stack:
+            return await self._enqueue(await enter(stack, self._middlewares, plan, blocking=self._blocking))
+        raise swallowed()
+
+    async def _enqueue(self, plan: Plan[Any]) -> Any:
+        check_plan(plan)
+        return await self._requests.carry_out(self._enqueue_one(plan))
+
+    async def _start(self, plans: Sequence[Planned]) -> tuple[Batch, AsyncExitStack]:
+        """Pack a chunk and connect. Send it with `_deliver_within`."""
+        async with AsyncExitStack() as stack:
+            if self._middlewares:
+                plans = await enter_each(stack, self._middlewares, plans, blocking=self._blocking)
+            batch = Batch(self._packer, plans)
+            await self._requests.carry_out(self._prepare(batch))
+            around = stack.pop_all()
+        return batch, around
+
+    async def _deliver_within(self, batch: Batch, around: AsyncExitStack) -> None:
+        async with around:
+            await self._requests.carry_out(self._deliver(batch))
+
     def _receipt(self, plan: Plan[Any], queue: str, reply: Reply) -> Any:
         """Return the handle to the task that an enqueue added or found."""
-
-    def _place(self, queue: str, task_id: str) -> QueueKeys:
-        sendable("queue name", queue)
-        sendable("task ID", task_id)
-        return self._keys.queue(queue)
+        reason, task_id, state = reply
+        created = reason == "created"
+        # A task that existed already was enqueued with its own retention, which is not known here.
+        kept = not created or bool(plan.options.retention)
+        return self._job(
+            task_id, queue, plan.type, STATES[state], created=created, client=self, decode=plan.decode, kept=kept
+        )
 
     def _chunk(self, asked: int | None) -> int:
         # A call with more tasks than the script can unpack would fail in the middle.
         return min(asked or self._enqueue_batch, MOST_ENQUEUED)
 
-    # Enqueueing, as operations
+    # Enqueueing, as operations that the driver carries out
 
     def _enqueue_one(self, plan: Plan[Any]) -> Act[Any]:
         """Enqueue one plan. The answer is a receipt."""
@@ -126,7 +207,7 @@ class Core(ABC):
         """Send a chunk, and record its outcomes."""
         burst = Burst([sending.call for sending in batch.sendings], enqueues=True)
         outcomes: list[Any] = yield burst
-        outcomes = yield from asked_again(burst, outcomes, self._retry_seconds)
+        outcomes = yield from asked_again(burst, outcomes, self._requests.seconds)
         for sending, outcome in zip(batch.sendings, outcomes, strict=True):
             batch.settle(sending, outcome)
 

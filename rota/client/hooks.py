@@ -7,7 +7,7 @@ middleware raises before its `yield` is the outcome of that plan alone.
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from typing import Any, TypeAlias, cast
 
 from rota import events
@@ -23,27 +23,24 @@ AsyncHook: TypeAlias = Callable[[Plan[Any]], AsyncGenerator[Plan[Any] | None]]
 SyncHook: TypeAlias = Callable[[Plan[Any]], Generator[Plan[Any] | None]]
 
 
-async def enter(stack: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware], plan: Plan[Any]) -> Plan[Any]:
-    """Run every middleware up to its `yield`, the first one outermost. A plan that it yields replaces the given one."""
+async def enter(
+    stack: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware], plan: Plan[Any], *, blocking: bool = False
+) -> Plan[Any]:
+    """Run every middleware up to its `yield`, the first one outermost. A plan that it yields replaces the given one.
+
+    With `blocking`, an async generator is refused. So the coroutine never waits, and `finish` can run it.
+    """
     for middleware in middlewares:
-        if inspect.isasyncgenfunction(middleware):
-            around = async_manager(cast(AsyncHook, middleware), _who(middleware))
-            changed = await stack.enter_async_context(around(plan))
-        else:
+        if not inspect.isasyncgenfunction(middleware):
             changed = stack.enter_context(manager(cast(SyncHook, middleware), _who(middleware))(plan))
-        plan = _changed(middleware, plan, changed)
-    return plan
-
-
-def enter_sync(stack: ExitStack, middlewares: Sequence[EnqueueMiddleware], plan: Plan[Any]) -> Plan[Any]:
-    """Do the same as `enter` from blocking code, which cannot run an async generator."""
-    for middleware in middlewares:
-        if inspect.isasyncgenfunction(middleware):
+        elif blocking:
             raise OptionError(
                 f"{_who(middleware)} is an async generator, so "
                 "enqueue_sync cannot run it: write it as a plain generator (def), which both ways of enqueueing run."
             )
-        changed = stack.enter_context(manager(cast(SyncHook, middleware), _who(middleware))(plan))
+        else:
+            around = async_manager(cast(AsyncHook, middleware), _who(middleware))
+            changed = await stack.enter_async_context(around(plan))
         plan = _changed(middleware, plan, changed)
     return plan
 
@@ -60,7 +57,11 @@ def _changed(middleware: EnqueueMiddleware, plan: Plan[Any], changed: object) ->
 
 
 async def enter_each(
-    around: AsyncExitStack, middlewares: Sequence[EnqueueMiddleware], plans: Iterable[Planned]
+    around: AsyncExitStack,
+    middlewares: Sequence[EnqueueMiddleware],
+    plans: Iterable[Planned],
+    *,
+    blocking: bool = False,
 ) -> list[Planned]:
     """Run the middlewares of many plans up to their `yield`. They continue when `around` is closed."""
     entered: list[Planned] = []
@@ -72,29 +73,8 @@ async def enter_each(
             try:
                 check_plan(plan)
                 async with AsyncExitStack() as stack:
-                    outcome = await enter(stack, middlewares, plan)
+                    outcome = await enter(stack, middlewares, plan, blocking=blocking)
                     around.push_async_exit(_leaving(stack.pop_all()))
-            except Exception as error:
-                outcome = _refused(error)
-        entered.append(outcome)
-    return entered
-
-
-def enter_each_sync(
-    around: ExitStack, middlewares: Sequence[EnqueueMiddleware], plans: Iterable[Planned]
-) -> list[Planned]:
-    """Do the same as `enter_each` from blocking code."""
-    entered: list[Planned] = []
-    for plan in plans:
-        outcome: Planned = swallowed()
-        if isinstance(plan, RotaError):
-            outcome = plan
-        else:
-            try:
-                check_plan(plan)
-                with ExitStack() as stack:
-                    outcome = enter_sync(stack, middlewares, plan)
-                    around.push(_leaving_sync(stack.pop_all()))
             except Exception as error:
                 outcome = _refused(error)
         entered.append(outcome)
@@ -109,17 +89,6 @@ def _leaving(stack: AsyncExitStack) -> Callable[[Any, Any, Any], Awaitable[bool]
     async def leave(*raised: Any) -> bool:
         try:
             await stack.__aexit__(*raised)
-        except Exception as error:
-            _log_unless_passed_on(error, raised[1])
-        return False
-
-    return leave
-
-
-def _leaving_sync(stack: ExitStack) -> Callable[[Any, Any, Any], bool]:
-    def leave(*raised: Any) -> bool:
-        try:
-            stack.__exit__(*raised)
         except Exception as error:
             _log_unless_passed_on(error, raised[1])
         return False

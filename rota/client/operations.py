@@ -1,8 +1,18 @@
-"""The operations of a client on a task that exists. `rota.client.requests` carries them out."""
+"""The operations of a client on a task that exists, each described once for asyncio and for blocking code.
+
+A description is a generator that yields steps (`rota.client.requests`). `operation` makes a method of both clients from
+it. To add an operation: write its script call in `rota.wire.edit`, describe it in `TaskOperations`, and name it in
+`rota.tasks.job.Receipt` if a job has it too.
+"""
 
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
+from rota.client.packing import Packer, sendable, textual
 from rota.client.requests import Act, Change, Command, Listen
 from rota.core.duration import DurationLike, parse
 from rota.errors import (
@@ -17,10 +27,11 @@ from rota.errors import (
     TaskStateError,
 )
 from rota.tasks.info import TaskInfo
-from rota.tasks.job import not_kept
+from rota.tasks.job import TwoFaced, not_kept
+from rota.tasks.options import Options
 from rota.wire import edit
 from rota.wire.edit import Edited
-from rota.wire.keys import QueueKeys
+from rota.wire.keys import Keys, QueueKeys
 from rota.wire.watch import Watched, announced, watch
 
 _MOST_READINGS = 10
@@ -30,58 +41,135 @@ _LAST_WORD_SECONDS = 0.25
 _OUT_OF_SIGHT = Watched("in a state unknown, because the broker does not answer")
 
 
-def update_payload(keys: QueueKeys, task_id: str, payload: bytes) -> Act[None]:
-    """Replace the payload of a task that does not run, and move its unique lock with it."""
-    from rota.wire.message import unpack  # a program that only enqueues does not load protobuf
+P = ParamSpec("P")
+T_co = TypeVar("T_co", covariant=True)
 
-    for reading in range(_MOST_READINGS):
-        message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
-        if message is None:
+
+def operation(description: Callable[Concatenate[Any, P], Act[T_co]]) -> TwoFaced[P, T_co]:
+    """Make a method of both clients from a description: the client carries out the steps that it yields."""
+
+    @wraps(description)
+    def method(client: "TaskOperations", *args: P.args, **kwargs: P.kwargs) -> Any:
+        return client.carry_out(description(client, *args, **kwargs))
+
+    return cast("TwoFaced[P, T_co]", method)
+
+
+class TaskOperations(ABC):
+    """The operations on one task, by its queue and ID."""
+
+    def __init__(self, keys: Keys, packer: Packer) -> None:
+        self._keys = keys
+        self._packer = packer
+
+    @abstractmethod
+    def carry_out(self, act: Act[Any]) -> Any:
+        """Run each step of an operation. The client for asyncio returns an awaitable, the other one the result."""
+
+    def _place(self, queue: str, task_id: str) -> QueueKeys:
+        """Return the keys of a queue. Raises OptionError if no task can have this queue and ID."""
+        sendable("queue name", queue)
+        sendable("task ID", task_id)
+        Options(queue=queue, task_id=task_id)
+        return self._keys.queue(queue)
+
+    @operation
+    def info(self, queue: str, task_id: str) -> Act[TaskInfo]:
+        """Return a snapshot of a task. Raises TaskNotFound if it does not exist any more."""
+        from rota.client.task_record import Stored, read
+        from rota.wire.look_task import OneTask, task
+
+        keys = self._place(queue, task_id)
+        look: OneTask = yield task(keys, task_id)
+        stored = Stored.of(look, queue, task_id)
+        if stored is None or not look.fields:
             raise _gone(keys, task_id)
-        if reading and unpack(message).payload == payload:
-            return  # an earlier answer was lost, and the payload has been replaced already
-        edited: Edited = yield Change(edit.update_payload(keys, task_id, message, payload))
-        if edited.reply != "changed":
-            return _check(keys, task_id, edited, "can't get another payload")
-    raise TaskStateError(
-        f"Task {task_id} in queue {keys.queue!r} changed with every look at it, so its payload was not replaced. "
-        "Look at what rewrites it, and try again."
-    )
+        return read(TaskInfo, stored, stored.message())
+
+    @operation
+    def cancel(self, queue: str, task_id: str, reason: str = "") -> Act[None]:
+        """End a task without a retry: a waiting task at once, a running task by its worker.
+
+        A task that has ended stays as it is.
+        """
+        keys = self._place(queue, task_id)
+        edited: Edited = yield Change(edit.cancel(keys, task_id, textual("reason", reason) or "no reason was given"))
+        if edited.reply == "asked":
+            # A plain command and not part of the script, because the channel, which Go servers subscribe to as well,
+            # does not belong to a queue.
+            yield Command(("PUBLISH", self._keys.cancel, task_id))
+        elif edited.reply != "ended":
+            _check(keys, task_id, edited, "can't be cancelled now: try again in a moment")
+
+    @operation
+    def delete(self, queue: str, task_id: str) -> Act[None]:
+        """Delete a task that does not run, and release its unique lock."""
+        keys = self._place(queue, task_id)
+        edited: Edited = yield Change(edit.delete(keys, task_id), lambda refusal: refusal.reply == "gone")
+        _check(keys, task_id, edited, "can't be deleted: cancel it first")
+
+    @operation
+    def run_now(self, queue: str, task_id: str) -> Act[None]:
+        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
+        keys = self._place(queue, task_id)
+        edited: Edited = yield Change(edit.run_now(keys, task_id), lambda refusal: refusal.state == "active")
+        if edited.reply != "same":
+            _check(keys, task_id, edited, "can't be made to run now")
+
+    @operation
+    def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> Act[None]:
+        """Move a scheduled, retried or pending task to an instant, or to a duration from now by the server's clock."""
+        keys = self._place(queue, task_id)
+        edited: Edited = yield Change(edit.reschedule(keys, task_id, instant(when)))
+        _check(keys, task_id, edited, "can't be moved to another time")
+
+    @operation
+    def update_payload(self, queue: str, task_id: str, payload: bytes) -> Act[None]:
+        """Replace the payload of a task that does not run. Its unique lock moves to the key of the new payload."""
+        from rota.wire.message import unpack  # a program that only enqueues does not load protobuf
+
+        payload = self._packer.checked_payload(task_id, payload)
+        keys = self._place(queue, task_id)
+        for reading in range(_MOST_READINGS):
+            message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
+            if message is None:
+                raise _gone(keys, task_id)
+            if reading and unpack(message).payload == payload:
+                return  # an earlier answer was lost, and the payload has been replaced already
+            edited: Edited = yield Change(edit.update_payload(keys, task_id, message, payload))
+            if edited.reply != "changed":
+                return _check(keys, task_id, edited, "can't get another payload")
+        raise TaskStateError(
+            f"Task {task_id} in queue {keys.queue!r} changed with every look at it, so its payload was not replaced. "
+            "Look at what rewrites it, and try again."
+        )
 
 
-def reschedule(keys: QueueKeys, task_id: str, when: datetime | DurationLike) -> Act[None]:
-    """Move a scheduled, retried or pending task to an instant, or to a duration from now."""
-    edited: Edited = yield Change(edit.reschedule(keys, task_id, instant(when)))
-    _check(keys, task_id, edited, "can't be moved to another time")
+class Wait(NamedTuple):
+    """How long to wait for the end of a task: `seconds` from the monotonic instant `since`. None is without limit."""
+
+    seconds: float | None
+    since: float
+
+    @classmethod
+    def of(cls, timeout: DurationLike | None) -> "Wait":
+        """Begin to wait now."""
+        return cls(None if timeout is None else parse(timeout, "timeout").total_seconds(), time.monotonic())
+
+    @property
+    def deadline(self) -> float | None:
+        """The monotonic instant at which the wait is over."""
+        return None if self.seconds is None else self.since + self.seconds
+
+    @property
+    def left_seconds(self) -> float | None:
+        """The rest of the wait, 0 if it is over."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
 
-def run_now(keys: QueueKeys, task_id: str) -> Act[None]:
-    """Make a scheduled, retried, grouped, archived or completed task pending."""
-    edited: Edited = yield Change(edit.run_now(keys, task_id), lambda refusal: refusal.state == "active")
-    if edited.reply != "same":
-        _check(keys, task_id, edited, "can't be made to run now")
-
-
-def delete(keys: QueueKeys, task_id: str) -> Act[None]:
-    """Delete a task that does not run."""
-    edited: Edited = yield Change(edit.delete(keys, task_id), lambda refusal: refusal.reply == "gone")
-    _check(keys, task_id, edited, "can't be deleted: cancel it first")
-
-
-def cancel(keys: QueueKeys, task_id: str, reason: str, channel: str) -> Act[None]:
-    """End a waiting task, or ask the worker of a running task to cancel it. A task that has ended stays as it is."""
-    edited: Edited = yield Change(edit.cancel(keys, task_id, reason or "no reason was given"))
-    if edited.reply == "asked":
-        # A plain command and not part of the script, because the channel, which Go servers subscribe to as well, does
-        # not belong to a queue.
-        yield Command(("PUBLISH", channel, task_id))
-    elif edited.reply != "ended":
-        _check(keys, task_id, edited, "can't be cancelled now: try again in a moment")
-
-
-def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None, poll_seconds: float = 1.0) -> Act[bytes]:
+def result(keys: QueueKeys, task_id: str, wait: Wait, poll_seconds: float = 1.0) -> Act[bytes]:
     """Wait for the end of a task and return its stored result. Polls often at first, later every `poll_seconds`."""
-    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    deadline = wait.deadline
     watched: Watched = yield watch(keys, task_id)
     asked, pause = bool(watched.state), min(_FIRST_LOOK_SECONDS, poll_seconds)
     while not watched.ended:
@@ -95,7 +183,7 @@ def result(keys: QueueKeys, task_id: str, timeout_seconds: float | None, poll_se
             break
         left = pause if deadline is None else min(pause, deadline - time.monotonic())
         if left <= 0:
-            raise out_of_time(keys.queue, task_id, timeout_seconds, watched.state)
+            raise out_of_time(keys.queue, task_id, wait.seconds, watched.state)
         message = yield Listen(left)
         watched = (yield from _look(keys, task_id, deadline)) if message is None else announced(message)
         pause = min(pause * 1.5, poll_seconds)
@@ -118,33 +206,23 @@ def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
     if watched.state == "completed":
         return watched.result
     what = f"Task {task_id} in queue {keys.queue!r}"
+    kind: type[ResultError] = TaskFailed
+    said = f"failed for good: {watched.error or 'it left no error text'}"
     if watched.state == "cancelled" or watched.end == "cancelled":
-        why = watched.error.removeprefix("cancelled: ")
-        raise TaskCancelled(f"{what} was cancelled: {why}", reason=watched.error)
-    if watched.state == "revoked":
-        raise ResultError(f"{what} was revoked by its handler, so it has no result.", reason=watched.error)
-    raise TaskFailed(f"{what} failed for good: {watched.error or 'it left no error text'}", reason=watched.error)
-
-
-def info(keys: QueueKeys, task_id: str) -> Act[TaskInfo]:
-    """Read a snapshot of a task."""
-    from rota.client.task_record import Stored, read
-    from rota.wire.look_task import OneTask, task
-
-    look: OneTask = yield task(keys, task_id)
-    stored = Stored.of(look, keys.queue, task_id)
-    if stored is None or not look.fields:
-        raise _gone(keys, task_id)
-    return read(TaskInfo, stored, stored.message())
+        kind, said = TaskCancelled, f"was cancelled: {watched.error.removeprefix('cancelled: ')}"
+    elif watched.state == "revoked":
+        kind, said = ResultError, "was revoked by its handler, so it has no result."
+    raise kind(f"{what} {said}", reason=watched.error, task_id=task_id, queue=keys.queue)
 
 
 def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = "") -> ResultTimeout:
     """Make the error for a wait that has timed out."""
     stands = f" (it is {state})" if state else ""
-    advice = "It goes on: wait again, or give a longer timeout."
+    advice = "It goes on: wait again with app.job(task_id, queue=...).result(), or give a longer timeout."
     if state == "pending":
         advice = "No worker has taken it yet: is one running that serves this queue, on the same server?"
-    return ResultTimeout(f"Task {task_id} in queue {queue!r} did not end within {seconds:g} s{stands}. {advice}")
+    text = f"Task {task_id} in queue {queue!r} did not end within {seconds:g} s{stands}. {advice}"
+    return ResultTimeout(text, task_id=task_id, queue=queue)
 
 
 def instant(when: datetime | DurationLike) -> str:
@@ -172,7 +250,7 @@ def _check(keys: QueueKeys, task_id: str, edited: Edited, cannot: str) -> None:
 def _gone(keys: QueueKeys, task_id: str) -> TaskNotFound:
     return TaskNotFound(
         f"There is no task {task_id} in queue {keys.queue!r} (any more). "
-        "A task that succeeded is gone unless it has a retention."
+        "A task that succeeded is gone unless it has a retention, and an ID counts only in its own queue."
     )
 
 

@@ -84,6 +84,16 @@ class Packer:
                 "data elsewhere and send where it is, or raise payload_limit_bytes."
             )
 
+    def checked_payload(self, task_id: str, payload: bytes) -> bytes:
+        """Return a new payload for a task. Raises PayloadError if it is not bytes or too large."""
+        if not isinstance(payload, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise PayloadError(
+                f"The payload for task {task_id} is a {type(payload).__name__}, but must be bytes: "
+                "`task.plan(...).payload` makes them of arguments."
+            )
+        self.check_size(f"The payload for task {task_id}", len(payload))
+        return bytes(payload)
+
     def _template(self, plan: Plan[Any]) -> "_Template":
         if len(plan.payload) > self._limit:
             self.check_size(f"The payload of {plan.type}", len(plan.payload))

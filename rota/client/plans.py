@@ -1,11 +1,24 @@
-"""Refuses arguments that are not plans or iterables of plans, and suggests what was probably meant."""
+"""Checks plans: refuses arguments that are not plans, and plans that `call` cannot wait for, with advice."""
 
 import inspect
 import reprlib
 from collections.abc import AsyncIterable, Mapping
+from datetime import timedelta
+from typing import TypeVar
 
-from rota.errors import OptionError
+from rota.core.duration import display
+from rota.errors import OptionError, ResultNotKept
 from rota.tasks.job import Plan, Receipt
+
+R = TypeVar("R")
+
+CALL_RETENTION = timedelta(minutes=1)
+"""How long the result of a call is kept at least. A caller whose connection broke finds it there."""
+
+_WITHOUT_RESULT = {
+    "group": "the task is merged with others into another task",
+    "debounce": "several calls become one task, which has the arguments of the last call",
+}
 
 _TEXTS = (str, bytes, bytearray, memoryview)
 _LONGEST_SHOWN = 200
@@ -45,6 +58,37 @@ def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
     made = OptionError(f"{_shown(thing)} is not a plan: {_meant(thing, _MAKE)}.")
     made.__cause__ = error
     return made
+
+
+def plan_of_call(plan: Plan[R], timeout_seconds: float | None) -> Plan[R]:
+    """Return the plan of a task whose caller waits for the result, with a retention if the plan has none.
+
+    Raises OptionError if the task cannot have a result of its own, or starts only after the timeout.
+    """
+    check_plan(plan)
+    options = plan.options
+    for name, why in _WITHOUT_RESULT.items():
+        if getattr(options, name) is not None:
+            raise OptionError(f"call() waits for the result of one task, but with {name}= {why}. Use enqueue().")
+    if options.delay is not None and timeout_seconds is not None and options.delay.total_seconds() >= timeout_seconds:
+        raise OptionError(
+            f"The task starts after a delay of {display(options.delay)}, but call() waits only {timeout_seconds:g} s "
+            "for its end: give a longer timeout, or enqueue() it and wait later."
+        )
+    if options.retention:
+        return plan
+    return plan.updated(retention=max(CALL_RETENTION, timedelta(seconds=timeout_seconds or 0)))
+
+
+def other_keeps_nothing(job: Receipt) -> ResultNotKept:
+    """Make the error for a call that found a unique task without a retention."""
+    return ResultNotKept(
+        f"The call enqueued nothing, because the unique task {job.id} exists already in queue {job.queue!r}. That task "
+        "keeps no result, because it was enqueued without a retention: give the task one with "
+        "@app.task(..., retention='10m').",
+        task_id=job.id,
+        queue=job.queue,
+    )
 
 
 def _meant(thing: object, otherwise: str) -> str:

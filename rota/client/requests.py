@@ -1,7 +1,8 @@
 """Sends the requests of a client, and sends a request again if its answer was lost.
 
-An operation is a generator. It yields a step, and receives the answer or the error. So each operation is written once,
-and two small drivers at the end of this file carry it out: `Requests` for asyncio and `SyncRequests` for blocking code.
+An operation is a generator. It yields a step, and receives the answer or the error. So each operation is written once.
+`Driver.carry_out` runs it. `Requests` has the few methods that send and wait for asyncio, and `SyncRequests` those for
+blocking code. Its methods are coroutines too, but they block instead of waiting, so `finish` runs them in one go.
 
 A request whose answer was lost may have been carried out. The driver sends it again, at least once and for at most
 `retry_for`. This is safe because every client script recognizes what an earlier sending wrote. If no answer comes, the
@@ -11,7 +12,8 @@ error says that the request may have been carried out (`maybe_applied`).
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from rota import events
 from rota.broker.retry_budget import pause_seconds
-from rota.errors import BrokerError, BrokerUnavailable
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire.edit import Edited
 from rota.wire.script import Argument, Call
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+# A wait with a time limit ends by itself. An asyncio timeout ends it this much later if the broker does not answer.
+_LATE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ class Pause:
 Request: TypeAlias = Call[Any] | Command | Change
 Step: TypeAlias = Request | Enqueue | Burst | Reach | Listen | Pause
 Act: TypeAlias = Generator[Step, Any, R]
+Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 
 def is_lost(outcome: object) -> bool:
@@ -144,21 +150,27 @@ def _log(lost: Sequence[int], outcomes: Sequence[Any]) -> None:
     events.emit(events.RequestsRepeated(requests=len(lost), error=outcomes[lost[0]]))
 
 
-class Requests:
-    """Carries out operations, for asyncio. With `replicas`, an enqueue waits for its replication."""
+def finish(coroutine: Coroutine[Any, Any, R]) -> R:
+    """Run a coroutine that never waits, from blocking code."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return cast(R, end.value)
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} waits, so blocking code cannot run it.")
 
-    def __init__(self, broker: "Broker", replicas: "Replicas | None" = None) -> None:
-        self.seconds = broker.options.retry_for.total_seconds()
-        self._broker = broker
-        self._replicas = replicas
-        self.enqueue = broker.run if replicas is None else replicas.run
-        """Runs one script that enqueues. If it raises `BrokerUnavailable`, call `enqueue_again`."""
 
-    async def enqueue_again(self, call: Call[T], lost: BrokerUnavailable) -> T:
-        """Send a script that enqueues again if it may have been carried out. Otherwise raise `lost`."""
-        return cast(T, await self._again(Burst([call], enqueues=True), lost))
+class Driver(ABC):
+    """Carries out operations."""
 
-    async def carry_out(self, act: Act[R], messages: "Subscription | None" = None) -> R:
+    enqueue: Callable[[Call[Any]], Awaitable[Any]]
+    """Runs one script that enqueues. If it raises `BrokerUnavailable`, call `enqueue_again`."""
+
+    def __init__(self, retry_for: timedelta, *, waits_for_replicas: bool) -> None:
+        self.seconds = retry_for.total_seconds()
+        self._waits_for_replicas = waits_for_replicas
+
+    async def carry_out(self, act: Act[R], messages: Any = None) -> R:
         """Run each step of an operation until its end, and return its result."""
         answer: Any = None
         error: BrokerError | None = None
@@ -172,7 +184,18 @@ class Requests:
         except StopIteration as end:
             return cast(R, end.value)
 
-    async def _take(self, step: Step, messages: "Subscription | None") -> Any:
+    async def enqueue_again(self, call: Call[T], lost: BrokerUnavailable) -> T:
+        """Send a script that enqueues again if it may have been carried out. Otherwise raise `lost`."""
+        return cast(T, await self._again(Burst([call], enqueues=True), lost))
+
+    @abstractmethod
+    async def listen(self, channel: str, act: Callable[[], Act[R]], seconds: float | None) -> R:
+        """Carry out an operation that waits for announcements on a channel.
+
+        `act` is called again without the channel if the server does not permit the subscription.
+        """
+
+    async def _take(self, step: Step, messages: Any) -> Any:
         match step:
             case Call() | Command() | Change():
                 try:
@@ -187,14 +210,11 @@ class Requests:
             case Burst(requests, enqueues):
                 return await self._ask_all(requests, enqueues)
             case Reach(keys):
-                return await self._broker.reach(keys)
-            case Listen(seconds) if messages is not None:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        return (await messages.get())[1]
-                return None
-            case Listen(seconds) | Pause(seconds):
-                return await asyncio.sleep(seconds)
+                return await self._reach(keys)
+            case Listen(seconds):
+                return await self._next_message(messages, seconds)
+            case Pause(seconds):
+                return await self._next_message(None, seconds)
 
     async def _again(self, burst: Burst, lost: BrokerUnavailable) -> Any:
         if not lost.maybe_applied:
@@ -206,98 +226,125 @@ class Requests:
 
     async def _ask(self, request: Request) -> Any:
         if isinstance(request, Command):
-            return await self._broker.execute(*request.words, key=request.key)
-        return await self._broker.run(_call(request))
+            return await self._execute(request)
+        return await self._run(_call(request))
 
     async def _ask_all(self, requests: Sequence[Request], enqueues: bool) -> list[Any]:
         calls = [_call(request) for request in requests if not isinstance(request, Command)]
-        if len(calls) == len(requests) and not (enqueues and self._replicas):
-            return await self._broker.run_many(calls)
+        if len(calls) == len(requests) and not (enqueues and self._waits_for_replicas):
+            return await self._run_many(calls)
         ask = self.enqueue if enqueues else self._ask
-        return await asyncio.gather(*(self._outcome(ask, request) for request in requests))
+        return await self._together(ask, requests)
+
+    @abstractmethod
+    async def _run(self, call: Call[Any]) -> Any: ...
+
+    @abstractmethod
+    async def _execute(self, command: Command) -> Any: ...
+
+    @abstractmethod
+    async def _run_many(self, calls: Sequence[Call[Any]]) -> list[Any]: ...
+
+    @abstractmethod
+    async def _together(self, ask: Ask, requests: Sequence[Request]) -> list[Any]: ...
+
+    @abstractmethod
+    async def _reach(self, keys: Sequence[str]) -> dict[str, BrokerError]: ...
+
+    @abstractmethod
+    async def _next_message(self, messages: Any, seconds: float) -> bytes | None:
+        """Wait up to `seconds` for a message of a subscription. Without a subscription, wait `seconds`."""
 
     @staticmethod
-    async def _outcome(ask: Callable[[Any], Awaitable[Any]], request: Request) -> Any:
+    async def _outcome(ask: Ask, request: Request) -> Any:
         try:
             return await ask(request)
         except BrokerError as error:
             return error
 
 
-class SyncRequests:
-    """Carries out the same operations, for blocking code."""
+class Requests(Driver):
+    """Sends and waits for asyncio. With `replicas`, an enqueue waits for its replication."""
+
+    def __init__(self, broker: "Broker", replicas: "Replicas | None" = None) -> None:
+        super().__init__(broker.options.retry_for, waits_for_replicas=replicas is not None)
+        self._broker = broker
+        self.enqueue = broker.run if replicas is None else replicas.run
+
+    async def listen(self, channel: str, act: Callable[[], Act[R]], seconds: float | None) -> R:
+        """Carry out an operation that waits for announcements. Raises TimeoutError if no answer comes in time."""
+        # The operation keeps its own time limit. This timeout is for a broker that does not answer.
+        async with asyncio.timeout(None if seconds is None else seconds + _LATE_SECONDS):
+            try:
+                async with self._broker.subscribe(channel) as messages:
+                    return await self.carry_out(act(), messages)
+            except BrokerRefused:  # no permission to subscribe, so only poll
+                return await self.carry_out(act())
+
+    async def _run(self, call: Call[Any]) -> Any:
+        return await self._broker.run(call)
+
+    async def _execute(self, command: Command) -> Any:
+        return await self._broker.execute(*command.words, key=command.key)
+
+    async def _run_many(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        return await self._broker.run_many(calls)
+
+    async def _together(self, ask: Ask, requests: Sequence[Request]) -> list[Any]:
+        return await asyncio.gather(*(self._outcome(ask, request) for request in requests))
+
+    async def _reach(self, keys: Sequence[str]) -> dict[str, BrokerError]:
+        return await self._broker.reach(keys)
+
+    async def _next_message(self, messages: "Subscription | None", seconds: float) -> bytes | None:
+        if messages is None:
+            await asyncio.sleep(seconds)
+            return None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return (await messages.get())[1]
+        return None
+
+
+class SyncRequests(Driver):
+    """Sends and waits for blocking code. Its coroutines never wait: run them with `finish`."""
 
     def __init__(self, broker: "SyncBroker", replicas: "SyncReplicas | None" = None) -> None:
-        self.seconds = broker.options.retry_for.total_seconds()
+        super().__init__(broker.options.retry_for, waits_for_replicas=replicas is not None)
         self._broker = broker
-        self._replicas = replicas
-        self._enqueue = broker.run if replicas is None else replicas.run
+        self._run_enqueue = broker.run if replicas is None else replicas.run
+        self.enqueue = self._enqueue
 
-    def carry_out(self, act: Act[R], messages: "SyncSubscription | None" = None) -> R:
-        """Run each step of an operation until its end, and return its result."""
-        answer: Any = None
-        error: BrokerError | None = None
+    async def _enqueue(self, call: Call[Any]) -> Any:
+        return self._run_enqueue(call)
+
+    async def listen(self, channel: str, act: Callable[[], Act[R]], seconds: float | None) -> R:
+        """Carry out an operation that waits for announcements."""
         try:
-            while True:
-                step = act.send(answer) if error is None else act.throw(error)
-                try:
-                    answer, error = self._take(step, messages), None
-                except BrokerError as raised:
-                    error = raised
-        except StopIteration as end:
-            return cast(R, end.value)
+            with self._broker.subscribe(channel) as messages:
+                return await self.carry_out(act(), messages)
+        except BrokerRefused:  # no permission to subscribe, so only poll
+            return await self.carry_out(act())
 
-    def _take(self, step: Step, messages: "SyncSubscription | None") -> Any:
-        match step:
-            case Call() | Command() | Change():
-                try:
-                    return self._ask(step)
-                except BrokerUnavailable as lost:
-                    return self._again(Burst([step]), lost)
-            case Enqueue(call):
-                return self.enqueue(call)
-            case Burst(requests, enqueues):
-                return self._ask_all(requests, enqueues)
-            case Reach():
-                return {}  # nothing to do: a blocking burst connects by itself and waits for its answers
-            case Listen(seconds) if messages is not None:
-                with suppress(BrokerUnavailable):  # the subscription is lost, so sleep and then poll
-                    message = messages.get(timedelta(seconds=seconds))
-                    return None if message is None else message[1]
-                return time.sleep(seconds)
-            case Listen(seconds) | Pause(seconds):
-                return time.sleep(seconds)
+    async def _run(self, call: Call[Any]) -> Any:
+        return self._broker.run(call)
 
-    def enqueue(self, call: Call[T]) -> T:
-        """Run one script that enqueues."""
-        try:
-            return self._enqueue(call)
-        except BrokerUnavailable as lost:
-            return cast(T, self._again(Burst([call], enqueues=True), lost))
+    async def _execute(self, command: Command) -> Any:
+        return self._broker.execute(*command.words, key=command.key)
 
-    def _again(self, burst: Burst, lost: BrokerUnavailable) -> Any:
-        if not lost.maybe_applied:
-            raise lost
-        [outcome] = self.carry_out(asked_again(burst, [lost], self.seconds))
-        if isinstance(outcome, BrokerError):
-            raise outcome
-        return outcome
+    async def _run_many(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        return self._broker.run_many(calls)
 
-    def _ask(self, request: Request) -> Any:
-        if isinstance(request, Command):
-            return self._broker.execute(*request.words, key=request.key)
-        return self._broker.run(_call(request))
+    async def _together(self, ask: Ask, requests: Sequence[Request]) -> list[Any]:
+        return [await self._outcome(ask, request) for request in requests]
 
-    def _ask_all(self, requests: Sequence[Request], enqueues: bool) -> list[Any]:
-        calls = [_call(request) for request in requests if not isinstance(request, Command)]
-        if len(calls) == len(requests) and not (enqueues and self._replicas):
-            return self._broker.run_many(calls)
-        ask = self._enqueue if enqueues else self._ask
-        return [self._outcome(ask, request) for request in requests]
+    async def _reach(self, keys: Sequence[str]) -> dict[str, BrokerError]:
+        return {}  # nothing to do: a blocking burst connects by itself and waits for its answers
 
-    @staticmethod
-    def _outcome(ask: Callable[[Any], Any], request: Request) -> Any:
-        try:
-            return ask(request)
-        except BrokerError as error:
-            return error
+    async def _next_message(self, messages: "SyncSubscription | None", seconds: float) -> bytes | None:
+        if messages is not None:
+            with suppress(BrokerUnavailable):  # the subscription is lost, so sleep and then poll
+                message = messages.get(timedelta(seconds=seconds))
+                return None if message is None else message[1]
+        time.sleep(seconds)  # noqa: ASYNC251  # meant to block
+        return None

@@ -237,8 +237,6 @@ class AggregationSettings(SettingGroup):
 class ResultSettings(SettingGroup):
     """Results of tasks."""
 
-    result_retention: Duration = timedelta(minutes=10)
-    """The retention of a task whose function returns a value, unless the task has its own `retention`."""
     result_limit_bytes: LimitBytes = 4 * MEBIBYTE
     """The largest size of a result. A larger one fails its task."""
     result_poll: PositiveDuration = timedelta(seconds=1)

@@ -1,10 +1,10 @@
 """Plans, which describe tasks before the enqueue, and jobs, which are handles to enqueued tasks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
 from pydantic_core import from_json
 
@@ -14,8 +14,9 @@ from rota.errors import PayloadError, ResultNotKept
 from rota.tasks.info import TaskInfo, TaskState
 from rota.tasks.options import NO_OPTIONS, Options
 
-R = TypeVar("R")
+P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 Decode = Callable[[bytes], Any]
 
 
@@ -42,105 +43,100 @@ class Plan(NamedTuple, Generic[R_co]):
         return self._replace(options=replace(self.options, headers=merged))
 
 
-class TaskActions(Protocol):
-    """The part of a client that a `Job` uses."""
+class AsyncFace:
+    """Marks a class for asyncio code: the methods that are described once are awaited."""
 
-    async def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:  # noqa: ASYNC109
-        """Wait for the end of a task and return its stored result."""
-        ...
-
-    async def info(self, queue: str, task_id: str) -> TaskInfo:
-        """Look the task up."""
-        ...
-
-    async def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
-        """End the task, wherever it is."""
-        ...
-
-    async def run_now(self, queue: str, task_id: str) -> None:
-        """Let a waiting task run now."""
-        ...
-
-    async def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
-        """Move a waiting task to another time."""
-        ...
-
-    async def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
-        """Replace the payload of a task that has not started."""
-        ...
+    __slots__ = ()
 
 
-class SyncTaskActions(Protocol):
-    """The part of a blocking client that a `SyncJob` uses."""
+class SyncFace:
+    """Marks a class for blocking code: the methods that are described once return their results."""
 
-    def result(self, queue: str, task_id: str, timeout: DurationLike | None = None) -> bytes:
-        """Wait for the end of a task and return its stored result."""
-        ...
+    __slots__ = ()
 
-    def info(self, queue: str, task_id: str) -> TaskInfo:
-        """Look the task up."""
-        ...
 
-    def cancel(self, queue: str, task_id: str, reason: str = "") -> None:
-        """End the task, wherever it is."""
-        ...
+class TwoFaced(Protocol[P, T_co]):
+    """The type of a method that is described once for both faces: type checkers see an awaitable or a plain result."""
 
-    def run_now(self, queue: str, task_id: str) -> None:
-        """Let a waiting task run now."""
-        ...
+    @overload
+    def __get__(self, face: AsyncFace, owner: type) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
+    @overload
+    def __get__(self, face: SyncFace, owner: type) -> Callable[P, T_co]: ...
 
-    def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> None:
-        """Move a waiting task to another time."""
-        ...
 
-    def update_payload(self, queue: str, task_id: str, payload: bytes) -> None:
-        """Replace the payload of a task that has not started."""
-        ...
+def _verb(method: Callable[Concatenate[Any, P], T_co]) -> TwoFaced[P, T_co]:
+    """Declare a method of `Job` and `SyncJob` that returns what the client returns: an awaitable or a plain result."""
+    return cast("TwoFaced[P, T_co]", method)
 
 
 class Receipt:
-    """A task right after its enqueue. If `created` is False, a unique task existed already, and this describes it."""
+    """A task right after its enqueue, or a handle to a task that was enqueued earlier.
 
-    __slots__ = ("created", "id", "queue", "state", "type")
-
-    def __init__(self, id: str, queue: str, type: str, state: TaskState, *, created: bool = True) -> None:
-        self.id = id
-        self.queue = queue
-        self.type = type
-        self.state = state
-        self.created = created
-
-    def __repr__(self) -> str:
-        kind = "" if self.created else " (existed)"
-        return f"<{type(self).__name__} {self.type} {self.id} in {self.queue}: {self.state}{kind}>"
-
-
-class Job(Receipt, Generic[R_co]):
-    """An enqueued task, for asyncio code.
-
-    `id`, `queue`, `type` and `state` are those at the moment of the enqueue. `created` is False if a unique task
-    existed already; the other attributes are then those of the existing task.
+    `created` is true if this enqueue added the task. It is false if a unique task existed already, which the receipt
+    then describes, and for a handle. `state` is the state right after the enqueue, and None for a handle.
     """
 
-    __slots__ = ("_actions", "_decode", "_kept")
+    __slots__ = ("_client", "_decode", "created", "id", "kept", "queue", "state", "type")
 
     def __init__(
         self,
         id: str,
         queue: str,
         type: str,
-        state: TaskState,
+        state: TaskState | None,
         *,
         created: bool = True,
-        actions: TaskActions,
+        client: Any = None,
         decode: Decode | None = None,
         kept: bool = True,
     ) -> None:
+        """`kept` is false if the task is known to keep no result. `client` carries out the verbs."""
         self.id, self.queue, self.type = id, queue, type
-        self.state, self.created = state, created
-        self._actions = actions
+        self.state, self.created, self.kept = state, created, kept
+        self._client = client
         self._decode = decode
-        self._kept = kept
+
+    @_verb
+    def info(self) -> TaskInfo:
+        """Return a snapshot of the task. Raises TaskNotFound if it does not exist any more."""
+        return cast("TaskInfo", self._client.info(self.queue, self.id))
+
+    @_verb
+    def cancel(self, reason: str = "") -> None:
+        """End the task without a retry: a waiting task at once, a running task by cancelling its handler."""
+        return cast("None", self._client.cancel(self.queue, self.id, reason))
+
+    @_verb
+    def run_now(self) -> None:
+        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
+        return cast("None", self._client.run_now(self.queue, self.id))
+
+    @_verb
+    def reschedule(self, when: datetime | DurationLike) -> None:
+        """Move a scheduled, retried or pending task to an instant, or to a duration from now."""
+        return cast("None", self._client.reschedule(self.queue, self.id, when))
+
+    @_verb
+    def update_payload(self, payload: bytes) -> None:
+        """Replace the payload of a task that has not started."""
+        return cast("None", self._client.update_payload(self.queue, self.id, payload))
+
+    def __repr__(self) -> str:
+        known = f"<{type(self).__name__} {self.type or 'task'} {self.id} in {self.queue}"
+        if self.state is None:
+            return f"{known}>"
+        return f"{known}: {self.state}{'' if self.created else ' (existed)'}>"
+
+
+class Job(Receipt, AsyncFace, Generic[R_co]):
+    """An enqueued task, for asyncio code.
+
+    `id`, `queue`, `type` and `state` are those at the moment of the enqueue. `created` is False if a unique task
+    existed already; the other attributes are then those of the existing task. A handle that was made by `task.job()` or
+    `app.job()` does not know whether its task exists: its `state` is None, and `info()` asks the server.
+    """
+
+    __slots__ = ()
 
     async def result(self, timeout: DurationLike | None = None) -> R_co:  # noqa: ASYNC109
         """Wait for the end of the task and return the value that its function returned.
@@ -148,54 +144,14 @@ class Job(Receipt, Generic[R_co]):
         Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`. A result is kept for the retention of the
         task; without a retention this raises ResultNotKept at once.
         """
-        if not self._kept:
-            raise not_kept(self.queue, self.id)
-        stored = await self._actions.result(self.queue, self.id, timeout)
-        return cast("R_co", read_result(stored, self._decode))
-
-    async def info(self) -> TaskInfo:
-        """Return a snapshot of the task. Raises TaskNotFound if it does not exist any more."""
-        return await self._actions.info(self.queue, self.id)
-
-    async def cancel(self, reason: str = "") -> None:
-        """End the task without a retry: a waiting task at once, a running task by cancelling its handler."""
-        await self._actions.cancel(self.queue, self.id, reason)
-
-    async def run_now(self) -> None:
-        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
-        await self._actions.run_now(self.queue, self.id)
-
-    async def reschedule(self, when: datetime | DurationLike) -> None:
-        """Move a scheduled, retried or pending task to an instant, or to a duration from now."""
-        await self._actions.reschedule(self.queue, self.id, when)
-
-    async def update_payload(self, payload: bytes) -> None:
-        """Replace the payload of a task that has not started."""
-        await self._actions.update_payload(self.queue, self.id, payload)
+        check_kept(self)
+        return cast("R_co", read_result(await self._client.result(self.queue, self.id, timeout), self._decode))
 
 
-class SyncJob(Receipt, Generic[R_co]):
+class SyncJob(Receipt, SyncFace, Generic[R_co]):
     """An enqueued task, for blocking code. It has the attributes of `Job`."""
 
-    __slots__ = ("_actions", "_decode", "_kept")
-
-    def __init__(
-        self,
-        id: str,
-        queue: str,
-        type: str,
-        state: TaskState,
-        *,
-        created: bool = True,
-        actions: SyncTaskActions,
-        decode: Decode | None = None,
-        kept: bool = True,
-    ) -> None:
-        self.id, self.queue, self.type = id, queue, type
-        self.state, self.created = state, created
-        self._actions = actions
-        self._decode = decode
-        self._kept = kept
+    __slots__ = ()
 
     def result(self, timeout: DurationLike | None = None) -> R_co:
         """Wait for the end of the task and return the value that its function returned.
@@ -203,37 +159,24 @@ class SyncJob(Receipt, Generic[R_co]):
         Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`. A result is kept for the retention of the
         task; without a retention this raises ResultNotKept at once.
         """
-        if not self._kept:
-            raise not_kept(self.queue, self.id)
-        return cast("R_co", read_result(self._actions.result(self.queue, self.id, timeout), self._decode))
+        check_kept(self)
+        return cast("R_co", read_result(self._client.result(self.queue, self.id, timeout), self._decode))
 
-    def info(self) -> TaskInfo:
-        """Return a snapshot of the task. Raises TaskNotFound if it does not exist any more."""
-        return self._actions.info(self.queue, self.id)
 
-    def cancel(self, reason: str = "") -> None:
-        """End the task without a retry: a waiting task at once, a running task by cancelling its handler."""
-        self._actions.cancel(self.queue, self.id, reason)
-
-    def run_now(self) -> None:
-        """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
-        self._actions.run_now(self.queue, self.id)
-
-    def reschedule(self, when: datetime | DurationLike) -> None:
-        """Move a scheduled, retried or pending task to an instant, or to a duration from now."""
-        self._actions.reschedule(self.queue, self.id, when)
-
-    def update_payload(self, payload: bytes) -> None:
-        """Replace the payload of a task that has not started."""
-        self._actions.update_payload(self.queue, self.id, payload)
+def check_kept(job: Receipt) -> None:
+    """Raise ResultNotKept if the task is known to keep no result."""
+    if not job.kept:
+        raise not_kept(job.queue, job.id)
 
 
 def not_kept(queue: str, task_id: str) -> ResultNotKept:
     """Make the error for waiting for a result that will not be stored."""
     return ResultNotKept(
-        f"Task {task_id} in queue {queue!r} keeps no result, because it was enqueued without a retention. Annotate "
-        "what its function returns, or give it a retention: @app.task(..., retention='10m') for every run, or "
-        "task.options(retention='10m') for one."
+        f"Task {task_id} in queue {queue!r} keeps no result, because it was enqueued without a retention. Ask for the "
+        "result: @app.task(..., retention='10m') for every run, task.options(retention='10m') for one, or "
+        "await task.call(...), which enqueues, waits and returns the result.",
+        task_id=task_id,
+        queue=queue,
     )
 
 

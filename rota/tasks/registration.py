@@ -3,8 +3,6 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from types import NoneType
 from typing import Any
 
 from rota.core.canonical import is_array
@@ -14,7 +12,7 @@ from rota.tasks.callback import check
 from rota.tasks.handler import Handler, Hooks
 from rota.tasks.options import ONE_CALL_ONLY, Hook, IncludeOptions, Options, RunOptions, TaskOptions
 from rota.tasks.policy import Retry
-from rota.tasks.signature import MISSING, Signature, read_raw_signature, read_signature, refuse_generator
+from rota.tasks.signature import Signature, read_raw_signature, read_signature, refuse_generator
 
 _RUN_WORDS = frozenset(RunOptions.__annotations__)
 _TASK_WORDS = frozenset(TaskOptions.__annotations__) | _RUN_WORDS
@@ -41,20 +39,13 @@ def raw_handler(what: str, type: str, function: Callable[..., Any], words: Mappi
     return _handler(type, function, read_raw_signature(function), words, Options.of(timeout=words.get("timeout")))
 
 
-def completed(
-    handler: Handler, includes: Sequence[Mapping[str, Any]], result_retention: timedelta
-) -> tuple[Options, Retry]:
-    """Return the options and retry policy of a handler: its own, then those of the includes, the innermost first.
-
-    A task that returns a value is kept for `result_retention` if neither says how long.
-    """
+def completed(handler: Handler, includes: Sequence[Mapping[str, Any]]) -> tuple[Options, Retry]:
+    """Return the options and retry policy of a handler: its own, then those of the includes, the innermost first."""
     options, retry = handler.options, handler.retry
     if any(includes):
         words = _merged(handler.words, includes)
         options = _options(words) if handler.is_typed else Options.of(timeout=words.get("timeout"))
         retry = _retry(words)
-    if handler.is_typed and options.retention is None and handler.signature.returns not in (MISSING, None, NoneType):
-        options = options.updated(retention=result_retention or None)
     return options, retry
 
 

@@ -108,9 +108,8 @@ class Tasks:
     def task(self, type: str, **words: Unpack[TaskOptions]) -> TaskDecorator:
         """Register a typed function under a type name.
 
-        Raises OptionError if options are unknown or conflict. A completed task is kept for the setting
-        `result_retention` if its function is annotated to return a value, so that `result()` can return it. With
-        `retention=0` the task is not kept.
+        Raises OptionError if options are unknown or conflict. A completed task and its result are kept for `retention`,
+        and without a retention they are not kept. `await task.call(...)` asks for the result of one call.
         """
         self._check_type_given("task", type)
 
@@ -298,9 +297,7 @@ class Tasks:
 
     def _joining(self, home: Home, handler: Handler) -> Joining:
         inclusions = self._inclusions()
-        options, retry = completed(
-            handler, [each.options for each in inclusions], home.settings.results.result_retention
-        )
+        options, retry = completed(handler, [each.options for each in inclusions])
         return Joining(
             type=self._prefix + handler.type,
             options=options,

@@ -10,14 +10,15 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from rota.core.duration import DurationLike
-from rota.errors import RoutingError
+from rota.errors import OptionError, RoutingError
 from rota.tasks.context import Context, blank, peek
 from rota.tasks.handler import Handler
 from rota.tasks.info import TaskInfo, TaskState
-from rota.tasks.job import Job, Plan, Receipt, SyncJob
+from rota.tasks.job import Decode, Job, Plan, Receipt, SyncJob
 from rota.tasks.options import EnqueueOptions, Options
 from rota.tasks.policy import Debounce
 from rota.tasks.signature import INJECTED
+from rota.wire.envelope import DEFAULT_QUEUE
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +34,22 @@ class Sender(Protocol):
 
     def send_sync(self, plan: Plan[S]) -> SyncJob[S]:
         """Enqueue one plan from blocking code."""
+        ...
+
+    def call(self, plan: Plan[S], timeout: DurationLike | None) -> Coroutine[Any, Any, S]:
+        """Enqueue one plan, wait for its end, and return its result."""
+        ...
+
+    def call_sync(self, plan: Plan[S], timeout: DurationLike | None) -> S:
+        """Call from blocking code."""
+        ...
+
+    def handle(self, queue: str, id: str, type: str, decode: Decode | None) -> Job[Any]:
+        """Return a handle to a task."""
+        ...
+
+    def handle_sync(self, queue: str, id: str, type: str, decode: Decode | None) -> SyncJob[Any]:
+        """Return a handle to a task for blocking code."""
         ...
 
 
@@ -72,6 +89,44 @@ class Task(Generic[P, R]):
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> SyncJob[R]:
         """Enqueue from blocking code, such as Django or a script."""
         return self._sender.send_sync(self.plan(*args, **kwargs))
+
+    @overload
+    async def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def call(self, *args: Any, timeout: DurationLike | None, **kwargs: Any) -> R: ...  # noqa: ASYNC109
+    async def call(  # type: ignore[misc]  # mypy fears for parameters called `timeout`, which `_plan_of_call` refuses
+        self,
+        *args: Any,
+        timeout: DurationLike | None = None,  # noqa: ASYNC109
+        **kwargs: Any,
+    ) -> R:
+        """Enqueue a call, wait for its end, and return its result: `await task.call(7, timeout="10s")`.
+
+        The same as `app.call(task.plan(7), timeout="10s")`, where type checkers check the arguments too.
+        """
+        return await self._sender.call(self._plan_of_call(args, kwargs, timeout), timeout)
+
+    @overload
+    def call_sync(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def call_sync(self, *args: Any, timeout: DurationLike | None, **kwargs: Any) -> R: ...
+    def call_sync(  # type: ignore[misc]  # as for `call`
+        self, *args: Any, timeout: DurationLike | None = None, **kwargs: Any
+    ) -> R:
+        """Call from blocking code, such as Django or a script (see `call`)."""
+        return self._sender.call_sync(self._plan_of_call(args, kwargs, timeout), timeout)
+
+    def job(self, id: str, *, queue: str | None = None) -> Job[R]:
+        """Return a handle to a task of this type that was enqueued earlier, without a request to the server.
+
+        `queue` is the queue of this task by default. Whether the task exists is known only after a request, such as
+        `info()`, which raises TaskNotFound if it does not.
+        """
+        return self._sender.handle(self._queue(queue), id, self.type, self._decode)
+
+    def job_sync(self, id: str, *, queue: str | None = None) -> SyncJob[R]:
+        """Return a handle for blocking code (see `job`)."""
+        return self._sender.handle_sync(self._queue(queue), id, self.type, self._decode)
 
     def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan[R]:
         """Return the plan that `enqueue` sends, for `app.enqueue_many`."""
@@ -120,6 +175,20 @@ class Task(Generic[P, R]):
         for words in self._changes:
             options = options.updated(**words)
         self.type, self.default_options, self._sender = handler.type, options, handler.sender
+
+    def _plan_of_call(self, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: DurationLike | None) -> Plan[R]:
+        """Return the plan of a call, and refuse a `timeout` that may be meant for the function."""
+        signature = self.handler.signature
+        names = [item.name for item in (*signature.parameters, signature.whole) if item is not None]
+        if timeout is not None and "timeout" in names[len(args) :]:
+            raise OptionError(
+                f"{self.type} has a parameter 'timeout', so it is not clear which one is meant. Call it with "
+                f"app.call(task.plan(..., timeout=...), timeout={timeout!r}), where the second one is the wait."
+            )
+        return self.plan(*args, **kwargs)
+
+    def _queue(self, queue: str | None) -> str:
+        return (self.default_options.queue or DEFAULT_QUEUE) if queue is None else queue
 
     def _keyed(self, values: dict[str, Any]) -> Plan[R]:
         """Return the plan of a task whose options may name its arguments."""

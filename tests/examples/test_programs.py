@@ -40,6 +40,7 @@ async def test_the_whole_face_works(on_server: On) -> None:
     example = on_server(face)
 
     assert await example.main() == [
+        "user 9 is welcome (en)",
         "user 7 is welcome (en)",
         "cat.jpg is 320 wide",
         ["report:build", 7],
@@ -49,7 +50,7 @@ async def test_the_whole_face_works(on_server: On) -> None:
 async def test_an_address_that_cannot_be_right_is_never_tried_again(on_server: On) -> None:
     example = on_server(face)
     async with example.app.worker(queues={"critical": 1}):
-        job = await example.welcome.enqueue(-1)
+        job = await example.welcome.options(retention="1m").enqueue(-1)
         with pytest.raises(TaskFailed, match="BadAddress: there is no user -1"):
             await job.result(timeout="10s")
 

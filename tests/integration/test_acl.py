@@ -61,7 +61,7 @@ async def test_a_worker_and_a_producer_do_all_they_can_do_and_are_denied_nothing
     app = users.app("producer")
     started = asyncio.Event()
 
-    @worker_app.task("acl:double")
+    @worker_app.task("acl:double", retention="10m")
     async def double(number: int) -> int:
         if number < 0:
             raise ValueError("negative")
@@ -166,7 +166,7 @@ async def test_a_worker_does_without_the_optional_rights(users: Users) -> None:
     users.forbid("worker", *(f"-{name.lower()}" for name in OPTIONAL.keys() - of_a_cluster))
     app = users.app("worker", **SETTINGS)
 
-    @app.task("acl:plain")
+    @app.task("acl:plain", retention="10m")
     async def plain() -> str:
         return "done"
 

@@ -28,7 +28,7 @@ from rota import (
 elsewhere = Rota()
 
 
-@elsewhere.task("number:count", run="process")
+@elsewhere.task("number:count", run="process", retention="10m")
 def count(ctx: Context, most: int, until: Path) -> str:
     ctx.progress(most, most, "counted")
     ctx.log("counted in a child")
@@ -37,7 +37,7 @@ def count(ctx: Context, most: int, until: Path) -> str:
     return current().id
 
 
-@elsewhere.task("number:double", run="process")
+@elsewhere.task("number:double", run="process", retention="10m")
 def double(number: int) -> tuple[int, int]:
     return number * 2, os.getpid()
 
@@ -54,7 +54,7 @@ async def app(redis_url: str) -> AsyncIterator[Rota]:
 
 
 async def test_a_typed_call_comes_back_as_a_typed_result(app: Rota) -> None:
-    @app.task("number:add")
+    @app.task("number:add", retention="10m")
     async def add(a: int, b: int = 2) -> int:
         return a + b
 
@@ -66,15 +66,15 @@ async def test_a_typed_call_comes_back_as_a_typed_result(app: Rota) -> None:
 
 
 async def test_functions_run_on_the_loop_in_threads_and_in_processes(app: Rota) -> None:
-    @app.task("place:loop")
+    @app.task("place:loop", retention="10m")
     async def on_loop() -> int:
         return threading.get_ident()
 
-    @app.task("place:thread")
+    @app.task("place:thread", retention="10m")
     def in_thread() -> int:
         return threading.get_ident()
 
-    in_process = app.task("number:double", run="process")(double.function)
+    in_process = app.task("number:double", run="process", retention="10m")(double.function)
 
     async with app.worker():
         loop, thread, process = await asyncio.gather(on_loop.enqueue(), in_thread.enqueue(), in_process.enqueue(4))
@@ -87,7 +87,7 @@ async def test_functions_run_on_the_loop_in_threads_and_in_processes(app: Rota) 
 
 
 async def test_a_function_in_a_process_reports_through_its_context(app: Rota, tmp_path: Path) -> None:
-    counting = app.task("number:count", run="process")(count.function)
+    counting = app.task("number:count", run="process", retention="10m")(count.function)
 
     async with app.worker(report_interval="10ms"):
         job = await counting.enqueue(3, tmp_path / "seen")
@@ -102,7 +102,7 @@ async def test_a_function_in_a_process_reports_through_its_context(app: Rota, tm
 
 
 async def test_a_task_by_name_needs_no_import(app: Rota, redis_url: str) -> None:
-    @app.task("report:build", queue="slow")
+    @app.task("report:build", queue="slow", retention="10m")
     async def build(id: int) -> str:
         return f"{current().queue} {id}"
 
@@ -115,7 +115,7 @@ async def test_a_task_by_name_needs_no_import(app: Rota, redis_url: str) -> None
 
 
 async def test_blocking_code_enqueues_and_awaits_too(app: Rota) -> None:
-    @app.task("number:add")
+    @app.task("number:add", retention="10m")
     def add(a: int) -> int:
         return a + 1
 
@@ -156,7 +156,7 @@ async def test_lifespan_dependencies_and_middleware_reach_the_handler(app: Rota)
     async def traced(plan: Plan[Any]) -> AsyncGenerator[Plan[Any]]:
         yield plan.with_headers({"trace": "t1"})
 
-    @app.task("greet:one")
+    @app.task("greet:one", retention="10m")
     async def greet(ctx: Context, name: str, *, word: Annotated[str, Depends(greeting)] = INJECTED) -> str:
         return f"{word} {name}"
 
@@ -177,6 +177,7 @@ async def test_a_failure_is_retried_by_its_policy_and_told_to_the_hooks(app: Rot
         "flaky:one",
         retry=Retry(max=1, delay=0),
         on_exhausted=lambda ctx, error: told.append(f"gave up {ctx.retried}: {error}"),
+        retention="10m",
     )
     async def flaky() -> str:
         raise OSError("broken")

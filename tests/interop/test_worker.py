@@ -47,7 +47,7 @@ async def test_payloads_arrive_byte_for_byte(go: Go, app: Rota, runs: Runs) -> N
 
 
 async def test_a_typed_function_is_called_from_go_and_go_reads_its_result(go: Go, app: Rota) -> None:
-    @app.task("sum")
+    @app.task("sum", retention="10m")
     async def add(a: int, b: int = 2) -> dict[str, int]:
         return {"sum": a + b}
 

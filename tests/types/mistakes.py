@@ -41,6 +41,18 @@ async def mistakes(ctx: Context) -> None:
     app.task("test:a", quee="a")  # wrong
     app.task("test:b", run="proces")  # wrong
     app.task("test:c", retry="3")  # wrong
+    await welcome.call("seven")  # wrong
+    await app.call(welcome.plan("seven"), timeout="10s")  # wrong
+    await welcome.call(7, timeout=[10])  # wrong
+    number = await welcome.call(7, timeout="10s")  # wrong
+    app.job("id")  # wrong
+    job = await welcome.enqueue(7)
+    job.cancel()  # wrong
+    await job.cancel(7)  # wrong
+    await job.reschedule()  # wrong
+    await welcome.job_sync("id").cancel()  # wrong
+    await app.client.cancel("default")  # wrong
+    app.sync_client.cancel("default", 7)  # wrong
     Retry(backoff="exponentil")  # wrong
     Unique("1m", scope="queue")  # wrong
     await charge.enqueue("seven")  # wrong

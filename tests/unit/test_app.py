@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from rota import Context, OptionError, PayloadError, Plan, Retry, Rota, RoutingError, Settings
+from rota import Context, OptionError, PayloadError, Plan, Retry, Rota, RotaError, RoutingError, Settings
 from rota.tasks.context import blank
 
 
@@ -118,7 +118,7 @@ def test_process_functions_say_what_a_child_must_import() -> None:
 
 
 def test_nothing_but_registering_needs_no_loop_but_a_client_does() -> None:
-    with pytest.raises(RuntimeError, match="no running event loop"):
+    with pytest.raises(RotaError, match="No event loop runs here"):
         _ = Rota().client
 
 

@@ -87,7 +87,7 @@ async def test_worker_that_stops_records_its_outcomes_when_an_outage_of_some_sec
 async def test_a_cancel_that_was_sent_while_nobody_listened_still_ends_its_task(app: Rota, bench: Bench) -> None:
     started = asyncio.Event()
 
-    @app.task("deaf:long")
+    @app.task("deaf:long", retention="10m")
     async def long() -> int:
         started.set()
         await asyncio.Event().wait()

@@ -43,7 +43,7 @@ async def deployed(request: pytest.FixtureRequest) -> AsyncIterator[Rota]:
 async def test_tasks_of_many_queues_run_retry_and_give_results(deployed: Rota) -> None:
     failed: set[int] = set()
 
-    @deployed.task("deploy:square", retry=Retry(max=2, delay="20ms"))
+    @deployed.task("deploy:square", retry=Retry(max=2, delay="20ms"), retention="10m")
     async def square(n: int) -> int:
         if n % 7 == 0 and n not in failed:
             failed.add(n)
@@ -62,7 +62,7 @@ async def test_tasks_of_many_queues_run_retry_and_give_results(deployed: Rota) -
 async def test_delayed_unique_cancelled_and_failing_tasks_behave_alike_everywhere(deployed: Rota) -> None:
     started = asyncio.Event()
 
-    @deployed.task("deploy:wait", retry=0)
+    @deployed.task("deploy:wait", retry=0, retention="10m")
     async def wait(context: Context, n: int) -> int:
         if n == 1:
             started.set()
@@ -88,7 +88,7 @@ async def test_delayed_unique_cancelled_and_failing_tasks_behave_alike_everywher
 
 
 async def test_a_group_becomes_one_task(deployed: Rota) -> None:
-    @deployed.task("deploy:digest")
+    @deployed.task("deploy:digest", retention="10m")
     async def digest(members: list[int]) -> int:
         got.append(sorted(members))
         done.set()

@@ -29,7 +29,7 @@ def nothing_reported_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_worker_of_a_pattern_skips_a_queue_name_that_is_not_utf8_and_says_so_once(
     app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    @app.task("foreign:run")
+    @app.task("foreign:run", retention="10m")
     async def run() -> int:
         return 7
 
@@ -48,7 +48,7 @@ async def test_worker_of_a_pattern_skips_a_queue_name_that_is_not_utf8_and_says_
 async def test_queue_whose_name_looks_like_a_pattern_is_served_under_its_own_name(
     app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    @app.task("foreign:run")
+    @app.task("foreign:run", retention="10m")
     async def run() -> int:
         return 7
 
@@ -79,7 +79,7 @@ async def test_line_feeds_in_names_and_errors_forge_no_line_of_the_log(
 
 
 async def test_task_with_an_id_that_is_not_utf8_is_archived_and_the_others_run(app: Rota, bench: Bench) -> None:
-    @app.task("foreign:run")
+    @app.task("foreign:run", retention="10m")
     async def run(number: int) -> int:
         return number
 
@@ -101,7 +101,7 @@ async def test_task_with_an_id_that_is_not_utf8_is_archived_and_the_others_run(a
 
 
 async def test_fields_of_a_task_that_another_program_has_written_stop_no_fetch(app: Rota, bench: Bench) -> None:
-    @app.task("foreign:run")
+    @app.task("foreign:run", retention="10m")
     async def run(number: int) -> int:
         return number
 
@@ -172,7 +172,7 @@ async def test_state_that_is_not_utf8_costs_no_connection(redis_url: str) -> Non
 
 
 async def test_result_of_a_task_that_cannot_be_read_is_its_failure(app: Rota, bench: Bench) -> None:
-    @app.task("foreign:run")
+    @app.task("foreign:run", retention="10m")
     async def run() -> int:
         return 7
 

@@ -179,7 +179,7 @@ async def test_worker_leaves_the_old_master_after_a_failover_by_sentinel() -> No
     fleet = await asyncio.to_thread(SentinelFleet, patience_ms=2000)
     app = Rota(fleet.url, settings={"slow_poll": "1h", "response_timeout": "2s", "retry_for": "20s"})
 
-    @app.task("lost:failover")
+    @app.task("lost:failover", retention="10m")
     async def task() -> int:
         return 1
 

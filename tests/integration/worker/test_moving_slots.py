@@ -93,7 +93,7 @@ async def test_neither_a_running_task_nor_an_enqueue_is_harmed_while_half_of_its
 async def test_idle_worker_learns_that_its_empty_queue_has_moved_and_leaves_the_old_node(cluster: ClusterFleet) -> None:
     app, queue = Rota(cluster.url), f"empty-{uuid.uuid4().hex}"
 
-    @app.task("slot:empty", queue=queue)
+    @app.task("slot:empty", queue=queue, retention="10m")
     async def empty() -> int:
         return 1
 

@@ -23,7 +23,7 @@ QUICK = Retry(max=3, delay="10ms")
 
 
 async def test_a_function_on_the_loop_runs_with_its_arguments_and_its_result_can_be_awaited(app: Rota) -> None:
-    @app.task("sum:async")
+    @app.task("sum:async", retention="10m")
     async def add(a: int, b: int = 2) -> int:
         return a + b
 
@@ -32,7 +32,7 @@ async def test_a_function_on_the_loop_runs_with_its_arguments_and_its_result_can
 
 
 async def test_a_plain_function_runs_in_a_thread_with_its_context(app: Rota) -> None:
-    @app.task("sum:thread")
+    @app.task("sum:thread", retention="10m")
     def where() -> list[str]:
         return [threading.current_thread().name, current().type]
 
@@ -47,7 +47,7 @@ def in_another_process(n: int) -> list[int]:
 
 
 async def test_a_function_for_a_process_runs_in_a_process(app: Rota) -> None:
-    task = app.task("sum:process", run="process")(in_another_process)
+    task = app.task("sum:process", run="process", retention="10m")(in_another_process)
     async with app.worker():
         pid, doubled = await (await task.enqueue(21)).result("30s")
     assert pid != os.getpid()
@@ -86,7 +86,7 @@ async def test_a_failure_is_retried_with_its_error_and_count_until_it_succeeds(a
 async def test_a_task_without_retries_left_is_archived_and_its_waiter_told_why(app: Rota, bench: Bench) -> None:
     exhausted: list[str] = []
 
-    @app.task("hopeless:task", retry=Retry(max=1, delay="10ms"))
+    @app.task("hopeless:task", retry=Retry(max=1, delay="10ms"), retention="10m")
     async def hopeless() -> int:
         raise OSError("disk full")
 
@@ -283,7 +283,7 @@ async def test_a_deadline_that_passes_during_the_run_is_final_too(app: Rota, ben
 async def test_a_running_task_that_is_cancelled_ends_as_cancelled_with_the_reason(app: Rota, bench: Bench) -> None:
     started = asyncio.Event()
 
-    @app.task("long:job", retry=QUICK)
+    @app.task("long:job", retry=QUICK, retention="10m")
     async def long() -> int:
         started.set()
         await asyncio.Event().wait()
@@ -344,7 +344,7 @@ async def test_a_function_that_returns_a_generator_has_failed_and_its_code_never
         ran.append(1)
         yield 1
 
-    @app.task("returns:generator", result=Any)
+    @app.task("returns:generator", result=Any, retention="10m")
     def returns() -> object:
         return numbers()
 
@@ -355,7 +355,7 @@ async def test_a_function_that_returns_a_generator_has_failed_and_its_code_never
 
 
 async def test_a_result_that_is_no_json_fails_the_task_with_a_clear_reason(app: Rota) -> None:
-    @app.task("bad:result", retry=0)
+    @app.task("bad:result", retry=0, retention="10m")
     async def bad() -> object:
         return object()
 

@@ -58,7 +58,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[o
 def app(app: Rota) -> Rota:
     """An app that has work for every part."""
 
-    @app.task("own:told")
+    @app.task("own:told", retention="10m")
     async def told(context: Context) -> int:
         context.progress(1, 2)
         return 1

@@ -22,7 +22,7 @@ class Admin(User):
 async def test_result_that_would_come_back_changed_fails_its_task_without_a_retry(
     app: Rota, bench: Bench, run: Any
 ) -> None:
-    @app.task("user:find", run=run)
+    @app.task("user:find", run=run, retention="10m")
     def find() -> User:
         return Admin(name="Ada", rights=["all"])
 

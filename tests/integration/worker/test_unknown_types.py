@@ -63,7 +63,7 @@ async def test_a_worker_that_has_met_one_waits_as_quietly_as_before(app: Rota, b
 
 
 async def test_what_others_would_run_holds_up_nothing_that_is_run_here(app: Rota, bench: Bench) -> None:
-    @app.task("mine:job")
+    @app.task("mine:job", retention="10m")
     async def job() -> int:
         return 1
 

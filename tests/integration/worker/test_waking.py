@@ -24,7 +24,7 @@ async def idle(bench: Bench, worker: object) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_waiting_worker_starts_a_new_task_whichever_way_it_waits(app: Rota, bench: Bench, way: str) -> None:
-    @app.task("wake:new")
+    @app.task("wake:new", retention="10m")
     async def new() -> int:
         return 1
 
@@ -37,7 +37,7 @@ async def test_a_waiting_worker_starts_a_new_task_whichever_way_it_waits(app: Ro
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_delayed_task_starts_when_it_is_due(app: Rota, bench: Bench, way: str) -> None:
-    @app.task("wake:delayed")
+    @app.task("wake:delayed", retention="10m")
     async def delayed() -> float:
         return time.time()
 
@@ -97,7 +97,7 @@ async def test_worker_polls_when_its_user_has_no_right_to_track(bench: Bench, ap
     await bench.execute("ACL", "SETUSER", "polls", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
     limited = Rota(app.settings.broker.url, settings={"username": "polls", "password": "secret", "heartbeat": "500ms"})
 
-    @limited.task("wake:limited")
+    @limited.task("wake:limited", retention="10m")
     async def task() -> int:
         return 5
 
@@ -152,7 +152,7 @@ async def _done(done: list[int], n: int) -> bool:
 
 
 async def test_queues_can_be_added_and_removed_while_it_works(app: Rota, bench: Bench) -> None:
-    @app.task("wake:queues")
+    @app.task("wake:queues", retention="10m")
     async def where(n: int) -> int:
         return n
 
@@ -175,7 +175,7 @@ async def _gone(worker: object, queue: str) -> bool:
 
 
 async def test_a_pattern_takes_up_a_queue_that_appears_later(app: Rota, bench: Bench) -> None:
-    @app.task("wake:pattern")
+    @app.task("wake:pattern", retention="10m")
     async def found() -> int:
         return 9
 
@@ -189,7 +189,7 @@ async def test_a_pattern_takes_up_a_queue_that_appears_later(app: Rota, bench: B
 async def test_first_task_of_a_new_queue_starts_at_once_where_a_pattern_finds_the_queue(
     app: Rota, bench: Bench
 ) -> None:
-    @app.task("wake:first")
+    @app.task("wake:first", retention="10m")
     async def first() -> int:
         return 9
 
@@ -201,7 +201,7 @@ async def test_first_task_of_a_new_queue_starts_at_once_where_a_pattern_finds_th
 
 
 async def test_first_task_of_a_new_queue_starts_soon_where_the_worker_polls(app: Rota, bench: Bench) -> None:
-    @app.task("wake:polled")
+    @app.task("wake:polled", retention="10m")
     async def polled() -> int:
         return 9
 

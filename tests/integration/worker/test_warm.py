@@ -10,7 +10,7 @@ from tests.unit.worker.process_functions import add
 
 
 async def test_a_process_is_started_with_the_worker(app: Rota, bench: Bench) -> None:
-    task = app.task("warm:add", run="process")(add)
+    task = app.task("warm:add", run="process", retention="10m")(add)
 
     async with app.worker() as worker:
         processes = worker.parts.processes
@@ -24,7 +24,7 @@ async def test_a_process_is_started_with_the_worker(app: Rota, bench: Bench) -> 
 
 
 async def test_a_worker_without_such_tasks_starts_none(app: Rota, bench: Bench) -> None:
-    @app.task("warm:here")
+    @app.task("warm:here", retention="10m")
     async def here() -> int:
         return 1
 
@@ -38,7 +38,7 @@ async def test_a_process_that_cannot_start_does_not_keep_the_worker_from_its_oth
 ) -> None:
     monkeypatch.setattr(type(app), "modules", ["no.such.module"])
 
-    @app.task("warm:other")
+    @app.task("warm:other", retention="10m")
     async def other() -> int:
         return 1
 

@@ -1,12 +1,14 @@
 """Middleware around an enqueue."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
-from rota.client.hooks import enter, enter_sync
+from rota.client.hooks import enter
+from rota.client.requests import finish
 from rota.errors import OptionError
 from rota.tasks.job import Plan
 
@@ -55,19 +57,25 @@ async def test_middlewares_of_both_kinds_wrap_each_other_and_may_change_the_plan
     ]
 
 
-def test_an_error_passes_through_them() -> None:
+async def entered(*middlewares: Any, error: Exception | None = None) -> None:
+    async with AsyncExitStack() as stack:
+        await enter(stack, middlewares, PLAN, blocking=True)
+        if error is not None:
+            raise error
+
+
+def test_an_error_passes_through_them_in_blocking_code() -> None:
     recorder = Recorder()
-
-    def send() -> None:
-        with ExitStack() as stack:
-            enter_sync(stack, [recorder.plain("a"), recorder.plain("b")], PLAN)
-            raise ValueError("broken")
-
     with pytest.raises(ValueError, match="broken"):
-        send()
+        finish(entered(recorder.plain("a"), recorder.plain("b"), error=ValueError("broken")))
     assert recorder.seen[2:] == ["b failed broken", "a failed broken"]
 
 
 def test_blocking_code_refuses_an_async_one_by_name() -> None:
-    with pytest.raises(OptionError, match="middleware is an async generator"), ExitStack() as stack:
-        enter_sync(stack, [Recorder().looking("a")], PLAN)
+    with pytest.raises(OptionError, match="middleware is an async generator"):
+        finish(entered(Recorder().looking("a")))
+
+
+def test_blocking_code_refuses_a_coroutine_that_waits() -> None:
+    with pytest.raises(RuntimeError, match="waits, so blocking code cannot run it"):
+        finish(asyncio.sleep(0))

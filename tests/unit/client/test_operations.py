@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from rota.broker import Broker
+from rota.client import Client
 from rota.client import operations as acts
+from rota.client.operations import Wait
 from rota.client.requests import Act, Change, Command, Listen
 from rota.errors import BrokerUnavailable, OptionError, ResultTimeout, TaskFailed, TaskNotFound, TaskStateError
 from rota.wire.edit import Edited
@@ -29,6 +32,13 @@ def talk(act: Act[Any], *answers: Any) -> tuple[list[Any], Any]:
         return [_name(step) for step in steps], end.value
 
 
+def described(name: str, *args: Any) -> Act[Any]:
+    """Return the steps of an operation of the client on task x of queue q."""
+    method: Any = getattr(Client, name)
+    act: Act[Any] = method.__wrapped__(Client(Broker.from_url("redis://localhost")), "q", "x", *args)
+    return act
+
+
 def _name(step: Any) -> Any:
     call = step.call if isinstance(step, Change) else step
     return call.script.name if isinstance(call, Call) else step
@@ -37,7 +47,7 @@ def _name(step: Any) -> Any:
 def test_a_payload_that_changed_meanwhile_is_read_again() -> None:
     message = pack("t", b"", "x", queue="q")
     steps, _ = talk(
-        acts.update_payload(KEYS, "x", b"new"),
+        described("update_payload", b"new"),
         message,
         Edited("changed", "pending", "x"),
         message,
@@ -50,18 +60,18 @@ def test_a_payload_that_changed_meanwhile_is_read_again() -> None:
 def test_a_payload_that_never_stands_still_is_given_up() -> None:
     answers = [pack("t", b"", "x", queue="q"), Edited("changed", "pending", "x")] * 10
     with pytest.raises(TaskStateError, match="changed with every look"):
-        talk(acts.update_payload(KEYS, "x", b"new"), *answers)
+        talk(described("update_payload", b"new"), *answers)
 
 
 def test_only_a_running_task_is_announced_for_cancellation() -> None:
     publish = Command(("PUBLISH", "asynq:cancel", "x"))
     for reply, expected in (("asked", ["cancel", publish]), ("done", ["cancel"]), ("ended", ["cancel"])):
-        assert talk(acts.cancel(KEYS, "x", "", "asynq:cancel"), Edited(reply, "", "x"), 1)[0] == expected
+        assert talk(described("cancel"), Edited(reply, "", "x"), 1)[0] == expected
 
 
 def test_looking_for_the_end_becomes_rarer() -> None:
     looks = [Watched("active"), None] * 9
-    steps, result = talk(acts.result(KEYS, "x", None), *looks, Watched("completed", b"1"))
+    steps, result = talk(acts.result(KEYS, "x", Wait.of(None)), *looks, Watched("completed", b"1"))
     pauses = [step.seconds for step in steps if isinstance(step, Listen)]
     assert result == b"1"
     assert pauses[:3] == pytest.approx([0.1, 0.15, 0.225])
@@ -70,43 +80,43 @@ def test_looking_for_the_end_becomes_rarer() -> None:
 
 def test_looking_for_the_end_never_becomes_rarer_than_asked() -> None:
     looks = [Watched("active"), None] * 9
-    steps, _ = talk(acts.result(KEYS, "x", None, poll_seconds=0.05), *looks, Watched("completed"))
+    steps, _ = talk(acts.result(KEYS, "x", Wait.of(None), poll_seconds=0.05), *looks, Watched("completed"))
     assert {step.seconds for step in steps if isinstance(step, Listen)} == {0.05}
 
 
 def test_a_message_ends_the_wait_without_another_look() -> None:
-    steps, result = talk(acts.result(KEYS, "x", None), Watched("active"), b"completed\n[1]\n")
+    steps, result = talk(acts.result(KEYS, "x", Wait.of(None)), Watched("active"), b"completed\n[1]\n")
     assert (steps, result) == (["watch", Listen(0.1)], b"[1]\n")
 
 
 def test_a_task_that_vanishes_may_still_have_its_last_word() -> None:
-    _, result = talk(acts.result(KEYS, "x", None), Watched("active"), None, Watched(""), b"completed\n1")
+    _, result = talk(acts.result(KEYS, "x", Wait.of(None)), Watched("active"), None, Watched(""), b"completed\n1")
     assert result == b"1"
     with pytest.raises(TaskNotFound, match="retention"):
-        talk(acts.result(KEYS, "x", None), Watched("active"), None, Watched(""), None)
+        talk(acts.result(KEYS, "x", Wait.of(None)), Watched("active"), None, Watched(""), None)
 
 
 def test_a_task_that_was_gone_before_has_none() -> None:
     with pytest.raises(TaskNotFound, match="retention"):
-        talk(acts.result(KEYS, "x", None), Watched(""))
+        talk(acts.result(KEYS, "x", Wait.of(None)), Watched(""))
 
 
 def test_a_failure_without_a_text_says_so() -> None:
     with pytest.raises(TaskFailed, match="it left no error text"):
-        talk(acts.result(KEYS, "x", None), Watched("archived"))
+        talk(acts.result(KEYS, "x", Wait.of(None)), Watched("archived"))
 
 
 def test_a_broker_that_is_away_for_a_while_does_not_end_a_wait_with_a_limit() -> None:
     away = BrokerUnavailable("no")
     talked = [Watched("active"), None, away, None, away, None, Watched("completed", b"1")]
-    assert talk(acts.result(KEYS, "x", 60), *talked)[1] == b"1"
+    assert talk(acts.result(KEYS, "x", Wait.of(60)), *talked)[1] == b"1"
     with pytest.raises(BrokerUnavailable):
-        talk(acts.result(KEYS, "x", None), *talked)
+        talk(acts.result(KEYS, "x", Wait.of(None)), *talked)
 
 
 def test_no_time_means_one_look() -> None:
     with pytest.raises(ResultTimeout, match=r"within 0 s \(it is pending\)"):
-        talk(acts.result(KEYS, "x", 0), Watched("pending"))
+        talk(acts.result(KEYS, "x", Wait.of(0)), Watched("pending"))
 
 
 def test_instants_and_durations_are_written_for_the_scripts() -> None:

@@ -1,10 +1,12 @@
 """What came of an enqueue, and what can be done with it."""
 
+import inspect
 from typing import Any
 
 import pytest
 
-from rota import Job, Plan, SyncJob, TaskState
+from rota import Job, Plan, Rota, SyncJob, Task, TaskState
+from rota.client import Client, SyncClient
 from rota.errors import PayloadError
 from rota.tasks.job import read_result
 
@@ -45,7 +47,7 @@ ASKED = [
 
 async def test_an_enqueued_task_asks_its_client() -> None:
     actions = Actions()
-    job: Job[Any] = Job("x", "q", "a:b", TaskState.PENDING, actions=actions)
+    job: Job[Any] = Job("x", "q", "a:b", TaskState.PENDING, client=actions)
 
     assert await job.result("10s") == {"sent": True}
     await job.info()
@@ -59,7 +61,7 @@ async def test_an_enqueued_task_asks_its_client() -> None:
 
 def test_an_enqueued_task_of_blocking_code_asks_its_client() -> None:
     actions = SyncActions()
-    job: SyncJob[Any] = SyncJob("x", "q", "a:b", TaskState.PENDING, actions=actions)
+    job: SyncJob[Any] = SyncJob("x", "q", "a:b", TaskState.PENDING, client=actions)
 
     assert job.result("10s") == {"sent": True}
     job.info()
@@ -72,7 +74,7 @@ def test_an_enqueued_task_of_blocking_code_asks_its_client() -> None:
 
 
 def test_what_was_there_before_is_said() -> None:
-    job: Job[Any] = Job("x", "q", "a:b", TaskState.RETRY, created=False, actions=Actions())
+    job: Job[Any] = Job("x", "q", "a:b", TaskState.RETRY, created=False, client=Actions())
 
     assert repr(job) == "<Job a:b x in q: retry (existed)>"
 
@@ -92,3 +94,30 @@ def test_a_plan_can_get_other_options_and_headers() -> None:
 
     assert dict(plan.options.headers) == {"x": "2", "y": "3"}
     assert plan.options.queue == "q"
+
+
+def test_both_faces_have_the_same_methods_with_the_same_arguments_and_docs() -> None:
+    for first, second in ((Job, SyncJob), (Client, SyncClient)):
+        for name in ("result", "info", "cancel", "run_now", "reschedule", "update_payload", "call", "job", "delete"):
+            ours, theirs = getattr(first, name, None), getattr(second, name, None)
+            assert (ours is None) == (theirs is None), name
+            if ours is not None and theirs is not None:
+                assert parameters(ours) == parameters(theirs), name
+                assert inspect.getdoc(ours), name
+    assert public(Job) == public(SyncJob)
+    assert public(Client) - {"aclose"} == public(SyncClient) - {"close"}
+    assert {name for name in public(Task) if f"{name}_sync" in public(Task)} == {"enqueue", "call", "job"}
+
+
+@pytest.mark.parametrize("name", ["enqueue", "call", "job"])
+def test_methods_for_blocking_code_take_what_the_others_take(name: str) -> None:
+    for cls in (Rota, Task):
+        assert parameters(getattr(cls, name)) == parameters(getattr(cls, f"{name}_sync"))
+
+
+def parameters(method: Any) -> list[str]:
+    return [str(each) for each in inspect.signature(method).parameters.values()]
+
+
+def public(cls: type) -> set[str]:
+    return {name for name in dir(cls) if not name.startswith("_")}

@@ -119,24 +119,20 @@ def test_one_function_may_have_two_names() -> None:
 
 
 def options_of(function: Callable[..., Any], **words: Any) -> Options:
-    app = Rota(settings={"result_retention": "7m"})
+    app = Rota()
     app.task("test:job", **words)(function)
     handler = app.find_handler("test:job")
     assert handler is not None
     return handler.options
 
 
-def test_a_task_that_returns_a_value_is_kept_so_that_it_can_be_awaited() -> None:
-    def silent(number: int) -> None: ...
-
+def test_a_return_annotation_keeps_no_result_and_a_retention_does() -> None:
     def unsaid(number: int): ...  # type: ignore[no-untyped-def]
 
-    assert options_of(job).retention == timedelta(minutes=7)
+    assert options_of(job).retention is None
+    assert options_of(unsaid, result=int).retention is None
     assert options_of(job, retention="1h").retention == timedelta(hours=1)
     assert options_of(job, retention=0).retention == timedelta(0)
-    assert options_of(silent).retention is None
-    assert options_of(unsaid).retention is None
-    assert options_of(unsaid, result=int).retention == timedelta(minutes=7)
 
 
 def test_a_key_may_name_parts_of_an_argument() -> None:

@@ -60,7 +60,7 @@ def test_include_puts_the_prefix_before_each_type() -> None:
 
 
 def test_options_of_an_include_apply_below_those_of_the_task() -> None:
-    app, tasks = Rota(settings={"result_retention": "7m"}), Tasks()
+    app, tasks = Rota(), Tasks()
     plain = tasks.task("plain")(job)
     own = tasks.task("own", queue="own", timeout="5s", retry=1, retention="2h", headers={"b": "own"})(job)
     reset = tasks.task("reset", queue=None, retry=None)(silent)
@@ -89,16 +89,6 @@ def test_options_of_an_include_apply_below_those_of_the_task() -> None:
     assert reset.handler.retry.max == Retry().max
 
 
-def test_task_that_returns_a_value_is_kept_as_the_settings_of_the_app_say() -> None:
-    app, tasks = Rota(settings={"result_retention": "7m"}), Tasks()
-    kept, not_kept = tasks.task("kept")(job), tasks.task("not-kept", retention=0)(job)
-
-    app.include(tasks)
-
-    assert kept.default_options.retention == timedelta(minutes=7)
-    assert not_kept.default_options.retention == timedelta(0)
-
-
 def test_raw_handler_takes_timeout_and_retry_of_an_include() -> None:
     app, tasks = Rota(), Tasks()
     tasks.handler("any:")(lambda ctx, payload: None)
@@ -120,7 +110,6 @@ def test_routers_nest_and_the_innermost_include_wins() -> None:
     assert refund.default_options.words() == {
         "queue": "cards",
         "timeout": timedelta(seconds=30),
-        "retention": app.settings.results.result_retention,
         "headers": {"a": "inner", "b": "outer"},
     }
 

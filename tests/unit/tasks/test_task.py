@@ -54,11 +54,11 @@ class Kept:
 
     async def send(self, plan: Plan[Any]) -> Job[Any]:
         self.plans.append(plan)
-        return Job("x", "q", plan.type, TaskState.PENDING, actions=None, decode=plan.decode)  # type: ignore[arg-type]
+        return Job("x", "q", plan.type, TaskState.PENDING, decode=plan.decode)
 
     def send_sync(self, plan: Plan[Any]) -> SyncJob[Any]:
         self.plans.append(plan)
-        return SyncJob("x", "q", plan.type, TaskState.PENDING, actions=None, decode=plan.decode)  # type: ignore[arg-type]
+        return SyncJob("x", "q", plan.type, TaskState.PENDING, decode=plan.decode)
 
 
 async def test_a_task_can_be_called_as_the_function_it_is() -> None:

@@ -177,10 +177,11 @@ async def in_chunks(plans: "Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]", siz
     """Cut a plain or async iterable (see `cut`)."""
     if not isinstance(plans, AsyncIterable):
         # Not through the loop below: one step of an async generator for each plan would cost more than the loop itself.
-        for chunk in cut(plans, size):
-            yield chunk
+        for some in cut(plans, size):
+            yield some
         return
-    chunk, room = [], CHUNK_BYTES
+    chunk: list[Planned] = []
+    room = CHUNK_BYTES
     try:
         async for plan in plans:
             chunk.append(plan)

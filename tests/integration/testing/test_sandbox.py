@@ -139,7 +139,7 @@ def test_more_sandboxes_than_databases_are_refused_with_advice() -> None:
 async def test_async_sandbox_closes_the_connections_of_the_loop(server: SandboxServer) -> None:
     app = make_app()
     async with Sandbox(app, server=server) as sandbox:
-        job = await app.enqueue("email:welcome", {"user_id": 7})
+        job = await app.enqueue("email:welcome", {"user_id": 7}, retention="1h")
         await sandbox.drain()
         assert (await job.info()).state == "completed"
         broker = app.client.broker

@@ -6,21 +6,19 @@ The clocks of the machines in a fleet differ; the server's clock is the only one
 import math
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 
 JUMP_SECONDS = 3.0
 """If the server's time is further ahead than this, its clock was set, or another server has taken over."""
 
 
-lease_clock: Callable[[], float] = time.monotonic
-"""Seconds on the clock in which `lease_until` of an attempt is given. It goes on while the machine is suspended."""
-# Leases expire by the server's clock, which goes on. `time.monotonic` stops during a suspend, except on Windows.
-if sys.platform == "linux":
-    lease_clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-elif sys.platform == "darwin":
-    # This is mach_continuous_time. On Linux, RAW is another clock.
-    lease_clock = partial(time.clock_gettime, time.CLOCK_MONOTONIC_RAW)
+def lease_clock() -> float:
+    """Seconds on the clock in which `lease_until` of an attempt is given. It goes on while the machine is suspended."""
+    # Leases expire by the server's clock, which goes on. `time.monotonic` stops during a suspend, except on Windows.
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)  # mach_continuous_time (on Linux, RAW is another clock)
+    return time.monotonic()
 
 
 class BrokerClock:

@@ -97,8 +97,7 @@ def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: boo
     patience = max(PATIENCE, 2 * settings.worker.heartbeat)
     repair = Repair(broker, max_crashes=settings.worker.max_crashes, patience=patience)
     try:
-        typer.echo(_START.format(patience=display(patience)), err=True)
-        asyncio.run(_run(repair, broker))
+        asyncio.run(_run(repair, broker, _START.format(patience=display(patience))))
     except KeyboardInterrupt:
         _tell(repair)
         typer.echo("Stopped. What was repaired is complete; run the command again to go on.", err=True)
@@ -111,8 +110,10 @@ def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: boo
     return {queue: dict(kinds) for queue, kinds in repair.repaired.items()}
 
 
-async def _run(repair: Repair, broker: Broker) -> None:
+async def _run(repair: Repair, broker: Broker, first_line: str) -> None:
     try:
+        # Said from here, because a Ctrl-C while the loop is being made would leave it half made.
+        typer.echo(first_line, err=True)
         await repair.run()
     finally:
         await broker.aclose()

@@ -134,8 +134,9 @@ async def test_the_first_word_is_written_at_once_and_the_next_are_joined(yard: Y
     running = asyncio.create_task(desk.reporter.run())
     context.progress(1)
     async with asyncio.timeout(DEADLINE):
-        while "rota_progress" not in await yard.fields("a"):
+        while desk.reporter.statistics().written < 1:
             await asyncio.sleep(0.005)
+    assert "rota_progress" in await yard.fields("a")
     for number in range(100):
         context.progress(number)
     assert desk.reporter.statistics().written == 1

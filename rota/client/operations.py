@@ -76,13 +76,12 @@ class TaskOperations(ABC):
     @operation
     def info(self, queue: str, task_id: str) -> Act[TaskInfo]:
         """Return a snapshot of a task. Raises TaskNotFound if it does not exist any more."""
-        from rota.client.task_record import Stored, read
-        from rota.wire.look_task import OneTask, task
+        from rota.client.task_record import read
+        from rota.wire.look_task import StoredTask, task
 
         keys = self._place(queue, task_id)
-        look: OneTask = yield task(keys, task_id)
-        stored = Stored.of(look, queue, task_id)
-        if stored is None or not look.fields:
+        stored: StoredTask = yield task(keys, task_id)
+        if not stored.state or not stored.fields:
             raise _gone(keys, task_id)
         return read(TaskInfo, stored, stored.message())
 

@@ -1,27 +1,27 @@
 """The read model for queues, tasks and servers, which the console, the command line and tests share.
 
-The scripts behind it are in `rota.wire.look_queue`, `look_task` and `server`. A snapshot is consistent for one script
-only: numbers that come from several scripts, such as the sizes of many groups, may be some milliseconds apart.
+The calls behind it are in `queue`, `rota.wire.look_task` and `rota.wire.server`. A snapshot is consistent for one
+script only: numbers that come from several scripts, such as the sizes of many groups, may be some milliseconds apart.
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from rota.broker import Broker
 from rota.broker.queue_names import read_queue_names
-from rota.client.task_record import Stored
 from rota.core.text import did_you_mean
 from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
-from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, read_queue
+from rota.inspect import queue as look_queue
+from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, SizePage
 from rota.inspect.server import ServerSnapshot, read_server
 from rota.inspect.task import TaskList, TaskSnapshot, read_task
 from rota.inspect.task_type import TypeList, read_types
 from rota.tasks.info import TaskState
-from rota.wire import look_queue, look_task, names
+from rota.wire import look_task, names
 from rota.wire import server as look_server
 from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8
-from rota.wire.times import from_unix
 
 
 class Inspector:
@@ -51,18 +51,23 @@ class Inspector:
             self._broker.run(look_queue.memory(keys)),
             self._aggregations(keys),
         )
-        sizes = await self._sizes(keys, look_queue.GroupPage(seen.cursor, seen.sizes))
-        aggregating, in_aggregation = sum(sizes.values()), sum(each.size for each in aggregations)
-        memory_bytes = None if memory is None else int(memory.bytes + memory.per_grouped_task * aggregating)
-        return read_queue(name, seen, aggregating, in_aggregation, memory_bytes)
+        snapshot, page = seen
+        sizes = await self._sizes(keys, page)
+        aggregating = sum(sizes.values())
+        return replace(
+            snapshot,
+            aggregating=aggregating,
+            in_aggregation=sum(each.size for _, each in aggregations),
+            memory_bytes=None if memory is None else int(memory.bytes + memory.per_grouped_task * aggregating),
+        )
 
     async def history(self, queue: str, days: int = 7) -> list[DaySnapshot]:
         """Return the counters of each of the last days (UTC), today first; at most 90 days. Raises QueueNotFound."""
         if not 1 <= days <= look_queue.MAX_DAYS:
             raise OptionError(f"days is {days}, but the counters of a day are kept for 90 days: give 1 to 90.")
         keys = self._broker.keys.queue(queue)
-        _, looks = await asyncio.gather(self._check(queue), self._broker.run(look_queue.days(keys, _today(), days)))
-        return [DaySnapshot(*each) for each in looks]
+        _, found = await asyncio.gather(self._check(queue), self._broker.run(look_queue.days(keys, _today(), days)))
+        return found
 
     async def groups(self, queue: str) -> list[GroupSnapshot]:
         """Return the groups of a queue, sorted by name. Raises QueueNotFound.
@@ -74,8 +79,8 @@ class Inspector:
         _, page, sets = await asyncio.gather(self._check(queue), self._broker.run(first), self._aggregations(keys))
         sizes = await self._sizes(keys, page)
         taken: dict[str, list[AggregationSnapshot]] = {name: [] for name in sizes}
-        for each in sets:
-            taken.setdefault(each.group, []).append(AggregationSnapshot(each.id, each.size, from_unix(each.deadline)))
+        for group, each in sets:
+            taken.setdefault(group, []).append(each)
         return [GroupSnapshot(name, sizes.get(name, 0), tuple(taken[name])) for name in sorted(taken)]
 
     async def tasks(
@@ -96,23 +101,19 @@ class Inspector:
         state = _state(state)
         keys = self._broker.keys.queue(queue)
         container = _container(keys, state, group, aggregation)
-        if page < 1 or not 1 <= size <= look_queue.MAX_PAGE:
+        if page < 1 or not 1 <= size <= look_task.MAX_PAGE:
             raise OptionError(
-                f"There is no page {page} of size {size}: give a page from 1, a size from 1 to {look_queue.MAX_PAGE}."
+                f"There is no page {page} of size {size}: give a page from 1, a size from 1 to {look_task.MAX_PAGE}."
             )
-        call = look_task.tasks(keys, container, (page - 1) * size, size)
+        call = look_task.tasks(keys, state, container, (page - 1) * size, size)
         _, found = await asyncio.gather(self._check(queue), self._broker.run(call))
-        snapshots = [
-            read_task(Stored(queue, each.id, state, found.now, each.score, each.fields)) for each in found.tasks
-        ]
-        return TaskList(tuple(snapshots), found.total)
+        return TaskList(tuple(map(read_task, found.tasks)), found.total)
 
     async def task(self, queue: str, task_id: str) -> TaskSnapshot:
         """Return one task with its log and its traceback. Raises TaskNotFound."""
-        look = await self._broker.run(look_task.task(self._broker.keys.queue(queue), task_id))
-        stored = Stored.of(look, queue, task_id)
-        if stored is None:
-            rest = f"only the leftover fields {', '.join(look.fields)}" if look.fields else "no task"
+        stored = await self._broker.run(look_task.task(self._broker.keys.queue(queue), task_id))
+        if not stored.state:
+            rest = f"only the leftover fields {', '.join(stored.fields)}" if stored.fields else "no task"
             raise TaskNotFound(f"Queue {queue!r} has {rest} under the ID {task_id!r}: it was deleted, or never there.")
         return read_task(stored)
 
@@ -150,7 +151,7 @@ class Inspector:
         found: set[bytes] = set()
         cursor, more = 0, True
         while more:
-            cursor, page = await self._broker.execute("SSCAN", key, cursor, "COUNT", look_queue.MAX_PAGE, key=key)
+            cursor, page = await self._broker.execute("SSCAN", key, cursor, "COUNT", look_task.MAX_PAGE, key=key)
             found.update(page)
             more = int(cursor) != 0
         return found
@@ -160,15 +161,15 @@ class Inspector:
         if not await self._broker.execute("SISMEMBER", key, queue, key=key):
             raise QueueNotFound(f"There is no queue {queue!r}: check the name, or put a first task into it.")
 
-    async def _sizes(self, keys: QueueKeys, first: look_queue.GroupPage) -> dict[str, int]:
+    async def _sizes(self, keys: QueueKeys, first: SizePage) -> dict[str, int]:
         sizes, page = dict(first.sizes), first
         while page.cursor:
             page = await self._broker.run(look_queue.groups(keys, page.cursor))
             sizes.update(page.sizes)
         return sizes
 
-    async def _aggregations(self, keys: QueueKeys) -> list[look_queue.SetLook]:
-        found: list[look_queue.SetLook] = []
+    async def _aggregations(self, keys: QueueKeys) -> list[tuple[str, AggregationSnapshot]]:
+        found: list[tuple[str, AggregationSnapshot]] = []
         while page := await self._broker.run(look_queue.aggregation_sets(keys, len(found))):
             found += page
         return found

@@ -1,14 +1,23 @@
-"""Snapshots of a queue, of its daily counters and of its groups.
+"""Snapshots of a queue, of its daily counters and of its groups, and the calls that read them.
 
-They are frozen and do not change with the queue: ask the `Inspector` again for new numbers.
+Snapshots are frozen and do not change with the queue: ask the `Inspector` again for new numbers. No script here writes,
+so a read-only user can run them. Each call does a limited amount of work: long lists are read in pages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
 
-from rota.wire.look_queue import QueueLook
+from rota.wire.keys import QueueKeys
+from rota.wire.look_task import MAX_PAGE, text
+from rota.wire.script import Call, load
 from rota.wire.times import from_unix
+
+MAX_DAYS = 90
+
+_MEMORY_TASKS = 20
+_MEMORY_GROUPS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,36 +91,176 @@ class GroupSnapshot:
     aggregations: tuple[AggregationSnapshot, ...] = ()
 
 
-def read_queue(
-    name: str, look: QueueLook, aggregating: int, in_aggregation: int, memory_bytes: int | None
-) -> QueueSnapshot:
-    """Build the snapshot from the replies of the scripts."""
-    return QueueSnapshot(
-        queue=name,
-        **look.counts,
-        aggregating=aggregating,
-        in_aggregation=in_aggregation,
-        orphaned=look.orphaned,
-        groups=look.groups,
-        processed=look.processed,
-        failed=look.failed,
-        processed_total=look.processed_total,
-        failed_total=look.failed_total,
-        crashed=look.crashed,
-        crashed_total=look.crashed_total,
-        paused_at=from_unix(look.paused_at),
-        is_paused=look.is_paused,
-        latency=_latency(look),
-        memory_bytes=memory_bytes,
-        taken_at=from_unix(look.now),
-        repaired=look.repaired,
+class SizePage(NamedTuple):
+    """Sizes of groups by name, and the cursor of the next page: 0 after the last page."""
+
+    cursor: int
+    sizes: Mapping[str, int]
+
+
+class MemoryEstimate(NamedTuple):
+    """Bytes of the lists, sets and tasks of a queue, estimated from samples, and the average of a grouped task."""
+
+    bytes: float
+    per_grouped_task: float
+
+
+def queue(keys: QueueKeys, today: date, groups: int = MAX_PAGE) -> Call[tuple[QueueSnapshot, SizePage]]:
+    """Read one queue and the first page of its groups. `today` may be a day off, because Redis' clock decides.
+
+    The snapshot lacks what other calls read: its grouped tasks and its memory.
+    """
+    days = _around(today)
+    script_keys = (
+        keys.pending,
+        keys.active,
+        keys.scheduled,
+        keys.retry,
+        keys.archived,
+        keys.completed,
+        keys.lease,
+        keys.paused,
+        keys.groups,
+        keys.processed,
+        keys.failed,
+        keys.crashed,
+        *_counters(keys, days),
+        keys.repaired,
+    )
+    return Call(
+        load("look_queue"),
+        script_keys,
+        (keys.task_prefix, keys.group(""), groups),
+        lambda reply: _queue(reply, keys.queue, days),
     )
 
 
-def _latency(look: QueueLook) -> timedelta | None:
-    if not look.counts["pending"]:
+def groups(keys: QueueKeys, cursor: int, count: int = MAX_PAGE) -> Call[SizePage]:
+    """Read about `count` groups. A name may come again on a later page, with a newer size."""
+    return Call(load("look_groups"), (keys.groups,), (keys.group(""), cursor, count), lambda reply: _group_page(*reply))
+
+
+def aggregation_sets(keys: QueueKeys, start: int, count: int = MAX_PAGE) -> Call[list[tuple[str, AggregationSnapshot]]]:
+    """Read the sets under aggregation with the names of their groups, in the order of their deadlines."""
+    prefix = keys.group("")
+    return Call(
+        load("look_sets"),
+        (keys.aggregation_sets,),
+        (start, count),
+        lambda reply: [_set(prefix, *row) for row in _rows(reply, 3)],
+    )
+
+
+def days(keys: QueueKeys, today: date, count: int) -> Call[list[DaySnapshot]]:
+    """Read the counters of the last days, newest first. `today` may be a day off, because Redis' clock decides."""
+    first = today + timedelta(days=1)
+    asked = [first - timedelta(days=back) for back in range(count + 2)]
+    return Call(load("look_days"), _counters(keys, asked), (), lambda reply: _days(reply, asked, count))
+
+
+def memory(keys: QueueKeys) -> Call[MemoryEstimate | None]:
+    """Estimate the memory of a queue; None if the user lacks permission for `MEMORY`."""
+    script_keys = (
+        keys.pending,
+        keys.active,
+        keys.scheduled,
+        keys.retry,
+        keys.archived,
+        keys.completed,
+        keys.groups,
+    )
+    args = (keys.task_prefix, keys.group(""), _MEMORY_TASKS, _MEMORY_GROUPS)
+    return Call(load("look_memory"), script_keys, args, _memory)
+
+
+def _around(today: date) -> list[date]:
+    return [today + timedelta(days=offset) for offset in (-1, 0, 1)]
+
+
+def _counters(keys: QueueKeys, days: Sequence[date]) -> tuple[str, ...]:
+    return tuple(f"{counter}:{day}" for day in days for counter in (keys.processed, keys.failed, keys.crashed))
+
+
+def _queue(reply: Any, name: str, days: Sequence[date]) -> tuple[QueueSnapshot, SizePage]:
+    now, lengths, orphaned, paused, since, counters, groups, cursor, sizes, repaired = reply
+    states = ("pending", "active", "scheduled", "retry", "archived", "completed")
+    counts = dict(zip(states, lengths, strict=True))
+    counted = {day.day: day for day in _day_counters(counters[3:], days)}
+    today = counted.get(_day(now), DaySnapshot(date.min, 0, 0))
+    snapshot = QueueSnapshot(
+        queue=name,
+        **counts,
+        aggregating=0,
+        in_aggregation=0,
+        orphaned=orphaned,
+        groups=groups,
+        processed=today.processed,
+        failed=today.failed,
+        crashed=today.crashed,
+        processed_total=int(counters[0] or 0),
+        failed_total=int(counters[1] or 0),
+        crashed_total=int(counters[2] or 0),
+        paused_at=from_unix(_whole(paused)),
+        is_paused=paused is not None,
+        latency=_latency(counts["pending"], _whole(since), float(now)),
+        memory_bytes=None,
+        taken_at=from_unix(float(now)),
+        repaired={text(kind): int(number) for kind, number in _rows(repaired, 2)},
+    )
+    return snapshot, SizePage(int(cursor), _sizes(sizes))
+
+
+def _latency(pending: int, since_ns: int | None, now: float) -> timedelta | None:
+    if not pending:
         return timedelta(0)
-    if look.pending_since_ns is None:
+    if since_ns is None:
         return None
     # A Go client writes the time of its own clock, which may be ahead of Redis' clock.
-    return timedelta(seconds=max(0.0, look.now - look.pending_since_ns / 1e9))
+    return timedelta(seconds=max(0.0, now - since_ns / 1e9))
+
+
+def _group_page(cursor: bytes, sizes: Any) -> SizePage:
+    return SizePage(int(cursor), _sizes(sizes))
+
+
+def _sizes(reply: Any) -> dict[str, int]:
+    return {text(name): size for name, size in _rows(reply, 2)}
+
+
+def _set(prefix: str, key: bytes, deadline: bytes, size: int) -> tuple[str, AggregationSnapshot]:
+    # The name of a group may contain colons, but the ID of a set does not.
+    group, _, set_id = text(key).removeprefix(prefix).rpartition(":")
+    return group, AggregationSnapshot(set_id, size, from_unix(float(deadline)))
+
+
+def _days(reply: Any, asked: Sequence[date], count: int) -> list[DaySnapshot]:
+    today = _day(reply[0])
+    return [counters for counters in _day_counters(reply[1], asked) if counters.day <= today][:count]
+
+
+def _day_counters(values: Any, days: Sequence[date]) -> list[DaySnapshot]:
+    return [
+        DaySnapshot(day, *(int(count or 0) for count in counts))
+        for day, counts in zip(days, _rows(values, 3), strict=True)
+    ]
+
+
+def _memory(reply: Any) -> MemoryEstimate | None:
+    if reply is None:
+        return None
+    *containers, (grouped, grouped_bytes) = reply
+    total = sum(own + (taken / measured * length if measured else 0) for length, measured, taken, own in containers)
+    return MemoryEstimate(total, grouped_bytes / grouped if grouped else 0)
+
+
+def _whole(raw: bytes | None) -> int | None:
+    # A queue can be paused by hand, with any value.
+    return int(raw) if raw is not None and raw.isdigit() else None
+
+
+def _rows(flat: Any, width: int) -> list[Any]:
+    return [flat[i : i + width] for i in range(0, len(flat), width)]
+
+
+def _day(seconds: bytes) -> date:
+    return datetime.fromtimestamp(float(seconds), UTC).date()

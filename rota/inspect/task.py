@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from rota.client.task_record import Stored, read
+from rota.client.task_record import read
 from rota.tasks.info import TaskInfo, TaskState
+from rota.wire.look_task import StoredTask
 from rota.wire.times import from_unix, from_unix_ns
 
 
@@ -61,7 +62,7 @@ class TaskList:
     total: int
 
 
-def read_task(stored: Stored) -> TaskSnapshot:
+def read_task(stored: StoredTask) -> TaskSnapshot:
     """Build the snapshot. No stored data, however damaged, makes this fail."""
     message, raw = stored.message(), stored.fields.get("msg")
     return read(
@@ -71,7 +72,7 @@ def read_task(stored: Stored) -> TaskSnapshot:
         is_dangling=raw is None,
         is_unreadable=raw is not None and not message.type,
         pending_since=from_unix_ns(stored.number("pending_since")),
-        lease_until=from_unix(stored.score) if stored.state is TaskState.ACTIVE else None,
+        lease_until=from_unix(stored.score) if stored.state == TaskState.ACTIVE else None,
         cancel_reason=stored.text("rota_cancel"),
     )
 

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from rota.app import Rota
 from rota.broker.broker import Broker
-from rota.client.task_record import Stored
 from rota.core.canonical import is_count
 from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused, OptionError, Revoke
@@ -36,8 +35,7 @@ from rota.tasks.handler import Handler, Hooks
 from rota.tasks.info import TaskState
 from rota.tasks.routing import Registry
 from rota.testing.travel import SandboxClock
-from rota.wire import look_task
-from rota.wire.look_queue import MAX_PAGE, work_left
+from rota.wire.look_task import tasks, work_left
 from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from rota.worker.worker import Worker
 
@@ -199,9 +197,8 @@ class _Look:
     async def _is_left_to_others(self, queue: str, due: int) -> bool:
         """Whether all due tasks of a queue are pending and of types that no app handles."""
         keys = self._broker.keys.queue(queue)
-        page = await self._broker.run(look_task.tasks(keys, keys.pending, 0, MAX_PAGE))
-        found = [Stored(queue, each.id, TaskState.PENDING, page.now, fields=each.fields) for each in page.tasks]
-        types = [each.message().type for each in found]
+        page = await self._broker.run(tasks(keys, TaskState.PENDING, keys.pending, 0))
+        types = [each.message().type for each in page.tasks]
         if page.total != due or len(types) < page.total or any(self._app.find_handler(type) for type in types):
             return False
         self.unknown.update((type, types.count(type)) for type in types)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from rota.broker.sync import SyncBroker
-from rota.client.task_record import Stored
 from rota.core.canonical import is_mapping
 from rota.core.text import counted, did_you_mean
 from rota.errors import OptionError, PayloadError
@@ -16,7 +15,6 @@ from rota.tasks.task import Task
 from rota.tasks.untyped import loose_payload
 from rota.wire import look_task
 from rota.wire.keys import QueueKeys
-from rota.wire.look_queue import MAX_PAGE
 from rota.wire.names import text
 
 Expected = Task[..., Any] | Plan[Any] | str
@@ -40,10 +38,9 @@ def waiting(broker: SyncBroker, queues: Iterable[str]) -> Iterator[TaskSnapshot]
 
 def _in_state(broker: SyncBroker, keys: QueueKeys, container: str, state: TaskState) -> Iterator[TaskSnapshot]:
     start = 0
-    while (page := broker.run(look_task.tasks(keys, container, start, MAX_PAGE))).tasks:
+    while (page := broker.run(look_task.tasks(keys, state, container, start))).tasks:
         start += len(page.tasks)
-        for each in page.tasks:
-            yield read_task(Stored(keys.queue, each.id, state, page.now, each.score, each.fields))
+        yield from map(read_task, page.tasks)
 
 
 class Expectation:

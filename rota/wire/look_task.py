@@ -1,13 +1,18 @@
-"""Reads tasks. No script here writes, and long lists are read in pages."""
+"""Reads tasks, and counts them. No script here writes, and long lists are read in pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from rota.errors import PayloadError
 from rota.wire.keys import QueueKeys
-from rota.wire.look_queue import text
+from rota.wire.message import unpack
+from rota.wire.proto import TaskMessage
 from rota.wire.script import Argument, Call, load
 
+MAX_PAGE = 500
+
+_STATES = ("active", "pending", "scheduled", "retry", "archived", "completed", "aggregating")
 _SHORT_FIELDS = (
     "msg",
     "state",
@@ -24,40 +29,66 @@ _ALL_FIELDS = (*_SHORT_FIELDS, "rota_log", "rota_traceback")
 
 
 @dataclass(frozen=True, slots=True)
-class TaskLook:
-    """The existing fields of a task's hash, and the task's score in its sorted set (of an active task, in `lease`)."""
+class StoredTask:
+    """A task as it is stored: the existing fields of its hash, its state, and the time of the server.
 
+    `score` is its score in the sorted set of its state (of an active task, in `lease`). `state` is empty if the task
+    does not exist, or if only leftover fields of it do.
+    """
+
+    queue: str
     id: str
-    score: float | None
-    fields: Mapping[str, bytes]
+    state: str
+    now: float
+    score: float | None = None
+    fields: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+    def message(self) -> TaskMessage:
+        """Read the message. A missing or invalid message is read as a blank one."""
+        try:
+            return unpack(self.fields.get("msg", b""))
+        except PayloadError:
+            return TaskMessage()
+
+    def text(self, name: str) -> str | None:
+        """Read a field as text."""
+        raw = self.fields.get(name)
+        return None if raw is None else text(raw)
+
+    def number(self, name: str) -> int | None:
+        """Read a field as a whole number, or None if it is not one."""
+        try:
+            return int(self.fields.get(name, b""))
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
     """Some tasks of one state; `total` is the number of all tasks in it."""
 
-    now: float
     total: int
-    tasks: Sequence[TaskLook]
+    tasks: Sequence[StoredTask]
 
 
-@dataclass(frozen=True, slots=True)
-class OneTask:
-    """One task; `scores` maps each sorted set that contains its ID to the score there."""
+class WorkLeft(NamedTuple):
+    """Tasks that can run now or are running (`now`), and tasks that are scheduled or in a paused queue (`later`).
 
-    now: float
-    fields: Mapping[str, bytes]
-    scores: Mapping[str, float] = field(default_factory=dict[str, float])
+    `now` is 0 only if there are none; due tasks of one set count as one.
+    """
+
+    now: int
+    later: int
 
 
-def tasks(keys: QueueKeys, container: str, start: int, count: int) -> Call[TaskPage]:
-    """Read a page of tasks. `container` is the key of a state, of a group, or of an aggregation set."""
+def tasks(keys: QueueKeys, state: str, container: str, start: int, count: int = MAX_PAGE) -> Call[TaskPage]:
+    """Read a page of tasks in one state. `container` is the key of its set, of a group, or of an aggregation set."""
     kind = "list" if container in (keys.pending, keys.active) else "zset"
     args: list[Argument] = [keys.task_prefix, kind, start, count, *_SHORT_FIELDS]
-    return Call(load("look_tasks"), (container, keys.lease), args, _task_page)
+    return Call(load("look_tasks"), (container, keys.lease), args, lambda reply: _page(reply, keys.queue, state))
 
 
-def task(keys: QueueKeys, task_id: str) -> Call[OneTask]:
+def task(keys: QueueKeys, task_id: str) -> Call[StoredTask]:
     """Read one task in any state."""
     sets = {
         "scheduled": keys.scheduled,
@@ -70,20 +101,33 @@ def task(keys: QueueKeys, task_id: str) -> Call[OneTask]:
         load("look_task"),
         (keys.task(task_id), *sets.values()),
         (task_id, *_ALL_FIELDS),
-        lambda reply: _one_task(reply, tuple(sets)),
+        lambda reply: _one(reply, keys.queue, task_id, tuple(sets)),
     )
 
 
-def _task_page(reply: Any) -> TaskPage:
+def work_left(keys: QueueKeys) -> Call[WorkLeft]:
+    """Count the tasks that can still run in a queue, for a worker that stops when no tasks are left."""
+    places = (keys.pending, keys.active, keys.paused, keys.scheduled, keys.retry)
+    return Call(load("work_left"), places, (), lambda reply: WorkLeft(*reply))
+
+
+def _page(reply: Any, queue: str, state: str) -> TaskPage:
     now, total, *rows = reply
-    looks = [TaskLook(text(row[0]), _score(row[1]), _present(_SHORT_FIELDS, row[2])) for row in rows]
-    return TaskPage(float(now), total, looks)
+    found = [
+        StoredTask(queue, text(task_id), state, float(now), _score(score), _present(_SHORT_FIELDS, fields))
+        for task_id, score, fields in rows
+    ]
+    return TaskPage(total, found)
 
 
-def _one_task(reply: Any, sets: Sequence[str]) -> OneTask:
-    now, fields, scores = reply
+def _one(reply: Any, queue: str, task_id: str, sets: Sequence[str]) -> StoredTask:
+    now, values, scores = reply
+    fields = _present(_ALL_FIELDS, values)
     found = {name: float(score) for name, score in zip(sets, scores, strict=True) if score is not None}
-    return OneTask(float(now), _present(_ALL_FIELDS, fields), found)
+    state = text(fields.get("state", b""))
+    if state not in _STATES:  # then the state of the set in which the ID was left behind
+        state = next(iter(found), "")
+    return StoredTask(queue, task_id, state, float(now), found.get(state), fields)
 
 
 def _present(names: Sequence[str], values: Any) -> dict[str, bytes]:
@@ -92,3 +136,9 @@ def _present(names: Sequence[str], values: Any) -> dict[str, bytes]:
 
 def _score(reply: Any) -> float | None:
     return None if reply is None else float(reply)
+
+
+def text(raw: bytes) -> str:
+    """Decode a name or an ID."""
+    # A name that is not UTF-8 cannot be in a message, but another program can add it to a set.
+    return raw.decode("utf-8", "replace")

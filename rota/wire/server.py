@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from rota.core.text import counted, unstopped
 from rota.errors import PayloadError
 from rota.wire.keys import Keys
-from rota.wire.look_queue import MAX_PAGE, text
+from rota.wire.look_task import MAX_PAGE, text
 from rota.wire.message import from_timestamp, to_timestamp
 from rota.wire.proto import ServerInfo, WorkerInfo
 from rota.wire.script import Argument, Call, load

@@ -18,7 +18,7 @@ import time
 from rota import events
 from rota.broker.broker import Broker
 from rota.errors import BrokerError, BrokerRefused
-from rota.wire.look_queue import WorkLeft, work_left
+from rota.wire.look_task import WorkLeft, work_left
 from rota.worker.worker import Worker
 
 LOOK_SECONDS = 0.1

@@ -2,17 +2,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rota.client.task_record import Stored
 from rota.inspect.task import ProgressReport, read_task
 from rota.tasks.info import TaskState
+from rota.wire.look_task import StoredTask
 from rota.wire.proto import TaskMessage
 
 NOW = 1700000000.5
 
 
-def stored(state: TaskState = TaskState.PENDING, score: float | None = None, **fields: bytes) -> Stored:
+def stored(state: TaskState = TaskState.PENDING, score: float | None = None, **fields: bytes) -> StoredTask:
     message = TaskMessage(type="t", id="a", queue="q").SerializeToString()
-    return Stored("q", "a", state, NOW, score, {"msg": message, **fields})
+    return StoredTask("q", "a", state, NOW, score, {"msg": message, **fields})
 
 
 def test_a_pending_task_is_due_now():

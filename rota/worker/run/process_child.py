@@ -163,11 +163,10 @@ def _listen(channel: Channel, requests: "SimpleQueue[tuple[int, Request]]") -> N
         os._exit(1)
 
 
-def _serve(channel: Channel, number: int, request: Request, load_main: Callable[[], None]) -> None:
+def _serve(channel: Channel, number: int, request: Request, load_main: Callable[[bytes], None]) -> None:
     enter(Context(TaskMessage.FromString(request.message), Forwarding(channel, number), request.deadline_at))
     try:
-        if b"__main__" in request.call:
-            load_main()
+        load_main(request.call)
         function, args, kwargs = pickle.loads(request.call)
         answer: tuple[Any, ...] = ("done", _pickled_value(forks.call(function, args, kwargs), function))
     except BaseException as error:
@@ -184,12 +183,16 @@ def _pickled_value(value: Any, function: Any) -> bytes:
         ) from error
 
 
-def _main_loader(setup: ChildSetup) -> Callable[[], None]:
+def _main_loader(setup: ChildSetup) -> Callable[[bytes], None]:
     loaded: list[bool] = []
 
-    def load() -> None:
-        """Load the parent's main module, without running its code under `if __name__ == "__main__"`."""
-        if loaded or setup.main is None:
+    def load(call: bytes) -> None:
+        """Load the parent's main module, without running its code under `if __name__ == "__main__"`.
+
+        Only if the call refers to it, or if it has such functions or has included their routers.
+        """
+        needed = b"__main__" in call or "__main__" in setup.modules
+        if loaded or setup.main is None or not needed:
             return
         loaded.append(True)
         how, what = setup.main

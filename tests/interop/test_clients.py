@@ -275,6 +275,12 @@ async def test_the_result_of_a_go_server_is_awaited(go: Go, client: Client) -> N
         assert await task.result("10s") == {"sum": 3}
 
 
+async def test_a_call_returns_what_a_go_server_stores_or_none(go: Go, client: Client) -> None:
+    async with go.server(task_check_ms=50, tasks={"sum": {"sleep_ms": 300, "result": '{"sum": 3}'}, "silent": {}}):
+        assert await client.call(plan("sum"), "20s") == {"sum": 3}
+        assert await client.call(plan("silent"), "20s") is None
+
+
 async def test_the_failure_of_a_go_server_is_awaited(go: Go, client: Client) -> None:
     task = await client.enqueue(plan("t", max_retry=0, retention=HOUR))
 

@@ -161,10 +161,11 @@ def test_processes_of_xdist_have_a_server_each(project: Path) -> None:
         "@pytest.mark.parametrize('number', range(20))\n"
         "def test_server(rota_sandbox, number):\n"
         "    line = f'{os.getpid()} {rota_sandbox.url.partition(\"?\")[0]}'\n"
-        "    pathlib.Path(f'seen-{number}').write_text(line)\n"
+        "    pathlib.Path(f'seen-{os.getpid()}-{number}').write_text(line)\n"
     )
 
-    assert passed(run(project, "pytest", "-q", "-n", "2", "-W", "error")) == 41
+    # Each process runs all tests. Otherwise one process could run all of them while the other one starts.
+    assert passed(run(project, "pytest", "-q", "--dist", "each", "--tx", "2*popen", "-W", "error")) == 2 * 41
 
     pairs = {tuple(path.read_text().split()) for path in project.glob("seen-*")}
     assert len(pairs) == len({process for process, _ in pairs}) == len({server for _, server in pairs}) == 2

@@ -9,7 +9,6 @@ Two sandboxes never share a database, and processes, such as those of pytest-xdi
 """
 
 import asyncio
-import atexit
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Coroutine, Generator
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing.util import Finalize
 from typing import Any, Self, TypeVar
 
 from rota.app import Rota
@@ -284,10 +284,6 @@ def _server_of_process() -> SandboxServer:
         server = _of_process.get(os.getpid())
         if server is None:
             server = _of_process[os.getpid()] = SandboxServer().start()
-            atexit.register(_stop, server, os.getpid())
+            # Unlike atexit, this also runs at the end of a child of multiprocessing, and only in this process.
+            Finalize(None, server.stop, exitpriority=0)
         return server
-
-
-def _stop(server: SandboxServer, owner: int) -> None:
-    if os.getpid() == owner:
-        server.stop()

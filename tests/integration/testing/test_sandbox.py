@@ -5,6 +5,7 @@ import multiprocessing
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -221,6 +222,7 @@ def test_forked_process_starts_a_server_of_its_own() -> None:
         ours = sandbox.url.partition("?")[0]
 
         assert theirs != ours
+        assert not Path(theirs.removeprefix("unix://")).parent.exists()  # the child has removed its data
         assert sandbox.clock.now()  # the end of the child did not stop this server
 
 

@@ -30,7 +30,14 @@ def test_each_renamed_setting_is_on_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{"buffer_max": 1}, {"flush_timeout": "1s"}, {"when_away": "buffer"}, {"wake_up": "blmove"}]
+    "said",
+    [
+        {"buffer_max": 1},
+        {"flush_timeout": "1s"},
+        {"reconcile_interval": "1m"},
+        {"when_away": "buffer"},
+        {"wake_up": "blmove"},
+    ],
 )
 def test_removed_settings_and_values_are_refused(said: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Callable
 from types import ModuleType
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from examples import embedding, events, face, hello
+from examples import embedding, events, face, hello, traced
 from rota import TaskFailed
 
 On = Callable[[ModuleType], ModuleType]
@@ -66,3 +68,14 @@ async def test_callbacks_of_events_count_and_report_failures(on_server: On, caps
 
     assert example.failures == {"mail:send": 1}
     assert f"mail:send {job.id} gave up after 1 attempts: ConnectionError" in capsys.readouterr().out
+
+
+async def test_enqueue_wait_and_run_are_traced(on_server: On) -> None:
+    kept = InMemorySpanExporter()
+    traced.provider.add_span_processor(SimpleSpanProcessor(kept))
+
+    await on_server(traced).main()
+
+    spans = {span.name: dict(span.attributes or {}) for span in kept.get_finished_spans()}
+    assert set(spans) == {"send default", "wait default", "process default"}
+    assert spans["process default"]["mail.domain"] == "example.org"

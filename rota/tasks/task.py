@@ -71,6 +71,8 @@ class Task(Generic[P, R]):
     type: str
     default_options: Options
     _sender: Sender
+    _changes: tuple[EnqueueOptions, ...] = ()
+    """The keywords of `options` that were given before the router of this task was included."""
 
     def __init__(self, handler: Handler) -> None:
         functools.update_wrapper(cast("Callable[..., Any]", self), handler.function, updated=())
@@ -78,7 +80,6 @@ class Task(Generic[P, R]):
         self.function: Callable[..., Any] = handler.function
         self._arguments = handler.arguments
         self._decode = handler.result.read
-        self._changes: tuple[EnqueueOptions, ...] = ()
         if handler.sender is not None:
             self._read_handler()
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from rota.app import Rota
 from rota.cli.option_types import settings_of
+from rota.core.duration import display
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import RoutingError
 from rota.inspect import Inspector, TypeList, TypeSnapshot, TypeVersion
@@ -107,11 +108,14 @@ def _remarks(found: TypeList) -> Iterator[str]:
 
 
 def _description(snapshot: TypeSnapshot) -> Iterator[str]:
-    yield f"{snapshot.type}: served in the queues {', '.join(snapshot.queues) or '-'}"
+    noun = "queue" if len(snapshot.queues) == 1 else "queues"
+    yield f"{snapshot.type}: served in the {noun} {', '.join(snapshot.queues) or '-'}"
     for number, version in enumerate(snapshot.versions, 1):
         if len(snapshot.versions) > 1:
             yield f"version {number}"
         yield from _version_lines(version)
+        if version.defaults.queue not in snapshot.queues:
+            yield f"  warning   No live worker takes this type from the queue {version.defaults.queue!r}."
 
 
 def _version_lines(version: TypeVersion) -> Iterator[str]:
@@ -120,9 +124,9 @@ def _version_lines(version: TypeVersion) -> Iterator[str]:
     if version.deprecated is not None:
         yield f"  deprecated  {version.deprecated}"
     for each in fields(version.defaults):
-        value = getattr(version.defaults, each.name)
-        if value is not None and value != {}:
-            yield f"  {each.name:<9} {_text(value)}"
+        text = _text(getattr(version.defaults, each.name))
+        if text:
+            yield f"  {each.name:<9} {text}"
     yield from (f"  note      {note}" for note in version.notes)
     yield from (f"  {line}" for line in ("", *version.doc.splitlines()) if version.doc)
     if version.schema is not None:
@@ -130,8 +134,14 @@ def _version_lines(version: TypeVersion) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
+    """Return a value for people. A group of options lists only those that differ from their defaults."""
     if isinstance(value, timedelta):
-        return str(value)
-    if isinstance(value, str | int):
-        return str(value)
-    return json.dumps(to_jsonable_python(value, timedelta_mode="float", exclude_none=True))
+        return display(value)
+    if is_dataclass(value):
+        given = [each for each in fields(value) if getattr(value, each.name) != each.default]
+        return ", ".join(f"{each.name} {_text(getattr(value, each.name))}" for each in given)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {text}" for name, text in value.items())
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return "" if value is None else str(value)

@@ -12,6 +12,11 @@ MORE = """
 @app.handler("raw:")
 async def raw(ctx, payload: bytes) -> None:
     \"\"\"Take any \\x1b[31m payload.\"\"\"
+
+from rota import Retry
+
+@app.task("far:away", queue="far", retry=Retry(max=3, backoff="linear", base="5s", never=[KeyError]))
+async def away() -> None: ...
 """
 
 
@@ -37,6 +42,7 @@ def test_types_of_live_workers_are_listed(served: Shell) -> None:
     assert listed.returncode == 0
     assert [line.split() for line in listed.stdout.splitlines()] == [
         ["type", "queue", "run", "servers", "description"],
+        ["far:away", "far", "loop", "1"],
         ["note:write", "default", "loop", "1"],
         ["raw:", "default", "loop", "1", "Take", "any", "\\x1b[31m", "payload."],
     ]
@@ -44,7 +50,7 @@ def test_types_of_live_workers_are_listed(served: Shell) -> None:
 
 
 def test_json_has_schema_defaults_and_servers(served: Shell) -> None:
-    [write, raw] = json.loads(served.run("types", "--json").stdout)
+    [far, write, raw] = json.loads(served.run("types", "--json").stdout)
 
     assert (write["type"], write["queues"]) == ("note:write", ["default", "low"])
     [version] = write["versions"]
@@ -54,11 +60,23 @@ def test_json_has_schema_defaults_and_servers(served: Shell) -> None:
     assert version["source"] == "notes:write"
     assert len(version["servers"]) == 1
     assert raw["versions"][0]["is_raw"]
+    assert far["versions"][0]["defaults"]["retry"]["base"] == 5.0
 
 
 def test_one_type_is_shown_in_full_also_by_the_name_of_a_task(served: Shell) -> None:
     shown = served.run("types", "note:write:7").stdout
-    for fact in ("note:write: served in the queues default, low", "source    notes:write", "0:30:00", '"wait"'):
+    facts = ("note:write: served in the queues default, low", "source    notes:write", "timeout   30m", '"wait"')
+    for fact in facts:
+        assert fact in shown
+
+
+def test_options_are_shown_in_words_and_a_queue_that_nobody_serves_is_named(served: Shell) -> None:
+    shown = served.run("types", "far:away").stdout
+    for fact in (
+        "max_retry 3\n",
+        "retry     backoff linear, base 5s, never KeyError\n",
+        "warning   No live worker takes this type from the queue 'far'.",
+    ):
         assert fact in shown
 
 

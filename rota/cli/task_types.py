@@ -102,7 +102,7 @@ def _remarks(found: TypeList) -> Iterator[str]:
         yield "No live worker publishes task types."
     if found.unpublished:
         servers = counted(len(found.unpublished), "live server")
-        yield f"Not known are the types of {servers}: Go servers, or workers that have just started."
+        yield f"The types of {servers} are not known: Go servers publish none, and workers a moment after their start."
     if found.omitted:
         yield f"{counted(found.omitted, 'type')} did not fit into the record of its servers."
 

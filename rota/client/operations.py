@@ -1,8 +1,12 @@
 """The operations of a client on a task that exists, each described once for asyncio and for blocking code.
 
 A description is a generator that yields steps (`rota.client.requests`). `operation` makes a method of both clients from
-it. To add an operation: write its script call in `rota.wire.edit`, describe it in `TaskOperations`, and name it in
-`rota.tasks.job.Receipt` if a job has it too.
+it. The steps to add an operation:
+
+1. Write its script, `edit_<act>.lua`, and the call of it in `rota.wire.edit`. Because of this name `rota.wire.rights`
+   grants the commands of the script to producers too. The script checks before it writes, and may be carried out twice.
+2. Describe the operation in `TaskOperations`, below `@operation`.
+3. Declare it in `rota.tasks.job.Receipt`, below `@_verb`, if a job has it too.
 """
 
 import time

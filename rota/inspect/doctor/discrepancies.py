@@ -22,6 +22,7 @@ from rota.inspect.inspector import Inspector
 from rota.wire.keys import QueueKeys
 from rota.wire.reconcile import BEGIN, Discrepancy, StrayLock, locks, places, tasks
 from rota.wire.rights import Role
+from rota.wire.script import Call
 
 T = TypeVar("T")
 Found = tuple[QueueKeys, Discrepancy | StrayLock]
@@ -54,19 +55,19 @@ class Comparison:
         self._start = f"{broker.keys.prefix}:{{".encode()
         self._pattern = _SPECIAL.sub(r"\\\1", self._start.decode()) + "*"
         self._suspects: defaultdict[QueueKeys, dict[bytes, Discrepancy]] = defaultdict(dict)
+        self._broken: set[QueueKeys] = set()
         self.tasks = 0
 
     async def find(self) -> AsyncIterator[Found]:
         """Yield what may be wrong. The same task can be found several times."""
         queues = {name.encode(): self._broker.keys.queue(name) for name in await Inspector(self._broker).queues()}
-        broken: set[bytes] = set()
-        for name, queue in queues.items():
+        for queue in queues.values():
             try:
                 async for found in self._in_places(queue):
                     yield found
             except WrongType:
-                broken.add(name)
-        async for found in self._in_keys({name: queue for name, queue in queues.items() if name not in broken}):
+                self._broken.add(queue)
+        async for found in self._in_keys(queues):
             yield found
 
     async def _in_places(self, queue: QueueKeys) -> AsyncIterator[Found]:
@@ -112,14 +113,14 @@ class Comparison:
                 held[keys].append(name.decode(errors="replace"))
         for queue, found in [(queue, found) for queue, all_ids in ids.items() for found in chunks(all_ids)]:
             self.tasks += len(found)
-            for finding in await self._broker.run(tasks(queue, found)):
+            for finding in await self._unless_broken(queue, tasks(queue, found)):
                 if finding.trouble == "unlisted":
                     self._suspects[queue][finding.id] = finding
                 else:
                     yield queue, finding
         for queue, all_locks in held.items():
             for chunk in chunks(all_locks):
-                for lock in await self._broker.run(locks(queue, chunk)):
+                for lock in await self._unless_broken(queue, locks(queue, chunk)):
                     yield queue, lock
 
     async def _confirmed(self) -> AsyncIterator[Found]:
@@ -128,9 +129,18 @@ class Comparison:
         for queue, missing in suspects.items():
             await self._strike_pending(queue, missing)
             for ids in chunks(list(missing)):
-                for finding in await self._broker.run(tasks(queue, ids)):
+                for finding in await self._unless_broken(queue, tasks(queue, ids)):
                     if finding.mark == missing[finding.id].mark:
                         yield queue, finding
+
+    async def _unless_broken(self, queue: QueueKeys, call: Call[list[T]]) -> list[T]:
+        if queue in self._broken:
+            return []
+        try:
+            return await self._broker.run(call)
+        except WrongType:
+            self._broken.add(queue)
+            return []
 
     async def _strike_pending(self, queue: QueueKeys, missing: dict[bytes, Discrepancy]) -> None:
         # From the young end: tasks that come or go meanwhile do not move the others towards the pages that were read.

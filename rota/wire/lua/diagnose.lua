@@ -12,6 +12,8 @@
 --   row      the task's state, rota_token, pending_since, group
 -- and is_in(place, id, row) -> true, "perhaps" (it may be in one of too many sets to search), or false or nil
 -- A task that is being moved is never seen in between, because every move, in Asynq too, is one script.
+-- A key of another type in the place of a hash is never changed; its id is a ghost, as `fetch` sees it too.
+--! include hash
 local SHORT = 1000
 local SETS = 1000
 local SORTED = { scheduled = true, retry = true, archived = true, completed = true }
@@ -53,7 +55,7 @@ local function diagnosis(base, prefix, spent, exact)
     end
     local oldest = once('oldest', function()
       local next_id = redis.call('LINDEX', base .. 'pending', -1)
-      return next_id and tonumber(redis.call('HGET', prefix .. next_id, 'pending_since')) or false
+      return next_id and tonumber(hash(prefix .. next_id, 'pending_since')[1] or '') or false
     end)
     return not oldest or not row[3] or tonumber(row[3]) >= oldest
   end
@@ -104,13 +106,14 @@ local function diagnosis(base, prefix, spent, exact)
   end
 
   local function trouble_of(id, place)
-    local row = redis.call('HMGET', prefix .. id, 'state', 'rota_token', 'pending_since', 'group')
-    local state, empty = row[1] or '', redis.call('HEXISTS', prefix .. id, 'msg') == 0
+    local row = hash(prefix .. id, 'state', 'rota_token', 'pending_since', 'group')
+    local state, is_hash = row[1] or '', #row > 0
+    local empty = not is_hash or redis.call('HEXISTS', prefix .. id, 'msg') == 0
     if place == 'lease' then
       -- If the id is also in `active`, the check of `active` tells more: the task may be running whatever its state is.
       return (empty or state ~= 'active') and not runs(id) and 'stray' or nil, row
     elseif empty then
-      return redis.call('EXISTS', prefix .. id) == 1 and 'stub' or place ~= '' and 'ghost' or nil, row
+      return is_hash and redis.call('EXISTS', prefix .. id) == 1 and 'stub' or place ~= '' and 'ghost' or nil, row
     elseif place ~= '' and place ~= state then
       return 'misplaced', row
     elseif place == '' and not is_in(state, id, row) then
@@ -131,6 +134,6 @@ end
 
 -- The digest of a finding. It changes when the task is moved or its message is replaced, so that a repair can tell.
 local function mark_of(prefix, id, row)
-  local msg = redis.call('HGET', prefix .. id, 'msg') or ''
+  local msg = hash(prefix .. id, 'msg')[1] or ''
   return redis.sha1hex(table.concat({ row[1] or '', row[2] or '', row[3] or '', msg }, '|'))
 end

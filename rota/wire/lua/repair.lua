@@ -8,8 +8,8 @@
 --       that, 6 error text for a quarantined task that cannot be put back, 7 seconds of a lease for a task without one,
 --       8 seconds for which a completed task that was in no set is kept, 9 most ids of `pending` that are searched,
 --       then for each task four: id, place ("" = its hash was found), trouble, mark
--- Result: for each task the name of the counter of its repair; "" if nothing was wrong any more, "later" if this call
---         has done enough, and "long" if `pending` is too long to be searched
+-- Result: for each task the name of the counter of its repair; "" if nothing was wrong any more or it was left alone,
+--         "later" if this call has done enough, and "long" if `pending` is too long to be searched
 --! include count
 --! include whose
 --! include crash
@@ -135,8 +135,12 @@ function act.ungrouped(id, place, row)
   return 'ungrouped'
 end
 
+-- A task that may be in one of too many sets to search is left alone: taken out, it might be in no place at all.
 function act.misplaced(id, place, row)
-  if row[1] and is_in(row[1], id, row) then
+  local there = row[1] and is_in(row[1], id, row)
+  if there == 'perhaps' then
+    return ''
+  elseif there then
     take_out(place, id)
     return 'misplaced'
   end
@@ -174,15 +178,15 @@ local function repair(id, place, trouble, mark)
   end
   local found, row = trouble_of(id, place)
   if found == trouble and mark_of(prefix, id, row) == mark and is_there(place, id, row) then
-    return act[trouble](id, place, row), true
+    return act[trouble](id, place, row)
   end
   return ''
 end
 
 local done, counts = {}, {}
 for i = 10, #ARGV, 4 do
-  local kind, is_done = repair(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
-  if is_done then
+  local kind = repair(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+  if kind ~= '' and kind ~= 'later' and kind ~= 'long' then
     counts[kind] = (counts[kind] or 0) + 1
   end
   done[#done + 1] = kind

@@ -222,6 +222,45 @@ async def test_a_queue_with_a_broken_key_is_left_out(yard: Yard, repaired: Repai
     assert await repaired() == {"unlisted": 1}
 
 
+async def test_a_queue_whose_groups_have_the_wrong_type_is_left_out(yard: Yard, repaired: Repaired) -> None:
+    broken = yard.broker.keys.queue("broken")
+    await yard.execute("SADD", yard.broker.keys.queues, "broken")
+    await yard.execute("SET", broken.aggregation_sets, "in the way")
+    await yard.execute("HSET", broken.task("x"), "state", "aggregating", "group", "mails", "msg", "m")
+    await yard.hash("lost", msg=message("lost"), state="retry")
+    assert await repaired() == {"unlisted": 1}
+
+
+async def test_a_key_of_the_wrong_type_in_the_place_of_a_task_or_a_lock_is_passed_by(
+    yard: Yard, repaired: Repaired
+) -> None:
+    """An ID without a hash is taken out of its place, because no worker can run it."""
+    base = yard.keys.base
+    await yard.execute("SET", yard.keys.task("odd"), "not a hash")
+    await yard.execute("LPUSH", yard.keys.pending, "odd")
+    await yard.execute("HSET", base + "unique:test:it:" + "1" * 64, "field", "not a text")
+    await yard.execute("SET", base + "unique:test:it:" + "2" * 64, "odd")
+    await yard.execute("SET", base + OWN_LOCK, "gone")
+    await yard.hash("lost", msg=message("lost"), state="retry")
+    assert await repaired() == {"ghost": 1, "unlisted": 1, "lock": 1}
+    assert await yard.execute("GET", yard.keys.task("odd")) == b"not a hash"
+    assert await yard.execute("EXISTS", base + "unique:test:it:" + "1" * 64) == 1
+
+
+async def test_a_task_that_may_be_in_one_of_too_many_sets_stays_in_its_only_place(
+    yard: Yard, repaired: Repaired
+) -> None:
+    await yard.put("a", "pending", group="mails")
+    await yard.hash("a", state="aggregating")
+    script = "for i = 1, 1001 do redis.call('ZADD', KEYS[1], 9e9, KEYS[2] .. ':' .. i) end"
+    await yard.execute("EVAL", script, 2, yard.keys.aggregation_sets, yard.keys.group("mails"))
+    assert await repaired() == {}
+    assert await yard.members(yard.keys.pending) == ["a"]
+    await yard.execute("DEL", yard.keys.aggregation_sets)
+    assert await repaired() == {"relabelled": 1}
+    assert await yard.members(yard.keys.pending) == ["a"]
+
+
 async def test_tasks_of_a_long_list_are_searched_before_they_count_as_missing(yard: Yard, doctor: Broker) -> None:
     """A task that was put back to the front is younger than the tasks behind it."""
     script = """

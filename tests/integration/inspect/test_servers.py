@@ -93,3 +93,12 @@ async def test_a_record_that_cannot_be_read_does_not_hide_the_others(broker: Bro
     state.client.hset("asynq:workers:{host:7:a}", "1", b"\xff\xff")
     (seen,) = await Inspector(broker).servers()
     assert (seen.id, seen.running) == ("a", ())
+
+
+async def test_a_server_that_beats_between_two_pages_hides_no_other_one(broker: Broker, state: State):
+    now = int(time.time())
+    state.client.zadd(broker.keys.servers, {"old": now + 100, "middle": now + 110, "new": now + 120, "gone": now - 5})
+    page = await broker.run(server.servers(broker.keys, 0, 2))
+    state.client.zadd(broker.keys.servers, dict.fromkeys(page, now + 130))
+    rest = await broker.run(server.servers(broker.keys, 2, 2))
+    assert {*page, *rest} == {"old", "middle", "new"}

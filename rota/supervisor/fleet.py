@@ -160,7 +160,7 @@ class Fleet:
         events.emit(events.ChildProcessStarted(**process.about))
         if self._settings is not None:
             process.lifetime = self.kind.lifetime(self._settings)
-        if process.exit is None:
+        if not process.ended.is_set():  # one that has died already stays until `ended` restarts it
             self.processes.append(process)
         if self._quiet:
             process.quiet()

@@ -127,7 +127,6 @@ class Recycling:
                     process.drain(self._drain_seconds)
                     return
                 self._patience.started()
-                self._patience.started()
                 with suppress(OSError):
                     self._pair = process, await self._start(RestartBackoff())
                 return

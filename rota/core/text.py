@@ -1,7 +1,9 @@
-"""Helpers for composing messages: plurals, a single full stop at the end, suggestions for misspelt words, one line."""
+"""Helpers for composing messages: plurals, a single full stop, suggestions for misspelt words, one line, JSON."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any, cast
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -37,3 +39,23 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def plain(value: Any) -> object:
+    """Return a value that JSON can express. Never raises, because the text of an object is code of the user."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    kind: str = type(value).__name__
+    try:
+        if isinstance(value, float):
+            return value if math.isfinite(value) else str(value)
+        if isinstance(value, Mapping):
+            items: Mapping[Any, Any] = value
+            return {str(key): plain(each) for key, each in items.items()}
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in cast("list[Any]", value)]
+        if isinstance(value, BaseException):
+            return f"{kind}: {value}"
+        return str(cast("object", value))
+    except Exception:
+        return f"<{kind} without a text>"

@@ -15,6 +15,7 @@ a thread of its own, and events are dropped while `MOST_WAITING` of them wait fo
 `observed`.
 """
 
+import atexit
 import logging
 import os
 import queue
@@ -25,11 +26,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypedDict, TypeVar, cast, dataclass_transform
 
-from rota.core.text import printable
+from rota.core.text import plain, printable
 from rota.errors import OptionError
 
 MOST_WAITING = 10_000
 """The most events that wait for callbacks."""
+LAST_SECONDS = 2.0
+"""How long a worker or a program that ends waits for the callbacks of its last events."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -75,6 +78,17 @@ class Event:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def __copy__(self) -> "Event":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Event":
+        return self
+
+    def __reduce__(self) -> tuple[type[dict[str, object]], tuple[dict[str, object]]]:
+        # Handlers such as SocketHandler pickle a record with its event. The error may not be picklable, and the program
+        # that receives the record may not have Rota. So an event becomes a dict of plain values.
+        return dict, ({"event": type(self).__name__, **{name: plain(value) for name, value in vars(self).items()}},)
 
     def severity(self) -> int:
         """Return the level of the log line."""
@@ -148,11 +162,7 @@ class EventsDropped(Event):
 
 def emit(event: Event) -> None:
     """Log an event, count it, and pass it to the callbacks that are subscribed. Never raises."""
-    try:
-        _log(event)
-    except BaseException:
-        if logging.raiseExceptions and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
-            traceback.print_exc()
+    _log(event)
     if event.counted:
         with _lock:
             _counts[type(event).__name__] += 1
@@ -176,13 +186,13 @@ def subscribe(kind: type[E], callback: Callable[[E], object]) -> Callable[[], No
     item = (kind, callback)
     with _lock:
         _callbacks = (*_callbacks, item)
-    _observe()
+        _observe()
 
     def end() -> None:
         global _callbacks
         with _lock:
             _callbacks = tuple(each for each in _callbacks if each is not item)
-        _observe()
+            _observe()
 
     return end
 
@@ -194,16 +204,19 @@ def on(*kinds: type[Event]) -> Callable[[CallbackT], CallbackT]:
     callbacks. It can neither delay nor stop a worker: its errors are logged, and events are dropped while 10,000 of
     them wait for it. Raises OptionError for classes that are not events, and for an async function.
     """
-    for kind in cast("tuple[object, ...]", kinds) or (None,):
+    for kind in cast("tuple[object, ...]", kinds) or ("no class",):
         if not (isinstance(kind, type) and issubclass(kind, Event)):
             raise OptionError(f"on() needs classes of events, as in @on(TaskArchived), and not {kind!r}.")
+    # A class below another one of them is left out, because its events would be passed twice.
+    outermost = {kind for kind in kinds if not any(kind is not each and issubclass(kind, each) for each in kinds)}
 
     def register(callback: CallbackT) -> CallbackT:
         from inspect import iscoroutinefunction  # imported late: programs that only enqueue may do without
 
-        if not callable(callback) or iscoroutinefunction(callback):
+        is_async = iscoroutinefunction(callback) or iscoroutinefunction(getattr(callback, "__call__", None))  # noqa: B004
+        if not callable(callback) or is_async:
             raise OptionError(f"on() needs a plain function, because it runs in a thread, and not {callback!r}.")
-        for kind in kinds:
+        for kind in outermost:
             subscribe(kind, callback)
         return callback
 
@@ -223,6 +236,15 @@ def _observe() -> None:
 
 
 def _log(event: Event) -> None:
+    """Log an event. An error in a filter or handler of the user is printed."""
+    try:
+        _write(event)
+    except BaseException:
+        if logging.raiseExceptions and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
+            traceback.print_exc()
+
+
+def _write(event: Event) -> None:
     logger, level = logging.getLogger(event.logger), event.severity()
     if not logger.isEnabledFor(level):
         return
@@ -246,7 +268,7 @@ class _Deliveries:
     def __init__(self) -> None:
         self._waiting: queue.Queue[Event] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
-        self._running = ""
+        self._running: Callback | None = None
         self._reported = False
 
     def put(self, event: Event) -> None:
@@ -257,16 +279,23 @@ class _Deliveries:
         except queue.Full:
             if not self._reported:
                 self._reported = True
-                _log(EventsDropped(waiting=MOST_WAITING, callback=self._running))
+                _log(EventsDropped(waiting=MOST_WAITING, callback=_name(self._running)))
         if self._thread is None:
             self._begin()
 
     def _begin(self) -> None:
         with _lock:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="rota-events", daemon=True)
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="rota-events", daemon=True)
+            try:
                 thread.start()
-                self._thread = thread
+            except RuntimeError:
+                return  # the interpreter ends, or the system has no more threads: the next event tries again
+            self._thread = thread
+            # A program may end right after an event. A forked process may have registered this already.
+            atexit.unregister(_at_exit)
+            atexit.register(_at_exit)
 
     def flush(self, within_seconds: float) -> bool:
         done = self._waiting.all_tasks_done
@@ -282,24 +311,29 @@ class _Deliveries:
             self._waiting.task_done()
 
     def _call(self, callback: Callback, event: Event) -> None:
-        self._running = _name(callback)
+        self._running = callback
         try:
             callback(event)
         except BaseException as error:  # also a `sys.exit()`, which would end this thread
-            try:
-                _log(CallbackFailed(callback=self._running, event=type(event).__name__, error=error))
-            except BaseException:
-                traceback.print_exc()
+            _log(CallbackFailed(callback=_name(callback), event=type(event).__name__, error=error))
 
 
 def _name(callback: object) -> str:
-    return str(getattr(callback, "__qualname__", None) or repr(callback))
+    try:
+        return str(getattr(callback, "__qualname__", None) or repr(callback))
+    except Exception:  # code of the user
+        return type(callback).__name__
+
+
+def _at_exit() -> None:
+    flush(LAST_SECONDS)
 
 
 def _after_fork() -> None:
     """Begin anew in a forked process: threads do not survive a fork, and another thread may have held the lock."""
     global _lock, _deliveries
     _lock, _deliveries = threading.Lock(), _Deliveries()
+    _counts.clear()
 
 
 _lock = threading.Lock()

@@ -16,14 +16,12 @@ app gave the root logger for standard output or standard error. Other handlers o
 
 import json
 import logging
-import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Literal
 
-from rota.core.canonical import is_mapping
-from rota.core.text import printable
+from rota.core.text import plain, printable
 from rota.events import Event
 from rota.tasks.context import peek
 
@@ -74,7 +72,7 @@ class JsonFormatter(logging.Formatter):
             "process": record.process,
         }
         for name, value in _extras(record):
-            shown.setdefault(name, _plain(value))
+            shown.setdefault(name, plain(value))
         if record.exc_text or record.exc_info:
             shown["exception"] = record.exc_text or self.formatException(record.exc_info or (None, None, None))
         if record.stack_info:
@@ -83,35 +81,17 @@ class JsonFormatter(logging.Formatter):
 
 
 def _extras(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
-    event: Event | None = vars(record).get("rota_event")
+    event: Event | Mapping[str, object] | None = vars(record).get("rota_event")
     context = peek(None)
     if event is not None:
-        yield "event", type(event).__name__
-        yield from ((name, value) for name, value in vars(event).items() if name not in ("trace", "log_level"))
+        # A record that came from another process has a mapping in place of the event.
+        fields = {"event": type(event).__name__, **vars(event)} if isinstance(event, Event) else event
+        yield from ((name, value) for name, value in fields.items() if name not in ("trace", "log_level"))
     elif context is not None:
         yield from task_fields(context.id, context.type, context.queue, context.retried).items()
     for name, value in vars(record).items():
         if name not in _NO_EXTRAS and not (name in _NO_TASK and value == ""):
             yield name, value
-
-
-def _plain(value: Any) -> object:
-    """Return a value that JSON can express. Never raises, because the text of an object is code of the user."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    kind: str = type(value).__name__
-    try:
-        if isinstance(value, float):
-            return value if math.isfinite(value) else str(value)
-        if is_mapping(value):
-            return {str(key): _plain(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [_plain(each) for each in cast("list[Any]", value)]
-        if isinstance(value, BaseException):
-            return f"{kind}: {value}"
-        return str(cast("object", value))
-    except Exception:
-        return f"<{kind} without a text>"
 
 
 def task_fields(task_id: str, task_type: str, queue: str, retried: int) -> Mapping[str, object]:
@@ -163,7 +143,7 @@ def _write_json(handlers: Iterable[logging.Handler]) -> None:
 
 def enable_loggers() -> None:
     """Enable Rota's own loggers again, because a `dictConfig` of the app disables the loggers it does not name."""
-    for name, logger in logging.root.manager.loggerDict.items():
+    for name, logger in list(logging.root.manager.loggerDict.items()):  # another thread may add one
         if isinstance(logger, logging.Logger) and (name == "rota" or name.startswith("rota.")):
             logger.disabled = False
 

@@ -60,9 +60,6 @@ LAST_RECORD_SECONDS = 9.0
 last outcomes. Tasks whose outcome is not recorded by then run again. The time is shorter than `STOP_MARGIN_SECONDS`,
 after which the supervisor kills the process."""
 
-LAST_EVENTS_SECONDS = 2.0
-"""How long a worker that ends waits for the callbacks of its last events."""
-
 HURRIED_SECONDS = 1.0
 """How long the last calls to the broker may take after a second request to stop."""
 
@@ -368,7 +365,7 @@ class Worker:
 async def _deliver_events() -> None:
     """Wait for the callbacks of the last events, so that a program that ends at once does not lose them."""
     if not events.flush(0):
-        await in_own_thread(events.flush, LAST_EVENTS_SECONDS)
+        await in_own_thread(events.flush, events.LAST_SECONDS)
 
 
 async def _within(seconds: float, act: Awaitable[object]) -> bool:

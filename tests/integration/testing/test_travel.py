@@ -44,6 +44,21 @@ def summarize(group: str, tasks: list[GroupedTask]) -> Plan[str]:
     return summary.plan([task.json()["author"] for task in tasks])
 
 
+@app.task("number:added")
+async def listed(number: int) -> None:
+    raise AssertionError("a number of a group does not run alone")
+
+
+@app.task("number:list")
+async def listing(numbers: list[int]) -> list[int]:
+    return numbers
+
+
+@app.aggregator("number:added", group="page-*", grace="30s")
+def make_list(group: str, tasks: list[GroupedTask]) -> Plan[list[int]]:
+    return listing.plan([task.json()["number"] for task in tasks])
+
+
 @app.task("limit:look", timeout="10m")
 async def look_at_limit(context: Context) -> None:
     assert context.deadline is not None
@@ -143,6 +158,25 @@ def test_time_limit_of_a_run_follows_the_clock(sandbox: Sandbox) -> None:
     sandbox.drain_sync(raise_errors=True)
 
     assert timedelta(0) <= seen.pop() - (at + timedelta(minutes=10)) < timedelta(minutes=2)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["single", "many"])
+def test_tasks_enqueued_while_the_clock_stands_still_keep_their_order(sandbox: Sandbox, many: bool) -> None:
+    sandbox.clock.freeze()
+    scheduled = [build.options(delay="1h").plan(number) for number in range(20)]
+    grouped = [listed.options(group="page-7").plan(number) for number in range(20)]
+    later = [listed.options(group="page-8", delay="1m").plan(number) for number in range(20)]
+    for plans in (scheduled, grouped, later):
+        if many:
+            app.enqueue_many_sync(plans)
+        else:
+            for plan in plans:
+                app.send_sync(plan)
+
+    results = [run.result for run in sandbox.drain_sync(travel="2h", concurrency=1)]
+
+    assert [each for each in results if isinstance(each, list)] == [list(range(20))] * 2
+    assert [each for each in results if isinstance(each, int)] == list(range(20))
 
 
 async def test_travel_does_not_take_a_running_task_for_lost(server: SandboxServer) -> None:

@@ -1,5 +1,6 @@
 """Calls that add tasks: their bytes, their arguments, and how replies are read."""
 
+import itertools
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rota.errors import OptionError
+from rota.wire import envelope
 from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
-from rota.wire.envelope import Envelope, new_task_id
+from rota.wire.envelope import Envelope, make_task_ids_ascend, new_task_id
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
 from rota.wire.times import EPOCH
@@ -81,6 +83,21 @@ def test_new_ids_are_version_4_and_differ() -> None:
     for task_id in made:
         parsed = uuid.UUID(task_id)
         assert (parsed.version, parsed.variant, str(parsed)) == (4, uuid.RFC_4122, task_id)
+
+
+def test_ascending_ids_are_version_4_and_differ_in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envelope, "_numbers", None)
+    new_task_id()  # leaves a batch of random ones
+    make_task_ids_ascend()
+    made = [new_task_id() for _ in range(1000)]
+
+    make_task_ids_ascend()
+    monkeypatch.setattr(envelope, "_numbers", itertools.count())
+    of_another_process = [new_task_id() for _ in range(1000)]
+
+    assert made == sorted(made)
+    assert not set(made) & set(of_another_process)
+    assert {uuid.UUID(task_id).version for task_id in made} == {4}
 
 
 def test_a_forked_child_does_not_repeat_its_parents_ids() -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from rota import events
 from rota.app import Rota
 from rota.broker.broker import Broker
 from rota.core.canonical import is_count
@@ -48,7 +49,7 @@ _MOST_NAMED = 5
 
 
 class DrainError(AssertionError):
-    """The sandbox could not be drained: too many runs, too little time, or tasks without a handler."""
+    """The sandbox could not be drained: too many runs, too little time, no handler, or an error of an aggregator."""
 
 
 @dataclass(slots=True)
@@ -131,6 +132,8 @@ class Drain:
                 if self._too_many.is_set() or time.monotonic() > self._deadline:
                     raise self._overdue()
                 await asyncio.sleep(_LOOK_SECONDS)
+            if look.failure is not None:
+                raise DrainError(look.failure.message()) from look.failure.error
             if look.unknown and not self._limits.leave_unknown:
                 raise _without_handler(look.unknown)
 
@@ -174,6 +177,11 @@ class _Look:
             notified=False,
             payload_limit_bytes=app.settings.enqueue.payload_limit_bytes,
         )
+
+    @property
+    def failure(self) -> events.AggregatorFailed | None:
+        """The latest error of an aggregator, which has no run that could show it."""
+        return self._aggregator.last_failure
 
     async def is_drained(self) -> bool:
         """Whether no task runs, and none that this worker can run is due."""

@@ -65,6 +65,7 @@ class Aggregation:
         self._counts = counts
         self._wait_after_failure = wait_after_failure
         self._left_running = left_running
+        self.last_failure: events.AggregatorFailed | None = None
 
     async def run(self, chosen: AggregationSet, registered: Registered, due: Due) -> Came:
         """Take and aggregate one set."""
@@ -202,16 +203,15 @@ class Aggregation:
         if not failures:
             events.emit(events.AggregationLate(group=taken.group, failed=True))
             return
-        events.emit(
-            events.AggregatorFailed(
-                aggregator=registered,
-                group=taken.group,
-                queue=taken.queue.queue,
-                failures=failures,
-                most_failures=_MOST_FAILURES,
-                error=error,
-            )
+        self.last_failure = events.AggregatorFailed(
+            aggregator=registered,
+            group=taken.group,
+            queue=taken.queue.queue,
+            failures=failures,
+            most_failures=_MOST_FAILURES,
+            error=error,
         )
+        events.emit(self.last_failure)
         if failures >= _MOST_FAILURES:
             await self._archive(taken, describe(error))
 

@@ -141,6 +141,11 @@ class Aggregator:
             await asyncio.gather(*self._busy.values())
         return self._counts["sets"] - before
 
+    @property
+    def last_failure(self) -> events.AggregatorFailed | None:
+        """The latest error of a registered function, or None if none has failed."""
+        return self._aggregation.last_failure
+
     def statistics(self) -> AggregatorStatistics:
         """Return a snapshot."""
         count = self._counts

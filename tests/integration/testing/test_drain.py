@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from rota import INJECTED, Context, Depends, Retry, RetryLater, Revoke, Rota, current
+from rota import INJECTED, Context, Depends, GroupedTask, Retry, RetryLater, Revoke, Rota, current
 from rota.broker.sync import SyncBroker
 from rota.errors import OptionError, RoutingError
 from rota.testing import DrainError, Sandbox, SandboxServer
@@ -323,6 +323,32 @@ def test_handlers_run_in_the_loop_and_thread_of_the_test(server: SandboxServer) 
             assert [run.result for run in await sandbox.drain()] == [True]
 
     asyncio.run(test())
+
+
+def test_error_of_an_aggregator_is_the_cause_of_a_drain_error(server: SandboxServer) -> None:
+    own = Rota(ELSEWHERE)
+
+    @own.task("comment:added")
+    async def comment(author: str) -> None:
+        pass
+
+    @own.task("comment:other")
+    async def other() -> str:
+        return "ran"
+
+    @own.aggregator("comment:added", group="page", grace="1s")
+    def summarize(group: str, tasks: list[GroupedTask]) -> None:
+        raise LookupError(group)
+
+    with Sandbox(own, server=server) as sandbox:
+        comment.options(group="page").enqueue_sync("Ann")
+        other.enqueue_sync()
+        sandbox.clock.travel("1s")
+        with pytest.raises(DrainError, match="summarize failed for group page in queue default") as caught:
+            sandbox.drain_sync()
+
+        assert isinstance(caught.value.__cause__, LookupError)
+        sandbox.assert_not_enqueued("comment:other")  # the other tasks ran first
 
 
 def test_paused_queue_is_not_drained(sandbox: Sandbox) -> None:

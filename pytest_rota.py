@@ -4,7 +4,7 @@ pytest imports this file in every run of an environment that has Rota. So it doe
 which is imported only when a test asks for a fixture. The fixtures work in plain, asyncio and anyio tests.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,9 +32,8 @@ def rota_apps() -> "Sequence[Rota] | Rota":
 @pytest.fixture
 def rota_sandbox(rota_server: "SandboxServer", rota_apps: "Sequence[Rota] | Rota") -> "Iterator[Sandbox]":
     """An empty server, to which the apps of `rota_apps` are connected until the test ends."""
-    from rota import Rota
     from rota.testing import Sandbox
 
-    apps = [rota_apps] if isinstance(rota_apps, Rota) else rota_apps
+    apps = rota_apps if isinstance(rota_apps, Iterable) else [rota_apps]
     with Sandbox(*apps, server=rota_server) as sandbox:
         yield sandbox

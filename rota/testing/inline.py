@@ -16,7 +16,7 @@ from rota.app import Rota
 from rota.client.hooks import enter
 from rota.core.own_thread import in_own_thread
 from rota.core.text import did_you_mean
-from rota.errors import RoutingError
+from rota.errors import OptionError, RoutingError
 from rota.tasks.context import SILENT, Context
 from rota.tasks.handler import Handler
 from rota.tasks.job import Plan
@@ -35,6 +35,11 @@ async def run_inline(app: Rota, plan: Plan[R], *, retried: int = 0, last_error: 
     Raises the handler's error, PayloadError for a payload that does not fit, and TimeoutError after the time limit.
     `retried` and `last_error` are what the handler finds in its context: 0 and empty in a first run.
     """
+    if not isinstance(app, Rota) or not isinstance(plan, Plan):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(
+            f"run_inline takes an app and a plan, not {type(app).__name__} and {type(plan).__name__}: write "
+            "run_inline(app, task.plan(...)) with the arguments of the run."
+        )
     async with AsyncExitStack() as stack:
         plan = await enter(stack, app.enqueue_middlewares, plan)
     handler = app.find_handler(plan.type)

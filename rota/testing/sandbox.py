@@ -23,6 +23,7 @@ from rota.app import Rota
 from rota.broker.embedded import Embedded
 from rota.broker.sync import SyncBroker
 from rota.client.connections import Connections, broker_options
+from rota.core.canonical import is_count
 from rota.core.duration import DurationLike, parse
 from rota.core.own_thread import in_own_thread
 from rota.errors import ConfigError, OptionError
@@ -110,10 +111,21 @@ class Sandbox:
         self._apps: list[Rota] = []
         self._stack = ExitStack()
         self._broker: SyncBroker
+        self._clock: SandboxClock | None = None
         self.url = ""
         """The URL of the sandbox, for other programs. Empty while the sandbox is not open."""
-        self.clock: SandboxClock
-        """The clock of the sandbox."""
+        for app in apps:
+            _check_app(app)
+
+    @property
+    def clock(self) -> SandboxClock:
+        """The clock of the sandbox. Raises ConfigError while the sandbox is not open."""
+        if self._clock is None:
+            raise ConfigError(
+                "This sandbox is not open: use it inside `with Sandbox(app) as sandbox:`, or in pytest the fixture "
+                "`rota_sandbox`."
+            )
+        return self._clock
 
     def __enter__(self) -> Self:
         if self.url:
@@ -130,7 +142,7 @@ class Sandbox:
             self._broker = stack.enter_context(SyncBroker.from_url(self.url, options=broker_options(settings.broker)))
             self._broker.execute("FLUSHDB")
             stack.callback(self._broker.execute, "FLUSHDB")
-            self.clock = SandboxClock(self._broker, settings)
+            self._clock = SandboxClock(self._broker, settings)
             self._stack = stack
             for app in self._wanted:
                 self.bind(app)
@@ -151,6 +163,8 @@ class Sandbox:
 
     def bind(self, app: Rota) -> None:
         """Let one more app use the sandbox until the block ends."""
+        _check_app(app)
+        _ = self.clock  # refuses a sandbox that is not open, to whose empty URL the app would be bound
         prefix, first = app.settings.broker.key_prefix, self._apps[0] if self._apps else app
         if prefix != first.settings.broker.key_prefix:
             raise ConfigError(
@@ -180,13 +194,14 @@ class Sandbox:
         - `raise_errors`: raise the error of the first run that failed, when all has run.
         - `leave_unknown`: leave tasks that no app handles in their queues, instead of raising DrainError.
         """
+        clock = self.clock
         if not self._apps:
             raise ConfigError(
                 "The sandbox has no app whose tasks could run: Sandbox(app), sandbox.bind(app), or in pytest the "
                 "fixture `rota_apps`."
             )
         limits = DrainLimits(max_runs, parse(timeout, "timeout"), concurrency, leave_unknown)
-        drain = Drain(self._apps, self.clock, limits)
+        drain = Drain(self._apps, clock, limits)
         await drain.run(parse(travel, "travel"))
         if raise_errors and (error := first_error(drain.runs)) is not None:
             raise error
@@ -229,6 +244,8 @@ class Sandbox:
         plan are compared whole. Without `count`, one or more tasks have to fit.
         """
         __tracebackhide__ = True  # pytest shows the line of the test
+        if count is not None and count != 0 and not is_count(count):
+            raise OptionError(f"count is {count!r}, but must be a whole number, 0 or more.")
         expected, tasks = Expectation(what, args, arguments, queue), self.enqueued()
         found = [each for each in tasks if expected.fits(each)]
         if not found if count is None else len(found) != count:
@@ -241,7 +258,7 @@ class Sandbox:
         self.assert_enqueued(what, *args, queue=queue, count=0, **arguments)
 
     def _forget(self) -> None:
-        self.url = ""
+        self.url, self._clock = "", None
         self._apps.clear()
 
     def _started(self) -> SandboxServer:
@@ -250,6 +267,14 @@ class Sandbox:
     def _settings_of(self, settings: Settings) -> Settings:
         """Return the settings of an app with the server of the sandbox, which has no users and no replicas."""
         return settings.updated(url=self.url, username=None, password=None, wait_replicas=0)
+
+
+def _check_app(app: object) -> None:
+    if not isinstance(app, Rota):
+        raise OptionError(
+            f"A sandbox connects apps, and {app!r} is not one: give the object that Rota() returned, as in "
+            "Sandbox(tasks.app), or in pytest return a list of them from the fixture `rota_apps`."
+        )
 
 
 @contextmanager

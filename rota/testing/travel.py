@@ -4,7 +4,7 @@ All scripts read this clock (`rota.wire.test_clock`), so delays, retries, retent
 follow it. It is not the clock of Python: `datetime.now()` does not move.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rota.broker.queue_names import read_queue_names
 from rota.broker.sync import SyncBroker
@@ -18,6 +18,8 @@ from rota.wire.test_clock import set_test_clock
 from rota.wire.times import EPOCH
 
 MICROSECOND = timedelta(microseconds=1)
+LATEST = datetime(2255, 1, 1, tzinfo=UTC)
+"""Until here a Lua number holds the microseconds since 1970 exactly."""
 
 
 class SandboxClock:
@@ -41,18 +43,12 @@ class SandboxClock:
 
     def travel_to(self, instant: datetime) -> datetime:
         """Move the clock ahead to an instant; return the new time. An empty sandbox can also go back in time."""
-        if instant.tzinfo is None:
-            raise OptionError(f"{instant} has no time zone: add one, as in datetime(..., tzinfo=UTC).")
-        step = instant - self.now()
-        if step < timedelta(0) and self.queues():
-            raise OptionError(
-                f"The clock shows {self.now()} and cannot go back to {instant}, because tasks were enqueued already: "
-                "set an earlier time before the first task."
-            )
-        return self._move(step)
+        return self._move(self._step_to(instant))
 
     def freeze(self, at: datetime | None = None) -> datetime:
         """Stop the clock, at an instant if one is given; return the time that it shows. It can still be moved."""
+        if at is not None:
+            self._step_to(at)  # a clock that cannot go there goes on
         self._run(set_test_clock("freeze"))
         return self.now() if at is None else self.travel_to(at)
 
@@ -74,7 +70,33 @@ class SandboxClock:
                 due += [float(score) for _, score in self._broker.execute("ZRANGE", key, 0, 0, "WITHSCORES", key=key)]
         return EPOCH + timedelta(seconds=min(due)) + MICROSECOND if due else None  # a score is rounded
 
+    def _step_to(self, instant: datetime) -> timedelta:
+        """Return how far the clock has to move. Raises OptionError if it cannot."""
+        if not isinstance(instant, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(
+                f"{instant!r} is not an instant: write datetime(2030, 1, 31, 12, tzinfo=UTC), for example."
+            )
+        if instant.tzinfo is None:
+            raise OptionError(f"{instant} has no time zone: add one, as in datetime(..., tzinfo=UTC).")
+        now = self.now()
+        if instant < now and self.queues():
+            raise OptionError(
+                f"The clock shows {now} and cannot go back to {instant}, because tasks were enqueued already: "
+                "set an earlier time before the first task."
+            )
+        step = instant - now
+        self._check(step, now)
+        return step
+
+    def _check(self, step: timedelta, now: datetime) -> None:
+        if not EPOCH - now <= step <= LATEST - now:
+            raise OptionError(
+                f"The clock shows {now} and cannot move by {step}: it goes from {EPOCH:%Y} to {LATEST:%Y}, because "
+                "Lua counts microseconds exactly only until then."
+            )
+
     def _move(self, step: timedelta) -> datetime:
+        self._check(step, self.now())
         now = self._run(set_test_clock("move", step // MICROSECOND))
         sweep = self._settings.sweep
         for name in self.queues():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
@@ -196,6 +196,12 @@ def test_too_many_or_repeated_arguments_are_refused(sandbox: Sandbox) -> None:
         sandbox.assert_enqueued(welcome.plan(7), 7)
     with pytest.raises(OptionError, match="only a name"):
         sandbox.assert_enqueued("email:welcome", {"user_id": 7}, locale="sv")
+
+
+@pytest.mark.parametrize("count", ["1", -1, True, 1.0])
+def test_count_that_is_not_a_number_of_tasks_is_refused(sandbox: Sandbox, count: Any) -> None:
+    with pytest.raises(OptionError, match=f"count is {count!r}, but must be a whole number, 0 or more"):
+        sandbox.assert_enqueued(welcome, count=count)
 
 
 def test_parameter_with_the_name_of_an_option_is_compared_by_a_plan(sandbox: Sandbox) -> None:

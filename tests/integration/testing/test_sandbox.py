@@ -2,8 +2,9 @@
 
 import asyncio
 import multiprocessing
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -112,6 +113,34 @@ def test_open_sandbox_is_not_opened_again(server: SandboxServer) -> None:
         with pytest.raises(OptionError, match="use it without `with`"), sandbox:
             pass
         assert app.settings.broker.url == sandbox.url
+
+
+def test_sandbox_that_is_not_open_is_refused_and_binds_no_app(server: SandboxServer) -> None:
+    app = make_app()
+    never, over = Sandbox(app, server=server), Sandbox(app, server=server)
+    with over:
+        pass
+
+    for sandbox in (never, over):
+        uses: list[Callable[[], object]] = [
+            sandbox.enqueued,
+            sandbox.drain_sync,
+            lambda sandbox=sandbox: sandbox.clock,
+            lambda sandbox=sandbox: sandbox.bind(app),
+            lambda sandbox=sandbox: sandbox.assert_not_enqueued("email:welcome"),
+        ]
+        for use in uses:
+            with pytest.raises(ConfigError, match="This sandbox is not open"):
+                use()
+    assert app.settings.broker.url == ELSEWHERE
+
+
+def test_value_that_is_not_an_app_is_refused_with_advice(server: SandboxServer) -> None:
+    for wrong in (sys, None, "tasks:app", [make_app()]):
+        with pytest.raises(OptionError, match=r"is not one: give the object that Rota\(\) returned"):
+            Sandbox(wrong, server=server)  # type: ignore[arg-type]
+    with Sandbox(server=server) as sandbox, pytest.raises(OptionError, match="is not one"):
+        sandbox.bind(sys)  # type: ignore[arg-type]
 
 
 def test_sandbox_can_be_opened_again_after_its_end_and_after_a_failure(server: SandboxServer) -> None:

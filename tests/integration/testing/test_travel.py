@@ -254,3 +254,30 @@ def test_travel_back_by_a_duration_is_refused(sandbox: Sandbox) -> None:
 def test_instant_without_a_time_zone_is_refused(sandbox: Sandbox) -> None:
     with pytest.raises(OptionError, match="no time zone"):
         sandbox.clock.travel_to(datetime(2031, 3, 3))
+
+
+def test_value_that_is_not_an_instant_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(OptionError, match="'2031-03-03' is not an instant: write datetime"):
+        sandbox.clock.travel_to("2031-03-03")  # type: ignore[arg-type]
+
+
+def test_clock_does_not_leave_the_years_that_it_can_show(sandbox: Sandbox) -> None:
+    before = sandbox.clock.now()
+
+    for days in (300 * 365, 99_999_999):
+        with pytest.raises(OptionError, match="from 1970 to 2255"):
+            sandbox.clock.travel(timedelta(days=days))
+    with pytest.raises(OptionError, match="from 1970 to 2255"):
+        sandbox.clock.travel_to(datetime(1969, 7, 20, tzinfo=UTC))
+
+    assert timedelta(0) < sandbox.clock.now() - before < timedelta(hours=1)
+
+
+def test_clock_that_cannot_stop_at_an_instant_goes_on(sandbox: Sandbox) -> None:
+    build.enqueue_sync(7)
+
+    for wrong in (datetime(2031, 3, 3), datetime(2019, 7, 1, tzinfo=UTC), datetime(2300, 1, 1, tzinfo=UTC)):
+        with pytest.raises(OptionError):
+            sandbox.clock.freeze(wrong)
+
+    assert sandbox.clock.now() < sandbox.clock.now()

@@ -151,6 +151,11 @@ async def test_type_without_a_handler_is_refused_with_a_suggestion() -> None:
         await run_inline(app, app.plan("user:welcom", {"user_id": 7}))
 
 
+async def test_task_without_its_arguments_is_refused_with_the_right_call() -> None:
+    with pytest.raises(OptionError, match=r"not Rota and AsyncTask: write run_inline\(app, task\.plan\(\.\.\.\)\)"):
+        await run_inline(app, welcome)  # type: ignore[arg-type]
+
+
 async def test_context_ends_with_the_run() -> None:
     await run_inline(app, welcome.plan(7))
 

@@ -13,9 +13,9 @@ from rota.client.delivery import Delivery, DeliveryOptions, Unreplicated
 from rota.client.hooks import enter, enter_each, swallowed
 from rota.client.operations import TaskOperations, Wait, out_of_time, result
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, Packer, refusal
-from rota.client.plans import check_plan, other_keeps_nothing, plan_of_call
+from rota.client.plans import check_plan, other_keeps_nothing, plan_of_call, wait_broken_off
 from rota.client.requests import Act, Burst, Command, Driver, Enqueue, Reach, asked_again
-from rota.core.duration import DurationLike
+from rota.core.duration import DurationLike, parse
 from rota.errors import (
     BrokerError,
     BrokerRefused,
@@ -113,8 +113,9 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
             raise out_of_time(queue, task_id, wait.seconds) from None
 
     async def _call(self, plan: Plan[Any], timeout: DurationLike | None) -> Any:  # noqa: ASYNC109
-        wait = Wait.of(timeout)
-        job = await self._enqueue_within(plan_of_call(plan, wait.seconds))
+        limit = None if timeout is None else parse(timeout, "timeout")
+        wait = Wait.of(limit)
+        job = await self._enqueue_within(plan_of_call(plan, limit))
         if not job.kept:
             raise not_kept(job.queue, job.id)
         try:
@@ -123,7 +124,9 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
             if job.created:
                 raise
             raise other_keeps_nothing(job) from None
-        return read_result(stored, plan.decode)
+        except BrokerError as error:
+            raise wait_broken_off(error, job) from error
+        return read_result(job, stored)
 
     def _handle(self, queue: str, task_id: str, type: str, decode: Decode | None) -> Any:
         self._place(queue, task_id)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from rota.core.duration import display
-from rota.errors import OptionError, ResultNotKept
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, OptionError, ResultNotKept
 from rota.tasks.job import Plan, Receipt
 
 R = TypeVar("R")
@@ -60,24 +60,24 @@ def not_a_plan(thing: object, error: Exception | None = None) -> OptionError:
     return made
 
 
-def plan_of_call(plan: Plan[R], timeout_seconds: float | None) -> Plan[R]:
+def plan_of_call(plan: Plan[R], timeout: timedelta | None) -> Plan[R]:
     """Return the plan of a task whose caller waits for the result, with a retention if the plan has none.
 
-    Raises OptionError if the task cannot have a result of its own, or starts only after the timeout.
+    Raises OptionError if the task cannot have a result of its own, or if its delay is not shorter than the timeout.
     """
     check_plan(plan)
     options = plan.options
     for name, why in _WITHOUT_RESULT.items():
         if getattr(options, name) is not None:
             raise OptionError(f"call() waits for the result of one task, but with {name}= {why}. Use enqueue().")
-    if options.delay is not None and timeout_seconds is not None and options.delay.total_seconds() >= timeout_seconds:
+    if options.delay is not None and timeout is not None and options.delay >= timeout:
         raise OptionError(
-            f"The task starts after a delay of {display(options.delay)}, but call() waits only {timeout_seconds:g} s "
+            f"The task starts after a delay of {display(options.delay)}, but call() waits only {display(timeout)} "
             "for its end: give a longer timeout, or enqueue() it and wait later."
         )
     if options.retention:
         return plan
-    return plan.updated(retention=max(CALL_RETENTION, timedelta(seconds=timeout_seconds or 0)))
+    return plan.updated(retention=max(CALL_RETENTION, timeout or CALL_RETENTION))
 
 
 def other_keeps_nothing(job: Receipt) -> ResultNotKept:
@@ -88,6 +88,17 @@ def other_keeps_nothing(job: Receipt) -> ResultNotKept:
         "@app.task(..., retention='10m').",
         task_id=job.id,
         queue=job.queue,
+    )
+
+
+def wait_broken_off(error: BrokerError, job: Receipt) -> BrokerError:
+    """Make the error of a call whose task is enqueued, but whose result cannot be waited for."""
+    kind = BrokerRefused if isinstance(error, BrokerRefused) else BrokerUnavailable
+    return kind(
+        f"Task {job.id} in queue {job.queue!r} is enqueued, but the wait for its result was broken off: {error} Do not "
+        f"enqueue it again: wait with app.job({job.id!r}, queue={job.queue!r}).result().",
+        maybe_applied=True,
+        task_id=job.id,
     )
 
 

@@ -145,7 +145,7 @@ class Job(Receipt, AsyncFace, Generic[R_co]):
         task; without a retention this raises ResultNotKept at once.
         """
         check_kept(self)
-        return cast("R_co", read_result(await self._client.result(self.queue, self.id, timeout), self._decode))
+        return cast("R_co", read_result(self, await self._client.result(self.queue, self.id, timeout)))
 
 
 class SyncJob(Receipt, SyncFace, Generic[R_co]):
@@ -160,7 +160,7 @@ class SyncJob(Receipt, SyncFace, Generic[R_co]):
         task; without a retention this raises ResultNotKept at once.
         """
         check_kept(self)
-        return cast("R_co", read_result(self._client.result(self.queue, self.id, timeout), self._decode))
+        return cast("R_co", read_result(self, self._client.result(self.queue, self.id, timeout)))
 
 
 def check_kept(job: Receipt) -> None:
@@ -180,14 +180,21 @@ def not_kept(queue: str, task_id: str) -> ResultNotKept:
     )
 
 
-def read_result(stored: bytes, decode: Decode | None) -> Any:
-    """Read a stored result. An empty one is None, because a function without a result stores nothing."""
-    if decode is not None:
-        return decode(stored)
+def read_result(job: Receipt, stored: bytes) -> Any:
+    """Read the stored result of a task. Raises PayloadError, which names the task."""
+    try:
+        return (job._decode or _json)(stored)
+    except PayloadError as error:
+        raise PayloadError(
+            f"Task {job.id} in queue {job.queue!r} has succeeded, but its result cannot be read. {error} Its worker "
+            "may have another version of the program, be written in Go, or return bytes: "
+            f"`await app.client.result({job.queue!r}, {job.id!r})` returns them as they are."
+        ) from error
+
+
+def _json(stored: bytes) -> Any:
+    # An empty result is None, because a function without a result stores nothing.
     try:
         return from_json(stored) if stored else None
     except ValueError as error:
-        raise PayloadError(
-            f"The stored result is not valid JSON: {unstopped(error)}. The task's worker may be written in Go or "
-            "return bytes: read them as they are with `app.client.result(queue, task_id)`."
-        ) from error
+        raise PayloadError(f"The stored result is not valid JSON: {unstopped(error)}.") from error

@@ -7,7 +7,20 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from copy import copy
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 from rota.core.duration import DurationLike
 from rota.errors import OptionError, RoutingError
@@ -53,6 +66,8 @@ class Sender(Protocol):
         ...
 
 
+NOT_GIVEN: Final[Any] = object()
+"""The default of `timeout` in a call: a function may have a parameter of this name, for which None is a value."""
 _OF_THE_APP = frozenset({"type", "default_options", "_sender"})
 """The attributes of a task that are known only once its router is included in an app."""
 _ELSEWHERE = frozenset(
@@ -95,27 +110,27 @@ class Task(Generic[P, R]):
     async def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     async def call(self, *args: Any, timeout: DurationLike | None, **kwargs: Any) -> R: ...  # noqa: ASYNC109
-    async def call(  # type: ignore[misc]  # mypy fears for parameters called `timeout`, which `_plan_of_call` refuses
+    async def call(  # type: ignore[misc]  # mypy fears for parameters called `timeout`, which `_called` refuses
         self,
         *args: Any,
-        timeout: DurationLike | None = None,  # noqa: ASYNC109
+        timeout: DurationLike | None = NOT_GIVEN,  # noqa: ASYNC109
         **kwargs: Any,
     ) -> R:
         """Enqueue a call, wait for its end, and return its result: `await task.call(7, timeout="10s")`.
 
         The same as `app.call(task.plan(7), timeout="10s")`, where type checkers check the arguments too.
         """
-        return await self._sender.call(self._plan_of_call(args, kwargs, timeout), timeout)
+        return await self._sender.call(*self._called("call", args, kwargs, timeout))
 
     @overload
     def call_sync(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     def call_sync(self, *args: Any, timeout: DurationLike | None, **kwargs: Any) -> R: ...
     def call_sync(  # type: ignore[misc]  # as for `call`
-        self, *args: Any, timeout: DurationLike | None = None, **kwargs: Any
+        self, *args: Any, timeout: DurationLike | None = NOT_GIVEN, **kwargs: Any
     ) -> R:
         """Call from blocking code, such as Django or a script (see `call`)."""
-        return self._sender.call_sync(self._plan_of_call(args, kwargs, timeout), timeout)
+        return self._sender.call_sync(*self._called("call_sync", args, kwargs, timeout))
 
     def job(self, id: str, *, queue: str | None = None) -> Job[R]:
         """Return a handle to a task of this type that was enqueued earlier, without a request to the server.
@@ -177,16 +192,20 @@ class Task(Generic[P, R]):
             options = options.updated(**words)
         self.type, self.default_options, self._sender = handler.type, options, handler.sender
 
-    def _plan_of_call(self, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: DurationLike | None) -> Plan[R]:
-        """Return the plan of a call, and refuse a `timeout` that may be meant for the function."""
+    def _called(
+        self, verb: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: DurationLike | None
+    ) -> tuple[Plan[R], DurationLike | None]:
+        """Return the plan of a call and how long to wait. Refuses a `timeout` that may be meant for the function."""
+        if timeout is NOT_GIVEN:
+            return self.plan(*args, **kwargs), None
         signature = self.handler.signature
         names = [item.name for item in (*signature.parameters, signature.whole) if item is not None]
-        if timeout is not None and "timeout" in names[len(args) :]:
+        if "timeout" in names[len(args) :]:
             raise OptionError(
                 f"{self.type} has a parameter 'timeout', so it is not clear which one is meant. Call it with "
-                f"app.call(task.plan(..., timeout=...), timeout={timeout!r}), where the second one is the wait."
+                f"app.{verb}(task.plan(..., timeout=...), timeout={timeout!r}), where the second one is the wait."
             )
-        return self.plan(*args, **kwargs)
+        return self.plan(*args, **kwargs), timeout
 
     def _queue(self, queue: str | None) -> str:
         return (self.default_options.queue or DEFAULT_QUEUE) if queue is None else queue

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,41 @@ async def test_failing_does_not_wait_at_all(server: Server) -> None:
                     break
                 except BrokerUnavailable:
                     await asyncio.sleep(0)
+
+
+async def test_a_call_whose_wait_is_broken_off_says_that_its_task_is_enqueued(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the caller would call again, and the task would run twice."""
+    enqueue, jobs = client._enqueue_within, []
+
+    async def enqueue_and_kill(some: Any) -> Any:
+        jobs.append(await enqueue(some))
+        server.kill()
+        return jobs[0]
+
+    monkeypatch.setattr(client, "_enqueue_within", enqueue_and_kill)
+    with pytest.raises(BrokerUnavailable, match=r"is enqueued, but the wait .* Do not enqueue it again") as caught:
+        await client.call(plan())
+    assert (caught.value.maybe_applied, caught.value.task_id) == (True, jobs[0].id)
+
+
+def test_a_call_of_blocking_code_whose_wait_is_broken_off_says_so_too(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Broker.from_url(server.unix_url, options=SHORT).sync() as broker:
+        client = SyncClient(broker)
+        enqueue, jobs = client._enqueue_within, []
+
+        async def enqueue_and_kill(some: Any) -> Any:
+            jobs.append(await enqueue(some))
+            server.kill()
+            return jobs[0]
+
+        monkeypatch.setattr(client, "_enqueue_within", enqueue_and_kill)
+        with pytest.raises(BrokerUnavailable, match="Do not enqueue it again") as caught:
+            client.call(plan(), "20s")
+        assert (caught.value.maybe_applied, caught.value.task_id) == (True, jobs[0].id)
 
 
 def test_blocking_code_fails_at_once_where_asked(server: Server) -> None:

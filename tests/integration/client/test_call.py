@@ -2,15 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from rota.broker import SyncBroker
+from rota.broker import Broker, SyncBroker
 from rota.client import Client, SyncClient
-from rota.errors import DuplicateTask, OptionError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed
+from rota.errors import (
+    DuplicateTask,
+    OptionError,
+    PayloadError,
+    ResultNotKept,
+    ResultTimeout,
+    TaskCancelled,
+    TaskFailed,
+)
 from rota.tasks.job import Plan
 from rota.tasks.policy import Unique
 from tests.integration.client.conftest import Desk, plan
@@ -54,7 +62,14 @@ async def test_a_call_returns_the_result_of_a_task_that_keeps_none_otherwise(cli
 
 
 @pytest.mark.parametrize(
-    ("retention", "timeout", "kept"), [("1h", "20s", 3600), ("0s", "20s", 60), (None, "20m", 1200), (None, None, 60)]
+    ("retention", "timeout", "kept"),
+    [
+        ("1h", "20s", 3600),
+        ("0s", "20s", 60),
+        (None, "20m", 1200),
+        (None, None, 60),
+        (None, timedelta.max, 86_400_000_000_000),
+    ],
 )
 async def test_a_result_is_kept_as_long_as_the_call_may_wait_unless_the_task_has_a_retention(
     client: Client, desk: Desk, retention: str | None, timeout: Any, kept: int
@@ -120,6 +135,24 @@ async def test_a_worker_that_stores_no_result_as_many_go_handlers_makes_none(cli
     assert await call is None
 
 
+async def test_a_result_that_cannot_be_read_names_the_task_which_has_run(client: Client, desk: Desk) -> None:
+    call, task_id = await called(client, desk, plan())
+    await desk.end(task_id, "complete", seconds=60, text=b"not json")
+    with pytest.raises(PayloadError, match=rf"Task {task_id} in queue 'default' has succeeded, but"):
+        await call
+    assert await client.result("default", task_id) == b"not json"
+
+
+async def test_a_result_is_read_as_the_plan_says_that_a_middleware_sends(any_url: str, desk: Desk) -> None:
+    def other(some: Plan[Any]) -> Generator[Plan[Any]]:
+        yield some._replace(decode=len)
+
+    async with Broker.from_url(as_role(any_url, "producer")) as broker:
+        call, task_id = await called(Client(broker, middlewares=[other]), desk, plan())
+        await desk.end(task_id, "complete", seconds=60, text=b"seven")
+        assert await call == 5
+
+
 async def test_a_call_waits_for_the_unique_task_that_exists_already(client: Client, desk: Desk) -> None:
     first = await client.enqueue(plan(unique="10m", retention="1h"))
     call, task_id = await called(client, desk, plan(unique="10m"))
@@ -145,7 +178,7 @@ async def test_a_unique_task_that_exists_and_keeps_no_result_is_refused_at_once(
 WRONG: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "group": (lambda: plan(group="g"), "1s", "with group= the task is merged with others"),
     "debounce": (lambda: plan().updated(debounce=debounced()), "1s", "with debounce= several calls become one"),
-    "delay": (lambda: plan(delay="5m"), "10s", "starts after a delay of 5m, but call.. waits only 10 s"),
+    "delay": (lambda: plan(delay="5m"), "10s", "starts after a delay of 5m, but call.. waits only 10s"),
     "timeout": (plan, "ten", "timeout"),
     "sooner than now": (plan, -1, "timeout"),
     "a name": (lambda: "report:build", "1s", "'report:build' is not a plan"),

@@ -173,3 +173,45 @@ def test_a_task_in_place_of_the_name_of_its_type_is_told_its_own_method() -> Non
     for given in (welcome, lambda: None):
         with pytest.raises(RoutingError, match=r"by its own method: task.enqueue\("):
             Rota().plan(given)  # type: ignore[arg-type]
+
+
+def with_fetch(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[Any]]:
+    """Return a task whose function has a `timeout` of its own, and what its calls ask of the app."""
+    pages, asked = Rota(), []
+
+    async def call(plan: Plan[Any], timeout: Any) -> None:
+        asked.append((plan.payload, timeout))
+
+    monkeypatch.setattr(pages, "call", call)
+    monkeypatch.setattr(pages, "call_sync", lambda *what: asked.append(what))
+
+    @pages.task("page:fetch")
+    def fetch(url: str, timeout: float | None = 30) -> None: ...
+
+    return fetch, asked
+
+
+@pytest.mark.parametrize("timeout", ["10s", None])
+async def test_a_timeout_that_may_be_meant_for_the_function_is_refused(
+    monkeypatch: pytest.MonkeyPatch, timeout: Any
+) -> None:
+    fetch, asked = with_fetch(monkeypatch)
+    with pytest.raises(OptionError, match="has a parameter 'timeout', so it is not clear which one is meant"):
+        await fetch.call("/", timeout=timeout)
+    with pytest.raises(OptionError, match=r"app.call_sync\(task.plan"):
+        fetch.call_sync("/", timeout=timeout)
+    assert not asked
+
+
+async def test_a_function_with_a_timeout_can_be_called_where_it_is_clear_which_one_is_meant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetch, asked = with_fetch(monkeypatch)
+    await fetch.call("/")
+    await fetch.call("/", 7, timeout="10s")
+    await fetch.call("/", None, timeout=None)
+    assert asked == [
+        (b'{"url":"/","timeout":30.0}', None),
+        (b'{"url":"/","timeout":7.0}', "10s"),
+        (b'{"url":"/","timeout":null}', None),
+    ]

@@ -126,7 +126,7 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
             raise other_keeps_nothing(job) from None
         except BrokerError as error:
             raise wait_broken_off(error, job) from error
-        return read_result(job, stored)
+        return read_result(job, stored, job._decode)
 
     def _handle(self, queue: str, task_id: str, type: str, decode: Decode | None) -> Any:
         self._place(queue, task_id)

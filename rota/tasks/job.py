@@ -145,7 +145,7 @@ class Job(Receipt, AsyncFace, Generic[R_co]):
         task; without a retention this raises ResultNotKept at once.
         """
         check_kept(self)
-        return cast("R_co", read_result(self, await self._client.result(self.queue, self.id, timeout)))
+        return cast("R_co", read_result(self, await self._client.result(self.queue, self.id, timeout), self._decode))
 
 
 class SyncJob(Receipt, SyncFace, Generic[R_co]):
@@ -160,7 +160,7 @@ class SyncJob(Receipt, SyncFace, Generic[R_co]):
         task; without a retention this raises ResultNotKept at once.
         """
         check_kept(self)
-        return cast("R_co", read_result(self, self._client.result(self.queue, self.id, timeout)))
+        return cast("R_co", read_result(self, self._client.result(self.queue, self.id, timeout), self._decode))
 
 
 def check_kept(job: Receipt) -> None:
@@ -180,10 +180,10 @@ def not_kept(queue: str, task_id: str) -> ResultNotKept:
     )
 
 
-def read_result(job: Receipt, stored: bytes) -> Any:
+def read_result(job: Receipt, stored: bytes, decode: Decode | None) -> Any:
     """Read the stored result of a task. Raises PayloadError, which names the task."""
     try:
-        return (job._decode or _json)(stored)
+        return (decode or _json)(stored)
     except PayloadError as error:
         raise PayloadError(
             f"Task {job.id} in queue {job.queue!r} has succeeded, but its result cannot be read. {error} Its worker "

@@ -81,25 +81,24 @@ def test_what_was_there_before_is_said() -> None:
 
 def test_a_result_is_read_by_its_task_or_as_json() -> None:
     job: Job[Any] = Job("x", "q", "a:b", None)
-    assert read_result(job, b"") is None
-    assert read_result(job, b"[1]") == [1]
-    assert read_result(Job("x", "q", "a:b", None, decode=bytes.decode), b"abc") == "abc"
+    assert read_result(job, b"", None) is None
+    assert read_result(job, b"[1]", None) == [1]
+    assert read_result(job, b"abc", bytes.decode) == "abc"
 
 
 def test_a_result_that_cannot_be_read_names_its_task() -> None:
     named = r"Task x in queue 'q' has succeeded, but .* {}.*app.client.result\('q', 'x'\)` returns them as they are"
     job: Job[Any] = Job("x", "q", "a:b", None)
     with pytest.raises(PayloadError, match=named.format("The stored result is not valid JSON: expected")):
-        read_result(job, b"not json")
+        read_result(job, b"not json", None)
     app = Rota()
 
     @app.task("number:add")
     def add(a: int) -> int:
         return a
 
-    typed: Job[Any] = Job("x", "q", "number:add", None, decode=add.plan(1).decode)
     with pytest.raises(PayloadError, match=named.format("The stored result is not what add is said to return")):
-        read_result(typed, b'"seven"')
+        read_result(job, b'"seven"', add.plan(1).decode)
 
 
 def test_a_plan_can_get_other_options_and_headers() -> None:

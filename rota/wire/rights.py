@@ -15,7 +15,19 @@ Role = Literal["producer", "worker", "inspector", "repairer"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _LITERAL = re.compile(r"""["']([A-Z]{3,})["']""")
-_NO_COMMANDS = {"BYSCORE", "COUNT", "LIMIT", "MATCH", "OOM", "USAGE", "WITHSCORES", "WRONGTYPE", "MEMORY", "KEEPTTL"}
+_NO_COMMANDS = {
+    "BYSCORE",
+    "COUNT",
+    "LIMIT",
+    "MATCH",
+    "OOM",
+    "USAGE",
+    "WITHSCORES",
+    "WRONGTYPE",
+    "MEMORY",
+    "KEEPTTL",
+    "REV",
+}
 
 _CONNECTION = {"EVAL", "EVALSHA", "PING", "SELECT", "INFO", "CLUSTER|SLOTS", "ASKING", "ROLE"}
 """`ROLE` is sent to the master behind Sentinel, `CLUSTER SLOTS` and `ASKING` in a Cluster."""

@@ -83,16 +83,16 @@ async def _examine(app: Rota | None, settings: Settings, role: Role) -> Examinat
 
 
 def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: bool) -> Repaired | None:
-    """Repair what was found if the user agrees. Returns the repairs, or None if there is nothing to repair."""
+    """Repair what was found if the user agrees. Returns the repairs, or None if nothing was tried."""
     if any(finding.code in _BEFORE_A_REPAIR and finding.severity == "error" for finding in seen.findings):
         typer.echo("Nothing was repaired: first correct the errors of the server and of the rights.", err=True)
-        raise typer.Exit(1)
+        return None
     number = sum(sum(kinds.values()) for kinds in seen.discrepancies.values())
     if not number:
         typer.echo("There is nothing to repair.", err=True)
         return None
-    if not yes:
-        _ask(number)
+    if not (yes or _agreed(number)):
+        return None
     broker = (app or Rota(settings=settings)).connect(settings)
     patience = max(PATIENCE, 2 * settings.worker.heartbeat)
     repair = Repair(broker, max_crashes=settings.worker.max_crashes, patience=patience)
@@ -119,15 +119,15 @@ async def _run(repair: Repair, broker: Broker, first_line: str) -> None:
         await broker.aclose()
 
 
-def _ask(number: int) -> None:
+def _agreed(number: int) -> bool:
     try:
         agreed = typer.confirm(f"Repair {counted(number, 'entry', 'entries')}?", err=True)
     except typer.Abort:
         typer.echo("\nNothing was repaired. Without a terminal, --yes answers the question.", err=True)
-        raise typer.Exit(1) from None
+        return False
     if not agreed:
         typer.echo("Nothing was repaired.", err=True)
-        raise typer.Exit(1)
+    return agreed
 
 
 def _tell(repair: Repair) -> None:

@@ -96,6 +96,23 @@ def test_programs_repair_without_a_question_and_get_the_numbers(server: Server) 
 
 
 @pytest.mark.usefixtures("at_once")
+def test_programs_get_the_findings_also_if_nothing_is_repaired(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(server)
+    unanswered = CliRunner().invoke(program, ["doctor", "--repair", "--json"], input="")
+    with server.client() as client:
+        make_users(client)
+        client.execute_command("ACL SETUSER", "rota-repairer", "-rpush")
+    monkeypatch.setenv("ROTA_URL", restricted(f"redis://127.0.0.1:{server.port}", "repairer"))
+    refused = CliRunner().invoke(program, ["doctor", "--repair", "--yes", "--json"])
+    for done in (unanswered, refused):
+        assert done.exit_code == 1
+        assert "Nothing was repaired" in done.stderr
+        told = json.loads(done.stdout)
+        assert told["discrepancies"] == {"default": {"unlisted": 2, "lock": 1}}
+        assert told["repaired"] == {}
+
+
+@pytest.mark.usefixtures("at_once")
 def test_a_healthy_server_needs_no_repair_and_no_answer() -> None:
     done = CliRunner().invoke(program, ["doctor", "--repair"], input="")
     assert (done.exit_code, done.stderr) == (0, "There is nothing to repair.\n")

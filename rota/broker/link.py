@@ -218,6 +218,17 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             await asyncio.shield(self._end)
 
+    async def finish(self, within_seconds: float) -> None:
+        """Close the link after the replies to the requests already sent, or when this time is over."""
+        self.retire("closed here")
+        try:
+            async with asyncio.timeout(within_seconds):
+                await asyncio.shield(self._end)
+        except TimeoutError:
+            return  # closed below
+        finally:
+            await self.aclose()
+
     # Callbacks of asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102

@@ -50,7 +50,7 @@ def plain(value: Any) -> object:
         if isinstance(value, float):
             return value if math.isfinite(value) else str(value)
         if isinstance(value, Mapping):
-            items: Mapping[Any, Any] = value
+            items = cast("Mapping[Any, Any]", cast("object", value))
             return {str(key): plain(each) for key, each in items.items()}
         if isinstance(value, list | tuple):
             return [plain(each) for each in cast("list[Any]", value)]

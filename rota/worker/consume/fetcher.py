@@ -43,6 +43,8 @@ from rota.worker.run.attempt import Attempt
 from rota.worker.run.concurrency import Slots
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
+LAST_OUTCOMES_SECONDS = 1.0
+"""How long a connection that is given up waits for the replies to the outcomes that were sent on it."""
 LOOK_AGAIN_SECONDS = 5.0
 """How long a broken queue is left alone: one of its keys has a Redis type that Asynq's keys do not have."""
 MOST_BACKOFF_SECONDS = 2.0
@@ -194,7 +196,7 @@ class Fetcher:
         link, self.link = self.link, None
         if link is not None:
             link.on_close = None
-            await link.aclose()
+            await link.finish(LAST_OUTCOMES_SECONDS)
 
     async def _session(self, link: Link, wakeup: Wakeup, backoff: Backoff) -> None:
         """Make rounds on one connection until it closes."""
@@ -259,6 +261,7 @@ class Fetcher:
             raise
         except asyncio.CancelledError:
             self._lost_fetches.add([queue for queue, _ in queues], token)
+            link.close("its fetch was cancelled")  # else the server might carry out the fetch later
             raise
         finally:
             self._taking = False

@@ -67,6 +67,28 @@ async def test_a_request_under_way_may_have_been_carried_out(own_server: Server)
         assert caught.value.maybe_applied is False
 
 
+async def test_link_that_finishes_waits_for_its_replies_and_refuses_further_requests(redis_url: str) -> None:
+    async with Broker.from_url(redis_url) as broker:
+        link = await broker.open_link("q")
+        asked = asyncio.create_task(link.execute("ECHO", "hello"))
+        await until_waiting(link)
+        finishing = asyncio.create_task(link.finish(20))
+        assert await asked == b"hello"
+        await finishing
+        with pytest.raises(BrokerUnavailable, match="was not sent"):
+            await link.execute("PING")
+
+
+async def test_link_that_finishes_is_closed_if_no_reply_comes_in_time(redis_url: str) -> None:
+    async with Broker.from_url(redis_url) as broker:
+        link = await broker.open_link("q")
+        blocked = asyncio.create_task(link.execute("BLPOP", "none", 0, patience_seconds=60))
+        await until_waiting(link)
+        await link.finish(0.05)
+        with pytest.raises(BrokerUnavailable, match="may have been carried out"):
+            await blocked
+
+
 async def test_without_patience_a_server_that_is_gone_fails_at_once(own_server: Server) -> None:
     async with Broker.from_url(own_server.url, options=AT_ONCE) as broker:
         await broker.execute("PING")

@@ -1,12 +1,15 @@
 """Stopping: nothing is lost, nothing is started that will not be finished, nothing costs a retry."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from rota.app import Rota
 from rota.broker import Broker
 from rota.errors import BrokerUnavailable
+from rota.wire.script import Call
+from rota.worker.run.finisher import Finisher
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import Bench, eventually
 
@@ -26,6 +29,37 @@ async def test_a_short_task_ends_as_finished_during_the_stop(app: Rota, bench: B
         await eventually(lambda: _true(worker.executor.closed))
         go.set()
     assert (await bench.in_state(receipt.id, "completed")).retried == 0
+
+
+async def test_outcome_whose_reply_is_under_way_at_the_stop_is_not_sent_again(
+    app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    send = Finisher._send
+
+    async def send_and_stop(self: Finisher, call: Call[Any]) -> Any:
+        link = self._fetcher.link
+        assert link is not None
+        assert link._transport is not None
+        reply = asyncio.ensure_future(send(self, call))
+        await asyncio.sleep(0)
+        link._transport.pause_reading()
+        worker.stop()
+        await eventually(lambda: _true(link.closed))
+        if not link._failed:
+            link._transport.resume_reading()
+        return await reply
+
+    @app.task("stop:recorded", retention="1h")
+    async def recorded() -> None: ...
+
+    monkeypatch.setattr(Finisher, "_send", send_and_stop)
+    async with app.worker(wake_up="poll") as worker:
+        receipt = await recorded.enqueue()
+        await eventually(lambda: _true(worker.executor.closed))
+    await bench.in_state(receipt.id, "completed")
+    [(_, finished)] = [each for each in worker.consumers.statistics() if each[1].calls]
+    assert (finished.recorded, finished.repeated) == (1, 0)
+    assert "Recording 1 outcome" not in caplog.text
 
 
 async def test_end_of_the_block_does_not_hurry_a_worker_that_was_asked_to_stop_in_it(app: Rota, bench: Bench) -> None:

@@ -129,7 +129,7 @@ def load_app(target: str) -> Rota:
     """
     first, *others = (part.strip() for part in target.split(SEPARATOR))
     module_name, _, attribute = first.partition(":")
-    app = _find_app(_import(module_name, first), module_name, attribute or DEFAULT_ATTRIBUTE)
+    app = _find_app(_import(module_name, first, f":{DEFAULT_ATTRIBUTE}"), module_name, attribute or DEFAULT_ATTRIBUTE)
     for part in others:
         for name in _discovered(part) if "*" in part else [part]:
             _import_further(name, first)
@@ -196,33 +196,34 @@ def _find_app(module: object, module_name: str, path: str) -> Rota:
     return found
 
 
-def _import(name: str, target: str) -> ModuleType:
+def _import(name: str, target: str, suffix: str = "") -> ModuleType:
+    """Import a module. `suffix` is `:app` in the advice on a target that names an app, and empty for other modules."""
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
     if name.endswith(".py") or "/" in name:
         dotted = name.removesuffix(".py").strip("./").replace("/", ".")
-        raise ConfigError(f"{target} is a path. Name the module instead: {dotted}:{DEFAULT_ATTRIBUTE}")
+        raise ConfigError(f"{target} is a path. Name the module instead: {dotted}{suffix}")
     if not _names_a_module(name):
-        raise ConfigError(f"{target!r} does not name a module. Write module:app, as in shop.tasks:app.")
+        raise ConfigError(f"{target!r} does not name a module. Write module{suffix}, as in shop.tasks{suffix}.")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ConfigError(f"There is no module {error.name!r} in {folder}. {_advice(error.name)}") from None
+            raise ConfigError(f"There is no module {error.name!r} in {folder}. {_advice(error.name, suffix)}") from None
         raise failure(name, error) from error
     except (Exception, SystemExit) as error:
         raise failure(name, error) from error
 
 
-def _advice(missing: str) -> str:
+def _advice(missing: str, suffix: str) -> str:
     """Suggest what the name of a missing module may mean."""
     parent, _, last = missing.rpartition(".")
-    if isinstance(getattr(sys.modules.get(parent), last, None), Rota):
+    if suffix and isinstance(getattr(sys.modules.get(parent), last, None), Rota):
         return f"Did you mean {parent}:{last}?"
     folder = Path.cwd().joinpath(*parent.split(".")) if parent else Path.cwd()
     modules = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
     near = nearest(last, modules)
     if near is None:
-        return "Write module:app, and run this where the module is."
+        return f"Write module{suffix}, and run this where the module is." if suffix else "Run this where the module is."
     return f"Did you mean {f'{parent}.{near}' if parent else near}?"

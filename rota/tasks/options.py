@@ -132,7 +132,7 @@ class Options:
         Headers are merged; `delay` and `process_at` replace each other.
         """
         given = _read(words)
-        given["declared"] = self.declared - given.keys()
+        given["declared"] = self.declared.difference(given)
         if "headers" in given and self.headers:
             given["headers"] = MappingProxyType({**self.headers, **given["headers"]})
         if given.get("delay") is not None:

@@ -33,7 +33,7 @@ from rota.tasks.handler import Event, Handler, Hooks, Joining, is_async
 from rota.tasks.middleware import Middleware
 from rota.tasks.options import Hook, IncludeOptions, RunOptions, TaskOptions
 from rota.tasks.registration import check_hook, check_include_options, completed, raw_handler, task_handler
-from rota.tasks.routing import Registry, check_blank, check_name
+from rota.tasks.routing import Registry, check_blank, fault
 from rota.tasks.task import AsyncTask, Sender, SyncTask, Task, TaskDecorator
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -364,8 +364,12 @@ def _check_prefix(prefix: object) -> None:
         raise OptionError(f"prefix is {prefix!r}, but must be a text such as 'billing:'.")
     if prefix and not prefix.endswith(":"):
         raise OptionError(f"prefix is {prefix!r}, but must end with ':', as in {prefix + ':'!r}.")
-    if prefix:
-        check_name(prefix, pattern=True)
+    if prefix and (reason := fault(prefix.removesuffix(":") or prefix)) is not None:
+        raise RoutingError(
+            f"{prefix!r} is no good prefix: {reason}. Write segments of lower-case letters, digits, '-' and '_', each "
+            "with a ':' after it. For types that another program named, include the router without a prefix, and give "
+            "each task its whole type with lint=False."
+        )
 
 
 def _shown(value: object) -> str:

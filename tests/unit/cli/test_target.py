@@ -164,6 +164,9 @@ def test_failure_of_a_discovered_module_names_the_module_and_its_line(folder: Pa
         ("shelf_pack.*", r"not a pattern of modules. Write shop.\*\*.tasks"),
         ("**.tasks", "not a pattern of modules"),
         ("shelf_pack.**.a.b", "not a pattern of modules"),
+        ("shelf_pack/tasks.py", r"is a path. Name the module instead: shelf_pack\.tasks$"),
+        ("two words", r"does not name a module. Write module, as in shop\.tasks\.$"),
+        ("elsewhere", r"no module 'elsewhere' in .*\. Run this where the module is\.$"),
         ("shelf_pack.tasks:app", "runs one app, here shelf_main:app. .*without a colon: shelf_pack.tasks"),
     ],
 )

@@ -97,6 +97,8 @@ def test_declared_is_no_option() -> None:
 
 def test_options_are_comparable_and_hashable() -> None:
     assert len({Options.of(queue="a", headers={"x": "1"}), Options.of(queue="a", headers={"x": "1"})}) == 1
+    of_a_call = [Options.of(queue="a", retention="1m").updated(delay="1s") for _ in range(2)]
+    assert len(set(of_a_call)) == 1
 
 
 def test_a_queue_whose_keys_would_spread_over_a_cluster_is_refused() -> None:

@@ -101,7 +101,7 @@ def test_module_given_for_a_router_is_answered_with_the_name_of_its_router() -> 
     ("words", "reason"),
     [
         ({"prefix": "billing"}, "must end with ':', as in 'billing:'"),
-        ({"prefix": "Billing:"}, "capital letters"),
+        ({"prefix": "Billing:"}, "no good prefix: it holds capital letters.* without a prefix, and give each task"),
         ({"prefix": ":"}, "empty segment"),
         ({"prefix": None}, "must be a text"),
         ({"quee": "a"}, r"app.include has no option 'quee'. Did you mean 'queue'"),

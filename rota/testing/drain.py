@@ -18,7 +18,7 @@ The steps of one pass:
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +37,7 @@ from rota.tasks.info import TaskState
 from rota.tasks.routing import Registry
 from rota.testing.travel import SandboxClock
 from rota.wire.look_task import tasks, work_left
+from rota.wire.recover import reclaim_sets
 from rota.worker.groups.aggregator import Aggregator, GroupDefaults
 from rota.worker.worker import Worker
 
@@ -133,6 +134,7 @@ class Drain:
                     raise self._overdue()
                 await asyncio.sleep(_LOOK_SECONDS)
             if look.failure is not None:
+                await look.return_groups()
                 raise DrainError(look.failure.message()) from look.failure.error
             if look.unknown and not self._limits.leave_unknown:
                 raise _without_handler(look.unknown)
@@ -175,6 +177,7 @@ class _Look:
             app.all_aggregators.find,
             GroupDefaults(groups.group_grace, groups.group_max_delay, groups.group_max_size),
             notified=False,
+            wait_after_failure=timedelta(seconds=-1),  # a failed set is past its deadline at once: see return_groups
             payload_limit_bytes=app.settings.enqueue.payload_limit_bytes,
         )
 
@@ -182,6 +185,13 @@ class _Look:
     def failure(self) -> events.AggregatorFailed | None:
         """The latest error of an aggregator, which has no run that could show it."""
         return self._aggregator.last_failure
+
+    async def return_groups(self) -> None:
+        """Put the tasks of failed aggregations back into their groups, which a worker does half a minute later."""
+        for queue in self._worker.queue_keys():
+            with suppress(BrokerRefused):  # a key of the queue has the wrong type
+                while (await self._broker.run(reclaim_sets(queue))).more:
+                    pass
 
     async def is_drained(self) -> bool:
         """Whether no task runs, and none that this worker can run is due."""

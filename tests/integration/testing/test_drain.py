@@ -349,6 +349,11 @@ def test_error_of_an_aggregator_is_the_cause_of_a_drain_error(server: SandboxSer
 
         assert isinstance(caught.value.__cause__, LookupError)
         sandbox.assert_not_enqueued("comment:other")  # the other tasks ran first
+        for times in (2, 3):
+            sandbox.assert_enqueued("comment:added", author="Ann", count=1)  # in its group again
+            with pytest.raises(DrainError, match=f"time {times} of 3"):
+                sandbox.drain_sync()
+        assert sandbox.enqueued() == []  # archived
 
 
 def test_paused_queue_is_not_drained(sandbox: Sandbox) -> None:

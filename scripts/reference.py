@@ -1,9 +1,12 @@
 """The tables of the reference pages, made from the code."""
 
+import ast
 import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 from typer.main import get_group
@@ -13,6 +16,7 @@ from rota import errors, events
 from rota.cli.program import program
 from rota.settings.origin import ENVIRONMENT_PREFIX
 from rota.settings.settings import GROUPS, Settings
+from rota.tasks import go_values
 from rota.tasks.options import EnqueueOptions, TaskOptions
 from rota.tasks.policy import Debounce, Retry, Unique
 from rota.wire import rights
@@ -48,8 +52,9 @@ def error_table() -> str:
 def names_table() -> str:
     """List what `rota` holds for programs, but for the errors."""
     found = {name: getattr(rota, name) for name in rota.__all__}
+    aliases = _alias_texts(go_values)
     rows = [
-        (f"`{name}`", " ".join(_text(thing).partition("\n\n")[0].split()))
+        (f"`{name}`", " ".join((aliases.get(name) or _text(thing)).partition("\n\n")[0].split()))
         for name, thing in found.items()
         if not (inspect.isclass(thing) and issubclass(thing, Exception))
     ]
@@ -151,6 +156,19 @@ def _words_table(head: str, words: Mapping[str, object], texts: Mapping[str, str
 
 def _text(thing: object) -> str:
     return inspect.getdoc(thing) or ""
+
+
+def _alias_texts(module: ModuleType) -> dict[str, str]:
+    """Return the strings below the assignments of a module. Python does not keep them."""
+    body = ast.parse(inspect.getsource(module)).body
+    return {
+        ast.unparse(assignment.target): text.value.value
+        for assignment, text in pairwise(body)
+        if isinstance(assignment, ast.AnnAssign)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 def acl_rules() -> str:

@@ -32,8 +32,12 @@ def command(
     max_retry: Annotated[int | None, typer.Option(min=0, help="How often it may be retried; 0 means never.")] = None,
     timeout: Annotated[str | None, typer.Option(help="How long a run may take.")] = None,
     deadline: Annotated[str | None, typer.Option(help="When the task is given up (ISO 8601).")] = None,
-    task_id: Annotated[str | None, typer.Option(help="An ID of your own; a second one is refused.")] = None,
-    unique: Annotated[str | None, typer.Option(help="Refuse a second one for so long.")] = None,
+    task_id: Annotated[
+        str | None, typer.Option(help="An ID of your own. A second task with this ID is refused.")
+    ] = None,
+    unique: Annotated[
+        str | None, typer.Option(help="Do not add a second task with the same payload for this time.")
+    ] = None,
     retention: Annotated[str | None, typer.Option(help="Keep the task for this time after its success.")] = None,
     group: Annotated[str | None, typer.Option(help="The group to be aggregated with.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,

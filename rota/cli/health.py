@@ -26,15 +26,17 @@ class Said(NamedTuple):
 
 
 def command(
-    live: Annotated[bool, typer.Option("--live", help="Only whether they live, not whether they take tasks.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Only whether they are alive, not whether they fetch tasks.")
+    ] = False,
     worker: Annotated[int | None, typer.Option(help="Ask only the worker with this process ID.")] = None,
     address: Annotated[str | None, typer.Option(help="Ask at a health port, as host:port, instead.")] = None,
     url: Annotated[str | None, typer.Option(help="Ask this server too, from here.")] = None,
     timeout: Annotated[str, typer.Option(help="How long an answer may take.")] = DEFAULT_TIMEOUT,
 ) -> None:
-    """Ask the workers that this user runs on this machine how they are; exit code 0 if all is well, else 1.
+    """Check the workers that this user runs on this machine. The exit code is 0 if all are healthy, else 1.
 
-    The socket of a worker that was killed counts for nothing. Without any worker that answers nothing is well.
+    The socket that a killed worker has left behind is ignored. If no worker answers, the exit code is 1.
     """
     question, limit = "/live" if live else "/ready", words.duration(timeout, "--timeout") or timedelta(seconds=5)
     said = [_at(address, question, limit)] if address else list(_here(worker, question, limit))

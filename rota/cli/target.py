@@ -92,7 +92,7 @@ DEFAULT_ATTRIBUTE = "app"
 SEPARATOR = ","
 ANY_DEPTH = ".**."
 DISCOVERED = "tasks"
-APP_HELP = "module:app; without it the setting `app` says."
+APP_HELP = "module:app. Default: the setting `app`."
 Modules: TypeAlias = Annotated[
     list[str] | None, typer.Argument(help="Further modules to import, whose tasks belong to the app.")
 ]

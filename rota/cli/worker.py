@@ -27,7 +27,9 @@ def command(
     queues: Annotated[
         str | None, typer.Option(help="Queues with weights: critical=6,default=3,low=1, or JSON.")
     ] = None,
-    strict: Annotated[bool | None, typer.Option("--strict", help="Always the heaviest queue that has tasks.")] = None,
+    strict: Annotated[
+        bool | None, typer.Option("--strict", help="Always fetch from the heaviest queue that has tasks.")
+    ] = None,
     url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
     shutdown_timeout: Annotated[str | None, typer.Option(help="How long running tasks may go on after a stop.")] = None,
     setting: Annotated[
@@ -38,10 +40,10 @@ def command(
         bool, typer.Option("--burst", help="Stop when the queues are empty: nothing pending, running or due.")
     ] = False,
     supervised: Annotated[
-        bool, typer.Option("--supervisor/--no-supervisor", help="Whether a small parent watches over the processes.")
+        bool, typer.Option("--supervisor/--no-supervisor", help="Run the worker processes under a supervisor.")
     ] = True,
     follow_parent: Annotated[bool, typer.Option("--follow-parent", hidden=True)] = False,
-    show_banner: Annotated[bool, typer.Option("--banner/--no-banner", help="Say at the start what is what.")] = True,
+    show_banner: Annotated[bool, typer.Option("--banner/--no-banner", help="Print a summary at startup.")] = True,
 ) -> None:
     """Run the tasks of an application until Ctrl-C or TERM. A second Ctrl-C stops at once."""
     target = chosen("worker", app, modules, discover)

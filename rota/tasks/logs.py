@@ -28,7 +28,7 @@ from rota.tasks.context import peek
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
-LEVEL_HELP = "debug, info, warning or error; without it info, or what the app gave the logger `rota`."
+LEVEL_HELP = "debug, info, warning or error. Default: the level that the app gave the logger `rota`, else info."
 _DEFAULT_LEVEL = "INFO"
 _NO_TASK: Mapping[str, object] = {"task_id": "", "task_type": "", "queue": "", "attempt": ""}
 

@@ -30,15 +30,15 @@ KEPT = timedelta(hours=1)
 """How long a completed task that was in no set is kept."""
 
 MEANING = {
-    "unleased": "active without a lease: given one, which runs out unless somebody runs the task",
+    "unleased": "an active task without a lease: given one, which expires unless a worker runs the task",
     "stray_lease": "a lease of a task that does not run: deleted",
     "stub": "a hash without a message: deleted",
-    "ghost": "an ID without a task: taken out of its place",
-    "unlisted": "a task in no place: put back",
-    "quarantined": "a task in no place that cannot be put back, or was too often: archived",
-    "misplaced": "an ID in a second place: taken out of it",
-    "relabelled": "a task whose state named another place than its own: corrected",
-    "ungrouped": "a group whose name nobody looks at: listed",
+    "ghost": "an ID without a task: removed from its list or set",
+    "unlisted": "a task in no list or set: restored",
+    "quarantined": "a task in no list or set that cannot be restored, or was lost too often: archived",
+    "misplaced": "an ID in a second list or set: removed from it",
+    "relabelled": "a task whose state does not match its list or set: corrected",
+    "ungrouped": "a group that is not in the set of groups: added",
     "lock": "a uniqueness lock that no task holds: deleted",
 }
 """The repair that each counter counts."""

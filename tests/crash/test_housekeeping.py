@@ -29,7 +29,7 @@ def test_what_is_out_of_step_is_repaired_and_the_queue_flows_beside_a_go_server(
         scene.start().ready()
         scene.until(lambda: not any(scene.waiting().values()) and client.zcard("asynq:{default}:lease") == 0, 90)
         assert client.exists(f"asynq:{{default}}:t:{placeless}")
-        assert "Repaired in the queue 'default': 1 × a task in no place: put back." in scene.repair()
+        assert "Repaired in the queue 'default': 1 × a task in no list or set: restored." in scene.repair()
         scene.until(lambda: not client.exists(f"asynq:{{default}}:t:{placeless}"))
     verdict = scene.verdict()
     assert (verdict.done, verdict.runs) == (30, 30)

@@ -60,7 +60,7 @@ def test_a_repair_asks_and_tells_what_it_has_done(server: Server) -> None:
     assert "In the queue 'default' 3 entries contradict each other: " in done.stdout
     assert "2 × a task in no list or set (" in done.stdout
     assert "Repair 3 entries? [y/N]" in done.stderr
-    assert "Repaired in the queue 'default': 2 × a task in no place: put back." in done.stderr
+    assert "Repaired in the queue 'default': 2 × a task in no list or set: restored." in done.stderr
     assert "Repaired in the queue 'default': 1 × a uniqueness lock that no task holds: deleted." in done.stderr
     assert done.stdout.splitlines()[-1] == "Nothing is wrong: 1 queue and 0 servers looked at."
     assert sorted(placed(server)) == ["one", "two"]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from pydantic_core import to_jsonable_python
@@ -141,7 +141,7 @@ def _text(value: Any) -> str:
         given = [each for each in fields(value) if getattr(value, each.name) != each.default]
         return ", ".join(f"{each.name} {_text(getattr(value, each.name))}" for each in given)
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {text}" for name, text in value.items())
+        return ", ".join(f"{name}: {text}" for name, text in cast("Mapping[str, str]", value).items())
     if isinstance(value, tuple):
-        return " ".join(value)
+        return " ".join(cast("tuple[str, ...]", value))
     return "" if value is None else str(value)

@@ -104,6 +104,8 @@ class Finisher:
         self._idle.set()
         self._backoffs: WeakSet[Backoff] = WeakSet()
         self._most_seconds = float("inf")
+        self._interrupted = False
+        """Whether a run ended while outcomes were under way, so that some may be recorded already."""
         self.statistics = FinishStatistics()
 
     def add(self, attempt: Attempt, outcome: Outcome | None) -> None:
@@ -135,11 +137,13 @@ class Finisher:
             try:
                 batches = _batches_of(ended, self._batch)
                 if len(batches) == 1:
-                    await self._record(*batches[0])
+                    await self._record(*batches[0], repeated=self._interrupted)
                 else:
-                    await asyncio.gather(*(self._record(queue, part) for queue, part in batches))
+                    records = (self._record(queue, part, repeated=self._interrupted) for queue, part in batches)
+                    await asyncio.gather(*records)
             except BaseException:
                 self._ended = ended + self._ended
+                self._interrupted = True
                 raise
             finally:
                 self._idle.set()

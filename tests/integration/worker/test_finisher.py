@@ -64,6 +64,32 @@ async def test_what_goes_back_together_is_in_its_old_order_although_it_takes_sev
     assert await yard.members(yard.keys.pending) == ids[::-1]
 
 
+async def test_outcome_that_was_recorded_by_a_cancelled_run_is_not_late_in_the_next_one(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    send, applied = Finisher._send, asyncio.Event()
+
+    async def send_and_hang(self: Finisher, call: Call[dict[int, int]]) -> dict[int, int]:
+        await send(self, call)
+        applied.set()
+        return await asyncio.get_running_loop().create_future()
+
+    await yard.active("done", LEASE_OF_OURS, rota_token="ours")
+    finisher = Finisher(yard.broker, NoFetcher(), lambda _: None, 100)
+    finisher.add(Attempt(yard.keys, "ours", "done", b"", 1e12), None)
+    with monkeypatch.context() as patch:
+        patch.setattr(Finisher, "_send", send_and_hang)
+        running = asyncio.create_task(finisher.run())
+        await asyncio.wait_for(applied.wait(), 20)
+        running.cancel()
+        await asyncio.wait([running])
+    again = asyncio.create_task(finisher.run())
+    await asyncio.wait_for(finisher.flush(), 20)
+    again.cancel()
+    assert (finisher.statistics.recorded, finisher.statistics.discarded) == (1, 0)
+    assert "Late result" not in caplog.text
+
+
 @pytest.mark.parametrize("error", [BrokerRefused, BrokerUnavailable])
 async def test_a_stop_does_not_wait_out_the_pause_after_an_outage_that_is_over(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, error: type[Exception]

@@ -13,6 +13,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -120,6 +121,8 @@ class _Spans:
             span.set_attribute("rota.task.stopped", True)
             if context.cancel_reason:
                 span.set_attribute("rota.task.stop_reason", context.cancel_reason)
+            if context.time_left == timedelta(0):  # stopped by a time limit, which is a failure
+                _fail(span, TimeoutError(context.cancel_reason))
             raise
         except BaseException as error:
             _fail(span, error)

@@ -6,8 +6,8 @@ Call `sentry_sdk.init(...)` first, then `instrument(app)`:
    that is retried is not reported, unless `retries=True`. A cancelled task is not a failure.
 2. Each run has a scope of its own, so that the tags and breadcrumbs that one task sets are in its own report only. If
    tracing is on, each run is a transaction `queue.process`.
-3. Other errors of Rota, such as a lost lease, are reports that Sentry groups by the name of the event. An outage of the
-   broker is reported when it has lasted for a minute (`BrokerStillAway`).
+3. Other errors of Rota, such as a lost lease, are reports that Sentry groups by the name of the event, with the
+   traceback if there is one. An outage of the broker is reported when it has lasted for a minute (`BrokerStillAway`).
 
 Log lines of Rota are not reports, because the same failure would be reported twice. Events belong to the process, so
 the failures of all apps in the process are reported.
@@ -17,7 +17,6 @@ import logging
 import threading
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 import sentry_sdk
 from sentry_sdk.integrations.logging import ignore_logger
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 MOST_SCOPES = 1000
 """How many scopes of failed runs are kept until their reports are made."""
 _LOGGERS = ("rota", "rota.broker", "rota.client", "rota.client.replicas", "rota.health", "rota.task", "rota.worker")
-_instrumented: "WeakSet[Rota]" = WeakSet()
+_instrumented: "set[Rota]" = set()
 
 
 def instrument(app: "Rota", *, retries: bool = False) -> None:
@@ -71,13 +70,13 @@ class _Reports:
             with sentry_sdk.start_transaction(transaction):
                 try:
                     yield
-                except Exception:
+                except BaseException:  # a cancel too, because a time limit stops a task by one
                     self._keep((context.queue, context.id, attempt), scope)
                     raise
 
     def report(self, event: events.Event) -> None:
         """Report an event, if it is one of those that are reported. Runs in the thread for callbacks."""
-        if isinstance(event, events.TaskRetried | events.TaskArchived):
+        if isinstance(event, events.OutcomeEvent):
             scope = self._take((event.queue, event.task_id, event.attempt))
             final = isinstance(event, events.TaskArchived) and event.final
             if final or (self._retries and isinstance(event, events.TaskRetried) and event.counts):
@@ -85,7 +84,7 @@ class _Reports:
         elif event.severity() >= logging.ERROR and not isinstance(event, events.BrokerAway):
             self._report_other(event)
 
-    def _report_task(self, event: events.TaskRetried | events.TaskArchived, scope: "Scope | None") -> None:
+    def _report_task(self, event: events.OutcomeEvent, scope: "Scope | None") -> None:
         with sentry_sdk.isolation_scope() as own:
             if scope is not None:
                 own.update_from_scope(scope)
@@ -101,12 +100,17 @@ class _Reports:
             if isinstance(event, events.TaskEvent):
                 _tag(own, event.task_type, event.queue, event.task_id, event.attempt)
             own.set_tag("event", type(event).__name__)
-            sentry_sdk.capture_message(event.message(), "error")
+            error, _ = event.cause()
+            if error is None:
+                sentry_sdk.capture_message(event.message(), "error")
+            else:
+                own.set_context("event", {"message": event.message()})
+                sentry_sdk.capture_exception(error)
 
     def _keep(self, key: tuple[str, str, int], scope: "Scope") -> None:
         with self._lock:
             self._scopes[key] = scope
-            if len(self._scopes) > MOST_SCOPES:  # a run that was handed back has no report
+            if len(self._scopes) > MOST_SCOPES:  # a run that ended with Revoke has no event
                 del self._scopes[next(iter(self._scopes))]
 
     def _take(self, key: tuple[str, str, int]) -> "Scope | None":

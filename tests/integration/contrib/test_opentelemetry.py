@@ -164,6 +164,37 @@ async def test_failed_run_is_an_error_and_its_retry_another_span_of_the_trace(tr
     assert len(traced.spans("wait default")) == 1
 
 
+async def test_run_that_its_time_limit_stopped_is_an_error(traced: Traced) -> None:
+    @traced.app.task("email:slow", retry=Retry(max=0), timeout="1s")
+    async def slow() -> None:
+        await asyncio.sleep(3600)
+
+    await slow.enqueue()
+    async with traced.app.worker():
+        process = await traced.span("process default")
+
+    assert process.status.status_code is StatusCode.ERROR
+    assert of(process)["error.type"] == "TimeoutError"
+    assert of(process)["rota.task.stopped"] is True
+
+
+async def test_run_that_a_shutdown_stopped_is_not_an_error(traced: Traced) -> None:
+    started = asyncio.Event()
+
+    @traced.app.task("email:slow")
+    async def slow() -> None:
+        started.set()
+        await asyncio.sleep(3600)
+
+    await slow.enqueue()
+    async with traced.app.worker(shutdown_timeout=0):
+        await asyncio.wait_for(started.wait(), 30)
+    process = await traced.span("process default")
+
+    assert process.status.status_code is StatusCode.UNSET
+    assert of(process)["rota.task.stop_reason"] == "shutdown"
+
+
 async def test_task_that_asks_to_run_later_is_not_an_error(traced: Traced) -> None:
     @traced.app.task("email:later")
     async def later() -> None:

@@ -1,5 +1,7 @@
 """Reports to Sentry, with the real SDK and a transport that collects."""
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -33,7 +35,7 @@ class Collected(Transport):
 @pytest.fixture
 def collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collected]:
     monkeypatch.setattr(event_module, "_callbacks", ())
-    monkeypatch.setattr(sentry, "_instrumented", set())
+    monkeypatch.setattr(sentry, "_instrumented", type(sentry._instrumented)())
     transport = Collected()
     sentry_sdk.init(
         dsn="http://key@localhost/1", transport=transport, traces_sample_rate=1.0, auto_enabling_integrations=False
@@ -83,6 +85,23 @@ async def test_failed_task_is_one_report_with_its_tags_after_its_last_retry(app:
         "tenant": "7",
     }
     assert "looked up the address" in [crumb["message"] for crumb in report["breadcrumbs"]["values"]]
+
+
+async def test_report_of_a_task_that_was_stopped_by_its_time_limit_has_its_tags(
+    app: Rota, collected: Collected
+) -> None:
+    sentry.instrument(app)
+
+    @app.task("mail:slow", retry=Retry(max=0), timeout="1s")
+    async def slow() -> None:
+        sentry_sdk.set_tag("tenant", "7")
+        await asyncio.sleep(3600)
+
+    await run(app, "mail:slow")
+
+    (report,) = collected.of("event")
+    assert report["exception"]["values"][-1]["type"] == "TimeoutError"
+    assert report["tags"]["tenant"] == "7"
 
 
 async def test_each_failed_run_is_a_report_if_that_is_asked_for(app: Rota, collected: Collected) -> None:
@@ -179,6 +198,28 @@ async def test_lost_lease_is_a_report_that_is_grouped_by_its_name(app: Rota, col
     assert report["fingerprint"] == ["rota", "LeaseLost"]
     assert report["message"].startswith("Lost the lease of task one (mail:send)")
     assert report["tags"]["queue"] == "low"
+
+
+async def test_report_of_a_hook_that_failed_has_its_traceback(app: Rota, collected: Collected) -> None:
+    sentry.instrument(app)
+    try:
+        raise KeyError("user")
+    except KeyError as error:
+        about = events.about_task("one", "mail:send", "low", 0)
+        events.emit(events.HookFailed(**about, hook_event="success", hook="count", error=error))
+
+    assert events.flush(30)
+    (report,) = collected.of("event")
+    assert report["fingerprint"] == ["rota", "HookFailed"]
+    assert report["exception"]["values"][-1]["type"] == "KeyError"
+    assert report["contexts"]["event"]["message"] == "The success hook of task one (mail:send) failed: count"
+
+
+def test_second_app_is_refused_although_the_first_one_is_gone(collected: Collected) -> None:
+    sentry.instrument(Rota())
+    gc.collect()
+    with pytest.raises(OptionError, match="in this process already"):
+        sentry.instrument(Rota())
 
 
 def test_second_app_is_refused(collected: Collected) -> None:

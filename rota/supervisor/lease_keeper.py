@@ -19,6 +19,7 @@ from rota.supervisor.process import ChildProcess
 from rota.supervisor.reclaim import ServedQueues
 from rota.wire import owner
 from rota.wire.keys import QueueKeys
+from rota.wire.server import ttl_of
 
 LATE = 1.25
 """A heartbeat is late when the last one is this many intervals old. The pause between two beats is at most one."""
@@ -32,6 +33,7 @@ class LeaseKeeper:
         self._served = served
         self._lease = settings.lease
         self._beat_seconds = settings.heartbeat.total_seconds()
+        self._ttl = ttl_of(settings.heartbeat)
         self._kept_at: dict[str, float] = {}
         self._failing = False
 
@@ -81,8 +83,9 @@ class LeaseKeeper:
         if who is None:
             return
         keys, identity = self._broker.keys, (who.host, who.pid, who.server_id)
-        if await self._broker.run(owner.show(keys, *identity)):
-            for reply in await self._broker.run_many(owner.listed(keys, *identity, types=process.report.types)):
+        if await self._broker.run(owner.show(keys, *identity, self._ttl)):
+            lists = owner.listed(keys, *identity, self._ttl, types=process.report.types)
+            for reply in await self._broker.run_many(lists):
                 if isinstance(reply, BrokerError):
                     raise reply
 

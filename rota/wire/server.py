@@ -1,8 +1,8 @@
 """The records of servers and of the tasks they run, in Asynq's format, and of the task types they handle.
 
-A record expires ten seconds after its last heartbeat. Of Asynq's four keys, two belong to the server and two are lists
-of all servers. In a Cluster these are on different nodes, so there a heartbeat is several calls, to be sent in one
-burst. A long list is read in pages.
+A record expires ten seconds, or two intervals, after its last heartbeat. Of Asynq's four keys, two belong to the server
+and two are lists of all servers. In a Cluster these are on different nodes, so there a heartbeat is several calls, sent
+in one burst. A long list is read in pages.
 
 Only Rota has the record of task types. It stands under its digest, so processes that run the same code share one
 record. Each heartbeat extends the record and the server's entry in a list of servers and digests. It does not send the
@@ -70,6 +70,11 @@ def new_server_id() -> str:
 def is_own(server_id: str) -> bool:
     """Whether a server is one of Rota."""
     return server_id.startswith(_OWN)
+
+
+def ttl_of(heartbeat: timedelta) -> timedelta:
+    """Return how long records live after a heartbeat: two intervals, and as in Asynq at least ten seconds."""
+    return max(TTL, 2 * heartbeat)
 
 
 def beat(

@@ -76,6 +76,7 @@ class Heartbeat:
         self._on_cancel = on_cancel
         self._every = every
         self._lease = lease
+        self._ttl = records.ttl_of(every)
         self._types: PublishedTypes | None = None
         self._stopping = threading.Event()
         self._sooner = threading.Event()
@@ -226,6 +227,7 @@ class Heartbeat:
             self._broker.keys,
             state,
             shown,
+            self._ttl,
             spread=self._broker.clustered,
             types=types.digest if types is not None else "",
         )
@@ -235,7 +237,7 @@ class Heartbeat:
 
     def _write_types(self, types: PublishedTypes) -> None:
         try:
-            self._broker.run(records.publish(self._broker.keys, *types))
+            self._broker.run(records.publish(self._broker.keys, *types, self._ttl))
         except BrokerError as error:
             # Not a failed beat, which would be repeated sooner: the leases and the record of the server are written.
             if self._refused_types != types.digest:

@@ -170,6 +170,15 @@ async def test_a_beat_lists_the_server_and_drops_those_that_are_long_gone(yard: 
     assert before + 10 <= until <= await yard.now() + 10
 
 
+async def test_records_live_for_two_intervals_if_the_interval_is_long(yard: Yard, holder: Holder) -> None:
+    keys = yard.broker.keys
+    await holder.hold("mine")
+    await asyncio.to_thread(holder.heartbeat(timedelta(seconds=20)).beat)
+    for record in (keys.server("here", 7, "s1"), keys.worker("here", 7, "s1")):
+        assert await yard.execute("TTL", record) >= 30
+    assert float(await yard.execute("ZSCORE", keys.servers, keys.server("here", 7, "s1"))) > await yard.now() + 30
+
+
 async def test_leases_are_kept_while_the_event_loop_is_blocked(yard: Yard, holder: Holder) -> None:
     await holder.hold("mine")
     heartbeat = holder.heartbeat(timedelta(milliseconds=10))

@@ -2,14 +2,18 @@
 
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from rota.events import AboutProcess
 from rota.settings.settings import Settings
 from rota.supervisor.lease_keeper import LeaseKeeper
-from rota.supervisor.messages import ProcessReport
+from rota.supervisor.messages import Introduction, ProcessReport
+from rota.wire.keys import Keys
+from rota.wire.script import Call
 
 
 @dataclass
@@ -21,7 +25,7 @@ class Process:
     about: AboutProcess = field(default_factory=lambda: AboutProcess(kind="worker", pid=7))
     pid: int = 7
     exit: None = None
-    introduction: None = None
+    introduction: Introduction | None = None
     report: ProcessReport = field(default_factory=lambda: ProcessReport(ready=True))
 
 
@@ -47,3 +51,27 @@ async def test_a_process_that_has_beaten_while_the_broker_was_away_is_not_called
     with caplog.at_level(logging.WARNING, "rota.supervisor"):
         await keeper.look([process])  # type: ignore[list-item]
     assert ("has not beaten for" in caplog.text) is said
+
+
+class Recorder:
+    """A broker that notes the arguments of each call."""
+
+    def __init__(self) -> None:
+        self.keys = Keys()
+        self.sent: list[tuple[str, Any]] = []
+
+    async def run(self, call: Call[bool]) -> bool:
+        self.sent.append((call.script.name, call.args[-1]))
+        return True
+
+    async def run_many(self, calls: Iterable[Call[bool]]) -> list[bool]:
+        return [await self.run(call) for call in calls]
+
+
+async def test_the_records_of_a_late_process_live_for_two_of_its_intervals() -> None:
+    process = Process(time.monotonic() - 100, introduction=Introduction({}, "h", 7, "s"))
+    settings = Settings(heartbeat="20s", lease="60s").worker
+    broker = Recorder()
+    keeper = LeaseKeeper(broker, Served(process, beats=False), settings)  # type: ignore[arg-type]
+    await keeper.look([process])  # type: ignore[list-item]
+    assert broker.sent == [("owner_show", 40), ("server_list", 40), ("server_list", 40)]

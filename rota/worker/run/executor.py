@@ -213,7 +213,7 @@ class Executor:
 
     def _launch(self, attempt: Attempt, now: float) -> None:
         deadline = self._limits.start(attempt, now)
-        attempt.context = Context(attempt.message, self._reporter, deadline, self.state, attempt.deadline_at)
+        attempt.context = Context(_as_it_counts(attempt), self._reporter, deadline, self.state, attempt.deadline_at)
         self._busy += 1
         if RunEvent.observed or task_logger.isEnabledFor(self._task_log_level):
             attempt.launched_at = self._loop.time()
@@ -331,6 +331,18 @@ def _judged(attempt: Attempt, error: BaseException, now: float) -> Verdict:
     except BaseException as fault:
         # Even `isinstance` can run code of the error's class, which may raise. The task needs a verdict anyway.
         return _judged_by_class(attempt, unreadable(error, fault), now)
+
+
+def _as_it_counts(attempt: Attempt) -> TaskMessage:
+    """Return the message with the retries that the task may have. A Go client writes 25 if it was given no number."""
+    message = attempt.message
+    allowed = verdict.allowed_retries(attempt)
+    if allowed == message.retry:
+        return message
+    shown = TaskMessage()
+    shown.CopyFrom(message)  # the message itself is written back as the client wrote it
+    shown.retry = allowed
+    return shown
 
 
 def _judged_by_class(attempt: Attempt, error: BaseException, now: float) -> Verdict:

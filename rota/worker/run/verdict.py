@@ -184,7 +184,7 @@ def _again(
     *,
     counts: bool = True,
 ) -> Verdict:
-    if counts and attempt.message.retried >= _allowed(attempt):
+    if counts and attempt.message.retried >= allowed_retries(attempt):
         return Verdict(_archived(attempt, text, now), error, exhausted=True)
     return Verdict(_retried(attempt, text, now, delay(), counts=counts), error)
 
@@ -221,7 +221,7 @@ def outcome_events(attempt: Attempt, judged: Verdict) -> Iterator[events.Event]:
             trace=trace,
             delay_seconds=outcome.seconds,
             counts=outcome.counts,
-            max_retry=_allowed(attempt),
+            max_retry=allowed_retries(attempt),
         )
     elif outcome.kind == "archive":
         final, ending = judged.exhausted, outcome.ending
@@ -281,7 +281,7 @@ def _said(error: BaseException) -> str:
         return "its text cannot be read"
 
 
-def _allowed(attempt: Attempt) -> int:
+def allowed_retries(attempt: Attempt) -> int:
     """Return how many retries the task may have."""
     if attempt.message.retry == ASYNQ_DEFAULT_RETRY and "max_retry" not in attempt.explicit:
         # Asynq's clients write 25 if the number of retries was not given, so the handler's own policy applies.

@@ -129,6 +129,28 @@ async def test_message_without_the_mark_gets_the_limits_of_its_function(app: Rot
         assert await runs(limits, 1) == [10]
 
 
+@pytest.mark.parametrize("run", ["loop", "process"])
+async def test_context_has_the_retries_that_count_and_the_message_stays_as_it_was_written(
+    app: Rota, bench: Bench, run: Any
+) -> None:
+    job = await app.enqueue("note:retries", {}, max_retry=25, retention="1m")
+    given = await app.enqueue("note:retries", {}, max_retry=25, retention="1m")
+    await bench.execute("HDEL", f"asynq:{{default}}:t:{job.id}", "rota_explicit")
+    app.task("note:retries", run=run, retry=3)(shown_retries if run == "process" else retries_on_loop)
+
+    async with app.worker():
+        assert [await each.result("30s") for each in (job, given)] == [3, 25]
+    assert (await job.info()).max_retry == 25
+
+
+def shown_retries(context: Context) -> int:
+    return context.max_retry
+
+
+async def retries_on_loop(context: Context) -> int:
+    return context.max_retry
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -50,7 +50,19 @@ def instrument(app: "Rota", *, retries: bool = False) -> None:
         ignore_logger(name)
     reports = _Reports(retries=retries)
     app.middleware(reports.run)
-    events.on(events.Event)(reports.report)
+    events.on(*_kinds())(reports.report)
+
+
+def _kinds() -> list[type[events.Event]]:
+    """Return the classes of events, without `TaskStarted` and `TaskEnded`.
+
+    These two happen for every task and are never reports. To subscribe to them would slow down a busy worker, and they
+    could fill the queue of events, so that a failure would be dropped.
+    """
+    kinds: list[type[events.Event]] = [events.Event]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    return [kind for kind in kinds if not kind.__subclasses__() and not issubclass(kind, events.RunEvent)]
 
 
 class _Reports:

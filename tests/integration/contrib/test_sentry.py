@@ -87,6 +87,14 @@ async def test_failed_task_is_one_report_with_its_tags_after_its_last_retry(app:
     assert "looked up the address" in [crumb["message"] for crumb in report["breadcrumbs"]["values"]]
 
 
+def test_events_that_happen_for_every_task_are_not_made_for_sentry(collected: Collected) -> None:
+    sentry.instrument(Rota())
+
+    assert events.TaskArchived.observed
+    assert events.LeaseLost.observed
+    assert not events.RunEvent.observed
+
+
 async def test_report_of_a_task_that_was_stopped_by_its_time_limit_has_its_tags(
     app: Rota, collected: Collected
 ) -> None:

@@ -85,17 +85,27 @@ def _app(target: str | None, url: str | None) -> Rota:
     return app
 
 
-async def _enqueue(app: Rota, task_type: str, payload: Any, options: EnqueueOptions, wait: timedelta | None) -> str:
+async def _enqueue(
+    app: Rota, task_type: str, payload: Any, options: EnqueueOptions, wait: timedelta | None
+) -> str | bytes:
     try:
         plan = app.plan(task_type, payload, **options)
         if wait is not None:
             if plan.options.retention == timedelta(0):
                 raise OptionError("--wait needs a result, but with a retention of 0 the task keeps none.")
-            return json.dumps(await app.call(plan, wait), ensure_ascii=False)
+            return _printed(await app.call(plan._replace(decode=bytes), wait))
         job = await app.send(plan)
         return job.id if job.created else f"{job.id} (existed already)"
     finally:
         await app.aclose()
+
+
+def _printed(stored: bytes) -> str | bytes:
+    """Return a stored result as JSON, or as it is if it is not JSON. A function without a result stores nothing."""
+    try:
+        return json.dumps(from_json(stored or b"null"), ensure_ascii=False)
+    except ValueError:
+        return stored
 
 
 def _said(**options: Any) -> EnqueueOptions:

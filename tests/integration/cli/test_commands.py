@@ -36,6 +36,31 @@ def test_a_worker_runs_what_the_shell_enqueues_and_stops_at_ctrl_c(shell: Shell)
         assert fact in told
 
 
+RESULTS = """
+from datetime import UTC, datetime
+
+@app.task("result:time")
+def at() -> datetime:
+    return datetime(2030, 1, 1, tzinfo=UTC)
+
+@app.task("result:bytes")
+def picture() -> bytes:
+    return b"no JSON"
+
+@app.task("result:none")
+def nothing() -> None: ...
+"""
+
+
+def test_a_result_of_any_type_is_printed_as_it_is_stored(shell: Shell) -> None:
+    shell.write_app("first", RESULTS)
+    shell.start("worker", "notes:app")
+
+    for name, printed in {"time": '"2030-01-01T00:00:00Z"', "bytes": "no JSON", "none": "null"}.items():
+        told = shell.run("enqueue", f"result:{name}", "--app", "notes", "--wait", "20s")
+        assert (told.stdout, told.stderr) == (f"{printed}\n", "")
+
+
 def test_the_first_ctrl_c_lets_a_running_task_end(shell: Shell) -> None:
     worker = shell.start("worker", "notes:app")
     shell.run("enqueue", "note:write", '{"name": "slow.txt", "wait": 1.5}')

@@ -270,6 +270,8 @@ class _Deliveries:
         self._thread: threading.Thread | None = None
         self._running: Callback | None = None
         self._reported = False
+        self.hangs = False
+        """Whether the callbacks did not end in the time of the last wait for them."""
 
     def put(self, event: Event) -> None:
         if threading.current_thread() is self._thread:
@@ -300,7 +302,9 @@ class _Deliveries:
     def flush(self, within_seconds: float) -> bool:
         done = self._waiting.all_tasks_done
         with done:
-            return done.wait_for(lambda: not self._waiting.unfinished_tasks, within_seconds)
+            ended = done.wait_for(lambda: not self._waiting.unfinished_tasks, within_seconds)
+        self.hangs = not ended and within_seconds > 0
+        return ended
 
     def _run(self) -> None:
         while True:
@@ -326,17 +330,19 @@ def _name(callback: object) -> str:
 
 
 def _at_exit() -> None:
-    flush(LAST_SECONDS)
+    if not _deliveries.hangs:  # else a worker that has ended in this process has waited already
+        flush(LAST_SECONDS)
 
 
 def _after_fork() -> None:
     """Begin anew in a forked process: threads do not survive a fork, and another thread may have held the lock."""
     global _lock, _deliveries
-    _lock, _deliveries = threading.Lock(), _Deliveries()
+    _lock, _deliveries = threading.RLock(), _Deliveries()
     _counts.clear()
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Can be taken twice by one thread, because a signal handler may enqueue while its thread emits."""
 _counts: Counter[str] = Counter()
 _callbacks: tuple[tuple[type[Event], Callback], ...] = ()
 _deliveries = _Deliveries()

@@ -164,6 +164,17 @@ def test_events_are_counted_by_their_class() -> None:
     assert "TaskStarted" not in events.counts()
 
 
+def test_signal_handler_can_emit_while_its_thread_emits() -> None:
+    def interrupted() -> None:
+        with event_module._lock:
+            events.emit(lease_lost())
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
 def test_callback_gets_the_events_of_its_class_and_of_the_classes_below(subscribe: Any) -> None:
     seen: list[events.Event] = []
     subscribe(events.TaskEvent, seen.append)
@@ -308,10 +319,28 @@ def test_callbacks_get_the_events_of_a_program_that_ends_at_once() -> None:
 
         events.emit(events.ServerAnswers())
     """
-    done = subprocess.run(
-        [sys.executable, "-c", dedent(program)], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout == "called\n"
+    assert output_of(program) == "called\n"
+
+
+def test_program_waits_only_once_for_a_callback_that_hangs() -> None:
+    program = """
+        import threading
+        from rota import events
+
+        @events.on(events.ServerAnswers)
+        def hang(event):
+            threading.Event().wait()
+
+        events.emit(events.ServerAnswers())
+        assert not events.flush(0.01)
+        events.flush = events.event.flush = lambda seconds: print("waits again", flush=True)
+    """
+    assert output_of(program) == ""
+
+
+def output_of(program: str) -> str:
+    words = [sys.executable, "-c", dedent(program)]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def test_callback_that_hangs_does_not_delay_the_code_that_emits(

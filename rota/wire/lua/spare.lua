@@ -27,7 +27,8 @@ local function sparing(types, seconds)
   function spare.stays_until(row, key)
     if not row[1] or row[2] or not spared[field(row[1], 1)] then return nil end
     local since = (tonumber(redis.call('HGET', key, 'pending_since') or '') or 0) / 1e9
-    if not (since <= now and now < since + seconds) then return nil end -- written so that NaN returns nil
+    -- Written so that NaN returns nil. Both numbers are rounded, so a task of this very moment can look younger than now.
+    if not (since < now + 0.001 and now < since + seconds) then return nil end
     return since + seconds
   end
 

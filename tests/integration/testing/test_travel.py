@@ -12,6 +12,7 @@ from rota.broker.broker import Broker
 from rota.broker.sync import SyncBroker
 from rota.errors import OptionError, TaskNotFound
 from rota.testing import Sandbox, SandboxServer
+from rota.wire.fetch import Spared, fetch
 from rota.wire.script import load
 from rota.wire.test_clock import set_test_clock, shifted
 
@@ -216,6 +217,18 @@ async def test_other_connections_with_the_url_see_the_clock(sandbox: Sandbox) ->
 
     async with Broker.from_url(sandbox.url) as broker:
         assert await broker.run(set_test_clock("read")) == datetime(2031, 3, 3, tzinfo=UTC).timestamp() * 1e6
+
+
+async def test_task_of_a_spared_type_that_is_no_moment_old_stays_in_its_queue(sandbox: Sandbox) -> None:
+    async with Broker.from_url(sandbox.url) as broker:
+        for _ in range(50):
+            sandbox.clock.freeze()
+            await app.enqueue("another:type", {})
+            shares = [(broker.keys.queue("default"), 10)]
+            spared = Spared(("another:type",), 3)
+            fetched = await broker.run(fetch(shares, token="token-1", wanted=10, lease_seconds=30, spared=spared))
+            assert fetched.batches[0].tasks == []
+            sandbox.clock.travel("137us")
 
 
 def test_every_script_compiles_with_the_clock(sandbox: Sandbox) -> None:

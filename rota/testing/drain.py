@@ -136,8 +136,9 @@ class Drain:
             if look.failure is not None:
                 await look.return_groups()
                 raise DrainError(look.failure.message()) from look.failure.error
-            if look.unknown and not self._limits.leave_unknown:
-                raise _without_handler(look.unknown)
+            unknown = look.unknown | dict.fromkeys(self._app.missing - look.unknown.keys(), 0)
+            if unknown and not self._limits.leave_unknown:
+                raise _without_handler(unknown)
 
     async def _begin(self, run: TaskRun) -> None:
         if len(self.runs) >= self._limits.max_runs:
@@ -224,7 +225,8 @@ class _Look:
 
 
 def _without_handler(unknown: Mapping[str, int]) -> DrainError:
-    named = ", ".join(f"{type!r} ({count})" for type, count in sorted(unknown.items())[:_MOST_NAMED])
+    ordered = sorted(unknown.items())[:_MOST_NAMED]
+    named = ", ".join(f"{type!r} ({count})" if count else f"{type!r} (put off)" for type, count in ordered)
     return DrainError(
         f"No app of the sandbox has a handler for these tasks, which stay in their queues: {named}. Import the module "
         "that defines it, give the sandbox the app that has it, or drain with leave_unknown=True if another program "
@@ -242,7 +244,9 @@ class _JoinedApp(Rota):
         self._states: dict[Rota, Any] = {}
         self.all_aggregators = _JoinedAggregators(apps)
         """Not `aggregators`: with these, the worker would aggregate too, unseen between two looks of the drain."""
-        self.registry = _JoinedRegistry(apps, self._watching)
+        self.missing: set[str] = set()
+        """Types without a handler that the worker met. If it put their tasks off, these are not pending any more."""
+        self.registry = _JoinedRegistry(apps, self._watching, self.missing)
 
     def concurrency_limits(self) -> list[int]:
         """The limits of the types that have one."""
@@ -299,9 +303,10 @@ class _JoinedApp(Rota):
 class _JoinedRegistry(Registry[Handler]):
     """Finds a handler in the first app that has one, as `watching(handler, app)` makes it."""
 
-    def __init__(self, apps: Sequence[Rota], watching: Callable[[Handler, Rota], Handler]) -> None:
+    def __init__(self, apps: Sequence[Rota], watching: Callable[[Handler, Rota], Handler], missing: set[str]) -> None:
         super().__init__(apps[0].registry.matching)
         self._apps = apps
+        self._missing = missing
         self._watching = watching
         self._watched: dict[Handler, Handler] = {}
         for app in apps:
@@ -316,6 +321,7 @@ class _JoinedRegistry(Registry[Handler]):
                 if handler not in self._watched:
                     self._watched[handler] = self._watching(handler, app)
                 return self._watched[handler]
+        self._missing.add(type)
         return None
 
 

@@ -240,6 +240,25 @@ def test_task_without_a_handler_is_an_error_that_names_it(sandbox: Sandbox) -> N
     assert [task.type for task in sandbox.enqueued()] == ["invoice:send"]
 
 
+def test_task_without_a_handler_is_named_although_the_worker_put_it_off(server: SandboxServer) -> None:
+    own = Rota(ELSEWHERE, settings={"unknown_task_delay": "1s"})
+
+    @own.task("wait:until-put-off")
+    async def wait() -> None:
+        while any(task.state == "pending" for task in sandbox.enqueued()):
+            await asyncio.sleep(0.01)
+        sandbox.clock.freeze()  # so that the task is not due again
+
+    with Sandbox(own, server=server) as sandbox:
+        own.enqueue_sync("invoice:send", {"id": 7})
+        wait.enqueue_sync()
+
+        with pytest.raises(DrainError, match=r"'invoice:send' \((put off|1)\)\. Import the module"):
+            sandbox.drain_sync(timeout="30s")
+
+        sandbox.assert_enqueued("invoice:send", id=7, count=1)
+
+
 def test_task_for_another_program_can_be_left(sandbox: Sandbox) -> None:
     app.enqueue_sync("invoice:send", {"id": 7})
     build.enqueue_sync(7)

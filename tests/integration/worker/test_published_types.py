@@ -187,7 +187,7 @@ async def test_record_that_cannot_be_written_is_logged_once_and_does_not_fail_th
     register(app)
     publish = server.publish
 
-    def refused(keys: Keys, types: str, record: bytes) -> Call[None]:
+    def refused(keys: Keys, types: str, record: bytes, ttl: timedelta) -> Call[None]:
         return publish(keys, types, record, timedelta(0))  # Redis refuses a life of 0 s, as it refuses when it is full
 
     monkeypatch.setattr(server, "publish", refused)

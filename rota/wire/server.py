@@ -86,7 +86,7 @@ def beat(
     spread: bool = True,
     types: str = "",
 ) -> list[Call[bool]]:
-    """Write the records of a server and its running tasks, and add it to the lists, which also drops expired entries.
+    """Write the records of a server and its running tasks, and add it to the lists, which also drops old entries.
 
     Returns three calls, or one call if the keys are not `spread` over the nodes of a Cluster. With the digest `types`
     the life of that record of task types is extended; a call returns true if the record has to be published.
@@ -224,7 +224,7 @@ class ServerLook(NamedTuple):
 
 
 def servers(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list[str]]:
-    """Read a page of the keys of live servers."""
+    """Read a page of the keys of servers. A server whose record is gone is dead."""
     return Call(load("look_servers"), (keys.servers,), (start, count), lambda reply: [text(key) for key in reply])
 
 

@@ -72,8 +72,10 @@ async def test_a_clean_stop_leaves_no_trace(broker: Broker, state: State):
     assert state.everything() == {}
 
 
-async def test_servers_that_are_gone_are_not_shown_and_leave_the_list_with_the_next_beat(broker: Broker, state: State):
-    state.client.zadd("asynq:servers", {f"asynq:servers:{{old:{i}:x}}": int(state.now) - 60 for i in range(50)})
+async def test_servers_that_are_long_gone_are_not_shown_and_leave_the_list_with_the_next_beat(
+    broker: Broker, state: State
+):
+    state.client.zadd("asynq:servers", {f"asynq:servers:{{old:{i}:x}}": int(state.now) - 4000 for i in range(50)})
     state.client.zadd("asynq:servers", {"asynq:servers:{cut off:1:y}": int(state.now) + 60})
     await broker.run_many(server.beat(broker.keys, described(), []))
     assert [seen.id for seen in await Inspector(broker).servers()] == ["a"]
@@ -97,8 +99,21 @@ async def test_a_record_that_cannot_be_read_does_not_hide_the_others(broker: Bro
 
 async def test_a_server_that_beats_between_two_pages_hides_no_other_one(broker: Broker, state: State):
     now = int(time.time())
-    state.client.zadd(broker.keys.servers, {"old": now + 100, "middle": now + 110, "new": now + 120, "gone": now - 5})
+    state.client.zadd(broker.keys.servers, {"old": now + 100, "middle": now + 110, "new": now + 120})
     page = await broker.run(server.servers(broker.keys, 0, 2))
     state.client.zadd(broker.keys.servers, dict.fromkeys(page, now + 130))
     rest = await broker.run(server.servers(broker.keys, 2, 2))
     assert {*page, *rest} == {"old", "middle", "new"}
+
+
+async def test_a_go_server_whose_clock_is_wrong_is_live_while_it_has_a_record(broker: Broker, state: State):
+    now = int(time.time())
+    await broker.run_many(
+        server.beat(broker.keys, described("slow"), [RunningTask(id="1", type="t", payload=b"", queue="low")])
+    )
+    state.client.zadd(
+        "asynq:servers", {"asynq:servers:{host:7:slow}": now - 600, "asynq:servers:{host:7:dead}": now - 5}
+    )
+    await broker.run_many(server.beat(broker.keys, described("other"), []))
+    seen = {each.id: [task.id for task in each.running] for each in await Inspector(broker).servers()}
+    assert seen == {"slow": ["1"], "other": []}

@@ -110,10 +110,7 @@ def set_up(level: LogLevel | None, style: LogFormat = "text") -> None:
         rota.setLevel(level.upper() if level else _DEFAULT_LEVEL)
     if _own_handler in root.handlers:
         root.handlers.remove(_own_handler)
-    for handler in root.handlers:
-        handler.addFilter(TaskLogFilter())
-    if style == "json":
-        _write_json(root.handlers)
+    _adapt(root.handlers, style)
     if root.handlers:
         return
     _own_handler = _handler(style)
@@ -128,16 +125,23 @@ def in_use() -> tuple[LogLevel | None, LogFormat] | None:
 
 
 def restore() -> None:
-    """Repeat what logging that the app configured in its lifespan has undone: see the first rule, and JSON."""
+    """Repeat for logging that the app configured in its lifespan what `set_up` has done, if that was called."""
     enable_loggers()
-    if _in_use and _in_use[1] == "json":
-        _write_json(logging.getLogger().handlers)
+    if _in_use:
+        _adapt(logging.getLogger().handlers, _in_use[1])
 
 
-def _write_json(handlers: Iterable[logging.Handler]) -> None:
+def _adapt(handlers: Iterable[logging.Handler], style: LogFormat) -> None:
+    """Give the handlers of the app the fields of tasks, and those for a log collector the format for JSON."""
     for handler in handlers:
+        if not any(isinstance(each, TaskLogFilter) for each in handler.filters):
+            handler.addFilter(TaskLogFilter())
         # Only standard output and standard error: a log collector does not read the files of the app.
-        if isinstance(handler, logging.StreamHandler) and vars(handler).get("stream") in (sys.stdout, sys.stderr):
+        if (
+            style == "json"
+            and isinstance(handler, logging.StreamHandler)
+            and vars(handler).get("stream") in (sys.stdout, sys.stderr)
+        ):
             handler.setFormatter(JsonFormatter())
 
 

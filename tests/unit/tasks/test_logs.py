@@ -122,6 +122,21 @@ def test_the_handlers_of_the_app_get_records_with_the_fields_of_the_task(capsys:
     assert capsys.readouterr().err == "[] outside of any task\n"
 
 
+def test_handlers_that_the_lifespan_configures_get_the_fields_of_the_task_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with fresh_logging():
+        logs.set_up(None)
+        logging.basicConfig(stream=sys.stderr, format="[%(task_id)s] %(message)s", force=True)
+        logs.restore()
+        logs.restore()
+
+        logging.getLogger("shop").warning("hello")
+
+        assert len(logging.getLogger().handlers[0].filters) == 1
+    assert capsys.readouterr().err == "[] hello\n"
+
+
 def test_a_field_that_the_record_has_already_stays_as_it_is() -> None:
     record = logging.makeLogRecord({"task_id": "mine"})
 

@@ -73,6 +73,8 @@ class GroupHandler:
         self.place = ""
         """Where it was registered, as `file:line`."""
         self.type = type
+        self.serves_every_type = not type
+        """Whether it serves every type; with the prefix of its router, every type with this prefix."""
         self.group = group
         why = "Asynq counts it in whole seconds"
         self.grace = None if grace is None else at_least(grace, timedelta(seconds=1), "grace", why)
@@ -158,18 +160,31 @@ class Aggregators:
 
     def find(self, type: str, group: str) -> GroupHandler | None:
         """Return the aggregator for a task of this type in this group."""
-        for name in (*candidates(type, self._matching), ""):
-            groups = self._by_type.get(name, {})
-            fitting = [pattern for pattern in groups if pattern == group or fnmatchcase(group, pattern)]
-            if fitting:
-                return groups[max(fitting, key=lambda pattern: (pattern == group, len(pattern)))]
+        for name in candidates(type, self._matching):
+            if found := self._fitting(self._by_type.get(name, {}).values(), group):
+                return found
+        # A pattern does not match a type with a version, but "every type" means these too.
+        for name in (*_prefixes(type), ""):
+            every = [each for each in self._by_type.get(name, {}).values() if each.serves_every_type]
+            if found := self._fitting(every, group):
+                return found
         return None
+
+    @staticmethod
+    def _fitting(handlers: Iterable[GroupHandler], group: str) -> GroupHandler | None:
+        fitting = [each for each in handlers if each.group == group or fnmatchcase(group, each.group)]
+        return max(fitting, key=lambda each: (each.group == group, len(each.group)), default=None)
 
     def __iter__(self) -> "Iterable[GroupHandler]":
         return (aggregator for groups in self._by_type.values() for aggregator in groups.values())
 
     def __len__(self) -> int:
         return sum(map(len, self._by_type.values()))
+
+
+def _prefixes(type: str) -> list[str]:
+    """Return the starts of a type name that end with a colon, the longest first."""
+    return [type[: place + 1] for place in range(len(type) - 1, -1, -1) if type[place] == ":"]
 
 
 def _is_plan(value: object) -> bool:

@@ -153,6 +153,10 @@ def test_aggregator_without_a_type_serves_the_types_below_the_prefix() -> None:
     assert found is not None
     assert (found.function, found.max_size) == (digest, 3)
     assert app.aggregators.find("other:anything", "user-7") is None
+    versioned = app.aggregators.find("billing:charge:v2", "user-7")
+    assert versioned is not None
+    assert versioned.function is digest
+    assert app.aggregators.find("billing:mail:v2", "x") is None
     found = app.aggregators.find("billing:mail", "x")
     assert found is not None
     assert found.function is mails

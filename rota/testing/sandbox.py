@@ -30,6 +30,7 @@ from rota.core.own_thread import in_own_thread
 from rota.errors import ConfigError, OptionError
 from rota.inspect.task import TaskSnapshot
 from rota.settings.settings import Settings
+from rota.tasks.task import Task
 from rota.testing.drain import Drain, DrainLimits, TaskRun, first_error
 from rota.testing.expectations import Expectation, Expected, waiting
 from rota.testing.travel import SandboxClock
@@ -258,13 +259,23 @@ class Sandbox:
         expected, tasks = Expectation(what, args, arguments, queue), self.enqueued()
         found = [each for each in tasks if expected.fits(each)]
         if not found if count is None else len(found) != count:
-            raise AssertionError(expected.failure(tasks, count))
+            raise AssertionError(expected.failure(tasks, count) + self._note_on_app(what, len(found), count))
         return found
 
     def assert_not_enqueued(self, what: Expected, *args: Any, queue: str | None = None, **arguments: Any) -> None:
         """Check that no such task waits (see `assert_enqueued`)."""
         __tracebackhide__ = True
         self.assert_enqueued(what, *args, queue=queue, count=0, **arguments)
+
+    def _note_on_app(self, what: Expected, found: int, count: int | None) -> str:
+        """Say that the app of a missing task is not in the sandbox, so that it may have enqueued elsewhere."""
+        missing = found < (1 if count is None else count)
+        if not missing or not isinstance(what, Task) or any(app.find_handler(what.type) for app in self._apps):
+            return ""
+        return (
+            f"\nNo app of this sandbox has the task {what.type}. Its own app enqueues on the server of its URL, unless "
+            "it is bound: Sandbox(app), sandbox.bind(app), or in pytest the fixture `rota_apps`."
+        )
 
     def _forget(self) -> None:
         self.url, self._clock = "", None

@@ -163,6 +163,17 @@ def test_failure_in_an_empty_sandbox_says_so(sandbox: Sandbox) -> None:
     assert told(sandbox, welcome) == ("Expected a task email:welcome, but found none.\nNo task waits in the sandbox.")
 
 
+def test_failure_for_a_task_of_an_app_outside_the_sandbox_says_so(server: SandboxServer) -> None:
+    other = Rota("redis://127.0.0.1:1/0")
+    with Sandbox(other, server=server) as sandbox:
+        sandbox.assert_not_enqueued(welcome)
+        assert "No app of this sandbox has the task email:welcome." in told(sandbox, welcome)
+        assert "No app" not in told(sandbox, "email:welcome")
+        other.enqueue_sync("email:welcome", {"user_id": 7})
+        sandbox.assert_enqueued(welcome, 7)
+        assert "No app" not in told(sandbox, welcome, count=0)
+
+
 def test_failure_of_a_count_marks_the_tasks_that_fit(sandbox: Sandbox) -> None:
     welcome.enqueue_sync(7)
     welcome.enqueue_sync(8)

@@ -90,7 +90,9 @@ class Walk:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.url = url
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ROTA_", "PYTHON"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ROTA_", "PYTHON", "PYTEST_"))
+        }
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         self.environment = {**kept, "PATH": path, "TERM": "xterm", "COLUMNS": "300"}
         self.terminal: Terminal | None = None

@@ -135,4 +135,4 @@ class ClusterRoute:
 
     def _forget_strangers(self) -> None:
         for endpoint in [each for each in self._nodes if each not in self._slots.masters]:
-            self._nodes.pop(endpoint).retire("it is no master of the Cluster any more")
+            self._nodes.pop(endpoint).retire("it is not a master of the Cluster any more")

@@ -260,6 +260,6 @@ def _gone(keys: QueueKeys, task_id: str) -> TaskNotFound:
 def _without_result(keys: QueueKeys, task_id: str) -> TaskNotFound:
     return TaskNotFound(
         f"Task {task_id} in queue {keys.queue!r} is gone, so its result cannot be read: it succeeded and was not kept, "
-        "was revoked by its handler, or somebody deleted it. Give the task a retention, for example retention='1h', to "
+        "was revoked by its handler, or it was deleted. Give the task a retention, for example retention='1h', to "
         "read its result later."
     )

@@ -54,7 +54,9 @@ class _Collector:
         yield self._labelled(
             "rota_tasks_returned", "Tasks of dead processes, by what became of them", "how", "returned"
         )
-        yield self._labelled("rota_unknown_tasks", "Tasks handed back: nobody runs their type", "type", "unknown")
+        yield self._labelled(
+            "rota_unknown_tasks", "Tasks handed back because this worker does not handle their type", "type", "unknown"
+        )
         yield self._labelled("rota_events", "Events, by their names (see the reference of events)", "event", "event")
         yield self._events()
 

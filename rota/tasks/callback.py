@@ -26,7 +26,7 @@ def check(name: str, function: Any, *arguments: str, is_async: bool = True) -> N
     if not callable(function):
         raise OptionError(f"{name} is {function!r}, but must be a function: {called}.")
     if is_generator(function):
-        raise OptionError(f"{name} is a generator ({name_of(function)}), which nobody would run: return instead.")
+        raise OptionError(f"{name} is a generator ({name_of(function)}), whose code would not run: return instead.")
     # A wrapper stands for itself: it may run the coroutine that it wraps.
     if not is_async and any(inspect.iscoroutinefunction(each) for each in _own_faces(function)):
         raise OptionError(f"{name} is async ({name_of(function)}), but the answer is needed at once: use a plain def.")

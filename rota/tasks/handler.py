@@ -180,8 +180,7 @@ class Handler:
             # Writing a generator as JSON would run its code here, on the event loop.
             kind = cast("object", value).__class__.__name__
             raise PayloadError(
-                f"{self.signature.name} returned a {kind}, whose code nobody has run: return a value, "
-                "for example a list."
+                f"{self.signature.name} returned a {kind}, whose code has not run: return a value, for example a list."
             )
         try:
             stored = self.result.write(value)

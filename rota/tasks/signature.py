@@ -147,7 +147,7 @@ def refuse_generator(function: Callable[..., Any], instead: str) -> None:
     for found in (function, inspect.unwrap(function)):
         if inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found):
             verb = "is" if found is function else "wraps"
-            raise OptionError(f"{_name(function)} {verb} a generator, which nobody would run: {instead}.")
+            raise OptionError(f"{_name(function)} {verb} a generator, whose code would not run: {instead}.")
 
 
 def _name(function: Callable[..., Any]) -> str:

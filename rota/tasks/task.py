@@ -228,7 +228,7 @@ class Task(Generic[P, R]):
             for name in signature.dependencies:
                 if given.get(name, INJECTED) is INJECTED:
                     raise TypeError(
-                        f"{self.handler.type} is called directly, so nobody injects {name!r}: pass {name}=..."
+                        f"{self.handler.type} is called directly, so {name!r} is not injected: pass {name}=..."
                     )
         return self.function(*args, **kwargs)
 

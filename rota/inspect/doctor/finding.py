@@ -57,7 +57,7 @@ _REMEDIES = (
     ),
     _Remedy(
         "read-only replica",
-        "A replica takes no writes, and after a fail-over the master is another server.",
+        "A replica does not accept writes, and after a fail-over the master is another server.",
         "Point the broker URL at the master; where masters change, use redis-sentinel:// or redis+cluster://.",
     ),
     _Remedy(
@@ -67,7 +67,7 @@ _REMEDIES = (
     ),
     _Remedy(
         "asks for a password",
-        "The broker URL has none, and the server lets nobody in without.",
+        "The broker URL has none, and the server does not accept connections without one.",
         "Put it into the broker URL: redis://:password@host, or redis://user:password@host.",
     ),
     _Remedy(
@@ -88,12 +88,12 @@ _REMEDIES = (
     ),
     _Remedy(
         "No sentinel names",
-        "What the broker URL names are no sentinels, or none of them can be asked.",
+        "The servers that the broker URL names are not sentinels, or none of them can be reached.",
         "Name sentinels and their port (26379) in the redis-sentinel:// URL; for a plain server use redis://.",
     ),
     _Remedy(
         "cluster support disabled",
-        "The server is no node of a Cluster.",
+        "The server is not a node of a Cluster.",
         "Use redis:// for a plain server; redis+cluster:// is for a Cluster.",
     ),
     _Remedy(
@@ -103,7 +103,7 @@ _REMEDIES = (
     ),
     _Remedy(
         "may not run",
-        "An ACL of the server forbids what even looking takes.",
+        "An ACL of the server forbids the commands that reading needs.",
         "ACL SETUSER <user> with the rule of its role; docs/operations/acl.md has the rules.",
     ),
 )

@@ -61,15 +61,16 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
         make = error if queue.pending else warning
         yield make(
             "queue-without-a-server",
-            f"Nobody consumes the queue {name!r}: {counted(queue.pending, 'pending task')}, {waiting} waiting in all.",
-            "No server that lives lists it: none runs, they serve other queues, or the name is a slip of a producer.",
+            f"No live server serves the queue {name!r}: {counted(queue.pending, 'pending task')}, "
+            f"{waiting} waiting in all.",
+            "No server is running, the servers serve other queues, or a producer misspells the name.",
             f"Start one with --queues {name}, or move the tasks.",
         )
     elif not taking:
         yield warning(
             "queue-without-a-server",
-            f"The servers of the queue {name!r} take no more tasks: {_states(consumers)}.",
-            "They were quieted (TSTP) or are stopping, and no other has taken their place.",
+            f"The servers of the queue {name!r} do not fetch any more tasks: {_states(consumers)}.",
+            "They were quieted (TSTP) or are stopping, and no other server has replaced them.",
             "Start the new ones of the deploy.",
         )
     elif queue.is_paused or queue.latency is None:
@@ -79,8 +80,8 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
             "tasks-not-taken",
             f"The next task of the queue {name!r} has been waiting for {_words(queue.latency)}, although servers that "
             f"serve it have free slots: {_usage(idle)}.",
-            "These servers show that they live, but cannot fetch: their connection for it is cut off or half-open, or "
-            "they lack rights.",
+            "These servers are alive but cannot fetch: their connection for fetching is cut off or half-open, or they "
+            "lack rights.",
             "Ask them with rota health on their machines, and read their logs. Restart those that do not recover.",
         )
     elif queue.latency > LONG_WAIT:
@@ -88,8 +89,8 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
             "long-wait",
             f"The next task of the queue {name!r} has been waiting for {_words(queue.latency)}, "
             f"first of {queue.pending}.",
-            "More comes in than is done, all slots are held by long tasks, or greater queues go first (strict).",
-            "More processes or slots, a greater weight, or a queue of their own for long tasks.",
+            "More tasks come in than are done, long tasks hold all slots, or heavier queues go first (strict).",
+            "Add processes or slots, give the queue a greater weight, or give long tasks their own queue.",
         )
 
 
@@ -100,7 +101,7 @@ def _pause(each: QueueSample) -> Iterator[Finding]:
         yield warning(
             "paused-queue",
             f"The queue {each.name!r} is paused{since} with {counted(queue.pending, 'pending task')}.",
-            "Somebody paused it; it stays so until somebody resumes it.",
+            "It was paused by a user or a program, and stays paused until it is resumed.",
             f"Resume it: with Asynq's tools, asynq queue resume {each.name}.",
         )
 
@@ -119,8 +120,8 @@ def _lost(each: QueueSample) -> Iterator[Finding]:
             "lost-tasks",
             f"The queue {each.name!r} has {counted(len(lost), 'active task')} without a living lease{age}; one is "
             f"{lost[0].id}.",
-            "Their server died and no other that serves the queue is there to give them back.",
-            "Start a worker of this queue: it gives them back within seconds.",
+            "Their server died, and no other server serves the queue and could return them.",
+            "Start a worker of this queue: it returns them to the queue within seconds.",
         )
 
 
@@ -132,7 +133,7 @@ def _aggregations(each: QueueSample) -> Iterator[Finding]:
             "stale-aggregation",
             f"The queue {each.name!r} has {counted(sum(one.size for one in stale), 'grouped task')} in "
             f"{counted(len(stale), 'set')} that no server aggregates any more.",
-            "The server that took them died, and no other that serves the queue is there.",
+            "The server that took them died, and no other server serves the queue.",
             "Start a worker of this queue: it puts them back into their groups.",
         )
 
@@ -143,9 +144,8 @@ def _missing(each: QueueSample) -> Iterator[Finding]:
     if gone:
         yield error(
             "missing-tasks",
-            f"The queue {each.name!r} lists {counted(len(gone), 'task')} of which nothing else is left; "
-            f"one is {gone[0].id}.",
-            "The server evicted them, or somebody deleted their keys.",
+            f"The queue {each.name!r} lists {counted(len(gone), 'task')} whose hashes are gone; one is {gone[0].id}.",
+            "The server evicted them, or their keys were deleted by hand.",
             "Set maxmemory-policy noeviction, and delete tasks through Rota or Asynq's tools only.",
         )
     if broken:
@@ -153,7 +153,7 @@ def _missing(each: QueueSample) -> Iterator[Finding]:
             "unreadable-tasks",
             f"The queue {each.name!r} has {counted(len(broken), 'task')} with an unreadable message; "
             f"one is {broken[0].id}.",
-            "Their message is no message of Asynq's: another program writes to these keys.",
+            "Their message is not a message of Asynq: another program writes to these keys.",
             "Find that program. A worker archives such a task when it comes to it.",
         )
 

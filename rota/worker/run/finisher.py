@@ -44,7 +44,7 @@ at once, and the event loop is blocked while a request is packed."""
 SMALL_BYTES = 64 * 1024
 """A lost request up to this size is sent again as it is; a larger one is sent in two halves."""
 _REASONS = {
-    wire.RECORDED: "somebody else has ended or moved it meanwhile",
+    wire.RECORDED: "another client has ended or moved it meanwhile",
     wire.FENCED: "another attempt has taken it over",
     wire.GONE: "it was deleted meanwhile",
 }

@@ -293,7 +293,7 @@ def _death(code: int) -> ProcessDied:
         name = f"signal {-code}"
     hint = ""
     if -code == signal.SIGKILL:
-        hint = " Nobody here did that: the system kills a process like this when memory runs out."
+        hint = " Rota did not kill it. The system kills a process like this when memory runs out."
     return ProcessDied(f"The pool process was killed by {name} before the task ended.{hint}", exit_code=code)
 
 

@@ -359,7 +359,7 @@ def test_the_command_tells_cause_fix_and_page_and_fails(redis_url: str, state: S
     done = run(as_role(redis_url, "inspector"), "examples.hello:app", "--as", "inspector")
 
     assert done.returncode == 1
-    assert "error Nobody consumes the queue 'default'" in done.stdout
+    assert "error No live server serves the queue 'default'" in done.stdout
     assert "error The app does not handle the type of tasks in the queue 'default': no:such (1)." in done.stdout
     assert "more docs/operations/doctor.md#queue-without-a-server in the source of Rota" in done.stdout
 

@@ -350,7 +350,7 @@ async def test_a_function_that_returns_a_generator_has_failed_and_its_code_never
 
     async with app.worker():
         task = await bench.in_state((await returns.enqueue()).id, "archived")
-    assert "returned a generator, whose code nobody has run: return a value" in task.last_error
+    assert "returned a generator, whose code has not run: return a value" in task.last_error
     assert ran == []
 
 

@@ -96,7 +96,7 @@ def test_a_generator_is_refused_as_a_task_a_hook_or_an_aggregator_also_behind_wr
         app.on_success,
         lambda hook: app.handler("a:b", on_failure=hook)(plain),
     ):
-        with pytest.raises(OptionError, match=r"(is|wraps) a generator.*, which nobody would run"):
+        with pytest.raises(OptionError, match=r"(is|wraps) a generator.*, whose code would not run"):
             register(found)
 
 

@@ -81,7 +81,7 @@ def test_a_direct_call_gets_the_context_that_is_there_or_a_blank_one() -> None:
 
 def test_a_direct_call_needs_what_would_be_injected() -> None:
     assert send("you", mail="fake") == "fake you"
-    with pytest.raises(TypeError, match="nobody injects 'mail': pass mail="):
+    with pytest.raises(TypeError, match="'mail' is not injected: pass mail="):
         send("you")
 
 

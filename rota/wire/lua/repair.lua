@@ -13,6 +13,7 @@
 --! include count
 --! include whose
 --! include crash
+--! include field
 --! include diagnose
 local base, prefix = ARGV[1], ARGV[2]
 local trouble_of, is_in = diagnosis(base, prefix, KEYS[10], true)
@@ -64,6 +65,13 @@ local function quarantine(id)
   return 'quarantined'
 end
 
+-- When the task failed last, at most now. Asynq leaves the hashes of tasks behind that it trims from the archive. Put
+-- back as the youngest ones, they would displace the tasks in the archive at the next trimming.
+local function last_failure(id)
+  local failed_at = field(redis.call('HGET', prefix .. id, 'msg'), 11) or 0
+  return math.floor(failed_at > 0 and failed_at < now and failed_at or now)
+end
+
 local function put_back_active(id)
   local where = give_back(queue, id, full_row(id), ARGV[5])
   if where ~= 'pending' then
@@ -88,7 +96,7 @@ local function put_back(id, row)
   elseif state == 'scheduled' or state == 'retry' then
     redis.call('ZADD', place_of[state], now, id) -- due now, because its time is not stored anywhere else
   elseif state == 'archived' then
-    redis.call('ZADD', KEYS[6], math.floor(now), id)
+    redis.call('ZADD', KEYS[6], last_failure(id), id)
   elseif state == 'completed' then
     redis.call('ZADD', KEYS[7], math.floor(now) + tonumber(ARGV[8]), id)
   elseif state == 'aggregating' and row[4] then

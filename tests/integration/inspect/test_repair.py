@@ -93,6 +93,21 @@ async def test_a_task_in_no_place_is_put_back_where_it_says(yard: Yard, repaired
     assert await yard.members(yard.keys.groups) == ["mails"]
 
 
+async def test_a_task_is_put_back_into_the_archive_at_the_time_of_its_last_failure(
+    yard: Yard, repaired: Repaired
+) -> None:
+    """Asynq leaves the hashes of trimmed tasks behind: they must not displace the younger tasks of the archive."""
+    now = await yard.now()
+    await yard.put("kept", "archived", now - 50)
+    for task_id, failed_at in (("trimmed", int(now) - 100), ("never-failed", 0), ("wrong-clock", int(now) + 1000)):
+        await yard.hash(task_id, msg=message(task_id, last_failed_at=failed_at), state="archived")
+    assert await repaired() == {"unlisted": 3}
+    assert (await yard.members(yard.keys.archived))[:2] == ["trimmed", "kept"]
+    assert int(await yard.execute("ZSCORE", yard.keys.archived, "trimmed")) == int(now) - 100
+    for task_id in ("never-failed", "wrong-clock"):
+        assert abs(int(await yard.execute("ZSCORE", yard.keys.archived, task_id)) - now) < 60
+
+
 async def test_a_task_that_cannot_be_put_back_is_archived_as_quarantined(yard: Yard, repaired: Repaired) -> None:
     await yard.hash("odd", msg=message("odd"), state="sleeping", pending_since="5")
     await yard.hash("groupless", msg=message("groupless"), state="aggregating")

@@ -9,6 +9,7 @@ from rota.app import Rota
 from rota.broker import Broker
 from rota.errors import BrokerUnavailable
 from rota.wire.script import Call
+from rota.worker.consume import fetcher
 from rota.worker.run.finisher import Finisher
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import Bench, eventually
@@ -52,6 +53,7 @@ async def test_outcome_whose_reply_is_under_way_at_the_stop_is_not_sent_again(
     @app.task("stop:recorded", retention="1h")
     async def recorded() -> None: ...
 
+    monkeypatch.setattr(fetcher, "LAST_OUTCOMES_SECONDS", 30)
     monkeypatch.setattr(Finisher, "_send", send_and_stop)
     async with app.worker(wake_up="poll") as worker:
         receipt = await recorded.enqueue()

@@ -312,6 +312,8 @@ def test_callbacks_get_the_events_of_a_program_that_ends_at_once() -> None:
         import time
         from rota import events
 
+        events.event.LAST_SECONDS = 30
+
         @events.on(events.ServerAnswers)
         def late(event):
             time.sleep(0.2)

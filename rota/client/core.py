@@ -1,7 +1,7 @@
 """The common base of both clients: everything except the signatures of their methods and what waits in its own way."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from time import monotonic
@@ -25,7 +25,7 @@ from rota.errors import (
     ResultTimeout,
     RotaError,
 )
-from rota.tasks.job import Decode, Plan, Receipt, not_kept, read_result
+from rota.tasks.job import Decode, Plan, Receipt, read_result
 from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.enqueue import Reply
 from rota.wire.script import MOST_ENQUEUED
@@ -115,9 +115,8 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
     async def _call(self, plan: Plan[Any], timeout: DurationLike | None) -> Any:  # noqa: ASYNC109
         limit = None if timeout is None else parse(timeout, "timeout")
         wait = Wait.of(limit)
-        job = await self._enqueue_within(plan_of_call(plan, limit))
-        if not job.kept:
-            raise not_kept(job.queue, job.id)
+        # A middleware may change the plan, so the plan that is sent is the one that is made ready for the call.
+        job = await self._enqueue_within(plan, lambda sent: plan_of_call(sent, limit))
         try:
             stored = await self._result(job.queue, job.id, wait)
         except ResultNotKept:
@@ -134,13 +133,14 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
 
     # Enqueueing
 
-    async def _enqueue_within(self, plan: Plan[Any]) -> Any:
-        """Enqueue one plan within the middlewares."""
+    async def _enqueue_within(self, plan: Plan[Any], ready: Callable[[Plan[Any]], Plan[Any]] | None = None) -> Any:
+        """Enqueue one plan within the middlewares. `ready` returns what to send of the plan that they leave."""
         check_plan(plan)
         if not self._middlewares:
-            return await self._enqueue(plan)
+            return await self._enqueue(plan if ready is None else ready(plan))
         async with AsyncExitStack() as stack:
-            return await self._enqueue(await enter(stack, self._middlewares, plan, blocking=self._blocking))
+            sent = await enter(stack, self._middlewares, plan, blocking=self._blocking)
+            return await self._enqueue(sent if ready is None else ready(sent))
         raise swallowed()
 
     async def _enqueue(self, plan: Plan[Any]) -> Any:

@@ -87,8 +87,8 @@ async def test_a_call_whose_wait_is_broken_off_says_that_its_task_is_enqueued(
     """Otherwise the caller would call again, and the task would run twice."""
     enqueue, jobs = client._enqueue_within, []
 
-    async def enqueue_and_kill(some: Any) -> Any:
-        jobs.append(await enqueue(some))
+    async def enqueue_and_kill(*some: Any) -> Any:
+        jobs.append(await enqueue(*some))
         server.kill()
         return jobs[0]
 
@@ -105,8 +105,8 @@ def test_a_call_of_blocking_code_whose_wait_is_broken_off_says_so_too(
         client = SyncClient(broker)
         enqueue, jobs = client._enqueue_within, []
 
-        async def enqueue_and_kill(some: Any) -> Any:
-            jobs.append(await enqueue(some))
+        async def enqueue_and_kill(*some: Any) -> Any:
+            jobs.append(await enqueue(*some))
             server.kill()
             return jobs[0]
 

@@ -153,6 +153,26 @@ async def test_a_result_is_read_as_the_plan_says_that_a_middleware_sends(any_url
         assert await call == 5
 
 
+@pytest.mark.parametrize("words", [{"group": "g"}, {"delay": "1h"}, {"retention": None}])
+async def test_what_a_call_needs_holds_for_the_plan_that_a_middleware_sends(
+    any_url: str, desk: Desk, words: dict[str, Any]
+) -> None:
+    def other(some: Plan[Any]) -> Generator[Plan[Any]]:
+        yield some.updated(**words)
+
+    async with Broker.from_url(as_role(any_url, "producer")) as broker:
+        client = Client(broker, middlewares=[other])
+        if "retention" in words:
+            call, task_id = await called(client, desk, plan(retention="1h"))
+            assert (await desk.message(task_id)).retention == 60
+            await desk.end(task_id, "complete", seconds=60, text=b"7")
+            assert await call == 7
+        else:
+            with pytest.raises(OptionError, match=r"call\(\) waits"):
+                await client.call(plan(), "20s")
+            assert not any([await desk.ids("scheduled"), await desk.groups()])
+
+
 async def test_a_call_waits_for_the_unique_task_that_exists_already(client: Client, desk: Desk) -> None:
     first = await client.enqueue(plan(unique="10m", retention="1h"))
     call, task_id = await called(client, desk, plan(unique="10m"))

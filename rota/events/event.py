@@ -8,8 +8,9 @@ happen in Rota, and the only place that words log lines. The steps of `emit`:
 3. Hand it to the thread that calls the callbacks, if there are any.
 
 `emit` never raises, because it is called where an outcome still has to be recorded or a fetch goes on: an error in a
-logging filter or handler of the user is printed. A callback can neither delay nor stop the code that emits: it runs in
-a thread of its own, and events are dropped while `MOST_WAITING` of them wait for a callback that hangs.
+logging filter or handler of the user is printed. Only the KeyboardInterrupt of Ctrl-C passes. A callback can neither
+delay nor stop the code that emits: it runs in a thread of its own, and events are dropped while `MOST_WAITING` of them
+wait for a callback that hangs.
 
 `TaskStarted` and `TaskEnded` happen for every task. They are not counted, and not even made unless they are logged or
 `observed`.
@@ -161,7 +162,7 @@ class EventsDropped(Event):
 
 
 def emit(event: Event) -> None:
-    """Log an event, count it, and pass it to the callbacks that are subscribed. Never raises."""
+    """Log an event, count it, and pass it to its callbacks. Raises nothing but KeyboardInterrupt."""
     _log(event)
     if event.counted:
         with _lock:
@@ -239,6 +240,8 @@ def _log(event: Event) -> None:
     """Log an event. An error in a filter or handler of the user is printed."""
     try:
         _write(event)
+    except KeyboardInterrupt:
+        raise  # Ctrl-C in a program that only enqueues
     except BaseException:
         if logging.raiseExceptions and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
             traceback.print_exc()

@@ -116,6 +116,18 @@ def test_error_in_a_logging_filter_does_not_reach_the_code_that_emits(capsys: py
     assert "a filter of the user" in capsys.readouterr().err
 
 
+def test_ctrl_c_while_an_event_is_logged_reaches_the_program() -> None:
+    def interrupt(record: logging.LogRecord) -> bool:
+        raise KeyboardInterrupt
+
+    logging.getLogger("rota.worker").addFilter(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            events.emit(lease_lost())
+    finally:
+        logging.getLogger("rota.worker").removeFilter(interrupt)
+
+
 def test_record_with_an_event_can_be_sent_to_a_program_without_rota(caplog: pytest.LogCaptureFixture) -> None:
     error = ValueError("no such user")
     error.lock = threading.Lock()  # type: ignore[attr-defined] - an error that cannot be pickled

@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from rota import events
@@ -35,7 +35,7 @@ from rota.tasks.groups import Aggregators, GroupHandler
 from rota.tasks.handler import Handler, Hooks
 from rota.tasks.info import TaskState
 from rota.tasks.routing import Registry
-from rota.testing.travel import SandboxClock
+from rota.testing.travel import SandboxClock, rounded_up
 from rota.wire.look_task import tasks, work_left
 from rota.wire.recover import reclaim_sets
 from rota.worker.groups.aggregator import Aggregator, GroupDefaults
@@ -103,21 +103,22 @@ class Drain:
     async def run(self, travel: timedelta) -> None:
         """Run what is due, then move the clock from one due time to the next until `travel` is over."""
         async with self._app.lifespan_state():  # entered once for all passes
-            await self._run_due()
+            group_due = await self._run_due()
             end = self._clock.now() + travel
             while travel:
-                due = self._clock.next_due()
-                goal = end if due is None else min(due, end)
+                goal = min(filter(None, (self._clock.next_due(), group_due, end)))
                 self._clock.travel(max(goal - self._clock.now(), timedelta(0)))
-                await self._run_due()
+                before, group_due = group_due, await self._run_due()
+                if group_due == before:
+                    group_due = None  # it was not aggregated then, and the same stop would not change that
                 if goal == end:
                     return
 
-    async def _run_due(self) -> None:
-        """Run what is due now, and what becomes due meanwhile. Raises DrainError."""
+    async def _run_due(self) -> datetime | None:
+        """Run what is due now, and what becomes due meanwhile; return when the next group is due. Raises DrainError."""
         queues = self._clock.queues()
         if not queues:
-            return
+            return None
         async with AsyncExitStack() as stack:
             broker = await stack.enter_async_context(self._app.connect())
             worker = await stack.enter_async_context(
@@ -139,6 +140,7 @@ class Drain:
             unknown = look.unknown | dict.fromkeys(self._app.missing - look.unknown.keys(), 0)
             if unknown and not self._limits.leave_unknown:
                 raise _without_handler(unknown)
+            return look.next_group_due()
 
     async def _begin(self, run: TaskRun) -> None:
         if len(self.runs) >= self._limits.max_runs:
@@ -186,6 +188,11 @@ class _Look:
     def failure(self) -> events.AggregatorFailed | None:
         """The latest error of an aggregator, which has no run that could show it."""
         return self._aggregator.last_failure
+
+    def next_group_due(self) -> datetime | None:
+        """When the next group is due, or None."""
+        due = self._aggregator.next_due()
+        return None if due is None else rounded_up(due)
 
     async def return_groups(self) -> None:
         """Put the tasks of failed aggregations back into their groups, which a worker does half a minute later."""

@@ -196,8 +196,8 @@ class Sandbox:
     ) -> list[TaskRun]:
         """Run all tasks that are due, and those that they enqueue, until none is due; return the runs in their order.
 
-        - `travel`: then move the clock ahead by this time, with a stop at each instant at which a task is due. Groups
-          are looked at after each of these stops.
+        - `travel`: then move the clock ahead by this time, with a stop at each instant at which a task or a group is
+          due.
         - `concurrency`: how many tasks run at once; by default as many as the setting says.
         - `max_runs` and `timeout`: raise DrainError when more tasks run, or when the drain takes longer.
         - `raise_errors`: raise the error of the first run that failed, when all has run.

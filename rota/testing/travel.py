@@ -68,7 +68,7 @@ class SandboxClock:
             keys = self._broker.keys.queue(name)
             for key in (keys.scheduled, keys.retry):
                 due += [float(score) for _, score in self._broker.execute("ZRANGE", key, 0, 0, "WITHSCORES", key=key)]
-        return EPOCH + timedelta(seconds=min(due)) + MICROSECOND if due else None  # a score is rounded
+        return rounded_up(min(due)) if due else None
 
     def _step_to(self, instant: datetime) -> timedelta:
         """Return how far the clock has to move. Raises OptionError if it cannot."""
@@ -110,3 +110,8 @@ class SandboxClock:
 
     def _run(self, call: Call[int]) -> datetime:
         return EPOCH + self._broker.run(call) * MICROSECOND
+
+
+def rounded_up(seconds: float) -> datetime:
+    """Return an instant at which the clock is not before a score, which is rounded."""
+    return EPOCH + timedelta(seconds=seconds) + MICROSECOND

@@ -146,6 +146,11 @@ class Aggregator:
         """The latest error of a registered function, or None if none has failed."""
         return self._aggregation.last_failure
 
+    def next_due(self) -> float | None:
+        """When the next group is due, by the latest check; None if no group waits. Without groups that wait in vain."""
+        due_groups = self._due_groups
+        return min((at for key, (at, _) in due_groups.due.items() if key not in due_groups.held), default=None)
+
     def statistics(self) -> AggregatorStatistics:
         """Return a snapshot."""
         count = self._counts

@@ -11,13 +11,16 @@ from rota import Context, GroupedTask, Plan, Rota, Unique
 from rota.broker.broker import Broker
 from rota.broker.sync import SyncBroker
 from rota.errors import OptionError, TaskNotFound
-from rota.testing import Sandbox, SandboxServer
+from rota.testing import Sandbox, SandboxClock, SandboxServer
 from rota.wire.fetch import Spared, fetch
 from rota.wire.script import load
 from rota.wire.test_clock import set_test_clock, shifted
 
 app = Rota("redis://127.0.0.1:1/0")
 seen: list[datetime] = []
+clocks: list[SandboxClock] = []
+summarized_at: list[datetime] = []
+"""What each of `clocks` showed when a summary was made."""
 
 
 @app.task("report:build", retention="10m")
@@ -37,6 +40,7 @@ async def comment(author: str) -> None:
 
 @app.task("comment:summary")
 async def summary(authors: list[str]) -> str:
+    summarized_at.extend(clock.now() for clock in clocks)
     return ", ".join(sorted(authors))
 
 
@@ -150,6 +154,21 @@ def test_group_is_aggregated_after_its_grace(sandbox: Sandbox) -> None:
 
     assert [run.result for run in sandbox.drain_sync()] == ["Ann, Bo"]
     assert sandbox.enqueued() == []
+
+
+def test_drain_that_travels_stops_when_each_group_is_due(sandbox: Sandbox) -> None:
+    began = sandbox.clock.freeze()
+    for minute, author in enumerate(("Ann", "Bo", "Cy")):
+        comment.options(group="page-7", delay=timedelta(minutes=minute)).enqueue_sync(author)
+    clocks.append(sandbox.clock)
+    try:
+        runs = sandbox.drain_sync(travel="1h")
+    finally:
+        clocks.clear()
+
+    assert [run.result for run in runs] == ["Ann", "Bo", "Cy"]
+    assert [round((at - began).total_seconds()) for at in summarized_at] == [30, 90, 150]
+    assert sandbox.clock.now() == began + timedelta(hours=1)
 
 
 def test_time_limit_of_a_run_follows_the_clock(sandbox: Sandbox) -> None:

@@ -143,7 +143,9 @@ class Fleet:
             if process.drained:
                 process.stop()
         if not self._closed.is_set() and self._settings is not None:
-            await self._recycling.look(self.staying)
+            # Without overlap the next one waits until the successor of the one before is ready.
+            if self.kind.overlaps or sum(process.report.ready for process in self.staying) >= self.target:
+                await self._recycling.look(self.staying)
             await self._scale(self._settings)
 
     # Starting, ending and starting again

@@ -141,10 +141,10 @@ class CallbackFailed(Event):
 
     level = logging.ERROR
     logger = "rota"
-    text = "The callback {callback} failed for the event {event}."
+    text = "The callback {callback} failed for the event {event_name}."
     shows_traceback = True
     callback: str
-    event: str
+    event_name: str
     error: BaseException
 
 
@@ -322,7 +322,7 @@ class _Deliveries:
         try:
             callback(event)
         except BaseException as error:  # also a `sys.exit()`, which would end this thread
-            _log(CallbackFailed(callback=_name(callback), event=type(event).__name__, error=error))
+            _log(CallbackFailed(callback=_name(callback), event_name=type(event).__name__, error=error))
 
 
 def _name(callback: object) -> str:

@@ -181,6 +181,14 @@ def test_json_has_one_object_for_each_event_with_its_name_and_fields(capsys: pyt
     assert refused["error"] == "ValueError: no"
 
 
+def test_no_field_of_an_event_has_the_name_of_another_part_of_the_json() -> None:
+    parts = {"time", "level", "logger", "message", "process", "event", "exception", "stack"}
+    kinds: list[type[events.Event]] = [events.Event]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert [kind for kind in kinds if parts & kind.fields.keys()] == []
+
+
 def test_json_of_a_record_that_a_task_logs_has_the_fields_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
     entered = context.enter(context.blank("email:welcome", id="one", queue="low", retried=1))
     try:

@@ -213,7 +213,10 @@ class Executor:
 
     def _launch(self, attempt: Attempt, now: float) -> None:
         deadline = self._limits.start(attempt, now)
-        attempt.context = Context(_as_it_counts(attempt), self._reporter, deadline, self.state, attempt.deadline_at)
+        message = attempt.message
+        if message.retry != attempt.handler.retry.max:  # the usual case is spared a call
+            message = _as_it_counts(attempt)
+        attempt.context = Context(message, self._reporter, deadline, self.state, attempt.deadline_at)
         self._busy += 1
         if RunEvent.observed or task_logger.isEnabledFor(self._task_log_level):
             attempt.launched_at = self._loop.time()

@@ -149,7 +149,7 @@ class CallbackFailed(Event):
 
 
 class EventsDropped(Event):
-    """Events were not passed to callbacks, because too many wait for one that hangs. Only logged, and only once."""
+    """An event was not passed to callbacks, because too many wait for one that hangs. Logged once, always counted."""
 
     level = logging.ERROR
     logger = "rota"
@@ -282,6 +282,8 @@ class _Deliveries:
         try:
             self._waiting.put_nowait(event)
         except queue.Full:
+            with _lock:
+                _counts[EventsDropped.__name__] += 1
             if not self._reported:
                 self._reported = True
                 _log(EventsDropped(waiting=MOST_WAITING, callback=_name(self._running)))

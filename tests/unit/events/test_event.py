@@ -412,6 +412,7 @@ def test_error_in_a_logging_filter_does_not_reach_the_code_whose_event_is_droppe
     def refuse(record: logging.LogRecord) -> bool:
         raise SystemExit("a filter of the user")
 
+    before = events.counts().get("EventsDropped", 0)
     monkeypatch.setattr(event_module, "MOST_WAITING", 1)
     monkeypatch.setattr(event_module, "_deliveries", event_module._Deliveries())
     subscribe(events.ServerAnswers, hang)
@@ -425,6 +426,7 @@ def test_error_in_a_logging_filter_does_not_reach_the_code_whose_event_is_droppe
         logging.getLogger("rota").removeFilter(refuse)
         go_on.set()
     assert "a filter of the user" in capsys.readouterr().err
+    assert events.counts()["EventsDropped"] == before + 1
     assert events.flush(SECONDS)
 
 

@@ -6,7 +6,7 @@ that needs settings: enqueueing, connections, the lifespan and workers.
 
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, get_args
 
 from rota.client.connections import Connections, broker_options
 from rota.core.canonical import is_mapping
@@ -56,7 +56,7 @@ class Rota(Tasks):
         url: str | None = None,
         *,
         settings: Settings | Mapping[str, Any] | None = None,
-        prefix: str | None = None,
+        matching: Matching = "segments",
         lifespan: LifespanFactory | None = None,
         middleware: Sequence[Middleware] = (),
         enqueue_middleware: Sequence[EnqueueMiddleware] = (),
@@ -64,15 +64,14 @@ class Rota(Tasks):
     ) -> None:
         """Make an app. `url` and `key_prefix` override the settings.
 
-        `prefix="asynq"` matches task types as Go's mux does: each registered name is a plain string prefix, and names
+        `matching="asynq"` matches task types as Go's mux does: each registered name is a plain string prefix, and names
         are not checked. `lifespan` is an async generator function that takes the app and yields the state once.
         """
         super().__init__(middleware=middleware)
-        if prefix not in (None, "asynq"):
-            raise OptionError(f"prefix is {prefix!r}. {did_you_mean(str(prefix), ['asynq'])}")
+        if matching not in get_args(Matching):
+            raise OptionError(f"matching is {matching!r}. {did_you_mean(str(matching), get_args(Matching))}")
         said = {name: value for name, value in (("url", url), ("key_prefix", key_prefix)) if value is not None}
         self.settings = _settings(settings, said)
-        matching: Matching = "asynq" if prefix == "asynq" else "segments"
         self.registry: Registry[Handler] = Registry(matching)
         self.aggregators = Aggregators(matching)
         self.overrides = Overrides()

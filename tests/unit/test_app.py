@@ -35,13 +35,13 @@ def test_settings_come_as_an_object_or_a_mapping_and_the_url_wins() -> None:
     assert Rota(settings={"concurrency": 4}).settings.worker.concurrency == 4
 
 
-def test_an_unknown_prefix_rule_is_refused() -> None:
+def test_an_unknown_rule_of_matching_is_refused() -> None:
     with pytest.raises(OptionError, match="Did you mean 'asynq'"):
-        Rota(prefix="asynk")
+        Rota(matching="asynk")  # type: ignore[arg-type]
 
 
 def test_asynqs_prefix_rule_takes_plain_strings() -> None:
-    app = Rota(prefix="asynq")
+    app = Rota(matching="asynq")
 
     @app.handler("email")
     async def emails(ctx: Context, payload: bytes) -> None: ...

@@ -105,7 +105,7 @@ async def test_repairs_are_counted_and_logged_once(
         await repair(yard, reconciler)
     assert reconciler.statistics() == {QUEUE: {"unleased": 2, "ghost": 1}}
     [record] = caplog.records
-    assert "2 × active without a lease" in record.getMessage()
+    assert "2 × an active task without a lease" in record.getMessage()
     assert QUEUE in record.getMessage()
 
 

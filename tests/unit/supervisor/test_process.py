@@ -16,11 +16,15 @@ def running(code: str) -> Kind:
     return replace(WORKER, command=(sys.executable, "-c", code))
 
 
+def saying(words: bytes) -> Kind:
+    """A process that says this once it has its setup, as a real one: what it says before that may be lost."""
+    return running(f"import socket; line = socket.socket(fileno=0); line.recv(65536); line.sendall({words!r})")
+
+
 async def test_what_a_process_said_last_is_heard_although_its_end_is_known_first() -> None:
     words = encode(Introduction({}, "host", 1, "server"))
-    speaks = f"import socket, time; socket.socket(fileno=0).sendall({words!r})"
     ends: list[ChildProcess] = []
-    process = await ChildProcess.start(running(speaks), ProcessSetup("id", "app"), RestartBackoff(), ends.append)
+    process = await ChildProcess.start(saying(words), ProcessSetup("id", "app"), RestartBackoff(), ends.append)
     # As in a supervisor that is frozen: the words and the end have both come before it looks again.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     for thread in threading.enumerate():
@@ -46,8 +50,7 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
 
 async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_once_it_reports() -> None:
     words = b'{"introduction": {"of": "another version"}}\n' + encode(ProcessReport(ready=True))
-    speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
-    process = await ChildProcess.start(running(speaks), ProcessSetup("id", "app"), RestartBackoff(), lambda _: None)
+    process = await ChildProcess.start(saying(words), ProcessSetup("id", "app"), RestartBackoff(), lambda _: None)
     async with asyncio.timeout(20):
         await process.ended.wait()
     assert (process.introduction, process.loaded) == (None, True)
@@ -55,8 +58,7 @@ async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_on
 
 async def test_a_process_that_stops_without_an_order_has_no_more_time_for_it_and_has_crashed() -> None:
     words = encode(ProcessReport(ready=True, stopping=True))
-    speaks = f"import socket; socket.socket(fileno=0).sendall({words!r})"
-    process = await ChildProcess.start(running(speaks), ProcessSetup("id", "app"), RestartBackoff(), lambda _: None)
+    process = await ChildProcess.start(saying(words), ProcessSetup("id", "app"), RestartBackoff(), lambda _: None)
     async with asyncio.timeout(20):
         await process.ended.wait()
     assert process.stop_asked_at is not None

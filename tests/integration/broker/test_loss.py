@@ -79,8 +79,8 @@ async def test_link_that_finishes_waits_for_its_replies_and_refuses_further_requ
             await link.execute("PING")
 
 
-async def test_link_that_finishes_is_closed_if_no_reply_comes_in_time(redis_url: str) -> None:
-    async with Broker.from_url(redis_url) as broker:
+async def test_link_that_finishes_is_closed_if_no_reply_comes_in_time(own_server: Server) -> None:
+    async with Broker.from_url(own_server.url) as broker:
         link = await broker.open_link("q")
         blocked = asyncio.create_task(link.execute("BLPOP", "none", 0, patience_seconds=60))
         await until_waiting(link)

@@ -70,7 +70,7 @@ async def test_a_request_under_way_may_have_been_carried_out(own_server: Server)
 async def test_link_that_finishes_waits_for_its_replies_and_refuses_further_requests(redis_url: str) -> None:
     async with Broker.from_url(redis_url) as broker:
         link = await broker.open_link("q")
-        asked = asyncio.create_task(link.execute("ECHO", "hello"))
+        asked = asyncio.create_task(link.execute("PING", "hello"))
         await until_waiting(link)
         finishing = asyncio.create_task(link.finish(20))
         assert await asked == b"hello"

@@ -103,10 +103,8 @@ async def test_hanging_process_of_the_second_kind_is_killed_and_replaced(
     assert f"Bell process {hung.pid} was not heard of for 1 s: it is killed." in caplog.messages
 
 
-@pytest.mark.parametrize(("overlaps", "most"), [(True, 2), (False, 1)])
-async def test_old_process_is_replaced_before_or_after_its_successor_starts(
-    url: str, overlaps: bool, most: int
-) -> None:
+@pytest.mark.parametrize("overlaps", [True, False])
+async def test_old_process_is_replaced_before_or_after_its_successor_starts(url: str, overlaps: bool) -> None:
     short = replace(BELL, overlaps=overlaps, lifetime=lambda settings: Lifetime(age_seconds=2))
     async with supervised([BELL, replace(short, name="short")], url) as supervisor:
         seen: set[int] = set()
@@ -119,7 +117,8 @@ async def test_old_process_is_replaced_before_or_after_its_successor_starts(
             return len(seen) > 2
 
         await until(replaced)
-    assert max(together) == most
+    # On a busy machine a successor reaches its own age before the old process has ended, so three can overlap.
+    assert (max(together) > 1) is overlaps
 
 
 async def test_lower_turn_is_asked_to_stop_first_and_workers_go_on_until_it_has_ended(url: str, holds: Path) -> None:

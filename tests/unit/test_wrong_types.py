@@ -93,7 +93,7 @@ def test_option_of_a_debounce_policy(name: str) -> None:
         attempt(Debounce, **{"key": "k", "wait": "1s", name: value})
 
 
-@pytest.mark.parametrize("name", ["url", "settings", "prefix", "lifespan", "middleware", "enqueue_middleware"])
+@pytest.mark.parametrize("name", ["url", "settings", "matching", "lifespan", "middleware", "enqueue_middleware"])
 def test_argument_of_an_app(name: str) -> None:
     for value in VALUES:
         attempt(Rota, **{name: value})

@@ -134,7 +134,7 @@ def test_bad_name_is_refused_at_the_include_with_the_place_of_its_task() -> None
         Rota().include(tasks, prefix="billing:")
     assert HERE in str(caught.value)
 
-    Rota(prefix="asynq").include(tasks, prefix="billing:")
+    Rota(matching="asynq").include(tasks, prefix="billing:")
     with pytest.raises(RoutingError, match="is blank"):
         Tasks().task("")(job)
 

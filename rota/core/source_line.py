@@ -8,6 +8,7 @@ import functools
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from types import FrameType
 from typing import ParamSpec
@@ -66,6 +67,7 @@ def placed(function: Callable[P, None]) -> Callable[P, None]:
 
 
 def _placed(error: ConfigError, text: str, place: str) -> ConfigError:
-    made = type(error)(text)
+    made = copy(error)  # keeps further attributes, such as the problems of a ScheduleInvalid
+    made.args = (text,)
     made.place = error.place or place
     return made

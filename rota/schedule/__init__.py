@@ -1,1 +1,1 @@
-"""What a schedule is and when it fires, as values. This package does no I/O and reads no clock."""
+"""Schedules and the times at which they fire, as values. This package does no I/O and reads no clock."""

@@ -22,7 +22,7 @@ _NOT_WITH = {
     ),
 }
 SHARD_WORDS = ("shard", "shards")
-"""What a run that fans out adds to the payload of each of its tasks."""
+"""The keys that a run with fan_out adds to the payload of each of its tasks."""
 
 
 def conflicts(definition: "ScheduleDefinition") -> Iterator[Conflict]:

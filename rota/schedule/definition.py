@@ -64,7 +64,7 @@ MOST_SHARDS = 1000
 
 
 class ThenRule(BaseModel):
-    """What starts after a run: another schedule by its name, or a task."""
+    """Starts another schedule, by its name, or a task after a run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,7 +96,7 @@ def _auto_pause(value: Any) -> Any:
 
 
 class ScheduleDefinition(BaseModel):
-    """What a schedule runs, when, and by which rules. Frozen; `patched` returns a changed one."""
+    """The fields of a schedule that a user edits. Frozen; `patched` returns a changed one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

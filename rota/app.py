@@ -31,7 +31,7 @@ from rota.wire.keys import Keys
 
 if TYPE_CHECKING:
     from rota.broker.broker import Broker
-    from rota.broker.options import BrokerOptions
+    from rota.broker.broker_options import BrokerOptions
     from rota.client.asynchronous import Client
     from rota.client.blocking import SyncClient
     from rota.worker.worker import Worker

@@ -6,9 +6,9 @@ from rota.core.on_demand import on_demand
 
 if TYPE_CHECKING:
     from rota.broker.broker import Broker
+    from rota.broker.broker_options import TLS, BrokerOptions
     from rota.broker.embedded import Embedded
     from rota.broker.link import Link
-    from rota.broker.options import TLS, BrokerOptions
     from rota.broker.server_info import ServerInfo
     from rota.broker.subscription import Subscription
     from rota.broker.sync import SyncBroker, SyncSubscription
@@ -21,7 +21,7 @@ else:  # loaded on first use, because a program that only enqueues needs just on
             "embedded": ("Embedded",),
             "server_info": ("ServerInfo",),
             "link": ("Link",),
-            "options": ("TLS", "BrokerOptions"),
+            "broker_options": ("TLS", "BrokerOptions"),
             "subscription": ("Subscription",),
             "sync": ("SyncBroker", "SyncSubscription"),
             "url": ("Address", "Endpoint"),

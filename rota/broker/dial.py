@@ -13,8 +13,8 @@ from typing import Any
 from hiredis import ReplyError
 
 from rota.broker import failure, tcp, wrong_port
+from rota.broker.broker_options import BrokerOptions
 from rota.broker.link import Link
-from rota.broker.options import BrokerOptions
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError, BrokerRefused
 from rota.wire.script import Argument

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from rota.broker import failure
+from rota.broker.broker_options import BrokerOptions
 from rota.broker.dial import Login, dial
 from rota.broker.failure import Demoted, NotNow
 from rota.broker.link import Link
-from rota.broker.options import BrokerOptions
 from rota.broker.route import Node, SingleRoute
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError, BrokerRefused

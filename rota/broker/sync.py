@@ -16,9 +16,9 @@ from typing import Any, Self, TypeVar
 from hiredis import ReplyError
 
 from rota.broker import failure
+from rota.broker.broker_options import BrokerOptions
 from rota.broker.dial import Login
 from rota.broker.failure import NotNow, SlotMoved
-from rota.broker.options import BrokerOptions
 from rota.broker.retry_budget import RetryBudget
 from rota.broker.script_cache import Words, is_unknown_script
 from rota.broker.sentinel import sentinel_login

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rota.cli import config, dev, doctor, enqueue, health, streams, task_types, version, worker
+from rota.cli import config, dev, doctor, enqueue_command, health_command, streams, task_types, version, worker_command
 from rota.errors import ConfigError, RotaError
 from rota.settings.origin import read_project_file
 
@@ -17,10 +17,10 @@ program = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 program.callback()(version.option)
-program.command(name="worker")(worker.command)
+program.command(name="worker")(worker_command.command)
 program.command(name="dev")(dev.command)
-program.command(name="enqueue")(enqueue.command)
-program.command(name="health")(health.command)
+program.command(name="enqueue")(enqueue_command.command)
+program.command(name="health")(health_command.command)
 program.command(name="types")(task_types.command)
 program.command(name="doctor")(doctor.command)
 program.command(name="config")(config.command)

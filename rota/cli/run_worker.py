@@ -20,8 +20,8 @@ from rota.cli.worker_failure import told
 from rota.health import discovery as meeting
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
-from rota.worker.status import answering
 from rota.worker.worker import Worker
+from rota.worker.worker_status import answering
 
 LEFT_WITHOUT_A_WORD = 130
 

@@ -13,7 +13,7 @@ from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.keys import Keys
 
 if TYPE_CHECKING:
-    from rota.broker.options import BrokerOptions
+    from rota.broker.broker_options import BrokerOptions
     from rota.client.asynchronous import Client
     from rota.client.blocking import SyncClient
     from rota.client.delivery import Delivery
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def broker_options(settings: BrokerSettings) -> "BrokerOptions":
     """Return the connection options from the settings."""
-    from rota.broker.options import TLS, BrokerOptions
+    from rota.broker.broker_options import TLS, BrokerOptions
 
     password, sentinel_password = settings.password, settings.sentinel_password
     return BrokerOptions(

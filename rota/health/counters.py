@@ -7,7 +7,7 @@ counted separately for good, and all others share one name. This keeps the label
 from collections import Counter
 from collections.abc import Iterable
 
-from rota.health.status import ProcessStatus
+from rota.health.process_status import ProcessStatus
 
 MOST_TYPES = 50
 OTHER_TYPES = "(other types)"

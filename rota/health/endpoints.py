@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 from rota import events
 from rota.errors import ConfigError
-from rota.health.status import ProbeResult, ProcessStatus, live, ready
+from rota.health.process_status import ProbeResult, ProcessStatus, live, ready
 
 PLAIN = "text/plain; charset=utf-8"
 _NO_METRICS = "Metrics need the library prometheus-client: pip install rota[metrics]\n"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from rota.health.status import ProcessStatus, live, ready
+from rota.health.process_status import ProcessStatus, live, ready
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

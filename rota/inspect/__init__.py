@@ -2,8 +2,8 @@
 
 from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
-from rota.inspect.server import RunningSnapshot, ServerSnapshot
-from rota.inspect.task import ProgressReport, TaskList, TaskSnapshot
+from rota.inspect.server_snapshot import RunningSnapshot, ServerSnapshot
+from rota.inspect.task_snapshot import ProgressReport, TaskList, TaskSnapshot
 from rota.inspect.task_type import TypeList, TypeSnapshot, TypeVersion
 
 __all__ = [

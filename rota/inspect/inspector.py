@@ -1,7 +1,8 @@
 """The read model for queues, tasks and servers, which the console, the command line and tests share.
 
-The calls behind it are in `queue`, `rota.wire.look_task` and `rota.wire.server`. A snapshot is consistent for one
-script only: numbers that come from several scripts, such as the sizes of many groups, may be some milliseconds apart.
+The calls behind it are in `queue`, `rota.wire.look_task` and `rota.wire.server_record`. A snapshot is consistent for
+one script only: numbers that come from several scripts, such as the sizes of many groups, may be some milliseconds
+apart.
 """
 
 import asyncio
@@ -14,12 +15,12 @@ from rota.core.text import did_you_mean
 from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
 from rota.inspect import queue as look_queue
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, SizePage
-from rota.inspect.server import ServerSnapshot, read_server
-from rota.inspect.task import TaskList, TaskSnapshot, read_task
+from rota.inspect.server_snapshot import ServerSnapshot, read_server
+from rota.inspect.task_snapshot import TaskList, TaskSnapshot, read_task
 from rota.inspect.task_type import TypeList, read_types
 from rota.tasks.info import TaskState
 from rota.wire import look_task, names
-from rota.wire import server as look_server
+from rota.wire import server_record as look_server
 from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8
 

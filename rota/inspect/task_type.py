@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from rota.errors import PayloadError
-from rota.inspect.server import ServerSnapshot
+from rota.inspect.server_snapshot import ServerSnapshot
 from rota.tasks.routing import Matching, candidates
 from rota.tasks.type_record import TypeRecord, TypeRecords, unpack
 

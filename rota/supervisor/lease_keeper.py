@@ -13,13 +13,13 @@ from rota import events
 from rota.broker.broker import Broker
 from rota.core import faults
 from rota.errors import BrokerError
-from rota.health.status import SILENT_SECONDS
+from rota.health.process_status import SILENT_SECONDS
 from rota.settings.setting_groups import WorkerSettings
 from rota.supervisor.process import ChildProcess
 from rota.supervisor.reclaim import ServedQueues
 from rota.wire import owner
 from rota.wire.keys import QueueKeys
-from rota.wire.server import ttl_of
+from rota.wire.server_record import ttl_of
 
 LATE = 1.25
 """A heartbeat is late when the last one is this many intervals old. The pause between two beats is at most one."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from rota.health.status import ProcessStatus, read_status
+from rota.health.process_status import ProcessStatus, read_status
 from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
 from rota.settings.values import ProcessRange

@@ -29,7 +29,7 @@ from rota.broker.broker import Broker
 from rota.client.connections import broker_options
 from rota.settings.settings import Settings
 from rota.supervisor.fleet import Fleet, Order
-from rota.supervisor.health import FleetHealth
+from rota.supervisor.fleet_health import FleetHealth
 from rota.supervisor.kind import WORKER, Kind
 from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.process import ChildProcess

@@ -2,7 +2,7 @@
 
 `describe` makes the `TypeRecord` of one handler, `pack` the bytes of all records, and `unpack` reads them. Processes
 that run the same code write the same bytes, so the digest of the bytes is the name under which they are stored
-(`rota.wire.server`). Nothing in a record may depend on the process: no memory address, no order of a set.
+(`rota.wire.server_record`). Nothing in a record may depend on the process: no memory address, no order of a set.
 
 The bytes are bounded, because an app may have schemas of any size:
 

@@ -8,7 +8,7 @@ from rota.broker.sync import SyncBroker
 from rota.core.canonical import is_mapping
 from rota.core.text import counted, did_you_mean
 from rota.errors import OptionError, PayloadError
-from rota.inspect.task import TaskSnapshot, read_task
+from rota.inspect.task_snapshot import TaskSnapshot, read_task
 from rota.tasks.info import TaskState
 from rota.tasks.job import Plan
 from rota.tasks.task import Task

@@ -28,7 +28,7 @@ from rota.core.canonical import is_count
 from rota.core.duration import DurationLike, parse
 from rota.core.own_thread import in_own_thread
 from rota.errors import ConfigError, OptionError
-from rota.inspect.task import TaskSnapshot
+from rota.inspect.task_snapshot import TaskSnapshot
 from rota.settings.settings import Settings
 from rota.tasks.task import Task
 from rota.testing.drain import Drain, DrainLimits, TaskRun, first_error

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
-from rota.wire import server
+from rota.wire import server_record
 from rota.wire.keys import Keys, QueueKeys
 from rota.wire.script import Argument, Call, load
-from rota.wire.server import TTL
+from rota.wire.server_record import TTL
 
 PAGE = 500
 
@@ -69,7 +69,9 @@ def listed(
     keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL, *, types: str = ""
 ) -> list[Call[bool]]:
     """Extend the entries of a server in the lists of servers, and the record of its task types."""
-    return server.listed(keys, keys.server(host, pid, server_id), keys.worker(host, pid, server_id), ttl, types=types)
+    return server_record.listed(
+        keys, keys.server(host, pid, server_id), keys.worker(host, pid, server_id), ttl, types=types
+    )
 
 
 def waiting(keys: QueueKeys) -> Call[int]:

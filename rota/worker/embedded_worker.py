@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from rota import events
 from rota.errors import WorkerFault
 from rota.settings.settings import Settings
-from rota.worker.status import answering
 from rota.worker.worker import Worker
+from rota.worker.worker_status import answering
 
 if TYPE_CHECKING:
     from rota.app import Rota

@@ -26,12 +26,12 @@ from rota.core import faults
 from rota.core.own_thread import in_own_thread
 from rota.errors import BrokerError
 from rota.tasks.type_record import PublishedTypes
-from rota.wire import server as records
+from rota.wire import server_record as records
 from rota.wire.keys import QueueKeys
 from rota.wire.names import shown
 from rota.wire.outcome import MAX_ATTEMPTS, Held, extend
 from rota.wire.script import Call
-from rota.wire.server import RunningTask, ServerState, Status
+from rota.wire.server_record import RunningTask, ServerState, Status
 from rota.worker.clock import lease_clock
 from rota.worker.run.attempt import Attempt
 

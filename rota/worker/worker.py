@@ -30,7 +30,7 @@ from rota.errors import BrokerError
 from rota.tasks.logs import restore
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
-from rota.wire.server import ServerState, new_server_id
+from rota.wire.server_record import ServerState, new_server_id
 from rota.worker import loop_guard
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.fetcher import Fetcher, FetchOptions, FetchRules
@@ -43,7 +43,7 @@ from rota.worker.run.attempt import Attempt, last_chance
 from rota.worker.run.concurrency import Slots
 from rota.worker.run.executor import Executor, RunSettings
 from rota.worker.run.finisher import Finisher
-from rota.worker.status import WorkerStatus
+from rota.worker.worker_status import WorkerStatus
 
 if TYPE_CHECKING:
     from rota.app import Rota

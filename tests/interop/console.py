@@ -7,7 +7,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from rota.wire.keys import Keys
-from rota.wire.server import RunningTask, ServerState, beat
+from rota.wire.server_record import RunningTask, ServerState, beat
 from tests.interop.raw_queue import RawQueue
 
 STATES = ("active", "pending", "aggregating", "scheduled", "retry", "archived", "completed")

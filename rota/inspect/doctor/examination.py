@@ -9,10 +9,10 @@ from rota.errors import BrokerError, BrokerRefused
 from rota.inspect.doctor.discrepancies import compare, not_compared
 from rota.inspect.doctor.finding import Finding, error, note, refused
 from rota.inspect.doctor.queues import queues
-from rota.inspect.doctor.rights import user_rights
 from rota.inspect.doctor.sample import Sample, take
-from rota.inspect.doctor.server import clock, server
+from rota.inspect.doctor.server_settings import clock, server
 from rota.inspect.doctor.types import types
+from rota.inspect.doctor.user_rights import user_rights
 from rota.inspect.inspector import Inspector
 from rota.wire.rights import Role
 

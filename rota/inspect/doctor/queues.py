@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from rota.core.text import counted
 from rota.inspect.doctor.finding import Finding, error, note, warning
 from rota.inspect.doctor.sample import QueueSample, Sample
-from rota.inspect.server import ServerSnapshot
+from rota.inspect.server_snapshot import ServerSnapshot
 from rota.tasks.info import TaskState
 
 RECOVERED_WITHIN = timedelta(seconds=65)

@@ -7,8 +7,8 @@ from math import ceil
 from rota.broker.failure import WrongType
 from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, QueueSnapshot
-from rota.inspect.server import ServerSnapshot
-from rota.inspect.task import TaskSnapshot
+from rota.inspect.server_snapshot import ServerSnapshot
+from rota.inspect.task_snapshot import TaskSnapshot
 from rota.inspect.task_type import TypeList
 from rota.tasks.info import TaskState
 

@@ -6,10 +6,10 @@ import pytest
 
 from rota.broker import Broker
 from rota.inspect import Inspector
-from rota.wire import enqueue, server
+from rota.wire import enqueue, server_record
 from rota.wire.enqueue import Item
 from rota.wire.message import pack
-from rota.wire.server import RunningTask, ServerState
+from rota.wire.server_record import RunningTask, ServerState
 from tests.servers.fleet import ClusterFleet
 
 
@@ -40,11 +40,11 @@ async def test_servers_on_all_nodes_are_shown(broker: Broker):
         for i in range(12)
     ]
     task = RunningTask(id="1", type="t", payload=b"", queue="q")
-    calls = [call for state in states for call in server.beat(broker.keys, state, [task])]
+    calls = [call for state in states for call in server_record.beat(broker.keys, state, [task])]
     assert await broker.run_many(calls) == [False] * 36
     seen = [each for each in await Inspector(broker).servers() if each.host == "cluster"]
     assert [(each.pid, len(each.running)) for each in seen] == [(i, 1) for i in range(12)]
 
-    cleared = [call for state in states for call in server.clear(broker.keys, state)]
+    cleared = [call for state in states for call in server_record.clear(broker.keys, state)]
     assert await broker.run_many(cleared) == [False] * 36
     assert [each for each in await Inspector(broker).servers() if each.host == "cluster"] == []

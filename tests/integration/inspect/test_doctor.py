@@ -17,8 +17,8 @@ from rota.inspect.doctor import Examination, examine
 from rota.inspect.doctor.finding import PAGE
 from rota.tasks.type_record import TypeRecord, pack
 from rota.wire import rights
-from rota.wire import server as records
-from rota.wire.server import ServerState, new_server_id
+from rota.wire import server_record as records
+from rota.wire.server_record import ServerState, new_server_id
 from scripts.check_links import anchors
 from scripts.tree import ROOT
 from tests.integration.inspect.state import State

@@ -7,7 +7,7 @@ import pytest
 
 from rota.broker import Broker
 from rota.inspect.doctor import examine
-from rota.inspect.doctor.server import clock
+from rota.inspect.doctor.server_settings import clock
 from tests.servers.fake import HELLO, fake_server
 from tests.servers.fleet import ClusterFleet
 
@@ -29,7 +29,7 @@ async def test_a_server_that_refuses_is_one_finding_with_its_own_fix() -> None:
 async def test_each_master_is_asked_for_its_clock(cluster: ClusterFleet, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Broker.from_url(cluster.url) as broker:
         assert await clock(broker, go_servers=0) == []
-        monkeypatch.setattr("rota.inspect.doctor.server.time", SimpleNamespace(time=lambda: time.time() + 20))
+        monkeypatch.setattr("rota.inspect.doctor.server_settings.time", SimpleNamespace(time=lambda: time.time() + 20))
         [found] = await clock(broker, go_servers=0)
 
     assert (found.code, found.severity) == ("clock-skew", "note")

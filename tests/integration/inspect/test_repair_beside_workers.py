@@ -13,8 +13,8 @@ from rota.broker import Broker
 from rota.errors import BrokerError
 from rota.inspect import Inspector
 from rota.inspect.doctor import Repair, compare
-from rota.wire import server as records
-from rota.wire.server import RunningTask, ServerState
+from rota.wire import server_record as records
+from rota.wire.server_record import RunningTask, ServerState
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 from tests.servers.overseen import Overseen

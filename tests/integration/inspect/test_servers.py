@@ -5,8 +5,8 @@ import pytest
 
 from rota.broker import Broker
 from rota.inspect import Inspector, RunningSnapshot, ServerSnapshot
-from rota.wire import server
-from rota.wire.server import RunningTask, ServerState
+from rota.wire import server_record
+from rota.wire.server_record import RunningTask, ServerState
 from tests.integration.inspect.state import State
 
 STARTED_NS = 1700000000_500000000
@@ -26,7 +26,7 @@ async def broker(redis_url: str):
 
 async def test_a_server_is_shown_with_what_it_runs(broker: Broker):
     task = RunningTask(id="1", type="t", payload=b"{}", queue="low", started_ns=STARTED_NS)
-    await broker.run_many(server.beat(broker.keys, described(active=1), [task]))
+    await broker.run_many(server_record.beat(broker.keys, described(active=1), [task]))
     started = datetime(2023, 11, 14, 22, 13, 20, 500_000, UTC)
     assert await Inspector(broker).servers() == [
         ServerSnapshot(
@@ -46,8 +46,8 @@ async def test_a_server_is_shown_with_what_it_runs(broker: Broker):
 
 async def test_a_beat_replaces_the_beat_before(broker: Broker):
     tasks = [RunningTask(id=str(i), type="t", payload=b"", queue="low") for i in range(3)]
-    await broker.run_many(server.beat(broker.keys, described(), tasks))
-    await broker.run_many(server.beat(broker.keys, described(status="closed"), tasks[1:2]))
+    await broker.run_many(server_record.beat(broker.keys, described(), tasks))
+    await broker.run_many(server_record.beat(broker.keys, described(status="closed"), tasks[1:2]))
     (seen,) = await Inspector(broker).servers()
     assert (seen.status, [task.id for task in seen.running]) == ("closed", ["1"])
 
@@ -55,7 +55,7 @@ async def test_a_beat_replaces_the_beat_before(broker: Broker):
 async def test_a_record_lives_for_ten_seconds(broker: Broker, state: State):
     before = int(time.time())
     await broker.run_many(
-        server.beat(broker.keys, described(), [RunningTask(id="1", type="t", payload=b"", queue="low")])
+        server_record.beat(broker.keys, described(), [RunningTask(id="1", type="t", payload=b"", queue="low")])
     )
     for key in ("asynq:servers:{host:7:a}", "asynq:workers:{host:7:a}"):
         assert before + 10 <= state.client.expiretime(key) <= time.time() + 11
@@ -66,9 +66,9 @@ async def test_a_record_lives_for_ten_seconds(broker: Broker, state: State):
 
 async def test_a_clean_stop_leaves_no_trace(broker: Broker, state: State):
     await broker.run_many(
-        server.beat(broker.keys, described(), [RunningTask(id="1", type="t", payload=b"", queue="low")])
+        server_record.beat(broker.keys, described(), [RunningTask(id="1", type="t", payload=b"", queue="low")])
     )
-    await broker.run_many(server.clear(broker.keys, described()))
+    await broker.run_many(server_record.clear(broker.keys, described()))
     assert state.everything() == {}
 
 
@@ -77,19 +77,19 @@ async def test_servers_that_are_long_gone_are_not_shown_and_leave_the_list_with_
 ):
     state.client.zadd("asynq:servers", {f"asynq:servers:{{old:{i}:x}}": int(state.now) - 4000 for i in range(50)})
     state.client.zadd("asynq:servers", {"asynq:servers:{cut off:1:y}": int(state.now) + 60})
-    await broker.run_many(server.beat(broker.keys, described(), []))
+    await broker.run_many(server_record.beat(broker.keys, described(), []))
     assert [seen.id for seen in await Inspector(broker).servers()] == ["a"]
     assert state.client.zcard("asynq:servers") == 2
 
 
 async def test_many_servers_are_shown_in_order(broker: Broker):
     for i in range(600):
-        await broker.run_many(server.beat(broker.keys, described(f"{i:03}"), []))
+        await broker.run_many(server_record.beat(broker.keys, described(f"{i:03}"), []))
     assert [seen.id for seen in await Inspector(broker).servers()] == [f"{i:03}" for i in range(600)]
 
 
 async def test_a_record_that_cannot_be_read_does_not_hide_the_others(broker: Broker, state: State):
-    await broker.run_many(server.beat(broker.keys, described(), []))
+    await broker.run_many(server_record.beat(broker.keys, described(), []))
     state.client.zadd("asynq:servers", {"asynq:servers:{bad:1:z}": int(state.now) + 60})
     state.client.set("asynq:servers:{bad:1:z}", b"\xff\xff")
     state.client.hset("asynq:workers:{host:7:a}", "1", b"\xff\xff")
@@ -100,20 +100,20 @@ async def test_a_record_that_cannot_be_read_does_not_hide_the_others(broker: Bro
 async def test_a_server_that_beats_between_two_pages_hides_no_other_one(broker: Broker, state: State):
     now = int(time.time())
     state.client.zadd(broker.keys.servers, {"old": now + 100, "middle": now + 110, "new": now + 120})
-    page = await broker.run(server.servers(broker.keys, 0, 2))
+    page = await broker.run(server_record.servers(broker.keys, 0, 2))
     state.client.zadd(broker.keys.servers, dict.fromkeys(page, now + 130))
-    rest = await broker.run(server.servers(broker.keys, 2, 2))
+    rest = await broker.run(server_record.servers(broker.keys, 2, 2))
     assert {*page, *rest} == {"old", "middle", "new"}
 
 
 async def test_a_go_server_whose_clock_is_wrong_is_live_while_it_has_a_record(broker: Broker, state: State):
     now = int(time.time())
     await broker.run_many(
-        server.beat(broker.keys, described("slow"), [RunningTask(id="1", type="t", payload=b"", queue="low")])
+        server_record.beat(broker.keys, described("slow"), [RunningTask(id="1", type="t", payload=b"", queue="low")])
     )
     state.client.zadd(
         "asynq:servers", {"asynq:servers:{host:7:slow}": now - 600, "asynq:servers:{host:7:dead}": now - 5}
     )
-    await broker.run_many(server.beat(broker.keys, described("other"), []))
+    await broker.run_many(server_record.beat(broker.keys, described("other"), []))
     seen = {each.id: [task.id for task in each.running] for each in await Inspector(broker).servers()}
     assert seen == {"slow": ["1"], "other": []}

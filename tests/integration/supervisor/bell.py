@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from rota.health.status import ProcessStatus
+from rota.health.process_status import ProcessStatus
 from rota.settings.settings import Settings
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, ProcessReport, plain_settings

@@ -186,7 +186,7 @@ def records(shift: Shift) -> list[bytes]:
 
 
 def status(record: bytes) -> str:
-    from rota.wire.server import unpack_server
+    from rota.wire.server_record import unpack_server
 
     return unpack_server(record).status
 

@@ -8,7 +8,7 @@ import pytest
 
 from rota.broker import Broker
 from rota.wire.owner import Returned, give_back, keep, listed, show, waiting
-from rota.wire.server import ServerState, beat
+from rota.wire.server_record import ServerState, beat
 from tests.integration.worker.yard import Yard, message, open_yard
 from tests.servers.fleet import ClusterFleet
 

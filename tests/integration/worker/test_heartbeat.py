@@ -8,7 +8,7 @@ import pytest
 from rota.broker import SyncBroker
 from rota.errors import BrokerError
 from rota.wire.proto import ServerInfo, TaskMessage, WorkerInfo
-from rota.wire.server import ServerState
+from rota.wire.server_record import ServerState
 from rota.worker.clock import lease_clock
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.run.attempt import Attempt

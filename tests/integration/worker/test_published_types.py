@@ -13,10 +13,10 @@ from rota import Rota
 from rota.broker import Broker
 from rota.inspect import TypeList
 from rota.tasks.type_record import PublishedTypes, TypeRecord, pack
-from rota.wire import owner, server
+from rota.wire import owner, server_record
 from rota.wire.keys import Keys
 from rota.wire.script import Call
-from rota.wire.server import ServerState
+from rota.wire.server_record import ServerState
 from tests.integration.worker.conftest import Bench, eventually
 
 STATE = ServerState(host="h", pid=1, server_id="s", concurrency=1, queues={"q": 1})
@@ -32,7 +32,7 @@ async def broker(app: Rota) -> AsyncIterator[Broker]:
 
 async def beat(broker: Broker, state: ServerState, types: PublishedTypes = TYPES) -> bool:
     """Beat, and return whether the server has to publish its types."""
-    calls = server.beat(broker.keys, state, [], spread=broker.clustered, types=types.digest)
+    calls = server_record.beat(broker.keys, state, [], spread=broker.clustered, types=types.digest)
     return any([await broker.run(call) for call in calls])
 
 
@@ -100,7 +100,7 @@ async def test_only_the_first_of_equal_servers_sends_the_record_and_later_beats_
 ) -> None:
     record = broker.keys.published_types(TYPES.digest)
     assert await beat(broker, STATE) is True
-    await broker.run(server.publish(broker.keys, *TYPES))
+    await broker.run(server_record.publish(broker.keys, *TYPES))
     assert await beat(broker, OTHER) is False
 
     await bench.execute("EXPIRE", record, 2)
@@ -116,8 +116,8 @@ async def test_only_the_first_of_equal_servers_sends_the_record_and_later_beats_
 async def test_end_of_one_server_leaves_the_record_of_the_others(bench: Bench, broker: Broker) -> None:
     for state in (STATE, OTHER):
         await beat(broker, state)
-    await broker.run(server.publish(broker.keys, *TYPES))
-    for call in server.clear(broker.keys, STATE, types=TYPES.digest):
+    await broker.run(server_record.publish(broker.keys, *TYPES))
+    for call in server_record.clear(broker.keys, STATE, types=TYPES.digest):
         await broker.run(call)
 
     [snapshot] = (await bench.inspector.types()).types
@@ -126,7 +126,7 @@ async def test_end_of_one_server_leaves_the_record_of_the_others(bench: Bench, b
 
 async def test_supervisor_extends_the_types_of_a_late_worker_too(bench: Bench, broker: Broker) -> None:
     await beat(broker, STATE)
-    await broker.run(server.publish(broker.keys, *TYPES))
+    await broker.run(server_record.publish(broker.keys, *TYPES))
     record = broker.keys.published_types(TYPES.digest)
     await bench.execute("EXPIRE", record, 2)
     for call in owner.listed(broker.keys, STATE.host, STATE.pid, STATE.server_id, types=TYPES.digest):
@@ -138,7 +138,7 @@ async def test_record_of_another_digest_is_a_second_version(bench: Bench, broker
     newer = pack([TypeRecord(type="a:b", doc="New.")])
     for state, types in ((STATE, TYPES), (OTHER, newer)):
         assert await beat(broker, state, types) is True
-        await broker.run(server.publish(broker.keys, *types))
+        await broker.run(server_record.publish(broker.keys, *types))
 
     [snapshot] = (await bench.inspector.types()).types
     assert {version.servers: version.doc for version in snapshot.versions} == {("s",): "", ("o",): "New."}
@@ -185,12 +185,12 @@ async def test_record_that_cannot_be_written_is_logged_once_and_does_not_fail_th
     app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(app)
-    publish = server.publish
+    publish = server_record.publish
 
     def refused(keys: Keys, types: str, record: bytes, ttl: timedelta) -> Call[None]:
         return publish(keys, types, record, timedelta(0))  # Redis refuses a life of 0 s, as it refuses when it is full
 
-    monkeypatch.setattr(server, "publish", refused)
+    monkeypatch.setattr(server_record, "publish", refused)
     async with app.worker() as worker:
 
         async def beaten() -> bool:

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rota.health.counters import MOST_TYPES, Counters
 from rota.health.endpoints import Answers
 from rota.health.metrics import expose
-from rota.health.status import ProcessStatus
+from rota.health.process_status import ProcessStatus
 
 NOW = 1000.0
 ONE = ProcessStatus(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rota.inspect.server import ServerSnapshot
+from rota.inspect.server_snapshot import ServerSnapshot
 from rota.inspect.task_type import TypeList, read_types
 from rota.tasks.routing import Matching
 from rota.tasks.type_record import TypeRecord, pack

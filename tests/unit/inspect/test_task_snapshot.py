@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rota.inspect.task import ProgressReport, read_task
+from rota.inspect.task_snapshot import ProgressReport, read_task
 from rota.tasks.info import TaskState
 from rota.wire.look_task import StoredTask
 from rota.wire.proto import TaskMessage

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rota.errors import PayloadError
-from rota.wire.server import RunningTask, ServerLook, is_own, unpack_running, unpack_server
+from rota.wire.server_record import RunningTask, ServerLook, is_own, unpack_running, unpack_server
 from rota.wire.times import from_unix_ns
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rota import events
 from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort, in_thread
-from rota.health.status import ProcessStatus
+from rota.health.process_status import ProcessStatus
 
 if TYPE_CHECKING:
     from rota.worker.consume.node_consumer import NodeConsumer

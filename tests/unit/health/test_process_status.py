@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rota.health.status import ProcessStatus, live, ready
+from rota.health.process_status import ProcessStatus, live, ready
 
 NOW = 1000.0
 WELL = ProcessStatus(worker="w", pid=7, status="active", taken_at=NOW, beat_at=NOW - 3, turned_at=NOW - 0.3, slots=5)

@@ -3,9 +3,9 @@
 import pytest
 
 from rota.errors import PayloadError
-from rota.wire import server
+from rota.wire import server_record
 from rota.wire.keys import Keys
-from rota.wire.server import RunningTask, ServerState
+from rota.wire.server_record import RunningTask, ServerState
 
 SERVER = ServerState(
     host="h",
@@ -31,29 +31,32 @@ RUNNING_BYTES = "0a016810011a017322036964312a017432027b7d3a0764656661756c7442060
 
 
 def test_a_server_has_the_bytes_of_go():
-    assert server.pack_server(SERVER).hex() == SERVER_BYTES
-    assert server.unpack_server(bytes.fromhex(SERVER_BYTES)) == SERVER
+    assert server_record.pack_server(SERVER).hex() == SERVER_BYTES
+    assert server_record.unpack_server(bytes.fromhex(SERVER_BYTES)) == SERVER
 
 
 def test_a_running_task_has_the_bytes_of_go():
-    assert server.pack_running(SERVER, RUNNING).hex() == RUNNING_BYTES
-    assert server.unpack_running(bytes.fromhex(RUNNING_BYTES)) == RUNNING
+    assert server_record.pack_running(SERVER, RUNNING).hex() == RUNNING_BYTES
+    assert server_record.unpack_running(bytes.fromhex(RUNNING_BYTES)) == RUNNING
 
 
 def test_a_task_without_a_limit_says_so_as_go_does():
     unlimited = RunningTask(id="a", type="t", payload=b"", queue="q", started_ns=1)
-    packed = server.pack_running(SERVER, unlimited)
+    packed = server_record.pack_running(SERVER, unlimited)
     assert packed.endswith(bytes.fromhex("4a0b088092b8c398feffffff01"))
-    assert server.unpack_running(packed).deadline_ns is None
+    assert server_record.unpack_running(packed).deadline_ns is None
 
 
 def test_a_long_payload_is_shown_in_part():
     long = RunningTask(id="a", type="t", payload=b"x" * 100_000, queue="q")
-    assert len(server.unpack_running(server.pack_running(SERVER, long)).payload) == server.MAX_SHOWN_PAYLOAD_BYTES
+    assert (
+        len(server_record.unpack_running(server_record.pack_running(SERVER, long)).payload)
+        == server_record.MAX_SHOWN_PAYLOAD_BYTES
+    )
 
 
 def test_a_beat_writes_the_record_under_the_keys_of_asynq():
-    write, listed, workers = server.beat(Keys(), SERVER, [RUNNING])
+    write, listed, workers = server_record.beat(Keys(), SERVER, [RUNNING])
     own, running = "asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}"
     assert write.keys == (own, running)
     assert [part if isinstance(part, int | str) else part.hex() for part in write.args] == [
@@ -67,11 +70,11 @@ def test_a_beat_writes_the_record_under_the_keys_of_asynq():
 
 
 def test_a_beat_is_one_call_where_all_keys_are_on_one_server():
-    [call] = server.beat(Keys(), SERVER, [RUNNING], spread=False)
+    [call] = server_record.beat(Keys(), SERVER, [RUNNING], spread=False)
     assert call.keys == ("asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}", "asynq:servers", "asynq:workers")
 
 
-@pytest.mark.parametrize("unpack", [server.unpack_server, server.unpack_running])
+@pytest.mark.parametrize("unpack", [server_record.unpack_server, server_record.unpack_running])
 def test_bytes_that_are_no_record_are_reported_as_such(unpack):
     with pytest.raises(PayloadError, match="2 bytes"):
         unpack(b"\xff\xff")

@@ -8,7 +8,7 @@ from rota import events
 from rota.health import discovery as meeting
 from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort
-from rota.health.status import ProcessStatus
+from rota.health.process_status import ProcessStatus
 from rota.settings.setting_groups import HealthSettings
 from rota.supervisor.fleet import Fleet
 from rota.supervisor.kind import WORKER

@@ -46,7 +46,7 @@ from rota.schedule.fields import (
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from rota.schedule.words import ScheduleWords
+    from rota.schedule.keywords import ScheduleWords
 
 ScheduleKind: TypeAlias = Literal["periodic", "once", "wait"]
 Missed: TypeAlias = Literal["once", "skip", "all"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rota.errors import ConfigError, ScheduleInvalid
 from rota.schedule.definition import FIELDS, ScheduleDefinition
-from rota.schedule.words import ScheduleWords
+from rota.schedule.keywords import ScheduleWords
 
 NIGHTLY = {"name": "backup", "task_type": "backup:run", "specs": ["30 2 * * *"], "timezone": "Europe/Berlin"}
 

@@ -1,7 +1,7 @@
 """Parses and prints durations: `"30s"`, `"1h30m"`, a number of seconds, or a timedelta.
 
 `parse` reads the durations in options, settings and calls, and `Duration` those in pydantic models. Negative durations
-are refused. Go's form of durations is not read here, but in `rota.wire.go_text`.
+are refused. Go's form of durations is not read here, but in `rota.core.go_text`.
 """
 
 import re

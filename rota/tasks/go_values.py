@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, PlainSerializer, ValidationError, WithJson
 from pydantic_core import from_json, to_json
 
 from rota.core.canonical import is_mapping, is_sequence
-from rota.wire.go_text import parse_duration
+from rota.core.go_text import parse_duration
 
 _NO_FIELD = "\0not a field"
 _NO_REFUSAL = ("missing", "extra_forbidden")

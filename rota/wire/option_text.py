@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rota.core import go_text
 from rota.core.text import unstopped
 from rota.errors import OptionError
-from rota.wire import go_text
 
 Value = int | str | timedelta | datetime | tuple[str, str]
 

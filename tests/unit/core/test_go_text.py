@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota.wire import go_text
+from rota.core import go_text
 
 DURATIONS_US = [
     (0, "0s"),

@@ -33,6 +33,15 @@ class ScheduleInvalid(ConfigError, ValueError):
         self.problems = tuple(problems)
 
 
+class ScheduleError(OptionError):
+    """The text of a schedule is refused. `text` is that text, `position` the place of the fault, counted from 0."""
+
+    def __init__(self, message: str, *, text: str = "", position: int = 0) -> None:
+        super().__init__(message)
+        self.text = text
+        self.position = position
+
+
 class RoutingError(ConfigError):
     """A task type has a malformed name, is registered twice, or is not registered here."""
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rota.schedule.definition import StoredSchedule
     from rota.tasks.job import Receipt
 
 
@@ -141,6 +142,49 @@ class NotReplicated(BrokerError):
         super().__init__(message, maybe_applied=True)
         self.enqueued = enqueued
         self.acknowledged = acknowledged
+
+
+class StoreError(RotaError):
+    """The store, which is the database of schedules and runs, could not carry out a request. Nothing was changed."""
+
+
+class StoreUnavailable(StoreError, ConnectionError):
+    """The database is away, locked or full. A retry may succeed.
+
+    `maybe_applied` is true if the connection was lost during the commit, so that the change may have been made.
+    """
+
+    def __init__(self, message: str, *, maybe_applied: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_applied = maybe_applied
+
+
+class StoreRefused(StoreError):
+    """The database refuses permanently: wrong password, missing permission, read-only, no such database, damaged."""
+
+
+class StoreSchemaError(StoreError):
+    """The tables of the store do not fit this version of Rota: they are missing, older or newer."""
+
+
+class StoreConflict(StoreError):
+    """The content of the store contradicts the request: a name is taken, or a deleted schedule would have to change."""
+
+
+class StaleVersion(StoreConflict):
+    """An edit was made on a version that is not the present one, so it would undo an edit of another user.
+
+    `expected` is the version that the edit was made on, `present` what the store has now, with its `version`.
+    """
+
+    def __init__(self, message: str, *, expected: int, present: "StoredSchedule") -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.present = present
+
+
+class StoreNotFound(StoreError, LookupError):
+    """The store has no schedule, version, run or calendar of this ID or name."""
 
 
 class WorkerFault(RotaError):

@@ -163,7 +163,12 @@ def rows() -> list[Row]:
     rooms = [text for path, text in texts.items() if path.relative_to(PACKAGE).parts[0] in ("worker", "broker")]
     marked = [comment_share(rooms, "#"), comment_share(lua.values(), "--")]
     return [
-        Row("Python files in the first rooms", sum(not LATER & set(path.parts) for path in texts), 225, 140),
+        Row(
+            "Python files in the first rooms",
+            sum(not LATER & set(path.relative_to(PACKAGE).parts) for path in texts),
+            225,
+            140,
+        ),
         Row("modules at the root of rota/", sum(path.parent == PACKAGE for path in texts) - 1, 2, 8),
         Row("calls of an awaited enqueue", enqueue_calls, 25, 25),
         Row("modules of an awaited enqueue", enqueue_modules, 15, 10),

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers.certificates import Authority, Pair
+from tests.servers.databases import DatabaseServer, MariaServer, PostgresServer
 from tests.servers.fleet import ClusterFleet, SentinelFleet
 from tests.servers.process import DATABASES, REDIS_6_2, Server, valkey_binary, wait_until
 from tests.servers.roles import denied, forget_denied, make_users, restricted
@@ -66,6 +67,26 @@ def valkey_server() -> Iterator[Server]:
 def redis62_server() -> Iterator[Server]:
     """Redis 6.2, the oldest version that Rota supports, without persistence."""
     server = Server(redis62_binary()).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[DatabaseServer]:
+    """Debian's PostgreSQL. Tests share it: each takes a `new_database()`."""
+    if not PostgresServer.installed():
+        _not_installed("needs PostgreSQL: scripts/install-servers installs it")
+    server = PostgresServer().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[DatabaseServer]:
+    """Debian's MariaDB. Tests share it: each takes a `new_database()`."""
+    if not MariaServer.installed():
+        _not_installed("needs MariaDB: scripts/install-servers installs it")
+    server = MariaServer().start()
     yield server
     server.stop()
 

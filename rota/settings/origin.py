@@ -156,6 +156,17 @@ def shown(name: str, value: object) -> str:
         from rota.broker.url import masked
 
         return masked(str(value))
+    if name == "store" and value is not None:
+        return masked_store(str(value))
     if isinstance(value, dict):
         return write_queues(cast("dict[str, int]", value))
     return "" if value is None else str(value)
+
+
+def masked_store(url: str) -> str:
+    """Return the URL of a store without user name, password and options."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    _, at, place = rest.rpartition("@")
+    return f"{scheme}://{'***@' if at else ''}{place.partition('?')[0]}"

@@ -1,0 +1,158 @@
+"""One database with its connections: reads, and writes that are made as a whole or not at all.
+
+`read` and `write` take a function that gets a connection inside of a transaction. A write is repeated when the database
+gave it up in favour of another one; it may therefore run more than once, and changes nothing but the database. All
+errors of the drivers come out as a StoreError.
+
+SQLite has one writer. Writes of this process queue up in order; those of other processes wait for `BUSY_SECONDS`.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
+
+from sqlalchemy import Connection, Engine, Select, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from rota.errors import StoreError, StoreRefused, StoreUnavailable
+from rota.store.address import StoreAddress
+from rota.store.column_types import decoded, encoded
+from rota.store.database_faults import explained, is_conflict
+
+T = TypeVar("T")
+Record: TypeAlias = dict[str, Any]
+"""A row by the names of its columns."""
+Act = Callable[[AsyncConnection], Awaitable[T]]
+
+BUSY_SECONDS: Final = 10
+CONNECT_SECONDS: Final = 5
+LIMIT_SECONDS: Final = 30.0
+"""The time limit of one read or write, so that a server that does not answer cannot hold up its caller for ever."""
+TRIES: Final = 5
+_WRITES = "rota_writes"
+
+
+class Database:
+    """A database of any kind. Close it with `aclose`."""
+
+    def __init__(self, address: StoreAddress) -> None:
+        self.address = address
+        self._engine = _engine(address)
+        self._writer = asyncio.Lock() if address.dialect == "sqlite" else nullcontext()
+
+    @property
+    def dialect(self) -> str:
+        """Return `sqlite`, `postgresql` or `mysql`."""
+        return self.address.dialect
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    async def read(self, act: Act[T], *, limit: float | None = LIMIT_SECONDS, snapshot: bool = False) -> T:
+        """Run a function that reads. With `snapshot`, all of its statements see the database at one moment."""
+        options: dict[str, Any] = {}
+        if snapshot and self.dialect != "sqlite":  # in SQLite each transaction is a snapshot
+            options["isolation_level"] = "REPEATABLE READ"
+        return await self._attempt(act, options, limit)
+
+    async def write(self, act: Act[T], *, limit: float | None = LIMIT_SECONDS) -> T:
+        """Run a function that reads and writes, and commit what it wrote. An error undoes all of it."""
+        async with self._writer:
+            for _ in range(TRIES - 1):
+                try:
+                    return await self._attempt(act, {_WRITES: True}, limit)
+                except StoreUnavailable as error:
+                    if not is_conflict(error.__cause__ or error):
+                        raise
+            return await self._attempt(act, {_WRITES: True}, limit)
+
+    async def _attempt(self, act: Act[T], options: dict[str, Any], limit: float | None) -> T:
+        committing = False
+        try:
+            async with asyncio.timeout(limit), self._engine.connect() as connection:
+                await connection.execution_options(**options)
+                async with connection.begin() as transaction:
+                    result = await act(connection)
+                    committing = _WRITES in options
+                    await transaction.commit()
+                    return result
+        except StoreError:
+            raise
+        except (SQLAlchemyError, OSError, EOFError) as error:
+            raise explained(error, self.address, maybe_applied=committing) from error
+
+
+async def records(connection: AsyncConnection, query: Select[Any]) -> list[Record]:
+    """Return the rows of a query."""
+    return [{str(name): value for name, value in row.items()} for row in (await connection.execute(query)).mappings()]
+
+
+def _engine(address: StoreAddress) -> AsyncEngine:
+    options: dict[str, Any] = {"json_serializer": encoded, "json_deserializer": decoded}
+    if address.dialect == "sqlite":
+        _prepare_file(address)
+        engine = create_async_engine(address.url, connect_args={"timeout": BUSY_SECONDS}, **options)
+        _listen_sqlite(engine.sync_engine)
+        return engine
+    return create_async_engine(
+        address.url,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_SECONDS,
+        **options,
+    )
+
+
+def _prepare_file(address: StoreAddress) -> None:
+    """Make the folder and the file of an SQLite store. Only its user may read it, because payloads are in it."""
+    try:
+        address.file.parent.mkdir(parents=True, exist_ok=True)
+        if not address.file.exists():
+            _create_file(address.file)
+    except OSError as error:
+        raise StoreRefused(
+            f"The store {address} cannot be created ({error.strerror}). Name a folder that this user may write to in "
+            "ROTA_STORE."
+        ) from error
+
+
+def _create_file(file: Path) -> None:
+    """Make an empty database with a write-ahead log, so that readers and the writer do not wait for each other.
+
+    The file gets its name when it is complete. To change the mode of a file that other processes open meanwhile would
+    fail in one of them.
+    """
+    draft = file.with_name(f"{file.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    os.close(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+    try:
+        with contextlib.closing(sqlite3.connect(draft)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.link(draft, file)
+    finally:
+        draft.unlink()
+
+
+def _listen_sqlite(engine: Engine) -> None:
+    """Begin transactions here instead of in the driver, which would begin them too late to lock out other writers."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

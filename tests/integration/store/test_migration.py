@@ -1,0 +1,141 @@
+"""Upgrades of the tables, on each database: from every earlier revision, by several processes at once, and refusals."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from rota.errors import ConfigError, StoreSchemaError
+from rota.store import migration, open_store
+from rota.store.address import read_address
+from rota.store.database import Database
+from rota.store.migrations import REVISIONS
+from rota.store.tables import metadata
+from tests.integration.store.samples import define
+
+NEWEST = REVISIONS[-1]
+
+
+@pytest.fixture
+async def database(store_url: str) -> AsyncIterator[Database]:
+    """A database without tables."""
+    opened = Database(read_address(store_url))
+    yield opened
+    await opened.aclose()
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "include_name": lambda name, kind, _: name != "rota_revision"}
+    )
+    return list(compare_metadata(context, metadata))
+
+
+async def run_sync(database: Database, act: Any) -> Any:
+    return await database.write(lambda connection: connection.run_sync(act))
+
+
+async def test_tables_of_all_revisions_are_those_of_the_code(database: Database) -> None:
+    assert await migration.upgrade(database) == (None, NEWEST)
+
+    assert await run_sync(database, differences) == []
+
+
+def test_revisions_are_those_of_the_files() -> None:
+    scripts = ScriptDirectory.from_config(migration._config())
+
+    assert tuple(reversed([each.revision for each in scripts.walk_revisions()])) == REVISIONS
+
+
+@pytest.mark.parametrize("earlier", REVISIONS)
+async def test_store_of_every_earlier_revision_is_upgraded_with_its_rows(
+    database: Database, store_url: str, earlier: str
+) -> None:
+    assert await migration.upgrade(database, earlier) == (None, earlier)
+    async with open_store(store_url, migrate=True) as store:
+        made = await store.create(define(), by="ann")
+        assert await migration.revision_of(database) == NEWEST
+        assert await run_sync(database, differences) == []
+        assert await store.get(made.id) == made
+    assert await migration.upgrade(database) == (NEWEST, NEWEST)
+
+
+async def test_rows_of_an_earlier_revision_survive_the_upgrade(database: Database, store_url: str) -> None:
+    await migration.upgrade(database, REVISIONS[0])
+    async with _opened_as_it_is(store_url) as store:
+        made = await store.create(define(), by="ann")
+
+    await migration.upgrade(database)
+    async with open_store(store_url) as store:
+        assert await store.get(made.id) == made
+        assert (await store.create(define("second"), by="ann")).revision == made.revision + 1
+
+
+def _opened_as_it_is(url: str) -> Any:
+    from rota.store.store import Store
+
+    return Store(Database(read_address(url)))
+
+
+async def test_simultaneous_upgrades_migrate_once(store_url: str) -> None:
+    databases = [Database(read_address(store_url)) for _ in range(4)]
+    try:
+        results = await asyncio.gather(*map(migration.upgrade, databases))
+    finally:
+        await asyncio.gather(*(each.aclose() for each in databases))
+
+    assert sorted(before or "" for before, _ in results) == ["", NEWEST, NEWEST, NEWEST]
+
+
+async def test_interrupted_upgrade_is_completed_by_the_next_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_connection: Connection) -> None:
+        raise OSError("the process ends here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "_start_counters", fail)
+        with pytest.raises(Exception, match=r"ends here|cannot be reached"):
+            await migration.upgrade(database)
+    await migration.upgrade(database)
+
+    assert await run_sync(database, differences) == []
+
+
+async def test_newer_store_is_refused(database: Database, store_url: str) -> None:
+    await migration.upgrade(database)
+    await run_sync(database, lambda sync: sync.execute(text("UPDATE rota_revision SET version_num = '9999'")))
+
+    with pytest.raises(StoreSchemaError, match=r"9999.*newer.*Install"):
+        async with open_store(store_url, migrate=True):
+            pass
+    with pytest.raises(StoreSchemaError, match="newer"):
+        await migration.check(database)
+
+
+async def test_store_without_tables_says_what_to_run(database: Database) -> None:
+    with pytest.raises(StoreSchemaError, match="rota store upgrade"):
+        await migration.check(database)
+
+
+async def test_statements_of_an_upgrade_make_the_tables(database: Database) -> None:
+    written = await migration.statements(database)
+    assert "CREATE TABLE" in written
+
+    statements = [part.strip() for part in written.split(";") if part.strip()]
+    for statement in statements:
+        if "BEGIN" not in statement and statement != "COMMIT":
+            await run_sync(database, lambda sync, each=statement: sync.exec_driver_sql(each))
+    assert await migration.revision_of(database) == NEWEST
+    assert await run_sync(database, differences) == []
+    assert await migration.statements(database) == ""
+
+
+async def test_statements_from_an_unknown_revision_are_refused(database: Database) -> None:
+    with pytest.raises(ConfigError, match="Known: base"):
+        await migration.statements(database, "7")

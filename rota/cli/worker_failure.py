@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from rota.core import tracebacks
 from rota.errors import ConfigError, RotaError
 from rota.tasks import lifespan
-from rota.worker.run.verdict import describe
+from rota.worker.run.handler_errors import describe
 
 
 class WorkerFailed(RotaError):

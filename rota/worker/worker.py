@@ -41,7 +41,7 @@ from rota.worker.heartbeat import Heartbeat
 from rota.worker.parts import Crew, Parts
 from rota.worker.run.attempt import Attempt, last_chance
 from rota.worker.run.concurrency import Slots
-from rota.worker.run.executor import Executor, RunSettings
+from rota.worker.run.executor import Executor, RunResources, RunSettings
 from rota.worker.run.finisher import Finisher
 from rota.worker.worker_status import WorkerStatus
 
@@ -127,7 +127,6 @@ class Worker:
                 self.slots,
                 self.clock,
                 self.consumers.finish,
-                places=parts.places,
                 unhandled=Unhandled(
                     lambda type: self.app.registry.find(type) is not None,
                     self.settings.worker.unknown_task_delay,
@@ -135,8 +134,7 @@ class Worker:
                     unknown=UnknownTypes(lambda: [handler.type for handler in self.app.registry]),
                 ),
                 settings=RunSettings.of(self.settings),
-                reporter=parts.reporter,
-                state=state,
+                resources=RunResources(parts.places, parts.reporter, state),
             )
             self.heartbeat = parts.heartbeat
             await self._work(parts.runs())

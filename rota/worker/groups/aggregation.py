@@ -28,7 +28,7 @@ from rota.wire.message import with_failure
 from rota.wire.names import NOT_UTF8, is_utf8
 from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock
-from rota.worker.run.verdict import describe
+from rota.worker.run.handler_errors import describe
 
 Find = Callable[[str, str], Registered | None]
 Came = Literal["done", "not due", "failed", "in vain"]

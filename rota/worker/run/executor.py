@@ -16,7 +16,7 @@ lease, so that a second run of the task cannot overlap with the first.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, Literal
@@ -38,23 +38,18 @@ from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run import verdict
 from rota.worker.run.attempt import FAR, Attempt, LeaseOver, Stop
 from rota.worker.run.concurrency import Slots, TypeLimits
+from rota.worker.run.hook_runner import HookRunner
+from rota.worker.run.outcome_events import end_event, outcome_events
 from rota.worker.run.reporter import NoReports, Reporter
 from rota.worker.run.thread_pool import FunctionPool
 from rota.worker.run.time_limits import TimeLimits
-from rota.worker.run.verdict import Verdict, raised_by_handler, unreadable
+from rota.worker.run.verdict import Verdict
 
 Finish = Callable[[Attempt, Outcome | None], None]
-Find = Callable[[str], Handler | None]
 
-NO_REPORTS = NoReports()
 task_logger = logging.getLogger(RunEvent.logger)
 _WEIGHT: dict[Stop, int] = {"": 0, "timeout": 1, "shutdown": 1, "deadline": 2, "cancelled": 3, "lease": 4}
-"""If a handler was stopped for several reasons, the one with the highest weight decides the verdict; of equal ones the
-first."""
-
-
-class DeadlinePassed(Exception):
-    """The deadline of a task passed before its handler could begin."""
+"""Of several reasons for which a handler was stopped, the heaviest decides the verdict; of equal ones the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,36 +68,42 @@ class RunSettings:
         return cls(results.result_limit_bytes, log.traceback_limit_bytes, worker.hook_timeout, log.task_log_level)
 
 
+@dataclass(frozen=True, slots=True)
+class RunResources:
+    """The pools of threads and processes by `run`, the reporter, and the state of the lifespan: handlers use them."""
+
+    places: Mapping[str, FunctionPool] = field(default_factory=dict[str, FunctionPool])
+    reporter: Reporter | NoReports = field(default_factory=NoReports)
+    state: Any = None
+
+
 class Executor:
     """Runs attempts. All methods run in the worker's event loop."""
 
     def __init__(
         self,
-        find: Find,
+        find: Callable[[str], Handler | None],
         slots: Slots,
         clock: BrokerClock,
         finish: Finish,
         *,
-        places: Mapping[str, FunctionPool],
         unhandled: Unhandled,
         settings: RunSettings,
-        reporter: Reporter | NoReports = NO_REPORTS,
-        state: Any = None,
+        resources: RunResources = RunResources(),
     ) -> None:
         self._find = find
         self._slots = slots
         self._clock = clock
         self._finish = finish
-        self._places = places
+        self._places = resources.places
         self.unhandled = unhandled
         self._settings = settings
-        self._hook_seconds = settings.hook_timeout.total_seconds()
+        self._hooks = HookRunner(settings.hook_timeout, lambda: self.closed)
         self._task_log_level = logging.DEBUG if settings.task_log_level == "debug" else logging.INFO
-        self._reporter = reporter
-        self.state = state
+        self._reporter = resources.reporter
+        self._state = resources.state
         self._loop = asyncio.get_running_loop()
         self.types = TypeLimits()
-        self._left_behind: set[asyncio.Task[None]] = set()
         self.held: dict[Attempt, None] = {}
         """All attempts whose outcome is not recorded yet. The heartbeat extends their leases."""
         self._limits = TimeLimits(clock, self.held.keys(), self.stop)
@@ -215,8 +216,8 @@ class Executor:
         deadline = self._limits.start(attempt, now)
         message = attempt.message
         if message.retry != attempt.handler.retry.max:  # the usual case is spared a call
-            message = _as_it_counts(attempt)
-        attempt.context = Context(message, self._reporter, deadline, self.state, attempt.deadline_at)
+            message = verdict.as_it_counts(attempt)
+        attempt.context = Context(message, self._reporter, deadline, self._state, attempt.deadline_at)
         self._busy += 1
         if RunEvent.observed or task_logger.isEnabledFor(self._task_log_level):
             attempt.launched_at = self._loop.time()
@@ -231,7 +232,7 @@ class Executor:
             if attempt.lease_until < lease_clock():
                 raise LeaseOver
             if attempt.message.deadline and attempt.message.deadline <= self._clock.now():
-                raise DeadlinePassed  # a negative deadline, which is before 1970, has passed as well
+                raise verdict.DeadlinePassed  # a negative deadline, which is before 1970, has passed as well
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else self._stored(attempt, result)
@@ -239,11 +240,12 @@ class Executor:
             event: Event = "success"
             value: Any = result
         except BaseException as error:
-            judged = self._failed(attempt, error)
+            now = self._clock.now()
+            judged = verdict.traced(verdict.raised(attempt, error, now), now, self._settings.traceback_limit_bytes)
             event, value = judged.event, judged.error
         attempt.judged = True
         if getattr(handler.hooks, event) and (event == "success" or value is not None):
-            await self._notify(event, attempt, value)
+            await self._hooks.run(event, attempt, value)
         if forks.generation != began_in:
             forks.end()  # a middleware or a hook has forked, and this is the child process
         if attempt.context.has_reported:
@@ -275,24 +277,8 @@ class Executor:
 
     async def _end(self, attempt: Attempt, judged: Verdict) -> None:
         if judged.error is not None:
-            await self._notify(judged.event, attempt, judged.error)
+            await self._hooks.run(judged.event, attempt, judged.error)
         self._close(attempt, judged)
-
-    async def _notify(self, event: Event, attempt: Attempt, value: Any) -> None:
-        """Run the hooks within their time limit. Whatever they do, the outcome is recorded after this."""
-        attempt.deadline_at = FAR
-        hooks = self._loop.create_task(attempt.handler.notify(event, attempt.context, value))
-        why = f"they took longer than hook_timeout ({self._hook_seconds:g} s)"
-        try:
-            await asyncio.wait((hooks,), timeout=self._hook_seconds)
-        except asyncio.CancelledError:
-            why = "the worker stops" if self.closed else "the lease was lost"
-        if not hooks.done():
-            # The cancelled hooks are not awaited, because a hook may catch the cancel and go on.
-            hooks.cancel()
-            self._left_behind.add(hooks)
-            hooks.add_done_callback(self._left_behind.discard)
-            events.emit(events.HooksCancelled(**attempt.about, hook_event=event, reason=why))
 
     async def _settle(self, attempt: Attempt) -> None:
         try:
@@ -314,45 +300,11 @@ class Executor:
             self._idle.set()
         self._conclude(attempt, judged)
 
-    def _failed(self, attempt: Attempt, error: BaseException) -> Verdict:
-        now = self._clock.now()
-        return verdict.traced(_judged(attempt, error, now), now, self._settings.traceback_limit_bytes)
-
     def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
         self._finish(attempt, judged.outcome)
         if judged is not verdict.SUCCESS:
-            for event in verdict.outcome_events(attempt, judged):
+            for event in outcome_events(attempt, judged):
                 events.emit(event)
         if attempt.launched_at:
             seconds = self._loop.time() - attempt.launched_at
-            events.emit(verdict.end_event(attempt, judged, seconds, self._task_log_level))
-
-
-def _judged(attempt: Attempt, error: BaseException, now: float) -> Verdict:
-    try:
-        return _judged_by_class(attempt, raised_by_handler(error), now)
-    except BaseException as fault:
-        # Even `isinstance` can run code of the error's class, which may raise. The task needs a verdict anyway.
-        return _judged_by_class(attempt, unreadable(error, fault), now)
-
-
-def _as_it_counts(attempt: Attempt) -> TaskMessage:
-    """Return the message with the retries that the task may have. A Go client writes 25 if it was given no number."""
-    message = attempt.message
-    allowed = verdict.allowed_retries(attempt)
-    if allowed == message.retry:
-        return message
-    shown = TaskMessage()
-    shown.CopyFrom(message)  # the message itself is written back as the client wrote it
-    shown.retry = allowed
-    return shown
-
-
-def _judged_by_class(attempt: Attempt, error: BaseException, now: float) -> Verdict:
-    if isinstance(error, LeaseOver):
-        return verdict.too_late(attempt)
-    if isinstance(error, DeadlinePassed):
-        return verdict.expired(attempt, now)
-    if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled", "lease"):
-        return verdict.stopped(attempt, now, error)
-    return verdict.failed(attempt, error, now)
+            events.emit(end_event(attempt, judged, seconds, self._task_log_level))

@@ -8,35 +8,32 @@
 4. The deadline has passed: the task is archived as expired, because a retry would be even later.
 5. Any other failure: the task is retried by its policy until its retries are used up, then archived.
 
-This module does no I/O. Python may replace the error of a handler (`raised_by_handler`), and an error may be unreadable
-because its own code raises (`unreadable`). In these cases another error is judged instead.
+This module does no I/O.
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from itertools import islice
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
-from rota import events
 from rota.core import tracebacks
 from rota.core.duration import parse
-from rota.core.text import unstopped
 from rota.errors import RetryLater, Revoke
 from rota.tasks.handler import Event
 from rota.tasks.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction, leaves
 from rota.wire.limit_text import DEADLINE_TEXT, deadline_text, timeout_text
 from rota.wire.message import with_completion, with_failure
-from rota.wire.names import MAX_ERROR_BYTES, clean_text
+from rota.wire.names import clean_text
 from rota.wire.outcome import Ending, Kind, Outcome
+from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock
-from rota.worker.run.attempt import Attempt
+from rota.worker.run.attempt import Attempt, LeaseOver
+from rota.worker.run.handler_errors import describe, message_of, raised_by_handler, unreadable
 
 ASYNQ_DEFAULT_RETRY = 25
 CANCEL_TEXT = "context canceled"
-MOST_ERRORS = 5
-"""The text of an exception group names at most this many of its errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +59,10 @@ class Verdict:
 SUCCESS = Verdict(None)
 
 
+class DeadlinePassed(Exception):
+    """The deadline of a task passed before its handler could begin."""
+
+
 class OutcomeWords(TypedDict, total=False):
     """The optional fields of an outcome."""
 
@@ -81,6 +82,25 @@ def succeeded(attempt: Attempt, result: bytes, clock: BrokerClock) -> Verdict:
         done = with_completion(message, int(clock.now()))
         return Verdict(_outcome(attempt, "complete", message=done, seconds=message.retention, text=result))
     return Verdict(_outcome(attempt, "done", text=result))
+
+
+def raised(attempt: Attempt, error: BaseException, now: float) -> Verdict:
+    """Judge a run that raised, by the class of its error and by whether its handler was stopped."""
+    try:
+        return _by_class(attempt, raised_by_handler(error), now)
+    except BaseException as fault:
+        # Even `isinstance` can run code of the error's class, which may raise. The task needs a verdict anyway.
+        return _by_class(attempt, unreadable(error, fault), now)
+
+
+def _by_class(attempt: Attempt, error: BaseException, now: float) -> Verdict:
+    if isinstance(error, LeaseOver):
+        return too_late(attempt)
+    if isinstance(error, DeadlinePassed):
+        return expired(attempt, now)
+    if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled", "lease"):
+        return stopped(attempt, now, error)
+    return failed(attempt, error, now)
 
 
 def stopped(attempt: Attempt, now: float, cancel: BaseException | None = None) -> Verdict:
@@ -164,7 +184,7 @@ def _by_policy(attempt: Attempt, error: BaseException, now: float, text: str) ->
         return Verdict(_archived(attempt, text, now), error, exhausted=True)
     asked = instruction(error)
     if isinstance(asked, Revoke):
-        return Verdict(_outcome(attempt, "done", ending="revoked", text=_bytes(_said(asked))))
+        return Verdict(_outcome(attempt, "done", ending="revoked", text=_bytes(message_of(asked))))
     if isinstance(asked, RetryLater):
         delay = min(parse(asked.delay, "the delay of RetryLater"), timedelta(seconds=LONGEST_DELAY_SECONDS))
         return _again(attempt, error, now, describe(asked), lambda: delay, counts=bool(asked.counts))
@@ -187,60 +207,6 @@ def _again(
     if counts and attempt.message.retried >= allowed_retries(attempt):
         return Verdict(_archived(attempt, text, now), error, exhausted=True)
     return Verdict(_retried(attempt, text, now, delay(), counts=counts), error)
-
-
-def describe(error: BaseException) -> str:
-    """Return the text of an error as it is stored and shown. For an exception group it includes the inner errors."""
-    text = _one(error)
-    inside = list(islice(leaves(error), MOST_ERRORS + 1))
-    if len(inside) != 1 or inside[0] is not error:
-        more = "; ..." if len(inside) > MOST_ERRORS else ""
-        text += f": {'; '.join(map(_one, inside[:MOST_ERRORS]))}{more}"
-    return text
-
-
-def _one(error: BaseException) -> str:
-    said = _said(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def outcome_events(attempt: Attempt, judged: Verdict) -> Iterator[events.Event]:
-    """Return the events that tell of a verdict which is not a plain success."""
-    outcome, error, trace = judged.outcome, judged.error, judged.trace
-    if judged.fault is not None:
-        fault = judged.fault
-        yield events.RetryUndecided(**attempt.about, error=fault, trace=tracebacks.text_of(fault))
-    if judged.quiet or outcome is None:
-        return
-    reason = unstopped(outcome.text.decode(errors="replace"))
-    if outcome.kind == "retry":
-        yield events.TaskRetried(
-            **attempt.about,
-            reason=reason,
-            error=error,
-            trace=trace,
-            delay_seconds=outcome.seconds,
-            counts=outcome.counts,
-            max_retry=allowed_retries(attempt),
-        )
-    elif outcome.kind == "archive":
-        final, ending = judged.exhausted, outcome.ending
-        yield events.TaskArchived(**attempt.about, reason=reason, error=error, trace=trace, ending=ending, final=final)
-    elif outcome.kind == "requeue":
-        yield events.TaskHandedBack(**attempt.about, reason=reason, error=error, trace=trace, stop=attempt.stop)
-
-
-def end_event(attempt: Attempt, judged: Verdict, seconds: float, log_level: int) -> events.TaskEnded:
-    """Return the event that tells of the end of a run."""
-    outcome = judged.outcome
-    how = "succeeded"
-    if outcome is not None and outcome.kind == "retry":
-        how = "put off" if isinstance(judged.error, RetryLater) else "failed"
-    elif outcome is not None and outcome.kind != "complete":
-        how = outcome.ending or {"done": "succeeded", "requeue": "handed back"}.get(outcome.kind, "failed")
-    return events.TaskEnded(
-        **attempt.about, outcome=how, seconds=seconds, final=judged.exhausted, error=judged.error, log_level=log_level
-    )
 
 
 def _timeout(attempt: Attempt, cancel: BaseException | None) -> TimeoutError:
@@ -271,22 +237,24 @@ def _no_handler(attempt: Attempt) -> str:
     return f'handler not found for task "{attempt.message.type}"'
 
 
-def _said(error: BaseException) -> str:
-    try:
-        # Converted to a plain str, because a subclass may override any method. Cut, because a text of hundreds of
-        # megabytes would be copied for each line that shows it. One character more than is stored is kept, so that a
-        # later step can see that the text was cut.
-        return str.__str__(str(error))[: MAX_ERROR_BYTES + 1]
-    except BaseException:
-        return "its text cannot be read"
-
-
 def allowed_retries(attempt: Attempt) -> int:
     """Return how many retries the task may have."""
     if attempt.message.retry == ASYNQ_DEFAULT_RETRY and "max_retry" not in attempt.explicit:
         # Asynq's clients write 25 if the number of retries was not given, so the handler's own policy applies.
         return attempt.handler.retry.max
     return attempt.message.retry
+
+
+def as_it_counts(attempt: Attempt) -> TaskMessage:
+    """Return the message with the retries that the task may have. A Go client writes 25 if it was given no number."""
+    message = attempt.message
+    allowed = allowed_retries(attempt)
+    if allowed == message.retry:
+        return message
+    shown = TaskMessage()
+    shown.CopyFrom(message)  # the message itself is written back as the client wrote it
+    shown.retry = allowed
+    return shown
 
 
 def _retried(attempt: Attempt, text: str, now: float, delay: timedelta, *, counts: bool) -> Outcome:
@@ -307,25 +275,3 @@ def _bytes(text: str) -> bytes:
 
 def _outcome(attempt: Attempt, kind: Kind, **rest: Unpack[OutcomeWords]) -> Outcome:
     return Outcome(attempt.id, attempt.token, kind, **rest)
-
-
-_REPLACED_TEXT = "coroutine raised StopIteration"
-# These descriptors are taken from the built-in classes, because the error's own class may override them and raise.
-_NAME: Any = type.__dict__["__name__"]
-_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
-
-
-def raised_by_handler(error: BaseException) -> BaseException:
-    """Return the error that the handler raised: Python replaces a StopIteration of a coroutine by a RuntimeError."""
-    if type(error) is RuntimeError and error.args == (_REPLACED_TEXT,) and isinstance(error.__cause__, StopIteration):
-        return error.__cause__
-    return error
-
-
-def unreadable(error: BaseException, fault: BaseException) -> RuntimeError:
-    """Return the error to judge instead of one whose own code raised `fault` when it was read."""
-    made = RuntimeError(
-        f"an error of the class {_NAME.__get__(type(error))}, which cannot be read: its own code raises "
-        f"{_NAME.__get__(type(fault))}"
-    )
-    return made.with_traceback(_TRACEBACK.__get__(error))

@@ -21,7 +21,8 @@ from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run.attempt import Attempt, Stop
 from rota.worker.run.concurrency import Slots
 from rota.worker.run.executor import Executor, RunSettings
-from rota.worker.run.verdict import Verdict, outcome_events
+from rota.worker.run.outcome_events import outcome_events
+from rota.worker.run.verdict import Verdict
 
 Ended = asyncio.Queue[tuple[Attempt, Outcome | None]]
 
@@ -32,7 +33,6 @@ def executor_of(app: Rota, slots: Slots, ended: Ended) -> Executor:
         slots,
         BrokerClock(),
         lambda attempt, outcome: ended.put_nowait((attempt, outcome)),
-        places={},
         unhandled=Unhandled(lambda type: app.find_handler(type) is not None, timedelta(seconds=1), 30),
         settings=RunSettings(),
     )

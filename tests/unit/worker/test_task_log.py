@@ -28,7 +28,6 @@ async def run(app: Rota, type: str, *, level: str = "debug", retried: int = 0, m
         Slots(1),
         BrokerClock(),
         lambda attempt, outcome: ended.put_nowait(outcome),
-        places={},
         unhandled=Unhandled(lambda type: app.find_handler(type) is not None, timedelta(seconds=1), 30),
         settings=RunSettings(task_log_level=level),  # type: ignore[arg-type]
     )

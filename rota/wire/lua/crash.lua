@@ -4,8 +4,12 @@
 --          which a task is quarantined; 0 if the worker did not crash, so that nothing is counted)
 --   row    the task's msg, rota_wait, rota_unique, unique_key, rota_cancel
 --   error  error text if the task is quarantined
+-- given_back: how many tasks `give_back` has put where.
+-- count_given_back(queue, crashes_key, processed, failed): counts these tasks, together with the ones of the script that
+-- were processed or failed otherwise. `crashes_key` is the counter of crashes.
 -- A crash uses no retry. The task goes to the front of the queue. Its token is removed, so that a late request of the
 -- dead attempt cannot record an outcome.
+--! include count
 --! include end
 --! include with_error
 local function held_task(queue, id, row)
@@ -13,6 +17,13 @@ local function held_task(queue, id, row)
     id = id, key = queue.prefix .. id, msg = row[1], waited = row[2], scoped = row[3], unique_key = row[4],
     cancel = row[5],
   }
+end
+
+local given_back = { pending = 0, cancelled = 0, quarantined = 0 }
+
+local function moved(where)
+  given_back[where] = given_back[where] + 1
+  return where
 end
 
 local function give_back(queue, id, row, error)
@@ -23,13 +34,21 @@ local function give_back(queue, id, row, error)
   if task.cancel then
     local text = 'cancelled: ' .. task.cancel
     archive_task(queue, task, 'cancelled', text, with_error(task.msg, text))
-    return 'cancelled'
+    return moved('cancelled')
   end
   if queue.crashes > 0 and redis.call('HINCRBY', task.key, 'rota_crashes', 1) >= queue.crashes then
     archive_task(queue, task, 'quarantined', error, with_error(task.msg, error))
-    return 'quarantined'
+    return moved('quarantined')
   end
   redis.call('RPUSH', queue.pending, id)
   redis.call('HSET', task.key, 'state', 'pending', 'pending_since', now_ns)
-  return 'pending'
+  return moved('pending')
+end
+
+local function count_given_back(queue, crashes_key, processed, failed)
+  local quarantined = given_back.quarantined
+  count(queue.base, processed + given_back.cancelled + quarantined, failed + quarantined)
+  if queue.crashes > 0 then
+    count_crashes(crashes_key, given_back.pending + quarantined)
+  end
 end

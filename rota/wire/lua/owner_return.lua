@@ -6,7 +6,6 @@
 --       7 number of the oldest tasks that are left to look at ("" = all), 8 number to look at now (at most 500)
 -- Result: { number of the oldest tasks that are left, put back, cancelled, quarantined }
 -- Can be repeated, because a task that was put back has no token.
---! include count
 --! include whose
 --! include crash
 --! include page
@@ -28,14 +27,9 @@ for _, id in ipairs(ids) do
 end
 redis.call('LLEN', KEYS[3]) -- reads that fail on a key of the wrong type, before the first write
 redis.call('ZCARD', KEYS[4])
-local went = { pending = 0, cancelled = 0, quarantined = 0 }
 -- The youngest task is put back first, so that the oldest one ends up at the very front.
 for _, item in ipairs(held) do
-  local where = give_back(queue, item[1], item[2], ARGV[6])
-  went[where] = went[where] + 1
+  give_back(queue, item[1], item[2], ARGV[6])
 end
-if queue.crashes > 0 then
-  count_crashes(KEYS[5], went.pending + went.quarantined)
-end
-count(ARGV[1], went.cancelled + went.quarantined, went.quarantined)
-return { left, went.pending, went.cancelled, went.quarantined }
+count_given_back(queue, KEYS[5], 0, 0)
+return { left, given_back.pending, given_back.cancelled, given_back.quarantined }

@@ -6,12 +6,12 @@
 --       5 the same for a lease of Go, 6 crashes after which a task is quarantined, then for each task nine: id, message
 --       and attempt token as listed ("" = there was none), kind, new message ("" = keep), delay in seconds,
 --       counts as a failure (1 or 0), text (error or reason), end ("" or cancelled, ...)
--- Kinds: crash (uses no retry; see `crash`), retry, archive, drop (without a message the task cannot run again)
+-- Kinds: crash (uses no retry; see the fragment `crash`), retry, archive, drop (without a message the task cannot run
+-- again)
 -- Result for each task: 0 moved, 1 its lease was extended, 2 another worker moved it first, 3 dropped
 -- Lease, message and token are compared again here. So two workers with the same list move each task once, and a worker
 -- with an old list cannot change a newer attempt.
 --! include hash
---! include count
 --! include whose
 --! include crash
 local WIDTH, FIRST = 9, 7
@@ -20,7 +20,7 @@ local queue = {
   active = KEYS[1], lease = KEYS[2], pending = KEYS[5], archived = KEYS[4],
   base = base, prefix = prefix, channel = ARGV[3], crashes = tonumber(ARGV[6]),
 }
-local processed, failed, crashes = 0, 0, 0
+local processed, failed = 0, 0
 
 local function leave_active(id)
   redis.call('LREM', KEYS[1], 0, id)
@@ -35,19 +35,6 @@ local function drop(id, row)
     redis.call('DEL', prefix .. id)
   end
   return 3
-end
-
-local function crash(item, row)
-  local where = give_back(queue, item.id, { row[1], row[4], row[5], row[6], row[7] }, item.text)
-  if where ~= 'pending' then
-    processed = processed + 1
-  end
-  if where == 'quarantined' then
-    failed = failed + 1
-  end
-  if where ~= 'cancelled' then
-    crashes = crashes + 1
-  end
 end
 
 -- A message that was too large to be listed is not compared: token and lease are sufficient to identify the attempt.
@@ -82,7 +69,7 @@ local function settle(item)
     return 2
   end
   if item.kind == 'crash' then
-    crash(item, row)
+    give_back(queue, item.id, { row[1], row[4], row[5], row[6], row[7] }, item.text)
     return 0
   end
   if item.expected == '' then
@@ -125,8 +112,7 @@ for i = FIRST, #ARGV, WIDTH do
   local code = codes[#codes]
   repaired[code] = repaired[code] and repaired[code] + 1
 end
-count(base, processed, failed)
-count_crashes(KEYS[6], crashes)
+count_given_back(queue, KEYS[6], processed, failed)
 for code, name in pairs({ [0] = 'expired_lease', [3] = 'stray_lease' }) do
   if repaired[code] > 0 then
     redis.call('HINCRBY', KEYS[7], name, repaired[code])

@@ -10,7 +10,6 @@
 --       then for each task four: id, place ("" = its hash was found), trouble, mark
 -- Result: for each task the name of the counter of its repair; "" if nothing was wrong any more or it was left alone,
 --         "later" if this call has done enough, and "long" if `pending` is too long to be searched
---! include count
 --! include whose
 --! include crash
 --! include field
@@ -25,7 +24,7 @@ local queue = {
   active = KEYS[2], lease = KEYS[3], pending = KEYS[1], archived = KEYS[6],
   base = base, prefix = prefix, channel = ARGV[3], crashes = tonumber(ARGV[4]),
 }
-local crashes, processed, failed = 0, 0, 0
+local processed, failed = 0, 0
 
 -- Another sweep at the same time may have removed the id from that place already.
 local function is_there(place, id, row)
@@ -73,17 +72,7 @@ local function last_failure(id)
 end
 
 local function put_back_active(id)
-  local where = give_back(queue, id, full_row(id), ARGV[5])
-  if where ~= 'pending' then
-    processed = processed + 1
-  end
-  if where == 'quarantined' then
-    failed = failed + 1
-  end
-  if where ~= 'cancelled' then
-    crashes = crashes + 1
-  end
-  return where == 'quarantined' and where or 'unlisted'
+  return give_back(queue, id, full_row(id), ARGV[5]) == 'quarantined' and 'quarantined' or 'unlisted'
 end
 
 local function put_back(id, row)
@@ -202,6 +191,5 @@ end
 for kind, number in pairs(counts) do
   redis.call('HINCRBY', KEYS[11], kind, number)
 end
-count(base, processed, failed)
-count_crashes(KEYS[12], crashes)
+count_given_back(queue, KEYS[12], processed, failed)
 return done

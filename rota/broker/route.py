@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from rota.broker.dial import Login, dial
-from rota.broker.failure import NotNow
+from rota.broker.failure import NotNow, pause_seconds
 from rota.broker.link import Link
-from rota.broker.retry_budget import pause_seconds
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerUnavailable
 

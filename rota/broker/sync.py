@@ -18,8 +18,7 @@ from hiredis import ReplyError
 from rota.broker import failure
 from rota.broker.broker_options import BrokerOptions
 from rota.broker.dial import Login
-from rota.broker.failure import NotNow, SlotMoved
-from rota.broker.retry_budget import RetryBudget
+from rota.broker.failure import NotNow, RetryBudget, SlotMoved
 from rota.broker.script_cache import Words, is_unknown_script
 from rota.broker.sentinel import sentinel_login
 from rota.broker.server_info import NO_INFO, ServerInfo, merge, read

@@ -13,10 +13,9 @@ from rota.app import Rota
 from rota.broker import dev_server
 from rota.cli import program
 from rota.cli.exit_limit import exit_limit
-from rota.cli.run_worker import Stopper, loop_factory
+from rota.cli.run_worker import Stopper, loop_factory, told
 from rota.cli.summary import prepare
 from rota.cli.target import load_app
-from rota.cli.worker_failure import told
 from rota.errors import RotaError
 from rota.settings.origin import read_project_file
 from rota.supervisor.lifeline import Lifeline

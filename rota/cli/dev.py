@@ -17,8 +17,7 @@ from rota.broker.dev_server import DATA, URL_FILE
 from rota.broker.embedded import Embedded
 from rota.broker.url import masked
 from rota.cli.option_types import settings_of
-from rota.cli.reload import Reloader, can_watch
-from rota.cli.second_program import SecondProgram
+from rota.cli.reload import Reloader, SecondProgram, can_watch
 from rota.cli.target import APP_HELP, SEPARATOR, Discover, ImportFailed, Modules, chosen, load_app
 from rota.errors import ConfigError
 from rota.settings.origin import CommandLine

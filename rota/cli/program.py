@@ -1,14 +1,16 @@
-"""The command-line program: its commands, and the output of errors."""
+"""The command-line program: its commands, the output of errors, and the standard streams."""
 
+import os
 import sys
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rota.cli import config, dev, doctor, enqueue_command, health_command, streams, task_types, version, worker_command
+from rota.cli import config, dev, doctor, enqueue_command, health_command, task_types, version, worker_command
 from rota.errors import ConfigError, RotaError
 from rota.settings.origin import read_project_file
+from rota.settings.values import as_utf8
 
 program = typer.Typer(
     name="rota",
@@ -31,7 +33,7 @@ WRONG_USE = 2
 
 def main() -> None:
     """Run the command line. An error that Rota itself raises is printed as one line without a traceback."""
-    streams.prepare()
+    prepare_streams()
     read_project_file()
     try:
         words, second_program = dev.split_words(sys.argv[1:])
@@ -44,3 +46,24 @@ def explain(error: RotaError) -> int:
     """Print an error as one line, and return its exit code."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {escape(str(error))}")
     return WRONG_USE if isinstance(error, ConfigError) else 1
+
+
+def prepare_streams() -> None:
+    """Open the standard streams that the caller closed, and cope with a locale that is not UTF-8.
+
+    A closed stream is opened on the null device, because otherwise the first printed line would end the command, and
+    the next file or socket would get the number of the stream. A character that the encoding of an output lacks is
+    written as an escape. Arguments are decoded as UTF-8.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # opens the lowest free number, which is `number`
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if callable(reconfigure := getattr(stream, "reconfigure", None)):
+            reconfigure(errors="backslashreplace")
+    sys.argv[1:] = map(as_utf8, sys.argv[1:])

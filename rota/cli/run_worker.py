@@ -3,6 +3,9 @@
 The first INT or TERM stops gently. The second one cancels the running tasks and hands them back. The third one exits at
 once, and the tasks are redelivered when their leases expire. TSTP only stops fetching. The end of the parent process
 counts as a signal if the command was started with `--follow-parent`.
+
+Most errors that end a worker come from the lifespan of the app. Of these the command shows one sentence and the frames
+of the user's code. Frames of Rota are shown only if they are the innermost ones, because then the fault may be Rota's.
 """
 
 import asyncio
@@ -10,16 +13,21 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+import traceback
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import contextmanager
 
 from rota import events
 from rota.app import Rota
 from rota.cli.exit_limit import exit_limit
 from rota.cli.summary import prepare
-from rota.cli.worker_failure import told
+from rota.core import tracebacks
+from rota.errors import ConfigError, RotaError
 from rota.health import discovery as meeting
+from rota.tasks import lifespan
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
+from rota.worker.run.handler_errors import describe
 from rota.worker.worker import Worker
 from rota.worker.worker_status import answering
 
@@ -123,3 +131,21 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+class WorkerFailed(RotaError):
+    """A worker has ended because of an error in the app's code, or because of an internal fault."""
+
+
+@contextmanager
+def told(target: str) -> Generator[None]:
+    """Raise WorkerFailed instead of errors that are not Rota's own."""
+    try:
+        yield
+    except Exception as error:
+        of_lifespan = any(frame.filename == lifespan.__file__ for frame in traceback.extract_tb(error.__traceback__))
+        if isinstance(error, ConfigError) or (isinstance(error, RotaError) and not of_lifespan):
+            raise
+        what = "The lifespan" if of_lifespan else "The worker"
+        text = f"{what} of {target} failed: {describe(error)}\n{tracebacks.text_of(error)}"
+        raise WorkerFailed(text.rstrip()) from error

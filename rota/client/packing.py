@@ -8,8 +8,17 @@ from rota.tasks.job import Plan
 from rota.tasks.options import Options
 from rota.tasks.policy import Debounce, Unique
 from rota.tasks.routing import check_blank
-from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
-from rota.wire.envelope import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, Envelope, new_task_id
+from rota.wire.enqueue import (
+    DEFAULT_MAX_RETRY,
+    DEFAULT_QUEUE,
+    Envelope,
+    Item,
+    Reply,
+    debounce,
+    enqueue,
+    enqueue_plain,
+    new_task_id,
+)
 from rota.wire.keys import Keys, QueueKeys, own_unique_key, unique_key
 from rota.wire.script import Call
 

@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from rota import events
-from rota.broker.retry_budget import pause_seconds
+from rota.broker.failure import pause_seconds
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire.edit import Edited
 from rota.wire.script import Argument, Call

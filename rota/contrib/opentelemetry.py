@@ -24,7 +24,7 @@ from rota import events
 from rota.errors import OptionError, RetryLater, Revoke
 from rota.tasks.context import Context
 from rota.tasks.job import Plan
-from rota.wire.envelope import DEFAULT_QUEUE
+from rota.wire.enqueue import DEFAULT_QUEUE
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context as TraceContext

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from rota.broker import Broker
-from rota.broker.queue_names import read_queue_names
 from rota.core.text import did_you_mean
 from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
 from rota.inspect import queue as look_queue
@@ -22,7 +21,7 @@ from rota.tasks.info import TaskState
 from rota.wire import look_task, names
 from rota.wire import server_record as look_server
 from rota.wire.keys import QueueKeys
-from rota.wire.names import is_utf8
+from rota.wire.names import is_utf8, read_queue_names
 
 
 class Inspector:

@@ -18,12 +18,12 @@ from typing import Any
 
 from rota import events
 from rota.broker.broker import Broker
-from rota.broker.queue_names import read_queue_names
 from rota.core import faults
 from rota.core.text import counted
 from rota.errors import BrokerError
 from rota.supervisor.process import ChildProcess
 from rota.wire.keys import QueueKeys
+from rota.wire.names import read_queue_names
 from rota.wire.owner import PAGE, Returned, give_back, waiting
 from rota.wire.script import Call
 from rota.worker.backoff import Backoff

@@ -12,7 +12,7 @@ from rota.core.text import did_you_mean
 from rota.errors import OptionError
 from rota.tasks.context import Context
 from rota.tasks.policy import MAX_RETRY, Debounce, Retry, Unique
-from rota.wire.envelope import DEFAULT_MAX_RETRY, DEFAULT_TIMEOUT_S
+from rota.wire.enqueue import DEFAULT_MAX_RETRY, DEFAULT_TIMEOUT_S
 from rota.wire.times import whole_seconds
 
 SECOND = timedelta(seconds=1)

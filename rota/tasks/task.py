@@ -31,7 +31,7 @@ from rota.tasks.job import Decode, Job, Plan, Receipt, SyncJob
 from rota.tasks.options import EnqueueOptions, Options
 from rota.tasks.policy import Debounce
 from rota.tasks.signature import INJECTED
-from rota.wire.envelope import DEFAULT_QUEUE
+from rota.wire.enqueue import DEFAULT_QUEUE
 
 P = ParamSpec("P")
 R = TypeVar("R")

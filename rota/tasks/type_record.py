@@ -31,7 +31,7 @@ from rota.errors import PayloadError
 from rota.tasks.handler import Handler, Run
 from rota.tasks.policy import Debounce, Retry, Unique
 from rota.tasks.routing import Matching
-from rota.wire.envelope import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, DEFAULT_TIMEOUT_S
+from rota.wire.enqueue import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, DEFAULT_TIMEOUT_S
 
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_DOC_CHARACTERS = 4096

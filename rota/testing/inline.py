@@ -21,7 +21,7 @@ from rota.tasks.context import SILENT, Context
 from rota.tasks.handler import Handler
 from rota.tasks.job import Plan
 from rota.testing.sandbox import run_blocking
-from rota.wire.limit_text import timeout_text
+from rota.wire.message import timeout_text
 from rota.wire.proto import TaskMessage
 
 R = TypeVar("R")

@@ -34,7 +34,7 @@ from rota.tasks.task import Task
 from rota.testing.drain import Drain, DrainLimits, TaskRun, first_error
 from rota.testing.expectations import Expectation, Expected, waiting
 from rota.testing.travel import SandboxClock
-from rota.wire.envelope import make_task_ids_ascend
+from rota.wire.enqueue import make_task_ids_ascend
 
 T = TypeVar("T")
 

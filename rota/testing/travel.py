@@ -6,14 +6,13 @@ follow it. It is not the clock of Python: `datetime.now()` does not move.
 
 from datetime import UTC, datetime, timedelta
 
-from rota.broker.queue_names import read_queue_names
 from rota.broker.sync import SyncBroker
 from rota.core.duration import DurationLike, parse
 from rota.errors import OptionError
 from rota.settings.settings import Settings
-from rota.wire.clean import clean
-from rota.wire.forward import forward
+from rota.wire.names import read_queue_names
 from rota.wire.script import MOST_DELETED, MOST_FORWARDED, Call
+from rota.wire.sweep import clean, forward
 from rota.wire.test_clock import set_test_clock
 from rota.wire.times import EPOCH
 

@@ -2,13 +2,22 @@
 
 `enqueue_plain` is the fast path for tasks without options, `enqueue` takes every option, and `debounce` joins calls.
 Each can be sent again after a lost reply (see `Item.mark`).
+
+A program that only enqueues does not read messages, so it does not load protobuf: the fields are encoded here. An
+`Envelope` encodes once what all tasks of one kind have in common, and adds payload, ID and lock for each task. That
+takes a tenth of the time of building a protobuf object.
 """
 
-from collections.abc import Sequence
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
+from rota.errors import OptionError
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Argument, Call, load
+from rota.wire.times import unix_deadline, whole_seconds
 
 
 class Item(NamedTuple):
@@ -85,3 +94,158 @@ def _reply(task_id: str, raw: Any) -> Reply:
         return Reply("created", task_id, raw.decode())
     reason, other, state = cast(list[bytes], raw)
     return Reply(reason.decode(), other.decode(errors="replace"), state.decode(errors="replace"))
+
+
+DEFAULT_QUEUE = "default"
+DEFAULT_MAX_RETRY = 25
+DEFAULT_TIMEOUT_S = 1800
+MAX_COUNT = 2**31 - 1
+_SMALL = [bytes([size]) for size in range(128)]
+_BATCH = 128
+_DIGITS = 32
+# The bits for version and variant of a UUID, repeated so that one operation on one large number sets a whole batch.
+_KEEP = int("ffffffffffff0fff3fffffffffffffff" * _BATCH, 16)
+_MARK = int("00000000000040008000000000000000" * _BATCH, 16)
+_ready: list[str] = []
+_numbers: "itertools.count[int] | None" = None
+"""Where ascending IDs begin with, or None while IDs are random."""
+
+
+class Envelope:
+    """A message without its payload, ID and unique lock.
+
+    Without timeout and deadline the timeout is Asynq's 30 minutes. Because the message holds whole seconds, timeout and
+    retention are rounded up, so that neither is shorter than requested. `deadline` must have a time zone. Raises
+    OptionError for values that a Go program could not read or would misread.
+    """
+
+    __slots__ = ("_head", "_middle", "_tail")
+
+    def __init__(
+        self,
+        type: str,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        max_retry: int = DEFAULT_MAX_RETRY,
+        timeout: timedelta | None = None,
+        deadline: datetime | None = None,
+        retention: timedelta | None = None,
+        group: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if not 0 <= max_retry <= MAX_COUNT:
+            raise OptionError(f"max_retry is {max_retry}: give 0 for no retries, or a number up to {MAX_COUNT}.")
+        try:
+            # In ascending order of the field numbers, as Go writes them: see asynq.proto.
+            self._head = _text(1, type)
+            self._middle = b"".join((
+                _text(4, queue),
+                _number(5, max_retry),
+                _number(8, _timeout_s(timeout, deadline)),
+                _number(9, 0 if deadline is None else unix_deadline(deadline)),
+            ))  # fmt: skip
+            self._tail = b"".join((
+                _number(12, 0 if retention is None else _retention_s(retention)),
+                _text(14, group),
+                *(_field(15, _bare_text(1, key) + _bare_text(2, value)) for key, value in (headers or {}).items()),
+            ))  # fmt: skip
+        except UnicodeEncodeError as error:
+            raise OptionError(
+                f"A task of type {type!r} does not fit Asynq's message ({error}): texts must be valid UTF-8."
+            ) from error
+
+    def seal(self, payload: bytes, task_id: bytes, lock: bytes = b"") -> bytes:
+        """Return the message of one task."""
+        size, length = len(payload), len(task_id)
+        # Fast path for nearly every message: each length fits one byte, and there is no lock.
+        if 0 < size < 128 and 0 < length < 128 and not lock:
+            small = (b"\x12", _SMALL[size], payload, b"\x1a", _SMALL[length], task_id)
+            return b"".join((self._head, *small, self._middle, self._tail))
+        inner = (_field(2, payload), _field(3, task_id), self._middle, _field(10, lock))
+        return b"".join((self._head, *inner, self._tail))
+
+
+def _text(number: int, text: str) -> bytes:
+    return _field(number, text.encode())
+
+
+def _bare_text(number: int, text: str) -> bytes:
+    """Encode the key or value of a map entry, which is written even if it is empty."""
+    return _text(number, text) or _SMALL[number << 3 | 2] + b"\0"
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """Encode a text, bytes or an inner message, with its length. An empty value is left out."""
+    return b"".join((_SMALL[number << 3 | 2], _varint(len(value)), value)) if value else b""
+
+
+def _number(number: int, value: int) -> bytes:
+    """Encode a number. Zero is left out; a negative number is encoded as its 64-bit two's complement."""
+    return _SMALL[number << 3] + _varint(value % 2**64) if value else b""
+
+
+def _varint(value: int) -> bytes:
+    """Encode a number in groups of seven bits, lowest first. All bytes but the last have the eighth bit set."""
+    written = bytearray()
+    while value > 127:
+        written.append(value & 127 | 128)
+        value >>= 7
+    written.append(value)
+    return bytes(written)
+
+
+def _timeout_s(timeout: timedelta | None, deadline: datetime | None) -> int:
+    if timeout is None:
+        return DEFAULT_TIMEOUT_S if deadline is None else 0
+    seconds = whole_seconds(timeout)
+    if seconds <= 0:
+        # Asynq would store the value, and then use 30 minutes (zero) or fail the task at once (negative).
+        raise OptionError(f"A timeout of {timeout} is not positive: leave it out, or give a far deadline for no limit.")
+    return seconds
+
+
+def _retention_s(retention: timedelta) -> int:
+    seconds = whole_seconds(retention)
+    if seconds < 0:
+        raise OptionError(f"A retention of {retention} is negative: leave it out to keep nothing.")
+    return seconds
+
+
+def new_task_id() -> str:
+    """Return a new random UUID (version 4) as text.
+
+    IDs are made in batches, because making a single one takes as long as enqueueing a task. Safe in threads (`pop` of a
+    list is atomic) and after a fork.
+    """
+    try:
+        return _ready.pop()
+    except IndexError:
+        made = _make()
+        own = made.pop()
+        _ready.extend(made)
+        return own
+
+
+def make_task_ids_ascend() -> None:
+    """Let each ID that this process makes from now on be greater than the ones before, for tests.
+
+    A sorted set orders members with equal scores by their text. With ascending IDs, tasks that were enqueued while a
+    test's clock stood still keep their order.
+    """
+    global _numbers
+    if _numbers is None:
+        _numbers = itertools.count()
+        _ready.clear()
+
+
+def _make() -> list[str]:
+    number = int.from_bytes(os.urandom(_BATCH * _DIGITS // 2)) & _KEEP | _MARK
+    digits = f"{number:0{_BATCH * _DIGITS}x}"
+    ids = [digits[i : i + _DIGITS] for i in range(0, len(digits), _DIGITS)]
+    made = [f"{id[:8]}-{id[8:12]}-{id[12:16]}-{id[16:20]}-{id[20:]}" for id in ids]
+    return made if _numbers is None else [f"{next(_numbers):08x}{made[0][8:]}"]
+
+
+# Otherwise a forked child would hand out the same IDs as its parent.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ready.clear)

@@ -1,16 +1,22 @@
-"""The protobuf message of a task: encoding, decoding, and the changes after an attempt."""
+"""The protobuf message of a task: encoding, decoding, the changes after an attempt, and the texts of time limits.
 
+For an exceeded time limit there are two texts. Asynq's text, which Go programs compare with, is stored with the task.
+Rota's text, which names the limit, is used in the log, in hooks, and in the errors of `result()`.
+"""
+
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from rota.core.duration import display
 from rota.core.text import counted
 from rota.errors import PayloadError
-from rota.wire.envelope import MAX_COUNT, Envelope
+from rota.wire.enqueue import DEFAULT_TIMEOUT_S, MAX_COUNT, Envelope
 from rota.wire.names import clean_text
 from rota.wire.proto import TaskMessage
-from rota.wire.times import GO_ZERO_S
+from rota.wire.times import GO_ZERO_S, LAST_SECOND
 
 _NS = 1_000_000_000
 
@@ -63,3 +69,29 @@ def to_timestamp(unix_ns: int | None) -> dict[str, int]:
 def from_timestamp(stamp: Timestamp) -> int | None:
     """Return Unix nanoseconds, or None for Go's zero time."""
     return None if stamp.seconds == GO_ZERO_S else stamp.seconds * _NS + stamp.nanos
+
+
+DEADLINE_TEXT = "context deadline exceeded"
+
+
+def timeout_text(seconds: float) -> str:
+    """Return the error text for an attempt that exceeded its timeout."""
+    return f"{DEADLINE_TEXT}: the timeout of {display(timedelta(seconds=seconds))} is over"
+
+
+def deadline_text(unix_seconds: float) -> str:
+    """Return the error text for a task whose deadline has passed."""
+    moment = datetime.fromtimestamp(max(GO_ZERO_S, min(unix_seconds, LAST_SECOND)), UTC)
+    return f"{DEADLINE_TEXT}: the deadline {moment.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC has passed"
+
+
+def explained(message: TaskMessage, end: str) -> str:
+    """Return the last error of a stored task; for an exceeded limit, a text that names the limit."""
+    if message.error_msg != DEADLINE_TEXT:
+        return message.error_msg
+    if end == "expired" or (message.deadline and not message.timeout):
+        return deadline_text(message.deadline)
+    if message.timeout in (0, DEFAULT_TIMEOUT_S):
+        # The task may have run with the time limit of its function, which only its worker knows.
+        return f"{DEADLINE_TEXT}: the timeout of its function, or of 30m, is over"
+    return timeout_text(message.timeout)

@@ -2,11 +2,13 @@
 
 Clients of Rota and Asynq write only UTF-8, but another program can add other bytes to a list of tasks or queues. `text`
 decodes such bytes to lone surrogates, and `raw` encodes these to the same bytes again, so that even a task with such an
-ID can be archived.
+ID can be archived. `read_queue_names` reads the set of all queues, to which any program can write.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import methodcaller
+
+from rota import events
 
 MAX_ERROR_BYTES = 8192
 _CUT = "…"
@@ -47,3 +49,20 @@ def clean_text(text: str, max_bytes: int = MAX_ERROR_BYTES) -> str:
     if len(data) > max_bytes:
         data = data[: max_bytes - len(_CUT.encode())] + _CUT.encode()
     return data.decode("utf-8", "ignore")
+
+
+MOST_REPORTED = 100
+_reported: set[bytes] = set()
+
+
+def read_queue_names(found: Iterable[bytes]) -> list[str]:
+    """Return the names in sorted order. A name that is not UTF-8 is skipped, and logged once in this process."""
+    names: list[str] = []
+    for raw in found:
+        name = text(raw)
+        if is_utf8(name):
+            names.append(name)
+        elif raw not in _reported and len(_reported) < MOST_REPORTED:
+            _reported.add(raw)
+            events.emit(events.QueueNameSkipped(name=raw))
+    return sorted(names)

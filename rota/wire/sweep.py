@@ -1,4 +1,8 @@
-"""The sweep: elects the worker that sweeps, and finds out in one call what is to be done in many queues."""
+"""The sweep: elects the worker that sweeps, finds out in one call what is to be done in many queues, and does it.
+
+`forward` moves due tasks out of `scheduled` and `retry` (Asynq's `rdb.ForwardIfReady`). `clean` deletes expired tasks
+(Asynq's `rdb.DeleteExpiredCompletedTasks` and its trimming of the archive).
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -7,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rota.wire.keys import QueueKeys
 from rota.wire.recover import Slack
-from rota.wire.script import Argument, Call, load
+from rota.wire.script import MOST_DELETED, MOST_FORWARDED, Argument, Call, load
 
 MAX_QUEUES = 64
 
@@ -87,3 +91,53 @@ def _look(reply: Any) -> list[Seen] | None:
 
 def _ms(life: timedelta) -> int:
     return round(life.total_seconds() * 1000)
+
+
+class Forwarded(NamedTuple):
+    """The result of one call: tasks moved, IDs dropped because they had no hash, and whether more may be due."""
+
+    moved: int
+    dropped: int
+    more: bool
+
+
+def forward(keys: QueueKeys, limit: int = 100) -> Call[Forwarded]:
+    """Move at most `limit` due IDs from each of the two sets. `limit` is cut to 1000."""
+    args = (keys.base, keys.task_prefix, min(limit, MOST_FORWARDED))
+    return Call(load("forward"), (keys.scheduled, keys.retry), args, _forwarded)
+
+
+def _forwarded(reply: Any) -> Forwarded:
+    moved, dropped, more = reply
+    return Forwarded(moved, dropped, bool(more))
+
+
+class Cleaned(NamedTuple):
+    """The result of one call: completed tasks deleted, archived tasks deleted, and whether there is more to do."""
+
+    expired: int
+    trimmed: int
+    more: bool
+
+
+def trimmed_key(keys: QueueKeys) -> str:
+    """Return the key of the lifetime count of archived tasks deleted because they were too old or too many."""
+    return keys.own("trimmed")
+
+
+def clean(keys: QueueKeys, *, limit: int, archive_size: int, archive_age: timedelta) -> Call[Cleaned]:
+    """Delete completed tasks whose retention is over, and archived tasks beyond size or age: at most `limit` of each.
+
+    `limit` is cut to 1000.
+    """
+    return Call(
+        load("clean"),
+        (keys.completed, keys.archived, trimmed_key(keys)),
+        (keys.base, keys.task_prefix, min(limit, MOST_DELETED), archive_size, archive_age.total_seconds()),
+        _cleaned,
+    )
+
+
+def _cleaned(reply: Any) -> Cleaned:
+    expired, trimmed, more = reply
+    return Cleaned(expired, trimmed, bool(more))

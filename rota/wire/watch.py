@@ -47,8 +47,10 @@ def _watched(raw: Any) -> Watched:
 
 
 def _error(message: bytes, end: str) -> str:
-    from rota.wire.limit_text import explained  # imported here: a program that only enqueues does not load protobuf
-    from rota.wire.message import unpack
+    from rota.wire.message import (
+        explained,  # imported here: a program that only enqueues does not load protobuf
+        unpack,
+    )
 
     try:
         return explained(unpack(message), end) if message else ""

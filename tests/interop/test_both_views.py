@@ -13,7 +13,7 @@ from interop.programs import Go, request
 from interop.shapes import GoDump
 from rota.broker import Broker
 from rota.inspect import Inspector
-from rota.wire.forward import forward
+from rota.wire.sweep import forward
 from tests.interop.both_views import assert_they_agree
 from tests.interop.console import stage
 from tests.interop.raw_queue import RawQueue

@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from interop.programs import Go
-from rota.wire.forward import forward
 from rota.wire.outcome import Outcome, record
+from rota.wire.sweep import forward
 from tests.interop.raw_queue import RawQueue
 
 

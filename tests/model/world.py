@@ -6,9 +6,9 @@ from typing import Any
 import redis
 
 from rota.broker import SyncBroker
-from rota.wire.clean import trimmed_key
 from rota.wire.group import AggregationSet, failures_key, spent_key
 from rota.wire.message import unpack
+from rota.wire.sweep import trimmed_key
 from tests.model.queue.queue import Queue
 from tests.model.queue.task import NOW
 

@@ -19,10 +19,10 @@ from fnmatch import fnmatchcase
 
 from rota import events
 from rota.broker.broker import Broker
-from rota.broker.queue_names import read_queue_names
 from rota.core.duration import display
 from rota.errors import OptionError
 from rota.settings.values import check_queue
+from rota.wire.names import read_queue_names
 from rota.worker.ticker import Ticker
 
 

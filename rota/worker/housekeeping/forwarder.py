@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from rota.broker import Broker
 from rota.core import faults
-from rota.wire.forward import forward
+from rota.wire.sweep import forward
 from rota.worker.consume.node_replies import NodeReplies
 
 

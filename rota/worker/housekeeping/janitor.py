@@ -11,7 +11,7 @@ from datetime import timedelta
 from rota import events
 from rota.broker import Broker
 from rota.core import faults
-from rota.wire.clean import clean
+from rota.wire.sweep import clean
 from rota.worker.consume.node_replies import NodeReplies
 
 

@@ -8,7 +8,7 @@ thread, is taken off by `deadline_at = FAR`, and the timer finds nothing to do.
 import asyncio
 from collections.abc import Callable, Collection
 
-from rota.wire.limit_text import deadline_text, timeout_text
+from rota.wire.message import deadline_text, timeout_text
 from rota.wire.times import LAST_SECOND, whole_seconds
 from rota.worker.clock import BrokerClock
 from rota.worker.run.attempt import FAR, Attempt, Stop

@@ -23,8 +23,7 @@ from rota.core.duration import parse
 from rota.errors import RetryLater, Revoke
 from rota.tasks.handler import Event
 from rota.tasks.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction, leaves
-from rota.wire.limit_text import DEADLINE_TEXT, deadline_text, timeout_text
-from rota.wire.message import with_completion, with_failure
+from rota.wire.message import DEADLINE_TEXT, deadline_text, timeout_text, with_completion, with_failure
 from rota.wire.names import clean_text
 from rota.wire.outcome import Ending, Kind, Outcome
 from rota.wire.proto import TaskMessage

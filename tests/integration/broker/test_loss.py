@@ -171,7 +171,7 @@ async def test_passing_states_are_waited_out() -> None:
 async def test_a_passing_state_that_stays_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = 0
     # By this clock each answer takes 50 ms, however busy the machine is.
-    monkeypatch.setattr("rota.broker.retry_budget.time", SimpleNamespace(monotonic=lambda: 0.05 * asked))
+    monkeypatch.setattr("rota.broker.failure.time", SimpleNamespace(monotonic=lambda: 0.05 * asked))
 
     def answer(words: list[bytes]) -> bytes:
         nonlocal asked

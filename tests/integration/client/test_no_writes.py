@@ -11,8 +11,7 @@ import pytest
 import redis
 
 from rota.broker import Broker, BrokerOptions
-from rota.broker.failure import NotNow
-from rota.broker.retry_budget import RetryBudget
+from rota.broker.failure import NotNow, RetryBudget
 from rota.client import Client, SyncClient
 from rota.errors import BrokerUnavailable
 from rota.tasks.policy import Debounce

@@ -9,7 +9,7 @@ import pytest
 
 import rota
 from rota import Rota
-from rota.wire import envelope
+from rota.wire import enqueue
 
 OURS = str(Path(rota.__file__).parent)
 MOST_CALLS = 25
@@ -18,8 +18,8 @@ MOST_MODULES = 15
 
 
 async def test_one_enqueue_takes_few_calls_in_few_modules(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envelope, "_numbers", None)  # a sandbox of another test makes each ID by itself
-    envelope._ready.clear()  # so that the first enqueue makes the IDs of a whole batch
+    monkeypatch.setattr(enqueue, "_numbers", None)  # a sandbox of another test makes each ID by itself
+    enqueue._ready.clear()  # so that the first enqueue makes the IDs of a whole batch
     async with Rota(redis_url) as app:
 
         @app.task("path:length")

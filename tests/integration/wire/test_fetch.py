@@ -19,8 +19,8 @@ from rota.wire.fetch import (
     reclaim,
     set_aside,
 )
-from rota.wire.forward import forward
 from rota.wire.proto import TaskMessage
+from rota.wire.sweep import forward
 from tests.integration.wire.conftest import Seed
 from tests.servers.overseen import Overseen
 

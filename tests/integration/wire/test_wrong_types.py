@@ -9,12 +9,12 @@ import pytest
 from rota.broker import Broker
 from rota.errors import BrokerRefused
 from rota.wire.fetch import fetch, reclaim, set_aside
-from rota.wire.forward import forward
 from rota.wire.group import AggregationSet, Due, SortedOut, aggregate, failed, failures_key, sort_out, spent_key, take
 from rota.wire.outcome import Kind, Outcome, done, record
 from rota.wire.owner import give_back
 from rota.wire.recover import Dead, Move, Slack, reclaim_sets, recover
 from rota.wire.script import Call
+from rota.wire.sweep import forward
 from tests.integration.wire.conftest import Seed
 from tests.servers.overseen import Overseen
 from tests.servers.process import Server

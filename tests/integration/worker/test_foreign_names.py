@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from rota.app import Rota
-from rota.broker import queue_names
 from rota.errors import TaskFailed
 from rota.supervisor.reclaim import ServedQueues
+from rota.wire import names
 from rota.wire.edit import delete
 from rota.wire.keys import QueueKeys
 from rota.wire.recover import Slack
@@ -23,7 +23,7 @@ BAD = b"\xff\xfe"
 
 @pytest.fixture(autouse=True)
 def nothing_reported_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_names, "_reported", set())
+    monkeypatch.setattr(names, "_reported", set())
 
 
 async def test_worker_of_a_pattern_skips_a_queue_name_that_is_not_utf8_and_says_so_once(

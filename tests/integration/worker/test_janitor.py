@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rota.wire.clean import trimmed_key
+from rota.wire.sweep import trimmed_key
 from rota.worker.housekeeping.janitor import Janitor
 from tests.integration.worker.yard import Yard, message, open_yard
 

@@ -11,9 +11,9 @@ import pytest
 
 from rota.broker import Broker
 from rota.tasks.policy import Retry
-from rota.wire.clean import trimmed_key
 from rota.wire.outcome import Held, extend
 from rota.wire.script import Call
+from rota.wire.sweep import trimmed_key
 from rota.worker.housekeeping.recoverer import Recoverer, as_failure
 from tests.integration.worker.sweeping import LIMITS, Broom
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from rota.wire.enqueue import Item, debounce, enqueue, enqueue_plain
-from rota.wire.forward import forward
 from rota.wire.message import pack
+from rota.wire.sweep import forward
 from tests.model.queue.task import FAR, NOW, Reply, Task
 from tests.model.rules.machine import CHOSEN, GROUPS, PAYLOADS, PICK, Machine
 

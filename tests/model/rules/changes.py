@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from rota.wire import edit
-from rota.wire.clean import clean
 from rota.wire.keys import unique_key
 from rota.wire.message import unpack
+from rota.wire.sweep import clean
 from tests.model.queue.task import FAR
 from tests.model.rules.machine import PAYLOADS, PICK, Machine
 

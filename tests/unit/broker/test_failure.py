@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from rota.broker import failure
-from rota.broker.failure import Demoted, NotNow, SlotMoved, WrongType
+from rota.broker.failure import Demoted, NotNow, RetryBudget, SlotMoved, WrongType, pause_seconds
 from rota.broker.url import Endpoint
 from rota.errors import BrokerRefused
 
@@ -163,3 +163,25 @@ def test_what_goes_wrong_while_connecting_is_told_in_one_sentence(error: OSError
     assert isinstance(told, kind)
     assert expected in str(told)
     assert told.maybe_applied is False
+
+
+def test_pauses_grow_are_bounded_and_differ() -> None:
+    for failures in range(1, 50):
+        assert 0 < pause_seconds(failures) <= 2.0
+    assert pause_seconds(1) <= 0.02
+    assert pause_seconds(20) >= 1.0
+    assert len({pause_seconds(3) for _ in range(20)}) > 1
+
+
+def test_without_patience_the_first_failure_is_final() -> None:
+    with pytest.raises(NotNow, match="down"):
+        RetryBudget(0).pause_after(NotNow("down"))
+
+
+def test_a_redirection_is_followed_at_once_but_not_for_ever() -> None:
+    patience = RetryBudget(0)
+    moved = SlotMoved("moved", slot=1, endpoint=Endpoint(), ask=False)
+    for _ in range(5):
+        assert patience.pause_after(moved) == 0
+    with pytest.raises(SlotMoved):
+        patience.pause_after(moved)

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rota.errors import OptionError
-from rota.wire import envelope
-from rota.wire.enqueue import Item, Reply, debounce, enqueue, enqueue_plain
-from rota.wire.envelope import Envelope, make_task_ids_ascend, new_task_id
+from rota.wire import enqueue as wire
+from rota.wire.enqueue import Envelope, Item, Reply, debounce, enqueue, enqueue_plain, make_task_ids_ascend, new_task_id
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
 from rota.wire.times import EPOCH
@@ -86,13 +85,13 @@ def test_new_ids_are_version_4_and_differ() -> None:
 
 
 def test_ascending_ids_are_version_4_and_differ_in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envelope, "_numbers", None)
+    monkeypatch.setattr(wire, "_numbers", None)
     new_task_id()  # leaves a batch of random ones
     make_task_ids_ascend()
     made = [new_task_id() for _ in range(1000)]
 
     make_task_ids_ascend()
-    monkeypatch.setattr(envelope, "_numbers", itertools.count())
+    monkeypatch.setattr(wire, "_numbers", itertools.count())
     of_another_process = [new_task_id() for _ in range(1000)]
 
     assert made == sorted(made)

@@ -8,7 +8,7 @@ Rules that hold for all fields:
 
 1. None means "not given": the default applies.
 2. A duration is a text with a unit (`"30s"`, `"1h30m"`) or a timedelta, never a bare number.
-3. An instant has a time zone, and is kept in UTC.
+3. An instant has a time zone, and is kept in UTC, in whole milliseconds.
 4. A field that would have no effect is refused, unless it has its default value, because its writer expects an effect.
 
 An option of the task that is None here (`queue`, `max_retry`, `timeout`, `unique`, `retention`, `group`) is that of the
@@ -42,6 +42,8 @@ from rota.schedule.fields import (
     brief,
     whole,
 )
+from rota.schedule.spec import RepeatedHour, SkippedHour, parse_spec
+from rota.schedule.trigger import Trigger
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -51,8 +53,6 @@ if TYPE_CHECKING:
 ScheduleKind: TypeAlias = Literal["periodic", "once", "wait"]
 Missed: TypeAlias = Literal["once", "skip", "all"]
 Overlap: TypeAlias = Literal["skip", "allow", "queue_one", "queue_all", "replace"]
-SkippedHour: TypeAlias = Literal["after", "skip"]
-RepeatedHour: TypeAlias = Literal["once", "twice"]
 OnDayOff: TypeAlias = Literal["skip", "next_working_day", "previous_working_day"]
 After: TypeAlias = Literal["success", "failure", "always"]
 Source: TypeAlias = Literal["database", "code", "provider"]
@@ -147,7 +147,7 @@ class ScheduleDefinition(BaseModel):
         """Check the fields. Raises ScheduleInvalid with every problem."""
         given = {name: value for name, value in words.items() if value is not None}
         problems, sound = self._fill(given)
-        problems += [(fields[0], text) for fields, text in conflicts(self) if sound.issuperset(fields)]
+        problems += [(each.path, each.text) for each in conflicts(self) if sound.issuperset(each.about)]
         if problems:
             raise _refusal(given.get("name"), problems)
 
@@ -196,6 +196,16 @@ class ScheduleDefinition(BaseModel):
         if self.process_in is None:
             return self
         return self.patched({"process_in": None, "process_at": now + self.process_in})
+
+    def read_spec(self, spec: str, *, seed: str = "") -> Trigger:
+        """Return the trigger of one of the specs. `seed` is the ID of the schedule. Raises ScheduleError."""
+        return parse_spec(
+            spec,
+            timezone=self.timezone,
+            seed=seed,
+            skipped_hour=self.skipped_hour,
+            repeated_hour=self.repeated_hour,
+        )
 
     @property
     def most_missed(self) -> int:

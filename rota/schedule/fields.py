@@ -79,7 +79,7 @@ def zone(value: Any, info: ValidationInfo) -> str:
 
 
 def moment(value: Any, info: ValidationInfo) -> datetime:
-    """Read an instant: a datetime with a time zone, or its text in ISO 8601. It is kept in UTC."""
+    """Read a datetime with a time zone, or its text in ISO 8601, into an instant in UTC in whole milliseconds."""
     example = "such as '2026-03-01T09:00+01:00'"
     if isinstance(value, str):
         try:
@@ -93,9 +93,11 @@ def moment(value: Any, info: ValidationInfo) -> datetime:
     if value.utcoffset() is None:
         raise ValueError(f"{info.field_name} is {value.isoformat()}, which has no time zone: add one, {example}.")
     try:
-        return value.astimezone(UTC)
+        instant = value.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{info.field_name} is {value.isoformat()}, which is too far away.") from None
+    # Redis holds planned times in milliseconds.
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def length_of(least: str) -> Check:

@@ -10,11 +10,10 @@ if TYPE_CHECKING:
         Missed,
         OnDayOff,
         Overlap,
-        RepeatedHour,
         ScheduleKind,
-        SkippedHour,
         ThenRule,
     )
+    from rota.schedule.spec import RepeatedHour, SkippedHour
 
 
 class ScheduleOptions(TypedDict, total=False):

@@ -141,6 +141,16 @@ def test_wrong_value_is_refused_in_words(field: str, value: Any, words: str) -> 
             "missed",
             "has one planned time",
         ),
+        ({"specs": ["@daily", "61 * * * *"]}, "specs.1", "61"),
+        ({"specs": ["0 0 30 2 *"]}, "specs.0", "never"),
+        ({"specs": ["every 10m after end", "@daily"]}, "specs", "give this schedule one spec"),
+        (
+            {"specs": "every 10m after end", "calendar": "c", "on_day_off": "next_working_day"},
+            "on_day_off",
+            "cannot move a delay",
+        ),
+        ({"payload": {"a": ["{{plannedat}}"]}}, "payload.a.0", "Did you mean 'planned_at'?"),
+        ({"then": {"task_type": "x", "payload": {"a": "{{b}}"}}}, "then.0.payload.a", "is not a variable"),
         ({"kind": "wait"}, "specs", "A schedule of the kind 'wait' runs only on demand"),
         ({"kind": "wait", "specs": None, "start_deadline": "1m"}, "start_deadline", "runs only on demand"),
         ({"missed_limit": 5}, "missed_limit", "no effect while missed is 'once'"),
@@ -150,9 +160,9 @@ def test_wrong_value_is_refused_in_words(field: str, value: Any, words: str) -> 
         ({"starts_at": "2026-02-01T00:00Z", "ends_at": "2026-01-01T00:00Z"}, "ends_at", "is before starts_at"),
         ({"fan_out": 2, "group": "g"}, "fan_out", "joins tasks into one"),
         ({"fan_out": 2, "payload": {"shard": 1}}, "fan_out", "payload has the key 'shard'"),
-        ({"then": {"on": "always"}}, "then", "either schedule (its name) or task_type"),
-        ({"then": {"schedule": "x", "queue": "q"}}, "then", "which has its own payload and queue"),
-        ({"then": {"schedule": "backup"}}, "then", "which is this schedule"),
+        ({"then": {"on": "always"}}, "then.0", "either schedule (its name) or task_type"),
+        ({"then": {"schedule": "x", "queue": "q"}}, "then.0", "which has its own payload and queue"),
+        ({"then": {"schedule": "backup"}}, "then.0", "which is this schedule"),
     ],
 )
 def test_conflict_is_refused_at_the_field_to_change(changes: dict[str, Any], path: str, words: str) -> None:
@@ -230,7 +240,7 @@ def test_keywords_for_type_checkers_are_the_fields() -> None:
 
 def test_definition_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        ScheduleDefinition.read(NIGHTLY).enabled = False  # type: ignore[misc]
+        ScheduleDefinition.read(NIGHTLY).enabled = False
 
 
 LENGTHS = st.integers(600, 10**7).map(lambda seconds: timedelta(seconds=seconds))

@@ -53,7 +53,7 @@ class CronPart(NamedTuple):
     last: `L-3`: the distance from the last day of the month, twice
     nearest_weekday: `15W`: the day, twice; 0 for `LW`, and -3 for `L-3W`
     nth: `MON#2`: the day of the week, and which one of the month
-    last_of_weekday: `FRIL`: the day of the week, twice
+    last_of_weekday: `FRIL` or `FRI#L`: the day of the week, twice
     """
 
     text: str
@@ -89,7 +89,7 @@ _PLAIN = re.compile(rf"(\*|\?|{_NUMBER})(?:-({_NUMBER}))?(?:/([0-9]{{1,3}}))?")
 _LAST = re.compile(r"L(?:-([0-9]{1,2}))?(W)?", re.IGNORECASE)
 _NEAREST = re.compile(r"([0-9]{1,2})W", re.IGNORECASE)
 _NTH = re.compile(r"([0-9]|[A-Za-z]{3})#([0-9]{1,2})")
-_LAST_OF = re.compile(r"([0-9]|[A-Za-z]{3})L", re.IGNORECASE)
+_LAST_OF = re.compile(r"([0-9]|[A-Za-z]{3})#?L", re.IGNORECASE)
 _HASH = re.compile(r"H(?:\(([0-9]{1,3})-([0-9]{1,3})\))?(?:/([0-9]{1,3}))?")
 ZERO = CronField("0", (CronPart("0", "value", 0, 0),), 1, False)
 """The field of the second, where an expression has none."""
@@ -207,20 +207,16 @@ def _explained(number: int, item: str) -> FieldFault:
     limits = RANGES[number]
     upper = item.upper()
     if number == WEEKDAY and upper == "L":
-        return FieldFault(
-            0, "'L' alone means the last day in the day of month field. Here write 'SATL' or another weekday."
-        )
+        return FieldFault(0, "'L' alone is the last day of a month. In this field write 'SATL' or another weekday.")
     if upper.startswith("L") or upper.endswith(("L", "W")) or "#" in item:
         if "#" in item and number != WEEKDAY:
             return FieldFault(item.index("#"), "'#' belongs to the day of week field, as in 'MON#2'.")
         if upper == "WL":
             return FieldFault(0, "'WL' is not known. Did you mean 'LW', the last working day of the month?")
         if number not in (DAY, WEEKDAY) and not item.isalpha():
-            return FieldFault(
-                0, f"'{item}' is not allowed in the {limits.name} field: L and W belong to the day fields."
-            )
+            return FieldFault(0, f"'{item}' is not allowed in the {limits.name} field, only in the day fields.")
         if upper in ("L", "LW") or (upper.endswith("W") and upper[:-1].isdigit()):
-            return FieldFault(0, f"'{item}' is not allowed in the {limits.name} field, but in the day of month field.")
+            return FieldFault(0, f"'{item}' is not allowed in the {limits.name} field, only in the day of month field.")
     if upper.startswith("H"):
         return FieldFault(0, f"'{item}' is not a form of H. Write 'H', 'H/15', 'H(0-29)' or 'H(0-29)/10'.")
     return _malformed(limits, item)

@@ -45,6 +45,8 @@ def _plain(cron: CronExpression, local: datetime, wall: datetime, found: datetim
         and found.astimezone(zone).utcoffset() == offset
         and found.astimezone(zone).replace(tzinfo=None, fold=0) == wall
         and (local.astimezone(UTC) - _NEAR).astimezone(zone).utcoffset() == offset
+        # A later change matters too: the walk truncates to the hour, and an hour that comes twice may give the second.
+        and (local.astimezone(UTC) + _NEAR).astimezone(zone).utcoffset() == offset
     )
 
 

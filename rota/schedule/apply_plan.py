@@ -34,7 +34,7 @@ class ScheduleChange:
 
 @dataclass(frozen=True, slots=True)
 class ApplyPlan:
-    """What applying a file would do."""
+    """The changes that applying a file would make."""
 
     create: tuple[ScheduleDefinition, ...] = ()
     update: tuple[ScheduleChange, ...] = ()

@@ -1,11 +1,11 @@
 """Reads a crontab, and makes a schedule of each of its lines.
 
-The lines of a crontab are shell commands, and a schedule must not carry one: whoever may edit schedules could then run
-anything on the workers. So each line becomes a schedule of the task type `command:run` (the ready-made handler of
+The lines of a crontab are shell commands, and a schedule must not carry one, because every user who
+may edit schedules could then run anything on the workers. So each line becomes a schedule of the task type `command:run` (the ready-made handler of
 `examples/jobs`), whose payload has only the name of a command. The commands themselves are returned beside them, for
 the settings of that handler.
 
-The specs are kept as they are; `CRON_TZ` becomes the time zone. What has no counterpart is reported at its line, and
+The specs are kept as they are; `CRON_TZ` becomes the time zone. Lines without a counterpart are reported at its line, and
 nothing is guessed: `@reboot`, `%` (which gives a command its standard input), and variables that change how the command
 runs.
 """

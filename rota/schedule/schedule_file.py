@@ -12,7 +12,7 @@ Three rules follow from what such a file is for, which is to be applied again af
 
 1. The schedules that a file owns are those with its tag. Only these are deleted when a file is applied with `prune`.
 2. `enabled`, `pause_until` and `pause_note` belong to the operators: a file changes them only if it names them, so that
-   applying it again does not start a schedule that somebody has stopped.
+   applying it again does not start a schedule that an operator has stopped.
 3. `process_in` is refused, because each time the file is applied the moment would move.
 
 YAML is read by the rules of YAML 1.2, as `ruamel.yaml` does: `on` and `no` are texts, and a key that stands twice is an

@@ -1,13 +1,12 @@
 """Reads a crontab, and makes a schedule of each of its lines.
 
-The lines of a crontab are shell commands, and a schedule must not carry one, because every user who
-may edit schedules could then run anything on the workers. So each line becomes a schedule of the task type `command:run` (the ready-made handler of
-`examples/jobs`), whose payload has only the name of a command. The commands themselves are returned beside them, for
-the settings of that handler.
+The lines of a crontab are shell commands, and a schedule must not carry one, because every user who may edit schedules
+could then run anything on the workers. So each line becomes a schedule of the task type `command:run` (the ready-made
+handler of `examples/jobs`), whose payload has only the name of a command. The commands themselves are returned beside
+them, for the settings of that handler.
 
-The specs are kept as they are; `CRON_TZ` becomes the time zone. Lines without a counterpart are reported at its line, and
-nothing is guessed: `@reboot`, `%` (which gives a command its standard input), and variables that change how the command
-runs.
+The specs are kept as they are; `CRON_TZ` becomes the time zone. A line without a counterpart is reported, and nothing
+is guessed: `@reboot`, `%` (which gives a command its standard input), and variables that change how the command runs.
 """
 
 import re
@@ -37,7 +36,7 @@ class CrontabImport:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _CrontabReading:
     source: str
     system: bool
     task_type: str
@@ -56,7 +55,7 @@ def read_crontab(
 
     `timezone` applies until a line sets `CRON_TZ` or `TZ`. Raises ScheduleInvalid with each line that cannot be read.
     """
-    reading = _Reading(source, system, task_type, timezone)
+    reading = _CrontabReading(source, system, task_type, timezone)
     for number, line in enumerate(text.splitlines(), 1):
         _read_line(reading, line.strip(), f"{source}:{number}")
     if reading.problems:
@@ -68,7 +67,7 @@ def read_crontab(
     return CrontabImport(tuple(reading.definitions), reading.commands, tuple(reading.notes))
 
 
-def _read_line(reading: _Reading, line: str, place: str) -> None:
+def _read_line(reading: _CrontabReading, line: str, place: str) -> None:
     if not line:
         reading.comment = ""
         return
@@ -89,7 +88,7 @@ def _read_line(reading: _Reading, line: str, place: str) -> None:
     reading.comment = ""
 
 
-def _set_variable(reading: _Reading, name: str, value: str, place: str) -> None:
+def _set_variable(reading: _CrontabReading, name: str, value: str, place: str) -> None:
     if name in ("CRON_TZ", "TZ"):
         reading.timezone = value
     elif name in _HARMLESS:
@@ -112,7 +111,7 @@ def _parts(line: str, *, system: bool) -> tuple[str, str, str]:
     return spec, words[count] if system else "", words[-1]
 
 
-def _definition(reading: _Reading, spec: str, user: str, command: str, place: str) -> ScheduleDefinition:
+def _definition(reading: _CrontabReading, spec: str, user: str, command: str, place: str) -> ScheduleDefinition:
     if _UNESCAPED_PERCENT.search(command):
         reading.notes.append((place, "The text after % was the standard input of the command: it is not given to it."))
         command = _UNESCAPED_PERCENT.split(command, maxsplit=1)[0].rstrip()

@@ -78,7 +78,7 @@ def read_file(text: str, source: str) -> ScheduleFile:
     if len(text) > MOST_CHARACTERS:
         raise _refusal([(source, f"The file has {len(text):,} characters, but may have {MOST_CHARACTERS:,}.")])
     content = _parsed(text, source)
-    reader = _Reader(source, content)
+    reader = _FileReader(source, content)
     found = reader.schedules()
     problems = [*reader.problems, *_doubles(found)]
     if problems:
@@ -101,7 +101,7 @@ def write_file(definitions: Iterable[ScheduleDefinition], *, as_json: bool = Fal
     return written.getvalue()
 
 
-class _Reader:
+class _FileReader:
     def __init__(self, source: str, content: Any) -> None:
         self.problems: list[tuple[str, str]] = []
         self.tag: str | None = None

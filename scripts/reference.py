@@ -64,10 +64,12 @@ def names_table() -> str:
 def event_tables() -> str:
     """List the events of each module of the catalogue, in the order of the source."""
     titles = {
-        "task_events": "Tasks and groups",
-        "": "Workers",
-        "fleet_events": "Supervisors, commands, clients and health",
-        "event": "Callbacks",
+        "task_events": "Tasks",
+        "group_events": "Groups",
+        "worker_events": "Workers",
+        "broker_events": "Connections and clients",
+        "fleet_events": "Supervisors, commands and health",
+        "dispatch": "Callbacks",
     }
     kinds = [events.Event]
     for kind in kinds:

@@ -64,10 +64,9 @@ def names_table() -> str:
 def event_tables() -> str:
     """List the events of each module of the catalogue, in the order of the source."""
     titles = {
-        "task_events": "Tasks",
-        "group_events": "Groups",
+        "task_events": "Tasks and clients",
+        "queue_events": "Queues and groups",
         "worker_events": "Workers",
-        "broker_events": "Connections and clients",
         "fleet_events": "Supervisors, commands and health",
         "dispatch": "Callbacks",
     }

@@ -4,10 +4,9 @@ Each module has the events of one subject. `event` has the base class, and `disp
 and the callbacks.
 """
 
-from rota.events.broker_events import *  # noqa: F403
 from rota.events.dispatch import *  # noqa: F403
 from rota.events.event import *  # noqa: F403
 from rota.events.fleet_events import *  # noqa: F403
-from rota.events.group_events import *  # noqa: F403
+from rota.events.queue_events import *  # noqa: F403
 from rota.events.task_events import *  # noqa: F403
 from rota.events.worker_events import *  # noqa: F403

@@ -226,6 +226,14 @@ class ServerAnswers(Event):
     text = "The server answers."
 
 
+class DevServerUsed(Event):
+    """A program uses the server of `rota dev` in its folder. Once for each server."""
+
+    logger = "rota"
+    text = "Using the server of `rota dev` in this folder, {url}. Set ROTA_URL to use another one."
+    url: str
+
+
 class ExitForced(Event):
     """The process ends although something in it still runs."""
 

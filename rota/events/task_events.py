@@ -1,4 +1,4 @@
-"""Events about tasks: runs and their outcomes, and tasks whose worker died."""
+"""Events about tasks: runs and their outcomes, tasks whose worker died, and the requests of clients."""
 
 import logging
 
@@ -218,4 +218,54 @@ class GroupedTaskUnreadable(Event):
     text = "Task {task_id} in group {group} is archived: its message cannot be read ({error})."
     task_id: str
     group: str
+    error: Exception
+
+
+# Clients
+
+
+class RequestsRepeated(Event):
+    """A client sends requests again, because no answer came."""
+
+    level = logging.INFO
+    logger = "rota.client"
+    requests: int
+    error: object
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"Sending {counted(self.requests, 'request')} again, because no answer came: {self.error}"
+
+
+class EnqueuesFailed(Event):
+    """Some tasks of an `enqueue_many` were not enqueued, or may not have been."""
+
+    level = logging.ERROR
+    logger = "rota.client"
+    failed: int
+    tasks: int
+    error: Exception
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        were = "was" if self.failed == 1 else "were"
+        of = counted(self.tasks, "task")
+        return f"{self.failed} of {of} {were} not enqueued, or may not have been: {self.error}"
+
+
+class EnqueueMiddlewareFailed(Event):
+    """An enqueue middleware raised an error after its task was sent."""
+
+    level = logging.ERROR
+    logger = "rota.client"
+    text = "An enqueue middleware raised an error after its task was sent."
+    shows_traceback = True
+    error: Exception
+
+
+class ReplicasMissing(Event):
+    """A task was enqueued, but not enough replicas have it."""
+
+    logger = "rota.client.replicas"
+    text = "A task was enqueued, but {error}"
     error: Exception

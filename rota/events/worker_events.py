@@ -1,7 +1,7 @@
-"""Events of a worker: its life, its event loop, its queues and its housekeeping."""
+"""Events of a worker: its life, its event loop, and its way to the broker."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rota.core.text import counted
 from rota.events.event import Event
@@ -142,94 +142,154 @@ class LoopTurnsAgain(Event):
     seconds: float
 
 
-# Queues
+# The way to the broker
 
 
-class QueueNotServed(Event):
-    """A key of a queue has a wrong type, so the queue is not served."""
+class BrokerAway(Event):
+    """A call to the broker failed, and is repeated until it works. The first of an outage."""
 
-    level = logging.ERROR
-    text = (
-        "Queue {queue} is not served: its key {key} is of another type, so some other program has written it. Delete "
-        "or rename the key; the other queues are served meanwhile."
-    )
-    queue: str
-    key: str
+    text = "{act} failed, trying again until it works: {error}"
+    log_level: int
+    act: str
+    error: Exception
+    unexpected: bool
 
+    def severity(self) -> int:
+        """Return the level that the caller chose."""
+        return self.log_level
 
-class QueueServedAgain(Event):
-    """The wrong key of a queue is gone."""
-
-    text = "Queue {queue} is served again."
-    queue: str
-
-
-class PatternMatchesNothing(Event):
-    """A pattern of queues matches no queue yet. Once for each pattern."""
-
-    text = (
-        "No queue matches {pattern!r} yet: a queue exists from its first task on. The worker looks again every {every}."
-    )
-    pattern: str
-    every: str
+    def cause(self) -> tuple[BaseException | None, str]:
+        """Return an error that is not one of the broker, so that its traceback is logged."""
+        return (self.error if self.unexpected else None), ""
 
 
-class DanglingTasksDropped(Event):
-    """A queue listed tasks that do not exist."""
-
-    text = "Queue {queue} listed tasks that no longer exist, dropped: {task_ids}"
-    queue: str
-    task_ids: Sequence[object]
-
-
-# Housekeeping
-
-
-class SweepRefused(Event):
-    """The server refuses a step of the sweep. Once for each reason."""
+class BrokerStillAway(Event):
+    """A call to the broker still fails. Once a minute."""
 
     level = logging.ERROR
-    text = "The sweep goes on without something that the server refuses: {error}"
+    act: str
+    attempts: int
+    error: Exception
+    unexpected: bool
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"{self.act} still fails, after {counted(self.attempts, 'attempt')}: {self.error}"
+
+    def cause(self) -> tuple[BaseException | None, str]:
+        """Return an error that is not one of the broker, so that its traceback is logged."""
+        return (self.error if self.unexpected else None), ""
+
+
+class BrokerBack(Event):
+    """The broker answers again."""
+
+    level = logging.INFO
+    failures: int
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"The broker answers again after {counted(self.failures, 'failed attempt')}."
+
+
+class HeartbeatLost(Event):
+    """The heartbeat does not reach the broker. If this lasts as long as a lease, the tasks run again elsewhere."""
+
+    text = "The heartbeat does not reach the broker, trying again: {error}"
     error: Exception
 
 
-class ClockJumped(Event):
-    """The clock of the server has jumped ahead, so leases are not taken for expired for a while."""
+class HeartbeatBack(Event):
+    """The heartbeat reaches the broker again."""
 
-    text = "The server's clock has jumped ahead: the leases of those who live are waited for."
+    level = logging.INFO
+    text = "The heartbeat reaches the broker again."
 
 
-class ArchiveTrimmed(Event):
-    """Archived tasks were deleted for good."""
+class ServerRecordLeft(Event):
+    """A worker that stops could not delete its record in the listings."""
 
+    level = logging.INFO
+    text = "This server stays in the listings until its record expires: {error}"
+    error: Exception
+
+
+class TaskTypesNotPublished(Event):
+    """A worker could not publish the task types that it handles, and tries again."""
+
+    text = "The task types of this worker cannot be published, trying again: {error}"
+    error: Exception
+
+
+class OutcomesRefused(Event):
+    """The server refuses a batch of outcomes."""
+
+    level = logging.ERROR
+    text = "The server refuses outcomes, each is sent by itself until it is taken: {error}"
+    error: Exception
+
+
+class LastOutcomesLost(Event):
+    """A worker that stops could not record its last outcomes."""
+
+    level = logging.ERROR
+    text = "The last outcomes could not be recorded: the broker does not answer. Those tasks run again."
+
+
+class FetchLost(Event):
+    """The reply to a fetch was lost, and the tasks of this fetch can only come back by their leases."""
+
+    level = logging.ERROR
+    text = "Tasks of a lost fetch from queue {queue} will be redelivered when their leases expire: {error}"
+    queue: str
+    error: object
+
+
+class LastFetchLost(Event):
+    """The reply to the last fetch of a worker that stops was lost."""
+
+    level = logging.ERROR
+    text = "A reply was lost and the broker does not answer: tasks it brought come back by their leases."
+
+
+class FetchFound(Event):
+    """The tasks of a fetch whose reply was lost were found, and run."""
+
+    level = logging.INFO
+    queue: str
     tasks: int
 
     def message(self) -> str:
         """Return the text of the log line."""
-        return f"Deleted {counted(self.tasks, 'failed task')} for good: the archive was full, or this was too old."
+        return f"Found {counted(self.tasks, 'task')} whose fetch went unanswered in queue {self.queue}."
 
 
-class QueueRepaired(Event):
-    """Inconsistent keys of a queue were repaired. `repairs` has the number of each kind."""
+class TrackingTurnedOff(Event):
+    """Tracking was turned off on a connection, perhaps by a proxy, and is turned on again."""
 
-    text = "Repaired in queue {queue}: {what}."
-    queue: str
-    repairs: Mapping[str, int]
-    meanings: Mapping[str, str]
-
-    def message(self) -> str:
-        """Return the text of the log line."""
-        what = ", ".join(f"{number} × {self.meanings[kind]}" for kind, number in self.repairs.items())
-        return self.text.format_map({"queue": self.queue, "what": what})
+    text = "Tracking was turned off on the connection to {endpoint}; it is turned on again."
+    endpoint: str
 
 
-class AggregationReclaimed(Event):
-    """The tasks of an aggregation whose worker died are in their group again."""
+class TrackingRefused(Event):
+    """The server refuses tracking, so the worker polls."""
 
-    queue: str
-    tasks: int
+    text = "The server refuses CLIENT TRACKING ({error}); the worker polls instead, up to every second."
+    error: Exception
 
-    def message(self) -> str:
-        """Return the text of the log line."""
-        wait = "waits in its" if self.tasks == 1 else "wait in their"
-        return f"{counted(self.tasks, 'task')} of a dead aggregation in queue {self.queue} {wait} group again."
+
+class ServerWarning(Event):
+    """Something about the server, the environment or the app is unsafe or unusual, as found at the start."""
+
+    text = "{advice}"
+    advice: str
+
+
+class SubscriptionFailed(Event):
+    """The connection for subscriptions met an internal fault, and is made again."""
+
+    level = logging.ERROR
+    logger = "rota.broker"
+    text = "The connection that listens cannot be made again; trying on."
+    shows_traceback = True
+    error: Exception

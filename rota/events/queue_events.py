@@ -1,9 +1,116 @@
-"""Events of groups and their aggregations."""
+"""Events of queues: which are served, their housekeeping, and their groups."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from rota.core.text import counted
 from rota.events.event import Event
+
+# Queues
+
+
+class QueueNotServed(Event):
+    """A key of a queue has a wrong type, so the queue is not served."""
+
+    level = logging.ERROR
+    text = (
+        "Queue {queue} is not served: its key {key} is of another type, so some other program has written it. Delete "
+        "or rename the key; the other queues are served meanwhile."
+    )
+    queue: str
+    key: str
+
+
+class QueueServedAgain(Event):
+    """The wrong key of a queue is gone."""
+
+    text = "Queue {queue} is served again."
+    queue: str
+
+
+class PatternMatchesNothing(Event):
+    """A pattern of queues matches no queue yet. Once for each pattern."""
+
+    text = (
+        "No queue matches {pattern!r} yet: a queue exists from its first task on. The worker looks again every {every}."
+    )
+    pattern: str
+    every: str
+
+
+class DanglingTasksDropped(Event):
+    """A queue listed tasks that do not exist."""
+
+    text = "Queue {queue} listed tasks that no longer exist, dropped: {task_ids}"
+    queue: str
+    task_ids: Sequence[object]
+
+
+class QueueNameSkipped(Event):
+    """A name in the set of all queues cannot be read. Once for each name."""
+
+    logger = "rota.broker"
+    text = (
+        "Skipped the queue name {name!r} in the set of all queues: it is not UTF-8, so no client of Asynq or Rota can "
+        "have written it. SREM removes it."
+    )
+    name: bytes
+
+
+# Housekeeping
+
+
+class SweepRefused(Event):
+    """The server refuses a step of the sweep. Once for each reason."""
+
+    level = logging.ERROR
+    text = "The sweep goes on without something that the server refuses: {error}"
+    error: Exception
+
+
+class ClockJumped(Event):
+    """The clock of the server has jumped ahead, so leases are not taken for expired for a while."""
+
+    text = "The server's clock has jumped ahead: the leases of those who live are waited for."
+
+
+class ArchiveTrimmed(Event):
+    """Archived tasks were deleted for good."""
+
+    tasks: int
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"Deleted {counted(self.tasks, 'failed task')} for good: the archive was full, or this was too old."
+
+
+class QueueRepaired(Event):
+    """Inconsistent keys of a queue were repaired. `repairs` has the number of each kind."""
+
+    text = "Repaired in queue {queue}: {what}."
+    queue: str
+    repairs: Mapping[str, int]
+    meanings: Mapping[str, str]
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        what = ", ".join(f"{number} × {self.meanings[kind]}" for kind, number in self.repairs.items())
+        return self.text.format_map({"queue": self.queue, "what": what})
+
+
+class AggregationReclaimed(Event):
+    """The tasks of an aggregation whose worker died are in their group again."""
+
+    queue: str
+    tasks: int
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        wait = "waits in its" if self.tasks == 1 else "wait in their"
+        return f"{counted(self.tasks, 'task')} of a dead aggregation in queue {self.queue} {wait} group again."
+
+
+# Groups
 
 
 class GroupAggregated(Event):

@@ -6,7 +6,7 @@ folder; what a killed task left unfinished is removed by the next one.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 from examples.jobs.dumps import DamagedCopy, dump_format, read_url
 from examples.jobs.engine import connected
 from examples.jobs.settings import JobRefused, JobSettings, plain_file
-from examples.jobs.whole_file import alone, checksum_path, is_whole, whole_file
+from examples.jobs.whole_file import CHECKSUM, alone, checksum_path, is_whole, whole_file
 from rota import Context, Retry, Tasks
 
 tasks = Tasks()
@@ -34,10 +34,11 @@ _STAMP = r"\d{8}T\d{6}Z"
     retention="7d",
     retry=Retry(max=3, backoff="exponential", base="1m", never=[JobRefused]),
 )
-def back_up(context: Context, database: str, folder: str, keep: Annotated[int, Ge(1)] = 7) -> str:
+def back_up(context: Context, database: str, folder: str, keep: Annotated[int, Ge(1)] = 7, copy_to: str = "") -> str:
     """Copy a database to a folder while it is in use, and return the name of the file.
 
-    The newest `keep` backups of this database stay; older ones are removed once the new one is whole.
+    The newest `keep` backups of this database stay; older ones are removed once the new one is whole. `copy_to` is the
+    name of an object store that gets a copy of the new one, and keeps as many.
     """
     settings = JobSettings.read()
     url = read_url(settings.database(database))
@@ -51,8 +52,29 @@ def back_up(context: Context, database: str, folder: str, keep: Annotated[int, G
             made = place / f"{database}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{mark}{kind.suffix}"
             with whole_file(made, mode=0o600, checksum=True) as unfinished:
                 kind.dump(url, unfinished)
+        if copy_to:
+            _copy(settings, copy_to, made, database, keep)
         _remove_old(place, database, keep)
     return made.name
+
+
+@tasks.task(
+    "fetch",
+    run="process",
+    timeout="2h",
+    retention="7d",
+    retry=Retry(max=3, backoff="exponential", base="1m", never=[JobRefused]),
+)
+def fetch(store: str, folder: str, backup: str) -> str:
+    """Get a backup from an object store into a folder, from which it can be restored; return its name."""
+    from examples.jobs import object_store  # imported late, as its library is needed only here
+
+    settings = JobSettings.read()
+    place = settings.folder(folder)
+    file = plain_file(place, backup)
+    if not is_whole(file):
+        object_store.download(object_store.open_object_store(settings, store), file.name, place)
+    return file.name
 
 
 @tasks.task("restore", run="process", timeout="2h", retention="7d", retry=Retry(max=0))
@@ -84,9 +106,22 @@ def restore(database: str, folder: str, backup: str = "newest", *, overwrite: bo
 
 def backups(folder: Path, database: str) -> list[Path]:
     """Return the backups of a database, the newest first."""
-    name = re.compile(rf"{re.escape(database)}-{_STAMP}-[0-9a-f]{{8}}\.[a-z0-9.]+")
-    found = [path for path in _files(folder) if name.fullmatch(path.name) and not path.name.endswith(".sha256")]
-    return sorted(found, key=lambda path: path.name, reverse=True)
+    return [folder / name for name in _backup_names(database, (path.name for path in _files(folder)))]
+
+
+def _backup_names(database: str, names: Iterable[str]) -> list[str]:
+    """Choose the names of the backups of a database, the newest first."""
+    form = re.compile(rf"{re.escape(database)}-{_STAMP}-[0-9a-f]{{8}}\.[a-z0-9.]+")
+    return sorted((name for name in names if form.fullmatch(name) and not name.endswith(CHECKSUM)), reverse=True)
+
+
+def _copy(settings: JobSettings, store: str, made: Path, database: str, keep: int) -> None:
+    from examples.jobs import object_store
+
+    place = object_store.open_object_store(settings, store)
+    object_store.upload(place, made)
+    for old in _backup_names(database, object_store.names(place))[keep:]:
+        object_store.remove(place, old)
 
 
 def _made_before(folder: Path, database: str, mark: str) -> Path | None:

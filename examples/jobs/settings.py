@@ -75,6 +75,7 @@ class JobSettings(BaseModel):
 
     folders: dict[Name, Path] = {}
     databases: dict[Name, str] = {}
+    stores: dict[Name, str] = {}
     purge: dict[str, str] = {}
     state: str = "sqlite:///.rota/jobs/state.sqlite3"
     smtp: str = ""
@@ -118,6 +119,10 @@ class JobSettings(BaseModel):
     def database(self, name: str) -> str:
         """Return the URL of a database."""
         return _named(self.databases, name, "database", "JOBS_DATABASES")
+
+    def store(self, name: str) -> str:
+        """Return the URL of an object store."""
+        return _named(self.stores, name, "store", "JOBS_STORES")
 
     def command(self, name: str) -> Command:
         """Return a command that may run."""

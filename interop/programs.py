@@ -87,6 +87,19 @@ class Go:
                 await server.stop()
 
     @asynccontextmanager
+    async def scheduler(self, spec: str = "@every 1s") -> AsyncIterator[str]:
+        """Run Asynq's scheduler with one entry until the block ends, and give the ID of the entry."""
+        async with _running("scheduler", ("-redis", self.url, "-spec", spec)) as process:
+            assert process.stdout is not None
+            async with asyncio.timeout(PATIENCE_S):
+                ready = json.loads(await process.stdout.readline())
+            yield str(ready["id"])
+
+    async def enqueue_events(self, entry_id: str) -> list[str]:
+        """Return the IDs of the tasks that an entry enqueued, the latest first, as Go's Inspector lists them."""
+        return [event["task"] for event in await self._run("scheduler", ("-history", entry_id))]
+
+    @asynccontextmanager
     async def asynqmon(self) -> AsyncIterator[str]:
         """Serve Asynqmon on a free port until the block ends, and give its address."""
         async with _running("mon", ("-redis", self.url)) as process:

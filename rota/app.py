@@ -6,7 +6,7 @@ that needs settings: enqueueing, connections, the lifespan and workers.
 
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, get_args
 
 from rota.client.connections import Connections, broker_options
 from rota.core.canonical import is_mapping
@@ -23,8 +23,7 @@ from rota.tasks.job import Decode, Job, Plan, SyncJob
 from rota.tasks.lifespan import Lifespan, LifespanFactory
 from rota.tasks.middleware import EnqueueMiddleware, Middleware
 from rota.tasks.options import NO_OPTIONS, EnqueueOptions
-from rota.tasks.registration import Home
-from rota.tasks.router import Tasks
+from rota.tasks.router import Home, Tasks
 from rota.tasks.routing import Matching, Registry, check_blank
 from rota.tasks.task import Task
 from rota.tasks.untyped import loose_plan
@@ -35,6 +34,10 @@ if TYPE_CHECKING:
     from rota.broker.broker_options import BrokerOptions
     from rota.client.asynchronous import Client
     from rota.client.blocking import SyncClient
+    from rota.schedule.definition import ScheduleDefinition
+    from rota.scheduler.run_plans import RunPlans
+    from rota.scheduler.scheduler import Scheduler
+    from rota.scheduler.sources import ScheduleSource
     from rota.worker.worker import Worker
 
 R = TypeVar("R")
@@ -252,6 +255,32 @@ class Rota(Tasks):
         from rota.worker.embedded_worker import EmbeddedWorker  # imported late: programs that only enqueue skip it
 
         return EmbeddedWorker(self, self.settings.updated(**settings))
+
+    def scheduler(
+        self, *, schedules: "Iterable[ScheduleDefinition]" = (), sources: "Sequence[ScheduleSource]" = ()
+    ) -> AbstractAsyncContextManager["Scheduler"]:
+        """Run a scheduler inside this program until the block ends: `async with app.scheduler()`.
+
+        It fires the given schedules, and those of further sources. Any number of schedulers may run, in any programs:
+        one of them leads. At the end of the block the scheduler resigns, so that another one leads at once.
+        """
+        from rota.scheduler.embedded_scheduler import EmbeddedScheduler  # imported late: few programs need it
+        from rota.scheduler.scheduler import Scheduler
+        from rota.scheduler.sources import CodeSource
+
+        broker = self.connect()
+        given = tuple(schedules)
+        return EmbeddedScheduler(Scheduler(broker, [CodeSource(lambda: given), *sources], self._run_plans()), broker)
+
+    def _run_plans(self) -> "RunPlans":
+        """Make the tasks of scheduled runs as `plan` does, so that the options of registered tasks apply."""
+        from rota.client.packing import Packer
+        from rota.scheduler.run_plans import RunPlans
+
+        def plan(type: str, payload: object, options: Mapping[str, Any]) -> Plan[Any]:
+            return self.plan(type, payload, **cast("EnqueueOptions", options))
+
+        return RunPlans(Packer(self.keys, self.settings.enqueue.payload_limit_bytes), plan)
 
     def find_handler(self, type: str) -> Handler | None:
         """Return the handler that runs tasks of a type, or None."""

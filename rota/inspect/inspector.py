@@ -14,11 +14,18 @@ from rota.core.text import did_you_mean
 from rota.errors import BrokerError, OptionError, QueueNotFound, TaskNotFound
 from rota.inspect import queue as look_queue
 from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot, SizePage
+from rota.inspect.scheduler_snapshot import (
+    EnqueueEventSnapshot,
+    SchedulerEntrySnapshot,
+    read_entries,
+    read_events,
+)
 from rota.inspect.server_snapshot import ServerSnapshot, read_server
 from rota.inspect.task_snapshot import TaskList, TaskSnapshot, read_task
 from rota.inspect.task_type import TypeList, read_types
-from rota.tasks.job import TaskState
+from rota.tasks.info import TaskState
 from rota.wire import look_task, names
+from rota.wire import scheduler_entry as look_entry
 from rota.wire import server_record as look_server
 from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8, read_queue_names
@@ -101,10 +108,7 @@ class Inspector:
         state = _state(state)
         keys = self._broker.keys.queue(queue)
         container = _container(keys, state, group, aggregation)
-        if page < 1 or not 1 <= size <= look_task.MAX_PAGE:
-            raise OptionError(
-                f"There is no page {page} of size {size}: give a page from 1, a size from 1 to {look_task.MAX_PAGE}."
-            )
+        _check_page(page, size)
         call = look_task.tasks(keys, state, container, (page - 1) * size, size)
         _, found = await asyncio.gather(self._check(queue), self._broker.run(call))
         return TaskList(tuple(map(read_task, found.tasks)), found.total)
@@ -130,6 +134,23 @@ class Inspector:
                 if (snapshot := read_server(seen)) is not None:
                     found[snapshot.id] = snapshot
         return sorted(found.values(), key=lambda server: (server.host, server.pid, server.id))
+
+    async def scheduler_entries(self) -> list[SchedulerEntrySnapshot]:
+        """Return the schedules that running schedulers of Rota and Asynq show, sorted by spec and ID."""
+        found: list[SchedulerEntrySnapshot] = []
+        start = 0
+        while keys := await self._broker.run(look_entry.schedulers(self._broker.keys, start)):
+            start += len(keys)
+            for key in keys:
+                records: list[bytes] = await self._broker.execute("LRANGE", key, 0, -1, key=key)
+                found += read_entries(key, records)
+        return sorted(found, key=lambda entry: (entry.spec, entry.id))
+
+    async def enqueue_events(self, entry_id: str, *, page: int = 1, size: int = 30) -> list[EnqueueEventSnapshot]:
+        """Return a page of the enqueues of one entry, the latest first; at most 1000 are kept."""
+        _check_page(page, size)
+        call = look_entry.history(self._broker.keys, entry_id, (page - 1) * size, size)
+        return read_events(await self._broker.run(call))
 
     async def types(self) -> TypeList:
         """Return the task types that live workers handle, as the workers publish them."""
@@ -199,3 +220,10 @@ def _container(keys: QueueKeys, state: TaskState, group: str | None, aggregation
         TaskState.ARCHIVED: keys.archived,
         TaskState.COMPLETED: keys.completed,
     }[state]
+
+
+def _check_page(page: int, size: int) -> None:
+    if page < 1 or not 1 <= size <= look_task.MAX_PAGE:
+        raise OptionError(
+            f"There is no page {page} of size {size}: give a page from 1, a size from 1 to {look_task.MAX_PAGE}."
+        )

@@ -13,6 +13,7 @@ from rota.wire.script import Argument, Call, load
 MAX_PAGE = 500
 
 _STATES = ("active", "pending", "scheduled", "retry", "archived", "completed", "aggregating")
+_STATES_BEFORE_THE_END = ("active", "pending", "scheduled", "retry", "aggregating")
 _SHORT_FIELDS = (
     "msg",
     "state",
@@ -109,6 +110,24 @@ def work_left(keys: QueueKeys) -> Call[WorkLeft]:
     """Count the tasks that can still run in a queue, for a worker that stops when no tasks are left."""
     places = (keys.pending, keys.active, keys.paused, keys.scheduled, keys.retry)
     return Call(load("work_left"), places, (), lambda reply: WorkLeft(*reply))
+
+
+def are_open(keys: QueueKeys, task_ids: Sequence[str], *, dead_after_seconds: float) -> Call[list[bool]]:
+    """Look which tasks have not ended.
+
+    A running task whose lease expired `dead_after_seconds` ago has ended with its worker.
+    """
+
+    def decode(reply: Any) -> list[bool]:
+        now = float(reply[0])
+        return [
+            state is not None
+            and text(state) in _STATES_BEFORE_THE_END
+            and (lease is None or float(lease) + dead_after_seconds > now)
+            for state, lease in reply[1:]
+        ]
+
+    return Call(load("look_states"), (keys.lease,), (keys.task_prefix, *task_ids), decode)
 
 
 def _page(reply: Any, queue: str, state: str) -> TaskPage:

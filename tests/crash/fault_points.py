@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from tests.crash.workers import ROOT
 
 
-def points() -> Iterator[tuple[str, str]]:
+def points(*, of_scheduler: bool = False) -> Iterator[tuple[str, str]]:
+    """Every point of workers and supervisors, or of schedulers, with the function that it calls."""
+    for point, kind in all_points():
+        if point.startswith("scheduler:") == of_scheduler:
+            yield point, kind
+
+
+def all_points() -> Iterator[tuple[str, str]]:
     """Every point, with the function that it calls."""
     for path in sorted((ROOT / "rota").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

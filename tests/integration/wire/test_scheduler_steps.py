@@ -5,7 +5,7 @@ from datetime import timedelta
 from rota.wire.enqueue import Item
 from rota.wire.keys import Keys
 from rota.wire.message import pack
-from rota.wire.scheduler import (
+from rota.wire.scheduler_steps import (
     BatchNumber,
     Refused,
     SchedulerKeys,

@@ -1,0 +1,135 @@
+"""Events of a scheduler: its election, the runs that it fires or skips, and the sources of its schedules."""
+
+import logging
+
+from rota.core.text import counted
+from rota.events.event import Event
+
+
+class SchedulerEvent(Event):
+    """An event in a scheduler."""
+
+    logger = "rota.scheduler"
+
+
+class SchedulerElected(SchedulerEvent):
+    """This scheduler leads from now on."""
+
+    level = logging.INFO
+    text = "Scheduler {scheduler} leads from now on (epoch {epoch})."
+    scheduler: str
+    epoch: int
+
+
+class SchedulerLostLead(SchedulerEvent):
+    """This scheduler does not lead any more. It stands for election again."""
+
+    text = "Scheduler {scheduler} does not lead any more: {reason}."
+    scheduler: str
+    reason: str
+
+
+class SchedulerNotTicking(SchedulerEvent):
+    """A scheduler cannot do its work: it reaches the server, or fires, only later."""
+
+    level = logging.ERROR
+    text = "Scheduler {scheduler} is not ticking: {error}. It tries again."
+    scheduler: str
+    error: Exception
+
+    def cause(self) -> tuple[BaseException | None, str]:
+        """Return the error with its traceback, if it is not one of the server or the network."""
+        from rota.errors import BrokerError
+
+        return (None if isinstance(self.error, BrokerError) else self.error), ""
+
+
+class RunsFinished(SchedulerEvent):
+    """A leader finishes runs that were claimed before, by itself or by an earlier leader, and not confirmed."""
+
+    level = logging.INFO
+    epoch: int
+    runs: int
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"Finishing {counted(self.runs, 'run')} that the leader of epoch {self.epoch} had claimed."
+
+
+class ClaimUnreadable(SchedulerEvent):
+    """The claim of a run cannot be read, so its run is lost. Another version of Rota, or another program, wrote it."""
+
+    level = logging.ERROR
+    text = "The claim of run {run} cannot be read, so the run does not happen: {error}"
+    run: str
+    error: Exception
+
+
+class FiredLate(SchedulerEvent):
+    """A run was enqueued later after its planned time than a scheduler should need."""
+
+    text = "Run {run} of schedule {schedule} was enqueued {seconds:.1f} s after its planned time."
+    schedule: str
+    run: str
+    seconds: float
+
+
+class RunSkipped(SchedulerEvent):
+    """One planned time, or several in a row, did not fire."""
+
+    level = logging.INFO
+    schedule: str
+    run: str
+    reason: str
+    count: int = 1
+    note: str = ""
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        note = f" ({self.note})" if self.note else ""
+        return f"Schedule {self.schedule} skipped {counted(self.count, 'planned time')}: {self.reason}{note}."
+
+
+class RunRefused(SchedulerEvent):
+    """The task of a run could not be enqueued."""
+
+    level = logging.ERROR
+    text = "Run {run} of schedule {schedule} was not enqueued: {error}"
+    schedule: str
+    run: str
+    error: str
+
+
+class ScheduleSourceFailed(SchedulerEvent):
+    """A source of schedules cannot be read. The schedules that it gave before go on firing."""
+
+    text = "The source {source} of schedules cannot be read: {error}. Its schedules go on firing as they were."
+    source: str
+    error: Exception
+
+
+class ScheduleSourceBack(SchedulerEvent):
+    """A source of schedules can be read again."""
+
+    level = logging.INFO
+    text = "The source {source} of schedules can be read again."
+    source: str
+
+
+class ScheduleSpoilt(SchedulerEvent):
+    """One schedule of a source cannot be used. It is skipped, and the others go on."""
+
+    level = logging.ERROR
+    text = "Schedule {schedule} of the source {source} is skipped: {error}"
+    source: str
+    schedule: str
+    error: Exception
+
+
+class ScheduleStateUnreadable(SchedulerEvent):
+    """The stored state of a schedule cannot be read, so the schedule begins anew from now."""
+
+    level = logging.ERROR
+    text = "The stored state of schedule {schedule} cannot be read, so it begins anew: {error}"
+    schedule: str
+    error: Exception

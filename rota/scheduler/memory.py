@@ -1,0 +1,138 @@
+"""The memory of a leader about one schedule, and the text in which it is stored in Redis.
+
+`ScheduleState` is the part that decides planned times. Beside it stand the runs that are not over as far as known, the
+planned times that wait for them, and the pause of a schedule that has no row in a store.
+"""
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from rota.schedule.due import ScheduleState
+from rota.schedule.run import Cause, SkipReason
+from rota.scheduler.run_batch import unix_ms
+from rota.wire.scheduler_steps import StateChange, StoredState
+from rota.wire.times import EPOCH
+
+
+class OpenRun(NamedTuple):
+    """A run that was enqueued, and whose end is not known yet."""
+
+    id: str
+    queue: str
+    task_ids: tuple[str, ...]
+    planned_at: datetime
+
+
+class WaitingRun(NamedTuple):
+    """A planned time that waits until the runs before it are over."""
+
+    planned_at: datetime
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedPause:
+    """A pause of a schedule that was ordered at run time. `until` None means until it is resumed."""
+
+    until: datetime | None = None
+    note: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRow:
+    """Planned times in a row that were skipped for one reason. `written` is the last one when a record was written."""
+
+    first: datetime
+    last: datetime
+    count: int
+    reason: SkipReason
+    note: str
+    written: datetime | None
+
+
+@dataclass(slots=True)
+class ScheduleMemory:
+    """All of it. `stored` is the text that is in Redis. A new leader begins a new row of skips."""
+
+    state: ScheduleState
+    open: list[OpenRun] = field(default_factory=list[OpenRun])
+    waiting: list[WaitingRun] = field(default_factory=list[WaitingRun])
+    pause: OrderedPause | None = None
+    failures: int = 0
+    stored: str = ""
+    skip_row: SkipRow | None = None
+
+    def copy(self) -> "ScheduleMemory":
+        """Return a copy that can be changed."""
+        return replace(self, open=list(self.open), waiting=list(self.waiting))
+
+    def change(self, schedule_id: str, *, moved: bool = False) -> StateChange:
+        """Return what to write to Redis. `moved` says that the last planned time is later than the one there."""
+        last = self.state.last
+        written = moved or not self.stored  # without a text there is no time in Redis either
+        return StateChange(schedule_id, unix_ms(last) if written and last is not None else None, self.text())
+
+    def ended(self, left: list[OpenRun], now: datetime) -> None:
+        """Note that open runs are over, except those that are left."""
+        self.open = left
+        self.state = replace(self.state, is_open=bool(left), ended_at=self.state.ended_at if left else now)
+
+    def text(self) -> str:
+        """Return the text for Redis. The last planned time stands before it, where the scripts can read it."""
+        state = self.state
+        words: dict[str, Any] = {"since": unix_ms(state.since), "timing": state.timing}
+        if state.runs:
+            words["runs"] = state.runs
+        if state.ended_at is not None:
+            words["ended"] = unix_ms(state.ended_at)
+        if state.skips:
+            words["skips"] = sorted(map(unix_ms, state.skips))
+        if self.open:
+            words["open"] = [[run.id, run.queue, list(run.task_ids), unix_ms(run.planned_at)] for run in self.open]
+        if self.waiting:
+            words["waiting"] = [[unix_ms(run.planned_at), run.cause] for run in self.waiting]
+        if self.pause is not None:
+            until = None if self.pause.until is None else unix_ms(self.pause.until)
+            words["pause"] = [until, self.pause.note, self.pause.by]
+        if self.failures:
+            words["failures"] = self.failures
+        return json.dumps(words, separators=(",", ":"))
+
+
+def read_memory(stored: StoredState) -> ScheduleMemory:
+    """Read what `ScheduleMemory.text` wrote. Raises ValueError if it is something else."""
+    try:
+        words: Any = json.loads(stored.state)
+        state = ScheduleState(
+            since=from_ms(words["since"]),
+            timing=words["timing"],
+            last=from_ms(stored.planned_ms) if stored.planned_ms else None,
+            runs=words.get("runs", 0),
+            ended_at=from_ms(words["ended"]) if "ended" in words else None,
+            skips=frozenset(map(from_ms, words.get("skips", ()))),
+        )
+        until, *about = words.get("pause", (None,))
+        return ScheduleMemory(
+            replace(state, is_open=bool(words.get("open"))),
+            [OpenRun(id, queue, tuple(ids), from_ms(at)) for id, queue, ids, at in words.get("open", ())],
+            [WaitingRun(from_ms(at), cause) for at, cause in words.get("waiting", ())],
+            OrderedPause(None if until is None else from_ms(until), *about) if "pause" in words else None,
+            words.get("failures", 0),
+            stored.state,
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"not the state of a schedule: {error!r}") from error
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Return the moment of a Unix time in milliseconds."""
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def later(stored: ScheduleMemory, known: ScheduleMemory) -> ScheduleMemory:
+    """Return the memory that is further. Redis may have lost its last writes, or all of them."""
+    first = datetime.min.replace(tzinfo=UTC)
+    return known if (known.state.last or first) > (stored.state.last or first) else stored

@@ -1,0 +1,101 @@
+"""Where schedules come from: declared in code, from a provider that is polled, or from a store.
+
+A source is read again and again. Its schedules stay in force while it cannot be read. Each reading is a list of
+changes: schedules that are new or changed, and IDs of those that are gone. A schedule that cannot be used is reported
+and skipped, and the others go on.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeAlias
+
+from rota import events
+from rota.errors import RotaError
+from rota.schedule.definition import ScheduleDefinition, Source, StoredSchedule
+
+Given: TypeAlias = ScheduleDefinition | Mapping[str, Any]
+Provide: TypeAlias = Callable[[], Iterable[Given] | Awaitable[Iterable[Given]]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanges:
+    """The changes of a source since the last reading."""
+
+    changed: tuple[StoredSchedule, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class ScheduleSource(Protocol):
+    """A source of schedules."""
+
+    @property
+    def name(self) -> str:
+        """A short text for log lines and health."""
+        ...
+
+    @property
+    def every(self) -> timedelta | None:
+        """How often the source is read; None for once."""
+        ...
+
+    async def changes(self) -> SourceChanges:
+        """Read what has changed since the last call. Any error is reported, and the source is read again later."""
+        ...
+
+
+def code_id(name: str) -> str:
+    """Return the ID of a schedule that has no row in a store: the same in every process and after every start."""
+    return f"code-{name}"
+
+
+class CodeSource:
+    """The schedules that an app declares."""
+
+    every = None
+
+    def __init__(self, definitions: Callable[[], Iterable[ScheduleDefinition]]) -> None:
+        self.name = "code"
+        self._definitions = definitions
+
+    async def changes(self) -> SourceChanges:
+        """Return all schedules."""
+        return SourceChanges(tuple(_declared(definition, "code") for definition in self._definitions()))
+
+
+class ProviderSource:
+    """The schedules that a function returns, which is called again and again, as Asynq's PeriodicTaskManager does."""
+
+    def __init__(self, provide: Provide, *, name: str, every: timedelta) -> None:
+        self.name = name
+        self.every = every
+        self._provide = provide
+        self._known: dict[str, ScheduleDefinition] = {}
+
+    async def changes(self) -> SourceChanges:
+        """Call the function, and compare what it returns with the last time."""
+        answer = self._provide()
+        given = await answer if inspect.isawaitable(answer) else answer
+        found = {code_id(definition.name): definition for definition in self._readable(given)}
+        changed = [
+            _declared(definition, "provider") for id, definition in found.items() if self._known.get(id) != definition
+        ]
+        gone = tuple(self._known.keys() - found.keys())
+        self._known = found
+        return SourceChanges(tuple(changed), gone)
+
+    def _readable(self, given: Iterable[Given]) -> Iterable[ScheduleDefinition]:
+        for each in given:
+            try:
+                yield each if isinstance(each, ScheduleDefinition) else ScheduleDefinition.read(each)
+            except RotaError as error:
+                name = each.get("name") if isinstance(each, Mapping) else None
+                events.emit(events.ScheduleSpoilt(source=self.name, schedule=str(name), error=error))
+
+
+def _declared(definition: ScheduleDefinition, source: Source) -> StoredSchedule:
+    now = datetime.now(UTC)
+    return StoredSchedule(
+        id=code_id(definition.name), definition=definition, source=source, created_at=now, updated_at=now
+    )

@@ -1,0 +1,224 @@
+"""The time in which one scheduler leads, in one epoch: it renews its lease, and goes round by round.
+
+A round has these steps:
+
+1. Apply what the sources gave since the last round.
+2. Look which open runs are over, of the schedules that are due and of those that wait for an end.
+3. Decide the schedules that are due.
+4. Claim, enqueue and confirm, for all of them together, and then remember the decisions.
+5. Sleep until the next schedule is due, at most a second. A source that has something new ends the sleep.
+
+All that changes the agenda is done by the rounds, one after the other, so no two changes meet.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from rota import events
+from rota.broker.broker import Broker
+from rota.errors import BrokerError, RotaError
+from rota.schedule.run import ScheduleRun
+from rota.scheduler.agenda import Agenda, AgendaEntry
+from rota.scheduler.asynq_listing import AsynqListing
+from rota.scheduler.deciding import Decider, DueVerdict
+from rota.scheduler.firing import Firing, TermOver
+from rota.scheduler.intake import Intake
+from rota.scheduler.lead import RENEW_SECONDS, Lead
+from rota.scheduler.memory import OpenRun
+from rota.scheduler.run_batch import FireOrder
+from rota.scheduler.run_plans import RunPlans
+from rota.scheduler.scheduler_status import Tally
+from rota.scheduler.server_time import ServerTime
+from rota.wire.edit import cancel
+from rota.wire.look_task import are_open
+from rota.wire.script import Call
+
+LONGEST_SLEEP_SECONDS = 1.0
+REPLACED = "a newer run of the same schedule replaces it"
+LOOK_SECONDS = 1.0
+"""How often the open runs are looked at whose end a schedule waits for."""
+LATE_SECONDS = 5.0
+"""A run that is later than this is reported."""
+DEAD_AFTER_SECONDS = 60.0
+"""A running task whose lease expired this long ago does not block its schedule, because no worker recovers it."""
+
+
+class Term:
+    """One term of a leader."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        lead: Lead,
+        clock: ServerTime,
+        agenda: Agenda,
+        intake: Intake,
+        plans: RunPlans,
+        tally: Tally,
+        *,
+        identity: tuple[str, int, str],
+        keeps_records: bool,
+    ) -> None:
+        self.ticking = False
+        """Whether the shards are taken, and rounds go on."""
+        self.ticked_at = time.monotonic()
+        """When the last round ended, on the monotonic clock."""
+        self._broker = broker
+        self._lead = lead
+        self._clock = clock
+        self._agenda = agenda
+        self._intake = intake
+        self._decider = Decider(plans)
+        self._tally = tally
+        self._listing = AsynqListing(broker, agenda, identity)
+        self._firing = Firing(broker, now=clock.moment, keeps_records=keeps_records, enqueued=self._enqueued)
+        self._stopping = asyncio.Event()
+        self._looked_at = 0.0
+
+    def stop(self) -> None:
+        """End after the round that is under way."""
+        self._stopping.set()
+        self._intake.changed.set()
+
+    async def run(self, epoch: int) -> None:
+        """Lead until `stop`. Raises TermOver or BrokerError if the term ends by itself."""
+        listing = asyncio.create_task(self._listing.run())
+        parts = [asyncio.create_task(self._renew(epoch)), asyncio.create_task(self._rounds(epoch))]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.ticking = False
+            for part in (*parts, listing):
+                part.cancel()
+            await asyncio.gather(*parts, listing, return_exceptions=True)
+            await self._listing.clear()
+        for part in done:
+            part.result()
+
+    async def _renew(self, epoch: int) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            found = await self._lead.stand()
+            if found != epoch:
+                raise TermOver(f"{self._lead.leader} leads" if not found else "its lease had expired")
+
+    async def _rounds(self, epoch: int) -> None:
+        states = await self._firing.take(epoch)
+        self._agenda.restore(states, self._clock.moment())
+        self.ticking = True
+        while not self._stopping.is_set():
+            await self._round()
+            self.ticked_at = time.monotonic()
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        due = self._agenda.next_due()
+        left = LONGEST_SLEEP_SECONDS if due is None else min(due - self._clock.now(), LONGEST_SLEEP_SECONDS)
+        if left <= 0:
+            await asyncio.sleep(0)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._intake.changed.wait()
+
+    async def _round(self) -> None:
+        self._apply()
+        waiting = self._waiting_for_an_end()
+        now = self._clock.moment()
+        due = self._agenda.pop_due(now.timestamp())
+        try:
+            await self._look(entry for entry in (*waiting, *due) if entry.memory.open)
+            decided = {entry.id: entry for entry in (*due, *waiting)}
+            await self._carry_out([self._decider.verdict(entry, now, held=False) for entry in decided.values()])
+        except BaseException:
+            for entry in due:  # they are due again in the next term
+                self._agenda.push(entry, now)
+            raise
+
+    def _apply(self) -> None:
+        """Apply what the sources gave."""
+        now = self._clock.moment()
+        for schedule_id, schedule in self._intake.take().items():
+            if schedule is None:
+                self._agenda.remove(schedule_id)
+                continue
+            try:
+                self._agenda.put(schedule, now)
+            except RotaError as error:
+                name = schedule.definition.name
+                events.emit(events.ScheduleSpoilt(source=schedule.source, schedule=name, error=error))
+
+    def _waiting_for_an_end(self) -> list[AgendaEntry]:
+        """Return the schedules that go on when one of their runs has ended, once every `LOOK_SECONDS`."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS:
+            return []
+        self._looked_at = now
+        return [entry for entry in self._agenda.waiting.values() if entry.memory.open]
+
+    async def _look(self, entries: Iterable[AgendaEntry]) -> None:
+        """Forget the open runs that are over."""
+        by_queue: dict[str, dict[str, bool]] = {}
+        looked = list(entries)
+        for entry in looked:
+            for run in entry.memory.open:
+                by_queue.setdefault(run.queue, {}).update(dict.fromkeys(run.task_ids, False))
+        if not by_queue:
+            return
+        calls: list[Call[list[bool]]] = [
+            are_open(self._broker.keys.queue(queue), list(ids), dead_after_seconds=DEAD_AFTER_SECONDS)
+            for queue, ids in by_queue.items()
+        ]
+        replies: list[list[bool] | BrokerError] = await self._broker.run_many(calls)
+        for ids, reply in zip(by_queue.values(), replies, strict=True):
+            if isinstance(reply, BrokerError):
+                raise TermOver(reply)
+            ids.update(zip(ids, reply, strict=True))
+        for entry in looked:
+            left = [run for run in entry.memory.open if any(by_queue[run.queue][task_id] for task_id in run.task_ids)]
+            if len(left) < len(entry.memory.open):
+                entry.memory.ended(left, self._clock.moment())
+
+    async def _carry_out(self, verdicts: Sequence[DueVerdict]) -> None:
+        orders = [order for verdict in verdicts if (order := verdict.order) is not None]
+        decided = {verdict.entry.id for verdict in verdicts}
+        unsaved = [entry for entry in self._agenda.unsaved.values() if entry.id not in decided]
+        orders += [FireOrder(entry.memory.change(entry.id)) for entry in unsaved]
+        if orders:
+            await self._firing.fire(orders)
+        for entry in unsaved:
+            entry.memory.stored = entry.memory.text()
+        self._agenda.unsaved.clear()
+        await self._cancel([run for verdict in verdicts for run in verdict.cancels])
+        for verdict in verdicts:
+            self._tally.skipped.update(verdict.counts)
+            verdict.memory.stored = verdict.memory.text()
+            self._agenda.settle(verdict.entry, verdict.memory, verdict.next_due)
+
+    async def _cancel(self, runs: Sequence[OpenRun]) -> None:
+        """Cancel the tasks of runs that newer ones replace."""
+        tasks = [(self._broker.keys.queue(run.queue), task_id) for run in runs for task_id in run.task_ids]
+        if not tasks:
+            return
+        replies = await self._broker.run_many([cancel(keys, task_id, REPLACED) for keys, task_id in tasks])
+        for (_, task_id), reply in zip(tasks, replies, strict=True):
+            if isinstance(reply, BrokerError):
+                raise TermOver(reply)
+            if reply.reply == "asked":  # a worker runs it, and is told, as a Go server is
+                await self._broker.execute("PUBLISH", self._broker.keys.cancel, task_id)
+
+    def _enqueued(self, runs: Sequence[ScheduleRun]) -> None:
+        self._listing.enqueued(runs)
+        for run in runs:
+            if run.outcome is not None or run.enqueued_at is None:
+                self._tally.refused += 1
+                continue
+            self._tally.fired += 1
+            if run.cause != "tick" or (entry := self._agenda.entries.get(run.schedule_id)) is None:
+                continue
+            late = (run.enqueued_at - entry.timetable.fires_at(run.planned_at)).total_seconds()
+            self._tally.late_seconds.append(late)
+            if late > LATE_SECONDS:
+                events.emit(events.FiredLate(schedule=entry.definition.name, run=run.id, seconds=late))

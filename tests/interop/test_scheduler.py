@@ -1,0 +1,78 @@
+"""Schedules in Asynq's own keys: Go lists ours with their enqueues, and we list those of a Go scheduler."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest_asyncio
+
+from interop.programs import Go
+from rota.app import Rota
+from rota.broker import Broker
+from rota.inspect import Inspector
+from rota.schedule.definition import ScheduleDefinition
+from tests.servers.roles import as_role
+
+OPTIONS = ['Queue("low")', "MaxRetry(3)", "Timeout(1m30s)"]
+
+
+@pytest_asyncio.fixture
+async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
+    broker = Broker.from_url(as_role(redis_url, "inspector"))
+    yield Inspector(broker)
+    await broker.aclose()
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_go_lists_our_schedules_and_their_enqueues(redis_url: str, go: Go, inspector: Inspector) -> None:
+    definition = ScheduleDefinition(
+        name="ours",
+        task_type="report",
+        specs=["@every 1s"],
+        payload={"day": 1},
+        queue="low",
+        max_retry=3,
+        timeout="90s",
+        headers={"a": "ü"},
+        overlap="allow",
+    )
+    app = Rota(redis_url)
+    async with app, app.scheduler(schedules=[definition]):
+
+        async def listed() -> bool:
+            return len(await inspector.enqueue_events("code-ours")) >= 2
+
+        await eventually(listed)
+        [entry] = (await go.inspect()).schedulers
+        assert (entry["id"], entry["spec"], entry["type"]) == ("code-ours", "@every 1s", "report")
+        assert json.loads(base64.b64decode(entry["payload"])) == {"day": 1}
+        assert entry["options"] == OPTIONS  # Go's parser does not know headers
+        assert entry["next"] > 0
+        [ours] = await inspector.scheduler_entries()
+        assert ours.options == (*OPTIONS, 'Header(["a","ü"])')
+        assert (ours.id, ours.is_go, ours.next_at is not None) == ("code-ours", False, True)
+        theirs = await go.enqueue_events("code-ours")
+        assert (
+            theirs == [event.task_id for event in await inspector.enqueue_events("code-ours", size=500)][: len(theirs)]
+        )
+    assert (await go.inspect()).schedulers == []  # a scheduler that stops leaves no entries
+
+
+async def test_entries_of_a_go_scheduler_are_listed(go: Go, inspector: Inspector) -> None:
+    async with go.scheduler("*/5 * * * *") as entry_id:
+
+        async def listed() -> bool:
+            return bool(await inspector.scheduler_entries())
+
+        await eventually(listed)
+        [entry] = await inspector.scheduler_entries()
+    assert (entry.id, entry.spec, entry.task_type) == (entry_id, "*/5 * * * *", "cron:go")
+    assert (entry.payload, entry.options, entry.is_go) == (b'{"a":1}', ('Queue("low")', "MaxRetry(3)"), True)
+    assert entry.next_at is not None
+    assert entry.previous_at is None

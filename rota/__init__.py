@@ -51,8 +51,7 @@ if TYPE_CHECKING:
     from rota.tasks.context import Context, current
     from rota.tasks.go_values import GoBytes, GoDuration
     from rota.tasks.groups import GroupedTask
-    from rota.tasks.info import TaskInfo, TaskState
-    from rota.tasks.job import Job, Plan, SyncJob
+    from rota.tasks.job import Job, Plan, SyncJob, TaskInfo, TaskState
     from rota.tasks.logs import JsonFormatter, TaskLogFilter
     from rota.tasks.options import Options
     from rota.tasks.policy import Debounce, Retry, Unique
@@ -124,9 +123,8 @@ _MODULES = {
     "tasks.groups": ("GroupedTask",),
     "app": ("Rota",),
     "tasks.context": ("Context", "current"),
-    "tasks.job": ("Job", "Plan", "SyncJob"),
+    "tasks.job": ("Job", "Plan", "SyncJob", "TaskInfo", "TaskState"),
     "tasks.go_values": ("GoBytes", "GoDuration"),
-    "tasks.info": ("TaskInfo", "TaskState"),
     "tasks.logs": ("JsonFormatter", "TaskLogFilter"),
     "tasks.options": ("Options",),
     "tasks.policy": ("Debounce", "Retry", "Unique"),

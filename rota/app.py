@@ -23,7 +23,8 @@ from rota.tasks.job import Decode, Job, Plan, SyncJob
 from rota.tasks.lifespan import Lifespan, LifespanFactory
 from rota.tasks.middleware import EnqueueMiddleware, Middleware
 from rota.tasks.options import NO_OPTIONS, EnqueueOptions
-from rota.tasks.router import Home, Tasks
+from rota.tasks.registration import Home
+from rota.tasks.router import Tasks
 from rota.tasks.routing import Matching, Registry, check_blank
 from rota.tasks.task import Task
 from rota.tasks.untyped import loose_plan

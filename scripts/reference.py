@@ -64,10 +64,11 @@ def names_table() -> str:
 def event_tables() -> str:
     """List the events of each module of the catalogue, in the order of the source."""
     titles = {
-        "task_events": "Tasks and groups",
-        "": "Workers",
-        "fleet_events": "Supervisors, commands, clients and health",
-        "event": "Callbacks",
+        "task_events": "Tasks and clients",
+        "queue_events": "Queues and groups",
+        "worker_events": "Workers",
+        "fleet_events": "Supervisors, commands and health",
+        "dispatch": "Callbacks",
     }
     kinds = [events.Event]
     for kind in kinds:

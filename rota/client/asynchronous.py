@@ -21,8 +21,7 @@ from rota.client.plans import check_plan, check_plans
 from rota.client.requests import Act, Requests
 from rota.core.duration import DurationLike
 from rota.errors import BrokerRefused, BrokerUnavailable, RotaError
-from rota.tasks.info import TaskState
-from rota.tasks.job import AsyncFace, Decode, Job, Plan
+from rota.tasks.job import AsyncFace, Decode, Job, Plan, TaskState
 
 R = TypeVar("R")
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias, cast
 from rota import events
 from rota.client.batch import Planned
 from rota.client.plans import check_plan
-from rota.core.generators import async_manager, manager
 from rota.core.text import unstopped
 from rota.errors import EnqueueError, OptionError, RotaError
+from rota.tasks.callback import async_manager, manager
 from rota.tasks.job import Plan
 from rota.tasks.middleware import EnqueueMiddleware
 

@@ -30,8 +30,7 @@ from rota.errors import (
     TaskNotFound,
     TaskStateError,
 )
-from rota.tasks.info import TaskInfo
-from rota.tasks.job import TwoFaced, not_kept
+from rota.tasks.job import TaskInfo, TwoFaced, not_kept
 from rota.tasks.options import Options
 from rota.wire import edit
 from rota.wire.edit import Edited

@@ -3,8 +3,7 @@
 from typing import Any, NamedTuple
 
 from rota.errors import BrokerRefused, DuplicateTask, OptionError, PayloadError, RotaError, TaskIdConflict
-from rota.tasks.info import TaskState
-from rota.tasks.job import Plan
+from rota.tasks.job import Plan, TaskState
 from rota.tasks.options import Options
 from rota.tasks.policy import Debounce, Unique
 from rota.tasks.routing import check_blank

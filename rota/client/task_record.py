@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from rota.tasks.info import TaskInfo, TaskState
+from rota.tasks.job import TaskInfo, TaskState
 from rota.wire.look_task import StoredTask
 from rota.wire.proto import TaskMessage
 from rota.wire.times import from_unix

@@ -1,9 +1,8 @@
-"""Events of a supervisor and its processes, of the commands, of clients and connections, and of the health port."""
+"""Events of a supervisor and its processes, of the commands, and of the health port."""
 
 import logging
 from typing import TypedDict
 
-from rota.core.text import counted
 from rota.events.event import Event
 
 
@@ -227,6 +226,14 @@ class ServerAnswers(Event):
     text = "The server answers."
 
 
+class DevServerUsed(Event):
+    """A program uses the server of `rota dev` in its folder. Once for each server."""
+
+    logger = "rota"
+    text = "Using the server of `rota dev` in this folder, {url}. Set ROTA_URL to use another one."
+    url: str
+
+
 class ExitForced(Event):
     """The process ends although something in it still runs."""
 
@@ -237,85 +244,6 @@ class ExitForced(Event):
     seconds: float
     running: str
     error: BaseException | None
-
-
-# Clients and connections
-
-
-class RequestsRepeated(Event):
-    """A client sends requests again, because no answer came."""
-
-    level = logging.INFO
-    logger = "rota.client"
-    requests: int
-    error: object
-
-    def message(self) -> str:
-        """Return the text of the log line."""
-        return f"Sending {counted(self.requests, 'request')} again, because no answer came: {self.error}"
-
-
-class EnqueuesFailed(Event):
-    """Some tasks of an `enqueue_many` were not enqueued, or may not have been."""
-
-    level = logging.ERROR
-    logger = "rota.client"
-    failed: int
-    tasks: int
-    error: Exception
-
-    def message(self) -> str:
-        """Return the text of the log line."""
-        were = "was" if self.failed == 1 else "were"
-        of = counted(self.tasks, "task")
-        return f"{self.failed} of {of} {were} not enqueued, or may not have been: {self.error}"
-
-
-class EnqueueMiddlewareFailed(Event):
-    """An enqueue middleware raised an error after its task was sent."""
-
-    level = logging.ERROR
-    logger = "rota.client"
-    text = "An enqueue middleware raised an error after its task was sent."
-    shows_traceback = True
-    error: Exception
-
-
-class ReplicasMissing(Event):
-    """A task was enqueued, but not enough replicas have it."""
-
-    logger = "rota.client.replicas"
-    text = "A task was enqueued, but {error}"
-    error: Exception
-
-
-class DevServerUsed(Event):
-    """A program uses the server of `rota dev` in its folder. Once for each server."""
-
-    logger = "rota"
-    text = "Using the server of `rota dev` in this folder, {url}. Set ROTA_URL to use another one."
-    url: str
-
-
-class QueueNameSkipped(Event):
-    """A name in the set of all queues cannot be read. Once for each name."""
-
-    logger = "rota.broker"
-    text = (
-        "Skipped the queue name {name!r} in the set of all queues: it is not UTF-8, so no client of Asynq or Rota can "
-        "have written it. SREM removes it."
-    )
-    name: bytes
-
-
-class SubscriptionFailed(Event):
-    """The connection for subscriptions met an internal fault, and is made again."""
-
-    level = logging.ERROR
-    logger = "rota.broker"
-    text = "The connection that listens cannot be made again; trying on."
-    shows_traceback = True
-    error: Exception
 
 
 # Health

@@ -23,7 +23,7 @@ from rota.inspect.scheduler_snapshot import (
 from rota.inspect.server_snapshot import ServerSnapshot, read_server
 from rota.inspect.task_snapshot import TaskList, TaskSnapshot, read_task
 from rota.inspect.task_type import TypeList, read_types
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.wire import look_task, names
 from rota.wire import scheduler_entry as look_entry
 from rota.wire import server_record as look_server

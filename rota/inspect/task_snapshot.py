@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rota.client.task_record import read
-from rota.tasks.info import TaskInfo, TaskState
+from rota.tasks.job import TaskInfo, TaskState
 from rota.wire.look_task import StoredTask
 from rota.wire.times import from_unix, from_unix_ns
 

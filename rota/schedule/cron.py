@@ -29,6 +29,7 @@ _SHOWN = 60
 _EVERY_WEEKDAY = 127
 _WEEKS = 0x10204081  # a bit for each of five weeks: times a mask of weekdays, it is a mask of days
 _LENGTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_STARS = tuple(read_field(number, "*") for number in range(6))
 
 
 @dataclass(slots=True)
@@ -58,7 +59,9 @@ class CronExpression:
         fields = [] if has_seconds else [ZERO]
         for number, (position, word) in enumerate(words, SECOND if has_seconds else MINUTE):
             try:
-                fields.append(_read(number, word, dialect, seed if "H" in word else ""))
+                fields.append(
+                    _STARS[number] if word == "*" else _read(number, word, dialect, seed if "H" in word else "")
+                )
             except FieldFault as fault:
                 raise error(text, position + fault.position, str(fault)) from None
         second, minute, hour, _day, month, _weekday = fields
@@ -69,9 +72,8 @@ class CronExpression:
     def elapsed(self) -> bool:
         """Whether the expression follows elapsed time through a clock change: it has `*`, a range or a step of hours,
         minutes or (if written) seconds. Any other expression names times of the wall clock."""
-        return self.dialect == "asynq" or any(
-            part.kind in ("any", "range") or part.step for field in self.fields[:DAY] for part in field.parts
-        )
+        second, minute, hour, *_ = self.fields
+        return hour.repeats or minute.repeats or second.repeats
 
     def days(self, year: int, month: int) -> int:
         """Return the matching days of a month as a mask, bit 1 for the first. Does not look at the month field."""

@@ -74,6 +74,8 @@ class CronField(NamedTuple):
     parts: tuple[CronPart, ...]
     mask: int
     star: bool
+    repeats: bool
+    """Whether a part is a star or a range, or has a step. At a clock change, such a field follows elapsed time."""
 
 
 class FieldFault(Exception):
@@ -91,7 +93,7 @@ _NEAREST = re.compile(r"([0-9]{1,2})W", re.IGNORECASE)
 _NTH = re.compile(r"([0-9]|[A-Za-z]{3})#([0-9]{1,2})")
 _LAST_OF = re.compile(r"([0-9]|[A-Za-z]{3})#?L", re.IGNORECASE)
 _HASH = re.compile(r"H(?:\(([0-9]{1,3})-([0-9]{1,3})\))?(?:/([0-9]{1,3}))?")
-ZERO = CronField("0", (CronPart("0", "value", 0, 0),), 1, False)
+ZERO = CronField("0", (CronPart("0", "value", 0, 0),), 1, False, False)
 """The field of the second, where an expression has none."""
 
 
@@ -99,7 +101,7 @@ def read_field(number: int, text: str, seed: str = "") -> CronField:
     """Read a field of the dialect `rota`. `number` is its place in RANGES. Raises FieldFault."""
     limits = RANGES[number]
     parts: list[CronPart] = []
-    mask, star, position = 0, False, 0
+    mask, star, repeats, position = 0, False, False, 0
     for item in text.split(","):
         if not item:
             raise FieldFault(min(position, len(text) - 1), f"the list of the {limits.name} field has an empty item.")
@@ -110,8 +112,9 @@ def read_field(number: int, text: str, seed: str = "") -> CronField:
         parts.append(part)
         mask |= mask_of(part, limits, seed)
         star = star or (part.kind == "any" and part.step <= 1)
+        repeats = repeats or part.kind in ("any", "range") or part.step > 0
         position += len(item) + 1
-    return CronField(text, tuple(parts), mask, star)
+    return CronField(text, tuple(parts), mask, star, repeats)
 
 
 def _part(number: int, item: str) -> CronPart:

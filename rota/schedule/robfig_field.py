@@ -19,7 +19,7 @@ def read_robfig_field(limits: Range, text: str) -> CronField:
             mask |= mask_of(part, limits, "")
             star = star or (part.kind == "any" and part.step <= 1)
         position += len(item) + 1
-    return CronField(text, tuple(parts), mask, star)
+    return CronField(text, tuple(parts), mask, star, True)
 
 
 def _robfig_part(limits: Range, item: str, position: int) -> CronPart:

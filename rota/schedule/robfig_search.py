@@ -19,6 +19,8 @@ YEARS = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _NEAR = timedelta(days=1)  # no zone changes its clock twice within this time
+_SHORTCUT = timedelta(days=3)
+_EVERY_MONTH = 0b1_1111_1111_1110
 
 
 def robfig_next(cron: CronExpression, zone: tzinfo, after: datetime) -> datetime | None:
@@ -31,8 +33,30 @@ def robfig_next(cron: CronExpression, zone: tzinfo, after: datetime) -> datetime
     found = wall.replace(tzinfo=zone, fold=local.fold).astimezone(UTC)
     if zone.utcoffset(None) is not None or _plain(cron, local, wall, found):
         return found
-    seconds = _Walk(cron, zone, (start - _EPOCH) // _SECOND).run()
+    return robfig_walk(cron, zone, _shortcut(cron, start, wall, zone), local.year + YEARS)
+
+
+def robfig_walk(cron: CronExpression, zone: tzinfo, start: datetime, until: int) -> datetime | None:
+    """Walk to the first instant that is not before `start`, up to the end of a year."""
+    seconds = _Walk(cron, zone, (start - _EPOCH) // _SECOND).run(until)
     return None if seconds is None else _EPOCH + timedelta(seconds=seconds)
+
+
+def _shortcut(cron: CronExpression, start: datetime, wall: datetime, zone: tzinfo) -> datetime:
+    """Return where the walk may start: at a midnight some days before the first matching wall time.
+
+    The walk stands at each midnight in between, and nothing matches there, so what came before does not count. It does
+    count where the walk steps over months, or where a repeated hour follows the start.
+    """
+    midnight = datetime(wall.year, wall.month, wall.day) - _SHORTCUT
+    later = midnight.replace(tzinfo=zone).astimezone(UTC)
+    safe = (
+        cron.months == _EVERY_MONTH
+        and later > start + _NEAR
+        and later.astimezone(zone).replace(tzinfo=None, fold=0) == midnight
+        and (start + _NEAR).astimezone(zone).utcoffset() == start.astimezone(zone).utcoffset()
+    )
+    return later if safe else start
 
 
 def _plain(cron: CronExpression, local: datetime, wall: datetime, found: datetime) -> bool:
@@ -59,8 +83,7 @@ class _Walk:
         self._added = False
         self._go(at)
 
-    def run(self) -> int | None:
-        limit = self.local.year + YEARS
+    def run(self, until: int) -> int | None:
         stages = (
             self._month,
             self._day,
@@ -68,7 +91,7 @@ class _Walk:
             partial(self._field, self._cron.minutes, "minute", 60),
             partial(self._field, self._cron.seconds, "second", 1),
         )
-        while self.local.year <= limit:
+        while self.local.year <= until:
             if all(stage() for stage in stages):
                 return self.at
         return None

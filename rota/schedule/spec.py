@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from rota.core.text import did_you_mean, nearest
 from rota.errors import OptionError
 from rota.schedule.cron import CronExpression, Dialect, check_text, error
+from rota.schedule.cron_field import DAY, WEEKDAY
 from rota.schedule.interval import read_go_interval, read_interval
 from rota.schedule.trigger import DelayTrigger, IntervalTrigger, RobfigTrigger, Trigger, WallTrigger
 from rota.schedule.words import Clock, read_once, read_words
@@ -38,6 +39,8 @@ DESCRIPTORS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+_ZONE = re.compile(r"(?:CRON_)?TZ=")
+_SPACE, _ANY_SPACE = re.compile(" "), re.compile(r"\s")
 _CHOICES = {"dialect": ("rota", "asynq"), "skipped_hour": ("after", "skip"), "repeated_hour": ("once", "twice")}
 _LIKELY = {"daily": "@daily", "hourly": "@hourly", "weekly": "@weekly", "monthly": "@monthly", "yearly": "@yearly"}
 # A text that does not fire within eight years from each of these moments never does, or once in a generation: after the
@@ -110,10 +113,10 @@ def _option_zone(timezone: str | tzinfo) -> tzinfo:
 def _zone_prefix(text: str, dialect: Dialect) -> tuple[int, tzinfo | None]:
     """Return where the text after the time zone starts, and the zone; None if the text has none."""
     start = 0 if dialect == "asynq" else len(text) - len(text.lstrip())
-    match = re.compile(r"(?:CRON_)?TZ=").match(text, start)
+    match = _ZONE.match(text, start)
     if match is None:
         return start, None
-    end = re.compile(r" " if dialect == "asynq" else r"\s").search(text, match.end())
+    end = (_SPACE if dialect == "asynq" else _ANY_SPACE).search(text, match.end())
     if end is None:
         raise error(text, len(text) - 1, "after the time zone come a space and the expression, as in 'TZ=UTC @daily'.")
     name = text[match.end() : end.start()]
@@ -189,17 +192,20 @@ def _never_fires(trigger: Trigger, dialect: Dialect) -> bool:
     if not isinstance(trigger, WallTrigger | RobfigTrigger):
         return False
     rule = trigger.rule
-    if isinstance(rule, CronExpression) and rule.elapsed and _has_common_days(rule):
+    no_gap = isinstance(trigger, WallTrigger) and trigger.through_gap
+    if isinstance(rule, CronExpression) and rule.months and (no_gap or rule.elapsed) and _fires_each_month(rule):
         return False
     return any(trigger.next(probe) is None for probe in (_PROBES if dialect == "rota" else _ASYNQ_PROBES))
 
 
-def _has_common_days(rule: CronExpression) -> bool:
-    """Whether each month has some of the days, and no field is empty. It saves the search for most expressions."""
-    *times, day, month, weekday = rule.fields
-    by_day = not day.star and day.mask & _IN_EACH_MONTH
-    by_weekday = not weekday.star and weekday.mask
-    return all(field.mask for field in (*times, month)) and bool(by_day or by_weekday or (day.star and weekday.star))
+def _fires_each_month(rule: CronExpression) -> bool:
+    """Whether every month has one of the days. This is true of most expressions, and saves the search."""
+    day, weekday = rule.fields[DAY], rule.fields[WEEKDAY]
+    if not weekday.star and (weekday.mask or any(part.kind != "nth" or part.end <= 4 for part in weekday.parts)):
+        return True
+    if day.star:
+        return weekday.star
+    return bool(day.mask & _IN_EACH_MONTH) or any(part.kind != "value" and abs(part.start) < 28 for part in day.parts)
 
 
 def _why_never(trigger: Trigger) -> str:

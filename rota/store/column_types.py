@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, String, Text, TypeDecorator
+from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, String, Text, TypeDecorator
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeEngine
 
@@ -88,6 +88,11 @@ def line(length: int) -> TypeEngine[str]:
 def long_text() -> TypeEngine[str]:
     """Return the type of a text without a limit of its own."""
     return Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+
+
+def binary() -> TypeEngine[bytes]:
+    """Return the type of bytes without a limit of its own."""
+    return LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
 
 TABLE_OPTIONS: dict[str, Any] = {

@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, event
+from sqlalchemy import Connection, Engine, Executable, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -90,7 +90,7 @@ class Database:
             raise explained(error, self.address, maybe_applied=committing) from error
 
 
-async def records(connection: AsyncConnection, query: Select[Any]) -> list[Record]:
+async def records(connection: AsyncConnection, query: Executable) -> list[Record]:
     """Return the rows of a query."""
     return [{str(name): value for name, value in row.items()} for row in (await connection.execute(query)).mappings()]
 

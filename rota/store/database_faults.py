@@ -5,6 +5,7 @@ connect often gives a text only, so the text of the server is looked at as well.
 """
 
 import re
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ _BUSY = "is locked by another process for too long. Try again; look for a progra
 _NO_CONNECTION = "is used by too many calls of this process at once. Try again."
 _CROWDED = "accepts no more connections. Raise its limit, or stop programs that keep connections open."
 _DAMAGED = "is damaged or is not an SQLite file. Restore a backup (`rota store load`), or correct ROTA_STORE."
+_DISK = "cannot be read or written, because its disk or file system reports an error. Check the disk, then try again."
 _PLACE = "cannot be opened. Check the folder and its permissions."
 _FORGOTTEN = "lacks a table or a column of Rota. Run `rota store upgrade`; if that is done, restore a backup."
 
@@ -38,6 +40,7 @@ _SQLITE = {
     "SQLITE_CANTOPEN": _PLACE,
     "SQLITE_PERM": _PLACE,
     "SQLITE_AUTH": _PLACE,
+    "SQLITE_IOERR": _DISK,
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": _DAMAGED,
 }
@@ -83,6 +86,10 @@ _TEXTS: Mapping[str, str] = {
     r"too many clients|remaining connection slots": _CROWDED,
     r"no such (table|column)": _FORGOTTEN,
 }
+_AWAY_STATES = ("08", "53", "57", "58")
+"""Classes of SQLSTATE: connection lost, no resources, ended by the operator, fault of the system."""
+_AWAY_NUMBERS = {1053, 1077, 1078, 1079, 1152, 1153, 1158, 1159, 1160, 1161, 1927, *range(2000, 2100)}
+"""Shutdown, broken connections, and the errors of the client."""
 _CONFLICTS = {"40001", "40P01", 1213}
 """Two transactions stood in each other's way, and the database gave one of them up. It can be tried again."""
 
@@ -99,7 +106,7 @@ def explained(error: BaseException, address: StoreAddress, *, maybe_applied: boo
     meaning = _meaning(cause)
     if isinstance(error, PoolTimeout):
         meaning = _NO_CONNECTION
-    if meaning is None and _is_away(error):
+    if meaning is None and _is_away(error, cause):
         meaning = _AWAY
     if meaning is None:
         return StoreError(f"{name} refused a statement: {unstopped(_text(cause))}. This is a fault of Rota: report it.")
@@ -123,9 +130,13 @@ def _codes(cause: BaseException | None) -> set[Any]:
     cause = getattr(cause, "__cause__", None) if type(cause).__module__.startswith("sqlalchemy") else cause
     name = getattr(cause, "sqlite_errorname", None) or ""
     family = "_".join(name.split("_")[:2])
+    return {name, family, getattr(cause, "sqlstate", None), _number(cause)} - {None, ""}
+
+
+def _number(cause: BaseException | None) -> int | None:
+    """Return the number that MariaDB and MySQL give an error."""
     first = cause.args[0] if cause is not None and cause.args else None
-    number = first if isinstance(first, int) else None
-    return {name, family, getattr(cause, "sqlstate", None), number} - {None, ""}
+    return first if isinstance(first, int) else None
 
 
 def _text(cause: BaseException | None) -> str:
@@ -135,9 +146,13 @@ def _text(cause: BaseException | None) -> str:
     return " ".join(parts[-1].split())
 
 
-def _is_away(error: BaseException) -> bool:
+def _is_away(error: BaseException, cause: BaseException | None) -> bool:
     if isinstance(error, OSError | TimeoutError | EOFError):
         return True
-    return isinstance(error, OperationalError | InterfaceError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+    state, number = getattr(cause, "sqlstate", None), _number(cause)
+    if state:
+        return str(state).startswith(_AWAY_STATES)
+    if number:
+        return number in _AWAY_NUMBERS
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or (isinstance(error, OperationalError | InterfaceError) and not isinstance(cause, sqlite3.Error))

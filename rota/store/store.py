@@ -12,11 +12,14 @@ from rota.store.address import DEFAULT_STORE, read_address
 from rota.store.database import Database
 from rota.store.flags import HoldFlag
 from rota.store.migration import check, upgrade
+from rota.store.run_reads import RunReads
+from rota.store.run_records import RunRecords
+from rota.store.run_retention import RunRetention
 from rota.store.schedule_edits import ScheduleEdits
 from rota.store.schedule_reads import ScheduleReads
 
 
-class Store(ScheduleReads, ScheduleEdits, HoldFlag):
+class Store(ScheduleReads, ScheduleEdits, RunReads, RunRecords, RunRetention, HoldFlag):
     """A store that is connected. All times are in UTC."""
 
     def __init__(self, database: Database) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
+from rota.schedule.run import RunOutcome
 
 T = TypeVar("T")
 
@@ -52,6 +53,50 @@ class PlannedTimes:
     schedule_id: str
     last_planned_at: datetime | None = None
     next_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleProgress(PlannedTimes):
+    """The same with the counts of all runs ever recorded. `missed` ones are a part of those that were skipped."""
+
+    last_run_id: str | None = None
+    last_outcome: RunOutcome | None = None
+    fired: int = 0
+    failed: int = 0
+    skipped: int = 0
+    missed: int = 0
+    failures_in_row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatistics:
+    """The last runs of a schedule that are over and were not skipped.
+
+    `success_rate` is the share of successes in all that succeeded or failed. `streak` counts the successes in a row, or
+    the failures as a negative number. Lateness is from the planned time to the enqueue, duration from start to end.
+    """
+
+    runs: int
+    succeeded: int
+    failed: int
+    success_rate: float | None
+    streak: int
+    duration_p50: timedelta | None
+    duration_p95: timedelta | None
+    lateness_p50: timedelta | None
+    lateness_p95: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayReport:
+    """The runs planned on one day. `failed` has every end that is neither a success nor a cancellation."""
+
+    day: date
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    skipped: int = 0
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

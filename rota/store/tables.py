@@ -6,7 +6,7 @@ declared in code and have no row of their own, so these tables have no foreign k
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, UniqueConstraint
 
-from rota.store.column_types import TABLE_OPTIONS, Instant, document, line, long_text
+from rota.store.column_types import TABLE_OPTIONS, Instant, binary, document, line, long_text
 
 metadata = MetaData()
 
@@ -89,9 +89,58 @@ schedule_state = _table(
     Column("schedule_id", line(ID), primary_key=True),
     Column("last_planned_at", Instant),
     Column("next_due_at", Instant),
+    Column("last_run_id", line(RUN_ID)),
+    Column("last_outcome", line(32)),
+    Column("fired", BigInteger, nullable=False, server_default="0"),
+    Column("failed", BigInteger, nullable=False, server_default="0"),
+    Column("skipped", BigInteger, nullable=False, server_default="0"),
+    Column("missed", BigInteger, nullable=False, server_default="0"),
+    Column("failures_in_row", Integer, nullable=False, server_default="0"),
     Index("rota_schedule_state_next", "next_due_at"),
 )
-"""The last planned time of each schedule, so that an emptied Redis does not fire it again, and the next one."""
+"""The last planned time of each schedule, so that an emptied Redis does not fire it again, and the next one.
+
+`last_run_id` is the run with the latest planned time. The counts go on when old runs are deleted."""
+
+runs = _table(
+    "runs",
+    Column("id", line(RUN_ID), primary_key=True),
+    Column("schedule_id", line(ID), nullable=False),
+    Column("schedule_version", Integer, nullable=False),
+    Column("planned_at", Instant, nullable=False),
+    Column("cause", line(32), nullable=False),
+    Column("by", line(NAME), nullable=False),
+    Column("queue", line(NAME), nullable=False),
+    Column("task_type", line(NAME), nullable=False),
+    Column("task_ids", document(), nullable=False),
+    Column("enqueued_at", Instant),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("outcome", line(32)),
+    Column("is_open", Boolean, nullable=False),
+    Column("skip_reason", line(32)),
+    Column("skip_count", Integer, nullable=False),
+    Column("skip_until", Instant),
+    Column("result", binary()),
+    Column("error", long_text(), nullable=False),
+    Column("note", long_text(), nullable=False),
+    # Each list of runs is read from one of these in its order, without sorting.
+    Index("rota_runs_planned", "planned_at", "id"),
+    Index("rota_runs_schedule", "schedule_id", "planned_at", "id"),
+    Index("rota_runs_outcome", "outcome", "planned_at", "id"),
+    Index("rota_runs_open", "is_open", "planned_at", "id"),
+)
+
+attempts = _table(
+    "attempts",
+    Column("run_id", line(RUN_ID), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("worker", line(NAME), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("error", long_text(), nullable=False),
+    Column("traceback", long_text(), nullable=False),
+)
 
 calendars = _table(
     "calendars",

@@ -27,8 +27,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
-from rota.core.canonical import in_fixed_order, is_mapping, is_sequence
-from rota.core.comparison import Difference, difference
+from rota.core.canonical import Difference, difference, in_fixed_order, is_mapping, is_sequence
 from rota.errors import OptionError, PayloadError
 from rota.tasks.go_values import read_without_nulls
 

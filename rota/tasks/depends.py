@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Literal, TypeAlias, cast
 
-from rota.core.generators import async_manager, manager
 from rota.errors import OptionError
-from rota.tasks.callback import refuse_unrun
+from rota.tasks.callback import async_manager, manager, refuse_unrun
 from rota.tasks.context import Context
 from rota.tasks.signature import Signature, read_signature
 

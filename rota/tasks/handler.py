@@ -6,18 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from pydantic import ValidationError
 
 from rota import events
 from rota.core import forks
-from rota.core.canonical import is_count
-from rota.core.text import did_you_mean
-from rota.errors import OptionError, PayloadError
-from rota.tasks.callback import UNRUN, name_of, refuse_unrun
+from rota.errors import PayloadError
+from rota.tasks.callback import UNRUN, Run, checked_concurrency, importable, is_async, name_of, refuse_unrun, run_mode
 from rota.tasks.context import Context, enter
 from rota.tasks.depends import Call, Overrides, Recipe
 from rota.tasks.middleware import Invoke, Middleware, chain
@@ -29,7 +26,6 @@ from rota.tasks.signature import MISSING, Signature
 if TYPE_CHECKING:
     from rota.tasks.task import Sender
 
-Run: TypeAlias = Literal["loop", "thread", "process"]
 Event: TypeAlias = Literal["success", "failure", "exhausted"]
 
 NO_WORDS: Mapping[str, Any] = MappingProxyType({})
@@ -79,29 +75,6 @@ class Joining:
     modules: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ImportedFunction:
-    """A function by its module and name, so that it can be sent to another process."""
-
-    module: str
-    name: str
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Import the function and call it."""
-        return self.resolve()(*args, **kwargs)
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-    def resolve(self) -> Callable[..., Any]:
-        """Import the function. If the name now holds a task, return the function of the task."""
-        found: Any = import_module(self.module)
-        for part in self.name.split("."):
-            found = getattr(found, part)
-        function: Callable[..., Any] = getattr(found, "function", found)
-        return function
-
-
 class Handler:
     """One registered function. `invoke` runs it for one task.
 
@@ -128,9 +101,9 @@ class Handler:
         """Where it was registered, as `file:line`."""
         self.function = function
         self.signature = signature
-        self.run: Run = _run(function, signature, run)
+        self.run: Run = run_mode(function, signature, run)
         self.retry = retry or Retry()
-        self.concurrency = _concurrency(concurrency)
+        self.concurrency = checked_concurrency(concurrency)
         self.options = options
         self.own_hooks = self.hooks = hooks or Hooks()
         self.words = words
@@ -141,7 +114,7 @@ class Handler:
         """The modules that a process imports before it runs the function."""
         self.arguments = arguments_of(signature)
         self.result = Result(signature.name, signature.returns, is_raw=signature.is_raw)
-        self.target: Callable[..., Any] = _importable(function) if self.run == "process" else function
+        self.target: Callable[..., Any] = importable(function) if self.run == "process" else function
         self._surroundings: Surroundings | None = None
         self.invoke: Invoke = self._prepare_and_invoke
         if signature.dependencies:
@@ -304,43 +277,3 @@ def cancelled_here(error: BaseException) -> bool:
     """Whether this error cancels the current asyncio task, and is not a CancelledError that its own code raised."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a call returns a coroutine. True for a plain wrapper around an `async def` too."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
-
-
-def _run(function: Callable[..., Any], signature: Signature, asked: Run | None) -> Run:
-    on_loop = is_async(function)
-    if asked is None:
-        return "loop" if on_loop else "thread"
-    if asked not in get_args(Run):
-        raise OptionError(f"run is {asked!r}. {did_you_mean(str(asked), get_args(Run))}")
-    if on_loop and asked != "loop":
-        raise OptionError(
-            f"{signature.name} is async, so it runs on the loop: drop run={asked!r}, or write it as a plain def."
-        )
-    if asked == "process" and signature.dependencies:
-        raise OptionError(
-            f"{signature.name} runs in another process, where dependencies of this one cannot go: "
-            "make what it needs inside the function, or use run='thread'."
-        )
-    return asked
-
-
-def _concurrency(value: int | None) -> int | None:
-    if value is not None and not is_count(value):
-        raise OptionError(
-            f"concurrency is {value!r}, but must be a whole number, 1 or more: how many of this type run at once here."
-        )
-    return value
-
-
-def _importable(function: Callable[..., Any]) -> ImportedFunction:
-    name = function.__qualname__
-    if "<" in name:
-        raise OptionError(
-            f"{name} cannot run in another process, which has to import it: define it at the top of a module."
-        )
-    return ImportedFunction(function.__module__, name)

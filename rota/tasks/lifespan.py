@@ -7,9 +7,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Any, TypeAlias, cast
 
-from rota.core.generators import async_manager
 from rota.errors import OptionError
-from rota.tasks.callback import check_arguments, name_of, refuse_unrun
+from rota.tasks.callback import async_manager, check_arguments, name_of, refuse_unrun
 
 LifespanFactory: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any] | AsyncGenerator[Any]]
 

@@ -5,9 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Any, TypeAlias, TypeVar
 
 from rota.core.canonical import is_sequence
-from rota.core.generators import async_manager
 from rota.errors import OptionError
-from rota.tasks.callback import check_arguments
+from rota.tasks.callback import async_manager, check_arguments
 from rota.tasks.context import Context
 from rota.tasks.depends import Call
 from rota.tasks.job import Plan

@@ -1,18 +1,31 @@
-"""Makes a handler of a function and its decorator's keywords. Unknown or conflicting keywords fail at import."""
+"""Makes a handler of a function and its decorator's keywords. Unknown or conflicting keywords fail at import.
+
+Also the values that join a router to an app: `Home`, `Inclusion` and `Around`.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rota.core.canonical import is_array
 from rota.core.text import did_you_mean
-from rota.errors import OptionError
+from rota.errors import OptionError, RoutingError
+from rota.settings.settings import Settings
 from rota.tasks.callback import check
+from rota.tasks.depends import Overrides
+from rota.tasks.groups import Aggregators
 from rota.tasks.handler import Handler, Hooks
+from rota.tasks.middleware import Middleware
 from rota.tasks.options import ONE_CALL_ONLY, Hook, IncludeOptions, Options, RunOptions, TaskOptions
 from rota.tasks.policy import Retry
+from rota.tasks.routing import Registry, fault
 from rota.tasks.signature import Signature, read_raw_signature, read_signature, refuse_generator
+from rota.tasks.task import Sender
+
+if TYPE_CHECKING:
+    from rota.tasks.router import Tasks
 
 _RUN_WORDS = frozenset(RunOptions.__annotations__)
 _TASK_WORDS = frozenset(TaskOptions.__annotations__) | _RUN_WORDS
@@ -164,3 +177,66 @@ class _AnyArgument:
 
     def __format__(self, spec: str) -> str:
         return "x"
+
+
+class Home(Sender, Protocol):
+    """The part of an app that routers use."""
+
+    settings: Settings
+    registry: Registry[Handler]
+    aggregators: Aggregators
+    overrides: Overrides
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """One call of `include`: the router that took another one in, with which prefix and options, and where."""
+
+    into: "Tasks"
+    prefix: str
+    options: Mapping[str, Any]
+    place: str
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The middlewares and overrides of the handlers of one router, read when they are needed."""
+
+    router: "Tasks"
+    home: Home
+
+    @property
+    def middlewares(self) -> Sequence[Middleware]:
+        """Those of the app first, then those of each router down to this one."""
+        return self.router.middlewares
+
+    @property
+    def overrides(self) -> Overrides:
+        """Those of the app."""
+        return self.home.overrides
+
+
+def check_prefix(prefix: object) -> None:
+    """Refuse a prefix of an include that is not made of whole segments."""
+    if not isinstance(prefix, str):
+        raise OptionError(f"prefix is {prefix!r}, but must be a text such as 'billing:'.")
+    if prefix and not prefix.endswith(":"):
+        raise OptionError(f"prefix is {prefix!r}, but must end with ':', as in {prefix + ':'!r}.")
+    if prefix and (reason := fault(prefix.removesuffix(":") or prefix)) is not None:
+        raise RoutingError(
+            f"{prefix!r} is no good prefix: {reason}. Write segments of lower-case letters, digits, '-' and '_', each "
+            "with a ':' after it. For types that another program named, include the router without a prefix, and give "
+            "each task its whole type with lint=False."
+        )
+
+
+def shown(value: object) -> str:
+    """Return the name of a value that was given instead of a router."""
+    return f"The module {value.__name__}" if isinstance(value, ModuleType) else repr(value)
+
+
+def meant(value: object, kind: type) -> str:
+    """Suggest a router of a module that was given instead of the router."""
+    found = [name for name, each in vars(value).items() if type(each) is kind] if isinstance(value, ModuleType) else []
+    return f"Did you mean {cast('ModuleType', value).__name__}.{found[0]}?" if found else ""

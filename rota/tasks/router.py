@@ -14,69 +14,40 @@ The app is the outermost router: `Rota` inherits the decorators, and its own han
 that is registered on a router after the include.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, ClassVar, Protocol, TypeVar, Unpack, cast
+from typing import Any, ClassVar, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 from rota.core.duration import DurationLike
 from rota.core.source_line import caller, calling_module, named, placed
 from rota.core.text import counted
 from rota.errors import OptionError, RoutingError
-from rota.settings.settings import Settings
 from rota.tasks import middleware as around
-from rota.tasks.depends import Overrides
-from rota.tasks.groups import EVERY_GROUP, AggregateFunction, Aggregators, GroupHandler
-from rota.tasks.handler import Event, Handler, Hooks, Joining, is_async
+from rota.tasks.callback import is_async
+from rota.tasks.groups import EVERY_GROUP, AggregateFunction, GroupHandler
+from rota.tasks.handler import Event, Handler, Hooks, Joining
 from rota.tasks.middleware import Middleware
 from rota.tasks.options import Hook, IncludeOptions, RunOptions, TaskOptions
-from rota.tasks.registration import check_hook, check_include_options, completed, raw_handler, task_handler
-from rota.tasks.routing import Registry, check_blank, fault
-from rota.tasks.task import AsyncTask, Sender, SyncTask, Task, TaskDecorator
+from rota.tasks.registration import (
+    Around,
+    Home,
+    Inclusion,
+    check_hook,
+    check_include_options,
+    check_prefix,
+    completed,
+    meant,
+    raw_handler,
+    shown,
+    task_handler,
+)
+from rota.tasks.routing import check_blank
+from rota.tasks.task import AsyncTask, SyncTask, Task, TaskDecorator
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _made: "WeakSet[Tasks]" = WeakSet()
-
-
-class Home(Sender, Protocol):
-    """The part of an app that routers use."""
-
-    settings: Settings
-    registry: Registry[Handler]
-    aggregators: Aggregators
-    overrides: Overrides
-
-
-@dataclass(frozen=True, slots=True)
-class Inclusion:
-    """One call of `include`: the router that took another one in, with which prefix and options, and where."""
-
-    into: "Tasks"
-    prefix: str
-    options: Mapping[str, Any]
-    place: str
-    module: str
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """The middlewares and overrides of the handlers of one router, read when they are needed."""
-
-    router: "Tasks"
-    home: Home
-
-    @property
-    def middlewares(self) -> Sequence[Middleware]:
-        """Those of the app first, then those of each router down to this one."""
-        return self.router.middlewares
-
-    @property
-    def overrides(self) -> Overrides:
-        """Those of the app."""
-        return self.home.overrides
 
 
 class Tasks:
@@ -211,7 +182,7 @@ class Tasks:
         place = caller()
         with named(f"{self._name}.include", place):
             self._check_includable(tasks)
-            _check_prefix(prefix)
+            check_prefix(prefix)
             check_include_options(f"{self._name}.include", options)
             tasks._inclusion = Inclusion(self, prefix, options, place, calling_module())
             try:
@@ -341,7 +312,9 @@ class Tasks:
 
     def _check_includable(self, tasks: object) -> None:
         if not isinstance(tasks, Tasks):
-            raise OptionError(f"{_shown(tasks)} is not a router, which is made by Tasks(). {_meant(tasks)}".rstrip())
+            raise OptionError(
+                f"{shown(tasks)} is not a router, which is made by Tasks(). {meant(tasks, Tasks)}".rstrip()
+            )
         if tasks._home is not None and tasks._inclusion is None:
             raise OptionError("An app cannot be included. Register the tasks on a router instead: tasks = Tasks().")
         if tasks in self._outwards():
@@ -357,26 +330,3 @@ class Tasks:
 def left_out() -> list[str]:
     """Return a warning for each router of this process that has tasks and is in no app."""
     return sorted(warning for each in _made if (warning := each.warning()) is not None)
-
-
-def _check_prefix(prefix: object) -> None:
-    if not isinstance(prefix, str):
-        raise OptionError(f"prefix is {prefix!r}, but must be a text such as 'billing:'.")
-    if prefix and not prefix.endswith(":"):
-        raise OptionError(f"prefix is {prefix!r}, but must end with ':', as in {prefix + ':'!r}.")
-    if prefix and (reason := fault(prefix.removesuffix(":") or prefix)) is not None:
-        raise RoutingError(
-            f"{prefix!r} is no good prefix: {reason}. Write segments of lower-case letters, digits, '-' and '_', each "
-            "with a ':' after it. For types that another program named, include the router without a prefix, and give "
-            "each task its whole type with lint=False."
-        )
-
-
-def _shown(value: object) -> str:
-    return f"The module {value.__name__}" if isinstance(value, ModuleType) else repr(value)
-
-
-def _meant(value: object) -> str:
-    """Suggest a router of a module that was given instead of the router."""
-    found = [name for name, each in vars(value).items() if type(each) is Tasks] if isinstance(value, ModuleType) else []
-    return f"Did you mean {cast('ModuleType', value).__name__}.{found[0]}?" if found else ""

@@ -26,8 +26,7 @@ from rota.core.duration import DurationLike
 from rota.errors import OptionError, RoutingError
 from rota.tasks.context import Context, blank, peek
 from rota.tasks.handler import Handler
-from rota.tasks.info import TaskInfo, TaskState
-from rota.tasks.job import Decode, Job, Plan, Receipt, SyncJob
+from rota.tasks.job import Decode, Job, Plan, Receipt, SyncJob, TaskInfo, TaskState
 from rota.tasks.options import EnqueueOptions, Options
 from rota.tasks.policy import Debounce
 from rota.tasks.signature import INJECTED

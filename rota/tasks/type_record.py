@@ -28,7 +28,8 @@ from pydantic_core import to_json
 from rota.core.canonical import is_mapping, is_sequence
 from rota.core.text import counted, unstopped
 from rota.errors import PayloadError
-from rota.tasks.handler import Handler, Run
+from rota.tasks.callback import Run
+from rota.tasks.handler import Handler
 from rota.tasks.policy import Debounce, Retry, Unique
 from rota.tasks.routing import Matching
 from rota.wire.enqueue import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, DEFAULT_TIMEOUT_S

@@ -33,7 +33,7 @@ from rota.errors import BrokerError, BrokerRefused, OptionError, Revoke
 from rota.tasks.context import Context
 from rota.tasks.groups import Aggregators, GroupHandler
 from rota.tasks.handler import Handler, Hooks
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.tasks.routing import Registry
 from rota.testing.travel import SandboxClock, rounded_up
 from rota.wire.look_task import tasks, work_left

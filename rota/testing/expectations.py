@@ -9,8 +9,7 @@ from rota.core.canonical import is_mapping
 from rota.core.text import counted, did_you_mean
 from rota.errors import OptionError, PayloadError
 from rota.inspect.task_snapshot import TaskSnapshot, read_task
-from rota.tasks.info import TaskState
-from rota.tasks.job import Plan
+from rota.tasks.job import Plan, TaskState
 from rota.tasks.task import Task
 from rota.tasks.untyped import loose_payload
 from rota.wire import look_task

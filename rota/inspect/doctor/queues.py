@@ -11,7 +11,7 @@ from rota.core.text import counted
 from rota.inspect.doctor.finding import Finding, error, note, warning
 from rota.inspect.doctor.sample import QueueSample, Sample
 from rota.inspect.server_snapshot import ServerSnapshot
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 
 RECOVERED_WITHIN = timedelta(seconds=65)
 """Time after which a sweep should have put back the tasks of a dead server."""

@@ -10,7 +10,7 @@ from rota.inspect.queue import AggregationSnapshot, QueueSnapshot
 from rota.inspect.server_snapshot import ServerSnapshot
 from rota.inspect.task_snapshot import TaskSnapshot
 from rota.inspect.task_type import TypeList
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 
 TASKS = 200
 """Most tasks that are read of each state."""

@@ -18,7 +18,7 @@ from rota.errors import (
     TaskNotFound,
     TaskStateError,
 )
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.tasks.policy import Debounce, Unique
 from rota.wire.fetch import fetch
 from rota.wire.outcome import Outcome, record

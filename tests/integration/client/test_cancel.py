@@ -6,8 +6,7 @@ import pytest
 
 from rota.client import Client
 from rota.errors import TaskCancelled
-from rota.tasks.info import TaskState
-from rota.tasks.job import Job
+from rota.tasks.job import Job, TaskState
 from rota.tasks.policy import Unique
 from tests.integration.client.conftest import Desk, plan
 from tests.servers.overseen import Overseen

@@ -9,8 +9,7 @@ from uuid import uuid4
 import pytest
 
 from rota.client import Client
-from rota.tasks.info import TaskState
-from rota.tasks.job import Job
+from rota.tasks.job import Job, TaskState
 from rota.wire.owner import waiting
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.test_cancel import watched

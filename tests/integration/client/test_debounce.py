@@ -4,7 +4,7 @@ import pytest
 
 from rota.client import Client
 from rota.errors import OptionError
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.tasks.policy import Debounce
 from tests.integration.client.conftest import Desk, plan
 

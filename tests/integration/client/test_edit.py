@@ -6,7 +6,7 @@ import pytest
 
 from rota.client import Client
 from rota.errors import DuplicateTask, OptionError, TaskNotFound, TaskStateError
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.tasks.policy import Unique
 from rota.wire.keys import unique_key
 from rota.wire.proto import TaskMessage

@@ -9,7 +9,7 @@ import pytest
 from rota.broker import Broker
 from rota.client import Client
 from rota.errors import BrokerRefused, OptionError, TaskIdConflict
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.wire.message import pack
 from tests.integration.client.conftest import Desk, plan
 from tests.servers.overseen import Overseen

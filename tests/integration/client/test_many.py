@@ -26,8 +26,7 @@ from rota.errors import (
     RotaError,
     TaskIdConflict,
 )
-from rota.tasks.info import TaskState
-from rota.tasks.job import Job, Plan, Receipt
+from rota.tasks.job import Job, Plan, Receipt, TaskState
 from rota.tasks.policy import Debounce, Unique
 from rota.wire.proto import TaskMessage
 from rota.wire.script import Call

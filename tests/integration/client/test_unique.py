@@ -4,7 +4,7 @@ import pytest
 
 from rota.client import Client
 from rota.errors import DuplicateTask
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.tasks.policy import Debounce, OnConflict, Unique
 from rota.wire.keys import own_unique_key, unique_key
 from rota.wire.message import pack

@@ -13,7 +13,7 @@ from sentry_sdk.transport import Transport
 
 from rota import OptionError, Retry, RetryLater, Rota, TaskCancelled, TaskFailed, events
 from rota.contrib import sentry
-from rota.events import event as event_module
+from rota.events import dispatch
 
 AGAIN = Retry(max=1, delay=timedelta(milliseconds=10))
 
@@ -34,7 +34,7 @@ class Collected(Transport):
 
 @pytest.fixture
 def collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collected]:
-    monkeypatch.setattr(event_module, "_callbacks", ())
+    monkeypatch.setattr(dispatch, "_callbacks", ())
     monkeypatch.setattr(sentry, "_instrumented", type(sentry._instrumented)())
     transport = Collected()
     sentry_sdk.init(
@@ -43,7 +43,7 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collected]:
     yield transport
     sentry_sdk.init()
     monkeypatch.undo()
-    event_module._observe()
+    dispatch._observe()
 
 
 @pytest.fixture

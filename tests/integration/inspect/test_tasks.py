@@ -4,7 +4,7 @@ import pytest
 
 from rota.errors import OptionError, TaskNotFound
 from rota.inspect import Inspector, ProgressReport
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from tests.integration.inspect.state import State
 
 

@@ -1,7 +1,7 @@
 """Snapshots of tasks whose stored data is damaged."""
 
 from rota.client.task_record import read
-from rota.tasks.info import TaskInfo, TaskState
+from rota.tasks.job import TaskInfo, TaskState
 from rota.wire.look_task import StoredTask
 
 

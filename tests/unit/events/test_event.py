@@ -18,8 +18,8 @@ import pytest
 from rota import events
 from rota.core.text import printable
 from rota.errors import OptionError
-from rota.events import event as event_module
-from rota.events.event import MOST_WAITING
+from rota.events import dispatch
+from rota.events.dispatch import MOST_WAITING
 
 ABOUT = events.about_task("one", "email:welcome", "low", 2)
 SECONDS = 30.0
@@ -34,11 +34,11 @@ def each_kind() -> list[type[events.Event]]:
 
 @pytest.fixture(autouse=True)
 def no_other_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(event_module, "_callbacks", ())
-    event_module._observe()
+    monkeypatch.setattr(dispatch, "_callbacks", ())
+    dispatch._observe()
     yield
     monkeypatch.undo()
-    event_module._observe()
+    dispatch._observe()
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_events_are_counted_by_their_class() -> None:
 
 def test_signal_handler_can_emit_while_its_thread_emits() -> None:
     def interrupted() -> None:
-        with event_module._lock:
+        with dispatch._lock:
             events.emit(lease_lost())
 
     thread = threading.Thread(target=interrupted, daemon=True)
@@ -308,7 +308,7 @@ def test_events_wait_for_callbacks_while_no_thread_can_be_started(
 
     seen: list[events.Event] = []
     subscribe(events.LeaseLost, seen.append)
-    monkeypatch.setattr(event_module, "_deliveries", event_module._Deliveries())
+    monkeypatch.setattr(dispatch, "_deliveries", dispatch._Deliveries())
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         events.emit(lease_lost())
@@ -324,7 +324,7 @@ def test_callbacks_get_the_events_of_a_program_that_ends_at_once() -> None:
         import time
         from rota import events
 
-        events.event.LAST_SECONDS = 30
+        events.dispatch.LAST_SECONDS = 30
 
         @events.on(events.ServerAnswers)
         def late(event):
@@ -347,7 +347,7 @@ def test_program_waits_only_once_for_a_callback_that_hangs() -> None:
 
         events.emit(events.ServerAnswers())
         assert not events.flush(0.01)
-        events.flush = events.event.flush = lambda seconds: print("waits again", flush=True)
+        events.flush = events.dispatch.flush = lambda seconds: print("waits again", flush=True)
     """
     assert output_of(program) == ""
 
@@ -413,8 +413,8 @@ def test_error_in_a_logging_filter_does_not_reach_the_code_whose_event_is_droppe
         raise SystemExit("a filter of the user")
 
     before = events.counts().get("EventsDropped", 0)
-    monkeypatch.setattr(event_module, "MOST_WAITING", 1)
-    monkeypatch.setattr(event_module, "_deliveries", event_module._Deliveries())
+    monkeypatch.setattr(dispatch, "MOST_WAITING", 1)
+    monkeypatch.setattr(dispatch, "_deliveries", dispatch._Deliveries())
     subscribe(events.ServerAnswers, hang)
     events.emit(events.ServerAnswers())
     assert hangs.wait(SECONDS)

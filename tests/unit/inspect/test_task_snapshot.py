@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rota.inspect.task_snapshot import ProgressReport, read_task
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.wire.look_task import StoredTask
 from rota.wire.proto import TaskMessage
 

@@ -1,11 +1,15 @@
 """Asynq's dialect gives what robfig/cron v3.0.1 gave when it was asked."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rota.errors import ScheduleError
 from rota.schedule.cron import CronExpression
+from rota.schedule.robfig_search import robfig_next, robfig_walk
 from rota.schedule.spec import parse_spec
 from rota.schedule.trigger import RobfigTrigger
 from tests.unit.schedule.firing import shown
@@ -193,3 +197,25 @@ def test_asynq_dialect_keeps_the_oddities_of_robfig(text: str, means: str) -> No
 def test_empty_zone_of_asynq_dialect_is_utc() -> None:
     trigger = parse_spec("TZ= 0 6 * * *", timezone="Asia/Tokyo", dialect="asynq")
     assert shown(trigger, "2024-09-01T00:00Z", 1, "UTC") == ["2024-09-01T06:00+00:00"]
+
+
+CHANGING = ["America/New_York", "Africa/Cairo", "Asia/Beirut", "America/Sao_Paulo", "Australia/Lord_Howe", "Asia/Amman"]
+
+
+WALKED = ["0 0 29 * *", "30 0 * * 5", "15 2 1 * *", "*/30 23 */9 3,4,10,11 *", "0 0 1-7 10 0", "59 23 31 * *"]
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from(CHANGING),
+    st.datetimes(datetime(2008, 1, 1), datetime(2028, 1, 1)),
+    st.sampled_from(
+        ["0 0 29 * *", "30 0 * * 5", "15 2 1 * *", "*/30 23 */9 3,4,10,11 *", "0 0 1-7 10 0", "59 23 31 * *"]
+    ),
+)
+def test_walk_finds_the_same_time_from_its_start_and_from_the_shortcut(zone: str, naive: datetime, text: str) -> None:
+    start = naive.replace(tzinfo=UTC, microsecond=0)
+    cron = CronExpression.parse(text, "asynq")
+    year = start.astimezone(ZoneInfo(zone)).year
+    walked = robfig_walk(cron, ZoneInfo(zone), start + timedelta(seconds=1), year + 5)
+    assert robfig_next(cron, ZoneInfo(zone), start) == walked

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import pytest
 
 from rota.errors import OptionError, PayloadError
+from rota.tasks.callback import ImportedFunction
 from rota.tasks.context import Context, blank, current
-from rota.tasks.handler import Handler, Hooks, ImportedFunction
+from rota.tasks.handler import Handler, Hooks
 from rota.tasks.signature import INJECTED, Depends, read_signature
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rota.tasks.info import TaskState
+from rota.tasks.job import TaskState
 from rota.wire.keys import QueueKeys
 from rota.wire.look_task import _ALL_FIELDS, _STATES, StoredTask, task
 

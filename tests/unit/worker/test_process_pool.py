@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rota.errors import ProcessDied
+from rota.tasks.callback import ImportedFunction
 from rota.tasks.context import Context, blank
-from rota.tasks.handler import ImportedFunction
 from rota.wire.proto import TaskMessage
 from rota.worker.run.process_pool import ProcessPool
 from tests.unit.worker import process_functions as functions
@@ -202,7 +202,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 MAIN = """
 import asyncio, sys
 from rota.tasks.context import blank
-from rota.tasks.handler import ImportedFunction
+from rota.tasks.callback import ImportedFunction
 from rota.worker.run.process_pool import ProcessPool
 
 class Point:

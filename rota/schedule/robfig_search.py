@@ -20,6 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _NEAR = timedelta(days=1)  # no zone changes its clock twice within this time
 _SHORTCUT = timedelta(days=3)
+_HOUR, _NONE = timedelta(hours=1), timedelta(0)
 _EVERY_MONTH = 0b1_1111_1111_1110
 
 
@@ -46,7 +47,8 @@ def _shortcut(cron: CronExpression, start: datetime, wall: datetime, zone: tzinf
     """Return where the walk may start: at a midnight some days before the first matching wall time.
 
     The walk stands at each midnight in between, and nothing matches there, so what came before does not count. It does
-    count where the walk steps over months, or where a repeated hour follows the start.
+    count where the walk steps over months, where the clock changes near the start, and where a jump of less than an
+    hour skips a midnight: from then on, the walk stands some minutes after each midnight.
     """
     midnight = datetime(wall.year, wall.month, wall.day) - _SHORTCUT
     later = midnight.replace(tzinfo=zone).astimezone(UTC)
@@ -54,7 +56,8 @@ def _shortcut(cron: CronExpression, start: datetime, wall: datetime, zone: tzinf
         cron.months == _EVERY_MONTH
         and later > start + _NEAR
         and later.astimezone(zone).replace(tzinfo=None, fold=0) == midnight
-        and (start + _NEAR).astimezone(zone).utcoffset() == start.astimezone(zone).utcoffset()
+        and _offset_at(start - _NEAR, zone) == _offset_at(start, zone) == _offset_at(start + _NEAR, zone)
+        and not (_offset_at(later, zone) - _offset_at(start, zone)) % _HOUR
     )
     return later if safe else start
 
@@ -154,5 +157,8 @@ def _go_date(wall: datetime, zone: tzinfo) -> int:
 
 
 def _offset(seconds: int, zone: tzinfo) -> int:
-    offset = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).utcoffset()
-    return 0 if offset is None else offset // _SECOND
+    return _offset_at(_EPOCH + timedelta(seconds=seconds), zone) // _SECOND
+
+
+def _offset_at(instant: datetime, zone: tzinfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or _NONE

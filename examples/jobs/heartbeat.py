@@ -16,7 +16,7 @@ from annotated_types import Ge
 from examples.jobs.alert import send_alert
 from examples.jobs.guarded_http import HttpFailed, HttpRequest, request
 from examples.jobs.settings import JobRefused, JobSettings
-from examples.jobs.state import Monitor, job_state
+from examples.jobs.state import JobState, Monitor, job_state
 from rota import Context, Retry, Tasks
 from rota.core.duration import Duration
 
@@ -101,18 +101,26 @@ def _conclude(
     alert: list[str] | None,
 ) -> Finding:
     with job_state(settings) as state:
-        monitor = state.monitor(name)
-        if monitor.run != run:
-            monitor = following(monitor, run, name, fault, limit, datetime.now(UTC))
-            state.put_monitor(name, monitor)
+        monitor = _counted(state, run, name, fault, limit)
         subject = monitor.notice.partition("\n")[0]
         if monitor.notice and alert:
             # Named by its text, so that a later look that sends an alert again does not mail it twice.
             key = sha256(f"{name} {monitor.notice}".encode()).hexdigest()
             send_alert(settings, f"alert {key}", alert, subject, monitor.notice)
         if monitor.notice:
-            state.put_monitor(name, replace(monitor, notice=""))
+            state.replace_monitor(name, monitor, replace(monitor, notice=""))
     return Finding(url, fault, round(seconds, 3), monitor.failures, subject)
+
+
+def _counted(state: JobState, run: str, name: str, fault: str, limit: int) -> Monitor:
+    """Return how the monitor stands with this run, which counts once."""
+    while True:
+        monitor = state.monitor(name)
+        if monitor.run == run:
+            return monitor
+        after = following(monitor, run, name, fault, limit, datetime.now(UTC))
+        if state.replace_monitor(name, monitor, after):
+            return after
 
 
 def following(monitor: Monitor, run: str, name: str, fault: str, limit: int, now: datetime) -> Monitor:

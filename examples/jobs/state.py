@@ -120,14 +120,19 @@ class JobState:
         self._connection.rollback()
         return Monitor() if found is None else Monitor(*found)
 
-    def put_monitor(self, name: str, monitor: Monitor) -> None:
-        """Keep how a monitor stands."""
-        values = {field: getattr(monitor, field) for field in Monitor.__slots__}
-        with self._connection.begin():
-            if not self._connection.execute(
-                update(_monitors).where(_monitors.c.name == name).values(**values)
-            ).rowcount:
-                self._connection.execute(insert(_monitors).values(name=name, **values))
+    def replace_monitor(self, name: str, old: Monitor, new: Monitor) -> bool:
+        """Keep how a monitor stands; return False if another process has changed it since `old` was read."""
+        values = {field: getattr(new, field) for field in Monitor.__slots__}
+        unchanged = [_monitors.c.name == name]
+        unchanged += [_monitors.c[field] == getattr(old, field) for field in ("run", "failures", "notice")]
+        try:
+            with self._connection.begin():
+                if not old.run:
+                    self._connection.execute(insert(_monitors).values(name=name, **values))
+                    return True
+                return bool(self._connection.execute(update(_monitors).where(*unchanged).values(**values)).rowcount)
+        except IntegrityError:
+            return False
 
 
 @contextmanager

@@ -7,11 +7,14 @@ from time import monotonic
 
 from examples.shop import database, place
 from examples.shop.display import Display
-from examples.shop.fleet import Fleet
+from examples.shop.fleet import JOBS, SHOP, Fleet
 from examples.shop.journal import Journal
 from examples.shop.ledger import Ledger
 from examples.shop.mail_sink import MailSink
 from examples.shop.rounds import Rounds
+from examples.shop.site import ShopSite
+from examples.shop.timetable import Timetable
+from rota import Rota
 
 ROUND_EVERY_SECONDS = 10
 BEAT_EVERY_SECONDS = 5
@@ -43,27 +46,47 @@ class Demo:
         database.fill(place.DATABASE, place.SALES)
         if left := self._ledger.look_back():
             self.display.say(f"{left} tasks of the last run were kept on disk; they are done now")
-        sink = MailSink(place.MAIL_FOLDER)
+        sink, site = MailSink(place.MAIL_FOLDER), ShopSite()
         sink.start()
+        site.start()
         try:
-            await self._with_fleet(url, sink.address)
+            await self._with_fleets(url, sink.address, site)
         finally:
+            site.stop()
             sink.stop()
         return self._conclude()
 
-    async def _with_fleet(self, url: str, mail_server: str) -> None:
-        environment = {"ROTA_URL": url, "SHOP_HOME": str(place.HOME), "SHOP_SMTP": mail_server}
-        fleet = await Fleet.start(place.WORKER_LOG, environment)
+    async def _with_fleets(self, url: str, mail_server: str, site: ShopSite) -> None:
+        timetable = Timetable(site, self.display)
+        shop = {"ROTA_URL": url, "SHOP_HOME": str(place.HOME), "SHOP_SMTP": mail_server}
+        jobs = {"ROTA_URL": url, "JOBS_SMTP": f"smtp://{mail_server}", **timetable.environment}
+        fleets = [await Fleet.start(SHOP, place.WORKER_LOG, shop), await Fleet.start(JOBS, place.JOBS_LOG, jobs)]
         self.display.say(f"a worker with two processes has started; its log is {place.WORKER_LOG}")
-        watch = asyncio.create_task(self._watch(fleet))
+        self.display.say(f"a worker for the ready-made jobs has started; its log is {place.JOBS_LOG}")
+        watch = asyncio.create_task(self._watch(fleets))
         try:
-            await self._ask()
-            await self._drain()
+            await self._with_timetable(url, timetable)
         finally:
             watch.cancel()
-            if wrong := await fleet.stop():
-                self._ledger.fault(wrong)
+            for wrong in [await fleet.stop() for fleet in fleets]:
+                if wrong:
+                    self._ledger.fault(wrong)
             self._ledger.read()
+
+    async def _with_timetable(self, url: str, timetable: Timetable) -> None:
+        """Ask for work while a scheduler fires the schedules, and wait for the end of both."""
+        enough = asyncio.Event()
+        async with Rota(url) as app:
+            following = asyncio.create_task(timetable.follow(app, enough))
+            try:
+                await self._ask()
+                enough.set()
+                await following
+                await asyncio.gather(self._drain(), timetable.settle(app, self._stop, GRACE_SECONDS))
+            finally:
+                following.cancel()
+        self._ledger.faults += len(timetable.faults)
+        self.display.say(timetable.conclude())
 
     async def _ask(self) -> None:
         """Enqueue rounds and heartbeats, each at its time."""
@@ -91,8 +114,8 @@ class Demo:
                 return
             await self._stopped_within(0.1)
 
-    async def _watch(self, fleet: Fleet) -> None:
-        while not fleet.ended:
+    async def _watch(self, fleets: list[Fleet]) -> None:
+        while not any(fleet.ended for fleet in fleets):
             self._ledger.read()
             await asyncio.sleep(0.1)
         self._stop.set()

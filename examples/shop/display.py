@@ -39,6 +39,16 @@ class Display:
         what = f"{escape(entry.error)} [dim](attempt {entry.attempt}; it will be retried)[/]"
         self._line("[yellow]↻[/]", f"[bold]{entry.type:<15}[/] {what}")
 
+    def run_done(self, schedule: str, planned: datetime, made: str, *, recovered: bool) -> None:
+        """Show a run of a schedule that ended well."""
+        after = " [green](recovered at its retry)[/]" if recovered else ""
+        self._line("[green]✓[/]", f"[magenta]schedule[/] [bold]{schedule:<6}[/] {_of(planned)} {escape(made)}{after}")
+
+    def run_failed(self, schedule: str, planned: datetime, error: str) -> None:
+        """Show a run of a schedule whose first attempt failed."""
+        what = f"{escape(error)} [dim](it will be retried)[/]"
+        self._line("[yellow]↻[/]", f"[magenta]schedule[/] [bold]{schedule:<6}[/] {_of(planned)} {what}")
+
     def fault(self, text: str) -> None:
         self._line("[red]✗[/]", f"[red]{escape(text)}[/]")
 
@@ -70,3 +80,7 @@ class Display:
     def _line(self, mark: str, text: str) -> None:
         now = datetime.now().strftime("%H:%M:%S")
         self.console.print(f"[dim]{now}[/] {mark} {text}", soft_wrap=True)
+
+
+def _of(planned: datetime) -> str:
+    return f"[dim]of {planned.astimezone():%H:%M:%S}[/]"

@@ -1,32 +1,36 @@
-"""The worker of the demo: a program of its own, as it would be in production."""
+"""The workers of the demo: programs of their own, as they would be in production."""
 
 import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _PATIENCE_SECONDS = 30
-_OPTIONS = (
+SHOP = (
+    "examples.shop.app:app",
     "--processes=2",
     "--concurrency=4",  # few, so that both processes get something to do
     "--queues=critical=6,default=3,low=1",
-    "--follow-parent",  # a demo that is killed leaves no worker behind
 )
+JOBS = ("examples.jobs:app", "--processes=1", "--queues=jobs=1")
+"""The ready-made jobs, as they are, in a worker of their own."""
 
 
 @dataclass(slots=True)
 class Fleet:
-    """A running `rota worker` with two processes. What it prints goes to a file."""
+    """A running `rota worker`. What it prints goes to a file."""
 
     process: asyncio.subprocess.Process
     log: Path
 
     @classmethod
-    async def start(cls, log: Path, environment: dict[str, str]) -> "Fleet":
+    async def start(cls, words: Sequence[str], log: Path, environment: dict[str, str]) -> "Fleet":
         """Start the worker. Ctrl-C does not reach it: the demo stops it in its own time."""
-        command = [sys.executable, "-m", "rota.cli", "worker", "examples.shop.app:app", *_OPTIONS]
+        # A demo that is killed leaves no worker behind, because the worker follows it.
+        command = [sys.executable, "-m", "rota.cli", "worker", *words, "--follow-parent"]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(

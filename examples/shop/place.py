@@ -11,6 +11,7 @@ DATABASE = HOME / "shop.sqlite3"
 RESULTS = HOME / "results"
 JOURNAL = HOME / "journal.jsonl"
 WORKER_LOG = HOME / "worker.log"
+JOBS_LOG = HOME / "jobs.log"
 MAIL_FOLDER = RESULTS / "mail"
 DIARY = RESULTS / "heartbeat.csv"
 

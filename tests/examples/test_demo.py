@@ -67,6 +67,20 @@ def test_a_short_demo_does_all_of_its_work_and_ends_well(tmp_path: Path, started
     assert (tmp_path / ".rota" / "demo").stat().st_mode & 0o777 == 0o700
 
 
+def test_demo_fires_its_schedules_and_shows_a_failure_that_recovers(
+    tmp_path: Path, started: list[subprocess.Popen[str]]
+) -> None:
+    demo = start(tmp_path, started, "--for", "20")
+
+    output, _ = demo.communicate(timeout=100)
+
+    assert demo.returncode == 0, output
+    assert "each planned time once" in output
+    assert "recovered at its retry" in output
+    assert "found the site down" in output
+    assert list((tmp_path / ".rota" / "demo" / "results" / "backups").glob("shop-*.sqlite3"))
+
+
 def test_a_demo_that_is_killed_loses_nothing(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:
     first = start(tmp_path, started)
     deadline = time.monotonic() + 40

@@ -1,5 +1,6 @@
 """Checks of URLs on a local server, with alerts on a local mail server."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -99,6 +100,15 @@ async def test_alert_that_could_not_be_mailed_is_sent_by_the_retry_once(web: Web
     assert (again.failures, again.alert) == (2, "DOWN: shop")
     assert third.alert == ""
     assert len(smtp.mails) == 1
+
+
+async def test_checks_at_the_same_time_are_all_counted(web: WebServer, smtp: SmtpSink) -> None:
+    web.answer = lambda asked: Reply(500)
+
+    findings = await asyncio.gather(*(look(web, str(number)) for number in range(8)))
+
+    assert sorted(finding.failures for finding in findings) == list(range(1, 9))
+    assert [mail["Subject"] for _, mail in smtp.mails] == ["DOWN: shop"]
 
 
 async def test_check_of_a_host_outside_of_the_settings_is_refused(web: WebServer, configure: Configure) -> None:

@@ -11,15 +11,16 @@ from rota.schedule.cron_field import CronField, CronPart, FieldFault, Range, mas
 def read_robfig_field(limits: Range, text: str) -> CronField:
     """Read a field as `getField` and `getRange` of robfig/cron do: empty items and what follows `*-` do not count."""
     parts: list[CronPart] = []
-    mask, star, position = 0, False, 0
+    mask, star, repeats, position = 0, False, False, 0
     for item in text.split(","):
         if item:
             part = _robfig_part(limits, item, position)
             parts.append(part)
             mask |= mask_of(part, limits, "")
             star = star or (part.kind == "any" and part.step <= 1)
+            repeats = repeats or part.kind != "value"
         position += len(item) + 1
-    return CronField(text, tuple(parts), mask, star, True)
+    return CronField(text, tuple(parts), mask, star, repeats)
 
 
 def _robfig_part(limits: Range, item: str, position: int) -> CronPart:

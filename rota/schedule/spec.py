@@ -192,7 +192,7 @@ def _never_fires(trigger: Trigger, dialect: Dialect) -> bool:
     if not isinstance(trigger, WallTrigger | RobfigTrigger):
         return False
     rule = trigger.rule
-    no_gap = isinstance(trigger, WallTrigger) and trigger.through_gap
+    no_gap = dialect == "asynq" or (isinstance(trigger, WallTrigger) and trigger.through_gap)
     if isinstance(rule, CronExpression) and rule.months and (no_gap or rule.elapsed) and _fires_each_month(rule):
         return False
     return any(trigger.next(probe) is None for probe in (_PROBES if dialect == "rota" else _ASYNQ_PROBES))

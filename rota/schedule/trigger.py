@@ -114,7 +114,9 @@ class RobfigTrigger(Trigger):
 
     def _occurrence(self, after: datetime) -> Occurrence | None:
         found = robfig_next(self.rule, self.zone, after)
-        return None if found is None else Occurrence(found)
+        if found is None:
+            return None
+        return Occurrence(found, "repeated" if found.astimezone(self.zone).fold else "normal")
 
     def _previous(self, before: datetime) -> datetime | None:
         return preceding(self.rule, self.zone, before, through_gap=False, both_passes=True)

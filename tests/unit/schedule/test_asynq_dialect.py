@@ -200,8 +200,6 @@ def test_empty_zone_of_asynq_dialect_is_utc() -> None:
 
 
 CHANGING = ["America/New_York", "Africa/Cairo", "Asia/Beirut", "America/Sao_Paulo", "Australia/Lord_Howe", "Asia/Amman"]
-
-
 WALKED = ["0 0 29 * *", "30 0 * * 5", "15 2 1 * *", "*/30 23 */9 3,4,10,11 *", "0 0 1-7 10 0", "59 23 31 * *"]
 
 
@@ -209,10 +207,10 @@ WALKED = ["0 0 29 * *", "30 0 * * 5", "15 2 1 * *", "*/30 23 */9 3,4,10,11 *", "
 @given(
     st.sampled_from(CHANGING),
     st.datetimes(datetime(2008, 1, 1), datetime(2028, 1, 1)),
-    st.sampled_from(
-        ["0 0 29 * *", "30 0 * * 5", "15 2 1 * *", "*/30 23 */9 3,4,10,11 *", "0 0 1-7 10 0", "59 23 31 * *"]
-    ),
+    st.sampled_from(WALKED),
 )
+@example("Asia/Kathmandu", datetime(1985, 12, 31, 21, 17), "* * 23 * *")  # its midnight of that day is skipped
+@example("America/New_York", datetime(2012, 11, 4, 5, 45), "30 1 04 Nov ?")  # the second pass of this hour follows
 def test_walk_finds_the_same_time_from_its_start_and_from_the_shortcut(zone: str, naive: datetime, text: str) -> None:
     start = naive.replace(tzinfo=UTC, microsecond=0)
     cron = CronExpression.parse(text, "asynq")

@@ -1,12 +1,13 @@
 """Compares the worker of several checkouts: `python -m benchmarks.compare TREE TREE --slots 200`.
 
-Each checkout has its own environment (`make setup`). In every round each of them works off the same preloaded tasks on
-the same server, one after the other, and each round begins with another one. So other load on the machine meets all of
-them. The table has the medians of the rounds: tasks/s, and the CPU time of the worker for each task, which other
-processes disturb less than the throughput.
+Each checkout has its own environment (`make setup`), and all of them run the benchmark code of this one. In every round
+each of them works off the same preloaded tasks on the same server, one after the other, and each round begins with
+another one. So other load on the machine meets all of them. The table has the medians of the rounds: tasks/s, and the
+CPU time of the worker for each task, which other processes disturb less than the throughput.
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections import defaultdict
@@ -42,7 +43,10 @@ def workers(tree: Path, address: str, *, slots: int, processes: int) -> Iterator
     command += ["--url", f"redis://{address}/0", "--slots", str(slots)]
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="bench-board-"))
-        environment = {"BENCH_BOARD": folder, "BENCH_GATE": str(processes), "PYTHONPATH": str(tree)}
+        shared = stack.enter_context(TemporaryDirectory(prefix="bench-code-"))
+        (Path(shared) / "benchmarks").symlink_to(Path(__file__).parent.absolute())
+        path = f"{shared}{os.pathsep}{tree}"
+        environment = {"BENCH_BOARD": folder, "BENCH_GATE": str(processes), "PYTHONPATH": path}
         children = [stack.enter_context(Child(command, environment)) for _ in range(processes)]
         for child in children:
             child.expect("ready", START_SECONDS)
@@ -82,7 +86,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tasks", type=int, default=60_000)
+    parser.add_argument("--ends", choices=("plain", "kept", "retried"), default="plain", help="how each task ends")
     o = parser.parse_args()
+    os.environ["BENCH_ENDS"] = o.ends  # the children inherit it
     found: defaultdict[Path, list[tuple[float, float]]] = defaultdict(list)
     with Server(o.server) as server:
         for number in range(o.rounds):
@@ -91,7 +97,7 @@ def main() -> None:
                 run = measure(server, tree.absolute(), tasks=o.tasks, slots=o.slots, processes=o.processes)
                 found[tree].append(run)
                 print(f"{number + 1:3} {tree.resolve().name:24}{run[0]:10,.0f} tasks/s{run[1]:8.1f} us CPU", flush=True)
-    print(f"\nmedian of {o.rounds} rounds, {o.processes} process(es) of {o.slots} slots")
+    print(f"\nmedian of {o.rounds} rounds, {o.processes} process(es) of {o.slots} slots, tasks that end {o.ends}")
     for tree, runs in found.items():
         rate, cpu = (statistics.median(values) for values in zip(*runs, strict=True))
         print(f"    {tree.resolve().name:24}{rate:10,.0f} tasks/s{cpu:8.1f} us CPU")

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from rota.tasks.context import Context, current
     from rota.tasks.go_values import GoBytes, GoDuration
     from rota.tasks.groups import GroupedTask
-    from rota.tasks.job import Job, Plan, SyncJob, TaskInfo, TaskState
+    from rota.tasks.job import Job, Plan, SyncJob, TaskAttempt, TaskInfo, TaskState
     from rota.tasks.logs import JsonFormatter, TaskLogFilter
     from rota.tasks.options import Options
     from rota.tasks.policy import Debounce, Retry, Unique
@@ -104,6 +104,7 @@ __all__ = [
     "StoreUnavailable",
     "SyncJob",
     "Task",
+    "TaskAttempt",
     "TaskCancelled",
     "TaskFailed",
     "TaskIdConflict",
@@ -123,7 +124,7 @@ _MODULES = {
     "tasks.groups": ("GroupedTask",),
     "app": ("Rota",),
     "tasks.context": ("Context", "current"),
-    "tasks.job": ("Job", "Plan", "SyncJob", "TaskInfo", "TaskState"),
+    "tasks.job": ("Job", "Plan", "SyncJob", "TaskAttempt", "TaskInfo", "TaskState"),
     "tasks.go_values": ("GoBytes", "GoDuration"),
     "tasks.logs": ("JsonFormatter", "TaskLogFilter"),
     "tasks.options": ("Options",),

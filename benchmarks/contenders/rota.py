@@ -1,6 +1,11 @@
-"""Rota with its defaults: a typed argument that is validated, the default time limit, the attempt token."""
+"""Rota with its defaults: a typed argument that is validated, the default time limit, the attempt token.
+
+`BENCH_ENDS` says how each task ends: `plain` (deleted after a success), `kept` (with a retention) or `retried` (its
+function raises an error, and the retry is an hour away).
+"""
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -8,15 +13,20 @@ from typing import Any, Self
 from benchmarks.board import mark
 from benchmarks.work import ready
 from rota.app import Rota
+from rota.tasks.policy import Retry
 
 
 def make(url: str) -> tuple[Rota, Any]:
     """An app with its one task."""
     app = Rota(url)
 
-    @app.task("bench:noop")
+    ends = os.environ.get("BENCH_ENDS", "plain")
+
+    @app.task("bench:noop", retention="1h" if ends == "kept" else None, retry=Retry(delay="1h"))
     async def noop(n: int) -> None:
         mark(n)
+        if ends == "retried":
+            raise ValueError(f"task {n} fails")
 
     return app, noop
 

@@ -95,7 +95,12 @@ def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: boo
         return None
     broker = (app or Rota(settings=settings)).connect(settings)
     patience = max(PATIENCE, 2 * settings.worker.heartbeat)
-    repair = Repair(broker, max_crashes=settings.worker.max_crashes, patience=patience)
+    repair = Repair(
+        broker,
+        max_crashes=settings.worker.max_crashes,
+        attempts_limit=settings.logging.attempts_limit_bytes,
+        patience=patience,
+    )
     try:
         asyncio.run(_run(repair, broker, _START.format(patience=display(patience))))
     except KeyboardInterrupt:

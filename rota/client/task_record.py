@@ -1,12 +1,14 @@
 """Builds the snapshots that users see from the stored record of a task, even if the record is broken."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from rota.tasks.job import TaskInfo, TaskState
+from rota.tasks.job import TaskAttempt, TaskInfo, TaskState
+from rota.wire.attempts import records
 from rota.wire.look_task import StoredTask
 from rota.wire.proto import TaskMessage
-from rota.wire.times import from_unix
+from rota.wire.times import from_unix, from_unix_ns
 
 InfoT = TypeVar("InfoT", bound=TaskInfo)
 
@@ -39,8 +41,36 @@ def read(kind: type[InfoT], stored: StoredTask, message: TaskMessage, **more: An
         progress=fields.get("rota_progress", b""),
         log=fields.get("rota_log", b""),
         traceback=_traceback(fields.get("rota_traceback", b""), message),
+        attempts=tuple(map(_attempt, records(fields.get("rota_attempts", b"")))),
         **more,
     )
+
+
+def _attempt(record: Mapping[str, Any]) -> TaskAttempt:
+    return TaskAttempt(
+        number=record["n"],
+        outcome=_word(record.get("outcome")),
+        worker=_word(record.get("worker")),
+        host=_word(record.get("host")),
+        pid=_whole(record.get("pid")),
+        started_at=_moment(record.get("started")),
+        ended_at=_moment(record.get("ended")),
+        error=_word(record.get("error")),
+        traceback=_word(record.get("traceback")),
+    )
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _moment(value: object) -> datetime | None:
+    milliseconds = _whole(value)
+    return None if milliseconds is None else from_unix_ns(milliseconds * 1_000_000)
 
 
 def _traceback(raw: bytes, message: TaskMessage) -> str:

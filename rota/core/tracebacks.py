@@ -85,6 +85,17 @@ def _notes(error: BaseException) -> str:
     return "\n".join(getattr(error, "__notes__", ()))
 
 
+def last_lines(text: str, most_bytes: int) -> str:
+    """Return the last lines of a text that fit into `most_bytes`, because the innermost frames say most."""
+    if len(text) <= most_bytes and text.isascii():
+        return text
+    data = text.encode("utf-8", "replace")
+    if len(data) <= most_bytes:
+        return data.decode()
+    kept = data[len(data) - most_bytes :] if most_bytes else b""
+    return kept[kept.find(b"\n") + 1 :].decode("utf-8", "ignore")
+
+
 def bounded(text: str, most_bytes: int) -> str:
     """Return a text of at most `most_bytes`, by cutting out its middle."""
     data = text.encode("utf-8", "replace")

@@ -6,6 +6,7 @@ apart.
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -29,6 +30,9 @@ from rota.wire import scheduler_entry as look_entry
 from rota.wire import server_record as look_server
 from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8, read_queue_names
+
+QUEUES_AT_ONCE = 32
+"""`chosen_tasks` reads at most this many queues in one round, so that the replies stay below some megabytes."""
 
 
 class Inspector:
@@ -120,6 +124,29 @@ class Inspector:
             rest = f"only the leftover fields {', '.join(stored.fields)}" if stored.fields else "no task"
             raise TaskNotFound(f"Queue {queue!r} has {rest} under the ID {task_id!r}: it was deleted, or never there.")
         return read_task(stored)
+
+    async def chosen_tasks(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TaskSnapshot]:
+        """Return those of many tasks that exist, by queue and ID, each as `task` returns it.
+
+        One request reads up to 500 tasks of each of some queues, so this is the way to follow many tasks. Raises
+        BrokerError if a queue cannot be read.
+        """
+        left: dict[str, list[str]] = {}
+        for queue, task_id in dict.fromkeys(wanted):
+            left.setdefault(queue, []).append(task_id)
+        found: dict[tuple[str, str], TaskSnapshot] = {}
+        while left:
+            now = [(queue, ids[: look_task.MAX_PAGE]) for queue, ids in list(left.items())[:QUEUES_AT_ONCE]]
+            calls = [look_task.chosen(self._broker.keys.queue(queue), ids) for queue, ids in now]
+            replies = await self._broker.run_many(calls)
+            for (queue, _), read in zip(now, replies, strict=True):
+                if isinstance(read, BrokerError):
+                    raise read
+                found.update(((queue, stored.id), read_task(stored)) for stored in read if stored.state)
+                left[queue] = left[queue][len(read) :]
+                if not left[queue]:
+                    del left[queue]
+        return found
 
     async def servers(self) -> list[ServerSnapshot]:
         """Return the live servers of Rota and Asynq, sorted by host and process."""

@@ -258,6 +258,8 @@ class LogSettings(SettingGroup):
     """The largest size of one line of that log. A longer line is cut."""
     traceback_limit_bytes: Annotated[int, Field(ge=0)] = 8192
     """The largest size of the traceback that is stored with a task for its last error; 0 stores none."""
+    attempts_limit_bytes: Annotated[int, Field(ge=0)] = 16 * 1024
+    """The largest size of the attempts that are stored with a task: the first, and the last ones that fit. 0: none."""
 
 
 class HealthSettings(SettingGroup):

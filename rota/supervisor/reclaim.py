@@ -22,6 +22,7 @@ from rota.core import faults
 from rota.core.text import counted
 from rota.errors import BrokerError
 from rota.supervisor.process import ChildProcess
+from rota.wire.attempts import LIMIT_BYTES, members
 from rota.wire.keys import QueueKeys
 from rota.wire.names import read_queue_names
 from rota.wire.owner import PAGE, Returned, give_back, waiting
@@ -74,11 +75,17 @@ class Reclaim:
     """
 
     def __init__(
-        self, broker: Broker, served: ServedQueues, max_crashes: int, note: Callable[[Returned], object]
+        self,
+        broker: Broker,
+        served: ServedQueues,
+        max_crashes: int,
+        note: Callable[[Returned], object],
+        attempts_limit: int = LIMIT_BYTES,
     ) -> None:
         self._broker = broker
         self._served = served
         self._max_crashes = max_crashes
+        self._attempts_limit = attempts_limit
         self._note = note
         self._under_way: set[asyncio.Task[None]] = set()
         self._last_looks: set[asyncio.Task[None]] = set()
@@ -131,7 +138,15 @@ class Reclaim:
 
     def _call(self, queue: QueueKeys, process: ChildProcess, oldest: int | None) -> Call[Returned]:
         most = self._max_crashes if process.crashed else 0
-        return give_back(queue, process.id, max_crashes=most, error=_epitaph(process, most), oldest=oldest)
+        return give_back(
+            queue,
+            process.id,
+            max_crashes=most,
+            error=_epitaph(process, most),
+            died=_last_record(process),
+            attempts_limit=self._attempts_limit,
+            oldest=oldest,
+        )
 
     async def _until_done(self, process: ChildProcess) -> None:
         await self._insist(process)
@@ -167,6 +182,11 @@ def _epitaph(process: ChildProcess, crashes: int) -> str:
     if process.introduction is not None:
         who += f" on {process.introduction.host}"
     return f"quarantined: {workers} died while running this task. The last one, {who}), {process.exit}"
+
+
+def _last_record(process: ChildProcess) -> bytes:
+    host = None if process.introduction is None else process.introduction.host
+    return members(error=f"worker died: it {process.exit}", host=host, pid=process.pid)
 
 
 def _sum(one: Returned, other: Returned) -> Returned:

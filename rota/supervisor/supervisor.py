@@ -167,7 +167,13 @@ class Supervisor:
         stack.push_async_callback(self._broker.aclose)
         served = ServedQueues(self._broker, settings.worker.queues)
         self._keeper = LeaseKeeper(self._broker, served, settings.worker)
-        self._returns = Reclaim(self._broker, served, settings.worker.max_crashes, self._health.returned)
+        self._returns = Reclaim(
+            self._broker,
+            served,
+            settings.worker.max_crashes,
+            self._health.returned,
+            settings.logging.attempts_limit_bytes,
+        )
         for fleet in self._fleets:
             fleet.open(settings, served.have_tasks)
 

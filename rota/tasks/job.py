@@ -33,6 +33,24 @@ class TaskState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskAttempt:
+    """An attempt at a task by a Rota worker. A value is None or empty where it is not known."""
+
+    number: int
+    """Counts the recorded attempts from 1. Numbers are missing where records were dropped for space."""
+    outcome: str = ""
+    """`succeeded`, `failed`, `put off`, `cancelled`, `expired`, `handed back` or `crashed`."""
+    worker: str = ""
+    host: str = ""
+    pid: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    """When the run ended; for a `crashed` attempt, when the death of its worker was noticed."""
+    error: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
     """A snapshot of one task: Asynq's fields, then those that only Rota's workers write.
 
@@ -65,6 +83,8 @@ class TaskInfo:
     log: bytes = b""
     traceback: str = ""
     """The traceback of the last error, if a Rota worker ran the task. Filled only when a task is read by its ID."""
+    attempts: tuple[TaskAttempt, ...] = ()
+    """The attempts that Rota workers began, oldest first. Filled only when a task is read by its ID."""
 
 
 class Plan(NamedTuple, Generic[R_co]):

@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 from rota.errors import PayloadError
 from rota.wire.keys import QueueKeys
 from rota.wire.message import unpack
+from rota.wire.names import raw as id_bytes
 from rota.wire.proto import TaskMessage
 from rota.wire.script import Argument, Call, load
 
 MAX_PAGE = 500
+MAX_CHOSEN_BYTES = 1024 * 1024
+"""Most bytes of one reply, because a task may have a result of several megabytes."""
 
 _STATES = ("active", "pending", "scheduled", "retry", "archived", "completed", "aggregating")
 _STATES_BEFORE_THE_END = ("active", "pending", "scheduled", "retry", "aggregating")
@@ -26,7 +29,7 @@ _SHORT_FIELDS = (
     "rota_end",
     "rota_cancel",
 )
-_ALL_FIELDS = (*_SHORT_FIELDS, "rota_log", "rota_traceback")
+_ALL_FIELDS = (*_SHORT_FIELDS, "rota_log", "rota_traceback", "rota_attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,16 @@ def task(keys: QueueKeys, task_id: str) -> Call[StoredTask]:
     )
 
 
+def chosen(keys: QueueKeys, ids: Sequence[str], most_bytes: int = MAX_CHOSEN_BYTES) -> Call[list[StoredTask]]:
+    """Read at most 500 tasks of a queue by their IDs: all fields of the first ones that fit into `most_bytes`.
+
+    At least one task is read. A task that does not exist has an empty state.
+    """
+    args: list[Argument] = [keys.task_prefix, most_bytes, len(_ALL_FIELDS), *_ALL_FIELDS, *map(id_bytes, ids)]
+    places = (keys.lease, keys.scheduled, keys.retry, keys.archived, keys.completed)
+    return Call(load("look_chosen"), places, args, lambda reply: _chosen(reply, keys.queue, ids))
+
+
 def work_left(keys: QueueKeys) -> Call[WorkLeft]:
     """Count the tasks that can still run in a queue, for a worker that stops when no tasks are left."""
     places = (keys.pending, keys.active, keys.paused, keys.scheduled, keys.retry)
@@ -137,6 +150,16 @@ def _page(reply: Any, queue: str, state: str) -> TaskPage:
         for task_id, score, fields in rows
     ]
     return TaskPage(total, found)
+
+
+def _chosen(reply: Any, queue: str, ids: Sequence[str]) -> list[StoredTask]:
+    now, *rows = reply
+    found: list[StoredTask] = []
+    for task_id, (values, score) in zip(ids, rows, strict=False):  # the reply may have fewer rows
+        fields = _present(_ALL_FIELDS, values)
+        state = text(fields.get("state", b""))
+        found.append(StoredTask(queue, task_id, state if state in _STATES else "", float(now), _score(score), fields))
+    return found
 
 
 def _one(reply: Any, queue: str, task_id: str, sets: Sequence[str]) -> StoredTask:

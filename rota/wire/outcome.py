@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
+from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.names import raw
 from rota.wire.script import Argument, Call, load
@@ -26,7 +27,7 @@ class Outcome:
 
     `seconds` is the delay of a retry or postponement, or the retention of a completed task. `expected` is the message
     as fetched, given only if the attempt's lease may have expired. `text` is the result, error or reason; `trace` is
-    the traceback to store for a failure.
+    the traceback to store for a failure, and `attempt` the record of the attempt (`wire.attempts`); empty for none.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Outcome:
     ending: Ending = ""
     expected: bytes = b""
     trace: bytes = b""
+    attempt: bytes = b""
 
 
 def done(queue: QueueKeys, attempts: Sequence[str]) -> Call[dict[int, int]]:
@@ -50,12 +52,16 @@ def done(queue: QueueKeys, attempts: Sequence[str]) -> Call[dict[int, int]]:
     return Call(load("done"), (queue.active, queue.lease), args, _refused)
 
 
-def record(queue: QueueKeys, outcomes: Sequence[Outcome]) -> Call[dict[int, int]]:
-    """Record outcomes of any kind. Returns the same as `done`."""
+def record(queue: QueueKeys, outcomes: Sequence[Outcome], *, attempts_limit: int = LIMIT_BYTES) -> Call[dict[int, int]]:
+    """Record outcomes of any kind. Returns the same as `done`.
+
+    The records of a task's attempts take `attempts_limit` bytes of its hash at most.
+    """
     keys = (queue.active, queue.lease, queue.pending, queue.scheduled, queue.retry, queue.archived, queue.completed)
-    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix]
+    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix, attempts_limit]
     for o in outcomes:
         args += (raw(o.id), o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending, o.trace)
+        args.append(o.attempt)
     return Call(load("record"), keys, args, _refused)
 
 

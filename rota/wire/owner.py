@@ -1,20 +1,21 @@
 """Acts for a worker process from outside: a supervisor extends its leases, or puts back its tasks after its death.
 
-The token of an attempt is `<worker id>-<number>`, so the tasks of a worker are found by their tokens. Each call looks
-at one page of `active`, youngest tasks first. The caller passes `left` to the next call until it is 0. No task is
-skipped by that, even if other tasks end meanwhile.
+The token of an attempt is `<worker id>-<number>` (see `tokens` of the worker), so the tasks of a worker are found by
+their tokens. Each call looks at one page of `active`, youngest tasks first. The caller passes `left` to the next call
+until it is 0. No task is skipped by that, even if other tasks end meanwhile.
 """
 
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
-from rota.wire import server_record
+from rota.wire import attempts, server_record
 from rota.wire.keys import Keys, QueueKeys
 from rota.wire.script import Argument, Call, load
 from rota.wire.server_record import TTL
 
 PAGE = 500
+DIED = attempts.members(error="worker died")
 
 
 class Returned(NamedTuple):
@@ -39,15 +40,25 @@ class Kept(NamedTuple):
 
 
 def give_back(
-    keys: QueueKeys, worker_id: str, *, max_crashes: int, error: str = "", oldest: int | None = None, page: int = PAGE
+    keys: QueueKeys,
+    worker_id: str,
+    *,
+    max_crashes: int,
+    error: str = "",
+    died: bytes = DIED,
+    attempts_limit: int = attempts.LIMIT_BYTES,
+    oldest: int | None = None,
+    page: int = PAGE,
 ) -> Call[Returned]:
     """Put the tasks of a dead worker back at the front of their queue, without using a retry.
 
     The crash counter of each task grows by one; at `max_crashes` the task is quarantined with `error`. Pass 0 for a
-    worker that was asked to stop, so that nothing is counted.
+    worker that was asked to stop, so that nothing is counted. `died` are the known members of the records of its
+    attempts (`wire.attempts`).
     """
     places = (keys.active, keys.lease, keys.pending, keys.archived, keys.crashed)
-    args = (keys.base, keys.task_prefix, keys.ended_prefix, worker_id, max_crashes, error, _upto(oldest), page)
+    args: list[Argument] = [keys.base, keys.task_prefix, keys.ended_prefix, worker_id, max_crashes, error]
+    args += (_upto(oldest), page, died, attempts_limit)
     return Call(load("owner_return"), places, args, lambda reply: Returned(*reply))
 
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from rota.core.text import counted
+from rota.wire.attempts import LIMIT_BYTES, members
 from rota.wire.group import spent_key
 from rota.wire.keys import QueueKeys
 from rota.wire.script import Argument, Call, load
@@ -48,6 +49,7 @@ LONG = "long"
 MOST_SEARCHED = 100_000
 """The longest list of pending tasks that `repair` searches, so that no call takes longer than some milliseconds."""
 CRASHED = "quarantined: {crashes} lost while running this task, and it was in no list of its queue"
+LOST = members(error="lost: the task was in no list of its queue")
 HOMELESS = "quarantined: the task was in no list of its queue, and its state does not tell in which it belongs"
 
 
@@ -84,7 +86,9 @@ def tasks(queue: QueueKeys, ids: Sequence[bytes]) -> Call[list[Discrepancy]]:
     return Call(load("compare_tasks"), _places(queue), (queue.base, queue.task_prefix, *ids), _findings)
 
 
-def repair(keys: QueueKeys, findings: Iterable[Discrepancy], *, max_crashes: int) -> Call[list[str]]:
+def repair(
+    keys: QueueKeys, findings: Iterable[Discrepancy], *, max_crashes: int, attempts_limit: int = LIMIT_BYTES
+) -> Call[list[str]]:
     """Repair each finding that is unchanged since it was found.
 
     Returns for each finding the name of the counter of its repair, `""` if nothing was wrong any more, LATER if the
@@ -97,6 +101,8 @@ def repair(keys: QueueKeys, findings: Iterable[Discrepancy], *, max_crashes: int
         int(LEASE.total_seconds()),
         int(KEPT.total_seconds()),
         MOST_SEARCHED,
+        LOST,
+        attempts_limit,
     )
     for finding in findings:
         args += finding

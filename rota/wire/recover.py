@@ -12,12 +12,14 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
+from rota.wire.attempts import LIMIT_BYTES, members
 from rota.wire.fetch import MAX_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.names import raw, text
 from rota.wire.script import Argument, Call, load
 
 MAX_TASKS = 500
+DIED = members(error="worker died: its lease was not extended any more")
 
 
 class Dead(NamedTuple):
@@ -92,9 +94,12 @@ def expired(
     return Call(load("expired"), (keys.lease, keys.aggregation_sets), args, _expired)
 
 
-def recover(keys: QueueKeys, slack: Slack, moves: Sequence[Move], max_crashes: int = 3) -> Call[list[Moved]]:
+def recover(
+    keys: QueueKeys, slack: Slack, moves: Sequence[Move], max_crashes: int = 3, attempts_limit: int = LIMIT_BYTES
+) -> Call[list[Moved]]:
     """Carry out at most 500 moves. A move whose attempt has changed since it was listed does nothing."""
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended_prefix, *_seconds(slack), max_crashes]
+    args += (DIED, attempts_limit)
     for move in moves:
         dead = move.dead
         args += (raw(dead.id), dead.message, dead.token, move.kind, move.message, move.delay.total_seconds())

@@ -12,7 +12,6 @@ After a fault of a part, the worker skips step 2: no heartbeat extends the lease
 """
 
 import asyncio
-import itertools
 import os
 import socket
 import time
@@ -39,7 +38,7 @@ from rota.worker.consume.queue_selection import Discovery, QueueSelection
 from rota.worker.consume.unknown_types import Unhandled, UnknownTypes
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.parts import Crew, Parts
-from rota.worker.run.attempt import Attempt, last_chance
+from rota.worker.run.attempt import Attempt, last_chance, tokens
 from rota.worker.run.concurrency import Slots
 from rota.worker.run.executor import Executor, RunResources, RunSettings
 from rota.worker.run.finisher import Finisher
@@ -99,7 +98,7 @@ class Worker:
         self._quieted = False
         self._warns = warns
         """Whether to log the warnings about the server, such as unsafe settings."""
-        self._tokens = map(f"{self.id}-{{}}".format, itertools.count(1))
+        self._tokens = tokens(self.id)
         self._acts: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -347,7 +346,13 @@ class Worker:
         )
 
     def _finisher(self, fetcher: Fetcher) -> Finisher:
-        return Finisher(self._broker, fetcher, self.executor.forget, self.settings.worker.record_batch)
+        return Finisher(
+            self._broker,
+            fetcher,
+            self.executor.forget,
+            self.settings.worker.record_batch,
+            self.settings.logging.attempts_limit_bytes,
+        )
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(act)

@@ -138,6 +138,27 @@ async def test_a_failure_waits_for_its_retry_and_then_succeeds(go: Go, app: Rota
     assert (seen.retried, seen.last_error) == (1, "ValueError: no lück")
 
 
+async def test_attempts_of_ours_stay_with_a_task_that_a_go_server_runs_in_between(go: Go, app: Rota) -> None:
+    @app.handler("t", retry=Retry(delay="100s"))
+    async def t(ctx: Context, payload: bytes) -> None:
+        if ctx.retried < 2:
+            raise ValueError("ours")
+
+    task = await go.enqueue("t", retention=HOUR)
+    async with app.worker():
+        await until(go, task.id, "retry")
+    await go.act("run", task.id)
+    async with go.server(retry_delay_ms=100_000, tasks={"t": {"fail": -1, "error": "theirs"}}):
+        seen = await until(go, task.id, "retry")
+    assert (seen.retried, seen.last_error) == (2, "theirs")
+    await go.act("run", task.id)
+    async with app.worker():
+        await until(go, task.id, "completed")
+
+    attempts = (await app.job(task.id, queue="default").info()).attempts
+    assert [(each.number, each.outcome) for each in attempts] == [(1, "failed"), (2, "succeeded")]
+
+
 async def test_our_default_retry_delay_is_asynqs(go: Go, app: Rota) -> None:
     @app.handler("t")
     async def t(ctx: Context, payload: bytes) -> None:

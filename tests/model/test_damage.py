@@ -23,7 +23,7 @@ class Damaged(Damage, Changes, Go):
             self.enqueue_plain(b"1", 3)
         self.fetch(4, "w1")
         for kind in ("retry", "archive", "complete"):
-            self.record([0], "live", kind, far=True, counts=True)
+            self.record([0], "live", kind, far=True, counts=True, begun=True)
         self.go_takes_one()
         self.enqueue(b"1", None, True, "", None, False, "return")
 

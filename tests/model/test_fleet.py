@@ -26,7 +26,7 @@ class Fleet(Groups, Attempts, Changes, Supervisor, Sweeps, Go):
         self.enqueue_plain(b"1", 2)
         self.fetch(3, "w1")
         self.lease_runs_out(0)
-        self.record([1], "live", "requeue", far=True, counts=False)
+        self.record([1], "live", "requeue", far=True, counts=False, begun=True)
         self.go_takes_one()
 
 

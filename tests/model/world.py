@@ -6,6 +6,7 @@ from typing import Any
 import redis
 
 from rota.broker import SyncBroker
+from rota.wire.attempts import records
 from rota.wire.group import AggregationSet, failures_key, spent_key
 from rota.wire.message import unpack
 from rota.wire.sweep import trimmed_key
@@ -130,6 +131,9 @@ class World:
             assert ("rota_cancel" in row) == task.cancel, f"request to cancel {task_id}"
             assert int(row.get("rota_crashes", 0)) == task.crashes, f"crashes of {task_id}"
             assert row.get("rota_explicit", b"").decode() == task.explicit, f"explicit options of {task_id}"
+            known = records(row.get("rota_attempts", b""))
+            assert tuple(each.get("worker") for each in known) == task.attempts, f"attempts of {task_id}"
+            assert [each["n"] for each in known] == [n + 1 for n in range(len(known))], f"numbers of {task_id}"
             assert row.get("rota_end", b"").decode() == task.end, f"end of {task_id}"
             waits = task.state == "pending" and task.dated
             assert ("pending_since" in row) == waits, f"pending_since of {task_id}"

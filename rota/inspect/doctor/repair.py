@@ -13,11 +13,13 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from rota.broker import Broker
 from rota.broker.failure import WrongType
 from rota.inspect.doctor.discrepancies import Comparison, Found, chunks
 from rota.inspect.inspector import Inspector
+from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.reconcile import LATER, LONG, MEANING, Discrepancy, StrayLock, delete_locks, repair
 
@@ -33,9 +35,16 @@ MOST_PASSES = 10
 class Repair:
     """One repair of all queues. `repaired` counts by queue and kind, also after the repair was stopped or failed."""
 
-    def __init__(self, broker: Broker, *, max_crashes: int = 3, patience: timedelta = PATIENCE) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        max_crashes: int = 3,
+        attempts_limit: int = LIMIT_BYTES,
+        patience: timedelta = PATIENCE,
+    ) -> None:
         self._broker = broker
-        self._max_crashes = max_crashes
+        self._call = partial(repair, max_crashes=max_crashes, attempts_limit=attempts_limit)
         self._patience_seconds = patience.total_seconds()
         self.repaired: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.running: set[tuple[str, str]] = set()
@@ -96,7 +105,7 @@ class Repair:
         for chunk in chunks(tasks, REPAIRS):
             left: list[Discrepancy] = list(chunk)
             while left:
-                kinds: list[str] = await self._broker.run(repair(queue, left, max_crashes=self._max_crashes))
+                kinds: list[str] = await self._broker.run(self._call(queue, left))
                 done.update(kind for kind in kinds if kind in MEANING)
                 self.long.update({(queue.queue, f.id) for f, kind in zip(left, kinds, strict=True) if kind == LONG})
                 left = [finding for finding, kind in zip(left, kinds, strict=True) if kind == LATER]

@@ -1,7 +1,8 @@
 -- Fragment: puts back a task whose worker died.
 -- give_back(queue, id, row, error) -> 'pending', 'cancelled' or 'quarantined'
---   queue  as in `end`, and prefix (of task hashes), active, lease, pending, and crashes (the number of crashes after
---          which a task is quarantined; 0 if the worker did not crash, so that nothing is counted)
+--   queue  as in `end`, and prefix (of task hashes), active, lease, pending, crashes (the number of crashes after which
+--          a task is quarantined; 0 if the worker did not crash, so that nothing is counted), and for the record of
+--          the attempt (see `attempts`) died (its members that are known) and room (most bytes of all records)
 --   row    the task's msg, rota_wait, rota_unique, unique_key, rota_cancel
 --   error  error text if the task is quarantined
 -- given_back: how many tasks `give_back` has put where.
@@ -9,6 +10,7 @@
 -- were processed or failed otherwise. `crashes_key` is the counter of crashes.
 -- A crash uses no retry. The task goes to the front of the queue. Its token is removed, so that a late request of the
 -- dead attempt cannot record an outcome.
+--! include attempts
 --! include count
 --! include end
 --! include with_error
@@ -28,6 +30,8 @@ end
 
 local function give_back(queue, id, row, error)
   local task = held_task(queue, id, row)
+  local token, lease = redis.call('HGET', task.key, 'rota_token'), redis.call('ZSCORE', queue.lease, id)
+  add_attempt(task.key, lost_attempt(token, lease, queue.died), queue.room)
   redis.call('LREM', queue.active, 0, id)
   redis.call('ZREM', queue.lease, id)
   redis.call('HDEL', task.key, 'rota_token')

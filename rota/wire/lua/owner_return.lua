@@ -3,7 +3,8 @@
 -- KEYS  1 active, 2 lease, 3 pending, 4 archived, 5 counter of crashes (only in Rota)
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 worker id, 5 crashes after which a task is quarantined (0:
 --       the process was asked to stop, so nothing is counted), 6 error text of a quarantined task,
---       7 number of the oldest tasks that are left to look at ("" = all), 8 number to look at now (at most 500)
+--       7 number of the oldest tasks that are left to look at ("" = all), 8 number to look at now (at most 500),
+--       9 members of the record of each attempt (see `attempts`), 10 most bytes of the attempts of a task
 -- Result: { number of the oldest tasks that are left, put back, cancelled, quarantined }
 -- Can be repeated, because a task that was put back has no token.
 --! include whose
@@ -12,6 +13,7 @@
 local queue = {
   active = KEYS[1], lease = KEYS[2], pending = KEYS[3], archived = KEYS[4],
   base = ARGV[1], prefix = ARGV[2], channel = ARGV[3], crashes = tonumber(ARGV[5]),
+  died = ARGV[9], room = tonumber(ARGV[10]),
 }
 local owner, held = ARGV[4] .. '-', {}
 local ids, left = page_of(KEYS[1], ARGV[7], tonumber(ARGV[8]))

@@ -6,19 +6,21 @@
 -- 3. Count.
 --
 -- KEYS  1 active, 2 lease, 3 pending, 4 scheduled, 5 retry, 6 archived, 7 completed
--- ARGV  1 key base, 2 task key prefix, 3 channel prefix, then for each task ten:
+-- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 most bytes of the attempts of a task,
+--       then for each task eleven:
 --       id, attempt token, expected message ("" = do not compare), kind, new message ("" = keep),
 --       seconds (delay or retention), counts (1 or 0), text (result, error, or reason), end ("" or cancelled, ...),
---       traceback ("" none)
+--       traceback ("" none), record of the attempt ("" none; see `attempts`)
 -- Kinds: done      delete the task             complete  keep it for `seconds`
 --        retry     run it again in `seconds`   archive   archive it
 --        requeue   put it back to the front of the queue; nothing is counted
 --        postpone  put it into `scheduled` for `seconds`; nothing is counted
 -- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty if all were.
+--! include attempts
 --! include count
 --! include end
 --! include standing
-local WIDTH = 10
+local WIDTH, FIRST, room = 11, 5, tonumber(ARGV[4])
 local queue = { base = ARGV[1], channel = ARGV[3], archived = KEYS[6], completed = KEYS[7] }
 local items, refused = {}, {}
 
@@ -34,7 +36,7 @@ local function check(kind)
   end
 end
 
-for i = 4, #ARGV, WIDTH do
+for i = FIRST, #ARGV, WIDTH do
   local key = ARGV[2] .. ARGV[i]
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait', 'msg', 'rota_cancel', 'rota_unique',
     'unique_key')
@@ -46,10 +48,11 @@ for i = 4, #ARGV, WIDTH do
       id = ARGV[i], key = key, kind = ARGV[i + 3], seconds = tonumber(ARGV[i + 5]),
       new_msg = ARGV[i + 4] ~= '' and ARGV[i + 4], counts = ARGV[i + 6] == '1', text = ARGV[i + 7],
       ending = ARGV[i + 8], trace = ARGV[i + 9],
+      attempt = ARGV[i + 10],
       waited = row[3], msg = row[4], cancel = row[5], scoped = row[6], unique_key = row[7],
     }
   else
-    refused[#refused + 1] = (i - 4) / WIDTH
+    refused[#refused + 1] = (i - FIRST) / WIDTH
     refused[#refused + 1] = code
   end
 end
@@ -109,6 +112,9 @@ for i = #items, 1, -1 do
     redis.call('HSET', item.key, 'rota_traceback', item.trace)
   elseif item.kind == 'retry' or item.kind == 'archive' then
     redis.call('HDEL', item.key, 'rota_traceback') -- the traceback of an earlier failure
+  end
+  if item.attempt ~= '' then
+    add_attempt(item.key, item.attempt, room)
   end
   record[item.kind](item)
 end

@@ -3,9 +3,11 @@
 -- KEYS  1 active, 2 lease, 3 retry, 4 archived, 5 pending, 6 counter of crashes (only in Rota),
 --       7 counters of repairs (only in Rota)
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 seconds since a lease of Rota must have expired at least,
---       5 the same for a lease of Go, 6 crashes after which a task is quarantined, then for each task nine: id, message
---       and attempt token as listed ("" = there was none), kind, new message ("" = keep), delay in seconds,
---       counts as a failure (1 or 0), text (error or reason), end ("" or cancelled, ...)
+--       5 the same for a lease of Go, 6 crashes after which a task is quarantined,
+--       7 members of the record of an attempt that has crashed (see `attempts`), 8 most bytes of the attempts of a task,
+--       then for each task nine: id, message and attempt token as listed ("" = there was none), kind,
+--       new message ("" = keep), delay in seconds, counts as a failure (1 or 0), text (error or reason),
+--       end ("" or cancelled, ...)
 -- Kinds: crash (uses no retry; see the fragment `crash`), retry, archive, drop (without a message the task cannot run
 -- again)
 -- Result for each task: 0 moved, 1 its lease was extended, 2 another worker moved it first, 3 dropped
@@ -14,11 +16,12 @@
 --! include hash
 --! include whose
 --! include crash
-local WIDTH, FIRST = 9, 7
+local WIDTH, FIRST = 9, 9
 local base, prefix = ARGV[1], ARGV[2]
 local queue = {
   active = KEYS[1], lease = KEYS[2], pending = KEYS[5], archived = KEYS[4],
   base = base, prefix = prefix, channel = ARGV[3], crashes = tonumber(ARGV[6]),
+  died = ARGV[7], room = tonumber(ARGV[8]),
 }
 local processed, failed = 0, 0
 

@@ -9,5 +9,5 @@ local function renew(key, id, msg, mark)
   end
   redis.call('HSET', key, 'msg', msg .. '\26' .. size .. id, 'rota_sent', mark)
   redis.call('HDEL', key, 'result', 'rota_cancel', 'rota_end', 'rota_crashes', 'rota_progress', 'rota_log',
-    'rota_explicit')
+    'rota_explicit', 'rota_attempts')
 end

@@ -7,6 +7,7 @@
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 crashes after which a task is quarantined, 5 error text for
 --       that, 6 error text for a quarantined task that cannot be put back, 7 seconds of a lease for a task without one,
 --       8 seconds for which a completed task that was in no set is kept, 9 most ids of `pending` that are searched,
+--       10 members of the record of a lost attempt (see `attempts`), 11 most bytes of the attempts of a task,
 --       then for each task four: id, place ("" = its hash was found), trouble, mark
 -- Result: for each task the name of the counter of its repair; "" if nothing was wrong any more or it was left alone,
 --         "later" if this call has done enough, and "long" if `pending` is too long to be searched
@@ -23,6 +24,7 @@ local place_of = {
 local queue = {
   active = KEYS[2], lease = KEYS[3], pending = KEYS[1], archived = KEYS[6],
   base = base, prefix = prefix, channel = ARGV[3], crashes = tonumber(ARGV[4]),
+  died = ARGV[10], room = tonumber(ARGV[11]),
 }
 local processed, failed = 0, 0
 
@@ -181,7 +183,7 @@ local function repair(id, place, trouble, mark)
 end
 
 local done, counts = {}, {}
-for i = 10, #ARGV, 4 do
+for i = 12, #ARGV, 4 do
   local kind = repair(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
   if kind ~= '' and kind ~= 'later' and kind ~= 'long' then
     counts[kind] = (counts[kind] or 0) + 1

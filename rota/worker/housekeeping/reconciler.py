@@ -16,11 +16,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from rota import events
 from rota.broker import Broker
 from rota.core import faults
 from rota.errors import BrokerRefused
+from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.reconcile import ACTIVE_AND_LEASES, LATER, MEANING, Discrepancy, places, repair
 from rota.worker.consume.node_replies import NodeReplies
@@ -33,9 +35,16 @@ MOST_FINDINGS = 5000
 class Reconciler:
     """Compares the queues that a sweep names; a finding is repaired after `patience` at the earliest."""
 
-    def __init__(self, broker: Broker, *, max_crashes: int = 3, patience: timedelta = timedelta(seconds=5)) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        max_crashes: int = 3,
+        attempts_limit: int = LIMIT_BYTES,
+        patience: timedelta = timedelta(seconds=5),
+    ) -> None:
         self._broker = broker
-        self._max_crashes = max_crashes
+        self._repair = partial(repair, max_crashes=max_crashes, attempts_limit=attempts_limit)
         self._patience_seconds = patience.total_seconds()
         self._findings: dict[tuple[QueueKeys, bytes], tuple[Discrepancy, float]] = {}
         self._repaired: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -60,7 +69,7 @@ class Reconciler:
             for start in range(0, len(findings), REPAIRS):
                 chunk = findings[start : start + REPAIRS]
                 faults.reach("reconcile:send")
-                [reply] = await self._broker.run_many([repair(queue, chunk, max_crashes=self._max_crashes)])
+                [reply] = await self._broker.run_many([self._repair(queue, chunk)])
                 faults.answered("reconcile:answered")
                 for _, kinds in answers.sort([queue], [reply]):
                     done[queue].update(kind for kind in kinds if kind in MEANING)

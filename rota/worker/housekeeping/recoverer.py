@@ -34,6 +34,7 @@ from rota.core import faults, tracebacks
 from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused, RotaError
 from rota.tasks.policy import Retry
+from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.message import with_failure
 from rota.wire.proto import TaskMessage
 from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
@@ -132,6 +133,7 @@ class Recoverer:
         settle: timedelta = timedelta(seconds=10),
         limit: int = 100,
         max_crashes: int = 3,
+        attempts_limit: int = LIMIT_BYTES,
         clock: BrokerClock | None = None,
     ) -> None:
         self._broker = broker
@@ -141,6 +143,7 @@ class Recoverer:
         self._settle_seconds = settle.total_seconds()
         self._limit = limit
         self._max_crashes = max_crashes
+        self._attempts_limit = attempts_limit
         self._clock = clock or BrokerClock()
         self._reply_limit = ReplyLimit()
         self._not_before = 0.0
@@ -214,7 +217,8 @@ class Recoverer:
             if not moves:
                 return total
             faults.reach("recover:send")
-            codes = await self._broker.run(recover(keys, self._slack, moves, self._max_crashes))
+            call = recover(keys, self._slack, moves, self._max_crashes, self._attempts_limit)
+            codes = await self._broker.run(call)
             faults.answered("recover:answered")
             moved = self._note(queue, moves, codes)
             total += moved

@@ -211,7 +211,11 @@ class Sweep:
             broker, archive_size=limits.archive_size, archive_age=limits.archive_age, limit=settings.sweep.janitor_batch
         )
         self.recoverer = _recoverer(worker, broker, slack)
-        self.reconciler = Reconciler(broker, max_crashes=settings.worker.max_crashes)
+        self.reconciler = Reconciler(
+            broker,
+            max_crashes=settings.worker.max_crashes,
+            attempts_limit=settings.logging.attempts_limit_bytes,
+        )
         self.sweeper = Sweeper(
             broker,
             worker.queue_names,
@@ -233,6 +237,7 @@ def _recoverer(worker: "Worker", broker: Broker, slack: Slack) -> Recoverer:
         # A live worker extends its leases with its next heartbeat; a failed heartbeat is repeated sooner.
         settle=2 * settings.worker.heartbeat,
         max_crashes=settings.worker.max_crashes,
+        attempts_limit=settings.logging.attempts_limit_bytes,
         clock=worker.clock,
     )
 

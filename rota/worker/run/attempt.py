@@ -5,7 +5,9 @@ records its outcome. All but `lease_until` is set in the event loop; the heartbe
 """
 
 import asyncio
-from collections.abc import Collection
+import itertools
+import time
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from rota.events import AboutTask, about_task
@@ -31,6 +33,7 @@ class Attempt:
 
     - `lease_until` is a time of the `lease_clock`, and `started_at` of the server's clock in seconds since 1970.
     - `deadline_at` is a time of the event loop's clock; `FAR` while no time limit runs.
+    - `begun` is true once its handler was called. An attempt that has not begun leaves no record.
     - `explicit` names the options of the task that were given for its call (see `wire.enqueue.Item`).
     - `launched_at` is when its function was started, on the event loop's clock; 0 if no event tells of it.
     - `told` are the reasons for which the handler was cancelled, in order; `stop` is the one that decides the verdict.
@@ -38,6 +41,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "begun",
         "context",
         "crashes",
         "deadline_at",
@@ -74,6 +78,7 @@ class Attempt:
         self.limit_seconds = 0.0
         self.started_at = 0.0
         self.launched_at = 0.0
+        self.begun = False
         self.crashes = 0
         self.explicit = ""
         self.stop: Stop = ""
@@ -103,6 +108,15 @@ class Attempt:
     def payload(self) -> bytes:
         """The task's payload as it was received."""
         return self.message.payload
+
+
+def tokens(worker_id: str) -> Iterator[str]:
+    """Return the tokens of a worker's attempts: its ID, and a number that no other of them has.
+
+    The number begins with the time in nanoseconds since 1970, 19 digits until the year 2286. So the script that finds
+    the attempt of a dead worker knows when it was fetched (`wire/lua/attempts.lua`).
+    """
+    return map(f"{worker_id}-{{:019d}}{{}}".format, iter(time.time_ns, None), itertools.count(1))
 
 
 def last_chance(crashed: Collection[Attempt], max_crashes: int) -> LastChance:

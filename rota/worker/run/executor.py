@@ -7,7 +7,7 @@ The steps of an attempt:
 3. Start the time limit and run the handler, in the event loop, a thread or a process.
 4. Judge how it ended (`verdict`). From now on the verdict stands.
 5. Run the hooks, and write the last progress and log lines.
-6. Free the slot, pass the outcome to the finisher, and log it.
+6. Free the slot, pass the outcome to the finisher with a record of the attempt if the task is kept, and log it.
 
 The slot is freed only when the handler has really ended. A handler that ignores its time limit keeps its slot and its
 lease, so that a second run of the task cannot overlap with the first.
@@ -29,6 +29,7 @@ from rota.events import RunEvent
 from rota.settings.settings import Settings
 from rota.tasks.context import Context
 from rota.tasks.handler import Event, Handler
+from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.fetch import Notes
 from rota.wire.names import NOT_UTF8, is_utf8
 from rota.wire.outcome import Outcome
@@ -39,7 +40,7 @@ from rota.worker.run import verdict
 from rota.worker.run.attempt import FAR, Attempt, LeaseOver, Stop
 from rota.worker.run.concurrency import Slots, TypeLimits
 from rota.worker.run.hook_runner import HookRunner
-from rota.worker.run.outcome_events import end_event, outcome_events
+from rota.worker.run.outcome_events import end_event, note_attempt, outcome_events
 from rota.worker.run.reporter import NoReports, Reporter
 from rota.worker.run.thread_pool import FunctionPool
 from rota.worker.run.time_limits import TimeLimits
@@ -58,6 +59,7 @@ class RunSettings:
 
     result_limit_bytes: int | None = None
     traceback_limit_bytes: int = 8192
+    attempts_limit_bytes: int = LIMIT_BYTES
     hook_timeout: timedelta = timedelta(seconds=30)
     task_log_level: Literal["debug", "info"] = "debug"
 
@@ -65,7 +67,13 @@ class RunSettings:
     def of(cls, settings: Settings) -> "RunSettings":
         """Pick them from all settings."""
         results, log, worker = settings.results, settings.logging, settings.worker
-        return cls(results.result_limit_bytes, log.traceback_limit_bytes, worker.hook_timeout, log.task_log_level)
+        return cls(
+            results.result_limit_bytes,
+            log.traceback_limit_bytes,
+            log.attempts_limit_bytes,
+            worker.hook_timeout,
+            log.task_log_level,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +221,7 @@ class Executor:
             self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
 
     def _launch(self, attempt: Attempt, now: float) -> None:
+        attempt.started_at = now
         deadline = self._limits.start(attempt, now)
         message = attempt.message
         if message.retry != attempt.handler.retry.max:  # the usual case is spared a call
@@ -233,6 +242,7 @@ class Executor:
                 raise LeaseOver
             if attempt.message.deadline and attempt.message.deadline <= self._clock.now():
                 raise verdict.DeadlinePassed  # a negative deadline, which is before 1970, has passed as well
+            attempt.begun = True
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else self._stored(attempt, result)
@@ -301,8 +311,13 @@ class Executor:
         self._conclude(attempt, judged)
 
     def _conclude(self, attempt: Attempt, judged: Verdict) -> None:
-        self._finish(attempt, judged.outcome)
-        if judged is not verdict.SUCCESS:
+        if judged is verdict.SUCCESS:
+            self._finish(attempt, None)
+        else:
+            if self._settings.attempts_limit_bytes:
+                traces = self._settings.traceback_limit_bytes > 0
+                note_attempt(attempt, judged, self._clock.now(), traces=traces)
+            self._finish(attempt, judged.outcome)
             for event in outcome_events(attempt, judged):
                 events.emit(event)
         if attempt.launched_at:

@@ -28,6 +28,7 @@ from rota.core import faults
 from rota.core.text import counted
 from rota.errors import BrokerRefused, BrokerUnavailable
 from rota.wire import outcome as wire
+from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.outcome import Outcome
 from rota.wire.script import MOST_RECORDED, Call
@@ -92,11 +93,19 @@ class HasLink(Protocol):
 class Finisher:
     """Records outcomes. The outcome `None` is a plain success: without a result to keep or a lock to release."""
 
-    def __init__(self, broker: Broker, fetcher: HasLink, recorded: Callable[[list[Attempt]], None], batch: int) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        fetcher: HasLink,
+        recorded: Callable[[list[Attempt]], None],
+        batch: int,
+        attempts_limit: int = LIMIT_BYTES,
+    ) -> None:
         self._broker = broker
         self._fetcher = fetcher
         self._recorded = recorded
         self._batch = min(batch, MOST_RECORDED)
+        self._attempts_limit = attempts_limit
         self._ended: list[Ended] = []
         self._arrived = asyncio.Event()
         self._insisting: set[asyncio.Task[None]] = set()
@@ -152,7 +161,7 @@ class Finisher:
         backoff: Backoff | None = None
         while True:
             try:
-                refused = await self._send(_call(queue, items))
+                refused = await self._send(self._call(queue, items))
                 break
             except BrokerRefused as error:
                 # One outcome that the server refuses must not prevent the recording of the others.
@@ -185,7 +194,7 @@ class Finisher:
         refused: dict[int, int] | None = None
         while refused is None:
             try:
-                refused = await self._send(_call(queue, [item]))
+                refused = await self._send(self._call(queue, [item]))
             except Exception as again:
                 self.statistics.fail(1)
                 await backoff.wait(again, f"Recording task {item[0].id}")
@@ -205,6 +214,13 @@ class Finisher:
         for index, code in refused.items():
             self._explain(items[index][0], code, repeated)
         self._recorded([attempt for attempt, _ in items])
+
+    def _call(self, queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:
+        now = lease_clock()
+        if items[0][1] is None and not [attempt for attempt, _ in items if attempt.lease_until < now]:
+            return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
+        outcomes = [_guarded(attempt, outcome, now) for attempt, outcome in items]
+        return wire.record(queue, outcomes, attempts_limit=self._attempts_limit)
 
     async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
         link = self._fetcher.link
@@ -250,19 +266,14 @@ def _batches(items: list[Ended], most: int) -> list[list[Ended]]:
 def _size(item: Ended, now: float) -> int:
     attempt, outcome = item
     expected = len(attempt.raw) if attempt.lease_until < now else 0
-    return expected if outcome is None else expected + len(outcome.message) + len(outcome.text) + len(outcome.trace)
+    if outcome is None:
+        return expected
+    return expected + sum(map(len, (outcome.message, outcome.text, outcome.trace, outcome.attempt)))
 
 
 def _bytes(items: list[Ended]) -> int:
     now = lease_clock()
     return sum(_size(item, now) for item in items)
-
-
-def _call(queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:
-    now = lease_clock()
-    if items[0][1] is None and not [attempt for attempt, _ in items if attempt.lease_until < now]:
-        return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
-    return wire.record(queue, [_guarded(attempt, outcome, now) for attempt, outcome in items])
 
 
 def _guarded(attempt: Attempt, outcome: Outcome | None, now: float) -> Outcome:

@@ -1,12 +1,15 @@
-"""The events that tell how a run ended: one for its end, and more for an outcome that is not a plain success."""
+"""The events that tell how a run ended, and the record of the attempt that is stored with a task that is kept."""
 
+import os
+import socket
 from collections.abc import Iterator
 
 from rota import events
 from rota.core import tracebacks
 from rota.core.text import unstopped
 from rota.errors import RetryLater
-from rota.worker.run.attempt import Attempt
+from rota.wire.attempts import members
+from rota.worker.run.attempt import Attempt, Stop
 from rota.worker.run.verdict import Verdict, allowed_retries
 
 
@@ -38,12 +41,44 @@ def outcome_events(attempt: Attempt, judged: Verdict) -> Iterator[events.Event]:
 
 def end_event(attempt: Attempt, judged: Verdict, seconds: float, log_level: int) -> events.TaskEnded:
     """Return the event that tells of the end of a run."""
-    outcome = judged.outcome
-    how = "succeeded"
-    if outcome is not None and outcome.kind == "retry":
-        how = "put off" if isinstance(judged.error, RetryLater) else "failed"
-    elif outcome is not None and outcome.kind != "complete":
-        how = outcome.ending or {"done": "succeeded", "requeue": "handed back"}.get(outcome.kind, "failed")
+    how = _how(judged)
     return events.TaskEnded(
         **attempt.about, outcome=how, seconds=seconds, final=judged.exhausted, error=judged.error, log_level=log_level
     )
+
+
+_HOST = socket.gethostname()
+_HANDED_BACK: dict[Stop, str] = {"shutdown": "the worker stopped", "lease": "the lease was lost"}
+
+
+def note_attempt(attempt: Attempt, judged: Verdict, ended: float, *, traces: bool) -> None:
+    """Add the record of the attempt to an outcome that keeps the task. `traces`: with the traceback.
+
+    An attempt whose handler was not called leaves no record: its payload could not be read, its type has no handler, it
+    was cancelled before, or its deadline had passed.
+    """
+    outcome = judged.outcome
+    if outcome is None or outcome.kind == "done" or not attempt.begun:
+        return
+    error = outcome.text.decode(errors="replace")
+    if outcome.kind in ("complete", "requeue"):
+        error = _HANDED_BACK.get(attempt.stop, "") if outcome.kind == "requeue" else ""
+    outcome.attempt = members(
+        worker=attempt.token.rpartition("-")[0],
+        host=_HOST,
+        pid=os.getpid(),
+        started=int(attempt.started_at * 1000),
+        ended=int(ended * 1000),
+        outcome=_how(judged),
+        error=error,
+        traceback=judged.trace if traces else "",
+    )
+
+
+def _how(judged: Verdict) -> str:
+    outcome = judged.outcome
+    if outcome is None or outcome.kind == "complete":
+        return "succeeded"
+    if outcome.kind == "retry":
+        return "put off" if isinstance(judged.error, RetryLater) else "failed"
+    return outcome.ending or {"done": "succeeded", "requeue": "handed back"}.get(outcome.kind, "failed")

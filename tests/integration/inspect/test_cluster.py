@@ -32,6 +32,8 @@ async def test_queues_on_all_nodes_can_be_looked_at(broker: Broker):
         assert (queue.pending, queue.aggregating, queue.groups) == (1, 1, 1)
         assert (await inspector.task(name, "now")).type == "t"
         assert [task.id for task in (await inspector.tasks(name, "aggregating", group="g")).tasks] == ["g"]
+    wanted = [(name, task_id) for name in names for task_id in ("now", "g")]
+    assert set(await inspector.chosen_tasks(wanted)) == set(wanted)
 
 
 async def test_servers_on_all_nodes_are_shown(broker: Broker):

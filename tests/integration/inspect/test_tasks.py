@@ -1,10 +1,13 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from rota.errors import OptionError, TaskNotFound
 from rota.inspect import Inspector, ProgressReport
-from rota.tasks.job import TaskState
+from rota.tasks.job import TaskAttempt, TaskState
 from tests.integration.inspect.state import State
 
 
@@ -146,3 +149,59 @@ async def test_a_task_that_is_gone_is_not_found(inspector: Inspector, state: Sta
 async def test_a_list_that_cannot_be_given_is_refused(inspector: Inspector, options, what: str):
     with pytest.raises(OptionError, match=what):
         await inspector.tasks("default", **options)
+
+
+async def test_chosen_tasks_are_read_as_one_by_one(inspector: Inspector, state: State):
+    attempts = '{"n":1,"outcome":"failed","error":"boom"}\n'
+    low, high = state.queue("low"), state.queue("high")
+    for name in ("pending", "active", "scheduled", "retry", "archived", "completed"):
+        state.task(low, name, name, {"rota_attempts": attempts, "rota_log": "one\n", "result": "7"})
+    state.task(high, "a ü", "aggregating", {"group": "g"}, group_key="g")
+    wanted = [*(("low", each) for each in ("pending", "active", "scheduled", "retry", "archived", "completed"))]
+    wanted += [("high", "a ü"), ("low", "gone"), ("nowhere", "a"), ("low", "retry")]
+
+    found = await inspector.chosen_tasks(wanted)
+
+    assert list(found) == [*wanted[:6], wanted[6]]
+    for (queue, task_id), task in found.items():
+        alone = await inspector.task(queue, task_id)
+        assert replace(task, next_process_at=None) == replace(alone, next_process_at=None)
+    assert found["low", "retry"].attempts == (TaskAttempt(number=1, outcome="failed", error="boom"),)
+    assert (found["low", "completed"].result, found["low", "active"].is_orphaned) == (b"7", False)
+
+
+async def test_chosen_tasks_with_large_results_are_read_in_several_replies(inspector: Inspector, state: State):
+    for i in range(5):
+        state.task(state.queue(), f"t{i}", "completed", {"result": bytes(600 * 1024)})
+    found = await inspector.chosen_tasks(("default", f"t{i}") for i in range(6))
+    assert {task_id: len(task.result) for (_, task_id), task in found.items()} == {
+        f"t{i}": 600 * 1024 for i in range(5)
+    }
+
+
+async def test_many_chosen_tasks_need_few_requests(inspector: Inspector, state: State, monkeypatch: pytest.MonkeyPatch):
+    wanted = [(f"q{n % 40}", f"t{n}") for n in range(1200)]
+    for queue, task_id in wanted:
+        state.task(state.queue(queue), task_id, "pending")
+    sent: list[int] = []
+    run_many = inspector._broker.run_many
+
+    async def counting(calls: Sequence[Any]) -> Any:
+        sent.append(len(calls))
+        return await run_many(calls)
+
+    monkeypatch.setattr(inspector._broker, "run_many", counting)
+    assert len(await inspector.chosen_tasks(wanted)) == 1200
+    assert sent == [32, 8]
+    assert await inspector.chosen_tasks([]) == {}
+
+
+async def test_damaged_keys_do_not_hide_the_other_chosen_tasks(inspector: Inspector, state: State):
+    keys = state.queue()
+    state.task(keys, "a", "retry")
+    state.client.set(keys.task("text"), "not a hash")
+    state.client.hset(keys.task("stub"), mapping={"rota_log": "left over"})
+    state.client.delete(keys.retry)
+    state.client.set(keys.retry, "not a set")
+    found = await inspector.chosen_tasks(("default", task_id) for task_id in ("text", "stub", "a"))
+    assert {task_id: str(task.state) for (_, task_id), task in found.items()} == {"a": "retry"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rota.wire.attempts import records
 from tests.integration.supervisor.conftest import Shift, alive
 from tests.servers.process import wait_until
 
@@ -52,6 +53,10 @@ def test_a_task_that_takes_its_process_down_three_times_is_quarantined_and_other
     assert shift.field(poison, "rota_end") == "quarantined"
     assert shift.field(poison, "rota_crashes") == "3"
     assert len(shift.events("start")) == 3
+    attempts = records((shift.field(poison, "rota_attempts") or "").encode())
+    assert [(each["n"], each["outcome"]) for each in attempts] == [(1, "crashed"), (2, "crashed"), (3, "crashed")]
+    assert {each["pid"] for each in attempts} == {event.pid for event in shift.events("start")}
+    assert all(words in each["error"] and each["host"] and each["started"] <= each["ended"] for each in attempts)
     [good] = shift.enqueue("count")
     assert shift.wait_for("end", 1)[0].id == good
     message = shift.redis.execute_command("HGET", f"asynq:{{default}}:t:{poison}", "msg", NEVER_DECODE=True)

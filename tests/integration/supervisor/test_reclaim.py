@@ -14,6 +14,7 @@ from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.messages import ProcessReport
 from rota.supervisor.process import ChildProcess, Exit
 from rota.supervisor.reclaim import Reclaim, ServedQueues
+from rota.wire.attempts import records
 from rota.wire.owner import Returned
 from rota.wire.script import Call
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
@@ -173,6 +174,18 @@ async def test_the_quarantine_says_which_process_and_how_it_ended(yard: Yard) ->
     assert "3 workers died" in text
     assert "worker dead (process 4711)" in text
     assert "was ended by SIGSEGV" in text
+
+
+async def test_the_attempts_of_a_dead_process_say_which_it_was_and_how_it_ended(yard: Yard) -> None:
+    await yard.active("a", 99.5, rota_token="dead-1")
+    await yard.active("other", 99.5, rota_token="living-1")
+
+    await returns(yard).give_back(Dead("dead"))
+
+    [found] = records((await yard.fields("a"))["rota_attempts"])
+    assert (found["worker"], found["pid"], found["outcome"]) == ("dead", 4711, "crashed")
+    assert found["error"].startswith("worker died: it was ended by SIGSEGV")
+    assert "rota_attempts" not in await yard.fields("other")
 
 
 async def test_what_was_given_back_of_one_queue_is_counted_although_another_refuses(yard: Yard) -> None:

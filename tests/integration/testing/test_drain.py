@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Annotated, Any
 
 import pytest
@@ -154,7 +155,7 @@ def test_retry_waits_for_its_time(sandbox: Sandbox) -> None:
 
 def test_drain_that_travels_runs_each_retry_at_its_time(sandbox: Sandbox) -> None:
     began = sandbox.clock.freeze()
-    fetch.enqueue_sync("https://example.org")
+    job = fetch.enqueue_sync("https://example.org")
 
     runs = sandbox.drain_sync(travel="2h")
 
@@ -163,6 +164,10 @@ def test_drain_that_travels_runs_each_retry_at_its_time(sandbox: Sandbox) -> Non
     assert (sandbox.clock.now() - began).total_seconds() == 7200
     assert events[0] == "open"
     assert events.count("open") == events.count("close") == 1
+    attempts = job.info().attempts
+    assert [(each.number, each.outcome) for each in attempts] == [(1, "failed"), (2, "failed"), (3, "failed")]
+    started = [each.started_at for each in attempts if each.started_at is not None]
+    assert began - timedelta(seconds=1) < started[0] < started[1] < started[2]
 
 
 def test_drain_that_travels_does_not_run_what_is_due_after_that(sandbox: Sandbox) -> None:

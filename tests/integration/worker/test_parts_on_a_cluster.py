@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from rota.wire.outcome import Held, TaskReport, extend, report
+from rota.wire.attempts import members, records
+from rota.wire.outcome import Held, Outcome, TaskReport, extend, record, report
 from rota.worker.housekeeping.forwarder import Forwarder
 from rota.worker.housekeeping.janitor import Janitor
 from rota.worker.housekeeping.recoverer import Recoverer, Recovery
@@ -52,6 +53,20 @@ async def test_groups_are_aggregated(yards: list[Yard]) -> None:
         await fill(yard, "g", "ab")
         assert await part(yard, Collector()).aggregate() == 1
         assert await pending(yard) == [b"a+b"]
+
+
+async def test_attempts_are_recorded(yards: list[Yard]) -> None:
+    broker = yards[0].broker
+    for yard in yards:
+        await yard.active("failed", OLD + 0.5, rota_token="w-1")
+        await yard.active("crashed", OLD + 0.5, rota_token="w-2")
+    outcome = Outcome("failed", "w-1", "retry", seconds=60, attempt=members(error="boom"))
+    assert await broker.run_many([record(yard.keys, [outcome]) for yard in yards]) == [{}] * 4
+    assert await Recoverer(broker, lambda *_: Recovery(None)).recover([q for yard in yards for q in yard.queues()]) == 4
+    for yard in yards:
+        for task_id, error in (("failed", "boom"), ("crashed", "worker died: its lease was not extended any more")):
+            [found] = records((await yard.fields(task_id))["rota_attempts"])
+            assert found["error"] == error
 
 
 async def test_leases_and_reports_reach_the_node_of_their_queue(yards: list[Yard]) -> None:

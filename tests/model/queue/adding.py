@@ -44,7 +44,7 @@ class Adding(Places):
     @staticmethod
     def _renew(old: Task, new: Task) -> None:
         old.payload, old.lock, old.mark, old.explicit = new.payload, new.lock, new.mark, new.explicit
-        old.cancel, old.crashes, old.end = False, 0, ""
+        old.cancel, old.crashes, old.end, old.attempts = False, 0, "", ()
 
     def debounce(self, new: Task, at: float) -> Reply:
         """Wait once more, with the newest message; who has been taken waits no more."""

@@ -30,13 +30,17 @@ class Attempts(Adding):
             return FENCED
         return 0 if task.state == "active" else RECORDED
 
-    def record(self, task_id: str, token: str, kind: str, at: float = FAR, *, counts: bool = True) -> int:
+    def record(
+        self, task_id: str, token: str, kind: str, at: float = FAR, *, counts: bool = True, begun: bool = False
+    ) -> int:
         if code := self.standing(task_id, token):
             return code
         task = self.tasks[task_id]
         if kind == "done":
             self.end(task)
             return 0
+        if begun:
+            task.attempts += (token.rpartition("-")[0],)
         self.leave(task)
         if kind == "retry" and task.cancel:
             self.archive(task, "cancelled")
@@ -59,6 +63,8 @@ class Attempts(Adding):
     def crash(self, task_id: str, max_crashes: int) -> str:
         """Its worker died, or was asked to end (0): no retry is spent. Returns where the task went."""
         task = self.tasks[task_id]
+        if task.token and not task.go:
+            task.attempts += (task.token.rpartition("-")[0],)
         self.leave(task)
         task.token = ""
         if task.cancel:

@@ -24,6 +24,8 @@ class Task:
     cancel: bool = False
     crashes: int = 0
     end: str = ""
+    attempts: tuple[str, ...] = ()
+    """Who made the attempts that are recorded."""
     dated: bool = True
     """A pending one says since when. Asynq forgets it when it hands a task back."""
     go: bool = False

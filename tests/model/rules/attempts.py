@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from rota.wire.attempts import members
 from rota.wire.fetch import MAX_BYTES, PAUSED, Notes, fetch, reclaim
 from rota.wire.outcome import Held, Outcome, done, extend, record
 from rota.wire.recover import Move, Moved, expired, recover
@@ -82,13 +83,16 @@ class Attempts(Machine):
     # Ending
 
     @precondition(lambda self: self.tokens)
-    @rule(picks=PICKS, which=WHICH, kind=KINDS, far=st.booleans(), counts=st.booleans())
-    def record(self, picks: list[int], which: str, kind: Any, far: bool, counts: bool) -> None:
+    @rule(picks=PICKS, which=WHICH, kind=KINDS, far=st.booleans(), counts=st.booleans(), begun=st.booleans())
+    def record(self, picks: list[int], which: str, kind: Any, far: bool, counts: bool, begun: bool) -> None:
         attempts = self.attempts(picks, which)
         outcomes = [Outcome(i, token, kind, seconds=3600 if far else 0, counts=counts) for i, token in attempts]
+        begun = begun and kind != "done"
+        for outcome in outcomes if begun else ():
+            outcome.attempt = members(worker=outcome.token.rpartition("-")[0])
         call = record(self.keys, outcomes)
         # The script goes from the last one to the first, so that what goes back is in its old order.
-        codes = [self.model.record(i, token, kind, FAR, counts=counts) for i, token in reversed(attempts)]
+        codes = [self.model.record(i, token, kind, FAR, counts=counts, begun=begun) for i, token in reversed(attempts)]
         expected = codes[::-1]
         assert self.run(call) == {n: code for n, code in enumerate(expected) if code}
         if not far and kind in ("complete", "retry", "postpone"):

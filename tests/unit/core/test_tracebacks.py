@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import pytest
 
 from rota import INJECTED, Context, Depends, Retry, Rota
-from rota.core.tracebacks import MOST_FRAMES, text_of
+from rota.core.tracebacks import MOST_FRAMES, last_lines, text_of
 from rota.errors import PayloadError
 from rota.tasks.context import blank
 
@@ -141,6 +141,14 @@ def test_a_long_traceback_is_cut_in_its_middle(most: int) -> None:
     assert text.startswith("Traceback (most")
     assert "bytes are left out" in text
     assert text.endswith(" the end")
+
+
+@pytest.mark.parametrize("most", [0, 9, 10, 11, 15, 100])
+def test_last_lines_are_whole_and_fit(most: int) -> None:
+    lines = ["ä1", "ä2", "ä3", "ä4"]
+    kept = last_lines("\n".join(lines), most)
+    assert len(kept.encode()) <= most
+    assert kept == "" or kept.split("\n") == lines[-len(kept.split("\n")) :]
 
 
 def test_of_a_deep_recursion_the_innermost_frames_are_shown() -> None:

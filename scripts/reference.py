@@ -115,7 +115,16 @@ def settings_tables() -> str:
 
 def command_tables() -> str:
     """Show each command with its arguments and options."""
-    return "\n\n".join(_command(name, command) for name, command in get_group(program).commands.items())
+    return "\n\n".join(_command(name, command) for name, command in _commands(get_group(program)))
+
+
+def _commands(group: Any, before: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield each command of a group with its whole name, and the commands of the groups in it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _command(name: str, command: Any) -> str:

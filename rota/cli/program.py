@@ -7,7 +7,17 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rota.cli import config, dev, doctor, enqueue_command, health_command, task_types, version, worker_command
+from rota.cli import (
+    config,
+    dev,
+    doctor,
+    enqueue_command,
+    health_command,
+    store_command,
+    task_types,
+    version,
+    worker_command,
+)
 from rota.errors import ConfigError, RotaError
 from rota.settings.origin import read_project_file
 from rota.settings.values import as_utf8
@@ -25,6 +35,7 @@ program.command(name="enqueue")(enqueue_command.command)
 program.command(name="health")(health_command.command)
 program.command(name="types")(task_types.command)
 program.command(name="doctor")(doctor.command)
+program.add_typer(store_command.program, name="store")
 program.command(name="config")(config.command)
 program.command(name="version")(version.command)
 

@@ -277,3 +277,22 @@ class HealthSettings(SettingGroup):
     """The address to which that port is bound; `0.0.0.0` for probes from outside of the machine or container."""
     health_dir: Path | None = None
     """The folder in which `rota health` finds the workers of this machine. Unset, a folder in the temporary folder."""
+
+
+class DatabaseSettings(SettingGroup):
+    """The store, which is the database of schedules and their runs."""
+
+    store: str | None = None
+    """The database: `sqlite:///path`, `postgresql://` or `mysql://`. If unset, commands use `.rota/rota.db`."""
+    run_age: PositiveDuration = timedelta(days=90)
+    """How long the runs of schedules are kept."""
+    run_max: PositiveInt = 1000
+    """Runs kept of each schedule, at most."""
+
+    @field_serializer("store", when_used="json")
+    def _mask_url(self, url: str | None) -> str | None:
+        return None if url is None else shown("store", url)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, shown("store", value) if name == "store" else value

@@ -30,6 +30,7 @@ from rota.settings.setting_groups import (
     AggregationSettings,
     BrokerSettings,
     CliSettings,
+    DatabaseSettings,
     EnqueueSettings,
     HealthSettings,
     LogSettings,
@@ -61,6 +62,7 @@ class Settings(BaseModel):
     results: ResultSettings = Field(default_factory=ResultSettings)
     logging: LogSettings = Field(default_factory=LogSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
 

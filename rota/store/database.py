@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Executable, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -46,6 +47,12 @@ class Database:
         self.address = address
         self._engine = _engine(address)
         self._writer = asyncio.Lock() if address.dialect == "sqlite" else nullcontext()
+
+    def create(self) -> "Database":
+        """Make the file of an SQLite store if there is none. Another database has to be there. Returns itself."""
+        if self.dialect == "sqlite":
+            _prepare_file(self.address)
+        return self
 
     @property
     def dialect(self) -> str:
@@ -98,8 +105,9 @@ async def records(connection: AsyncConnection, query: Executable) -> list[Record
 def _engine(address: StoreAddress) -> AsyncEngine:
     options: dict[str, Any] = {"json_serializer": encoded, "json_deserializer": decoded}
     if address.dialect == "sqlite":
-        _prepare_file(address)
-        engine = create_async_engine(address.url, connect_args={"timeout": BUSY_SECONDS}, **options)
+        # A missing file is an error here, because only `create` makes one.
+        place = address.url.set(database=f"file:{quote(str(address.file))}", query={"mode": "rw", "uri": "true"})
+        engine = create_async_engine(place, connect_args={"timeout": BUSY_SECONDS}, **options)
         _listen_sqlite(engine.sync_engine)
         return engine
     return create_async_engine(

@@ -35,6 +35,8 @@ _revision = Table(_VERSION_TABLE, MetaData(), Column("version_num", String(32)))
 
 async def revision_of(database: Database) -> str | None:
     """Return the revision of the tables in the database; None if there are none."""
+    if database.dialect == "sqlite" and not database.address.file.exists():
+        return None
     return await database.read(_read_revision)
 
 
@@ -58,6 +60,7 @@ async def upgrade(database: Database, target: str = REVISIONS[-1]) -> tuple[str 
         _refuse_newer(found, database)
     if found == target:
         return found, target
+    database.create()
 
     async def migrate(connection: AsyncConnection) -> tuple[str | None, str]:
         await _lock(connection, database)

@@ -40,13 +40,13 @@ class Store(ScheduleReads, ScheduleEdits, RunReads, RunRecords, RunRetention, Ho
 
 
 @asynccontextmanager
-async def open_store(url: str = DEFAULT_STORE, *, migrate: bool = False) -> AsyncGenerator[Store, None]:
-    """Open the store at a URL (`ROTA_STORE`) for the length of a block.
+async def open_store(url: str | None = None, *, migrate: bool = False) -> AsyncGenerator[Store, None]:
+    """Open the store at a URL for the length of a block; without a URL `.rota/rota.db` of the current folder.
 
     An SQLite store is created and upgraded by itself. Another database is upgraded only with `migrate`; without it an
     older one raises StoreSchemaError. A wrong URL raises ConfigError, a database that is away StoreUnavailable.
     """
-    async with Store(Database(read_address(url))) as store:
+    async with Store(Database(read_address(url or DEFAULT_STORE))) as store:
         if migrate or store.database.dialect == "sqlite":
             await upgrade(store.database)
         else:

@@ -124,7 +124,7 @@ async def test_store_without_tables_says_what_to_run(database: Database) -> None
 
 
 async def test_statements_of_an_upgrade_make_the_tables(database: Database) -> None:
-    written = await migration.statements(database)
+    written = await migration.statements(database.create())
     assert "CREATE TABLE" in written
 
     statements = [part.strip() for part in written.split(";") if part.strip()]

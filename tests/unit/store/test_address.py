@@ -1,6 +1,8 @@
 import pytest
 
 from rota.errors import ConfigError
+from rota.settings.origin import masked_store
+from rota.settings.settings import Settings
 from rota.store.address import read_address
 
 
@@ -49,3 +51,15 @@ def test_missing_driver_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None
 
     with pytest.raises(ConfigError, match=r"pip install 'rota\[postgres\]'"):
         read_address("postgresql://db/rota")
+
+
+def test_setting_shows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_STORE", "postgresql://me:se@/cret@db/rota?password=secret")
+    settings = Settings()
+
+    assert settings.database.store == "postgresql://me:se@/cret@db/rota?password=secret"
+    [row] = [row for row in settings.table() if row.name == "store"]
+    assert row.value == "postgresql://***@db/rota"
+    for text in (repr(settings), settings.model_dump_json(), masked_store("postgresql://:secret@db/x")):
+        assert "secret" not in text
+        assert "cret@" not in text

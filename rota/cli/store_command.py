@@ -1,0 +1,122 @@
+"""`rota store`: the database of schedules and runs: its state, its upgrade, its old runs, and its backup.
+
+The option `--store` names the database; without it, it is that of `ROTA_STORE`, or `.rota/rota.db`. The libraries of
+the store are an extra, so they are loaded when a command of this file runs, and not when `rota` starts.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+import typer
+
+from rota.core.text import counted
+from rota.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from rota.store import Store
+    from rota.store.database import Database
+
+T = TypeVar("T")
+Url: TypeAlias = Annotated[str | None, typer.Option("--store", help="The database, instead of ROTA_STORE.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+program = typer.Typer(no_args_is_help=True, help="The database of schedules and their runs.")
+
+
+@program.command()
+def status(store: Url = None, as_json: AsJson = False) -> None:
+    """Show the revision of the tables and their sizes. The exit code is 1 if they do not fit this version of Rota."""
+    found = _with_database(store, _status)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        revision = f"revision {found['revision'] or 'none'}; this version of Rota needs {found['needs']}"
+        typer.echo(f"{found['store']}: {revision}")
+        for name, size in found["tables"].items():
+            typer.echo(f"  {name:<24} {counted(size['rows'], 'row'):>16}{_shown(size['bytes'])}")
+    raise typer.Exit(0 if found["revision"] == found["needs"] else 1)
+
+
+@program.command()
+def upgrade(store: Url = None) -> None:
+    """Make the tables, or bring them to the revision of this version of Rota. Running programs may go on meanwhile."""
+    from rota.store.migration import upgrade as migrate
+
+    before, after = _with_database(store, migrate)
+    if before == after:
+        typer.echo(f"The store is at revision {after} already.")
+    else:
+        typer.echo(f"Upgraded the store from revision {before or 'none'} to {after}.")
+
+
+@program.command()
+def sql(
+    store: Url = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="The revision to begin with, instead of that of the database.")
+    ] = None,
+) -> None:
+    """Print the SQL of the upgrade that is due, and change nothing."""
+    from rota.store.migration import statements
+
+    typer.echo(_with_database(store, lambda database: statements(database, since)), nl=False)
+
+
+@program.command()
+def trim(store: Url = None) -> None:
+    """Delete old runs now, by the settings `run_age` and `run_max`. A scheduler does this by itself."""
+    settings = Settings().database
+    deleted = _with_store(store, lambda opened: opened.trim_runs(age=settings.run_age, most=settings.run_max))
+    typer.echo(f"Deleted {counted(deleted, 'run')}.")
+
+
+def _with_database(url: str | None, act: Callable[["Database"], Awaitable[T]]) -> T:
+    """Do one thing with a database, whichever tables it has."""
+    from rota.store.address import read_address
+    from rota.store.database import Database
+
+    async def run() -> T:
+        database = Database(read_address(_url(url)))
+        try:
+            return await act(database)
+        finally:
+            await database.aclose()
+
+    return asyncio.run(run())
+
+
+def _with_store(url: str | None, act: Callable[["Store"], Awaitable[T]]) -> T:
+    from rota.store import open_store
+
+    async def run() -> T:
+        async with open_store(_url(url)) as opened:
+            return await act(opened)
+
+    return asyncio.run(run())
+
+
+def _url(given: str | None) -> str:
+    from rota.store import DEFAULT_STORE
+
+    return given or Settings().database.store or DEFAULT_STORE
+
+
+async def _status(database: "Database") -> dict[str, Any]:
+    from rota.store.migration import revision_of
+    from rota.store.migrations import REVISIONS
+    from rota.store.table_sizes import table_sizes
+
+    revision = await revision_of(database)
+    sizes = await table_sizes(database) if revision else []
+    return {
+        "store": str(database.address),
+        "revision": revision,
+        "needs": REVISIONS[-1],
+        "tables": {size.name: {"rows": size.rows, "bytes": size.bytes} for size in sizes},
+    }
+
+
+def _shown(size: int | None) -> str:
+    return "" if size is None else f"{size / 1024 / 1024:>12.1f} MiB"

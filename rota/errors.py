@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rota.schedule.definition import StoredSchedule
+    from rota.store.store_values import StoredCalendar
     from rota.tasks.job import Receipt
 
 
@@ -174,10 +175,11 @@ class StoreConflict(StoreError):
 class StaleVersion(StoreConflict):
     """An edit was made on a version that is not the present one, so it would undo an edit of another user.
 
-    `expected` is the version that the edit was made on, `present` what the store has now, with its `version`.
+    `expected` is the version that the edit was made on, `present` the schedule or calendar that the store has now, with
+    its `version`; None if it has none.
     """
 
-    def __init__(self, message: str, *, expected: int, present: "StoredSchedule") -> None:
+    def __init__(self, message: str, *, expected: int, present: "StoredSchedule | StoredCalendar | None") -> None:
         super().__init__(message)
         self.expected = expected
         self.present = present

@@ -24,6 +24,7 @@ from rota.store.schedule_rows import (
     tag_rows,
 )
 from rota.store.tables import schedule_tags, schedule_versions, schedules
+from rota.store.then_chains import refuse_chain
 
 
 class ScheduleEdits:
@@ -45,6 +46,7 @@ class ScheduleEdits:
             settled = definition.settled(edit.at)
             columns = columns_of(settled)
             await _refuse_taken(edit, settled.name)
+            await refuse_chain(connection, settled)
             made = StoredSchedule(
                 id=str(uuid7()),
                 definition=settled,
@@ -141,6 +143,7 @@ async def _replace(edit: Edit, present: StoredSchedule, definition: ScheduleDefi
     """Write a further version of a schedule, which is not deleted afterwards."""
     columns = columns_of(definition)
     await _refuse_taken(edit, definition.name, but=present.id)
+    await refuse_chain(edit.connection, definition, but=present.id)
     values = {
         **columns,
         "version": present.version + 1,

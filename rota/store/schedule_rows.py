@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from rota.core.text import unstopped
 from rota.errors import ScheduleInvalid
+from rota.schedule.calendar import Calendar
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.store.column_types import Unreadable
 from rota.store.database import Record
@@ -66,7 +67,8 @@ def version_of(row: Record) -> ScheduleVersion:
 
 def calendar_of(row: Record) -> StoredCalendar:
     """Read a calendar."""
-    return StoredCalendar(**row)
+    members = {name: value for name, value in row.items() if name != "definition"}
+    return StoredCalendar(calendar=Calendar.read(row["definition"]), **members)
 
 
 def definition_of(row: Record) -> ScheduleDefinition:

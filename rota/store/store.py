@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from rota.store.address import DEFAULT_STORE, read_address
+from rota.store.audit_reads import AuditReads
+from rota.store.calendar_edits import CalendarEdits
 from rota.store.database import Database
 from rota.store.flags import HoldFlag
 from rota.store.migration import check, upgrade
@@ -19,7 +21,7 @@ from rota.store.schedule_edits import ScheduleEdits
 from rota.store.schedule_reads import ScheduleReads
 
 
-class Store(ScheduleReads, ScheduleEdits, RunReads, RunRecords, RunRetention, HoldFlag):
+class Store(ScheduleReads, ScheduleEdits, RunReads, RunRecords, RunRetention, CalendarEdits, HoldFlag, AuditReads):
     """A store that is connected. All times are in UTC."""
 
     def __init__(self, database: Database) -> None:

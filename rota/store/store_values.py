@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from rota.schedule.calendar import Calendar
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.run import RunOutcome
 
@@ -101,10 +102,10 @@ class DayReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCalendar:
-    """A named calendar. `definition` is its JSON form. A calendar with `deleted_at` was deleted."""
+    """A named calendar. One with `deleted_at` was deleted."""
 
     name: str
-    definition: Mapping[str, Any]
+    calendar: Calendar
     version: int
     revision: int
     updated_at: datetime

@@ -6,7 +6,7 @@ that needs settings: enqueueing, connections, the lifespan and workers.
 
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, get_args
 
 from rota.client.connections import Connections, broker_options
 from rota.core.canonical import is_mapping
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from rota.client.asynchronous import Client
     from rota.client.blocking import SyncClient
     from rota.schedule.definition import ScheduleDefinition
-    from rota.scheduler.run_plans import RunPlans
     from rota.scheduler.scheduler import Scheduler
     from rota.scheduler.sources import ScheduleSource
     from rota.worker.worker import Worker
@@ -258,30 +257,24 @@ class Rota(Tasks):
         return EmbeddedWorker(self, self.settings.updated(**settings))
 
     def scheduler(
-        self, *, schedules: "Iterable[ScheduleDefinition]" = (), sources: "Sequence[ScheduleSource]" = ()
+        self,
+        *,
+        schedules: "Iterable[ScheduleDefinition]" = (),
+        sources: "Sequence[ScheduleSource]" = (),
+        **settings: Any,
     ) -> AbstractAsyncContextManager["Scheduler"]:
         """Run a scheduler inside this program until the block ends: `async with app.scheduler()`.
 
-        It fires the given schedules, and those of further sources. Any number of schedulers may run, in any programs:
-        one of them leads. At the end of the block the scheduler resigns, so that another one leads at once.
+        It fires the given schedules, those of further sources, and those of the store that the setting `store` names.
+        Other keywords are settings of this scheduler only. Any number of schedulers may run, in any programs: one of
+        them leads. At the end of the block the scheduler resigns, so that another one leads at once.
         """
-        from rota.scheduler.embedded_scheduler import EmbeddedScheduler  # imported late: few programs need it
-        from rota.scheduler.scheduler import Scheduler
-        from rota.scheduler.sources import CodeSource
+        from rota.scheduler.assembly import scheduler_of  # imported late: few programs need it
+        from rota.scheduler.embedded_scheduler import EmbeddedScheduler
 
-        broker = self.connect()
-        given = tuple(schedules)
-        return EmbeddedScheduler(Scheduler(broker, [CodeSource(lambda: given), *sources], self._run_plans()), broker)
-
-    def _run_plans(self) -> "RunPlans":
-        """Make the tasks of scheduled runs as `plan` does, so that the options of registered tasks apply."""
-        from rota.client.packing import Packer
-        from rota.scheduler.run_plans import RunPlans
-
-        def plan(type: str, payload: object, options: Mapping[str, Any]) -> Plan[Any]:
-            return self.plan(type, payload, **cast("EnqueueOptions", options))
-
-        return RunPlans(Packer(self.keys, self.settings.enqueue.payload_limit_bytes), plan)
+        chosen = self.settings.updated(**settings)
+        broker = self.connect(chosen)
+        return EmbeddedScheduler(scheduler_of(self, chosen, broker, schedules=schedules, sources=sources), broker)
 
     def find_handler(self, type: str) -> Handler | None:
         """Return the handler that runs tasks of a type, or None."""

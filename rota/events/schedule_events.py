@@ -133,3 +133,28 @@ class ScheduleStateUnreadable(SchedulerEvent):
     text = "The stored state of schedule {schedule} cannot be read, so it begins anew: {error}"
     schedule: str
     error: Exception
+
+
+class RunsNotRecorded(SchedulerEvent):
+    """The runs of schedules cannot be written to the store. Their records wait in Redis."""
+
+    text = "The runs of schedules cannot be recorded: {error}. Their records wait in Redis."
+    error: Exception
+
+
+class RunRecordUnreadable(SchedulerEvent):
+    """A record of a run cannot be read, so the run is missing in the history."""
+
+    level = logging.ERROR
+    text = "A record of a run cannot be read, so the run is missing in the history: {error}"
+    error: Exception
+
+
+class SchedulesHeld(SchedulerEvent):
+    """All schedules are stopped, or go on."""
+
+    level = logging.INFO
+    text = "All schedules {act}: {by}{reason}."
+    act: str
+    by: str
+    reason: str = ""

@@ -5,8 +5,8 @@ push has a number, and only the last push of an entry counts.
 """
 
 import heapq
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -60,13 +60,18 @@ class AgendaEntry:
 class Agenda:
     """The schedules of one leader. Nothing here waits or reads a clock."""
 
-    def __init__(self, calendars: Callable[[str], DaysOff | None] = lambda name: None) -> None:
+    def __init__(
+        self,
+        calendars: Callable[[str], DaysOff | None] = lambda name: None,
+        planned: Callable[[str], datetime | None] = lambda schedule_id: None,
+    ) -> None:
         self.entries: dict[str, AgendaEntry] = {}
         self.edits = 0
         """Counts the schedules that were added, edited or removed."""
         self._heap: list[DueItem] = []
         self._pushes = 0
         self._calendars = calendars
+        self._planned = planned
         self._stored: dict[str, StoredState] = {}
         """States of schedules that no source has given so far."""
         self._waiting: dict[str, AgendaEntry] = {}
@@ -139,6 +144,10 @@ class Agenda:
         else:
             self._waiting.pop(entry.id, None)
 
+    def with_calendars(self, names: Collection[str]) -> list[AgendaEntry]:
+        """Return the schedules that have one of these calendars."""
+        return [entry for entry in self.entries.values() if entry.schedule.definition.calendar in names]
+
     def repause(self, entry: AgendaEntry, pause: OrderedPause | None, now: datetime) -> None:
         """Pause an entry, or resume it."""
         memory = entry.memory
@@ -150,6 +159,8 @@ class Agenda:
         definition = effective(schedule.definition, None if memory is None else memory.pause)
         changed_at = now if schedule.source != "database" or known is not None else schedule.updated_at
         state = adopted(None if memory is None else memory.state, definition, changed_at)
+        if state.last is None:  # Redis does not know the schedule; a store may
+            state = replace(state, last=self._planned(schedule.id))
         timetable = Timetable(schedule.id, definition, state.since, self._calendar_of(definition))
         due = timetable.next(state.since if state.last is None else max(state.last, state.since))
         self._stored.pop(schedule.id, None)

@@ -5,11 +5,16 @@ A source that cannot be read is reported once, and read again at its interval, a
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rota import events
+from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
 from rota.scheduler.sources import ScheduleSource, SourceChanges
+
+if TYPE_CHECKING:
+    from rota.store.store_values import Hold
 
 AGAIN = timedelta(seconds=5)
 
@@ -26,6 +31,12 @@ class Intake:
         self._sources = sources
         self._unread = {source.name for source in sources}
         self._waiting: dict[str, StoredSchedule | None] = {}
+        self.planned: dict[str, datetime] = {}
+        """The last planned times that the store knows, by ID."""
+        self.calendars: dict[str, Calendar] = {}
+        self.hold: Hold | None = None
+        """The hold of the store, as last read."""
+        self._new_calendars: set[str] = set()
         if not sources:
             self.read_once.set()
 
@@ -35,6 +46,11 @@ class Intake:
         taken, self._waiting = self._waiting, {}
         return taken
 
+    def take_calendars(self) -> set[str]:
+        """Return the names of the calendars that have changed since the last call."""
+        taken, self._new_calendars = self._new_calendars, set()
+        return taken
+
     async def run(self) -> None:
         """Read all sources until cancelled."""
         await asyncio.gather(*(self._follow(source) for source in self._sources))
@@ -42,7 +58,7 @@ class Intake:
     async def _follow(self, source: ScheduleSource) -> None:
         while True:
             try:
-                self._note(await source.changes())
+                self._note(source, await source.changes())
             except Exception as error:  # a provider is code of the user
                 if source.name not in self.failed:
                     events.emit(events.ScheduleSourceFailed(source=source.name, error=error))
@@ -63,8 +79,18 @@ class Intake:
         if not self._unread:
             self.read_once.set()
 
-    def _note(self, changes: SourceChanges) -> None:
+    def _note(self, source: ScheduleSource, changes: SourceChanges) -> None:
         self._waiting |= dict.fromkeys(changes.gone)
         self._waiting |= {schedule.id: schedule for schedule in changes.changed}
-        if changes.gone or changes.changed:
+        self.planned |= changes.planned
+        for name, calendar in changes.calendars.items():
+            self._new_calendars.add(name)
+            if calendar is None:
+                self.calendars.pop(name, None)
+            else:
+                self.calendars[name] = calendar
+        held_otherwise = source.holds and changes.hold != self.hold
+        if held_otherwise:
+            self.hold = changes.hold
+        if changes.gone or changes.changed or changes.calendars or held_otherwise:
             self.changed.set()

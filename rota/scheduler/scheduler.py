@@ -15,6 +15,8 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from rota import events
 from rota.broker.broker import Broker
@@ -23,6 +25,7 @@ from rota.scheduler.agenda import Agenda
 from rota.scheduler.firing import TermOver
 from rota.scheduler.intake import Intake
 from rota.scheduler.lead import STAND_SECONDS, Lead
+from rota.scheduler.recorder import RunRecorder
 from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler_status import SchedulerStatus, Tally
 from rota.scheduler.server_time import ServerTime
@@ -30,9 +33,14 @@ from rota.scheduler.sources import ScheduleSource
 from rota.scheduler.term import Term
 from rota.wire.server_record import new_server_id
 
+if TYPE_CHECKING:
+    from rota.scheduler.store_source import StoreSource
+
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 """The first and the longest wait before the next candidacy after a fault."""
 LONGEST_READING_SECONDS = 5.0
+KEPT = (timedelta(days=90), 1000)
+"""The age and the number of runs of a schedule that are kept in a store."""
 LAST_SECONDS = 5.0
 """How long a scheduler that stops waits for its last batch."""
 
@@ -41,7 +49,13 @@ class Scheduler:
     """Fires schedules while it leads. Any number of schedulers may run; `run` ends after `stop`."""
 
     def __init__(
-        self, broker: Broker, sources: Sequence[ScheduleSource], plans: RunPlans, *, keeps_records: bool = False
+        self,
+        broker: Broker,
+        sources: Sequence[ScheduleSource],
+        plans: RunPlans,
+        *,
+        store: "StoreSource | None" = None,
+        keep: tuple[timedelta, int] = KEPT,
     ) -> None:
         self.id = new_server_id()
         self.host = socket.gethostname()
@@ -52,10 +66,11 @@ class Scheduler:
         self.tally = Tally()
         self._broker = broker
         self._plans = plans
-        self._keeps_records = keeps_records
+        self._store = store
+        self._keep = keep
         self._lead = Lead(broker, f"{self.host}:{self.pid}:{self.id}", self.clock)
-        self._agenda = Agenda()
-        self._intake = Intake(sources)
+        self._intake = Intake([*sources, *([] if store is None else [store])])
+        self._agenda = Agenda(self._intake.calendars.get, self._intake.planned.get)
         self._stopping = asyncio.Event()
         self._term: Term | None = None
 
@@ -124,6 +139,8 @@ class Scheduler:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_SECONDS):
                     await self._lead.resign()
+            if self._store is not None:
+                await self._store.aclose()
 
     async def _lead_on(self, epoch: int) -> None:
         term = self._term = Term(
@@ -135,7 +152,7 @@ class Scheduler:
             self._plans,
             self.tally,
             identity=(self.host, self.pid, self.id),
-            keeps_records=self._keeps_records,
+            recorder=self._recorder(),
         )
         if self._stopping.is_set():
             return
@@ -144,6 +161,12 @@ class Scheduler:
             await term.run(epoch)
         finally:
             self._term = None
+
+    def _recorder(self) -> RunRecorder | None:
+        source = self._store
+        if source is None:
+            return None
+        return RunRecorder(self._broker, lambda: source.store, self._agenda, self.clock.moment, keep=self._keep)
 
     def _note_end(self, over: Exception, failures: int) -> None:
         error = over.error if isinstance(over, TermOver) else over

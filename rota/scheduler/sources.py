@@ -7,13 +7,17 @@ and skipped, and the others go on.
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from rota import events
 from rota.errors import RotaError
+from rota.schedule.calendar import Calendar
 from rota.schedule.definition import ScheduleDefinition, Source, StoredSchedule
+
+if TYPE_CHECKING:
+    from rota.store.store_values import Hold
 
 Given: TypeAlias = ScheduleDefinition | Mapping[str, Any]
 Provide: TypeAlias = Callable[[], Iterable[Given] | Awaitable[Iterable[Given]]]
@@ -25,6 +29,12 @@ class SourceChanges:
 
     changed: tuple[StoredSchedule, ...] = ()
     gone: tuple[str, ...] = ()
+    planned: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    """The last planned times by the IDs of schedules, for a server that has lost its data."""
+    calendars: Mapping[str, Calendar | None] = field(default_factory=dict[str, Calendar | None])
+    """New and changed calendars by name; None for those that are gone."""
+    hold: "Hold | None" = None
+    """Whether all schedules are stopped. Only a store can say so."""
 
 
 class ScheduleSource(Protocol):
@@ -38,6 +48,11 @@ class ScheduleSource(Protocol):
     @property
     def every(self) -> timedelta | None:
         """How often the source is read; None for once."""
+        ...
+
+    @property
+    def holds(self) -> bool:
+        """Whether the source knows the hold of all schedules."""
         ...
 
     async def changes(self) -> SourceChanges:
@@ -54,6 +69,7 @@ class CodeSource:
     """The schedules that an app declares."""
 
     every = None
+    holds = False
 
     def __init__(self, definitions: Callable[[], Iterable[ScheduleDefinition]]) -> None:
         self.name = "code"
@@ -66,6 +82,8 @@ class CodeSource:
 
 class ProviderSource:
     """The schedules that a function returns, which is called again and again, as Asynq's PeriodicTaskManager does."""
+
+    holds = False
 
     def __init__(self, provide: Provide, *, name: str, every: timedelta) -> None:
         self.name = name

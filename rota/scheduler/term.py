@@ -15,6 +15,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 from rota import events
 from rota.broker.broker import Broker
@@ -27,6 +28,7 @@ from rota.scheduler.firing import Firing, TermOver
 from rota.scheduler.intake import Intake
 from rota.scheduler.lead import RENEW_SECONDS, Lead
 from rota.scheduler.memory import OpenRun
+from rota.scheduler.recorder import RunRecorder
 from rota.scheduler.run_batch import FireOrder
 from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler_status import Tally
@@ -59,7 +61,7 @@ class Term:
         tally: Tally,
         *,
         identity: tuple[str, int, str],
-        keeps_records: bool,
+        recorder: RunRecorder | None,
     ) -> None:
         self.ticking = False
         """Whether the shards are taken, and rounds go on."""
@@ -72,10 +74,12 @@ class Term:
         self._intake = intake
         self._decider = Decider(plans)
         self._tally = tally
+        self._recorder = recorder
         self._listing = AsynqListing(broker, agenda, identity)
-        self._firing = Firing(broker, now=clock.moment, keeps_records=keeps_records, enqueued=self._enqueued)
+        self._firing = Firing(broker, now=clock.moment, keeps_records=recorder is not None, enqueued=self._enqueued)
         self._stopping = asyncio.Event()
         self._looked_at = 0.0
+        self._held = False
 
     def stop(self) -> None:
         """End after the round that is under way."""
@@ -84,15 +88,17 @@ class Term:
 
     async def run(self, epoch: int) -> None:
         """Lead until `stop`. Raises TermOver or BrokerError if the term ends by itself."""
-        listing = asyncio.create_task(self._listing.run())
+        aside = [asyncio.create_task(self._listing.run())]
+        if self._recorder is not None:
+            aside.append(asyncio.create_task(self._recorder.run(epoch)))
         parts = [asyncio.create_task(self._renew(epoch)), asyncio.create_task(self._rounds(epoch))]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.ticking = False
-            for part in (*parts, listing):
+            for part in (*parts, *aside):
                 part.cancel()
-            await asyncio.gather(*parts, listing, return_exceptions=True)
+            await asyncio.gather(*parts, *aside, return_exceptions=True)
             await self._listing.clear()
         for part in done:
             part.result()
@@ -131,7 +137,8 @@ class Term:
         try:
             await self._look(entry for entry in (*waiting, *due) if entry.memory.open)
             decided = {entry.id: entry for entry in (*due, *waiting)}
-            await self._carry_out([self._decider.verdict(entry, now, held=False) for entry in decided.values()])
+            held = self._is_held(now)
+            await self._carry_out([self._decider.verdict(entry, now, held=held) for entry in decided.values()])
         except BaseException:
             for entry in due:  # they are due again in the next term
                 self._agenda.push(entry, now)
@@ -140,7 +147,10 @@ class Term:
     def _apply(self) -> None:
         """Apply what the sources gave."""
         now = self._clock.moment()
-        for schedule_id, schedule in self._intake.take().items():
+        taken = self._intake.take()
+        for entry in self._agenda.with_calendars(self._intake.take_calendars()):
+            taken.setdefault(entry.id, entry.schedule)
+        for schedule_id, schedule in taken.items():
             if schedule is None:
                 self._agenda.remove(schedule_id)
                 continue
@@ -149,6 +159,17 @@ class Term:
             except RotaError as error:
                 name = schedule.definition.name
                 events.emit(events.ScheduleSpoilt(source=schedule.source, schedule=name, error=error))
+
+    def _is_held(self, now: datetime) -> bool:
+        """Whether all schedules are stopped. While the store is away, its last answer holds."""
+        hold = self._intake.hold
+        held = hold is not None and hold.holds(now)
+        if held != self._held:
+            self._held = held
+            by = f"stopped by {hold.by}" if hold is not None and held else "the hold is over"
+            reason = f" ({hold.reason})" if hold is not None and held and hold.reason else ""
+            events.emit(events.SchedulesHeld(act="are stopped" if held else "go on", by=by, reason=reason))
+        return held
 
     def _waiting_for_an_end(self) -> list[AgendaEntry]:
         """Return the schedules that go on when one of their runs has ended, once every `LOOK_SECONDS`."""

@@ -14,7 +14,7 @@ from rota.scheduler.firing import Firing
 from rota.scheduler.run_batch import FireOrder, PlannedRun, QueuedItem, unix_ms
 from rota.wire.enqueue import Item
 from rota.wire.message import pack
-from rota.wire.scheduler_steps import StateChange
+from rota.wire.scheduler_steps import SchedulerKeys, StateChange
 from tests.servers.overseen import Overseen
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -52,6 +52,14 @@ class Hand:
     async def pending(self, queue: str = "default") -> list[str]:
         found = await self.broker.admin.execute("LRANGE", self.broker.keys.queue(queue).pending, 0, -1)
         return sorted(each.decode() for each in found)
+
+    async def lose_everything(self) -> None:
+        """Empty the server, as far as schedulers wrote to it."""
+        await self.take_all()
+        keys = SchedulerKeys(self.broker.keys)
+        shards = [key for shard in keys.shards for key in (shard.fence, shard.last, shard.claims, shard.outbox)]
+        for key in (keys.lease, keys.epoch, *shards, self.broker.keys.queue("default").own("scheduler")):
+            await self.broker.admin.execute("DEL", key)
 
     async def take_all(self, queue: str = "default") -> list[str]:
         """Run all tasks of a queue and forget them, as if their retention were over."""

@@ -1,0 +1,186 @@
+"""Moves the records of runs from Redis into the store, and follows the runs until they are over. The leader does both.
+
+1. Read the outboxes of all shards, write their records, and only then remove them. A record may be written twice.
+2. Read the tasks of the runs that are open in the store, in batches, and record how they ended. A run whose task is
+   gone without an end is *lost*.
+3. Save how far each schedule has come, and once an hour delete old runs.
+
+While the store is away, the records wait in Redis.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rota import events
+from rota.broker.broker import Broker
+from rota.client.task_record import read
+from rota.errors import BrokerError, StoreError
+from rota.schedule.run import RunOutcome, ScheduleRun
+from rota.scheduler.agenda import Agenda
+from rota.tasks.job import TaskInfo, TaskState
+from rota.wire.look_task import StoredTask, task
+from rota.wire.scheduler_steps import SchedulerKeys, ShardKeys, outbox
+from rota.wire.script import Call
+
+if TYPE_CHECKING:
+    from rota.store import Store
+    from rota.store.store_values import PlannedTimes
+
+EVERY_SECONDS = 1.0
+FOLLOW_EVERY_SECONDS = 2.0
+SAVE_EVERY_SECONDS = 10.0
+TRIM_EVERY_SECONDS = 3600.0
+MOST_RECORDS = 500
+MOST_OPEN = 500
+GRACE = timedelta(seconds=30)
+"""A task that is not there counts as lost only this long after its run was enqueued."""
+_ENDINGS: Mapping[str, RunOutcome] = {"cancelled": "cancelled", "expired": "expired", "quarantined": "quarantined"}
+_WORST: Sequence[RunOutcome] = ("lost", "quarantined", "failed", "expired", "cancelled", "succeeded")
+
+
+class RunRecorder:
+    """The recorder of one term. `store` returns None while the store cannot be opened."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        store: "Callable[[], Store | None]",
+        agenda: Agenda,
+        now: Callable[[], datetime],
+        *,
+        keep: tuple[timedelta, int],
+    ) -> None:
+        self._broker = broker
+        self._keys = SchedulerKeys(broker.keys)
+        self._store = store
+        self._agenda = agenda
+        self._now = now
+        self._keep = keep
+        self._written: dict[ShardKeys, int] = {}
+        self._saved: dict[str, PlannedTimes] = {}
+        self._next = {"follow": 0.0, "save": 0.0, "trim": time.monotonic() + TRIM_EVERY_SECONDS / 60}
+        self._cursor: str | None = None
+        self._failing = False
+
+    async def run(self, epoch: int) -> None:
+        """Record until cancelled, or until another leader has taken the shards."""
+        while True:
+            more = False
+            try:
+                if (store := self._store()) is not None:
+                    more = await self._round(store, epoch)
+                    self._failing = False
+            except (BrokerError, StoreError) as error:
+                if not self._failing:
+                    events.emit(events.RunsNotRecorded(error=error))
+                self._failing = True
+            if not more:
+                await asyncio.sleep(EVERY_SECONDS)
+
+    async def _round(self, store: "Store", epoch: int) -> bool:
+        more = await self._move(store, epoch)
+        if self._is_time("follow", FOLLOW_EVERY_SECONDS):
+            await self._follow(store)
+        if self._is_time("save", SAVE_EVERY_SECONDS):
+            await self._save(store)
+        if self._is_time("trim", TRIM_EVERY_SECONDS):
+            age, most = self._keep
+            await store.trim_runs(age=age, most=most)
+        return more
+
+    def _is_time(self, what: str, every: float) -> bool:
+        now = time.monotonic()
+        if now < self._next[what]:
+            return False
+        self._next[what] = now + every
+        return True
+
+    async def _move(self, store: "Store", epoch: int) -> bool:
+        """Move records to the store. Returns whether there are more."""
+        calls: list[Call[list[bytes] | None]] = [
+            outbox(shard, epoch, remove=self._written.pop(shard, 0), most=MOST_RECORDS) for shard in self._keys.shards
+        ]
+        replies: list[list[bytes] | BrokerError | None] = await self._broker.run_many(calls)
+        more = False
+        for shard, reply in zip(self._keys.shards, replies, strict=True):
+            if isinstance(reply, BrokerError):
+                raise reply
+            if reply:
+                await store.record_runs(filter(None, map(_readable, reply)))
+                self._written[shard] = len(reply)
+                more = more or len(reply) == MOST_RECORDS
+        return more or bool(self._written)
+
+    async def _follow(self, store: "Store") -> None:
+        """Look at a part of the open runs, and record those that have come further."""
+        page = await store.open_runs(cursor=self._cursor, limit=MOST_OPEN)
+        self._cursor = page.next
+        tasks = [(run.queue, task_id) for run in page.items for task_id in run.task_ids]
+        calls: list[Call[StoredTask]] = [task(self._broker.keys.queue(queue), id) for queue, id in tasks]
+        replies: list[StoredTask | BrokerError] = await self._broker.run_many(calls)
+        found: dict[tuple[str, str], StoredTask] = {}
+        for place, reply in zip(tasks, replies, strict=True):
+            if isinstance(reply, BrokerError):
+                raise reply
+            found[place] = reply
+        now = self._now()
+        changed = [
+            after
+            for run in page.items
+            if (after := followed(run, [found[run.queue, task_id] for task_id in run.task_ids], now)) != run
+        ]
+        await store.record_runs(changed)
+
+    async def _save(self, store: "Store") -> None:
+        from rota.store.store_values import PlannedTimes  # a program without a store may lack what the store needs
+
+        changed: list[PlannedTimes] = []
+        for entry in self._agenda.entries.values():
+            if entry.schedule.source != "database":
+                continue
+            due = None if entry.due is None else datetime.fromtimestamp(entry.due, self._now().tzinfo)
+            found = PlannedTimes(schedule_id=entry.id, last_planned_at=entry.memory.state.last, next_due_at=due)
+            if self._saved.get(entry.id) != found:
+                changed.append(found)
+        await store.save_planned(changed)
+        self._saved |= {each.schedule_id: each for each in changed}
+
+
+def followed(run: ScheduleRun, tasks: Sequence[StoredTask], now: datetime) -> ScheduleRun:
+    """Return a run as its tasks are now. It is over when all of them have ended; the worst end is its outcome."""
+    ends: list[ScheduleRun] = []
+    for stored in tasks:
+        ended = _ended(run, stored, now)
+        if ended is None:
+            return run
+        ends.append(ended)
+    if not ends:
+        return run
+    return min(ends, key=lambda end: _WORST.index(end.outcome or "succeeded"))
+
+
+def _ended(run: ScheduleRun, stored: StoredTask, now: datetime) -> ScheduleRun | None:
+    if not stored.state or stored.fields.get("msg") is None:
+        if run.enqueued_at is None or now - run.enqueued_at < GRACE:
+            return None
+        note = "the task is gone without an end: it was deleted, or the server lost it"
+        return replace(run, outcome="lost", ended_at=now, note=note)
+    info = read(TaskInfo, stored, stored.message())
+    if info.state == TaskState.COMPLETED:
+        return replace(run, outcome="succeeded", ended_at=info.completed_at or now, result=info.result or None)
+    if info.state == TaskState.ARCHIVED:
+        outcome = _ENDINGS.get(info.end, "failed")
+        return replace(run, outcome=outcome, ended_at=info.last_failed_at or now, error=info.last_error)
+    return None
+
+
+def _readable(record: bytes) -> ScheduleRun | None:
+    try:
+        return ScheduleRun.from_json(record)
+    except ValueError as error:
+        events.emit(events.RunRecordUnreadable(error=error))
+        return None

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from rota.core.text import printable
-from rota.errors import ScheduleError
+from rota.errors import OptionError, ScheduleError
 from rota.schedule.cron_field import DAY, MINUTE, RANGES, SECOND, WEEKDAY, ZERO, CronField, FieldFault, read_field
 from rota.schedule.robfig_field import read_robfig_field
 
@@ -32,7 +32,7 @@ _LENGTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _STARS = tuple(read_field(number, "*") for number in range(6))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CronExpression:
     """A parsed cron expression. `fields` are second, minute, hour, day of month, month and day of week."""
 
@@ -128,6 +128,8 @@ class CronExpression:
 
 def check_text(text: str) -> None:
     """Refuse a text that is empty, too long, or has characters that no schedule has."""
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(f"The schedule is {text!r}, which is not a text. Write for example '30 2 * * *'.")
     if len(text) > LONGEST:
         raise error(text, LONGEST, f"the text has {len(text)} characters, but at most {LONGEST} are read.")
     if wrong := _FOREIGN.search(text):

@@ -248,8 +248,10 @@ def mask_of(part: CronPart, limits: Range, seed: str) -> int:
     if part.kind not in ("any", "value", "range"):
         return 0
     end = part.end if part.end >= part.start else part.end + limits.wrap
-    if limits.wrap == 7 and part.end == 7 and part.start == 0:
+    if limits.wrap == 7 and (part.start, part.end) == (0, 7):
         end = 6
+    if step == 1 and end <= limits.high:
+        return (2 << end) - (1 << part.start)
     mask = 0
     for value in range(part.start, end + 1, step):
         mask |= 1 << ((value - limits.low) % limits.wrap + limits.low)

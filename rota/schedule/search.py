@@ -64,10 +64,11 @@ def following(
     rule: WallRule, zone: tzinfo, after: datetime, *, through_gap: bool, both_passes: bool
 ) -> Occurrence | None:
     """Return the first occurrence strictly after an instant; None if there is none within `YEARS`."""
-    local = after.astimezone(zone).replace(microsecond=0)
+    local = after.astimezone(zone)
+    start = local.replace(microsecond=0, tzinfo=None, fold=0)
     until = min(local.year + YEARS, _LAST_YEAR)
-    wall = first_wall(rule, local.replace(tzinfo=None, fold=0) + _SECOND, until)
-    repeat = _repeat(local, zone)
+    wall = first_wall(rule, start + _SECOND, until)
+    repeat = _repeat(start, zone)
     if repeat is not None:
         low, high = repeat
         if local.fold == 0 and both_passes and (wall is None or wall >= high):
@@ -97,9 +98,10 @@ def preceding(
     if before.microsecond:
         before = before.replace(microsecond=0) + _SECOND
     local = before.astimezone(zone)
+    end = local.replace(tzinfo=None, fold=0)
     since = max(local.year - YEARS, _FIRST_YEAR)
-    wall = last_wall(rule, local.replace(tzinfo=None, fold=0) - _SECOND, since)
-    repeat = _repeat(local, zone)
+    wall = last_wall(rule, end - _SECOND, since)
+    repeat = _repeat(end, zone)
     if repeat is not None:
         low, high = repeat
         if local.fold == 1 and both_passes and wall is not None and wall >= low:
@@ -197,13 +199,11 @@ def _instant(wall: datetime, zone: tzinfo, fold: int) -> datetime:
 
 def _offsets(wall: datetime, zone: tzinfo) -> tuple[timedelta, timedelta]:
     """Return the offsets of a wall time before and after a change. They differ in a gap, and where it comes twice."""
-    first = wall.replace(tzinfo=zone, fold=0)
-    return first.utcoffset() or _NONE, first.replace(fold=1).utcoffset() or _NONE
+    return zone.utcoffset(wall) or _NONE, zone.utcoffset(wall.replace(fold=1)) or _NONE
 
 
-def _repeat(local: datetime, zone: tzinfo) -> tuple[datetime, datetime] | None:
+def _repeat(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime] | None:
     """Return the wall times between which the clock shows each time twice, if it does so at this time."""
-    wall = local.replace(tzinfo=None, fold=0)
     before, after = _offsets(wall, zone)
     if before <= after:
         return None

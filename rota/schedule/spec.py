@@ -107,7 +107,11 @@ def _refuse_zone(name: str) -> ZoneInfo:
 
 
 def _option_zone(timezone: str | tzinfo) -> tzinfo:
-    return read_zone(timezone) if isinstance(timezone, str) else timezone
+    if isinstance(timezone, str):
+        return read_zone(timezone)
+    if not isinstance(timezone, tzinfo):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(f"timezone is {timezone!r}: write an IANA name, as 'Europe/Berlin', or pass a ZoneInfo.")
+    return timezone
 
 
 def _zone_prefix(text: str, dialect: Dialect) -> tuple[int, tzinfo | None]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeAlias
 
+from rota.errors import OptionError
 from rota.schedule.cron import CronExpression
 from rota.schedule.cycle import Cycle, DailyWindow
 from rota.schedule.robfig_search import robfig_next
@@ -44,7 +45,7 @@ class Trigger(ABC):
 
     def anchored(self, moment: datetime) -> "Trigger":
         """Return this trigger counted from a moment: the last fire of the schedule, or its start."""
-        return self._anchored(moment.astimezone(UTC)) if self.needs_anchor else self
+        return self._anchored(_aware(moment)) if self.needs_anchor else self
 
     def next(self, after: datetime) -> datetime | None:
         """Return the first instant strictly after another one; None if there is none."""
@@ -54,14 +55,14 @@ class Trigger(ABC):
     def previous(self, before: datetime) -> datetime | None:
         """Return the last instant strictly before another one; None if there is none."""
         try:
-            return self._previous(before.astimezone(UTC))
+            return self._previous(_aware(before))
         except OverflowError:  # the first days of the year 1
             return None
 
     def occurrence(self, after: datetime) -> Occurrence | None:
         """Return what `next` returns, with a note of what a clock change made of it."""
         try:
-            return self._occurrence(after.astimezone(UTC))
+            return self._occurrence(_aware(after))
         except OverflowError:  # the last days of the year 9999
             return None
 
@@ -223,3 +224,9 @@ def union(triggers: Sequence[Trigger], text: str = "") -> Trigger:
     if len(triggers) == 1:
         return triggers[0]
     return UnionTrigger(text or "; ".join(trigger.text for trigger in triggers), tuple(triggers))
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:  # Python would take it for the local time of this machine
+        raise OptionError(f"The time {moment} has no time zone: write for example datetime.now(UTC).")
+    return moment.astimezone(UTC)

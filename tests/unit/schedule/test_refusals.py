@@ -1,6 +1,8 @@
 """What cannot be read is refused with its position, in bounded time."""
 
 import time
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -119,6 +121,26 @@ def test_system_without_time_zones_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("rota.schedule.spec.available_timezones", lambda: set[str]())
     with pytest.raises(OptionError, match="Install the package tzdata"):
         parse_spec("@daily", timezone="Asia/Shangai")
+
+
+@pytest.mark.parametrize("timezone", [None, 2, timedelta(hours=1)])
+def test_zone_of_another_type_is_refused(timezone: Any) -> None:
+    with pytest.raises(OptionError, match="pass a ZoneInfo"):
+        parse_spec("@daily", timezone=timezone)
+
+
+@pytest.mark.parametrize("text", [None, 5, b"@daily", ["@daily"]])
+def test_spec_of_another_type_is_refused(text: Any) -> None:
+    with pytest.raises(OptionError, match="not a text"):
+        parse_spec(text, timezone="UTC")
+
+
+@pytest.mark.parametrize("text", ["@daily", "@every 1h", "every 2 weeks on mon at 09:00"])
+def test_time_without_a_zone_is_refused(text: str) -> None:
+    trigger, naive = parse_spec(text, timezone="UTC"), datetime(2026, 11, 29)
+    for ask in (trigger.next, trigger.previous, trigger.occurrence):
+        with pytest.raises(OptionError, match="has no time zone"):
+            ask(naive)
 
 
 @pytest.mark.parametrize("option", ["dialect", "skipped_hour", "repeated_hour"])

@@ -27,6 +27,7 @@ from rota.errors import (
     Revoke,
     RotaError,
     RoutingError,
+    ScheduleError,
     ScheduleInvalid,
     SkipRetry,
     StaleVersion,
@@ -47,6 +48,9 @@ from rota.errors import (
 
 if TYPE_CHECKING:
     from rota.app import Rota
+    from rota.cron.local_cron import Cron
+    from rota.cron.spec_builder import every
+    from rota.schedule.calendar import Calendar
     from rota.settings.settings import Settings
     from rota.tasks.context import Context, current
     from rota.tasks.go_values import GoBytes, GoDuration
@@ -64,8 +68,10 @@ __all__ = [
     "BrokerError",
     "BrokerRefused",
     "BrokerUnavailable",
+    "Calendar",
     "ConfigError",
     "Context",
+    "Cron",
     "Debounce",
     "Depends",
     "DuplicateTask",
@@ -92,6 +98,7 @@ __all__ = [
     "Rota",
     "RotaError",
     "RoutingError",
+    "ScheduleError",
     "ScheduleInvalid",
     "Settings",
     "SkipRetry",
@@ -118,11 +125,15 @@ __all__ = [
     "Unique",
     "WorkerFault",
     "current",
+    "every",
 ]
 
 _MODULES = {
     "tasks.groups": ("GroupedTask",),
     "app": ("Rota",),
+    "cron.local_cron": ("Cron",),
+    "cron.spec_builder": ("every",),
+    "schedule.calendar": ("Calendar",),
     "tasks.context": ("Context", "current"),
     "tasks.job": ("Job", "Plan", "SyncJob", "TaskAttempt", "TaskInfo", "TaskState"),
     "tasks.go_values": ("GoBytes", "GoDuration"),

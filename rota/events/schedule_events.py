@@ -1,6 +1,7 @@
-"""Events of a scheduler: its election, the runs that it fires or skips, and the sources of its schedules."""
+"""Events of a scheduler: its election, the runs that it fires or skips, and its sources. Those of a cron come last."""
 
 import logging
+from datetime import datetime
 
 from rota.core.text import counted
 from rota.events.event import Event
@@ -158,3 +159,98 @@ class SchedulesHeld(SchedulerEvent):
     act: str
     by: str
     reason: str = ""
+
+
+# A cron: the scheduler in one process, without a broker
+
+
+class CronEvent(Event):
+    """An event of a cron."""
+
+    logger = "rota.cron"
+
+
+class CronStarted(CronEvent):
+    """A cron runs its functions from now on."""
+
+    level = logging.INFO
+    entries: int
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"The cron has started with {counted(self.entries, 'entry', 'entries')}."
+
+
+class CronStopped(CronEvent):
+    """A cron has stopped, and no function of it runs any more, except those that it has left."""
+
+    level = logging.INFO
+    text = "The cron has stopped."
+
+
+class CronClockSetBack(CronEvent):
+    """The clock of the machine was set back by hours, so a cron plans its times anew."""
+
+    text = "The clock was set back by {hours:.1f} hours: times that ran already may run again."
+    hours: float
+
+
+class CronFunctionEvent(CronEvent):
+    """An event about one function of a cron. `name` is the name of its entry."""
+
+    name: str
+
+
+class CronFunctionFailed(CronFunctionEvent):
+    """A function of a cron raised an error. The cron goes on, and runs it again at its next time."""
+
+    level = logging.ERROR
+    text = "{name} failed; it runs again at its next time. {error}"
+    shows_traceback = True
+    planned_at: datetime | None
+    error: BaseException
+
+
+class CronRunSkipped(CronFunctionEvent):
+    """Planned times of a function did not run. Once a minute for each reason. With `more` the count is a minimum."""
+
+    planned_at: datetime | None
+    count: int
+    note: str
+    more: bool = False
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        at = f" planned at {self.planned_at:%Y-%m-%d %H:%M:%S %Z}" if self.planned_at and self.count == 1 else ""
+        more = " or more" if self.more else ""
+        return f"{self.name} skipped {counted(self.count, 'run')}{more}{at}: {self.note}."
+
+
+class CronRunDelayed(CronFunctionEvent):
+    """A run of a function starts more than a minute late, because it waited for an earlier run."""
+
+    level = logging.INFO
+    text = "{name} starts {seconds:.0f} s late, because it waited for an earlier run."
+    seconds: float
+
+
+class CronRunCancelled(CronFunctionEvent):
+    """A run of a function was cancelled, and has ended."""
+
+    text = "A run of {name} was cancelled: {reason}."
+    reason: str
+
+
+class CronRunLeft(CronFunctionEvent):
+    """A cron has stopped without waiting for the end of a run."""
+
+    text = "The cron has stopped, but {name} still runs: a thread cannot be cancelled."
+
+
+class CronPlanFailed(CronFunctionEvent):
+    """The next time of an entry could not be computed. The cron goes on with the others, and tries again."""
+
+    level = logging.ERROR
+    text = "The next time of {name} cannot be computed; the cron tries again in a minute. {error}"
+    shows_traceback = True
+    error: BaseException

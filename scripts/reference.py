@@ -69,7 +69,6 @@ def event_tables() -> str:
         "worker_events": "Workers",
         "schedule_events": "Schedulers",
         "fleet_events": "Supervisors, commands and health",
-        "schedule_events": "Schedules",
         "dispatch": "Callbacks",
     }
     kinds = [events.Event]

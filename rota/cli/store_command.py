@@ -6,12 +6,17 @@ the store are an extra, so they are loaded when a command of this file runs, and
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+import os
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
 from rota.core.text import counted
+from rota.errors import ConfigError, RotaError
 from rota.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,6 +77,77 @@ def trim(store: Url = None) -> None:
     typer.echo(f"Deleted {counted(deleted, 'run')}.")
 
 
+@program.command()
+def verify(store: Url = None) -> None:
+    """Check that no row of the audit was changed or removed. The exit code is 1 if one was."""
+    found = _with_store(store, lambda opened: opened.verify_audit())
+    if found.fault:
+        typer.echo(f"The audit is broken: {found.fault}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{counted(found.number, 'row')} of the audit, none changed; hash of the last: {found.hash or 'none'}")
+
+
+@program.command()
+def dump(
+    file: Annotated[Path | None, typer.Argument(help="The new file. Without it, the lines are printed.")] = None,
+    store: Url = None,
+) -> None:
+    """Write the whole store as JSON lines, for a backup or for another database. Programs may go on meanwhile."""
+    with _new_file(file) as output:
+        report = _with_store(store, lambda opened: opened.dump(lambda line: output.write(f"{line}\n")))
+    for problem in report.problems:
+        typer.echo(f"warning {problem}", err=True)
+    typer.echo(f"Dumped {counted(report.total, 'row')}.", err=True)
+
+
+@program.command()
+def load(
+    file: Annotated[Path, typer.Argument(help="The file of `rota store dump`, or - for the standard input.")],
+    store: Url = None,
+) -> None:
+    """Read a dump into an empty store, in one transaction. Its tables are made if there are none."""
+    with _existing_file(file) as lines:
+        report = _with_store(store, lambda opened: opened.load(lines), migrate=True)
+    typer.echo(f"Loaded {counted(report.total, 'row')}.")
+
+
+@contextmanager
+def _new_file(file: Path | None) -> Generator[IO[str], None, None]:
+    """Open a file that gets its name when it is complete. Only its user may read it, because payloads are in it."""
+    if file is None:
+        yield sys.stdout
+        return
+    if file.exists():
+        raise ConfigError(f"{file} exists already. Name a new file.")
+    draft = file.with_name(f"{file.name}.part")
+    try:
+        with open(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as output:
+            yield output
+        draft.rename(file)
+    except OSError as error:
+        if isinstance(error, RotaError):
+            raise
+        raise ConfigError(f"{file} cannot be written ({error.strerror}).") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _existing_file(file: Path) -> Generator[IO[str], None, None]:
+    if str(file) == "-":
+        yield sys.stdin
+        return
+    try:
+        with file.open(encoding="utf-8") as lines:
+            yield lines
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not UTF-8, so it is not a dump of a store.") from None
+    except OSError as error:
+        if isinstance(error, RotaError):
+            raise
+        raise ConfigError(f"{file} cannot be read ({error.strerror}).") from None
+
+
 def _with_database(url: str | None, act: Callable[["Database"], Awaitable[T]]) -> T:
     """Do one thing with a database, whichever tables it has."""
     from rota.store.address import read_address
@@ -87,11 +163,11 @@ def _with_database(url: str | None, act: Callable[["Database"], Awaitable[T]]) -
     return asyncio.run(run())
 
 
-def _with_store(url: str | None, act: Callable[["Store"], Awaitable[T]]) -> T:
+def _with_store(url: str | None, act: Callable[["Store"], Awaitable[T]], *, migrate: bool = False) -> T:
     from rota.store import open_store
 
     async def run() -> T:
-        async with open_store(_url(url)) as opened:
+        async with open_store(_url(url), migrate=migrate) as opened:
             return await act(opened)
 
     return asyncio.run(run())

@@ -10,6 +10,7 @@ from typing import Self
 
 from rota.store.address import DEFAULT_STORE, read_address
 from rota.store.audit_reads import AuditReads
+from rota.store.backup import Backup
 from rota.store.calendar_edits import CalendarEdits
 from rota.store.database import Database
 from rota.store.flags import HoldFlag
@@ -21,7 +22,9 @@ from rota.store.schedule_edits import ScheduleEdits
 from rota.store.schedule_reads import ScheduleReads
 
 
-class Store(ScheduleReads, ScheduleEdits, RunReads, RunRecords, RunRetention, CalendarEdits, HoldFlag, AuditReads):
+class Store(
+    ScheduleReads, ScheduleEdits, RunReads, RunRecords, RunRetention, CalendarEdits, HoldFlag, AuditReads, Backup
+):
     """A store that is connected. All times are in UTC."""
 
     def __init__(self, database: Database) -> None:

@@ -1,6 +1,7 @@
 """`rota store` as a user runs it, on SQLite."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,44 @@ def test_wrong_store_is_one_line_without_a_password(shell: Shell, store: str, wo
     assert words in done.stderr
     assert "secret" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_dump_is_loaded_into_another_store(shell: Shell) -> None:
+    assert shell.run("store", "dump", "backup.jsonl").stderr == "Dumped 3 rows.\n"
+    assert (shell.folder / "backup.jsonl").stat().st_mode & 0o777 == 0o600
+    assert not list(shell.folder.glob("*.part"))
+
+    assert shell.run("store", "load", "backup.jsonl", "--store", "sqlite:///b.db").stdout == "Loaded 3 rows.\n"
+    printed = shell.run("store", "dump", "--store", "sqlite:///b.db").stdout
+    assert printed == (shell.folder / "backup.jsonl").read_text()
+    assert shell.run("store", "load", "-", "--store", "sqlite:///c.db", text=printed).stdout == "Loaded 3 rows.\n"
+    assert "0 rows of the audit" in shell.run("store", "verify", "--store", "sqlite:///c.db").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("dump", "notes.py"), "exists already"),
+        (("dump", "no/such/folder.jsonl"), "cannot be written"),
+        (("load", "nothing.jsonl"), "cannot be read"),
+        (("load", "notes.py"), "not valid JSON"),
+        (("load", "/bin/sh"), "not UTF-8"),
+        (("sql", "--from", "7"), "no revision '7'"),
+    ],
+)
+def test_wrong_use_is_one_line(shell: Shell, words: tuple[str, ...], said: str) -> None:
+    done = shell.run("store", *words)
+
+    assert (done.returncode, said in done.stderr) == (2, True)
+    assert len(done.stderr.splitlines()) == 1
+    assert "class" not in done.stderr
+
+
+def test_broken_audit_is_told(shell: Shell) -> None:
+    shell.run("store", "upgrade")
+    with sqlite3.connect(shell.folder / ".rota/rota.db") as connection:
+        connection.execute("UPDATE rota_counters SET value = 3 WHERE name = 'audit'")
+    connection.close()
+    done = shell.run("store", "verify")
+
+    assert (done.returncode, "The audit is broken" in done.stderr) == (1, True)

@@ -1,8 +1,8 @@
 """All errors of Rota, in one class hierarchy. Each message says what happened, why, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from rota.schedule.definition import StoredSchedule
@@ -226,3 +226,32 @@ class ProcessDied(RotaError):
     def __init__(self, message: str, *, exit_code: int = 0) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+INSTRUCTIONS = (SkipRetry, Revoke, RetryLater)
+"""The errors by which a handler tells the worker what to do next, the most final first."""
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors in a group and in its nested groups, or the error itself if it is not a group."""
+    left = [error]
+    while left:
+        each = left.pop()
+        if isinstance(each, BaseExceptionGroup):
+            inside: Sequence[BaseException] = cast("BaseExceptionGroup[BaseException]", each).exceptions
+            left += reversed(inside)
+        else:
+            yield each
+
+
+def instruction(error: BaseException) -> SkipRetry | Revoke | RetryLater | None:
+    """Return the instruction to the worker that this error is, or that this group contains.
+
+    Of several instructions in a group the most final one applies: SkipRetry before Revoke before RetryLater.
+    """
+    errors = list(leaves(error))
+    for kind in INSTRUCTIONS:
+        for each in errors:
+            if isinstance(each, kind):
+                return each
+    return None

@@ -215,3 +215,8 @@ class RetryBudget:
         if pause > self.left_seconds():
             raise error
         return pause
+
+
+def no_resp3(error: Exception) -> str:
+    """Return the reason for closing a connection whose replies are not valid RESP3."""
+    return f"the server speaks no RESP3: {error}"

@@ -6,10 +6,6 @@ redis-py is not used because its asyncio client takes five times the CPU for eac
 """
 
 import asyncio
-import contextlib
-import socket
-import struct
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
@@ -19,7 +15,9 @@ from hiredis import pack_command as _pack_command  # pyright: ignore[reportUnkno
 
 from rota.broker import failure
 from rota.broker.closed_loops import end_without_loop, remember
+from rota.broker.failure import no_resp3
 from rota.broker.script_cache import ScriptCache, Words, is_unknown_script
+from rota.broker.tcp import discard_unsent
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire.script import Argument, Call
@@ -31,7 +29,6 @@ pack = cast(Callable[[Any], bytes], _pack_command)
 
 # `Reader.gets` returns this object when it holds no complete reply. `None` would be ambiguous: it is a null reply.
 NOTHING = object()
-_AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 # The server confirms SUBSCRIBE and UNSUBSCRIBE by a push in place of a reply, so such a push answers a request.
 CONFIRMATIONS = frozenset({b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe"})
 
@@ -118,11 +115,7 @@ class Link(asyncio.Protocol):
             again = self._sources.again(calls[i] for i in unknown)
             for i, reply in zip(unknown, await self._replies(again), strict=True):
                 replies[i] = reply
-        results: list[T | BrokerError] = []
-        for call, reply in zip(calls, replies, strict=True):
-            outcome = self._outcome(call, reply)
-            results.append(outcome)
-        return results
+        return list(map(self._outcome, calls, replies))
 
     def _outcome(self, call: Call[T], reply: Any) -> T | BrokerError:
         if isinstance(reply, BrokerError):
@@ -314,17 +307,3 @@ class Link(asyncio.Protocol):
                 future.set_exception(failure.lost(self.endpoint, reason))
         if self.on_close is not None:
             self.on_close()
-
-
-def discard_unsent(connection: Any) -> None:
-    """Make the kernel discard unsent bytes when the socket is closed.
-
-    Otherwise the kernel could deliver a request minutes later, after its sender gave up and sent it elsewhere.
-    """
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-
-
-def no_resp3(error: Exception) -> str:
-    """Return the reason for closing a connection whose replies are not valid RESP3."""
-    return f"the server speaks no RESP3: {error}"

@@ -17,9 +17,10 @@ from hiredis import HiredisError, PushNotification, Reader, ReplyError
 
 from rota.broker import failure, wrong_port
 from rota.broker.dial import Login, greeting, may_expect_tls, refusal
-from rota.broker.link import CONFIRMATIONS, NOTHING, discard_unsent, no_resp3, pack
+from rota.broker.failure import no_resp3
+from rota.broker.link import CONFIRMATIONS, NOTHING, pack
 from rota.broker.script_cache import ScriptCache, Words
-from rota.broker.tcp import keep_alive
+from rota.broker.tcp import discard_unsent, keep_alive
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError
 

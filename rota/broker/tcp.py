@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import socket
+import struct
+import sys
 from typing import Any
 
 from rota.broker.url import Endpoint
@@ -55,3 +57,15 @@ def keep_alive(connection: Any) -> None:
         if hasattr(socket, name):
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+_AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
+def discard_unsent(connection: Any) -> None:
+    """Make the kernel discard unsent bytes when the socket is closed.
+
+    Otherwise the kernel could deliver a request minutes later, after its sender gave up and sent it elsewhere.
+    """
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)

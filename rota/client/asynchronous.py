@@ -18,7 +18,8 @@ from rota.client.core import Core, log_failures
 from rota.client.delivery import Delivery, Unreplicated
 from rota.client.operations import Wait
 from rota.client.plans import check_plan, check_plans
-from rota.client.requests import Act, Requests
+from rota.client.requests import Requests
+from rota.client.steps import Act
 from rota.core.duration import DurationLike
 from rota.errors import BrokerRefused, BrokerUnavailable, RotaError
 from rota.tasks.job import AsyncFace, Decode, Job, Plan, TaskState

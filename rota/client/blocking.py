@@ -13,7 +13,8 @@ from rota.client.core import Core, log_failures
 from rota.client.delivery import Delivery
 from rota.client.operations import Wait
 from rota.client.plans import check_plans
-from rota.client.requests import Act, SyncRequests, finish
+from rota.client.requests import SyncRequests, finish
+from rota.client.steps import Act
 from rota.core.duration import DurationLike
 from rota.errors import RotaError
 from rota.tasks.job import Decode, Plan, SyncFace, SyncJob

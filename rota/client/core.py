@@ -14,7 +14,8 @@ from rota.client.hooks import enter, enter_each, swallowed
 from rota.client.operations import TaskOperations, Wait, out_of_time, result
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, Packer, refusal
 from rota.client.plans import check_plan, other_keeps_nothing, plan_of_call, wait_broken_off
-from rota.client.requests import Act, Burst, Command, Driver, Enqueue, Reach, asked_again
+from rota.client.requests import Driver, asked_again
+from rota.client.steps import Act, Burst, Command, Enqueue, Reach
 from rota.core.duration import DurationLike, parse
 from rota.errors import (
     BrokerError,

@@ -17,7 +17,7 @@ from functools import wraps
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from rota.client.packing import Packer, sendable, textual
-from rota.client.requests import Act, Change, Command, Listen
+from rota.client.steps import Act, Change, Command, Listen
 from rota.core.duration import DurationLike, parse
 from rota.errors import (
     BrokerUnavailable,

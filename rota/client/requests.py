@@ -13,17 +13,16 @@ import asyncio
 import itertools
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from rota import events
 from rota.broker.failure import pause_seconds
+from rota.client.steps import Act, Burst, Change, Command, Enqueue, Listen, Pause, Reach, Request, Step, is_lost
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
-from rota.wire.edit import Edited
-from rota.wire.script import Argument, Call
+from rota.wire.script import Call
 
 if TYPE_CHECKING:
     from rota.broker.broker import Broker
@@ -38,74 +37,7 @@ T = TypeVar("T")
 _LATE_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One plain command that is safe to repeat. `key` selects the server of a Cluster."""
-
-    words: tuple[Argument, ...]
-    key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A script that changes a task.
-
-    If the answer was lost and the script is sent again, it may be refused because the first sending took effect.
-    `is_met` decides from the refusal whether the task is as the caller wanted it.
-    """
-
-    call: Call[Edited]
-    is_met: Callable[[Edited], bool] = lambda refusal: False
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueue:
-    """Run a script that enqueues, and wait for `wait_replicas`. Raises `Unreplicated` if too few replicas answer."""
-
-    call: Call[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Burst:
-    """Send several requests together. The answer is a list of answers and errors in the same order.
-
-    With `enqueues` the answers also wait for `wait_replicas`.
-    """
-
-    requests: "Sequence[Request]"
-    enqueues: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Connect to the servers of these keys, so that the next request is sent at once. The answer: errors by key."""
-
-    keys: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Wait up to `seconds` for an announcement. The answer is its bytes, or None."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait before a request is sent again."""
-
-    seconds: float
-
-
-Request: TypeAlias = Call[Any] | Command | Change
-Step: TypeAlias = Request | Enqueue | Burst | Reach | Listen | Pause
-Act: TypeAlias = Generator[Step, Any, R]
 Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
-
-
-def is_lost(outcome: object) -> bool:
-    """Whether this is the error of a request that may have been carried out although no answer came."""
-    return isinstance(outcome, BrokerUnavailable) and outcome.maybe_applied
 
 
 def asked_again(burst: Burst, outcomes: list[Any], seconds: float) -> Act[list[Any]]:

@@ -1,7 +1,7 @@
 """The policies for retrying, uniqueness and debouncing: frozen values that can be tested without a server."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
@@ -10,7 +10,7 @@ from rota.core.canonical import KeyFormatter, is_array
 from rota.core.duration import DurationLike, at_least, parse
 from rota.core.source_line import placed
 from rota.core.text import did_you_mean, unstopped
-from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry
+from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry, leaves
 from rota.tasks.callback import check, refuse_unrun
 
 Backoff: TypeAlias = Literal["asynq", "exponential", "linear"]
@@ -20,8 +20,6 @@ DelayFunction: TypeAlias = Callable[[int, BaseException], DurationLike]
 
 LONGEST_DELAY_SECONDS = 3650 * 86400.0
 """Ten years. A delay that grows with the number of retries would eventually overflow a timedelta."""
-INSTRUCTIONS = (SkipRetry, Revoke, RetryLater)
-"""The errors by which a handler tells the worker what to do next, the most final first."""
 MAX_RETRY = 2**31 - 1  # int32 on the wire
 _FORMATTER = KeyFormatter()
 
@@ -147,31 +145,6 @@ def default_delay_seconds(retried: int, draw: Callable[[int], int] = random.rand
     counts the retries so far: 0 at the first failure. `draw(n)` returns a random number from 0 to n - 1.
     """
     return retried**4 + 15 + draw(30) * (retried + 1)
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors in a group and in its nested groups, or the error itself if it is not a group."""
-    left = [error]
-    while left:
-        each = left.pop()
-        if isinstance(each, BaseExceptionGroup):
-            inside: Sequence[BaseException] = cast("BaseExceptionGroup[BaseException]", each).exceptions
-            left += reversed(inside)
-        else:
-            yield each
-
-
-def instruction(error: BaseException) -> SkipRetry | Revoke | RetryLater | None:
-    """Return the instruction to the worker that this error is, or that this group contains.
-
-    Of several instructions in a group the most final one applies: SkipRetry before Revoke before RetryLater.
-    """
-    errors = list(leaves(error))
-    for kind in INSTRUCTIONS:
-        for each in errors:
-            if isinstance(each, kind):
-                return each
-    return None
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -12,9 +12,11 @@ The pytest plugin (`pytest_rota`) gives the same as the fixture `rota_sandbox`. 
 server. docs/testing.md shows all of it.
 """
 
-from rota.testing.drain import DrainError, TaskRun
+from rota.testing.drain import DrainError
 from rota.testing.inline import run_inline, run_inline_sync
-from rota.testing.sandbox import Sandbox, SandboxServer
+from rota.testing.joined_app import TaskRun
+from rota.testing.sandbox import Sandbox
+from rota.testing.sandbox_server import SandboxServer
 from rota.testing.travel import SandboxClock
 
 __all__ = [

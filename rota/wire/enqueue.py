@@ -10,7 +10,9 @@ takes a tenth of the time of building a protobuf object.
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -107,8 +109,11 @@ _DIGITS = 32
 _KEEP = int("ffffffffffff0fff3fffffffffffffff" * _BATCH, 16)
 _MARK = int("00000000000040008000000000000000" * _BATCH, 16)
 _ready: list[str] = []
-_numbers: "itertools.count[int] | None" = None
-"""Where ascending IDs begin with, or None while IDs are random."""
+_numbers = itertools.count()
+"""The numbers that ascending IDs begin with."""
+_ascending = 0
+"""How many blocks of `ascending_task_ids` run. The IDs are random if there is none."""
+_counting = threading.Lock()
 
 
 class Envelope:
@@ -226,15 +231,24 @@ def new_task_id() -> str:
         return own
 
 
-def make_task_ids_ascend() -> None:
-    """Let each ID that this process makes from now on be greater than the ones before, for tests.
+@contextmanager
+def ascending_task_ids() -> Generator[None]:
+    """Let each ID that this process makes in the block be greater than the ones before, for tests.
 
     A sorted set orders members with equal scores by their text. With ascending IDs, tasks that were enqueued while a
-    test's clock stood still keep their order.
+    test's clock stood still keep their order. Blocks may overlap; after the last one the IDs are random again.
     """
-    global _numbers
-    if _numbers is None:
-        _numbers = itertools.count()
+    _count_ascending(1)
+    try:
+        yield
+    finally:
+        _count_ascending(-1)
+
+
+def _count_ascending(more: int) -> None:
+    global _ascending
+    with _counting:
+        _ascending += more
         _ready.clear()
 
 
@@ -243,7 +257,7 @@ def _make() -> list[str]:
     digits = f"{number:0{_BATCH * _DIGITS}x}"
     ids = [digits[i : i + _DIGITS] for i in range(0, len(digits), _DIGITS)]
     made = [f"{id[:8]}-{id[8:12]}-{id[12:16]}-{id[16:20]}-{id[20:]}" for id in ids]
-    return made if _numbers is None else [f"{next(_numbers):08x}{made[0][8:]}"]
+    return made if not _ascending else [f"{next(_numbers):08x}{made[0][8:]}"]
 
 
 # Otherwise a forked child would hand out the same IDs as its parent.

@@ -18,7 +18,7 @@ MOST_MODULES = 15
 
 
 async def test_one_enqueue_takes_few_calls_in_few_modules(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enqueue, "_numbers", None)  # a sandbox of another test makes each ID by itself
+    monkeypatch.setattr(enqueue, "_ascending", 0)  # a sandbox of another test makes each ID by itself
     enqueue._ready.clear()  # so that the first enqueue makes the IDs of a whole batch
     async with Rota(redis_url) as app:
 

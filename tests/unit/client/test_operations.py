@@ -9,7 +9,7 @@ from rota.broker import Broker
 from rota.client import Client
 from rota.client import operations as acts
 from rota.client.operations import Wait
-from rota.client.requests import Act, Change, Command, Listen
+from rota.client.steps import Act, Change, Command, Listen
 from rota.errors import BrokerUnavailable, OptionError, ResultTimeout, TaskFailed, TaskNotFound, TaskStateError
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry
-from rota.tasks.policy import Debounce, Retry, Unique, instruction
+from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry, instruction
+from rota.tasks.policy import Debounce, Retry, Unique
 
 BROKEN = RuntimeError("broken")
 TEN_YEARS = timedelta(days=3650).total_seconds()

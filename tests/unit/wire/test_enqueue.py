@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rota.errors import OptionError
 from rota.wire import enqueue as wire
-from rota.wire.enqueue import Envelope, Item, Reply, debounce, enqueue, enqueue_plain, make_task_ids_ascend, new_task_id
+from rota.wire.enqueue import Envelope, Item, Reply, ascending_task_ids, debounce, enqueue, enqueue_plain, new_task_id
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
 from rota.wire.times import EPOCH
@@ -85,18 +85,31 @@ def test_new_ids_are_version_4_and_differ() -> None:
 
 
 def test_ascending_ids_are_version_4_and_differ_in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "_numbers", None)
     new_task_id()  # leaves a batch of random ones
-    make_task_ids_ascend()
-    made = [new_task_id() for _ in range(1000)]
-
-    make_task_ids_ascend()
-    monkeypatch.setattr(wire, "_numbers", itertools.count())
-    of_another_process = [new_task_id() for _ in range(1000)]
+    with ascending_task_ids():
+        made = [new_task_id() for _ in range(1000)]
+        monkeypatch.setattr(wire, "_numbers", itertools.count())
+        of_another_process = [new_task_id() for _ in range(1000)]
 
     assert made == sorted(made)
     assert not set(made) & set(of_another_process)
     assert {uuid.UUID(task_id).version for task_id in made} == {4}
+
+
+def test_ids_are_random_again_after_the_last_of_the_blocks_that_make_them_ascend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wire, "_ascending", 0)  # an open sandbox of the session counts too
+    first, second = ascending_task_ids(), ascending_task_ids()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    ascending = [new_task_id() for _ in range(100)]
+    second.__exit__(None, None, None)
+    random = [new_task_id() for _ in range(100)]
+
+    assert ascending == sorted(ascending)
+    assert random != sorted(random)
 
 
 def test_a_forked_child_does_not_repeat_its_parents_ids() -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from rota.errors import RetryLater, Revoke, SkipRetry
+from rota.errors import RetryLater, Revoke, SkipRetry, leaves
 from rota.tasks.context import blank
-from rota.tasks.policy import leaves
 from rota.worker.run.process_pool import ProcessPool
 from tests.unit.worker import failing_functions as functions
 

@@ -1,0 +1,83 @@
+"""The steps that operations of a client consist of: requests to the server, waits, and connections.
+
+An operation is a generator that yields steps. `requests` carries them out.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from rota.errors import BrokerUnavailable
+from rota.wire.edit import Edited
+from rota.wire.script import Argument, Call
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One plain command that is safe to repeat. `key` selects the server of a Cluster."""
+
+    words: tuple[Argument, ...]
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A script that changes a task.
+
+    If the answer was lost and the script is sent again, it may be refused because the first sending took effect.
+    `is_met` decides from the refusal whether the task is as the caller wanted it.
+    """
+
+    call: Call[Edited]
+    is_met: Callable[[Edited], bool] = lambda refusal: False
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Run a script that enqueues, and wait for `wait_replicas`. Raises `Unreplicated` if too few replicas answer."""
+
+    call: Call[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Send several requests together. The answer is a list of answers and errors in the same order.
+
+    With `enqueues` the answers also wait for `wait_replicas`.
+    """
+
+    requests: "Sequence[Request]"
+    enqueues: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Connect to the servers of these keys, so that the next request is sent at once. The answer: errors by key."""
+
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Wait up to `seconds` for an announcement. The answer is its bytes, or None."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait before a request is sent again."""
+
+    seconds: float
+
+
+Request: TypeAlias = Call[Any] | Command | Change
+Step: TypeAlias = Request | Enqueue | Burst | Reach | Listen | Pause
+Act: TypeAlias = Generator[Step, Any, R]
+
+
+def is_lost(outcome: object) -> bool:
+    """Whether this is the error of a request that may have been carried out although no answer came."""
+    return isinstance(outcome, BrokerUnavailable) and outcome.maybe_applied

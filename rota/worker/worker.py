@@ -1,15 +1,4 @@
-"""The worker: builds its parts, starts them, and stops them in an order in which no task is lost.
-
-The steps of a stop:
-
-1. Take no more tasks, and hand back the tasks that have not started.
-2. Let running handlers finish within `shutdown_timeout`.
-3. Cancel the others. Their tasks go back to the front of their queues once the handlers have ended.
-4. Wait until every outcome is recorded.
-5. End the other parts, the heartbeat last, because running handlers need their leases.
-
-After a fault of a part, the worker skips step 2: no heartbeat extends the leases any more.
-"""
+"""The worker: builds its parts, starts them, and stops them in the order that `shutdown` gives."""
 
 import asyncio
 import os
@@ -42,6 +31,7 @@ from rota.worker.run.attempt import Attempt, last_chance, tokens
 from rota.worker.run.concurrency import Slots
 from rota.worker.run.executor import Executor, RunResources, RunSettings
 from rota.worker.run.finisher import Finisher
+from rota.worker.shutdown import HURRIED_SECONDS, Shutdown, within
 from rota.worker.worker_status import WorkerStatus
 
 if TYPE_CHECKING:
@@ -51,16 +41,6 @@ if TYPE_CHECKING:
 SMALLEST_WAVE = 16
 """A fetch takes tasks for half of the slots, so that Redis works on one half while Python runs the other. A fetch for
 fewer slots than this costs more than it gains."""
-LAST_WORD_SECONDS = 5.0
-"""How long a handler that was cancelled at the shutdown may take to end."""
-
-LAST_RECORD_SECONDS = 9.0
-"""How long a stop may take after `shutdown_timeout`, `LAST_WORD_SECONDS` included, while the broker does not accept the
-last outcomes. Tasks whose outcome is not recorded by then run again. The time is shorter than `STOP_MARGIN_SECONDS`,
-after which the supervisor kills the process."""
-
-HURRIED_SECONDS = 1.0
-"""How long the last calls to the broker may take after a second request to stop."""
 
 
 class Worker:
@@ -218,6 +198,14 @@ class Worker:
     async def _work(self, parts: Sequence[Callable[[], Awaitable[None]]]) -> None:
         discovery = self._discovery = Discovery(self._broker, self.subscription, self.settings.worker.queue_refresh)
         await discovery.look()
+        shutdown = Shutdown(
+            self.id,
+            self.executor,
+            self.consumers,
+            self.heartbeat,
+            grace=self.settings.worker.shutdown_timeout,
+            hurry=self._hurry,
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 crew = Crew(group)
@@ -229,13 +217,13 @@ class Worker:
                 await self._stopping.wait()
                 crew.dismiss()
                 beginning.cancel()  # it still waits if the broker was away since the start
-                await self._drain()
+                await shutdown.drain()
                 if self._hurry.is_set():
                     self.heartbeat.seconds_to_stop = HURRIED_SECONDS
                 for task in (*running, beating):
                     task.cancel()
         except BaseException as fault:
-            await self._give_up(fault)
+            await shutdown.give_up(fault)
             raise
         events.emit(events.WorkerStopped(worker=self.id))
 
@@ -247,70 +235,9 @@ class Worker:
         if self._quieted:
             self.quiet()  # `quiet` was called before the worker was ready
 
-    async def _drain(self) -> None:
-        self.heartbeat.status = "closed"
-        self.executor.closed = True
-        grace_ends_at = time.monotonic() + self.settings.worker.shutdown_timeout.total_seconds()
-        await self.consumers.stop_fetching()
-        self.executor.hand_back_parked()
-        if not await self._ended_by_themselves(grace_ends_at - time.monotonic()):
-            await self._end_the_rest()
-        used = max(time.monotonic() - grace_ends_at, 0)
-        if not await self._recorded(LAST_RECORD_SECONDS - min(used, LAST_WORD_SECONDS)):
-            events.emit(events.LastOutcomesLost())
-
-    async def _recorded(self, within_seconds: float) -> bool:
-        """Wait until all outcomes are recorded. After a second request to stop, wait for `HURRIED_SECONDS` only."""
-        flush = asyncio.ensure_future(self.consumers.flush())
-        hurry = asyncio.ensure_future(self._hurry.wait())
-        await asyncio.wait((flush, hurry), timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if hurry.done():
-            await asyncio.wait((flush,), timeout=HURRIED_SECONDS)
-        hurry.cancel()
-        flush.cancel()
-        return flush.done()
-
-    async def _give_up(self, fault: BaseException) -> None:
-        """Stop all handlers after a fault, or after the worker was cancelled from outside.
-
-        The parts have ended, so no heartbeat extends the leases, and no handler may go on. The outcomes are recorded
-        before the leases expire.
-        """
-        if isinstance(fault, asyncio.CancelledError):
-            events.emit(events.WorkerCancelled(worker=self.id))
-        else:
-            events.emit(events.WorkerFaulted(worker=self.id, error=fault))
-        self.heartbeat.status = "closed"
-        self.executor.closed = True
-        try:
-            await self.consumers.stop_fetching()
-            self.executor.hand_back_parked()
-            await self._end_the_rest()
-            await self.consumers.record_rest(LAST_WORD_SECONDS)
-        except Exception as error:
-            events.emit(events.TasksNotHandedBack(worker=self.id, error=error))
-
     async def asked_to_stop(self, within_seconds: float) -> bool:
         """Wait for `within_seconds` at most; return whether the worker was asked to stop."""
-        return await _within(within_seconds, self._stopping.wait())
-
-    async def _ended_by_themselves(self, within_seconds: float) -> bool:
-        ended = asyncio.ensure_future(self.executor.wait_idle())
-        hurry = asyncio.ensure_future(self._hurry.wait())
-        await asyncio.wait((ended, hurry), timeout=max(within_seconds, 0), return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        if not ended.done():
-            ended.cancel()
-            return False
-        return True
-
-    async def _end_the_rest(self) -> None:
-        for attempt in self.executor.running():
-            self.executor.stop(attempt, "shutdown")
-        if await _within(LAST_WORD_SECONDS, self.executor.wait_idle()):
-            return
-        for attempt in self.executor.running():
-            events.emit(events.TaskDoesNotEnd(**attempt.about))
+        return await within(within_seconds, self._stopping.wait())
 
     async def _cancel(self, attempts: Sequence[Attempt]) -> None:
         # Rota's clients write the reason to the hash of the task. Go clients only publish the ID, without a queue. So
@@ -369,15 +296,6 @@ async def _deliver_events() -> None:
     """Wait for the callbacks of the last events, so that a program that ends at once does not lose them."""
     if not events.flush(0):
         await in_own_thread(events.flush, events.LAST_SECONDS)
-
-
-async def _within(seconds: float, act: Awaitable[object]) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await act
-    except TimeoutError:
-        return False
-    return True
 
 
 async def _cancel_reason(broker: Broker, attempt: Attempt) -> str | None:

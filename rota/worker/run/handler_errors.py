@@ -7,7 +7,7 @@ Python may replace the error of a handler (`raised_by_handler`). An error may be
 from itertools import islice
 from typing import Any
 
-from rota.tasks.policy import leaves
+from rota.errors import leaves
 from rota.wire.names import MAX_ERROR_BYTES
 
 MOST_ERRORS = 5

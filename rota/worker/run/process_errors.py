@@ -23,7 +23,7 @@ from types import MemberDescriptorType
 from typing import Any, cast
 
 from rota.core import tracebacks
-from rota.tasks.policy import leaves
+from rota.errors import leaves
 
 UNREADABLE_TEXT = "its text cannot be read"
 _MOST_TEXT = 64 * 1024

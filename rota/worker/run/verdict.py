@@ -20,9 +20,9 @@ from typing import TypedDict, Unpack
 
 from rota.core import tracebacks
 from rota.core.duration import parse
-from rota.errors import RetryLater, Revoke
+from rota.errors import INSTRUCTIONS, RetryLater, Revoke, instruction, leaves
 from rota.tasks.handler import Event
-from rota.tasks.policy import INSTRUCTIONS, LONGEST_DELAY_SECONDS, Retry, instruction, leaves
+from rota.tasks.policy import LONGEST_DELAY_SECONDS, Retry
 from rota.wire.message import DEADLINE_TEXT, deadline_text, timeout_text, with_completion, with_failure
 from rota.wire.names import clean_text
 from rota.wire.outcome import Ending, Kind, Outcome

@@ -41,7 +41,7 @@ async def lost_fetch(tmp_path: Path) -> AsyncIterator[Path]:
 async def test_asked_twice_a_worker_stops_although_its_server_does_not_answer(
     app: Rota, server: Server, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rota.worker.worker.LAST_RECORD_SECONDS", 1000)
+    monkeypatch.setattr("rota.worker.shutdown.LAST_RECORD_SECONDS", 1000)
     started, go_on = asyncio.Event(), asyncio.Event()
 
     @app.task("deaf:unrecorded")

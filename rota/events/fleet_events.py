@@ -69,10 +69,10 @@ class ChildProcessHangs(ProcessEvent):
         killed = "it is killed, and its tasks go back." if self.owns_tasks else "it is killed."
         texts = {
             "does not stop": f"does not stop: {killed}",
-            "is silent": f"was not heard of for {self.seconds:.0f} s: {killed}",
+            "is silent": f"has not sent a report for {self.seconds:.0f} s: {killed}",
             "does not start": (
-                f"has not loaded its app for {self.seconds:.0f} s (process_start_timeout): it is killed. What its "
-                "modules do when they are imported takes too long, or waits for ever."
+                f"has not loaded its app for {self.seconds:.0f} s (process_start_timeout): it is killed. The "
+                "imports of its modules take too long, or never finish."
             ),
         }
         return _sentence(f"{self.kind} process {self.pid} {texts[self.why]}")
@@ -82,8 +82,8 @@ class ChildProcessLoads(ProcessEvent):
     """The first process takes long to load the app."""
 
     text = (
-        "{kind} process {pid} has been loading {target} for {seconds:.0f} s and is not through yet. If that is not "
-        "expected, look what its modules do when they are imported: `py-spy dump --pid {pid}` shows where it is."
+        "{kind} process {pid} has been loading {target} for {seconds:.0f} s and has not finished. If you do not "
+        "expect that, check what its modules do at import: `py-spy dump --pid {pid}` shows the current line."
     )
     target: str
     seconds: float
@@ -119,7 +119,7 @@ class FleetShrinks(ProcessEvent):
     """The supervisor stops a process, because the others have enough free slots."""
 
     level = logging.INFO
-    text = "There is less to do: {kind} process {pid} goes, {processes} stay."
+    text = "The load is lower: {kind} process {pid} is stopped, and {processes} remain."
     processes: int
 
 
@@ -127,7 +127,7 @@ class ReportUnreadable(ProcessEvent):
     """A report of a process could not be read by the supervisor."""
 
     level = logging.DEBUG
-    text = "A line of {kind} process {pid} makes no sense: {error!r}"
+    text = "A report of {kind} process {pid} cannot be read: {error!r}"
     error: Exception
 
 
@@ -135,7 +135,7 @@ class ReportNotMade(Event):
     """A process could not make its report for the supervisor."""
 
     level = logging.ERROR
-    text = "What this worker process has to report could not be read; it goes on."
+    text = "This worker process could not make its report for the supervisor; it continues."
     shows_traceback = True
     error: Exception
 
@@ -144,7 +144,8 @@ class LeasesKept(ProcessEvent):
     """The supervisor extends the leases of a process whose heartbeat is late."""
 
     text = (
-        "{kind} process {pid} has not beaten for {seconds:.1f} s: {reason}. It lives, so its leases are kept from here."
+        "The last heartbeat of {kind} process {pid} was {seconds:.1f} s ago: {reason}. The process lives, so the "
+        "supervisor extends its leases."
     )
     seconds: float
     reason: str
@@ -193,7 +194,7 @@ class TasksNotReturned(FleetEvent):
     """The supervisor ends, and could not return the tasks of its last processes."""
 
     level = logging.ERROR
-    text = "The broker does not answer: what the last processes held waits for its leases to end."
+    text = "The broker does not answer: the tasks of the last processes run again when their leases have expired."
 
 
 # Commands
@@ -203,13 +204,13 @@ class StopAsked(Event):
     """A signal asked a worker to stop gently."""
 
     level = logging.INFO
-    text = "Stopping: no more tasks are taken, what runs may end. Press Ctrl-C again to stop at once."
+    text = "Stopping: the worker takes no more tasks, and waits for those that run. Press Ctrl-C again to stop at once."
 
 
 class StopAtOnceAsked(Event):
     """A second signal asked a worker to stop at once."""
 
-    text = "Stopping at once: what runs is cancelled and goes back to the front of its queue."
+    text = "Stopping at once: running tasks are cancelled and go back to the front of their queues."
 
 
 class ServerAwaited(Event):

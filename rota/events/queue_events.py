@@ -64,14 +64,14 @@ class SweepRefused(Event):
     """The server refuses a step of the sweep. Once for each reason."""
 
     level = logging.ERROR
-    text = "The sweep goes on without something that the server refuses: {error}"
+    text = "The server refuses a step of the sweep, which continues without it: {error}"
     error: Exception
 
 
 class ClockJumped(Event):
     """The clock of the server has jumped ahead, so leases are not taken for expired for a while."""
 
-    text = "The server's clock has jumped ahead: the leases of those who live are waited for."
+    text = "The server's clock has jumped ahead: recovery waits until living workers have extended their leases."
 
 
 class ArchiveTrimmed(Event):
@@ -81,7 +81,7 @@ class ArchiveTrimmed(Event):
 
     def message(self) -> str:
         """Return the text of the log line."""
-        return f"Deleted {counted(self.tasks, 'failed task')} for good: the archive was full, or this was too old."
+        return f"Deleted {counted(self.tasks, 'failed task')} for good: the archive was full, or they were too old."
 
 
 class QueueRepaired(Event):
@@ -216,5 +216,5 @@ class GroupNamesSkipped(Event):
 class GroupsPolled(Event):
     """The server refuses to report changed groups, so they are polled."""
 
-    text = "The server does not tell of changed groups ({error}); they are polled instead."
+    text = "The server does not send notifications of changed groups ({error}); the worker polls the groups instead."
     error: Exception

@@ -104,7 +104,7 @@ class RetryUndecided(TaskEvent):
     """The retry policy of a failed task raised an error, so the default policy was used."""
 
     level = logging.ERROR
-    text = "How to retry task {task_id} ({task_type}) could not be decided: by default, then."
+    text = "How to retry task {task_id} ({task_type}) could not be decided, so the default policy applies."
     error: BaseException
     trace: str
 

@@ -70,7 +70,7 @@ class TasksNotHandedBack(Event):
     """A worker that ended after a fault could not hand back its tasks."""
 
     level = logging.ERROR
-    text = "Worker {worker} could not hand back all of its tasks: their leases give them back."
+    text = "Worker {worker} could not hand back all of its tasks: they run again when their leases have expired."
     shows_traceback = True
     worker: str
     error: Exception
@@ -92,7 +92,7 @@ class PartFailed(Event):
     """A background part of a worker raised an error, and goes on."""
 
     level = logging.ERROR
-    text = "The {part} failed; it goes on with its next turn."
+    text = "The {part} failed; it tries again at its next interval."
     shows_traceback = True
     part: str
     error: BaseException
@@ -225,7 +225,7 @@ class OutcomesRefused(Event):
     """The server refuses a batch of outcomes."""
 
     level = logging.ERROR
-    text = "The server refuses outcomes, each is sent by itself until it is taken: {error}"
+    text = "The server refuses a batch of outcomes; each outcome is now sent alone until the server accepts it: {error}"
     error: Exception
 
 
@@ -249,7 +249,7 @@ class LastFetchLost(Event):
     """The reply to the last fetch of a worker that stops was lost."""
 
     level = logging.ERROR
-    text = "A reply was lost and the broker does not answer: tasks it brought come back by their leases."
+    text = "A reply was lost and the broker does not answer: its tasks run again when their leases have expired."
 
 
 class FetchFound(Event):
@@ -290,6 +290,6 @@ class SubscriptionFailed(Event):
 
     level = logging.ERROR
     logger = "rota.broker"
-    text = "The connection that listens cannot be made again; trying on."
+    text = "The connection for subscriptions cannot be opened again; the worker keeps trying."
     shows_traceback = True
     error: Exception

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from rota import events
 from rota.health import discovery as meeting
-from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort
-from rota.health.process_status import ProcessStatus
+from rota.health.process_status import Counters, ProcessStatus
 from rota.settings.setting_groups import HealthSettings
 from rota.supervisor.fleet import Fleet
 from rota.supervisor.kind import WORKER

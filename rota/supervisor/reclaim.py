@@ -27,9 +27,9 @@ from rota.wire.keys import QueueKeys
 from rota.wire.names import read_queue_names
 from rota.wire.owner import PAGE, Returned, give_back, waiting
 from rota.wire.script import Call
-from rota.worker.backoff import Backoff
 from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.consume.queue_selection import is_pattern, matches
+from rota.worker.ticker import Backoff
 
 
 class ServedQueues:

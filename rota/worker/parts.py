@@ -16,7 +16,8 @@ from rota.broker.broker import Broker
 from rota.core.own_thread import in_own_thread
 from rota.errors import ProcessDied
 from rota.tasks.type_record import published_types
-from rota.worker.groups.aggregator import Aggregator, GroupDefaults
+from rota.worker.groups.aggregation import AggregationPace, GroupDefaults
+from rota.worker.groups.aggregator import Aggregator
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.housekeeping.sweeper import Sweep
 from rota.worker.loop_watchdog import LoopWatchdog
@@ -133,8 +134,7 @@ def _aggregator(worker: "Worker", broker: Broker) -> Aggregator:
         GroupDefaults(
             settings.aggregation.group_grace, settings.aggregation.group_max_delay, settings.aggregation.group_max_size
         ),
-        every=settings.aggregation.group_interval,
-        at_once=settings.aggregation.group_concurrency,
+        AggregationPace(settings.aggregation.group_interval, settings.aggregation.group_concurrency),
         payload_limit_bytes=settings.enqueue.payload_limit_bytes,
     )
 

@@ -1,14 +1,18 @@
-"""Runs the work of a background part at intervals until the part is cancelled, whatever errors occur."""
+"""Runs the work of a background part at intervals until the part is cancelled, whatever errors occur.
+
+During an outage, `Backoff` waits between the attempts: growing, with jitter, and with few log lines.
+"""
 
 import asyncio
+import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
 from rota import events
 from rota.errors import BrokerError
-from rota.worker.backoff import Backoff
 
 Act = Callable[[], Awaitable[timedelta | None]]
 
@@ -58,3 +62,68 @@ class Ticker:
     @staticmethod
     def _jittered(wait: timedelta) -> float:
         return wait.total_seconds() * random.uniform(0.9, 1.1)
+
+
+STEADY_SECONDS = 1.0
+"""How long a success must last before the next wait is short again. Otherwise a server that accepts each connection and
+then closes it would be contacted again at once, without end."""
+REMIND_SECONDS = 60.0
+
+
+class Backoff:
+    """Waits between attempts: `first_seconds`, doubled up to `most_seconds`, each multiplied by 0.5 to 1 at random."""
+
+    def __init__(self, first_seconds: float = 0.1, most_seconds: float = 5.0) -> None:
+        self._first_seconds = first_seconds
+        self._most_seconds = most_seconds
+        self._failures = 0
+        self._said_at = 0.0
+        self._to_be_ended = False
+        self.succeeded_at: float | None = None
+        """When the first success after the last failure was noted; None if there was none."""
+        self._sooner = asyncio.Event()
+
+    def hurry(self, most_seconds: float) -> None:
+        """End the current wait, and limit all later waits to `most_seconds`."""
+        self._most_seconds = min(self._most_seconds, most_seconds)
+        self._sooner.set()
+
+    def reset(self) -> None:
+        """Note a success. The next wait is short again if the success has lasted for `STEADY_SECONDS` by then."""
+        if self.succeeded_at is None:
+            self.succeeded_at = time.monotonic()
+            if self._to_be_ended:
+                events.emit(events.BrokerBack(failures=self._failures))
+                self._to_be_ended = False
+
+    def explain(self) -> None:
+        """Note that the cause of the failures was found, logged and removed: the next wait is short again."""
+        self._failures = 0
+        self._to_be_ended = False
+
+    async def wait(self, error: Exception, act: str, *, level: int = logging.ERROR) -> None:
+        """Note a failure of `act` and wait. The first failure is logged at `level`, later ones once a minute."""
+        now = time.monotonic()
+        if self.succeeded_at is not None and now - self.succeeded_at >= STEADY_SECONDS:
+            self._failures = 0
+        self.succeeded_at = None
+        self._say(error, act, level, now)
+        pause = min(self._first_seconds * 2**self._failures, self._most_seconds)
+        self._failures = min(self._failures + 1, 30)
+        self._sooner.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(random.uniform(0.5, 1) * pause):
+                await self._sooner.wait()
+
+    def _say(self, error: Exception, act: str, level: int, now: float) -> None:
+        # Any error but a BrokerError is a bug in Rota or in code of the user, so its traceback is logged.
+        unexpected = not isinstance(error, BrokerError)
+        if self._failures == 0:
+            events.emit(events.BrokerAway(log_level=level, act=act, error=error, unexpected=unexpected))
+        elif now - self._said_at >= REMIND_SECONDS:
+            attempts = self._failures + 1
+            events.emit(events.BrokerStillAway(act=act, attempts=attempts, error=error, unexpected=unexpected))
+        else:
+            return
+        self._said_at = now
+        self._to_be_ended = True

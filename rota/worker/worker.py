@@ -21,9 +21,9 @@ from rota.wire.keys import QueueKeys
 from rota.wire.server_record import ServerState, new_server_id
 from rota.worker import loop_guard
 from rota.worker.clock import BrokerClock
-from rota.worker.consume.fetcher import Fetcher, FetchOptions, FetchRules
+from rota.worker.consume.fetcher import Fetcher, FetchOptions
 from rota.worker.consume.node_consumer import NodeConsumers
-from rota.worker.consume.queue_selection import Discovery, QueueSelection
+from rota.worker.consume.queue_selection import Discovery, FetchRules, QueueSelection
 from rota.worker.consume.unknown_types import Unhandled, UnknownTypes
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.parts import Crew, Parts
@@ -252,7 +252,6 @@ class Worker:
         settings = self.settings.worker
         return Fetcher(
             self._broker,
-            self.subscription,
             self.slots,
             self.clock,
             self.executor.start,
@@ -265,11 +264,12 @@ class Worker:
                 queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
             ),
             rules=FetchRules(
+                self.subscription,
                 serves,
                 last_chance=partial(last_chance, self.executor.crashed, settings.max_crashes),
                 spared=self.executor.unhandled.spared,
+                queues_may_be_new=self._discovery.look_soon,
             ),
-            queues_may_be_new=self._discovery.look_soon,
         )
 
     def _finisher(self, fetcher: Fetcher) -> Finisher:

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rota import events
-from rota.health.counters import Counters
 from rota.health.endpoints import Answers, HealthPort, in_thread
-from rota.health.process_status import ProcessStatus
+from rota.health.process_status import Counters, ProcessStatus
 
 if TYPE_CHECKING:
     from rota.worker.consume.node_consumer import NodeConsumer

@@ -48,7 +48,7 @@ def test_tasks_in_a_reply_that_is_under_way_at_the_stop_are_handed_back(wired: t
     with proxy.holding():
         first.send(signal.SIGTERM, pid)
         first.thaw(pid)
-        scene.until(lambda: first.said("Stopping: no more tasks are taken"))
+        scene.until(lambda: first.said("Stopping: the worker takes no more tasks"))
     assert first.process.wait(20) == 0
     assert scene.waiting() == {"pending": 20, "scheduled": 0, "retry": 0, "active": 0}
     assert scene.runs() == []

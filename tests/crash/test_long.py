@@ -61,7 +61,7 @@ def test_a_process_frozen_for_five_minutes_keeps_its_tasks_while_its_supervisor_
     assert len(scene.runs()) == 21
     fleet.thaw(pid)
     scene.drained()
-    assert fleet.said("has not beaten for") == 1
+    assert fleet.said("so the supervisor extends its leases") == 1
     assert len(scene.runs()) == 21
     assert scene.verdict().done == 21
 

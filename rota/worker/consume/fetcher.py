@@ -29,18 +29,18 @@ from rota.broker.link import Link
 from rota.core import faults
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from rota.wire import fetch as wire
-from rota.wire.fetch import Fetched, LastChance, Notes, QueueBatch, Spared
+from rota.wire.fetch import Fetched, Notes, QueueBatch
 from rota.wire.keys import QueueKeys
 from rota.wire.names import text
 from rota.wire.script import MOST_FETCHED
-from rota.worker.backoff import Backoff
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.consume.idle_strategy import FetchStatistics, IdleStrategy, ReadyQueues
 from rota.worker.consume.lost_fetches import LostFetches, Oversized, ReplyLimit
-from rota.worker.consume.queue_selection import QueueSelection
+from rota.worker.consume.queue_selection import FetchRules
 from rota.worker.consume.wakeup import Wakeup, WakeUpChoice, choose
 from rota.worker.run.attempt import Attempt
 from rota.worker.run.concurrency import Slots
+from rota.worker.ticker import Backoff
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
 LAST_OUTCOMES_SECONDS = 1.0
@@ -68,22 +68,12 @@ class FetchOptions:
     queues_per_call: int = wire.MAX_QUEUES
 
 
-@dataclass(frozen=True, slots=True)
-class FetchRules:
-    """Which tasks a fetcher may take at the moment: the queues it serves, and what a request is told."""
-
-    serves: Callable[[str], bool]
-    last_chance: Callable[[], LastChance]
-    spared: Callable[[], Spared]
-
-
 class Fetcher:
     """Takes tasks from the queues of one node."""
 
     def __init__(
         self,
         broker: Broker,
-        subscription: QueueSelection,
         slots: Slots,
         clock: BrokerClock,
         start: Start,
@@ -91,17 +81,15 @@ class Fetcher:
         tokens: Iterator[str],
         options: FetchOptions,
         rules: FetchRules,
-        queues_may_be_new: Callable[[], None],
     ) -> None:
         self._broker = broker
-        self._subscription = subscription
+        self._subscription = rules.selection
         self._slots = slots
         self._clock = clock
         self._start = start
         self._tokens = tokens
         self._options = options
         self._rules = rules
-        self._queues_may_be_new = queues_may_be_new
         self.link: Link | None = None
         """The connection in use. Outcomes are recorded on it too."""
         self._wakeup: Wakeup | None = None
@@ -131,7 +119,7 @@ class Fetcher:
         if contended:
             self._idle_strategy.herd_backoff.racing = True
         if queue is None:
-            self._queues_may_be_new()
+            self._rules.queues_may_be_new()
             self._idle_strategy.look_everywhere()
         elif self._rules.serves(queue):
             self._ready_queues.add((queue,))

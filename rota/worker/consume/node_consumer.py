@@ -13,12 +13,12 @@ from rota.broker.broker import Broker
 from rota.errors import BrokerError
 from rota.wire.keys import QueueKeys
 from rota.wire.outcome import Outcome
-from rota.worker.backoff import Backoff
 from rota.worker.consume.fetcher import Fetcher
 from rota.worker.consume.idle_strategy import FetchStatistics
 from rota.worker.parts import cancelled_from_outside
 from rota.worker.run.attempt import Attempt
 from rota.worker.run.finisher import Finisher, FinishStatistics
+from rota.worker.ticker import Backoff
 
 RELAY_SECONDS = 5.0
 """How often the nodes of the queues are looked up. An idle worker gets no error that shows that a queue has moved."""

@@ -14,6 +14,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
 
@@ -22,6 +23,7 @@ from rota.broker.broker import Broker
 from rota.core.duration import display
 from rota.errors import OptionError
 from rota.settings.values import check_queue
+from rota.wire.fetch import LastChance, Spared
 from rota.wire.names import read_queue_names
 from rota.worker.ticker import Ticker
 
@@ -162,3 +164,17 @@ class Discovery:
                 await changed()
 
         await Ticker("search for queues", self._every).keep(look, sooner=self._sooner)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRules:
+    """Which tasks a fetcher may take at the moment.
+
+    `serves` says which queues of the selection are on its node. `queues_may_be_new` asks for a search for new queues.
+    """
+
+    selection: QueueSelection
+    serves: Callable[[str], bool]
+    last_chance: Callable[[], LastChance]
+    spared: Callable[[], Spared]
+    queues_may_be_new: Callable[[], None]

@@ -20,7 +20,7 @@ from datetime import timedelta
 
 from rota import events
 from rota.core.text import counted, nearest
-from rota.health.counters import OTHER_TYPES, TypeNames
+from rota.health.process_status import OTHER_TYPES, TypeNames
 from rota.wire.fetch import Spared
 from rota.worker.clock import lease_clock
 

@@ -7,6 +7,7 @@ dies, any server, also a Go server, puts the tasks back into the group after the
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
@@ -231,3 +232,40 @@ def _archived(member: Member, text: str, now_unix: int) -> SortedOut:
     except DecodeError:
         return SortedOut(member.id, "archive", text=text)
     return SortedOut(member.id, "archive", with_failure(message, text, now_unix, counts=False), text)
+
+
+AT_ONCE = 10
+_WAIT_AFTER_FAILURE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDefaults:
+    """When a group is due if its aggregator does not set that itself.
+
+    `grace` is the time since the newest task, `max_delay` the time since the oldest one.
+    """
+
+    grace: timedelta = timedelta(minutes=1)
+    max_delay: timedelta | None = None
+    max_size: int | None = None
+
+    def due(self, registered: Registered) -> Due:
+        """Return when a group of this aggregator is due."""
+        return Due(
+            registered.max_size or self.max_size,
+            registered.max_delay or self.max_delay,
+            registered.grace or self.grace,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AggregationPace:
+    """How often groups are checked, how many aggregations of one aggregator run at once, and when a set is retried.
+
+    Without `notified` the groups are polled every `every`, also if the server could send notifications.
+    """
+
+    every: timedelta = timedelta(seconds=1)
+    at_once: int = AT_ONCE
+    wait_after_failure: timedelta = _WAIT_AFTER_FAILURE
+    notified: bool = True

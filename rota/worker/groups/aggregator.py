@@ -33,32 +33,18 @@ from rota.broker import Broker
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, Packer
 from rota.errors import BrokerError
 from rota.tasks.groups import GroupHandler as Registered
-from rota.wire.group import AggregationSet, Due, GroupLook, Look, group_names, look, look_at
+from rota.wire.group import AggregationSet, GroupLook, Look, group_names, look, look_at
 from rota.wire.keys import QueueKeys
 from rota.worker.clock import BrokerClock
-from rota.worker.groups.aggregation import Aggregation, Came, Find
+from rota.worker.groups.aggregation import Aggregation, AggregationPace, Came, Find, GroupDefaults
 from rota.worker.groups.group_watch import DueGroups, GroupWatch, Key
 from rota.worker.ticker import Ticker
 
-AT_ONCE = 10
-_WAIT_AFTER_FAILURE = timedelta(seconds=30)
 _LONGEST_LOOK_AWAY = timedelta(seconds=5)
 _REST_SECONDS, _LONGEST_REST_SECONDS = 0.02, 0.05
 """The pause between two checks of groups that change all the time: twice the time that a check took, within these
 limits."""
 _GROUPS_PER_LOOK = 100
-
-
-@dataclass(frozen=True, slots=True)
-class GroupDefaults:
-    """When a group is due if its aggregator does not set that itself.
-
-    `grace` is the time since the newest task, `max_delay` the time since the oldest one.
-    """
-
-    grace: timedelta = timedelta(minutes=1)
-    max_delay: timedelta | None = None
-    max_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +67,9 @@ class Aggregator:
     """Aggregates the groups of the queues that `queues` returns at that time.
 
     `find(type, group)` returns the registered aggregator for a task, or None. Each registered aggregator runs at most
-    `at_once` aggregations at the same time, so that a slow one does not delay the groups of the others. Full groups
-    come first. A plain function that runs on in its thread after the time limit keeps its slot until the thread ends.
+    `pace.at_once` aggregations at the same time, so that a slow one does not delay the groups of the others. Full
+    groups come first. A plain function that runs on in its thread after the time limit keeps its slot until the thread
+    ends.
     """
 
     def __init__(
@@ -91,33 +78,30 @@ class Aggregator:
         queues: Callable[[], Iterable[str]],
         find: Find,
         defaults: GroupDefaults | None = None,
-        every: timedelta = timedelta(seconds=1),
-        *,
-        notified: bool = True,
-        at_once: int = AT_ONCE,
-        wait_after_failure: timedelta = _WAIT_AFTER_FAILURE,
+        pace: AggregationPace | None = None,
         payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
+        pace = pace or AggregationPace()
         self._broker = broker
         self._queues = queues
         self._find = find
         self._defaults = defaults or GroupDefaults()
-        self._ticker = Ticker("aggregator", every)
+        self._ticker = Ticker("aggregator", pace.every)
         self._clock = BrokerClock()
-        self._at_once = at_once
+        self._at_once = pace.at_once
         self._running: Counter[Registered] = Counter()
         self._waiting: dict[Registered, deque[Key]] = {}
         self._busy: dict[Key, asyncio.Task[None]] = {}
         self._due_groups = DueGroups()
         self._news = asyncio.Event()
         self._watch = GroupWatch(broker, self._note_change)
-        self._notified = notified
+        self._notified = pace.notified
         self._counts: Counter[str] = Counter()
         self._reported: set[str] = set()
         self._reported_running: set[Registered] = set()
         packer = Packer(broker.keys, payload_limit_bytes)
         self._aggregation = Aggregation(
-            broker, find, packer, self._clock, self._counts, wait_after_failure, self._left_running
+            broker, find, packer, self._clock, self._counts, pace.wait_after_failure, self._left_running
         )
 
     async def run(self) -> None:
@@ -191,8 +175,7 @@ class Aggregator:
                 await self._look_at(queue, groups[start : start + _GROUPS_PER_LOOK])
         now = self._clock.now()
         self._start_due(now)
-        wait = self._due_groups.wait_seconds(now)
-        return min(wait, _LONGEST_LOOK_AWAY.total_seconds())
+        return min(self._due_groups.wait_seconds(now), _LONGEST_LOOK_AWAY.total_seconds())
 
     async def _look_everywhere(self, queue: str) -> None:
         keys, due_groups = self._broker.keys.queue(queue), self._due_groups
@@ -255,7 +238,7 @@ class Aggregator:
         registered, key = self._registered(seen), (queue, seen.name)
         if registered is None:
             return self._due_groups.leave(key)
-        due = self._due(registered)
+        due = self._defaults.due(registered)
         due_at = seen.newest + due.grace.total_seconds()
         if due.delay is not None:
             due_at = min(due_at, seen.oldest + due.delay.total_seconds())
@@ -310,20 +293,13 @@ class Aggregator:
                 return registered
         return None
 
-    def _due(self, registered: Registered) -> Due:
-        return Due(
-            registered.max_size or self._defaults.max_size,
-            registered.max_delay or self._defaults.max_delay,
-            registered.grace or self._defaults.grace,
-        )
-
     async def _work(self, queue: str, group: str, registered: Registered) -> None:
         """Aggregate one group until it is not due any more."""
         came: Came = "done"
         try:
             while came == "done":
                 chosen = AggregationSet(self._broker.keys.queue(queue), group, uuid.uuid4().hex)
-                came = await self._aggregation.run(chosen, registered, self._due(registered))
+                came = await self._aggregation.run(chosen, registered, self._defaults.due(registered))
         except BrokerError as error:
             came = "in vain"
             events.emit(events.AggregationStopped(group=group, queue=queue, error=error))

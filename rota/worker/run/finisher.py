@@ -32,9 +32,9 @@ from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.outcome import Outcome
 from rota.wire.script import MOST_RECORDED, Call
-from rota.worker.backoff import Backoff
 from rota.worker.clock import lease_clock
 from rota.worker.run.attempt import Attempt
+from rota.worker.ticker import Backoff
 
 FIRST_WAIT_SECONDS = 0.02
 LAST_WAIT_SECONDS = 0.25

@@ -37,7 +37,7 @@ STOP_SECONDS = 60.0
 _TOLD_BY_LOGS = {
     "process recycled": "it has run",
     "scaled up": "All slots are taken and tasks wait",
-    "scaled down": "There is less to do",
+    "scaled down": "The load is lower",
 }
 
 

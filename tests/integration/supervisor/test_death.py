@@ -86,7 +86,7 @@ def test_a_process_that_hangs_is_killed_where_that_is_wanted(shift: Shift) -> No
     [task] = shift.enqueue("hold", seconds=600)
 
     wait_until(lambda: shift.field(task, "rota_end") == "quarantined")
-    shift.says("was not heard of for 5 s")
+    shift.says("has not sent a report for 5 s")
     shift.ready(2)
 
 

@@ -100,7 +100,7 @@ async def test_hanging_process_of_the_second_kind_is_killed_and_replaced(
         os.kill(hung.pid, signal.SIGSTOP)
         await hung.ended.wait()
         await until(lambda: of(supervisor, hasty))
-    assert f"Bell process {hung.pid} was not heard of for 1 s: it is killed." in caplog.messages
+    assert f"Bell process {hung.pid} has not sent a report for 1 s: it is killed." in caplog.messages
 
 
 @pytest.mark.parametrize("overlaps", [True, False])

@@ -24,7 +24,7 @@ def test_the_log_says_which_process_does_not_let_the_interpreter_go(shift: Shift
     shift.enqueue("hold", seconds=6)
     [child] = shift.children()
 
-    shift.says(f"Worker process {child} has not beaten for")
+    shift.says(f"The last heartbeat of worker process {child} was")
 
 
 def test_a_process_that_cannot_beat_stays_on_the_list_of_servers(shift: Shift) -> None:

@@ -41,7 +41,7 @@ def test_two_interrupts_stop_at_once_and_hand_back_to_the_front(shift: Shift) ->
     shift.wait_for("start", 1)
 
     shift.send(signal.SIGINT)
-    shift.says("Stopping: no more tasks")
+    shift.says("Stopping: the worker takes no more tasks")
     shift.send(signal.SIGINT)
 
     assert shift.process.wait(20) == 0
@@ -142,7 +142,7 @@ def test_a_machine_that_was_frozen_while_it_stopped_has_the_time_that_is_left(sh
     shift.wait_for("start", 1)
 
     shift.send(signal.SIGTERM)
-    shift.says("Stopping: no more tasks")
+    shift.says("Stopping: the worker takes no more tasks")
     shift.stand_still(18)  # more than the 2 s, and the 15 s after which a process is killed
 
     assert shift.process.wait(20) == 0

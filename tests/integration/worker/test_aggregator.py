@@ -11,7 +11,8 @@ from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
 from rota.wire.fetch import MAX_BYTES
 from rota.wire.group import AggregationSet, members
-from rota.worker.groups.aggregator import Aggregator, GroupDefaults
+from rota.worker.groups.aggregation import GroupDefaults
+from rota.worker.groups.aggregator import Aggregator
 from tests.integration.worker.groups import OLD, Collector, coroutine_of, fill, part, pending
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 

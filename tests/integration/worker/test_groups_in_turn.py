@@ -14,7 +14,8 @@ from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
 from rota.worker.groups import aggregation
-from rota.worker.groups.aggregator import Aggregator, GroupDefaults
+from rota.worker.groups.aggregation import AggregationPace, GroupDefaults
+from rota.worker.groups.aggregator import Aggregator
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.groups import OLD
 from tests.integration.worker.yard import Yard, open_yard
@@ -53,7 +54,8 @@ async def running(yard: Yard, *registered: Registered, **words: Any) -> AsyncIte
     for each in registered:
         registry.add(each)
     defaults = GroupDefaults(timedelta(minutes=10))
-    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, timedelta(minutes=5), **words)
+    pace = AggregationPace(timedelta(minutes=5), **words)
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, pace)
     task = asyncio.create_task(aggregator.run())
     try:
         yield aggregator

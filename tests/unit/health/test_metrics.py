@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rota.health.counters import MOST_TYPES, Counters
 from rota.health.endpoints import Answers
 from rota.health.metrics import expose
-from rota.health.process_status import ProcessStatus
+from rota.health.process_status import MOST_TYPES, Counters, ProcessStatus
 
 NOW = 1000.0
 ONE = ProcessStatus(

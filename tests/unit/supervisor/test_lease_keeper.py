@@ -50,7 +50,7 @@ async def test_a_process_that_has_beaten_while_the_broker_was_away_is_not_called
     keeper = LeaseKeeper(None, Served(process, beats), Settings().worker)  # type: ignore[arg-type]
     with caplog.at_level(logging.WARNING, "rota.supervisor"):
         await keeper.look([process])  # type: ignore[list-item]
-    assert ("has not beaten for" in caplog.text) is said
+    assert ("so the supervisor extends its leases" in caplog.text) is said
 
 
 class Recorder:

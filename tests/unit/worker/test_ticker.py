@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 
 from rota.errors import BrokerUnavailable
-from rota.worker import backoff as backoff_module
 from rota.worker import ticker as pace_module
+from rota.worker import ticker as ticker_module
 from rota.worker.ticker import Ticker
 
 
@@ -70,7 +70,7 @@ async def test_an_outage_is_logged_once_and_waited_out(
         pauses.append(seconds)
         return at_once()
 
-    monkeypatch.setattr(backoff_module.asyncio, "timeout", timeout)
+    monkeypatch.setattr(ticker_module.asyncio, "timeout", timeout)
     ticker = Ticker("tester", timedelta(seconds=10))
     turns = 0
 

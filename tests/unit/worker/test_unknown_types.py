@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rota.health.counters import MOST_TYPES, OTHER_TYPES
+from rota.health.process_status import MOST_TYPES, OTHER_TYPES
 from rota.worker.consume.unknown_types import EVERY_SECONDS, FIRST_SECONDS, UnknownTypes
 
 

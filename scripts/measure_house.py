@@ -28,7 +28,7 @@ from scripts.tree import ROOT
 
 PACKAGE = ROOT / "rota"
 GENERATED = {"proto.py"}
-LATER = {"schedule", "cron", "store", "scheduler"}
+LATER = {"schedule", "cron", "store", "scheduler", "store_command", "attempts"}
 """Rooms that came after the goals were set, and their modules in other rooms, such as `wire/scheduler.py`.
 
 The number of files compares the same features, so it leaves these out."""
@@ -173,7 +173,7 @@ def rows() -> list[Row]:
         ),
         Row("modules at the root of rota/", sum(path.parent == PACKAGE for path in texts) - 1, 2, 8),
         Row("calls of an awaited enqueue", enqueue_calls, 25, 25),
-        Row("modules of an awaited enqueue", enqueue_modules, 15, 10),
+        Row("modules of an awaited enqueue", enqueue_modules, 14, 10),
         Row("calls of a run", run_calls, 125, 120),
         Row("modules of a run", run_modules, 23, 15),
         Row("files that name a verb on a task (reschedule)", sum(map(bool, map(VERB.search, texts.values()))), 3, 3),
@@ -181,7 +181,7 @@ def rows() -> list[Row]:
         Row("names of two things", len(names_of_two_things(dotted)), 0, 0),
         Row("most parameters of a constructor", constructor_parameters(texts.values()), 9, 7),
         Row("lines of a function, 90 of 100", lengths[len(lengths) * 9 // 10], 16, 15),
-        Row("lines of the longest file", max(len(text.splitlines()) for text in texts.values()), 391, 310),
+        Row("lines of the longest file", max(len(text.splitlines()) for text in texts.values()), 332, 310),
         Row(
             "% comments in worker, broker, lua",
             round(100 * sum(m[0] for m in marked) / sum(m[1] for m in marked), 1),

@@ -3,6 +3,8 @@
 The class tells what the caller may do. `NotNow`: the server certainly did not carry out the request, and a retry can
 succeed. `BrokerRefused`: a retry cannot succeed. `BrokerUnavailable` with `maybe_applied`: the reply was lost. Scripts
 check their keys before their first write, so an error reply means that nothing was carried out.
+
+`NodeReplies` sorts the replies for many queues, so that an error in one queue does not affect the others.
 """
 
 import errno
@@ -11,7 +13,8 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from rota.broker.url import Endpoint
 from rota.core.text import unstopped
@@ -220,3 +223,39 @@ class RetryBudget:
 def no_resp3(error: Exception) -> str:
     """Return the reason for closing a connection whose replies are not valid RESP3."""
     return f"the server speaks no RESP3: {error}"
+
+
+T = TypeVar("T")
+Q = TypeVar("Q")
+
+
+class NodeReplies:
+    """Sorts the replies of several calls.
+
+    The first refusal is kept and raised by `check`, after all queues had their turn. BrokerUnavailable is raised at
+    once.
+    """
+
+    def __init__(self) -> None:
+        self._refused: BrokerError | None = None
+
+    def sort(self, asked: Iterable[Q], replies: Sequence[T | BrokerError]) -> list[tuple[Q, T]]:
+        """Return the successful replies, each with the item of `asked` that it belongs to."""
+        good: list[tuple[Q, T]] = []
+        for each, reply in zip(asked, replies, strict=True):
+            if isinstance(reply, BrokerUnavailable):
+                raise reply
+            if isinstance(reply, BrokerError):
+                self.refuse(reply)
+            else:
+                good.append((each, reply))
+        return good
+
+    def refuse(self, error: BrokerError) -> None:
+        """Note a refusal."""
+        self._refused = self._refused or error
+
+    def check(self) -> None:
+        """Raise the first refusal, if there was one."""
+        if self._refused is not None:
+            raise self._refused

@@ -6,8 +6,7 @@ from typing import TypeVar
 
 from hiredis import ReplyError
 
-from rota.wire.script import Argument, Call, Script
-from rota.wire.test_clock import shifted
+from rota.wire.script import Argument, Call, Script, shifted
 
 T = TypeVar("T")
 Words = tuple[Argument, ...]
@@ -19,7 +18,7 @@ class ScriptCache:
     A request that gets NOSCRIPT has to be sent again, after requests that were sent meanwhile. Because the first
     request of each script carries the source, this happens only after a SCRIPT FLUSH, or if the server refused the
     first request before it loaded the script. With `guarded`, scripts get an extra key (see the function `guarded`).
-    With `test_clock` they read the clock of a test (see `rota.wire.test_clock`).
+    With `test_clock` they read the clock of a test (see `rota.wire.script`).
     """
 
     def __init__(self, *, guarded: bool = False, test_clock: bool = False) -> None:

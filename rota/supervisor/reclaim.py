@@ -18,6 +18,7 @@ from typing import Any
 
 from rota import events
 from rota.broker.broker import Broker
+from rota.broker.failure import NodeReplies
 from rota.core import faults
 from rota.core.text import counted
 from rota.errors import BrokerError
@@ -27,7 +28,6 @@ from rota.wire.keys import QueueKeys
 from rota.wire.names import read_queue_names
 from rota.wire.owner import PAGE, Returned, give_back, waiting
 from rota.wire.script import Call
-from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.consume.queue_selection import is_pattern, matches
 from rota.worker.ticker import Backoff
 

@@ -1,6 +1,6 @@
 """The clock of a sandbox: what is due later becomes due when a test moves the clock.
 
-All scripts read this clock (`rota.wire.test_clock`), so delays, retries, retention, groups, deadlines and unique locks
+All scripts read this clock (`rota.wire.script`), so delays, retries, retention, groups, deadlines and unique locks
 follow it. It is not the clock of Python: `datetime.now()` does not move.
 """
 
@@ -11,9 +11,8 @@ from rota.core.duration import DurationLike, parse
 from rota.errors import OptionError
 from rota.settings.settings import Settings
 from rota.wire.names import read_queue_names
-from rota.wire.script import MOST_DELETED, MOST_FORWARDED, Call
+from rota.wire.script import MOST_DELETED, MOST_FORWARDED, Call, set_test_clock
 from rota.wire.sweep import clean, forward
-from rota.wire.test_clock import set_test_clock
 from rota.wire.times import EPOCH
 
 MICROSECOND = timedelta(microseconds=1)

@@ -3,6 +3,10 @@
 A script is `lua/<name>.lua`. The line `--! include <fragment>` is replaced by `lua/<fragment>.lua`; if a fragment is
 included several times, only the first line is. In this way scripts share the functions that must be the same everywhere
 (the end of a task, counters, locks, promotion of due tasks), and a fragment includes the fragments that it uses.
+
+All times in Redis come from the server's clock, which a test cannot set. So `shifted` puts a prologue before a script,
+in which `TIME` adds an offset that is stored in the database. Every program whose URL has `test_clock=1` shares the
+clock of its database. The scripts themselves do not change, and other connections do not pay for it.
 """
 
 import hashlib
@@ -11,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 Argument = str | bytes | int | float
@@ -71,3 +75,19 @@ def _read(name: str, included: set[str]) -> str:
     included.add(name)
     text = files("rota.wire").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
     return _INCLUDE.sub(lambda match: _read(match[1], included), text)
+
+
+TEST_CLOCK_KEY = "rota:test_clock"
+
+
+@cache
+def shifted(script: Script) -> Script:
+    """Return the script with the prologue. A script with flags (`#!lua`) does not read the time and stays as it is."""
+    if script.source.startswith(b"#!"):
+        return script
+    return Script.of(script.name, load("test_clock").source + script.source)
+
+
+def set_test_clock(act: Literal["move", "freeze", "resume", "read"], by_us: int = 0) -> Call[int]:
+    """Move the clock by some microseconds, stop it, or let it go on; return the time that it shows, in microseconds."""
+    return Call(load("set_test_clock"), (TEST_CLOCK_KEY,), (act, by_us), int)

@@ -1,4 +1,4 @@
--- Put before each script on a connection with `test_clock=1` in its URL (see rota/wire/test_clock.py): the name `redis`
+-- Put before each script on a connection with `test_clock=1` in its URL (see rota/wire/script.py): the name `redis`
 -- then means this table, whose TIME is that of the test's clock.
 --   offset  microseconds that the clock is ahead of the server's        frozen  the time at which it stands still
 -- EXPIREAT gets the instant by the server's clock, because the server deletes keys by its own.

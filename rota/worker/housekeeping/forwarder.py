@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from rota.broker import Broker
+from rota.broker.failure import NodeReplies
 from rota.core import faults
 from rota.wire.sweep import forward
-from rota.worker.consume.node_replies import NodeReplies
 
 
 @dataclass(frozen=True, slots=True)

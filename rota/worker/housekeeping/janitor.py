@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from rota import events
 from rota.broker import Broker
+from rota.broker.failure import NodeReplies
 from rota.core import faults
 from rota.wire.sweep import clean
-from rota.worker.consume.node_replies import NodeReplies
 
 
 @dataclass(frozen=True, slots=True)

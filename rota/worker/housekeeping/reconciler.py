@@ -20,12 +20,12 @@ from functools import partial
 
 from rota import events
 from rota.broker import Broker
+from rota.broker.failure import NodeReplies
 from rota.core import faults
 from rota.errors import BrokerRefused
 from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.reconcile import ACTIVE_AND_LEASES, LATER, MEANING, Discrepancy, places, repair
-from rota.worker.consume.node_replies import NodeReplies
 
 REPAIRS = 100
 """At most this many repairs in one call."""

@@ -30,6 +30,7 @@ from google.protobuf.message import DecodeError
 
 from rota import events
 from rota.broker import Broker
+from rota.broker.failure import NodeReplies
 from rota.core import faults, tracebacks
 from rota.core.text import counted
 from rota.errors import BrokerError, BrokerRefused, RotaError
@@ -40,7 +41,6 @@ from rota.wire.proto import TaskMessage
 from rota.wire.recover import Dead, Expired, Move, Moved, Slack, expired, reclaim_sets, recover
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.lost_fetches import ReplyLimit
-from rota.worker.consume.node_replies import NodeReplies
 from rota.worker.run.verdict import ASYNQ_DEFAULT_RETRY
 
 LEASE_EXPIRED = "asynq: task lease expired"

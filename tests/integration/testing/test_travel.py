@@ -13,8 +13,7 @@ from rota.broker.sync import SyncBroker
 from rota.errors import OptionError, TaskNotFound
 from rota.testing import Sandbox, SandboxClock, SandboxServer
 from rota.wire.fetch import Spared, fetch
-from rota.wire.script import load
-from rota.wire.test_clock import set_test_clock, shifted
+from rota.wire.script import load, set_test_clock, shifted
 
 app = Rota("redis://127.0.0.1:1/0")
 seen: list[datetime] = []

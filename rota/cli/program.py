@@ -13,6 +13,7 @@ from rota.cli import (
     doctor,
     enqueue_command,
     health_command,
+    schedule,
     store_command,
     task_types,
     version,
@@ -35,6 +36,7 @@ program.command(name="enqueue")(enqueue_command.command)
 program.command(name="health")(health_command.command)
 program.command(name="types")(task_types.command)
 program.command(name="doctor")(doctor.command)
+program.add_typer(schedule.program)
 program.add_typer(store_command.program, name="store")
 program.command(name="config")(config.command)
 program.command(name="version")(version.command)

@@ -1,0 +1,284 @@
+"""`rota schedule add`, `edit`, `delete` and `restore`: changes of definitions, each a version that can come back."""
+
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rota.cli.schedule import output
+from rota.cli.schedule.opened_store import (
+    ORIGIN,
+    All,
+    AsJson,
+    Names,
+    StoreUrl,
+    Tag,
+    Yes,
+    agreed,
+    chosen_schedules,
+    find_schedule,
+    operator,
+    with_store,
+)
+from rota.core.text import counted, did_you_mean
+from rota.errors import ConfigError
+from rota.schedule.apply_plan import changed_fields
+from rota.schedule.definition import FIELDS, ScheduleDefinition, StoredSchedule
+from rota.schedule.describe import describe
+from rota.schedule.schedule_file import read_file, write_file
+
+if TYPE_CHECKING:
+    from rota.store import Store
+
+Spec = Annotated[list[str] | None, typer.Option("--spec", help="When it fires; may be repeated.")]
+Timezone = Annotated[str | None, typer.Option("--timezone", "--tz", help="The time zone, as Europe/Berlin.")]
+At = Annotated[str | None, typer.Option("--at", help="Fire once, at this time (ISO 8601).")]
+In = Annotated[str | None, typer.Option("--in", help="Fire once, after this delay: 5m, 1h30m.")]
+Queue = Annotated[str | None, typer.Option(help="The queue.")]
+AddTag = Annotated[list[str] | None, typer.Option("--tag", help="A tag; may be repeated.")]
+Remark = Annotated[str | None, typer.Option(help="A remark for people.")]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any field: name=value, where value is JSON or a plain text; may be repeated."),
+]
+OnVersion = Annotated[int | None, typer.Option("--version", help="Refuse if this is not the present version.")]
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="The name of the schedule.")],
+    task_type: Annotated[str, typer.Argument(help="The task type, such as backup:database.")],
+    payload: Annotated[str, typer.Argument(help="The arguments of the task as one JSON object.")] = "{}",
+    spec: Spec = None,
+    timezone: Timezone = None,
+    at: At = None,
+    after: In = None,
+    queue: Queue = None,
+    tag: AddTag = None,
+    remark: Remark = None,
+    stopped: Annotated[bool, typer.Option("--stopped", help="Do not start it yet.")] = False,
+    fields: Fields = None,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a schedule. With --at or --in it fires once; with neither these nor --spec it runs on demand."""
+    given = _given(spec=spec, timezone=timezone, at=at, after=after, queue=queue, tag=tag, remark=remark, fields=fields)
+    words = {"name": name, "task_type": task_type, "payload": _json_object(payload), "kind": _kind(given), **given}
+    if stopped:
+        words["enabled"] = False
+    definition = ScheduleDefinition.read(words)
+    made = with_store(store, lambda opened: opened.create(definition, by=operator(), origin=ORIGIN))
+    if as_json:
+        output.print_json(output.schedule_json(made))
+        return
+    typer.echo(f"Added {made.definition.name!r} ({made.id}): {_when(made.definition)}.")
+
+
+def edit(
+    name: Annotated[str, typer.Argument(help="The name or ID of the schedule.")],
+    spec: Spec = None,
+    timezone: Timezone = None,
+    at: At = None,
+    after: In = None,
+    queue: Queue = None,
+    tag: AddTag = None,
+    remark: Remark = None,
+    fields: Fields = None,
+    unset: Annotated[
+        list[str] | None, typer.Option("--unset", help="A field that gets its default; may be repeated.")
+    ] = None,
+    version: OnVersion = None,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change fields of a schedule. Without options, open its definition in $EDITOR."""
+    patch = _given(spec=spec, timezone=timezone, at=at, after=after, queue=queue, tag=tag, remark=remark, fields=fields)
+    for field in unset or []:
+        patch[_field(field)] = None
+
+    async def act(opened: "Store") -> tuple[StoredSchedule, StoredSchedule]:
+        before = await find_schedule(opened, name)
+        change = patch or _edited(before)
+        expected = version if patch else before.version  # an editor may be open for a long time
+        return before, await opened.update(before.id, change, by=operator(), origin=ORIGIN, expected_version=expected)
+
+    before, after_edit = with_store(store, act)
+    if as_json:
+        output.print_json(output.schedule_json(after_edit))
+        return
+    _show_change(before, after_edit)
+
+
+def delete(
+    names: Names = None,
+    everything: All = False,
+    tag: Tag = None,
+    yes: Yes = False,
+    store: StoreUrl = None,
+) -> None:
+    """Delete schedules. `rota schedule restore` undoes it; runs that are under way go on."""
+
+    async def find(opened: "Store") -> list[StoredSchedule]:
+        return [
+            each
+            for each in await chosen_schedules(opened, names, everything=everything, tag=tag)
+            if names or each.source == "database"
+        ]
+
+    async def act(opened: "Store") -> None:
+        for each in found:
+            await opened.delete(each.id, by=operator(), origin=ORIGIN)
+
+    found = with_store(store, find)
+    if not found:
+        typer.echo("There is nothing to delete.", err=True)
+        return
+    shown = ", ".join(repr(each.definition.name) for each in found[:5]) + (", ..." if len(found) > 5 else "")
+    if not agreed(f"Delete {counted(len(found), 'schedule')} ({shown})?", yes=yes):
+        raise typer.Exit(1)
+    with_store(store, act)
+    typer.echo(f"Deleted {counted(len(found), 'schedule')}. `rota schedule restore` brings one back.")
+
+
+def restore(
+    name: Annotated[str, typer.Argument(help="The name or ID of the schedule.")],
+    version: Annotated[int | None, typer.Option("--version", help="Bring back this version of its definition.")] = None,
+    store: StoreUrl = None,
+) -> None:
+    """Bring back a deleted schedule, or an earlier version of one (`rota schedule versions` lists them)."""
+
+    async def act(opened: "Store") -> tuple[StoredSchedule, StoredSchedule]:
+        before = await find_schedule(opened, name, deleted=version is None)
+        return before, await opened.restore(before.id, version=version, by=operator(), origin=ORIGIN)
+
+    before, made = with_store(store, act)
+    if before.deleted_at is not None:
+        typer.echo(f"Restored {made.definition.name!r}: {_when(made.definition)}.")
+    else:
+        _show_change(before, made)
+
+
+def _given(
+    *,
+    spec: Sequence[str] | None,
+    timezone: str | None,
+    at: str | None,
+    after: str | None,
+    queue: str | None,
+    tag: Sequence[str] | None,
+    remark: str | None,
+    fields: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Return the fields that the options give."""
+    words: dict[str, Any] = {
+        "specs": list(spec) if spec else None,
+        "timezone": timezone,
+        "process_at": _moment(at),
+        "process_in": after,
+        "queue": queue,
+        "tags": list(tag) if tag else None,
+        "remark": remark,
+    }
+    given = {name: value for name, value in words.items() if value is not None}
+    for pair in fields or []:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {pair!r} is not of the form name=value.")
+        given[_field(name.strip())] = _value(value)
+    return given
+
+
+def _moment(text: str | None) -> str | None:
+    from rota.cli.option_types import instant
+
+    found = instant(text, "--at")
+    return None if found is None else found.isoformat()
+
+
+def _field(name: str) -> str:
+    if name not in FIELDS:
+        raise ConfigError(f"There is no field {name!r} of a schedule. {did_you_mean(name, FIELDS)}")
+    return name
+
+
+def _value(text: str) -> Any:
+    """Read a value as JSON, and as a plain text if it is not JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _json_object(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"The payload is not JSON ({error}). Quote it for the shell.") from None
+
+
+def _kind(given: dict[str, Any]) -> str:
+    if "specs" in given:
+        return "periodic"
+    return "once" if {"process_at", "process_in"} & given.keys() else "wait"
+
+
+def _edited(before: StoredSchedule) -> dict[str, Any]:
+    """Return the patch that the user makes in an editor. A definition that is wrong is opened again."""
+    text = write_file([before.definition])
+    while True:
+        changed = _in_editor(text)
+        if changed == text:
+            typer.echo("Nothing was changed.", err=True)
+            raise typer.Exit(0)
+        try:
+            [filed] = read_file(changed, "the edited text").schedules
+        except (ConfigError, ValueError) as error:
+            typer.echo(f"error {error}", err=True)
+            if not typer.confirm("Edit it again?", default=True, err=True):
+                raise typer.Exit(1) from None
+            text = changed
+            continue
+        written = filed.definition.to_mapping()
+        return {name: written.get(name) for name in FIELDS}
+
+
+def _in_editor(text: str) -> str:
+    """Return a text as the user saves it in his editor. Raises ConfigError if the editor fails."""
+    command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.TemporaryDirectory(prefix="rota-edit-") as folder:
+        path = Path(folder, "schedule.yaml")
+        path.write_text(text, encoding="utf-8")
+        try:
+            subprocess.run([*command, str(path)], check=True)  # noqa: S603 # the user's own editor
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ConfigError(
+                f"The editor {command[0]!r} failed ({error}). Set EDITOR, or give the changes as options."
+            ) from None
+        return path.read_text(encoding="utf-8")
+
+
+def _when(definition: ScheduleDefinition) -> str:
+    if definition.kind == "wait":
+        return "runs on demand"
+    if definition.process_at is not None:
+        return f"fires once, at {definition.process_at.isoformat()}"
+    return f"{describe(definition.specs, timezone=definition.timezone)} ({definition.timezone})"
+
+
+def _show_change(before: StoredSchedule, after: StoredSchedule) -> None:
+    fields = changed_fields(before.definition, after.definition)
+    if not fields:
+        typer.echo(f"{after.definition.name!r} is as it was (version {after.version}).")
+        return
+    typer.echo(f"{after.definition.name!r} is at version {after.version}:")
+    for each in fields:
+        typer.echo(f"  {each.field}: {_shown(each.before)} -> {_shown(each.after)}")
+
+
+def _shown(value: Any) -> str:
+    return "(default)" if value is None else json.dumps(value, ensure_ascii=False)

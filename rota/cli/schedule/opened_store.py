@@ -1,0 +1,111 @@
+"""Opens the store for one command, and finds the schedules that it names."""
+
+import asyncio
+import getpass
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+
+import typer
+
+from rota.core.text import did_you_mean
+from rota.errors import ConfigError, StoreNotFound
+from rota.schedule.calendar import Calendar
+from rota.schedule.definition import StoredSchedule
+from rota.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from rota.store import Store
+
+T = TypeVar("T")
+
+StoreUrl: TypeAlias = Annotated[str | None, typer.Option("--store", help="The database, instead of ROTA_STORE.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For programs.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Answer the questions with yes.")]
+Names: TypeAlias = Annotated[list[str] | None, typer.Argument(help="Names or IDs of schedules.")]
+All: TypeAlias = Annotated[bool, typer.Option("--all", help="All schedules.")]
+Tag: TypeAlias = Annotated[str | None, typer.Option(help="All schedules with this tag.")]
+ORIGIN = "command line"
+_PAGE = 500
+
+
+def with_store(url: str | None, act: "Callable[[Store], Awaitable[T]]") -> T:
+    """Open the store, do one thing with it, and close it. Its libraries are an extra, so they are loaded here."""
+    from rota.store import DEFAULT_STORE, open_store
+
+    async def run() -> T:
+        async with open_store(url or Settings().database.store or DEFAULT_STORE) as store:
+            return await act(store)
+
+    return asyncio.run(run())
+
+
+def operator() -> str:
+    """Return the user of this command, as the audit names him: `anna@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # the user of a container may be only a number
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+async def every_schedule(
+    store: "Store", *, text: str = "", tag: str | None = None, deleted: bool = False
+) -> list[StoredSchedule]:
+    """Return all schedules, in the order of their names. Rows that cannot be read are reported."""
+    found: list[StoredSchedule] = []
+    cursor: str | None = None
+    while True:
+        page = await store.schedules(text=text, tag=tag, deleted=deleted, cursor=cursor, limit=_PAGE)
+        found += page.items
+        for problem in page.problems:
+            typer.echo(f"warning {problem}", err=True)
+        if page.next is None:
+            return found
+        cursor = page.next
+
+
+async def find_schedule(store: "Store", name: str, *, deleted: bool = False) -> StoredSchedule:
+    """Return a schedule by its name or ID. Raises StoreNotFound with the nearest name."""
+    found = None if deleted else await store.find(name)
+    if found is not None:
+        return found
+    known = await every_schedule(store, deleted=deleted)
+    named = [each for each in known if name in (each.id, each.definition.name)]
+    if len(named) > 1:
+        ids = ", ".join(f"{each.id} (deleted {each.deleted_at:%Y-%m-%d %H:%M})" for each in named)
+        raise ConfigError(f"Several deleted schedules were called {name!r}. Name one by its ID: {ids}")
+    if named:
+        return named[0]
+    kind = "deleted schedule" if deleted else "schedule"
+    raise StoreNotFound(f"There is no {kind} {name!r}. {did_you_mean(name, [each.definition.name for each in known])}")
+
+
+async def chosen_schedules(
+    store: "Store", names: Sequence[str] | None, *, everything: bool = False, tag: str | None = None
+) -> list[StoredSchedule]:
+    """Return the schedules that a command names: by names, by a tag, or all."""
+    given = sum((bool(names), everything, tag is not None))
+    if given != 1:
+        raise ConfigError("Which schedules? Name them, or write --tag <tag> or --all.")
+    if names:
+        return [await find_schedule(store, name) for name in dict.fromkeys(names)]
+    return await every_schedule(store, tag=tag)
+
+
+async def calendars_of(store: "Store") -> dict[str, Calendar]:
+    """Return all calendars by their names."""
+    return {each.name: each.calendar for each in (await store.changed_since(0)).calendars}
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Ask a question before something is changed. Without a terminal the answer is no."""
+    if yes:
+        return True
+    try:
+        if typer.confirm(question, err=True):
+            return True
+        typer.echo("Nothing was changed.", err=True)
+    except typer.Abort:
+        typer.echo("\nNothing was changed. Without a terminal, --yes answers the question.", err=True)
+    return False

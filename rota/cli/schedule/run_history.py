@@ -1,0 +1,132 @@
+"""`rota schedule runs` and `run-show`: what became of each planned time, with both halves of a run.
+
+The first half says when the run was enqueued, or why it was not; the second how its task ended.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from rota.cli import option_types
+from rota.cli.schedule import output
+from rota.cli.schedule.opened_store import AsJson, StoreUrl, every_schedule, find_schedule, with_store
+from rota.core.text import did_you_mean, printable
+from rota.errors import ConfigError
+from rota.schedule.run import RunOutcome, ScheduleRun
+
+if TYPE_CHECKING:
+    from rota.store import Store
+
+
+def runs(
+    name: Annotated[str | None, typer.Argument(help="The name or ID of the schedule. Default: all.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only runs with this outcome, such as failed.")] = None,
+    since: Annotated[str | None, typer.Option(help="Planned at this time or later (ISO 8601).")] = None,
+    until: Annotated[str | None, typer.Option(help="Planned before this time (ISO 8601).")] = None,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, max=500, help="How many.")] = 20,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, the latest planned one first: enqueued when or why not, and how they ended."""
+    _check_outcome(outcome)
+
+    async def act(opened: "Store") -> tuple[list[ScheduleRun], dict[str, str], str]:
+        schedule = None if name is None else await find_schedule(opened, name)
+        page = await opened.runs(
+            None if schedule is None else schedule.id,
+            outcome=outcome,  # type: ignore[arg-type] # checked above
+            since=option_types.instant(since, "--since"),
+            until=option_types.instant(until, "--until"),
+            limit=number,
+        )
+        known = [schedule] if schedule else await every_schedule(opened)
+        names = {each.id: each.definition.name for each in known}
+        return list(page.items), names, schedule.definition.timezone if schedule else "UTC"
+
+    found, names, zone = with_store(store, act)
+    if as_json:
+        output.print_json(found)
+    elif found:
+        print_runs(found, zone, names if name is None else None)
+    else:
+        typer.echo("There are no such runs.", err=True)
+
+
+def run_show(
+    run_id: Annotated[str, typer.Argument(help="The ID of the run.")], store: StoreUrl = None, as_json: AsJson = False
+) -> None:
+    """Show one run: both halves, its attempts, its result or its error."""
+    run = with_store(store, lambda opened: opened.run(run_id))
+    if as_json:
+        output.print_json(run)
+        return
+    for line in _run_lines(run):
+        typer.echo(printable(line) if line else "")
+
+
+def print_runs(runs: list[ScheduleRun], zone: str, names: dict[str, str] | None = None) -> None:
+    """Print a table of runs; `names` has the names of their schedules, if they are of several."""
+    columns = [
+        output.Column("planned"),
+        *([output.Column("schedule", folds=True)] if names is not None else []),
+        output.Column("outcome"),
+        output.Column("cause"),
+        output.Column("late", right=True),
+        output.Column("took", right=True),
+        output.Column("about", folds=True),
+    ]
+    output.print_table(columns, (_run_row(run, zone, names) for run in runs))
+
+
+def _run_row(run: ScheduleRun, zone: str, names: dict[str, str] | None) -> tuple[str, ...]:
+    late = (
+        None
+        if run.enqueued_at is None
+        else max(run.enqueued_at - run.planned_at, type(run.enqueued_at - run.planned_at)(0))
+    )
+    took = None if run.started_at is None or run.ended_at is None else run.ended_at - run.started_at
+    outcome: str = run.outcome or ("running" if run.started_at else "enqueued")
+    if run.skip_count > 1:
+        outcome += f" ({run.skip_count})"
+    about = run.error.splitlines()[0] if run.error else run.note or (run.skip_reason or "")
+    return (
+        output.at_zone(run.planned_at, zone),
+        *((names.get(run.schedule_id, run.schedule_id),) if names is not None else ()),
+        outcome,
+        f"{run.cause} by {run.by}" if run.by else run.cause,
+        output.precise(late),
+        output.precise(took),
+        f"{run.id}  {about}".rstrip(),
+    )
+
+
+def _run_lines(run: ScheduleRun) -> Iterator[str]:
+    yield f"{run.id}: {run.outcome or 'not over'}"
+    facts: dict[str, object] = {
+        "schedule": f"{run.schedule_id}, version {run.schedule_version}",
+        "planned": run.planned_at.isoformat(),
+        "cause": f"{run.cause} by {run.by}" if run.by else run.cause,
+        "enqueued": "no" if run.enqueued_at is None else f"{run.enqueued_at.isoformat()} in the queue {run.queue}",
+        "task type": run.task_type,
+        "tasks": ", ".join(run.task_ids),
+        "started": run.started_at.isoformat() if run.started_at else "",
+        "ended": run.ended_at.isoformat() if run.ended_at else "",
+        "skipped": run.skip_reason or "",
+        "note": run.note,
+        "result": run.result.decode(errors="replace") if run.result else "",
+        "error": run.error,
+    }
+    for name, value in facts.items():
+        if value:
+            yield f"  {name:<9} {value}"
+    for number, attempt in enumerate(run.attempts, 1):
+        ended = attempt.ended_at
+        took = output.precise(ended - attempt.started_at) if ended else "not over"
+        yield f"\nattempt {number} on {attempt.worker}: {attempt.started_at.isoformat()}, {took}"
+        yield from (f"  {line}" for line in (attempt.traceback or attempt.error).splitlines())
+
+
+def _check_outcome(outcome: str | None) -> None:
+    if outcome is not None and outcome not in get_args(RunOutcome):
+        raise ConfigError(f"--outcome is {outcome!r}. {did_you_mean(outcome, get_args(RunOutcome))}")

@@ -1,0 +1,185 @@
+"""`rota schedule start`, `stop`, `restart`, `hold` and `pause`: whether schedules fire. All may be repeated."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rota.cli import option_types
+from rota.cli.schedule import output
+from rota.cli.schedule.opened_store import (
+    ORIGIN,
+    All,
+    Names,
+    StoreUrl,
+    Tag,
+    Yes,
+    agreed,
+    chosen_schedules,
+    operator,
+    with_store,
+)
+from rota.core.text import counted
+from rota.errors import ConfigError, RotaError
+from rota.schedule.definition import StoredSchedule
+
+if TYPE_CHECKING:
+    from rota.store import Store
+
+Until = Annotated[str | None, typer.Option("--until", help="The end (ISO 8601; local without an offset).")]
+For = Annotated[str | None, typer.Option("--for", help="The length: 30m, 2h, 3d.")]
+Note = Annotated[str | None, typer.Option("--note", help="The reason, for everybody to see.")]
+
+STARTED: Mapping[str, Any] = {"enabled": True, "pause_until": None, "pause_note": None}
+
+
+def start(
+    names: Names = None, everything: All = False, tag: Tag = None, yes: Yes = False, store: StoreUrl = None
+) -> None:
+    """Start schedules that are stopped or paused. With --all, lift the hold, which wakes only what was started."""
+    if everything:
+        lifted = with_store(store, lambda opened: opened.lift_hold(by=operator(), origin=ORIGIN))
+        typer.echo("The hold is lifted." if lifted else "There is no hold. Name schedules, or --tag, to start them.")
+        return
+    _change(names, tag, STARTED, "start", "Started", yes=yes, store=store)
+
+
+def stop(
+    names: Names = None,
+    everything: All = False,
+    tag: Tag = None,
+    note: Note = None,
+    yes: Yes = False,
+    store: StoreUrl = None,
+) -> None:
+    """Stop schedules until they are started. With --all, hold all of them. Runs that are under way go on."""
+    if everything:
+        hold(until=None, length=None, note=note, yes=yes, store=store)
+        return
+    patch = {"enabled": False, "pause_until": None, "pause_note": note}
+    _change(names, tag, patch, "stop", "Stopped", yes=yes, store=store)
+
+
+def restart(
+    names: Names = None, everything: All = False, tag: Tag = None, yes: Yes = False, store: StoreUrl = None
+) -> None:
+    """Stop and start schedules: their intervals count from now. With --all, only those that are started."""
+    by = operator()
+
+    async def act(opened: "Store", schedule: StoredSchedule) -> StoredSchedule:
+        stopped = await opened.update(schedule.id, {"enabled": False}, by=by, origin=ORIGIN)
+        return await opened.update(schedule.id, STARTED, by=by, origin=ORIGIN, expected_version=stopped.version)
+
+    async def find(opened: "Store") -> list[StoredSchedule]:
+        found = await chosen_schedules(opened, names, everything=everything, tag=tag)
+        return [each for each in found if names or (each.definition.enabled and each.source == "database")]
+
+    found = with_store(store, find)
+    if not found or (not names and not agreed(f"Restart {counted(len(found), 'schedule')}?", yes=yes)):
+        typer.echo("No schedule was restarted.", err=True)
+        raise typer.Exit(0 if not found else 1)
+    _each(found, act, "Restarted", store)
+
+
+def pause(
+    names: Names = None,
+    everything: All = False,
+    tag: Tag = None,
+    until: Until = None,
+    length: For = None,
+    note: Note = None,
+    yes: Yes = False,
+    store: StoreUrl = None,
+) -> None:
+    """Pause schedules until a time, after which they go on by themselves. With --all, hold all of them."""
+    end = _end(until, length)
+    if end is None:
+        raise ConfigError("Until when? Write --for 2h or --until <time>; `rota schedule stop` stops for good.")
+    if everything:
+        hold(until=until, length=length, note=note, yes=yes, store=store)
+        return
+    patch = {"pause_until": end.isoformat(), "pause_note": note}
+    _change(names, tag, patch, "pause", "Paused", yes=yes, store=store)
+
+
+def hold(
+    until: Until = None,
+    length: For = None,
+    note: Note = None,
+    lift: Annotated[bool, typer.Option("--lift", help="Lift the hold.")] = False,
+    yes: Yes = False,
+    store: StoreUrl = None,
+) -> None:
+    """Hold all schedules of this installation, also over restarts, until the hold is lifted or ends."""
+    if lift:
+        lifted = with_store(store, lambda opened: opened.lift_hold(by=operator(), origin=ORIGIN))
+        typer.echo("The hold is lifted." if lifted else "There is no hold.")
+        return
+    end = _end(until, length)
+    if not agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
+        raise typer.Exit(1)
+    with_store(store, lambda opened: opened.set_hold(by=operator(), reason=note or "", until=end, origin=ORIGIN))
+    ends = f" until {end.isoformat()}" if end else ""
+    typer.echo(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
+
+
+def _change(
+    names: list[str] | None,
+    tag: str | None,
+    patch: Mapping[str, Any],
+    verb: str,
+    done: str,
+    *,
+    yes: bool,
+    store: str | None,
+) -> None:
+    by = operator()
+    found = with_store(store, lambda opened: chosen_schedules(opened, names, tag=tag))
+    if not names and not agreed(f"{verb.capitalize()} {counted(len(found), 'schedule')}?", yes=yes):
+        raise typer.Exit(1)
+
+    async def act(opened: "Store", schedule: StoredSchedule) -> StoredSchedule:
+        return await opened.update(schedule.id, patch, by=by, origin=ORIGIN)
+
+    _each(found, act, done, store)
+
+
+def _each(found: list[StoredSchedule], act: Any, done: str, store: str | None) -> None:
+    """Change each schedule. One that cannot be changed is reported, and the others are changed."""
+
+    async def run(opened: "Store") -> tuple[list[StoredSchedule], list[str]]:
+        changed: list[StoredSchedule] = []
+        failed: list[str] = []
+        for schedule in found:
+            try:
+                made = await act(opened, schedule)
+            except RotaError as error:
+                failed.append(f"{schedule.definition.name}: {error}")
+            else:
+                if made.version != schedule.version:
+                    changed.append(made)
+        return changed, failed
+
+    changed, failed = with_store(store, run)
+    same = len(found) - len(changed) - len(failed)
+    if len(found) == 1 and changed:
+        typer.echo(f"{done} {changed[0].definition.name!r}.")
+    else:
+        typer.echo(f"{done} {counted(len(changed), 'schedule')}" + (f"; unchanged: {same}." if same else "."))
+    for line in failed:
+        typer.echo(f"error {line}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _end(until: str | None, length: str | None) -> datetime | None:
+    if until is not None and length is not None:
+        raise ConfigError("--until and --for both say how long: give one of them.")
+    duration = option_types.duration(length, "--for")
+    if duration is not None:
+        return output.now() + duration
+    end = option_types.instant(until, "--until")
+    if end is not None and end <= output.now():
+        raise ConfigError(f"--until is {end.isoformat()}, which is in the past.")
+    return None if end is None else end.astimezone(UTC)

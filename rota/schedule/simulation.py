@@ -1,0 +1,68 @@
+"""The times at which a schedule would fire in an interval, found without waiting and without a server.
+
+`simulate` walks through the planned times as a scheduler that is never late would. It knows the definition and the
+calendars, but not the runs, so it does not know which fires an overlap would hold back. Each time has a note if a clock
+change or a calendar has moved it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rota.schedule.definition import StoredSchedule
+from rota.schedule.search import Note
+from rota.schedule.timetable import DaysOff, Timetable
+
+_SMALLEST = timedelta(microseconds=1)
+_NOTES: dict[Note, str] = {
+    "normal": "",
+    "shifted": "the clock skips the written time",
+    "merged": "several written times meet here",
+    "repeated": "the clock shows this time for the second time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedTime:
+    """A planned time in UTC. `note` says in words what is odd about it; it is empty for most."""
+
+    at: datetime
+    note: str = ""
+
+
+def simulate(
+    schedule: StoredSchedule,
+    start: datetime,
+    until: datetime | None = None,
+    *,
+    calendars: Mapping[str, DaysOff] | None = None,
+) -> Iterator[SimulatedTime]:
+    """Yield the planned times of a schedule from `start` on, up to `until` (without it), the earliest first.
+
+    Times that are skipped (a day off, a pause, after `ends_at`) are left out. A schedule that is stopped, that runs on
+    demand, or whose delay counts from the end of a run has no such times.
+    """
+    definition = schedule.definition
+    if not definition.enabled:
+        return
+    calendar = None if definition.calendar is None else (calendars or {}).get(definition.calendar)
+    since = min(schedule.updated_at, start) if definition.kind == "once" else schedule.updated_at
+    timetable = Timetable(schedule.id, definition, since, calendar)
+    if timetable.trigger is None or timetable.trigger.after_end:
+        return
+    left = definition.max_runs
+    at = timetable.next(max(start - _SMALLEST, (definition.pause_until or start) - _SMALLEST))
+    while at is not None and (until is None or at < until) and left != 0:
+        if not timetable.is_off(at):
+            yield SimulatedTime(at, _note(timetable, at))
+            left = None if left is None else left - 1
+        at = timetable.next(at)
+
+
+def _note(timetable: Timetable, at: datetime) -> str:
+    if timetable.trigger is None:
+        return ""
+    found = timetable.trigger.occurrence(at - _SMALLEST)
+    if found is None or found.at != at:
+        return "moved from a day off"
+    return _NOTES[found.note]

@@ -1,0 +1,117 @@
+"""Adding, changing, deleting and restoring schedules from the shell."""
+
+import pytest
+
+from tests.integration.cli.schedule.conftest import Run
+
+
+def test_schedule_is_added_shown_and_listed(rota: Run) -> None:
+    added = rota(
+        "add", "nightly backup", "backup:db", '{"name": "shop"}', "--spec", "30 2 * * *", "--tz", "Asia/Shanghai"
+    )
+    assert added.code == 0
+    assert "at 02:30 every day (Asia/Shanghai)" in added.out
+    shown = rota("show", "nightly backup", "--json").json
+    assert shown["definition"] == {
+        "name": "nightly backup",
+        "task_type": "backup:db",
+        "payload": {"name": "shop"},
+        "specs": ["30 2 * * *"],
+        "timezone": "Asia/Shanghai",
+    }
+    assert shown["state"] == "scheduled"
+    assert shown["created_by"].startswith("anna@")
+    assert len(shown["next_times"]) == 5
+    assert [row.split()[:2] for row in rota("list").out.splitlines()[1:]] == [["nightly", "backup"]]
+
+
+def test_kind_follows_from_the_options(rota: Run) -> None:
+    rota("add", "periodic", "t", "--spec", "@daily")
+    rota("add", "later", "t", "--in", "5m")
+    rota("add", "then", "t", "--at", "2100-01-01T00:00Z")
+    rota("add", "asked", "t")
+    kinds = {row["definition"]["name"]: row["definition"].get("kind") for row in rota("list", "--json").json}
+    assert kinds == {"periodic": None, "later": "once", "then": "once", "asked": "wait"}
+
+
+def test_any_field_can_be_set_and_unset(rota: Run) -> None:
+    rota(
+        "add", "a", "t", "--spec", "@daily", "--set", "timeout=10m", "--set", 'tags=["x", "y"]', "--set", "max_retry=0"
+    )
+    changed = rota("edit", "a", "--set", "timeout=20m", "--unset", "max_retry")
+    assert changed.out.splitlines() == [
+        "'a' is at version 2:",
+        "  max_retry: 0 -> (default)",
+        '  timeout: "10m" -> "20m"',
+    ]
+    assert rota("edit", "a", "--set", "timeout=20m").out == "'a' is as it was (version 2).\n"
+    latest = rota("versions", "a", "--json").json[0]
+    assert (latest["version"], latest["act"], latest["changed"]) == (2, "updated", ["max_retry", "timeout"])
+
+
+def test_edit_in_an_editor_asks_again_until_the_text_is_right(
+    rota: Run, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rota("add", "a", "t", "--spec", "@daily")
+    monkeypatch.setenv("EDITOR", "sed -i s/@daily/@dayly/")
+    refused = rota("edit", "a", typed="n\n")
+    assert refused.code == 1
+    assert "Did you mean" in refused.err or "@dayly" in refused.err
+    monkeypatch.setenv("EDITOR", "sed -i s/@daily/@weekly/")
+    assert '  specs: ["@daily"] -> ["@weekly"]' in rota("edit", "a").out
+    monkeypatch.setenv("EDITOR", "true")
+    assert "Nothing was changed" in rota("edit", "a").err
+
+
+def test_delete_asks_with_the_count_and_is_undone_by_restore(rota: Run) -> None:
+    for name in ("a", "b"):
+        rota("add", name, "t", "--spec", "@daily", "--tag", "x")
+    kept = rota("delete", "--tag", "x", typed="n\n")
+    assert (kept.code, "Delete 2 schedules ('a', 'b')?" in kept.err) == (1, True)
+    assert rota("delete", "--tag", "x", "--yes").out.startswith("Deleted 2 schedules.")
+    assert rota("list", "--json").json == []
+    assert [row["definition"]["name"] for row in rota("list", "--deleted", "--json").json] == ["a", "b"]
+    assert rota("restore", "a").out.startswith("Restored 'a'")
+    assert [row["definition"]["name"] for row in rota("list", "--json").json] == ["a"]
+
+
+def test_delete_without_an_answer_changes_nothing(rota: Run) -> None:
+    rota("add", "a", "t", "--spec", "@daily")
+    assert "--yes answers the question" in rota("delete", "a").err
+    assert len(rota("list", "--json").json) == 1
+
+
+def test_earlier_version_comes_back(rota: Run) -> None:
+    rota("add", "a", "t", "--spec", "@daily")
+    rota("edit", "a", "--spec", "@hourly")
+    assert '  specs: ["@hourly"] -> ["@daily"]' in rota("restore", "a", "--version", "1").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("add", "a", "t", "--spec", "61 * * * *"), "61"),
+        (("add", "a", "t", "--spec", "@daily", "--tz", "Mars"), "not a time zone"),
+        (("add", "a", "t", "{", "--spec", "@daily"), "not JSON"),
+        (("add", "a", "t", "--spec", "@daily", "--set", "tiemout=3s"), "Did you mean 'timeout'"),
+        (("add", "a", "t", "--spec", "@daily", "--set", "timeout"), "name=value"),
+        (("add", "a", "t", "--at", "tomorrow"), "write a time such as"),
+        (("add", "known", "t", "--spec", "@daily"), "already"),
+        (("edit", "knwon", "--spec", "@daily"), "Did you mean 'known'"),
+        (("edit", "known", "--spec", "@daily", "--version", "7"), "version 7"),
+        (("delete",), "Which schedules?"),
+        (("delete", "known", "--all"), "Which schedules?"),
+        (("restore", "known"), "no deleted schedule"),
+        (("run-show", "nothing"), "no run"),
+        (("runs", "--outcome", "fialed"), "Did you mean 'failed'"),
+    ],
+)
+def test_mistake_is_refused_in_words_and_changes_nothing(rota: Run, words: tuple[str, ...], said: str) -> None:
+    rota("add", "known", "t", "--spec", "@hourly")
+    before = rota("list", "--json").json
+    refused = rota(*words)
+    assert refused.code in (1, 2)
+    assert said in refused.err.replace("\n", " ")
+    assert "Traceback" not in refused.err
+    after = rota("list", "--json").json
+    assert [row["version"] for row in after] == [row["version"] for row in before]

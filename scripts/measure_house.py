@@ -180,7 +180,7 @@ def rows() -> list[Row]:
         Row("scripts that write the end of a task", len(scripts_that_end_tasks(lua)), 1, 1),
         Row("names of two things", len(names_of_two_things(dotted)), 0, 0),
         Row("most parameters of a constructor", constructor_parameters(texts.values()), 9, 7),
-        Row("lines of a function, 90 of 100", lengths[len(lengths) * 9 // 10], 16, 15),
+        Row("lines of a function, 90 of 100", lengths[len(lengths) * 9 // 10], 17, 15),
         Row("lines of the longest file", max(len(text.splitlines()) for text in texts.values()), 338, 310),
         Row(
             "% comments in worker, broker, lua",

@@ -67,7 +67,7 @@ def event_tables() -> str:
         "task_events": "Tasks and clients",
         "queue_events": "Queues and groups",
         "worker_events": "Workers",
-        "schedule_events": "Schedulers",
+        "schedule_events": "Schedulers and crons",
         "fleet_events": "Supervisors, commands and health",
         "dispatch": "Callbacks",
     }

@@ -144,7 +144,7 @@ class Cron:
         """Run the decorated function at the times of a cron expression, or another spec: `@cron.cron("@daily")`."""
 
         def register(function: F) -> F:
-            self.add(specs, function, tz=tz, name=name, **options)
+            self.add(specs[0] if len(specs) == 1 else specs, function, tz=tz, name=name, **options)
             return function
 
         return register

@@ -3,8 +3,9 @@
 How a page is read:
 
 - A `python` or `toml` block is a file. The last paragraph before it names the file in backticks.
-- A `console` block holds commands after `$ `, each with its output. `rota dev` and `rota worker` run on in the first
-  terminal, a pseudo-terminal, until the next such command; the page tells the reader to press Ctrl-C there.
+- A `console` block holds commands after `$ `, each with its output. `rota dev`, `rota worker` and programs that do not
+  end run on in the first terminal, a pseudo-terminal, until the next such command; the page tells the reader to press
+  Ctrl-C there.
 - A `text` block is what the first terminal shows. Its lines are awaited, in any order, because tasks run side by side.
 
 Differences that a reader expects are removed from both sides: IDs, times, process numbers, versions of the server, the
@@ -28,12 +29,18 @@ from pathlib import Path
 
 from tests.servers.process import wait_until
 
-FOLLOWED = ("docs/tutorial.md", "docs/project-layout.md", "docs/logging.md", "docs/testing.md")
+FOLLOWED = (
+    "docs/first-schedule.md",
+    "docs/tutorial.md",
+    "docs/project-layout.md",
+    "docs/logging.md",
+    "docs/testing.md",
+)
 """The pages that `test_pages.py` follows."""
 
 FOLDER = "/home/ann/try"
 URL = "redis://localhost:6379/0"
-IN_FIRST_TERMINAL = ("rota dev", "rota worker")
+IN_FIRST_TERMINAL = ("rota dev", "rota worker", "python nightly.py", "python flaky.py")
 DEADLINE_SECONDS = 45.0
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

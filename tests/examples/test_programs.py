@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from examples import embedding, events, face, hello, traced
+from examples import embedding, events, face, hello, local_cron, traced
 from rota import TaskFailed
 
 On = Callable[[ModuleType], ModuleType]
@@ -79,3 +79,15 @@ async def test_enqueue_wait_and_run_are_traced(on_server: On) -> None:
     spans = {span.name: dict(span.attributes or {}) for span in kept.get_finished_spans()}
     assert set(spans) == {"send default", "wait default", "process default"}
     assert spans["process default"]["mail.domain"] == "example.org"
+
+
+async def test_a_cron_in_one_process_runs_its_functions(capsys: pytest.CaptureFixture[str]) -> None:
+    await local_cron.main()
+
+    assert capsys.readouterr().out.splitlines() == [
+        "beat runs @every 1s",
+        "backup runs 30 2 * * *",
+        "report runs every 2 weeks on mon at 09:00",
+        "beat",
+        "beat",
+    ]

@@ -134,6 +134,8 @@ def first_wall(rule: WallRule, start: datetime, until: int) -> datetime | None:
             ahead = (days & -days).bit_length() - 1
             if ahead or time < 0:
                 time = rule.time_from(0) if first < 0 else first
+                if time < 0:
+                    return None
             return datetime(year, month, day + ahead, time // 3600, time // 60 % 60, time % 60)
         if first < 0:
             time = first = rule.time_from(0)

@@ -42,6 +42,7 @@ DESCRIPTORS = {
 _ZONE = re.compile(r"(?:CRON_)?TZ=")
 _SPACE, _ANY_SPACE = re.compile(" "), re.compile(r"\s")
 _CHOICES = {"dialect": ("rota", "asynq"), "skipped_hour": ("after", "skip"), "repeated_hour": ("once", "twice")}
+_AFTER_NAME = ("nothing", "one space and an interval, as in '@every 10m'")
 _LIKELY = {"daily": "@daily", "hourly": "@hourly", "weekly": "@weekly", "monthly": "@monthly", "yearly": "@yearly"}
 # A text that does not fire within eight years from each of these moments never does, or once in a generation: after the
 # first one comes the longest time without a 29 February, and in between it falls on other days of the week.
@@ -161,25 +162,29 @@ def _cron_trigger(reading: _Reading, rule: CronExpression) -> Trigger:
 
 def _read_descriptor(reading: _Reading, body: str) -> Trigger:
     exact = reading.dialect == "asynq"
-    word = body if exact else body.rstrip()
+    # robfig/cron removes the spaces at the end only where a time zone stands before.
+    text = body if exact and not reading.start else body.rstrip()
+    word = text.split(maxsplit=1)[0]
     name = word if exact else word.lower()
-    if name in DESCRIPTORS:
+    if name in DESCRIPTORS and word == text:
         return _cron_trigger(reading, CronExpression.parse(DESCRIPTORS[name], reading.dialect))
-    if name.startswith("@every "):
-        return _read_every(reading, word)
+    if name == "@every" and (text.startswith("@every ") or not exact):
+        return _read_every(reading, text)
     if name == "@reboot":
         raise error(reading.text, reading.start, "'@reboot' does not exist: schedules fire at times, not at a start.")
-    if name == "@every":
-        raise error(reading.text, len(reading.text), "an interval is missing, as in '@every 10m'.")
-    advice = did_you_mean(name.split()[0], {*DESCRIPTORS, "@every"})
-    raise error(reading.text, reading.start, f"'{name.split()[0][:20]}' is not known. {advice}")
+    if name in (*DESCRIPTORS, "@every"):
+        raise error(reading.text, reading.start + len(word), f"after '{word}' comes {_AFTER_NAME[name == '@every']}.")
+    advice = did_you_mean(name, {*DESCRIPTORS, "@every"})
+    raise error(reading.text, reading.start, f"'{word[:20]}' is not known. {advice}")
 
 
-def _read_every(reading: _Reading, word: str) -> Trigger:
-    start = reading.start + len("@every ")
-    length = word[len("@every ") :]
+def _read_every(reading: _Reading, text: str) -> Trigger:
+    length = text[len("@every") :]
+    if not length:
+        raise error(reading.text, reading.start + len(text), "an interval is missing, as in '@every 10m'.")
+    start = reading.start + len("@every")
     if reading.dialect == "asynq":
-        return DelayTrigger(reading.text, read_go_interval(reading.text, start, length), from_end=False)
+        return DelayTrigger(reading.text, read_go_interval(reading.text, start + 1, length[1:]), from_end=False)
     position = start + len(length) - len(length.lstrip())
     return IntervalTrigger(reading.text, read_interval(reading.text, position, length.strip()))
 

@@ -220,7 +220,8 @@ class _Sentence:
             self._take()
             days = self._weekdays()
         window = DailyWindow(start, end, every // _SECOND, _on(*days))
-        parts = (window, replace(window, morning=True)) if window.overnight else (window,)
+        morning = replace(window, morning=True)
+        parts = (window, morning) if window.overnight and morning.time_from(0) >= 0 else (window,)
         return union([WallTrigger(self._text, part, self._clock.zone, False, True) for part in parts], self._text)
 
     # --- words ---

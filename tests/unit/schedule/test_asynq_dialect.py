@@ -161,6 +161,9 @@ def test_expression_that_never_fires_is_refused_in_asynq_dialect_too(text: str) 
         ("every day at 02:30", 18),
         ("@DAILY", 0),
         ("@reboot", 0),
+        ("@daily ", 6),
+        ("@every\t1m", 6),
+        ("@every", 6),
         ("@every 1d", 7),
         ("@every 9999999h", 7),
         ("TZ=x * * * * *", 3),
@@ -186,6 +189,7 @@ def test_asynq_dialect_refuses_what_robfig_refuses(text: str, position: int) -> 
         ("007 * * * *", "7 * * * *"),
         ("*\t* *\n* *", "* * * * *"),
         ("TZ=Local 0 6 * * *", "0 6 * * *"),
+        ("TZ=Asia/Tokyo @daily ", "0 0 * * *"),
     ],
 )
 def test_asynq_dialect_keeps_the_oddities_of_robfig(text: str, means: str) -> None:

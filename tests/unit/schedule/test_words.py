@@ -54,6 +54,7 @@ def test_words_fire_at_their_times(text: str, expected: list[str]) -> None:
     [
         ("@every 1h30m", timedelta(hours=1, minutes=30)),
         ("@EVERY 2w", timedelta(weeks=2)),
+        ("@every\t90s ", timedelta(seconds=90)),
         ("every 10 minutes", timedelta(minutes=10)),
         ("every 1 hour", timedelta(hours=1)),
         ("every hour", timedelta(hours=1)),

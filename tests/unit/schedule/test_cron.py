@@ -1,8 +1,10 @@
 """Cron expressions: what their fields select, and which days a month has."""
 
 import calendar
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -159,19 +161,24 @@ def test_star_decides_whether_both_day_fields_restrict(day: str, restricts: bool
 # --- times of a day ---
 
 
+@cache
+def matching_times(text: str) -> list[int]:
+    """All times of a day that match, in seconds, found one after the other."""
+    second, minute, hour, *_ = (set(bits(field.mask)) for field in CronExpression.parse(text).fields)
+    return [
+        time for time in range(86_400) if time % 60 in second and time // 60 % 60 in minute and time // 3600 in hour
+    ]
+
+
 @given(
     st.sampled_from(["* * * * * *", "*/7 3,50 * * * *", "0 0 9-17 * * *", "59 59 23 * * *", "5,10 */30 2,3 * * *"]),
     st.integers(0, 86_399),
 )
 def test_times_of_a_day_are_found_in_both_directions(text: str, time: int) -> None:
-    cron = CronExpression.parse(text)
-
-    def matches(second: int) -> bool:
-        values = (second % 60, second // 60 % 60, second // 3600)
-        return all(field.mask >> value & 1 for field, value in zip(cron.fields, values, strict=False))
-
-    assert cron.time_from(time) == next((each for each in range(time, 86_400) if matches(each)), -1)
-    assert cron.time_until(time) == next((each for each in range(time, -1, -1) if matches(each)), -1)
+    cron, times = CronExpression.parse(text), matching_times(text)
+    later, earlier = bisect_left(times, time), bisect_right(times, time)
+    assert cron.time_from(time) == (times[later] if later < len(times) else -1)
+    assert cron.time_until(time) == (times[earlier - 1] if earlier else -1)
 
 
 # --- H ---

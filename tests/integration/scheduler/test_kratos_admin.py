@@ -4,7 +4,7 @@ A schedule fires every second here, so a second definition that is live beside t
 """
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from rota.app import Rota
 from rota.schedule.definition import ScheduleDefinition
-from rota.scheduler.sources import SourceChanges
+from rota.scheduler.scheduler import Scheduler
 from rota.store import Store, open_store
 from tests.integration.scheduler.conftest import Hand, eventually
 
@@ -20,31 +20,14 @@ pytestmark = pytest.mark.slow
 BY = "ann"
 
 
-class RowSource:
-    """The rows of a store, as a source of a scheduler."""
-
-    name = "store"
-    every = timedelta(milliseconds=100)
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._revision = 0
-
-    async def changes(self) -> SourceChanges:
-        found = await self._store.changed_since(self._revision)
-        self._revision = found.revision
-        kept = tuple(each for each in found.schedules if each.deleted_at is None)
-        return SourceChanges(kept, tuple(each.id for each in found.schedules if each.deleted_at is not None))
-
-
 class Panel:
     """What a user of the page does to rows, and the tasks that the rows have made."""
 
-    def __init__(self, app: Rota, store: Store, hand: Hand) -> None:
-        self.app, self.store, self._hand = app, store, hand
+    def __init__(self, app: Rota, store: Store, url: str, hand: Hand) -> None:
+        self.app, self.store, self._url, self._hand = app, store, url, hand
 
-    def scheduler(self) -> Any:
-        return self.app.scheduler(sources=[RowSource(self.store)])
+    def scheduler(self) -> AbstractAsyncContextManager[Scheduler]:
+        return self.app.scheduler(store=self._url)
 
     async def add(self, name: str = "each", **words: Any) -> str:
         # Each planned time has its run, also on a machine that stops this process for seconds.
@@ -89,8 +72,9 @@ class Panel:
 
 @pytest.fixture
 async def panel(app: Rota, hand: Hand, tmp_path: Path) -> AsyncIterator[Panel]:
-    async with open_store(f"sqlite:///{tmp_path}/rota.db") as store:
-        yield Panel(app, store, hand)
+    url = f"sqlite:///{tmp_path}/rota.db"
+    async with open_store(url) as store:
+        yield Panel(app, store, url, hand)
 
 
 def follow_each_other(times: list[int]) -> bool:
@@ -202,6 +186,23 @@ async def test_boot_starts_what_is_enabled_and_restarts_repeat_nothing(panel: Pa
             await panel.more(row)
     times = await panel.runs(row)
     assert len(times) == len(set(times))
+    assert await panel.runs(stopped) == []
+
+
+async def test_start_of_all_wakes_only_what_was_enabled(panel: Panel) -> None:
+    row, stopped = await panel.add(), await panel.add("stopped", enabled=False)
+    async with panel.scheduler() as scheduler:
+        await panel.more(row)
+        await panel.store.set_hold(by=BY, reason="maintenance")
+
+        async def held() -> bool:
+            return scheduler.status().tally.skipped["hold"] >= 2
+
+        await eventually(held)
+        before = await panel.runs(row)
+        await panel.store.lift_hold(by=BY)
+        after = await panel.more(row)
+    assert after[len(before)] >= before[-1] + 2
     assert await panel.runs(stopped) == []
 
 

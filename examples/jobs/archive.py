@@ -57,6 +57,8 @@ def archive_logs(folder: str, target: str, pattern: str = "*.log.*", settled: Du
     source, archive = settings.folder(folder), settings.folder(target)
     if not source.is_dir():
         raise JobRefused(f"{source} is not a folder.")
+    if not pattern or "/" in pattern:
+        raise JobRefused(f"The pattern {pattern!r} has to match names in the folder, so it cannot have a slash.")
     if archive == source:
         raise JobRefused(
             "The archive is the folder of the logs itself, so the next run would take the archives for logs."

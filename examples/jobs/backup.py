@@ -22,6 +22,7 @@ from examples.jobs.engine import connected
 from examples.jobs.settings import JobRefused, JobSettings, plain_file
 from examples.jobs.whole_file import CHECKSUM, alone, checksum_path, is_whole, whole_file
 from rota import Context, Retry, Tasks
+from rota.core.text import counted
 
 tasks = Tasks()
 _STAMP = r"\d{8}T\d{6}Z"
@@ -97,7 +98,7 @@ def restore(database: str, folder: str, backup: str = "newest", *, overwrite: bo
     with alone(place / f".{database}.restore.lock", f"the database {database}"):
         if not overwrite and (tables := _tables(url)):
             raise JobRefused(
-                f"The database {database!r} has {len(tables)} tables, among them {tables[0]!r}. "
+                f"The database {database!r} has {counted(len(tables), 'table')}, among them {tables[0]!r}. "
                 "Restore into an empty one, or say overwrite=true."
             )
         kind.restore(url, file)

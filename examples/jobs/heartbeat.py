@@ -19,6 +19,7 @@ from examples.jobs.settings import JobRefused, JobSettings
 from examples.jobs.state import JobState, Monitor, job_state
 from rota import Context, Retry, Tasks
 from rota.core.duration import Duration
+from rota.core.text import counted
 
 tasks = Tasks()
 
@@ -130,9 +131,11 @@ def following(monitor: Monitor, run: str, name: str, fault: str, limit: int, now
         failures = monitor.failures + 1
         if monitor.alerting or failures < limit:
             return Monitor(run, failures, since, monitor.alerting, monitor.notice)
-        return Monitor(run, failures, since, True, f"DOWN: {name}\n\n{fault}\n\n{failures} failures since {since}.")
+        return Monitor(
+            run, failures, since, True, f"DOWN: {name}\n\n{fault}\n\n{counted(failures, 'failure')} since {since}."
+        )
     if not monitor.alerting:
         return Monitor(run, notice=monitor.notice)
     lasted = str(now.replace(microsecond=0) - datetime.fromisoformat(monitor.since))
-    text = f"UP: {name}\n\nIt is well again. It was down for {lasted}, with {monitor.failures} failures."
+    text = f"UP: {name}\n\nIt is well again. It was down for {lasted}, with {counted(monitor.failures, 'failure')}."
     return Monitor(run, notice=text)

@@ -17,6 +17,7 @@ from annotated_types import Interval
 from examples.jobs.alert import send_alert
 from examples.jobs.settings import JobRefused, JobSettings
 from rota import Context, Retry, Tasks
+from rota.core.text import counted
 
 tasks = Tasks()
 Percent = Annotated[float, Interval(ge=0, le=100)]
@@ -89,5 +90,5 @@ def _sizes(text: str) -> Iterator[tuple[str, int]]:
 def report_problems(settings: JobSettings, run: str, alert: list[str] | None, problems: list[str]) -> None:
     """Mail problems, once for a run."""
     if alert and problems:
-        subject = f"{len(problems)} problems on {gethostname()}"
+        subject = f"{counted(len(problems), 'problem')} on {gethostname()}"
         send_alert(settings, f"{run} alert", alert, subject, "\n".join(problems) + "\n")

@@ -22,6 +22,7 @@ from examples.jobs.engine import connected
 from examples.jobs.settings import JobRefused, JobSettings, plain_file
 from examples.jobs.whole_file import whole_file
 from rota import Context, Retry, Tasks
+from rota.core.text import counted
 
 tasks = Tasks()
 _QUERY_NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -40,7 +41,7 @@ _HEAD = """<!doctype html>
 <h1>{title}</h1>
 <table>
 """
-_FOOT = "</table>\n<p>{rows} rows, {time}</p>\n</html>\n"
+_FOOT = "</table>\n<p>{rows}, {time}</p>\n</html>\n"
 
 
 class TooManyRows(JobRefused):
@@ -158,7 +159,7 @@ class HtmlSheet:
         self._file.write(f"<tr>{''.join(map(_cell, values))}\n")
 
     def foot(self, rows: int) -> None:
-        self._file.write(_FOOT.format(rows=rows, time=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
+        self._file.write(_FOOT.format(rows=counted(rows, "row"), time=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
 
 
 def _harmless(value: Any) -> Any:

@@ -133,6 +133,12 @@ def test_archive_in_the_folder_of_the_logs_is_refused() -> None:
         run_inline_sync(app, archive_logs.plan("logs", "archive/../.."))
 
 
+@pytest.mark.parametrize("pattern", ["", "/etc/*", "../*", "sub/*.log"])
+def test_pattern_that_leads_elsewhere_is_refused(logs: Path, pattern: str) -> None:
+    with pytest.raises(JobRefused, match="cannot have a slash"):
+        run(pattern=pattern)
+
+
 @pytest.mark.slow
 def test_no_line_is_lost_when_a_run_is_killed_anywhere(
     environment: dict[str, str], logs: Path, archive: Path, killer: Callable[..., Killing]

@@ -117,7 +117,7 @@ def test_restore_leaves_a_database_with_tables_alone_until_told(tmp_path: Path) 
     with closing(sqlite3.connect(tmp_path / "shop.sqlite3")) as connection, connection:
         connection.execute("DELETE FROM customers")
 
-    with pytest.raises(JobRefused, match="has 1 tables, among them 'customers'"):
+    with pytest.raises(JobRefused, match="has 1 table, among them 'customers'"):
         run_inline_sync(app, restore.plan("shop", "backups"))
     run_inline_sync(app, restore.plan("shop", "backups", overwrite=True))
 

@@ -79,7 +79,7 @@ def test_second_run_replaces_the_files(reports: Path) -> None:
     run(name="monday", parameters={"least": 4}, formats=["html"])
 
     assert sorted(path.name for path in reports.iterdir()) == ["monday.csv", "monday.html"]
-    assert "1 rows" in (reports / "monday.html").read_text()
+    assert "1 row," in (reports / "monday.html").read_text()
 
 
 def test_query_can_only_read(reports: Path, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from rota.cron.local_cron import Cron
     from rota.cron.spec_builder import every
     from rota.schedule.calendar import Calendar
+    from rota.schedule.declared import When
+    from rota.schedule.definition import ScheduleDefinition
     from rota.settings.settings import Settings
     from rota.tasks.context import Context, current
     from rota.tasks.go_values import GoBytes, GoDuration
@@ -98,6 +100,7 @@ __all__ = [
     "Rota",
     "RotaError",
     "RoutingError",
+    "ScheduleDefinition",
     "ScheduleError",
     "ScheduleInvalid",
     "Settings",
@@ -123,6 +126,7 @@ __all__ = [
     "Tasks",
     "TimeLimitExceeded",
     "Unique",
+    "When",
     "WorkerFault",
     "current",
     "every",
@@ -134,6 +138,8 @@ _MODULES = {
     "cron.local_cron": ("Cron",),
     "cron.spec_builder": ("every",),
     "schedule.calendar": ("Calendar",),
+    "schedule.definition": ("ScheduleDefinition",),
+    "schedule.declared": ("When",),
     "tasks.context": ("Context", "current"),
     "tasks.job": ("Job", "Plan", "SyncJob", "TaskAttempt", "TaskInfo", "TaskState"),
     "tasks.go_values": ("GoBytes", "GoDuration"),

@@ -4,9 +4,9 @@ The decorators are those of `rota.tasks.router`, because an app is the outermost
 that needs settings: enqueueing, connections, the lifespan and workers.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, get_args, overload
 
 from rota.client.connections import Connections, broker_options
 from rota.core.canonical import is_mapping
@@ -26,6 +26,7 @@ from rota.tasks.options import NO_OPTIONS, EnqueueOptions
 from rota.tasks.registration import Home
 from rota.tasks.router import Tasks
 from rota.tasks.routing import Matching, Registry, check_blank
+from rota.tasks.scheduling import read_provider
 from rota.tasks.task import Task
 from rota.tasks.untyped import loose_plan
 from rota.wire.keys import Keys
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     from rota.broker.broker_options import BrokerOptions
     from rota.client.asynchronous import Client
     from rota.client.blocking import SyncClient
-    from rota.schedule.definition import ScheduleDefinition
+    from rota.schedule.declared import Provide, ScheduleProvider
+    from rota.schedule.definition import ScheduleDefinition, StoredSchedule
     from rota.scheduler.scheduler import Scheduler
     from rota.scheduler.sources import ScheduleSource
     from rota.worker.worker import Worker
 
 R = TypeVar("R")
+ProvideT = TypeVar("ProvideT", bound="Provide")
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
 
 
@@ -83,6 +86,8 @@ class Rota(Tasks):
         self.enqueue_middlewares: list[EnqueueMiddleware] = [
             around.check_enqueue(item) for item in around.each("Rota(enqueue_middleware=...)", enqueue_middleware)
         ]
+        self.schedule_providers: list[ScheduleProvider] = []
+        """The functions that return further schedules, which a scheduler calls again and again."""
         self._lifespan = Lifespan(self, lifespan)
         self._connections = Connections(self.enqueue_middlewares)
 
@@ -96,6 +101,32 @@ class Rota(Tasks):
         with named("app.enqueue_middleware", caller()):
             self.enqueue_middlewares.append(around.check_enqueue(function))
         return function
+
+    @overload
+    def schedule_provider(self, function: ProvideT, /) -> ProvideT: ...
+    @overload
+    def schedule_provider(self, /, *, interval: DurationLike = "3m") -> Callable[[ProvideT], ProvideT]: ...
+    def schedule_provider(
+        self, function: ProvideT | None = None, /, *, interval: DurationLike = "3m"
+    ) -> ProvideT | Callable[[ProvideT], ProvideT]:
+        """Ask a function for further schedules, every `interval` as Asynq does: `@app.schedule_provider`.
+
+        The async function returns `ScheduleDefinition`s, or mappings with their fields. A schedule that it no longer
+        returns does not fire again. If it fails, the schedules that it returned before stay.
+        """
+        what = "app.schedule_provider"
+
+        def register(provide: ProvideT) -> ProvideT:
+            with named(what, caller()):
+                self.schedule_providers.append(read_provider(what, provide, interval))
+            return provide
+
+        return register if function is None else register(function)
+
+    @property
+    def schedules(self) -> tuple["StoredSchedule", ...]:
+        """The schedules that this app and its routers declare, by name. Raises ScheduleInvalid for a wrong one."""
+        return self._stored_schedules(self.settings.schedules.timezone)
 
     # Enqueueing
 

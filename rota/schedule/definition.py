@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Unpack, cast
+from uuid import UUID, uuid5
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -220,6 +221,7 @@ class ScheduleDefinition(BaseModel):
         return {"queue_one": 1, "queue_all": self.overlap_limit or DEFAULT_LIMIT}.get(self.overlap, 0)
 
 
+_NAMED = UUID("2b8f7c1e-7a52-5c0b-9f0e-3d6c1a4e8b90")
 FIELDS: tuple[str, ...] = tuple(ScheduleDefinition.model_fields)
 
 
@@ -238,6 +240,11 @@ class StoredSchedule:
     updated_by: str = ""
     deleted_at: datetime | None = None
     deleted_by: str = ""
+
+
+def named_schedule_id(name: str) -> str:
+    """Return the ID of a schedule that has no row in a store: the same in every process and after every start."""
+    return str(uuid5(_NAMED, name))
 
 
 def _problem(item: "ErrorDetails") -> Problem:

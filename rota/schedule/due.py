@@ -134,20 +134,21 @@ Piece: TypeAlias = Fire | Skip
 def decide(timetable: Timetable, state: ScheduleState, now: datetime) -> Decision:
     """Decide all planned times after `state.last` up to now."""
     definition = timetable.definition
-    lower = timetable.since if state.last is None else max(state.last, timetable.since)
+    decided = timetable.since if state.last is None else max(state.last, timetable.since)
     if not definition.enabled or timetable.trigger is None:
-        return Decision(decided_until=lower)
+        return Decision(decided_until=decided)
     if definition.max_runs is not None and state.runs >= definition.max_runs:
-        return Decision(decided_until=lower, is_done=True)
+        return Decision(decided_until=decided, is_done=True)
     if timetable.trigger.after_end:
-        return _decide_delay(timetable, state, lower, now)
+        return _decide_delay(timetable, state, decided, now)
+    lower = timetable.first if state.last is None else max(state.last, timetable.first)
     until, following = _due(timetable, lower, now)
     pieces = _limited(definition, state, _pieces(timetable, state, lower, until, now))
     runs = state.runs + sum(isinstance(piece, Fire) for piece in pieces)
     is_done = following is None or (definition.max_runs is not None and runs >= definition.max_runs)
     return _decision(
         pieces,
-        decided_until=until or lower,
+        decided_until=until or decided,
         next_due=None if is_done or following is None else timetable.fires_at(following),
         is_done=is_done,
         clock_is_behind=state.last is not None and state.last > now,

@@ -23,6 +23,9 @@ from rota.schedule.trigger import OnceTrigger, Trigger, union
 
 LONGEST_HOLIDAY = 366
 """Days. A calendar without a working day for longer than this has none."""
+LATEST_MOMENT = timedelta(days=1)
+"""A moment this long before the schedule was saved counts as missed. An older one never fires, because it may have been
+done long ago by a server whose data is lost."""
 
 _DAY = timedelta(days=1)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -61,6 +64,8 @@ class Timetable:
     @property
     def first(self) -> datetime:
         """Planned times lie after this instant."""
+        if self.definition.kind == "once":
+            return self.since - LATEST_MOMENT
         starts_at = self.definition.starts_at
         return self.since if starts_at is None else max(self.since, starts_at - _SMALLEST)
 

@@ -25,7 +25,7 @@ from pydantic import (
 from rota.core.duration import Duration, display
 from rota.errors import ConfigError
 from rota.settings.origin import shown
-from rota.settings.values import ProcessRange, check_processes, check_queues, read_processes, read_queues
+from rota.settings.values import ProcessRange, check_processes, check_queues, check_zone, read_processes, read_queues
 from rota.wire.script import MOST_DELETED, MOST_ENQUEUED, MOST_FETCHED, MOST_FORWARDED, MOST_RECORDED
 
 MEBIBYTE = 1024 * 1024
@@ -241,6 +241,13 @@ class ResultSettings(SettingGroup):
     """The largest size of a result. A larger one fails its task."""
     result_poll: PositiveDuration = timedelta(seconds=1)
     """How often a waiting `result()` polls besides its subscription, because Go servers do not announce results."""
+
+
+class ScheduleSettings(SettingGroup):
+    """Schedules."""
+
+    timezone: Annotated[str, AfterValidator(check_zone)] = "UTC"
+    """The time zone of a schedule that names none, such as `Europe/Berlin`."""
 
 
 class LogSettings(SettingGroup):

@@ -36,6 +36,7 @@ from rota.settings.setting_groups import (
     LogSettings,
     PoolSettings,
     ResultSettings,
+    ScheduleSettings,
     SettingGroup,
     SupervisorSettings,
     SweepSettings,
@@ -60,6 +61,7 @@ class Settings(BaseModel):
     sweep: SweepSettings = Field(default_factory=SweepSettings)
     aggregation: AggregationSettings = Field(default_factory=AggregationSettings)
     results: ResultSettings = Field(default_factory=ResultSettings)
+    schedules: ScheduleSettings = Field(default_factory=ScheduleSettings)
     logging: LogSettings = Field(default_factory=LogSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)

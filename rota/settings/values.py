@@ -130,3 +130,12 @@ def as_utf8(text: str) -> str:
         return os.fsencode(text).decode() if any("\udc80" <= char <= "\udcff" for char in text) else text
     except UnicodeError:
         return text
+
+
+def check_zone(name: str) -> str:
+    """Refuse a time zone that does not exist."""
+    if name != "UTC":
+        from rota.schedule.spec import read_zone  # imported late: most programs keep the default
+
+        read_zone(name)
+    return name

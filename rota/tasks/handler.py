@@ -24,6 +24,7 @@ from rota.tasks.policy import Retry
 from rota.tasks.signature import MISSING, Signature
 
 if TYPE_CHECKING:
+    from rota.schedule.declared import DeclaredSchedule
     from rota.tasks.task import Sender
 
 Event: TypeAlias = Literal["success", "failure", "exhausted"]
@@ -108,6 +109,8 @@ class Handler:
         self.own_hooks = self.hooks = hooks or Hooks()
         self.words = words
         """The keywords of its decorator."""
+        self.schedules: list[DeclaredSchedule] = []
+        """The schedules that the program declares for it."""
         self.sender: Sender | None = None
         """The app, or None before the router of this handler is included in one."""
         self.modules: tuple[str, ...] = (function.__module__,)

@@ -43,6 +43,7 @@ from rota.tasks.registration import (
     task_handler,
 )
 from rota.tasks.routing import check_blank
+from rota.tasks.scheduling import Scheduling
 from rota.tasks.task import AsyncTask, SyncTask, Task, TaskDecorator
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -50,7 +51,7 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _made: "WeakSet[Tasks]" = WeakSet()
 
 
-class Tasks:
+class Tasks(Scheduling):
     """A router: holds the tasks of one module until an app includes it with `app.include`.
 
     It has the decorators of the app, so that the module does not import the app. Middlewares and hooks that are
@@ -63,6 +64,7 @@ class Tasks:
     @placed
     def __init__(self, *, middleware: Sequence[Middleware] = ()) -> None:
         """Make a router. `middleware` runs around its tasks, inside the middleware of the app."""
+        super().__init__()
         self._place = caller()
         self._middlewares: list[Middleware] = [
             around.check(item) for item in around.each(f"{type(self).__name__}(middleware=...)", middleware)
@@ -70,7 +72,7 @@ class Tasks:
         self._hooks = Hooks()
         self._handlers: list[Handler] = []
         self._group_handlers: list[GroupHandler] = []
-        self._routers: list[Tasks] = []
+        self._within = self._routers = list[Tasks]()
         self._inclusion: Inclusion | None = None
         _made.add(self)
 
@@ -186,6 +188,7 @@ class Tasks:
             check_include_options(f"{self._name}.include", options)
             tasks._inclusion = Inclusion(self, prefix, options, place, calling_module())
             try:
+                tasks._check_joining()
                 self._join(tasks._all_handlers(), tasks._all_group_handlers())
             except Exception:
                 tasks._inclusion = None

@@ -5,7 +5,7 @@ The plain values around it (`Options`, `Plan`, `Job`, `TaskInfo`, `TaskState`) c
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from copy import copy
 from typing import (
     TYPE_CHECKING,
@@ -31,6 +31,10 @@ from rota.tasks.options import EnqueueOptions, Options
 from rota.tasks.policy import Debounce
 from rota.tasks.signature import INJECTED
 from rota.wire.enqueue import DEFAULT_QUEUE
+
+if TYPE_CHECKING:
+    from rota.schedule.declared import DeclaredSchedule, Specs, When
+    from rota.tasks.scheduling import Scheduling
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +68,10 @@ class Sender(Protocol):
         """Return a handle to a task for blocking code."""
         ...
 
+    def check_schedules(self, joining: "Sequence[tuple[Scheduling, DeclaredSchedule]]" = ()) -> None:
+        """Raise OptionError if two schedules have one name, also with those of a router that is joining."""
+        ...
+
 
 NOT_GIVEN: Final[Any] = object()
 """The default of `timeout` in a call: a function may have a parameter of this name, for which None is a value."""
@@ -71,7 +79,7 @@ _OF_THE_APP = frozenset({"type", "default_options", "_sender"})
 """The attributes of a task that are known only once its router is included in an app."""
 _ELSEWHERE = frozenset(
     {"delay", "apply_async", "apply", "s", "si", "send", "send_with_options", "kiq", "defer", "defer_async"}
-    | {"enqueue_in", "enqueue_at", "schedule", "push", "queue", "perform_async"}
+    | {"enqueue_in", "enqueue_at", "push", "queue", "perform_async"}
 )
 """The names of the enqueue methods of Celery, Dramatiq, Taskiq, Procrastinate, RQ and others."""
 
@@ -177,6 +185,28 @@ class Task(Generic[P, R]):
         """
         return self.options(debounce=Debounce(key, wait, max_wait))
 
+    def schedule(self, when: "Specs | When", /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run this task with these arguments at the times of a spec: `welcome.schedule("0 9 * * *", user_id=7)`.
+
+        `when` is one spec, several, or a `When`, which also gives the time zone and the rules of the runs. Options of
+        this task, as in `welcome.options(queue="low").schedule(...)`, apply to each run.
+        """
+        from rota.tasks.scheduling import schedule_task
+
+        schedule_task(self, when, args, kwargs)
+
+    def scheduled_options(self) -> dict[str, Any]:
+        """The options of this copy of the task that differ from those of the task, as fields of a schedule."""
+        from rota.tasks.scheduling import per_run
+
+        return per_run(self.__dict__.get("default_options") or self._changed_options(), self.handler.options)
+
+    def _changed_options(self) -> Options:
+        options = self.handler.options
+        for words in self._changes:
+            options = options.updated(**words)
+        return options
+
     def _read_handler(self) -> None:
         """Take over what is known since the router of this task is included. Raises RoutingError before."""
         handler = self.handler
@@ -186,10 +216,7 @@ class Task(Generic[P, R]):
                 "type, its queue and its server are not known. Call app.include(...) with the router where the app is "
                 "made, and import that module before the first enqueue."
             )
-        options = handler.options
-        for words in self._changes:
-            options = options.updated(**words)
-        self.type, self.default_options, self._sender = handler.type, options, handler.sender
+        self.type, self.default_options, self._sender = handler.type, self._changed_options(), handler.sender
 
     def _called(
         self, verb: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: DurationLike | None

@@ -13,13 +13,16 @@ from rota import (
     Retry,
     Rota,
     RotaError,
+    ScheduleDefinition,
     SyncJob,
     Task,
     TaskInfo,
     Tasks,
     Unique,
+    When,
     current,
 )
+from rota.tasks.task import AsyncTask, SyncTask
 
 
 class Mailer: ...
@@ -92,6 +95,41 @@ def failed(ctx: Context, error: Exception) -> None: ...
 outer = Tasks()
 outer.include(tasks, prefix="card:")
 app.include(outer, prefix="billing:", queue="billing", timeout="30s", retry=3, retention="1h", headers={"a": "b"})
+
+
+@app.cron("30 2 * * *", tz="Europe/Berlin", missed="all", missed_limit=5, timeout="1h", tags=["db"])
+async def nothing() -> int:
+    return 0
+
+
+@app.every("10m", name="warm up", overlap="queue_one")
+@app.task("cache:warm")
+def warm(ctx: Context) -> str:
+    return ctx.id
+
+
+@tasks.cron("@daily", "0 12 * * sun", type="sweep")
+def sweep() -> None: ...
+
+
+@app.schedule_provider
+async def provided() -> list[ScheduleDefinition]:
+    return [ScheduleDefinition(name="a", task_type="b", specs=["@daily"], overlap="allow")]
+
+
+@app.schedule_provider(interval="10s")
+async def mappings() -> list[dict[str, Any]]:
+    return [{"name": "a", "task_type": "b", "specs": ["@daily"]}]
+
+
+assert_type(nothing, AsyncTask[[], int])
+assert_type(warm, SyncTask[[], str])
+assert_type(sweep, SyncTask[[], None])
+welcome.schedule("0 9 * * *", 7)
+welcome.schedule(["0 9 * * *", "0 18 * * *"], 7, locale="de")
+welcome.options(queue="low").schedule(When("0 9 * * *", tz="Asia/Shanghai", overlap="replace"), user_id=7)
+app.schedule("email:digest", {"list": "all"}, cron="0 8 * * *", then={"schedule": "a"})
+tasks.schedule("email:digest", every="10m")
 
 
 async def asynchronous() -> None:

@@ -1,6 +1,6 @@
 """Mistakes that both checkers must refuse: each line that ends in `# wrong`, and no other. Never imported."""
 
-from rota import Context, Retry, Rota, Tasks, Unique
+from rota import Context, Retry, Rota, ScheduleDefinition, Tasks, Unique, When
 
 app = Rota("redis://localhost")
 
@@ -56,6 +56,18 @@ async def mistakes(ctx: Context) -> None:
     Retry(backoff="exponentil")  # wrong
     Unique("1m", scope="queue")  # wrong
     await charge.enqueue("seven")  # wrong
+    welcome.schedule("@daily", "seven")  # wrong
+    welcome.schedule("@daily")  # wrong
+    welcome.schedule(5, 7)  # wrong
+    When("@daily", missed="al")  # wrong
+    app.cron("@daily", misse="all")  # wrong
+    app.cron(5)  # wrong
+    app.cron("@daily", timeout=30)  # wrong
+    app.every("5m", tz="UTC")  # wrong
+    app.schedule("a:b", cron="@daily", quee="a")  # wrong
+    ScheduleDefinition(name="a", specs="@daily")  # wrong
+    ScheduleDefinition(name="a", task_type="b", overlap="alow")  # wrong
+    app.schedule_provider(build)  # wrong
     tasks.task("test:d", quee="a")  # wrong
     app.include(tasks, quee="a")  # wrong
     app.include(tasks, unique="5m")  # wrong

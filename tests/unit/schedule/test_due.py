@@ -273,6 +273,21 @@ def test_missed_moment_of_a_schedule_that_fires_once_follows_its_rule(missed: st
     assert (len(made.fires), len(made.skips), made.is_done) == (count, 1 - count, True)
 
 
+@pytest.mark.parametrize(("before", "count"), [(timedelta(seconds=30), 1), (timedelta(hours=20), 1), (2 * DAY, 0)])
+def test_moment_shortly_before_the_schedule_was_saved_counts_as_missed(before: timedelta, count: int) -> None:
+    made = Simulated(kind="once", process_at=START - before).wake(START)
+
+    assert (len(made.fires), made.is_done) == (count, True)
+
+
+def test_start_in_the_future_does_not_decide_times_before_it() -> None:
+    schedule = Simulated(starts_at=START + WEEK)
+    schedule.wake(START + HOUR)
+    schedule.edit(START + HOUR, starts_at=None)
+
+    assert schedule.wake(START + HOUR).next_due == START + 2 * HOUR
+
+
 def test_delay_counts_from_when_the_schedule_was_saved() -> None:
     assert Simulated(kind="once", process_in="10m").wake(START).next_due == START + 10 * MINUTE
 

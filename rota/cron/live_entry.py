@@ -57,6 +57,8 @@ class LiveEntry:
             self.due = now + AGAIN_AFTER
             return
         self.due = decision.next_due
+        if advice := self.plan.calendar_warning(now):
+            events.emit(events.CronCalendarEnds(name=self.runs.name, advice=advice))
         for skip in decision.skips:
             self.runs.skipped(skip.reason, skip.first, skip.count, self.plan.skip_note(skip))
         for fire in decision.fires:

@@ -130,7 +130,7 @@ class Cron:
                 id = next(self._ids)
                 inner = wrapped(function, given.get("wrappers") or ())
                 plan = PlannedFunction(id, definition, texts, triggers, given.get("calendar"))
-                runs = FunctionRuns(definition, inner, self._clock.now, lambda: self._run_ended(id))
+                runs = FunctionRuns(definition, inner, self._clock.now, lambda: self._run_ended(plan))
                 runs.owner = self
                 self._entries[id] = LiveEntry(plan, runs)
             if self._loop is not None:
@@ -324,8 +324,9 @@ class Cron:
                 heappush(self._due, (entry.due, id))
         return self._due[0][0] if self._due else None
 
-    def _run_ended(self, id: int) -> None:
-        self._touch(id)
+    def _run_ended(self, plan: PlannedFunction) -> None:
+        if plan.counts_from_end:
+            self._touch(plan.id)
         if self._ending is not None:
             self._ending.run_ended()
 

@@ -5,7 +5,7 @@ Which planned times run, and which are missed, is decided by `rota.schedule.due`
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from rota.schedule.calendar import Calendar
@@ -48,7 +48,14 @@ class PlannedFunction:
             else None
         )
         self._timetable: Timetable | None = None
+        self._looked_at_calendar: date | None = None
         self._state: ScheduleState | None = None
+
+    @property
+    def counts_from_end(self) -> bool:
+        """Whether the next time depends on the end of the last run."""
+        trigger = None if self._timetable is None else self._timetable.trigger
+        return trigger is not None and trigger.after_end
 
     def begin(self, now: datetime) -> None:
         """Plan from now on. Earlier times are not missed ones."""
@@ -69,7 +76,7 @@ class PlannedFunction:
     def next_time(self, now: datetime, *, is_open: bool) -> datetime | None:
         """Return the next planned time after now and after all decided ones."""
         timetable, state = self._timetable or self._made(now), self._state
-        if (timetable.trigger is not None and timetable.trigger.after_end and is_open) or self._is_used_up:
+        if (is_open and timetable.trigger is not None and timetable.trigger.after_end) or self._is_used_up:
             return None
         found = timetable.next(max(now, (state and state.last) or now))
         return None if found is None else found.astimezone(self._zone)
@@ -77,6 +84,14 @@ class PlannedFunction:
     def previous_time(self) -> datetime | None:
         """Return the last planned time that ran."""
         return None if self.previous is None else self.previous.astimezone(self._zone)
+
+    def calendar_warning(self, now: datetime) -> str | None:
+        """Return a sentence if the dates of the calendar end soon. Once a day, and None for the rest of the day."""
+        today = now.astimezone(self._zone).date()
+        if self.calendar is None or today == self._looked_at_calendar:
+            return None
+        self._looked_at_calendar = today
+        return self.calendar.warning(today)
 
     def skip_note(self, skip: Skip) -> str:
         """Say why planned times did not run."""

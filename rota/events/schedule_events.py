@@ -247,6 +247,13 @@ class CronRunLeft(CronFunctionEvent):
     text = "The cron has stopped, but {name} still runs: a thread cannot be cancelled."
 
 
+class CronCalendarEnds(CronFunctionEvent):
+    """The dates of the calendar of an entry have ended, or end soon. Once a day."""
+
+    text = "{advice}"
+    advice: str
+
+
 class CronPlanFailed(CronFunctionEvent):
     """The next time of an entry could not be computed. The cron goes on with the others, and tries again."""
 

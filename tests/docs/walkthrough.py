@@ -35,6 +35,8 @@ FOLLOWED = (
     "docs/project-layout.md",
     "docs/logging.md",
     "docs/testing.md",
+    "docs/time-zones.md",
+    "docs/holidays.md",
 )
 """The pages that `test_pages.py` follows."""
 

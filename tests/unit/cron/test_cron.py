@@ -158,6 +158,20 @@ async def test_days_off_of_a_calendar_are_skipped_or_moved(clock: MovedClock, to
     assert notes == ["2026-03-03 is a day off in calendar weekend: festival"]
 
 
+async def test_a_calendar_whose_dates_end_is_told_once_a_day(clock: MovedClock, told: Told) -> None:
+    holidays = Calendar.read({"name": "holidays", "days_off": ["2026-01-01"], "ends": "2026-03-31"})
+    async with Cron(clock=clock) as cron:
+        cron.add("@hourly", nothing, calendar=holidays)
+        for moment in ("09:00:00", "10:00:00"):
+            await clock.to(moment)
+        await clock.to(datetime(2026, 4, 1, 9, tzinfo=UTC))
+
+    assert [event.message()[:46] for event in told.of(events.CronCalendarEnds)] == [
+        "The dates of calendar holidays end in 29 days,",
+        "The dates of calendar holidays ended on 2026-0",
+    ]
+
+
 async def test_no_run_follows_max_runs(clock: MovedClock) -> None:
     async with Cron(clock=clock) as cron:
         id = cron.add("*/5 * * * *", nothing, max_runs=2)

@@ -26,8 +26,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime, timedelta
-from heapq import heappop, heappush
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -49,6 +48,7 @@ from rota.cron.cron_options import (
 )
 from rota.cron.cron_process import run_in_thread, run_until_signal
 from rota.cron.cron_stop import CronStop, Ending
+from rota.cron.entry_queue import EntryQueue
 from rota.cron.function_runs import FunctionRuns
 from rota.cron.live_entry import CronEntry, LiveEntry
 from rota.cron.planned_function import PlannedFunction
@@ -58,9 +58,7 @@ from rota.schedule.spec import read_zone
 
 F = TypeVar("F", bound=Callable[[], Any])
 
-LARGEST_STEP_BACK = timedelta(hours=3)
-"""A clock that is set back by more was wrong before. By less, nothing runs until it has caught up."""
-_SECOND, _HOUR = timedelta(seconds=1), timedelta(hours=1)
+_SECOND = timedelta(seconds=1)
 
 
 class Cron:
@@ -86,18 +84,13 @@ class Cron:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
         self._ids = itertools.count(1)
-        self._entries: dict[int, LiveEntry] = {}
-        self._removed: list[FunctionRuns] = []
-        """The runs of removed entries that are not over."""
-        self._touched: set[int] = set()
-        self._due: list[tuple[datetime, int]] = []
+        self._entries = EntryQueue(self._clock.now())
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop that the cron runs on; None while it does not run."""
         self._woken = asyncio.Event()
         self._ending: Ending | None = None
         self._ended: Future[None] = Future()
         self._stopping = False
-        self._latest = self._clock.now()
         self._task: asyncio.Task[None] | None = None
 
     # Entries
@@ -126,13 +119,12 @@ class Cron:
             definition = make_definition(name or named_after(function), texts, triggers, tz or self.timezone, given)
             if not is_async(function):
                 refuse_for_threads(definition, definition.name)
-            with self._lock:
-                id = next(self._ids)
-                inner = wrapped(function, given.get("wrappers") or ())
-                plan = PlannedFunction(id, definition, texts, triggers, given.get("calendar"))
-                runs = FunctionRuns(definition, inner, self._clock.now, lambda: self._run_ended(plan))
-                runs.owner = self
-                self._entries[id] = LiveEntry(plan, runs)
+            id = next(self._ids)
+            inner = wrapped(function, given.get("wrappers") or ())
+            plan = PlannedFunction(id, definition, texts, triggers, given.get("calendar"))
+            runs = FunctionRuns(definition, inner, self._clock.now, lambda: self._run_ended(plan))
+            runs.owner = self
+            self._entries.add(id, LiveEntry(plan, runs))
             if self._loop is not None:
                 plan.begin(self._clock.now())
                 self._touch(id)
@@ -159,25 +151,23 @@ class Cron:
 
     def remove(self, id: int) -> bool:
         """Remove an entry; return whether there was one. A run that has started goes on."""
+        entry = self._entries.remove(id)
+        if entry is None:
+            return False
         with self._lock:
-            entry = self._entries.pop(id, None)
-            if entry is None:
-                return False
             if self._loop is not None:
-                self._removed = [*(runs for runs in self._removed if runs.is_open), entry.runs]
                 self._loop.call_soon_threadsafe(entry.runs.close)
         return True
 
     def entry(self, id: int) -> CronEntry | None:
         """Return what is known about an entry now; None if there is none."""
-        with self._lock:
-            entry = self._entries.get(id)
+        entry = self._entries.get(id)
         return None if entry is None else entry.snapshot(self._clock.now())
 
     def entries(self) -> list[CronEntry]:
         """Return what is known about all entries now, the next to run first."""
-        with self._lock:
-            found = [entry.snapshot(self._clock.now()) for entry in self._entries.values()]
+        now = self._clock.now()
+        found = [entry.snapshot(now) for entry in self._entries.all()]
         return sorted(found, key=lambda each: (each.next is None, each.next, each.id))
 
     @property
@@ -260,7 +250,7 @@ class Cron:
         try:
             while not self._stopping:
                 self._woken.clear()
-                due = self._tick(self._clock.now())
+                due = self._entries.tick(self._clock.now())
                 if not self._stopping:
                     await self._clock.wait(due, self._woken)
         finally:
@@ -273,56 +263,23 @@ class Cron:
             self._loop = asyncio.get_running_loop()
             self._stopping = False
             self._woken, self._ending, self._ended = asyncio.Event(), Ending(), Future()
-            self._begin(self._clock.now())
+            self._entries.begin(self._clock.now())
         events.emit(events.CronStarted(entries=len(self._entries)))
-
-    def _begin(self, now: datetime) -> None:
-        """Plan all entries from now on."""
-        self._latest = now
-        self._due.clear()
-        for id, entry in self._entries.items():
-            entry.begin(now)
-            self._touched.add(id)
 
     async def _finish(self) -> None:
         ending = self._ending
         with self._lock:
             self._stopping = True
-            for runs in self._all_runs():
+            for runs in self._entries.runs():
                 runs.close()
         try:
             if ending is not None:
-                await ending.wait_for(self._all_runs)
+                await ending.wait_for(self._entries.runs)
         finally:
             with self._lock:
                 self._loop = None
-                self._removed.clear()
             self._ended.set_result(None)
             events.emit(events.CronStopped())
-
-    def _all_runs(self) -> list[FunctionRuns]:
-        return [*(entry.runs for entry in self._entries.values()), *self._removed]
-
-    def _tick(self, now: datetime) -> datetime | None:
-        """Decide for all entries that are due or have changed. Return the time of the next one."""
-        with self._lock:
-            if self._latest - now > LARGEST_STEP_BACK:
-                events.emit(events.CronClockSetBack(hours=(self._latest - now) / _HOUR))
-                self._begin(now)
-            self._latest = now
-            ready = self._touched & self._entries.keys()
-            self._touched.clear()
-            while self._due and self._due[0][0] <= now:
-                due, id = heappop(self._due)
-                if id in self._entries and self._entries[id].due == due:
-                    ready.add(id)
-            entries = [(id, self._entries[id]) for id in sorted(ready)]
-        for id, entry in entries:
-            before = entry.due
-            entry.decide(now)
-            if entry.due is not None and entry.due != before:
-                heappush(self._due, (entry.due, id))
-        return self._due[0][0] if self._due else None
 
     def _run_ended(self, plan: PlannedFunction) -> None:
         if plan.counts_from_end:
@@ -332,8 +289,8 @@ class Cron:
 
     def _touch(self, id: int) -> None:
         """Let the loop look at an entry."""
+        self._entries.touch(id)
         with self._lock:
-            self._touched.add(id)
             if self._loop is not None:
                 with suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._woken.set)

@@ -39,6 +39,18 @@ async def test_removed_entry_does_not_run_again_and_its_run_goes_on(clock: Moved
     assert (gate.calls, gate.ends) == (1, 1)
 
 
+async def test_entries_that_come_and_go_leave_nothing_behind(clock: MovedClock) -> None:
+    async with Cron(clock=clock) as cron:
+        for _ in range(300):
+            id = cron.add("@yearly", nothing)
+            await clock.look()
+            cron.remove(id)
+        await clock.look()
+
+        assert len(cron._entries._due) <= 102
+        assert len(cron._entries._removed) <= 1
+
+
 async def test_decorators_return_the_function_itself(clock: MovedClock) -> None:
     cron = Cron(clock=clock)
 

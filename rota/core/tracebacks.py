@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from traceback import FrameSummary, StackSummary, TracebackException
+from types import TracebackType
 
 from rota.errors import RotaError
 
@@ -29,7 +30,8 @@ def text_of(error: BaseException, most_bytes: int = MOST_BYTES) -> str:
     Formatting calls code of the error (`__str__`, notes). If that code raises, a text that says so is returned.
     """
     try:
-        whole = TracebackException(type(error), error, error.__traceback__, limit=-MOST_FRAMES, compact=True)
+        trace = _without_our_first(error.__traceback__)
+        whole = TracebackException(type(error), error, trace, limit=-MOST_FRAMES, compact=True)
         for each, found in _chain(whole, error):
             each.stack = StackSummary.from_list(_folded(each.stack, found))
         if not any(each.stack for each, _ in _chain(whole, error)) and _ELSEWHERE not in _notes(error):
@@ -37,6 +39,20 @@ def text_of(error: BaseException, most_bytes: int = MOST_BYTES) -> str:
         return bounded("".join(whole.format()).rstrip(), most_bytes)
     except BaseException as fault:
         return f"{type(error).__name__} (its traceback cannot be shown: {type(fault).__name__})"
+
+
+def _without_our_first(trace: TracebackType | None) -> TracebackType | None:
+    """Skip the frames through which Rota calls a function, because to read each of them takes some microseconds.
+
+    Returns the traceback as it was if no other frame follows. `_folded` leaves out the same frames.
+    """
+    left, skipped = trace, False
+    while left is not None:
+        name = left.tb_frame.f_code.co_filename
+        if not name.startswith(_OURS) and not (skipped and name.startswith(_GLUE)):
+            return left
+        left, skipped = left.tb_next, True
+    return trace
 
 
 def _chain(whole: TracebackException, error: BaseException) -> Iterator[tuple[TracebackException, BaseException]]:
@@ -98,6 +114,8 @@ def last_lines(text: str, most_bytes: int) -> str:
 
 def bounded(text: str, most_bytes: int) -> str:
     """Return a text of at most `most_bytes`, by cutting out its middle."""
+    if len(text) <= most_bytes and text.isascii():
+        return text
     data = text.encode("utf-8", "replace")
     if len(data) <= most_bytes:
         return data.decode()

@@ -5,6 +5,7 @@ Rota's text, which names the limit, is used in the log, in hooks, and in the err
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -48,12 +49,19 @@ def with_failure(message: TaskMessage, error_text: str, now_unix: int, counts: b
     return changed.SerializeToString()
 
 
-def with_completion(message: TaskMessage, now_unix: int) -> bytes:
-    """Return the message to store for a completed task with retention."""
+def with_completion(message: TaskMessage, now_unix: int, raw: bytes = b"") -> bytes:
+    """Return the message to store for a completed task with retention. `raw` is the message as it was fetched."""
+    if raw and not (message.completed_at or message.group_key or message.headers):
+        return raw + _completed_at(now_unix)  # the last field in Go's order too, so the message need not be encoded
     changed = TaskMessage()
     changed.CopyFrom(message)
     changed.completed_at = now_unix
     return changed.SerializeToString()
+
+
+@lru_cache(maxsize=4)  # many tasks are completed in the same second
+def _completed_at(now_unix: int) -> bytes:
+    return TaskMessage(completed_at=now_unix).SerializeToString()
 
 
 def to_timestamp(unix_ns: int | None) -> dict[str, int]:

@@ -60,8 +60,8 @@ def record(queue: QueueKeys, outcomes: Sequence[Outcome], *, attempts_limit: int
     keys = (queue.active, queue.lease, queue.pending, queue.scheduled, queue.retry, queue.archived, queue.completed)
     args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix, attempts_limit]
     for o in outcomes:
-        args += (raw(o.id), o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending, o.trace)
-        args.append(o.attempt)
+        args += (raw(o.id), o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending)
+        args += (o.trace, o.attempt)
     return Call(load("record"), keys, args, _refused)
 
 

@@ -1,5 +1,6 @@
 -- Fragment: adds records to the attempts of a task, in the field `rota_attempts` of its hash.
--- add_attempt(key, members, room)
+-- with_attempt(lines, members, room) -> the records (`lines`, false for none) and a new one
+-- add_attempt(key, members, room)       does the same in the hash
 --   members  the members of a JSON object, without its braces    room  most bytes of all records; 0: add nothing
 -- lost_attempt(token, lease, members) -> the members for a dead attempt; nil if a Go server has begun it
 --   token    the task's rota_token    lease  score of its lease, false for none    members  what the caller knows
@@ -18,19 +19,22 @@ local function last_number(lines)
   return tonumber(string.match(lines, '^{"n":(%d+)', start) or 0)
 end
 
-local function add_attempt(key, members, room)
-  if not members or room == 0 then return end
-  local lines = redis.call('HGET', key, 'rota_attempts') or ''
+local function with_attempt(lines, members, room)
+  lines = lines or ''
   local number = last_number(lines)
   local new = '{"n":' .. string.format('%.0f', number + 1) .. ',' .. members .. '}\n'
   if #lines + #new > room then
     local first = string.find(lines, '\n', 1, true) or #lines
     local least = math.max(first + 1, first + #lines + #new - room + 1) -- what fits begins here at the earliest
     local cut = string.find(lines, '\n', least - 1, true) or #lines
-    redis.call('HSET', key, 'rota_attempts', string.sub(lines, 1, first) .. string.sub(lines, cut + 1) .. new)
-    return
+    return string.sub(lines, 1, first) .. string.sub(lines, cut + 1) .. new
   end
-  redis.call('HSET', key, 'rota_attempts', lines .. new)
+  return lines .. new
+end
+
+local function add_attempt(key, members, room)
+  if not members or room == 0 then return end
+  redis.call('HSET', key, 'rota_attempts', with_attempt(redis.call('HGET', key, 'rota_attempts'), members, room))
 end
 
 -- A Go server keeps the token of an earlier attempt of Rota, so its lease shows that the attempt is not Rota's.

@@ -4,7 +4,8 @@
 --
 -- archive_task(queue, task, ending, text, msg)  `ending` is '' for a failure, else cancelled, expired, quarantined ...;
 --                                               `text` is announced; `msg` replaces the message, nil keeps it
--- complete_task(queue, task, seconds, result)   keeps the task and its result for this number of seconds
+-- complete_task(queue, task, seconds, result, fields)   keeps the task and its result for this number of seconds;
+--                                                       `fields` alternates names and values to store as well
 -- delete_task(queue, task, state, text)         announces `state`; returns 1, or 0 if there was no hash
 --   queue  base (prefix of the queue's keys), channel (prefix), archived and completed (keys)
 --   task   id, key (of its hash), msg, unique_key (field of the hash), scoped (its lock has a scope of Rota, `queued`
@@ -36,12 +37,13 @@ local function archive_task(queue, task, ending, text, msg)
   end_task(queue, task, task.scoped or cancelled, cancelled and ending or 'archived', text)
 end
 
-local function complete_task(queue, task, seconds, result)
+local function complete_task(queue, task, seconds, result, fields)
   redis.call('ZADD', queue.completed, math.floor(now) + seconds, task.id)
-  redis.call('HSET', task.key, 'state', 'completed')
+  fields[#fields + 1], fields[#fields + 2] = 'state', 'completed'
   if result ~= '' then
-    redis.call('HSET', task.key, 'result', result)
+    fields[#fields + 1], fields[#fields + 2] = 'result', result
   end
+  redis.call('HSET', task.key, unpack(fields))
   end_task(queue, task, true, 'completed', result)
 end
 

@@ -39,7 +39,7 @@ end
 for i = FIRST, #ARGV, WIDTH do
   local key = ARGV[2] .. ARGV[i]
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait', 'msg', 'rota_cancel', 'rota_unique',
-    'unique_key')
+    'unique_key', 'rota_attempts')
   local code = standing(row, ARGV[i + 1], ARGV[i + 2], redis.call('ZSCORE', KEYS[2], ARGV[i]))
   if code == 0 then
     check(ARGV[i + 3])
@@ -49,7 +49,7 @@ for i = FIRST, #ARGV, WIDTH do
       new_msg = ARGV[i + 4] ~= '' and ARGV[i + 4], counts = ARGV[i + 6] == '1', text = ARGV[i + 7],
       ending = ARGV[i + 8], trace = ARGV[i + 9],
       attempt = ARGV[i + 10],
-      waited = row[3], msg = row[4], cancel = row[5], scoped = row[6], unique_key = row[7],
+      waited = row[3], msg = row[4], cancel = row[5], scoped = row[6], unique_key = row[7], attempts = row[8],
     }
   else
     refused[#refused + 1] = (i - FIRST) / WIDTH
@@ -59,7 +59,9 @@ end
 
 local function move(item, state, set, score)
   redis.call('ZADD', set, string.format('%.6f', score), item.id)
-  redis.call('HSET', item.key, 'state', state)
+  local fields = item.fields
+  fields[#fields + 1], fields[#fields + 2] = 'state', state
+  redis.call('HSET', item.key, unpack(fields))
 end
 
 local processed, failed = 0, 0
@@ -71,11 +73,14 @@ function record.done(item)
 end
 
 function record.complete(item)
-  complete_task(queue, item, item.seconds, item.text)
+  complete_task(queue, item, item.seconds, item.text, item.fields)
   processed = processed + 1
 end
 
 function record.archive(item)
+  if #item.fields > 0 then
+    redis.call('HSET', item.key, unpack(item.fields))
+  end
   archive_task(queue, item, item.ending, item.text)
   processed = processed + 1
   if item.ending ~= 'cancelled' then failed = failed + 1 end
@@ -93,7 +98,7 @@ end
 
 function record.requeue(item)
   redis.call('RPUSH', KEYS[3], item.id)
-  redis.call('HSET', item.key, 'state', 'pending', 'pending_since', now_ns)
+  redis.call('HSET', item.key, 'state', 'pending', 'pending_since', now_ns, unpack(item.fields))
 end
 
 function record.postpone(item)
@@ -105,16 +110,19 @@ for i = #items, 1, -1 do
   local item = items[i]
   redis.call('LREM', KEYS[1], -1, item.id)
   redis.call('ZREM', KEYS[2], item.id)
+  local fields = {} -- stored with the state in one call, because each call costs the server a microsecond
   if item.new_msg then
-    redis.call('HSET', item.key, 'msg', item.new_msg)
+    fields[1], fields[2] = 'msg', item.new_msg
   end
   if item.trace ~= '' then
-    redis.call('HSET', item.key, 'rota_traceback', item.trace)
-  elseif item.kind == 'retry' or item.kind == 'archive' then
-    redis.call('HDEL', item.key, 'rota_traceback') -- the traceback of an earlier failure
+    fields[#fields + 1], fields[#fields + 2] = 'rota_traceback', item.trace
   end
-  if item.attempt ~= '' then
-    add_attempt(item.key, item.attempt, room)
+  if item.attempt ~= '' and room > 0 then
+    fields[#fields + 1], fields[#fields + 2] = 'rota_attempts', with_attempt(item.attempts, item.attempt, room)
+  end
+  item.fields = fields
+  if item.trace == '' and (item.kind == 'retry' or item.kind == 'archive') then
+    redis.call('HDEL', item.key, 'rota_traceback') -- the traceback of an earlier failure
   end
   record[item.kind](item)
 end

@@ -40,7 +40,7 @@ from rota.worker.run import verdict
 from rota.worker.run.attempt import FAR, Attempt, LeaseOver, Stop
 from rota.worker.run.concurrency import Slots, TypeLimits
 from rota.worker.run.hook_runner import HookRunner
-from rota.worker.run.outcome_events import end_event, note_attempt, outcome_events
+from rota.worker.run.outcome_events import end_event, note_attempt, origin, outcome_events
 from rota.worker.run.reporter import NoReports, Reporter
 from rota.worker.run.thread_pool import FunctionPool
 from rota.worker.run.time_limits import TimeLimits
@@ -107,6 +107,7 @@ class Executor:
         self.unhandled = unhandled
         self._settings = settings
         self._hooks = HookRunner(settings.hook_timeout, lambda: self.closed)
+        self._origin = b""
         self._task_log_level = logging.DEBUG if settings.task_log_level == "debug" else logging.INFO
         self._reporter = resources.reporter
         self._state = resources.state
@@ -316,7 +317,8 @@ class Executor:
         else:
             if self._settings.attempts_limit_bytes:
                 traces = self._settings.traceback_limit_bytes > 0
-                note_attempt(attempt, judged, self._clock.now(), traces=traces)
+                self._origin = self._origin or origin(attempt)
+                note_attempt(attempt, judged, self._clock.now(), self._origin, traces=traces)
             self._finish(attempt, judged.outcome)
             for event in outcome_events(attempt, judged):
                 events.emit(event)

@@ -268,7 +268,7 @@ def _size(item: Ended, now: float) -> int:
     expected = len(attempt.raw) if attempt.lease_until < now else 0
     if outcome is None:
         return expected
-    return expected + sum(map(len, (outcome.message, outcome.text, outcome.trace, outcome.attempt)))
+    return expected + len(outcome.message) + len(outcome.text) + len(outcome.trace) + len(outcome.attempt)
 
 
 def _bytes(items: list[Ended]) -> int:

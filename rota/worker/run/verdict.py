@@ -78,7 +78,7 @@ def succeeded(attempt: Attempt, result: bytes, clock: BrokerClock) -> Verdict:
     if not (message.retention or message.unique_key or result):
         return SUCCESS
     if message.retention > 0:
-        done = with_completion(message, int(clock.now()))
+        done = with_completion(message, int(clock.now()), attempt.raw)
         return Verdict(_outcome(attempt, "complete", message=done, seconds=message.retention, text=result))
     return Verdict(_outcome(attempt, "done", text=result))
 

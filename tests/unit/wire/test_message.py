@@ -1,6 +1,7 @@
 """The bytes in these tests were produced by Go's own code."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,16 @@ def test_a_completion_is_written_as_go_writes_it():
     task = message.unpack(message.pack("t", b"1", "a", retention=timedelta(hours=1)))
     assert message.with_completion(task, NOW).hex() == COMPLETED
     assert task.completed_at == 0
+
+
+@pytest.mark.parametrize("words", [{}, {"group": "g"}, {"headers": {"a": "b"}}, {"max_retry": 3, "group": "g"}])
+def test_a_completion_has_the_same_bytes_whether_the_message_is_encoded_or_not(words: dict[str, Any]) -> None:
+    raw = message.pack("t", b"1", "a", retention=timedelta(hours=1), **words)
+    for _ in range(2):  # the second time the message has a completion already
+        task = message.unpack(raw)
+        encoded = message.with_completion(task, NOW)
+        assert message.with_completion(task, NOW, raw) == encoded
+        raw = encoded
 
 
 def test_a_deadline_alone_stores_no_timeout():

@@ -131,6 +131,12 @@ Piece: TypeAlias = Fire | Skip
 """A decided part of the planned times."""
 
 
+def first_due(timetable: Timetable, state: ScheduleState) -> datetime | None:
+    """Return when to decide for the first time after a start or an edit; None if nothing is left to decide."""
+    planned = timetable.next(timetable.first if state.last is None else max(state.last, timetable.first))
+    return None if planned is None else timetable.fires_at(planned)
+
+
 def decide(timetable: Timetable, state: ScheduleState, now: datetime) -> Decision:
     """Decide all planned times after `state.last` up to now."""
     definition = timetable.definition

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from rota import events
 from rota.errors import ConfigError
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
-from rota.schedule.due import adopted
+from rota.schedule.due import adopted, first_due
 from rota.schedule.timetable import DaysOff, Timetable
 from rota.scheduler.memory import OrderedPause, ScheduleMemory, later, read_memory
 from rota.scheduler.run_batch import unix_ms
@@ -162,13 +162,13 @@ class Agenda:
         if state.last is None:  # Redis does not know the schedule; a store may
             state = replace(state, last=self._planned(schedule.id))
         timetable = Timetable(schedule.id, definition, state.since, self._calendar_of(definition))
-        due = timetable.next(state.since if state.last is None else max(state.last, state.since))
+        due = first_due(timetable, state)
         self._stored.pop(schedule.id, None)
         self.edits += 1
         memory = ScheduleMemory(state) if memory is None else memory
         memory.state = state
         entry = self.entries[schedule.id] = AgendaEntry(schedule, memory, timetable)
-        self.push(entry, None if due is None else timetable.fires_at(due))
+        self.push(entry, due)
         self._waiting.pop(schedule.id, None)
         if memory.open and (memory.waiting or entry.counts_from_end):
             self._waiting[schedule.id] = entry

@@ -1,5 +1,6 @@
 """The small examples do what they say: each is run on a real server."""
 
+import runpy
 from collections.abc import AsyncIterator, Callable
 from types import ModuleType
 
@@ -9,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from examples import embedding, events, face, hello, local_cron, traced
 from rota import TaskFailed
+from scripts.tree import ROOT
 
 On = Callable[[ModuleType], ModuleType]
 
@@ -91,3 +93,12 @@ async def test_a_cron_in_one_process_runs_its_functions(capsys: pytest.CaptureFi
         "beat",
         "beat",
     ]
+
+
+def test_times_of_a_schedule_are_those_that_the_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_module("examples.cron_times")
+    page = (ROOT / "docs/reference/cron.md").read_text(encoding="utf-8")
+
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 3
+    assert f"```\n{printed}```" in page

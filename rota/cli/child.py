@@ -17,6 +17,7 @@ from rota.cli.run_worker import Stopper, loop_factory, told
 from rota.cli.summary import prepare
 from rota.cli.target import load_app
 from rota.errors import RotaError
+from rota.scheduler.assembly import declares_schedules
 from rota.settings.origin import read_project_file
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, plain_settings
@@ -49,7 +50,8 @@ async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
     # Before the introduction, so that only the first process of a fleet reports wrong settings.
     broker = app.connect(settings)
     worker = Worker(app, settings, id=setup.id, warns=False)  # `prepare` logs the warnings once for the fleet
-    lifeline.send(Introduction(plain_settings(settings), worker.host, worker.pid, worker.server_id))
+    identity = worker.host, worker.pid, worker.server_id
+    lifeline.send(Introduction(plain_settings(settings), *identity, declares_schedules(app)))
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopper.stop_gently)

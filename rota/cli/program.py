@@ -14,6 +14,7 @@ from rota.cli import (
     enqueue_command,
     health_command,
     schedule,
+    scheduler_command,
     store_command,
     task_types,
     version,
@@ -31,6 +32,7 @@ program = typer.Typer(
 )
 program.callback()(version.option)
 program.command(name="worker")(worker_command.command)
+program.command(name="scheduler")(scheduler_command.command)
 program.command(name="dev")(dev.command)
 program.command(name="enqueue")(enqueue_command.command)
 program.command(name="health")(health_command.command)

@@ -24,6 +24,7 @@ from rota.cli.summary import prepare
 from rota.core import tracebacks
 from rota.errors import ConfigError, RotaError
 from rota.health import discovery as meeting
+from rota.scheduler.assembly import declares_schedules
 from rota.tasks import lifespan
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
@@ -93,12 +94,25 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, b
         stack.enter_context(answering(worker, meeting.own_socket(settings.health.health_dir)))
         with exit_limit():
             if await prepare(target, app, app.connect(settings), stopper.asked, show_banner=show_banner):
+                if not burst:
+                    await stack.enter_async_context(_scheduler_beside(app))
                 emptying = asyncio.create_task(stop_when_empty(worker)) if burst else None
                 with told(target), loop_guard.guarded(loop, "stop"):
                     await worker.run()
                 if emptying is not None:
                     return await emptying
     return False
+
+
+@contextlib.asynccontextmanager
+async def _scheduler_beside(app: Rota) -> AsyncGenerator[None]:
+    """Run a scheduler beside a worker without a supervisor, if the app declares schedules or a store is set."""
+    settings = app.settings
+    if not (settings.supervisor.scheduler and (declares_schedules(app) or settings.database.store is not None)):
+        yield
+        return
+    async with app.scheduler():
+        yield
 
 
 @contextlib.asynccontextmanager

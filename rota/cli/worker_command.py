@@ -39,6 +39,10 @@ def command(
     burst: Annotated[
         bool, typer.Option("--burst", help="Stop when the queues are empty: nothing pending, running or due.")
     ] = False,
+    scheduler: Annotated[
+        bool | None,
+        typer.Option("--scheduler/--no-scheduler", help="Run a scheduler too, if there are schedules or a store."),
+    ] = None,
     supervised: Annotated[
         bool, typer.Option("--supervisor/--no-supervisor", help="Run the worker processes under a supervisor.")
     ] = True,
@@ -55,6 +59,7 @@ def command(
         strict_priority=strict,
         url=url,
         shutdown_timeout=shutdown_timeout,
+        scheduler=scheduler,
     )
     if supervised:
         logs.set_up(log_level, _log_format(said))

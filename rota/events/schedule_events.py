@@ -13,6 +13,22 @@ class SchedulerEvent(Event):
     logger = "rota.scheduler"
 
 
+class SchedulerStarted(SchedulerEvent):
+    """A scheduler starts, and stands for election."""
+
+    level = logging.INFO
+    text = "Scheduler {scheduler} starts."
+    scheduler: str
+
+
+class SchedulerStopped(SchedulerEvent):
+    """A scheduler has stopped. Another one leads at once, if there is one."""
+
+    level = logging.INFO
+    text = "Scheduler {scheduler} has stopped."
+    scheduler: str
+
+
 class SchedulerElected(SchedulerEvent):
     """This scheduler leads from now on."""
 
@@ -67,12 +83,20 @@ class ClaimUnreadable(SchedulerEvent):
 
 
 class FiredLate(SchedulerEvent):
-    """A run was enqueued later after its planned time than a scheduler should need."""
+    """Runs of one batch were enqueued later after their planned times than a scheduler should need.
 
-    text = "Run {run} of schedule {schedule} was enqueued {seconds:.1f} s after its planned time."
+    `schedule` and `run` are of the latest one.
+    """
+
     schedule: str
     run: str
     seconds: float
+    runs: int = 1
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        late = f"Run {self.run} of schedule {self.schedule} was enqueued {self.seconds:.1f} s after its planned time"
+        return f"{late}." if self.runs == 1 else f"{late}, and {counted(self.runs - 1, 'other')} of its batch late too."
 
 
 class RunSkipped(SchedulerEvent):

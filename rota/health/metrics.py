@@ -28,8 +28,17 @@ COUNTERS = {
     "heartbeat:lost": ("rota_leases_lost", "Runs stopped because their lease was lost"),
     "loop_watchdog:blockages": ("rota_loop_blockages", "Times that a task blocked the event loop"),
     "loop_watchdog:blocked_seconds": ("rota_loop_blocked_seconds", "Seconds for which the event loop was blocked"),
+    "schedule_runs": ("rota_schedule_runs", "Runs of schedules that were enqueued"),
+    "schedule_refusals": ("rota_schedule_refusals", "Runs of schedules whose task was refused"),
     "process_starts": ("rota_process_starts", "Worker processes started"),
     "process_crashes": ("rota_process_crashes", "Worker processes that died by themselves"),
+}
+
+
+SCHEDULER_GAUGES = {
+    "leading": ("rota_scheduler_leading", "1 if a scheduler of this command leads"),
+    "schedules": ("rota_schedules", "Schedules of the scheduler that leads, if it runs here"),
+    "lateness": ("rota_schedule_lateness_seconds", "How late 99 of 100 of the last runs were at most"),
 }
 
 
@@ -57,6 +66,7 @@ class _Collector:
         yield self._labelled(
             "rota_unknown_tasks", "Tasks handed back because this worker does not handle their type", "type", "unknown"
         )
+        yield self._labelled("rota_schedule_skips", "Planned times that did not fire", "reason", "skip")
         yield self._labelled("rota_events", "Events, by their names (see the reference of events)", "event", "event")
         yield self._events()
 
@@ -80,6 +90,10 @@ class _Collector:
             ("rota_loop_age_seconds", "Since when an event loop has not turned", _age(_turns(workers), now)),
         ):
             yield GaugeMetricFamily(name, text, value)
+        schedulers = [each for each in self.processes if each.kind == "scheduler"]
+        for name, (metric, text) in SCHEDULER_GAUGES.items():
+            if values := [each.gauges[name] for each in schedulers if name in each.gauges]:
+                yield GaugeMetricFamily(metric, text, max(values))
 
     def _labelled(self, metric: str, text: str, label: str, head: str) -> Metric:
         family = CounterMetricFamily(metric, text, labels=[label])
@@ -92,7 +106,7 @@ class _Collector:
         family = CounterMetricFamily("rota_part_events", "What the parts of workers counted", labels=["part", "event"])
         for name, value in self.counts.items():
             part, separator, event = name.partition(":")
-            if separator and part not in ("outcome", "returned", "unknown", "event") and name not in COUNTERS:
+            if separator and part not in ("outcome", "returned", "unknown", "event", "skip") and name not in COUNTERS:
                 family.add_metric([part, event], value)
         return family
 

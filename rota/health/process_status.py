@@ -38,6 +38,8 @@ class ProcessStatus:
     """Since when it has been unable to fetch or to wait for tasks."""
     record_lost_at: float = 0.0
     """Since when recording outcomes has failed."""
+    tick_lost_at: float = 0.0
+    """When a scheduler that leads last went round; 0 for any other process."""
     turned_at: float = 0.0
     """When its event loop was last seen to turn."""
     blocked_by: str = ""
@@ -52,6 +54,10 @@ class ProcessStatus:
     unknown_types: dict[str, int] = field(default_factory=dict[str, int])
     counts: dict[str, float] = field(default_factory=dict[str, float])
     """Its counts since its start, by the names in `metrics`."""
+    gauges: dict[str, float] = field(default_factory=dict[str, float])
+    """Its present values, by the names in `metrics`."""
+    notes: list[str] = field(default_factory=list[str])
+    """Facts about a process that works, for the answers of probes."""
 
 
 def read_status(fields: Mapping[str, Any]) -> ProcessStatus:
@@ -109,7 +115,8 @@ def _live(vitals: ProcessStatus, now: float) -> tuple[bool, str]:
 def _ready(vitals: ProcessStatus, now: float) -> tuple[bool, str]:
     why = _obstacle(vitals, now)
     head = _name(vitals)
-    return (False, f"{head} not ready: {why}") if why else (True, f"{head} ready")
+    notes = f": {', '.join(vitals.notes)}" if vitals.notes else ""
+    return (False, f"{head} not ready: {why}") if why else (True, f"{head} ready{notes}")
 
 
 def _name(vitals: ProcessStatus) -> str:
@@ -125,6 +132,7 @@ def _obstacle(vitals: ProcessStatus, now: float) -> str:
         (vitals.beat_at, "the broker has not been reached"),
         (vitals.fetch_lost_at or now, "no tasks could be taken"),
         (vitals.record_lost_at or now, "no outcome could be recorded"),
+        (vitals.tick_lost_at or now, "it leads, but no schedule could be fired"),
         (now - max(_blocked(vitals, now), _silent(vitals, now)), "the event loop has been blocked"),
     ):
         if now - since > limit:

@@ -19,7 +19,7 @@ from rota.scheduler.memory import OrderedPause, ScheduleMemory, later, read_memo
 from rota.scheduler.run_batch import unix_ms
 from rota.wire.scheduler_steps import StoredState
 
-MOST_AT_ONCE = 2000
+MOST_AT_ONCE = 500
 """Entries that are decided in one round, so that the lease is renewed between two rounds."""
 
 DueItem: TypeAlias = tuple[float, int, str]

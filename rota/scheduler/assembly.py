@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rota.broker.broker import Broker
 from rota.client.packing import Packer
-from rota.schedule.definition import ScheduleDefinition
+from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler import Scheduler
-from rota.scheduler.sources import CodeSource, ScheduleSource
+from rota.scheduler.sources import CodeSource, ProviderSource, ScheduleSource
 from rota.settings.settings import Settings
 from rota.tasks.job import Plan
 from rota.tasks.options import EnqueueOptions
@@ -28,7 +28,7 @@ def scheduler_of(
 ) -> Scheduler:
     """Make a scheduler that fires the given schedules, those of further sources and those of the store that is set.
 
-    Raises ConfigError for a wrong store.
+    Raises ConfigError for a wrong store, and ScheduleInvalid for a wrong schedule of the app.
 
     The tasks are made as `app.plan` makes them, so that the options of registered tasks apply.
     """
@@ -36,11 +36,18 @@ def scheduler_of(
     def plan(type: str, payload: object, options: Mapping[str, Any]) -> Plan[Any]:
         return app.plan(type, payload, **cast("EnqueueOptions", options))
 
-    given = tuple(schedules)
+    given: tuple[StoredSchedule | ScheduleDefinition, ...] = (*app.schedules, *schedules)
+    own: list[ScheduleSource] = [CodeSource("code", lambda: given)]
+    own += [ProviderSource(each.function, name=each.name, every=each.interval) for each in app.schedule_providers]
     plans = RunPlans(Packer(broker.keys, settings.enqueue.payload_limit_bytes), plan)
     keep = settings.database.run_age, settings.database.run_max
     store = _store_of(settings.database.store)
-    return Scheduler(broker, [CodeSource(lambda: given), *sources], plans, store=store, keep=keep)
+    return Scheduler(broker, [*own, *sources], plans, store=store, keep=keep)
+
+
+def declares_schedules(app: "Rota") -> bool:
+    """Whether an app has schedules of its own."""
+    return bool(app.schedules or app.schedule_providers)
 
 
 def _store_of(url: str | None) -> "StoreSource | None":

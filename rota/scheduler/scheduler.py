@@ -60,6 +60,7 @@ class Scheduler:
         self.id = new_server_id()
         self.host = socket.gethostname()
         self.pid = os.getpid()
+        self.started_at = time.monotonic()
         self.ready = asyncio.Event()
         """Set when the server has first answered, and all sources were read once or have failed once."""
         self.clock = ServerTime()

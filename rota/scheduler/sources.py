@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from rota import events
 from rota.errors import RotaError
 from rota.schedule.calendar import Calendar
-from rota.schedule.definition import ScheduleDefinition, Source, StoredSchedule
+from rota.schedule.definition import ScheduleDefinition, Source, StoredSchedule, named_schedule_id
 
 if TYPE_CHECKING:
     from rota.store.store_values import Hold
@@ -60,24 +60,22 @@ class ScheduleSource(Protocol):
         ...
 
 
-def code_id(name: str) -> str:
-    """Return the ID of a schedule that has no row in a store: the same in every process and after every start."""
-    return f"code-{name}"
-
-
 class CodeSource:
-    """The schedules that an app declares."""
+    """The schedules that an app declares, or that a program gives to `app.scheduler`."""
 
     every = None
     holds = False
 
-    def __init__(self, definitions: Callable[[], Iterable[ScheduleDefinition]]) -> None:
-        self.name = "code"
-        self._definitions = definitions
+    def __init__(self, name: str, schedules: Callable[[], Iterable[StoredSchedule | ScheduleDefinition]]) -> None:
+        self.name = name
+        self._schedules = schedules
 
     async def changes(self) -> SourceChanges:
         """Return all schedules."""
-        return SourceChanges(tuple(_declared(definition, "code") for definition in self._definitions()))
+        found = self._schedules()
+        return SourceChanges(
+            tuple(each if isinstance(each, StoredSchedule) else _declared(each, "code") for each in found)
+        )
 
 
 class ProviderSource:
@@ -95,7 +93,7 @@ class ProviderSource:
         """Call the function, and compare what it returns with the last time."""
         answer = self._provide()
         given = await answer if inspect.isawaitable(answer) else answer
-        found = {code_id(definition.name): definition for definition in self._readable(given)}
+        found = {named_schedule_id(definition.name): definition for definition in self._readable(given)}
         changed = [
             _declared(definition, "provider") for id, definition in found.items() if self._known.get(id) != definition
         ]
@@ -115,5 +113,5 @@ class ProviderSource:
 def _declared(definition: ScheduleDefinition, source: Source) -> StoredSchedule:
     now = datetime.now(UTC)
     return StoredSchedule(
-        id=code_id(definition.name), definition=definition, source=source, created_at=now, updated_at=now
+        id=named_schedule_id(definition.name), definition=definition, source=source, created_at=now, updated_at=now
     )

@@ -231,7 +231,9 @@ class Term:
                 await self._broker.execute("PUBLISH", self._broker.keys.cancel, task_id)
 
     def _enqueued(self, runs: Sequence[ScheduleRun]) -> None:
+        """Count the runs of a batch, and note how late they are."""
         self._listing.enqueued(runs)
+        late: list[tuple[float, str, str]] = []
         for run in runs:
             if run.outcome is not None or run.enqueued_at is None:
                 self._tally.refused += 1
@@ -239,7 +241,10 @@ class Term:
             self._tally.fired += 1
             if run.cause != "tick" or (entry := self._agenda.entries.get(run.schedule_id)) is None:
                 continue
-            late = (run.enqueued_at - entry.timetable.fires_at(run.planned_at)).total_seconds()
-            self._tally.late_seconds.append(late)
-            if late > LATE_SECONDS:
-                events.emit(events.FiredLate(schedule=entry.definition.name, run=run.id, seconds=late))
+            seconds = (run.enqueued_at - entry.timetable.fires_at(run.planned_at)).total_seconds()
+            self._tally.late_seconds.append(seconds)
+            if seconds > LATE_SECONDS:
+                late.append((seconds, entry.definition.name, run.id))
+        if late:
+            most, name, run_id = max(late)
+            events.emit(events.FiredLate(schedule=name, run=run_id, seconds=most, runs=len(late)))

@@ -176,6 +176,8 @@ class SupervisorSettings(SettingGroup):
 
     processes: Processes = ProcessRange(1, 1)
     """Worker processes of `rota worker`: a number, or a range like `1..8` in which it follows the load."""
+    scheduler: bool = True
+    """Whether `rota worker` runs a scheduler beside the workers, if the app declares schedules or a store is set."""
     process_max_tasks: Annotated[int, Field(ge=0)] = 0
     """Tasks after which a worker process is replaced; 0 means never."""
     process_max_age: PositiveDuration | None = None

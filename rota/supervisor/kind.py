@@ -1,4 +1,4 @@
-"""The kinds of processes that a supervisor starts. The worker is the first kind.
+"""The kinds of processes that a supervisor starts: the worker, which is the first kind, and the scheduler.
 
 To add a kind, describe it as a `Kind` in a file of its own, and add it to `KINDS` in `rota.supervisor.supervisor`. Its
 command runs a program that talks to the supervisor as a worker does (`rota.supervisor.lifeline`):
@@ -62,6 +62,8 @@ class Kind:
     """The kinds with the lowest turn are asked to stop first. The next turn comes when all of these have ended."""
     required: bool = True
     """Whether the command is ready only while at least one process of this kind is."""
+    is_wanted: Callable[[Settings, bool], bool] = lambda settings, schedules: True
+    """Whether a command needs this kind, by its settings and by whether its app declares schedules."""
 
 
 WORKER = Kind(
@@ -70,4 +72,22 @@ WORKER = Kind(
     processes=lambda settings: settings.supervisor.processes,
     owns_tasks=True,
     lifetime=lambda settings: Lifetime.of(settings.supervisor),
+)
+
+
+def _scheduler_limits(settings: Settings) -> Limits:
+    supervisor = settings.supervisor
+    return Limits(supervisor.process_start_timeout, supervisor.process_hang_after or HANGING_SCHEDULER, SCHEDULER_STOP)
+
+
+HANGING_SCHEDULER = timedelta(seconds=30)
+"""A scheduler runs no functions of the app, so one that does not report for this time hangs."""
+SCHEDULER_STOP = timedelta(seconds=8)
+SCHEDULER = Kind(
+    name="scheduler",
+    command=(sys.executable, "-m", "rota.cli.scheduler_child"),
+    limits=_scheduler_limits,
+    is_wanted=lambda settings, schedules: (
+        settings.supervisor.scheduler and (schedules or settings.database.store is not None)
+    ),
 )

@@ -48,6 +48,8 @@ class Introduction:
     host: str
     pid: int
     server_id: str = ""
+    schedules: bool = False
+    """Whether the app declares schedules, so that the supervisor starts a scheduler beside the workers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from rota.client.connections import broker_options
 from rota.settings.settings import Settings
 from rota.supervisor.fleet import Fleet, Order
 from rota.supervisor.fleet_health import FleetHealth
-from rota.supervisor.kind import WORKER, Kind
+from rota.supervisor.kind import SCHEDULER, WORKER, Kind
 from rota.supervisor.lease_keeper import LeaseKeeper
 from rota.supervisor.process import ChildProcess
 from rota.supervisor.reclaim import Reclaim, ServedQueues
@@ -38,7 +38,7 @@ from rota.supervisor.replacement import RestartBackoff
 from rota.supervisor.watchdog import Watchdog, still_loading
 from rota.tasks import logs
 
-KINDS: Sequence[Kind] = (WORKER,)
+KINDS: Sequence[Kind] = (WORKER, SCHEDULER)
 """The kinds that a command starts. The first process of the first kind tells the settings."""
 LEFT_BY_FORCE = 130
 LAST_RETURNS_SECONDS = 5.0
@@ -128,7 +128,7 @@ class Supervisor:
             settings, has_ended = Settings(**first.introduction.settings), first.ended.is_set()
             if logs.in_use():
                 logs.set_up(self._order.log_level, settings.logging.log)  # the app may have chosen another format
-            self._set_up(settings, stack)
+            self._set_up(settings, stack, schedules=first.introduction.schedules)
             await stack.enter_async_context(self._health.port(settings.health))
             if has_ended:
                 self._leader.ended(first)
@@ -161,7 +161,7 @@ class Supervisor:
         """Return 1 for a burst that was stopped before its queues were empty, else 0."""
         return int(self._order.burst and self._requests > 0)
 
-    def _set_up(self, settings: Settings, stack: AsyncExitStack) -> None:
+    def _set_up(self, settings: Settings, stack: AsyncExitStack, *, schedules: bool) -> None:
         self._settings = settings
         self._broker = Broker.from_url(settings.broker.url, options=broker_options(settings.broker))
         stack.push_async_callback(self._broker.aclose)
@@ -176,6 +176,8 @@ class Supervisor:
         )
         for fleet in self._fleets:
             fleet.open(settings, served.have_tasks)
+            if (self._order.burst and fleet is not self._leader) or not fleet.kind.is_wanted(settings, schedules):
+                fleet.target = 0
 
     async def _watch(self, settings: Settings) -> None:
         every = min(1.0, settings.worker.heartbeat.total_seconds() / 4)

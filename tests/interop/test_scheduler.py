@@ -11,9 +11,10 @@ from interop.programs import Go
 from rota.app import Rota
 from rota.broker import Broker
 from rota.inspect import Inspector
-from rota.schedule.definition import ScheduleDefinition
+from rota.schedule.definition import ScheduleDefinition, named_schedule_id
 from tests.servers.roles import as_role
 
+OURS = named_schedule_id("ours")
 OPTIONS = ['Queue("low")', "MaxRetry(3)", "Timeout(1m30s)"]
 
 
@@ -46,21 +47,19 @@ async def test_go_lists_our_schedules_and_their_enqueues(redis_url: str, go: Go,
     async with app, app.scheduler(schedules=[definition]):
 
         async def listed() -> bool:
-            return len(await inspector.enqueue_events("code-ours")) >= 2
+            return len(await inspector.enqueue_events(OURS)) >= 2
 
         await eventually(listed)
         [entry] = (await go.inspect()).schedulers
-        assert (entry["id"], entry["spec"], entry["type"]) == ("code-ours", "@every 1s", "report")
+        assert (entry["id"], entry["spec"], entry["type"]) == (OURS, "@every 1s", "report")
         assert json.loads(base64.b64decode(entry["payload"])) == {"day": 1}
         assert entry["options"] == OPTIONS  # Go's parser does not know headers
         assert entry["next"] > 0
         [ours] = await inspector.scheduler_entries()
         assert ours.options == (*OPTIONS, 'Header(["a","ü"])')
-        assert (ours.id, ours.is_go, ours.next_at is not None) == ("code-ours", False, True)
-        theirs = await go.enqueue_events("code-ours")
-        assert (
-            theirs == [event.task_id for event in await inspector.enqueue_events("code-ours", size=500)][: len(theirs)]
-        )
+        assert (ours.id, ours.is_go, ours.next_at is not None) == (OURS, False, True)
+        theirs = await go.enqueue_events(OURS)
+        assert theirs == [event.task_id for event in await inspector.enqueue_events(OURS, size=500)][: len(theirs)]
     assert (await go.inspect()).schedulers == []  # a scheduler that stops leaves no entries
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from rota.app import Rota
-from rota.schedule.definition import ScheduleDefinition
+from rota.schedule.definition import ScheduleDefinition, named_schedule_id
 from tests.integration.scheduler.conftest import Hand, eventually
 
 
@@ -95,7 +95,7 @@ async def test_schedule_that_the_app_refuses_does_not_stop_the_others(app: Rota,
     async with app.scheduler(schedules=[wrong, second()]) as scheduler:
         await eventually(lambda: _at_least(hand, 2))
         assert scheduler.status().tally.skipped["refused"] >= 1
-    assert all(each.startswith("code-each-") for each in await hand.pending())
+    assert all(each.startswith(named_schedule_id("each")) for each in await hand.pending())
 
 
 async def test_run_is_skipped_while_the_one_before_is_open_and_fires_when_it_is_over(app: Rota, hand: Hand) -> None:

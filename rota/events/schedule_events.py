@@ -285,3 +285,11 @@ class CronPlanFailed(CronFunctionEvent):
     text = "The next time of {name} cannot be computed; the cron tries again in a minute. {error}"
     shows_traceback = True
     error: BaseException
+
+
+class ScheduleOrderRefused(SchedulerEvent):
+    """An order about a schedule, such as to run it now, cannot be carried out."""
+
+    text = "The order {order} is not carried out: {reason}."
+    order: str
+    reason: str

@@ -5,18 +5,19 @@ order fails, the old memory still holds, and the leader reads from the server ho
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rota import events
 from rota.errors import RotaError
-from rota.schedule.definition import Overlap, ScheduleDefinition
+from rota.schedule.definition import ScheduleDefinition
 from rota.schedule.due import COUNTED, Decision, Fire, Skip, decide
 from rota.schedule.overlap import may_start, next_to_start
 from rota.schedule.run import Cause, ScheduleRun, SkipReason, run_id
 from rota.scheduler.agenda import AgendaEntry
-from rota.scheduler.memory import OpenRun, ScheduleMemory, SkipRow, WaitingRun
+from rota.scheduler.memory import MOST_ORDER_IDS, OpenRun, OrderedPause, ScheduleMemory, SkipRow, WaitingRun
+from rota.scheduler.orders import ScheduleOrder
 from rota.scheduler.run_batch import FireOrder, PlannedRun
 from rota.scheduler.run_plans import RunPlans
 
@@ -71,25 +72,37 @@ class Decider:
         self._settle(verdict, decision)
         return verdict
 
-    def manual(
-        self,
-        entry: AgendaEntry,
-        record: ScheduleRun,
-        *,
-        overlap: Overlap | None = None,
-        payload: Mapping[str, object] | None = None,
-    ) -> DueVerdict:
-        """Decide about a run that was ordered by hand. It does not move the last planned time."""
+    def ordered(self, entry: AgendaEntry, order: ScheduleOrder, now: datetime) -> DueVerdict:
+        """Decide about an order. It does not move the last planned time."""
         verdict = DueVerdict(entry, entry.memory.copy(), None)
-        found = may_start(entry.definition, _open_runs(verdict.entry.id, verdict.memory), overlap=overlap)
+        memory = verdict.memory
+        if order.id in memory.orders:
+            return verdict
+        memory.orders = (*memory.orders, order.id)[-MOST_ORDER_IDS:]
+        match order.kind:
+            case "run":
+                self._run_now(verdict, order, now)
+            case "skip":
+                skips = memory.state.skips.union(_next_times(entry, order.count, now))
+                memory.state = replace(memory.state, skips=skips)
+            case "pause":
+                memory.pause = OrderedPause(order.until, order.note, order.by)
+            case "resume":
+                memory.pause = None
+        return verdict
+
+    def _run_now(self, verdict: DueVerdict, order: ScheduleOrder, now: datetime) -> None:
+        entry, payload = verdict.entry, order.payload
+        record = replace(self._record(entry, now, "manual"), id=f"{entry.id}-m{order.id}", by=order.by)
+        found = may_start(entry.definition, _open_runs(entry.id, verdict.memory), overlap=order.overlap)
         definition = entry.definition if payload is None else entry.definition.patched({"payload": payload})
         if found.act == "skip":
             skipped = replace(record, outcome="skipped", skip_reason="overlap", skip_count=1, note=found.note)
             verdict.skipped.append(skipped)
             verdict.counts["overlap"] += 1
         else:  # a run by hand does not wait for its turn
+            verdict.cancels += [run for run in verdict.memory.open if run.id in found.cancel]
             self._start(verdict, record, definition)
-        return verdict
 
     def _fire(self, verdict: DueVerdict, fire: Fire) -> None:
         entry, memory = verdict.entry, verdict.memory
@@ -192,6 +205,16 @@ class Decider:
             held=False,
             skips=frozenset(at for at in memory.state.skips if at > until),
         )
+
+
+def _next_times(entry: AgendaEntry, count: int, now: datetime) -> Iterator[datetime]:
+    """Yield the next planned times that are not skipped yet."""
+    after = max(entry.memory.state.last or now, now)
+    while count and (found := entry.timetable.next(after)) is not None:
+        after = found
+        if found not in entry.memory.state.skips:
+            count -= 1
+            yield found
 
 
 def _begins(piece: Fire | Skip) -> datetime:

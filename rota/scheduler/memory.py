@@ -32,6 +32,9 @@ class WaitingRun(NamedTuple):
     cause: Cause
 
 
+MOST_ORDER_IDS = 5
+
+
 @dataclass(frozen=True, slots=True)
 class OrderedPause:
     """A pause of a schedule that was ordered at run time. `until` None means until it is resumed."""
@@ -61,7 +64,8 @@ class ScheduleMemory:
     open: list[OpenRun] = field(default_factory=list[OpenRun])
     waiting: list[WaitingRun] = field(default_factory=list[WaitingRun])
     pause: OrderedPause | None = None
-    failures: int = 0
+    orders: tuple[str, ...] = ()
+    """The IDs of the last orders that were carried out, because an order may be read twice."""
     stored: str = ""
     skip_row: SkipRow | None = None
 
@@ -97,8 +101,8 @@ class ScheduleMemory:
         if self.pause is not None:
             until = None if self.pause.until is None else unix_ms(self.pause.until)
             words["pause"] = [until, self.pause.note, self.pause.by]
-        if self.failures:
-            words["failures"] = self.failures
+        if self.orders:
+            words["orders"] = self.orders[-MOST_ORDER_IDS:]
         return json.dumps(words, separators=(",", ":"))
 
 
@@ -120,7 +124,7 @@ def read_memory(stored: StoredState) -> ScheduleMemory:
             [OpenRun(id, queue, tuple(ids), from_ms(at)) for id, queue, ids, at in words.get("open", ())],
             [WaitingRun(from_ms(at), cause) for at, cause in words.get("waiting", ())],
             OrderedPause(None if until is None else from_ms(until), *about) if "pause" in words else None,
-            words.get("failures", 0),
+            tuple(words.get("orders", ())),
             stored.state,
         )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rota import events
 from rota.broker.broker import Broker
@@ -28,6 +28,7 @@ from rota.scheduler.firing import Firing, TermOver
 from rota.scheduler.intake import Intake
 from rota.scheduler.lead import RENEW_SECONDS, Lead
 from rota.scheduler.memory import OpenRun
+from rota.scheduler.orders import LIFE, ScheduleOrder
 from rota.scheduler.recorder import RunRecorder
 from rota.scheduler.run_batch import FireOrder
 from rota.scheduler.run_plans import RunPlans
@@ -35,9 +36,11 @@ from rota.scheduler.scheduler_status import Tally
 from rota.scheduler.server_time import ServerTime
 from rota.wire.edit import cancel
 from rota.wire.look_task import are_open
+from rota.wire.scheduler_steps import SchedulerKeys, inbox
 from rota.wire.script import Call
 
 LONGEST_SLEEP_SECONDS = 1.0
+MOST_ORDERS_AT_ONCE = 100
 REPLACED = "a newer run of the same schedule replaces it"
 LOOK_SECONDS = 1.0
 """How often the open runs are looked at whose end a schedule waits for."""
@@ -76,10 +79,15 @@ class Term:
         self._tally = tally
         self._recorder = recorder
         self._listing = AsynqListing(broker, agenda, identity)
+        self._keys = SchedulerKeys(broker.keys)
         self._firing = Firing(broker, now=clock.moment, keeps_records=recorder is not None, enqueued=self._enqueued)
         self._stopping = asyncio.Event()
         self._looked_at = 0.0
         self._held = False
+        self._inbox: dict[bytes, None] = {}
+        """Orders that were read and not carried out yet."""
+        self._done: list[bytes] = []
+        """Orders that were carried out and are still in the inbox."""
 
     def stop(self) -> None:
         """End after the round that is under way."""
@@ -105,10 +113,20 @@ class Term:
 
     async def _renew(self, epoch: int) -> None:
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            for _ in range(2):
+                await asyncio.sleep(RENEW_SECONDS / 2)
+                await self._read_inbox()
             found = await self._lead.stand()
             if found != epoch:
                 raise TermOver(f"{self._lead.leader} leads" if not found else "its lease had expired")
+
+    async def _read_inbox(self) -> None:
+        done, self._done = self._done, []
+        found = await self._broker.run(inbox(self._keys, done, MOST_ORDERS_AT_ONCE))
+        new = [order for order in found if order not in self._inbox and order not in self._done]
+        if new:
+            self._inbox |= dict.fromkeys(new)
+            self._intake.changed.set()
 
     async def _rounds(self, epoch: int) -> None:
         states = await self._firing.take(epoch)
@@ -131,6 +149,7 @@ class Term:
 
     async def _round(self) -> None:
         self._apply()
+        await self._obey()
         waiting = self._waiting_for_an_end()
         now = self._clock.moment()
         due = self._agenda.pop_due(now.timestamp())
@@ -159,6 +178,38 @@ class Term:
             except RotaError as error:
                 name = schedule.definition.name
                 events.emit(events.ScheduleSpoilt(source=schedule.source, schedule=name, error=error))
+
+    async def _obey(self) -> None:
+        """Carry out the orders of the inbox, one after the other."""
+        for data in list(self._inbox):
+            try:
+                order = ScheduleOrder.from_json(data)
+            except ValueError as error:
+                events.emit(events.ScheduleOrderRefused(order=str(data[:200]), reason=str(error)))
+            else:
+                await self._carry_out_order(order)
+            del self._inbox[data]
+            self._done.append(data)
+
+    async def _carry_out_order(self, order: ScheduleOrder) -> None:
+        entry, now, reason = self._agenda.named(order.schedule), self._clock.moment(), ""
+        if entry is None:
+            reason = "there is no such schedule"
+        elif now - order.at > LIFE:
+            reason = "it is too old"
+        else:
+            await self._look([entry] if entry.memory.open else [])
+            try:
+                verdict = self._decider.ordered(entry, order, now)
+            except RotaError as error:  # a payload that the definition refuses
+                reason = str(error)
+            else:
+                verdict.next_due = None if entry.due is None else datetime.fromtimestamp(entry.due, UTC)
+                await self._carry_out([verdict])
+                if order.kind in ("pause", "resume"):
+                    self._agenda.repause(entry, verdict.memory.pause, now)
+        if reason:
+            events.emit(events.ScheduleOrderRefused(order=f"{order.kind} {order.schedule}", reason=reason))
 
     def _is_held(self, now: datetime) -> bool:
         """Whether all schedules are stopped. While the store is away, its last answer holds."""

@@ -25,6 +25,7 @@ from rota.wire.names import raw, text
 from rota.wire.script import Argument, Call, load
 
 SHARDS = 16
+MOST_ORDERS = 1000
 
 
 class BatchNumber(NamedTuple):
@@ -60,6 +61,7 @@ class SchedulerKeys:
     def __init__(self, keys: Keys) -> None:
         self.lease = keys.own("scheduler:{scheduler}:leader")
         self.epoch = keys.own("scheduler:{scheduler}:epoch")
+        self.inbox = keys.own("scheduler:{scheduler}:inbox")
         self.shards = tuple(ShardKeys(keys, shard) for shard in range(SHARDS))
 
     def shard(self, schedule_id: str) -> ShardKeys:
@@ -155,6 +157,20 @@ def outbox(shard: ShardKeys, epoch: int, *, remove: int, most: int) -> Call[list
         (epoch, remove, most),
         lambda reply: None if reply == 0 else list(reply),
     )
+
+
+def send_order(keys: SchedulerKeys, order: bytes, *, most: int = MOST_ORDERS) -> Call[bool | None]:
+    """Add an order about a schedule to the inbox of the leader.
+
+    Returns whether a scheduler leads now. None: too many orders wait, so this one was not added.
+    """
+    answers = {1: True, 0: False, -1: None}
+    return Call(load("edit_schedule"), (keys.inbox, keys.lease), (order, most), lambda reply: answers[reply])
+
+
+def inbox(keys: SchedulerKeys, done: Sequence[bytes], most: int) -> Call[list[bytes]]:
+    """Remove the orders that are carried out, and read the oldest ones of the others."""
+    return Call(load("scheduler_inbox"), (keys.inbox,), (most, *done), lambda reply: list(reply))
 
 
 def _elected(reply: Any) -> Elected:

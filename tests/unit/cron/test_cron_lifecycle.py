@@ -1,15 +1,18 @@
 """How entries come and go, and how a cron ends."""
 
 import asyncio
+import inspect
 import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from rota import events
+from rota import Rota, events
+from rota.cron.cron_options import CronOptions
 from rota.cron.local_cron import Cron
 from rota.errors import OptionError, RotaError, ScheduleInvalid
+from rota.schedule.keywords import ScheduleOptions
 from tests.unit.cron.moved_clock import DEADLINE, START, Gate, MovedClock, Told, nothing, runs, until
 
 # Adding and removing
@@ -49,6 +52,16 @@ async def test_entries_that_come_and_go_leave_nothing_behind(clock: MovedClock) 
 
         assert len(cron._entries._due) <= 102
         assert len(cron._entries._removed) <= 1
+
+
+def test_options_and_decorators_are_those_of_an_app() -> None:
+    """A function moves to the queue by a change of one word."""
+    assert set(CronOptions.__annotations__) - set(ScheduleOptions.__annotations__) == {"wrappers"}
+    for name in ("cron", "every"):
+        own, app = (inspect.signature(getattr(kind, name)).parameters for kind in (Cron, Rota))
+        assert [(each.name, each.kind) for each in own.values()] == [
+            (each.name, each.kind) for each in app.values() if each.name != "type"
+        ]
 
 
 async def test_decorators_return_the_function_itself(clock: MovedClock) -> None:

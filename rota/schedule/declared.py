@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Unpack
 from rota.core.duration import DurationLike, at_least, display
 from rota.core.source_line import caller, placed
 from rota.core.text import did_you_mean
-from rota.errors import OptionError
+from rota.errors import OptionError, ScheduleInvalid
 
 if TYPE_CHECKING:
     from rota.schedule.definition import ScheduleDefinition, StoredSchedule
@@ -177,6 +177,20 @@ def refuse_equal_names(named: Iterable[tuple[str, DeclaredSchedule]]) -> None:
             error.place = each.place
             raise error
         places[name] = each.place
+
+
+def refuse_chains(schedules: "Sequence[StoredSchedule]") -> None:
+    """Raise ScheduleInvalid if declared schedules start each other without end, or in a chain that is too long."""
+    if not any(each.definition.then for each in schedules):
+        return
+    from rota.schedule.then_links import followers_of, problem_of_chain
+
+    followers = {each.definition.name: followers_of(each.definition) for each in schedules}
+    for each in schedules:
+        name = each.definition.name
+        if followers[name] and (problem := problem_of_chain(name, followers)):
+            text = f"The schedule {name!r} is wrong: {problem} ({each.created_by})"
+            raise ScheduleInvalid(text, problems=[("then", problem)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,11 +220,14 @@ class Scheduling(ABC):
 
     def _stored_schedules(self, timezone: str) -> "tuple[StoredSchedule, ...]":
         """Return the stored form of all declarations, by name. `timezone` is that of those that name none."""
+        from rota.schedule.declared import refuse_chains
+
         made: list[StoredSchedule] = []
         for router, each in self._all_schedules():
             included = included_words([item.options for item in router._inclusions()])
             with named(each.what, each.place):
                 made.append(each.stored(router._prefix, timezone, included))
+        refuse_chains(made)
         return tuple(sorted(made, key=lambda item: item.definition.name))
 
     def _handler_of(self, type: str) -> Handler | None:

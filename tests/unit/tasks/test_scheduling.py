@@ -296,6 +296,15 @@ def test_second_schedule_of_a_task_needs_a_name_of_its_own(again: Callable[[Any]
     assert len(app.schedules) == 1
 
 
+def test_schedules_that_start_each_other_without_end_are_refused() -> None:
+    app = Rota()
+    app.schedule("a:b", cron="@daily", name="one", then={"schedule": "two"})
+    app.schedule("a:b", cron="@daily", name="two", then={"schedule": "one", "on": "always"})
+
+    with pytest.raises(ScheduleInvalid, match=rf"circle without end: one → two → one.*{HERE}"):
+        _ = app.schedules
+
+
 # Providers
 
 

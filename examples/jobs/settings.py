@@ -80,6 +80,8 @@ class JobSettings(BaseModel):
     state: str = "sqlite:///.rota/jobs/state.sqlite3"
     smtp: str = ""
     mail_from: str = "Rota <rota@localhost>"
+    alert: tuple[str, ...] = ()
+    checks: dict[str, str] = {}
     templates: Path | None = None
     queries: Path | None = None
     http_hosts: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from examples.shop import backup, place
 from examples.shop.display import Display
 from examples.shop.site import EXPORT, HEALTH, ShopSite
 from rota import Rota, TaskInfo, TaskNotFound
-from rota.schedule.definition import ScheduleDefinition
+from rota.schedule.definition import ScheduleDefinition, named_schedule_id
 from rota.schedule.run import run_id
 
 QUEUE = "jobs"
@@ -73,7 +73,7 @@ class Timetable:
             while not stopping.is_set():
                 for name, each in times.items():
                     while ahead[name] <= datetime.now(UTC):
-                        self._waiting[run_id(f"code-{name}", ahead[name])] = (name, ahead[name])
+                        self._waiting[run_id(named_schedule_id(name), ahead[name])] = (name, ahead[name])
                         ahead[name] = next(each)
                 await self._look(app)
                 await _wait(stopping, LOOK_EVERY_SECONDS)

@@ -148,8 +148,11 @@ def decide(timetable: Timetable, state: ScheduleState, now: datetime) -> Decisio
     if timetable.trigger.after_end:
         return _decide_delay(timetable, state, decided, now)
     lower = timetable.first if state.last is None else max(state.last, timetable.first)
-    until, following = _due(timetable, lower, now)
-    pieces = _limited(definition, state, _pieces(timetable, state, lower, until, now))
+    until, following, pieces = None, timetable.next(lower), list[Piece]()
+    if following is not None and timetable.fires_at(following) <= now:
+        first = following
+        until, following = _due(timetable, first, now)
+        pieces = _limited(definition, state, _pieces(timetable, state, first, until, now))
     runs = state.runs + sum(isinstance(piece, Fire) for piece in pieces)
     is_done = following is None or (definition.max_runs is not None and runs >= definition.max_runs)
     return _decision(
@@ -161,42 +164,40 @@ def decide(timetable: Timetable, state: ScheduleState, now: datetime) -> Decisio
     )
 
 
-def _due(timetable: Timetable, lower: datetime, now: datetime) -> tuple[datetime | None, datetime | None]:
+def _due(timetable: Timetable, first: datetime, now: datetime) -> tuple[datetime, datetime | None]:
     """Return the newest planned time that is due, and the one after it. Planned times fire in their order."""
+    until, following = first, timetable.next(first)
+    if following is None or timetable.fires_at(following) > now:
+        return until, following  # a schedule that is on time ends here
     # All times up to `surely` are due, however long their jitter is.
     surely = now - (timetable.definition.jitter or timedelta(0))
-    until = timetable.previous(surely + _SMALLEST)
-    if until is not None and until <= lower:
-        until = None
-    following = timetable.next(max(lower, surely))
+    until = max(first, timetable.previous(surely + _SMALLEST) or first)
+    following = timetable.next(max(first, surely))
     while following is not None and timetable.fires_at(following) <= now:
         until, following = following, timetable.next(following)
     return until, following
 
 
-def _pieces(
-    timetable: Timetable, state: ScheduleState, lower: datetime, until: datetime | None, now: datetime
-) -> list[Piece]:
-    """Sort the planned times after `lower` up to `until`. Goes backwards, because the newest missed times run."""
+def _pieces(timetable: Timetable, state: ScheduleState, first: datetime, last: datetime, now: datetime) -> list[Piece]:
+    """Sort the planned times from the first to the last. Goes backwards, because the newest missed times run."""
     newest_first: list[Piece] = []
     left = timetable.definition.most_missed
-    while until is not None and until > lower:
+    until: datetime | None = last
+    while until is not None and until >= first:
         verdict = _verdict(timetable, state, until, now)
         if verdict == "catch_up" and (left == 0 or _stands_for_missed(timetable.definition, newest_first)):
             verdict = "missed"
+        start = until
         if verdict == "tick" or verdict == "catch_up":
             newest_first.append(Fire(until, verdict))
             left -= verdict == "catch_up"
-            until = timetable.previous(until)
-            continue
-        start = until - _SMALLEST
-        if verdict in _FOR_ALL_EARLIER:
-            start = lower
-        elif verdict == "calendar":
-            start = max(lower, timetable.days_off_start(until) - _SMALLEST)
-        first = timetable.next(start) or until
-        newest_first.append(Skip(first, until, _count(timetable, first, until), verdict))
-        until = timetable.previous(first)
+        else:
+            if verdict in _FOR_ALL_EARLIER:
+                start = first
+            elif verdict == "calendar":
+                start = max(first, timetable.next(timetable.days_off_start(until) - _SMALLEST) or until)
+            newest_first.append(Skip(start, until, _count(timetable, start, until), verdict))
+        until = timetable.previous(start) if start > first else None
     return newest_first[::-1]
 
 

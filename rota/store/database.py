@@ -9,6 +9,7 @@ SQLite has one writer. Writes of this process queue up in order; those of other 
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import sqlite3
@@ -37,6 +38,8 @@ CONNECT_SECONDS: Final = 5
 LIMIT_SECONDS: Final = 30.0
 """The time limit of one read or write, so that a server that does not answer cannot hold up its caller for ever."""
 TRIES: Final = 5
+PAUSE_SECONDS: Final = 0.02
+_FILE_MODE = "rw"
 _WRITES = "rota_writes"
 
 
@@ -73,12 +76,13 @@ class Database:
     async def write(self, act: Act[T], *, limit: float | None = LIMIT_SECONDS) -> T:
         """Run a function that reads and writes, and commit what it wrote. An error undoes all of it."""
         async with self._writer:
-            for _ in range(TRIES - 1):
+            for number in range(1, TRIES):
                 try:
                     return await self._attempt(act, {_WRITES: True}, limit)
                 except StoreUnavailable as error:
                     if not is_conflict(error.__cause__ or error):
                         raise
+                    await asyncio.sleep(number * PAUSE_SECONDS)  # the other transaction takes its locks meanwhile
             return await self._attempt(act, {_WRITES: True}, limit)
 
     async def _attempt(self, act: Act[T], options: dict[str, Any], limit: float | None) -> T:
@@ -106,10 +110,12 @@ def _engine(address: StoreAddress) -> AsyncEngine:
     options: dict[str, Any] = {"json_serializer": encoded, "json_deserializer": decoded}
     if address.dialect == "sqlite":
         # A missing file is an error here, because only `create` makes one.
-        place = address.url.set(database=f"file:{quote(str(address.file))}", query={"mode": "rw", "uri": "true"})
+        place = address.url.set(database=f"file:{quote(str(address.file))}", query={"mode": _FILE_MODE, "uri": "true"})
         engine = create_async_engine(place, connect_args={"timeout": BUSY_SECONDS}, **options)
         _listen_sqlite(engine.sync_engine)
         return engine
+    if address.dialect == "mysql":  # it logs each note of the server, such as that of a name that MySQL does not keep
+        logging.getLogger("asyncmy").setLevel(logging.ERROR)
     return create_async_engine(
         address.url,
         connect_args={"connect_timeout": CONNECT_SECONDS},

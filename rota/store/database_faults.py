@@ -21,8 +21,9 @@ _READ_ONLY = "is read-only. Name a database that can be written to in ROTA_STORE
 _LOGIN = "refuses the login. Correct the user name and the password in ROTA_STORE."
 _RIGHTS = "refuses a permission. Grant the user of ROTA_STORE all rights on this database; the server says: {text}."
 _ABSENT = "does not exist. Create it (CREATE DATABASE), or correct ROTA_STORE."
-_AWAY = "cannot be reached. Check that the server runs and that ROTA_STORE names it, then try again."
+_AWAY = "cannot be reached ({text}). Check that the server runs and that ROTA_STORE names it, then try again."
 _BUSY = "is locked by another process for too long. Try again; look for a program that keeps a transaction open."
+_SLOW = "does not answer in time. Check that the server runs and that no transaction stays open, then try again."
 _NO_CONNECTION = "is used by too many calls of this process at once. Try again."
 _CROWDED = "accepts no more connections. Raise its limit, or stop programs that keep connections open."
 _DAMAGED = "is damaged or is not an SQLite file. Restore a backup (`rota store load`), or correct ROTA_STORE."
@@ -106,6 +107,8 @@ def explained(error: BaseException, address: StoreAddress, *, maybe_applied: boo
     meaning = _meaning(cause)
     if isinstance(error, PoolTimeout):
         meaning = _NO_CONNECTION
+    elif isinstance(error, TimeoutError):
+        meaning = _SLOW
     if meaning is None and _is_away(error, cause):
         meaning = _AWAY
     if meaning is None:

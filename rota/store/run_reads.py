@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Executable, Select, and_, case, func, or_, select
+from sqlalchemy import Executable, Select, and_, case, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.errors import ConfigError, StoreError, StoreNotFound
@@ -80,7 +80,7 @@ class RunReads:
         self, schedule_id: str | None = None, *, cursor: str | None = None, limit: int = 500
     ) -> StorePage[ScheduleRun]:
         """Return the runs that are not over, the earliest planned one first."""
-        query = select(runs).where(runs.c.is_open.is_(True))
+        query = select(runs).where(runs.c.is_open == true())
         if schedule_id is not None:
             query = query.where(runs.c.schedule_id == schedule_id)
         if cursor is not None:
@@ -92,7 +92,7 @@ class RunReads:
         """Return success rate, durations, lateness and streak of the last runs of a schedule."""
         query = (
             select(runs.c.outcome, runs.c.planned_at, runs.c.enqueued_at, runs.c.started_at, runs.c.ended_at)
-            .where(runs.c.schedule_id == schedule_id, runs.c.is_open.is_(False), runs.c.outcome != "skipped")
+            .where(runs.c.schedule_id == schedule_id, runs.c.is_open == false(), runs.c.outcome != "skipped")
             .order_by(runs.c.planned_at.desc(), runs.c.id.desc())
             .limit(last)
         )
@@ -133,7 +133,7 @@ class RunReads:
         Schedules that are deleted or not enabled are left out.
         """
         column = schedule_state.c
-        idle = select(schedules.c.id).where(or_(schedules.c.live_name.is_(None), schedules.c.enabled.is_(False)))
+        idle = select(schedules.c.id).where(or_(schedules.c.live_name.is_(None), schedules.c.enabled == false()))
         query = (
             select(column.schedule_id, column.last_planned_at, column.next_due_at)
             .where(column.next_due_at < moment, column.schedule_id.not_in(idle))

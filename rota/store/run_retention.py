@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, or_, select
+from sqlalchemy import Select, and_, delete, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.store.database import Database, records
@@ -31,7 +31,7 @@ class RunRetention:
         before = now() - age
         column = runs.c
         old = and_(column.planned_at < before, or_(column.skip_until.is_(None), column.skip_until < before))
-        ended = column.is_open.is_(False)
+        ended = column.is_open == false()
         deleted = await self._delete(select(column.id).where(old, ended).order_by(column.planned_at))
         place = ""
         while found := await self.database.read(partial(_crowded, after=place)):
@@ -50,7 +50,7 @@ class RunRetention:
         )
         if border is None:
             return 0
-        older = select(column.id).where(mine, column.is_open.is_(False), column.planned_at < border)
+        older = select(column.id).where(mine, column.is_open == false(), column.planned_at < border)
         return await self._delete(older.order_by(column.planned_at))
 
     async def _delete(self, query: Select[Any]) -> int:

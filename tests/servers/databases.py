@@ -152,7 +152,6 @@ class PostgresServer(DatabaseServer):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.folder,
             "fsync": "off",
-            "synchronous_commit": "off",
             "full_page_writes": "off",
             "max_connections": 60,
         }
@@ -198,7 +197,7 @@ class MariaServer(DatabaseServer):
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
-            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-trx-commit=2",  # to the system, so that a killed server loses nothing
             "--innodb-buffer-pool-size=32M",
         ]
 

@@ -13,7 +13,8 @@ from rota.errors import ConfigError, StoreConflict, StoreSchemaError
 from rota.schedule.calendar import Calendar
 from rota.schedule.run import RunAttempt
 from rota.store import Store, open_store
-from rota.store.store_values import PlannedTimes
+from rota.store.migrations import REVISIONS
+from rota.store.store_values import PlannedTimes, ScheduleProgress
 from tests.integration.store.conftest import SERVERS, url_on
 from tests.integration.store.samples import define
 from tests.integration.store.test_runs import NOON, ended, fired, skipped
@@ -101,6 +102,18 @@ def broken(lines: list[str]) -> dict[str, tuple[list[str], type[Exception], str]
         "a newer dump": ([newer, *lines[1:]], StoreSchemaError, "newer version"),
         "two dumps": ([*lines, *lines], ConfigError, "after the end"),
     }
+
+
+async def test_dump_of_an_earlier_revision_is_loaded(store: Store) -> None:
+    state = {"schedule_id": "s", "last_planned_at": NOON.isoformat(), "next_due_at": None}
+    lines = [
+        {"rota_store": 1, "revision": REVISIONS[0]},
+        {"table": "schedule_state", "row": state},
+        {"end": {"schedule_state": 1}},
+    ]
+    await store.load(map(json.dumps, lines))
+
+    assert (await store.progress())["s"] == ScheduleProgress(schedule_id="s", last_planned_at=NOON)
 
 
 async def test_dump_that_is_not_whole_leaves_the_store_empty(store: Store, tmp_path: Path) -> None:

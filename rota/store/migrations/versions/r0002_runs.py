@@ -76,7 +76,7 @@ def _create_runs() -> None:
         **TABLE_OPTIONS,
     )
     for name, *columns in (
-        ("planned", "planned_at", "id"),
+        ("planned", "planned_at", "id", "outcome", "skip_count"),
         ("schedule", "schedule_id", "planned_at", "id"),
         ("outcome", "outcome", "planned_at", "id"),
         ("open", "is_open", "planned_at", "id"),

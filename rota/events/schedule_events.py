@@ -293,3 +293,12 @@ class ScheduleOrderRefused(SchedulerEvent):
     text = "The order {order} is not carried out: {reason}."
     order: str
     reason: str
+
+
+class ScheduleAutoPaused(SchedulerEvent):
+    """A schedule pauses itself after failures in a row, as its `auto_pause` says."""
+
+    level = logging.ERROR
+    text = "Schedule {schedule} is paused: {note}."
+    schedule: str
+    note: str

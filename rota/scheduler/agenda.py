@@ -48,7 +48,12 @@ class AgendaEntry:
     @property
     def follows_runs(self) -> bool:
         """Whether the ends of its runs matter to the schedule."""
-        return self.definition.overlap != "allow" or self.counts_from_end
+        return self.definition.overlap != "allow" or self.acts_on_ends
+
+    @property
+    def acts_on_ends(self) -> bool:
+        """Whether something happens when one of its runs ends."""
+        return self.counts_from_end or bool(self.definition.then or self.definition.auto_pause)
 
     @property
     def counts_from_end(self) -> bool:
@@ -139,7 +144,7 @@ class Agenda:
         """Remember what was decided about an entry, and when it is due next."""
         entry.memory = memory
         self.push(entry, due)
-        if memory.open and (memory.waiting or entry.counts_from_end):
+        if memory.open and (memory.waiting or entry.acts_on_ends):
             self._waiting[entry.id] = entry
         else:
             self._waiting.pop(entry.id, None)
@@ -170,7 +175,7 @@ class Agenda:
         entry = self.entries[schedule.id] = AgendaEntry(schedule, memory, timetable)
         self.push(entry, due)
         self._waiting.pop(schedule.id, None)
-        if memory.open and (memory.waiting or entry.counts_from_end):
+        if memory.open and (memory.waiting or entry.acts_on_ends):
             self._waiting[schedule.id] = entry
         if memory.text() != memory.stored:
             self.unsaved[schedule.id] = entry

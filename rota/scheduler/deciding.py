@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from rota import events
 from rota.errors import RotaError
-from rota.schedule.definition import ScheduleDefinition
+from rota.schedule.definition import ScheduleDefinition, ThenRule
 from rota.schedule.due import COUNTED, Decision, Fire, Skip, decide
 from rota.schedule.overlap import may_start, next_to_start
 from rota.schedule.run import Cause, ScheduleRun, SkipReason, run_id
@@ -20,10 +20,23 @@ from rota.scheduler.memory import MOST_ORDER_IDS, OpenRun, OrderedPause, Schedul
 from rota.scheduler.orders import ScheduleOrder
 from rota.scheduler.run_batch import FireOrder, PlannedRun
 from rota.scheduler.run_plans import RunPlans
+from rota.wire.look_task import TaskEnd
 
 MOST_OPEN = 100
 """Open runs that are remembered of one schedule. With `overlap="allow"` there may be any number."""
 SKIPS_WRITTEN_EVERY = timedelta(minutes=1)
+
+
+FAILED: frozenset[TaskEnd] = frozenset({"failed", "lost"})
+LONGEST_PROBE = timedelta(days=1)
+"""The longest time after which a schedule that paused itself is tried again."""
+
+
+def follows(rule: ThenRule, end: TaskEnd) -> bool:
+    """Whether something starts after a run with this end."""
+    return (
+        rule.on == "always" or (rule.on == "success" and end == "succeeded") or (rule.on == "failure" and end in FAILED)
+    )
 
 
 @dataclass(slots=True)
@@ -59,9 +72,13 @@ class Decider:
     def verdict(self, entry: AgendaEntry, now: datetime, *, held: bool) -> DueVerdict:
         """Decide the planned times of a schedule up to now."""
         memory = entry.memory.copy()
+        verdict = DueVerdict(entry, memory, None)
+        self._act_on_ends(verdict, now)
+        if memory.pause != entry.memory.pause:  # it has paused itself, and is decided again as a paused one
+            return verdict
         memory.state = replace(memory.state, held=held, is_open=bool(memory.open or memory.waiting))
         decision = decide(entry.timetable, memory.state, now)
-        verdict = DueVerdict(entry, memory, decision.next_due)
+        verdict.next_due = decision.next_due
         self._start_waiting(verdict)
         pieces: list[Fire | Skip] = [*decision.fires, *decision.skips]
         for piece in sorted(pieces, key=_begins):
@@ -88,12 +105,52 @@ class Decider:
             case "pause":
                 memory.pause = OrderedPause(order.until, order.note, order.by)
             case "resume":
-                memory.pause = None
+                memory.pause, memory.failures = None, 0
         return verdict
+
+    def _act_on_ends(self, verdict: DueVerdict, now: datetime) -> None:
+        """Count failures, pause the schedule after too many in a row, and start the tasks that come after a run."""
+        memory, definition = verdict.memory, verdict.entry.definition
+        for run, end in memory.ends:
+            if end in FAILED:
+                memory.failures += 1
+            elif end == "succeeded":
+                memory.failures = 0
+            rule = definition.auto_pause
+            if rule is not None and end in FAILED and memory.failures >= rule.failures:
+                wait = rule.probe_after
+                if wait is not None:
+                    wait = min(wait * 2 ** min(memory.failures - rule.failures, 20), LONGEST_PROBE)
+                note = f"{memory.failures} failures in a row"
+                memory.pause = OrderedPause(None if wait is None else now + wait, note, "auto_pause")
+                events.emit(events.ScheduleAutoPaused(schedule=definition.name, note=note))
+            for index, after in enumerate(definition.then):
+                if after.task_type is not None and follows(after, end):
+                    self._start_after(verdict, run, index, after)
+        memory.ends = []
+
+    def _start_after(self, verdict: DueVerdict, run: OpenRun, index: int, rule: ThenRule) -> None:
+        entry = verdict.entry
+        record = replace(
+            self._record(entry, run.planned_at, "then"), id=f"{run.id}-then{index}", task_type=rule.task_type or ""
+        )
+        definition = ScheduleDefinition(
+            name=entry.definition.name,
+            kind="wait",
+            task_type=rule.task_type or "",
+            payload=rule.payload,
+            queue=rule.queue,
+            timezone=entry.definition.timezone,
+            overlap="allow",
+        )
+        try:
+            verdict.runs.append(self._plans.make(record, definition))
+        except RotaError as error:
+            self._refuse(verdict, record, error)
 
     def _run_now(self, verdict: DueVerdict, order: ScheduleOrder, now: datetime) -> None:
         entry, payload = verdict.entry, order.payload
-        record = replace(self._record(entry, now, "manual"), id=f"{entry.id}-m{order.id}", by=order.by)
+        record = replace(self._record(entry, now, order.cause), id=f"{entry.id}-m{order.id}", by=order.by)
         found = may_start(entry.definition, _open_runs(entry.id, verdict.memory), overlap=order.overlap)
         definition = entry.definition if payload is None else entry.definition.patched({"payload": payload})
         if found.act == "skip":
@@ -145,10 +202,7 @@ class Decider:
         try:
             run = self._plans.make(record, definition)
         except RotaError as error:  # the app or the limits of a payload refuse the task
-            events.emit(events.RunRefused(schedule=definition.name, run=record.id, error=str(error)))
-            refused = replace(record, outcome="skipped", skip_reason="refused", skip_count=1, error=str(error))
-            verdict.skipped.append(refused)
-            verdict.counts["refused"] += 1
+            self._refuse(verdict, record, error)
             return
         self._end_skips(verdict)
         verdict.runs.append(run)
@@ -156,6 +210,13 @@ class Decider:
             ids = tuple(task.item.id for task in run.tasks)
             verdict.memory.open.append(OpenRun(record.id, run.tasks[0].queue, ids, record.planned_at))
             del verdict.memory.open[:-MOST_OPEN]
+
+    def _refuse(self, verdict: DueVerdict, record: ScheduleRun, error: RotaError) -> None:
+        events.emit(events.RunRefused(schedule=verdict.entry.definition.name, run=record.id, error=str(error)))
+        verdict.skipped.append(
+            replace(record, outcome="skipped", skip_reason="refused", skip_count=1, error=str(error))
+        )
+        verdict.counts["refused"] += 1
 
     def _skip(
         self, verdict: DueVerdict, first: datetime, last: datetime, count: int, reason: SkipReason, note: str = ""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from rota.schedule.due import ScheduleState
 from rota.schedule.run import Cause, SkipReason
 from rota.scheduler.run_batch import unix_ms
+from rota.wire.look_task import TaskEnd
 from rota.wire.scheduler_steps import StateChange, StoredState
 from rota.wire.times import EPOCH
 
@@ -23,6 +24,13 @@ class OpenRun(NamedTuple):
     queue: str
     task_ids: tuple[str, ...]
     planned_at: datetime
+
+
+class EndedRun(NamedTuple):
+    """A run that is over, with the worst end of its tasks."""
+
+    run: OpenRun
+    end: TaskEnd
 
 
 class WaitingRun(NamedTuple):
@@ -64,14 +72,18 @@ class ScheduleMemory:
     open: list[OpenRun] = field(default_factory=list[OpenRun])
     waiting: list[WaitingRun] = field(default_factory=list[WaitingRun])
     pause: OrderedPause | None = None
+    failures: int = 0
+    """The failures in a row, for `auto_pause`."""
     orders: tuple[str, ...] = ()
     """The IDs of the last orders that were carried out, because an order may be read twice."""
     stored: str = ""
     skip_row: SkipRow | None = None
+    ends: list[EndedRun] = field(default_factory=list[EndedRun])
+    """Runs whose end was seen and is not dealt with yet."""
 
     def copy(self) -> "ScheduleMemory":
         """Return a copy that can be changed."""
-        return replace(self, open=list(self.open), waiting=list(self.waiting))
+        return replace(self, open=list(self.open), waiting=list(self.waiting), ends=list(self.ends))
 
     def change(self, schedule_id: str, *, moved: bool = False) -> StateChange:
         """Return what to write to Redis. `moved` says that the last planned time is later than the one there."""
@@ -79,8 +91,11 @@ class ScheduleMemory:
         written = moved or not self.stored  # without a text there is no time in Redis either
         return StateChange(schedule_id, unix_ms(last) if written and last is not None else None, self.text())
 
-    def ended(self, left: list[OpenRun], now: datetime) -> None:
-        """Note that open runs are over, except those that are left."""
+    def ended(self, ends: list[EndedRun], now: datetime) -> None:
+        """Note that open runs are over."""
+        over = {ended.run.id for ended in ends}
+        left = [run for run in self.open if run.id not in over]
+        self.ends += ends
         self.open = left
         self.state = replace(self.state, is_open=bool(left), ended_at=self.state.ended_at if left else now)
 
@@ -101,6 +116,8 @@ class ScheduleMemory:
         if self.pause is not None:
             until = None if self.pause.until is None else unix_ms(self.pause.until)
             words["pause"] = [until, self.pause.note, self.pause.by]
+        if self.failures:
+            words["failures"] = self.failures
         if self.orders:
             words["orders"] = self.orders[-MOST_ORDER_IDS:]
         return json.dumps(words, separators=(",", ":"))
@@ -124,6 +141,7 @@ def read_memory(stored: StoredState) -> ScheduleMemory:
             [OpenRun(id, queue, tuple(ids), from_ms(at)) for id, queue, ids, at in words.get("open", ())],
             [WaitingRun(from_ms(at), cause) for at, cause in words.get("waiting", ())],
             OrderedPause(None if until is None else from_ms(until), *about) if "pause" in words else None,
+            words.get("failures", 0),
             tuple(words.get("orders", ())),
             stored.state,
         )

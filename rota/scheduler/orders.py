@@ -35,6 +35,7 @@ class ScheduleOrder:
     by: str = ""
     payload: dict[str, Any] | None = None
     overlap: Overlap | None = None
+    cause: Literal["manual", "then"] = "manual"
     count: int = 1
     until: datetime | None = None
     note: str = ""

@@ -10,7 +10,7 @@ While the store is away, the records wait in Redis.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,9 +19,11 @@ from rota import events
 from rota.broker.broker import Broker
 from rota.client.task_record import read
 from rota.errors import BrokerError, StoreError
-from rota.schedule.run import RunOutcome, ScheduleRun
+from rota.schedule.run import RunAttempt, RunOutcome, ScheduleRun
 from rota.scheduler.agenda import Agenda
+from rota.scheduler.memory import from_ms
 from rota.tasks.job import TaskInfo, TaskState
+from rota.wire.attempts import records
 from rota.wire.look_task import StoredTask, task
 from rota.wire.scheduler_steps import SchedulerKeys, ShardKeys, outbox
 from rota.wire.script import Call
@@ -169,6 +171,8 @@ def _ended(run: ScheduleRun, stored: StoredTask, now: datetime) -> ScheduleRun |
             return None
         note = "the task is gone without an end: it was deleted, or the server lost it"
         return replace(run, outcome="lost", ended_at=now, note=note)
+    attempts = tuple(_attempts(run, stored))
+    run = replace(run, attempts=(*run.attempts, *attempts), started_at=run.started_at or _first_start(attempts))
     info = read(TaskInfo, stored, stored.message())
     if info.state == TaskState.COMPLETED:
         return replace(run, outcome="succeeded", ended_at=info.completed_at or now, result=info.result or None)
@@ -176,6 +180,24 @@ def _ended(run: ScheduleRun, stored: StoredTask, now: datetime) -> ScheduleRun |
         outcome = _ENDINGS.get(info.end, "failed")
         return replace(run, outcome=outcome, ended_at=info.last_failed_at or now, error=info.last_error)
     return None
+
+
+def _attempts(run: ScheduleRun, stored: StoredTask) -> Iterator[RunAttempt]:
+    """Yield the attempts that Rota's workers have noted in the task. A Go server notes none."""
+    for each in records(stored.fields.get("rota_attempts", b"")):
+        started, ended = each.get("started"), each.get("ended")
+        if isinstance(started, int):
+            yield RunAttempt(
+                worker=f"{each.get('host', '')}:{each.get('pid', '')}".strip(":") or str(each.get("worker", "")),
+                started_at=from_ms(started),
+                ended_at=from_ms(ended) if isinstance(ended, int) else None,
+                error=str(each.get("error", "")),
+                traceback=str(each.get("traceback", "")),
+            )
+
+
+def _first_start(attempts: Sequence[RunAttempt]) -> datetime | None:
+    return min((each.started_at for each in attempts), default=None)
 
 
 def _readable(record: bytes) -> ScheduleRun | None:

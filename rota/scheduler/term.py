@@ -23,11 +23,12 @@ from rota.errors import BrokerError, RotaError
 from rota.schedule.run import ScheduleRun
 from rota.scheduler.agenda import Agenda, AgendaEntry
 from rota.scheduler.asynq_listing import AsynqListing
-from rota.scheduler.deciding import Decider, DueVerdict
+from rota.scheduler.deciding import Decider, DueVerdict, follows
 from rota.scheduler.firing import Firing, TermOver
 from rota.scheduler.intake import Intake
 from rota.scheduler.lead import RENEW_SECONDS, Lead
-from rota.scheduler.memory import OpenRun
+from rota.scheduler.memory import EndedRun, OpenRun
+from rota.scheduler.order_inbox import OrderInbox
 from rota.scheduler.orders import LIFE, ScheduleOrder
 from rota.scheduler.recorder import RunRecorder
 from rota.scheduler.run_batch import FireOrder
@@ -35,12 +36,14 @@ from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler_status import Tally
 from rota.scheduler.server_time import ServerTime
 from rota.wire.edit import cancel
-from rota.wire.look_task import are_open
-from rota.wire.scheduler_steps import SchedulerKeys, inbox
+from rota.wire.look_task import TaskEnd, ends
 from rota.wire.script import Call
 
 LONGEST_SLEEP_SECONDS = 1.0
-MOST_ORDERS_AT_ONCE = 100
+AFTER, DEEPEST = "then", 10
+"""The mark of runs that were started after another one, and how many of them may follow each other."""
+TOO_DEEP = f"{DEEPEST} schedules have started each other already"
+WORST: Sequence[TaskEnd] = ("open", "lost", "failed", "cancelled", "succeeded")
 REPLACED = "a newer run of the same schedule replaces it"
 LOOK_SECONDS = 1.0
 """How often the open runs are looked at whose end a schedule waits for."""
@@ -79,15 +82,13 @@ class Term:
         self._tally = tally
         self._recorder = recorder
         self._listing = AsynqListing(broker, agenda, identity)
-        self._keys = SchedulerKeys(broker.keys)
         self._firing = Firing(broker, now=clock.moment, keeps_records=recorder is not None, enqueued=self._enqueued)
         self._stopping = asyncio.Event()
         self._looked_at = 0.0
         self._held = False
-        self._inbox: dict[bytes, None] = {}
-        """Orders that were read and not carried out yet."""
-        self._done: list[bytes] = []
-        """Orders that were carried out and are still in the inbox."""
+        self._looking: set[str] = set()
+        """The schedules whose ends are being dealt with. A schedule that comes after one may lead back to it."""
+        self._inbox = OrderInbox(broker)
 
     def stop(self) -> None:
         """End after the round that is under way."""
@@ -115,18 +116,11 @@ class Term:
         while True:
             for _ in range(2):
                 await asyncio.sleep(RENEW_SECONDS / 2)
-                await self._read_inbox()
+                if await self._inbox.read():
+                    self._intake.changed.set()
             found = await self._lead.stand()
             if found != epoch:
                 raise TermOver(f"{self._lead.leader} leads" if not found else "its lease had expired")
-
-    async def _read_inbox(self) -> None:
-        done, self._done = self._done, []
-        found = await self._broker.run(inbox(self._keys, done, MOST_ORDERS_AT_ONCE))
-        new = [order for order in found if order not in self._inbox and order not in self._done]
-        if new:
-            self._inbox |= dict.fromkeys(new)
-            self._intake.changed.set()
 
     async def _rounds(self, epoch: int) -> None:
         states = await self._firing.take(epoch)
@@ -181,15 +175,10 @@ class Term:
 
     async def _obey(self) -> None:
         """Carry out the orders of the inbox, one after the other."""
-        for data in list(self._inbox):
-            try:
-                order = ScheduleOrder.from_json(data)
-            except ValueError as error:
-                events.emit(events.ScheduleOrderRefused(order=str(data[:200]), reason=str(error)))
-            else:
-                await self._carry_out_order(order)
-            del self._inbox[data]
-            self._done.append(data)
+        while (found := self._inbox.first()) is not None:
+            data, order = found
+            await self._carry_out_order(order)
+            self._inbox.carried_out(data)
 
     async def _carry_out_order(self, order: ScheduleOrder) -> None:
         entry, now, reason = self._agenda.named(order.schedule), self._clock.moment(), ""
@@ -206,8 +195,6 @@ class Term:
             else:
                 verdict.next_due = None if entry.due is None else datetime.fromtimestamp(entry.due, UTC)
                 await self._carry_out([verdict])
-                if order.kind in ("pause", "resume"):
-                    self._agenda.repause(entry, verdict.memory.pause, now)
         if reason:
             events.emit(events.ScheduleOrderRefused(order=f"{order.kind} {order.schedule}", reason=reason))
 
@@ -231,27 +218,54 @@ class Term:
         return [entry for entry in self._agenda.waiting.values() if entry.memory.open]
 
     async def _look(self, entries: Iterable[AgendaEntry]) -> None:
-        """Forget the open runs that are over."""
-        by_queue: dict[str, dict[str, bool]] = {}
-        looked = list(entries)
+        """Note which open runs are over, and start the schedules that come after them."""
+        by_queue: dict[str, dict[str, TaskEnd]] = {}
+        looked = [entry for entry in entries if entry.id not in self._looking]
         for entry in looked:
             for run in entry.memory.open:
-                by_queue.setdefault(run.queue, {}).update(dict.fromkeys(run.task_ids, False))
+                by_queue.setdefault(run.queue, {}).update(dict.fromkeys(run.task_ids, "open"))
         if not by_queue:
             return
-        calls: list[Call[list[bool]]] = [
-            are_open(self._broker.keys.queue(queue), list(ids), dead_after_seconds=DEAD_AFTER_SECONDS)
+        calls: list[Call[list[TaskEnd]]] = [
+            ends(self._broker.keys.queue(queue), list(ids), dead_after_seconds=DEAD_AFTER_SECONDS)
             for queue, ids in by_queue.items()
         ]
-        replies: list[list[bool] | BrokerError] = await self._broker.run_many(calls)
+        replies: list[list[TaskEnd] | BrokerError] = await self._broker.run_many(calls)
         for ids, reply in zip(by_queue.values(), replies, strict=True):
             if isinstance(reply, BrokerError):
                 raise TermOver(reply)
             ids.update(zip(ids, reply, strict=True))
         for entry in looked:
-            left = [run for run in entry.memory.open if any(by_queue[run.queue][task_id] for task_id in run.task_ids)]
-            if len(left) < len(entry.memory.open):
-                entry.memory.ended(left, self._clock.moment())
+            found = [EndedRun(run, _worst(by_queue[run.queue][id] for id in run.task_ids)) for run in entry.memory.open]
+            if over := [ended for ended in found if ended.end != "open"]:
+                self._looking.add(entry.id)
+                try:
+                    await self._start_next(entry, over)
+                finally:
+                    self._looking.discard(entry.id)
+                entry.memory.ended(over, self._clock.moment())
+
+    async def _start_next(self, entry: AgendaEntry, over: Sequence[EndedRun]) -> None:
+        """Start the schedules that come after runs. They are started before the end is noted, so that none is lost.
+
+        If the leader dies in between, the next one starts them again under the same IDs, which changes nothing.
+        """
+        for run, end in over:
+            for index, rule in enumerate(entry.definition.then):
+                if rule.schedule is None or not follows(rule, end):
+                    continue
+                if run.id.count(AFTER) >= DEEPEST:
+                    events.emit(events.ScheduleOrderRefused(order=f"run {rule.schedule}", reason=TOO_DEEP))
+                    continue
+                order = ScheduleOrder(
+                    id=f"{AFTER}{index}-{run.id}",
+                    kind="run",
+                    schedule=rule.schedule,
+                    at=self._clock.moment(),
+                    by=entry.definition.name,
+                    cause="then",
+                )
+                await self._carry_out_order(order)
 
     async def _carry_out(self, verdicts: Sequence[DueVerdict]) -> None:
         orders = [order for verdict in verdicts if (order := verdict.order) is not None]
@@ -267,7 +281,10 @@ class Term:
         for verdict in verdicts:
             self._tally.skipped.update(verdict.counts)
             verdict.memory.stored = verdict.memory.text()
+            pause = verdict.entry.memory.pause
             self._agenda.settle(verdict.entry, verdict.memory, verdict.next_due)
+            if verdict.memory.pause != pause:
+                self._agenda.repause(verdict.entry, verdict.memory.pause, self._clock.moment())
 
     async def _cancel(self, runs: Sequence[OpenRun]) -> None:
         """Cancel the tasks of runs that newer ones replace."""
@@ -299,3 +316,7 @@ class Term:
         if late:
             most, name, run_id = max(late)
             events.emit(events.FiredLate(schedule=name, run=run_id, seconds=most, runs=len(late)))
+
+
+def _worst(found: Iterable[TaskEnd]) -> TaskEnd:
+    return min(found, key=WORST.index)

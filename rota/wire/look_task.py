@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rota.errors import PayloadError
 from rota.wire.keys import QueueKeys
@@ -12,6 +12,7 @@ from rota.wire.proto import TaskMessage
 from rota.wire.script import Argument, Call, load
 
 MAX_PAGE = 500
+TaskEnd: TypeAlias = Literal["open", "succeeded", "failed", "cancelled", "lost"]
 MAX_CHOSEN_BYTES = 1024 * 1024
 """Most bytes of one reply, because a task may have a result of several megabytes."""
 
@@ -125,22 +126,28 @@ def work_left(keys: QueueKeys) -> Call[WorkLeft]:
     return Call(load("work_left"), places, (), lambda reply: WorkLeft(*reply))
 
 
-def are_open(keys: QueueKeys, task_ids: Sequence[str], *, dead_after_seconds: float) -> Call[list[bool]]:
-    """Look which tasks have not ended.
+def ends(keys: QueueKeys, task_ids: Sequence[str], *, dead_after_seconds: float) -> Call[list[TaskEnd]]:
+    """Look how some tasks have ended.
 
-    A running task whose lease expired `dead_after_seconds` ago has ended with its worker.
+    A running task whose lease expired `dead_after_seconds` ago is lost with its worker, and so is one that is gone.
     """
 
-    def decode(reply: Any) -> list[bool]:
+    def decode(reply: Any) -> list[TaskEnd]:
         now = float(reply[0])
-        return [
-            state is not None
-            and text(state) in _STATES_BEFORE_THE_END
-            and (lease is None or float(lease) + dead_after_seconds > now)
-            for state, lease in reply[1:]
-        ]
+        return [_end(row, now - dead_after_seconds) for row in reply[1:]]
 
     return Call(load("look_states"), (keys.lease,), (keys.task_prefix, *task_ids), decode)
+
+
+def _end(row: Any, dead_before: float) -> TaskEnd:
+    raw_state, lease, reason = row
+    state = "" if raw_state is None else text(raw_state)
+    if state == "completed":
+        return "succeeded"
+    if state == "archived":
+        return "cancelled" if reason == b"cancelled" else "failed"
+    is_dead = lease is not None and float(lease) <= dead_before
+    return "open" if state in _STATES_BEFORE_THE_END and not is_dead else "lost"
 
 
 def _page(reply: Any, queue: str, state: str) -> TaskPage:

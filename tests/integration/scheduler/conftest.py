@@ -53,6 +53,12 @@ class Hand:
         found = await self.broker.admin.execute("LRANGE", self.broker.keys.queue(queue).pending, 0, -1)
         return sorted(each.decode() for each in found)
 
+    async def stored_states(self) -> str:
+        """What schedulers have stored about all schedules."""
+        shards = SchedulerKeys(self.broker.keys).shards
+        found = [await self.broker.admin.execute("HVALS", shard.last) for shard in shards]
+        return "".join(text.decode() for texts in found for text in texts)
+
     async def lose_everything(self) -> None:
         """Empty the server, as far as schedulers wrote to it."""
         await self.take_all()

@@ -6,12 +6,11 @@ import pytest
 
 from rota.app import Rota
 from rota.errors import OptionError
-from rota.schedule.definition import ScheduleDefinition, named_schedule_id
+from rota.schedule.definition import ScheduleDefinition
 from rota.scheduler.orders import ScheduleOrders
 from rota.wire.scheduler_steps import SchedulerKeys, send_order
 from tests.integration.scheduler.conftest import Hand, eventually
 
-ID = named_schedule_id("each")
 YEARLY = ScheduleDefinition(name="yearly", task_type="t", specs=["@yearly"], payload={"a": 1})
 
 
@@ -85,8 +84,7 @@ async def test_pause_holds_over_a_restart_until_the_schedule_is_resumed(app: Rot
 
         async def is_paused() -> bool:
             before = len(await hand.pending())
-            stored = await hand.broker.admin.execute("HVALS", SchedulerKeys(hand.broker.keys).shard(ID).last)
-            return b"audit" in b"".join(stored) and len(await hand.pending()) == before
+            return "audit" in await hand.stored_states() and len(await hand.pending()) == before
 
         await eventually(is_paused)
     await hand.take_all()

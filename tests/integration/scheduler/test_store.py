@@ -88,6 +88,9 @@ async def test_runs_are_recorded_with_their_outcomes(app: Rota, store: Store, ur
     assert run.ended_at is not None
     [failed, *_] = (await store.runs(bad.id, outcome="failed")).items
     assert "no paper" in failed.error
+    [attempt] = (await store.run(failed.id)).attempts
+    assert "no paper" in attempt.error
+    assert failed.started_at == attempt.started_at
 
 
 async def test_hold_stops_all_schedules_until_it_is_lifted(app: Rota, hand: Hand, store: Store, url: str) -> None:

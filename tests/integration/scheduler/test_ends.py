@@ -1,0 +1,75 @@
+"""What follows the end of a run: further schedules and tasks, a pause after failures."""
+
+from rota.app import Rota
+from rota.schedule.definition import ScheduleDefinition, named_schedule_id
+from rota.scheduler.orders import ScheduleOrders
+from tests.integration.scheduler.conftest import Hand, eventually
+
+
+def manual(name: str, **words: object) -> ScheduleDefinition:
+    """A schedule that runs only by orders."""
+    return ScheduleDefinition.read({"name": name, "task_type": "t", "specs": ["@yearly"], **words})
+
+
+async def at_least(hand: Hand, count: int, queue: str = "default") -> bool:
+    return len(await hand.pending(queue)) >= count
+
+
+async def end(hand: Hand, task_id: str, state: str, queue: str = "default") -> None:
+    """Let a task end, as a worker would."""
+    keys = hand.broker.keys.queue(queue)
+    await hand.broker.admin.execute("LREM", keys.pending, 0, task_id)
+    await hand.broker.admin.execute("HSET", keys.task(task_id), "state", state)
+
+
+async def test_schedule_and_task_start_after_a_success(app: Rota, hand: Hand) -> None:
+    then = [{"schedule": "second"}, {"task_type": "mail", "queue": "mails"}, {"on": "failure", "schedule": "third"}]
+    given = [manual("first", then=then), manual("second", queue="low"), manual("third", queue="never")]
+    async with app.scheduler(schedules=given):
+        await ScheduleOrders(hand.broker).run_now("first")
+        await eventually(lambda: at_least(hand, 1))
+        [first] = await hand.pending()
+        await end(hand, first, "completed")
+        await eventually(lambda: at_least(hand, 1, "low"))
+        await eventually(lambda: at_least(hand, 1, "mails"))
+    assert await hand.pending("low") == [f"{named_schedule_id('second')}-mthen0-{first}"]
+    assert await hand.pending("mails") == [f"{first}-then1"]
+    assert await hand.pending("never") == []
+
+
+async def test_schedules_start_each_other_in_a_chain(app: Rota, hand: Hand) -> None:
+    given = [
+        manual("a", then=[{"schedule": "b", "on": "always"}]),
+        manual("b", queue="b", then=[{"schedule": "c", "on": "failure"}]),
+        manual("c", queue="c"),
+    ]
+    async with app.scheduler(schedules=given):
+        await ScheduleOrders(hand.broker).run_now("a")
+        await eventually(lambda: at_least(hand, 1))
+        [first] = await hand.pending()
+        await end(hand, first, "archived")
+        await eventually(lambda: at_least(hand, 1, "b"))
+        [second] = await hand.pending("b")
+        await end(hand, second, "archived", "b")
+        await eventually(lambda: at_least(hand, 1, "c"))
+
+
+async def test_schedule_pauses_itself_after_failures_in_a_row(app: Rota, hand: Hand) -> None:
+    given = [
+        ScheduleDefinition(name="failing", task_type="t", specs=["@every 1s"], auto_pause=2, max_retry=0),
+    ]
+    async with app.scheduler(schedules=given) as scheduler:
+        for _ in range(2):
+            await eventually(lambda: at_least(hand, 1))
+            [task_id] = await hand.pending()
+            await end(hand, task_id, "archived")
+
+        async def is_paused() -> bool:
+            stored = await hand.stored_states()
+            return "2 failures in a row" in stored
+
+        await eventually(is_paused)
+        fired = scheduler.status().tally.fired
+        await ScheduleOrders(hand.broker).resume("failing")
+        await eventually(lambda: at_least(hand, 1))
+        assert fired == 2

@@ -16,7 +16,7 @@ from examples.jobs.settings import JobSettings
 from rota import Context, Tasks
 
 tasks = Tasks()
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 30
 
 
 @tasks.task("certificates", timeout="5m", retention="7d", retry=RETRY)

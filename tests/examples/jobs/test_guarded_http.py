@@ -239,10 +239,17 @@ async def test_server_that_does_not_end_its_answer_is_left_after_the_time_limit(
     end = threading.Event()
     server.answer = lambda asked: Reply(wait=end)
     try:
-        with pytest.raises(HttpFailed, match=r"did not answer within 0\.3 s") as caught:
+        with pytest.raises(HttpFailed, match=r"did not answer within 0\.3 s"):
             await ask(settings_for(server.host), server.url, time_limit=timedelta(seconds=0.3))
     finally:
         end.set()
+
+
+async def test_request_whose_answer_is_missing_may_have_been_received(server: WebServer) -> None:
+    server.answer = lambda asked: Reply(drop=True)
+
+    with pytest.raises(HttpFailed) as caught:
+        await ask(settings_for(server.host), server.url)
     assert caught.value.sent
 
 

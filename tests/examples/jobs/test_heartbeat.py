@@ -27,6 +27,8 @@ def settings(configure: Configure, smtp: SmtpSink) -> None:
 
 
 async def look(web: WebServer, task_id: str, **arguments: object) -> Finding:
+    """Check the URL, with limits that hold on a busy machine."""
+    arguments = {"latency": "60s", "time_limit": "60s", **arguments}
     plan = check.options(task_id=task_id).plan(web.url, name="shop", failures=2, alert=[ANN], **arguments)  # type: ignore[arg-type]
     return await run_inline(app, plan)
 

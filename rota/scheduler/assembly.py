@@ -38,7 +38,11 @@ def scheduler_of(
 
     given: tuple[StoredSchedule | ScheduleDefinition, ...] = (*app.schedules, *schedules)
     own: list[ScheduleSource] = [CodeSource("code", lambda: given)]
-    own += [ProviderSource(each.function, name=each.name, every=each.interval) for each in app.schedule_providers]
+    zone = settings.schedules.timezone
+    own += [
+        ProviderSource(each.function, name=each.name, every=each.interval, timezone=zone)
+        for each in app.schedule_providers
+    ]
     plans = RunPlans(Packer(broker.keys, settings.enqueue.payload_limit_bytes), plan)
     keep = settings.database.run_age, settings.database.run_max
     store = _store_of(settings.database.store)

@@ -79,12 +79,16 @@ class CodeSource:
 
 
 class ProviderSource:
-    """The schedules that a function returns, which is called again and again, as Asynq's PeriodicTaskManager does."""
+    """The schedules that a function returns, which is called again and again, as Asynq's PeriodicTaskManager does.
+
+    `timezone` is the zone of a mapping that names none.
+    """
 
     holds = False
 
-    def __init__(self, provide: Provide, *, name: str, every: timedelta) -> None:
+    def __init__(self, provide: Provide, *, name: str, every: timedelta, timezone: str = "UTC") -> None:
         self.name = name
+        self._timezone = timezone
         self.every = every
         self._provide = provide
         self._known: dict[str, ScheduleDefinition] = {}
@@ -104,7 +108,11 @@ class ProviderSource:
     def _readable(self, given: Iterable[Given]) -> Iterable[ScheduleDefinition]:
         for each in given:
             try:
-                yield each if isinstance(each, ScheduleDefinition) else ScheduleDefinition.read(each)
+                yield (
+                    each
+                    if isinstance(each, ScheduleDefinition)
+                    else ScheduleDefinition.read(each, timezone=self._timezone)
+                )
             except RotaError as error:
                 name = each.get("name") if isinstance(each, Mapping) else None
                 events.emit(events.ScheduleSpoilt(source=self.name, schedule=str(name), error=error))

@@ -1,4 +1,4 @@
-"""Reads the audit, and checks its chain of hashes."""
+"""Reads the audit, adds rows about acts outside of the store, and checks the chain of hashes."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.store.cursor import checked_limit, read_cursor, write_cursor
 from rota.store.database import Database, Record, records
-from rota.store.edits import chained
+from rota.store.edits import chained, unnumbered_edit
 from rota.store.schedule_rows import readable
 from rota.store.store_values import StorePage
 from rota.store.tables import audit, counters
@@ -46,7 +46,7 @@ class AuditCheck:
 
 
 class AuditReads:
-    """Reads the audit."""
+    """Reads the audit, and adds to it."""
 
     database: Database
 
@@ -70,6 +70,19 @@ class AuditReads:
         rows = await self.database.read(lambda connection: records(connection, query))
         items, problems = readable(rows[:limit], _entry_of, "audit")
         return StorePage(items, write_cursor(rows[limit - 1]["number"]) if len(rows) > limit else None, problems)
+
+    async def record_act(
+        self, act: str, *, kind: str, subject: str, by: str, origin: str = "", detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a row about an act that changes something outside of the store, such as a task in Redis.
+
+        Record the intent before the act and its outcome after it, because the two cannot be one transaction.
+        """
+
+        async def add(connection: AsyncConnection) -> None:
+            await unnumbered_edit(connection, by, origin).record(act, kind, subject, detail or {})
+
+        await self.database.write(add)
 
     async def verify_audit(self) -> AuditCheck:
         """Check each row of the audit against the row before it, and the last row against its counter."""

@@ -61,6 +61,11 @@ async def begin_edit(connection: AsyncConnection, by: str, origin: str) -> Edit:
     return Edit(connection, revision, now(), _name(by), _name(origin))
 
 
+def unnumbered_edit(connection: AsyncConnection, by: str, origin: str) -> Edit:
+    """Return an edit that changes only the audit, so that it needs no revision."""
+    return Edit(connection, 0, now(), _name(by), _name(origin))
+
+
 async def count_up(connection: AsyncConnection, counter: str) -> int:
     """Add one to a counter, lock it until the end of the transaction, and return its value."""
     mine = counters.c.name == counter

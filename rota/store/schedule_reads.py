@@ -17,7 +17,7 @@ from rota.store.schedule_rows import calendar_of, folded, readable, schedule_of,
 from rota.store.store_values import ScheduleVersion, StoreChanges, StorePage, StoreProblem
 from rota.store.tables import calendars, counters, flags, schedule_tags, schedule_versions, schedules
 
-_PART = 500
+_PART = 100
 """Rows that `changed_since` reads at once, so that other work on the event loop gets its turn in between."""
 
 

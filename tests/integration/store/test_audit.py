@@ -52,6 +52,16 @@ async def test_refused_edit_leaves_no_row(store: Store) -> None:
     assert (await store.verify_audit()).fault == ""
 
 
+async def test_act_outside_of_the_store_is_a_row_without_a_revision(store: Store) -> None:
+    made = await store.create(define(), by="ann")
+    await store.record_act("run.cancel", kind="run", subject="s-1", by="bob", origin="cli", detail={"task": "\0"})
+
+    [row, _] = (await store.audit()).items
+    assert (row.act, row.kind, row.subject, row.by, row.detail) == ("run.cancel", "run", "s-1", "bob", {"task": "\0"})
+    assert (await store.changed_since(0)).revision == made.revision
+    assert (await store.verify_audit()).fault == ""
+
+
 async def test_audit_is_filtered_and_listed_by_cursor(store: Store) -> None:
     schedule_id = await edit(store)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
+from rota.cli.target import load_app, target_of
 from rota.core.text import did_you_mean
 from rota.errors import ConfigError, StoreNotFound
 from rota.schedule.calendar import Calendar
@@ -25,6 +26,9 @@ Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Answer the qu
 Names: TypeAlias = Annotated[list[str] | None, typer.Argument(help="Names or IDs of schedules.")]
 All: TypeAlias = Annotated[bool, typer.Option("--all", help="All schedules.")]
 Tag: TypeAlias = Annotated[str | None, typer.Option(help="All schedules with this tag.")]
+App: TypeAlias = Annotated[
+    str | None, typer.Option("--app", help="module:app, whose schedules are shown too. Default: the setting `app`.")
+]
 ORIGIN = "command line"
 _PAGE = 500
 
@@ -63,6 +67,12 @@ async def every_schedule(
         if page.next is None:
             return found
         cursor = page.next
+
+
+def declared_schedules(app: str | None) -> list[StoredSchedule]:
+    """Return the schedules that an app declares in code; none without an app."""
+    target = target_of(app)
+    return list(load_app(target).schedules) if target else []
 
 
 async def find_schedule(store: "Store", name: str, *, deleted: bool = False) -> StoredSchedule:

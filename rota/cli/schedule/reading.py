@@ -10,10 +10,12 @@ import typer
 
 from rota.cli.schedule import output
 from rota.cli.schedule.opened_store import (
+    App,
     AsJson,
     StoreUrl,
     Tag,
     calendars_of,
+    declared_schedules,
     every_schedule,
     find_schedule,
     with_store,
@@ -45,14 +47,19 @@ def list_schedules(
     tag: Tag = None,
     state: Annotated[str | None, typer.Option(help="Only those in this state, such as failing or paused.")] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="The deleted ones.")] = False,
+    app: App = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """List schedules: what runs next comes first, and what failed is red."""
+    """List schedules: what runs next comes first, and what failed is red.
+
+    Schedules that are declared in code are listed if an app is named, by --app or the setting `app`.
+    """
+    declared = [] if deleted else [each for each in declared_schedules(app) if _matches(each, text, tag)]
 
     async def act(opened: "Store") -> "tuple[list[ScheduleOverview], Hold | None]":
         found = await every_schedule(opened, text=text, tag=tag, deleted=deleted)
-        return await _overviews(opened, found), await opened.hold()
+        return await _overviews(opened, [*found, *declared]), await opened.hold()
 
     found, hold = with_store(store, act)
     found = [each for each in found if state is None or each.state == state]
@@ -75,11 +82,18 @@ def list_schedules(
         typer.echo(line, err=True)
 
 
-def show(name: Name, store: StoreUrl = None, as_json: AsJson = False) -> None:
+def _matches(schedule: StoredSchedule, text: str, tag: str | None) -> bool:
+    definition = schedule.definition
+    words = (definition.name, definition.task_type, definition.owner, definition.remark, *definition.tags)
+    return (tag is None or tag in definition.tags) and any(text.casefold() in (word or "").casefold() for word in words)
+
+
+def show(name: Name, app: App = None, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Show one schedule: its fields, its next times and its latest runs."""
+    declared = {each.definition.name: each for each in declared_schedules(app)}
 
     async def act(opened: "Store") -> "tuple[ScheduleOverview, list[datetime], list[ScheduleRun], Any]":
-        schedule = await find_schedule(opened, name)
+        schedule = declared.get(name) or await find_schedule(opened, name)
         [overview] = await _overviews(opened, [schedule])
         times = _times(schedule, await calendars_of(opened))
         page = await opened.runs(schedule.id, limit=LATEST_RUNS)

@@ -10,7 +10,15 @@ import typer
 
 from rota.cli import option_types
 from rota.cli.schedule import output
-from rota.cli.schedule.opened_store import AsJson, StoreUrl, every_schedule, find_schedule, with_store
+from rota.cli.schedule.opened_store import (
+    App,
+    AsJson,
+    StoreUrl,
+    declared_schedules,
+    every_schedule,
+    find_schedule,
+    with_store,
+)
 from rota.core.text import did_you_mean, printable
 from rota.errors import ConfigError
 from rota.schedule.run import RunOutcome, ScheduleRun
@@ -25,14 +33,17 @@ def runs(
     since: Annotated[str | None, typer.Option(help="Planned at this time or later (ISO 8601).")] = None,
     until: Annotated[str | None, typer.Option(help="Planned before this time (ISO 8601).")] = None,
     number: Annotated[int, typer.Option("--number", "-n", min=1, max=500, help="How many.")] = 20,
+    app: App = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs, the latest planned one first: enqueued when or why not, and how they ended."""
     _check_outcome(outcome)
+    declared = declared_schedules(app)
+    by_name = {each.definition.name: each for each in declared}
 
     async def act(opened: "Store") -> tuple[list[ScheduleRun], dict[str, str], str]:
-        schedule = None if name is None else await find_schedule(opened, name)
+        schedule = None if name is None else by_name.get(name) or await find_schedule(opened, name)
         page = await opened.runs(
             None if schedule is None else schedule.id,
             outcome=outcome,  # type: ignore[arg-type] # checked above
@@ -40,7 +51,7 @@ def runs(
             until=option_types.instant(until, "--until"),
             limit=number,
         )
-        known = [schedule] if schedule else await every_schedule(opened)
+        known = [schedule] if schedule else [*declared, *await every_schedule(opened)]
         names = {each.id: each.definition.name for each in known}
         return list(page.items), names, schedule.definition.timezone if schedule else "UTC"
 

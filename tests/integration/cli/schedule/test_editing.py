@@ -115,3 +115,15 @@ def test_mistake_is_refused_in_words_and_changes_nothing(rota: Run, words: tuple
     assert "Traceback" not in refused.err
     after = rota("list", "--json").json
     assert [row["version"] for row in after] == [row["version"] for row in before]
+
+
+def test_schedules_of_the_code_are_listed_if_an_app_is_named(rota: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    rota("add", "stored", "t", "--spec", "@daily")
+    assert [row["definition"]["name"] for row in rota("list", "--json").json] == ["stored"]
+    monkeypatch.setenv("ROTA_APP", "examples.schedules:app")
+    found = {row["definition"]["name"]: row["source"] for row in rota("list", "--json").json}
+    assert found["stored"] == "database"
+    assert found["stock"] == "code"
+    assert {row["source"] for row in rota("list", "stock", "--json").json} == {"code"}
+    assert rota("show", "stock").code == 0
+    assert "declared" in rota("edit", "stock", "--spec", "@daily").err or rota("edit", "stock").code != 0

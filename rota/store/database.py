@@ -150,10 +150,15 @@ def _create_file(file: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(draft)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-        with contextlib.suppress(FileExistsError):  # another process was faster
+        try:
             os.link(draft, file)
+        except FileExistsError:  # another process was faster
+            return
+        except OSError:  # a file system without links, where a process that is as fast could lose its first edit
+            if not file.exists():
+                draft.rename(file)
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
 
 
 def _listen_sqlite(engine: Engine) -> None:

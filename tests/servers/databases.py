@@ -104,6 +104,22 @@ class DatabaseServer:
             time.sleep(0.05)
         raise TimeoutError((self.folder / "log").read_text(errors="replace")[-2000:])
 
+    def freeze(self) -> None:
+        """Stop answering, but keep every connection."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the server and to its children, of which PostgreSQL has one for each connection."""
+        assert self.process is not None
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, number)
+
     def kill(self) -> None:
         """Like a power cut: the server and the processes of its connections."""
         if self.process is not None:

@@ -259,6 +259,18 @@ async def test_store_goes_on_when_its_server_is_back(own_server: DatabaseServer)
         assert (await store.create(define("second"), by="ann")).revision == made.revision + 1
 
 
+async def test_server_that_hangs_is_given_up_and_used_again(own_server: DatabaseServer) -> None:
+    async with open_store(own_server.new_database(), migrate=True) as store:
+        await store.schedules()  # so that there is a connection
+        own_server.freeze()
+        try:
+            with pytest.raises(StoreUnavailable, match="in time"):
+                await store.database.read(lambda connection: connection.execute(text("SELECT 1")), limit=1)
+        finally:
+            own_server.thaw()
+        assert await store.create(define(), by="ann")
+
+
 async def test_connection_lost_at_the_commit_may_have_been_applied(server: DatabaseServer) -> None:
     async with open_store(server.new_database(), migrate=True) as store:
         which = "connection_id()" if server.scheme == "mysql" else "pg_backend_pid()"
@@ -295,6 +307,16 @@ async def test_deadlock_is_tried_again(server: DatabaseServer) -> None:
         assert len(tries) >= 3
         values = "SELECT value FROM rota_counters WHERE name IN ('runs', 'audit')"
         assert server.sql(values, url.rpartition("/")[2]).split() == ["2", "2"]
+
+
+async def test_file_is_made_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError("links are not supported")
+
+    monkeypatch.setattr("os.link", link)
+    async with open_store(f"sqlite:///{tmp_path}/rota.db") as store:
+        await store.create(define(), by="ann")
+        assert {path.name for path in tmp_path.iterdir()} == {"rota.db", "rota.db-wal", "rota.db-shm"}
 
 
 def test_new_file_is_readable_by_its_user_alone(tmp_path: Path) -> None:

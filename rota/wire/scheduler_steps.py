@@ -98,6 +98,21 @@ class Taken(NamedTuple):
     claims: Mapping[str, bytes]
 
 
+class LeaderLook(NamedTuple):
+    """The scheduler that leads ("" if none does), and the number of orders that wait for it."""
+
+    leader: str
+    orders: int
+
+
+class ShardLook(NamedTuple):
+    """Numbers of one shard: schedules, runs that are claimed and not confirmed, records that wait for the store."""
+
+    schedules: int
+    claims: int
+    records: int
+
+
 def elect(keys: SchedulerKeys, owner: str, life: timedelta, *, above: int = 0) -> Call[Elected]:
     """Ask to lead, or to go on leading, for `life` from now, with an epoch greater than `above`."""
     args = (owner, round(life.total_seconds() * 1000), above)
@@ -171,6 +186,21 @@ def send_order(keys: SchedulerKeys, order: bytes, *, most: int = MOST_ORDERS) ->
 def inbox(keys: SchedulerKeys, done: Sequence[bytes], most: int) -> Call[list[bytes]]:
     """Remove the orders that are carried out, and read the oldest ones of the others."""
     return Call(load("scheduler_inbox"), (keys.inbox,), (most, *done), lambda reply: list(reply))
+
+
+def look(keys: SchedulerKeys) -> Call[LeaderLook]:
+    """Look which scheduler leads, and how many orders wait."""
+    return Call(
+        load("look_scheduler"),
+        (keys.lease, keys.inbox),
+        (),
+        lambda reply: LeaderLook("" if reply[0] is None else text(reply[0]), reply[1]),
+    )
+
+
+def look_shard(shard: ShardKeys) -> Call[ShardLook]:
+    """Count what is in one shard."""
+    return Call(load("look_shard"), (shard.last, shard.claims, shard.outbox), (), lambda reply: ShardLook(*reply))
 
 
 def _elected(reply: Any) -> Elected:

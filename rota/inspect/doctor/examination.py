@@ -10,6 +10,7 @@ from rota.inspect.doctor.discrepancies import compare, not_compared
 from rota.inspect.doctor.finding import Finding, error, note, refused
 from rota.inspect.doctor.queues import queues
 from rota.inspect.doctor.sample import Sample, take
+from rota.inspect.doctor.schedules import schedules
 from rota.inspect.doctor.server_settings import clock, server
 from rota.inspect.doctor.types import types
 from rota.inspect.doctor.user_rights import user_rights
@@ -61,6 +62,7 @@ async def examine(
         return Examination([*found, _unseen(failure, role)])
     found += await clock(broker, len(sample.go_servers))
     found += [*queues(sample, archive_max), *types(sample, handles), *_go(sample)]
+    found += await schedules(broker)
     seen = Examination(found, len(sample.queues), len(sample.servers))
     try:
         discrepancies, tasks = await compare(broker)

@@ -8,7 +8,8 @@ planned time after `state.last` up to now:
 3. A time that is later than `start_deadline` is skipped.
 4. A time is *missed* if it should have fired more than `ON_TIME` ago, because then nothing ran. Of the missed times the
    newest ones run, as many as `missed` allows; with `once` none of them runs if a time is due right now, which stands
-   for them. After `ends_at` no missed time runs.
+   for them. After `ends_at` no missed time runs. With a jitter that is longer than the interval, a time waits for the
+   earlier ones, because planned times fire in their order; this wait does not make it late.
 5. All others fire, the earliest first, until `max_runs` is reached.
 
 Each planned time is decided once, whatever the moments of the calls: the caller stores `decided_until`, and passes it
@@ -181,10 +182,11 @@ def _due(timetable: Timetable, first: datetime, now: datetime) -> tuple[datetime
 def _pieces(timetable: Timetable, state: ScheduleState, first: datetime, last: datetime, now: datetime) -> list[Piece]:
     """Sort the planned times from the first to the last. Goes backwards, because the newest missed times run."""
     newest_first: list[Piece] = []
+    turn = timetable.fires_at(first)
     left = timetable.definition.most_missed
     until: datetime | None = last
     while until is not None and until >= first:
-        verdict = _verdict(timetable, state, until, now)
+        verdict = _verdict(timetable, state, until, now - max(turn, timetable.fires_at(until)), now)
         if verdict == "catch_up" and (left == 0 or _stands_for_missed(timetable.definition, newest_first)):
             verdict = "missed"
         start = until
@@ -207,9 +209,9 @@ def _stands_for_missed(definition: ScheduleDefinition, later: Sequence[Piece]) -
 
 
 def _verdict(
-    timetable: Timetable, state: ScheduleState, planned: datetime, now: datetime
+    timetable: Timetable, state: ScheduleState, planned: datetime, late: timedelta, now: datetime
 ) -> Literal["tick", "catch_up"] | SkipReason:
-    """Judge one planned time that is due, by itself."""
+    """Judge one planned time that is due, by itself. `late` is the time since it could fire."""
     definition = timetable.definition
     if state.held:
         return "hold"
@@ -219,7 +221,6 @@ def _verdict(
         return "skip_next"
     if timetable.is_off(planned):
         return "calendar"
-    late = now - timetable.fires_at(planned)
     if definition.start_deadline is not None and late > definition.start_deadline:
         return "start_deadline"
     if late <= ON_TIME:
@@ -257,7 +258,7 @@ def _decide_delay(timetable: Timetable, state: ScheduleState, lower: datetime, n
     planned = timetable.next(lower if state.ended_at is None else max(lower, state.ended_at))
     if planned is None or timetable.fires_at(planned) > now:
         return _until_next(timetable, planned, lower)
-    verdict = _verdict(timetable, state, planned, now)
+    verdict = _verdict(timetable, state, planned, now - timetable.fires_at(planned), now)
     if verdict == "tick" or (verdict == "catch_up" and timetable.definition.most_missed):
         return Decision(fires=(Fire(planned, verdict),), decided_until=planned)
     skip = Skip(planned, planned, 1, "missed" if verdict == "catch_up" else verdict)

@@ -367,6 +367,18 @@ class TestCalendar:
         assert schedule.wake(START).next_due == START + 4 * DAY + 9 * HOUR  # 8 March is a Sunday
 
 
+@pytest.mark.parametrize("rule", [{"missed": "once"}, {"missed": "skip"}, {"start_deadline": "1m"}])
+def test_wait_for_an_earlier_time_with_a_longer_jitter_makes_no_time_late(rule: dict[str, str]) -> None:
+    schedule = Simulated(specs="* * * * *", jitter="1h", **rule)
+    made = schedule.wake(START)
+    decided = list[Decision]()
+    while made.next_due is not None and made.next_due < START + 12 * HOUR:
+        decided.append(made := schedule.wake(made.next_due))
+
+    assert sum(len(each.fires) for each in decided) > 11 * 60
+    assert [each.skips for each in decided if each.skips] == []
+
+
 SPECS = st.sampled_from(
     ["@hourly", "*/7 * * * *", "0 9 * * *", "30 1,2 * * *", "@every 168h", "@every 45m", "0 0 1 * *", "0 12 * * 1-5"]
 )

@@ -5,6 +5,7 @@ field with a problem of its own, because the value of that field is not known.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from rota.errors import OptionError
@@ -22,6 +23,8 @@ _NOT_WITH = {
         "A schedule of the kind 'wait' runs only on demand",
     ),
 }
+MOST_VARIABLES = 20
+"""How many unknown variables of a payload are named."""
 SHARD_WORDS = ("shard", "shards")
 """The keys that a run with fan_out adds to the payload of each of its tasks."""
 
@@ -123,10 +126,10 @@ def _of_then(definition: "ScheduleDefinition") -> Iterator[Conflict]:
 
 
 def _of_payload(definition: "ScheduleDefinition") -> Iterator[Conflict]:
-    for path, text in unknown_variables("payload", definition.payload):
+    for path, text in islice(unknown_variables("payload", definition.payload), MOST_VARIABLES):
         yield Conflict(path, ("payload",), text)
     for index, rule in enumerate(definition.then):
-        for path, text in unknown_variables(f"then.{index}.payload", rule.payload):
+        for path, text in islice(unknown_variables(f"then.{index}.payload", rule.payload), MOST_VARIABLES):
             yield Conflict(path, ("then",), text)
     if definition.fan_out is None:
         return

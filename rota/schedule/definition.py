@@ -28,6 +28,7 @@ from rota.core.text import counted, did_you_mean, nearest, unstopped
 from rota.errors import ScheduleInvalid
 from rota.schedule.conflicts import conflicts
 from rota.schedule.fields import (
+    MOST_ITEMS,
     Headers,
     JsonObject,
     Length,
@@ -36,6 +37,7 @@ from rota.schedule.fields import (
     QueueName,
     Retention,
     Seconds,
+    Tags,
     Text,
     Texts,
     YesNo,
@@ -61,6 +63,8 @@ Problem: TypeAlias = tuple[str, str]
 
 DEFAULT_LIMIT = 100
 """How many missed or waiting runs `missed="all"` and `overlap="queue_all"` allow without a limit of their own."""
+MOST_RUNS_AT_ONCE = 10_000
+"""The largest such limit: all of these runs are decided in one step."""
 MOST_SHARDS = 1000
 
 
@@ -89,7 +93,10 @@ class AutoPause(BaseModel):
 
 
 def _rules(value: Any) -> Any:
-    return value if is_array(value) else (value,)
+    rules = value if is_array(value) else (value,)
+    if len(rules) > MOST_ITEMS:
+        raise ValueError(f"then has {len(rules)} rules, but may have {MOST_ITEMS}.")
+    return rules
 
 
 def _auto_pause(value: Any) -> Any:
@@ -121,10 +128,10 @@ class ScheduleDefinition(BaseModel):
     headers: Headers = Field(default_factory=dict)
 
     missed: Missed = "once"
-    missed_limit: Annotated[int, BeforeValidator(whole(1))] | None = None
+    missed_limit: Annotated[int, BeforeValidator(whole(1, MOST_RUNS_AT_ONCE))] | None = None
     start_deadline: Seconds | None = None
     overlap: Overlap = "skip"
-    overlap_limit: Annotated[int, BeforeValidator(whole(1))] | None = None
+    overlap_limit: Annotated[int, BeforeValidator(whole(1, MOST_RUNS_AT_ONCE))] | None = None
     skipped_hour: SkippedHour = "after"
     repeated_hour: RepeatedHour = "once"
     jitter: Length | None = None
@@ -141,7 +148,7 @@ class ScheduleDefinition(BaseModel):
     pause_until: Moment | None = None
     pause_note: Text | None = None
     remark: Text | None = None
-    tags: Texts = ()
+    tags: Tags = ()
     owner: Name | None = None
 
     def __init__(self, **words: "Unpack[ScheduleWords]") -> None:

@@ -22,6 +22,11 @@ DEEPEST = 100
 """Levels of lists and objects in a payload. Deeper ones would break the readers of JSON in other languages."""
 LONGEST_NAME = 200
 LONGEST_TEXT = 10_000
+MOST_ITEMS = 100
+"""Items of a list, such as the specs: the scheduler looks at each of them whenever the schedule is due."""
+LONGEST_TIME = timedelta(days=36_500)
+LARGEST_NUMBER = 10**308
+"""Readers of JSON in other languages take a number for a float of 64 bits."""
 MAX_INT32 = 2**31 - 1
 
 Check: TypeAlias = Callable[[Any, ValidationInfo], Any]
@@ -29,7 +34,10 @@ Check: TypeAlias = Callable[[Any, ValidationInfo], Any]
 
 def brief(value: object) -> str:
     """Return the `repr` of a value, cut after 100 characters."""
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except (RecursionError, ValueError):  # lists in lists without end; an int with more digits than Python writes
+        return f"a value of the type {type(value).__name__} that is too large to show"
     return shown if len(shown) <= 100 else f"{shown[:100]}..."
 
 
@@ -96,6 +104,8 @@ def moment(value: Any, info: ValidationInfo) -> datetime:
         instant = value.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{info.field_name} is {value.isoformat()}, which is too far away.") from None
+    if instant.year < 1970:
+        raise ValueError(f"{info.field_name} is {value.isoformat()}, which is before 1970: leave it out for no limit.")
     # Redis holds planned times in milliseconds.
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
@@ -106,13 +116,19 @@ def length_of(least: str) -> Check:
 
     def length(value: Any, info: ValidationInfo) -> timedelta:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            raise ValueError(f"{info.field_name} is {brief(value)}, which has no unit: write '{value}s' for seconds.")
+            raise ValueError(
+                f"{info.field_name} is {brief(value)}, which has no unit: write '{brief(value)}s' for seconds."
+            )
+        if not isinstance(value, str | timedelta):
+            raise ValueError(f"{info.field_name} is {brief(value)}, which is not a duration: write a text like '30s'.")
         try:
             found = parse(value, str(info.field_name))
         except OptionError as error:
             raise ValueError(str(error)) from None
         if found < shortest:
             raise ValueError(f"{info.field_name} is {display(found)}, but must be at least {display(shortest)}.")
+        if found > LONGEST_TIME:
+            raise ValueError(f"{info.field_name} is {display(found)}, but may be a hundred years at most.")
         return found
 
     return length
@@ -131,8 +147,19 @@ def whole(least: int, most: int = MAX_INT32) -> Check:
 
 def texts(value: Any, info: ValidationInfo) -> tuple[str, ...]:
     """Read a list of texts. One text alone is a list of one."""
+    return tuple(text(item, info) for item in _items(value, info))
+
+
+def tags(value: Any, info: ValidationInfo) -> tuple[str, ...]:
+    """Read a list of texts of one line each. One text alone is a list of one."""
+    return tuple(name(item, info) for item in _items(value, info))
+
+
+def _items(value: Any, info: ValidationInfo) -> list[Any]:
     items: list[Any] = list(value) if is_array(value) else [value]
-    return tuple(text(item, info) for item in items)
+    if len(items) > MOST_ITEMS:
+        raise ValueError(f"{info.field_name} has {len(items)} items, but may have {MOST_ITEMS}.")
+    return items
 
 
 def headers(value: Any, info: ValidationInfo) -> dict[str, str]:
@@ -141,7 +168,9 @@ def headers(value: Any, info: ValidationInfo) -> dict[str, str]:
         raise ValueError(f"{info.field_name} is {brief(value)}, but must be an object of texts.")
     for key, item in value.items():
         if not (isinstance(key, str) and isinstance(item, str)):
-            raise ValueError(f"{info.field_name} holds {key!r}: {brief(item)}, but headers travel as texts.")
+            raise ValueError(f"{info.field_name} holds {brief(key)}: {brief(item)}, but headers travel as texts.")
+        for each in (key, item):
+            _check_encodable(each, str(info.field_name))
     return dict(cast("Mapping[str, str]", value))
 
 
@@ -152,21 +181,28 @@ def json_object(value: Any, info: ValidationInfo) -> dict[str, Any]:
     return cast("dict[str, Any]", _json(value, str(info.field_name), 0))
 
 
+def inner_path(path: str, key: object) -> str:
+    """Return the path of an item of a payload, cut so that a long key is not copied for each item below it."""
+    return f"{path}.{key}"[:LONGEST_NAME]
+
+
 def _json(value: Any, path: str, depth: int) -> Any:
     if depth > DEEPEST:
-        raise ValueError(f"{path[:LONGEST_NAME]} is nested more than {DEEPEST} levels deep.")
+        raise ValueError(f"{path} is nested more than {DEEPEST} levels deep.")
     if is_mapping(value):
         for key in value:
             if not isinstance(key, str):
-                raise ValueError(f"{path} has the key {key!r}, but the keys of a JSON object are texts.")
+                raise ValueError(f"{path} has the key {brief(key)}, but the keys of a JSON object are texts.")
             _check_encodable(key, path)
-        return {key: _json(item, f"{path}.{key}", depth + 1) for key, item in value.items()}
+        return {key: _json(item, inner_path(path, key), depth + 1) for key, item in value.items()}
     if is_array(value):
-        return [_json(item, f"{path}.{index}", depth + 1) for index, item in enumerate(value)]
+        return [_json(item, inner_path(path, index), depth + 1) for index, item in enumerate(value)]
     if isinstance(value, str):
         _check_encodable(value, path)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{path} is {brief(value)}, which JSON cannot express.")
+    elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        raise ValueError(f"{path} is {brief(value)}, which is too large for readers of JSON: write it as a text.")
     elif not isinstance(value, int | float | None):
         raise ValueError(
             f"{path} is {brief(value)}, which JSON cannot express: write a text, a number, a list or an object."
@@ -197,6 +233,7 @@ QueueName = Annotated[str, BeforeValidator(queue_name)]
 Zone = Annotated[str, BeforeValidator(zone)]
 Moment = Annotated[datetime, BeforeValidator(moment)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(texts)]
+Tags = Annotated[tuple[str, ...], BeforeValidator(tags)]
 Headers = Annotated[dict[str, str], BeforeValidator(headers)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(json_object)]
 YesNo = StrictBool

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from rota.core.canonical import is_mapping, is_sequence
 from rota.core.text import did_you_mean
+from rota.schedule.fields import inner_path
 
 VARIABLES = {
     "planned_at": "the planned time in the time zone of the schedule, in ISO 8601",
@@ -19,17 +20,18 @@ VARIABLES = {
     "run": "the ID of the run",
 }
 
-_MARKED = re.compile(r"(\\?)\{\{(.*?)\}\}", re.DOTALL)
+# A variable does not span the start of another one. So the search takes linear time, also for a text full of "{{".
+_MARKED = re.compile(r"(\\?)\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
 
 
 def unknown_variables(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield the path and an error text for each variable of a payload that does not exist."""
     if is_mapping(value):
         for key, item in value.items():
-            yield from unknown_variables(f"{path}.{key}", item)
+            yield from unknown_variables(inner_path(path, key), item)
     elif is_sequence(value):
         for index, item in enumerate(value):
-            yield from unknown_variables(f"{path}.{index}", item)
+            yield from unknown_variables(inner_path(path, index), item)
     elif isinstance(value, str):
         for escape, word in _MARKED.findall(value):
             if not escape and word.strip() not in VARIABLES:

@@ -105,6 +105,11 @@ def test_message_names_the_schedule_and_lists_its_problems() -> None:
         ),
         ("payload", {"share": float("nan")}, "payload.share is nan, which JSON cannot express"),
         ("payload", {7: "x"}, "the keys of a JSON object are texts"),
+        ("starts_at", "0001-01-01T00:00:00Z", "before 1970"),  # Go's zero time
+        ("missed_limit", 10_001, "from 1 to 10000"),
+        ("overlap_limit", 10_001, "from 1 to 10000"),
+        ("tags", ["a\nb"], "must be one line"),
+        ("headers", {"a": "\ud800"}, "cannot be written as UTF-8"),
         ("headers", {"X": 1}, "headers travel as texts"),
         ("name", " backup", "without white space at its ends"),
         ("name", "two\nlines", "must be one line"),
@@ -167,6 +172,42 @@ def test_wrong_value_is_refused_in_words(field: str, value: Any, words: str) -> 
 )
 def test_conflict_is_refused_at_the_field_to_change(changes: dict[str, Any], path: str, words: str) -> None:
     assert words in problems(**changes)[path]
+
+
+def nested(levels: int) -> list[Any]:
+    """Lists in lists."""
+    made: list[Any] = []
+    for _ in range(levels):
+        made = [made]
+    return made
+
+
+@pytest.mark.parametrize("field", ["name", "headers", "then", "auto_pause", "max_runs", "timeout", "starts_at"])
+@pytest.mark.parametrize("value", [nested(100_000), 10**5000], ids=["nested", "many digits"])
+def test_value_without_a_repr_is_refused(field: str, value: Any) -> None:
+    assert any("is too large to show" in text for text in problems(**{field: value}).values())
+
+
+def test_object_without_a_repr_is_not_a_schedule() -> None:
+    with pytest.raises(ScheduleInvalid, match="too large to show is not a schedule"):
+        ScheduleDefinition.read(nested(100_000))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["jitter", "deadline", "timeout", "start_deadline"])
+def test_duration_whose_end_no_clock_reaches_is_refused(field: str) -> None:
+    assert "a hundred years at most" in problems(**{field: "900000000d"})[field]
+
+
+@pytest.mark.parametrize("field", ["specs", "tags", "then"])
+def test_list_has_a_bounded_number_of_items(field: str) -> None:
+    item: Any = {"task_type": "a:b"} if field == "then" else "@daily"
+
+    assert "may have 100" in problems(**{field: [item] * 101})[field]
+    assert len(getattr(ScheduleDefinition.read({**NIGHTLY, field: [item] * 100}), field)) == 100
+
+
+def test_only_some_of_many_unknown_variables_are_reported() -> None:
+    assert len(problems(payload={"a": ["{{user}}"] * 1000})) == 20
 
 
 def test_conflict_with_a_field_that_is_wrong_itself_is_not_reported() -> None:

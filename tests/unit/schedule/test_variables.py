@@ -54,3 +54,15 @@ def test_unknown_variable_is_found_at_its_path(word: str) -> None:
 def test_each_documented_variable_is_filled() -> None:
     for name in VARIABLES:
         assert "{{" not in fill({"a": "{{" + name + "}}"})["a"]
+
+
+def test_text_full_of_braces_is_searched_in_linear_time() -> None:
+    # With a search that takes quadratic time, this test would take half an hour.
+    text = "{{" * 500_000
+
+    assert fill({"a": text}) == {"a": text}
+    assert not list(unknown_variables("payload", {"a": text}))
+
+
+def test_variable_after_open_braces_is_replaced() -> None:
+    assert fill({"a": "{{ {{run}}"}) == {"a": "{{ id-7"}

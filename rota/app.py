@@ -9,12 +9,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, get_args, overload
 
 from rota.client.connections import Connections, broker_options
-from rota.core.canonical import is_mapping
 from rota.core.duration import DurationLike
 from rota.core.source_line import caller, named, placed
 from rota.core.text import counted, did_you_mean
 from rota.errors import OptionError, RotaError
-from rota.settings.settings import Settings
+from rota.settings.settings import Settings, settings_given
 from rota.tasks import middleware as around
 from rota.tasks.depends import Overrides
 from rota.tasks.groups import Aggregators
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from rota.client.blocking import SyncClient
     from rota.schedule.declared import Provide, ScheduleProvider
     from rota.schedule.definition import ScheduleDefinition, StoredSchedule
+    from rota.scheduler.schedule_handle import ScheduleHandle
     from rota.scheduler.scheduler import Scheduler
     from rota.scheduler.sources import ScheduleSource
     from rota.worker.worker import Worker
@@ -78,7 +78,7 @@ class Rota(Tasks):
         if matching not in get_args(Matching):
             raise OptionError(f"matching is {matching!r}. {did_you_mean(str(matching), get_args(Matching))}")
         said = {name: value for name, value in (("url", url), ("key_prefix", key_prefix)) if value is not None}
-        self.settings = _settings(settings, said)
+        self.settings = settings_given(settings, said)
         self.registry: Registry[Handler] = Registry(matching)
         self.aggregators = Aggregators(matching)
         self.overrides = Overrides()
@@ -307,6 +307,15 @@ class Rota(Tasks):
         broker = self.connect(chosen)
         return EmbeddedScheduler(scheduler_of(self, chosen, broker, schedules=schedules, sources=sources), broker)
 
+    def schedule_handle(self, name: str, *, by: str = "") -> "ScheduleHandle":
+        """Return a handle to a schedule of any source: `await app.schedule_handle("backup").run()`.
+
+        `name` may also be the ID of the schedule. `by` says who gives the orders, for the history of runs.
+        """
+        from rota.scheduler.schedule_handle import ScheduleHandle  # imported late: few programs need it
+
+        return ScheduleHandle(self, name, by)
+
     def find_handler(self, type: str) -> Handler | None:
         """Return the handler that runs tasks of a type, or None."""
         return self.registry.find(type)
@@ -322,15 +331,3 @@ class Rota(Tasks):
 
     def __repr__(self) -> str:
         return f"<Rota with {counted(len(self.registry), 'handler')}>"
-
-
-def _settings(given: Settings | Mapping[str, Any] | None, said: Mapping[str, Any]) -> Settings:
-    if isinstance(given, Settings):
-        return given.updated(**said) if said else given
-    if given is not None and not (is_mapping(given) and all(isinstance(name, str) for name in given)):
-        # Not shown: it may be a URL with a password, or hold one.
-        raise OptionError(
-            f"Rota(settings=...) is of the type {type(given).__name__}, but must be a Settings or a dict with names of "
-            "settings. A URL stands alone: Rota('redis://...')."
-        )
-    return Settings(**{**(given or {}), **said})

@@ -145,6 +145,18 @@ class NotReplicated(BrokerError):
         self.acknowledged = acknowledged
 
 
+class SchedulerAway(RotaError):
+    """No scheduler leads, so an order about a schedule was not sent."""
+
+
+class OrderRefused(RotaError):
+    """The scheduler that leads refuses an order about a schedule, and says why."""
+
+
+class OrderTimeout(RotaError, TimeoutError):
+    """The scheduler that leads has not answered an order in time. The order may still be carried out."""
+
+
 class StoreError(RotaError):
     """The store, which is the database of schedules and runs, could not carry out a request. Nothing was changed."""
 

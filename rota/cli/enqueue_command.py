@@ -93,14 +93,14 @@ async def _enqueue(
         if wait is not None:
             if plan.options.retention == timedelta(0):
                 raise OptionError("--wait needs a result, but with a retention of 0 the task keeps none.")
-            return _printed(await app.call(plan._replace(decode=bytes), wait))
+            return printed(await app.call(plan._replace(decode=bytes), wait))
         job = await app.send(plan)
         return job.id if job.created else f"{job.id} (existed already)"
     finally:
         await app.aclose()
 
 
-def _printed(stored: bytes) -> str | bytes:
+def printed(stored: bytes) -> str | bytes:
     """Return a stored result as JSON, or as it is if it is not JSON. A function without a result stores nothing."""
     try:
         return json.dumps(from_json(stored or b"null"), ensure_ascii=False)

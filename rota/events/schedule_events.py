@@ -290,7 +290,7 @@ class CronPlanFailed(CronFunctionEvent):
 class ScheduleOrderRefused(SchedulerEvent):
     """An order about a schedule, such as to run it now, cannot be carried out."""
 
-    text = "The order {order} is not carried out: {reason}."
+    text = "The order {order} is not carried out: {reason}"
     order: str
     reason: str
 

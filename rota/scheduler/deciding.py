@@ -5,7 +5,7 @@ order fails, the old memory still holds, and the leader reads from the server ho
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -16,8 +16,7 @@ from rota.schedule.due import COUNTED, Decision, Fire, Skip, decide
 from rota.schedule.overlap import may_start, next_to_start
 from rota.schedule.run import Cause, ScheduleRun, SkipReason, run_id
 from rota.scheduler.agenda import AgendaEntry
-from rota.scheduler.memory import MOST_ORDER_IDS, OpenRun, OrderedPause, ScheduleMemory, SkipRow, WaitingRun
-from rota.scheduler.orders import ScheduleOrder
+from rota.scheduler.memory import OpenRun, OrderedPause, ScheduleMemory, SkipRow, WaitingRun
 from rota.scheduler.run_batch import FireOrder, PlannedRun
 from rota.scheduler.run_plans import RunPlans
 from rota.wire.look_task import TaskEnd
@@ -89,25 +88,6 @@ class Decider:
         self._settle(verdict, decision)
         return verdict
 
-    def ordered(self, entry: AgendaEntry, order: ScheduleOrder, now: datetime) -> DueVerdict:
-        """Decide about an order. It does not move the last planned time."""
-        verdict = DueVerdict(entry, entry.memory.copy(), None)
-        memory = verdict.memory
-        if order.id in memory.orders:
-            return verdict
-        memory.orders = (*memory.orders, order.id)[-MOST_ORDER_IDS:]
-        match order.kind:
-            case "run":
-                self._run_now(verdict, order, now)
-            case "skip":
-                skips = memory.state.skips.union(_next_times(entry, order.count, now))
-                memory.state = replace(memory.state, skips=skips)
-            case "pause":
-                memory.pause = OrderedPause(order.until, order.note, order.by)
-            case "resume":
-                memory.pause, memory.failures = None, 0
-        return verdict
-
     def _act_on_ends(self, verdict: DueVerdict, now: datetime) -> None:
         """Count failures, pause the schedule after too many in a row, and start the tasks that come after a run."""
         memory, definition = verdict.memory, verdict.entry.definition
@@ -126,10 +106,10 @@ class Decider:
                 events.emit(events.ScheduleAutoPaused(schedule=definition.name, note=note))
             for index, after in enumerate(definition.then):
                 if after.task_type is not None and follows(after, end):
-                    self._start_after(verdict, run, index, after)
+                    self._start_after(verdict, run, index, after, now)
         memory.ends = []
 
-    def _start_after(self, verdict: DueVerdict, run: OpenRun, index: int, rule: ThenRule) -> None:
+    def _start_after(self, verdict: DueVerdict, run: OpenRun, index: int, rule: ThenRule, now: datetime) -> None:
         entry = verdict.entry
         record = replace(
             self._record(entry, run.planned_at, "then"), id=f"{run.id}-then{index}", task_type=rule.task_type or ""
@@ -144,26 +124,13 @@ class Decider:
             overlap="allow",
         )
         try:
-            verdict.runs.append(self._plans.make(record, definition))
+            verdict.runs.append(self._plans.make(record, definition, counts_from=now))
         except RotaError as error:
             self._refuse(verdict, record, error)
 
-    def _run_now(self, verdict: DueVerdict, order: ScheduleOrder, now: datetime) -> None:
-        entry, payload = verdict.entry, order.payload
-        record = replace(self._record(entry, now, order.cause), id=f"{entry.id}-m{order.id}", by=order.by)
-        found = may_start(entry.definition, _open_runs(entry.id, verdict.memory), overlap=order.overlap)
-        definition = entry.definition if payload is None else entry.definition.patched({"payload": payload})
-        if found.act == "skip":
-            skipped = replace(record, outcome="skipped", skip_reason="overlap", skip_count=1, note=found.note)
-            verdict.skipped.append(skipped)
-            verdict.counts["overlap"] += 1
-        else:  # a run by hand does not wait for its turn
-            verdict.cancels += [run for run in verdict.memory.open if run.id in found.cancel]
-            self._start(verdict, record, definition)
-
     def _fire(self, verdict: DueVerdict, fire: Fire) -> None:
         entry, memory = verdict.entry, verdict.memory
-        found = may_start(entry.definition, _open_runs(entry.id, memory))
+        found = may_start(entry.definition, open_runs(entry.id, memory))
         for waiting in [each for each in memory.waiting if run_id(entry.id, each.planned_at) in found.give_up]:
             memory.waiting.remove(waiting)
             self._skip(verdict, waiting.planned_at, waiting.planned_at, 1, "replaced", found.note)
@@ -179,7 +146,7 @@ class Decider:
 
     def _start_waiting(self, verdict: DueVerdict) -> None:
         """Start a waiting run, if the runs before it are over."""
-        found = next_to_start(_open_runs(verdict.entry.id, verdict.memory))
+        found = next_to_start(open_runs(verdict.entry.id, verdict.memory))
         if found is None:
             return
         waiting = next(each for each in verdict.memory.waiting if each.planned_at == found.planned_at)
@@ -197,10 +164,17 @@ class Decider:
             task_type=entry.definition.task_type,
         )
 
-    def _start(self, verdict: DueVerdict, record: ScheduleRun, definition: ScheduleDefinition | None = None) -> None:
+    def _start(
+        self,
+        verdict: DueVerdict,
+        record: ScheduleRun,
+        definition: ScheduleDefinition | None = None,
+        *,
+        counts_from: datetime | None = None,
+    ) -> None:
         definition = definition or verdict.entry.definition
         try:
-            run = self._plans.make(record, definition)
+            run = self._plans.make(record, definition, counts_from=counts_from or record.planned_at)
         except RotaError as error:  # the app or the limits of a payload refuse the task
             self._refuse(verdict, record, error)
             return
@@ -268,21 +242,11 @@ class Decider:
         )
 
 
-def _next_times(entry: AgendaEntry, count: int, now: datetime) -> Iterator[datetime]:
-    """Yield the next planned times that are not skipped yet."""
-    after = max(entry.memory.state.last or now, now)
-    while count and (found := entry.timetable.next(after)) is not None:
-        after = found
-        if found not in entry.memory.state.skips:
-            count -= 1
-            yield found
-
-
 def _begins(piece: Fire | Skip) -> datetime:
     return piece.planned_at if isinstance(piece, Fire) else piece.first
 
 
-def _open_runs(schedule_id: str, memory: ScheduleMemory) -> Sequence[ScheduleRun]:
+def open_runs(schedule_id: str, memory: ScheduleMemory) -> Sequence[ScheduleRun]:
     """Return the open runs as the rule of overlaps wants them: those that wait have no `enqueued_at`."""
     enqueued = [
         ScheduleRun(

@@ -5,6 +5,7 @@ planned times that wait for them, and the pause of a schedule that has no row in
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,6 +16,10 @@ from rota.scheduler.run_batch import unix_ms
 from rota.wire.look_task import TaskEnd
 from rota.wire.scheduler_steps import StateChange, StoredState
 from rota.wire.times import EPOCH
+
+_WORST: Sequence[TaskEnd] = ("open", "lost", "failed", "cancelled", "succeeded")
+MOST_ORDER_IDS = 20
+"""The IDs of orders that are remembered of one schedule. The leader reads as many orders at once, at most."""
 
 
 class OpenRun(NamedTuple):
@@ -38,9 +43,6 @@ class WaitingRun(NamedTuple):
 
     planned_at: datetime
     cause: Cause
-
-
-MOST_ORDER_IDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +160,8 @@ def later(stored: ScheduleMemory, known: ScheduleMemory) -> ScheduleMemory:
     """Return the memory that is further. Redis may have lost its last writes, or all of them."""
     first = datetime.min.replace(tzinfo=UTC)
     return known if (known.state.last or first) > (stored.state.last or first) else stored
+
+
+def worst(ends: Iterable[TaskEnd]) -> TaskEnd:
+    """Return the end of a run by the ends of its tasks: it is open while one of them is, and else the worst."""
+    return min(ends, key=_WORST.index)

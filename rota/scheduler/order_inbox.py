@@ -1,42 +1,46 @@
-"""The inbox of orders, as the leader reads it. An order stays in Redis until it was carried out."""
+"""The inbox of the leader: the orders that it has read and not carried out, and its answers that are not sent."""
 
-from rota import events
+import asyncio
+from datetime import timedelta
+
 from rota.broker.broker import Broker
-from rota.scheduler.orders import ScheduleOrder
-from rota.wire.scheduler_steps import SchedulerKeys, inbox
+from rota.scheduler.memory import MOST_ORDER_IDS
+from rota.scheduler.orders import OrderAnswer
+from rota.wire.scheduler_steps import AnsweredOrder, SchedulerKeys, inbox
 
-MOST_AT_ONCE = 100
+ANSWER_LIFE = timedelta(minutes=1)
 
 
 class OrderInbox:
-    """The orders that were read and not carried out yet."""
+    """The orders of one term, as they stand in Redis. `woken` is set when there are new ones."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, woken: asyncio.Event) -> None:
         self._broker = broker
         self._keys = SchedulerKeys(broker.keys)
+        self._woken = woken
         self._waiting: dict[bytes, None] = {}
-        self._done: list[bytes] = []
-        """Orders that were carried out and are still in Redis."""
+        self._answered: list[AnsweredOrder] = []
 
-    async def read(self) -> bool:
-        """Remove the orders that were carried out, and read the others. Returns whether there are new ones."""
-        done, self._done = self._done, []
-        found = await self._broker.run(inbox(self._keys, done, MOST_AT_ONCE))
-        new = [order for order in found if order not in self._waiting and order not in self._done]
-        self._waiting |= dict.fromkeys(new)
-        return bool(new)
+    async def read(self) -> None:
+        """Send the answers, and read the oldest orders: so few that the state of one schedule holds all their IDs."""
+        answered, self._answered = self._answered, []
+        found = await self._broker.run(inbox(self._keys, answered, most=MOST_ORDER_IDS, life=ANSWER_LIFE))
+        known = {each.order for each in self._answered} | self._waiting.keys()
+        if new := [order for order in found if order not in known]:
+            self._waiting |= dict.fromkeys(new)
+            self._woken.set()
 
-    def first(self) -> tuple[bytes, ScheduleOrder] | None:
-        """Return the oldest order. One that cannot be read is reported and left out."""
-        for data in list(self._waiting):
-            try:
-                return data, ScheduleOrder.from_json(data)
-            except ValueError as error:
-                events.emit(events.ScheduleOrderRefused(order=str(data[:200]), reason=str(error)))
-                self.carried_out(data)
-        return None
+    @property
+    def waiting(self) -> list[bytes]:
+        """The orders to carry out, the oldest first."""
+        return list(self._waiting)
 
-    def carried_out(self, data: bytes) -> None:
-        """Note that an order was carried out."""
-        self._waiting.pop(data, None)
-        self._done.append(data)
+    @property
+    def has_answers(self) -> bool:
+        """Whether answers are not sent yet."""
+        return bool(self._answered)
+
+    def answer(self, order: bytes, order_id: str, answer: OrderAnswer) -> None:
+        """Note the answer to an order that was carried out or refused."""
+        del self._waiting[order]
+        self._answered.append(AnsweredOrder(order, order_id, answer.to_json()))

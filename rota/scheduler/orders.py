@@ -1,41 +1,56 @@
-"""Orders about single schedules: run now, skip the next times, pause and resume. The leader carries them out.
+"""Orders about single schedules: run one now, skip its next time, pause and resume it. The leader carries them out.
 
-An order is put into an inbox in Redis, which the leader reads twice a second. So it works for schedules of any source,
-also those that are declared in code and cannot be edited. The change that an order makes is kept in Redis with the
-schedule. An order waits if no scheduler leads, up to `LIFE`.
+The way of an order:
+
+1. The sender gives it an ID and adds it to the inbox, a list in Redis. If no scheduler leads, it is refused at once.
+2. The leader reads the inbox twice a second, and carries out each order in its round. The change is kept in Redis
+   with the state of the schedule, together with the ID of the order.
+3. The leader answers, and only then removes the order. A leader that dies in between leaves the order to the next one,
+   which finds its ID in the state, and answers without a second effect.
+
+So orders work without a store, and for schedules of any source. The run of an order has an ID that is made of the IDs
+of the schedule and the order, so an order that is sent twice is one run.
 """
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from rota.broker.broker import Broker
+from rota.client.steps import Act, Command, Pause
 from rota.core.uuids import uuid7
-from rota.errors import BrokerRefused, OptionError
+from rota.errors import BrokerRefused, OrderRefused, OrderTimeout, SchedulerAway
 from rota.schedule.definition import Overlap
-from rota.wire.scheduler_steps import SchedulerKeys, send_order
+from rota.schedule.run import Cause, ScheduleRun
+from rota.wire.keys import Keys
+from rota.wire.scheduler_steps import ORDERED, QUEUE_FULL, SchedulerKeys, send_order
 
 OrderKind: TypeAlias = Literal["run", "skip", "pause", "resume"]
-LIFE = timedelta(minutes=10)
-"""An order that is older is not carried out, because its sender does not expect it any more."""
 MOST_SKIPS = 100
+ANSWER_SECONDS = 10.0
+"""How long a sender waits for the answer. Another scheduler takes over within five seconds."""
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleOrder:
-    """One order. `schedule` is the ID or the name of a schedule."""
+    """One order. `schedule` is the ID or the name of a schedule.
+
+    For a run, `definition` has the fields that replace those of the schedule, and `planned_at` the time that the run
+    stands for: by default the present.
+    """
 
     id: str
     kind: OrderKind
     schedule: str
-    at: datetime
     by: str = ""
-    payload: dict[str, Any] | None = None
+    definition: Mapping[str, Any] | None = None
     overlap: Overlap | None = None
-    cause: Literal["manual", "then"] = "manual"
+    planned_at: datetime | None = None
+    cause: Cause = "manual"
     count: int = 1
     until: datetime | None = None
     note: str = ""
@@ -47,51 +62,70 @@ class ScheduleOrder:
     @classmethod
     def from_json(cls, data: bytes) -> "ScheduleOrder":
         """Read what `to_json` wrote. Raises ValueError."""
-        try:
-            return _ORDERS.validate_json(data)
-        except ValidationError as error:
-            raise ValueError(str(error)) from error
+        return _ORDERS.validate_json(data)
+
+    def run_id(self, schedule_id: str) -> str:
+        """Return the ID of the run that this order starts."""
+        return f"{schedule_id}-{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAnswer:
+    """The act of the leader: the run that it started or skipped, or the times that will be skipped.
+
+    `refused` says why it did nothing.
+    """
+
+    run: ScheduleRun | None = None
+    times: tuple[datetime, ...] = ()
+    refused: str = ""
+
+    def to_json(self) -> bytes:
+        """Write the answer."""
+        return _ANSWERS.dump_json(self, exclude_defaults=True)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "OrderAnswer":
+        """Read what `to_json` wrote. Raises ValueError."""
+        return _ANSWERS.validate_json(data)
 
 
 _ORDERS = TypeAdapter(ScheduleOrder)
+_ANSWERS = TypeAdapter(OrderAnswer)
 
 
-class ScheduleOrders:
-    """Sends orders: `ScheduleOrders(app.connect())`. Each method returns whether a scheduler leads now.
+def manual_order_id() -> str:
+    """Return a new ID for an order of a user. The ID of its run is that of `manual_run_id`."""
+    return f"m{uuid7().hex}"
 
-    If none leads, the order waits for ten minutes. A schedule that does not exist is reported by the leader.
+
+def carry_out(keys: Keys, order: ScheduleOrder, *, wait_seconds: float = ANSWER_SECONDS) -> Act[OrderAnswer]:
+    """Send an order, and wait for its answer. A client for asyncio or for blocking code carries out these steps.
+
+    Raises SchedulerAway if no scheduler leads, OrderRefused, or OrderTimeout.
     """
+    places = SchedulerKeys(keys)
+    sent: int = yield send_order(places, order.to_json())
+    if sent == QUEUE_FULL:
+        raise BrokerRefused("Too many orders wait for the scheduler, so this one was not sent. Send it again later.")
+    if sent != ORDERED:
+        raise SchedulerAway(
+            f"No scheduler leads, so nothing was done about the schedule {order.schedule!r}. Start one: `rota "
+            "scheduler`, or `rota worker` with schedules or a store."
+        )
+    key, deadline = places.answer(order.id), time.monotonic() + wait_seconds
+    while time.monotonic() < deadline:
+        yield Pause(_LOOK_SECONDS)
+        found: bytes | None = yield Command(("GET", key), key=key)
+        if found is not None:
+            return _accepted(order, OrderAnswer.from_json(found))
+    raise OrderTimeout(
+        f"The scheduler has not answered within {wait_seconds:g} s. The order about the schedule {order.schedule!r} "
+        "may still be carried out."
+    )
 
-    def __init__(self, broker: Broker, *, by: str = "") -> None:
-        self._broker = broker
-        self._keys = SchedulerKeys(broker.keys)
-        self._by = by
 
-    async def run_now(
-        self, schedule: str, *, payload: Mapping[str, Any] | None = None, overlap: Overlap | None = None
-    ) -> bool:
-        """Run a schedule once, now, with another payload if wished. `overlap` overrides its rule for this run."""
-        return await self._send("run", schedule, payload=None if payload is None else dict(payload), overlap=overlap)
-
-    async def skip_next(self, schedule: str, count: int = 1) -> bool:
-        """Skip the next planned times of a schedule."""
-        if not 1 <= count <= MOST_SKIPS:
-            raise OptionError(f"count is {count}, but 1 to {MOST_SKIPS} planned times can be skipped.")
-        return await self._send("skip", schedule, count=count)
-
-    async def pause(self, schedule: str, *, until: datetime | None = None, note: str = "") -> bool:
-        """Pause a schedule until a moment, or until it is resumed."""
-        if until is not None and until.tzinfo is None:
-            raise OptionError(f"until is {until}, which has no time zone: add one, as in datetime.now(UTC).")
-        return await self._send("pause", schedule, until=until, note=note)
-
-    async def resume(self, schedule: str) -> bool:
-        """End a pause that was ordered."""
-        return await self._send("resume", schedule)
-
-    async def _send(self, kind: OrderKind, schedule: str, **words: Any) -> bool:
-        order = ScheduleOrder(id=uuid7().hex, kind=kind, schedule=schedule, at=datetime.now(UTC), by=self._by, **words)
-        leads = await self._broker.run(send_order(self._keys, order.to_json()))
-        if leads is None:
-            raise BrokerRefused("Too many orders wait for a scheduler, so this one was not sent: start a scheduler.")
-        return leads
+def _accepted(order: ScheduleOrder, answer: OrderAnswer) -> OrderAnswer:
+    if answer.refused:
+        raise OrderRefused(f"The schedule {order.schedule!r}: {answer.refused}")
+    return replace(answer, times=tuple(each.astimezone(UTC) for each in answer.times))

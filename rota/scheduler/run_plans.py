@@ -34,8 +34,11 @@ class RunPlans:
         self._packer = packer
         self._plan = plan
 
-    def make(self, record: ScheduleRun, definition: ScheduleDefinition) -> PlannedRun:
-        """Make the tasks of a run. Raises RotaError if the app or the limits of a payload refuse them."""
+    def make(self, record: ScheduleRun, definition: ScheduleDefinition, *, counts_from: datetime) -> PlannedRun:
+        """Make the tasks of a run, whose deadline counts from a moment: the planned time, or that of an order.
+
+        Raises RotaError if the app or the limits of a payload refuse them.
+        """
         payload = filled(
             definition.payload,
             planned_at=record.planned_at,
@@ -43,7 +46,7 @@ class RunPlans:
             schedule=definition.name,
             run=record.id,
         )
-        options, shards = _options(definition, record.planned_at), definition.fan_out
+        options, shards = _options(definition, counts_from), definition.fan_out
         tasks: list[QueuedItem] = []
         for shard, task_id in enumerate(run_task_ids(record.id, shards)):
             sent = payload if shards is None else {**payload, "shard": shard, "shards": shards}
@@ -60,13 +63,13 @@ class RunPlans:
         return QueuedItem(packed.keys.queue, item._replace(mark=task_id))
 
 
-def _options(definition: ScheduleDefinition, planned_at: datetime) -> dict[str, Any]:
+def _options(definition: ScheduleDefinition, counts_from: datetime) -> dict[str, Any]:
     """Return the options that a definition gives."""
     given: dict[str, Any] = {
         "queue": definition.queue,
         "max_retry": definition.max_retry,
         "timeout": definition.timeout,
-        "deadline": None if definition.deadline is None else planned_at + definition.deadline,
+        "deadline": None if definition.deadline is None else counts_from + definition.deadline,
         "unique": None if definition.unique is None else Unique(ttl=definition.unique),
         "retention": definition.retention,
         "group": definition.group,

@@ -2,7 +2,7 @@
 
 A round has these steps:
 
-1. Apply what the sources gave since the last round.
+1. Apply what the sources gave since the last round, and carry out the orders that users sent.
 2. Look which open runs are over, of the schedules that are due and of those that wait for an end.
 3. Decide the schedules that are due.
 4. Claim, enqueue and confirm, for all of them together, and then remember the decisions.
@@ -23,13 +23,14 @@ from rota.errors import BrokerError, RotaError
 from rota.schedule.run import ScheduleRun
 from rota.scheduler.agenda import Agenda, AgendaEntry
 from rota.scheduler.asynq_listing import AsynqListing
-from rota.scheduler.deciding import Decider, DueVerdict, follows
+from rota.scheduler.deciding import DueVerdict, follows
 from rota.scheduler.firing import Firing, TermOver
 from rota.scheduler.intake import Intake
 from rota.scheduler.lead import RENEW_SECONDS, Lead
-from rota.scheduler.memory import EndedRun, OpenRun
+from rota.scheduler.memory import EndedRun, OpenRun, worst
+from rota.scheduler.order_deciding import OrderDecider
 from rota.scheduler.order_inbox import OrderInbox
-from rota.scheduler.orders import LIFE, ScheduleOrder
+from rota.scheduler.orders import OrderAnswer, ScheduleOrder
 from rota.scheduler.recorder import RunRecorder
 from rota.scheduler.run_batch import FireOrder
 from rota.scheduler.run_plans import RunPlans
@@ -43,7 +44,7 @@ LONGEST_SLEEP_SECONDS = 1.0
 AFTER, DEEPEST = "then", 10
 """The mark of runs that were started after another one, and how many of them may follow each other."""
 TOO_DEEP = f"{DEEPEST} schedules have started each other already"
-WORST: Sequence[TaskEnd] = ("open", "lost", "failed", "cancelled", "succeeded")
+HELD = "all schedules are held. `rota schedule start --all` lifts the hold."
 REPLACED = "a newer run of the same schedule replaces it"
 LOOK_SECONDS = 1.0
 """How often the open runs are looked at whose end a schedule waits for."""
@@ -78,7 +79,7 @@ class Term:
         self._clock = clock
         self._agenda = agenda
         self._intake = intake
-        self._decider = Decider(plans)
+        self._decider = OrderDecider(plans)
         self._tally = tally
         self._recorder = recorder
         self._listing = AsynqListing(broker, agenda, identity)
@@ -88,7 +89,9 @@ class Term:
         self._held = False
         self._looking: set[str] = set()
         """The schedules whose ends are being dealt with. A schedule that comes after one may lead back to it."""
-        self._inbox = OrderInbox(broker)
+        self._inbox = OrderInbox(broker, intake.changed)
+        self._by_order: dict[str, ScheduleRun] = {}
+        """The runs that the present order has enqueued, by ID."""
 
     def stop(self) -> None:
         """End after the round that is under way."""
@@ -116,8 +119,7 @@ class Term:
         while True:
             for _ in range(2):
                 await asyncio.sleep(RENEW_SECONDS / 2)
-                if await self._inbox.read():
-                    self._intake.changed.set()
+                await self._inbox.read()
             found = await self._lead.stand()
             if found != epoch:
                 raise TermOver(f"{self._lead.leader} leads" if not found else "its lease had expired")
@@ -175,28 +177,41 @@ class Term:
 
     async def _obey(self) -> None:
         """Carry out the orders of the inbox, one after the other."""
-        while (found := self._inbox.first()) is not None:
-            data, order = found
-            await self._carry_out_order(order)
-            self._inbox.carried_out(data)
-
-    async def _carry_out_order(self, order: ScheduleOrder) -> None:
-        entry, now, reason = self._agenda.named(order.schedule), self._clock.moment(), ""
-        if entry is None:
-            reason = "there is no such schedule"
-        elif now - order.at > LIFE:
-            reason = "it is too old"
-        else:
-            await self._look([entry] if entry.memory.open else [])
+        for data in self._inbox.waiting:
             try:
-                verdict = self._decider.ordered(entry, order, now)
-            except RotaError as error:  # a payload that the definition refuses
-                reason = str(error)
+                order = ScheduleOrder.from_json(data)
+            except ValueError as error:
+                self._refuse(str(data[:200]), refused := OrderAnswer(refused=str(error)))
+                self._inbox.answer(data, "", refused)
+                continue
+            if order.kind == "run" and self._is_held(self._clock.moment()):
+                answer = self._refuse(f"run {order.schedule}", OrderAnswer(refused=HELD))
             else:
-                verdict.next_due = None if entry.due is None else datetime.fromtimestamp(entry.due, UTC)
-                await self._carry_out([verdict])
-        if reason:
-            events.emit(events.ScheduleOrderRefused(order=f"{order.kind} {order.schedule}", reason=reason))
+                answer = await self._obey_one(order)
+            self._inbox.answer(data, order.id, answer)
+        if self._inbox.has_answers:
+            await self._inbox.read()
+
+    def _refuse(self, order: str, answer: OrderAnswer) -> OrderAnswer:
+        events.emit(events.ScheduleOrderRefused(order=order, reason=answer.refused))
+        return answer
+
+    async def _obey_one(self, order: ScheduleOrder) -> OrderAnswer:
+        """Carry out an order of a user, or one to start what comes after a run."""
+        about, entry, now = f"{order.kind} {order.schedule}", self._agenda.named(order.schedule), self._clock.moment()
+        if entry is None:
+            return self._refuse(about, OrderAnswer(refused="there is no such schedule."))
+        await self._look([entry] if entry.memory.open else [])
+        try:
+            verdict, answer = self._decider.ordered(entry, order, now)
+        except RotaError as error:  # the definition or the rules refuse it
+            return self._refuse(about, OrderAnswer(refused=str(error)))
+        verdict.next_due = None if entry.due is None else datetime.fromtimestamp(entry.due, UTC)
+        self._by_order.clear()
+        await self._carry_out([verdict])
+        if answer.run is not None and (enqueued := self._by_order.get(answer.run.id)) is not None:
+            return OrderAnswer(run=enqueued)
+        return answer
 
     def _is_held(self, now: datetime) -> bool:
         """Whether all schedules are stopped. While the store is away, its last answer holds."""
@@ -236,7 +251,7 @@ class Term:
                 raise TermOver(reply)
             ids.update(zip(ids, reply, strict=True))
         for entry in looked:
-            found = [EndedRun(run, _worst(by_queue[run.queue][id] for id in run.task_ids)) for run in entry.memory.open]
+            found = [EndedRun(run, worst(by_queue[run.queue][id] for id in run.task_ids)) for run in entry.memory.open]
             if over := [ended for ended in found if ended.end != "open"]:
                 self._looking.add(entry.id)
                 try:
@@ -261,11 +276,10 @@ class Term:
                     id=f"{AFTER}{index}-{run.id}",
                     kind="run",
                     schedule=rule.schedule,
-                    at=self._clock.moment(),
                     by=entry.definition.name,
                     cause="then",
                 )
-                await self._carry_out_order(order)
+                await self._obey_one(order)
 
     async def _carry_out(self, verdicts: Sequence[DueVerdict]) -> None:
         orders = [order for verdict in verdicts if (order := verdict.order) is not None]
@@ -303,6 +317,8 @@ class Term:
         self._listing.enqueued(runs)
         late: list[tuple[float, str, str]] = []
         for run in runs:
+            if run.cause not in ("tick", "catch_up"):
+                self._by_order[run.id] = run
             if run.outcome is not None or run.enqueued_at is None:
                 self._tally.refused += 1
                 continue
@@ -316,7 +332,3 @@ class Term:
         if late:
             most, name, run_id = max(late)
             events.emit(events.FiredLate(schedule=name, run=run_id, seconds=most, runs=len(late)))
-
-
-def _worst(found: Iterable[TaskEnd]) -> TaskEnd:
-    return min(found, key=WORST.index)

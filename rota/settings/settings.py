@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from rota.core.canonical import is_mapping
 from rota.core.text import did_you_mean, nearest
-from rota.errors import ConfigError
+from rota.errors import ConfigError, OptionError
 from rota.settings.origin import (
     CODE,
     ENVIRONMENT,
@@ -176,3 +177,16 @@ def _sentence(item: "ErrorDetails", origins: Mapping[str, str]) -> str:
     name = str(item["loc"][1])  # after the group
     said = item["msg"].removeprefix("Value error, ").rstrip(".")
     return f"The setting {name} (from {origins.get(name, 'default')}) is wrong: {said}."
+
+
+def settings_given(given: Settings | Mapping[str, Any] | None, said: Mapping[str, Any]) -> Settings:
+    """Return the settings of an app, from both ways to give them. Raises OptionError."""
+    if isinstance(given, Settings):
+        return given.updated(**said) if said else given
+    if given is not None and not (is_mapping(given) and all(isinstance(name, str) for name in given)):
+        # Not shown: it may be a URL with a password, or hold one.
+        raise OptionError(
+            f"Rota(settings=...) is of the type {type(given).__name__}, but must be a Settings or a dict with names of "
+            "settings. A URL stands alone: Rota('redis://...')."
+        )
+    return Settings(**{**(given or {}), **said})

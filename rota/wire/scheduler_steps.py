@@ -26,6 +26,9 @@ from rota.wire.script import Argument, Call, load
 
 SHARDS = 16
 MOST_ORDERS = 1000
+"""Orders that may wait for the leader."""
+ORDERED, NO_LEADER, QUEUE_FULL = 1, 0, -1
+"""The results of sending an order."""
 
 
 class BatchNumber(NamedTuple):
@@ -62,7 +65,12 @@ class SchedulerKeys:
         self.lease = keys.own("scheduler:{scheduler}:leader")
         self.epoch = keys.own("scheduler:{scheduler}:epoch")
         self.inbox = keys.own("scheduler:{scheduler}:inbox")
+        self._answers = keys.own("scheduler:{scheduler}:answer:")
         self.shards = tuple(ShardKeys(keys, shard) for shard in range(SHARDS))
+
+    def answer(self, order_id: str) -> str:
+        """The key of the answer to an order."""
+        return self._answers + order_id
 
     def shard(self, schedule_id: str) -> ShardKeys:
         """The shard of a schedule. It follows from the ID, and never changes."""
@@ -174,18 +182,26 @@ def outbox(shard: ShardKeys, epoch: int, *, remove: int, most: int) -> Call[list
     )
 
 
-def send_order(keys: SchedulerKeys, order: bytes, *, most: int = MOST_ORDERS) -> Call[bool | None]:
-    """Add an order about a schedule to the inbox of the leader.
-
-    Returns whether a scheduler leads now. None: too many orders wait, so this one was not added.
-    """
-    answers = {1: True, 0: False, -1: None}
-    return Call(load("edit_schedule"), (keys.inbox, keys.lease), (order, most), lambda reply: answers[reply])
+def send_order(keys: SchedulerKeys, order: bytes, *, most: int = MOST_ORDERS) -> Call[int]:
+    """Add an order about a schedule to the inbox of the leader. Returns `ORDERED`, `NO_LEADER` or `QUEUE_FULL`."""
+    return Call(load("edit_schedule"), (keys.inbox, keys.lease), (order, most), int)
 
 
-def inbox(keys: SchedulerKeys, done: Sequence[bytes], most: int) -> Call[list[bytes]]:
-    """Remove the orders that are carried out, and read the oldest ones of the others."""
-    return Call(load("scheduler_inbox"), (keys.inbox,), (most, *done), lambda reply: list(reply))
+class AnsweredOrder(NamedTuple):
+    """An order that was carried out, as it stands in the inbox, and its answer. The ID is empty if it has none."""
+
+    order: bytes
+    id: str
+    answer: bytes
+
+
+def inbox(keys: SchedulerKeys, done: Sequence[AnsweredOrder], *, most: int, life: timedelta) -> Call[list[bytes]]:
+    """Answer and remove the orders that are carried out, and read the oldest ones of the others."""
+    places = (keys.inbox, *(keys.answer(each.id) for each in done))
+    args: list[Argument] = [most, round(life.total_seconds() * 1000)]
+    for each in done:
+        args += (each.order, each.answer)
+    return Call(load("scheduler_inbox"), places, args, lambda reply: list(reply))
 
 
 def look(keys: SchedulerKeys) -> Call[LeaderLook]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from rota.cli.schedule import editing, files, planning, reading, run_history, steering
+from rota.cli.schedule import editing, files, ordering, planning, reading, run_history, steering
 
 program = typer.Typer(
     name="schedule",
@@ -22,6 +22,10 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "restart": steering.restart,
     "pause": steering.pause,
     "hold": steering.hold,
+    "run": ordering.run,
+    "skip": ordering.skip,
+    "cancel": ordering.cancel,
+    "again": ordering.again,
     "delete": editing.delete,
     "restore": editing.restore,
     "versions": reading.versions,

@@ -1,4 +1,4 @@
-"""Opens the store for one command, and finds the schedules that it names."""
+"""Opens the store or the server for one command, and finds the schedules that it names."""
 
 import asyncio
 import getpass
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
+from rota.app import Rota
+from rota.cli.option_types import settings_of
 from rota.cli.target import load_app, target_of
 from rota.core.text import did_you_mean
 from rota.errors import ConfigError, StoreNotFound
@@ -29,6 +31,7 @@ Tag: TypeAlias = Annotated[str | None, typer.Option(help="All schedules with thi
 App: TypeAlias = Annotated[
     str | None, typer.Option("--app", help="module:app, whose schedules are shown too. Default: the setting `app`.")
 ]
+Url: TypeAlias = Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")]
 ORIGIN = "command line"
 _PAGE = 500
 
@@ -40,6 +43,21 @@ def with_store(url: str | None, act: "Callable[[Store], Awaitable[T]]") -> T:
     async def run() -> T:
         async with open_store(url or Settings().database.store or DEFAULT_STORE) as store:
             return await act(store)
+
+    return asyncio.run(run())
+
+
+def with_app(url: str | None, act: Callable[[Rota], Awaitable[T]]) -> T:
+    """Do one thing with the server, and close the connections."""
+    app = Rota()
+    if url is not None:
+        app.settings = app.settings.updated_by(settings_of([], url=url))
+
+    async def run() -> T:
+        try:
+            return await act(app)
+        finally:
+            await app.aclose()
 
     return asyncio.run(run())
 

@@ -1,8 +1,12 @@
-"""`rota schedule start`, `stop`, `restart`, `hold` and `pause`: whether schedules fire. All may be repeated."""
+"""`rota schedule start`, `stop`, `restart`, `hold` and `pause`: whether schedules fire. All may be repeated.
 
-from collections.abc import Mapping
+Schedules of the store are edited. Those that only the scheduler knows, because they are declared in code or come from a
+provider, are paused and resumed by an order to the scheduler that leads.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,15 +18,19 @@ from rota.cli.schedule.opened_store import (
     Names,
     StoreUrl,
     Tag,
+    Url,
     Yes,
     agreed,
     chosen_schedules,
+    find_schedule,
     operator,
+    with_app,
     with_store,
 )
 from rota.core.text import counted
-from rota.errors import ConfigError, RotaError
+from rota.errors import BrokerError, ConfigError, OrderRefused, RotaError, SchedulerAway, StoreNotFound
 from rota.schedule.definition import StoredSchedule
+from rota.scheduler.schedule_handle import ScheduleHandle
 
 if TYPE_CHECKING:
     from rota.store import Store
@@ -35,14 +43,20 @@ STARTED: Mapping[str, Any] = {"enabled": True, "pause_until": None, "pause_note"
 
 
 def start(
-    names: Names = None, everything: All = False, tag: Tag = None, yes: Yes = False, store: StoreUrl = None
+    names: Names = None,
+    everything: All = False,
+    tag: Tag = None,
+    yes: Yes = False,
+    store: StoreUrl = None,
+    url: Url = None,
 ) -> None:
     """Start schedules that are stopped or paused. With --all, lift the hold, which wakes only what was started."""
     if everything:
         lifted = with_store(store, lambda opened: opened.lift_hold(by=operator(), origin=ORIGIN))
         typer.echo("The hold is lifted." if lifted else "There is no hold. Name schedules, or --tag, to start them.")
         return
-    _change(names, tag, STARTED, "start", "Started", yes=yes, store=store)
+    by_order = _Ordering(lambda handle: handle.resume(), url)
+    _change(names, tag, STARTED, "start", "Started", yes=yes, store=store, by_order=by_order)
 
 
 def stop(
@@ -52,13 +66,15 @@ def stop(
     note: Note = None,
     yes: Yes = False,
     store: StoreUrl = None,
+    url: Url = None,
 ) -> None:
     """Stop schedules until they are started. With --all, hold all of them. Runs that are under way go on."""
     if everything:
         hold(until=None, length=None, note=note, yes=yes, store=store)
         return
     patch = {"enabled": False, "pause_until": None, "pause_note": note}
-    _change(names, tag, patch, "stop", "Stopped", yes=yes, store=store)
+    by_order = _Ordering(lambda handle: handle.pause(note=note or ""), url)
+    _change(names, tag, patch, "stop", "Stopped", yes=yes, store=store, by_order=by_order)
 
 
 def restart(
@@ -91,6 +107,7 @@ def pause(
     note: Note = None,
     yes: Yes = False,
     store: StoreUrl = None,
+    url: Url = None,
 ) -> None:
     """Pause schedules until a time, after which they go on by themselves. With --all, hold all of them."""
     end = _end(until, length)
@@ -100,7 +117,8 @@ def pause(
         hold(until=until, length=length, note=note, yes=yes, store=store)
         return
     patch = {"pause_until": end.isoformat(), "pause_note": note}
-    _change(names, tag, patch, "pause", "Paused", yes=yes, store=store)
+    by_order = _Ordering(lambda handle: handle.pause(end, note=note or ""), url)
+    _change(names, tag, patch, "pause", "Paused", yes=yes, store=store, by_order=by_order)
 
 
 def hold(
@@ -124,6 +142,13 @@ def hold(
     typer.echo(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
 
 
+class _Ordering(NamedTuple):
+    """How to change a schedule that is not in the store."""
+
+    act: Callable[[ScheduleHandle], Awaitable[None]]
+    url: str | None
+
+
 def _change(
     names: list[str] | None,
     tag: str | None,
@@ -133,16 +158,64 @@ def _change(
     *,
     yes: bool,
     store: str | None,
+    by_order: _Ordering,
 ) -> None:
     by = operator()
-    found = with_store(store, lambda opened: chosen_schedules(opened, names, tag=tag))
+    others = _not_stored(names or [], store)
+    stored = [name for name in names or [] if name not in others]
+    found: list[StoredSchedule] = []
+    if stored or not names:
+        found = with_store(store, lambda opened: chosen_schedules(opened, stored, tag=tag))
     if not names and not agreed(f"{verb.capitalize()} {counted(len(found), 'schedule')}?", yes=yes):
         raise typer.Exit(1)
 
     async def act(opened: "Store", schedule: StoredSchedule) -> StoredSchedule:
         return await opened.update(schedule.id, patch, by=by, origin=ORIGIN)
 
-    _each(found, act, done, store)
+    for name, unknown in others.items():
+        _order(name, unknown, by_order, by)
+        typer.echo(f"{done} {name!r}, which is not in the store, by an order to the scheduler.")
+    if found or not others:
+        _each(found, act, done, store)
+    if verb == "start":
+        for schedule in found:
+            if schedule.definition.auto_pause is not None:
+                _end_auto_pause(schedule.definition.name, by_order, by)
+
+
+def _end_auto_pause(name: str, by_order: _Ordering, by: str) -> None:
+    """End the pause that a schedule took by itself after failures. The scheduler keeps it, and not the store."""
+    try:
+        with_app(by_order.url, lambda app: by_order.act(app.schedule_handle(name, by=by)))
+    except RotaError as error:
+        typer.echo(f"warning If {name!r} has paused itself after failures, start it again later: {error}", err=True)
+
+
+def _not_stored(names: list[str], store: str | None) -> dict[str, StoreNotFound]:
+    """Return the names of schedules that cannot be edited in the store, with the errors that say so."""
+
+    async def act(opened: "Store") -> dict[str, StoreNotFound]:
+        found: dict[str, StoreNotFound] = {}
+        for name in dict.fromkeys(names):
+            try:
+                await find_schedule(opened, name)
+            except StoreNotFound as error:
+                found[name] = error
+        return found
+
+    return with_store(store, act) if names else {}
+
+
+def _order(name: str, unknown: StoreNotFound, by_order: _Ordering, by: str) -> None:
+    try:
+        with_app(by_order.url, lambda app: by_order.act(app.schedule_handle(name, by=by)))
+    except (SchedulerAway, BrokerError) as error:
+        raise StoreNotFound(
+            f"{unknown} If it is declared in code, only a scheduler that leads knows it, so start a scheduler first. "
+            f"({error})"
+        ) from None
+    except OrderRefused as error:
+        raise StoreNotFound(f"{unknown} {error}") from None
 
 
 def _each(found: list[StoredSchedule], act: Any, done: str, store: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from rota.app import Rota
 from rota.schedule.definition import ScheduleDefinition, named_schedule_id
-from rota.scheduler.orders import ScheduleOrders
 from tests.integration.scheduler.conftest import Hand, eventually
 
 
@@ -26,13 +25,13 @@ async def test_schedule_and_task_start_after_a_success(app: Rota, hand: Hand) ->
     then = [{"schedule": "second"}, {"task_type": "mail", "queue": "mails"}, {"on": "failure", "schedule": "third"}]
     given = [manual("first", then=then), manual("second", queue="low"), manual("third", queue="never")]
     async with app.scheduler(schedules=given):
-        await ScheduleOrders(hand.broker).run_now("first")
+        await app.schedule_handle("first").run()
         await eventually(lambda: at_least(hand, 1))
         [first] = await hand.pending()
         await end(hand, first, "completed")
         await eventually(lambda: at_least(hand, 1, "low"))
         await eventually(lambda: at_least(hand, 1, "mails"))
-    assert await hand.pending("low") == [f"{named_schedule_id('second')}-mthen0-{first}"]
+    assert await hand.pending("low") == [f"{named_schedule_id('second')}-then0-{first}"]
     assert await hand.pending("mails") == [f"{first}-then1"]
     assert await hand.pending("never") == []
 
@@ -44,7 +43,7 @@ async def test_schedules_start_each_other_in_a_chain(app: Rota, hand: Hand) -> N
         manual("c", queue="c"),
     ]
     async with app.scheduler(schedules=given):
-        await ScheduleOrders(hand.broker).run_now("a")
+        await app.schedule_handle("a").run()
         await eventually(lambda: at_least(hand, 1))
         [first] = await hand.pending()
         await end(hand, first, "archived")
@@ -70,6 +69,6 @@ async def test_schedule_pauses_itself_after_failures_in_a_row(app: Rota, hand: H
 
         await eventually(is_paused)
         fired = scheduler.status().tally.fired
-        await ScheduleOrders(hand.broker).resume("failing")
+        await app.schedule_handle("failing").resume()
         await eventually(lambda: at_least(hand, 1))
         assert fired == 2

@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
@@ -106,6 +105,8 @@ class Handler:
         self.retry = retry or Retry()
         self.concurrency = checked_concurrency(concurrency)
         self.options = options
+        self.timeout = options.timeout
+        """The time limit that tasks of this type are enqueued with, or None."""
         self.own_hooks = self.hooks = hooks or Hooks()
         self.words = words
         """The keywords of its decorator."""
@@ -127,6 +128,7 @@ class Handler:
         """Take the place in an app."""
         self.type = joining.type
         self.options, self.retry, self.hooks = joining.options, joining.retry, joining.hooks
+        self.timeout = joining.options.timeout
         self.modules += joining.modules
         self.sender = joining.sender
         self._surroundings = joining.surroundings
@@ -141,11 +143,6 @@ class Handler:
     def is_typed(self) -> bool:
         """Whether the payload holds typed arguments. A handler in Asynq's style takes any payload."""
         return not self.signature.is_raw
-
-    @property
-    def timeout(self) -> timedelta | None:
-        """The time limit that tasks of this type are enqueued with, or None."""
-        return self.options.timeout
 
     def encode_result(self, value: Any, limit_bytes: int | None = None, *, kept: bool = True) -> bytes | None:
         """Return the result as it is stored, or None if there is no result. Raises PayloadError.

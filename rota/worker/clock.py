@@ -6,19 +6,24 @@ The clocks of the machines in a fleet differ; the server's clock is the only one
 import math
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 JUMP_SECONDS = 3.0
 """If the server's time is further ahead than this, its clock was set, or another server has taken over."""
 
 
-def lease_clock() -> float:
-    """Seconds on the clock in which `lease_until` of an attempt is given. It goes on while the machine is suspended."""
-    # Leases expire by the server's clock, which goes on. `time.monotonic` stops during a suspend, except on Windows.
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    if sys.platform == "darwin":
-        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)  # mach_continuous_time (on Linux, RAW is another clock)
-    return time.monotonic()
+lease_clock: Callable[[], float]
+"""Seconds on the clock in which `lease_until` of an attempt is given. It goes on while the machine is suspended."""
+
+# Leases expire by the server's clock, which goes on. `time.monotonic` stops during a suspend, except on Windows. A
+# worker reads this clock for each task, so it is not a function in Python.
+if sys.platform == "linux":
+    lease_clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+elif sys.platform == "darwin":
+    lease_clock = partial(time.clock_gettime, time.CLOCK_MONOTONIC_RAW)  # mach_continuous_time (not so on Linux)
+else:
+    lease_clock = time.monotonic
 
 
 class BrokerClock:
@@ -30,18 +35,19 @@ class BrokerClock:
     """
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self.offset = time.time() - time.monotonic()
+        """The server's time less that of this machine's monotonic clock."""
         self._furthest = math.inf
         self._jumped_at = -math.inf
 
     def set(self, now: float) -> None:
         """Set the server's time, in seconds since 1970, from a reply that was just read."""
         at = time.monotonic()
-        self._offset = now - at
+        self.offset = now - at
         # A reply that was read late gives a time in the past. So only an offset beyond the largest so far is a jump.
-        if self._offset > self._furthest + JUMP_SECONDS:
+        if self.offset > self._furthest + JUMP_SECONDS:
             self._jumped_at = at
-        self._furthest = self._offset if self._furthest == math.inf else max(self._furthest, self._offset)
+        self._furthest = self.offset if self._furthest == math.inf else max(self._furthest, self.offset)
 
     def jumped_within(self, seconds: float) -> bool:
         """Whether the server's clock has jumped ahead within the last `seconds`."""
@@ -49,8 +55,8 @@ class BrokerClock:
 
     def now(self) -> float:
         """The server's time in seconds since 1970."""
-        return time.monotonic() + self._offset
+        return time.monotonic() + self.offset
 
     def monotonic(self, at: float) -> float:
         """The moment on this machine's monotonic clock at which the server's clock shows `at`."""
-        return at - self._offset
+        return at - self.offset

@@ -20,7 +20,7 @@ local function last_number(lines)
 end
 
 local function with_attempt(lines, members, room)
-  lines = lines or ''
+  if not lines then return '{"n":1,' .. members .. '}\n' end -- of most tasks, the only one
   local number = last_number(lines)
   local new = '{"n":' .. string.format('%.0f', number + 1) .. ',' .. members .. '}\n'
   if #lines + #new > room then

@@ -6,6 +6,7 @@
 --! include clock
 --! include count
 --! include announce
+--! include deactivate
 --! include standing
 local all_ids, ids, keys, refused, waited = {}, {}, {}, {}, {}
 for i = 4, #ARGV, 2 do
@@ -27,18 +28,7 @@ for i = 4, #ARGV, 2 do
   end
 end
 if #ids == 0 then return refused end
--- The oldest attempts are at the tail of `active` and tend to end first. If the tail consists of exactly these tasks,
--- one LTRIM removes them all.
-local tail, ended = redis.call('LRANGE', KEYS[1], -#ids, -1), {}
-for _, id in ipairs(ids) do ended[id] = true end
-local all = #tail == #ids
-for _, id in ipairs(tail) do all = all and ended[id] end
-if all then
-  redis.call('LTRIM', KEYS[1], 0, -(#ids + 1))
-else
-  for _, id in ipairs(ids) do redis.call('LREM', KEYS[1], -1, id) end
-end
-redis.call('ZREM', KEYS[2], unpack(ids))
+deactivate(KEYS[1], KEYS[2], ids)
 redis.call('DEL', unpack(keys))
 count(ARGV[1], #ids, 0)
 for _, id in ipairs(waited) do announce(ARGV[3] .. id, 'completed', '') end

@@ -39,11 +39,11 @@ end
 
 local function complete_task(queue, task, seconds, result, fields)
   redis.call('ZADD', queue.completed, math.floor(now) + seconds, task.id)
-  fields[#fields + 1], fields[#fields + 2] = 'state', 'completed'
   if result ~= '' then
-    fields[#fields + 1], fields[#fields + 2] = 'result', result
+    redis.call('HSET', task.key, 'state', 'completed', 'result', result, unpack(fields))
+  else
+    redis.call('HSET', task.key, 'state', 'completed', unpack(fields))
   end
-  redis.call('HSET', task.key, unpack(fields))
   end_task(queue, task, true, 'completed', result)
 end
 

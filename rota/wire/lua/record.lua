@@ -18,11 +18,12 @@
 -- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty if all were.
 --! include attempts
 --! include count
+--! include deactivate
 --! include end
 --! include standing
 local WIDTH, FIRST, room = 11, 5, tonumber(ARGV[4])
 local queue = { base = ARGV[1], channel = ARGV[3], archived = KEYS[6], completed = KEYS[7] }
-local items, refused = {}, {}
+local items, ids, all_ids, refused = {}, {}, {}, {}
 
 -- A read of each target key, which fails on a key of the wrong type. Each runs once, before the first write.
 local ASK = {
@@ -36,32 +37,51 @@ local function check(kind)
   end
 end
 
+-- The fields to store with the new state in one call, because each call costs the server a microsecond.
+local function fields_of(i, attempts)
+  local fields, traced, attempt = {}, ARGV[i + 9] ~= '', ARGV[i + 10]
+  if ARGV[i + 4] ~= '' then
+    fields[1], fields[2] = 'msg', ARGV[i + 4]
+  end
+  if attempt ~= '' and room > 0 then
+    fields[#fields + 1], fields[#fields + 2] = 'rota_attempts', with_attempt(attempts, attempt, room)
+  end
+  if traced then
+    fields[#fields + 1], fields[#fields + 2] = 'rota_traceback', ARGV[i + 9]
+  end
+  return fields, traced
+end
+
 for i = FIRST, #ARGV, WIDTH do
-  local key = ARGV[2] .. ARGV[i]
+  all_ids[#all_ids + 1] = ARGV[i]
+end
+if #all_ids == 0 then return refused end
+local leases = redis.call('ZMSCORE', KEYS[2], unpack(all_ids))
+for number, id in ipairs(all_ids) do
+  local i, key = FIRST + WIDTH * (number - 1), ARGV[2] .. id
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait', 'msg', 'rota_cancel', 'rota_unique',
     'unique_key', 'rota_attempts')
-  local code = standing(row, ARGV[i + 1], ARGV[i + 2], redis.call('ZSCORE', KEYS[2], ARGV[i]))
+  local code = standing(row, ARGV[i + 1], ARGV[i + 2], leases[number])
   if code == 0 then
     check(ARGV[i + 3])
     if row[5] and ARGV[i + 3] == 'retry' then check('archive') end
+    local fields, traced = fields_of(i, row[8])
+    ids[#ids + 1] = id
+    -- Not more than 16 members: for the 17th, Lua would move all of them to a larger table.
     items[#items + 1] = {
-      id = ARGV[i], key = key, kind = ARGV[i + 3], seconds = tonumber(ARGV[i + 5]),
-      new_msg = ARGV[i + 4] ~= '' and ARGV[i + 4], counts = ARGV[i + 6] == '1', text = ARGV[i + 7],
-      ending = ARGV[i + 8], trace = ARGV[i + 9],
-      attempt = ARGV[i + 10],
-      waited = row[3], msg = row[4], cancel = row[5], scoped = row[6], unique_key = row[7], attempts = row[8],
+      id = id, key = key, kind = ARGV[i + 3], seconds = tonumber(ARGV[i + 5]),
+      counts = ARGV[i + 6] == '1', text = ARGV[i + 7], ending = ARGV[i + 8], fields = fields, traced = traced,
+      waited = row[3], msg = row[4], cancel = row[5], scoped = row[6], unique_key = row[7],
     }
   else
-    refused[#refused + 1] = (i - FIRST) / WIDTH
+    refused[#refused + 1] = number - 1
     refused[#refused + 1] = code
   end
 end
 
 local function move(item, state, set, score)
   redis.call('ZADD', set, string.format('%.6f', score), item.id)
-  local fields = item.fields
-  fields[#fields + 1], fields[#fields + 2] = 'state', state
-  redis.call('HSET', item.key, unpack(fields))
+  redis.call('HSET', item.key, 'state', state, unpack(item.fields))
 end
 
 local processed, failed = 0, 0
@@ -105,23 +125,11 @@ function record.postpone(item)
   move(item, 'scheduled', KEYS[4], now + item.seconds)
 end
 
+if #ids > 0 then deactivate(KEYS[1], KEYS[2], ids) end
 -- From the last task to the first, so that requeued tasks are in their old order again.
 for i = #items, 1, -1 do
   local item = items[i]
-  redis.call('LREM', KEYS[1], -1, item.id)
-  redis.call('ZREM', KEYS[2], item.id)
-  local fields = {} -- stored with the state in one call, because each call costs the server a microsecond
-  if item.new_msg then
-    fields[1], fields[2] = 'msg', item.new_msg
-  end
-  if item.trace ~= '' then
-    fields[#fields + 1], fields[#fields + 2] = 'rota_traceback', item.trace
-  end
-  if item.attempt ~= '' and room > 0 then
-    fields[#fields + 1], fields[#fields + 2] = 'rota_attempts', with_attempt(item.attempts, item.attempt, room)
-  end
-  item.fields = fields
-  if item.trace == '' and (item.kind == 'retry' or item.kind == 'archive') then
+  if not item.traced and (item.kind == 'retry' or item.kind == 'archive') then
     redis.call('HDEL', item.key, 'rota_traceback') -- the traceback of an earlier failure
   end
   record[item.kind](item)

@@ -219,7 +219,10 @@ class Finisher:
         now = lease_clock()
         if items[0][1] is None and not [attempt for attempt, _ in items if attempt.lease_until < now]:
             return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
-        outcomes = [_guarded(attempt, outcome, now) for attempt, outcome in items]
+        outcomes = [
+            _guarded(attempt, outcome, now) if outcome is None or attempt.lease_until < now else outcome
+            for attempt, outcome in items
+        ]
         return wire.record(queue, outcomes, attempts_limit=self._attempts_limit)
 
     async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
@@ -243,8 +246,15 @@ class Finisher:
 def _batches_of(ended: list[Ended], most: int) -> list[tuple[QueueKeys, list[Ended]]]:
     """Divide outcomes into batches of one queue. Plain successes are apart, because they have a shorter script."""
     alike: dict[tuple[QueueKeys, bool], list[Ended]] = defaultdict(list)
+    latest: list[Ended] = []
+    queue: QueueKeys | None = None
+    plain = False
     for item in ended:
-        alike[item[0].queue, item[1] is None].append(item)
+        attempt, outcome = item
+        if attempt.queue is not queue or (outcome is None) is not plain:
+            queue, plain = attempt.queue, outcome is None
+            latest = alike[queue, plain]
+        latest.append(item)
     # In reverse order, because each call puts tasks that are handed back at the front of the queue.
     return [(queue, part) for (queue, _), items in alike.items() for part in reversed(_batches(items, most))]
 
@@ -253,6 +263,8 @@ def _batches(items: list[Ended], most: int) -> list[list[Ended]]:
     batches: list[list[Ended]] = []
     start = size = 0
     now = lease_clock()
+    if items[0][1] is None and not [attempt for attempt, _ in items if attempt.lease_until < now]:
+        return [items[at : at + most] for at in range(0, len(items), most)]  # each takes a few bytes, so count them
     for index, item in enumerate(items):
         plain = item[1] is None and item[0].lease_until >= now
         added = 0 if plain else _size(item, now)

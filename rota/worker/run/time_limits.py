@@ -37,11 +37,14 @@ class TimeLimits:
         if unsaid and (own := attempt.handler.timeout) is not None:
             # Asynq's clients write 30 minutes if no timeout was given, so the handler's own limit applies.
             seconds = whole_seconds(own)
-        attempt.limit_seconds = seconds or (FAR if message.deadline else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
-        # A Go client may give times beyond the range of Python's datetime and of the record of running tasks.
-        deadline = min(now + attempt.limit_seconds, message.deadline or LAST_SECOND, LAST_SECOND)
+        until = message.deadline
+        attempt.limit_seconds = seconds or (FAR if until else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
+        deadline = now + attempt.limit_seconds
+        if until or deadline > LAST_SECOND:
+            # A Go client may give times beyond the range of Python's datetime and of the record of running tasks.
+            deadline = min(deadline, until or LAST_SECOND, LAST_SECOND)
         attempt.deadline_unix = deadline
-        attempt.deadline_at = at = self._clock.monotonic(deadline)
+        attempt.deadline_at = at = deadline - self._clock.offset  # `monotonic`, inlined for the path of every task
         if at < self._timer_at:
             self._arm(at)
         return deadline

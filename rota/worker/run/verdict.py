@@ -13,10 +13,9 @@ This module does no I/O.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 from rota.core import tracebacks
 from rota.core.duration import parse
@@ -35,9 +34,10 @@ ASYNQ_DEFAULT_RETRY = 25
 CANCEL_TEXT = "context canceled"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The outcome to record, and the error for the hooks. The outcome None is a plain success."""
+
+    # A tuple, because creating a frozen dataclass takes three times as long, and each task that is kept creates one.
 
     outcome: Outcome | None
     error: BaseException | None = None
@@ -79,7 +79,7 @@ def succeeded(attempt: Attempt, result: bytes, clock: BrokerClock) -> Verdict:
         return SUCCESS
     if message.retention > 0:
         done = with_completion(message, int(clock.now()), attempt.raw)
-        return Verdict(_outcome(attempt, "complete", message=done, seconds=message.retention, text=result))
+        return Verdict(Outcome(attempt.id, attempt.token, "complete", done, message.retention, text=result))
     return Verdict(_outcome(attempt, "done", text=result))
 
 
@@ -146,7 +146,7 @@ def traced(judged: Verdict, now: float, most_bytes: int) -> Verdict:
         return judged
     if (trace := tracebacks.text_of(error)) and most_bytes:
         outcome.trace = b"%d\n%s" % (int(now), tracebacks.bounded(trace, most_bytes).encode())
-    return replace(judged, trace=trace)
+    return judged._replace(trace=trace)
 
 
 def left_to_others(attempt: Attempt) -> Verdict:
@@ -174,7 +174,7 @@ def failed(attempt: Attempt, error: BaseException, now: float, *, text: str | No
         # error, not even a `sys.exit()`, may prevent the recording of the outcome.
         text = f"{text} (and how to retry it could not be decided: {describe(fault)})"
         delay = partial(Retry().next_delay, attempt.message.retried, error)
-        return replace(_again(attempt, error, now, text, delay), fault=fault)
+        return _again(attempt, error, now, text, delay)._replace(fault=fault)
 
 
 def _by_policy(attempt: Attempt, error: BaseException, now: float, text: str) -> Verdict:

@@ -36,6 +36,8 @@ class Intake:
         self.calendars: dict[str, Calendar] = {}
         self.hold: Hold | None = None
         """The hold of the store, as last read."""
+        self.spoilt: dict[str, StoredSchedule] = {}
+        """The schedules that cannot be used, by ID."""
         self._new_calendars: set[str] = set()
         if not sources:
             self.read_once.set()

@@ -108,6 +108,7 @@ class Scheduler:
             ticked_seconds_ago=None if term is None else time.monotonic() - term.ticked_at,
             asked_seconds_ago=time.monotonic() - self._lead.asked_at if self._lead.asked_at else None,
             failed_sources=tuple(sorted(self._intake.failed)),
+            spoilt=tuple(sorted(each.definition.name for each in tuple(self._intake.spoilt.values()))),
             tally=self.tally.copy(),
         )
 

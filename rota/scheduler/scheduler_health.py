@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rota import events
+from rota.core.text import counted
 from rota.health.endpoints import Answers, HealthPort, in_thread
 from rota.health.process_status import Counters, ProcessStatus
 from rota.scheduler.scheduler import Scheduler
+from rota.scheduler.scheduler_status import SchedulerStatus
 from rota.settings.setting_groups import HealthSettings
 
 KIND = "scheduler"
@@ -38,14 +40,18 @@ def process_status(scheduler: Scheduler, settings: HealthSettings) -> ProcessSta
         live_within_seconds=settings.live_within.total_seconds(),
         counts=counts,
         gauges=gauges,
-        notes=_notes(status.leading, status.leader, status.failed_sources),
+        notes=_notes(status),
     )
 
 
-def _notes(leading: bool, leader: str, failed: tuple[str, ...]) -> list[str]:
-    host, _, rest = leader.partition(":")
-    notes = ["it leads" if leading else f"process {rest.partition(':')[0]} on {host} leads" if leader else "none leads"]
-    return notes + [f"the source {name} cannot be read" for name in failed]
+def _notes(status: SchedulerStatus) -> list[str]:
+    host, _, rest = status.leader.partition(":")
+    other = f"process {rest.partition(':')[0]} on {host} leads" if status.leader else "none leads"
+    notes = ["it leads" if status.leading else other]
+    notes += [f"the source {name} cannot be read" for name in status.failed_sources]
+    if status.spoilt:
+        notes.append(f"{counted(len(status.spoilt), 'schedule')} cannot be used (see the log)")
+    return notes
 
 
 @contextmanager

@@ -43,4 +43,6 @@ class SchedulerStatus:
     ticked_seconds_ago: float | None
     asked_seconds_ago: float | None
     failed_sources: tuple[str, ...]
+    spoilt: tuple[str, ...] = ()
+    """The names of the schedules that cannot be used."""
     tally: Tally

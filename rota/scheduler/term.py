@@ -163,17 +163,21 @@ class Term:
         """Apply what the sources gave."""
         now = self._clock.moment()
         taken = self._intake.take()
-        for entry in self._agenda.with_calendars(self._intake.take_calendars()):
-            taken.setdefault(entry.id, entry.schedule)
+        if calendars := self._intake.take_calendars():
+            affected = [entry.schedule for entry in self._agenda.with_calendars(calendars)]
+            affected += [each for each in self._intake.spoilt.values() if each.definition.calendar in calendars]
+            taken = {**{each.id: each for each in affected}, **taken}
         for schedule_id, schedule in taken.items():
+            self._intake.spoilt.pop(schedule_id, None)
             if schedule is None:
                 self._agenda.remove(schedule_id)
                 continue
             try:
                 self._agenda.put(schedule, now)
             except RotaError as error:
-                name = schedule.definition.name
-                events.emit(events.ScheduleSpoilt(source=schedule.source, schedule=name, error=error))
+                self._intake.spoilt[schedule_id] = schedule
+                about = {"source": schedule.source, "schedule": schedule.definition.name}
+                events.emit(events.ScheduleSpoilt(**about, error=error))
 
     async def _obey(self) -> None:
         """Carry out the orders of the inbox, one after the other."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rota.app import Rota
+from rota.schedule.calendar import Calendar
 from rota.schedule.definition import ScheduleDefinition
 from rota.store import Store, open_store
 from tests.integration.scheduler.conftest import Hand, eventually
@@ -150,3 +151,16 @@ async def test_redis_that_was_emptied_does_not_repeat_a_planned_time(
     assert (planned - made.updated_at.replace(microsecond=made.updated_at.microsecond // 1000 * 1000)) % timedelta(
         seconds=2
     ) == timedelta(0)
+
+
+async def test_schedule_whose_calendar_is_missing_is_shown_and_fires_once_it_is_there(
+    app: Rota, hand: Hand, store: Store, url: str
+) -> None:
+    await store.create(each_second("late", calendar="office"), by="anna")
+    await store.create(each_second("other", queue="low"), by="anna")
+    async with app.scheduler(store=url) as scheduler:
+        await eventually(lambda: at_least(hand, 1, "low"))
+        assert scheduler.status().spoilt == ("late",)
+        await store.save_calendar(Calendar.read({"name": "office", "days_off": ["02-29"]}), by="anna")
+        await eventually(lambda: at_least(hand, 1))
+        assert scheduler.status().spoilt == ()

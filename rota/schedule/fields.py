@@ -25,6 +25,8 @@ LONGEST_TEXT = 10_000
 MOST_ITEMS = 100
 """Items of a list, such as the specs: the scheduler looks at each of them whenever the schedule is due."""
 LONGEST_TIME = timedelta(days=36_500)
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
+"""Python's dates end with the year 9999. Moves by a calendar, delays and searches must not pass it."""
 LARGEST_NUMBER = 10**308
 """Readers of JSON in other languages take a number for a float of 64 bits."""
 MAX_INT32 = 2**31 - 1
@@ -104,8 +106,11 @@ def moment(value: Any, info: ValidationInfo) -> datetime:
         instant = value.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{info.field_name} is {value.isoformat()}, which is too far away.") from None
-    if instant.year < 1970:
-        raise ValueError(f"{info.field_name} is {value.isoformat()}, which is before 1970: leave it out for no limit.")
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ValueError(
+            f"{info.field_name} is {value.isoformat()}, but must be in the years {_FIRST_YEAR} to {_LAST_YEAR}: leave "
+            "it out for no limit."
+        )
     # Redis holds planned times in milliseconds.
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 

@@ -13,6 +13,9 @@ from rota.schedule.definition import StoredSchedule
 from rota.schedule.search import Note
 from rota.schedule.timetable import DaysOff, Timetable
 
+LONGEST_SILENCE = timedelta(days=8 * 366)
+"""Without a last moment, a simulation ends after this time without a fire: a calendar may have no working day left."""
+
 _SMALLEST = timedelta(microseconds=1)
 _NOTES: dict[Note, str] = {
     "normal": "",
@@ -37,7 +40,9 @@ def simulate(
     *,
     calendars: Mapping[str, DaysOff] | None = None,
 ) -> Iterator[SimulatedTime]:
-    """Yield the planned times of a schedule from `start` on, up to `until` (without it), the earliest first.
+    """Yield the planned times of a schedule from `start` on, up to `until`, the earliest first.
+
+    `until` itself is left out. Without it, the times end after eight years without a fire, if they end at all.
 
     Times that are skipped (a day off, a pause, after `ends_at`) are left out. A schedule that is stopped, that runs on
     demand, or whose delay counts from the end of a run has no such times.
@@ -52,10 +57,14 @@ def simulate(
         return
     left = definition.max_runs
     at = timetable.next(max(start - _SMALLEST, (definition.pause_until or start) - _SMALLEST))
-    while at is not None and (until is None or at < until) and left != 0:
-        if not timetable.is_off(at):
-            yield SimulatedTime(at, _note(timetable, at))
-            left = None if left is None else left - 1
+    end = until or max(start, at or start) + LONGEST_SILENCE
+    while at is not None and at < end and left != 0:
+        if timetable.is_off(at):
+            at = timetable.next(timetable.days_off_end(at) - _SMALLEST)
+            continue
+        yield SimulatedTime(at, _note(timetable, at))
+        left = None if left is None else left - 1
+        end = until or at + LONGEST_SILENCE
         at = timetable.next(at)
 
 

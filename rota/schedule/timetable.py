@@ -101,6 +101,10 @@ class Timetable:
         first = self._spread(self.day(planned), -1)
         return self._midnight(first)
 
+    def days_off_end(self, planned: datetime) -> datetime:
+        """Return the end of the days off, without a working day between, that a planned time lies in."""
+        return self._midnight(self._spread(self.day(planned), 1) + _DAY)
+
     def day(self, instant: datetime) -> date:
         """Return the day of an instant in the time zone of the schedule."""
         return instant.astimezone(self._zone).date()

@@ -18,7 +18,7 @@ from rota.errors import ScheduleInvalid
 from rota.schedule.definition import ScheduleDefinition
 
 COMMAND_TYPE = "command:run"
-_VARIABLE = re.compile(r"""^\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*$""")
+_VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
 _UNESCAPED_PERCENT = re.compile(r"(?<!\\)%")
 _FIELDS = 5
 _HARMLESS = ("MAILTO", "MAILFROM", "SHELL", "RANDOM_DELAY", "LOGNAME")
@@ -76,7 +76,7 @@ def _read_line(reading: _CrontabReading, line: str, place: str) -> None:
         return
     variable = _VARIABLE.match(line)
     if variable is not None:
-        _set_variable(reading, variable["name"], variable["value"].strip("\"'"), place)
+        _set_variable(reading, variable["name"], variable["value"].strip().strip("\"'"), place)
         return
     try:
         spec, user, command = _parts(line, system=reading.system)
@@ -116,6 +116,8 @@ def _definition(reading: _CrontabReading, spec: str, user: str, command: str, pl
         reading.notes.append((place, "The text after % was the standard input of the command: it is not given to it."))
         command = _UNESCAPED_PERCENT.split(command, maxsplit=1)[0].rstrip()
     command = command.replace("\\%", "%")
+    if not command:
+        raise ValueError("This line has no command before the %: write one, such as: cat%text for its standard input")
     if user:
         reading.notes.append((place, f"The user {user} is not imported: the worker's user runs the command."))
     name = next(each for each in _numbered(_slug(command)) if each not in reading.commands)

@@ -235,10 +235,13 @@ def _starts(rule: Mapping[str, Any], first: date, until: date) -> Iterator[date]
     text = ";".join(f"{name}={','.join(map(_value_text, value))}" for name, value in bounded.items())
     if "COUNT" not in bounded:
         text += f";UNTIL={last:%Y%m%d}"
-    for start in islice(rrulestr(text, dtstart=datetime.combine(first, time())), MOST_DAYS + 1):
-        if start.date() > last:
-            return
-        yield start.date()
+    try:
+        for start in islice(rrulestr(text, dtstart=datetime.combine(first, time())), MOST_DAYS + 1):
+            if start.date() > last:
+                return
+            yield start.date()
+    except (IndexError, OverflowError) as error:  # dateutil on a rule such as the 99th Monday of a month
+        raise ValueError(f"its rule cannot be computed ({error})") from None
 
 
 def _value_text(value: Any) -> str:

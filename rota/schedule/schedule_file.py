@@ -35,6 +35,8 @@ from rota.schedule.fields import brief
 OPERATED = ("enabled", "pause_until", "pause_note")
 """Fields that an applied file leaves as they are, unless it names them."""
 _TOP = ("tag", "defaults", "schedules")
+_ESCAPED_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+"""A character above U+FFFF as JSON escapes it, in two halves. YAML has no such pairs."""
 MOST_CHARACTERS = 16 * 1024 * 1024
 MOST_VALUES = 1_000_000
 _NOT_IN_YAML = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -202,6 +204,7 @@ def _parsed(text: str, source: str) -> Any:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if text.lstrip()[:1] == "{":
+        text = _ESCAPED_PAIR.sub(_joined_halves, text)
         text = _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     elif (strange := _NOT_IN_YAML.search(text)) is not None:
         line = text.count("\n", 0, strange.start()) + 1
@@ -221,6 +224,11 @@ def _parsed(text: str, source: str) -> Any:
         # A text with control characters, a number of a million digits, ten thousand brackets.
         raise _refusal([(source, f"This is not YAML or JSON: {type(error).__name__}.")]) from None
     return _plain(content, source)
+
+
+def _joined_halves(found: re.Match[str]) -> str:
+    backslashes, high, low = found.groups()
+    return backslashes + bytes.fromhex(high + low).decode("utf-16-be")
 
 
 def _begins_with_a_mark(text: str, line: int) -> bool:

@@ -68,6 +68,7 @@ def test_system_crontab_names_a_user() -> None:
         ("@reboot /usr/bin/start", "@reboot has no counterpart"),
         ("30 2 * * *", "needs a spec and a command"),
         ("@daily", "needs a spec and a command"),
+        ("@daily %Dear all", "has no command before the %"),
     ],
 )
 def test_line_that_cannot_be_read_is_refused_with_its_place(line: str, said: str) -> None:
@@ -81,3 +82,9 @@ def test_line_that_cannot_be_read_is_refused_with_its_place(line: str, said: str
 def test_wrong_zone_is_refused_at_the_line_that_uses_it() -> None:
     with pytest.raises(ScheduleInvalid, match=r"tab:2: timezone is 'Mars/Olympus'"):
         read_crontab("CRON_TZ=Mars/Olympus\n@daily x\n", "tab")
+
+
+def test_variable_with_many_spaces_is_read_in_linear_time() -> None:
+    value = "a" + " " * 200_000 + "b"  # with a search that takes quadratic time, this would take minutes
+
+    assert read_crontab(f"PATH = {value} ", "tab").notes[0][1].startswith(f"PATH={value} is not imported")

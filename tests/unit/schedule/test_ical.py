@@ -104,6 +104,7 @@ def test_other_repetitions_become_dates(event: str, expected: list[str]) -> None
         ("DTSTART;VALUE=DATE:20261001\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "DAILY with BYMONTH, BYMONTHDAY"),
         ("DTSTART;VALUE=DATE:20261001\nDTEND;VALUE=DATE:20291001", "it lasts 1096 days"),
         ("DTSTART;VALUE=DATE:10000101\nRRULE:FREQ=DAILY", "the file has more than 10000 days"),
+        ("DTSTART;VALUE=DATE:20261001\nRRULE:FREQ=MONTHLY;BYDAY=99MO", "its rule cannot be computed"),
         ("SUMMARY:no start", "DTSTART"),
     ],
 )

@@ -63,6 +63,14 @@ def test_json_is_read_as_yaml_is() -> None:
     assert read_file(text, "s.json").schedules[0].definition.payload == {"n": 2**70}
 
 
+def test_json_with_escaped_halves_of_characters_is_read() -> None:
+    remark = "\U0001f600\U0001f600 \\\U0001f600 \\ud83d\\ude00"
+    text = json.dumps({"schedules": [{"name": "a", "task_type": "t", "specs": "@daily", "remark": remark}]})
+
+    assert "\\ud83d\\ude00" in text
+    assert read_file(text, "s.json").schedules[0].definition.remark == remark
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_written_file_reads_back_the_same(as_json: bool) -> None:
     definitions = [each.definition for each in read_file(GOOD, "s").schedules]

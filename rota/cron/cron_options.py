@@ -78,6 +78,9 @@ def check_options(what: str, options: CronOptions) -> None:
     calendar = options.get("calendar")
     if not isinstance(calendar, Calendar | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(f"calendar is {calendar!r}, but must be a Calendar: a cron has no store of calendars.")
+    wrappers: object = options.get("wrappers") or ()
+    if not is_sequence(wrappers) or not all(callable(each) for each in wrappers):
+        raise OptionError(f"wrappers is {wrappers!r}, but must be a list of functions, such as [skip_if_running].")
 
 
 def joined_options(defaults: CronOptions, own: CronOptions) -> CronOptions:

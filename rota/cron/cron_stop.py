@@ -15,9 +15,10 @@ CANCEL_SECONDS = 5.0
 class CronStop:
     """The stop of a cron, which has begun. Awaiting it, or `wait()` in blocking code, waits until all runs are over."""
 
-    def __init__(self, owner: object, ended: "Future[None]") -> None:
+    def __init__(self, owner: object, ended: "Future[None]", loop: asyncio.AbstractEventLoop | None) -> None:
         self._owner = owner
         self._ended = ended
+        self._loop = loop
 
     def __await__(self) -> Generator[object, None, None]:
         self._refuse_inside()
@@ -26,11 +27,23 @@ class CronStop:
     def wait(self, timeout: DurationLike | None = None) -> bool:
         """Block until all runs are over, or for a time. Return whether they are."""
         self._refuse_inside()
+        if not self._ended.done() and self._blocks():
+            raise RotaError(
+                "cron.stop().wait() blocks the event loop that the runs of the cron need to end: write "
+                "`await cron.stop()`."
+            )
         try:
             self._ended.result(None if timeout is None else parse(timeout, "timeout").total_seconds())
         except TimeoutError:
             return False
         return True
+
+    def _blocks(self) -> bool:
+        """Whether the caller runs on the event loop of the cron."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     def _refuse_inside(self) -> None:
         if inside.get() is self._owner:

@@ -55,6 +55,7 @@ from rota.cron.planned_function import PlannedFunction
 from rota.cron.wrappers import wrapped
 from rota.errors import OptionError
 from rota.schedule.spec import read_zone
+from rota.tasks.callback import refuse_bare_decorator
 
 F = TypeVar("F", bound=Callable[[], Any])
 
@@ -78,7 +79,7 @@ class Cron:
         """
         with named("Cron(...)", caller()):
             check_options("Cron(...)", options)
-            self.timezone = str(read_zone(tz))
+            self.timezone = str(read_zone(str(tz)))
             self._stop_timeout = None if stop_timeout is None else parse(stop_timeout, "stop_timeout")
         self._options = options
         self._clock = clock or SystemClock()
@@ -135,6 +136,9 @@ class Cron:
     ) -> Callable[[F], F]:
         """Run the decorated function at the times of a cron expression, or another spec: `@cron.cron("@daily")`."""
 
+        with named("cron.cron(...)", caller()):
+            refuse_bare_decorator("cron.cron", specs)
+
         def register(function: F) -> F:
             self.add(specs[0] if len(specs) == 1 else specs, function, tz=tz, name=name, **options)
             return function
@@ -151,8 +155,7 @@ class Cron:
 
     def remove(self, id: int) -> bool:
         """Remove an entry; return whether there was one. A run that has started goes on."""
-        entry = self._entries.remove(id)
-        if entry is None:
+        if (entry := self._entries.remove(id)) is None:
             return False
         with self._lock:
             if self._loop is not None:
@@ -227,11 +230,11 @@ class Cron:
             if loop is None:
                 done: Future[None] = Future()
                 done.set_result(None)
-                return CronStop(self, done)
+                return CronStop(self, done, loop)
             self._stopping = True
             with suppress(RuntimeError):  # the loop has been closed meanwhile
                 loop.call_soon_threadsafe(self._stop_soon, seconds)
-            return CronStop(self, self._ended)
+            return CronStop(self, self._ended, loop)
 
     def _stop_soon(self, seconds: float | None) -> None:
         self._woken.set()

@@ -58,9 +58,9 @@ class PlannedFunction:
         return trigger is not None and trigger.after_end
 
     def begin(self, now: datetime) -> None:
-        """Plan from now on. Earlier times are not missed ones."""
+        """Plan from now on. Earlier times are not missed ones, and earlier runs count for `max_runs`."""
         self._timetable = self._made(now)
-        self._state = ScheduleState(since=now)
+        self._state = ScheduleState(since=now, runs=0 if self._state is None else self._state.runs)
 
     def decide(self, now: datetime, *, is_open: bool, ended_at: datetime | None) -> Decision:
         """Decide all planned times up to now, each one time."""

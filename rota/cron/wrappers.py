@@ -18,6 +18,8 @@ from weakref import WeakKeyDictionary
 
 from rota import events
 from rota.cron.cron_options import Function, Wrapper, is_async, named_after
+from rota.errors import OptionError
+from rota.tasks.callback import name_of
 
 F = TypeVar("F", bound=Callable[[], Any])
 
@@ -27,7 +29,13 @@ _LONG_DELAY_SECONDS = 60.0
 def wrapped(function: Function, wrappers: Sequence[Wrapper]) -> Function:
     """Return a function with wrappers around it, the first one outermost."""
     for wrapper in reversed(wrappers):
-        function = wrapper(function)
+        made: object = wrapper(function)
+        if not callable(made):
+            raise OptionError(
+                f"The wrapper {name_of(wrapper)} returned {made!r}: it has to return the function that runs in "
+                f"place of {named_after(function)}."
+            )
+        function = made
     return function
 
 

@@ -13,7 +13,7 @@ again with its name. Code around a task may look at the task's error and must ra
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -75,6 +75,13 @@ def refuse_unrun(what: str, value: object) -> None:
             value.close()  # otherwise Python warns that the coroutine was never awaited
         kind = f"{'an' if isinstance(value, AsyncGeneratorType) else 'a'} {type(unrun).__name__}"
         raise OptionError(f"{what} returned {kind} ({_title(unrun)}), of which nothing has run. {_advice(unrun)}")
+
+
+def refuse_bare_decorator(what: str, specs: Sequence[object]) -> None:
+    """Refuse a function in place of a spec: a decorator without parentheses would schedule nothing."""
+    for spec in specs:
+        if callable(spec):
+            raise OptionError(f"{what} is given {name_of(spec)}, which is not a spec: write @{what}('30 2 * * *').")
 
 
 def name_of(function: object) -> str:

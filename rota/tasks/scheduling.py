@@ -28,7 +28,7 @@ from rota.core.canonical import is_mapping
 from rota.core.duration import DurationLike, at_least, parse
 from rota.core.source_line import caller, named
 from rota.errors import OptionError, PayloadError
-from rota.tasks.callback import check, name_of
+from rota.tasks.callback import check, name_of, refuse_bare_decorator
 from rota.tasks.context import Context
 from rota.tasks.handler import Handler
 from rota.tasks.options import SECOND, Options
@@ -118,6 +118,8 @@ class Scheduling(ABC):
         default the name of the function. Several specs fire at all of their times. `tz` is the time zone, by default
         that of the settings. `name` is the name of the schedule, by default the type of the task.
         """
+        with self._named("cron", caller()):
+            refuse_bare_decorator(f"{self._name}.cron", specs)
         what = f"{self._name}.cron({', '.join(map(repr, specs))})"
         words = {"tz": tz, "name": name}
         return self._decorator(what, specs, type, words, options)
@@ -164,9 +166,10 @@ class Scheduling(ABC):
             specs = every_spec("every=", every) if every is not None else cast("Specs", cron)
             words = schedule_words(what, specs, tz=tz, name=name, options=options)
             handler = self._handler_of(type)
+            made = declared(what, words, handler=handler, type=type, payload=payload or {})
             if handler is not None and handler.is_typed:
                 check_payload(handler, payload or {})
-            self._declare(declared(what, words, handler=handler, type=type, payload=payload or {}))
+            self._declare(made)
 
     def _decorator(
         self,

@@ -183,6 +183,18 @@ async def test_no_run_follows_max_runs(clock: MovedClock) -> None:
         assert (entry.runs, entry.next) == (2, None)
 
 
+async def test_max_runs_counts_the_runs_before_the_clock_was_set_back(clock: MovedClock) -> None:
+    async with Cron(clock=clock) as cron:
+        id = cron.add("*/5 * * * *", nothing, max_runs=1)
+        await clock.to("08:05:00")
+        await until(lambda: cron.entries()[0].running == 0)
+        await clock.to("04:00:00")
+        await clock.to("04:05:00")
+        entry = cron.entry(id)
+        assert entry is not None
+        assert (entry.runs, entry.next) == (1, None)
+
+
 # Functions
 
 

@@ -93,6 +93,11 @@ async def test_decorators_return_the_function_itself(clock: MovedClock) -> None:
         (lambda cron: cron.add([], nothing), "specs is missing"),
         (lambda cron: cron.add("@daily", print, overlap="replace"), "overlap='replace' has to cancel a run"),
         (lambda cron: cron.add("@daily", print, timeout="1m"), "timeout has to cancel a run"),
+        (lambda cron: cron.cron(nothing), "cron.cron is given nothing, which is not a spec"),
+        (lambda cron: cron.add("@daily", nothing, wrappers=print), "must be a list of functions"),
+        (lambda cron: cron.add("@daily", nothing, wrappers="abc"), "must be a list of functions"),
+        (lambda cron: cron.add("@daily", nothing, wrappers=[lambda f: None]), "returned None: it has to return"),
+        (lambda cron: Cron(tz=5), "The time zone '5' is not known"),
         (lambda cron: cron.every("500ms"), "must be at least 1s"),
         (lambda cron: Cron(tz="Mars"), "The time zone 'Mars' is not known"),
         (lambda cron: Cron(ovrlap="skip"), "Did you mean 'overlap'?"),
@@ -188,6 +193,15 @@ async def test_function_can_stop_its_cron_but_not_wait_for_it(clock: MovedClock,
     [failed] = told.of(events.CronFunctionFailed)
     assert isinstance(failed.error, RotaError)
     assert "call cron.stop() without waiting" in str(failed.error)
+
+
+async def test_blocking_wait_on_the_loop_of_the_cron_is_refused() -> None:
+    async with Cron() as cron:
+        stop = cron.stop()
+        with pytest.raises(RotaError, match=r"write `await cron.stop\(\)`"):
+            stop.wait("1s")
+        await stop
+        assert stop.wait()
 
 
 async def test_cron_starts_again_and_does_not_make_up_for_the_pause(clock: MovedClock) -> None:

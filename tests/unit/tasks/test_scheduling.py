@@ -229,6 +229,7 @@ Refused = Callable[[Rota], Any]
     ("declare", "words"),
     [
         (lambda app: app.cron("61 * * * *")(backup), r"app.cron\('61 \* \* \* \*'\).*minute 61"),
+        (lambda app: app.cron(backup), "app.cron is given backup, which is not a spec: write @app.cron"),
         (lambda app: app.cron()(backup), r"app.cron\(\).*specs is missing"),
         (lambda app: app.cron("0 0 30 2 *")(backup), "never"),
         (lambda app: app.cron("@daily", tz="Berlin")(backup), "Did you mean 'Europe/Berlin'"),
@@ -275,6 +276,16 @@ def test_payload_that_does_not_fit_a_registered_type_is_refused() -> None:
 
     with pytest.raises(OptionError, match="user_id"):
         app.schedule("email:welcome", {"user_id": "x"}, cron="@daily")
+
+
+def test_deep_payload_of_a_registered_type_is_refused() -> None:
+    app, payload = Rota(), dict[str, Any]()
+    app.task("email:welcome")(welcome)
+    for _ in range(5000):
+        payload = {"user_id": payload}
+
+    with pytest.raises(ScheduleInvalid, match="more than 100 levels deep"):
+        app.schedule("email:welcome", payload, every="10m")
 
 
 def test_blank_type_is_refused() -> None:

@@ -48,6 +48,8 @@ class Timetable:
     definition: ScheduleDefinition
     since: datetime
     calendar: DaysOff | None = None
+    anchor: datetime | None = None
+    """The moment from which intervals count, if it is not `since`."""
 
     @cached_property
     def trigger(self) -> Trigger | None:
@@ -59,7 +61,7 @@ class Timetable:
             moment = definition.process_at or self.since + (definition.process_in or timedelta(0))
             return OnceTrigger(f"at {moment.isoformat()}", moment)
         found = union([definition.read_spec(spec, seed=self.schedule_id) for spec in definition.specs])
-        return found.anchored(definition.starts_at or self.since)
+        return found.anchored(definition.starts_at or self.anchor or self.since)
 
     @property
     def first(self) -> datetime:

@@ -1,6 +1,7 @@
 """The inbox of the leader: the orders that it has read and not carried out, and its answers that are not sent."""
 
 import asyncio
+import time
 from datetime import timedelta
 
 from rota.broker.broker import Broker
@@ -9,6 +10,8 @@ from rota.scheduler.orders import OrderAnswer
 from rota.wire.scheduler_steps import AnsweredOrder, SchedulerKeys, inbox
 
 ANSWER_LIFE = timedelta(minutes=1)
+EDIT_SECONDS = 1.5
+"""The leader knows an edit in a store after half a second, if the store is not slow."""
 
 
 class OrderInbox:
@@ -18,7 +21,7 @@ class OrderInbox:
         self._broker = broker
         self._keys = SchedulerKeys(broker.keys)
         self._woken = woken
-        self._waiting: dict[bytes, None] = {}
+        self._waiting: dict[bytes, float] = {}
         self._answered: list[AnsweredOrder] = []
 
     async def read(self) -> None:
@@ -27,13 +30,17 @@ class OrderInbox:
         found = await self._broker.run(inbox(self._keys, answered, most=MOST_ORDER_IDS, life=ANSWER_LIFE))
         known = {each.order for each in self._answered} | self._waiting.keys()
         if new := [order for order in found if order not in known]:
-            self._waiting |= dict.fromkeys(new)
+            self._waiting |= dict.fromkeys(new, time.monotonic())
             self._woken.set()
 
     @property
     def waiting(self) -> list[bytes]:
         """The orders to carry out, the oldest first."""
         return list(self._waiting)
+
+    def is_new(self, order: bytes) -> bool:
+        """Whether an order was read so lately that the edit that adds its schedule may not be known yet."""
+        return time.monotonic() - self._waiting[order] < EDIT_SECONDS
 
     @property
     def has_answers(self) -> bool:

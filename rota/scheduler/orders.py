@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter
 
+from rota import events
 from rota.client.steps import Act, Command, Pause
 from rota.core.uuids import uuid7
 from rota.errors import BrokerRefused, OrderRefused, OrderTimeout, SchedulerAway
@@ -92,6 +93,12 @@ class OrderAnswer:
 
 _ORDERS = TypeAdapter(ScheduleOrder)
 _ANSWERS = TypeAdapter(OrderAnswer)
+
+
+def refused(order: str, reason: str) -> OrderAnswer:
+    """Report that an order is not carried out, and return the answer that says so."""
+    events.emit(events.ScheduleOrderRefused(order=order, reason=reason))
+    return OrderAnswer(refused=reason)
 
 
 def manual_order_id() -> str:

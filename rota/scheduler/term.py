@@ -30,7 +30,7 @@ from rota.scheduler.lead import RENEW_SECONDS, Lead
 from rota.scheduler.memory import EndedRun, OpenRun, worst
 from rota.scheduler.order_deciding import OrderDecider
 from rota.scheduler.order_inbox import OrderInbox
-from rota.scheduler.orders import OrderAnswer, ScheduleOrder
+from rota.scheduler.orders import OrderAnswer, ScheduleOrder, refused
 from rota.scheduler.recorder import RunRecorder
 from rota.scheduler.run_batch import FireOrder
 from rota.scheduler.run_plans import RunPlans
@@ -185,31 +185,28 @@ class Term:
             try:
                 order = ScheduleOrder.from_json(data)
             except ValueError as error:
-                self._refuse(str(data[:200]), refused := OrderAnswer(refused=str(error)))
-                self._inbox.answer(data, "", refused)
+                self._inbox.answer(data, "", refused(str(data[:200]), str(error)))
+                continue
+            if self._agenda.named(order.schedule) is None and self._inbox.is_new(data):
                 continue
             if order.kind == "run" and self._is_held(self._clock.moment()):
-                answer = self._refuse(f"run {order.schedule}", OrderAnswer(refused=HELD))
+                answer = refused(f"run {order.schedule}", HELD)
             else:
                 answer = await self._obey_one(order)
             self._inbox.answer(data, order.id, answer)
         if self._inbox.has_answers:
             await self._inbox.read()
 
-    def _refuse(self, order: str, answer: OrderAnswer) -> OrderAnswer:
-        events.emit(events.ScheduleOrderRefused(order=order, reason=answer.refused))
-        return answer
-
     async def _obey_one(self, order: ScheduleOrder) -> OrderAnswer:
         """Carry out an order of a user, or one to start what comes after a run."""
         about, entry, now = f"{order.kind} {order.schedule}", self._agenda.named(order.schedule), self._clock.moment()
         if entry is None:
-            return self._refuse(about, OrderAnswer(refused="there is no such schedule."))
+            return refused(about, "there is no such schedule.")
         await self._look([entry] if entry.memory.open else [])
         try:
             verdict, answer = self._decider.ordered(entry, order, now)
         except RotaError as error:  # the definition or the rules refuse it
-            return self._refuse(about, OrderAnswer(refused=str(error)))
+            return refused(about, str(error))
         verdict.next_due = None if entry.due is None else datetime.fromtimestamp(entry.due, UTC)
         self._by_order.clear()
         await self._carry_out([verdict])

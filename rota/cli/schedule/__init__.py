@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from rota.cli.schedule import editing, files, ordering, planning, reading, run_history, steering
+from rota.cli.schedule import backfilling, editing, files, ordering, planning, reading, run_history, steering
 
 program = typer.Typer(
     name="schedule",
@@ -24,6 +24,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "hold": steering.hold,
     "run": ordering.run,
     "skip": ordering.skip,
+    "backfill": backfilling.backfill,
     "cancel": ordering.cancel,
     "again": ordering.again,
     "delete": editing.delete,

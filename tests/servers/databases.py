@@ -184,8 +184,13 @@ class MariaServer(DatabaseServer):
     account = "mysql"
 
     @staticmethod
-    def installed() -> bool:
-        return bool(shutil.which("mariadbd") and shutil.which("mariadb-install-db"))
+    def program() -> str | None:
+        """Debian keeps it in a folder that is in the path of root alone."""
+        return shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+
+    @classmethod
+    def installed(cls) -> bool:
+        return bool(cls.program() and shutil.which("mariadb-install-db"))
 
     def prepare(self) -> None:
         self.run(
@@ -205,7 +210,7 @@ class MariaServer(DatabaseServer):
 
     def command(self) -> list[str]:
         return [
-            "mariadbd",
+            self.program() or "mariadbd",
             "--no-defaults",
             f"--datadir={self.data}",
             f"--socket={self.folder}/socket",

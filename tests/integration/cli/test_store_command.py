@@ -1,44 +1,41 @@
-"""`rota store` as a user runs it, on SQLite."""
+"""`rota store` on SQLite: in this process, and as processes where a shell connects their streams."""
 
-import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from rota.store.migrations import REVISIONS
+from tests.integration.cli.conftest import Run
 from tests.integration.cli.shell import Shell
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path, None)
+def test_store_is_upgraded_once_and_its_tables_are_shown(
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROTA_STORE")
+    before = command("store", "status")
+    assert (before.code, "revision none" in before.out) == (1, True)
+    assert not (tmp_path / ".rota").exists()
+
+    assert command("store", "upgrade").out == f"Upgraded the store from revision none to {REVISIONS[-1]}.\n"
+    assert command("store", "upgrade").out == f"The store is at revision {REVISIONS[-1]} already.\n"
+    after = command("store", "status", "--json")
+    assert (after.code, after.json["revision"], after.json["store"]) == (0, REVISIONS[-1], ".rota/rota.db")
+    assert after.json["tables"]["rota_runs"]["rows"] == 0
+    assert after.json["tables"]["rota_runs"]["bytes"] > 0
 
 
-def test_store_is_upgraded_once_and_its_tables_are_shown(shell: Shell) -> None:
-    before = shell.run("store", "status")
-    assert (before.returncode, "revision none" in before.stdout) == (1, True)
-    assert not (shell.folder / ".rota").exists()
+def test_sql_of_an_upgrade_is_printed_and_nothing_is_made(command: Run, tmp_path: Path) -> None:
+    printed = command("store", "sql", "--store", "sqlite:///other.db")
 
-    assert shell.run("store", "upgrade").stdout == f"Upgraded the store from revision none to {REVISIONS[-1]}.\n"
-    assert shell.run("store", "upgrade").stdout == f"The store is at revision {REVISIONS[-1]} already.\n"
-    after = shell.run("store", "status", "--json")
-    found = json.loads(after.stdout)
-    assert (after.returncode, found["revision"], found["store"]) == (0, REVISIONS[-1], ".rota/rota.db")
-    assert found["tables"]["rota_runs"]["rows"] == 0
-    assert found["tables"]["rota_runs"]["bytes"] > 0
+    assert printed.out.count("CREATE TABLE") > 8
+    assert not (tmp_path / "other.db").exists()
+    assert "ALTER TABLE" in command("store", "sql", "--from", REVISIONS[0]).out
 
 
-def test_sql_of_an_upgrade_is_printed_and_nothing_is_made(shell: Shell) -> None:
-    printed = shell.run("store", "sql", "--store", "sqlite:///other.db")
-
-    assert printed.stdout.count("CREATE TABLE") > 8
-    assert not (shell.folder / "other.db").exists()
-    assert "ALTER TABLE" in shell.run("store", "sql", "--from", REVISIONS[0]).stdout
-
-
-def test_old_runs_are_trimmed(shell: Shell) -> None:
-    assert shell.run("store", "trim").stdout == "Deleted 0 runs.\n"
+def test_old_runs_are_trimmed(command: Run) -> None:
+    assert command("store", "trim").out == "Deleted 0 runs.\n"
 
 
 @pytest.mark.parametrize(
@@ -51,26 +48,37 @@ def test_old_runs_are_trimmed(shell: Shell) -> None:
         ("sqlite:///notes.py", "not an SQLite file", 1),
     ],
 )
-def test_wrong_store_is_one_line_without_a_password(shell: Shell, store: str, words: str, code: int) -> None:
-    shell.environment["ROTA_STORE"] = store
-    done = shell.run("store", "upgrade")
+def test_wrong_store_is_one_line_without_a_password(
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, words: str, code: int
+) -> None:
+    (tmp_path / "notes.py").write_text("print('not a database, and not JSON either')\n" * 20)
+    monkeypatch.setenv("ROTA_STORE", store)
+    done = command("store", "upgrade")
 
-    assert (done.returncode, done.stdout) == (code, "")
-    assert words in done.stderr
-    assert "secret" not in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
+    assert "secret" not in done.err
+    assert len(done.err.splitlines()) == 1
 
 
-def test_dump_is_loaded_into_another_store(shell: Shell) -> None:
-    assert shell.run("store", "dump", "backup.jsonl").stderr == "Dumped 3 rows.\n"
-    assert (shell.folder / "backup.jsonl").stat().st_mode & 0o777 == 0o600
-    assert not list(shell.folder.glob("*.part"))
+def test_dump_is_loaded_into_another_store(command: Run, tmp_path: Path) -> None:
+    assert command("store", "dump", "backup.jsonl").err == "Dumped 3 rows.\n"
+    assert (tmp_path / "backup.jsonl").stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.glob("*.part"))
 
-    assert shell.run("store", "load", "backup.jsonl", "--store", "sqlite:///b.db").stdout == "Loaded 3 rows.\n"
-    printed = shell.run("store", "dump", "--store", "sqlite:///b.db").stdout
-    assert printed == (shell.folder / "backup.jsonl").read_text()
-    assert shell.run("store", "load", "-", "--store", "sqlite:///c.db", text=printed).stdout == "Loaded 3 rows.\n"
-    assert "0 rows of the audit" in shell.run("store", "verify", "--store", "sqlite:///c.db").stdout
+    assert command("store", "load", "backup.jsonl", "--store", "sqlite:///b.db").out == "Loaded 3 rows.\n"
+    assert command("store", "dump", "--store", "sqlite:///b.db").out == (tmp_path / "backup.jsonl").read_text()
+    assert "0 rows of the audit" in command("store", "verify", "--store", "sqlite:///b.db").out
+
+
+def test_dump_of_one_process_is_loaded_by_another(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, None)
+    printed = shell.run("store", "dump")
+    loaded = shell.run("store", "load", "-", "--store", "sqlite:///c.db", text=printed.stdout)
+
+    assert (printed.returncode, printed.stderr) == (0, "Dumped 3 rows.\n")
+    assert (loaded.returncode, loaded.stdout, loaded.stderr) == (0, "Loaded 3 rows.\n", "")
+    assert (tmp_path / ".rota/rota.db").exists()
 
 
 @pytest.mark.parametrize(
@@ -84,19 +92,20 @@ def test_dump_is_loaded_into_another_store(shell: Shell) -> None:
         (("sql", "--from", "7"), "no revision '7'"),
     ],
 )
-def test_wrong_use_is_one_line(shell: Shell, words: tuple[str, ...], said: str) -> None:
-    done = shell.run("store", *words)
+def test_wrong_use_is_one_line(command: Run, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    (tmp_path / "notes.py").write_text("print('not a dump')\n")
+    done = command("store", *words)
 
-    assert (done.returncode, said in done.stderr) == (2, True)
-    assert len(done.stderr.splitlines()) == 1
-    assert "class" not in done.stderr
+    assert (done.code, said in done.err) == (2, True)
+    assert len(done.err.splitlines()) == 1
+    assert "class" not in done.err
 
 
-def test_broken_audit_is_told(shell: Shell) -> None:
-    shell.run("store", "upgrade")
-    with sqlite3.connect(shell.folder / ".rota/rota.db") as connection:
+def test_broken_audit_is_told(command: Run, tmp_path: Path) -> None:
+    command("store", "upgrade")
+    with sqlite3.connect(tmp_path / "store.db") as connection:
         connection.execute("UPDATE rota_counters SET value = 3 WHERE name = 'audit'")
     connection.close()
-    done = shell.run("store", "verify")
+    done = command("store", "verify")
 
-    assert (done.returncode, "The audit is broken" in done.stderr) == (1, True)
+    assert (done.code, "The audit is broken" in done.err) == (1, True)

@@ -171,12 +171,12 @@ def test_worst_texts_are_refused_within_a_second() -> None:
         "/" * 250,
         "(" * 250 + " * * * *",
     ]
-    start = time.perf_counter()
+    start = time.thread_time()  # of the processor, because a busy machine stretches all others
     for text in worst:
         for dialect in ("rota", "asynq"):
             with pytest.raises(ScheduleError):
                 parse_spec(text, timezone="America/New_York", dialect=dialect)  # type: ignore[arg-type]
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 PIECES = st.sampled_from([*"0123456789*?/-,#LWH() @", "MON", "jan", "every", "at", "TZ=", "UTC", "@every", "on", "10m"])

@@ -1,51 +1,13 @@
 """`rota schedule` in this process, on an SQLite store of its own for each test."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import pytest
-from typer.testing import CliRunner
 
-from rota.cli.program import explain, program
-from rota.errors import RotaError
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command has printed, and its exit code. `out` is standard output, `err` standard error."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The output of `--json`."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Done]
+from tests.integration.cli.conftest import Run
 
 
 @pytest.fixture
-def rota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `rota schedule ...`. `typed` is what the user types."""
-    monkeypatch.setenv("ROTA_STORE", f"sqlite:///{tmp_path / 'store.db'}")
-    monkeypatch.setenv("USER", "anna")
-    monkeypatch.setenv("LOGNAME", "anna")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str, typed: str = "") -> Done:
-        result = CliRunner().invoke(program, ["schedule", *words], input=typed)
-        if isinstance(result.exception, RotaError):
-            capsys.readouterr()
-            code = explain(result.exception)
-            return Done(code, result.stdout, result.stderr + capsys.readouterr().err)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Done(result.exit_code, result.stdout, result.stderr)
-
-    return run
+def rota(command: Run) -> Run:
+    """Run `rota schedule ...`."""
+    return partial(command, "schedule")

@@ -77,6 +77,8 @@ class ScheduleRun:
     note: str = ""
     """The rule that decided, in words: `overlap is skip, and run ...-1767229200000 has been running since 02:00`."""
     attempts: tuple[RunAttempt, ...] = ()
+    log: tuple[str, ...] = ()
+    """The lines of `context.log` in the task, each with its time: `2026-03-01T12:00:00.123Z 7 of 9 sent`."""
 
     __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 

@@ -16,7 +16,7 @@ from rota.schedule.run import Cause, RunOutcome, ScheduleRun
 from rota.store.cursor import checked_limit, read_cursor, write_cursor
 from rota.store.database import Database, Record, records
 from rota.store.run_progress import progress_of
-from rota.store.run_rows import run_of, with_attempts
+from rota.store.run_rows import run_of, with_attempts, with_log
 from rota.store.run_statistics import statistics_of
 from rota.store.schedule_rows import readable
 from rota.store.store_values import DayReport, PlannedTimes, RunStatistics, ScheduleProgress, StorePage
@@ -33,14 +33,14 @@ class RunReads:
     database: Database
 
     async def run(self, run_id: str) -> ScheduleRun:
-        """Return a run with its attempts. Raises StoreNotFound."""
+        """Return a run with its attempts and log lines. Raises StoreNotFound."""
 
         async def act(connection: AsyncConnection) -> list[ScheduleRun]:
             rows = await records(connection, select(runs).where(runs.c.id == run_id))
             found, problems = readable(rows, run_of, "run")
             if problems:
                 raise StoreError(str(problems[0]))
-            return await with_attempts(connection, found)
+            return [await with_log(connection, each) for each in await with_attempts(connection, found)]
 
         found = await self.database.read(act)
         if not found:
@@ -58,7 +58,7 @@ class RunReads:
         cursor: str | None = None,
         limit: int = 100,
     ) -> StorePage[ScheduleRun]:
-        """Return runs without their attempts, the latest planned one first, up to `limit` (at most 500).
+        """Return runs without their attempts and log lines, the latest planned one first, up to `limit` (at most 500).
 
         `since` and `until` are about the planned time; `until` itself is not a part.
         """

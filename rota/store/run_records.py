@@ -3,7 +3,7 @@
 1. Lock the counter `runs`, so that two recorders do not work on the same rows.
 2. Read the stored runs of the records, and the last run of each of their schedules.
 3. Join each record to what is stored (`run_merge.py`), in memory.
-4. Write the new and changed runs, their attempts, and what the runs of each schedule have come to.
+4. Write the new and changed runs, their attempts and log lines, and what the runs of each schedule have come to.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +20,10 @@ from rota.store.database import Database, Record, records
 from rota.store.edits import count_up
 from rota.store.run_merge import counted_skip, covers, extended, merged
 from rota.store.run_progress import NEW_PROGRESS, count_run, moved_on
-from rota.store.run_rows import attempt_rows, run_columns, run_of, with_attempts
+from rota.store.run_rows import attempt_rows, log_row, run_columns, run_of, with_attempts
 from rota.store.schedule_rows import readable
 from rota.store.store_values import PlannedTimes
-from rota.store.tables import attempts, runs, schedule_state
+from rota.store.tables import attempts, run_logs, runs, schedule_state
 
 _PART = 500
 """Records written in one transaction."""
@@ -139,6 +139,10 @@ async def _write_batch(connection: AsyncConnection, batch: _Batch) -> None:
     if tried:
         await connection.execute(delete(attempts).where(attempts.c.run_id.in_([run.id for run in tried])))
         await connection.execute(insert(attempts), [row for run in tried for row in attempt_rows(run)])
+    logged = [run for run in touched if run.log]  # stored lines are not read before, so no lines means no change
+    if logged:
+        await connection.execute(delete(run_logs).where(run_logs.c.run_id.in_([run.id for run in logged])))
+        await connection.execute(insert(run_logs), [log_row(run) for run in logged])
     states = {run.schedule_id: batch.states[run.schedule_id] for run in touched}
     if states:
         await _update_rows(connection, schedule_state, "schedule_id", list(states.values()))

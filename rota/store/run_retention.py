@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.store.database import Database, records
 from rota.store.edits import now
-from rota.store.tables import attempts, runs, schedule_state
+from rota.store.tables import attempts, run_logs, runs, schedule_state
 
 _BATCH = 500
 """Runs deleted by one transaction."""
@@ -58,6 +58,7 @@ class RunRetention:
             ids = list((await connection.execute(query.limit(_BATCH))).scalars())
             if ids:
                 await connection.execute(delete(attempts).where(attempts.c.run_id.in_(ids)))
+                await connection.execute(delete(run_logs).where(run_logs.c.run_id.in_(ids)))
                 await connection.execute(delete(runs).where(runs.c.id.in_(ids)))
             return len(ids)
 

@@ -1,4 +1,4 @@
-"""Reads runs and attempts from their rows, and writes them."""
+"""Reads runs, attempts and log lines from their rows, and writes them."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -10,15 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rota.schedule.run import RunAttempt, ScheduleRun
 from rota.store.database import Record, records
 from rota.store.store_values import text_for_database
-from rota.store.tables import NAME, RUN_ID, attempts
+from rota.store.tables import NAME, RUN_ID, attempts, run_logs
 
-_COLUMNS = tuple(each.name for each in fields(ScheduleRun) if each.name != "attempts")
+_COLUMNS = tuple(each.name for each in fields(ScheduleRun) if each.name not in ("attempts", "log"))
 _LINES = ("by", "queue", "task_type")
 _TEXTS = ("error", "note")
 
 
 def run_of(row: Record) -> ScheduleRun:
-    """Read a run without its attempts."""
+    """Read a run without its attempts and log lines."""
     members: dict[str, Any] = {name: row[name] for name in _COLUMNS}
     members["task_ids"] = tuple(row["task_ids"])
     return ScheduleRun(**members)
@@ -66,3 +66,14 @@ async def with_attempts(connection: AsyncConnection, found: Sequence[ScheduleRun
     for row in await records(connection, query.order_by(attempts.c.run_id, attempts.c.number)):
         tries.setdefault(row["run_id"], []).append(attempt_of(row))
     return [replace(run, attempts=tuple(tries.get(run.id, ()))) for run in found]
+
+
+def log_row(run: ScheduleRun) -> dict[str, Any]:
+    """Return the row of the log lines of a run."""
+    return {"run_id": run.id, "lines": text_for_database("\n".join(run.log))}
+
+
+async def with_log(connection: AsyncConnection, run: ScheduleRun) -> ScheduleRun:
+    """Return a run with its log lines."""
+    found = await connection.scalar(select(run_logs.c.lines).where(run_logs.c.run_id == run.id))
+    return replace(run, log=tuple(found.split("\n"))) if found else run

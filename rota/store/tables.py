@@ -143,6 +143,13 @@ attempts = _table(
     Column("traceback", long_text(), nullable=False),
 )
 
+run_logs = _table(
+    "run_logs",
+    Column("run_id", line(RUN_ID), primary_key=True),
+    Column("lines", long_text(), nullable=False),
+)
+"""The log lines of the runs that have some. A table of its own, so that lists of runs do not read them."""
+
 calendars = _table(
     "calendars",
     Column("name", line(NAME), primary_key=True),

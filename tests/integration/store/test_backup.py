@@ -30,7 +30,11 @@ async def fill(store: Store) -> None:
     await store.set_hold(by="eve", reason="deploy", until=datetime(2030, 1, 1, tzinfo=UTC))
     attempts = (RunAttempt(worker="w", started_at=NOON, error="böse"), RunAttempt(worker="v", started_at=NOON))
     planned = PlannedTimes(schedule_id="s", last_planned_at=NOON)
-    records = [ended(0, "failed", attempts=attempts, result=b"\x00\xff"), fired(1), skipped(2, until=9)]
+    records = [
+        ended(0, "failed", attempts=attempts, result=b"\x00\xff", log=("1 ö", "2")),
+        fired(1),
+        skipped(2, until=9),
+    ]
     await store.record_runs(records, planned=[planned])
 
 

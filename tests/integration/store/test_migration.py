@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from rota.errors import ConfigError, StoreSchemaError
+from rota.schedule.run import RunAttempt
 from rota.store import migration, open_store
 from rota.store.address import read_address
 from rota.store.database import Database
 from rota.store.migrations import REVISIONS
 from rota.store.tables import metadata
 from tests.integration.store.samples import define
+from tests.integration.store.test_runs import NOON, ended
 
 NEWEST = REVISIONS[-1]
 
@@ -74,6 +77,21 @@ async def test_rows_of_an_earlier_revision_survive_the_upgrade(database: Databas
     async with open_store(store_url) as store:
         assert await store.get(made.id) == made
         assert (await store.create(define("second"), by="ann")).revision == made.revision + 1
+
+
+async def test_run_of_the_revision_before_log_lines_gets_them_after_the_upgrade(
+    database: Database, store_url: str
+) -> None:
+    run = ended(attempts=(RunAttempt(worker="w", started_at=NOON),))
+    await migration.upgrade(database, "0002")
+    async with _opened_as_it_is(store_url) as store:
+        await store.record_runs([run])
+
+    await migration.upgrade(database)
+    async with open_store(store_url) as store:
+        assert await store.run(run.id) == run
+        await store.record_runs([logged := replace(run, log=("1 a",))])
+        assert await store.run(run.id) == logged
 
 
 def _opened_as_it_is(url: str) -> Any:

@@ -12,6 +12,7 @@ from rota.errors import ConfigError, StoreNotFound
 from rota.schedule.run import RunAttempt, ScheduleRun, run_id
 from rota.store import Store, open_store
 from rota.store.store_values import PlannedTimes
+from rota.store.table_sizes import table_sizes
 from tests.integration.store.samples import define
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -54,26 +55,30 @@ async def test_run_is_read_as_it_was_recorded(store: Store) -> None:
         cause="manual",
         task_ids=("a-0", "ü"),
         attempts=attempts,
+        log=("2026-03-01T12:00:02.000Z ü", "2026-03-01T12:00:03.000Z "),
     )
     await store.record_runs([run])
 
     assert await store.run(run.id) == run
-    assert await all_runs(store) == [replace(run, attempts=())]
+    assert await all_runs(store) == [replace(run, attempts=(), log=())]
     with pytest.raises(StoreNotFound):
         await store.run("s-1")
 
 
 async def test_text_that_a_database_refuses_is_mended_because_a_run_must_be_recorded(store: Store) -> None:
     attempt = RunAttempt(worker="w\0", started_at=NOON, error="a\0b", traceback="\udc80")
-    await store.record_runs([ended(error="a\0\ud800", note="\0", by="b" * 500, attempts=(attempt,))])
+    await store.record_runs(
+        [ended(error="a\0\ud800", note="\0", by="b" * 500, attempts=(attempt,), log=("a\0", "\udc80"))]
+    )
 
     found = await store.run(ended().id)
     assert (found.error, found.note, len(found.by)) == ("a\ufffd?", "\ufffd", 200)
     assert found.attempts[0].error == "a\ufffdb"
+    assert found.log == ("a\ufffd", "?")
 
 
 async def test_later_records_add_to_a_run_in_any_order(store: Store) -> None:
-    done = ended(attempts=(RunAttempt(worker="w", started_at=NOON),))
+    done = ended(attempts=(RunAttempt(worker="w", started_at=NOON),), log=("1 a", "2 b"))
     for order in ([fired(), done], [done, fired()], [done, done, fired(), fired()]):
         await store.record_runs(order)
         assert await store.run(done.id) == done
@@ -255,6 +260,13 @@ async def test_old_runs_are_trimmed_by_age_and_number(store: Store, monkeypatch:
     assert [len(await all_runs(store, schedule_id=name)) for name in ("a", "b", "e")] == [5, 4, 4]
     assert await store.trim_runs(age=timedelta(days=8), most=4) == 0
     assert (await store.progress())["b"].fired == 16
+
+
+async def test_log_lines_go_with_their_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rota.store.run_retention.now", lambda: NOON + timedelta(days=10))
+    await store.record_runs([ended(log=("1 a",)), ended(24 * 60 * 5, log=("2 b",))])
+    assert await store.trim_runs(age=timedelta(days=8), most=9) == 1
+    assert {size.name: size.rows for size in await table_sizes(store.database)}["rota_run_logs"] == 1
 
 
 async def test_run_that_cannot_be_read_is_reported_and_replaced(store: Store) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest_asyncio
 
@@ -12,6 +13,7 @@ from rota.app import Rota
 from rota.broker import Broker
 from rota.inspect import Inspector
 from rota.schedule.definition import ScheduleDefinition, named_schedule_id
+from rota.store import open_store
 from tests.servers.roles import as_role
 
 OURS = named_schedule_id("ours")
@@ -75,3 +77,28 @@ async def test_entries_of_a_go_scheduler_are_listed(go: Go, inspector: Inspector
     assert (entry.payload, entry.options, entry.is_go) == (b'{"a":1}', ('Queue("low")', "MaxRetry(3)"), True)
     assert entry.next_at is not None
     assert entry.previous_at is None
+
+
+async def test_run_of_a_go_server_is_recorded_with_its_outcome_and_result(app: Rota, go: Go, tmp_path: Path) -> None:
+    words = {"specs": ["@every 1s"], "max_runs": 1, "max_retry": 0}
+    good = ScheduleDefinition.read({"name": "good", "task_type": "good", **words})
+    bad = ScheduleDefinition.read({"name": "bad", "task_type": "bad", **words})
+    url = f"sqlite:///{tmp_path}/rota.db"
+    tasks = {"good": {"result": "printed"}, "bad": {"fail": -1, "error": "no paper"}}
+    async with open_store(url) as store, go.server(tasks=tasks):
+        made = [await store.create(each, by="anna") for each in (good, bad)]
+        async with app.scheduler(store=url):
+
+            async def over() -> bool:
+                pages = [await store.runs(each.id) for each in made]
+                return all(any(run.ended_at for run in page.items) for page in pages)
+
+            await eventually(over)
+        [printed] = (await store.runs(made[0].id, outcome="succeeded")).items
+        [failed] = (await store.runs(made[1].id, outcome="failed")).items
+        run = await store.run(printed.id)
+    assert (run.result, run.started_at, run.attempts, run.log) == (b"printed", None, (), ())
+    assert run.enqueued_at is not None
+    assert run.ended_at is not None
+    assert run.enqueued_at <= run.ended_at
+    assert failed.error == "no paper"

@@ -26,6 +26,8 @@ from rota.schedule.run import RunOutcome, ScheduleRun
 if TYPE_CHECKING:
     from rota.store import Store
 
+_LOG_LINES = 20
+
 
 def runs(
     name: Annotated[str | None, typer.Argument(help="The name or ID of the schedule. Default: all.")] = None,
@@ -65,14 +67,17 @@ def runs(
 
 
 def run_show(
-    run_id: Annotated[str, typer.Argument(help="The ID of the run.")], store: StoreUrl = None, as_json: AsJson = False
+    run_id: Annotated[str, typer.Argument(help="The ID of the run.")],
+    log: Annotated[bool, typer.Option("--log", help="Print only the log lines, all of them.")] = False,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show one run: both halves, its attempts, its result or its error."""
+    """Show one run: both halves, its attempts, its result or its error, and its last log lines."""
     run = with_store(store, lambda opened: opened.run(run_id))
     if as_json:
-        output.print_json(run)
+        output.print_json(run.log if log else run)
         return
-    for line in _run_lines(run):
+    for line in run.log if log else _run_lines(run):
         typer.echo(printable(line) if line else "")
 
 
@@ -136,6 +141,10 @@ def _run_lines(run: ScheduleRun) -> Iterator[str]:
         took = output.precise(ended - attempt.started_at) if ended else "not over"
         yield f"\nattempt {number} on {attempt.worker}: {attempt.started_at.isoformat()}, {took}"
         yield from (f"  {line}" for line in (attempt.traceback or attempt.error).splitlines())
+    if run.log:
+        last = run.log[-_LOG_LINES:]
+        yield "\nlog" if len(last) == len(run.log) else f"\nlog, the last {len(last)} of {len(run.log)} lines (--log)"
+        yield from (f"  {line}" for line in last)
 
 
 def _check_outcome(outcome: str | None) -> None:

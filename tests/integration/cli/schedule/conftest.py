@@ -6,6 +6,8 @@ import pytest
 
 from tests.integration.cli.conftest import Run
 
+__all__ = ["Run", "rota"]
+
 
 @pytest.fixture
 def rota(command: Run) -> Run:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.cli.conftest import Run
+from tests.integration.cli.schedule.conftest import Run
 
 
 def test_schedule_is_added_shown_and_listed(rota: Run) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.integration.cli.conftest import Run
+from tests.integration.cli.schedule.conftest import Run
 
 FILE = """\
 tag: shop

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.cli.conftest import Run
+from tests.integration.cli.schedule.conftest import Run
 
 
 def test_preview_notes_each_clock_change(rota: Run) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.cli.conftest import Run
+from tests.integration.cli.schedule.conftest import Run
 
 
 def states(rota: Run) -> dict[str, str]:

@@ -12,8 +12,7 @@ from typing import Any, Self
 
 from benchmarks.board import mark
 from benchmarks.work import ready
-from rota.app import Rota
-from rota.tasks.policy import Retry
+from rota import Retry, Rota
 
 
 def make(url: str) -> tuple[Rota, Any]:

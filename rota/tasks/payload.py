@@ -31,6 +31,8 @@ class Arguments:
         self._injected = {*signature.context_names, *signature.dependencies}
         self._names = tuple(parameter.name for parameter in signature.parameters)
         self._positional = tuple(parameter.name for parameter in signature.parameters if not parameter.keyword_only)
+        self._most_usual = len(self._names) if self._names == self._positional else -1
+        """The number of arguments of a call that gives all by position; -1 if that is not possible."""
         self._required = tuple(parameter.name for parameter in signature.parameters if parameter.required)
         self._defaults = {item.name: item.default for item in signature.parameters if not item.required}
         self._context_advice = _context_advice(signature)
@@ -68,8 +70,8 @@ class Arguments:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Map the arguments of a call to their names, add the defaults, and refuse arguments the function lacks."""
-        if not kwargs and len(args) == len(self._names) == len(self._positional):
-            return dict(zip(self._names, args, strict=True))
+        if not kwargs and len(args) == self._most_usual:
+            return dict(zip(self._names, args))  # noqa: B905 - as long, and `strict` takes as long as the rest
         if len(args) > len(self._positional):
             raise PayloadError(
                 f"{self._name} takes {len(self._positional)} arguments by position, but got {len(args)}."

@@ -141,7 +141,8 @@ def _value(word: str, position: int, limits: Range) -> int:
         value = int(word)
         if limits.low <= value <= limits.high or (limits.wrap == 7 and value == 7):
             return value
-        raise FieldFault(position, f"{limits.name} {word} is outside of {limits.low}-{limits.high}.")
+        highest = 7 if limits.wrap == 7 else limits.high  # 7 is Sunday too
+        raise FieldFault(position, f"{limits.name} {word} is outside of {limits.low}-{highest}.")
     found = limits.names.get(word.lower())
     if found is None:
         raise FieldFault(position, unknown_name(word, limits))

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeAlias, cast
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from pydantic import BeforeValidator, PlainSerializer, StrictBool, ValidationInfo
 
@@ -17,6 +17,7 @@ from rota.core.canonical import is_array, is_mapping
 from rota.core.duration import display, parse
 from rota.core.text import did_you_mean, unstopped
 from rota.errors import OptionError
+from rota.schedule.spec import open_zone
 
 DEEPEST = 100
 """Levels of lists and objects in a payload. Deeper ones would break the readers of JSON in other languages."""
@@ -80,8 +81,8 @@ def zone(value: Any, info: ValidationInfo) -> str:
     """Read the name of a time zone."""
     found = name(value, info)
     try:
-        ZoneInfo(found)
-    except (KeyError, ValueError, OSError):  # not found; a path; a folder of zones, such as America
+        open_zone(found)
+    except (LookupError, ValueError, OSError):  # not found; a path; a folder of zones, such as America
         raise ValueError(
             f"{info.field_name} is {brief(found)}, which is not a time zone. {_near_zone(found)}"
         ) from None

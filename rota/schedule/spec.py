@@ -90,10 +90,24 @@ def parse_spec(
     return trigger
 
 
+_NOT_IANA = ("localtime", "posixrules", "Factory")
+"""Files beside those of the zones."""
+
+
+def open_zone(name: str) -> ZoneInfo:
+    """Return a time zone by its IANA name. Raises LookupError, ValueError or OSError.
+
+    `localtime` is the zone of the machine, which differs within a fleet, and the clocks of `right/` count leap seconds.
+    """
+    if name in _NOT_IANA or name.startswith(("right/", "posix/")):
+        raise LookupError(name)
+    return ZoneInfo(name)
+
+
 def read_zone(name: str) -> ZoneInfo:
     """Return a time zone by its IANA name. Raises OptionError with a suggestion."""
     try:
-        return ZoneInfo(name)
+        return open_zone(name)
     except (ValueError, OSError, LookupError):
         return _refuse_zone(name)
 

@@ -71,6 +71,8 @@ def read_once(text: str, start: int, clock: Clock) -> Trigger:
         raise error(text, position, "'at' takes a date and a time, as in 'at 2026-12-24T18:00' or '...T18:00+01:00'.")
     try:
         moment = datetime.fromisoformat(word)
+        if not 1970 <= moment.year <= 9000:  # as for the other moments of a schedule: see `fields`
+            raise ValueError("its year is outside of 1970 to 9000")
         if moment.tzinfo is not None:
             return OnceTrigger(text, moment.astimezone(UTC))
         found = local_instant(moment, clock.zone, through_gap=clock.through_gap)

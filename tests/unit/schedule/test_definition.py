@@ -90,6 +90,8 @@ def test_message_names_the_schedule_and_lists_its_problems() -> None:
         ("retention", "1m", "retention is 1m, but must be at least 10m"),
         ("timezone", "Berlin", "Did you mean 'Europe/Berlin'?"),
         ("timezone", "america", "which is not a time zone"),
+        ("timezone", "localtime", "which is not a time zone"),
+        ("timezone", "right/UTC", "which is not a time zone"),
         ("timezone", "../etc/passwd", "which is not a time zone"),
         ("starts_at", "2026-03-01T09:00", "has no time zone: add one"),
         ("starts_at", 1767225600, "must be a date with a time and a zone"),

@@ -21,7 +21,7 @@ REFUSED = [
     ("* 24 * * *", 2, "hour 24 is outside of 0-23"),
     ("* * 0 * *", 4, "day of month 0 is outside of 1-31"),
     ("* * * 13 *", 6, "month 13 is outside of 1-12"),
-    ("* * * * 8", 8, "day of week 8 is outside of 0-6"),
+    ("* * * * 8", 8, "day of week 8 is outside of 0-7"),
     ("0 0 31 2 *", 0, "never fires"),
     ("0 0 31 4,6 *", 0, "never fires"),
     ("0 0 30 2 *", 0, "never fires"),

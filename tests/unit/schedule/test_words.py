@@ -157,6 +157,7 @@ def test_window_follows_elapsed_time_at_clock_changes() -> None:
     ("text", "position", "reason"),
     [
         ("every", 5, "is missing here"),
+        ("at 9999-12-31T23:59", 3, "its year is outside of 1970 to 9000"),
         ("every 10", 8, "a unit is missing here"),
         ("every 10 minuts", 9, "Did you mean 'minute'"),
         ("every 0 days at 09:00", 6, "1 or more"),

@@ -158,7 +158,9 @@ class FunctionRuns:
             await self._call()
         except asyncio.CancelledError as error:
             self._was_cancelled(run, error)
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit):  # the program ends, or the loop has been closed
+            raise
+        except BaseException as error:
             self._failed(run, error)
         finally:
             self._ended(run)

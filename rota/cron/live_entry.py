@@ -16,8 +16,9 @@ AGAIN_AFTER = timedelta(minutes=1)
 class CronEntry:
     """The facts about an entry at one moment. Times are in the time zone of the entry.
 
-    `next` is None if no time is planned: the entry is over, or counts from the end of a run that is not over.
-    `previous` is the last planned time that ran; None before the first run. `function` has its wrappers around it.
+    `next` is None if no time is planned: the entry is over, counts from the end of a run that is not over, or its
+    trigger fails. `previous` is the last planned time that ran; None before the first run. `function` has its wrappers
+    around it.
     """
 
     id: int
@@ -68,13 +69,17 @@ class LiveEntry:
     def snapshot(self, now: datetime) -> CronEntry:
         """Return what is known now."""
         plan, runs = self.plan, self.runs
+        try:
+            following = plan.next_time(now, is_open=runs.is_open)
+        except Exception:  # a trigger of the user; `decide` tells about it
+            following = None
         return CronEntry(
             id=plan.id,
             name=runs.name,
             specs=plan.specs,
             timezone=plan.definition.timezone,
             function=runs.function,
-            next=plan.next_time(now, is_open=runs.is_open),
+            next=following,
             previous=plan.previous_time(),
             runs=runs.runs,
             failures=runs.failures,

@@ -63,7 +63,7 @@ Problem: TypeAlias = tuple[str, str]
 
 DEFAULT_LIMIT = 100
 """How many missed or waiting runs `missed="all"` and `overlap="queue_all"` allow without a limit of their own."""
-MOST_RUNS_AT_ONCE = 10_000
+MOST_RUNS_AT_ONCE = 1000
 """The largest such limit: all of these runs are decided in one step."""
 MOST_SHARDS = 1000
 

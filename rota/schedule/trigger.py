@@ -55,16 +55,26 @@ class Trigger(ABC):
     def previous(self, before: datetime) -> datetime | None:
         """Return the last instant strictly before another one; None if there is none."""
         try:
-            return self._previous(_aware(before))
+            found = self._previous(_aware(before))
         except OverflowError:  # the first days of the year 1
             return None
+        if found is not None and found >= before:
+            raise self._out_of_order(found, before, "earlier")
+        return found
 
     def occurrence(self, after: datetime) -> Occurrence | None:
         """Return what `next` returns, with a note of what a clock change made of it."""
         try:
-            return self._occurrence(_aware(after))
+            found = self._occurrence(_aware(after))
         except OverflowError:  # the last days of the year 9999
             return None
+        if found is not None and found.at <= after:
+            raise self._out_of_order(found.at, after, "later")
+        return found
+
+    def _out_of_order(self, found: datetime, given: datetime, wanted: str) -> OptionError:
+        """Return the error for a trigger of a user that does not move on: the search for its times would not end."""
+        return OptionError(f"The trigger {self.text!r} returned {found} for {given}: its time has to be {wanted}.")
 
     def _anchored(self, moment: datetime) -> "Trigger":
         return self

@@ -116,6 +116,7 @@ async def test_a_trigger_of_the_user_that_fails_does_not_stop_the_others(clock: 
         await clock.look()
         await clock.to("08:05:00")
         assert runs(cron, id) == 1
+        assert [entry.next is None for entry in cron.entries()] == [False, True]
 
     assert {event.name for event in told.of(events.CronPlanFailed)} == {"broken"}
     assert len(told.of(events.CronPlanFailed)) == 2  # at the start, and more than a minute later
@@ -239,7 +240,7 @@ async def test_function_that_blocks_its_thread_does_not_delay_others(clock: Move
     assert slow.ends == 1
 
 
-@pytest.mark.parametrize("error", [ValueError("wrong"), SystemExit(3), asyncio.CancelledError()])
+@pytest.mark.parametrize("error", [ValueError("wrong"), SystemExit(3), BaseException("odd"), asyncio.CancelledError()])
 @pytest.mark.parametrize("kind", ["async", "thread"])
 async def test_failure_is_told_and_the_cron_goes_on(
     clock: MovedClock, told: Told, error: BaseException, kind: str

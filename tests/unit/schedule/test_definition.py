@@ -109,8 +109,8 @@ def test_message_names_the_schedule_and_lists_its_problems() -> None:
         ("payload", {7: "x"}, "the keys of a JSON object are texts"),
         ("starts_at", "0001-01-01T00:00:00Z", "in the years 1970 to 9000"),  # Go's zero time
         ("ends_at", "9999-12-31T23:59:59Z", "leave it out for no limit"),
-        ("missed_limit", 10_001, "from 1 to 10000"),
-        ("overlap_limit", 10_001, "from 1 to 10000"),
+        ("missed_limit", 1001, "from 1 to 1000"),
+        ("overlap_limit", 1001, "from 1 to 1000"),
         ("tags", ["a\nb"], "must be one line"),
         ("headers", {"a": "\ud800"}, "cannot be written as UTF-8"),
         ("headers", {"X": 1}, "headers travel as texts"),

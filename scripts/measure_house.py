@@ -34,6 +34,7 @@ LATER = {
     "store",
     "scheduler",
     "attempts",
+    "calendar_command",
     "run_scheduler",
     "schedule_events",
     "scheduler_child",

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from rota.cli import (
+    calendar_command,
     config,
     dev,
     doctor,
@@ -39,6 +40,7 @@ program.command(name="health")(health_command.command)
 program.command(name="types")(task_types.command)
 program.command(name="doctor")(doctor.command)
 program.add_typer(schedule.program)
+program.add_typer(calendar_command.program)
 program.add_typer(store_command.program, name="store")
 program.command(name="config")(config.command)
 program.command(name="version")(version.command)

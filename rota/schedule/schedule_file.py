@@ -79,7 +79,7 @@ def read_file(text: str, source: str) -> ScheduleFile:
     """
     if len(text) > MOST_CHARACTERS:
         raise _refusal([(source, f"The file has {len(text):,} characters, but may have {MOST_CHARACTERS:,}.")])
-    content = _parsed(text, source)
+    content = read_content(text, source)
     reader = _FileReader(source, content)
     found = reader.schedules()
     problems = [*reader.problems, *_doubles(found)]
@@ -90,7 +90,11 @@ def read_file(text: str, source: str) -> ScheduleFile:
 
 def write_file(definitions: Iterable[ScheduleDefinition], *, as_json: bool = False) -> str:
     """Write schedules as `read_file` reads them. Fields with their default are left out, apart from the time zone."""
-    content = {"schedules": [definition.to_mapping() for definition in definitions]}
+    return write_content({"schedules": [definition.to_mapping() for definition in definitions]}, as_json=as_json)
+
+
+def write_content(content: Mapping[str, Any], *, as_json: bool = False) -> str:
+    """Write values that JSON can express, as YAML or JSON, so that `read_content` reads them."""
     if as_json:
         return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     yaml = _yaml()
@@ -199,7 +203,8 @@ def _refusal(problems: list[tuple[str, str]]) -> ScheduleInvalid:
     return ScheduleInvalid(f"{counted(len(problems), 'problem')}, so nothing is changed:{lines}", problems=problems)
 
 
-def _parsed(text: str, source: str) -> Any:
+def read_content(text: str, source: str) -> Any:
+    """Read a file of YAML or JSON. Raises ScheduleInvalid with the place."""
     yaml = _yaml()
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 

@@ -10,6 +10,7 @@ import pytest
 from rota.app import Rota
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import ScheduleDefinition
+from rota.scheduler import recorder
 from rota.store import Store, open_store
 from tests.integration.scheduler.conftest import Hand, eventually
 
@@ -129,8 +130,9 @@ async def test_firing_goes_on_while_the_store_is_away(
 
 
 async def test_redis_that_was_emptied_does_not_repeat_a_planned_time(
-    app: Rota, hand: Hand, store: Store, url: str
+    app: Rota, hand: Hand, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recorder, "SAVE_EVERY_SECONDS", 0.5)
     made = await store.create(ScheduleDefinition(name="slow", task_type="t", specs=["@every 2s"]), by="anna")
     async with app.scheduler(store=url):
         await eventually(lambda: at_least(hand, 1))

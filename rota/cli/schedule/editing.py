@@ -23,6 +23,7 @@ from rota.cli.schedule.opened_store import (
     agreed,
     chosen_schedules,
     find_schedule,
+    hint_of_store,
     operator,
     with_store,
 )
@@ -32,6 +33,7 @@ from rota.schedule.apply_plan import changed_fields
 from rota.schedule.definition import FIELDS, ScheduleDefinition, StoredSchedule
 from rota.schedule.describe import describe
 from rota.schedule.schedule_file import read_file, write_file
+from rota.schedule.timetable import LATEST_MOMENT
 
 if TYPE_CHECKING:
     from rota.store import Store
@@ -77,6 +79,8 @@ def add(
         output.print_json(output.schedule_json(made))
         return
     typer.echo(f"Added {made.definition.name!r} ({made.id}): {_when(made.definition)}.")
+    if (hint := hint_of_store(store)) is not None:
+        typer.echo(hint, err=True)
 
 
 def edit(
@@ -197,6 +201,8 @@ def _moment(text: str | None) -> str | None:
     from rota.cli.option_types import instant
 
     found = instant(text, "--at")
+    if found is not None and found < output.now() - LATEST_MOMENT:
+        raise ConfigError(f"--at is {found.isoformat()}, which is more than a day ago, so it would never fire.")
     return None if found is None else found.isoformat()
 
 

@@ -47,6 +47,15 @@ def with_store(url: str | None, act: "Callable[[Store], Awaitable[T]]") -> T:
     return asyncio.run(run())
 
 
+def hint_of_store(url: str | None) -> str | None:
+    """Return what to do if the default store was used: the commands have a default, and workers have none."""
+    from rota.store import DEFAULT_STORE
+
+    if url is not None or Settings().database.store:
+        return None
+    return f"No store is set, so it is in {DEFAULT_STORE}. To fire it, start the worker with ROTA_STORE={DEFAULT_STORE}"
+
+
 def with_app(url: str | None, act: Callable[[Rota], Awaitable[T]]) -> T:
     """Do one thing with the server, and close the connections."""
     app = Rota()

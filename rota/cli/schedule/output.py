@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import typer
 from pydantic_core import to_jsonable_python
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -49,10 +50,10 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     shown = [[printable(cell) for cell in row] for row in rows]
     if not console.file.isatty():
         widths = [
-            max(map(len, (column.title, *(row[number] for row in shown)))) for number, column in enumerate(columns)
+            max(map(cell_len, (column.title, *(row[number] for row in shown)))) for number, column in enumerate(columns)
         ]
         for row in ([column.title for column in columns], *shown):
-            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            typer.echo("  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:

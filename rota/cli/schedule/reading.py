@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -21,7 +21,8 @@ from rota.cli.schedule.opened_store import (
     with_store,
 )
 from rota.cli.schedule.run_history import print_runs
-from rota.core.text import counted, printable
+from rota.core.text import counted, did_you_mean, printable
+from rota.errors import ConfigError
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
 from rota.schedule.describe import describe
@@ -55,6 +56,7 @@ def list_schedules(
 
     Schedules that are declared in code are listed if an app is named, by --app or the setting `app`.
     """
+    _check_state(state)
     declared = [] if deleted else [each for each in declared_schedules(app) if _matches(each, text, tag)]
 
     async def act(opened: "Store") -> "tuple[list[ScheduleOverview], Hold | None]":
@@ -80,6 +82,13 @@ def list_schedules(
         output.print_table(columns, (_list_row(each, at) for each in found))
     for line in _list_remarks(found, hold, at):
         typer.echo(line, err=True)
+
+
+def _check_state(state: str | None) -> None:
+    from rota.store.overview import ShownState
+
+    if state is not None and state not in get_args(ShownState):
+        raise ConfigError(f"--state is {state!r}. {did_you_mean(state, get_args(ShownState))}")
 
 
 def _matches(schedule: StoredSchedule, text: str, tag: str | None) -> bool:

@@ -127,3 +127,30 @@ def test_schedules_of_the_code_are_listed_if_an_app_is_named(rota: Run, monkeypa
     assert {row["source"] for row in rota("list", "stock", "--json").json} == {"code"}
     assert rota("show", "stock").code == 0
     assert "declared" in rota("edit", "stock", "--spec", "@daily").err or rota("edit", "stock").code != 0
+
+
+def test_moment_long_ago_is_refused_before_it_is_stored(rota: Run) -> None:
+    refused = rota("add", "late", "t", "--at", "2020-01-01T00:00Z")
+    assert refused.code == 2
+    assert "more than a day ago" in refused.err
+    assert rota("list", "--json").json == []
+
+
+def test_default_store_is_named_because_workers_do_not_look_there(rota: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rota("add", "a", "t").err == ""
+    monkeypatch.delenv("ROTA_STORE")
+    assert "start the worker with ROTA_STORE=sqlite:///.rota/rota.db" in rota("add", "b", "t").err
+
+
+def test_list_refuses_an_unknown_state(rota: Run) -> None:
+    refused = rota("list", "--state", "faling")
+    assert refused.code == 2
+    assert "Did you mean 'failing'?" in refused.err
+
+
+def test_columns_in_a_pipe_stand_below_each_other_with_wide_names(rota: Run) -> None:
+    rota("add", "夜间备份", "t")
+    rota("add", "abcdefgh", "t")
+    first, second = rota("list").out.splitlines()[1:]
+    assert first == "abcdefgh  on demand  -     -     on demand  t"
+    assert second == "夜间备份  on demand  -     -     on demand  t"

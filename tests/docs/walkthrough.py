@@ -31,6 +31,7 @@ from tests.servers.process import wait_until
 
 FOLLOWED = (
     "docs/first-schedule.md",
+    "docs/stored-schedule.md",
     "docs/tutorial.md",
     "docs/project-layout.md",
     "docs/logging.md",
@@ -136,6 +137,9 @@ class Walk:
     def _run(self, command: str, expected: list[str]) -> None:
         if command == f"export ROTA_URL={URL}":
             self.environment["ROTA_URL"] = self.url
+        elif command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            self.environment[name] = value
         elif command.startswith(IN_FIRST_TERMINAL):
             self.leave()
             self.terminal = Terminal(command, self)

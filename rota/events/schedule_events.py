@@ -302,3 +302,15 @@ class ScheduleAutoPaused(SchedulerEvent):
     text = "Schedule {schedule} is paused: {note}."
     schedule: str
     note: str
+
+
+class ScheduleRecovered(SchedulerEvent):
+    """A run of a schedule succeeded, after the failures in a row because of which the schedule had paused itself."""
+
+    level = logging.INFO
+    schedule: str
+    failures: int
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"Schedule {self.schedule} is well again after {counted(self.failures, 'failure')} in a row."

@@ -27,6 +27,7 @@ SKIPS_WRITTEN_EVERY = timedelta(minutes=1)
 
 
 FAILED: frozenset[TaskEnd] = frozenset({"failed", "lost"})
+AUTO_PAUSE = "auto_pause"
 LONGEST_PROBE = timedelta(days=1)
 """The longest time after which a schedule that paused itself is tried again."""
 
@@ -95,14 +96,14 @@ class Decider:
             if end in FAILED:
                 memory.failures += 1
             elif end == "succeeded":
-                memory.failures = 0
+                _recover(memory, definition)
             rule = definition.auto_pause
             if rule is not None and end in FAILED and memory.failures >= rule.failures:
                 wait = rule.probe_after
                 if wait is not None:
                     wait = min(wait * 2 ** min(memory.failures - rule.failures, 20), LONGEST_PROBE)
                 note = f"{memory.failures} failures in a row"
-                memory.pause = OrderedPause(None if wait is None else now + wait, note, "auto_pause")
+                memory.pause = OrderedPause(None if wait is None else now + wait, note, AUTO_PAUSE)
                 events.emit(events.ScheduleAutoPaused(schedule=definition.name, note=note))
             for index, after in enumerate(definition.then):
                 if after.task_type is not None and follows(after, end):
@@ -240,6 +241,17 @@ class Decider:
             held=False,
             skips=frozenset(at for at in memory.state.skips if at > until),
         )
+
+
+def _recover(memory: ScheduleMemory, definition: ScheduleDefinition) -> None:
+    """End the count of failures, and the pause until the next probe. A pause without a probe is ended by hand."""
+    rule, failures = definition.auto_pause, memory.failures
+    memory.failures = 0
+    if rule is None or failures < rule.failures:
+        return
+    if memory.pause is not None and memory.pause.by == AUTO_PAUSE and memory.pause.until is not None:
+        memory.pause = None
+    events.emit(events.ScheduleRecovered(schedule=definition.name, failures=failures))
 
 
 def _begins(piece: Fire | Skip) -> datetime:

@@ -1,5 +1,7 @@
 """What follows the end of a run: further schedules and tasks, a pause after failures."""
 
+import pytest
+
 from rota.app import Rota
 from rota.schedule.definition import ScheduleDefinition, named_schedule_id
 from tests.integration.scheduler.conftest import Hand, eventually
@@ -72,3 +74,26 @@ async def test_schedule_pauses_itself_after_failures_in_a_row(app: Rota, hand: H
         await app.schedule_handle("failing").resume()
         await eventually(lambda: at_least(hand, 1))
         assert fired == 2
+
+
+async def test_schedule_probes_after_a_pause_and_says_when_it_is_well_again(
+    app: Rota, hand: Hand, caplog: pytest.LogCaptureFixture
+) -> None:
+    probing = {"failures": 1, "probe_after": "1s"}
+    given = [ScheduleDefinition.read({"name": "p", "task_type": "t", "specs": ["@every 1s"], "auto_pause": probing})]
+    caplog.set_level("INFO", "rota.scheduler")
+    async with app.scheduler(schedules=given):
+        await eventually(lambda: at_least(hand, 1))
+        [failed] = await hand.pending()
+        await end(hand, failed, "archived")
+        await eventually(lambda: at_least(hand, 1))
+        [probe] = await hand.pending()
+        await end(hand, probe, "completed")
+
+        async def is_well() -> bool:
+            return "Schedule p is well again after 1 failure in a row." in caplog.text
+
+        await eventually(is_well)
+        await eventually(lambda: at_least(hand, 1))
+        assert "auto_pause" not in await hand.stored_states()
+    assert probe != failed

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from rota.core.text import counted
 from rota.schedule.definition import StoredSchedule
 from rota.schedule.simulation import simulate
 from rota.schedule.timetable import DaysOff
@@ -63,7 +64,9 @@ def _proposals(
             if specs != definition.specs
             else "give it a jitter of 10m"
         )
-        found.append((hits, f"{definition.name}: {hits} of its {len(fires)} fires are in crowded minutes; {advice}."))
+        found.append(
+            (hits, f"{definition.name}: {hits} of {counted(len(fires), 'fire')} fall into crowded minutes; {advice}.")
+        )
     return tuple(line for _, line in sorted(found, key=lambda pair: (-pair[0], pair[1])))
 
 

@@ -6,7 +6,7 @@ The counts change by the difference between a run as it was and as it is, so a r
 from collections import Counter
 from typing import Any, Final
 
-from rota.schedule.run import ScheduleRun
+from rota.schedule.run import RunOutcome, ScheduleRun
 from rota.store.database import Record
 from rota.store.run_merge import FAILURES
 from rota.store.store_values import PlannedTimes, ScheduleProgress
@@ -30,8 +30,8 @@ def count_run(state: Record, before: ScheduleRun | None, after: ScheduleRun) -> 
     new, old = _counts(after), _counts(before)
     for name in ("fired", "failed", "skipped", "missed"):
         state[name] += new[name] - old[name]
-    outcome = after.outcome
-    if outcome in (None, "skipped") or (before is not None and before.outcome == outcome):
+    outcome: RunOutcome | None = "failed" if _is_refused(after) else after.outcome
+    if outcome in (None, "skipped") or (before is not None and before.outcome == after.outcome):
         return
     state["last_outcome"] = outcome
     if outcome == "succeeded":
@@ -58,5 +58,13 @@ def _counts(run: ScheduleRun | None) -> Counter[str]:
         return Counter()
     if run.outcome == "skipped":
         missed = run.skip_count if run.skip_reason in ("missed", "start_deadline") else 0
-        return Counter(skipped=run.skip_count, missed=missed)
+        return Counter(skipped=run.skip_count, missed=missed, failed=int(_is_refused(run)))
     return Counter(fired=1, failed=int(run.outcome in FAILURES))
+
+
+def _is_refused(run: ScheduleRun) -> bool:
+    """Whether a planned time did not fire because the app or the server refused its task, which is a failure.
+
+    Such skips in a row are one row of the store, and count as one failure.
+    """
+    return run.outcome == "skipped" and run.skip_reason == "refused"

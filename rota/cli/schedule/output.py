@@ -33,6 +33,8 @@ STYLES = {
 }
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 _SECOND = timedelta(seconds=1)
+NARROWEST = 10
+"""Characters that a column which folds has at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,11 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     for column in columns:
         overflow: Literal["fold", "ellipsis"] = "fold" if column.folds else "ellipsis"
         table.add_column(
-            column.title, overflow=overflow, no_wrap=not column.folds, justify="right" if column.right else "left"
+            column.title,
+            overflow=overflow,
+            no_wrap=not column.folds,
+            justify="right" if column.right else "left",
+            min_width=NARROWEST if column.folds else None,  # else a narrow terminal gets one letter a line
         )
     for row in shown:
         table.add_row(*(styled(cell) for cell in row))

@@ -209,7 +209,7 @@ def _list_remarks(found: "list[ScheduleOverview]", hold: "Hold | None", at: date
         until = f" until {hold.until.isoformat()}" if hold.until else ""
         yield f"All schedules are stopped by {hold.by}{until}{why}. `rota schedule start --all` lets them go on."
     if not found:
-        yield "There are no such schedules. `rota schedule add` makes one."
+        yield "There are no such schedules. `rota schedule list` shows all, and `rota schedule add` makes one."
         return
     states = Counter(each.state for each in found)
     yield f"{counted(len(found), 'schedule')}: {', '.join(f'{number} {state}' for state, number in states.items())}."

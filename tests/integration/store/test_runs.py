@@ -144,6 +144,18 @@ async def test_progress_counts_each_run_once(store: Store) -> None:
     assert (progress.failures_in_row, progress.last_outcome, progress.fired) == (0, "succeeded", 5)
 
 
+async def test_refused_task_is_a_failure_until_a_run_succeeds(store: Store) -> None:
+    for minute in range(3):  # one row of skips, and so one failure
+        await store.record_runs([skipped(minute, "refused")])
+    progress = (await store.progress(["s"]))["s"]
+    assert (progress.failures_in_row, progress.last_outcome, progress.failed) == (1, "failed", 1)
+    assert (progress.fired, progress.skipped) == (0, 3)
+
+    await store.record_runs([ended(4)])
+    progress = (await store.progress(["s"]))["s"]
+    assert (progress.failures_in_row, progress.last_outcome) == (0, "succeeded")
+
+
 async def test_last_planned_time_never_moves_back(store: Store) -> None:
     await store.record_runs([fired()], planned=[PlannedTimes(schedule_id="s", last_planned_at=NOON)])
     await store.save_planned([PlannedTimes(schedule_id="s", last_planned_at=NOON - MINUTE, next_due_at=NOON + MINUTE)])

@@ -6,22 +6,16 @@ passwords.
 
 import asyncio
 import signal
-import sys
 from typing import Any
 
 from rota.app import Rota
-from rota.broker import dev_server
-from rota.cli import program
 from rota.cli.exit_limit import exit_limit
-from rota.cli.run_worker import Stopper, loop_factory, told
+from rota.cli.run_worker import Stopper, told
 from rota.cli.summary import prepare
-from rota.cli.target import load_app
-from rota.errors import RotaError
+from rota.cli.supervised import run_supervised
 from rota.scheduler.assembly import declares_schedules
-from rota.settings.origin import read_project_file
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, plain_settings
-from rota.tasks import logs
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
 from rota.worker.worker import Worker
@@ -31,18 +25,7 @@ MOST_SECONDS = 0.5
 
 def main() -> None:
     """Run the worker until the supervisor tells it to stop, or is gone."""
-    lifeline = Lifeline.on_standard_input()
-    setup = lifeline.read_setup()
-    dev_server.silence()
-    read_project_file()
-    try:
-        app = load_app(setup.target)
-        app.settings = app.settings.updated_by(setup.said)  # so that tasks that enqueue use them too
-        logs.set_up(setup.log_level, app.settings.logging.log)
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_run(app, setup, lifeline))
-    except RotaError as error:
-        sys.exit(program.explain(error))
+    run_supervised(_run)
 
 
 async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:

@@ -3,44 +3,25 @@
 Only a supervisor starts this module. The settings come through the pipe, as for `rota.cli.child`.
 """
 
-import asyncio
 import os
 import socket
-import sys
 
 from rota.app import Rota
-from rota.broker import dev_server
-from rota.cli import program
 from rota.cli.exit_limit import exit_limit
 from rota.cli.run_scheduler import until_stopped
-from rota.cli.run_worker import loop_factory
-from rota.cli.target import load_app
-from rota.errors import RotaError
+from rota.cli.supervised import run_supervised
 from rota.scheduler.assembly import scheduler_of
 from rota.scheduler.scheduler import Scheduler
 from rota.scheduler.scheduler_health import process_status
-from rota.settings.origin import read_project_file
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, plain_settings
-from rota.tasks import logs
 
 REPORT_SECONDS = 0.5
 
 
 def main() -> None:
     """Run the scheduler until the supervisor tells it to stop, or is gone."""
-    lifeline = Lifeline.on_standard_input()
-    setup = lifeline.read_setup()
-    dev_server.silence()
-    read_project_file()
-    try:
-        app = load_app(setup.target)
-        app.settings = app.settings.updated_by(setup.said)
-        logs.set_up(setup.log_level, app.settings.logging.log)
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_run(app, setup, lifeline))
-    except RotaError as error:
-        sys.exit(program.explain(error))
+    run_supervised(_run)
 
 
 async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:

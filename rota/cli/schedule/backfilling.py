@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -150,10 +150,10 @@ async def _start(app: Rota, schedule: str, at: datetime, queue: str | None) -> S
 
 
 def _first(errors: BaseExceptionGroup[RotaError]) -> RotaError:
-    each: Any = errors
-    while isinstance(each, BaseExceptionGroup):
+    each: RotaError | BaseExceptionGroup[RotaError] = errors
+    while not isinstance(each, RotaError):
         each = each.exceptions[0]
-    return cast("RotaError", each)
+    return each
 
 
 def _show_plan(schedule: StoredSchedule, plan: BackfillPlan, as_json: bool) -> None:

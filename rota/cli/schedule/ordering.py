@@ -151,8 +151,9 @@ def _run_and_show(order: ScheduleOrder, wait: bool, timeout: str | None, url: st
         run = cast("ScheduleRun", answer.run)
         if wait and run.outcome is None and not as_json:
             typer.echo(f"The run {run.id} is in the queue {run.queue}.", err=True)
-        code, lines = await outcome_of(app, run, limit) if wait or run.outcome == "skipped" else (0, [])
-        return run, code, lines
+        if not wait and run.outcome != "skipped":
+            return run, 0, ()
+        return (run, *await outcome_of(app, run, limit))
 
     run, code, lines = with_app(url, act)
     if as_json:

@@ -5,8 +5,9 @@ provider, are paused and resumed by an order to the scheduler that leads.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -142,7 +143,8 @@ def hold(
     typer.echo(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
 
 
-class _Ordering(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Ordering:
     """How to change a schedule that is not in the store."""
 
     act: Callable[[ScheduleHandle], Awaitable[None]]

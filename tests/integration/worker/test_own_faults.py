@@ -20,6 +20,7 @@ from rota.worker.loop_watchdog import LoopWatchdog
 from rota.worker.run.finisher import Finisher
 from rota.worker.run.reporter import Reporter
 from rota.worker.run.subscriber import Subscriber
+from rota.worker.shutdown import Shutdown
 from rota.worker.worker import Worker
 from tests.integration.worker.conftest import Bench, eventually
 
@@ -155,7 +156,7 @@ async def test_a_fault_while_the_block_is_about_to_end_is_raised_too(
 ) -> None:
     with pytest.raises(WorkerFault):
         async with app.worker():
-            fail_from_now_on(monkeypatch, Worker, "_drain")
+            fail_from_now_on(monkeypatch, Shutdown, "drain")
 
 
 async def test_the_outcomes_that_a_finisher_has_left_at_a_fault_are_recorded(

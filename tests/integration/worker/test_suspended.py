@@ -2,8 +2,8 @@
 
 import asyncio
 import platform
+import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Annotated
 
@@ -12,6 +12,7 @@ import pytest
 from rota import INJECTED, Depends, Rota
 from rota.tasks.job import Receipt
 from rota.wire.keys import QueueKeys
+from rota.worker.clock import lease_clock
 from rota.worker.run.process_child import ChildSetup
 from rota.worker.run.process_pool import _PoolProcess
 from rota.worker.run.thread_pool import _Job
@@ -23,8 +24,14 @@ Suspend = Callable[[float], None]
 @pytest.fixture
 def suspend(monkeypatch: pytest.MonkeyPatch) -> Suspend:
     """Let this many seconds pass of which `time.monotonic` and the event loop know nothing."""
-    real, slept = time.clock_gettime, 0.0
-    monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + slept)
+    slept = 0.0
+
+    def later() -> float:
+        return lease_clock() + slept
+
+    for name, module in list(sys.modules.items()):  # each module has imported the clock by its name
+        if name.startswith("rota.worker.") and getattr(module, "lease_clock", None) is lease_clock:
+            monkeypatch.setattr(module, "lease_clock", later)
 
     def sleep(seconds: float) -> None:
         nonlocal slept

@@ -35,6 +35,7 @@ HARD_ZONES = (
     "Africa/Casablanca",
     "Europe/Dublin",
 )
+ZONES_OF_PLACES = sorted(available_timezones() - {"Factory", "localtime"})  # these two are settings of a machine
 SKIPPED_DAY = datetime(2011, 12, 30, 10, tzinfo=UTC)  # in Apia
 YEARS = {"Asia/Shanghai": (1986, 1992), "Europe/London": (1994, 2004), "America/Sao_Paulo": (2010, 2020)}
 
@@ -237,7 +238,7 @@ TEXTS = st.sampled_from(
 
 
 @settings(max_examples=300)
-@given(st.sampled_from(sorted(available_timezones())), INSTANTS, TEXTS, st.booleans(), st.booleans())
+@given(st.sampled_from(ZONES_OF_PLACES), INSTANTS, TEXTS, st.booleans(), st.booleans())
 def test_next_and_previous_agree_in_every_zone(zone: str, at: datetime, text: str, after: bool, twice: bool) -> None:
     trigger = parse_spec(
         text,
@@ -267,7 +268,7 @@ def test_next_and_previous_agree_in_every_zone(zone: str, at: datetime, text: st
 
 @settings(max_examples=200)
 @given(
-    st.sampled_from(sorted(available_timezones())),
+    st.sampled_from(ZONES_OF_PLACES),
     INSTANTS,
     st.sampled_from(["30 2 * * *", "*/20 * * * *", "0 0 13 * 5", "5 */3 28 * *", "0 1-3 * * 0"]),
 )

@@ -4,7 +4,6 @@ A calendar comes from a file of YAML, JSON or iCalendar, or from the public holi
 A calendar whose dates end soon is reported wherever it is shown, because schedules then fire on the holidays after it.
 """
 
-import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 
 from rota.cli.schedule import output
 from rota.cli.schedule.opened_store import ORIGIN, AsJson, StoreUrl, Yes, agreed, every_schedule, operator, with_store
+from rota.cli.schedule.text_files import read_text, write_text
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import ConfigError, StoreNotFound
 from rota.schedule.calendar import Calendar
@@ -152,13 +152,7 @@ def export(
         raise ConfigError(f"--format is {chosen!r}. {did_you_mean(chosen, FORMATS)}")
     calendar = with_store(store, lambda opened: _find(opened, name)).calendar
     text = write_ical(calendar) if chosen == "ical" else write_content(calendar.to_mapping(), as_json=chosen == "json")
-    if out is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        Path(out).write_bytes(text.encode())
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be written: {error.strerror}.") from None
+    write_text(text, out)
 
 
 @program.command()
@@ -188,12 +182,7 @@ async def _present(store: "Store", name: str) -> "StoredCalendar | None":
 
 def _read(file: str, name: str | None, until: date | None) -> Calendar:
     """Read a file of the form that its suffix names."""
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file} is not UTF-8: save it in this encoding.") from None
+    text = read_text(file)
     form = "yaml" if file == "-" else _SUFFIXES.get(Path(file).suffix.lower())
     if form is None:
         raise ConfigError(f"{file} does not end in {', '.join(_SUFFIXES)}, so its form is not known.")

@@ -1,10 +1,13 @@
 """Parses option values of the command line: settings, headers, durations, times."""
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from rota.core.duration import parse
+from rota.core.text import did_you_mean
 from rota.errors import ConfigError, OptionError
 from rota.settings.origin import CommandLine
 
@@ -36,6 +39,20 @@ def headers(pairs: Iterable[str]) -> dict[str, str]:
             raise OptionError(f"The header {pair!r} is not of the form key=value.")
         found[key] = value
     return found
+
+
+def json_payload(text: str) -> Any:
+    """Read the payload of a task, which is JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"The payload is not JSON ({error}). Quote it for the shell.") from None
+
+
+def one_of(text: str | None, name: str, known: Iterable[str]) -> None:
+    """Raise ConfigError if an option was given and is none of the known words."""
+    if text is not None and text not in (words := tuple(known)):
+        raise ConfigError(f"{name} is {text!r}. {did_you_mean(text, words)}")
 
 
 def duration(text: str | None, name: str) -> timedelta | None:

@@ -20,7 +20,6 @@ from rota.schedule.timetable import Timetable
 from rota.store.store_values import Hold, ScheduleProgress
 
 ShownState: TypeAlias = Literal["deleted", "done", "paused", "running", "failing", "scheduled", "on demand"]
-MOST = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

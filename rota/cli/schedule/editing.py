@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rota.cli import option_types
 from rota.cli.schedule import output
 from rota.cli.schedule.opened_store import (
     ORIGIN,
@@ -70,7 +71,13 @@ def add(
 ) -> None:
     """Add a schedule. With --at or --in it fires once; with neither these nor --spec it runs on demand."""
     given = _given(spec=spec, timezone=timezone, at=at, after=after, queue=queue, tag=tag, remark=remark, fields=fields)
-    words = {"name": name, "task_type": task_type, "payload": _json_object(payload), "kind": _kind(given), **given}
+    words = {
+        "name": name,
+        "task_type": task_type,
+        "payload": option_types.json_payload(payload),
+        "kind": _kind(given),
+        **given,
+    }
     if stopped:
         words["enabled"] = False
     definition = ScheduleDefinition.read(words)
@@ -198,9 +205,7 @@ def _given(
 
 
 def _moment(text: str | None) -> str | None:
-    from rota.cli.option_types import instant
-
-    found = instant(text, "--at")
+    found = option_types.instant(text, "--at")
     if found is not None and found < output.now() - LATEST_MOMENT:
         raise ConfigError(f"--at is {found.isoformat()}, which is more than a day ago, so it would never fire.")
     return None if found is None else found.isoformat()
@@ -218,13 +223,6 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _json_object(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"The payload is not JSON ({error}). Quote it for the shell.") from None
 
 
 def _kind(given: dict[str, Any]) -> str:
@@ -283,8 +281,4 @@ def _show_change(before: StoredSchedule, after: StoredSchedule) -> None:
         return
     typer.echo(f"{after.definition.name!r} is at version {after.version}:")
     for each in fields:
-        typer.echo(f"  {each.field}: {_shown(each.before)} -> {_shown(each.after)}")
-
-
-def _shown(value: Any) -> str:
-    return "(default)" if value is None else json.dumps(value, ensure_ascii=False)
+        typer.echo(f"  {each.field}: {output.field_value(each.before)} -> {output.field_value(each.after)}")

@@ -1,7 +1,6 @@
 """`rota schedule check`, `apply`, `export` and `import-crontab`: schedules in files, for version control."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +22,7 @@ from rota.cli.schedule.opened_store import (
     operator,
     with_store,
 )
+from rota.cli.schedule.text_files import read_text, source_of, write_text
 from rota.core.text import counted, printable
 from rota.errors import ConfigError, RotaError, ScheduleInvalid
 from rota.schedule.apply_plan import ApplyPlan, plan_apply
@@ -115,14 +115,9 @@ def export(
 
     found = with_store(store, act)
     text = write_file((each.definition for each in found), as_json=as_json)
-    if to is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        to.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{to} cannot be written: {error.strerror}.") from None
-    typer.echo(f"Wrote {counted(len(found), 'schedule')} to {to}.", err=True)
+    write_text(text, to)
+    if to is not None:
+        typer.echo(f"Wrote {counted(len(found), 'schedule')} to {to}.", err=True)
 
 
 def import_crontab(
@@ -138,7 +133,7 @@ def import_crontab(
 
     The commands do not go into the schedules. They are printed as the setting JOBS_COMMANDS of the ready-made handler.
     """
-    found = read_crontab(_text(file), _source(file), timezone=timezone, task_type=task_type, system=system)
+    found = read_crontab(read_text(file), source_of(file), timezone=timezone, task_type=task_type, system=system)
     commands = {name: {"argv": ["/bin/sh", "-c", command]} for name, command in found.commands.items()}
     if as_json:
         schedules = [definition.to_mapping() for definition in found.definitions]
@@ -180,7 +175,7 @@ def _read(files: list[str]) -> ScheduleFile:
     problems: list[tuple[str, str]] = []
     for path in [path for file in files for path in _paths(file)]:
         try:
-            found.append(read_file(_text(path), _source(path)))
+            found.append(read_file(read_text(path), source_of(path)))
         except ScheduleInvalid as error:
             problems += error.problems
     if problems:
@@ -200,21 +195,6 @@ def _paths(file: str) -> Iterator[str]:
     yield from names
 
 
-def _source(file: str) -> str:
-    return "standard input" if file == "-" else file
-
-
-def _text(file: str) -> str:
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{_source(file)} is not UTF-8: byte {error.start} is {data[error.start]:#04x}.") from None
-
-
 def _show_plan(plan: ApplyPlan) -> None:
     console = Console(highlight=False, soft_wrap=True)
 
@@ -226,8 +206,8 @@ def _show_plan(plan: ApplyPlan) -> None:
     for change in plan.update:
         line("yellow", f"~ {change.wanted.name}")
         for each in change.fields:
-            line("red", f"    - {each.field}: {_value(each.before)}")
-            line("green", f"    + {each.field}: {_value(each.after)}")
+            line("red", f"    - {each.field}: {output.field_value(each.before)}")
+            line("green", f"    + {each.field}: {output.field_value(each.after)}")
     for stored in plan.delete:
         line("red", f"- {stored.definition.name}")
     typer.echo(
@@ -238,10 +218,6 @@ def _show_plan(plan: ApplyPlan) -> None:
 
 def _summary(definition: ScheduleDefinition) -> str:
     return f"{definition.task_type}, {', '.join(definition.specs) or definition.kind}"
-
-
-def _value(value: Any) -> str:
-    return "(default)" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _plan_json(plan: ApplyPlan) -> dict[str, Any]:

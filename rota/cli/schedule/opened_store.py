@@ -132,7 +132,7 @@ async def chosen_schedules(
 
 async def calendars_of(store: "Store") -> dict[str, Calendar]:
     """Return all calendars by their names."""
-    return {each.name: each.calendar for each in (await store.changed_since(0)).calendars}
+    return {each.name: each.calendar for each in (await store.calendars()).items}
 
 
 def agreed(question: str, *, yes: bool) -> bool:

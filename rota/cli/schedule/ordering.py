@@ -188,10 +188,7 @@ def _overlap(text: str | None) -> Overlap | None:
 
 
 def _json_object(text: str) -> Any:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"The payload is not JSON ({error}). Quote it for the shell.") from None
+    found = option_types.json_payload(text)
     if not isinstance(found, dict):
         raise ConfigError(f"The payload is {text}, but must be one JSON object, such as '{{\"day\": 1}}'.")
     return cast("dict[str, Any]", found)

@@ -98,6 +98,11 @@ def schedule_json(schedule: StoredSchedule) -> dict[str, Any]:
     return {**about, "definition": schedule.definition.to_mapping()}
 
 
+def field_value(value: Any) -> str:
+    """Return the value of a field of a schedule, as a comparison shows it; None stands for the default."""
+    return "(default)" if value is None else json.dumps(value, ensure_ascii=False)
+
+
 def now() -> datetime:
     """Return the present time in UTC."""
     return datetime.now(UTC)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from rota.cli import option_types
 from rota.cli.schedule import output
 from rota.cli.schedule.opened_store import (
     App,
@@ -21,8 +22,7 @@ from rota.cli.schedule.opened_store import (
     with_store,
 )
 from rota.cli.schedule.run_history import print_runs
-from rota.core.text import counted, did_you_mean, printable
-from rota.errors import ConfigError
+from rota.core.text import counted, printable
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
 from rota.schedule.describe import describe
@@ -56,12 +56,15 @@ def list_schedules(
 
     Schedules that are declared in code are listed if an app is named, by --app or the setting `app`.
     """
-    _check_state(state)
+    from rota.store.overview import ShownState
+
+    option_types.one_of(state, "--state", get_args(ShownState))
     declared = [] if deleted else [each for each in declared_schedules(app) if _matches(each, text, tag)]
 
     async def act(opened: "Store") -> "tuple[list[ScheduleOverview], Hold | None]":
         found = await every_schedule(opened, text=text, tag=tag, deleted=deleted)
-        return await _overviews(opened, [*found, *declared]), await opened.hold()
+        hold = await opened.hold()
+        return await _overviews(opened, [*found, *declared], hold, await calendars_of(opened)), hold
 
     found, hold = with_store(store, act)
     found = [each for each in found if state is None or each.state == state]
@@ -84,13 +87,6 @@ def list_schedules(
         typer.echo(line, err=True)
 
 
-def _check_state(state: str | None) -> None:
-    from rota.store.overview import ShownState
-
-    if state is not None and state not in get_args(ShownState):
-        raise ConfigError(f"--state is {state!r}. {did_you_mean(state, get_args(ShownState))}")
-
-
 def _matches(schedule: StoredSchedule, text: str, tag: str | None) -> bool:
     definition = schedule.definition
     words = (definition.name, definition.task_type, definition.owner, definition.remark, *definition.tags)
@@ -103,8 +99,9 @@ def show(name: Name, app: App = None, store: StoreUrl = None, as_json: AsJson = 
 
     async def act(opened: "Store") -> "tuple[ScheduleOverview, list[datetime], list[ScheduleRun], Any]":
         schedule = declared.get(name) or await find_schedule(opened, name)
-        [overview] = await _overviews(opened, [schedule])
-        times = _times(schedule, await calendars_of(opened))
+        calendars = await calendars_of(opened)
+        [overview] = await _overviews(opened, [schedule], await opened.hold(), calendars)
+        times = _times(schedule, calendars)
         page = await opened.runs(schedule.id, limit=LATEST_RUNS)
         return overview, times, list(page.items), await opened.statistics(schedule.id)
 
@@ -161,14 +158,14 @@ def versions(name: Name, store: StoreUrl = None, as_json: AsJson = False) -> Non
     )
 
 
-async def _overviews(store: "Store", schedules: list[StoredSchedule]) -> "list[ScheduleOverview]":
+async def _overviews(
+    store: "Store", schedules: list[StoredSchedule], hold: "Hold | None", calendars: dict[str, Calendar]
+) -> "list[ScheduleOverview]":
     from rota.store.overview import overview_of
     from rota.store.store_values import ScheduleProgress
 
     ids = [each.id for each in schedules]
     progress = await store.progress(ids)
-    hold = await store.hold()
-    calendars = await calendars_of(store)
     open_ids = {run.schedule_id for run in (await store.open_runs(ids[0] if len(ids) == 1 else None)).items}
     at = output.now()
     return [

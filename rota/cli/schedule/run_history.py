@@ -4,6 +4,7 @@ The first half says when the run was enqueued, or why it was not; the second how
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
@@ -19,8 +20,7 @@ from rota.cli.schedule.opened_store import (
     find_schedule,
     with_store,
 )
-from rota.core.text import did_you_mean, printable
-from rota.errors import ConfigError
+from rota.core.text import printable
 from rota.schedule.run import RunOutcome, ScheduleRun
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs, the latest planned one first: enqueued when or why not, and how they ended."""
-    _check_outcome(outcome)
+    option_types.one_of(outcome, "--outcome", get_args(RunOutcome))
     declared = declared_schedules(app)
     by_name = {each.definition.name: each for each in declared}
 
@@ -96,11 +96,7 @@ def print_runs(runs: list[ScheduleRun], zone: str, names: dict[str, str] | None 
 
 
 def _run_row(run: ScheduleRun, zone: str, names: dict[str, str] | None) -> tuple[str, ...]:
-    late = (
-        None
-        if run.enqueued_at is None
-        else max(run.enqueued_at - run.planned_at, type(run.enqueued_at - run.planned_at)(0))
-    )
+    late = None if run.enqueued_at is None else max(run.enqueued_at - run.planned_at, timedelta(0))
     took = None if run.started_at is None or run.ended_at is None else run.ended_at - run.started_at
     outcome: str = run.outcome or ("running" if run.started_at else "enqueued")
     if run.skip_count > 1:
@@ -145,8 +141,3 @@ def _run_lines(run: ScheduleRun) -> Iterator[str]:
         last = run.log[-_LOG_LINES:]
         yield "\nlog" if len(last) == len(run.log) else f"\nlog, the last {len(last)} of {len(run.log)} lines (--log)"
         yield from (f"  {line}" for line in last)
-
-
-def _check_outcome(outcome: str | None) -> None:
-    if outcome is not None and outcome not in get_args(RunOutcome):
-        raise ConfigError(f"--outcome is {outcome!r}. {did_you_mean(outcome, get_args(RunOutcome))}")

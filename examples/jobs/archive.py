@@ -37,7 +37,7 @@ _SETTLED = timedelta(minutes=1)
 
 
 class DamagedArchive(Exception):
-    """What was read back from an archive differs from the log."""
+    """The content of an archive, read back, differs from the log."""
 
 
 @tasks.task(

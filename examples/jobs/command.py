@@ -26,7 +26,7 @@ class CommandFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command printed; `dropped` is the number of bytes beyond the limit."""
+    """The output of a command; `dropped` is the number of bytes beyond the limit."""
 
     output: str
     dropped: int = 0

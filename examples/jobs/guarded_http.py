@@ -52,7 +52,7 @@ class HttpFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What is asked for, and the limits."""
+    """A request, and its limits."""
 
     method: str
     url: str

@@ -17,8 +17,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from opentelemetry import context as contexts
 from opentelemetry import metrics, propagate, trace
-from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import SpanKind, Status, StatusCode, TraceFlags, Tracer
 
 from rota import events
 from rota.errors import OptionError, RetryLater, Revoke
@@ -94,6 +95,7 @@ class _Spans:
             headers: dict[str, str] = {DUE: repr(_due(plan))}
             context = trace.set_span_in_context(span)
             (self._propagator or propagate.get_global_textmap()).inject(headers, context)  # pyright: ignore[reportArgumentType] - its default setter is for any mapping
+            _keep_only_the_sampled_flag(headers)
             yield plan.with_headers(headers)
         except Exception as error:
             _fail(span, error)
@@ -111,9 +113,11 @@ class _Spans:
             kind=SpanKind.CONSUMER,
             attributes={**attributes, "messaging.message.id": context.id, "rota.task.attempt": context.retried + 1},
         )
+        # The whole context of the headers is current in the function, also its baggage.
+        within = contexts.Context({**contexts.get_current(), **trace.set_span_in_context(span, parent)})
+        token = contexts.attach(within)
         try:
-            with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-                yield
+            yield
         except (RetryLater, Revoke) as instruction:  # not a failure
             span.set_attribute("rota.task.instruction", type(instruction).__name__)
             raise
@@ -128,6 +132,7 @@ class _Spans:
             _fail(span, error)
             raise
         finally:
+            contexts.detach(token)
             span.end()
 
     def _note_wait(self, context: Context, parent: "TraceContext") -> None:
@@ -147,6 +152,13 @@ def _due(plan: Plan[Any]) -> float:
         return options.process_at.timestamp()
     delay = options.delay or (options.debounce.wait if options.debounce else None)
     return time.time() + (delay.total_seconds() if delay else 0.0)
+
+
+def _keep_only_the_sampled_flag(headers: dict[str, str]) -> None:
+    """Clear the flag "random" of a `traceparent`: before 1.42, Go's library refuses a context that has it."""
+    head, _, flags = headers.get("traceparent", "").rpartition("-")
+    if head.startswith("00-"):
+        headers["traceparent"] = f"{head}-{int(flags, 16) & TraceFlags.SAMPLED:02x}"
 
 
 def _number(headers: Mapping[str, str]) -> float | None:

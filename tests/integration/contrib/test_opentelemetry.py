@@ -134,7 +134,7 @@ async def test_headers_are_those_that_go_reads_and_keep_the_others(traced: Trace
     assert headers.pop(DUE)
     assert headers == {
         "tenant": "7",
-        "traceparent": f"00-{send.context.trace_id:032x}-{send.context.span_id:016x}-{send.context.trace_flags:02x}",
+        "traceparent": f"00-{send.context.trace_id:032x}-{send.context.span_id:016x}-01",
     }
 
 

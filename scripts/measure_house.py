@@ -35,6 +35,8 @@ LATER = {
     "scheduler",
     "attempts",
     "calendar_command",
+    "opened_app",
+    "output",
     "run_scheduler",
     "schedule_events",
     "scheduler_child",

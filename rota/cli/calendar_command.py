@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rota.cli.schedule import output
-from rota.cli.schedule.opened_store import ORIGIN, AsJson, StoreUrl, Yes, agreed, every_schedule, operator, with_store
+from rota.cli import output
+from rota.cli.opened_app import operator
+from rota.cli.option_types import AsJson, Yes
+from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, every_schedule, with_store
 from rota.cli.schedule.text_files import read_text, write_text
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import ConfigError, StoreNotFound
@@ -125,7 +127,7 @@ def import_calendar(
     if present is not None and present.calendar == calendar:
         typer.echo(f"The calendar {calendar.name!r} is as it was.")
         return
-    if present is not None and not agreed(f"Replace the calendar {calendar.name!r}?", yes=yes):
+    if present is not None and not output.agreed(f"Replace the calendar {calendar.name!r}?", yes=yes):
         raise typer.Exit(1)
     version = 0 if present is None else present.version
     saved = with_store(
@@ -159,7 +161,7 @@ def export(
 def delete(name: Name, yes: Yes = False, store: StoreUrl = None) -> None:
     """Delete a calendar that no schedule uses."""
     stored = with_store(store, lambda opened: _find(opened, name))
-    if not agreed(f"Delete the calendar {name!r}?", yes=yes):
+    if not output.agreed(f"Delete the calendar {name!r}?", yes=yes):
         raise typer.Exit(1)
     with_store(
         store,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rota.cli.option_types import AsJson
 from rota.cli.target import Discover, Modules, load_app, target_of
 from rota.settings.origin import Origin
 from rota.settings.settings import Settings
@@ -26,7 +27,7 @@ def command(
     modules: Modules = None,
     discover: Discover = None,
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not at its default.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show all settings with their values and sources."""
     settings = Settings()

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from rota.app import Rota
 from rota.broker import Broker
-from rota.cli.option_types import settings_of
+from rota.cli import output
+from rota.cli.option_types import AsJson, Url, settings_of
 from rota.cli.target import Discover, Modules, load_app, target_of
 from rota.core.duration import display
 from rota.core.text import counted, printable
@@ -42,7 +43,7 @@ def command(
     ] = None,
     modules: Modules = None,
     discover: Discover = None,
-    url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
+    url: Url = None,
     role: Annotated[
         Role | None,
         typer.Option("--as", help="Role whose rights the user of the URL should have.", show_default="worker"),
@@ -51,7 +52,7 @@ def command(
         bool, typer.Option("--repair", help="Repair tasks and locks that contradict the lists, beside running workers.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Repair without asking.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find what is wrong; exit code 1 if there is something. Without `--repair` nothing is changed."""
     if yes and not repair:
@@ -91,7 +92,7 @@ def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: boo
     if not number:
         typer.echo("There is nothing to repair.", err=True)
         return None
-    if not (yes or _agreed(number)):
+    if not output.agreed(f"Repair {counted(number, 'entry', 'entries')}?", yes=yes):
         return None
     broker = (app or Rota(settings=settings)).connect(settings)
     patience = max(PATIENCE, 2 * settings.worker.heartbeat)
@@ -122,17 +123,6 @@ async def _run(repair: Repair, broker: Broker, first_line: str) -> None:
         await repair.run()
     finally:
         await broker.aclose()
-
-
-def _agreed(number: int) -> bool:
-    try:
-        agreed = typer.confirm(f"Repair {counted(number, 'entry', 'entries')}?", err=True)
-    except typer.Abort:
-        typer.echo("\nNothing was repaired. Without a terminal, --yes answers the question.", err=True)
-        return False
-    if not agreed:
-        typer.echo("Nothing was repaired.", err=True)
-    return agreed
 
 
 def _tell(repair: Repair) -> None:

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from rota.app import Rota
 from rota.cli import option_types as words
+from rota.cli.option_types import Url
 from rota.cli.target import Discover, load_app, target_of
 from rota.core.text import nearest
 from rota.errors import OptionError, PayloadError
@@ -25,7 +26,7 @@ def command(
         str | None, typer.Option(help="module:app, whose server and checks apply; without it the setting `app`.")
     ] = None,
     discover: Discover = None,
-    url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
+    url: Url = None,
     queue: Annotated[str | None, typer.Option(help="The queue.")] = None,
     delay: Annotated[str | None, typer.Option(help="Run after this delay: 30s, 5m, 1h30m.")] = None,
     at: Annotated[str | None, typer.Option(help="Run at this time (ISO 8601; local without an offset).")] = None,

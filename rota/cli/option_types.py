@@ -1,15 +1,25 @@
-"""Parses option values of the command line: settings, headers, durations, times."""
+"""The options that several commands share, and the parsing of option values: settings, headers, durations, times.
+
+A command takes a shared option by its type (`url: Url = None`), so that the option has one spelling and one help text.
+`--profile` is in no signature, because `rota/cli/program.py` adds it to all commands.
+"""
 
 import json
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+import typer
 
 from rota.core.duration import parse
 from rota.core.text import did_you_mean
 from rota.errors import ConfigError, OptionError
 from rota.settings.origin import CommandLine
+
+Url: TypeAlias = Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For programs.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Answer the questions with yes.")]
 
 _OPTIONS = {"strict_priority": "--strict"}
 """Options of the command line that are not named after their setting."""

@@ -2,10 +2,10 @@
 
 import os
 import sys
+from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
 
 from rota.cli import (
     calendar_command,
@@ -14,6 +14,7 @@ from rota.cli import (
     doctor,
     enqueue_command,
     health_command,
+    output,
     schedule,
     scheduler_command,
     store_command,
@@ -25,8 +26,33 @@ from rota.errors import ConfigError, RotaError
 from rota.settings.origin import read_project_file
 from rota.settings.values import as_utf8
 
+PANELS: dict[str, tuple[str, ...]] = {
+    "Start": ("dev", "enqueue", "worker", "scheduler"),
+    "See and steer": ("stats", "queue", "task", "group", "types", "metrics"),
+    "Schedules": ("schedule", "calendar", "cron", "store"),
+    "When something is wrong": ("doctor", "health", "server"),
+    "This program": ("config", "shell", "version"),
+}
+"""The commands in the order that teaches them, in the groups of `rota --help`."""
+
+
+class Panelled(TyperGroup):
+    """The group of all commands, whose help shows them in the panels above, in their order."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """Order the commands. One that is in no panel comes last."""
+        super().__init__(**attributes)
+        panel_of = {name: panel for panel, names in PANELS.items() for name in names}
+        known = [name for name in panel_of if name in self.commands]
+        self.commands = {name: self.commands[name] for name in [*known, *(set(self.commands) - set(known))]}
+        for name, command in self.commands.items():
+            if isinstance(command, TyperCommand | TyperGroup):
+                command.rich_help_panel = panel_of.get(name)
+
+
 program = typer.Typer(
     name="rota",
+    cls=Panelled,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -61,7 +87,7 @@ def main() -> None:
 
 def explain(error: RotaError) -> int:
     """Print an error as one line, and return its exit code."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/] {escape(str(error))}")
+    output.fail(str(error))
     return WRONG_USE if isinstance(error, ConfigError) else 1
 
 

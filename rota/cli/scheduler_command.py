@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rota.app import Rota
-from rota.cli.option_types import settings_of
+from rota.cli.option_types import Url, settings_of
 from rota.cli.run_scheduler import run_scheduler
 from rota.cli.target import APP_HELP, Discover, Modules, load_app, target_of
 from rota.tasks import logs
@@ -15,7 +15,7 @@ def command(
     app: Annotated[str | None, typer.Argument(help=APP_HELP)] = None,
     modules: Modules = None,
     discover: Discover = None,
-    url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
+    url: Url = None,
     store: Annotated[str | None, typer.Option(help="The store, instead of ROTA_STORE.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting: name=value; may be repeated.")

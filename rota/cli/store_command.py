@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
+from rota.cli.option_types import AsJson
 from rota.core.text import counted
 from rota.errors import ConfigError, RotaError
 from rota.settings.settings import Settings
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Url: TypeAlias = Annotated[str | None, typer.Option("--store", help="The database, instead of ROTA_STORE.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 program = typer.Typer(no_args_is_help=True, help="The database of schedules and their runs.")
 

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.app import Rota
-from rota.cli.option_types import settings_of
+from rota.cli.option_types import AsJson, Url, settings_of
 from rota.core.duration import display
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import RoutingError
@@ -26,8 +26,8 @@ _HEADINGS = ("type", "queue", "run", "servers", "description")
 
 def command(
     name: Annotated[str | None, typer.Argument(help="Show all that is known of this task type.")] = None,
-    url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the task types that live workers handle."""
     found = asyncio.run(_read(Settings().updated_by(settings_of([], url=url))))

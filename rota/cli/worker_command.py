@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rota.cli import run_worker as running
-from rota.cli.option_types import settings_of
+from rota.cli.option_types import Url, settings_of
 from rota.cli.target import APP_HELP, Discover, Modules, chosen, load_app
 from rota.errors import ConfigError
 from rota.settings.origin import CommandLine
@@ -30,7 +30,7 @@ def command(
     strict: Annotated[
         bool | None, typer.Option("--strict", help="Always fetch from the heaviest queue that has tasks.")
     ] = None,
-    url: Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")] = None,
+    url: Url = None,
     shutdown_timeout: Annotated[str | None, typer.Option(help="How long running tasks may go on after a stop.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting: name=value; may be repeated.")

@@ -14,20 +14,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from rota.app import Rota
-from rota.cli import option_types
-from rota.cli.schedule import output
-from rota.cli.schedule.opened_store import (
-    AsJson,
-    StoreUrl,
-    Url,
-    Yes,
-    agreed,
-    calendars_of,
-    find_schedule,
-    operator,
-    with_app,
-    with_store,
-)
+from rota.cli import option_types, output
+from rota.cli.opened_app import operator, with_app
+from rota.cli.option_types import AsJson, Url, Yes
+from rota.cli.schedule.opened_store import StoreUrl, calendars_of, find_schedule, with_store
 from rota.cli.schedule.ordering import CANCELLED, FAILED, SKIPPED, outcome_of
 from rota.core.text import counted, did_you_mean
 from rota.errors import ConfigError, RotaError, SchedulerAway
@@ -72,7 +62,7 @@ def backfill(
     if dry_run or not plan.times:
         _show_plan(schedule, plan, as_json)
         return
-    if not agreed(f"Run {counted(len(plan.times), 'planned time')} of {schedule.definition.name!r}?", yes=yes):
+    if not output.agreed(f"Run {counted(len(plan.times), 'planned time')} of {schedule.definition.name!r}?", yes=yes):
         raise typer.Exit(1)
     times = iter(plan.times if order == "oldest" else plan.times[::-1])
     tally = Counter[str]()

@@ -11,23 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rota.cli import option_types
-from rota.cli.schedule import output
+from rota.cli import option_types, output
+from rota.cli.opened_app import operator
+from rota.cli.option_types import AsJson, Yes
 from rota.cli.schedule.opened_store import (
     ORIGIN,
     All,
-    AsJson,
     Names,
     StoreUrl,
     Tag,
-    Yes,
-    agreed,
     chosen_schedules,
     find_schedule,
     hint_of_store,
-    operator,
     with_store,
 )
+from rota.cli.schedule.schedule_fields import field_value, schedule_json
 from rota.core.text import counted, did_you_mean
 from rota.errors import ConfigError
 from rota.schedule.apply_plan import changed_fields
@@ -83,7 +81,7 @@ def add(
     definition = ScheduleDefinition.read(words)
     made = with_store(store, lambda opened: opened.create(definition, by=operator(), origin=ORIGIN))
     if as_json:
-        output.print_json(output.schedule_json(made))
+        output.print_json(schedule_json(made))
         return
     typer.echo(f"Added {made.definition.name!r} ({made.id}): {_when(made.definition)}.")
     if (hint := hint_of_store(store)) is not None:
@@ -120,7 +118,7 @@ def edit(
 
     before, after_edit = with_store(store, act)
     if as_json:
-        output.print_json(output.schedule_json(after_edit))
+        output.print_json(schedule_json(after_edit))
         return
     _show_change(before, after_edit)
 
@@ -150,7 +148,7 @@ def delete(
         typer.echo("There is nothing to delete.", err=True)
         return
     shown = ", ".join(repr(each.definition.name) for each in found[:5]) + (", ..." if len(found) > 5 else "")
-    if not agreed(f"Delete {counted(len(found), 'schedule')} ({shown})?", yes=yes):
+    if not output.agreed(f"Delete {counted(len(found), 'schedule')} ({shown})?", yes=yes):
         raise typer.Exit(1)
     with_store(store, act)
     typer.echo(f"Deleted {counted(len(found), 'schedule')}. `rota schedule restore` brings one back.")
@@ -281,4 +279,4 @@ def _show_change(before: StoredSchedule, after: StoredSchedule) -> None:
         return
     typer.echo(f"{after.definition.name!r} is at version {after.version}:")
     for each in fields:
-        typer.echo(f"  {each.field}: {output.field_value(each.before)} -> {output.field_value(each.after)}")
+        typer.echo(f"  {each.field}: {field_value(each.before)} -> {field_value(each.after)}")

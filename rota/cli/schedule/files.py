@@ -9,19 +9,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rota.cli.schedule import output
-from rota.cli.schedule.opened_store import (
-    ORIGIN,
-    AsJson,
-    StoreUrl,
-    Tag,
-    Yes,
-    agreed,
-    every_schedule,
-    find_schedule,
-    operator,
-    with_store,
-)
+from rota.cli import output
+from rota.cli.opened_app import operator
+from rota.cli.option_types import AsJson, Yes
+from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, Tag, every_schedule, find_schedule, with_store
+from rota.cli.schedule.schedule_fields import field_value
 from rota.cli.schedule.text_files import read_text, source_of, write_text
 from rota.core.text import counted, printable
 from rota.errors import ConfigError, RotaError, ScheduleInvalid
@@ -87,7 +79,7 @@ def apply(
     if dry_run:
         raise typer.Exit(1)
     number = len(plan.create) + len(plan.update) + len(plan.delete)
-    if not agreed(f"Apply {counted(number, 'change')}?", yes=yes):
+    if not output.agreed(f"Apply {counted(number, 'change')}?", yes=yes):
         raise typer.Exit(1)
     failed = with_store(store, lambda opened: _carry_out(opened, plan))
     for line in failed:
@@ -206,8 +198,8 @@ def _show_plan(plan: ApplyPlan) -> None:
     for change in plan.update:
         line("yellow", f"~ {change.wanted.name}")
         for each in change.fields:
-            line("red", f"    - {each.field}: {output.field_value(each.before)}")
-            line("green", f"    + {each.field}: {output.field_value(each.after)}")
+            line("red", f"    - {each.field}: {field_value(each.before)}")
+            line("green", f"    + {each.field}: {field_value(each.after)}")
     for stored in plan.delete:
         line("red", f"- {stored.definition.name}")
     typer.echo(

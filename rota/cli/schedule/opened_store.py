@@ -1,15 +1,11 @@
-"""Opens the store or the server for one command, and finds the schedules that it names."""
+"""Opens the store for one command, and finds the schedules that it names."""
 
 import asyncio
-import getpass
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
-from rota.app import Rota
-from rota.cli.option_types import settings_of
 from rota.cli.target import load_app, target_of
 from rota.core.text import did_you_mean
 from rota.errors import ConfigError, StoreNotFound
@@ -23,15 +19,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 StoreUrl: TypeAlias = Annotated[str | None, typer.Option("--store", help="The database, instead of ROTA_STORE.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For programs.")]
-Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Answer the questions with yes.")]
 Names: TypeAlias = Annotated[list[str] | None, typer.Argument(help="Names or IDs of schedules.")]
 All: TypeAlias = Annotated[bool, typer.Option("--all", help="All schedules.")]
 Tag: TypeAlias = Annotated[str | None, typer.Option(help="All schedules with this tag.")]
 App: TypeAlias = Annotated[
     str | None, typer.Option("--app", help="module:app, whose schedules are shown too. Default: the setting `app`.")
 ]
-Url: TypeAlias = Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")]
 ORIGIN = "command line"
 _PAGE = 500
 
@@ -54,30 +47,6 @@ def hint_of_store(url: str | None) -> str | None:
     if url is not None or Settings().database.store:
         return None
     return f"No store is set, so it is in {DEFAULT_STORE}. To fire it, start the worker with ROTA_STORE={DEFAULT_STORE}"
-
-
-def with_app(url: str | None, act: Callable[[Rota], Awaitable[T]]) -> T:
-    """Do one thing with the server, and close the connections."""
-    app = Rota()
-    if url is not None:
-        app.settings = app.settings.updated_by(settings_of([], url=url))
-
-    async def run() -> T:
-        try:
-            return await act(app)
-        finally:
-            await app.aclose()
-
-    return asyncio.run(run())
-
-
-def operator() -> str:
-    """Return the user of this command, as the audit names him: `anna@host`."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # the user of a container may be only a number
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 async def every_schedule(
@@ -133,16 +102,3 @@ async def chosen_schedules(
 async def calendars_of(store: "Store") -> dict[str, Calendar]:
     """Return all calendars by their names."""
     return {each.name: each.calendar for each in (await store.calendars()).items}
-
-
-def agreed(question: str, *, yes: bool) -> bool:
-    """Ask a question before something is changed. Without a terminal the answer is no."""
-    if yes:
-        return True
-    try:
-        if typer.confirm(question, err=True):
-            return True
-        typer.echo("Nothing was changed.", err=True)
-    except typer.Abort:
-        typer.echo("\nNothing was changed. Without a terminal, --yes answers the question.", err=True)
-    return False

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from rota.app import Rota
-from rota.cli import option_types
+from rota.cli import option_types, output
 from rota.cli.enqueue_command import printed
-from rota.cli.schedule import output
-from rota.cli.schedule.opened_store import AsJson, StoreUrl, Url, operator, with_app, with_store
+from rota.cli.opened_app import operator, with_app
+from rota.cli.option_types import AsJson, Url
+from rota.cli.schedule.opened_store import StoreUrl, with_store
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import ConfigError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed, TaskNotFound
 from rota.schedule.definition import FIELDS, Overlap, ScheduleDefinition

@@ -5,17 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rota.cli import option_types
-from rota.cli.schedule import output
-from rota.cli.schedule.opened_store import (
-    AsJson,
-    StoreUrl,
-    Tag,
-    calendars_of,
-    every_schedule,
-    find_schedule,
-    with_store,
-)
+from rota.cli import option_types, output
+from rota.cli.option_types import AsJson
+from rota.cli.schedule.opened_store import StoreUrl, Tag, calendars_of, every_schedule, find_schedule, with_store
 from rota.core.text import counted
 from rota.errors import ConfigError
 from rota.schedule.definition import StoredSchedule

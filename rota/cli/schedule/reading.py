@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from rota.cli import option_types
-from rota.cli.schedule import output
+from rota.cli import option_types, output
+from rota.cli.option_types import AsJson
 from rota.cli.schedule.opened_store import (
     App,
-    AsJson,
     StoreUrl,
     Tag,
     calendars_of,
@@ -22,6 +21,7 @@ from rota.cli.schedule.opened_store import (
     with_store,
 )
 from rota.cli.schedule.run_history import print_runs
+from rota.cli.schedule.schedule_fields import schedule_json
 from rota.core.text import counted, printable
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
@@ -233,4 +233,4 @@ def _show_lines(overview: "ScheduleOverview") -> Iterator[str]:
 
 def _overview_json(each: "ScheduleOverview") -> dict[str, Any]:
     about = {"state": each.state, "why_paused": each.why_paused, "next_at": each.next_at, "progress": each.progress}
-    return {**output.schedule_json(each.schedule), **about}
+    return {**schedule_json(each.schedule), **about}

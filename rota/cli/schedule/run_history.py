@@ -9,17 +9,9 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from rota.cli import option_types
-from rota.cli.schedule import output
-from rota.cli.schedule.opened_store import (
-    App,
-    AsJson,
-    StoreUrl,
-    declared_schedules,
-    every_schedule,
-    find_schedule,
-    with_store,
-)
+from rota.cli import option_types, output
+from rota.cli.option_types import AsJson
+from rota.cli.schedule.opened_store import App, StoreUrl, declared_schedules, every_schedule, find_schedule, with_store
 from rota.core.text import printable
 from rota.schedule.run import RunOutcome, ScheduleRun
 

@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rota.cli import option_types
-from rota.cli.schedule import output
+from rota.cli import option_types, output
+from rota.cli.opened_app import operator, with_app
+from rota.cli.option_types import Url, Yes
 from rota.cli.schedule.opened_store import (
     ORIGIN,
     All,
     Names,
     StoreUrl,
     Tag,
-    Url,
-    Yes,
-    agreed,
     chosen_schedules,
     find_schedule,
-    operator,
-    with_app,
     with_store,
 )
 from rota.core.text import counted
@@ -93,7 +89,7 @@ def restart(
         return [each for each in found if names or (each.definition.enabled and each.source == "database")]
 
     found = with_store(store, find)
-    if not found or (not names and not agreed(f"Restart {counted(len(found), 'schedule')}?", yes=yes)):
+    if not found or (not names and not output.agreed(f"Restart {counted(len(found), 'schedule')}?", yes=yes)):
         typer.echo("No schedule was restarted.", err=True)
         raise typer.Exit(0 if not found else 1)
     _each(found, act, "Restarted", store)
@@ -136,7 +132,7 @@ def hold(
         typer.echo("The hold is lifted." if lifted else "There is no hold.")
         return
     end = _end(until, length)
-    if not agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
+    if not output.agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
         raise typer.Exit(1)
     with_store(store, lambda opened: opened.set_hold(by=operator(), reason=note or "", until=end, origin=ORIGIN))
     ends = f" until {end.isoformat()}" if end else ""
@@ -168,7 +164,7 @@ def _change(
     found: list[StoredSchedule] = []
     if stored or not names:
         found = with_store(store, lambda opened: chosen_schedules(opened, stored, tag=tag))
-    if not names and not agreed(f"{verb.capitalize()} {counted(len(found), 'schedule')}?", yes=yes):
+    if not names and not output.agreed(f"{verb.capitalize()} {counted(len(found), 'schedule')}?", yes=yes):
         raise typer.Exit(1)
 
     async def act(opened: "Store", schedule: StoredSchedule) -> StoredSchedule:

@@ -1,0 +1,268 @@
+"""Prints for people and for programs: what all commands share.
+
+Tables fit the terminal: an optional column is left out where there is no room, and a column that folds breaks its
+cells. In a pipe no line is wrapped and nothing is coloured, so that grep and awk read whole rows; NO_COLOR switches the
+colours off in a terminal too. Results go to standard output. Notes, warnings, questions and progress go to standard
+error, so that `rota ... --json | jq` reads the result alone. Names from the server are printed with escapes, because a
+terminal would carry out a control sequence in one of them.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import typer
+from pydantic_core import to_jsonable_python
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rota.core.text import printable
+
+STYLES = {
+    "failed": "red",
+    "failing": "bold red",
+    "error": "bold red",
+    "lost": "red",
+    "expired": "red",
+    "quarantined": "red",
+    "archived": "red",
+    "retry": "yellow",
+    "cancelled": "yellow",
+    "skipped": "yellow",
+    "paused": "yellow",
+    "warning": "yellow",
+    "succeeded": "green",
+    "completed": "green",
+    "running": "cyan",
+    "active": "cyan",
+    "note": "cyan",
+    "scheduled": "green",
+    "done": "dim",
+    "deleted": "dim",
+}
+_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+_SECOND = timedelta(seconds=1)
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_LEVELS = "▁▂▃▄▅▆▇█"
+_GAP = 2
+NARROWEST = 10
+"""Characters that a column which folds has at least."""
+NO_TERMINAL = "Without a terminal, --yes answers the question."
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    `folds` says that a narrow terminal may break its cells into lines, and `optional` that a narrow terminal may leave
+    it out: of several such columns the last one goes first. A pipe gets all of them.
+    """
+
+    title: str
+    folds: bool = False
+    right: bool = False
+    optional: bool = False
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table. Cells with the name of a state or an outcome get its colour. In a pipe, lines are not wrapped."""
+    console = Console(highlight=False)
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [
+        max(map(cell_len, (column.title, *(row[number] for row in shown)))) for number, column in enumerate(columns)
+    ]
+    if not console.file.isatty():
+        for row in ([column.title for column in columns], *shown):
+            cells = [_padded(*each) for each in zip(row, widths, columns, strict=True)]
+            typer.echo("  ".join(cells).rstrip())
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    kept = _kept(columns, widths, console.width)
+    for number in kept:
+        column = columns[number]
+        overflow: Literal["fold", "ellipsis"] = "fold" if column.folds else "ellipsis"
+        table.add_column(
+            column.title,
+            overflow=overflow,
+            no_wrap=not column.folds,
+            justify="right" if column.right else "left",
+            # else a narrow terminal gets one letter a line
+            min_width=min(NARROWEST, widths[number]) if column.folds else None,
+        )
+    for row in shown:
+        table.add_row(*(styled(row[number]) for number in kept))
+    console.print(table)
+
+
+def _padded(cell: str, width: int, column: Column) -> str:
+    return " " * (width - cell_len(cell)) + cell if column.right else set_cell_size(cell, width)
+
+
+def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """Return the numbers of the columns to show. The others are optional and do not fit."""
+    needs = [min(width, NARROWEST) if column.folds else width for column, width in zip(columns, widths, strict=True)]
+    kept = list(range(len(columns)))
+    for number in reversed(range(len(columns))):
+        if sum(needs[each] + _GAP for each in kept) - _GAP <= room:
+            break
+        if columns[number].optional:
+            kept.remove(number)
+    return kept
+
+
+def styled(cell: str) -> str:
+    """Return a cell with the colour of the state or outcome that it begins with, as Rich's markup."""
+    style = STYLES.get(cell.partition(" (")[0])
+    return f"[{style}]{escape(cell)}[/]" if style else escape(cell)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs; durations are in seconds, times in ISO 8601."""
+    typer.echo(json.dumps(to_jsonable_python(value, timedelta_mode="float"), ensure_ascii=False, indent=2))
+
+
+def print_fields(fields: Mapping[str, str]) -> None:
+    """Print names with their values, one a line, for one thing that a command shows in full."""
+    width = max(map(cell_len, fields), default=0)
+    console = Console(highlight=False, soft_wrap=True)
+    for name, value in fields.items():
+        console.print(f"[dim]{escape(set_cell_size(name, width))}[/]  {styled(printable(value))}")
+
+
+def say(text: str) -> None:
+    """Print a line of a result."""
+    typer.echo(printable_lines(text))
+
+
+def note(text: str) -> None:
+    """Print a remark for people to standard error, where a pipe does not read it."""
+    typer.echo(printable_lines(text), err=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error."""
+    _labelled("warning", text)
+
+
+def fail(text: str) -> None:
+    """Print an error to standard error: what happened, why, and what to do. The caller chooses the exit code."""
+    _labelled("error", text)
+
+
+def _labelled(label: str, text: str) -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"[{STYLES[label]}]{label}[/] {escape(printable_lines(text))}")
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines with escapes for other characters that are not printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Ask a question before something is changed: it names the action and how many things it changes.
+
+    Without a terminal the answer is no, and a note names `--yes`.
+    """
+    if yes:
+        return True
+    try:
+        if typer.confirm(printable(question), err=True):
+            return True
+        note("Nothing was changed.")
+    except typer.Abort:
+        note(f"\nNothing was changed. {NO_TERMINAL}")
+    return False
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show the progress of long work on standard error, if that is a terminal.
+
+    The result is a function to call with the number that is done so far. Without a `total` the number alone is shown.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(title, total=total)
+        yield lambda done: shown.update(task, completed=done)
+
+
+def bar(value: float, most: float, width: int) -> str:
+    """Return a bar whose length shows a value, where `most` has the whole width. A value above 0 is always seen."""
+    if most <= 0 or value <= 0 or width <= 0:
+        return ""
+    eighths = max(1, round(min(value / most, 1) * width * 8))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Return one character for each value, as high as the value; a space for None."""
+    most = max((value for value in values if value is not None), default=0)
+    return "".join(" " if value is None else _LEVELS[round(value / most * 7) if most > 0 else 0] for value in values)
+
+
+def terminal_width() -> int:
+    """Return the width of the terminal, or 80 where there is none."""
+    return Console().width
+
+
+def now() -> datetime:
+    """Return the present time in UTC."""
+    return datetime.now(UTC)
+
+
+def relative(moment: datetime | None, at: datetime) -> str:
+    """Return a time relative to another one: `in 2h 5m`, `3d ago`, `now`; `-` for None."""
+    if moment is None:
+        return "-"
+    length = rough(abs(moment - at))
+    if length == "0s":
+        return "now"
+    return f"in {length}" if moment > at else f"{length} ago"
+
+
+def rough(length: timedelta) -> str:
+    """Return a duration with its two largest units: `2h 5m`, `3d`, `45s`."""
+    seconds = round(length / _SECOND)
+    parts: list[str] = []
+    for unit, size in _UNITS:
+        number, seconds = divmod(seconds, size)
+        if number:
+            parts.append(f"{number}{unit}")
+        elif parts:
+            break
+        if len(parts) == 2:
+            break
+    return " ".join(parts) or "0s"
+
+
+def precise(length: timedelta | None) -> str:
+    """Return the duration of a run: `1.2 s`, `350 ms`, `2m 5s`; `-` for None."""
+    if length is None:
+        return "-"
+    if length >= timedelta(minutes=1):
+        return rough(length)
+    if length < _SECOND:
+        return f"{length / timedelta(milliseconds=1):.0f} ms"
+    return f"{length / _SECOND:.1f} s"
+
+
+def at_zone(moment: datetime | None, timezone: str) -> str:
+    """Return a time as the clock of a zone shows it, with its distance from UTC; `-` for None."""
+    if moment is None:
+        return "-"
+    from zoneinfo import ZoneInfo
+
+    local = moment.astimezone(ZoneInfo(timezone))
+    return f"{local:%a %Y-%m-%d %H:%M:%S %z}"

@@ -6,7 +6,6 @@ marks the map as stale, so that the next request that needs a connection reloads
 """
 
 import asyncio
-import random
 from collections.abc import Iterable
 
 from rota.broker.dial import Login, dial
@@ -15,6 +14,7 @@ from rota.broker.link import Link
 from rota.broker.route import Node, closed, look_at, shared
 from rota.broker.slots import UNSERVED, SlotMap
 from rota.broker.url import Address, Endpoint
+from rota.core.randomness import RANDOM
 from rota.errors import BrokerError
 
 
@@ -81,7 +81,7 @@ class ClusterRoute:
     async def _owner(self, key: str | None) -> Endpoint:
         if self._stale:
             await shared(self._look())
-        endpoint = random.choice(self._slots.masters) if key is None else self._slots.owner(key)
+        endpoint = RANDOM.choice(self._slots.masters) if key is None else self._slots.owner(key)
         if endpoint is None:
             self._stale = True
             raise NotNow(UNSERVED.format(key))

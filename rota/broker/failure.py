@@ -8,7 +8,6 @@ check their keys before their first write, so an error reply means that nothing 
 """
 
 import errno
-import random
 import re
 import socket
 import ssl
@@ -17,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from rota.broker.url import Endpoint
+from rota.core.randomness import RANDOM
 from rota.core.text import unstopped
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
 
@@ -190,7 +190,7 @@ _MOST_REDIRECTS = 5
 def pause_seconds(failures: int) -> float:
     """Return the delay after this number of failures in a row: exponential, with an upper limit and jitter."""
     pause: float = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 10))
-    return pause * random.uniform(0.5, 1.0)
+    return pause * RANDOM.uniform(0.5, 1.0)
 
 
 class RetryBudget:

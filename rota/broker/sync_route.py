@@ -3,7 +3,6 @@
 These classes mirror `route`, `sentinel` and `cluster`, and share those parts of them that do no I/O.
 """
 
-import random
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from rota.broker.sentinel import check_role, master_of, no_master
 from rota.broker.slots import UNSERVED, SlotMap
 from rota.broker.sync_link import SyncLink
 from rota.broker.url import Address, Endpoint
+from rota.core.randomness import RANDOM
 from rota.errors import BrokerError
 
 
@@ -127,7 +127,7 @@ class SyncClusterRoute:
     def locate(self, key: str | None) -> Endpoint:
         """Return the master of `key`; without a key, any master."""
         self._refresh()
-        endpoint = random.choice(self._slots.masters) if key is None else self._slots.owner(key)
+        endpoint = RANDOM.choice(self._slots.masters) if key is None else self._slots.owner(key)
         if endpoint is None:
             self._stale = True
             raise NotNow(UNSERVED.format(key))

@@ -5,7 +5,6 @@ does not overlap are only stopped here, and their fleet starts the successor aft
 """
 
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rota import events
+from rota.core.randomness import RANDOM
 from rota.core.text import counted
 from rota.settings.setting_groups import SupervisorSettings
 
@@ -38,7 +38,7 @@ class Lifetime:
     tasks: int = 0
     age_seconds: float = 0
     rss_bytes: int = 0
-    share: float = field(default_factory=lambda: random.uniform(0.9, 1))
+    share: float = field(default_factory=lambda: RANDOM.uniform(0.9, 1))
 
     @classmethod
     def of(cls, settings: SupervisorSettings) -> "Lifetime":
@@ -89,7 +89,7 @@ class RestartBackoff:
         if self._deaths == 1:
             return 0.0
         wait: float = min(FIRST_SECONDS * 2 ** min(self._deaths - 2, 30), MOST_SECONDS)
-        return wait * random.uniform(0.5, 1)
+        return wait * RANDOM.uniform(0.5, 1)
 
 
 class Recycling:

@@ -1,6 +1,5 @@
 """The policies for retrying, uniqueness and debouncing: frozen values that can be tested without a server."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,6 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 from rota.core.canonical import KeyFormatter, is_array
 from rota.core.duration import DurationLike, at_least, parse
+from rota.core.randomness import RANDOM
 from rota.core.source_line import placed
 from rota.core.text import did_you_mean, unstopped
 from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry, leaves
@@ -114,7 +114,7 @@ class Retry:
         refuse_unrun("Retry(is_failure=...)", answer)
         return answer
 
-    def next_delay(self, retried: int, error: BaseException, rng: Rng = random) -> timedelta:
+    def next_delay(self, retried: int, error: BaseException, rng: Rng = RANDOM) -> timedelta:
         """Return the delay before the next run, after `retried` earlier retries."""
         # Computed in seconds, because the delay before capping may overflow a timedelta.
         seconds = self._bare_seconds(retried, error, rng)
@@ -138,7 +138,7 @@ class Retry:
         return self.base.total_seconds() * 2.0 ** min(retried, 60)
 
 
-def default_delay_seconds(retried: int, draw: Callable[[int], int] = random.randrange) -> int:
+def default_delay_seconds(retried: int, draw: Callable[[int], int] = RANDOM.randrange) -> int:
     """Return the delay after a failure by Asynq's formula (`DefaultRetryDelayFunc` in `server.go`).
 
     The delay is about half a minute at first, days after twenty failures, and 2.7 million years after 3000. `retried`

@@ -11,7 +11,6 @@ the message was published while the subscriber was not connected.
 """
 
 import asyncio
-import random
 import threading
 import time
 from collections import defaultdict
@@ -24,6 +23,7 @@ from rota import events
 from rota.broker.sync import SyncBroker
 from rota.core import faults
 from rota.core.own_thread import in_own_thread
+from rota.core.randomness import RANDOM
 from rota.errors import BrokerError
 from rota.tasks.type_record import PublishedTypes
 from rota.wire import server_record as records
@@ -172,7 +172,7 @@ class Heartbeat:
     def _pause(self) -> float:
         # After a failure the next beat comes sooner, because a lease lasts for only six intervals.
         seconds = self._every.total_seconds()
-        return random.uniform(0.5, 1.0) * min(seconds, 1.0) if self._failing else seconds
+        return RANDOM.uniform(0.5, 1.0) * min(seconds, 1.0) if self._failing else seconds
 
     def _keep_leases(self, attempts: Iterable[Attempt]) -> BrokerError | None:
         chunks = list(_chunks(attempts))

@@ -5,13 +5,13 @@ During an outage, `Backoff` waits between the attempts: growing, with jitter, an
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
 from rota import events
+from rota.core.randomness import RANDOM
 from rota.errors import BrokerError
 
 Act = Callable[[], Awaitable[timedelta | None]]
@@ -61,7 +61,7 @@ class Ticker:
 
     @staticmethod
     def _jittered(wait: timedelta) -> float:
-        return wait.total_seconds() * random.uniform(0.9, 1.1)
+        return wait.total_seconds() * RANDOM.uniform(0.9, 1.1)
 
 
 STEADY_SECONDS = 1.0
@@ -112,7 +112,7 @@ class Backoff:
         self._failures = min(self._failures + 1, 30)
         self._sooner.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(random.uniform(0.5, 1) * pause):
+            async with asyncio.timeout(RANDOM.uniform(0.5, 1) * pause):
                 await self._sooner.wait()
 
     def _say(self, error: Exception, act: str, level: int, now: float) -> None:

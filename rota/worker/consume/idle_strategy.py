@@ -14,11 +14,11 @@ reply before it resumes the code that waits for the reply. Taking the queue out 
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from rota.core.randomness import RANDOM
 from rota.wire.keys import QueueKeys
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.wakeup import Wakeup
@@ -76,7 +76,7 @@ class ReadyQueues:
     def seconds_left(self, at_most: float) -> float:
         """Seconds until the next due time, limited to `at_most`; without a due time, `at_most` with 10 % of jitter."""
         if not self._due:
-            return at_most * random.uniform(0.9, 1.1)
+            return at_most * RANDOM.uniform(0.9, 1.1)
         return min(min(self._due.values()) - self._clock.now(), at_most)
 
     async def sleep(self, at_most: float) -> bool:
@@ -139,7 +139,7 @@ class HerdBackoff:
             return 0.0
         self._lost_last = False
         pause: float = min(FIRST_SECONDS * 2 ** (self._losses - LOSSES_BEFORE_BACKOFF), MOST_SECONDS)
-        return random.uniform(0.5, 1) * pause
+        return RANDOM.uniform(0.5, 1) * pause
 
 
 SWEEP_SECONDS = 1.0

@@ -11,7 +11,6 @@ worker, a worker that polls, and in a Cluster a worker whose connection is to an
 """
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from fnmatch import fnmatchcase
 from rota import events
 from rota.broker.broker import Broker
 from rota.core.duration import display
+from rota.core.randomness import RANDOM
 from rota.errors import OptionError
 from rota.settings.values import check_queue
 from rota.wire.fetch import LastChance, Spared
@@ -123,9 +123,9 @@ def matches(queue: str, pattern: str) -> bool:
 
 
 def _draw(weights: Mapping[str, int], slots: int) -> list[tuple[str, int]]:
-    drawn = Counter(random.choices(list(weights), list(weights.values()), k=slots))
+    drawn = Counter(RANDOM.choices(list(weights), list(weights.values()), k=slots))
     # Slots that some queues leave unused go to the others in this order, so the order is drawn by weight as well.
-    order = sorted(weights, key=lambda queue: random.random() ** (1 / weights[queue]), reverse=True)
+    order = sorted(weights, key=lambda queue: RANDOM.random() ** (1 / weights[queue]), reverse=True)
     return [(queue, drawn[queue]) for queue in order]
 
 

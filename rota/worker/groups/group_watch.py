@@ -9,7 +9,6 @@ Each node has its own connection for this. If the server or the user's permissio
 aggregator polls.
 """
 
-import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 from rota import events
 from rota.broker import Broker
 from rota.broker.link import Link
+from rota.core.randomness import RANDOM
 from rota.errors import BrokerRefused
 from rota.tasks.groups import GroupHandler as Registered
 from rota.wire.keys import QueueKeys
@@ -148,7 +148,7 @@ class DueGroups:
 
     def begin_look(self, queue: str, next_in_seconds: float) -> None:
         """Note that a check of all groups of a queue begins. Changes from now on need another check."""
-        self.next_look[queue] = time.monotonic() + next_in_seconds * random.uniform(0.9, 1.1)
+        self.next_look[queue] = time.monotonic() + next_in_seconds * RANDOM.uniform(0.9, 1.1)
         self.changed.pop(queue, None)
         self.relisted.discard(queue)
 

@@ -7,12 +7,12 @@ type are not fetched again every second, and tasks of a fast type are fetched ag
 """
 
 import asyncio
-import random
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rota.core.randomness import RANDOM
 from rota.worker.run.attempt import Attempt
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Turnover:
         """How long to put off a task: about the time until the next task of the type ends."""
         now = time.monotonic()
         expected = max(self._interval, now - self._changed_at)
-        seconds = random.uniform(0.5, 1.5) * min(max(expected, LEAST_SECONDS), MOST_SECONDS)
+        seconds = RANDOM.uniform(0.5, 1.5) * min(max(expected, LEAST_SECONDS), MOST_SECONDS)
         self.put_off_until = max(self.put_off_until, now + seconds)
         return seconds
 

@@ -18,7 +18,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(turnover, "time", clock)
-    monkeypatch.setattr(turnover.random, "uniform", lambda least, most: 1.0)
+    monkeypatch.setattr(turnover.RANDOM, "uniform", lambda least, most: 1.0)
     return clock
 
 

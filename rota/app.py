@@ -6,9 +6,9 @@ that needs settings: enqueueing, connections, the lifespan and workers.
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, get_args, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, overload
 
-from rota.client.connections import Connections, broker_options
+from rota.client.connections import Connected, Connections
 from rota.core.duration import DurationLike
 from rota.core.source_line import caller, named, placed
 from rota.core.text import counted, did_you_mean
@@ -28,13 +28,9 @@ from rota.tasks.routing import Matching, Registry, check_blank
 from rota.tasks.scheduling import read_provider
 from rota.tasks.task import Task
 from rota.tasks.untyped import loose_plan
-from rota.wire.keys import Keys
 
 if TYPE_CHECKING:
-    from rota.broker.broker import Broker
-    from rota.broker.broker_options import BrokerOptions
-    from rota.client.asynchronous import Client
-    from rota.client.blocking import SyncClient
+    from rota.inspect import Actions, Inspector, SyncActions, SyncInspector
     from rota.schedule.declared import Provide, ScheduleProvider
     from rota.schedule.definition import ScheduleDefinition, StoredSchedule
     from rota.scheduler.schedule_handle import ScheduleHandle
@@ -47,7 +43,7 @@ ProvideT = TypeVar("ProvideT", bound="Provide")
 Plans = Iterable[Plan[Any]] | AsyncIterable[Plan[Any]]
 
 
-class Rota(Tasks):
+class Rota(Tasks, Connected):
     """An application: its tasks, its settings, its connections.
 
     An app connects when a task is enqueued or a worker starts, so a module can make one when it is imported.
@@ -202,59 +198,31 @@ class Rota(Tasks):
         """Return a handle to a task for blocking code. Tasks call this; a program calls `job_sync`."""
         return self.sync_client.job(queue, id, type=type, decode=decode)
 
-    # Connections
+    # Looking and acting: one model for programs, the command line and the console
 
-    @property
-    def broker_options(self) -> "BrokerOptions":
-        """The options of a connection, from the settings."""
-        return broker_options(self.settings.broker)
+    def inspector(self) -> "Inspector":
+        """Return the reads of queues, tasks and servers: `await app.inspector().queues()`."""
+        from rota.inspect import Inspector  # imported late: few programs need it
 
-    @property
-    def keys(self) -> Keys:
-        """The Redis keys of this app."""
-        return self._connections.keys(self.settings)
+        return Inspector(self.client.origin)
 
-    def connect(self, settings: Settings | None = None) -> "Broker":
-        """Make a separate broker, for example for an `Inspector`. It connects at first use. Close it with `aclose`."""
-        from rota.broker.broker import Broker
+    def inspector_sync(self) -> "SyncInspector":
+        """Return the reads of queues, tasks and servers for blocking code."""
+        from rota.inspect import SyncInspector
 
-        chosen = settings or self.settings
-        return Broker.from_url(chosen.broker.url, options=broker_options(chosen.broker))
+        return SyncInspector(self.sync_client.origin)
 
-    @property
-    def client(self) -> "Client":
-        """The client of the running event loop. The first access makes it."""
-        return self._connections.client(self.settings)
+    def actions(self) -> "Actions":
+        """Return the actions on tasks: `await app.actions().run_now("mail", task_id)`."""
+        from rota.inspect import Actions
 
-    @property
-    def sync_client(self) -> "SyncClient":
-        """The client for blocking code. Threads can share it."""
-        return self._connections.sync_client(self.settings)
+        return Actions(self.client.origin, self.settings.enqueue.payload_limit_bytes)
 
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop.
+    def actions_sync(self) -> "SyncActions":
+        """Return the actions on tasks for blocking code."""
+        from rota.inspect import SyncActions
 
-        Connections of other loops and of blocking code stay open.
-        """
-        await self._connections.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Begin a block at whose end the connections of the running event loop are closed."""
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()
-
-    def __enter__(self) -> Self:
-        """Begin a block at whose end the blocking connections are closed."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections of blocking code."""
-        self._connections.close()
+        return SyncActions(self.sync_client.origin, self.settings.enqueue.payload_limit_bytes)
 
     # Running
 

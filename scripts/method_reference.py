@@ -11,9 +11,13 @@ from collections.abc import Iterator
 
 from rota.app import Rota
 from rota.client import Client, SyncClient
+from rota.client.connections import Connected
 from rota.client.core import Core
 from rota.client.operations import TaskOperations
-from rota.inspect import Inspector
+from rota.inspect import Actions, Inspector, SyncActions, SyncInspector
+from rota.inspect.queue_reads import QueueReads
+from rota.inspect.server_reads import ServerReads
+from rota.inspect.task_reads import TaskReads
 from rota.tasks.context import Context
 from rota.tasks.groups import GroupedTask
 from rota.tasks.job import AsyncFace, Job, Plan, Receipt, SyncJob
@@ -25,7 +29,7 @@ from rota.worker.worker import Worker
 LINE_LENGTH = 100
 
 CLASSES: dict[str, tuple[type, ...]] = {
-    "Rota": (Rota, Tasks),
+    "Rota": (Rota, Connected, Tasks),
     "Tasks": (Tasks,),
     "Task": (Task,),
     "Plan": (Plan,),
@@ -36,13 +40,16 @@ CLASSES: dict[str, tuple[type, ...]] = {
     "Worker": (Worker,),
     "Client": (Client, Core, TaskOperations),
     "SyncClient": (SyncClient, Core, TaskOperations),
-    "Inspector": (Inspector,),
+    "Inspector": (Inspector, QueueReads, TaskReads, ServerReads),
+    "SyncInspector": (SyncInspector, QueueReads, TaskReads, ServerReads),
+    "Actions": (Actions, TaskOperations),
+    "SyncActions": (SyncActions, TaskOperations),
     "Sandbox": (Sandbox,),
     "SandboxClock": (SandboxClock,),
 }
 """Each heading, with the classes whose methods stand below it."""
 
-CONSTRUCTED = frozenset({"Rota", "Tasks", "Inspector", "Sandbox"})
+CONSTRUCTED = frozenset({"Rota", "Tasks", "Inspector", "SyncInspector", "Sandbox"})
 """The classes that a program makes itself. It gets the others from a method."""
 
 INTERNAL: dict[str, frozenset[str]] = {
@@ -52,6 +59,7 @@ INTERNAL: dict[str, frozenset[str]] = {
     "Tasks": frozenset({"middlewares", "warning"}),
     "Client": frozenset({"carry_out"}),
     "SyncClient": frozenset({"carry_out"}),
+    **{face: frozenset({"carry_out", "batches"}) for face in ("Inspector", "SyncInspector", "Actions", "SyncActions")},
     "Context": frozenset({"begin", "cancel"}),
     "SandboxClock": frozenset({"queues", "next_due"}),
     "Worker": frozenset({"run", "queue_keys", "held", "describe", "cancel", "lose", "asked_to_stop"}),
@@ -108,6 +116,8 @@ def _signature(node: Function, *, on_loop: bool) -> str:
         return f"{node.name}: {_returned(node)}  # property"
     if "asynccontextmanager" in decorators or _returned(node).startswith("AbstractAsyncContextManager"):
         return _call(f"async with {node.name}", node)
+    if "streamed" in decorators:
+        return _call(f"{'async ' if on_loop else ''}for batch in {node.name}", node)
     awaited = isinstance(node, ast.AsyncFunctionDef) and not _returned(node).startswith("AsyncGenerator")
     awaited = awaited or (on_loop and not decorators.isdisjoint(TWO_FACED))
     return _call(f"{'async ' if awaited else ''}def {node.name}", node, returned=True)
@@ -148,7 +158,8 @@ def _returned(node: Function) -> str:
 
 def _plain(annotation: str) -> str:
     """Take the quotes from the name of a class that is defined or imported later."""
-    for quoted in ("'Broker'", "'Client'", "'SyncClient'", "'Worker'", "'Plan[R_co]'"):
+    faces = ("'Inspector'", "'SyncInspector'", "'Actions'", "'SyncActions'")
+    for quoted in ("'Broker'", "'SyncBroker'", "'Client'", "'SyncClient'", "'Worker'", "'Plan[R_co]'", *faces):
         annotation = annotation.replace(quoted, quoted.strip("'"))
     return annotation.replace("'", '"')
 

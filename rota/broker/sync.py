@@ -105,6 +105,11 @@ class SyncBroker:
         """Run one plain command on the server of `key` (on any server without a key) and return its raw reply."""
         return self._persist(key, lambda link, asking: _execute(link, words, asking))
 
+    def execute_everywhere(self, *words: Argument) -> dict[str, Any]:
+        """Run one plain command on every master, and return the raw replies by server."""
+        masters = self._repeat(lambda error: self._route.masters())
+        return {str(each): self._on(each, lambda link: _execute(link, words, False)) for each in masters}
+
     def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
         """Run scripts in one burst for each server. Returns results in order, with errors as values."""
         places: dict[Endpoint, list[int]] = {}

@@ -58,7 +58,7 @@ class Client(Core[Broker], AsyncFace):
         for each in self._others.values():
             if each._replicas is not None:
                 await each._replicas.aclose()
-        await self._origin.aclose()
+        await self.origin.aclose()
 
     def enqueue(self, plan: Plan[R]) -> Coroutine[Any, Any, Job[R]]:
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""

@@ -41,7 +41,7 @@ class SyncClient(Core[SyncBroker], SyncFace):
 
     def close(self) -> None:
         """Close the connections that no thread is using."""
-        self._origin.close()
+        self.origin.close()
 
     def enqueue(self, plan: Plan[R]) -> SyncJob[R]:
         """Enqueue one task. Raises DuplicateTask, TaskIdConflict, or a BrokerError."""

@@ -1,10 +1,13 @@
-"""The connections of an app: one client for each event loop that uses it, and one for blocking code."""
+"""The connections of an app: one client for each event loop that uses it, and one for blocking code.
+
+`Connections` makes and closes the clients. `Connected` has the methods of an app that give them.
+"""
 
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rota.errors import RotaError
 from rota.settings.setting_groups import BrokerSettings, EnqueueSettings
@@ -13,6 +16,7 @@ from rota.tasks.middleware import EnqueueMiddleware
 from rota.wire.keys import Keys
 
 if TYPE_CHECKING:
+    from rota.broker.broker import Broker
     from rota.broker.broker_options import BrokerOptions
     from rota.client.asynchronous import Client
     from rota.client.blocking import SyncClient
@@ -173,6 +177,65 @@ class Connections:
             client, self._sync_client = self._sync_client, None
         if client is not None:
             client.close()
+
+
+class Connected:
+    """The connections of an app, as its methods give them."""
+
+    settings: Settings
+    _connections: Connections
+
+    @property
+    def broker_options(self) -> "BrokerOptions":
+        """The options of a connection, from the settings."""
+        return broker_options(self.settings.broker)
+
+    @property
+    def keys(self) -> Keys:
+        """The Redis keys of this app."""
+        return self._connections.keys(self.settings)
+
+    def connect(self, settings: Settings | None = None) -> "Broker":
+        """Make a separate broker, for example for an `Inspector`. It connects at first use. Close it with `aclose`."""
+        from rota.broker.broker import Broker
+
+        chosen = settings or self.settings
+        return Broker.from_url(chosen.broker.url, options=broker_options(chosen.broker))
+
+    @property
+    def client(self) -> "Client":
+        """The client of the running event loop. The first access makes it."""
+        return self._connections.client(self.settings)
+
+    @property
+    def sync_client(self) -> "SyncClient":
+        """The client for blocking code. Threads can share it."""
+        return self._connections.sync_client(self.settings)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop.
+
+        Connections of other loops and of blocking code stay open.
+        """
+        await self._connections.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Begin a block at whose end the connections of the running event loop are closed."""
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        """Begin a block at whose end the blocking connections are closed."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of blocking code."""
+        self._connections.close()
 
 
 def _in_loop() -> bool:

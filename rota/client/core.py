@@ -67,7 +67,8 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
         payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
         super().__init__(broker.keys, Packer(broker.keys, payload_limit_bytes))
-        self._origin = broker
+        self.origin = broker
+        """The broker as it was given, which waits for a server that is away also if `when_away` is `fail`."""
         self.broker = cast(BrokerT, broker.within(timedelta(0))) if delivery.when_away == "fail" else broker
         self._requests = self._driver(delivery)
         self._middlewares = middlewares
@@ -95,7 +96,7 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
         delivery = self._delivery.updated(**words)
         other = self._others.get(delivery)
         if other is None:
-            made = type(self)(self._origin, delivery=delivery, **self._words)
+            made = type(self)(self.origin, delivery=delivery, **self._words)
             made._others = self._others
             other = self._others.setdefault(delivery, made)  # two threads may ask at once
         return other

@@ -20,9 +20,22 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from rota import events
 from rota.broker.failure import pause_seconds
-from rota.client.steps import Act, Burst, Change, Command, Enqueue, Listen, Pause, Reach, Request, Step, is_lost
+from rota.client.steps import (
+    Act,
+    Burst,
+    Change,
+    Command,
+    Enqueue,
+    Everywhere,
+    Listen,
+    Pause,
+    Reach,
+    Request,
+    Step,
+    is_lost,
+)
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
-from rota.wire.script import Call
+from rota.wire.script import Argument, Call
 
 if TYPE_CHECKING:
     from rota.broker.broker import Broker
@@ -143,6 +156,8 @@ class Driver(ABC):
                 return await self._ask_all(requests, enqueues)
             case Reach(keys):
                 return await self._reach(keys)
+            case Everywhere(words):
+                return await self._everywhere(words)
             case Listen(seconds):
                 return await self._next_message(messages, seconds)
             case Pause(seconds):
@@ -182,6 +197,9 @@ class Driver(ABC):
 
     @abstractmethod
     async def _reach(self, keys: Sequence[str]) -> dict[str, BrokerError]: ...
+
+    @abstractmethod
+    async def _everywhere(self, words: tuple[Argument, ...]) -> dict[str, Any]: ...
 
     @abstractmethod
     async def _next_message(self, messages: Any, seconds: float) -> bytes | None:
@@ -228,6 +246,9 @@ class Requests(Driver):
     async def _reach(self, keys: Sequence[str]) -> dict[str, BrokerError]:
         return await self._broker.reach(keys)
 
+    async def _everywhere(self, words: tuple[Argument, ...]) -> dict[str, Any]:
+        return await self._broker.execute_everywhere(*words)
+
     async def _next_message(self, messages: "Subscription | None", seconds: float) -> bytes | None:
         if messages is None:
             await asyncio.sleep(seconds)
@@ -272,6 +293,9 @@ class SyncRequests(Driver):
 
     async def _reach(self, keys: Sequence[str]) -> dict[str, BrokerError]:
         return {}  # nothing to do: a blocking burst connects by itself and waits for its answers
+
+    async def _everywhere(self, words: tuple[Argument, ...]) -> dict[str, Any]:
+        return self._broker.execute_everywhere(*words)
 
     async def _next_message(self, messages: "SyncSubscription | None", seconds: float) -> bytes | None:
         if messages is not None:

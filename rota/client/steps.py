@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from rota.errors import BrokerUnavailable
+from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire.edit import Edited
 from rota.wire.script import Argument, Call
 
@@ -60,6 +60,13 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class Everywhere:
+    """One plain command for every master, which only reads. The answer: the raw replies by server."""
+
+    words: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Listen:
     """Wait up to `seconds` for an announcement. The answer is its bytes, or None."""
 
@@ -74,10 +81,24 @@ class Pause:
 
 
 Request: TypeAlias = Call[Any] | Command | Change
-Step: TypeAlias = Request | Enqueue | Burst | Reach | Listen | Pause
+Step: TypeAlias = Request | Enqueue | Burst | Reach | Everywhere | Listen | Pause
 Act: TypeAlias = Generator[Step, Any, R]
 
 
 def is_lost(outcome: object) -> bool:
     """Whether this is the error of a request that may have been carried out although no answer came."""
     return isinstance(outcome, BrokerUnavailable) and outcome.maybe_applied
+
+
+def together(requests: "Sequence[Request]") -> Act[list[Any]]:
+    """Send several requests in one burst, and return all answers. Raises the first error.
+
+    A request whose answer was lost is sent again, so each of them has to be safe to repeat.
+    """
+    outcomes: list[Any] = yield Burst(requests)
+    for i, outcome in enumerate(outcomes):
+        if is_lost(outcome):
+            outcomes[i] = yield requests[i]
+        elif isinstance(outcome, BrokerError):
+            raise outcome
+    return outcomes

@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING
 
 from rota import events
 from rota.broker.broker import Broker
+from rota.client.requests import Requests
 from rota.client.task_record import read
 from rota.errors import BrokerError, StoreError
+from rota.inspect.face import TaskRef
+from rota.inspect.task_reads import stored_tasks
 from rota.schedule.run import RunAttempt, RunOutcome, ScheduleRun
 from rota.scheduler.agenda import Agenda
 from rota.scheduler.memory import from_ms
 from rota.tasks.job import TaskInfo, TaskState
 from rota.wire.attempts import records
-from rota.wire.look_task import StoredTask, task
+from rota.wire.look_task import StoredTask
 from rota.wire.scheduler_steps import SchedulerKeys, ShardKeys, outbox
 from rota.wire.script import Call
 
@@ -59,6 +62,7 @@ class RunRecorder:
         keep: tuple[timedelta, int],
     ) -> None:
         self._broker = broker
+        self._requests = Requests(broker)
         self._keys = SchedulerKeys(broker.keys)
         self._store = store
         self._agenda = agenda
@@ -123,19 +127,13 @@ class RunRecorder:
         """Look at a part of the open runs, and record those that have come further."""
         page = await store.open_runs(cursor=self._cursor, limit=MOST_OPEN)
         self._cursor = page.next
-        tasks = [(run.queue, task_id) for run in page.items for task_id in run.task_ids]
-        calls: list[Call[StoredTask]] = [task(self._broker.keys.queue(queue), id) for queue, id in tasks]
-        replies: list[StoredTask | BrokerError] = await self._broker.run_many(calls)
-        found: dict[tuple[str, str], StoredTask] = {}
-        for place, reply in zip(tasks, replies, strict=True):
-            if isinstance(reply, BrokerError):
-                raise reply
-            found[place] = reply
+        tasks = [TaskRef(run.queue, task_id) for run in page.items for task_id in run.task_ids]
+        found = await self._requests.carry_out(stored_tasks(self._broker.keys, tasks))
         now = self._now()
         changed = [
             after
             for run in page.items
-            if (after := followed(run, [found[run.queue, task_id] for task_id in run.task_ids], now)) != run
+            if (after := followed(run, [found[TaskRef(run.queue, task_id)] for task_id in run.task_ids], now)) != run
         ]
         await store.record_runs(changed)
 

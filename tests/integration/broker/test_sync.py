@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from rota.broker import SyncBroker
+from rota.broker import Broker, SyncBroker
 from rota.errors import BrokerRefused
 from tests.integration.broker.conftest import Way
 from tests.integration.broker.scripts import PUSH, READ, call, script, unseen
@@ -48,6 +48,12 @@ def test_many_calls_come_back_in_order_with_errors_as_values(sync_broker: SyncBr
     results = sync_broker.run_many([call(fail if i == 3 else echo, f"{{q{i}}}", i) for i in range(20)])
     assert isinstance(results.pop(3), BrokerRefused)
     assert results == [str(i).encode() for i in range(20) if i != 3]
+
+
+async def test_a_command_for_every_master_is_answered_by_each(sync_broker: SyncBroker, broker: Broker) -> None:
+    replies = sync_broker.execute_everywhere("PING")
+    assert set(replies.values()) == {b"PONG"}
+    assert replies == await broker.execute_everywhere("PING")
 
 
 def test_threads_share_a_broker(sync_broker: SyncBroker) -> None:

@@ -184,13 +184,13 @@ async def test_many_chosen_tasks_need_few_requests(inspector: Inspector, state: 
     for queue, task_id in wanted:
         state.task(state.queue(queue), task_id, "pending")
     sent: list[int] = []
-    run_many = inspector._broker.run_many
+    run_many = inspector._requests._broker.run_many
 
     async def counting(calls: Sequence[Any]) -> Any:
         sent.append(len(calls))
         return await run_many(calls)
 
-    monkeypatch.setattr(inspector._broker, "run_many", counting)
+    monkeypatch.setattr(inspector._requests._broker, "run_many", counting)
     assert len(await inspector.chosen_tasks(wanted)) == 1200
     assert sent == [32, 8]
     assert await inspector.chosen_tasks([]) == {}

@@ -1,0 +1,113 @@
+"""The reads of tasks: one task, a page of the tasks in a state, and many tasks by their IDs."""
+
+from collections.abc import Iterable
+
+from rota.client.operations import operation
+from rota.client.steps import Act, together
+from rota.core.text import did_you_mean
+from rota.errors import OptionError, TaskNotFound
+from rota.inspect.face import Reads, TaskRef
+from rota.inspect.queue_reads import check_queue, exists
+from rota.inspect.task_snapshot import TaskList, TaskSnapshot, read_task
+from rota.tasks.job import TaskState
+from rota.wire import look_task
+from rota.wire.keys import Keys, QueueKeys
+from rota.wire.look_task import StoredTask
+
+QUEUES_AT_ONCE = 32
+"""`stored_tasks` reads at most this many queues in one round, so that the replies stay below some megabytes."""
+
+
+class TaskReads(Reads):
+    """Describes the reads of tasks."""
+
+    @operation
+    def tasks(
+        self,
+        queue: str,
+        state: TaskState | str,
+        *,
+        page: int = 1,
+        size: int = 30,
+        group: str | None = None,
+        aggregation: str | None = None,
+    ) -> Act[TaskList]:
+        """Return one page of the tasks in one state, in the order in which they will run; at most 500 a page.
+
+        The state `aggregating` needs a `group`; with the ID of an `aggregation`, the tasks that an aggregator has taken
+        from that group are listed. Raises QueueNotFound.
+        """
+        state = _state(state)
+        keys = self._keys.queue(queue)
+        container = _container(keys, state, group, aggregation)
+        check_page(page, size)
+        call = look_task.tasks(keys, state, container, (page - 1) * size, size)
+        is_known, found = yield from together([exists(self._keys, queue), call])
+        check_queue(queue, is_known)
+        return TaskList(tuple(map(read_task, found.tasks)), found.total)
+
+    @operation
+    def task(self, queue: str, task_id: str) -> Act[TaskSnapshot]:
+        """Return one task with its log and its traceback. Raises TaskNotFound."""
+        stored: StoredTask = yield look_task.task(self._keys.queue(queue), task_id)
+        if not stored.state:
+            rest = f"only the leftover fields {', '.join(stored.fields)}" if stored.fields else "no task"
+            raise TaskNotFound(f"Queue {queue!r} has {rest} under the ID {task_id!r}: it was deleted, or never there.")
+        return read_task(stored)
+
+    @operation
+    def chosen_tasks(self, wanted: Iterable[tuple[str, str]]) -> Act[dict[TaskRef, TaskSnapshot]]:
+        """Return those of many tasks that exist, by queue and ID, each as `task` returns it.
+
+        One request reads up to 500 tasks of each of some queues, so this is the way to follow many tasks. Raises
+        BrokerError if a queue cannot be read.
+        """
+        found = yield from stored_tasks(self._keys, wanted)
+        return {ref: read_task(stored) for ref, stored in found.items() if stored.state}
+
+
+def stored_tasks(keys: Keys, wanted: Iterable[tuple[str, str]]) -> Act[dict[TaskRef, StoredTask]]:
+    """Read many tasks by queue and ID, as they are stored. A task that does not exist has an empty state."""
+    left: dict[str, list[str]] = {}
+    for queue, task_id in dict.fromkeys(wanted):
+        left.setdefault(queue, []).append(task_id)
+    found: dict[TaskRef, StoredTask] = {}
+    while left:
+        now = [(queue, ids[: look_task.MAX_PAGE]) for queue, ids in list(left.items())[:QUEUES_AT_ONCE]]
+        replies = yield from together([look_task.chosen(keys.queue(queue), ids) for queue, ids in now])
+        for (queue, _), read in zip(now, replies, strict=True):
+            found.update((TaskRef(queue, stored.id), stored) for stored in read)
+            left[queue] = left[queue][len(read) :]
+            if not left[queue]:
+                del left[queue]
+    return found
+
+
+def check_page(page: int, size: int) -> None:
+    """Raise OptionError for a page that cannot be read."""
+    if page < 1 or not 1 <= size <= look_task.MAX_PAGE:
+        raise OptionError(
+            f"There is no page {page} of size {size}: give a page from 1, a size from 1 to {look_task.MAX_PAGE}."
+        )
+
+
+def _state(state: TaskState | str) -> TaskState:
+    try:
+        return TaskState(state)
+    except ValueError as error:
+        raise OptionError(f"There is no state {state!r}. {did_you_mean(state, TaskState)}") from error
+
+
+def _container(keys: QueueKeys, state: TaskState, group: str | None, aggregation: str | None) -> str:
+    if (group is not None) != (state is TaskState.AGGREGATING):
+        raise OptionError("Aggregating tasks are listed by group: give group= with that state, and with no other.")
+    if group is not None:
+        return keys.group(group) if aggregation is None else keys.group(f"{group}:{aggregation}")
+    return {
+        TaskState.PENDING: keys.pending,
+        TaskState.ACTIVE: keys.active,
+        TaskState.SCHEDULED: keys.scheduled,
+        TaskState.RETRY: keys.retry,
+        TaskState.ARCHIVED: keys.archived,
+        TaskState.COMPLETED: keys.completed,
+    }[state]

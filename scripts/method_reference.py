@@ -15,9 +15,7 @@ from rota.client.connections import Connected
 from rota.client.core import Core
 from rota.client.operations import TaskOperations
 from rota.inspect import Actions, Inspector, SyncActions, SyncInspector
-from rota.inspect.queue_reads import QueueReads
-from rota.inspect.server_reads import ServerReads
-from rota.inspect.task_reads import TaskReads
+from rota.inspect.inspector import AllReads
 from rota.tasks.context import Context
 from rota.tasks.groups import GroupedTask
 from rota.tasks.job import AsyncFace, Job, Plan, Receipt, SyncJob
@@ -27,6 +25,9 @@ from rota.testing import Sandbox, SandboxClock
 from rota.worker.worker import Worker
 
 LINE_LENGTH = 100
+
+READS = AllReads.__bases__
+"""The classes that describe the reads of both inspectors."""
 
 CLASSES: dict[str, tuple[type, ...]] = {
     "Rota": (Rota, Connected, Tasks),
@@ -40,8 +41,8 @@ CLASSES: dict[str, tuple[type, ...]] = {
     "Worker": (Worker,),
     "Client": (Client, Core, TaskOperations),
     "SyncClient": (SyncClient, Core, TaskOperations),
-    "Inspector": (Inspector, QueueReads, TaskReads, ServerReads),
-    "SyncInspector": (SyncInspector, QueueReads, TaskReads, ServerReads),
+    "Inspector": (Inspector, *READS),
+    "SyncInspector": (SyncInspector, *READS),
     "Actions": (Actions, TaskOperations),
     "SyncActions": (SyncActions, TaskOperations),
     "Sandbox": (Sandbox,),

@@ -10,13 +10,18 @@ from typer.core import TyperCommand, TyperGroup
 from rota.cli import (
     calendar_command,
     config,
+    cron_command,
     dev,
     doctor,
     enqueue_command,
+    group_command,
     health_command,
     output,
+    queue_command,
     schedule,
     scheduler_command,
+    server_command,
+    stats_command,
     store_command,
     task_types,
     version,
@@ -63,7 +68,12 @@ program.command(name="scheduler")(scheduler_command.command)
 program.command(name="dev")(dev.command)
 program.command(name="enqueue")(enqueue_command.command)
 program.command(name="health")(health_command.command)
+program.command(name="stats")(stats_command.command)
+program.add_typer(queue_command.program)
+program.add_typer(group_command.program)
+program.add_typer(cron_command.program)
 program.command(name="types")(task_types.command)
+program.command(name="server")(server_command.command)
 program.command(name="doctor")(doctor.command)
 program.add_typer(schedule.program)
 program.add_typer(calendar_command.program)

@@ -90,15 +90,25 @@ def is_lost(outcome: object) -> bool:
     return isinstance(outcome, BrokerUnavailable) and outcome.maybe_applied
 
 
-def together(requests: "Sequence[Request]") -> Act[list[Any]]:
-    """Send several requests in one burst, and return all answers. Raises the first error.
+def settled(requests: "Sequence[Request]") -> Act[list[Any]]:
+    """Send several requests in one burst, and return their answers, with errors as values.
 
     A request whose answer was lost is sent again, so each of them has to be safe to repeat.
     """
     outcomes: list[Any] = yield Burst(requests)
     for i, outcome in enumerate(outcomes):
         if is_lost(outcome):
-            outcomes[i] = yield requests[i]
-        elif isinstance(outcome, BrokerError):
+            try:
+                outcomes[i] = yield requests[i]
+            except BrokerError as error:
+                outcomes[i] = error
+    return outcomes
+
+
+def together(requests: "Sequence[Request]") -> Act[list[Any]]:
+    """Send several requests as `settled` does, and return all answers. Raises the first error."""
+    outcomes = yield from settled(requests)
+    for outcome in outcomes:
+        if isinstance(outcome, BrokerError):
             raise outcome
     return outcomes

@@ -6,8 +6,17 @@ from rota.core.on_demand import on_demand
 
 if TYPE_CHECKING:
     from rota.inspect.actions import Actions, SyncActions
+    from rota.inspect.all_queues import Overview, Rate
+    from rota.inspect.broker_snapshot import (
+        BrokerSnapshot,
+        ClusterSnapshot,
+        NodeSnapshot,
+        ReplicaSnapshot,
+        SlowCommand,
+    )
     from rota.inspect.face import TaskRef
     from rota.inspect.inspector import Inspector, SyncInspector
+    from rota.inspect.judgement import Fact
     from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
     from rota.inspect.scheduler_snapshot import EnqueueEventSnapshot, SchedulerEntrySnapshot
     from rota.inspect.server_snapshot import RunningSnapshot, ServerSnapshot
@@ -18,8 +27,17 @@ else:  # a program that only changes tasks does not load the snapshots
         __name__,
         {
             "actions": ("Actions", "SyncActions"),
+            "broker_snapshot": (
+                "BrokerSnapshot",
+                "ClusterSnapshot",
+                "NodeSnapshot",
+                "ReplicaSnapshot",
+                "SlowCommand",
+            ),
             "face": ("TaskRef",),
             "inspector": ("Inspector", "SyncInspector"),
+            "judgement": ("Fact",),
+            "all_queues": ("Overview", "Rate"),
             "queue": ("AggregationSnapshot", "DaySnapshot", "GroupSnapshot", "QueueSnapshot"),
             "scheduler_snapshot": ("EnqueueEventSnapshot", "SchedulerEntrySnapshot"),
             "server_snapshot": ("RunningSnapshot", "ServerSnapshot"),
@@ -31,15 +49,23 @@ else:  # a program that only changes tasks does not load the snapshots
 __all__ = [
     "Actions",
     "AggregationSnapshot",
+    "BrokerSnapshot",
+    "ClusterSnapshot",
     "DaySnapshot",
     "EnqueueEventSnapshot",
+    "Fact",
     "GroupSnapshot",
     "Inspector",
+    "NodeSnapshot",
+    "Overview",
     "ProgressReport",
     "QueueSnapshot",
+    "Rate",
+    "ReplicaSnapshot",
     "RunningSnapshot",
     "SchedulerEntrySnapshot",
     "ServerSnapshot",
+    "SlowCommand",
     "SyncActions",
     "SyncInspector",
     "TaskList",

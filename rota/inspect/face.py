@@ -1,4 +1,4 @@
-"""What the faces of the read model share: each read and each action is described once, and carried out in two ways.
+"""The frame of the read model and the actions: each is described once, and carried out in two ways.
 
 A description is a generator that yields steps (`rota.client.steps`), as the operations of a client are. `Inspector` and
 `Actions` carry it out for asyncio, and `SyncInspector` and `SyncActions` for blocking code. To add one:
@@ -6,7 +6,7 @@ A description is a generator that yields steps (`rota.client.steps`), as the ope
 1. Write its script, `look_<what>.lua` for a read and `edit_<act>.lua` for an action, and its call in `rota.wire`.
 2. Describe it below `@operation` in one of the classes that the face is made of, such as `QueueReads`. Both faces have
    it then.
-3. What takes many requests, such as a search, is a `Stream`: below `@streamed` the face for asyncio yields its batches
+3. A read of many requests, such as a search, is a `Stream`: below `@streamed` the face for asyncio yields its batches
    by `async for`, and the face for blocking code by `for`.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
+from rota.broker.url import Mode
 from rota.client.requests import Requests, SyncRequests, finish
 from rota.client.steps import Act
 from rota.tasks.job import AsyncFace, SyncFace
@@ -67,8 +68,9 @@ def streamed(description: Callable[Concatenate[Any, P], Stream[T_co]]) -> Stream
 class Reads(ABC):
     """The base of the classes that describe reads."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, mode: Mode) -> None:
         self._keys = keys
+        self._mode: Mode = mode
 
     @abstractmethod
     def carry_out(self, act: Act[Any]) -> Any:

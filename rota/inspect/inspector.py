@@ -1,10 +1,13 @@
 """The two faces of the read model, which programs, the command line, the console and tests share.
 
-Each read is described once, in `queue_reads`, `task_reads` and `server_reads`. `rota.inspect.face` says how to add one.
+Each read is described once, in `all_queues`, `queue_reads`, `task_reads`, `server_reads` and `broker_reads`.
+`rota.inspect.face` says how to add one.
 """
 
 from typing import TYPE_CHECKING
 
+from rota.inspect.all_queues import OverviewReads
+from rota.inspect.broker_reads import BrokerReads
 from rota.inspect.face import Awaited, Blocking
 from rota.inspect.queue_reads import QueueReads
 from rota.inspect.server_reads import ServerReads
@@ -15,7 +18,11 @@ if TYPE_CHECKING:
     from rota.broker.sync import SyncBroker
 
 
-class Inspector(Awaited, QueueReads, TaskReads, ServerReads):
+class AllReads(OverviewReads, QueueReads, TaskReads, ServerReads, BrokerReads):
+    """All reads. A further class of reads is added here, for both faces."""
+
+
+class Inspector(Awaited, AllReads):
     """Reads queues, tasks and servers, and never writes: `app.inspector()`, or `Inspector(app.connect())`.
 
     A read-only user or replica is sufficient, and the user does not need permission for `MEMORY`. Long lists are read
@@ -23,13 +30,13 @@ class Inspector(Awaited, QueueReads, TaskReads, ServerReads):
     """
 
     def __init__(self, broker: "Broker") -> None:
-        super().__init__(broker.keys)
+        super().__init__(broker.keys, broker.address.mode)
         self._send_with(broker)
 
 
-class SyncInspector(Blocking, QueueReads, TaskReads, ServerReads):
+class SyncInspector(Blocking, AllReads):
     """Reads queues, tasks and servers, for blocking code (see `Inspector`)."""
 
     def __init__(self, broker: "SyncBroker") -> None:
-        super().__init__(broker.keys)
+        super().__init__(broker.keys, broker.address.mode)
         self._send_with(broker)

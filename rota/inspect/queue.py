@@ -62,6 +62,11 @@ class QueueSnapshot:
         waiting = self.pending + self.scheduled + self.retry + self.aggregating
         return waiting + self.active + self.archived + self.completed
 
+    @property
+    def error_rate(self) -> float | None:
+        """The share of today's runs that failed; None if nothing ran today."""
+        return self.failed / self.processed if self.processed else None
+
 
 @dataclass(frozen=True, slots=True)
 class DaySnapshot:
@@ -71,6 +76,11 @@ class DaySnapshot:
     processed: int
     failed: int
     crashed: int = 0
+
+    @property
+    def error_rate(self) -> float | None:
+        """The share of runs that failed; None if nothing ran."""
+        return self.failed / self.processed if self.processed else None
 
 
 @dataclass(frozen=True, slots=True)

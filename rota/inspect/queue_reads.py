@@ -45,8 +45,8 @@ class QueueReads(Reads):
             ]
         )
         check_queue(name, is_known)
-        sizes = yield from _sizes(keys, page)
-        aggregations = yield from _aggregations(keys, sets)
+        sizes = yield from further_sizes(keys, page)
+        aggregations = yield from further_sets(keys, sets)
         return complete(snapshot, sum(sizes.values()), aggregations, memory)
 
     @operation
@@ -55,8 +55,9 @@ class QueueReads(Reads):
         if not 1 <= days <= look_queue.MAX_DAYS:
             raise OptionError(f"days is {days}, but the counters of a day are kept for 90 days: give 1 to 90.")
         call = look_queue.days(self._keys.queue(queue), today(), days)
-        is_known, found = yield from together([exists(self._keys, queue), call])
+        is_known, counted = yield from together([exists(self._keys, queue), call])
         check_queue(queue, is_known)
+        found: list[DaySnapshot] = counted
         return found
 
     @operation
@@ -70,9 +71,9 @@ class QueueReads(Reads):
             [exists(self._keys, queue), look_queue.groups(keys, 0), look_queue.aggregation_sets(keys, 0)]
         )
         check_queue(queue, is_known)
-        sizes = yield from _sizes(keys, page)
+        sizes = yield from further_sizes(keys, page)
         taken: dict[str, list[AggregationSnapshot]] = {name: [] for name in sizes}
-        for group, each in (yield from _aggregations(keys, sets)):
+        for group, each in (yield from further_sets(keys, sets)):
             taken.setdefault(group, []).append(each)
         return [GroupSnapshot(name, sizes.get(name, 0), tuple(taken[name])) for name in sorted(taken)]
 
@@ -119,7 +120,8 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def _sizes(keys: QueueKeys, first: SizePage) -> Act[dict[str, int]]:
+def further_sizes(keys: QueueKeys, first: SizePage) -> Act[dict[str, int]]:
+    """Read the sizes of all groups, after their first page."""
     sizes, page = dict(first.sizes), first
     while page.cursor:
         page = yield look_queue.groups(keys, page.cursor)
@@ -127,9 +129,10 @@ def _sizes(keys: QueueKeys, first: SizePage) -> Act[dict[str, int]]:
     return sizes
 
 
-def _aggregations(
+def further_sets(
     keys: QueueKeys, first: list[tuple[str, AggregationSnapshot]]
 ) -> Act[list[tuple[str, AggregationSnapshot]]]:
+    """Read all sets under aggregation, after their first page."""
     found, page = list(first), first
     while page:
         page = yield look_queue.aggregation_sets(keys, len(found))

@@ -1,5 +1,7 @@
 """The reads of servers, of Rota and Asynq, of the types that they handle, and of the entries of schedulers."""
 
+from collections.abc import Iterable
+
 from rota.client.operations import operation
 from rota.client.steps import Act, Command, together
 from rota.inspect.face import Reads
@@ -15,6 +17,8 @@ from rota.inspect.task_type import TypeList, read_types
 from rota.wire import scheduler_entry as look_entry
 from rota.wire import server_record as look_server
 from rota.wire.keys import Keys
+
+ENTRIES_AT_ONCE = 1000
 
 
 class ServerReads(Reads):
@@ -33,8 +37,7 @@ class ServerReads(Reads):
         while keys := (yield look_entry.schedulers(self._keys, start)):
             start += len(keys)
             for key in keys:
-                records: list[bytes] = yield Command(("LRANGE", key, 0, -1), key)
-                found += read_entries(key, records)
+                found += yield from _entries(key)
         return sorted(found, key=lambda entry: (entry.spec, entry.id))
 
     @operation
@@ -58,6 +61,16 @@ class ServerReads(Reads):
             key = keys.published_types(digest)
             records[digest] = yield Command(("GET", key), key)
         return read_types(servers, listed, records)
+
+
+def _entries(key: str) -> Act[Iterable[SchedulerEntrySnapshot]]:
+    """Read the entries of one scheduler, page by page: it may have ten thousand."""
+    found: dict[str, SchedulerEntrySnapshot] = {}  # the list may be written anew between two pages
+    start = 0
+    while records := (yield Command(("LRANGE", key, start, start + ENTRIES_AT_ONCE - 1), key)):
+        found.update((entry.id, entry) for entry in read_entries(key, records))
+        start += len(records)
+    return found.values()
 
 
 def live_servers(keys: Keys) -> Act[list[ServerSnapshot]]:

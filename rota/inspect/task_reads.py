@@ -1,18 +1,21 @@
 """The reads of tasks: one task, a page of the tasks in a state, and many tasks by their IDs."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from rota.client.operations import operation
 from rota.client.steps import Act, together
 from rota.core.text import did_you_mean
 from rota.errors import OptionError, TaskNotFound
-from rota.inspect.face import Reads, TaskRef
+from rota.inspect.face import Reads, Stream, TaskRef, streamed
+from rota.inspect.list_cursor import read_cursor, write_cursor
 from rota.inspect.queue_reads import check_queue, exists
 from rota.inspect.task_snapshot import TaskList, TaskSnapshot, read_task
 from rota.tasks.job import TaskState
 from rota.wire import look_task
 from rota.wire.keys import Keys, QueueKeys
-from rota.wire.look_task import StoredTask
+from rota.wire.look_task import Mark, StoredTask, TaskPage
+from rota.wire.script import Call
 
 QUEUES_AT_ONCE = 32
 """`stored_tasks` reads at most this many queues in one round, so that the replies stay below some megabytes."""
@@ -29,22 +32,41 @@ class TaskReads(Reads):
         *,
         page: int = 1,
         size: int = 30,
+        cursor: str | None = None,
         group: str | None = None,
         aggregation: str | None = None,
     ) -> Act[TaskList]:
         """Return one page of the tasks in one state, in the order in which they will run; at most 500 a page.
 
-        The state `aggregating` needs a `group`; with the ID of an `aggregation`, the tasks that an aggregator has taken
-        from that group are listed. Raises QueueNotFound.
+        `next` of a page is the `cursor` of the next one. While tasks come and go, pages by cursor can show a task
+        twice, but do not leave out one that stays where it is; pages by number can. The state `aggregating` needs a
+        `group`; with the ID of an `aggregation`, the tasks that an aggregator has taken from that group are listed.
+        Raises QueueNotFound.
         """
         state = _state(state)
-        keys = self._keys.queue(queue)
-        container = _container(keys, state, group, aggregation)
+        container = _container(self._keys.queue(queue), state, group, aggregation)
         check_page(page, size)
-        call = look_task.tasks(keys, state, container, (page - 1) * size, size)
-        is_known, found = yield from together([exists(self._keys, queue), call])
-        check_queue(queue, is_known)
-        return TaskList(tuple(map(read_task, found.tasks)), found.total)
+        if cursor is not None and page != 1:
+            raise OptionError("A page is named by its number or by the cursor of the page before: give one of both.")
+        after = None if cursor is None else read_cursor(state, cursor)
+        listing = _Listing(self._keys, queue, state, container)
+        return (yield from listing.read((page - 1) * size, size, after))
+
+    @streamed
+    def all_tasks(
+        self,
+        queue: str,
+        state: TaskState | str,
+        *,
+        size: int = look_task.MAX_PAGE,
+        group: str | None = None,
+        aggregation: str | None = None,
+    ) -> Stream[TaskList]:
+        """Yield all tasks in one state, page by page (see `tasks`)."""
+        state = _state(state)
+        check_page(1, size)
+        container = _container(self._keys.queue(queue), state, group, aggregation)
+        return _Pages(_Listing(self._keys, queue, state, container), size)
 
     @operation
     def task(self, queue: str, task_id: str) -> Act[TaskSnapshot]:
@@ -64,6 +86,50 @@ class TaskReads(Reads):
         """
         found = yield from stored_tasks(self._keys, wanted)
         return {ref: read_task(stored) for ref, stored in found.items() if stored.state}
+
+
+class _Listing(NamedTuple):
+    """The tasks of one queue in one state. `container` is the key that has their IDs."""
+
+    keys: Keys
+    queue: str
+    state: TaskState
+    container: str
+
+    def read(self, start: int, size: int, after: Mark | None) -> Act[TaskList]:
+        """Read a page, in several calls if one reply would be too large, or the place is far from where it was."""
+        found: list[StoredTask] = []
+        is_known, page = yield from together([exists(self.keys, self.queue), self._call(start, size, after)])
+        check_queue(self.queue, is_known)
+        while True:
+            found += page.tasks
+            if page.end is None or (len(found) >= size and not page.again):
+                break
+            page = yield self._call(start, size - len(found), page.end)
+        end = None if page.end is None else write_cursor(self.state, page.end)
+        return TaskList(tuple(map(read_task, found)), page.total, end)
+
+    def _call(self, start: int, size: int, after: Mark | None) -> Call[TaskPage]:
+        keys = self.keys.queue(self.queue)
+        return look_task.tasks(keys, self.state, self.container, start, size, after=after)
+
+
+class _Pages(Stream[TaskList]):
+    """All pages of a listing."""
+
+    def __init__(self, listing: _Listing, size: int) -> None:
+        self._listing, self._size = listing, size
+        self._after: Mark | None = None
+        self._ended = False
+
+    def next_batch(self) -> Act[TaskList | None]:
+        """Read the next page. An empty list has one page."""
+        if self._ended:
+            return None
+        page: TaskList = yield from self._listing.read(0, self._size, self._after)
+        self._ended = page.next is None
+        self._after = None if page.next is None else read_cursor(self._listing.state, page.next)
+        return page
 
 
 def stored_tasks(keys: Keys, wanted: Iterable[tuple[str, str]]) -> Act[dict[TaskRef, StoredTask]]:

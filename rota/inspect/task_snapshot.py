@@ -56,10 +56,14 @@ class TaskSnapshot(TaskInfo):
 
 @dataclass(frozen=True, slots=True)
 class TaskList:
-    """One page of tasks. `total` is the number of tasks on all pages."""
+    """One page of tasks. `total` is the number of tasks on all pages.
+
+    `next` is the cursor of the next page, None after the last one.
+    """
 
     tasks: tuple[TaskSnapshot, ...]
     total: int
+    next: str | None = None
 
 
 def read_task(stored: StoredTask) -> TaskSnapshot:

@@ -8,14 +8,16 @@ from rota.errors import PayloadError
 from rota.wire.keys import QueueKeys
 from rota.wire.message import unpack
 from rota.wire.names import raw as id_bytes
+from rota.wire.names import text as exact
 from rota.wire.proto import TaskMessage
 from rota.wire.script import Argument, Call, load
 
 MAX_PAGE = 500
 TaskEnd: TypeAlias = Literal["open", "succeeded", "failed", "cancelled", "lost"]
-MAX_CHOSEN_BYTES = 1024 * 1024
+MAX_REPLY_BYTES = 1024 * 1024
 """Most bytes of one reply, because a task may have a result of several megabytes."""
 
+_MARKS = 3
 _STATES = ("active", "pending", "scheduled", "retry", "archived", "completed", "aggregating")
 _STATES_BEFORE_THE_END = ("active", "pending", "scheduled", "retry", "aggregating")
 _SHORT_FIELDS = (
@@ -68,12 +70,29 @@ class StoredTask:
             return None
 
 
+class Mark(NamedTuple):
+    """The end of a page, after which the next page goes on while tasks come and go.
+
+    In a sorted set, `at` is the score of the last task, and `ids` has its ID. In a list, `at` is how many tasks the
+    pages so far have passed, and `ids` has the last IDs, the last one first: `after.lua` says how they are used.
+    """
+
+    at: str
+    ids: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """Some tasks of one state; `total` is the number of all tasks in it."""
+    """Some tasks of one state; `total` is the number of all tasks in it.
+
+    `end` is where the next page goes on, None if nothing is left. With `again`, the call looked only for the place:
+    make it again with `end`.
+    """
 
     total: int
     tasks: Sequence[StoredTask]
+    end: Mark | None = None
+    again: bool = False
 
 
 class WorkLeft(NamedTuple):
@@ -86,11 +105,30 @@ class WorkLeft(NamedTuple):
     later: int
 
 
-def tasks(keys: QueueKeys, state: str, container: str, start: int, count: int = MAX_PAGE) -> Call[TaskPage]:
-    """Read a page of tasks in one state. `container` is the key of its set, of a group, or of an aggregation set."""
+def tasks(
+    keys: QueueKeys,
+    state: str,
+    container: str,
+    start: int,
+    count: int = MAX_PAGE,
+    *,
+    after: Mark | None = None,
+    most_bytes: int = MAX_REPLY_BYTES,
+) -> Call[TaskPage]:
+    """Read a page of tasks in one state. `container` is the key of its set, of a group, or of an aggregation set.
+
+    The page begins at the position `start`, or at the end of an earlier page (`after`). It has at most `count` tasks,
+    and fewer if these do not fit into `most_bytes`.
+    """
     kind = "list" if container in (keys.pending, keys.active) else "zset"
-    args: list[Argument] = [keys.task_prefix, kind, start, count, *_SHORT_FIELDS]
-    return Call(load("look_tasks"), (container, keys.lease), args, lambda reply: _page(reply, keys.queue, state))
+    marks: tuple[Argument, ...] = () if after is None else (after.at, *map(id_bytes, after.ids))
+    args: list[Argument] = [keys.task_prefix, kind, start, count, most_bytes, len(marks), *marks, *_SHORT_FIELDS]
+    return Call(
+        load("look_tasks"),
+        (container, keys.lease),
+        args,
+        lambda reply: _page(reply, keys.queue, state, kind == "list", after),
+    )
 
 
 def task(keys: QueueKeys, task_id: str) -> Call[StoredTask]:
@@ -110,7 +148,7 @@ def task(keys: QueueKeys, task_id: str) -> Call[StoredTask]:
     )
 
 
-def chosen(keys: QueueKeys, ids: Sequence[str], most_bytes: int = MAX_CHOSEN_BYTES) -> Call[list[StoredTask]]:
+def chosen(keys: QueueKeys, ids: Sequence[str], most_bytes: int = MAX_REPLY_BYTES) -> Call[list[StoredTask]]:
     """Read at most 500 tasks of a queue by their IDs: all fields of the first ones that fit into `most_bytes`.
 
     At least one task is read. A task that does not exist has an empty state.
@@ -150,13 +188,22 @@ def _end(row: Any, dead_before: float) -> TaskEnd:
     return "open" if state in _STATES_BEFORE_THE_END and not is_dead else "lost"
 
 
-def _page(reply: Any, queue: str, state: str) -> TaskPage:
-    now, total, *rows = reply
+def _page(reply: Any, queue: str, state: str, is_list: bool, after: Mark | None) -> TaskPage:
+    now, total, start, *rows = reply
+    if start < 0 and after is not None:
+        return TaskPage(total, (), after._replace(at=str(-start)), again=True)
     found = [
         StoredTask(queue, text(task_id), state, float(now), _score(score), _present(_SHORT_FIELDS, fields))
         for task_id, score, fields in rows
     ]
-    return TaskPage(total, found)
+    passed = start + len(rows)
+    if not rows or passed >= total:
+        return TaskPage(total, found)
+    ids = [exact(task_id) for task_id, _, _ in reversed(rows)]
+    if not is_list:
+        return TaskPage(total, found, Mark(text(rows[-1][1]), (ids[0],)))
+    before = after.ids if after is not None and start else ()
+    return TaskPage(total, found, Mark(str(passed), (*ids, *before)[:_MARKS]))
 
 
 def _chosen(reply: Any, queue: str, ids: Sequence[str]) -> list[StoredTask]:

@@ -43,7 +43,7 @@ _PLAIN: dict[Role, set[str]] = {
         "UNSUBSCRIBE",
         "ZADD",
     },
-    "inspector": {"SISMEMBER", "SSCAN", "SCAN", "LRANGE", "MEMORY|USAGE"},
+    "inspector": {"SISMEMBER", "SSCAN", "SCAN", "LRANGE", "MEMORY|USAGE", "SLOWLOG|GET", "CLUSTER|INFO"},
     "repairer": set(),
 }
 _SCRIPTS: dict[Role, tuple[str, ...]] = {
@@ -60,6 +60,8 @@ OPTIONAL = {
     "CLIENT|TRACKINGINFO": "a waiting worker does not check whether tracking is still on",
     "SCAN": "the doctor does not compare tasks and locks with the lists and sets, and cannot repair them",
     "MEMORY|USAGE": "the memory of queues is not known",
+    "SLOWLOG|GET": "the slow commands of the server are not shown",
+    "CLUSTER|INFO": "the state of a Cluster is not shown",
     "PUBLISH": "callers that wait for a result are not notified; they poll every second",
     "WAIT": "only wait_replicas needs it",
     "ROLE": "only Sentinel needs it",

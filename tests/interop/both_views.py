@@ -41,6 +41,10 @@ async def assert_they_agree(go: Go, inspector: Inspector) -> GoDump:
 
 async def _compare(inspector: Inspector, theirs: GoDump, began: float) -> None:
     assert await inspector.queues() == sorted(theirs.queues)
+    seen = await inspector.overview()
+    assert [queue.queue for queue in seen.queues] == sorted(theirs.queues)
+    for each in seen.queues:
+        _compare_queue(each, theirs.queues[each.queue], began)
     for name, queue in theirs.queues.items():
         _compare_queue(await inspector.queue(name), queue, began)
         assert {

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rota.broker import Broker
-from rota.inspect import Inspector
+from rota.inspect import Inspector, SyncInspector
 from rota.wire import enqueue, server_record
 from rota.wire.enqueue import Item
 from rota.wire.message import pack
@@ -32,6 +32,11 @@ async def test_queues_on_all_nodes_can_be_looked_at(broker: Broker):
         assert (queue.pending, queue.aggregating, queue.groups) == (1, 1, 1)
         assert (await inspector.task(name, "now")).type == "t"
         assert [task.id for task in (await inspector.tasks(name, "aggregating", group="g")).tasks] == ["g"]
+    seen = {queue.queue: queue for queue in (await inspector.overview()).queues}
+    assert {(seen[name].pending, seen[name].aggregating) for name in names} == {(1, 1)}
+    with broker.sync() as sync_broker:
+        again = {queue.queue: queue.size for queue in SyncInspector(sync_broker).overview().queues}
+    assert again == {name: queue.size for name, queue in seen.items()}
     wanted = [(name, task_id) for name in names for task_id in ("now", "g")]
     assert set(await inspector.chosen_tasks(wanted)) == set(wanted)
 

@@ -74,6 +74,16 @@ async def test_both_faces_read_the_same(inspector: Inspector, twin: SyncInspecto
     assert twin.types() == await inspector.types()
 
 
+def test_a_scheduler_with_thousands_of_entries_is_read_page_by_page(twin: SyncInspector, state: State) -> None:
+    key = entries_key(KEYS, "h", 2, "rota-s")
+    records = [pack_entry(EntryRecord(f"e{i:04}", "@daily", "t", b"", (), None, None)) for i in range(2000)]
+    state.client.rpush(key, *records)
+    state.client.zadd(list_key(KEYS), {key: state.now + 60})
+    assert [entry.id for entry in twin.scheduler_entries()] == [f"e{i:04}" for i in range(2000)]
+    state.client.rpush(key, records[0])
+    assert len(twin.scheduler_entries()) == 2000
+
+
 async def test_both_faces_raise_the_same(inspector: Inspector, twin: SyncInspector) -> None:
     for read in ("queue", "history", "groups"):
         with pytest.raises(QueueNotFound, match="no queue 'nowhere'"):

@@ -22,6 +22,9 @@ async def look_at_everything(inspector: Inspector) -> None:
     await inspector.tasks("default", "aggregating", group="g")
     await inspector.task("default", "pending")
     await inspector.servers()
+    assert [queue.queue for queue in (await inspector.overview()).queues] == ["default"]
+    assert len((await inspector.broker()).nodes) >= 1
+    assert len([page async for page in inspector.all_tasks("default", "pending")]) == 1
 
 
 @pytest.fixture

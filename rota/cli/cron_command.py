@@ -1,0 +1,99 @@
+"""`rota cron`: the entries that running schedulers show, of Rota and of Asynq, and what they have enqueued.
+
+`rota schedule` shows the schedules of Rota in full. Here stands what every program on Asynq's keys can see.
+"""
+
+from typing import Annotated
+
+import typer
+
+from rota.cli import output
+from rota.cli.inspecting import heading, json_value, opened
+from rota.cli.option_types import AsJson, Url
+from rota.inspect import EnqueueEventSnapshot, SchedulerEntrySnapshot
+
+program = typer.Typer(
+    name="cron",
+    no_args_is_help=True,
+    help="Entries of running schedulers, of Rota and of Asynq.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Ids = Annotated[list[str], typer.Argument(help="The IDs of entries, as `rota cron list` shows them.")]
+
+
+@program.command(name="list")
+def list_entries(url: Url = None, as_json: AsJson = False) -> None:
+    """List the entries: when each is next, and when it was last."""
+    with opened(url) as inspector:
+        found = inspector.scheduler_entries()
+    if as_json:
+        output.print_json(json_value(found))
+    elif not found:
+        output.note("No running scheduler shows an entry. `rota schedule list` shows what is stored.")
+    else:
+        _print_entries(found)
+
+
+def _print_entries(found: list[SchedulerEntrySnapshot]) -> None:
+    at = output.now()
+    titles = (
+        ("entry", True),
+        ("by", False),
+        ("spec", True),
+        ("type", True),
+        ("options", True),
+        ("next", False),
+        ("last", False),
+    )
+    rows = [
+        (
+            entry.id,
+            "Go" if entry.is_go else "Rota",
+            entry.spec,
+            entry.task_type,
+            ", ".join(entry.options) or "-",
+            output.relative(entry.next_at, at),
+            output.relative(entry.previous_at, at),
+        )
+        for entry in found
+    ]
+    output.print_table([output.Column(title, folds=folds) for title, folds in titles], rows)
+
+
+@program.command()
+def history(
+    ids: Ids,
+    page: Annotated[int, typer.Option(help="Which page.")] = 1,
+    size: Annotated[int, typer.Option(help="Lines of a page; at most 500.")] = 30,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the tasks that entries have enqueued, the latest first. The last 1,000 of each entry are kept."""
+    with opened(url) as inspector:
+        found = {each: inspector.enqueue_events(each, page=page, size=size) for each in dict.fromkeys(ids)}
+    if as_json:
+        output.print_json({each: json_value(events) for each, events in found.items()})
+        return
+    for number, (each, events) in enumerate(found.items()):
+        if number:
+            typer.echo()
+        if len(found) > 1:
+            heading(each)
+        _print_events(each, events, page)
+
+
+def _print_events(entry: str, events: list[EnqueueEventSnapshot], page: int) -> None:
+    if not events:
+        where = f" on page {page}" if page > 1 else ""
+        output.note(f"The entry {entry} has enqueued nothing{where}, or there is none with this ID.")
+        return
+    at = output.now()
+    rows = [
+        (
+            event.task_id,
+            "-" if event.enqueued_at is None else f"{event.enqueued_at:%Y-%m-%d %H:%M:%S} UTC",
+            output.relative(event.enqueued_at, at),
+        )
+        for event in events
+    ]
+    output.print_table([output.Column("task", folds=True), output.Column("enqueued"), output.Column("")], rows)

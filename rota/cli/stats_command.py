@@ -1,0 +1,139 @@
+"""`rota stats`: all queues at a glance, once or again and again.
+
+With `--watch` the command looks every few seconds, and shows how fast each queue is worked off since the look before.
+When the server is away it says so, keeps the last numbers and goes on.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from rota.cli import output
+from rota.cli.inspecting import STATES, heading, json_value, opened, print_states, share
+from rota.cli.option_types import AsJson, Url
+from rota.core.duration import at_least
+from rota.core.text import counted
+from rota.errors import BrokerUnavailable
+from rota.inspect import BrokerSnapshot, Overview, QueueSnapshot, Rate, SyncInspector
+from rota.inspect.judgement import WORST_FIRST, size
+
+MOST_OFTEN = timedelta(milliseconds=500)
+
+
+def command(
+    url: Url = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl+C.")] = False,
+    interval: Annotated[str, typer.Option(help="How often --watch looks.")] = "2s",
+    as_json: AsJson = False,
+) -> None:
+    """Show the tasks by state and queue, today's runs, the workers and the server."""
+    seconds = at_least(interval, MOST_OFTEN, "--interval", "each look reads all queues").total_seconds()
+    with opened(url) as inspector:
+        if not watch:
+            _show(inspector.overview(), inspector.broker(), {}, as_json=as_json)
+            return
+        try:
+            _watch(inspector, seconds, as_json=as_json)
+        except KeyboardInterrupt:
+            raise typer.Exit(0) from None
+
+
+def _watch(inspector: SyncInspector, seconds: float, *, as_json: bool) -> None:
+    console = Console()
+    before: Overview | None = None
+    while True:
+        try:
+            seen, broker = inspector.overview(), inspector.broker()
+        except BrokerUnavailable as error:
+            output.note(f"The server does not answer: {error}")
+        else:
+            if not as_json:
+                console.clear()
+            _show(seen, broker, {} if before is None else seen.rates(before), as_json=as_json)
+            before = seen
+        time.sleep(seconds)
+
+
+def _show(seen: Overview, broker: BrokerSnapshot, rates: dict[str, Rate], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({**json_value(seen), "broker": json_value(broker), "rates": json_value(rates)})
+        return
+    counts = {state: sum(getattr(queue, state) for queue in seen.queues) for state in STATES}
+    heading("Tasks by state")
+    print_states(counts)
+    typer.echo()
+    heading("Queues")
+    print_queues(seen, rates)
+    typer.echo()
+    for line in _sentences(seen, broker):
+        output.say(line)
+
+
+def print_queues(seen: Overview, rates: dict[str, Rate]) -> None:
+    """Print a table of all queues. With `rates` it has a column of runs per second."""
+    if not seen.queues:
+        output.note("There are no queues: no task was ever enqueued on this server.")
+    else:
+        columns = [output.Column("queue", folds=True), output.Column("state")]
+        columns += [output.Column(name, right=True) for name in ("size", "pending", "active", "oldest")]
+        columns += [output.Column("per s", right=True)] if rates else []
+        columns += [output.Column(name, right=True) for name in ("today", "failed")]
+        columns += [output.Column(name, right=True, optional=True) for name in ("workers", "memory")]
+        output.print_table(columns, [_row(queue, seen, rates) for queue in seen.queues])
+    for name, why in seen.broken.items():
+        output.note(f"The queue {name} cannot be read: {why}")
+
+
+def state_of(queue: QueueSnapshot, seen: Overview) -> str:
+    """Return in a word or two whether a queue is worked off."""
+    if queue.is_paused:
+        return "paused"
+    return "served" if seen.consumers(queue.queue) else "no worker"
+
+
+def oldest(queue: QueueSnapshot) -> str:
+    """Return how long the next task has been waiting; `-` if none waits, `?` if the task does not tell."""
+    if queue.latency is None:
+        return "?"
+    return output.rough(queue.latency) if queue.pending else "-"
+
+
+def _row(queue: QueueSnapshot, seen: Overview, rates: dict[str, Rate]) -> Sequence[str]:
+    rate = rates.get(queue.queue)
+    return (
+        queue.queue,
+        state_of(queue, seen),
+        f"{queue.size:,}",
+        f"{queue.pending:,}",
+        f"{queue.active:,}",
+        oldest(queue),
+        *([f"{rate.processed:,.1f}" if rate else "-"] if rates else []),
+        f"{queue.processed:,}",
+        f"{queue.failed:,}",
+        str(len(seen.consumers(queue.queue))),
+        "?" if queue.memory_bytes is None else size(queue.memory_bytes),
+    )
+
+
+def _sentences(seen: Overview, broker: BrokerSnapshot) -> list[str]:
+    processed, failed = sum(each.processed for each in seen.queues), sum(each.failed for each in seen.queues)
+    go = sum(server.is_go for server in seen.servers)
+    slots, busy = sum(each.concurrency for each in seen.servers), sum(each.active for each in seen.servers)
+    workers = counted(len(seen.servers), "worker") + (f" ({go} of Go)" if go else "")
+    lines = [
+        f"Today (UTC)  {processed:,} run, {failed:,} failed ({share(failed / processed if processed else None)})",
+        f"Workers      {workers}, {busy:,} of {counted(slots, 'slot')} busy",
+    ]
+    for node in broker.nodes:
+        product = " ".join(filter(None, (node.product or "a server that does not tell what it is", node.version)))
+        memory = "" if node.memory_bytes is None else f", {size(node.memory_bytes)} used"
+        clients = "" if node.clients is None else f", {counted(node.clients, 'client')}"
+        lines.append(f"Server       {product} at {node.address}{memory}{clients}")
+    worst = sorted(broker.all_facts, key=lambda fact: WORST_FIRST.index(fact.judgement))
+    return lines + [
+        f"  {fact.judgement}: {fact.what}. {fact.advice}" for fact in worst if fact.judgement in ("bad", "watch")
+    ]

@@ -130,7 +130,11 @@ def _commands(group: Any, before: str = "") -> Iterable[tuple[str, Any]]:
 
 def _command(name: str, command: Any) -> str:
     # Typer carries a Click of its own, whose classes are private: what is needed is asked by name.
-    rows = [_parameter(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+    rows = [
+        _parameter(parameter)
+        for parameter in command.params
+        if not getattr(parameter, "hidden", False) and "--profile" not in parameter.opts  # the page says it once
+    ]
     return f"## rota {name}\n\n{inspect.cleandoc(command.help)}\n\n" + (
         table(("Argument or option", "Default", "What it does"), rows) if rows else "It takes no options."
     )

@@ -15,7 +15,7 @@ from rota.cli.opened_app import operator
 from rota.cli.option_types import AsJson, Yes
 from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, every_schedule, with_store
 from rota.cli.schedule.text_files import read_text, write_text
-from rota.core.text import counted, did_you_mean, printable
+from rota.core.text import counted, did_you_mean
 from rota.errors import ConfigError, StoreNotFound
 from rota.schedule.calendar import Calendar
 from rota.schedule.ical import read_ical, write_ical
@@ -54,7 +54,7 @@ def list_calendars(store: StoreUrl = None, as_json: AsJson = False) -> None:
         output.print_json([{**_json(each), "schedules": users.get(each.name, [])} for each in found])
         return
     if not found:
-        typer.echo("There are no calendars. `rota calendar import` makes one.", err=True)
+        output.note("There are no calendars. `rota calendar import` makes one.")
         return
     columns = [
         output.Column("name"),
@@ -91,7 +91,7 @@ def show(
         if as_json:
             output.print_json({"day": wanted, "off": stored.calendar.is_off(wanted), "reason": reason})
         else:
-            typer.echo(f"{reason}.")
+            output.say(f"{reason}.")
     elif as_json:
         output.print_json(_json(stored))
     else:
@@ -125,7 +125,7 @@ def import_calendar(
         calendar = _read(file or "", name, _day(until, "--until") if until else None)
     present = with_store(store, lambda opened: _present(opened, calendar.name))
     if present is not None and present.calendar == calendar:
-        typer.echo(f"The calendar {calendar.name!r} is as it was.")
+        output.say(f"The calendar {calendar.name!r} is as it was.")
         return
     if present is not None and not output.agreed(f"Replace the calendar {calendar.name!r}?", yes=yes):
         raise typer.Exit(1)
@@ -137,7 +137,12 @@ def import_calendar(
         output.print_json(_json(saved))
     else:
         dates = counted(len(calendar.days_off.dates), "date")
-        typer.echo(f"{'Saved' if present is None else 'Replaced'} the calendar {calendar.name!r} with {dates}.")
+        name = repr(calendar.name)
+        output.say(
+            f"Saved the calendar {name} with {dates}."
+            if present is None
+            else f"Replaced the calendar {name} with {dates}."
+        )
     _warn(calendar)
 
 
@@ -167,7 +172,7 @@ def delete(name: Name, yes: Yes = False, store: StoreUrl = None) -> None:
         store,
         lambda opened: opened.delete_calendar(name, by=operator(), expected_version=stored.version, origin=ORIGIN),
     )
-    typer.echo(f"Deleted the calendar {name!r}.")
+    output.say(f"Deleted the calendar {name!r}.")
 
 
 async def _find(store: "Store", name: str) -> "StoredCalendar":
@@ -192,7 +197,7 @@ def _read(file: str, name: str | None, until: date | None) -> Calendar:
         last = until or date(output.now().year + _YEARS_AHEAD, 12, 31)
         calendar, left_out = read_ical(text, until=last, name=name or "")
         for line in left_out:
-            typer.echo(f"warning {printable(line)}", err=True)
+            output.warn(line)
         return calendar
     if until is not None:
         raise ConfigError("--until belongs to an .ics file.")
@@ -229,4 +234,4 @@ def _json(stored: "StoredCalendar") -> dict[str, object]:
 
 def _warn(calendar: Calendar) -> None:
     if (warning := calendar.warning(output.now().date())) is not None:
-        typer.echo(f"warning {printable(warning)}", err=True)
+        output.warn(warning)

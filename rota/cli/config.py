@@ -9,12 +9,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rota.cli import output
 from rota.cli.option_types import AsJson
 from rota.cli.target import Discover, Modules, load_app, target_of
 from rota.settings.origin import Origin
 from rota.settings.settings import Settings
 
-_STYLES = {"default": "dim", "environment": "yellow", "pyproject.toml": "cyan", "rota dev": "cyan", "code": "green"}
+_STYLES = {
+    "default": "dim",
+    "profile": "magenta",
+    "environment": "yellow",
+    "pyproject.toml": "cyan",
+    "rota dev": "cyan",
+    "code": "green",
+}
 _HEADINGS = ("group", "setting", "value", "from", "what it is for")
 _ALIGNED = 40
 """The columns are aligned up to this width. A longer value shifts the rest of its own line only."""
@@ -38,14 +46,14 @@ def command(
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2))
         return
     if not rows:
-        typer.echo("Every setting has its default.", err=True)
+        output.note("Every setting has its default.")
     console = Console(highlight=False)
     if console.file.isatty():
         console.print(_table(rows, wide=console.width >= _WIDE))
     else:
         _print_lines([_HEADINGS, *rows])
     for warning in settings.warnings():
-        typer.echo(warning, err=True)
+        output.note(warning)
 
 
 def _table(rows: Sequence[Origin], *, wide: bool) -> Table:

@@ -86,11 +86,11 @@ async def _examine(app: Rota | None, settings: Settings, role: Role) -> Examinat
 def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: bool) -> Repaired | None:
     """Repair what was found if the user agrees. Returns the repairs, or None if nothing was tried."""
     if any(finding.code in _BEFORE_A_REPAIR and finding.severity == "error" for finding in seen.findings):
-        typer.echo("Nothing was repaired: first correct the errors of the server and of the rights.", err=True)
+        output.note("Nothing was repaired: first correct the errors of the server and of the rights.")
         return None
     number = sum(sum(kinds.values()) for kinds in seen.discrepancies.values())
     if not number:
-        typer.echo("There is nothing to repair.", err=True)
+        output.note("There is nothing to repair.")
         return None
     if not output.agreed(f"Repair {counted(number, 'entry', 'entries')}?", yes=yes):
         return None
@@ -106,11 +106,11 @@ def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: boo
         asyncio.run(_run(repair, broker, _START.format(patience=display(patience))))
     except KeyboardInterrupt:
         _tell(repair)
-        typer.echo("Stopped. What was repaired is complete; run the command again to go on.", err=True)
+        output.note("Stopped. What was repaired is complete; run the command again to go on.")
         raise typer.Exit(130) from None
     except BrokerError as error:
         _tell(repair)
-        typer.echo(f"The repair ended early: {error} Run it again to go on.", err=True)
+        output.note(f"The repair ended early: {error} Run it again to go on.")
         raise typer.Exit(1) from None
     _tell(repair)
     return {queue: dict(kinds) for queue, kinds in repair.repaired.items()}
@@ -119,7 +119,7 @@ def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: boo
 async def _run(repair: Repair, broker: Broker, first_line: str) -> None:
     try:
         # Said from here, because a Ctrl-C while the loop is being made would leave it half made.
-        typer.echo(first_line, err=True)
+        output.note(first_line)
         await repair.run()
     finally:
         await broker.aclose()
@@ -128,18 +128,16 @@ async def _run(repair: Repair, broker: Broker, first_line: str) -> None:
 def _tell(repair: Repair) -> None:
     for queue, kinds in sorted(repair.repaired.items()):
         for kind, number in kinds.most_common():
-            typer.echo(f"Repaired in the queue {queue!r}: {number} × {MEANING[kind]}.", err=True)
+            output.note(f"Repaired in the queue {queue!r}: {number} × {MEANING[kind]}.")
     if repair.running:
-        typer.echo(
+        output.note(
             f"Left alone: {counted(len(repair.running), 'task')} that a live server runs; one is "
-            f"{printable(min(repair.running)[1])}.",
-            err=True,
+            f"{printable(min(repair.running)[1])}."
         )
     if repair.long:
-        typer.echo(
+        output.note(
             f"Left for later: {counted(len(repair.long), 'task')} of queues in which more than {MOST_SEARCHED:,} tasks "
-            "are pending, because a search of the list would block the server. Run the command again when fewer wait.",
-            err=True,
+            "are pending, because a search of the list would block the server. Run the command again when fewer wait."
         )
 
 

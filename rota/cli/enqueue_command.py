@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from rota.app import Rota
 from rota.cli import option_types as words
+from rota.cli import output
 from rota.cli.option_types import Url
 from rota.cli.target import Discover, load_app, target_of
 from rota.core.text import nearest
@@ -67,7 +68,7 @@ def command(
     target = target_of(app, None, discover)
     chosen = _app(target, url)
     if target and chosen.find_handler(type) is None:
-        typer.echo(_not_handled(chosen, target, type), err=True)
+        output.note(_not_handled(chosen, target, type))
     typer.echo(asyncio.run(_enqueue(chosen, type, content, options, wait_for)))
 
 

@@ -13,6 +13,7 @@ from rota.client.connections import broker_options
 from rota.errors import BrokerError, ConfigError
 from rota.health import discovery as meeting
 from rota.health.discovery import NoReply, ProbeReply
+from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
 
 DEFAULT_TIMEOUT = "5s"
@@ -82,7 +83,8 @@ def _read(reply: ProbeReply) -> Said:
 
 
 def _broker(url: str, timeout: timedelta) -> Said:
-    settings = Settings(url=url, connect_timeout=timeout, response_timeout=timeout, retry_for=timedelta(0))
+    patience = {"connect_timeout": timeout, "response_timeout": timeout, "retry_for": timedelta(0)}
+    settings = Settings().updated_by(CommandLine({"url": url, **patience}, dict.fromkeys(("url", *patience), "--url")))
     try:
         with SyncBroker.from_url(url, options=broker_options(settings.broker)) as broker:
             broker.check()

@@ -20,6 +20,8 @@ from rota.settings.origin import CommandLine
 Url: TypeAlias = Annotated[str | None, typer.Option(help="The server, instead of ROTA_URL.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For programs.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Answer the questions with yes.")]
+Queue: TypeAlias = Annotated[str | None, typer.Option("--queue", "-q", help="The queue.")]
+TaskId: TypeAlias = Annotated[str, typer.Argument(help="The ID of the task.")]
 
 _OPTIONS = {"strict_priority": "--strict"}
 """Options of the command line that are not named after their setting."""

@@ -8,21 +8,24 @@ terminal would carry out a control sequence in one of them.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import typer
-from pydantic_core import to_jsonable_python
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rota.cli.json_values import plain_json
+from rota.cli.language import translated, translated_title
 from rota.core.text import printable
+from rota.settings.origin import CONFIRM_VARIABLE, current_profile
 
 STYLES = {
     "failed": "red",
@@ -53,7 +56,8 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 _GAP = 2
 NARROWEST = 10
 """Characters that a column which folds has at least."""
-NO_TERMINAL = "Without a terminal, --yes answers the question."
+READABLE = 24
+"""Characters that a column which folds should have before an optional column takes the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Column:
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Print a table. Cells with the name of a state or an outcome get its colour. In a pipe, lines are not wrapped."""
     console = Console(highlight=False)
+    columns = [replace(column, title=translated_title(column.title)) for column in columns]
     shown = [[printable(cell) for cell in row] for row in rows]
     widths = [
         max(map(cell_len, (column.title, *(row[number] for row in shown)))) for number, column in enumerate(columns)
@@ -106,7 +111,7 @@ def _padded(cell: str, width: int, column: Column) -> str:
 
 def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
     """Return the numbers of the columns to show. The others are optional and do not fit."""
-    needs = [min(width, NARROWEST) if column.folds else width for column, width in zip(columns, widths, strict=True)]
+    needs = [min(width, READABLE) if column.folds else width for column, width in zip(columns, widths, strict=True)]
     kept = list(range(len(columns)))
     for number in reversed(range(len(columns))):
         if sum(needs[each] + _GAP for each in kept) - _GAP <= room:
@@ -123,26 +128,40 @@ def styled(cell: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print a value for programs; durations are in seconds, times in ISO 8601."""
-    typer.echo(json.dumps(to_jsonable_python(value, timedelta_mode="float"), ensure_ascii=False, indent=2))
+    """Print a value for programs, in the form that `plain_json` gives it."""
+    typer.echo(json.dumps(plain_json(value), ensure_ascii=False, indent=2))
 
 
 def print_fields(fields: Mapping[str, str]) -> None:
     """Print names with their values, one a line, for one thing that a command shows in full."""
-    width = max(map(cell_len, fields), default=0)
+    titled = {translated_title(name): value for name, value in fields.items()}
+    width = max(map(cell_len, titled), default=0)
     console = Console(highlight=False, soft_wrap=True)
-    for name, value in fields.items():
+    for name, value in titled.items():
         console.print(f"[dim]{escape(set_cell_size(name, width))}[/]  {styled(printable(value))}")
+
+
+def print_section(title: str, text: str) -> None:
+    """Print a text of several lines below its title, such as a payload or a traceback."""
+    typer.echo()
+    Console(highlight=False, soft_wrap=True).print(f"[dim]{escape(translated_title(title))}[/]")
+    for line in text.rstrip().split("\n"):
+        typer.echo(f"  {printable(line)}")
+
+
+def echo(text: str) -> None:
+    """Print a line that is data, such as a name or a line of a log: it is not translated."""
+    typer.echo(printable_lines(text))
 
 
 def say(text: str) -> None:
     """Print a line of a result."""
-    typer.echo(printable_lines(text))
+    typer.echo(printable_lines(translated(text)))
 
 
 def note(text: str) -> None:
     """Print a remark for people to standard error, where a pipe does not read it."""
-    typer.echo(printable_lines(text), err=True)
+    typer.echo(printable_lines(translated(text)), err=True)
 
 
 def warn(text: str) -> None:
@@ -157,7 +176,7 @@ def fail(text: str) -> None:
 
 def _labelled(label: str, text: str) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(f"[{STYLES[label]}]{label}[/] {escape(printable_lines(text))}")
+    console.print(f"[{STYLES[label]}]{translated_title(label)}[/] {escape(printable_lines(translated(text)))}")
 
 
 def printable_lines(text: str) -> str:
@@ -168,17 +187,30 @@ def printable_lines(text: str) -> str:
 def agreed(question: str, *, yes: bool) -> bool:
     """Ask a question before something is changed: it names the action and how many things it changes.
 
-    Without a terminal the answer is no, and a note names `--yes`.
+    Without a terminal the answer is no, and a note names `--yes`. For a profile with `confirm`, `--yes` is not enough:
+    the answer is the name of the profile, typed or in ROTA_CONFIRM.
     """
-    if yes:
+    profile = current_profile()
+    guarded = profile.name if profile is not None and profile.confirm else None
+    if yes if guarded is None else os.environ.get(CONFIRM_VARIABLE) == guarded:
         return True
     try:
-        if typer.confirm(printable(question), err=True):
-            return True
-        note("Nothing was changed.")
+        said = _asked(translated(question), guarded)
     except typer.Abort:
-        note(f"\nNothing was changed. {NO_TERMINAL}")
-    return False
+        answer = "--yes" if guarded is None else f"{CONFIRM_VARIABLE}={guarded}"
+        note(f"\nNothing was changed. Without a terminal, {answer} answers the question.")
+        return False
+    if not said:
+        note("Nothing was changed.")
+    return said
+
+
+def _asked(question: str, guarded: str | None) -> bool:
+    if guarded is None:
+        return typer.confirm(printable(question), err=True)
+    order = translated(f"Type {guarded!r} to confirm")
+    answer: str = typer.prompt(printable(f"{question} {order}"), default="", show_default=False, err=True)
+    return answer.strip() == guarded
 
 
 @contextmanager
@@ -192,9 +224,10 @@ def progress(title: str, total: int | None = None) -> Iterator[Callable[[int], N
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    description = TextColumn("{task.description}")
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(title, total=total)
+        task = shown.add_task(translated(title), total=total)
         yield lambda done: shown.update(task, completed=done)
 
 
@@ -228,8 +261,8 @@ def relative(moment: datetime | None, at: datetime) -> str:
         return "-"
     length = rough(abs(moment - at))
     if length == "0s":
-        return "now"
-    return f"in {length}" if moment > at else f"{length} ago"
+        return translated("now")
+    return translated(f"in {length}" if moment > at else f"{length} ago")
 
 
 def rough(length: timedelta) -> str:

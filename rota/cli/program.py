@@ -2,10 +2,8 @@
 
 import os
 import sys
-from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from rota.cli import (
     calendar_command,
@@ -17,6 +15,7 @@ from rota.cli import (
     group_command,
     health_command,
     output,
+    profiles_command,
     queue_command,
     schedule,
     scheduler_command,
@@ -27,37 +26,14 @@ from rota.cli import (
     version,
     worker_command,
 )
+from rota.cli.frame import Frame
 from rota.errors import ConfigError, RotaError
 from rota.settings.origin import read_project_file
 from rota.settings.values import as_utf8
 
-PANELS: dict[str, tuple[str, ...]] = {
-    "Start": ("dev", "enqueue", "worker", "scheduler"),
-    "See and steer": ("stats", "queue", "task", "group", "types", "metrics"),
-    "Schedules": ("schedule", "calendar", "cron", "store"),
-    "When something is wrong": ("doctor", "health", "server"),
-    "This program": ("config", "shell", "version"),
-}
-"""The commands in the order that teaches them, in the groups of `rota --help`."""
-
-
-class Panelled(TyperGroup):
-    """The group of all commands, whose help shows them in the panels above, in their order."""
-
-    def __init__(self, **attributes: Any) -> None:
-        """Order the commands. One that is in no panel comes last."""
-        super().__init__(**attributes)
-        panel_of = {name: panel for panel, names in PANELS.items() for name in names}
-        known = [name for name in panel_of if name in self.commands]
-        self.commands = {name: self.commands[name] for name in [*known, *(set(self.commands) - set(known))]}
-        for name, command in self.commands.items():
-            if isinstance(command, TyperCommand | TyperGroup):
-                command.rich_help_panel = panel_of.get(name)
-
-
 program = typer.Typer(
     name="rota",
-    cls=Panelled,
+    cls=Frame,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -78,6 +54,7 @@ program.command(name="doctor")(doctor.command)
 program.add_typer(schedule.program)
 program.add_typer(calendar_command.program)
 program.add_typer(store_command.program, name="store")
+program.command(name="profiles")(profiles_command.command)
 program.command(name="config")(config.command)
 program.command(name="version")(version.command)
 

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
+from rota.cli import output
 from rota.cli.option_types import AsJson
 from rota.core.text import counted
 from rota.errors import ConfigError, RotaError
@@ -38,9 +39,9 @@ def status(store: Url = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(found, indent=2))
     else:
         revision = f"revision {found['revision'] or 'none'}; this version of Rota needs {found['needs']}"
-        typer.echo(f"{found['store']}: {revision}")
+        output.say(f"{found['store']}: {revision}")
         for name, size in found["tables"].items():
-            typer.echo(f"  {name:<24} {counted(size['rows'], 'row'):>16}{_shown(size['bytes'])}")
+            output.say(f"  {name:<24} {counted(size['rows'], 'row'):>16}{_shown(size['bytes'])}")
     raise typer.Exit(0 if found["revision"] == found["needs"] else 1)
 
 
@@ -51,9 +52,9 @@ def upgrade(store: Url = None) -> None:
 
     before, after = _with_database(store, migrate)
     if before == after:
-        typer.echo(f"The store is at revision {after} already.")
+        output.say(f"The store is at revision {after} already.")
     else:
-        typer.echo(f"Upgraded the store from revision {before or 'none'} to {after}.")
+        output.say(f"Upgraded the store from revision {before or 'none'} to {after}.")
 
 
 @program.command()
@@ -74,7 +75,7 @@ def trim(store: Url = None) -> None:
     """Delete old runs now, by the settings `run_age` and `run_max`. A scheduler does this by itself."""
     settings = Settings().database
     deleted = _with_store(store, lambda opened: opened.trim_runs(age=settings.run_age, most=settings.run_max))
-    typer.echo(f"Deleted {counted(deleted, 'run')}.")
+    output.say(f"Deleted {counted(deleted, 'run')}.")
 
 
 @program.command()
@@ -82,9 +83,9 @@ def verify(store: Url = None) -> None:
     """Check that no row of the audit was changed or removed. The exit code is 1 if one was."""
     found = _with_store(store, lambda opened: opened.verify_audit())
     if found.fault:
-        typer.echo(f"The audit is broken: {found.fault}", err=True)
+        output.note(f"The audit is broken: {found.fault}")
         raise typer.Exit(1)
-    typer.echo(f"{counted(found.number, 'row')} of the audit, none changed; hash of the last: {found.hash or 'none'}")
+    output.say(f"{counted(found.number, 'row')} of the audit, none changed; hash of the last: {found.hash or 'none'}")
 
 
 @program.command()
@@ -93,11 +94,11 @@ def dump(
     store: Url = None,
 ) -> None:
     """Write the whole store as JSON lines, for a backup or for another database. Programs may go on meanwhile."""
-    with _new_file(file) as output:
-        report = _with_store(store, lambda opened: opened.dump(lambda line: output.write(f"{line}\n")))
+    with _new_file(file) as written:
+        report = _with_store(store, lambda opened: opened.dump(lambda line: written.write(f"{line}\n")))
     for problem in report.problems:
-        typer.echo(f"warning {problem}", err=True)
-    typer.echo(f"Dumped {counted(report.total, 'row')}.", err=True)
+        output.warn(str(problem))
+    output.note(f"Dumped {counted(report.total, 'row')}.")
 
 
 @program.command()
@@ -108,7 +109,7 @@ def load(
     """Read a dump into an empty store, in one transaction. Its tables are made if there are none."""
     with _existing_file(file) as lines:
         report = _with_store(store, lambda opened: opened.load(lines), migrate=True)
-    typer.echo(f"Loaded {counted(report.total, 'row')}.")
+    output.say(f"Loaded {counted(report.total, 'row')}.")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.app import Rota
+from rota.cli import output
 from rota.cli.option_types import AsJson, Url, settings_of
 from rota.core.duration import display
 from rota.core.text import counted, did_you_mean, printable
@@ -86,7 +87,7 @@ def _list(found: TypeList, console: Console) -> None:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
             typer.echo("  ".join([*cells, row[-1]]).rstrip())
     for line in _remarks(found):
-        typer.echo(line, err=True)
+        output.note(line)
 
 
 def _row(snapshot: TypeSnapshot) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Collects the settings from their sources, records the source of each, and formats values for display."""
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from rota.core.duration import display
-from rota.core.text import unstopped
 from rota.errors import ConfigError
+from rota.settings.profiles import FILE_VARIABLE, PROFILE_VARIABLE, Profile, chosen_profile, read_profiles, read_toml
 from rota.settings.values import write_queues
 
 ENVIRONMENT_PREFIX = "ROTA_"
@@ -19,9 +18,10 @@ ORIGINS = "origins of settings"
 
 CODE = "code"
 ENVIRONMENT = "environment"
+PROFILE = "profile"
 PROJECT_FILE = "pyproject.toml"
 DEV_SERVER = "rota dev"
-LOOKED_UP = (ENVIRONMENT, PROJECT_FILE, DEV_SERVER)
+LOOKED_UP = (PROFILE, ENVIRONMENT, PROJECT_FILE, DEV_SERVER)
 """Sources that are read again whenever settings are made."""
 DEV_SERVER_FILE = ".rota/server/url"
 """Where `rota.broker.dev_server` finds the server of the current folder. That module is loaded only if this exists."""
@@ -29,6 +29,10 @@ _FOLDERS_ABOVE = 3
 
 _is_command = False
 """Whether this process runs a command of `rota`, or works for one."""
+LANGUAGE_VARIABLE = "ROTA_LANG"
+CONFIRM_VARIABLE = "ROTA_CONFIRM"
+_variables = {PROFILE_VARIABLE, FILE_VARIABLE, LANGUAGE_VARIABLE, CONFIRM_VARIABLE}
+"""Environment variables of the commands that begin with `ROTA_` and are no settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,20 @@ def collect(said: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, An
     """Return the settings from all sources, and the source of each one.
 
     `said` holds the settings from the command line or the code. They override the environment, which overrides
-    `pyproject.toml`. The server of `rota dev` is looked for only if no source names a URL.
+    `pyproject.toml`. A profile, which a command was given by name, overrides the code, but not the command line. The
+    server of `rota dev` is looked for only if no source names a URL.
     """
     values = {name: value for name, value in said.items() if name != ORIGINS}
     origins = {**dict.fromkeys(values, CODE), **said.get(ORIGINS, {})}
-    project = _project(_project_file()) if _is_command else {}
+    project: dict[str, Any] = {}
+    if _is_command:
+        file = _project_file()
+        table = _project(file)
+        if (profile := chosen_profile(file, table)) is not None:
+            new = {name: value for name, value in profile.settings.items() if origins.get(name, CODE) == CODE}
+            values |= new
+            origins |= dict.fromkeys(new, PROFILE)
+        project = {name: value for name, value in table.items() if name != "profiles"}
     for label, source in ((ENVIRONMENT, _environment(names)), (PROJECT_FILE, project)):
         new = {name: value for name, value in source.items() if name not in values}
         values |= new
@@ -79,6 +92,30 @@ def read_project_file() -> None:
     """
     global _is_command
     _is_command = True
+
+
+def current_profile() -> Profile | None:
+    """Return the profile that this command was given; None without one, and in programs that are not a command."""
+    if not _is_command or not os.environ.get(PROFILE_VARIABLE):
+        return None
+    file = _project_file()
+    return chosen_profile(file, _project(file))
+
+
+def all_profiles() -> dict[str, Profile]:
+    """Return all profiles that a command of this folder can be given, by their names."""
+    file = _project_file()
+    return read_profiles(file, _project(file))
+
+
+def add_variables(names: Iterable[str]) -> None:
+    """Name further environment variables that begin with `ROTA_`, so that no warning calls them unknown."""
+    _variables.update(names)
+
+
+def known_variables() -> frozenset[str]:
+    """Return the environment variables that begin with `ROTA_` and are not settings."""
+    return frozenset(_variables)
 
 
 def reads_project_file() -> bool:
@@ -105,14 +142,7 @@ def _project(path: Path | None) -> dict[str, Any]:
     """Read the table `[tool.rota]`. Raises ConfigError with the path if the file cannot be read."""
     if path is None:
         return {}
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {unstopped(error)}.") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); TOML files have to be.") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); settings could be in it.") from None
+    data = read_toml(path)
     tool = data.get("tool", {})
     table = cast("dict[str, Any]", tool).get("rota", {}) if isinstance(tool, dict) else None
     if not isinstance(table, dict):

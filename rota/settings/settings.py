@@ -1,8 +1,9 @@
 """All settings of a program, collected from their sources.
 
-The command line overrides the code, the code overrides `ROTA_...` in the environment, which overrides `[tool.rota]` in
-`pyproject.toml`, which overrides the defaults. Only the commands read `pyproject.toml`. An empty variable counts as not
-set. If no source gives a `url`, the server of a `rota dev` that runs in the current folder is used.
+The command line overrides the profile, which overrides the code, which overrides `ROTA_...` in the environment, which
+overrides `[tool.rota]` in `pyproject.toml`, which overrides the defaults. Only the commands read profiles and
+`pyproject.toml`. An empty variable counts as not set. If no source gives a `url`, the server of a `rota dev` that runs
+in the current folder is used.
 """
 
 import os
@@ -25,6 +26,7 @@ from rota.settings.origin import (
     Origin,
     abouts,
     collect,
+    known_variables,
     shown,
 )
 from rota.settings.setting_groups import (
@@ -111,7 +113,7 @@ class Settings(BaseModel):
         return {name: getattr(getattr(self, group), name) for name, group in GROUP_OF.items()}
 
     def source_of(self, name: str) -> str:
-        """The source of a setting: `code`, `environment`, `pyproject.toml`, `default`, or an option like `--set`."""
+        """The source of a setting: `code`, `profile`, `environment`, `pyproject.toml`, `default`, or `--set`."""
         return self._origins.get(name, "default")
 
     def table(self) -> list[Origin]:
@@ -134,7 +136,7 @@ class Settings(BaseModel):
         return [
             f"{name} is set, but there is no such setting: it changes nothing. {_advice(name.upper(), known)}"
             for name in sorted(os.environ)
-            if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known
+            if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in {*known, *known_variables()}
         ]
 
 

@@ -69,12 +69,12 @@ def backfill(
     try:
         with_app(url, lambda app: _fill(app, schedule.id, times, at_once, queue, tally))
     except KeyboardInterrupt:
-        typer.echo(f"\nStopped. {_counts(tally)}; the same command goes on with the others.", err=True)
+        output.note(f"\nStopped. {_counts(tally)}; the same command goes on with the others.")
         raise typer.Exit(130) from None
     if as_json:
         output.print_json(dict(tally))
     else:
-        typer.echo(_counts(tally))
+        output.say(_counts(tally))
     raise typer.Exit(0 if set(tally) <= {"succeeded"} else 1)
 
 
@@ -109,7 +109,7 @@ async def _fill(
             code, lines = await outcome_of(app, run)
             tally[_WORDS[code]] += 1
             if code != 0:
-                typer.echo(f"{at.isoformat()} {_WORDS[code]}: {lines[0]!s}", err=True)
+                output.note(f"{at.isoformat()} {_WORDS[code]}: {lines[0]!s}")
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -152,11 +152,11 @@ def _show_plan(schedule: StoredSchedule, plan: BackfillPlan, as_json: bool) -> N
         return
     done = f" ({plan.done} were backfilled before)" if plan.done else ""
     if not plan.times:
-        typer.echo(f"There is nothing to run{done}. `rota schedule again` repeats a single run.")
+        output.say(f"There is nothing to run{done}. `rota schedule again` repeats a single run.")
         return
     zone = schedule.definition.timezone
     first, last = output.at_zone(plan.times[0], zone), output.at_zone(plan.times[-1], zone)
-    typer.echo(f"{counted(len(plan.times), 'run')}{done}: from {first} to {last}.")
+    output.say(f"{counted(len(plan.times), 'run')}{done}: from {first} to {last}.")
 
 
 def _counts(tally: "Counter[str]") -> str:

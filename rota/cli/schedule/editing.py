@@ -83,9 +83,9 @@ def add(
     if as_json:
         output.print_json(schedule_json(made))
         return
-    typer.echo(f"Added {made.definition.name!r} ({made.id}): {_when(made.definition)}.")
+    output.say(f"Added {made.definition.name!r} ({made.id}): {_when(made.definition)}.")
     if (hint := hint_of_store(store)) is not None:
-        typer.echo(hint, err=True)
+        output.note(hint)
 
 
 def edit(
@@ -145,13 +145,13 @@ def delete(
 
     found = with_store(store, find)
     if not found:
-        typer.echo("There is nothing to delete.", err=True)
+        output.note("There is nothing to delete.")
         return
     shown = ", ".join(repr(each.definition.name) for each in found[:5]) + (", ..." if len(found) > 5 else "")
     if not output.agreed(f"Delete {counted(len(found), 'schedule')} ({shown})?", yes=yes):
         raise typer.Exit(1)
     with_store(store, act)
-    typer.echo(f"Deleted {counted(len(found), 'schedule')}. `rota schedule restore` brings one back.")
+    output.say(f"Deleted {counted(len(found), 'schedule')}. `rota schedule restore` brings one back.")
 
 
 def restore(
@@ -167,7 +167,7 @@ def restore(
 
     before, made = with_store(store, act)
     if before.deleted_at is not None:
-        typer.echo(f"Restored {made.definition.name!r}: {_when(made.definition)}.")
+        output.say(f"Restored {made.definition.name!r}: {_when(made.definition)}.")
     else:
         _show_change(before, made)
 
@@ -235,12 +235,12 @@ def _edited(before: StoredSchedule) -> dict[str, Any]:
     while True:
         changed = _in_editor(text)
         if changed == text:
-            typer.echo("Nothing was changed.", err=True)
+            output.note("Nothing was changed.")
             raise typer.Exit(0)
         try:
             [filed] = read_file(changed, "the edited text").schedules
         except (ConfigError, ValueError) as error:
-            typer.echo(f"error {error}", err=True)
+            output.fail(f"{error}")
             if not typer.confirm("Edit it again?", default=True, err=True):
                 raise typer.Exit(1) from None
             text = changed
@@ -275,8 +275,8 @@ def _when(definition: ScheduleDefinition) -> str:
 def _show_change(before: StoredSchedule, after: StoredSchedule) -> None:
     fields = changed_fields(before.definition, after.definition)
     if not fields:
-        typer.echo(f"{after.definition.name!r} is as it was (version {after.version}).")
+        output.say(f"{after.definition.name!r} is as it was (version {after.version}).")
         return
-    typer.echo(f"{after.definition.name!r} is at version {after.version}:")
+    output.say(f"{after.definition.name!r} is at version {after.version}:")
     for each in fields:
-        typer.echo(f"  {each.field}: {field_value(each.before)} -> {field_value(each.after)}")
+        output.say(f"  {each.field}: {field_value(each.before)} -> {field_value(each.after)}")

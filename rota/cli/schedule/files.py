@@ -46,7 +46,7 @@ def check(file: Files, as_json: AsJson = False) -> None:
     if as_json:
         output.print_json({"valid": True, "schedules": [each.definition.name for each in found.schedules]})
     else:
-        typer.echo(f"{counted(len(found.schedules), 'schedule')}: nothing is wrong.")
+        output.say(f"{counted(len(found.schedules), 'schedule')}: nothing is wrong.")
 
 
 def apply(
@@ -83,12 +83,12 @@ def apply(
         raise typer.Exit(1)
     failed = with_store(store, lambda opened: _carry_out(opened, plan))
     for line in failed:
-        typer.echo(f"error {line}", err=True)
+        output.fail(f"{line}")
     if failed:
-        typer.echo(f"{counted(number - len(failed), 'change')} of {number} applied. Apply the files again.", err=True)
+        output.note(f"{counted(number - len(failed), 'change')} of {number} applied. Apply the files again.")
         raise typer.Exit(1)
     if not as_json:
-        typer.echo(f"Applied {counted(number, 'change')}.")
+        output.say(f"Applied {counted(number, 'change')}.")
 
 
 def export(
@@ -109,7 +109,7 @@ def export(
     text = write_file((each.definition for each in found), as_json=as_json)
     write_text(text, to)
     if to is not None:
-        typer.echo(f"Wrote {counted(len(found), 'schedule')} to {to}.", err=True)
+        output.note(f"Wrote {counted(len(found), 'schedule')} to {to}.")
 
 
 def import_crontab(
@@ -133,7 +133,7 @@ def import_crontab(
         output.print_json({"schedules": schedules, "commands": commands, "notes": notes})
         return
     for place, text in found.notes:
-        typer.echo(f"note {place}: {text}", err=True)
+        output.note(f"note {place}: {text}")
     typer.echo(f"JOBS_COMMANDS={json.dumps(commands, ensure_ascii=False)}", err=True)
     typer.echo(write_file(found.definitions), nl=False)
 
@@ -202,7 +202,7 @@ def _show_plan(plan: ApplyPlan) -> None:
             line("green", f"    + {each.field}: {field_value(each.after)}")
     for stored in plan.delete:
         line("red", f"- {stored.definition.name}")
-    typer.echo(
+    output.say(
         f"{len(plan.create)} to create, {len(plan.update)} to change, {len(plan.delete)} to delete, "
         f"{len(plan.unchanged)} as they are."
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
+from rota.cli import output
 from rota.cli.target import load_app, target_of
 from rota.core.text import did_you_mean
 from rota.errors import ConfigError, StoreNotFound
@@ -59,7 +60,7 @@ async def every_schedule(
         page = await store.schedules(text=text, tag=tag, deleted=deleted, cursor=cursor, limit=_PAGE)
         found += page.items
         for problem in page.problems:
-            typer.echo(f"warning {problem}", err=True)
+            output.warn(f"{problem}")
         if page.next is None:
             return found
         cursor = page.next

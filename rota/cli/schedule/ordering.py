@@ -64,14 +64,14 @@ def skip(
         output.print_json({"skipped": times})
         return
     for at in times:
-        typer.echo(f"{name!r} skips {at.astimezone():%a %Y-%m-%d %H:%M:%S %z}.")
+        output.say(f"{name!r} skips {at.astimezone():%a %Y-%m-%d %H:%M:%S %z}.")
 
 
 def cancel(run_id: RunId, store: StoreUrl = None, url: Url = None) -> None:
     """Cancel a run: its tasks end without a retry, running ones by their worker."""
     found = with_store(store, lambda opened: opened.run(run_id))
     if found.is_over:
-        typer.echo(f"The run is over already: {found.outcome}.")
+        output.say(f"The run is over already: {found.outcome}.")
         return
 
     async def act(app: Rota) -> int:
@@ -86,7 +86,7 @@ def cancel(run_id: RunId, store: StoreUrl = None, url: Url = None) -> None:
     gone = with_app(url, act)
     left = len(found.task_ids) - gone
     note = f" {counted(gone, 'task')} of it are gone." if gone else ""
-    typer.echo(f"Cancelled {counted(left, 'task')} of the run {run_id}.{note}")
+    output.say(f"Cancelled {counted(left, 'task')} of the run {run_id}.{note}")
 
 
 def again(
@@ -151,7 +151,7 @@ def _run_and_show(order: ScheduleOrder, wait: bool, timeout: str | None, url: st
         answer = await app.client.carry_out(carry_out(app.keys, order))
         run = cast("ScheduleRun", answer.run)
         if wait and run.outcome is None and not as_json:
-            typer.echo(f"The run {run.id} is in the queue {run.queue}.", err=True)
+            output.note(f"The run {run.id} is in the queue {run.queue}.")
         if not wait and run.outcome != "skipped":
             return run, 0, ()
         return (run, *await outcome_of(app, run, limit))
@@ -161,7 +161,7 @@ def _run_and_show(order: ScheduleOrder, wait: bool, timeout: str | None, url: st
         texts = [line if isinstance(line, str) else line.decode(errors="replace") for line in lines]
         output.print_json({"run": run, "exit_code": code, "lines": texts})
     elif not wait and code == 0:
-        typer.echo(f"Enqueued the run {run.id} in the queue {run.queue}.")
+        output.say(f"Enqueued the run {run.id} in the queue {run.queue}.")
     for line in () if as_json else lines:
         typer.echo(printable(line) if isinstance(line, str) else line, err=code != 0)
     raise typer.Exit(code)

@@ -59,7 +59,7 @@ def preview(
         [(f"{each.at:%a %Y-%m-%d %H:%M:%S %z}", output.relative(each.at, begin), _note(each)) for each in times],
     )
     if sum(each.fires for each in times) < number:
-        typer.echo("There are no further times.", err=True)
+        output.note("There are no further times.")
 
 
 def _note(row: PreviewTime) -> str:
@@ -114,7 +114,7 @@ def simulate_schedules(
     rows = [(f"{each.at:%a %Y-%m-%d %H:%M:%S}", schedule.definition.name, each.note) for schedule, each in found]
     output.print_table(columns, rows[:MOST_SHOWN])
     more = f", {MOST_SHOWN} of them shown (--json shows all)" if len(rows) > MOST_SHOWN else ""
-    typer.echo(f"{counted(len(rows), 'fire')} from {begin.isoformat()} to {until.isoformat()}{more}.", err=True)
+    output.note(f"{counted(len(rows), 'fire')} from {begin.isoformat()} to {until.isoformat()}{more}.")
 
 
 def forecast(
@@ -141,10 +141,10 @@ def forecast(
     rows = [(f"{day:%a %Y-%m-%d}", str(number)) for day, number in found.days.items()]
     output.print_table([output.Column("day (UTC)"), counts], rows)
     if not found.crowded:
-        typer.echo(f"No minute has more than {counted(limit, 'fire')}.")
+        output.say(f"No minute has more than {counted(limit, 'fire')}.")
         return
-    typer.echo(f"\n{counted(len(found.crowded), 'minute')} with more than {counted(limit, 'fire')}; the fullest ones:")
+    output.say(f"\n{counted(len(found.crowded), 'minute')} with more than {counted(limit, 'fire')}; the fullest ones:")
     rows = [(f"{minute:%a %Y-%m-%d %H:%M}", str(number)) for minute, number in found.crowded.items()]
     output.print_table([output.Column("minute (UTC)"), counts], rows[:MOST_LINES])
     for line in found.proposals[:MOST_LINES]:
-        typer.echo(line)
+        output.say(line)

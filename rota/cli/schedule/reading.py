@@ -84,7 +84,7 @@ def list_schedules(
     if found:
         output.print_table(columns, (_list_row(each, at) for each in found))
     for line in _list_remarks(found, hold, at):
-        typer.echo(line, err=True)
+        output.note(line)
 
 
 def _matches(schedule: StoredSchedule, text: str, tag: str | None) -> bool:
@@ -110,18 +110,18 @@ def show(name: Name, app: App = None, store: StoreUrl = None, as_json: AsJson = 
         output.print_json({**_overview_json(overview), "next_times": times, "runs": runs, "statistics": statistics})
         return
     for line in _show_lines(overview):
-        typer.echo(line)
+        output.say(line)
     zone = overview.schedule.definition.timezone
     at = output.now()
     if times:
-        typer.echo("\nnext times")
+        output.say("\nnext times")
         output.print_table(
             [output.Column("time"), output.Column("from now")],
             [(output.at_zone(each, zone), output.relative(each, at)) for each in times],
         )
     if runs:
         rate = "" if statistics.success_rate is None else f", {statistics.success_rate:.0%} of the last ones succeeded"
-        typer.echo(f"\nlatest runs{rate}")
+        output.say(f"\nlatest runs{rate}")
         print_runs(runs, zone)
 
 

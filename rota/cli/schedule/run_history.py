@@ -55,7 +55,7 @@ def runs(
     elif found:
         print_runs(found, zone, names if name is None else None)
     else:
-        typer.echo("There are no such runs.", err=True)
+        output.note("There are no such runs.")
 
 
 def run_show(

@@ -50,7 +50,7 @@ def start(
     """Start schedules that are stopped or paused. With --all, lift the hold, which wakes only what was started."""
     if everything:
         lifted = with_store(store, lambda opened: opened.lift_hold(by=operator(), origin=ORIGIN))
-        typer.echo("The hold is lifted." if lifted else "There is no hold. Name schedules, or --tag, to start them.")
+        output.say("The hold is lifted." if lifted else "There is no hold. Name schedules, or --tag, to start them.")
         return
     by_order = _Ordering(lambda handle: handle.resume(), url)
     _change(names, tag, STARTED, "start", "Started", yes=yes, store=store, by_order=by_order)
@@ -90,7 +90,7 @@ def restart(
 
     found = with_store(store, find)
     if not found or (not names and not output.agreed(f"Restart {counted(len(found), 'schedule')}?", yes=yes)):
-        typer.echo("No schedule was restarted.", err=True)
+        output.note("No schedule was restarted.")
         raise typer.Exit(0 if not found else 1)
     _each(found, act, "Restarted", store)
 
@@ -129,14 +129,14 @@ def hold(
     """Hold all schedules of this installation, also over restarts, until the hold is lifted or ends."""
     if lift:
         lifted = with_store(store, lambda opened: opened.lift_hold(by=operator(), origin=ORIGIN))
-        typer.echo("The hold is lifted." if lifted else "There is no hold.")
+        output.say("The hold is lifted." if lifted else "There is no hold.")
         return
     end = _end(until, length)
     if not output.agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
         raise typer.Exit(1)
     with_store(store, lambda opened: opened.set_hold(by=operator(), reason=note or "", until=end, origin=ORIGIN))
     ends = f" until {end.isoformat()}" if end else ""
-    typer.echo(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
+    output.say(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def _change(
 
     for name, unknown in others.items():
         _order(name, unknown, by_order, by)
-        typer.echo(f"{done} {name!r}, which is not in the store, by an order to the scheduler.")
+        output.say(f"{done} {name!r}, which is not in the store, by an order to the scheduler.")
     if found or not others:
         _each(found, act, done, store)
     if verb == "start":
@@ -186,7 +186,7 @@ def _end_auto_pause(name: str, by_order: _Ordering, by: str) -> None:
     try:
         with_app(by_order.url, lambda app: by_order.act(app.schedule_handle(name, by=by)))
     except RotaError as error:
-        typer.echo(f"warning If {name!r} has paused itself after failures, start it again later: {error}", err=True)
+        output.warn(f"If {name!r} has paused itself after failures, start it again later: {error}")
 
 
 def _not_stored(names: list[str], store: str | None) -> dict[str, StoreNotFound]:
@@ -235,11 +235,11 @@ def _each(found: list[StoredSchedule], act: Any, done: str, store: str | None) -
     changed, failed = with_store(store, run)
     same = len(found) - len(changed) - len(failed)
     if len(found) == 1 and changed:
-        typer.echo(f"{done} {changed[0].definition.name!r}.")
+        output.say(f"{done} {changed[0].definition.name!r}.")
     else:
-        typer.echo(f"{done} {counted(len(changed), 'schedule')}" + (f"; unchanged: {same}." if same else "."))
+        output.say(f"{done} {counted(len(changed), 'schedule')}" + (f"; unchanged: {same}." if same else "."))
     for line in failed:
-        typer.echo(f"error {line}", err=True)
+        output.fail(f"{line}")
     if failed:
         raise typer.Exit(1)
 

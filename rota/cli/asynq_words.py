@@ -1,0 +1,130 @@
+"""Accepts the words of Asynq's command line: `rota task ls -q mail -s retry` is `rota task list -q mail -s retry`.
+
+Hands that know Asynq's tool go on typing its words, and scripts that call it need a new name only. The tables below say
+which words of `asynq` have another spelling here; `docs/asynq-cli.md` shows them, and says what has none. A word is
+replaced only where the command itself has no such word, so a command of Rota is never read as one of Asynq.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from urllib.parse import quote
+
+from rota.errors import ConfigError
+
+COMMANDS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("queue", "ls"): ("queue", "list"),
+    ("queue", "unpause"): ("queue", "resume"),
+    ("queue", "remove"): ("queue", "delete"),
+    ("queue", "rm"): ("queue", "delete"),
+    ("task", "ls"): ("task", "list"),
+    ("task", "remove"): ("task", "delete"),
+    ("task", "rm"): ("task", "delete"),
+    ("task", "archiveall"): ("task", "archive", "--all"),
+    ("task", "deleteall"): ("task", "delete", "--all"),
+    ("task", "runall"): ("task", "run", "--all"),
+    ("server", "list"): ("worker", "list"),
+    ("server", "ls"): ("worker", "list"),
+    ("group", "ls"): ("group", "list"),
+    ("cron", "ls"): ("cron", "list"),
+    ("dash",): ("stats", "--watch"),
+}
+"""The commands of Asynq that have another name here."""
+
+ARGUMENT = ""
+"""Stands for a flag whose value is an argument here."""
+FLAGS: Mapping[tuple[str, ...], Mapping[str, str]] = {
+    ("task", "inspect"): {"-i": ARGUMENT, "--id": ARGUMENT},
+    ("task", "archive"): {"-i": ARGUMENT, "--id": ARGUMENT},
+    ("task", "delete"): {"-i": ARGUMENT, "--id": ARGUMENT},
+    ("task", "run"): {"-i": ARGUMENT, "--id": ARGUMENT},
+    ("task", "enqueue"): {
+        "-t": ARGUMENT,
+        "--type_name": ARGUMENT,
+        "-l": ARGUMENT,
+        "--payload": ARGUMENT,
+        "--retry": "--max-retry",
+        "--id": "--task-id",
+        "--process_at": "--at",
+        "--process_in": "--delay",
+    },
+    ("queue", "history"): {"-x": "--days"},
+    ("stats",): {"--refresh": "--every"},
+}
+"""The flags of Asynq that have another name here."""
+
+SERVER: Mapping[str, str] = {
+    "-u": "uri",
+    "--uri": "uri",
+    "-n": "db",
+    "--db": "db",
+    "-p": "password",
+    "--password": "password",
+    "-U": "username",
+    "--username": "username",
+    "--cluster_addrs": "cluster_addrs",
+}
+"""The flags for Asynq's server, which one URL replaces."""
+SWITCHES: Mapping[str, str] = {"--cluster": "cluster", "--tls": "tls"}
+Declared = Mapping[tuple[str, ...], Collection[str]]
+"""The flags of each command, by its words."""
+_GROUPS = {path[0] for path in (*COMMANDS, *FLAGS)}
+
+
+def rota_words(words: Sequence[str], declared: Declared) -> list[str]:
+    """Return the words of a command line with those of Asynq replaced."""
+    if not words or words[0] not in _GROUPS:
+        return list(words)
+    path, rest = _command(words, declared)
+    own = declared.get(path[:2], declared.get(path[:1], ()))
+    renamed = {flag: new for flag, new in FLAGS.get(path[:2], FLAGS.get(path[:1], {})).items() if flag not in own}
+    server: dict[str, str] = {}
+    arguments: dict[str, str] = {}
+    kept: list[str] = []
+    stream = iter(rest)
+    for word in stream:
+        flag, separator, value = word.partition("=")
+        if flag in own:
+            kept.append(word)
+        elif flag in SWITCHES:
+            server[SWITCHES[flag]] = value
+        elif flag in SERVER:
+            server[SERVER[flag]] = value if separator else _value(stream, flag)
+        elif renamed.get(flag) == ARGUMENT:
+            arguments[flag.lstrip("-")[0]] = value if separator else _value(stream, flag)
+        elif flag in renamed:
+            kept += [renamed[flag], *([value] if separator else [])]
+        else:
+            kept.append(word)
+    placed = [arguments[name] for name in _ORDER if name in arguments]
+    return [*path, *placed, *kept, *(["--url", _url(server)] if server else [])]
+
+
+_ORDER = ("t", "p", "l", "i")
+"""The first letters of the flags that are arguments here: the type comes before the payload."""
+
+
+def _command(words: Sequence[str], declared: Declared) -> tuple[tuple[str, ...], Sequence[str]]:
+    """Split the words behind the name of the command, which gets its name here."""
+    for number in (2, 1):
+        path = tuple(words[:number])
+        if path in declared:
+            return path, words[number:]
+        if path in COMMANDS:
+            return COMMANDS[path], words[number:]
+    return tuple(words[:1]), words[1:]
+
+
+def _value(stream: Iterator[str], flag: str) -> str:
+    value = next(stream, None)
+    if value is None:
+        raise ConfigError(f"{flag} needs a value.")
+    return value
+
+
+def _url(server: Mapping[str, str]) -> str:
+    """Return the URL for the flags of Asynq's server."""
+    user, password = quote(server.get("username", ""), safe=""), quote(server.get("password", ""), safe="")
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    scheme = "rediss" if "tls" in server else "redis"
+    if "cluster" in server:
+        return f"{scheme}+cluster://{login}{server.get('cluster_addrs', '127.0.0.1:7000')}"
+    return f"{scheme}://{login}{server.get('uri', '127.0.0.1:6379')}/{server.get('db', '0')}"

@@ -1,0 +1,223 @@
+"""The parts that all commands share: the order of the help, profiles, variables, completion and the language.
+
+Typer builds the tree of commands anew for each run, and the group of all commands goes through it once:
+
+1. The commands get their order and their panels in `rota --help`.
+2. Each command gets `--profile`.
+3. Each option gets an environment variable: `--page` of `rota task list` is `ROTA_TASK_LIST_PAGE`.
+4. Queues and task types are completed from the server.
+5. Help texts get the language of the locale.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer import rich_utils
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from rota.cli.asynq_words import rota_words
+from rota.cli.completion import COMPLETERS, complete
+from rota.cli.language import language, translated, translated_help, translated_title
+from rota.settings.origin import ENVIRONMENT_PREFIX, add_variables, all_profiles, current_profile
+from rota.settings.profiles import PROFILE_VARIABLE
+
+Command = TyperCommand | TyperGroup
+
+PANELS: dict[str, tuple[str, ...]] = {
+    "Start": ("dev", "enqueue", "worker", "scheduler"),
+    "See and steer": ("stats", "queue", "task", "group", "types", "metrics"),
+    "Schedules": ("schedule", "calendar", "cron", "store"),
+    "When something is wrong": ("doctor", "health", "server"),
+    "This program": ("profiles", "config", "shell", "version"),
+}
+"""The commands in the order that teaches them, in the panels of `rota --help`."""
+WITHOUT_VARIABLE = ("--help", "--version", "--profile", "--install-completion", "--show-completion")
+_TITLES = {
+    name: getattr(rich_utils, name)
+    for name in (
+        "ARGUMENTS_PANEL_TITLE",
+        "OPTIONS_PANEL_TITLE",
+        "COMMANDS_PANEL_TITLE",
+        "ERRORS_PANEL_TITLE",
+        "DEFAULT_STRING",
+        "REQUIRED_LONG_STRING",
+        "RICH_HELP",
+    )
+    if hasattr(rich_utils, name)
+}
+"""The words that Typer itself prints in the help."""
+
+
+class _Folding(rich_utils.OptionHighlighter):
+    """Lets a narrow terminal break a help text anywhere. Rich would cut one of Chinese words, which have no spaces."""
+
+    def __call__(self, text: str | Text) -> Text:
+        found = super().__call__(text)
+        found.overflow = "fold"
+        return found
+
+
+_FOLDING = _Folding()
+
+
+class Frame(TyperGroup):
+    """The group of all commands of `rota`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """Go through the tree of commands. A command that is in no panel comes last."""
+        super().__init__(**attributes)
+        panel_of = {name: panel for panel, names in PANELS.items() for name in names}
+        known = [name for name in panel_of if name in self.commands]
+        self.commands = {name: self.commands[name] for name in [*known, *sorted(set(self.commands) - set(known))]}
+        for name, command in self.commands.items():
+            if isinstance(command, TyperCommand | TyperGroup):
+                command.rich_help_panel = translated_title(panel_of.get(name, "Other"))
+        variables = [name for path, command in tree(self) for name in _dress(command, path)]
+        add_variables(variables)
+        _speak()
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the words, in which those of Asynq's tool are replaced."""
+        with _translated_errors():
+            return super().make_context(info_name, rota_words(args, self._declared()), parent, **extra)
+
+    def _declared(self) -> dict[tuple[str, ...], set[str]]:
+        """Return the flags of each command."""
+        return {
+            path: {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
+            for path, command in tree(self)
+            if isinstance(command, TyperCommand)
+        }
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the words name."""
+        with _translated_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Give errors of Typer, which has no translations, the language of the locale."""
+    try:
+        yield
+    except Exception as error:
+        if (text := getattr(error, "format_message", None)) is not None and language() != "en":
+            shown = translated(text())
+            vars(error)["format_message"] = lambda: shown
+        raise
+
+
+def tree(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Command]]:
+    """Yield a group and all commands below it, each with its words after `rota`."""
+    yield path, group
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from tree(command, (*path, name))
+        elif isinstance(command, TyperCommand):
+            yield (*path, name), command
+
+
+def _dress(command: Command, path: tuple[str, ...]) -> list[str]:
+    """Give a command what all commands share. Returns its environment variables."""
+    variables: list[str] = []
+    if path != ("version",) and (not path or isinstance(command, TyperCommand)):
+        command.params.append(_profile_option())
+    for parameter in command.params:
+        if (finder := COMPLETERS.get(parameter.name or "")) is not None and isinstance(command, TyperCommand):
+            complete(parameter, finder)
+        if isinstance(parameter, TyperOption) and (name := _variable(parameter, path)) is not None:
+            parameter.envvar, parameter.show_envvar = name, False
+            variables.append(name)
+    _translate_parameters(command)
+    command.help = translated_help(command.help) if command.help else command.help
+    if variables:
+        command.epilog = translated(f"Each option is an environment variable too: --x is {_prefix(path)}X.")
+    return variables
+
+
+def _translate_parameters(command: Command) -> None:
+    """Put the help of the parameters into the language of the locale, also of those that Typer adds for a help."""
+    original = command.get_params
+
+    def shown(ctx: Any) -> list[Any]:
+        found: list[Any] = original(ctx)
+        for each in found:
+            vars(each).update({"help": translated_help(each.help)} if getattr(each, "help", None) else {})
+        return found
+
+    if language() != "en":
+        vars(command)["get_params"] = shown
+
+
+def _prefix(path: tuple[str, ...]) -> str:
+    return f"{ENVIRONMENT_PREFIX}{'_'.join(path)}_".upper().replace("-", "_")
+
+
+def _variable(option: TyperOption, path: tuple[str, ...]) -> str | None:
+    """Return the environment variable of an option; None if it has none."""
+    name = next((each for each in option.opts if each.startswith("--")), None)
+    if name is None or option.hidden or option.envvar or name in WITHOUT_VARIABLE or not path:
+        return None
+    return _prefix(path) + name.removeprefix("--").upper().replace("-", "_")
+
+
+def _use_profile(ctx: typer.Context, value: str | None) -> None:
+    """Choose the profile until the command ends, and show which one it is."""
+    if ctx.resilient_parsing:  # a completion, whose process ends with it
+        os.environ.update({} if value is None else {PROFILE_VARIABLE: value})
+        return
+    if value is not None:
+        before = os.environ.get(PROFILE_VARIABLE)
+        os.environ[PROFILE_VARIABLE] = value  # so that the processes of a worker use it too
+        ctx.call_on_close(lambda: _restore(before))
+    if not isinstance(ctx.command, TyperGroup) and sys.stderr.isatty() and (profile := current_profile()) is not None:
+        Console(stderr=True, highlight=False).print(f"[bold {profile.colour or 'cyan'}]{profile.name}[/]")
+
+
+def _restore(before: str | None) -> None:
+    if before is None:
+        os.environ.pop(PROFILE_VARIABLE, None)
+    else:
+        os.environ[PROFILE_VARIABLE] = before
+
+
+def _names_of_profiles(incomplete: str) -> list[str]:
+    return [name for name in all_profiles() if name.startswith(incomplete)]
+
+
+_donor = typer.Typer(add_completion=False)
+
+
+@_donor.command()
+def _has_a_profile(
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            help="The profile with the server, instead of ROTA_PROFILE.",
+            callback=_use_profile,
+            is_eager=True,
+            autocompletion=_names_of_profiles,
+        ),
+    ] = None,
+) -> None:
+    """Give the option, which Typer makes, to all commands."""
+
+
+def _profile_option() -> Any:
+    option = typer.main.get_command(_donor).params[0]
+    option.expose_value = False  # no command takes it, because the settings read ROTA_PROFILE
+    return option
+
+
+def _speak() -> None:
+    """Put what Typer itself prints in the help into the language of the locale."""
+    for name, title in _TITLES.items():
+        setattr(rich_utils, name, translated_title(title))
+    rich_utils.highlighter = _FOLDING

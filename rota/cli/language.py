@@ -1,0 +1,91 @@
+"""The language of the command line: English, or Chinese where the locale says so.
+
+`ROTA_LANG` decides, then `LC_ALL`, `LC_MESSAGES` and `LANG`, as for other programs. The output of
+`--json`, the names of states and options, and the names that users chose stay as they are in every language.
+
+The code holds the English texts. A text is translated where it is printed: `translated` finds it in the catalogue
+`zh.toml`, whose keys are the texts as the code writes them, with `{}` for each value. A value is
+translated too if it is a text of the catalogue itself, such as "3 tasks". A text without a translation is
+printed in English; a test finds every such text of the code.
+"""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, cast
+
+from rota.settings.origin import LANGUAGE_VARIABLE
+
+Language = Literal["en", "zh"]
+CATALOGUE = Path(__file__).with_name("zh.toml")
+_VARIABLES = (LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
+_HOLE = "{}"
+_DEEPEST = 4
+"""How often a value of a text is translated inside another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The translations: titles of columns and panels, whole texts, and texts with places for values."""
+
+    titles: dict[str, str]
+    texts: dict[str, str]
+    patterns: list[tuple[re.Pattern[str], str]]
+
+    @classmethod
+    def read(cls, path: Path) -> "Catalogue":
+        """Read a catalogue. Of several patterns that match a text, the one with the longest words counts."""
+        tables = cast("dict[str, dict[str, str]]", tomllib.loads(path.read_text(encoding="utf-8")))
+        texts = {key: text for name, table in tables.items() if name != "titles" for key, text in table.items()}
+        holed = sorted((key for key in texts if _HOLE in key), key=lambda key: -len(key.replace(_HOLE, "")))
+        return cls(tables["titles"], texts, [(_pattern(key), texts[key]) for key in holed])
+
+    def translate(self, text: str, depth: int = 0) -> str:
+        """Return the translation of a text, or the text itself if there is none."""
+        if (found := self.texts.get(text)) is not None:
+            return found
+        if depth == _DEEPEST or not any(map(str.isalpha, text)):
+            return text
+        for pattern, template in self.patterns:
+            if (match := pattern.fullmatch(text)) is not None:
+                return template.format(*(self.translate(value, depth + 1) for value in match.groups()))
+        return text
+
+
+def language() -> Language:
+    """Return the language of this process, from its environment."""
+    name = next((value for variable in _VARIABLES if (value := os.environ.get(variable))), "")
+    return "zh" if name.lower().startswith("zh") else "en"
+
+
+def translated(text: str) -> str:
+    """Return a text in the language of this process. Each line of several is translated alone."""
+    if language() == "en":
+        return text
+    catalogue = _catalogue()
+    return "\n".join(catalogue.translate(line) for line in text.split("\n"))
+
+
+def translated_title(title: str) -> str:
+    """Return the title of a column, a field or a panel in the language of this process."""
+    return title if language() == "en" else _catalogue().titles.get(title, title)
+
+
+def translated_help(text: str) -> str:
+    """Return a help text in the language of this process. Its paragraphs are translated one by one."""
+    if language() == "en":
+        return text
+    paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    return "\n\n".join(_catalogue().translate(paragraph) for paragraph in paragraphs)
+
+
+@cache
+def _catalogue() -> Catalogue:
+    return Catalogue.read(CATALOGUE)
+
+
+def _pattern(key: str) -> re.Pattern[str]:
+    return re.compile("(.*?)".join(map(re.escape, key.split(_HOLE))), re.DOTALL)

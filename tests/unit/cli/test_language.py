@@ -1,0 +1,170 @@
+"""The catalogue of translations: how a text is found in it, and that every text of the code is in it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+import rota.cli
+from rota.cli import language
+from rota.cli.frame import PANELS, tree
+from rota.cli.language import CATALOGUE, Catalogue, translated, translated_help, translated_title
+from rota.cli.program import program
+
+SOURCES = sorted(Path(rota.cli.__file__).parent.rglob("*.py"))
+PRINTS = {"say", "note", "warn", "fail", "agreed", "progress", "translated"}
+NOT_WORDS = re.compile(r"[\s{}\W\d_]*")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Catalogue:
+    path = tmp_path / "zh.toml"
+    path.write_text(
+        '[titles]\nqueue = "队列"\n[texts]\n"{} tasks" = "{} 个任务"\n"Nothing." = "没有。"\n'
+        '"{} of {}" = "{1} 中的 {0}"\n"Deleted {}. {}" = "已删除 {}。{}"\n"Did you mean {}?" = "是 {} 吗？"\n'
+    )
+    return Catalogue.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Nothing.", "没有。"),
+        ("3 tasks", "3 个任务"),
+        ("1 of 2", "2 中的 1"),
+        ("Deleted 3 tasks. Did you mean 'a'?", "已删除 3 个任务。是 'a' 吗？"),
+        ("Deleted queue. x", "已删除 queue。x"),
+        ("unknown words", "unknown words"),
+        ("{x} tasks", "{x} 个任务"),
+    ],
+)
+def test_text_is_found_with_its_values(small: Catalogue, text: str, wanted: str) -> None:
+    assert small.translate(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_TW"}, "zh"),
+        ({"LC_ALL": "zh_CN", "ROTA_LANG": "en"}, "en"),
+        ({"LC_ALL": "", "LANG": "zh"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+    ],
+)
+def test_language_is_that_of_the_locale(
+    variables: dict[str, str], wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ROTA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert language.language() == wanted
+
+
+def test_english_is_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "en")
+    assert translated("Nothing was changed.") == "Nothing was changed."
+    assert translated_title("queue") == "queue"
+
+
+def test_places_of_values_agree_in_both_languages() -> None:
+    wrong: list[str] = []
+    catalogue = Catalogue.read(CATALOGUE)
+    for key, text in catalogue.texts.items():
+        number = key.count("{}")
+        try:
+            text.format(*range(number))
+        except (IndexError, ValueError, KeyError) as error:
+            wrong.append(f"{key}: {error}")
+        if number and not all(f"<{each}>" in text.format(*(f"<{n}>" for n in range(number))) for each in range(number)):
+            wrong.append(f"{key}: a value is missing")
+    assert wrong == []
+
+
+def test_every_text_of_the_commands_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    missing = {f"{path.name}: {text}" for path in SOURCES for text in texts_of(path) if translated(text) == text}
+    assert sorted(missing) == []
+
+
+def test_every_help_text_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "en")
+    helps = list(help_texts())
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    assert sorted({text for text in helps if translated_help(text) == text}) == []
+
+
+def test_every_title_has_a_translation() -> None:
+    titles = {title for path in SOURCES for title in titles_of(path)} | set(PANELS)
+    known = Catalogue.read(CATALOGUE).titles
+    assert sorted(title for title in titles if title and title not in known) == []
+
+
+def help_texts() -> Iterator[str]:
+    """Yield the help of each command and each option, paragraph by paragraph."""
+    for _, command in tree(typer.main.get_group(program)):
+        texts = [command.help, command.epilog, *(getattr(each, "help", None) for each in command.params)]
+        for text in texts:
+            for paragraph in (text or "").split("\n\n"):
+                if paragraph.strip() and not NOT_WORDS.fullmatch(paragraph):
+                    yield paragraph
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """Yield the sentences in the code of a module, and what it prints, with the words `x1`, `x2` for values."""
+    module = ast.parse(path.read_text())
+    docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    helps = {id(each) for node in ast.walk(module) if isinstance(node, ast.keyword) and node.arg == "help"
+             for each in ast.walk(node)}  # fmt: skip
+    parts = {id(each) for node in ast.walk(module) if isinstance(node, ast.JoinedStr) for each in node.values}
+    printed: set[int] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in PRINTS:
+            printed |= {id(each) for argument in node.args[:1] for each in literals(argument)}
+    for node in ast.walk(module):
+        if id(node) in docstrings | helps | parts:
+            continue
+        text = template(node)
+        if text is not None and (id(node) in printed or is_sentence(text)):
+            for line in text.split("\n"):
+                if line and not NOT_WORDS.fullmatch(line.replace("x1", "")):
+                    yield line
+
+
+def literals(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield the texts that an expression may be."""
+    match node:
+        case ast.Constant() | ast.JoinedStr():
+            yield node
+        case ast.IfExp():
+            yield from (*literals(node.body), *literals(node.orelse))
+
+
+def template(node: ast.AST) -> str | None:
+    """Return the text of a literal, with a word in the place of each value."""
+    match node:
+        case ast.Constant(value=str() as text):
+            return text
+        case ast.JoinedStr():
+            return "".join(each.value if isinstance(each, ast.Constant) else "x1" for each in node.values)
+    return None
+
+
+def is_sentence(text: str) -> bool:
+    """Return whether a text is for people: words that begin with a capital letter and end with a mark."""
+    return bool(re.match(r"(x1 )?[A-Z`-]", text)) and " " in text.strip() and text.rstrip()[-1:] in ".?:!"
+
+
+def titles_of(path: Path) -> Iterator[str]:
+    """Yield the titles of columns and fields."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".Column", "print_section")):
+            match node.args:
+                case [ast.Constant(value=str() as title), *_]:
+                    yield title

@@ -57,6 +57,7 @@ class Measure:
     title: str
     goal_ms: float
     act: Callable[[Stage], object]
+    runs: int = RUNS
 
 
 def deep_page(stage: Stage) -> object:
@@ -78,6 +79,29 @@ def a_page(state: str, size: int = 30) -> Callable[[Stage], object]:
     return lambda stage: stage.inspector.tasks(stage.largest, state, size=size)
 
 
+def search_all(stage: Stage) -> float:
+    """Search all tasks for one that is not there; return the time for each 100,000 of them."""
+    began = time.perf_counter()
+    pages = list(stage.inspector.search("payload.user_id:-1"))
+    return (time.perf_counter() - began) / pages[-1].scanned * 100_000
+
+
+def group_errors(stage: Stage) -> float:
+    """Group the errors of all failed tasks; return the time for each 100,000 of them."""
+    began = time.perf_counter()
+    pages = list(stage.inspector.errors())
+    return (time.perf_counter() - began) / pages[-1].scanned * 100_000
+
+
+def why(stage: Stage) -> object:
+    """Ask why a task in the middle of the longest list waits."""
+    keys = QueueKeys(stage.largest)
+    task_id = stage.client.lindex(keys.pending, stage.client.llen(keys.pending) // 2).decode()
+    began = time.perf_counter()
+    stage.inspector.why(stage.largest, task_id)
+    return time.perf_counter() - began
+
+
 MEASURES: list[Measure] = [
     Measure("stats: all queues, servers and the broker", 100, lambda s: (s.inspector.overview(), s.inspector.broker())),
     Measure("stats without the memory of queues", 100, lambda s: s.inspector.overview(with_memory=False)),
@@ -86,6 +110,11 @@ MEASURES: list[Measure] = [
     Measure("list page of 30 retried tasks", 50, a_page("retry")),
     Measure("list page of 500 pending tasks", 50, a_page("pending", 500)),
     Measure("list page of 30, in the middle of the longest list", 50, deep_page),
+    Measure("search: first page", 1000, lambda s: next(iter(s.inspector.search("payload.user_id:-1")))),
+    Measure("search: each 100,000 tasks of all", 1000, search_all, runs=3),
+    Measure("search by ID in all queues", 50, lambda s: list(s.inspector.search("id:nobody"))),
+    Measure("errors in groups: each 100,000 failed tasks", 5000, group_errors, runs=3),
+    Measure("why a task waits", 50, why),
 ]
 
 
@@ -128,7 +157,7 @@ def measure(stage: Stage, what: Measure) -> tuple[str, bool]:
     what.act(stage)  # loads the scripts
     stage.client.slowlog_reset()
     found: list[float] = []
-    for _ in range(RUNS):
+    for _ in range(what.runs):
         began = time.perf_counter()
         own = what.act(stage)
         found.append((own if isinstance(own, float) else time.perf_counter() - began) * 1000)

@@ -44,6 +44,18 @@ class ScheduleError(OptionError):
         self.position = position
 
 
+class QueryError(OptionError):
+    """A query for tasks is refused. `text` is the query; its fault is `length` characters from `position`, counted from
+    0.
+    """
+
+    def __init__(self, message: str, *, text: str = "", position: int = 0, length: int = 1) -> None:
+        super().__init__(message)
+        self.text = text
+        self.position = position
+        self.length = length
+
+
 class RoutingError(ConfigError):
     """A task type has a malformed name, is registered twice, or is not registered here."""
 

@@ -22,6 +22,7 @@ from rota.cli import (
     server_command,
     stats_command,
     store_command,
+    task,
     task_types,
     version,
     worker_command,
@@ -46,6 +47,7 @@ program.command(name="enqueue")(enqueue_command.command)
 program.command(name="health")(health_command.command)
 program.command(name="stats")(stats_command.command)
 program.add_typer(queue_command.program)
+program.add_typer(task.program)
 program.add_typer(group_command.program)
 program.add_typer(cron_command.program)
 program.command(name="types")(task_types.command)

@@ -40,7 +40,7 @@ def read(kind: type[InfoT], stored: StoredTask, message: TaskMessage, **more: An
         crashes=stored.number("rota_crashes") or 0,
         progress=fields.get("rota_progress", b""),
         log=fields.get("rota_log", b""),
-        traceback=_traceback(fields.get("rota_traceback", b""), message),
+        traceback=traceback_of(fields.get("rota_traceback", b""), message),
         attempts=tuple(map(_attempt, records(fields.get("rota_attempts", b"")))),
         **more,
     )
@@ -73,7 +73,7 @@ def _moment(value: object) -> datetime | None:
     return None if milliseconds is None else from_unix_ns(milliseconds * 1_000_000)
 
 
-def _traceback(raw: bytes, message: TaskMessage) -> str:
+def traceback_of(raw: bytes, message: TaskMessage) -> str:
     """Read the traceback. Its first line is the time of its error: if the task has failed later, it is stale."""
     failed_at, _, text = raw.partition(b"\n")
     return text.decode("utf-8", "replace") if failed_at == b"%d" % message.last_failed_at else ""

@@ -14,19 +14,29 @@ if TYPE_CHECKING:
         ReplicaSnapshot,
         SlowCommand,
     )
+    from rota.inspect.candidate import Hit
+    from rota.inspect.error_groups import ErrorGroup, ErrorPage
     from rota.inspect.face import TaskRef
     from rota.inspect.inspector import Inspector, SyncInspector
     from rota.inspect.judgement import Fact
+    from rota.inspect.query import Query
     from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
     from rota.inspect.scheduler_snapshot import EnqueueEventSnapshot, SchedulerEntrySnapshot
     from rota.inspect.server_snapshot import RunningSnapshot, ServerSnapshot
+    from rota.inspect.task_search import SearchPage
     from rota.inspect.task_snapshot import ProgressReport, TaskList, TaskSnapshot
     from rota.inspect.task_type import TypeList, TypeSnapshot, TypeVersion
+    from rota.inspect.waiting import Cause, Reason, Waiting
 else:  # a program that only changes tasks does not load the snapshots
     __getattr__, __dir__ = on_demand(
         __name__,
         {
             "actions": ("Actions", "SyncActions"),
+            "error_groups": ("ErrorGroup", "ErrorPage"),
+            "query": ("Query",),
+            "candidate": ("Hit",),
+            "task_search": ("SearchPage",),
+            "waiting": ("Cause", "Reason", "Waiting"),
             "broker_snapshot": (
                 "BrokerSnapshot",
                 "ClusterSnapshot",
@@ -50,20 +60,27 @@ __all__ = [
     "Actions",
     "AggregationSnapshot",
     "BrokerSnapshot",
+    "Cause",
     "ClusterSnapshot",
     "DaySnapshot",
     "EnqueueEventSnapshot",
+    "ErrorGroup",
+    "ErrorPage",
     "Fact",
     "GroupSnapshot",
+    "Hit",
     "Inspector",
     "NodeSnapshot",
     "Overview",
     "ProgressReport",
+    "Query",
     "QueueSnapshot",
     "Rate",
+    "Reason",
     "ReplicaSnapshot",
     "RunningSnapshot",
     "SchedulerEntrySnapshot",
+    "SearchPage",
     "ServerSnapshot",
     "SlowCommand",
     "SyncActions",
@@ -74,4 +91,5 @@ __all__ = [
     "TypeList",
     "TypeSnapshot",
     "TypeVersion",
+    "Waiting",
 ]

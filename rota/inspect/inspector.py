@@ -10,6 +10,7 @@ from rota.inspect.all_queues import OverviewReads
 from rota.inspect.broker_reads import BrokerReads
 from rota.inspect.face import Awaited, Blocking
 from rota.inspect.queue_reads import QueueReads
+from rota.inspect.search_reads import SearchReads
 from rota.inspect.server_reads import ServerReads
 from rota.inspect.task_reads import TaskReads
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rota.broker.sync import SyncBroker
 
 
-class AllReads(OverviewReads, QueueReads, TaskReads, ServerReads, BrokerReads):
+class AllReads(OverviewReads, QueueReads, TaskReads, ServerReads, BrokerReads, SearchReads):
     """All reads. A further class of reads is added here, for both faces."""
 
 

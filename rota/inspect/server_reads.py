@@ -49,18 +49,7 @@ class ServerReads(Reads):
     @operation
     def types(self) -> Act[TypeList]:
         """Return the task types that live workers handle, as the workers publish them."""
-        keys = self._keys
-        servers = {keys.server(each.host, each.pid, each.id): each for each in (yield from live_servers(keys))}
-        listed: set[tuple[str, str]] = set()
-        start = 0
-        while page := (yield look_server.servers_by_types(keys, start)):
-            start += len(page)
-            listed.update(page)
-        records: dict[str, bytes | None] = {}
-        for digest in {digest for digest, _ in listed}:  # one after the other, because a record may have a megabyte
-            key = keys.published_types(digest)
-            records[digest] = yield Command(("GET", key), key)
-        return read_types(servers, listed, records)
+        return (yield from published_types(self._keys))
 
 
 def _entries(key: str) -> Act[Iterable[SchedulerEntrySnapshot]]:
@@ -83,3 +72,18 @@ def live_servers(keys: Keys) -> Act[list[ServerSnapshot]]:
             if (snapshot := read_server(seen)) is not None:
                 found[snapshot.id] = snapshot
     return sorted(found.values(), key=lambda server: (server.host, server.pid, server.id))
+
+
+def published_types(keys: Keys) -> Act[TypeList]:
+    """Read the task types that live workers handle."""
+    servers = {keys.server(each.host, each.pid, each.id): each for each in (yield from live_servers(keys))}
+    listed: set[tuple[str, str]] = set()
+    start = 0
+    while page := (yield look_server.servers_by_types(keys, start)):
+        start += len(page)
+        listed.update(page)
+    records: dict[str, bytes | None] = {}
+    for digest in {digest for digest, _ in listed}:  # one after the other, because a record may have a megabyte
+        key = keys.published_types(digest)
+        records[digest] = yield Command(("GET", key), key)
+    return read_types(servers, listed, records)

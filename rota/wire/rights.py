@@ -19,6 +19,8 @@ _NO_COMMANDS = {
     "BYSCORE",
     "COUNT",
     "LIMIT",
+    "MAXLEN",
+    "RANK",
     "MATCH",
     "OOM",
     "USAGE",

@@ -1,0 +1,94 @@
+"""Describes the search for tasks, the groups of errors, and the causes of a wait, for both faces of the read model."""
+
+from datetime import datetime, timedelta
+
+from rota.client.operations import operation
+from rota.client.steps import Act, Command, Pause
+from rota.core.duration import DurationLike
+from rota.core.duration import parse as parse_duration
+from rota.errors import BrokerUnavailable, TaskNotFound
+from rota.inspect.error_groups import ErrorSearch
+from rota.inspect.face import Reads, streamed
+from rota.inspect.query import Query
+from rota.inspect.query_parser import parse
+from rota.inspect.search_position import read_query
+from rota.inspect.server_reads import live_servers, published_types
+from rota.inspect.task_search import Search
+from rota.inspect.waiting import Circumstances, QueuePause, Reason, Waiting, cause, judge
+from rota.tasks.job import TaskState
+from rota.wire import wait
+from rota.wire.times import from_unix
+
+LONGEST_WATCH = timedelta(seconds=60)
+
+
+class SearchReads(Reads):
+    """Describes reads that look at many tasks, or at one task from all sides."""
+
+    @streamed
+    def search(self, query: Query | str = "", *, limit: int | None = None, cursor: str | None = None) -> Search:
+        """Yield pages of the tasks that match a query (docs/search.md), in all states and queues.
+
+        The first page comes at once. To stop, leave the loop. After `limit` hits the search ends. With the `cursor` of
+        a page a search goes on behind that page, and the query may be left out. Raises QueryError.
+        """
+        if cursor is not None and query == "":
+            return Search(self._keys, read_query(cursor), limit=limit, cursor=cursor)
+        return Search(self._keys, _query(query), limit=limit, cursor=cursor)
+
+    @streamed
+    def errors(self, query: Query | str = "", *, within: DurationLike | None = None) -> ErrorSearch:
+        """Yield the groups of the errors of failed tasks, more complete with each page.
+
+        Tasks in the states `retry` and `archived` are read, unless the query names states. `within` leaves out tasks
+        whose last failure is longer ago.
+        """
+        length = None if within is None else parse_duration(within, "within")
+        return ErrorSearch(self._keys, _query(query), within=length)
+
+    @operation
+    def why(self, queue: str, task_id: str, *, watch: DurationLike | None = None) -> Act[Waiting]:
+        """Return why a task does not run now. Raises TaskNotFound.
+
+        With `watch` the queue is watched for this time, if the task is behind others, and a forecast is made from the
+        tasks that end meanwhile.
+        """
+        keys = self._keys.queue(queue)
+        try:
+            look: wait.WaitLook = yield wait.look(keys, task_id)
+            if not look.task.state:
+                raise TaskNotFound(
+                    f"Queue {queue!r} has no task under the ID {task_id!r}: it was deleted, has ended, or was never "
+                    "there."
+                )
+            paused: bytes | None = yield Command(("GET", keys.paused), keys.paused)
+            around = Circumstances(
+                pause=None if paused is None else QueuePause(since=_since(paused)),
+                servers=(yield from live_servers(self._keys)),
+                types=(yield from published_types(self._keys)),
+                per_second=(yield from self._rate(look, watch)),
+            )
+        except BrokerUnavailable as error:
+            return Waiting(
+                queue=queue, id=task_id, state=None, causes=(cause(Reason.SERVER_UNREACHABLE, error=str(error)),)
+            )
+        return judge(look, around)
+
+    def _rate(self, look: wait.WaitLook, watch: DurationLike | None) -> Act[float | None]:
+        """Measure how many tasks of the queue end in a second, if the task is behind others."""
+        if watch is None or look.task.state != TaskState.PENDING or look.ahead == 0:
+            return None
+        seconds = min(parse_duration(watch, "watch"), LONGEST_WATCH).total_seconds()
+        yield Pause(seconds)
+        later: wait.WaitLook = yield wait.look(self._keys.queue(look.task.queue), look.task.id)
+        passed, ended = later.task.now - look.task.now, later.processed - look.processed
+        return ended / passed if passed > 0 and ended > 0 else None
+
+
+def _query(query: Query | str) -> Query:
+    return parse(query) if isinstance(query, str) else query
+
+
+def _since(paused: bytes) -> datetime | None:
+    # A queue can be paused by hand, with any value.
+    return from_unix(int(paused)) if paused.isdigit() and len(paused) < 15 else None

@@ -20,6 +20,7 @@ from rota.tasks import go_values
 from rota.tasks.options import EnqueueOptions, TaskOptions
 from rota.tasks.policy import Debounce, Retry, Unique
 from rota.wire import rights
+from scripts.json_reference import json_tables
 from scripts.method_reference import method_reference
 from scripts.option_texts import DEBOUNCE_TEXTS, OPTION_TEXTS, RETRY_TEXTS, TASK_TEXTS, UNIQUE_TEXTS
 
@@ -207,6 +208,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "methods": method_reference,
     "settings": settings_tables,
     "commands": command_tables,
+    "json": json_tables,
     "acl": acl_rules,
     "acl-optional": optional_rights,
     "options": option_table,

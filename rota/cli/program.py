@@ -20,6 +20,7 @@ from rota.cli import (
     schedule,
     scheduler_command,
     server_command,
+    shell_command,
     stats_command,
     store_command,
     task,
@@ -57,6 +58,7 @@ program.add_typer(schedule.program)
 program.add_typer(calendar_command.program)
 program.add_typer(store_command.program, name="store")
 program.command(name="profiles")(profiles_command.command)
+program.command(name="shell")(shell_command.command)
 program.command(name="config")(config.command)
 program.command(name="version")(version.command)
 

@@ -164,7 +164,7 @@ def is_sentence(text: str) -> bool:
 def titles_of(path: Path) -> Iterator[str]:
     """Yield the titles of columns and fields."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".Column", "print_section")):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Column", "print_section"):
             match node.args:
                 case [ast.Constant(value=str() as title), *_]:
                     yield title

@@ -1,0 +1,113 @@
+"""What the commands of tasks show, at 80 and 200 columns, in English and Chinese: compared with files.
+
+`WRITE_SNAPSHOTS=write` writes the files anew. Look at the difference before you commit it.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from rota.cli.task.listing import Listing, print_list, print_task
+from rota.inspect import TaskSnapshot
+from rota.tasks.job import TaskAttempt, TaskState
+
+FOLDER = Path(__file__).with_name("snapshots")
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+TASKS = (
+    TaskSnapshot(
+        id="0d3c1c0e-7a5e-4a39-8a39-4d3a2e6f5b01",
+        queue="mail",
+        type="email:welcome",
+        payload='{"user_id": 17, "name": "王小明"}'.encode(),
+        state=TaskState.PENDING,
+        pending_since=NOW - timedelta(seconds=42),
+    ),
+    TaskSnapshot(
+        id="report-2026-01",
+        queue="报表",
+        type="report:monthly",
+        payload=b"\xff\x00",
+        state=TaskState.RETRY,
+        retried=3,
+        max_retry=5,
+        last_error="连接数据库超时: could not connect to db-1.internal:5432 within 5 seconds",
+        last_failed_at=NOW - timedelta(minutes=3),
+        next_process_at=NOW + timedelta(minutes=2, seconds=5),
+        timeout=timedelta(minutes=30),
+        retention=timedelta(days=1),
+        headers={"trace": "abc"},
+        progress=b'{"done": 3, "total": 4, "text": "pages", "at": 1}',
+        log="开始\n\x1b[31mpage 3\n".encode(),
+        traceback='Traceback (most recent call last):\n  File "a.py", line 1, in run\nTimeoutError',
+        attempts=(
+            TaskAttempt(
+                number=1,
+                outcome="failed",
+                host="host-1",
+                pid=41,
+                started_at=NOW - timedelta(hours=1),
+                ended_at=NOW - timedelta(minutes=59),
+                error="超时",
+            ),
+            TaskAttempt(number=2, worker="w2", started_at=NOW - timedelta(minutes=3)),
+        ),
+    ),
+    TaskSnapshot(id="lost", queue="mail", type="", payload=b"", state=TaskState.ACTIVE, is_dangling=True),
+)
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def show_list() -> None:
+    print_list(Listing(TASKS, 1200), NOW, several_states=True)
+
+
+def show_task() -> None:
+    print_task(TASKS[1], NOW)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("show", [show_list, show_task])
+def test_output_is_as_in_its_file(
+    show: Callable[[], None], width: int, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = printed(show, width, language, monkeypatch)
+    file = FOLDER / f"{show.__name__}.{width}.{language}.txt"
+    if os.environ.get("WRITE_SNAPSHOTS") == "write":
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_table_in_a_terminal_of_80_columns_is_not_wider(language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = printed(show_list, 80, language, monkeypatch).splitlines()
+    assert max(map(cell_len, lines)) <= 80
+
+
+def printed(show: Callable[[], None], width: int, language: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what a terminal gets, without the bold and dim letters."""
+    stream = Terminal()
+    for name, value in {
+        "COLUMNS": str(width),
+        "LINES": "50",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "ROTA_LANG": language,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr("sys.stderr", stream)
+    show()
+    return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())

@@ -10,6 +10,7 @@ import typer
 from rota.cli import output
 from rota.cli.inspecting import heading, json_value, opened
 from rota.cli.option_types import AsJson, Url
+from rota.core.text import counted
 from rota.inspect import EnqueueEventSnapshot, SchedulerEntrySnapshot
 
 program = typer.Typer(
@@ -36,28 +37,36 @@ def list_entries(url: Url = None, as_json: AsJson = False) -> None:
 
 def _print_entries(found: list[SchedulerEntrySnapshot]) -> None:
     at = output.now()
-    titles = (
-        ("entry", True),
-        ("by", False),
-        ("spec", True),
-        ("type", True),
-        ("options", True),
-        ("next", False),
-        ("last", False),
-    )
+    columns = [
+        output.Column("entry", folds=True),
+        output.Column("by"),
+        *(output.Column(title, folds=True) for title in ("spec", "type")),
+        output.Column("next"),
+        output.Column("last"),
+        *(output.Column(title, folds=True, optional=True) for title in ("options", "payload")),
+    ]
     rows = [
         (
             entry.id,
             "Go" if entry.is_go else "Rota",
             entry.spec,
             entry.task_type,
-            ", ".join(entry.options) or "-",
             output.relative(entry.next_at, at),
             output.relative(entry.previous_at, at),
+            ", ".join(entry.options) or "-",
+            _text(entry.payload),
         )
         for entry in found
     ]
-    output.print_table([output.Column(title, folds=folds) for title, folds in titles], rows)
+    output.print_table(columns, rows)
+
+
+def _text(payload: bytes) -> str:
+    """Return a payload for people."""
+    try:
+        return payload.decode() or "-"
+    except UnicodeDecodeError:
+        return counted(len(payload), "byte")
 
 
 @program.command()

@@ -20,6 +20,9 @@ from rota.wire.script import Call
 QUEUES_AT_ONCE = 32
 """`stored_tasks` reads at most this many queues in one round, so that the replies stay below some megabytes."""
 
+TASKS_AT_ONCE = 250
+"""A page of more tasks is read in several calls, because the server takes 5 µs for each task."""
+
 
 class TaskReads(Reads):
     """Describes the reads of tasks."""
@@ -111,7 +114,7 @@ class _Listing(NamedTuple):
 
     def _call(self, start: int, size: int, after: Mark | None) -> Call[TaskPage]:
         keys = self.keys.queue(self.queue)
-        return look_task.tasks(keys, self.state, self.container, start, size, after=after)
+        return look_task.tasks(keys, self.state, self.container, start, min(size, TASKS_AT_ONCE), after=after)
 
 
 class _Pages(Stream[TaskList]):

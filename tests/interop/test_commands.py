@@ -1,5 +1,6 @@
 """The commands of Rota show what Asynq's Inspector shows of tasks that Go alone has enqueued and run."""
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -60,9 +61,12 @@ async def test_stats_queues_groups_and_history_have_gos_numbers(go: Go, shown: A
 
 async def test_entries_and_their_history_are_those_of_go(go: Go, shown: Any) -> None:
     async with go.scheduler("@every 1s") as entry_id:
-        while not (theirs := await go.enqueue_events(entry_id)):
-            continue
-        [entry] = shown("cron", "list")
+        async with asyncio.timeout(60):  # Asynq's scheduler shows its entries every few seconds
+            while not (entries := shown("cron", "list")):
+                await asyncio.sleep(0.1)
+        [entry] = entries
+        theirs = await go.enqueue_events(entry_id)
+        assert theirs
         assert (entry["id"], entry["spec"], entry["is_go"]) == (entry_id, "@every 1s", True)
         ours = [event["task_id"] for event in shown("cron", "history", entry_id)[entry_id]]
         assert ours[-len(theirs) :] == theirs

@@ -91,10 +91,12 @@ async def test_it_says_who_consumes_a_queue(inspector: Inspector, state: State) 
 
 async def test_rates_are_those_between_two_looks(inspector: Inspector, state: State) -> None:
     keys, other = state.queue("mail"), state.queue("reset")
-    state.client.mset({keys.processed: 100, keys.failed: 10, other.processed: 50})
+    for key, number in ((keys.processed, 100), (keys.failed, 10), (other.processed, 50)):
+        state.client.set(key, number)
     before = await inspector.overview()
     state.queue("new")
-    state.client.mset({keys.processed: 130, keys.failed: 15, other.processed: 1})
+    for key, number in ((keys.processed, 130), (keys.failed, 15), (other.processed, 1)):
+        state.client.set(key, number)
     after = replace(await inspector.overview(), taken_at=before.taken_at + timedelta(seconds=10))
     rates = after.rates(before)
     assert rates.keys() == {"mail"}

@@ -30,7 +30,7 @@ from rota.tasks.task import Task
 from rota.tasks.untyped import loose_plan
 
 if TYPE_CHECKING:
-    from rota.inspect import Actions, Inspector, SyncActions, SyncInspector
+    from rota.inspect import Actions, Inspector, OpenTrash, SyncActions, SyncInspector
     from rota.schedule.declared import Provide, ScheduleProvider
     from rota.schedule.definition import ScheduleDefinition, StoredSchedule
     from rota.scheduler.schedule_handle import ScheduleHandle
@@ -212,17 +212,29 @@ class Rota(Tasks, Connected):
 
         return SyncInspector(self.sync_client.origin)
 
-    def actions(self) -> "Actions":
-        """Return the actions on tasks: `await app.actions().run_now("mail", task_id)`."""
+    def actions(self, *, by: str = "") -> "Actions":
+        """Return the actions on tasks: `await app.actions().run_now("mail", task_id)`.
+
+        With the setting `store`, deleted tasks are kept there for `undo`; `by` says who deletes them.
+        """
         from rota.inspect import Actions
 
-        return Actions(self.client.origin, self.settings.enqueue.payload_limit_bytes)
+        return Actions(self.client.origin, self.settings.enqueue.payload_limit_bytes, self._open_trash(), by)
 
-    def actions_sync(self) -> "SyncActions":
+    def actions_sync(self, *, by: str = "") -> "SyncActions":
         """Return the actions on tasks for blocking code."""
         from rota.inspect import SyncActions
 
-        return SyncActions(self.sync_client.origin, self.settings.enqueue.payload_limit_bytes)
+        limit = self.settings.enqueue.payload_limit_bytes
+        return SyncActions(self.sync_client.origin, limit, self._open_trash(), by)
+
+    def _open_trash(self) -> "OpenTrash | None":
+        url = self.settings.database.store
+        if not url:
+            return None
+        from rota.store import open_trash  # imported late: its libraries are an extra
+
+        return open_trash(url, self.settings.database)
 
     # Running
 

@@ -5,8 +5,9 @@ it. The steps to add an operation:
 
 1. Write its script, `edit_<act>.lua`, and the call of it in `rota.wire.edit`. Because of this name `rota.wire.rights`
    grants the commands of the script to producers too. The script checks before it writes, and may be carried out twice.
-2. Describe the operation in `TaskOperations`, below `@operation`.
-3. Declare it in `rota.tasks.job.Receipt`, below `@_verb`, if a job has it too.
+2. Make it a value in `rota.client.verbs`, so that it can be done to many tasks too.
+3. Describe the operation in `TaskOperations`, below `@operation`.
+4. Declare it in `rota.tasks.job.Receipt`, below `@_verb`, if a job has it too.
 """
 
 import time
@@ -16,13 +17,12 @@ from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
-from rota.client.packing import Packer, sendable, textual
+from rota.client.packing import Packer, sendable
 from rota.client.steps import Act, Change, Command, Listen
+from rota.client.verbs import ARCHIVE, DELETE, RUN, cancelling, change, gone, refusal, rescheduling
 from rota.core.duration import DurationLike, parse
 from rota.errors import (
     BrokerUnavailable,
-    DuplicateTask,
-    OptionError,
     ResultError,
     ResultTimeout,
     TaskCancelled,
@@ -85,7 +85,7 @@ class TaskOperations(ABC):
         keys = self._place(queue, task_id)
         stored: StoredTask = yield task(keys, task_id)
         if not stored.state or not stored.fields:
-            raise _gone(keys, task_id)
+            raise gone(queue, task_id)
         return read(TaskInfo, stored, stored.message())
 
     @operation
@@ -94,36 +94,31 @@ class TaskOperations(ABC):
 
         A task that has ended stays as it is.
         """
-        keys = self._place(queue, task_id)
-        edited: Edited = yield Change(edit.cancel(keys, task_id, textual("reason", reason) or "no reason was given"))
+        edited = yield from change(cancelling(reason), self._place(queue, task_id), task_id)
         if edited.reply == "asked":
             # A plain command and not part of the script, because the channel, which Go servers subscribe to as well,
             # does not belong to a queue.
             yield Command(("PUBLISH", self._keys.cancel, task_id))
-        elif edited.reply != "ended":
-            _check(keys, task_id, edited, "can't be cancelled now: try again in a moment")
 
     @operation
     def delete(self, queue: str, task_id: str) -> Act[None]:
         """Delete a task that does not run, and release its unique lock."""
-        keys = self._place(queue, task_id)
-        edited: Edited = yield Change(edit.delete(keys, task_id), lambda refusal: refusal.reply == "gone")
-        _check(keys, task_id, edited, "can't be deleted: cancel it first")
+        yield from change(DELETE, self._place(queue, task_id), task_id)
+
+    @operation
+    def archive(self, queue: str, task_id: str) -> Act[None]:
+        """Archive a task that does not run, with the error that it has, if any. It does not count as a failure."""
+        yield from change(ARCHIVE, self._place(queue, task_id), task_id)
 
     @operation
     def run_now(self, queue: str, task_id: str) -> Act[None]:
         """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
-        keys = self._place(queue, task_id)
-        edited: Edited = yield Change(edit.run_now(keys, task_id), lambda refusal: refusal.state == "active")
-        if edited.reply != "same":
-            _check(keys, task_id, edited, "can't be made to run now")
+        yield from change(RUN, self._place(queue, task_id), task_id)
 
     @operation
     def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> Act[None]:
         """Move a scheduled, retried or pending task to an instant, or to a duration from now by the server's clock."""
-        keys = self._place(queue, task_id)
-        edited: Edited = yield Change(edit.reschedule(keys, task_id, instant(when)))
-        _check(keys, task_id, edited, "can't be moved to another time")
+        yield from change(rescheduling(when), self._place(queue, task_id), task_id)
 
     @operation
     def update_payload(self, queue: str, task_id: str, payload: bytes) -> Act[None]:
@@ -135,12 +130,14 @@ class TaskOperations(ABC):
         for reading in range(_MOST_READINGS):
             message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
             if message is None:
-                raise _gone(keys, task_id)
+                raise gone(queue, task_id)
             if reading and unpack(message).payload == payload:
                 return  # an earlier answer was lost, and the payload has been replaced already
             edited: Edited = yield Change(edit.update_payload(keys, task_id, message, payload))
             if edited.reply != "changed":
-                return _check(keys, task_id, edited, "can't get another payload")
+                if edited.reply != "done":
+                    raise refusal(queue, task_id, edited, "can't get another payload")
+                return
         raise TaskStateError(
             f"Task {task_id} in queue {keys.queue!r} changed with every look at it, so its payload was not replaced. "
             "Look at what rewrites it, and try again."
@@ -225,35 +222,6 @@ def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = ""
         advice = "No worker has taken it yet: is one running that serves this queue, on the same server?"
     text = f"Task {task_id} in queue {queue!r} did not end within {seconds:g} s{stands}. {advice}"
     return ResultTimeout(text, task_id=task_id, queue=queue)
-
-
-def instant(when: datetime | DurationLike) -> str:
-    """Write an instant, or a duration from now, in the form that the scripts read."""
-    if not isinstance(when, datetime):
-        return f"+{parse(when, 'when').total_seconds():.6f}"
-    if when.tzinfo is None:
-        raise OptionError(f"{when} has no time zone: add one, as in datetime.now(UTC).")
-    return f"{when.timestamp():.6f}"
-
-
-def _check(keys: QueueKeys, task_id: str, edited: Edited, cannot: str) -> None:
-    if edited.reply == "gone":
-        raise _gone(keys, task_id)
-    if edited.reply == "state":
-        raise TaskStateError(f"Task {task_id} in queue {keys.queue!r} is {edited.state}, so it {cannot}.")
-    if edited.reply == "locked":
-        raise DuplicateTask(
-            f"Task {task_id} in queue {keys.queue!r} was left as it is: task {edited.id} ({edited.state}) holds the "
-            "unique lock that it would need. Wait until that task has ended, or delete it.",
-            task_id=edited.id,
-        )
-
-
-def _gone(keys: QueueKeys, task_id: str) -> TaskNotFound:
-    return TaskNotFound(
-        f"There is no task {task_id} in queue {keys.queue!r} (any more). "
-        "A task that succeeded is gone unless it has a retention, and an ID counts only in its own queue."
-    )
 
 
 def _without_result(keys: QueueKeys, task_id: str) -> TaskNotFound:

@@ -28,13 +28,15 @@ from rota.client.steps import (
     Enqueue,
     Everywhere,
     Listen,
+    Outside,
     Pause,
     Reach,
     Request,
     Step,
+    after_a_loss,
     is_lost,
 )
-from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, RotaError
 from rota.wire.script import Argument, Call
 
 if TYPE_CHECKING:
@@ -79,11 +81,8 @@ def _after_a_loss(request: Request, outcome: Any, lost: BrokerUnavailable) -> An
         return lost
     if isinstance(outcome, BrokerError):
         outcome.maybe_applied = True
-    elif isinstance(request, Change) and outcome.reply in ("gone", "state", "locked"):
-        if request.is_met(outcome):
-            return outcome._replace(reply="done")
-        now = outcome.state or "gone"
-        return BrokerUnavailable(f"{lost} Sent again, it was refused, because the task is {now}.", maybe_applied=True)
+    elif isinstance(request, Change) and outcome.reply != "changed":  # a caller reads a changed message again
+        return after_a_loss(outcome, request.is_met, lost)
     return outcome
 
 
@@ -118,13 +117,13 @@ class Driver(ABC):
     async def carry_out(self, act: Act[R], messages: Any = None) -> R:
         """Run each step of an operation until its end, and return its result."""
         answer: Any = None
-        error: BrokerError | None = None
+        error: RotaError | None = None
         try:
             while True:
                 step = act.send(answer) if error is None else act.throw(error)
                 try:
                     answer, error = await self._take(step, messages), None
-                except BrokerError as raised:
+                except RotaError as raised:
                     error = raised
         except StopIteration as end:
             return cast(R, end.value)
@@ -162,6 +161,8 @@ class Driver(ABC):
                 return await self._next_message(messages, seconds)
             case Pause(seconds):
                 return await self._next_message(None, seconds)
+            case Outside(act):
+                return await self._outside(act)
 
     async def _again(self, burst: Burst, lost: BrokerUnavailable) -> Any:
         if not lost.maybe_applied:
@@ -204,6 +205,9 @@ class Driver(ABC):
     @abstractmethod
     async def _next_message(self, messages: Any, seconds: float) -> bytes | None:
         """Wait up to `seconds` for a message of a subscription. Without a subscription, wait `seconds`."""
+
+    @abstractmethod
+    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]]) -> Any: ...
 
     @staticmethod
     async def _outcome(ask: Ask, request: Request) -> Any:
@@ -248,6 +252,9 @@ class Requests(Driver):
 
     async def _everywhere(self, words: tuple[Argument, ...]) -> dict[str, Any]:
         return await self._broker.execute_everywhere(*words)
+
+    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        return await act()
 
     async def _next_message(self, messages: "Subscription | None", seconds: float) -> bytes | None:
         if messages is None:
@@ -296,6 +303,9 @@ class SyncRequests(Driver):
 
     async def _everywhere(self, words: tuple[Argument, ...]) -> dict[str, Any]:
         return self._broker.execute_everywhere(*words)
+
+    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        return asyncio.run(act())
 
     async def _next_message(self, messages: "SyncSubscription | None", seconds: float) -> bytes | None:
         if messages is not None:

@@ -3,7 +3,7 @@
 An operation is a generator that yields steps. `requests` carries them out.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -74,6 +74,16 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """Something that does not concern the server, such as a write to the store. The answer is what it returns.
+
+    The client for blocking code runs it in an event loop of its own.
+    """
+
+    act: Callable[[], Coroutine[Any, Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Wait before a request is sent again."""
 
@@ -81,7 +91,7 @@ class Pause:
 
 
 Request: TypeAlias = Call[Any] | Command | Change
-Step: TypeAlias = Request | Enqueue | Burst | Reach | Everywhere | Listen | Pause
+Step: TypeAlias = Request | Enqueue | Burst | Reach | Everywhere | Listen | Pause | Outside
 Act: TypeAlias = Generator[Step, Any, R]
 
 
@@ -112,3 +122,15 @@ def together(requests: "Sequence[Request]") -> Act[list[Any]]:
         if isinstance(outcome, BrokerError):
             raise outcome
     return outcomes
+
+
+def after_a_loss(
+    edited: Edited, is_met: Callable[[Edited], bool], lost: BrokerUnavailable
+) -> Edited | BrokerUnavailable:
+    """Return the outcome of a change that was sent again. Even if it was refused now, it may have been carried out."""
+    if edited.reply not in ("gone", "state", "locked", "alive", "changed"):
+        return edited
+    if is_met(edited):
+        return edited._replace(reply="done")
+    now = edited.state or "gone"
+    return BrokerUnavailable(f"{lost} Sent again, it was refused, because the task is {now}.", maybe_applied=True)

@@ -7,12 +7,26 @@ from rota.core.on_demand import on_demand
 if TYPE_CHECKING:
     from rota.inspect.actions import Actions, SyncActions
     from rota.inspect.all_queues import Overview, Rate
+    from rota.inspect.aside_reads import CutOff
     from rota.inspect.broker_snapshot import (
         BrokerSnapshot,
         ClusterSnapshot,
         NodeSnapshot,
         ReplicaSnapshot,
         SlowCommand,
+    )
+    from rota.inspect.bulk import (
+        Archive,
+        Bulk,
+        BulkFailure,
+        BulkProgress,
+        Cancel,
+        Delete,
+        MoveTo,
+        Preview,
+        Requeue,
+        Reschedule,
+        RunNow,
     )
     from rota.inspect.candidate import Hit
     from rota.inspect.error_groups import ErrorGroup, ErrorPage
@@ -23,9 +37,11 @@ if TYPE_CHECKING:
     from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
     from rota.inspect.scheduler_snapshot import EnqueueEventSnapshot, SchedulerEntrySnapshot
     from rota.inspect.server_snapshot import RunningSnapshot, ServerSnapshot
+    from rota.inspect.targets import Chosen, FromStream, InState, Matching, Targets
     from rota.inspect.task_search import SearchPage
     from rota.inspect.task_snapshot import ProgressReport, TaskList, TaskSnapshot
     from rota.inspect.task_type import TypeList, TypeSnapshot, TypeVersion
+    from rota.inspect.trash import OpenTrash, Trash, TrashedTask
     from rota.inspect.waiting import Cause, Reason, Waiting
 else:  # a program that only changes tasks does not load the snapshots
     __getattr__, __dir__ = on_demand(
@@ -44,7 +60,23 @@ else:  # a program that only changes tasks does not load the snapshots
                 "ReplicaSnapshot",
                 "SlowCommand",
             ),
+            "aside_reads": ("CutOff",),
+            "bulk": (
+                "Archive",
+                "Bulk",
+                "BulkFailure",
+                "BulkProgress",
+                "Cancel",
+                "Delete",
+                "MoveTo",
+                "Preview",
+                "Requeue",
+                "Reschedule",
+                "RunNow",
+            ),
             "face": ("TaskRef",),
+            "targets": ("Chosen", "FromStream", "InState", "Matching", "Targets"),
+            "trash": ("OpenTrash", "Trash", "TrashedTask"),
             "inspector": ("Inspector", "SyncInspector"),
             "judgement": ("Fact",),
             "all_queues": ("Overview", "Rate"),
@@ -59,25 +91,42 @@ else:  # a program that only changes tasks does not load the snapshots
 __all__ = [
     "Actions",
     "AggregationSnapshot",
+    "Archive",
     "BrokerSnapshot",
+    "Bulk",
+    "BulkFailure",
+    "BulkProgress",
+    "Cancel",
     "Cause",
+    "Chosen",
     "ClusterSnapshot",
+    "CutOff",
     "DaySnapshot",
+    "Delete",
     "EnqueueEventSnapshot",
     "ErrorGroup",
     "ErrorPage",
     "Fact",
+    "FromStream",
     "GroupSnapshot",
     "Hit",
+    "InState",
     "Inspector",
+    "Matching",
+    "MoveTo",
     "NodeSnapshot",
+    "OpenTrash",
     "Overview",
+    "Preview",
     "ProgressReport",
     "Query",
     "QueueSnapshot",
     "Rate",
     "Reason",
     "ReplicaSnapshot",
+    "Requeue",
+    "Reschedule",
+    "RunNow",
     "RunningSnapshot",
     "SchedulerEntrySnapshot",
     "SearchPage",
@@ -85,9 +134,12 @@ __all__ = [
     "SlowCommand",
     "SyncActions",
     "SyncInspector",
+    "Targets",
     "TaskList",
     "TaskRef",
     "TaskSnapshot",
+    "Trash",
+    "TrashedTask",
     "TypeList",
     "TypeSnapshot",
     "TypeVersion",

@@ -7,6 +7,7 @@ Each read is described once, in `all_queues`, `queue_reads`, `task_reads`, `serv
 from typing import TYPE_CHECKING
 
 from rota.inspect.all_queues import OverviewReads
+from rota.inspect.aside_reads import AsideReads
 from rota.inspect.broker_reads import BrokerReads
 from rota.inspect.face import Awaited, Blocking
 from rota.inspect.queue_reads import QueueReads
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rota.broker.sync import SyncBroker
 
 
-class AllReads(OverviewReads, QueueReads, TaskReads, ServerReads, BrokerReads, SearchReads):
+class AllReads(OverviewReads, QueueReads, TaskReads, ServerReads, BrokerReads, SearchReads, AsideReads):
     """All reads. A further class of reads is added here, for both faces."""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rota.broker.broker import Broker
 from rota.client.packing import Packer
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
+from rota.scheduler.recorder import StoreLimits
 from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler import Scheduler
 from rota.scheduler.sources import CodeSource, ProviderSource, ScheduleSource
@@ -44,7 +45,8 @@ def scheduler_of(
         for each in app.schedule_providers
     ]
     plans = RunPlans(Packer(broker.keys, settings.enqueue.payload_limit_bytes), plan)
-    keep = settings.database.run_age, settings.database.run_max
+    kept = settings.database
+    keep = StoreLimits(kept.run_age, kept.run_max, kept.deleted_age, kept.deleted_max_bytes)
     store = _store_of(settings.database.store)
     return Scheduler(broker, [*own, *sources], plans, store=store, keep=keep)
 

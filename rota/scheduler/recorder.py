@@ -3,7 +3,7 @@
 1. Read the outboxes of all shards, write their records, and only then remove them. A record may be written twice.
 2. Read the tasks of the runs that are open in the store, in batches, and record how they ended. A run whose task is
    gone without an end is *lost*.
-3. Save how far each schedule has come, and once an hour delete old runs.
+3. Save how far each schedule has come, and once an hour delete old runs and old deleted tasks.
 
 While the store is away, the records wait in Redis.
 """
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rota import events
 from rota.broker.broker import Broker
@@ -49,6 +49,15 @@ _ENDINGS: Mapping[str, RunOutcome] = {"cancelled": "cancelled", "expired": "expi
 _WORST: Sequence[RunOutcome] = ("lost", "quarantined", "failed", "expired", "cancelled", "succeeded")
 
 
+class StoreLimits(NamedTuple):
+    """How long and how much the store keeps: runs, and deleted tasks (the settings of the same names)."""
+
+    run_age: timedelta = timedelta(days=90)
+    run_max: int = 1000
+    deleted_age: timedelta = timedelta(days=7)
+    deleted_max_bytes: int = 256 * 1024 * 1024
+
+
 class RunRecorder:
     """The recorder of one term. `store` returns None while the store cannot be opened."""
 
@@ -59,7 +68,7 @@ class RunRecorder:
         agenda: Agenda,
         now: Callable[[], datetime],
         *,
-        keep: tuple[timedelta, int],
+        keep: StoreLimits,
     ) -> None:
         self._broker = broker
         self._requests = Requests(broker)
@@ -96,8 +105,8 @@ class RunRecorder:
         if self._is_time("save", SAVE_EVERY_SECONDS):
             await self._save(store)
         if self._is_time("trim", TRIM_EVERY_SECONDS):
-            age, most = self._keep
-            await store.trim_runs(age=age, most=most)
+            await store.trim_runs(age=self._keep.run_age, most=self._keep.run_max)
+            await store.trim_deleted(age=self._keep.deleted_age, max_bytes=self._keep.deleted_max_bytes)
         return more
 
     def _is_time(self, what: str, every: float) -> bool:

@@ -15,7 +15,6 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rota import events
@@ -25,7 +24,7 @@ from rota.scheduler.agenda import Agenda
 from rota.scheduler.firing import TermOver
 from rota.scheduler.intake import Intake
 from rota.scheduler.lead import STAND_SECONDS, Lead
-from rota.scheduler.recorder import RunRecorder
+from rota.scheduler.recorder import RunRecorder, StoreLimits
 from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler_status import SchedulerStatus, Tally
 from rota.scheduler.server_time import ServerTime
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 """The first and the longest wait before the next candidacy after a fault."""
 LONGEST_READING_SECONDS = 5.0
-KEPT = (timedelta(days=90), 1000)
-"""The age and the number of runs of a schedule that are kept in a store."""
 LAST_SECONDS = 5.0
 """How long a scheduler that stops waits for its last batch."""
 
@@ -55,7 +52,7 @@ class Scheduler:
         plans: RunPlans,
         *,
         store: "StoreSource | None" = None,
-        keep: tuple[timedelta, int] = KEPT,
+        keep: StoreLimits = StoreLimits(),  # noqa: B008  # frozen
     ) -> None:
         self.id = new_server_id()
         self.host = socket.gethostname()

@@ -36,7 +36,7 @@ from rota.scheduler.run_batch import FireOrder
 from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler_status import Tally
 from rota.scheduler.server_time import ServerTime
-from rota.wire.edit import cancel
+from rota.wire.edit import cancel, one
 from rota.wire.look_task import TaskEnd, ends
 from rota.wire.script import Call
 
@@ -306,7 +306,7 @@ class Term:
         tasks = [(self._broker.keys.queue(run.queue), task_id) for run in runs for task_id in run.task_ids]
         if not tasks:
             return
-        replies = await self._broker.run_many([cancel(keys, task_id, REPLACED) for keys, task_id in tasks])
+        replies = await self._broker.run_many([one(cancel(keys, [task_id], REPLACED)) for keys, task_id in tasks])
         for (_, task_id), reply in zip(tasks, replies, strict=True):
             if isinstance(reply, BrokerError):
                 raise TermOver(reply)

@@ -297,6 +297,10 @@ class DatabaseSettings(SettingGroup):
     """How long the runs of schedules are kept."""
     run_max: PositiveInt = 1000
     """Runs kept of each schedule, at most."""
+    deleted_age: PositiveDuration = timedelta(days=7)
+    """How long deleted tasks are kept for undo."""
+    deleted_max_bytes: PositiveInt = 256 * 1024 * 1024
+    """Bytes kept of deleted tasks, at most; the oldest ones go first."""
 
     @field_serializer("store", when_used="json")
     def _mask_url(self, url: str | None) -> str | None:

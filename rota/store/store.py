@@ -1,4 +1,4 @@
-"""The store: one object with all that schedules, runs, calendars and the audit keep in a database.
+"""The store: one object with all that schedules, runs, calendars, the audit and deleted tasks keep in a database.
 
 `async with open_store(url) as store:` connects, checks the tables, and closes at the end. Each group of methods is a
 class in a file of its own; they share one `Database`.
@@ -13,6 +13,7 @@ from rota.store.audit_reads import AuditReads
 from rota.store.backup import Backup
 from rota.store.calendar_edits import CalendarEdits
 from rota.store.database import Database
+from rota.store.deleted_tasks import DeletedTasks
 from rota.store.flags import HoldFlag
 from rota.store.migration import check, upgrade
 from rota.store.run_reads import RunReads
@@ -23,7 +24,16 @@ from rota.store.schedule_reads import ScheduleReads
 
 
 class Store(
-    ScheduleReads, ScheduleEdits, RunReads, RunRecords, RunRetention, CalendarEdits, HoldFlag, AuditReads, Backup
+    ScheduleReads,
+    ScheduleEdits,
+    RunReads,
+    RunRecords,
+    RunRetention,
+    CalendarEdits,
+    HoldFlag,
+    AuditReads,
+    Backup,
+    DeletedTasks,
 ):
     """A store that is connected. All times are in UTC."""
 

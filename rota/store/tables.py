@@ -177,3 +177,22 @@ audit = _table(
     Index("rota_audit_subject", "kind", "subject", "number"),
     Index("rota_audit_by", "by", "number"),
 )
+
+trash = _table(
+    "trash",
+    Column("id", line(64), primary_key=True),
+    Column("deletion", line(64), nullable=False),
+    # Name and ID are cut to be searched; `data` has them whole.
+    Column("queue", line(NAME), nullable=False),
+    Column("task_id", line(NAME), nullable=False),
+    Column("type", line(NAME), nullable=False),
+    Column("state", line(32), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("deleted_at", Instant, nullable=False),
+    Column("deleted_by", line(NAME), nullable=False),
+    Column("data", binary(), nullable=False),
+    Index("rota_trash_deleted", "deleted_at", "id", "size"),
+    Index("rota_trash_task", "queue", "task_id", "deleted_at"),
+    Index("rota_trash_deletion", "deletion", "deleted_at", "id"),
+)
+"""Deleted tasks, which can be put back for some time."""

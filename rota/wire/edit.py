@@ -1,10 +1,24 @@
-"""Changes to one existing task. Each change is one script, which checks before it writes."""
+"""Changes to existing tasks. Each change is one script, which checks before it writes.
 
-from typing import Any, NamedTuple
+The scripts take several tasks of one queue, at most `MOST_CHANGED` in a call, and reply for each of them. A call does a
+bounded amount of work, because the server does nothing else meanwhile: tasks that it did not get to have the reply
+`later`. The first task of a call never has it.
+"""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from rota.wire.attempts import LIMIT_BYTES, members
 from rota.wire.keys import QueueKeys, unique_key
-from rota.wire.names import clean_text
-from rota.wire.script import Call, load
+from rota.wire.names import clean_text, raw
+from rota.wire.script import Argument, Call, load
+
+T = TypeVar("T")
+
+MOST_CHANGED = 100
+"""The most tasks of one call."""
+_LOST = members(error="worker lost: its lease had expired, and the task was put back by hand")
 
 
 class Edited(NamedTuple):
@@ -12,8 +26,10 @@ class Edited(NamedTuple):
 
     `reply` is `done`, `gone` (the task does not exist), `state` (not allowed in this state), `locked` (the task `id`
     holds the lock), `changed` (another client changed the message: read it again), `same` (was pending already),
-    `asked` (its worker is asked to cancel it) or `ended` (had ended already). `state` is the state that the script
-    found; after `done` of `reschedule`, the new state.
+    `asked` (its worker is asked to cancel it), `ended` (had ended already), `aside` (it is on its way to the queue
+    `state`, or to the store if that is empty), `alive` or `leaseless` (see `requeue`), `held` (see `unlock`), `later`
+    (this call did enough) or `error` (`state` is the text of the server). Otherwise `state` is the state that the
+    script found; after `done` of `set_time`, the new state.
     """
 
     reply: str
@@ -37,40 +53,88 @@ def update_payload(keys: QueueKeys, task_id: str, message: bytes, payload: bytes
     new.payload = payload
     new.unique_key = unique_key(keys, old.type, payload) if moves else lock
     args = (keys.task_prefix, task_id, message, new.SerializeToString(), lock, new.unique_key, keys.base)
-    return Call(load("edit_payload"), (keys.task(task_id),), args, _edited)
+    return Call(load("edit_payload"), (keys.task(task_id),), args, edited)
 
 
-def reschedule(keys: QueueKeys, task_id: str, when: str) -> Call[Edited]:
-    """Change the time of a scheduled, retried or pending task; `when` as in `rota.wire.enqueue.Item`."""
-    places = (keys.task(task_id), keys.pending, keys.scheduled, keys.retry)
-    return Call(load("edit_time"), places, (task_id, when), _edited)
+def set_time(keys: QueueKeys, ids: Sequence[str], when: str) -> Call[list[Edited]]:
+    """Change the time of scheduled, retried or pending tasks; `when` as in `rota.wire.enqueue.Item`."""
+    return _many("edit_time", keys, (keys.pending, keys.scheduled, keys.retry), (when,), ids)
 
 
-def run_now(keys: QueueKeys, task_id: str) -> Call[Edited]:
-    """Make a scheduled, retried, grouped, archived or completed task pending."""
-    args = (keys.base, keys.task_prefix, task_id)
-    return Call(load("edit_run"), (keys.task(task_id), keys.pending), args, _edited)
+def run_now(keys: QueueKeys, ids: Sequence[str]) -> Call[list[Edited]]:
+    """Make scheduled, retried, grouped, archived or completed tasks pending."""
+    return _many("edit_run", keys, (keys.pending,), (), ids)
 
 
-def delete(keys: QueueKeys, task_id: str) -> Call[Edited]:
-    """Delete a task that is not running."""
-    return Call(load("edit_delete"), (keys.task(task_id),), (keys.base, task_id), _edited)
+def delete(keys: QueueKeys, ids: Sequence[str]) -> Call[list[Edited]]:
+    """Delete tasks that are not running."""
+    return _many("edit_delete", keys, (keys.pending,), (), ids)
 
 
-def cancel(keys: QueueKeys, task_id: str, reason: str) -> Call[Edited]:
-    """Archive a waiting task as cancelled (`done`), or store the reason for the worker that runs it (`asked`).
+def archive(keys: QueueKeys, ids: Sequence[str]) -> Call[list[Edited]]:
+    """Archive tasks that are not running, with the error text that they have."""
+    return _many("edit_archive", keys, (keys.archived,), (keys.ended_prefix,), ids)
+
+
+def cancel(keys: QueueKeys, ids: Sequence[str], reason: str) -> Call[list[Edited]]:
+    """Archive waiting tasks as cancelled (`done`), or store the reason for the worker that runs a task (`asked`).
 
     After `asked` the caller has to publish the ID on `Keys.cancel`. The script cannot do so, because that channel is
     not part of the queue.
     """
     reason = clean_text(reason)
-    text = clean_text(f"cancelled: {reason}")
-    args = (keys.base, task_id, reason, text, keys.ended_prefix)
-    return Call(load("cancel"), (keys.task(task_id), keys.archived), args, _edited)
+    args = (reason, clean_text(f"cancelled: {reason}"), keys.ended_prefix)
+    return _many("cancel", keys, (keys.archived,), args, ids)
 
 
-def _edited(raw: Any) -> Edited:
-    if not raw:
+def requeue(
+    keys: QueueKeys, ids: Sequence[str], *, slack: tuple[timedelta, timedelta], leaseless: bool = False
+) -> Call[list[Edited]]:
+    """Put active tasks whose lease expired longer ago than `slack` (of Rota, of Go) to the front of their queue.
+
+    The reply `alive` means that the lease has not expired, and `leaseless` that there is none. With `leaseless` such a
+    task is put back too: first make sure that no server runs it.
+    """
+    places = (keys.pending, keys.active, keys.lease, keys.archived, keys.crashed)
+    ours, go = slack
+    args: tuple[Argument, ...] = (
+        keys.ended_prefix,
+        ours.total_seconds(),
+        go.total_seconds(),
+        _LOST,
+        LIMIT_BYTES,
+        int(leaseless),
+    )
+    return _many("edit_requeue", keys, places, args, ids)
+
+
+def unlock(keys: QueueKeys, lock: str, task_id: bytes, *, force: bool = False) -> Call[Edited]:
+    """Free a unique lock that contained this ID when it was read. `held`: its task has not ended.
+
+    With `force` a lock is freed that a task holds.
+    """
+    return Call(load("edit_unlock"), (lock,), (keys.task_prefix, task_id, int(force)), edited)
+
+
+def one(call: Call[list[Edited]]) -> Call[Edited]:
+    """Return the same call, of which only the reply for its first task is wanted."""
+    return Call(call.script, call.keys, call.args, lambda reply: edited(reply[0]))
+
+
+def _many(
+    script: str, keys: QueueKeys, places: tuple[str, ...], args: Sequence[Argument], ids: Sequence[str]
+) -> Call[list[Edited]]:
+    return Call(load(script), places, (keys.base, keys.task_prefix, *args, *map(raw, ids)), all_edited)
+
+
+def all_edited(reply: Any) -> list[Edited]:
+    """Read the reply of a script that changes several tasks."""
+    return [edited(each) for each in reply]
+
+
+def edited(reply: Any) -> Edited:
+    """Read what a script did to one task."""
+    if not reply:
         return Edited("gone", "", "")
-    reply, state, task_id = raw
-    return Edited(reply.decode(), state.decode(errors="replace"), task_id.decode(errors="replace"))
+    word, state, task_id = reply
+    return Edited(word.decode(), state.decode(errors="replace"), task_id.decode(errors="replace"))

@@ -34,7 +34,19 @@ _NO_COMMANDS = {
 _CONNECTION = {"EVAL", "EVALSHA", "PING", "SELECT", "INFO", "CLUSTER|SLOTS", "ASKING", "ROLE"}
 """`ROLE` is sent to the master behind Sentinel, `CLUSTER SLOTS` and `ASKING` in a Cluster."""
 _PLAIN: dict[Role, set[str]] = {
-    "producer": {"SADD", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "WAIT"},
+    "producer": {
+        "LLEN",
+        "LRANGE",
+        "PUBLISH",
+        "SADD",
+        "SISMEMBER",
+        "SUBSCRIBE",
+        "UNSUBSCRIBE",
+        "WAIT",
+        "ZCARD",
+        "ZRANGE",
+        "ZSCAN",
+    },
     "worker": {
         "CLIENT|TRACKING",
         "CLIENT|TRACKINGINFO",
@@ -49,7 +61,7 @@ _PLAIN: dict[Role, set[str]] = {
     "repairer": set(),
 }
 _SCRIPTS: dict[Role, tuple[str, ...]] = {
-    "producer": ("enqueue", "debounce", "cancel", "edit_", "watch", "look_task"),
+    "producer": ("enqueue", "debounce", "cancel", "edit_", "watch", "look_task", "look_server"),
     "inspector": ("look_", "compare_"),
     "repairer": ("repair", "delete_locks"),
 }

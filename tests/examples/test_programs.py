@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from examples import embedding, events, face, hello, local_cron, search, traced
+from examples import embedding, events, face, hello, local_cron, search, steering, traced
 from rota import TaskFailed
 from scripts.tree import ROOT
 
@@ -108,3 +108,18 @@ def test_times_of_a_schedule_are_those_that_the_page_shows(capsys: pytest.Captur
     printed = capsys.readouterr().out
     assert printed.count("\n") == 3
     assert f"```\n{printed}```" in page
+
+
+async def test_archived_tasks_run_again_and_waiting_ones_move(
+    on_server: On, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = on_server(steering)
+    jobs = [await example.send.enqueue(f"{n}@example.com") for n in range(3)]
+    for job in jobs[:2]:
+        await example.app.actions().archive("mail", job.id)
+    again = await example.run_archived_again("mail")
+    assert (again.done, again.total) == (2, 2)
+    assert "2 tasks, such as ['mail:send', 'mail:send']" in capsys.readouterr().out
+    moved = await example.move_pending("mail", "slow")
+    assert (moved.done, moved.failed) == (3, 0)
+    assert (await example.app.inspector().queue("slow")).pending == 3

@@ -48,6 +48,7 @@ def queues(sample: Sample, archive_max: int) -> Iterator[Finding]:
         yield from _aggregations(each)
         yield from _missing(each)
         yield from _archive(each, archive_max)
+        yield from _cut_off(each)
 
 
 def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
@@ -173,6 +174,20 @@ def _archive(each: QueueSample, archive_max: int) -> Iterator[Finding]:
             "When it is full the oldest ones are deleted for good.",
             "Run the archived tasks again or delete them.",
         )
+
+
+def _cut_off(each: QueueSample) -> Iterator[Finding]:
+    if not each.cut_off:
+        return
+    task, to, since = each.cut_off[0].task, each.cut_off[0].to, each.cut_off[0].since
+    was = f"to be moved to the queue {to!r}" if to else "to be deleted"
+    yield warning(
+        "cut-off-moves",
+        f"The queue {each.name!r} has {counted(len(each.cut_off), 'task')} in its archive whose move or deletion was "
+        f"cut off; one is {task.id}, which was {was} at {since:%Y-%m-%d %H:%M:%S} UTC.",
+        "The program that moved or deleted them ended in the middle, so nobody runs them.",
+        f"Finish it with the same act: rota task {f'move --to {to}' if to else 'delete'} --queue {each.name} {task.id}",
+    )
 
 
 def _states(servers: Sequence[ServerSnapshot]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from rota.broker.failure import WrongType
+from rota.inspect.aside_reads import CutOff
 from rota.inspect.inspector import Inspector
 from rota.inspect.queue import AggregationSnapshot, QueueSnapshot
 from rota.inspect.server_snapshot import ServerSnapshot
@@ -26,6 +27,8 @@ class QueueSample:
     aggregations: Sequence[AggregationSnapshot]
     archived: Sequence[TaskSnapshot]
     """Some of the tasks that were archived last."""
+    cut_off: Sequence[CutOff] = ()
+    """Tasks whose move or deletion was cut off."""
 
     @property
     def name(self) -> str:
@@ -82,7 +85,8 @@ async def _queue(inspector: Inspector, name: str) -> QueueSample:
     tasks = {state: (await inspector.tasks(name, state, size=TASKS)).tasks for state in SEEN}
     groups = await inspector.groups(name) if snapshot.in_aggregation else []
     aggregations = [each for group in groups for each in group.aggregations]
-    return QueueSample(snapshot, tasks, aggregations, await _archived(inspector, name, snapshot.archived))
+    archived = await _archived(inspector, name, snapshot.archived)
+    return QueueSample(snapshot, tasks, aggregations, archived, await inspector.cut_off(name))
 
 
 async def _archived(inspector: Inspector, name: str, total: int) -> Sequence[TaskSnapshot]:

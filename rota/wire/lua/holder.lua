@@ -1,5 +1,6 @@
 -- Fragment: finds the task that holds a uniqueness lock.
 -- holder(lock, task_prefix) -> id, state, group; nil if the lock is free or was left behind.
+-- A task that is aside (see `aside`) holds its lock until it has arrived elsewhere.
 -- A lock is left behind, and counts as free, if its task does not exist, is in a state outside the lock's scope, or
 -- does not name this lock. Asynq causes the last case: it takes the lock, and then finds that the task's id is taken.
 --! include field
@@ -13,7 +14,7 @@ local function holder(lock, task_prefix)
   if not id then
     return nil
   end
-  local row = redis.call('HMGET', task_prefix .. id, 'state', 'rota_unique', 'group', 'unique_key')
+  local row = redis.call('HMGET', task_prefix .. id, 'state', 'rota_unique', 'group', 'unique_key', 'rota_aside')
   if not row[1] then
     return nil
   end
@@ -22,7 +23,7 @@ local function holder(lock, task_prefix)
   if named ~= lock then
     return nil
   end
-  local left = LEFT_SCOPE[row[2]]
+  local left = not row[5] and LEFT_SCOPE[row[2]]
   if left and left[row[1]] then
     return nil
   end

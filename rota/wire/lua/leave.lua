@@ -7,7 +7,10 @@ end
 
 local function leave(base, id, state, group)
   if state == 'pending' then
-    return redis.call('LREM', base .. 'pending', 1, id) == 1
+    -- LREM compares the ids one by one, so it begins at the end of the list that is nearer for bulk acts and workers.
+    local list = base .. 'pending'
+    local is_near = redis.call('LPOS', list, id, 'RANK', -1, 'MAXLEN', 1000)
+    return redis.call('LREM', list, is_near and -1 or 1, id) == 1
   end
   if state ~= 'aggregating' then
     return redis.call('ZREM', base .. state, id) == 1

@@ -162,6 +162,32 @@ async def test_running_again_takes_the_lock_again_unless_another_task_has_it(cli
     assert await desk.holder(job.id) == job.id
 
 
+@pytest.mark.parametrize("state", ["pending", "scheduled", "aggregating", "retry", "archived", "completed"])
+async def test_archive_moves_a_task_and_changes_nothing_else_of_it(client: Client, desk: Desk, state: str) -> None:
+    job = await desk.bring(client, state, plan(retention="1h", unique="10m"))
+    before = await desk.message(job.id)
+    await client.archive("default", job.id)
+    await client.archive("default", job.id)
+    assert await desk.message(job.id) == before
+    assert [place for place in (*STATES, "g:g") if job.id in await desk.ids(place)] == ["archived"]
+    assert (await job.info()).state is TaskState.ARCHIVED
+    assert "pending_since" not in await desk.hash(job.id)
+
+
+async def test_running_task_is_not_archived(client: Client, desk: Desk) -> None:
+    job = await desk.bring(client, "active", plan())
+    with pytest.raises(TaskStateError, match="is active, so it can't be archived"):
+        await client.archive("default", job.id)
+
+
+async def test_archive_keeps_a_lock_as_in_asynq_and_frees_one_with_a_scope(client: Client, desk: Desk) -> None:
+    kept = await client.enqueue(plan(b"1", unique="10m"))
+    freed = await client.enqueue(plan(b"2", unique=Unique(scope="running")))
+    for job in (kept, freed):
+        await client.archive("default", job.id)
+    assert (await desk.holder(kept.id), await desk.holder(freed.id)) == (kept.id, None)
+
+
 async def test_members_of_an_aggregation_set_are_left_to_the_aggregator(client: Client, desk: Desk) -> None:
     job = await client.enqueue(plan(group="g"))
     await desk.broker.admin.execute("RENAME", f"{desk.keys.base}g:g", f"{desk.keys.base}g:g:set-1")

@@ -16,7 +16,7 @@ from rota.broker import Broker, BrokerOptions
 from rota.inspect.doctor import Examination, examine
 from rota.inspect.doctor.finding import PAGE
 from rota.tasks.type_record import TypeRecord, pack
-from rota.wire import rights
+from rota.wire import aside, rights
 from rota.wire import server_record as records
 from rota.wire.server_record import ServerState, new_server_id
 from scripts.check_links import anchors
@@ -191,6 +191,15 @@ def plant_broken_key(state: State) -> None:
     state.client.set(state.queue().active, "x")
 
 
+def plant_half_moved_task(state: State) -> None:
+    keys = state.queue()
+    state.queue("other")
+    state.task(keys, "one", "scheduled")
+    take = aside.take(keys, ["one"], to="other", mark="m", note="on its way")
+    state.client.eval(take.script.source, len(take.keys), *take.keys, *take.args)
+    state.client.zadd(keys.own("aside"), {"one": state.now - 120})
+
+
 @pytest.mark.parametrize(
     ("plant", "code"),
     [
@@ -203,6 +212,7 @@ def plant_broken_key(state: State) -> None:
         (plant_missing_task, "missing-tasks"),
         (plant_unreadable_task, "unreadable-tasks"),
         (plant_full_archive, "full-archive"),
+        (plant_half_moved_task, "cut-off-moves"),
         (plant_unhandled_type, "unhandled-types"),
         (plant_foreign_name, "unreadable-names"),
     ],

@@ -166,7 +166,7 @@ async def test_state_that_is_not_utf8_costs_no_connection(redis_url: str) -> Non
         link = await yard.broker.open_link(yard.keys.pending)
         found = await yard.broker.run_via(link, watch(yard.keys, "x"))
         assert not found.ended
-        await yard.broker.run_via(link, delete(yard.keys, "x"))
+        await yard.broker.run_via(link, delete(yard.keys, ["x"]))
         assert not link.closed
         await link.aclose()
 

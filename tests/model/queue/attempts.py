@@ -78,6 +78,18 @@ class Attempts(Adding):
         self.put_first(task)
         return "pending"
 
+    def requeue(self, task_id: str) -> str:
+        """A person puts a task back whose worker has died."""
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if task.state != "active":
+            return "same" if task.state == "pending" else "state"
+        if task_id not in self.dead:
+            return "alive"
+        self.crash(task_id, 0)
+        return "done"
+
     def lose(self, task_id: str, kind: str) -> None:
         """A Go server's attempt is dead: it counts as a failure."""
         task = self.tasks[task_id]

@@ -21,6 +21,34 @@ class Changes(Places):
         self.unlock(task)
         return "done"
 
+    def archive_by_hand(self, task_id: str) -> str:
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if task.state == "archived":
+            return "same"
+        if task.state == "active" or task.set:
+            return "state"
+        self.leave(task)
+        self.put(task, "archived")
+        task.end = ""
+        if task.scope != "ttl":
+            self.unlock(task)
+        return "done"
+
+    def put_elsewhere(self, task_id: str, *, first: bool) -> str:
+        """Take a task away and put it back as it was; a pending one `first` of its queue, or last."""
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if task.state == "active" or task.set:
+            return "state"
+        if task.state == "pending":
+            self.pending.remove(task_id)
+            self.pending.insert(len(self.pending) if first else 0, task_id)
+        self.nameless.discard(task.group if task.state == "aggregating" else "")
+        return "done"
+
     def run_now(self, task_id: str) -> str:
         task = self.tasks.get(task_id)
         if task is None:

@@ -6,12 +6,13 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from rota.wire import edit
-from rota.wire.keys import unique_key
+from rota.wire import aside, edit
+from rota.wire.aside import TakenTask
+from rota.wire.keys import QueueKeys, unique_key
 from rota.wire.message import unpack
 from rota.wire.sweep import clean
 from tests.model.queue.task import FAR
-from tests.model.rules.machine import PAYLOADS, PICK, Machine
+from tests.model.rules.machine import PAYLOADS, PICK, SLACK, Machine
 
 
 class Changes(Machine):
@@ -19,25 +20,95 @@ class Changes(Machine):
     def cancel(self, pick: int) -> None:
         task_id = self.any_id(pick)
         expected = self.model.cancel(task_id)
-        call = edit.cancel(self.keys, task_id, "enough")
+        call = edit.one(edit.cancel(self.keys, [task_id], "enough"))
         assert self.send(call, "ended" if expected == "done" else expected).reply == expected
 
     @rule(pick=PICK)
     def run_now(self, pick: int) -> None:
         task_id = self.any_id(pick)
         expected = self.model.run_now(task_id)
-        assert self.send(edit.run_now(self.keys, task_id), "same" if expected == "done" else expected).reply == expected
+        call = edit.one(edit.run_now(self.keys, [task_id]))
+        assert self.send(call, "same" if expected == "done" else expected).reply == expected
 
     @rule(pick=PICK, far=st.booleans())
     def reschedule(self, pick: int, far: bool) -> None:
         task_id, at = self.any_id(pick), FAR if far else self.world.past()
-        assert self.send(edit.reschedule(self.keys, task_id, str(at))).reply == self.model.reschedule(task_id, at)
+        call = edit.one(edit.set_time(self.keys, [task_id], str(at)))
+        assert self.send(call).reply == self.model.reschedule(task_id, at)
 
     @rule(pick=PICK)
     def delete(self, pick: int) -> None:
         task_id = self.any_id(pick)
         expected = self.model.delete(task_id)
-        assert self.send(edit.delete(self.keys, task_id), "gone" if expected == "done" else expected).reply == expected
+        call = edit.one(edit.delete(self.keys, [task_id]))
+        assert self.send(call, "gone" if expected == "done" else expected).reply == expected
+
+    @rule(pick=PICK)
+    def archive_by_hand(self, pick: int) -> None:
+        task_id = self.any_id(pick)
+        expected = self.model.archive_by_hand(task_id)
+        call = edit.one(edit.archive(self.keys, [task_id]))
+        assert self.send(call, "same" if expected == "done" else expected).reply == expected
+
+    @rule(pick=PICK)
+    def requeue(self, pick: int) -> None:
+        task_id = self.any_id(pick)
+        expected = self.model.requeue(task_id)
+        call = edit.one(edit.requeue(self.keys, [task_id], slack=SLACK))
+        cancelled = expected == "done" and self.model.tasks[task_id].state == "archived"
+        assert self.send(call, "state" if cancelled else "same" if expected == "done" else expected).reply == expected
+
+    @rule(picks=st.lists(PICK, min_size=1, max_size=5), act=st.sampled_from(["run_now", "delete", "archive", "cancel"]))
+    def change_many(self, picks: list[int], act: str) -> None:
+        """Several tasks in one call, one of them perhaps twice."""
+        ids = [self.any_id(pick) for pick in picks]
+        words = ("enough",) if act == "cancel" else ()
+        call = getattr(edit, act)(self.keys, ids, *words)
+        expected = [getattr(self.model, "archive_by_hand" if act == "archive" else act)(task_id) for task_id in ids]
+        assert [edited.reply for edited in self.run(call)] == expected
+
+    @rule(pick=PICK)
+    def move_there_and_back(self, pick: int) -> None:
+        task_id, other = self.any_id(pick), self.world.broker.keys.queue("r")
+        expected = self.model.put_elsewhere(task_id, first=False)
+        assert self.carried(self.keys, other, task_id) == expected
+        if expected == "done":
+            assert self.carried(other, self.keys, task_id) == "done"
+
+    def carried(self, source: QueueKeys, target: QueueKeys, task_id: str) -> str:
+        """Move a task. The reply to each step is lost at first."""
+        take = aside.take(source, [task_id], to=target.queue, mark=f"m{self.number()}", note="on its way")
+        [taken], [again] = self.run(take), self.run(take)
+        if not isinstance(taken, TakenTask):
+            return taken.reply
+        assert (again.mark, again.state, again.score, again.fields) == (
+            taken.mark,
+            taken.state,
+            taken.score,
+            taken.fields,
+        )
+        put = aside.put(target, [taken.renamed(source, target)])
+        assert [self.run(put)[0].reply for _ in range(2)] == ["done", "same"]
+        drop = aside.drop(source, [taken])
+        assert [self.run(drop)[0].reply for _ in range(2)] == ["done", "gone"]
+        self.run(aside.settle(target, [taken]))
+        assert self.world.redis.delete(f"{target.own('put:')}{taken.mark}") == 1
+        return "done"
+
+    @rule(pick=PICK)
+    def take_aside_and_put_back(self, pick: int) -> None:
+        task_id = self.any_id(pick)
+        expected = self.model.put_elsewhere(task_id, first=True)
+        [taken] = self.run(aside.take(self.keys, [task_id], to="", mark=f"m{self.number()}", note="going"))
+        if not isinstance(taken, TakenTask):
+            assert taken.reply == expected
+            return
+        assert (taken.state, self.world.redis.hget(self.keys.task(task_id), "state")) == (
+            expected and taken.state,
+            b"archived",
+        )
+        drop = aside.drop(self.keys, [taken], put_back=True)
+        assert [self.run(drop)[0].reply for _ in range(2)] == [expected, "changed"]
 
     @rule(pick=PICK, payload=PAYLOADS)
     def update_payload(self, pick: int, payload: bytes) -> None:

@@ -10,6 +10,7 @@ from rota.client import Client
 from rota.client import operations as acts
 from rota.client.operations import Wait
 from rota.client.steps import Act, Change, Command, Listen
+from rota.client.verbs import instant
 from rota.errors import BrokerUnavailable, OptionError, ResultTimeout, TaskFailed, TaskNotFound, TaskStateError
 from rota.wire.edit import Edited
 from rota.wire.keys import QueueKeys
@@ -121,12 +122,12 @@ def test_no_time_means_one_look() -> None:
 
 def test_instants_and_durations_are_written_for_the_scripts() -> None:
     at = datetime(2030, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
-    assert acts.instant(at) == f"{at.timestamp():.6f}"
-    assert [acts.instant(each) for each in ("1m", 2, 0.25, timedelta(hours=1))] == [
+    assert instant(at) == f"{at.timestamp():.6f}"
+    assert [instant(each) for each in ("1m", 2, 0.25, timedelta(hours=1))] == [
         "+60.000000",
         "+2.000000",
         "+0.250000",
         "+3600.000000",
     ]
     with pytest.raises(OptionError, match="no time zone"):
-        acts.instant(at.replace(tzinfo=None))
+        instant(at.replace(tzinfo=None))

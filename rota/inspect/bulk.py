@@ -1,0 +1,210 @@
+"""One act on many tasks: what it is about, how far it has come, and which tasks were left as they were.
+
+`actions.bulk(Delete(), InState("mail", "archived"))` makes a `Bulk`. It does nothing until its batches are read:
+`async for progress in actions.batches(bulk)`, and `for` in blocking code. `stop()` ends it after the batch that is
+being done; every task of that batch is done as a whole or left as it was. A bulk is not kept anywhere: if the program
+ends, the rest is left undone, and the same bulk again does it.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from rota.client.steps import Act
+from rota.core.duration import DurationLike
+from rota.errors import BrokerError, RotaError, StoreError, TaskNotFound
+from rota.inspect.face import Stream, TaskRef
+from rota.inspect.moving import Done
+from rota.inspect.targets import Targets
+from rota.tasks.job import TaskInfo
+from rota.wire.keys import Keys
+
+MOST_FAILURES = 100
+"""How many failures of a bulk are kept. All are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunNow:
+    """Make tasks pending, so that they run next."""
+
+    verb: ClassVar[str] = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Archive tasks that are not running."""
+
+    verb: ClassVar[str] = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete tasks that are not running; with a store they are kept for undo."""
+
+    verb: ClassVar[str] = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Archive waiting tasks as cancelled, and ask the workers of running ones to cancel them."""
+
+    verb: ClassVar[str] = "cancel"
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reschedule:
+    """Move waiting tasks to an instant, or to a duration from now."""
+
+    verb: ClassVar[str] = "reschedule"
+
+    when: datetime | DurationLike
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTo:
+    """Move tasks to another queue. Only with `create` may that queue be new."""
+
+    verb: ClassVar[str] = "move"
+
+    queue: str
+    create: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Put active tasks back that no worker runs any more."""
+
+    verb: ClassVar[str] = "requeue"
+
+
+BulkAct = RunNow | Archive | Delete | Cancel | Reschedule | MoveTo | Requeue
+
+
+@dataclass(frozen=True, slots=True)
+class BulkFailure:
+    """A task that was left as it was, and why."""
+
+    task: TaskRef
+    error: RotaError
+
+
+@dataclass(frozen=True, slots=True)
+class BulkProgress:
+    """How far a bulk has come.
+
+    `total` is None if it is not known how many tasks there are. `seen` tasks were tried: `done` of them were changed or
+    were as wanted already, `failed` were left as they were. `failures` are the first of these, `reasons` counts the
+    kinds of all their errors. `ended` is true after the last task, `stopped` after `stop()`. `deletion` names what
+    `undo_all` puts back; empty if nothing was kept.
+    """
+
+    act: str
+    total: int | None = None
+    seen: int = 0
+    done: int = 0
+    failed: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict[str, int])
+    failures: tuple[BulkFailure, ...] = ()
+    stopped: bool = False
+    ended: bool = False
+    took: timedelta = timedelta()
+    deletion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The tasks of an act on many: how many there are, and some of them.
+
+    If `is_exact` is false, there are at least `count` tasks. A search has looked at `scanned` of about `of` tasks; None
+    without a search.
+    """
+
+    count: int
+    is_exact: bool
+    sample: tuple[TaskInfo, ...] = ()
+    scanned: int | None = None
+    of: int | None = None
+
+
+class Bulk(Stream[BulkProgress]):
+    """An act on many tasks. `progress` tells how far it has come."""
+
+    def __init__(
+        self,
+        act: BulkAct,
+        targets: Targets,
+        *,
+        keys: Keys,
+        do: Callable[[Sequence[TaskRef]], Act[Sequence[Done]]],
+        prepare: Callable[[], Act[None]] | None = None,
+        deletion: str = "",
+    ) -> None:
+        """`do` does the act to one batch. `prepare` checks before the first one whether it can be done at all."""
+        self.act, self.targets = act, targets
+        self.progress = BulkProgress(act.verb, targets.total, deletion=deletion)
+        self._keys, self._do, self._prepare = keys, do, prepare
+        self._begun: float | None = None
+        self._stayed = 0
+        self._is_to_stop = False
+        self._reasons: Counter[str] = Counter()
+
+    def stop(self) -> None:
+        """End the bulk after the batch that is being done. May be called from any thread."""
+        self._is_to_stop = True
+
+    def next_batch(self) -> Act[BulkProgress | None]:
+        """Do the next batch. Raises the error if the server or the store fails; what was done is in `progress`."""
+        if self.progress.ended or self.progress.stopped:
+            return None
+        if self._begun is None:
+            yield from self._begin()
+        if self._is_to_stop:
+            return self._note(stopped=True)
+        batch = yield from self.targets.next(self._stayed)
+        if batch is None:
+            return self._note(ended=True)
+        outcomes = (yield from self._do(batch)) if batch else []
+        self._count(batch, outcomes)
+        errors = [each for each in outcomes if isinstance(each, BrokerError | StoreError)]
+        if errors and len(errors) == len(outcomes):  # the next batch would fail as this one
+            raise errors[0]
+        return self.progress
+
+    def _begin(self) -> Act[None]:
+        if self._prepare is not None:
+            yield from self._prepare()
+        yield from self.targets.begin(self._keys, stays=isinstance(self.act, Reschedule))
+        self._begun = time.monotonic()
+        self._note()
+
+    def _count(self, batch: Sequence[TaskRef], outcomes: Sequence[Done]) -> None:
+        failures = [
+            BulkFailure(task, outcome)
+            for task, outcome in zip(batch, outcomes, strict=True)
+            if isinstance(outcome, RotaError)
+        ]
+        self._reasons.update(type(each.error).__name__ for each in failures)
+        self._stayed = sum(not _has_left(outcome) for outcome in outcomes)
+        room = MOST_FAILURES - len(self.progress.failures)
+        self._note(
+            seen=self.progress.seen + len(batch),
+            failed=self.progress.failed + len(failures),
+            done=self.progress.done + len(batch) - len(failures),
+            failures=(*self.progress.failures, *failures[: max(0, room)]),
+        )
+
+    def _note(self, **changes: object) -> BulkProgress:
+        took = timedelta(seconds=time.monotonic() - (self._begun or time.monotonic()))
+        known = {"total": self.targets.total, "reasons": dict(self._reasons), "took": took}
+        self.progress = replace(self.progress, **known, **changes)  # type: ignore[arg-type]
+        return self.progress
+
+
+def _has_left(outcome: Done) -> bool:
+    """Whether a task is not any more in the state in which it was chosen."""
+    return outcome == "done" or isinstance(outcome, TaskNotFound)

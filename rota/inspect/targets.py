@@ -1,0 +1,150 @@
+"""Which tasks an act on many is about: named ones, all in a state, all that match a query, or a stream of batches.
+
+The targets are read in batches while the act goes on, so that any number of tasks fits into memory. An act takes tasks
+out of the list that is being read, so `next` learns how many of the last batch have stayed in their state.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from rota.client.steps import Act, Command
+from rota.errors import OptionError
+from rota.inspect.face import Stream, TaskRef
+from rota.inspect.query import Query
+from rota.inspect.query_parser import parse
+from rota.inspect.task_search import Search
+from rota.tasks.job import TaskState
+from rota.wire.keys import Keys, QueueKeys
+from rota.wire.names import text
+
+BATCH = 1000
+"""The tasks of one batch: a few calls of the server, which are sent together."""
+
+
+class Targets(ABC):
+    """The tasks of an act on many, which are read once."""
+
+    total: int | None = None
+    """How many tasks there are, if it is known. Known after `begin`."""
+
+    def begin(self, keys: Keys, *, stays: bool) -> Act[None]:
+        """Begin to read. `stays` says that a task may be in the same state after the act."""
+        return
+        yield  # makes this a generator
+
+    @abstractmethod
+    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
+        """Return the next batch; None after the last one. `stayed` of the last batch are still in their state."""
+
+
+class Chosen(Targets):
+    """Named tasks: `Chosen([TaskRef("mail", task_id)])`."""
+
+    def __init__(self, tasks: Iterable[tuple[str, str]]) -> None:
+        self.tasks = tuple(dict.fromkeys(TaskRef(*task) for task in tasks))
+        self.total = len(self.tasks)
+        self._left = iter(self.tasks)
+
+    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
+        """Return the next batch."""
+        return list(islice(self._left, BATCH)) or None
+        yield
+
+
+class FromStream(Targets):
+    """The tasks of a stream of batches, such as a search."""
+
+    def __init__(self, batches: Stream[Sequence[TaskRef]]) -> None:
+        self._batches = batches
+
+    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
+        """Return the next batch."""
+        return (yield from self._batches.next_batch())
+
+
+class Matching(Targets):
+    """The tasks that a query finds, such as `state:archived error:timeout` (docs/search.md).
+
+    `scanned` of about `of` tasks have been looked at. A batch may be empty, because it is a page of the search.
+    """
+
+    scanned = of = 0
+
+    def __init__(self, query: Query | str) -> None:
+        """Raises QueryError for a text that is not a query."""
+        self.query = parse(query) if isinstance(query, str) else query
+        self._search: Search | None = None
+
+    def begin(self, keys: Keys, *, stays: bool) -> Act[None]:
+        """Begin the search."""
+        self._search = Search(keys, self.query)
+        return
+        yield
+
+    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
+        """Return the hits of the next page."""
+        page = None if self._search is None else (yield from self._search.next_batch())
+        if page is None:
+            return None
+        self.scanned, self.of = page.scanned, page.total
+        return [hit.ref for hit in page.hits]
+
+
+class InState(Targets):
+    """All tasks of a queue in one state; grouped tasks are named by their group too.
+
+    It takes as many tasks as there were at its begin, in the order in which they would run. Tasks that come or go
+    meanwhile may be among them or not.
+    """
+
+    def __init__(self, queue: str, state: TaskState | str, group: str = "") -> None:
+        self.queue, self.state, self.group = queue, TaskState(state), group
+        if bool(group) != (self.state is TaskState.AGGREGATING):
+            raise OptionError("Aggregating tasks are chosen by group: give group= with that state, and with no other.")
+        self._key = ""
+        self._is_list = self.state in (TaskState.PENDING, TaskState.ACTIVE)
+        self._by_cursor = False
+        self._cursor: bytes | str | None = "0"
+        self._passed = self._read = 0
+
+    def begin(self, keys: Keys, *, stays: bool) -> Act[None]:
+        """Count the tasks."""
+        self._key = place_of(keys.queue(self.queue), self.state, self.group)
+        # A task whose score changes may be met again by its rank, but not by a cursor, which follows no order.
+        self._by_cursor = stays and not self._is_list
+        self.total = yield Command(("LLEN" if self._is_list else "ZCARD", self._key), self._key)
+
+    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
+        """Read the next batch. Tasks that have stayed are passed by."""
+        ids = yield from (self._scan() if self._by_cursor else self._page(stayed))
+        self._read += len(ids)
+        return [TaskRef(self.queue, text(task_id)) for task_id in ids] or None
+
+    def _page(self, stayed: int) -> Act[list[bytes]]:
+        self._passed += stayed
+        number = min(BATCH, (self.total or 0) - self._read)
+        if number <= 0:
+            return []
+        first, last = self._passed, self._passed + number - 1
+        if self._is_list:  # the task that runs next is at the tail
+            ids: list[bytes] = yield Command(("LRANGE", self._key, -last - 1, -first - 1), self._key)
+            return ids[::-1]
+        found: list[bytes] = yield Command(("ZRANGE", self._key, first, last), self._key)
+        return found
+
+    def _scan(self) -> Act[list[bytes]]:
+        ids: list[bytes] = []
+        while not ids and self._cursor is not None:
+            reply: Any = yield Command(("ZSCAN", self._key, self._cursor, "COUNT", BATCH), self._key)
+            self._cursor = None if int(reply[0]) == 0 else reply[0]
+            ids = reply[1][::2]
+        return ids
+
+
+def place_of(keys: QueueKeys, state: TaskState, group: str) -> str:
+    """Return the key of the list or set of a state."""
+    if state is TaskState.AGGREGATING:
+        return keys.group(group)
+    return f"{keys.base}{state.value}"

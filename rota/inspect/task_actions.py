@@ -1,0 +1,277 @@
+"""The actions on one task and on many that need more than one request: described once, for both faces.
+
+The simple acts on one task (run, archive, delete, cancel, another time, another payload) are the operations of a client
+(`rota.client.operations`). Here are a move to another queue, a stuck task, a unique lock, a deletion that can be
+undone, and an act on many.
+"""
+
+import secrets
+from abc import ABC
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, cast
+
+from rota.client.operations import TaskOperations, operation
+from rota.client.packing import Packer
+from rota.client.steps import Act, Change, Command
+from rota.client.verbs import ARCHIVE, DELETE, RUN, Verb, cancelling, change, change_many, rescheduling
+from rota.errors import ConfigError, OptionError, RotaError, TaskNotFound, TaskStateError
+from rota.inspect import moving
+from rota.inspect.bulk import (
+    Archive,
+    Bulk,
+    BulkAct,
+    Cancel,
+    Delete,
+    MoveTo,
+    Preview,
+    Requeue,
+    Reschedule,
+    RunNow,
+)
+from rota.inspect.face import TaskRef
+from rota.inspect.moving import Done
+from rota.inspect.payload_check import check_payload
+from rota.inspect.requeueing import requeue_many
+from rota.inspect.server_reads import published_types
+from rota.inspect.targets import Matching, Targets
+from rota.inspect.trash import OpenTrash, TrashedTask
+from rota.tasks.job import TaskInfo
+from rota.wire import edit
+from rota.wire.edit import Edited
+from rota.wire.keys import Keys, own_unique_key, unique_key
+
+MOST_PREVIEWED = 10_000
+"""How many tasks a preview counts, if their number cannot be asked for."""
+MOST_SCANNED = 100_000
+"""How many tasks the search of a preview looks at."""
+_MOST_READINGS = 5
+
+
+class TaskActions(TaskOperations, ABC):
+    """All actions on tasks. With a `trash`, deleted tasks are kept there, so that `undo` can put them back."""
+
+    def __init__(self, keys: Keys, packer: Packer, trash: OpenTrash | None = None, by: str = "") -> None:
+        super().__init__(keys, packer)
+        self._trash, self._by = trash, by
+
+    @operation
+    def delete(self, queue: str, task_id: str) -> Act[None]:
+        """Delete a task that does not run, and release its unique lock. It is kept for `undo` if there is a store."""
+        if self._trash is None:
+            yield from change(DELETE, self._place(queue, task_id), task_id)
+        else:
+            self._place(queue, task_id)
+            yield from _only(self._delete_kept([TaskRef(queue, task_id)], secrets.token_hex(16)))
+
+    @operation
+    def move(self, queue: str, task_id: str, to: str, *, create: bool = False) -> Act[None]:
+        """Move a task to another queue, in its state, with its options, retries and unique lock.
+
+        It is in one of the two queues at any time, and no worker runs it meanwhile. If the ID or the lock is taken
+        there, it stays where it is. Only with `create` may the queue be new. A move that was cut off is finished by
+        the same move again.
+        """
+        self._place(queue, task_id)
+        self._place(to, task_id)
+        yield from moving.check_target(self._keys, to, create=create)
+        yield from _only(moving.move(self._keys, [TaskRef(queue, task_id)], to))
+
+    @operation
+    def requeue(self, queue: str, task_id: str) -> Act[None]:
+        """Put an active task back to the front of its queue if no worker runs it any more. Uses no retry.
+
+        A worker runs it if its lease has not expired for as long as the sweep waits, or if a live server says so.
+        """
+        self._place(queue, task_id)
+        yield from _only(requeue_many(self._keys, [TaskRef(queue, task_id)]))
+
+    @operation
+    def edit(self, queue: str, task_id: str, payload: bytes, *, run: bool = False, check: bool = True) -> Act[None]:
+        """Replace the payload of a task that does not run; with `run` it is made to run next.
+
+        The payload is checked against the JSON Schema that the workers of its type publish, if there is one. Raises
+        PayloadError if it does not fit; without `check` it is not checked.
+        """
+        info: TaskInfo = yield from _described(self, "info", queue, task_id)
+        if check:
+            check_payload((yield from published_types(self._keys)), info.type, payload)
+        yield from _described(self, "update_payload", queue, task_id, payload)
+        if run:
+            yield from change(RUN, self._place(queue, task_id), task_id)
+
+    @operation
+    def unique_lock(self, queue: str, task_id: str) -> Act[str]:
+        """Return the key of the unique lock that a task names; empty if it is not unique. Raises TaskNotFound."""
+        info: TaskInfo = yield from _described(self, "info", queue, task_id)
+        return info.unique_key
+
+    @operation
+    def free_lock(self, queue: str, lock: str, *, force: bool = False) -> Act[bool]:
+        """Free a unique lock whose task does not exist or has ended; with `force` any lock. False: it was free.
+
+        `lock` is its key, as `lock_of` and `unique_lock` return it. Raises TaskStateError if a task holds it.
+        """
+        keys = self._place(queue, "-")
+        if not lock.startswith(f"{keys.base}unique:"):
+            raise OptionError(
+                f"{lock!r} is not a unique lock of the queue {queue!r}: these begin with {keys.base}unique:. "
+                "The method lock_of returns the lock of a type and a payload."
+            )
+        for _ in range(_MOST_READINGS):
+            holder = yield Command(("GET", lock), lock)
+            if holder is None:
+                return False
+            edited: Edited = yield Change(edit.unlock(keys, lock, holder, force=force))
+            if edited.reply in ("done", "gone"):
+                return True
+            if edited.reply == "held":
+                raise TaskStateError(
+                    f"The lock {lock} was left as it is: task {edited.id} holds it and is {edited.state}. Wait until "
+                    "that task has ended, cancel it, or use force."
+                )
+        raise TaskStateError(f"The lock {lock} is taken by another task at each look, so it was not freed.")
+
+    def lock_of(self, queue: str, type: str, *, payload: bytes | None = None, key: str | None = None) -> str:
+        """Return the key of the unique lock of a type and a payload, or of the key that the enqueue names."""
+        keys = self._place(queue, "-")
+        return unique_key(keys, type, payload) if key is None else own_unique_key(keys, type, key)
+
+    @operation
+    def deleted(
+        self, *, queue: str | None = None, task_id: str | None = None, deletion: str | None = None, limit: int = 100
+    ) -> Act[list[TrashedTask]]:
+        """Return deleted tasks that are kept, the latest deletion first."""
+        words = {"queue": queue, "task_id": task_id, "deletion": deletion, "limit": limit}
+        return (yield from moving.read_trash(self._needed_trash(), **words))
+
+    @operation
+    def undo(self, queue: str, task_id: str) -> Act[None]:
+        """Put the task that was deleted last under this ID back: its state, time, retries, options and unique lock.
+
+        A pending task joins the end of its queue. Raises TaskNotFound if the deletion is not kept, TaskIdConflict or
+        DuplicateTask if its ID or its lock is taken by now.
+        """
+        trash = self._needed_trash()
+        rows = yield from moving.read_trash(trash, queue=queue, task_id=task_id, limit=1)
+        if not rows:
+            raise TaskNotFound(
+                f"No deleted task {task_id} of queue {queue!r} is kept. Deleted tasks are kept for the setting "
+                "`deleted_age`, if they were deleted by Rota with a store."
+            )
+        yield from _only(moving.undo(self._keys, rows, trash))
+
+    @operation
+    def undo_all(self, deletion: str) -> Act[list[Done]]:
+        """Put all tasks back that were deleted together, and return what was done to each."""
+        trash, outcomes = self._needed_trash(), list[Done]()
+        left = 0  # rows that are put back are forgotten, so only the others are to be skipped
+        while rows := (yield from moving.read_trash(trash, deletion=deletion, limit=1000, skip=left)):
+            done = yield from moving.undo(self._keys, rows, trash)
+            left += sum(isinstance(each, RotaError) for each in done)
+            outcomes += done
+        return outcomes
+
+    # Acts on many
+
+    def bulk(self, act: BulkAct, targets: Targets) -> Bulk:
+        """Return an act on many tasks. Each batch is a step: `async for progress in actions.batches(bulk)`."""
+        keys, deletion = self._keys, ""
+        match act:
+            case MoveTo(queue, create):
+                self._place(queue, "-")
+                return Bulk(
+                    act,
+                    targets,
+                    keys=keys,
+                    do=lambda tasks: moving.move(keys, tasks, queue),
+                    prepare=lambda: moving.check_target(keys, queue, create=create),
+                )
+            case Requeue():
+                return Bulk(act, targets, keys=keys, do=lambda tasks: requeue_many(keys, tasks))
+            case Delete() if self._trash is not None:
+                deletion = secrets.token_hex(16)
+                return Bulk(
+                    act, targets, keys=keys, do=lambda tasks: self._delete_kept(tasks, deletion), deletion=deletion
+                )
+            case _:
+                verb = _verb(act)
+                return Bulk(act, targets, keys=keys, do=lambda tasks: _done(verb, keys, tasks))
+
+    @operation
+    def preview(self, targets: Targets, sample: int = 5) -> Act[Preview]:
+        """Count the tasks of an act on many, and read some of them. Changes nothing.
+
+        Targets are read once, so make new ones for the act itself.
+        """
+        yield from targets.begin(self._keys, stays=True)
+        shown: list[TaskRef] = []
+        count, ended = 0, False
+        while not ended and (len(shown) < sample or targets.total is None) and not _is_enough(targets, count):
+            batch = yield from targets.next(len(shown))
+            ended = batch is None
+            count += len(batch or ())
+            shown += islice(batch or (), sample - len(shown))
+        found: list[TaskInfo] = []
+        for task in shown:
+            try:
+                found.append((yield from _described(self, "info", task.queue, task.id)))
+            except TaskNotFound:
+                continue  # it has gone meanwhile
+        if targets.total is not None:
+            return Preview(targets.total, True, tuple(found))
+        if isinstance(targets, Matching):
+            return Preview(count, ended, tuple(found), targets.scanned, targets.of)
+        return Preview(count, ended, tuple(found))
+
+    def _delete_kept(self, tasks: Sequence[TaskRef], deletion: str) -> Act[list[Done]]:
+        return moving.delete_kept(self._keys, tasks, self._needed_trash(), deletion=deletion, by=self._by)
+
+    def _needed_trash(self) -> OpenTrash:
+        if self._trash is None:
+            raise ConfigError(
+                "Deleted tasks are kept only in a store, and none is set. Set ROTA_STORE for the programs that delete, "
+                "and for this one."
+            )
+        return self._trash
+
+
+def _is_enough(targets: Targets, count: int) -> bool:
+    """Whether a preview has read enough of targets whose number is not known."""
+    return count >= MOST_PREVIEWED or (isinstance(targets, Matching) and targets.scanned >= MOST_SCANNED)
+
+
+def _verb(act: BulkAct) -> Verb:
+    match act:
+        case RunNow():
+            return RUN
+        case Archive():
+            return ARCHIVE
+        case Delete():
+            return DELETE
+        case Cancel(reason):
+            return cancelling(reason)
+        case Reschedule(when):
+            return rescheduling(when)
+        case _:
+            raise OptionError(f"{act!r} is not an act on many tasks: use one of the classes in rota.inspect.bulk.")
+
+
+def _done(verb: Verb, keys: Keys, tasks: Sequence[TaskRef]) -> Act[list[Done]]:
+    outcomes = yield from change_many(verb, keys, tasks)
+    return [
+        (verb.refusal(task.queue, task.id, each) or each.reply) if isinstance(each, Edited) else each
+        for task, each in zip(tasks, outcomes, strict=True)
+    ]
+
+
+def _only(act: Act[list[Done]]) -> Act[None]:
+    """Do an act on many to one task, and raise the error of a refusal."""
+    [outcome] = yield from act
+    if isinstance(outcome, RotaError):
+        raise outcome
+
+
+def _described(actions: TaskOperations, name: str, *args: Any) -> Act[Any]:
+    """Return the description of an operation, to be a part of another one."""
+    return cast("Act[Any]", getattr(type(actions), name).__wrapped__(actions, *args))

@@ -1,18 +1,18 @@
 """`rota task why`: why one task does not run now."""
 
-import os
 from typing import Annotated
 
 import typer
 
 from rota.cli import output
 from rota.cli.inspecting import opened
+from rota.cli.language import language
 from rota.cli.option_types import AsJson, Url, duration
 from rota.core.text import counted
 from rota.errors import ConfigError, TaskNotFound
 from rota.inspect import SyncInspector, TaskRef
 from rota.inspect.query import Field, Pattern, Query, TextTerm
-from rota.inspect.waiting_words import Language, words
+from rota.inspect.waiting_words import words
 
 
 def why(
@@ -45,14 +45,7 @@ def why(
     state = waiting.state.value if waiting.state else "-"
     output.say(f"{waiting.type or '-'}  {state}  {waiting.queue}  {waiting.id}")
     for cause in waiting.causes:
-        output.say(f"- {words(cause, _language())}")
-
-
-def _language() -> Language:
-    """Return the language of this process, from its environment."""
-    names = ("ROTA_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
-    chosen = next((value for name in names if (value := os.environ.get(name))), "")
-    return "zh" if chosen.lower().startswith("zh") else "en"
+        output.say(f"- {words(cause, language())}")
 
 
 def _find(inspector: SyncInspector, id: str) -> TaskRef:

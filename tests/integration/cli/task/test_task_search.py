@@ -124,6 +124,12 @@ def test_why_speaks_chinese_in_a_chinese_locale(task: Run, monkeypatch: pytest.M
     assert "没有工作进程服务于队列 mail" in task("why", "p").out
 
 
+def test_fault_of_a_query_is_told_in_chinese(task: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    assert "没有字段 'stat'" in task("search", "stat:x").err
+    assert "OR 不是查询语言的词" in task("search", "a OR b").err
+
+
 def test_json_of_why_has_reasons_with_facts(task: Run) -> None:
     found = task("why", "m0", "--queue", "mail", "--json").json
     assert [cause["reason"] for cause in found["causes"]] == ["no-server", "retry-later"]

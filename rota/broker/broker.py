@@ -17,6 +17,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
+from hiredis import ReplyError
+
 from rota.broker.broker_options import BrokerOptions
 from rota.broker.cluster import ClusterRoute
 from rota.broker.dial import Login
@@ -67,9 +69,19 @@ class Broker:
         if link is None:
             return await self._persist(key, lambda link, asking: link.run(call, asking=asking))
         try:
-            return await link.run(call)
+            # The same as `await link.run(call)`, with one coroutine less for each request.
+            future = link.start(call)
+            if future is None:
+                return await link.run(call)
+            reply = await future
+            if reply.__class__ is ReplyError:
+                return await link.run_refused(call, reply)
         except NotNow as error:
             return await self._persist(key, lambda link, asking: link.run(call, asking=asking), error)
+        try:
+            return call.decode(reply)
+        except Exception as error:
+            raise link.senseless(call) from error
 
     def run_via(self, link: Link, call: Call[T]) -> Coroutine[Any, Any, T]:
         """Run one script on a link that the caller opened; on the new node of its slot if the slot has moved."""

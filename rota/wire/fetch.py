@@ -27,7 +27,8 @@ class Notes(NamedTuple):
 class QueueBatch(NamedTuple):
     """The tasks of one queue: `tasks` alternates ID and message bytes, in the order in which they were taken.
 
-    `notes` is keyed by the index of the task. If the state is `BROKEN`, `broken` names the key of the wrong Redis type.
+    `notes` is keyed by the index of the task. `waits` has the microseconds that each task was pending; a
+    negative number is not known. If the state is `BROKEN`, `broken` names the key of the wrong Redis type.
     """
 
     state: int
@@ -35,6 +36,7 @@ class QueueBatch(NamedTuple):
     tasks: list[bytes]
     notes: dict[int, Notes]
     dangling: list[bytes]
+    waits: Sequence[int] = ()
     broken: str = ""
 
 
@@ -155,10 +157,16 @@ def _fetched(reply: Any) -> Fetched:
 
 
 def _batch(
-    state: int, next_due: bytes, tasks: list[bytes], notes: list[Any], dangling: list[bytes], broken: bytes = b""
+    state: int,
+    next_due: bytes,
+    tasks: list[bytes],
+    notes: list[Any],
+    dangling: list[bytes],
+    waits: list[int],
+    broken: bytes = b"",
 ) -> QueueBatch:
     due = float(next_due) if next_due else None
-    return QueueBatch(state, due, tasks, _notes(notes) if notes else {}, dangling, text(broken))
+    return QueueBatch(state, due, tasks, _notes(notes) if notes else {}, dangling, waits, text(broken))
 
 
 def _notes(words: Iterable[Any]) -> dict[int, Notes]:

@@ -53,6 +53,11 @@ class QueueKeys:
         return self.own("crashed")
 
     @cached_property
+    def minute_prefix(self) -> str:
+        """The beginning of the keys of counts: `total`, or a minute since 1970, follows it. Only in Rota."""
+        return self.own("minute:")
+
+    @cached_property
     def repaired(self) -> str:
         """Hash that counts the repairs of sweeps by kind. Only in Rota."""
         return self.own("sweep")

@@ -43,22 +43,32 @@ class Outcome:
     attempt: bytes = b""
 
 
-def done(queue: QueueKeys, attempts: Sequence[str]) -> Call[dict[int, int]]:
+def done(queue: QueueKeys, attempts: Sequence[str], counts: Sequence[Argument] = ()) -> Call[dict[int, int]]:
     """Record plain successes (no retention, no lock); `attempts` alternates ID and token.
 
+    `counts` are the words of `rota.wire.minute` for these attempts. Nothing is counted if any outcome is refused.
     Returns the refused outcomes: a dict from their index to RECORDED, FENCED or GONE.
     """
-    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix, *attempts]
+    args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix, queue.minute_prefix, len(counts)]
+    args += counts
+    args += attempts
     return Call(load("done"), (queue.active, queue.lease), args, _refused)
 
 
-def record(queue: QueueKeys, outcomes: Sequence[Outcome], *, attempts_limit: int = LIMIT_BYTES) -> Call[dict[int, int]]:
+def record(
+    queue: QueueKeys,
+    outcomes: Sequence[Outcome],
+    counts: Sequence[Argument] = (),
+    *,
+    attempts_limit: int = LIMIT_BYTES,
+) -> Call[dict[int, int]]:
     """Record outcomes of any kind. Returns the same as `done`.
 
     The records of a task's attempts take `attempts_limit` bytes of its hash at most.
     """
     keys = (queue.active, queue.lease, queue.pending, queue.scheduled, queue.retry, queue.archived, queue.completed)
     args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix, attempts_limit]
+    args += (queue.minute_prefix, len(counts), *counts)
     for o in outcomes:
         args += (raw(o.id), o.token, o.expected, o.kind, o.message, o.seconds, int(o.counts), o.text, o.ending)
         args += (o.trace, o.attempt)

@@ -57,7 +57,8 @@ class World:
         assert all(holder in model.tasks for holder in locks.values()), "an orphaned lock"
         self._compare_counters(found, model)
         stray = set(found) - self._known(model)
-        stray = {name for name in stray if not name.startswith(tuple(self._counters(model)))}
+        counted = (*self._counters(model), self.keys.minute_prefix)
+        stray = {name for name in stray if not name.startswith(counted)}
         assert not stray, f"stray keys {sorted(stray)}"
 
     def _known(self, model: Queue) -> set[str]:
@@ -87,6 +88,16 @@ class World:
         assert repaired == +model.repaired, "repairs"
         failures = {group: int(number) for group, number in found.get(failures_key(self.keys), {}).items()}
         assert failures == +model.failures, "failed aggregations in a row"
+        self._compare_minutes(found, model)
+
+    def _compare_minutes(self, found: dict[str, Any], model: Queue) -> None:
+        """The scripts are run without the counts of workers, so only crashes and ends without a run are counted."""
+        minutes = [value for name, value in found.items() if name.startswith(self.keys.minute_prefix)]
+        total = found.get(f"{self.keys.minute_prefix}total", {})
+        for some in ([total], [each for each in minutes if each is not total]):
+            crashed = [value for each in some for name, value in each.items() if name.startswith("crashed")]
+            assert sum(map(int, crashed)) == model.crashed, "crashes by minute"
+        assert int(total.get("without_runs_processed", 0)) <= model.processed, "ends without a run"
 
     def _compare_places(self, found: dict[str, Any], model: Queue) -> None:
         base = self.keys.base

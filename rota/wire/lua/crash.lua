@@ -8,11 +8,14 @@
 -- given_back: how many tasks `give_back` has put where.
 -- count_given_back(queue, crashes_key, processed, failed): counts these tasks, together with the ones of the script that
 -- were processed or failed otherwise. `crashes_key` is the counter of crashes.
+-- The counts by minute (see `minute`) have no times of attempts that crashed.
 -- A crash uses no retry. The task goes to the front of the queue. Its token is removed, so that a late request of the
 -- dead attempt cannot record an outcome.
 --! include attempts
 --! include count
 --! include end
+--! include field
+--! include minute
 --! include with_error
 local function held_task(queue, id, row)
   return {
@@ -22,9 +25,19 @@ local function held_task(queue, id, row)
 end
 
 local given_back = { pending = 0, cancelled = 0, quarantined = 0 }
+local ENDED_AS = { cancelled = 'cancelled', quarantined = 'failed' }
+local minute_counts = {}
 
-local function moved(where)
+local function moved(queue, task, where)
   given_back[where] = given_back[where] + 1
+  local of_minute = { task.msg and field(task.msg, 1) or '', 'n', 1 }
+  if queue.crashes > 0 and where ~= 'cancelled' then
+    of_minute[4], of_minute[5] = 'crashed', 1
+  end
+  if ENDED_AS[where] then
+    of_minute[#of_minute + 1], of_minute[#of_minute + 2] = ENDED_AS[where], 1
+  end
+  if #of_minute > 3 then minute_counts[#minute_counts + 1] = of_minute end
   return where
 end
 
@@ -38,15 +51,15 @@ local function give_back(queue, id, row, error)
   if task.cancel then
     local text = 'cancelled: ' .. task.cancel
     archive_task(queue, task, 'cancelled', text, with_error(task.msg, text))
-    return moved('cancelled')
+    return moved(queue, task, 'cancelled')
   end
   if queue.crashes > 0 and redis.call('HINCRBY', task.key, 'rota_crashes', 1) >= queue.crashes then
     archive_task(queue, task, 'quarantined', error, with_error(task.msg, error))
-    return moved('quarantined')
+    return moved(queue, task, 'quarantined')
   end
   redis.call('RPUSH', queue.pending, id)
   redis.call('HSET', task.key, 'state', 'pending', 'pending_since', now_ns)
-  return moved('pending')
+  return moved(queue, task, 'pending')
 end
 
 local function count_given_back(queue, crashes_key, processed, failed)
@@ -55,4 +68,5 @@ local function count_given_back(queue, crashes_key, processed, failed)
   if queue.crashes > 0 then
     count_crashes(crashes_key, given_back.pending + quarantined)
   end
+  count_minute(minute_prefix(queue.base), minute_counts)
 end

@@ -15,7 +15,8 @@
 --   { state: 0 empty, 1 more is waiting, 2 paused, 3 broken, 4 all that is left is spared;
 --     next due time (text, "" for none);
 --     { id, msg, id, msg, ... };  { index of task, cancel reason or "", crashes or "", explicit or "", ... };
---     { dangling ids };
+--     { dangling ids }; { microseconds that each task has waited; negative if that is not known,
+--       or if the clock of a Go client is ahead };
 --     and for a broken queue, the key of the wrong type: nothing is taken from it, but the other queues are served }
 -- An id whose hash is gone is dropped. (Asynq turns it into a hash without a message, which is active for ever: trap 16
 -- in docs/asynq-differences.md.)
@@ -26,6 +27,7 @@
 --! include whose
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
 local last_chance, room = tonumber(ARGV[4]), tonumber(ARGV[5])
+local now_us = now * 1000000
 local most_bytes, bytes, full = tonumber(ARGV[7]), 0, false
 local PUT_OFF_SECONDS = 2
 
@@ -97,7 +99,7 @@ local function take(k, base, prefix, n, out)
   for i = #ids, 1, -1 do
     if #gone == n then break end
     local id, key = ids[i], prefix .. ids[i]
-    local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes', 'rota_explicit')
+    local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes', 'rota_explicit', 'pending_since')
     local stays_until = spare and spare.stays_until(row, key)
     if stays_until then
       out[2] = earliest(out[2], string.format('%.6f', stays_until))
@@ -125,7 +127,8 @@ local function take(k, base, prefix, n, out)
   end
   if #found == 0 then return 0, #gone, stay end
   redis.call('LPUSH', KEYS[k + 1], unpack(found))
-  local tasks, notes = out[3], out[4]
+  local tasks, notes, waits = out[3], out[4], out[6]
+  local before = #waits
   for i, id in ipairs(found) do
     local key, row = prefix .. id, rows[i]
     redis.call('HSET', key, 'state', 'active', 'rota_token', token)
@@ -138,6 +141,8 @@ local function take(k, base, prefix, n, out)
       notes[#notes + 1] = row[4] or ''
       notes[#notes + 1] = row[5] or ''
     end
+    local since = tonumber(row[6])
+    waits[before + i] = since and now_us - since / 1000 or -1
     leases[2 * i + 1], leases[2 * i + 2] = lease_until, id
     tasks[#tasks + 1] = id
     tasks[#tasks + 1] = row[1]
@@ -153,12 +158,12 @@ for q = 1, queues do
   local done, next_due, waiting, paused = pcall(look, k, base, ARGV[3 * q + 6])
   staying[q] = 0
   if done then
-    reply[q + 1], left[q] = { paused and 2 or 0, next_due, {}, {}, {} }, waiting
+    reply[q + 1], left[q] = { paused and 2 or 0, next_due, {}, {}, {}, {} }, waiting
   else
     local text = type(next_due) == 'table' and next_due.err or tostring(next_due)
     -- A key of the wrong type concerns this one queue. Any other error (no permission, a replica) concerns the call.
     if not string.find(text, 'WRONGTYPE', 1, true) then return redis.error_reply(text) end
-    reply[q + 1], left[q] = { 3, '', {}, {}, {}, culprit(k, base) }, 0
+    reply[q + 1], left[q] = { 3, '', {}, {}, {}, {}, culprit(k, base) }, 0
   end
 end
 -- Round 1 takes the share of each queue. Round 2 gives what was not used to the other queues, in their order.

@@ -3,10 +3,11 @@
 -- 1. Check each task: its attempt must still hold it (see `standing`), and the keys for its outcome must have the right
 --    type. Nothing is written before all tasks are checked.
 -- 2. Remove each task from `active` and `lease`, store its new message, and carry out its outcome.
--- 3. Count.
+-- 3. Count. The counts by minute are added only if no task is refused, because they are those of the whole batch.
 --
 -- KEYS  1 active, 2 lease, 3 pending, 4 scheduled, 5 retry, 6 archived, 7 completed
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 most bytes of the attempts of a task,
+--       5 prefix of the keys of minutes, 6 number of words of the counts, then these words (see `minute`),
 --       then for each task eleven:
 --       id, attempt token, expected message ("" = do not compare), kind, new message ("" = keep),
 --       seconds (delay or retention), counts (1 or 0), text (result, error, or reason), end ("" or cancelled, ...),
@@ -20,8 +21,9 @@
 --! include count
 --! include deactivate
 --! include end
+--! include minute
 --! include standing
-local WIDTH, FIRST, room = 11, 5, tonumber(ARGV[4])
+local WIDTH, FIRST, room = 11, 7 + tonumber(ARGV[6]), tonumber(ARGV[4])
 local queue = { base = ARGV[1], channel = ARGV[3], archived = KEYS[6], completed = KEYS[7] }
 local items, ids, all_ids, refused = {}, {}, {}, {}
 
@@ -135,4 +137,5 @@ for i = #items, 1, -1 do
   record[item.kind](item)
 end
 count(ARGV[1], processed, failed)
+if #refused == 0 then count_minute(ARGV[5], counts_of_words(6)) end
 return refused

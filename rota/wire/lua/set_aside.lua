@@ -9,6 +9,7 @@
 -- Can be repeated, because an archived task has no token.
 --! include hash
 --! include count
+--! include minute
 --! include whose
 --! include end
 --! include with_error
@@ -52,4 +53,5 @@ for i = 1, #found, 2 do
   if set_aside(found[i], found[i + 1]) == 'quarantined' then failed = failed + 1 end
 end
 count(ARGV[1], #found / 2, failed)
+count_without_runs(ARGV[1], #found / 2, failed)
 return found

@@ -7,6 +7,7 @@
 -- Result: number of removed tasks. A task that is not in the set is not changed, because the set was given up
 --         meanwhile.
 --! include count
+--! include minute
 --! include end
 local base, prefix = ARGV[1], ARGV[2]
 local queue = { base = base, channel = ARGV[3], archived = KEYS[4] }
@@ -33,4 +34,5 @@ for i = 5, #ARGV, 4 do
   end
 end
 count(base, failed, failed)
+count_without_runs(base, failed, failed)
 return taken

@@ -7,6 +7,7 @@
 -- docs/asynq-differences.md).
 --! include hash
 --! include count
+--! include minute
 --! include end
 local base, prefix = ARGV[1], ARGV[2]
 local queue = { base = base, channel = ARGV[3] }
@@ -25,4 +26,5 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('SREM', KEYS[2], KEYS[1])
 end
 count(base, deleted, 0)
+count_without_runs(base, deleted, 0)
 return #popped / 2

@@ -19,7 +19,7 @@ A fetch whose reply is lost may have taken tasks; see `lost_fetches`.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -262,7 +262,7 @@ class Fetcher:
         for (queue, _), batch in zip(queues, fetched.batches, strict=True):
             self._follow_up(queue, batch)
             if batch.tasks:
-                taken += self._start_all(queue, token, batch.tasks, batch.notes, lease_until)
+                taken += self._start_all(queue, token, batch.tasks, batch.notes, lease_until, batch.waits)
         return taken
 
     def _follow_up(self, queue: QueueKeys, batch: QueueBatch) -> None:
@@ -284,11 +284,18 @@ class Fetcher:
             events.emit(events.DanglingTasksDropped(queue=name, task_ids=batch.dangling))
 
     def _start_all(
-        self, queue: QueueKeys, token: str, tasks: list[bytes], notes: dict[int, Notes], lease_until: float
+        self,
+        queue: QueueKeys,
+        token: str,
+        tasks: list[bytes],
+        notes: dict[int, Notes],
+        lease_until: float,
+        waits: Sequence[int] = (),
     ) -> int:
         start = self._start
         for index in range(0, len(tasks), 2):
-            attempt = Attempt(queue, token, text(tasks[index]), tasks[index + 1], lease_until)
+            waited_us = waits[index >> 1] if waits else -1
+            attempt = Attempt(queue, token, text(tasks[index]), tasks[index + 1], lease_until, waited_us)
             start(attempt, notes.get(index >> 1) if notes else None)
         return len(tasks) >> 1
 

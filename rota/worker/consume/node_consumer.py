@@ -52,6 +52,8 @@ class NodeConsumers:
         self._retiring: dict[asyncio.Task[None], NodeConsumer] = {}
         self._past = (FetchStatistics(), FinishStatistics())
         self._places: dict[str, str] = {}
+        self._by_queue: dict[QueueKeys, NodeConsumer] = {}
+        """Where the outcomes of a queue go, so that the path of every task has one lookup."""
         self._laying = asyncio.Lock()
         self._stopping = False
         self.laid = asyncio.Event()
@@ -112,6 +114,7 @@ class NodeConsumers:
         if places == self._places and self._consumers:
             return
         self._places = places
+        self._by_queue.clear()
         if not self._stopping:
             self._follow(set(places.values()) or {""})
         for consumer in self._consumers.values():
@@ -126,12 +129,19 @@ class NodeConsumers:
 
     def finish(self, attempt: Attempt, outcome: Outcome | None) -> None:
         """Pass an outcome to the consumer of its queue."""
-        consumer = self._consumers.get(self._places.get(attempt.queue.queue, ""))
+        consumer = self._by_queue.get(attempt.queue)
         if consumer is None:
-            consumer = next(iter(self._consumers.values()))
+            consumer = self._consumer_of(attempt.queue)
         if outcome is not None and outcome.kind == "retry":
             consumer.fetcher.note_due_in(attempt.queue.queue, outcome.seconds)
         consumer.finisher.add(attempt, outcome)
+
+    def _consumer_of(self, queue: QueueKeys) -> "NodeConsumer":
+        consumer = self._consumers.get(self._places.get(queue.queue, ""))
+        if consumer is None:
+            return next(iter(self._consumers.values()))
+        self._by_queue[queue] = consumer
+        return consumer
 
     def note(self, queue: str | None) -> None:
         """Tell the fetchers that a queue may have tasks."""

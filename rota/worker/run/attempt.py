@@ -37,10 +37,14 @@ class Attempt:
     - `explicit` names the options of the task that were given for its call (see `wire.enqueue.Item`).
     - `launched_at` is when its function was started, on the event loop's clock; 0 if no event tells of it.
     - `told` are the reasons for which the handler was cancelled, in order; `stop` is the one that decides the verdict.
+    - `type` is empty if the task came during a stop and was handed back without reading its message.
+    - `waited_us` is how long it was pending, in microseconds, and `ran_seconds` how long its function took; -1 if that
+      is not known. `began_at` is when the function began, on this machine's monotonic clock.
     - `judged` is true once the verdict stands and only the hooks still run.
     """
 
     __slots__ = (
+        "began_at",
         "begun",
         "context",
         "crashes",
@@ -55,6 +59,7 @@ class Attempt:
         "limit_seconds",
         "message",
         "queue",
+        "ran_seconds",
         "raw",
         "reason",
         "started_at",
@@ -62,14 +67,20 @@ class Attempt:
         "task",
         "token",
         "told",
+        "type",
+        "waited_us",
     )
 
-    def __init__(self, queue: QueueKeys, token: str, task_id: str, raw: bytes, lease_until: float) -> None:
+    def __init__(
+        self, queue: QueueKeys, token: str, task_id: str, raw: bytes, lease_until: float, waited_us: int = -1
+    ) -> None:
         self.queue = queue
         self.token = token
         self.id = task_id
         self.raw = raw
         self.lease_until = lease_until
+        self.waited_us = waited_us
+        self.type = ""
         self.message: TaskMessage
         self.handler: Handler
         self.context: Context
@@ -78,6 +89,8 @@ class Attempt:
         self.limit_seconds = 0.0
         self.started_at = 0.0
         self.launched_at = 0.0
+        self.began_at = 0.0
+        self.ran_seconds = -1.0
         self.begun = False
         self.crashes = 0
         self.explicit = ""
@@ -91,12 +104,6 @@ class Attempt:
         """Raise LeaseOver if the lease has run out. May be called from any thread."""
         if self.lease_until < lease_clock():
             raise LeaseOver
-
-    @property
-    def type(self) -> str:
-        """The task's type; empty if the task came during a stop and was handed back without reading its message."""
-        message: TaskMessage | None = getattr(self, "message", None)
-        return "" if message is None else message.type
 
     @property
     def about(self) -> AboutTask:

@@ -205,9 +205,10 @@ class Executor:
                 self.crashed.add(attempt)
             if notes.cancel:
                 return verdict.cancelled(attempt, notes.cancel, now)
-        handler = self._find(message.type)
+        attempt.type = message.type
+        handler = self._find(attempt.type)
         if handler is None:
-            if self.unhandled.meet(message.type, attempt.lease_until):
+            if self.unhandled.meet(attempt.type, attempt.lease_until):
                 return verdict.left_to_others(attempt)
             return verdict.unhandled(attempt, now, self.unhandled.delay)
         attempt.handler = handler
@@ -223,7 +224,7 @@ class Executor:
             self._finish(attempt, Outcome(attempt.id, attempt.token, "postpone", seconds=wait))
 
     def _launch(self, attempt: Attempt, now: float) -> None:
-        attempt.started_at = now
+        attempt.started_at, attempt.began_at = now, now - self._clock.offset
         deadline = self._limits.start(attempt, now)
         message = attempt.message
         if message.retry != attempt.handler.retry.max:  # the usual case is spared a call
@@ -248,7 +249,8 @@ class Executor:
             call = None if handler.run == "loop" else partial(self._elsewhere, attempt)
             result = await handler.invoke(attempt.context, attempt.message.payload, call)
             stored = b"" if result is None else self._stored(attempt, result)
-            judged = verdict.succeeded(attempt, stored, self._clock)
+            plain = not (stored or attempt.message.retention or attempt.message.unique_key)  # spared a call, as usual
+            judged = verdict.SUCCESS if plain else verdict.succeeded(attempt, stored, self._clock)
             event: Event = "success"
             value: Any = result
         except BaseException as error:
@@ -304,6 +306,7 @@ class Executor:
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
         """Free the slot and limits of an attempt, and pass its outcome on."""
         attempt.deadline_at = FAR
+        attempt.ran_seconds = monotonic() - attempt.began_at
         self._slots.give_back()
         if attempt.handler.concurrency is not None and (parked := self.types.end(attempt.handler)) is not None:
             self._slots.take(1)

@@ -11,14 +11,18 @@ How a batch is sent:
    in two halves, because its size may be the reason.
 3. The server refuses the whole batch: send each outcome by itself until it is taken, so that one outcome does not
    prevent the recording of the others.
+
+The counts of the minute (`outcome_counts`) are a part of the request. If the server has refused some of a batch, it has
+counted none of it, and the counts of the others are sent by themselves, once.
 """
 
 import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 from weakref import WeakSet
 
 from rota import events
@@ -26,7 +30,8 @@ from rota.broker.broker import Broker
 from rota.broker.link import Link
 from rota.core import faults
 from rota.core.text import counted
-from rota.errors import BrokerRefused, BrokerUnavailable
+from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.wire import minute
 from rota.wire import outcome as wire
 from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.keys import QueueKeys
@@ -34,7 +39,10 @@ from rota.wire.outcome import Outcome
 from rota.wire.script import MOST_RECORDED, Call
 from rota.worker.clock import lease_clock
 from rota.worker.run.attempt import Attempt
+from rota.worker.run.outcome_counts import Ended, counts_of
 from rota.worker.ticker import Backoff
+
+T = TypeVar("T")
 
 FIRST_WAIT_SECONDS = 0.02
 LAST_WAIT_SECONDS = 0.25
@@ -51,8 +59,6 @@ _REASONS = {
 }
 
 COUNTS = ("recorded", "calls", "discarded", "repeated")
-
-Ended = tuple[Attempt, Outcome | None]
 
 
 @dataclass(slots=True)
@@ -174,13 +180,24 @@ class Finisher:
                 await backoff.wait(error, f"Recording {counted(len(items), 'outcome')}")
                 if error.maybe_applied and len(items) > 1 and _bytes(items) > SMALL_BYTES:
                     return await self._record_halves(queue, items)
-        return self._settle(items, refused, repeated=repeated)
+        self._settle(items, refused, repeated=repeated)
+        if refused:
+            await self._count_others(queue, items, refused)
+        return None
 
     async def _record_halves(self, queue: QueueKeys, items: list[Ended]) -> None:
         """Send a request again in two halves, because it may have been too large for the server or the network."""
         middle = len(items) // 2
         for half in (items[middle:], items[:middle]):
             await self._record(queue, half, repeated=True)
+
+    async def _count_others(self, queue: QueueKeys, items: list[Ended], refused: dict[int, int]) -> None:
+        """Count the outcomes of a batch that were recorded although others were refused."""
+        others = [item for index, item in enumerate(items) if index not in refused]
+        if others and (counts := counts_of(others)):
+            # Not sent again: if the answer is lost, these outcomes may be counted already.
+            with suppress(BrokerError):
+                await self._send(minute.add(queue, counts))
 
     def _set_aside(self, queue: QueueKeys, items: list[Ended]) -> None:
         for item in items:
@@ -218,22 +235,24 @@ class Finisher:
     def _call(self, queue: QueueKeys, items: list[Ended]) -> Call[dict[int, int]]:
         now = lease_clock()
         if items[0][1] is None and not [attempt for attempt, _ in items if attempt.lease_until < now]:
-            return wire.done(queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)])
+            return wire.done(
+                queue, [word for attempt, _ in items for word in (attempt.id, attempt.token)], counts_of(items)
+            )
         outcomes = [
             _guarded(attempt, outcome, now) if outcome is None or attempt.lease_until < now else outcome
             for attempt, outcome in items
         ]
-        return wire.record(queue, outcomes, attempts_limit=self._attempts_limit)
+        return wire.record(queue, outcomes, counts_of(items), attempts_limit=self._attempts_limit)
 
-    async def _send(self, call: Call[dict[int, int]]) -> dict[int, int]:
+    async def _send(self, call: Call[T]) -> T:
         link = self._fetcher.link
         faults.reach("record:send")
         if link is None or link.closed:
-            refused = await self._broker.run(call)
+            answer = await self._broker.run(call)
         else:
-            refused = await self._broker.run_via(link, call)
+            answer = await self._broker.run_via(link, call)
         faults.answered("record:answered")
-        return refused
+        return answer
 
     def _explain(self, attempt: Attempt, code: int, repeated: bool) -> None:
         if repeated and code in (wire.RECORDED, wire.GONE):

@@ -7,6 +7,7 @@ thread, is taken off by `deadline_at = FAR`, and the timer finds nothing to do.
 
 import asyncio
 from collections.abc import Callable, Collection
+from time import monotonic
 
 from rota.wire.message import deadline_text, timeout_text
 from rota.wire.times import LAST_SECOND, whole_seconds
@@ -51,6 +52,7 @@ class TimeLimits:
 
     def restart(self, attempt: Attempt) -> None:
         """Give an attempt that has waited for a thread or process its full time limit."""
+        attempt.began_at = monotonic()
         deadline = self.start(attempt, self._clock.now())
         attempt.context.begin(deadline, attempt.deadline_at)
 

@@ -64,7 +64,7 @@ async def test_a_taken_task_is_active_leased_by_the_servers_clock_and_carries_th
 
 async def test_an_empty_queue_gives_nothing_and_says_so(broker: Overseen, seed: Seed) -> None:
     fetched = await take(broker, 3)
-    assert fetched.batches[0] == (EMPTY, None, [], {}, [], "")
+    assert fetched.batches[0] == (EMPTY, None, [], {}, [], [], "")
     assert await broker.admin.execute("DBSIZE") == 0
 
 
@@ -178,7 +178,7 @@ async def test_a_place_of_the_wrong_kind_stops_its_queue_alone_and_before_anythi
     await broker.admin.execute("SET", key, "x")
     fetched = await take(broker, 5, (NEIGHBOUR, 2), ("default", 2))
     assert ids(fetched, 1) == ["default-0", "default-1", "default-2"]
-    assert fetched.batches[0] == (BROKEN, None, [], {}, [], key)
+    assert fetched.batches[0] == (BROKEN, None, [], {}, [], [], key)
     assert await broker.admin.execute("GET", key) == b"x"
     if place != "pending":
         assert len(await other.ids("pending")) == 3

@@ -40,6 +40,7 @@ class Holder:
         await self.yard.active(task_id, lease, rota_token=stored)
         attempt = Attempt(self.yard.keys, token, task_id, message(task_id), 0.0)
         attempt.message = TaskMessage(id=task_id, type="test:it", payload=b"{}")
+        attempt.type = "test:it"
         attempt.started_at, attempt.deadline_unix = 1_700_000_000.5, 1_700_000_600.0
         self.held[attempt] = None
         return attempt

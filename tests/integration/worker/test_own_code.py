@@ -139,6 +139,7 @@ def test_outcome_of_a_failure_is_as_short_as_its_message() -> None:
     app = Rota()
     attempt = Attempt(app.keys.queue("default"), "token", "id", b"", 0.0)
     attempt.message = TaskMessage(id="id", type="own:long")
+    attempt.type = "own:long"
     attempt.handler = app.task("own:long")(fail).handler
     outcome = verdict.failed(attempt, ValueError("x" * 1_000_000), 0.0).outcome
     assert outcome is not None

@@ -36,6 +36,7 @@ class Desk:
         await self.yard.active(task_id, 1.5, rota_token=token)
         attempt = Attempt(self.yard.keys, token, task_id, message(task_id), 0.0)
         attempt.message = TaskMessage(id=task_id, queue=QUEUE, type="test:it")
+        attempt.type = "test:it"
         attempt.context = Context(attempt.message, self.reporter)
         self.held[attempt] = None
         return attempt.context

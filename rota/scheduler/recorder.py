@@ -4,6 +4,8 @@
 2. Read the tasks of the runs that are open in the store, in batches, and record how they ended. A run whose task is
    gone without an end is *lost*.
 3. Save how far each schedule has come, and once an hour delete old runs and old deleted tasks.
+3. Save how far each schedule has come, and once an hour delete old runs and samples.
+4. Write the metrics of each minute that is over (`metrics_recorder`).
 
 While the store is away, the records wait in Redis.
 """
@@ -25,6 +27,7 @@ from rota.inspect.task_reads import stored_tasks
 from rota.schedule.run import RunAttempt, RunOutcome, ScheduleRun
 from rota.scheduler.agenda import Agenda
 from rota.scheduler.memory import from_ms
+from rota.scheduler.metrics_recorder import MetricsRecorder
 from rota.tasks.job import TaskInfo, TaskState
 from rota.wire.attempts import records
 from rota.wire.look_task import StoredTask
@@ -77,6 +80,7 @@ class RunRecorder:
         self._agenda = agenda
         self._now = now
         self._keep = keep
+        self._metrics = MetricsRecorder(broker)
         self._written: dict[ShardKeys, int] = {}
         self._saved: dict[str, PlannedTimes] = {}
         self._next = {"follow": 0.0, "save": 0.0, "trim": time.monotonic() + TRIM_EVERY_SECONDS / 60}
@@ -107,6 +111,8 @@ class RunRecorder:
         if self._is_time("trim", TRIM_EVERY_SECONDS):
             await store.trim_runs(age=self._keep.run_age, most=self._keep.run_max)
             await store.trim_deleted(age=self._keep.deleted_age, max_bytes=self._keep.deleted_max_bytes)
+            await store.trim_metrics(self._now())
+        await self._metrics.record(store)
         return more
 
     def _is_time(self, what: str, every: float) -> bool:

@@ -143,7 +143,9 @@ def _run(connection: Connection, target: str) -> None:
 
 def _start_counters(connection: Connection) -> None:
     known = set(connection.execute(select(counters.c.name)).scalars())
-    missing = [{"name": name, "value": 0, "hash": ""} for name in ("revision", "audit", "runs") if name not in known]
+    missing = [
+        {"name": name, "value": 0, "hash": ""} for name in ("revision", "audit", "runs", "metrics") if name not in known
+    ]
     if missing:
         connection.execute(counters.insert(), missing)
 

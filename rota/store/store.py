@@ -15,6 +15,7 @@ from rota.store.calendar_edits import CalendarEdits
 from rota.store.database import Database
 from rota.store.deleted_tasks import DeletedTasks
 from rota.store.flags import HoldFlag
+from rota.store.metric_records import MetricRecords
 from rota.store.migration import check, upgrade
 from rota.store.run_reads import RunReads
 from rota.store.run_records import RunRecords
@@ -29,6 +30,7 @@ class Store(
     RunReads,
     RunRecords,
     RunRetention,
+    MetricRecords,
     CalendarEdits,
     HoldFlag,
     AuditReads,

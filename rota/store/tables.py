@@ -150,6 +150,16 @@ run_logs = _table(
 )
 """The log lines of the runs that have some. A table of its own, so that lists of runs do not read them."""
 
+metric_samples = _table(
+    "metric_samples",
+    Column("step", line(8), primary_key=True),
+    Column("queue", line(NAME), primary_key=True),
+    Column("at", Instant, primary_key=True),
+    Column("data", document(), nullable=False),
+    Index("rota_metric_samples_at", "step", "at"),
+)
+"""Samples of each queue by minute, hour and day: counts and histograms by type, and sizes."""
+
 calendars = _table(
     "calendars",
     Column("name", line(NAME), primary_key=True),

@@ -80,6 +80,14 @@ SHAPES: dict[str, Shape] = {
     "cron list": ListOf(SchedulerEntrySnapshot),
     "cron history": {"(the ID of each entry)": "a list of enqueues: `task_id` and `enqueued_at`"},
     "server": BrokerSnapshot,
+    "metrics": {
+        "queues, step_seconds": "the queues, and the length of a point",
+        "total": "the sums: `at`, `processed`, `succeeded`, `failed`, `retried`, `cancelled`, `crashed`, `elsewhere`, "
+        "`elsewhere_failed`, `wait_seconds` and `run_seconds` (with `p50`, `p95`, `p99`), `sizes`, `oldest_seconds`; "
+        "null for what is not known",
+        "types": "the same for each task type, by its name",
+        "points": "the same for each step, the earliest first",
+    },
     "types": {
         "(each) type, queues": "a task type, and the queues in which it is served",
         "(each) versions": "how servers describe it",

@@ -14,6 +14,7 @@ from rota.cli import (
     enqueue_command,
     group_command,
     health_command,
+    metrics_command,
     output,
     profiles_command,
     queue_command,
@@ -51,6 +52,7 @@ program.add_typer(queue_command.program)
 program.add_typer(task.program)
 program.add_typer(group_command.program)
 program.add_typer(cron_command.program)
+program.command(name="metrics")(metrics_command.command)
 program.command(name="types")(task_types.command)
 program.command(name="server")(server_command.command)
 program.command(name="doctor")(doctor.command)

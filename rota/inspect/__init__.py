@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from rota.inspect.candidate import Hit
     from rota.inspect.error_groups import ErrorGroup, ErrorPage
     from rota.inspect.face import TaskRef
+    from rota.inspect.histogram import Histogram
     from rota.inspect.inspector import Inspector, SyncInspector
     from rota.inspect.judgement import Fact
+    from rota.inspect.metric_series import MetricPoint, MetricSample, MetricSeries
     from rota.inspect.query import Query
     from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
     from rota.inspect.scheduler_snapshot import EnqueueEventSnapshot, SchedulerEntrySnapshot
@@ -77,9 +79,11 @@ else:  # a program that only changes tasks does not load the snapshots
             "face": ("TaskRef",),
             "targets": ("Chosen", "FromStream", "InState", "Matching", "Targets"),
             "trash": ("OpenTrash", "Trash", "TrashedTask"),
+            "histogram": ("Histogram",),
             "inspector": ("Inspector", "SyncInspector"),
             "judgement": ("Fact",),
             "all_queues": ("Overview", "Rate"),
+            "metric_series": ("MetricPoint", "MetricSample", "MetricSeries"),
             "queue": ("AggregationSnapshot", "DaySnapshot", "GroupSnapshot", "QueueSnapshot"),
             "scheduler_snapshot": ("EnqueueEventSnapshot", "SchedulerEntrySnapshot"),
             "server_snapshot": ("RunningSnapshot", "ServerSnapshot"),
@@ -109,10 +113,14 @@ __all__ = [
     "Fact",
     "FromStream",
     "GroupSnapshot",
+    "Histogram",
     "Hit",
     "InState",
     "Inspector",
     "Matching",
+    "MetricPoint",
+    "MetricSample",
+    "MetricSeries",
     "MoveTo",
     "NodeSnapshot",
     "OpenTrash",

@@ -1,7 +1,7 @@
 """The two faces of the read model, which programs, the command line, the console and tests share.
 
-Each read is described once, in `all_queues`, `queue_reads`, `task_reads`, `server_reads` and `broker_reads`.
-`rota.inspect.face` says how to add one.
+Each read is described once, in `all_queues`, `queue_reads`, `task_reads`, `server_reads`, `broker_reads`,
+`search_reads` and `metric_reads`. `rota.inspect.face` says how to add one.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from rota.inspect.all_queues import OverviewReads
 from rota.inspect.aside_reads import AsideReads
 from rota.inspect.broker_reads import BrokerReads
 from rota.inspect.face import Awaited, Blocking
+from rota.inspect.metric_reads import MetricReads
 from rota.inspect.queue_reads import QueueReads
 from rota.inspect.search_reads import SearchReads
 from rota.inspect.server_reads import ServerReads
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from rota.broker.sync import SyncBroker
 
 
-class AllReads(OverviewReads, QueueReads, TaskReads, ServerReads, BrokerReads, SearchReads, AsideReads):
+class AllReads(OverviewReads, QueueReads, TaskReads, ServerReads, BrokerReads, SearchReads, AsideReads, MetricReads):
     """All reads. A further class of reads is added here, for both faces."""
 
 

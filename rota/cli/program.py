@@ -73,7 +73,7 @@ def main() -> None:
     read_project_file()
     try:
         words, second_program = dev.split_words(sys.argv[1:])
-        program(words, obj=second_program)
+        program(words, obj=second_program, prog_name="rota")  # also for `python -m rota.cli`
     except RotaError as error:
         sys.exit(explain(error))
 

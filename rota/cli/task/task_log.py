@@ -33,7 +33,7 @@ def log(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if not follow and not task.log:
-        output.note("The task has logged nothing: only Rota workers keep the lines, and only while the task is kept.")
+        output.note("The task has no log lines: a handler writes them with context.log(...), in Rota workers only.")
     if follow:
         output.note(f"The task is {task.state.value}.")
         raise typer.Exit(1 if task.state == TaskState.ARCHIVED else 0)

@@ -55,6 +55,9 @@ def new_scope(keys: Keys, matcher: Matcher) -> Act[Scope]:
     """Read the scope of a search that begins."""
     scope = yield from resumed_scope(keys, matcher)
     scope.started = datetime.now(UTC).timestamp()
+    if scope.queues:  # durations in the query count by the clock of the server, as the times of tasks do
+        sizes: scan.Sizes = yield scan.sizes([(keys.queue(scope.queues[0]).pending, scan.Bounds())])
+        scope.started = sizes.now
     if matcher.exact_ids:
         scope.total = len(matcher.exact_ids) * len(scope.queues)
         return scope
@@ -99,7 +102,6 @@ def _count_queues(scope: Scope, matcher: Matcher, queues: Sequence[QueueKeys]) -
         [scan.sizes(list(zip(each, bounds, strict=True))) for each in containers]
     )
     for each, counted in zip(containers, found, strict=True):
-        scope.started = counted.now
         scope.total += sum(max(0, size) for size in counted.numbers)
         scope.unread += [key for key, size in zip(each, counted.numbers, strict=True) if size < 0]
         scope.empty |= {key for key, size in zip(each, counted.numbers, strict=True) if size <= 0}

@@ -1,5 +1,6 @@
 """Describes the search for tasks, the groups of errors, and the causes of a wait, for both faces of the read model."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rota.client.operations import operation
@@ -13,13 +14,16 @@ from rota.inspect.query import Query
 from rota.inspect.query_parser import parse
 from rota.inspect.search_position import read_query
 from rota.inspect.server_reads import live_servers, published_types
+from rota.inspect.server_snapshot import ServerSnapshot
 from rota.inspect.task_search import Search
 from rota.inspect.waiting import Circumstances, QueuePause, Reason, Waiting, cause, judge
 from rota.tasks.job import TaskState
-from rota.wire import wait
+from rota.wire import minute, wait
 from rota.wire.times import from_unix
 
 LONGEST_WATCH = timedelta(seconds=60)
+RATE_MINUTES = 5
+"""Minutes from which the rate of a queue is taken."""
 
 
 class SearchReads(Reads):
@@ -50,8 +54,8 @@ class SearchReads(Reads):
     def why(self, queue: str, task_id: str, *, watch: DurationLike | None = None) -> Act[Waiting]:
         """Return why a task does not run now. Raises TaskNotFound.
 
-        With `watch` the queue is watched for this time, if the task is behind others, and a forecast is made from the
-        tasks that end meanwhile.
+        If the task is behind others, its forecast comes from the last five minutes, as Rota's workers count them. If
+        they have counted nothing, or Go servers serve the queue too, the queue is watched for the time `watch`.
         """
         keys = self._keys.queue(queue)
         try:
@@ -62,11 +66,12 @@ class SearchReads(Reads):
                     "there."
                 )
             paused: bytes | None = yield Command(("GET", keys.paused), keys.paused)
+            servers = yield from live_servers(self._keys)
             around = Circumstances(
                 pause=None if paused is None else QueuePause(since=_since(paused)),
-                servers=(yield from live_servers(self._keys)),
+                servers=servers,
                 types=(yield from published_types(self._keys)),
-                per_second=(yield from self._rate(look, watch)),
+                per_second=(yield from self._rate(look, servers, watch)),
             )
         except BrokerUnavailable as error:
             return Waiting(
@@ -74,15 +79,33 @@ class SearchReads(Reads):
             )
         return judge(look, around)
 
-    def _rate(self, look: wait.WaitLook, watch: DurationLike | None) -> Act[float | None]:
-        """Measure how many tasks of the queue end in a second, if the task is behind others."""
-        if watch is None or look.task.state != TaskState.PENDING or look.ahead == 0:
+    def _rate(
+        self, look: wait.WaitLook, servers: Sequence[ServerSnapshot], watch: DurationLike | None
+    ) -> Act[float | None]:
+        """Return how many tasks of the queue end in a second, if the task is behind others."""
+        if look.task.state != TaskState.PENDING or look.ahead == 0:
             return None
-        seconds = min(parse_duration(watch, "watch"), LONGEST_WATCH).total_seconds()
-        yield Pause(seconds)
+        queue = look.task.queue
+        if not any(server.is_go and queue in server.queues for server in servers):
+            # The present minute is not complete, so it does not count.
+            seen: minute.Minutes = yield minute.look(self._keys.queue(queue), None, RATE_MINUTES + 1)
+            if rate := _ended_per_second(seen):
+                return rate
+        return None if watch is None else (yield from self._watched(look, watch))
+
+    def _watched(self, look: wait.WaitLook, watch: DurationLike) -> Act[float | None]:
+        yield Pause(min(parse_duration(watch, "watch"), LONGEST_WATCH).total_seconds())
         later: wait.WaitLook = yield wait.look(self._keys.queue(look.task.queue), look.task.id)
         passed, ended = later.task.now - look.task.now, later.processed - look.processed
         return ended / passed if passed > 0 and ended > 0 else None
+
+
+def _ended_per_second(seen: minute.Minutes) -> float:
+    """Return the rate of the complete minutes that have been read."""
+    present = int(seen.now // 60)
+    complete = [counts for number, counts in seen.counts.items() if present - RATE_MINUTES <= number < present]
+    counts = minute.added(each for part in complete for each in (*part.by_type.values(), part.others))
+    return sum(counts.get(how, 0) for how in minute.PROCESSED) / (60 * len(complete)) if complete else 0.0
 
 
 def _query(query: Query | str) -> Query:

@@ -131,6 +131,21 @@ async def test_watched_queue_gives_a_forecast(inspector: Inspector, state: State
     assert behind.facts["forecast"] is not None
 
 
+async def test_forecast_comes_from_the_last_minutes_that_workers_counted(inspector: Inspector, state: State):
+    keys = state.queue()
+    state.task(keys, "first", "pending")
+    state.task(keys, "a", "pending")
+    for back in range(1, 6):
+        key = f"{keys.minute_prefix}{int(state.now // 60) - back}"
+        state.client.hset(key, mapping={"succeeded:t": 500, "retried:t": 100, "crashed:t": 7})
+    [*_, behind] = (await inspector.why("default", "a")).causes
+    # A minute may begin between the test and the read, and the first of the minutes is then out of sight.
+    assert behind.facts["per_second"] in (10.0, 8.0)
+    server(state)  # a Go server, whose tasks are not in these counts
+    [*_, behind] = (await inspector.why("default", "a")).causes
+    assert behind.facts["per_second"] is None
+
+
 def only(step):
     """A description of one step."""
     return (yield step)

@@ -6,7 +6,7 @@ With `--repair` it repairs tasks and locks: it examines, asks, repairs, and exam
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from rota.app import Rota
 from rota.broker import Broker
 from rota.cli import output
 from rota.cli.option_types import AsJson, Url, settings_of
+from rota.cli.store_findings import store_findings
 from rota.cli.target import Discover, Modules, load_app, target_of
 from rota.core.duration import display
 from rota.core.text import counted, printable
@@ -78,7 +79,8 @@ def command(
 async def _examine(app: Rota | None, settings: Settings, role: Role) -> Examination:
     broker = (app or Rota(settings=settings)).connect(settings)
     try:
-        return await examine(broker, role=role, archive_max=settings.sweep.archive_max, handles=_handles(app))
+        done = await examine(broker, role=role, archive_max=settings.sweep.archive_max, handles=_handles(app))
+        return replace(done, findings=[*done.findings, *await store_findings(settings.database.store)])
     finally:
         await broker.aclose()
 

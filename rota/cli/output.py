@@ -43,6 +43,7 @@ STYLES = {
     "succeeded": "green",
     "completed": "green",
     "running": "cyan",
+    "waiting": "cyan",
     "active": "cyan",
     "note": "cyan",
     "scheduled": "green",

@@ -72,10 +72,18 @@ def sql(
 
 @program.command()
 def trim(store: Url = None) -> None:
-    """Delete old runs now, by the settings `run_age` and `run_max`. A scheduler does this by itself."""
-    settings = Settings().database
-    deleted = _with_store(store, lambda opened: opened.trim_runs(age=settings.run_age, most=settings.run_max))
-    output.say(f"Deleted {counted(deleted, 'run')}.")
+    """Delete old runs, versions, rows of the audit and deleted tasks now. A scheduler does this by itself.
+
+    The settings say what is old: `run_age`, `run_max`, `version_max`, `audit_age`, `deleted_age`, `deleted_max_bytes`.
+    """
+    from rota.scheduler.retention import Retention
+
+    done = _with_store(store, Retention.of(Settings().database).trim)
+    rows, tasks = counted(done.audit, "row"), counted(done.deleted_tasks, "task")
+    output.say(
+        f"Deleted {counted(done.runs, 'run')}, {counted(done.versions, 'version')}, {rows} of the audit, "
+        f"and {tasks} kept for undo."
+    )
 
 
 @program.command()
@@ -85,7 +93,9 @@ def verify(store: Url = None) -> None:
     if found.fault:
         output.note(f"The audit is broken: {found.fault}")
         raise typer.Exit(1)
-    output.say(f"{counted(found.number, 'row')} of the audit, none changed; hash of the last: {found.hash or 'none'}")
+    trimmed = f" (those up to row {found.trimmed} were old, and deleted)" if found.trimmed else ""
+    rows = counted(found.number - found.trimmed, "row")
+    output.say(f"{rows} of the audit, none changed{trimmed}; hash of the last: {found.hash or 'none'}")
 
 
 @program.command()

@@ -160,6 +160,19 @@ class ScheduleStateUnreadable(SchedulerEvent):
     error: Exception
 
 
+class CalendarEndsSoon(SchedulerEvent):
+    """A calendar in use knows no dates after some weeks, or none any more. Reported once a day."""
+
+    calendar: str
+    warning: str
+    schedules: int
+    schedule: str
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return f"{self.warning} It is the calendar of {counted(self.schedules, 'schedule')}, such as {self.schedule}."
+
+
 class RunsNotRecorded(SchedulerEvent):
     """The runs of schedules cannot be written to the store. Their records wait in Redis."""
 

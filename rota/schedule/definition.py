@@ -234,7 +234,11 @@ FIELDS: tuple[str, ...] = tuple(ScheduleDefinition.model_fields)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSchedule:
-    """A schedule with its ID and history. `version` counts its edits; `revision` orders the edits of all schedules."""
+    """A schedule with its ID and history. `version` counts its edits; `revision` orders the edits of all schedules.
+
+    A schedule of a store also has `since`, the moment from which its present times hold, and `due_at`, before which no
+    scheduler needs it.
+    """
 
     id: str
     definition: ScheduleDefinition
@@ -247,6 +251,8 @@ class StoredSchedule:
     updated_by: str = ""
     deleted_at: datetime | None = None
     deleted_by: str = ""
+    since: datetime | None = None
+    due_at: datetime | None = None
 
 
 def named_schedule_id(name: str) -> str:

@@ -12,7 +12,7 @@ run that is over, and a dead run blocks the next one only until then.
 When a run ends, `next_to_start` names the waiting run that starts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
@@ -45,9 +45,16 @@ _START = OverlapVerdict(act="start")
 
 
 def may_start(
-    definition: ScheduleDefinition, open_runs: Sequence[ScheduleRun], *, overlap: Overlap | None = None
+    definition: ScheduleDefinition,
+    open_runs: Sequence[ScheduleRun],
+    *,
+    overlap: Overlap | None = None,
+    begun: Collection[str] = (),
 ) -> OverlapVerdict:
-    """Decide about one new run. `overlap` overrides the rule of the schedule, for a run by hand or a backfill."""
+    """Decide about one new run. `overlap` overrides the rule of the schedule, for a run by hand or a backfill.
+
+    `begun` are the IDs of open runs that a worker has begun at a time that is not known.
+    """
     rule = overlap or definition.overlap
     if not open_runs:
         return _START
@@ -55,12 +62,12 @@ def may_start(
         case "allow":
             return _START
         case "skip":
-            return OverlapVerdict(act="skip", note=f"overlap is skip, and {_described(open_runs[0])}")
+            return OverlapVerdict(act="skip", note=f"overlap is skip, and {_described(open_runs[0], begun)}")
         case "queue_one" | "queue_all":
-            return _queued(rule, definition, open_runs)
+            return _queued(rule, definition, open_runs, begun)
         case "replace":
             running, waiting = _parted(open_runs)
-            note = f"overlap is replace, and {_described((running or waiting)[0])}"
+            note = f"overlap is replace, and {_described((running or waiting)[0], begun)}"
             cancel, give_up = tuple(run.id for run in running), tuple(run.id for run in waiting)
             return OverlapVerdict(act="wait" if cancel else "start", note=note, cancel=cancel, give_up=give_up)
         case _:
@@ -73,11 +80,13 @@ def next_to_start(open_runs: Sequence[ScheduleRun]) -> ScheduleRun | None:
     return None if running else min(waiting, key=lambda run: run.planned_at, default=None)
 
 
-def _queued(rule: Overlap, definition: ScheduleDefinition, open_runs: Sequence[ScheduleRun]) -> OverlapVerdict:
+def _queued(
+    rule: Overlap, definition: ScheduleDefinition, open_runs: Sequence[ScheduleRun], begun: Collection[str]
+) -> OverlapVerdict:
     running, waiting = _parted(open_runs)
     most = 1 if rule == "queue_one" else definition.most_waiting or DEFAULT_LIMIT
     if len(waiting) < most:
-        return OverlapVerdict(act="wait", note=f"overlap is {rule}, and {_described((running or waiting)[0])}")
+        return OverlapVerdict(act="wait", note=f"overlap is {rule}, and {_described((running or waiting)[0], begun)}")
     wait = "waits" if len(waiting) == 1 else "wait"
     return OverlapVerdict(act="skip", note=f"overlap is {rule}, and {counted(len(waiting), 'run')} {wait} already")
 
@@ -88,10 +97,12 @@ def _parted(open_runs: Sequence[ScheduleRun]) -> tuple[list[ScheduleRun], list[S
     return running, [run for run in open_runs if run.enqueued_at is None]
 
 
-def _described(run: ScheduleRun) -> str:
+def _described(run: ScheduleRun, begun: Collection[str]) -> str:
     if run.started_at is not None:
         where = f" on {run.attempts[-1].worker}" if run.attempts else ""
         return f"run {run.id} has been running{where} since {run.started_at:%Y-%m-%d %H:%M:%S} UTC"
+    if run.id in begun:
+        return f"run {run.id} is running"
     if run.enqueued_at is not None:
         return f"run {run.id} has been waiting for a worker since {run.enqueued_at:%Y-%m-%d %H:%M:%S} UTC"
     return f"run {run.id} is waiting for its turn"

@@ -7,7 +7,8 @@ push has a number, and only the last push of an entry counts.
 import heapq
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TypeAlias
 
 from rota import events
@@ -16,7 +17,6 @@ from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.due import adopted, first_due
 from rota.schedule.timetable import DaysOff, Timetable
 from rota.scheduler.memory import OrderedPause, ScheduleMemory, later, read_memory
-from rota.scheduler.run_batch import unix_ms
 from rota.wire.scheduler_steps import StoredState
 
 MOST_AT_ONCE = 500
@@ -41,14 +41,29 @@ class AgendaEntry:
         return self.schedule.id
 
     @property
+    def name(self) -> str:
+        """The name of the schedule."""
+        return self.schedule.definition.name
+
+    @property
     def definition(self) -> ScheduleDefinition:
         """The definition, as it holds now: with a pause that was ordered at run time."""
         return self.timetable.definition
 
     @property
+    def due_at(self) -> datetime | None:
+        """When it is looked at next; None for never."""
+        return None if self.due is None else datetime.fromtimestamp(self.due, UTC)
+
+    @property
     def follows_runs(self) -> bool:
         """Whether the ends of its runs matter to the schedule."""
-        return self.definition.overlap != "allow" or self.acts_on_ends
+        return self.definition.overlap != "allow" or self.watches_runs
+
+    @property
+    def watches_runs(self) -> bool:
+        """Whether its open runs are looked at all the time, and not only when the schedule is due."""
+        return self.acts_on_ends or self.definition.start_deadline is not None
 
     @property
     def acts_on_ends(self) -> bool:
@@ -77,39 +92,67 @@ class Agenda:
         self._pushes = 0
         self._calendars = calendars
         self._planned = planned
-        self._stored: dict[str, StoredState] = {}
-        """States of schedules that no source has given so far."""
+        self._names: dict[str, str] = {}
         self._waiting: dict[str, AgendaEntry] = {}
         self.unsaved: dict[str, AgendaEntry] = {}
         """The schedules whose memory is not in Redis yet, although they are not due."""
 
     def restore(self, states: Mapping[str, StoredState], now: datetime) -> None:
-        """Take over the states of all schedules from Redis, as a new leader."""
-        self._stored = dict(states)
+        """Take over the states of these schedules from Redis, as a new leader."""
         for entry in list(self.entries.values()):
-            if entry.id not in states:  # the server has lost its data, so it is written again
+            if entry.id not in states:  # it was never stored, or the server has lost its data: it is written again
                 entry.memory.stored = ""
-            self._place(entry.schedule, entry.memory, now)
+            self._place(entry.schedule, entry.memory, now, states.get(entry.id))
 
-    def put(self, schedule: StoredSchedule, now: datetime) -> AgendaEntry:
-        """Add a schedule, or replace its definition. Raises RotaError if it cannot be used; then nothing changes."""
+    def put(self, schedule: StoredSchedule, now: datetime, stored: StoredState | None = None) -> AgendaEntry:
+        """Add a schedule with its state from Redis, or replace the definition of one that is there.
+
+        Raises RotaError if it cannot be used; then nothing changes.
+        """
         known = self.entries.get(schedule.id)
-        return self._place(schedule, None if known is None else known.memory, now)
+        return self._place(schedule, None if known is None else known.memory, now, None if known else stored)
 
     def remove(self, schedule_id: str) -> None:
-        """Remove a schedule. Its stored state stays, in case it comes back."""
+        """Remove a schedule. Its state in Redis stays, in case it comes back."""
         self.edits += 1
         entry = self.entries.pop(schedule_id, None)
-        if entry is not None and entry.memory.stored:
-            last = entry.memory.state.last
-            self._stored[schedule_id] = StoredState(0 if last is None else unix_ms(last), entry.memory.stored)
+        if entry is not None and self._names.get(entry.name) == schedule_id:
+            del self._names[entry.name]
         self._waiting.pop(schedule_id, None)
         self.unsaved.pop(schedule_id, None)
 
+    def forget_stored(self) -> None:
+        """Remove all schedules of the store, because they are read anew."""
+        for entry in list(self.entries.values()):
+            if entry.schedule.source == "database":
+                self.remove(entry.id)
+
+    def idle_after(self, moment: datetime, *, most: int) -> list[AgendaEntry]:
+        """Return up to `most` schedules of the store that are not needed before a moment, those read last first."""
+        border = moment.timestamp()
+        late = (entry for entry in reversed(self.entries.values()) if entry.due is None or entry.due > border)
+        return list(islice(filter(self._is_idle, late), most))
+
+    def _is_idle(self, entry: AgendaEntry) -> bool:
+        """Whether all that is known about a schedule of the store is in the store and in Redis."""
+        memory, row = entry.memory, entry.memory.skip_row
+        return (
+            entry.schedule.source == "database"
+            and not (memory.waiting or memory.ends or entry.id in self._waiting or entry.id in self.unsaved)
+            and memory.stored in ("", memory.text())
+            and (row is None or row.written == row.last)
+        )
+
+    def give_back(self, entry: AgendaEntry) -> None:
+        """Add an entry again that was removed as an idle one, unless its schedule was read anew meanwhile."""
+        if entry.id not in self.entries:
+            self.entries[entry.id] = entry
+            self._names[entry.name] = entry.id
+            self.push(entry, entry.due_at)
+
     def named(self, name: str) -> AgendaEntry | None:
         """Return the schedule with an ID or a name."""
-        found = self.entries.get(name)
-        return found or next((entry for entry in self.entries.values() if entry.schedule.definition.name == name), None)
+        return self.entries.get(name) or self.entries.get(self._names.get(name, ""))
 
     def push(self, entry: AgendaEntry, due: datetime | None) -> None:
         """Note when an entry is due. This replaces what was noted before."""
@@ -144,7 +187,7 @@ class Agenda:
         """Remember what was decided about an entry, and when it is due next."""
         entry.memory = memory
         self.push(entry, due)
-        if memory.open and (memory.waiting or entry.acts_on_ends):
+        if memory.open and (memory.waiting or entry.watches_runs):
             self._waiting[entry.id] = entry
         else:
             self._waiting.pop(entry.id, None)
@@ -159,38 +202,34 @@ class Agenda:
         memory.pause = pause
         self._place(entry.schedule, memory, now)
 
-    def _place(self, schedule: StoredSchedule, known: ScheduleMemory | None, now: datetime) -> AgendaEntry:
-        memory = self._recalled(schedule.id, known)
+    def _place(
+        self, schedule: StoredSchedule, known: ScheduleMemory | None, now: datetime, stored: StoredState | None = None
+    ) -> AgendaEntry:
+        memory = _recalled(schedule.id, known, stored)
+        # A schedule of the store that has never fired needs no state in Redis, because it follows from its row.
+        is_fresh = memory is None and schedule.source == "database"
         definition = effective(schedule.definition, None if memory is None else memory.pause)
-        changed_at = now if schedule.source != "database" or known is not None else schedule.updated_at
+        saved_at = schedule.since or schedule.updated_at
+        changed_at = now if schedule.source != "database" or known is not None else saved_at
         state = adopted(None if memory is None else memory.state, definition, changed_at)
         if state.last is None:  # Redis does not know the schedule; a store may
             state = replace(state, last=self._planned(schedule.id))
         timetable = Timetable(schedule.id, definition, state.since, self._calendar_of(definition))
         due = first_due(timetable, state)
-        self._stored.pop(schedule.id, None)
         self.edits += 1
         memory = ScheduleMemory(state) if memory is None else memory
         memory.state = state
+        if (before := self.entries.get(schedule.id)) is not None and self._names.get(before.name) == schedule.id:
+            del self._names[before.name]
         entry = self.entries[schedule.id] = AgendaEntry(schedule, memory, timetable)
+        self._names[entry.name] = schedule.id
         self.push(entry, due)
         self._waiting.pop(schedule.id, None)
-        if memory.open and (memory.waiting or entry.acts_on_ends):
+        if memory.open and (memory.waiting or entry.watches_runs):
             self._waiting[schedule.id] = entry
-        if memory.text() != memory.stored:
+        if not is_fresh and memory.text() != memory.stored:
             self.unsaved[schedule.id] = entry
         return entry
-
-    def _recalled(self, schedule_id: str, known: ScheduleMemory | None) -> ScheduleMemory | None:
-        found = self._stored.get(schedule_id)
-        if found is None:
-            return known
-        try:
-            stored = read_memory(found)
-        except ValueError as error:
-            events.emit(events.ScheduleStateUnreadable(schedule=schedule_id, error=error))
-            stored = None
-        return stored if known is None or stored is None else later(stored, known)
 
     def _calendar_of(self, definition: ScheduleDefinition) -> DaysOff | None:
         if definition.calendar is None:
@@ -201,6 +240,18 @@ class Agenda:
                 f"The schedule {definition.name!r} has the calendar {definition.calendar!r}: none is known."
             )
         return found
+
+
+def _recalled(schedule_id: str, known: ScheduleMemory | None, stored: StoredState | None) -> ScheduleMemory | None:
+    """Return the memory of a schedule: what this process knows, or what is in Redis if that is further."""
+    if stored is None:
+        return known
+    try:
+        found = read_memory(stored)
+    except ValueError as error:
+        events.emit(events.ScheduleStateUnreadable(schedule=schedule_id, error=error))
+        return None
+    return found if known is None else later(found, known)
 
 
 def effective(definition: ScheduleDefinition, pause: OrderedPause | None) -> ScheduleDefinition:

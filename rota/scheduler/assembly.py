@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rota.broker.broker import Broker
 from rota.client.packing import Packer
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
-from rota.scheduler.recorder import StoreLimits
+from rota.scheduler.retention import Retention
 from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler import Scheduler
 from rota.scheduler.sources import CodeSource, ProviderSource, ScheduleSource
@@ -44,9 +44,9 @@ def scheduler_of(
         ProviderSource(each.function, name=each.name, every=each.interval, timezone=zone)
         for each in app.schedule_providers
     ]
-    plans = RunPlans(Packer(broker.keys, settings.enqueue.payload_limit_bytes), plan)
-    kept = settings.database
-    keep = StoreLimits(kept.run_age, kept.run_max, kept.deleted_age, kept.deleted_max_bytes)
+    packer = Packer(broker.keys, settings.enqueue.payload_limit_bytes)
+    plans = RunPlans(packer, plan, app.enqueue_middlewares)
+    keep = Retention.of(settings.database)
     store = _store_of(settings.database.store)
     return Scheduler(broker, [*own, *sources], plans, store=store, keep=keep)
 

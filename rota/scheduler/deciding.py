@@ -127,11 +127,11 @@ class Decider:
         try:
             verdict.runs.append(self._plans.make(record, definition, counts_from=now))
         except RotaError as error:
-            self._refuse(verdict, record, error)
+            refuse(verdict, record, error)
 
     def _fire(self, verdict: DueVerdict, fire: Fire) -> None:
         entry, memory = verdict.entry, verdict.memory
-        found = may_start(entry.definition, open_runs(entry.id, memory))
+        found = may_start(entry.definition, open_runs(entry.id, memory), begun=memory.begun)
         for waiting in [each for each in memory.waiting if run_id(entry.id, each.planned_at) in found.give_up]:
             memory.waiting.remove(waiting)
             self._skip(verdict, waiting.planned_at, waiting.planned_at, 1, "replaced", found.note)
@@ -177,7 +177,7 @@ class Decider:
         try:
             run = self._plans.make(record, definition, counts_from=counts_from or record.planned_at)
         except RotaError as error:  # the app or the limits of a payload refuse the task
-            self._refuse(verdict, record, error)
+            refuse(verdict, record, error)
             return
         self._end_skips(verdict)
         verdict.runs.append(run)
@@ -185,13 +185,6 @@ class Decider:
             ids = tuple(task.item.id for task in run.tasks)
             verdict.memory.open.append(OpenRun(record.id, run.tasks[0].queue, ids, record.planned_at))
             del verdict.memory.open[:-MOST_OPEN]
-
-    def _refuse(self, verdict: DueVerdict, record: ScheduleRun, error: RotaError) -> None:
-        events.emit(events.RunRefused(schedule=verdict.entry.definition.name, run=record.id, error=str(error)))
-        verdict.skipped.append(
-            replace(record, outcome="skipped", skip_reason="refused", skip_count=1, error=str(error))
-        )
-        verdict.counts["refused"] += 1
 
     def _skip(
         self, verdict: DueVerdict, first: datetime, last: datetime, count: int, reason: SkipReason, note: str = ""
@@ -241,6 +234,13 @@ class Decider:
             held=False,
             skips=frozenset(at for at in memory.state.skips if at > until),
         )
+
+
+def refuse(verdict: DueVerdict, record: ScheduleRun, error: RotaError) -> None:
+    """Record a run that the app, its middleware or the limits of a payload refuse."""
+    events.emit(events.RunRefused(schedule=verdict.entry.definition.name, run=record.id, error=str(error)))
+    verdict.skipped.append(replace(record, outcome="skipped", skip_reason="refused", skip_count=1, error=str(error)))
+    verdict.counts["refused"] += 1
 
 
 def _recover(memory: ScheduleMemory, definition: ScheduleDefinition) -> None:

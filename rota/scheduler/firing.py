@@ -1,8 +1,9 @@
 """Carries out what was decided: claims runs, enqueues their tasks, and confirms, in batches for all shards at once.
 
-`take` reads the shards as a new leader, and finishes what was claimed and not confirmed. `fire` sends new orders. Any
-reply that is lost and any refusal raises TermOver. The scheduler then stands for election and takes the shards again,
-so there is one way to recover from a fault, whatever step it hit (`rota.wire.scheduler_steps` tells why that is safe).
+`take` takes the shards as a new leader, and finishes what was claimed and not confirmed. `states` reads how far
+schedules have come, and `fire` sends new orders. Any reply that is lost and any refusal raises TermOver. The scheduler
+then stands for election and takes the shards again, so there is one way to recover from a fault, whatever step it hit
+(`rota.wire.scheduler_steps` tells why that is safe).
 
 A queue that refuses a task, for a missing right or a key of the wrong type, does not stop the other runs: the run is
 recorded as skipped, with the server's error.
@@ -23,6 +24,7 @@ from rota.schedule.run import ScheduleRun
 from rota.scheduler.run_batch import ClaimedRun, FireOrder, PlannedRun, RunBatch, by_queue, cut, read_claim, write_claim
 from rota.wire.enqueue import Item, Reply
 from rota.wire.scheduler_steps import (
+    MOST_STATES,
     BatchNumber,
     Refused,
     SchedulerKeys,
@@ -31,6 +33,7 @@ from rota.wire.scheduler_steps import (
     claim,
     confirm,
     enqueue_batch,
+    states,
     take,
 )
 from rota.wire.script import Call
@@ -71,18 +74,16 @@ class Firing:
         """The epoch in which this scheduler fires."""
         return self._number.epoch
 
-    async def take(self, epoch: int) -> dict[str, StoredState]:
-        """Take all shards, finish their claims, and return the states of all schedules by ID."""
+    async def take(self, epoch: int) -> None:
+        """Take all shards, and finish their claims."""
         self._number = BatchNumber(epoch, self._number.batch if epoch == self.epoch else 0)
         number = self._next()
-        states: dict[str, StoredState] = {}
         left: list[tuple[ShardKeys, list[ClaimedRun]]] = []
         unreadable: list[Call[bool]] = []
         shards = self._keys.shards
         for shard, reply in zip(shards, await self._run_many([take(shard, number) for shard in shards]), strict=True):
             if isinstance(reply, Refused):
                 raise _overtaken(reply)
-            states |= reply.states
             claimed, broken = _read_all(reply.claims)
             left.append((shard, claimed))
             if broken:
@@ -90,7 +91,21 @@ class Firing:
         faults.reach("scheduler:taken")
         await self._run_many(unreadable)
         await self._finish(left)
-        return states
+
+    async def states(self, schedule_ids: Iterable[str]) -> dict[str, StoredState]:
+        """Return the states of these schedules by ID. One that has never been stored is left out."""
+        by_shard: dict[ShardKeys, list[str]] = {}
+        for schedule_id in schedule_ids:
+            by_shard.setdefault(self._keys.shard(schedule_id), []).append(schedule_id)
+        calls = [
+            states(shard, ids[start : start + MOST_STATES])
+            for shard, ids in by_shard.items()
+            for start in range(0, len(ids), MOST_STATES)
+        ]
+        found: dict[str, StoredState] = {}
+        for reply in await self._run_many(calls):
+            found |= reply
+        return found
 
     async def fire(self, orders: Iterable[FireOrder]) -> None:
         """Claim, enqueue and confirm. Returns when all tasks are enqueued."""

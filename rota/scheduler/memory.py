@@ -17,18 +17,19 @@ from rota.wire.look_task import TaskEnd
 from rota.wire.scheduler_steps import StateChange, StoredState
 from rota.wire.times import EPOCH
 
-_WORST: Sequence[TaskEnd] = ("open", "lost", "failed", "cancelled", "succeeded")
+_WORST: Sequence[TaskEnd] = ("open", "waiting", "lost", "failed", "cancelled", "succeeded")
 MOST_ORDER_IDS = 20
 """The IDs of orders that are remembered of one schedule. The leader reads as many orders at once, at most."""
 
 
 class OpenRun(NamedTuple):
-    """A run that was enqueued, and whose end is not known yet."""
+    """A run that was enqueued, and whose end is not known yet. `begun`: whether a worker is known to have begun it."""
 
     id: str
     queue: str
     task_ids: tuple[str, ...]
     planned_at: datetime
+    begun: bool = False
 
 
 class EndedRun(NamedTuple):
@@ -83,6 +84,11 @@ class ScheduleMemory:
     ends: list[EndedRun] = field(default_factory=list[EndedRun])
     """Runs whose end was seen and is not dealt with yet."""
 
+    @property
+    def begun(self) -> frozenset[str]:
+        """The IDs of the open runs that a worker is known to have begun."""
+        return frozenset(run.id for run in self.open if run.begun)
+
     def copy(self) -> "ScheduleMemory":
         """Return a copy that can be changed."""
         return replace(self, open=list(self.open), waiting=list(self.waiting), ends=list(self.ends))
@@ -92,6 +98,10 @@ class ScheduleMemory:
         last = self.state.last
         written = moved or not self.stored  # without a text there is no time in Redis either
         return StateChange(schedule_id, unix_ms(last) if written and last is not None else None, self.text())
+
+    def moved_to(self, run_id: str, queue: str) -> None:
+        """Note that an open run goes to another queue than was planned."""
+        self.open = [run._replace(queue=queue) if run.id == run_id else run for run in self.open]
 
     def ended(self, ends: list[EndedRun], now: datetime) -> None:
         """Note that open runs are over."""
@@ -163,5 +173,11 @@ def later(stored: ScheduleMemory, known: ScheduleMemory) -> ScheduleMemory:
 
 
 def worst(ends: Iterable[TaskEnd]) -> TaskEnd:
-    """Return the end of a run by the ends of its tasks: it is open while one of them is, and else the worst."""
-    return min(ends, key=_WORST.index)
+    """Return the end of a run by the ends of its tasks.
+
+    It is open while one of them is, or while some have ended and others wait for a worker. Else it is the worst.
+    """
+    found = set(ends)
+    if "waiting" in found and len(found) > 1:
+        return "open"
+    return min(found, key=_WORST.index)

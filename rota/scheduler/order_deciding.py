@@ -65,7 +65,7 @@ class OrderDecider(Decider):
         definition = entry.definition if order.definition is None else entry.definition.patched(order.definition)
         record = replace(record, task_type=definition.task_type)
         others = [run for run in open_runs(entry.id, verdict.memory) if run.id != record.id]
-        found = may_start(definition, others, overlap=order.overlap)
+        found = may_start(definition, others, overlap=order.overlap, begun=verdict.memory.begun)
         if found.act == "start" or found.cancel:
             verdict.cancels += [run for run in verdict.memory.open if run.id in found.cancel]
             self._start(verdict, record, definition, counts_from=now)

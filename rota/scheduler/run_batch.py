@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from rota.schedule.run import ScheduleRun
+from rota.tasks.job import Plan
 from rota.wire.enqueue import Item
 from rota.wire.scheduler_steps import BatchNumber, StateChange
 from rota.wire.script import MOST_ENQUEUED
@@ -35,6 +36,8 @@ class PlannedRun:
 
     record: ScheduleRun
     tasks: tuple[QueuedItem, ...]
+    plans: tuple[Plan[Any], ...] = ()
+    """The plans of the tasks, for the enqueue middleware of an app."""
 
     @property
     def size(self) -> int:

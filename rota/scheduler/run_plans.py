@@ -1,6 +1,6 @@
 """Makes the tasks of a run: from the definition of a schedule and a planned time to messages that can be enqueued."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ from rota.schedule.run import ScheduleRun, run_task_ids
 from rota.schedule.variables import filled
 from rota.scheduler.run_batch import PlannedRun, QueuedItem
 from rota.tasks.job import Plan
+from rota.tasks.middleware import EnqueueMiddleware
 from rota.tasks.options import NO_OPTIONS
 from rota.tasks.policy import Unique
 from rota.tasks.untyped import loose_plan
@@ -30,7 +31,11 @@ def plan_without_app(task_type: str, payload: object, options: Mapping[str, Any]
 class RunPlans:
     """Makes runs with their tasks. A schedule without options of its own uses those that the app declares."""
 
-    def __init__(self, packer: Packer, plan: MakePlan = plan_without_app) -> None:
+    def __init__(
+        self, packer: Packer, plan: MakePlan = plan_without_app, middlewares: Sequence[EnqueueMiddleware] = ()
+    ) -> None:
+        self.middlewares = middlewares
+        """The enqueue middleware of the app, which `FireHooks` runs around the fires."""
         self._packer = packer
         self._plan = plan
 
@@ -47,14 +52,18 @@ class RunPlans:
             run=record.id,
         )
         options, shards = _options(definition, counts_from), definition.fan_out
-        tasks: list[QueuedItem] = []
-        for shard, task_id in enumerate(run_task_ids(record.id, shards)):
-            sent = payload if shards is None else {**payload, "shard": shard, "shards": shards}
-            tasks.append(self._task(definition.task_type, sent, options, task_id))
-        return PlannedRun(record, tuple(tasks))
+        payloads: list[dict[str, Any]] = [dict(payload)]
+        if shards is not None:
+            payloads = [{**payload, "shard": shard, "shards": shards} for shard in range(shards)]
+        return self.packed(record, [self._plan(definition.task_type, sent, options) for sent in payloads])
 
-    def _task(self, task_type: str, payload: Mapping[str, Any], options: Mapping[str, Any], task_id: str) -> QueuedItem:
-        plan = self._plan(task_type, dict(payload), options)
+    def packed(self, record: ScheduleRun, plans: Sequence[Plan[Any]]) -> PlannedRun:
+        """Make the tasks of a run from their plans, under the IDs of the run. Raises RotaError."""
+        ids = run_task_ids(record.id, None if len(plans) == 1 else len(plans))
+        tasks = tuple(self._task(plan, task_id) for plan, task_id in zip(plans, ids, strict=True))
+        return PlannedRun(record, tasks, tuple(plans))
+
+    def _task(self, plan: Plan[Any], task_id: str) -> QueuedItem:
         kept = max(plan.options.retention or SHORTEST_RETENTION, SHORTEST_RETENTION)
         plan = plan.updated(task_id=task_id, retention=kept, debounce=None)
         packed = self._packer.pack(plan)

@@ -24,12 +24,14 @@ from rota.scheduler.agenda import Agenda
 from rota.scheduler.firing import TermOver
 from rota.scheduler.intake import Intake
 from rota.scheduler.lead import STAND_SECONDS, Lead
-from rota.scheduler.recorder import RunRecorder, StoreLimits
+from rota.scheduler.recorder import RunRecorder
+from rota.scheduler.retention import Retention
 from rota.scheduler.run_plans import RunPlans
 from rota.scheduler.scheduler_status import SchedulerStatus, Tally
 from rota.scheduler.server_time import ServerTime
 from rota.scheduler.sources import ScheduleSource
 from rota.scheduler.term import Term
+from rota.settings.setting_groups import DatabaseSettings
 from rota.wire.server_record import new_server_id
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class Scheduler:
         plans: RunPlans,
         *,
         store: "StoreSource | None" = None,
-        keep: StoreLimits = StoreLimits(),  # noqa: B008  # frozen
+        keep: Retention | None = None,
     ) -> None:
         self.id = new_server_id()
         self.host = socket.gethostname()
@@ -65,9 +67,11 @@ class Scheduler:
         self._broker = broker
         self._plans = plans
         self._store = store
-        self._keep = keep
+        if store is not None:
+            store.now = self.clock.moment
+        self._keep = keep or Retention.of(DatabaseSettings())
         self._lead = Lead(broker, f"{self.host}:{self.pid}:{self.id}", self.clock)
-        self._intake = Intake([*sources, *([] if store is None else [store])])
+        self._intake = Intake(sources, store)
         self._agenda = Agenda(self._intake.calendars.get, self._intake.planned.get)
         self._stopping = asyncio.Event()
         self._term: Term | None = None
@@ -155,11 +159,24 @@ class Scheduler:
         )
         if self._stopping.is_set():
             return
+        self._lead_sources(True)
         try:
             events.emit(events.SchedulerElected(scheduler=self.name, epoch=epoch))
             await term.run(epoch)
         finally:
             self._term = None
+            self._lead_sources(False)
+
+    def _lead_sources(self, leads: bool) -> None:
+        """Tell the readers of the sources whether this scheduler leads."""
+        self._intake.lead(leads)
+        if self._store is None:
+            return
+        if leads and self._intake.forgotten:
+            self._intake.forgotten = False
+            self._agenda.forget_stored()
+            self._store.forget()
+        self._store.lead(leads)
 
     def _recorder(self) -> RunRecorder | None:
         source = self._store

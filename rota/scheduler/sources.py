@@ -35,6 +35,8 @@ class SourceChanges:
     """New and changed calendars by name; None for those that are gone."""
     hold: "Hold | None" = None
     """Whether all schedules are stopped. Only a store can say so."""
+    more: bool = False
+    """Whether the source has further schedules at hand, so that it is read again at once."""
 
 
 class ScheduleSource(Protocol):

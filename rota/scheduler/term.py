@@ -13,45 +13,37 @@ All that changes the agenda is done by the rounds, one after the other, so no tw
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 
 from rota import events
 from rota.broker.broker import Broker
-from rota.errors import BrokerError, RotaError
+from rota.errors import RotaError
 from rota.schedule.run import ScheduleRun
-from rota.scheduler.agenda import Agenda, AgendaEntry
+from rota.scheduler.agenda import Agenda
 from rota.scheduler.asynq_listing import AsynqListing
-from rota.scheduler.deciding import DueVerdict, follows
+from rota.scheduler.deciding import DueVerdict
+from rota.scheduler.fire_hooks import FireHooks
 from rota.scheduler.firing import Firing, TermOver
 from rota.scheduler.intake import Intake
 from rota.scheduler.lead import RENEW_SECONDS, Lead
-from rota.scheduler.memory import EndedRun, OpenRun, worst
 from rota.scheduler.order_deciding import OrderDecider
 from rota.scheduler.order_inbox import OrderInbox
 from rota.scheduler.orders import OrderAnswer, ScheduleOrder, refused
 from rota.scheduler.recorder import RunRecorder
 from rota.scheduler.run_batch import FireOrder
+from rota.scheduler.run_ends import RunEnds, cancel_tasks
 from rota.scheduler.run_plans import RunPlans
+from rota.scheduler.schedule_window import ScheduleWindow
 from rota.scheduler.scheduler_status import Tally
 from rota.scheduler.server_time import ServerTime
-from rota.wire.edit import cancel, one
-from rota.wire.look_task import TaskEnd, ends
-from rota.wire.script import Call
 
 LONGEST_SLEEP_SECONDS = 1.0
-AFTER, DEEPEST = "then", 10
-"""The mark of runs that were started after another one, and how many of them may follow each other."""
-TOO_DEEP = f"{DEEPEST} schedules have started each other already"
 HELD = "all schedules are held. `rota schedule start --all` lifts the hold."
 REPLACED = "a newer run of the same schedule replaces it"
-LOOK_SECONDS = 1.0
-"""How often the open runs are looked at whose end a schedule waits for."""
 LATE_SECONDS = 5.0
 """A run that is later than this is reported."""
-DEAD_AFTER_SECONDS = 60.0
-"""A running task whose lease expired this long ago does not block its schedule, because no worker recovers it."""
 
 
 class Term:
@@ -80,15 +72,15 @@ class Term:
         self._agenda = agenda
         self._intake = intake
         self._decider = OrderDecider(plans)
+        self._hooks = FireHooks(plans)
         self._tally = tally
         self._recorder = recorder
         self._listing = AsynqListing(broker, agenda, identity)
         self._firing = Firing(broker, now=clock.moment, keeps_records=recorder is not None, enqueued=self._enqueued)
         self._stopping = asyncio.Event()
-        self._looked_at = 0.0
+        self._window = ScheduleWindow(agenda, intake, self._firing, clock)
+        self._ends = RunEnds(broker, agenda, clock, self._obey_one)
         self._held = False
-        self._looking: set[str] = set()
-        """The schedules whose ends are being dealt with. A schedule that comes after one may lead back to it."""
         self._inbox = OrderInbox(broker, intake.changed)
         self._by_order: dict[str, ScheduleRun] = {}
         """The runs that the present order has enqueued, by ID."""
@@ -100,7 +92,7 @@ class Term:
 
     async def run(self, epoch: int) -> None:
         """Lead until `stop`. Raises TermOver or BrokerError if the term ends by itself."""
-        aside = [asyncio.create_task(self._listing.run())]
+        aside = [asyncio.create_task(self._listing.run()), asyncio.create_task(self._window.run(epoch))]
         if self._recorder is not None:
             aside.append(asyncio.create_task(self._recorder.run(epoch)))
         parts = [asyncio.create_task(self._renew(epoch)), asyncio.create_task(self._rounds(epoch))]
@@ -125,8 +117,8 @@ class Term:
                 raise TermOver(f"{self._lead.leader} leads" if not found else "its lease had expired")
 
     async def _rounds(self, epoch: int) -> None:
-        states = await self._firing.take(epoch)
-        self._agenda.restore(states, self._clock.moment())
+        await self._firing.take(epoch)
+        self._agenda.restore(await self._firing.states(list(self._agenda.entries)), self._clock.moment())
         self.ticking = True
         while not self._stopping.is_set():
             await self._round()
@@ -144,13 +136,13 @@ class Term:
                 await self._intake.changed.wait()
 
     async def _round(self) -> None:
-        self._apply()
+        await self._window.apply()
         await self._obey()
-        waiting = self._waiting_for_an_end()
+        waiting = self._ends.waiting()
         now = self._clock.moment()
         due = self._agenda.pop_due(now.timestamp())
         try:
-            await self._look(entry for entry in (*waiting, *due) if entry.memory.open)
+            await self._ends.look(entry for entry in (*waiting, *due) if entry.memory.open)
             decided = {entry.id: entry for entry in (*due, *waiting)}
             held = self._is_held(now)
             await self._carry_out([self._decider.verdict(entry, now, held=held) for entry in decided.values()])
@@ -158,26 +150,6 @@ class Term:
             for entry in due:  # they are due again in the next term
                 self._agenda.push(entry, now)
             raise
-
-    def _apply(self) -> None:
-        """Apply what the sources gave."""
-        now = self._clock.moment()
-        taken = self._intake.take()
-        if calendars := self._intake.take_calendars():
-            affected = [entry.schedule for entry in self._agenda.with_calendars(calendars)]
-            affected += [each for each in self._intake.spoilt.values() if each.definition.calendar in calendars]
-            taken = {**{each.id: each for each in affected}, **taken}
-        for schedule_id, schedule in taken.items():
-            self._intake.spoilt.pop(schedule_id, None)
-            if schedule is None:
-                self._agenda.remove(schedule_id)
-                continue
-            try:
-                self._agenda.put(schedule, now)
-            except RotaError as error:
-                self._intake.spoilt[schedule_id] = schedule
-                about = {"source": schedule.source, "schedule": schedule.definition.name}
-                events.emit(events.ScheduleSpoilt(**about, error=error))
 
     async def _obey(self) -> None:
         """Carry out the orders of the inbox, one after the other."""
@@ -199,20 +171,22 @@ class Term:
 
     async def _obey_one(self, order: ScheduleOrder) -> OrderAnswer:
         """Carry out an order of a user, or one to start what comes after a run."""
-        about, entry, now = f"{order.kind} {order.schedule}", self._agenda.named(order.schedule), self._clock.moment()
-        if entry is None:
-            return refused(about, "there is no such schedule.")
-        await self._look([entry] if entry.memory.open else [])
+        about = f"{order.kind} {order.schedule}"
         try:
-            verdict, answer = self._decider.ordered(entry, order, now)
-        except RotaError as error:  # the definition or the rules refuse it
+            entry = await self._window.named(order.schedule)
+            if entry is None:
+                return refused(about, "there is no such schedule.")
+            await self._ends.look([entry] if entry.memory.open else [])
+            verdict, answer = self._decider.ordered(entry, order, self._clock.moment())
+        except RotaError as error:  # the definition or the rules refuse it, or the store does not answer
             return refused(about, str(error))
-        verdict.next_due = None if entry.due is None else datetime.fromtimestamp(entry.due, UTC)
+        verdict.next_due = entry.due_at
         self._by_order.clear()
         await self._carry_out([verdict])
-        if answer.run is not None and (enqueued := self._by_order.get(answer.run.id)) is not None:
-            return OrderAnswer(run=enqueued)
-        return answer
+        if answer.run is None:
+            return answer
+        refusals = {run.id: run for run in verdict.skipped}
+        return OrderAnswer(run=self._by_order.get(answer.run.id) or refusals.get(answer.run.id) or answer.run)
 
     def _is_held(self, now: datetime) -> bool:
         """Whether all schedules are stopped. While the store is away, its last answer holds."""
@@ -225,74 +199,19 @@ class Term:
             events.emit(events.SchedulesHeld(act="are stopped" if held else "go on", by=by, reason=reason))
         return held
 
-    def _waiting_for_an_end(self) -> list[AgendaEntry]:
-        """Return the schedules that go on when one of their runs has ended, once every `LOOK_SECONDS`."""
-        now = time.monotonic()
-        if now - self._looked_at < LOOK_SECONDS:
-            return []
-        self._looked_at = now
-        return [entry for entry in self._agenda.waiting.values() if entry.memory.open]
-
-    async def _look(self, entries: Iterable[AgendaEntry]) -> None:
-        """Note which open runs are over, and start the schedules that come after them."""
-        by_queue: dict[str, dict[str, TaskEnd]] = {}
-        looked = [entry for entry in entries if entry.id not in self._looking]
-        for entry in looked:
-            for run in entry.memory.open:
-                by_queue.setdefault(run.queue, {}).update(dict.fromkeys(run.task_ids, "open"))
-        if not by_queue:
-            return
-        calls: list[Call[list[TaskEnd]]] = [
-            ends(self._broker.keys.queue(queue), list(ids), dead_after_seconds=DEAD_AFTER_SECONDS)
-            for queue, ids in by_queue.items()
-        ]
-        replies: list[list[TaskEnd] | BrokerError] = await self._broker.run_many(calls)
-        for ids, reply in zip(by_queue.values(), replies, strict=True):
-            if isinstance(reply, BrokerError):
-                raise TermOver(reply)
-            ids.update(zip(ids, reply, strict=True))
-        for entry in looked:
-            found = [EndedRun(run, worst(by_queue[run.queue][id] for id in run.task_ids)) for run in entry.memory.open]
-            if over := [ended for ended in found if ended.end != "open"]:
-                self._looking.add(entry.id)
-                try:
-                    await self._start_next(entry, over)
-                finally:
-                    self._looking.discard(entry.id)
-                entry.memory.ended(over, self._clock.moment())
-
-    async def _start_next(self, entry: AgendaEntry, over: Sequence[EndedRun]) -> None:
-        """Start the schedules that come after runs. They are started before the end is noted, so that none is lost.
-
-        If the leader dies in between, the next one starts them again under the same IDs, which changes nothing.
-        """
-        for run, end in over:
-            for index, rule in enumerate(entry.definition.then):
-                if rule.schedule is None or not follows(rule, end):
-                    continue
-                if run.id.count(AFTER) >= DEEPEST:
-                    events.emit(events.ScheduleOrderRefused(order=f"run {rule.schedule}", reason=TOO_DEEP))
-                    continue
-                order = ScheduleOrder(
-                    id=f"{AFTER}{index}-{run.id}",
-                    kind="run",
-                    schedule=rule.schedule,
-                    by=entry.definition.name,
-                    cause="then",
-                )
-                await self._obey_one(order)
-
     async def _carry_out(self, verdicts: Sequence[DueVerdict]) -> None:
-        orders = [order for verdict in verdicts if (order := verdict.order) is not None]
         decided = {verdict.entry.id for verdict in verdicts}
         unsaved = [entry for entry in self._agenda.unsaved.values() if entry.id not in decided]
-        orders += [FireOrder(entry.memory.change(entry.id)) for entry in unsaved]
-        if orders:
-            await self._firing.fire(orders)
+        async with AsyncExitStack() as around:
+            await self._hooks.enter(around, verdicts)
+            orders = [order for verdict in verdicts if (order := verdict.order) is not None]
+            orders += [FireOrder(entry.memory.change(entry.id)) for entry in unsaved]
+            if orders:
+                await self._firing.fire(orders)
         for entry in unsaved:
             entry.memory.stored = entry.memory.text()
         self._agenda.unsaved.clear()
-        await self._cancel([run for verdict in verdicts for run in verdict.cancels])
+        await cancel_tasks(self._broker, [run for verdict in verdicts for run in verdict.cancels], REPLACED)
         for verdict in verdicts:
             self._tally.skipped.update(verdict.counts)
             verdict.memory.stored = verdict.memory.text()
@@ -300,18 +219,6 @@ class Term:
             self._agenda.settle(verdict.entry, verdict.memory, verdict.next_due)
             if verdict.memory.pause != pause:
                 self._agenda.repause(verdict.entry, verdict.memory.pause, self._clock.moment())
-
-    async def _cancel(self, runs: Sequence[OpenRun]) -> None:
-        """Cancel the tasks of runs that newer ones replace."""
-        tasks = [(self._broker.keys.queue(run.queue), task_id) for run in runs for task_id in run.task_ids]
-        if not tasks:
-            return
-        replies = await self._broker.run_many([one(cancel(keys, [task_id], REPLACED)) for keys, task_id in tasks])
-        for (_, task_id), reply in zip(tasks, replies, strict=True):
-            if isinstance(reply, BrokerError):
-                raise TermOver(reply)
-            if reply.reply == "asked":  # a worker runs it, and is told, as a Go server is
-                await self._broker.execute("PUBLISH", self._broker.keys.cancel, task_id)
 
     def _enqueued(self, runs: Sequence[ScheduleRun]) -> None:
         """Count the runs of a batch, and note how late they are."""

@@ -301,6 +301,10 @@ class DatabaseSettings(SettingGroup):
     """How long deleted tasks are kept for undo."""
     deleted_max_bytes: PositiveInt = 256 * 1024 * 1024
     """Bytes kept of deleted tasks, at most; the oldest ones go first."""
+    version_max: PositiveInt = 200
+    """Versions kept of each schedule, at most. Those younger than `run_age` are kept in any case, for their runs."""
+    audit_age: PositiveDuration = timedelta(days=730)
+    """How long the rows of the audit are kept."""
 
     @field_serializer("store", when_used="json")
     def _mask_url(self, url: str | None) -> str | None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.store.cursor import checked_limit, read_cursor, write_cursor
 from rota.store.database import Database, Record, records
-from rota.store.edits import chained, unnumbered_edit
+from rota.store.edits import TRIM, chained, unnumbered_edit
 from rota.store.schedule_rows import readable
 from rota.store.store_values import StorePage
 from rota.store.tables import audit, counters
@@ -43,6 +43,8 @@ class AuditCheck:
     number: int
     hash: str
     fault: str = ""
+    trimmed: int = 0
+    """The rows up to this number were deleted, because they were old."""
 
 
 class AuditReads:
@@ -90,7 +92,9 @@ class AuditReads:
 
 
 async def _verify(connection: AsyncConnection) -> AuditCheck:
-    number, before = 0, ""
+    anchor = (await records(connection, select(counters).where(counters.c.name == "audit anchor")))[0]
+    number, before = int(anchor["value"]), anchor["hash"] or ""
+    trimmed, noted = number, (0, "")
     while rows := await records(connection, _rows_after(number)):
         for row in rows:
             if row["number"] != number + 1:
@@ -99,10 +103,15 @@ async def _verify(connection: AsyncConnection) -> AuditCheck:
             if not isinstance(row["at"], datetime) or row["hash"] != chained(before, row):
                 return AuditCheck(number, before, f"Row {number} was changed, or a row before it was.")
             before = row["hash"]
+            if row["act"] == TRIM:
+                detail = json.loads(row["detail"])
+                noted = detail["until"], detail["hash"]
+    if noted != (trimmed, anchor["hash"] or ""):
+        return AuditCheck(number, before, f"The rows up to {trimmed} were deleted, but not by the retention.")
     counter = (await records(connection, select(counters).where(counters.c.name == "audit")))[0]
     if (counter["value"], counter["hash"] or "") != (number, before):
         return AuditCheck(number, before, f"The rows after {number} are missing: {counter['value']} were written.")
-    return AuditCheck(number, before)
+    return AuditCheck(number, before, trimmed=trimmed)
 
 
 def _rows_after(number: int) -> Any:

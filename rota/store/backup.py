@@ -20,10 +20,11 @@ from rota.errors import ConfigError, StoreConflict, StoreError, StoreSchemaError
 from rota.store.column_types import Instant
 from rota.store.database import Database, Record, records
 from rota.store.edits import count_up
+from rota.store.migration import start_counters
 from rota.store.migrations import REVISIONS
-from rota.store.schedule_rows import refuse_unreadable
+from rota.store.schedule_rows import calendar_in, refuse_unreadable
 from rota.store.store_values import StoreProblem
-from rota.store.tables import counters, metadata
+from rota.store.tables import counters, metadata, schedules
 
 _FORMAT: Final = 1
 _PART: Final = 500
@@ -76,10 +77,19 @@ class Backup:
             await _refuse_filled(connection)
             await connection.execute(delete(counters))
             for table, rows in reader.batches():
-                await connection.execute(insert(table), rows)
+                await connection.execute(insert(table), _completed(table, rows))
+            await connection.run_sync(start_counters)
             return reader.report
 
         return await self.database.write(act, limit=None)
+
+
+def _completed(table: Table, rows: list[Record]) -> list[Record]:
+    """Return rows with the column that a dump of an older Rota lacks, although it is not NULL for all of them."""
+    if table is schedules:
+        for row in rows:
+            row.setdefault("calendar", calendar_in(row["definition"]))
+    return rows
 
 
 async def _rows(connection: AsyncConnection, table: Table, report: BackupReport) -> AsyncIterator[Record]:

@@ -5,10 +5,9 @@ A calendar that a schedule names cannot be deleted, because the schedule would f
 
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rota.core.canonical import is_mapping
 from rota.core.text import counted
 from rota.errors import ScheduleInvalid, StaleVersion, StoreConflict, StoreNotFound
 from rota.schedule.calendar import Calendar
@@ -37,6 +36,15 @@ class CalendarEdits:
         """Return all calendars in the order of their names."""
         return await self._calendars(None)
 
+    async def calendar_users(self) -> dict[str, int]:
+        """Return how many schedules use each calendar, by its name."""
+        column = schedules.c.calendar
+        query = select(column, func.count().label("number")).where(
+            column.is_not(None), schedules.c.live_name.is_not(None)
+        )
+        rows = await self.database.read(lambda connection: records(connection, query.group_by(column)))
+        return {row["calendar"]: int(row["number"]) for row in rows}
+
     async def save_calendar(
         self, calendar: Calendar, *, by: str, expected_version: int | None = None, origin: str = ""
     ) -> StoredCalendar:
@@ -61,6 +69,7 @@ class CalendarEdits:
             }
             statement = insert(calendars) if row is None else update(calendars).where(calendars.c.name == calendar.name)
             await connection.execute(statement.values(name=calendar.name, **values))
+            await _wake_users(edit, calendar.name)
             before = {} if present is None else {"before": present["definition"]}
             await edit.record("calendar.save", "calendar", calendar.name, {**before, "after": written})
             return calendar_of({"name": calendar.name, **values})
@@ -118,17 +127,18 @@ def _refuse_stale(name: str, present: dict[str, Any] | None, expected: int | Non
         )
 
 
+async def _wake_users(edit: Edit, name: str) -> None:
+    """Let the leader look at the schedules with this calendar, because their next times may be earlier now."""
+    mine = schedules.c.calendar == name
+    await edit.connection.execute(update(schedules).where(mine, schedules.c.due_at > edit.at).values(due_at=edit.at))
+
+
 async def _refuse_used(edit: Edit, name: str) -> None:
-    query = select(schedules.c.name, schedules.c.definition).where(schedules.c.live_name.is_not(None))
-    rows = await records(edit.connection, query.order_by(schedules.c.name))
-    users = [row["name"] for row in rows if _calendar_of(row["definition"]) == name]
+    query = select(schedules.c.name).where(schedules.c.live_name.is_not(None), schedules.c.calendar == name)
+    users = list((await edit.connection.execute(query.order_by(schedules.c.name))).scalars())
     if users:
         named = ", ".join(map(repr, users[:_MOST_NAMED])) + (", …" if len(users) > _MOST_NAMED else "")
         raise StoreConflict(
             f"The calendar {name!r} is used by {counted(len(users), 'schedule')}: {named}. Give them another calendar "
             "before you delete it."
         )
-
-
-def _calendar_of(definition: object) -> object:
-    return definition.get("calendar") if is_mapping(definition) else None

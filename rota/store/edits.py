@@ -20,6 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rota.store.store_values import text_for_database
 from rota.store.tables import NAME, audit, counters
 
+TRIM = "audit.trim"
+"""The act of a row about older rows that were deleted. Its detail has the number and the hash of the last of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:

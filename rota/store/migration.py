@@ -29,6 +29,8 @@ _LOCK: Final = 7_682_001
 """The number of the advisory lock of PostgreSQL; any number that other programs are unlikely to use."""
 _LOCK_NAME: Final = "rota_store_upgrade"
 _LOCK_SECONDS: Final = 60
+COUNTERS: Final = ("revision", "audit", "audit anchor", "runs", "metrics", "scheduler")
+"""The rows of the table of counters. Those that are missing are added after an upgrade and after a load."""
 
 _revision = Table(_VERSION_TABLE, MetaData(), Column("version_num", String(32)))
 
@@ -138,14 +140,13 @@ def _run(connection: Connection, target: str) -> None:
         context.configure(connection=connection, version_table=_VERSION_TABLE)
 
     _run_steps(configure, target)
-    _start_counters(connection)
+    start_counters(connection)
 
 
-def _start_counters(connection: Connection) -> None:
+def start_counters(connection: Connection) -> None:
+    """Add the counters that are missing."""
     known = set(connection.execute(select(counters.c.name)).scalars())
-    missing = [
-        {"name": name, "value": 0, "hash": ""} for name in ("revision", "audit", "runs", "metrics") if name not in known
-    ]
+    missing = [{"name": name, "value": 0, "hash": ""} for name in COUNTERS if name not in known]
     if missing:
         connection.execute(counters.insert(), missing)
 

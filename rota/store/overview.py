@@ -5,9 +5,10 @@ The states, each with the rule that is looked at first when several hold:
 1. `deleted`: the schedule was deleted, and can be restored.
 2. `done`: it never fires again, because it was to fire once, reached `max_runs`, or `ends_at` has passed.
 3. `paused`: it is not enabled, is paused until a time, or all schedules are held.
-4. `running`: a run is not over.
-5. `failing`: the last run that ended has failed.
-6. `scheduled`: none of these. A schedule of the kind `wait` is `on demand` instead.
+4. `running`: a worker has begun a run that is not over.
+5. `waiting`: a run is in its queue, and no worker has begun it.
+6. `failing`: the last run that ended has failed.
+7. `scheduled`: none of these. A schedule of the kind `wait` is `on demand` instead.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from rota.schedule.definition import StoredSchedule
 from rota.schedule.timetable import Timetable
 from rota.store.store_values import Hold, ScheduleProgress
 
-ShownState: TypeAlias = Literal["deleted", "done", "paused", "running", "failing", "scheduled", "on demand"]
+ShownState: TypeAlias = Literal["deleted", "done", "paused", "running", "waiting", "failing", "scheduled", "on demand"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +41,18 @@ def overview_of(
     *,
     hold: Hold | None = None,
     is_open: bool = False,
+    has_begun: bool = True,
     calendar: Calendar | None = None,
 ) -> ScheduleOverview:
-    """Return what a list shows of a schedule at a moment."""
+    """Return what a list shows of a schedule at a moment.
+
+    `is_open` is whether a run of it is not over, and `has_begun` whether a worker has begun one.
+    """
     next_at = _next_at(schedule, progress, now, calendar)
     why = _why_paused(schedule, now, hold)
     return ScheduleOverview(
         schedule=schedule,
-        state=_state(schedule, progress, next_at, is_open=is_open, is_paused=bool(why)),
+        state=_state(schedule, progress, next_at, is_open=is_open, has_begun=has_begun, is_paused=bool(why)),
         next_at=None if why and not schedule.definition.pause_until else next_at,
         progress=progress,
         why_paused=why,
@@ -55,7 +60,13 @@ def overview_of(
 
 
 def _state(
-    schedule: StoredSchedule, progress: ScheduleProgress, next_at: datetime | None, *, is_open: bool, is_paused: bool
+    schedule: StoredSchedule,
+    progress: ScheduleProgress,
+    next_at: datetime | None,
+    *,
+    is_open: bool,
+    has_begun: bool,
+    is_paused: bool,
 ) -> ShownState:
     definition = schedule.definition
     if schedule.deleted_at is not None:
@@ -66,7 +77,7 @@ def _state(
     if is_paused:
         return "paused"
     if is_open:
-        return "running"
+        return "running" if has_begun else "waiting"
     if progress.failures_in_row:
         return "failing"
     return "on demand" if on_demand else "scheduled"

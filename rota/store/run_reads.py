@@ -88,6 +88,16 @@ class RunReads:
             query = query.where(runs.c.planned_at >= planned, or_(runs.c.planned_at > planned, runs.c.id > run_id))
         return await self._run_page(query.order_by(runs.c.planned_at, runs.c.id), checked_limit(limit))
 
+    async def open_schedules(self, schedule_id: str | None = None) -> dict[str, bool]:
+        """Return the schedules with a run that is not over, by ID, and whether a worker has begun one of them."""
+        column = runs.c
+        query = select(column.schedule_id, func.count(column.started_at).label("begun")).where(column.is_open == true())
+        if schedule_id is not None:
+            query = query.where(column.schedule_id == schedule_id)
+        query = query.group_by(column.schedule_id)
+        rows = await self.database.read(lambda connection: records(connection, query))
+        return {row["schedule_id"]: row["begun"] > 0 for row in rows}
+
     async def statistics(self, schedule_id: str, *, last: int = 1000) -> RunStatistics:
         """Return success rate, durations, lateness and streak of the last runs of a schedule."""
         query = (

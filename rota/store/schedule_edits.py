@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rota.core.uuids import uuid7
 from rota.errors import StaleVersion, StoreConflict, StoreError, StoreNotFound
 from rota.schedule.definition import ScheduleDefinition, Source, StoredSchedule
+from rota.schedule.due import timing
 from rota.store.database import Database, records
+from rota.store.due_window import NEVER, first_look
 from rota.store.edits import Edit, begin_edit
 from rota.store.schedule_rows import (
     changed_fields,
@@ -47,8 +49,9 @@ class ScheduleEdits:
             columns = columns_of(settled)
             await _refuse_taken(edit, settled.name)
             await refuse_chain(connection, settled)
+            schedule_id = str(uuid7())
             made = StoredSchedule(
-                id=str(uuid7()),
+                id=schedule_id,
                 definition=settled,
                 source=source,
                 revision=edit.revision,
@@ -56,6 +59,8 @@ class ScheduleEdits:
                 created_by=edit.by,
                 updated_at=edit.at,
                 updated_by=edit.by,
+                since=edit.at,
+                due_at=first_look(schedule_id, settled, edit.at),
             )
             await connection.execute(insert(schedules).values(**columns, **_members(made)))
             await _write_version(edit, made, "created", tuple(columns["definition"]))
@@ -103,7 +108,7 @@ class ScheduleEdits:
             await connection.execute(
                 update(schedules)
                 .where(schedules.c.id == schedule_id)
-                .values(live_name=None, revision=edit.revision, deleted_at=edit.at, deleted_by=edit.by)
+                .values(live_name=None, revision=edit.revision, deleted_at=edit.at, deleted_by=edit.by, due_at=NEVER)
             )
             before = present.definition.to_mapping()
             await edit.record("schedule.delete", "schedule", schedule_id, {"before": before})
@@ -144,8 +149,11 @@ async def _replace(edit: Edit, present: StoredSchedule, definition: ScheduleDefi
     columns = columns_of(definition)
     await _refuse_taken(edit, definition.name, but=present.id)
     await refuse_chain(edit.connection, definition, but=present.id)
+    same_times = timing(definition) == timing(present.definition)
     values = {
         **columns,
+        "since": present.since or present.updated_at if same_times else edit.at,
+        "due_at": edit.at,  # the leader looks at it once, and knows better when it is due
         "version": present.version + 1,
         "revision": edit.revision,
         "updated_at": edit.at,
@@ -246,7 +254,18 @@ def _refuse_deleted(present: StoredSchedule) -> None:
 
 
 def _members(made: StoredSchedule) -> dict[str, Any]:
-    names = ("id", "version", "source", "revision", "created_at", "created_by", "updated_at", "updated_by")
+    names = (
+        "id",
+        "version",
+        "source",
+        "revision",
+        "created_at",
+        "created_by",
+        "updated_at",
+        "updated_by",
+        "since",
+        "due_at",
+    )
     return {name: getattr(made, name) for name in names}
 
 

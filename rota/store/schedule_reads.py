@@ -14,7 +14,7 @@ from rota.store.cursor import checked_limit, read_cursor, write_cursor
 from rota.store.database import Database, Record, records
 from rota.store.flags import hold_of
 from rota.store.schedule_rows import calendar_of, folded, readable, schedule_of, version_of
-from rota.store.store_values import ScheduleVersion, StoreChanges, StorePage, StoreProblem
+from rota.store.store_values import ScheduleVersion, StoreChanges, StoredCalendar, StorePage, StoreProblem
 from rota.store.tables import calendars, counters, flags, schedule_tags, schedule_versions, schedules
 
 _PART = 100
@@ -83,15 +83,29 @@ class ScheduleReads:
         more = write_cursor(rows[limit - 1]["version"]) if len(rows) > limit else None
         return StorePage(items, more, problems)
 
-    async def changed_since(self, revision: int) -> StoreChanges:
-        """Return what was edited after a revision. From 0 on, this is everything that is not deleted."""
+    async def changed_since(self, revision: int, *, most: int | None = None) -> StoreChanges:
+        """Return what was edited after a revision. From 0 on, this is everything that is not deleted.
+
+        With `most`, about that number of schedules is returned at once, and `more` says whether there are others. The
+        next look starts at the returned revision.
+        """
 
         async def act(connection: AsyncConnection) -> StoreChanges:
-            query = select(counters.c.value).where(counters.c.name == "revision")
-            newest = (await connection.execute(query)).scalar_one()
+            newest = await _newest(connection)
             if newest == revision:
                 return StoreChanges(revision=newest, hold=await hold_of(connection))
-            return await _changes(connection, revision, newest)
+            return await _changes(connection, revision, newest, most)
+
+        return await self.database.read(act)
+
+    async def installation(self) -> StoreChanges:
+        """Return the present revision, all calendars and the hold, without the schedules."""
+
+        async def act(connection: AsyncConnection) -> StoreChanges:
+            newest = await _newest(connection)
+            dates, problems = await _calendars(connection, 0, newest)
+            hold = await hold_of(connection)
+            return StoreChanges(revision=newest, calendars=dates, hold=hold, problems=problems)
 
         return await self.database.read(act)
 
@@ -116,28 +130,44 @@ class ScheduleReads:
         return await self.database.read(lambda connection: records(connection, query))
 
 
-async def _changes(connection: AsyncConnection, since: int, newest: int) -> StoreChanges:
+async def _newest(connection: AsyncConnection) -> int:
+    query = select(counters.c.value).where(counters.c.name == "revision")
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def _changes(connection: AsyncConnection, since: int, newest: int, most: int | None) -> StoreChanges:
     found: list[StoredSchedule] = []
     problems: list[StoreProblem] = []
-    place = since
+    place, more = since, False
     while rows := await _part(connection, place, newest, everything=since == 0):
         items, bad = readable(rows, schedule_of, "schedule")
         found += items
         problems += bad
         place = rows[-1]["revision"]
-    query = select(calendars).where(calendars.c.revision > since, calendars.c.revision <= newest)
-    if since == 0:
-        query = query.where(calendars.c.deleted_at.is_(None))
-    dates, bad_dates = readable(await records(connection, query), calendar_of, "calendar")
+        if more := most is not None and len(found) >= most and place < newest:
+            newest = place
+            break
+    dates, bad_dates = await _calendars(connection, since, newest)
     changed = select(flags.c.name).where(flags.c.revision > since)
     return StoreChanges(
         revision=newest,
+        more=more,
         schedules=tuple(found),
         calendars=dates,
         hold=await hold_of(connection),
         hold_changed=bool((await connection.execute(changed)).first()),
         problems=(*problems, *bad_dates),
     )
+
+
+async def _calendars(
+    connection: AsyncConnection, since: int, newest: int
+) -> tuple[tuple[StoredCalendar, ...], tuple[StoreProblem, ...]]:
+    """Read the calendars that were edited in a range of revisions; from 0 on those that are not deleted."""
+    query = select(calendars).where(calendars.c.revision > since, calendars.c.revision <= newest)
+    if since == 0:
+        query = query.where(calendars.c.deleted_at.is_(None))
+    return readable(await records(connection, query), calendar_of, "calendar")
 
 
 async def _part(connection: AsyncConnection, after: int, newest: int, *, everything: bool) -> list[Record]:

@@ -7,6 +7,7 @@ read becomes a StoreProblem, so that one row which was changed by hand does not 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from rota.core.canonical import is_mapping
 from rota.core.text import unstopped
 from rota.errors import ScheduleInvalid
 from rota.schedule.calendar import Calendar
@@ -27,6 +28,8 @@ _MEMBERS = (
     "updated_at",
     "updated_by",
     "deleted_at",
+    "since",
+    "due_at",
 )
 
 
@@ -76,6 +79,12 @@ def definition_of(row: Record) -> ScheduleDefinition:
     return ScheduleDefinition.read(row["definition"])
 
 
+def calendar_in(definition: object) -> str | None:
+    """Return the calendar that a written definition names."""
+    name = definition.get("calendar") if is_mapping(definition) else None
+    return name if isinstance(name, str) else None
+
+
 def columns_of(definition: ScheduleDefinition) -> dict[str, Any]:
     """Return the columns that a definition fills. Raises ScheduleInvalid if a database could not keep it."""
     written = definition.to_mapping()
@@ -90,6 +99,7 @@ def columns_of(definition: ScheduleDefinition) -> dict[str, Any]:
         "kind": definition.kind,
         "task_type": definition.task_type,
         "enabled": definition.enabled,
+        "calendar": definition.calendar,
         "search": _search_text(definition),
         "definition": written,
     }

@@ -14,7 +14,9 @@ from rota.store.backup import Backup
 from rota.store.calendar_edits import CalendarEdits
 from rota.store.database import Database
 from rota.store.deleted_tasks import DeletedTasks
+from rota.store.due_window import DueWindow
 from rota.store.flags import HoldFlag
+from rota.store.history_retention import HistoryRetention
 from rota.store.metric_records import MetricRecords
 from rota.store.migration import check, upgrade
 from rota.store.run_reads import RunReads
@@ -27,10 +29,12 @@ from rota.store.schedule_reads import ScheduleReads
 class Store(
     ScheduleReads,
     ScheduleEdits,
+    DueWindow,
     RunReads,
     RunRecords,
     RunRetention,
     MetricRecords,
+    HistoryRetention,
     CalendarEdits,
     HoldFlag,
     AuditReads,

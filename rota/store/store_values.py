@@ -141,6 +141,8 @@ class StoreChanges:
     hold: Hold | None = None
     hold_changed: bool = False
     problems: tuple[StoreProblem, ...] = field(default=())
+    more: bool = False
+    """Whether there are further edits, which the next look reads."""
 
 
 def text_for_database(text: str) -> str:

@@ -13,6 +13,7 @@ metadata = MetaData()
 ID = 64
 """Characters of the ID of a schedule: a UUID, or the name-like ID of a schedule that is declared in code."""
 RUN_ID = 160
+LOOK_AT_ONCE = "1970-01-01 00:00:00.000000"
 NAME = 200
 """The longest name of a schedule, a task type, a queue, a tag, a calendar or a user."""
 
@@ -61,9 +62,16 @@ schedules = _table(
     Column("updated_by", line(NAME), nullable=False),
     Column("deleted_at", Instant),
     Column("deleted_by", line(NAME)),
+    # The moment from which its present times hold. NULL, in rows of an older Rota, means `updated_at`.
+    Column("since", Instant),
+    # No scheduler needs it before this moment (`due_window.py`). Rows of an older Rota are looked at once.
+    Column("due_at", Instant, nullable=False, server_default=LOOK_AT_ONCE),
+    Column("calendar", line(NAME)),
     UniqueConstraint("live_name", name="rota_schedules_live_name"),
     Index("rota_schedules_name", "name", "id"),
     Index("rota_schedules_revision", "revision"),
+    Index("rota_schedules_due", "due_at", "id"),
+    Index("rota_schedules_calendar", "calendar"),
 )
 
 schedule_tags = _table(

@@ -13,9 +13,10 @@ from rota.wire.proto import TaskMessage
 from rota.wire.script import Argument, Call, load
 
 MAX_PAGE = 500
-TaskEnd: TypeAlias = Literal["open", "succeeded", "failed", "cancelled", "lost"]
 MAX_REPLY_BYTES = 1024 * 1024
 """Most bytes of one reply, because a task may have a result of several megabytes."""
+TaskEnd: TypeAlias = Literal["waiting", "open", "succeeded", "failed", "cancelled", "lost"]
+"""How a task has ended. It is `waiting` if no worker has begun it, and `open` if it has begun and not ended."""
 
 _MARKS = 3
 _STATES = ("active", "pending", "scheduled", "retry", "archived", "completed", "aggregating")
@@ -164,28 +165,29 @@ def work_left(keys: QueueKeys) -> Call[WorkLeft]:
     return Call(load("work_left"), places, (), lambda reply: WorkLeft(*reply))
 
 
-def ends(keys: QueueKeys, task_ids: Sequence[str], *, dead_after_seconds: float) -> Call[list[TaskEnd]]:
-    """Look how some tasks have ended.
+def ends(keys: QueueKeys, task_ids: Sequence[str], *, dead_after_seconds: float | None = None) -> Call[list[TaskEnd]]:
+    """Look how some tasks have ended. One that is gone is lost.
 
-    A running task whose lease expired `dead_after_seconds` ago is lost with its worker, and so is one that is gone.
+    With `dead_after_seconds`, so is a running task whose lease expired this long ago.
     """
 
     def decode(reply: Any) -> list[TaskEnd]:
-        now = float(reply[0])
-        return [_end(row, now - dead_after_seconds) for row in reply[1:]]
+        dead_before = 0.0 if dead_after_seconds is None else float(reply[0]) - dead_after_seconds
+        return [_end(row, dead_before) for row in reply[1:]]
 
     return Call(load("look_states"), (keys.lease,), (keys.task_prefix, *task_ids), decode)
 
 
 def _end(row: Any, dead_before: float) -> TaskEnd:
-    raw_state, lease, reason = row
+    raw_state, lease, reason, attempted = row
     state = "" if raw_state is None else text(raw_state)
     if state == "completed":
         return "succeeded"
     if state == "archived":
         return "cancelled" if reason == b"cancelled" else "failed"
-    is_dead = lease is not None and float(lease) <= dead_before
-    return "open" if state in _STATES_BEFORE_THE_END and not is_dead else "lost"
+    if state not in _STATES_BEFORE_THE_END or (lease is not None and float(lease) <= dead_before):
+        return "lost"
+    return "open" if attempted or state in ("active", "retry") else "waiting"
 
 
 def _page(reply: Any, queue: str, state: str, is_list: bool, after: Mark | None) -> TaskPage:

@@ -25,6 +25,8 @@ from rota.wire.names import raw, text
 from rota.wire.script import Argument, Call, load
 
 SHARDS = 16
+MOST_STATES = 1000
+"""Schedules whose states are read by one call."""
 MOST_ORDERS = 1000
 """Orders that may wait for the leader."""
 ORDERED, NO_LEADER, QUEUE_FULL = 1, 0, -1
@@ -100,9 +102,8 @@ class Refused(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """The content of a shard: the states of its schedules, and its unfinished claims by the IDs of their runs."""
+    """The unfinished claims of a shard by the IDs of their runs."""
 
-    states: Mapping[str, StoredState]
     claims: Mapping[str, bytes]
 
 
@@ -133,8 +134,17 @@ def resign(keys: SchedulerKeys, owner: str) -> Call[Elected]:
 
 
 def take(shard: ShardKeys, number: BatchNumber) -> Call[Taken | Refused]:
-    """Read a shard. From then on its batches must have greater numbers than this one."""
-    return Call(load("scheduler_take"), (shard.fence, shard.last, shard.claims), number, _taken)
+    """Read the claims of a shard. From then on its batches must have greater numbers than this one."""
+    return Call(load("scheduler_take"), (shard.fence, shard.claims), number, _taken)
+
+
+def states(shard: ShardKeys, schedule_ids: Sequence[str]) -> Call[dict[str, StoredState]]:
+    """Read the states of up to `MOST_STATES` schedules of one shard. Those without a state are left out."""
+
+    def decode(reply: Any) -> dict[str, StoredState]:
+        return {id: _stored(state) for id, state in zip(schedule_ids, reply, strict=True) if state is not None}
+
+    return Call(load("scheduler_states"), (shard.last,), tuple(schedule_ids), decode)
 
 
 def claim(
@@ -227,11 +237,8 @@ def _elected(reply: Any) -> Elected:
 def _taken(reply: Any) -> Taken | Refused:
     if not reply[0]:
         return Refused(_number(reply[1]), "")
-    _, states, claims = reply
-    return Taken(
-        {text(id): _stored(state) for id, state in zip(states[::2], states[1::2], strict=True)},
-        {text(id): claimed for id, claimed in zip(claims[::2], claims[1::2], strict=True)},
-    )
+    _, claims = reply
+    return Taken({text(id): claimed for id, claimed in zip(claims[::2], claims[1::2], strict=True)})
 
 
 def _refused(reply: bytes) -> Refused | None:

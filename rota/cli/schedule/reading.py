@@ -166,7 +166,7 @@ async def _overviews(
 
     ids = [each.id for each in schedules]
     progress = await store.progress(ids)
-    open_ids = {run.schedule_id for run in (await store.open_runs(ids[0] if len(ids) == 1 else None)).items}
+    begun = await store.open_schedules(ids[0] if len(ids) == 1 else None)
     at = output.now()
     return [
         overview_of(
@@ -174,7 +174,8 @@ async def _overviews(
             progress.get(each.id, ScheduleProgress(schedule_id=each.id)),
             at,
             hold=hold,
-            is_open=each.id in open_ids,
+            is_open=each.id in begun,
+            has_begun=begun.get(each.id, False),
             calendar=calendars.get(each.definition.calendar or ""),
         )
         for each in schedules

@@ -2,5 +2,5 @@
 
 from typing import Final
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions that this version of Rota knows, the newest last."""

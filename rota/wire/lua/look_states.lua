@@ -2,11 +2,13 @@
 --
 -- KEYS  1 lease
 -- ARGV  1 task key prefix, then the IDs
--- Result: { Redis time in seconds (text), then for each task { state, lease, why it was archived } } (false for what does not exist)
+-- Result: { Redis time in seconds (text), then for each task { state, lease, why it was archived, 1 if it was attempted } }
+--         (false for what does not exist)
 --! include clock
 local reply = { string.format('%.6f', now) }
 for i = 2, #ARGV do
   local row = redis.call('HMGET', ARGV[1] .. ARGV[i], 'state', 'rota_end')
-  reply[i] = { row[1], row[1] == 'active' and redis.call('ZSCORE', KEYS[1], ARGV[i]), row[2] }
+  local lease = row[1] == 'active' and redis.call('ZSCORE', KEYS[1], ARGV[i])
+  reply[i] = { row[1], lease, row[2], redis.call('HEXISTS', ARGV[1] .. ARGV[i], 'rota_attempts') }
 end
 return reply

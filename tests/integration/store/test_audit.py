@@ -1,12 +1,17 @@
 """The audit: every edit leaves a row, and a row that is changed later is found. On each database."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, select, text, update
 
 from rota.schedule.calendar import Calendar
 from rota.store import Store
+from rota.store.database import records
+from rota.store.edits import chained, now
+from rota.store.history_retention import _move_anchor
+from rota.store.tables import audit, counters
 from tests.integration.store.samples import define
 
 
@@ -104,3 +109,76 @@ async def test_tampering_is_found(store: Store, statement: str, fault: str) -> N
 
     await store.database.write(act)
     assert fault in (await store.verify_audit()).fault
+
+
+async def age(store: Store, *numbers: int) -> None:
+    """Make these rows of the audit old, and the chain whole again."""
+    rows = list(reversed((await store.audit(limit=500)).items))
+
+    async def act(connection: Any) -> None:
+        start = await records(connection, select(counters).where(counters.c.name == "audit anchor"))
+        before = start[0]["hash"] or ""
+        for row in await records(connection, select(audit).order_by(audit.c.number)):
+            if row["number"] in numbers:
+                row["at"] -= timedelta(days=100)
+            before = row["hash"] = chained(before, row)
+            mine = audit.c.number == row["number"]
+            await connection.execute(update(audit).where(mine).values(at=row["at"], hash=before))
+        await connection.execute(update(counters).where(counters.c.name == "audit").values(hash=before))
+
+    assert rows
+    await store.database.write(act)
+
+
+async def test_audit_is_whole_after_its_old_rows_are_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rota.store.history_retention._BATCH", 2)
+    await edit(store)
+    await age(store, 1, 2, 3, 4, 5)
+    assert (await store.verify_audit()).fault == ""
+
+    assert await store.trim_audit(age=timedelta(days=200)) == 0
+    assert await store.trim_audit(age=timedelta(days=90)) == 5
+    assert await store.trim_audit(age=timedelta(days=90)) == 0
+    found = await store.verify_audit()
+    assert (found.fault, found.trimmed, found.number) == ("", 5, 9)
+    newest = (await store.audit()).items[0]
+    assert (newest.act, newest.by, newest.detail["until"]) == ("audit.trim", "rota", 5)
+
+    await store.create(define("other"), by="ann")
+    await age(store, 6, 7, 8, 9)
+    assert await store.trim_audit(age=timedelta(days=90)) == 4
+    found = await store.verify_audit()
+    assert (found.fault, found.trimmed) == ("", 9)
+
+
+async def test_trim_of_the_audit_that_was_interrupted_is_continued(store: Store) -> None:
+    await edit(store)
+    await age(store, 1, 2, 3)
+    await store.database.write(lambda connection: _move_anchor(connection, now() - timedelta(days=90)))
+    assert (await store.verify_audit()).fault == ""
+    assert await store.trim_audit(age=timedelta(days=90)) == 3
+    assert (await store.verify_audit()).fault == ""
+
+
+async def test_anchor_that_was_moved_by_hand_is_found(store: Store) -> None:
+    await edit(store)
+    row = (await store.audit()).items[-2]
+    assert row.number == 2
+
+    async def act(connection: Any) -> None:
+        second = (await records(connection, select(audit).where(audit.c.number == 2)))[0]
+        await connection.execute(delete(audit).where(audit.c.number <= 2))
+        mine = counters.c.name == "audit anchor"
+        await connection.execute(update(counters).where(mine).values(value=2, hash=second["hash"]))
+
+    await store.database.write(act)
+    assert "up to 2 were deleted" in (await store.verify_audit()).fault
+
+
+async def test_old_versions_beyond_the_limit_are_deleted(store: Store) -> None:
+    made = await store.create(define(), by="ann")
+    for number in range(5):
+        await store.update(made.id, {"remark": str(number)}, by="ann")
+    assert await store.trim_versions(age=timedelta(days=1), most=2) == 0
+    assert await store.trim_versions(age=timedelta(0), most=2) == 4
+    assert [each.version for each in (await store.versions(made.id)).items] == [6, 5]

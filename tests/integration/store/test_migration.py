@@ -9,15 +9,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, MetaData, literal, text
 
-from rota.errors import ConfigError, StoreSchemaError
+from rota.errors import ConfigError, StoreConflict, StoreSchemaError
+from rota.schedule.calendar import Calendar
 from rota.schedule.run import RunAttempt
 from rota.store import migration, open_store
 from rota.store.address import read_address
 from rota.store.database import Database
 from rota.store.migrations import REVISIONS
-from rota.store.tables import metadata
+from rota.store.schedule_rows import columns_of
+from rota.store.tables import metadata, schedules
 from tests.integration.store.samples import define
 from tests.integration.store.test_runs import NOON, ended
 
@@ -70,13 +72,18 @@ async def test_store_of_every_earlier_revision_is_upgraded_with_its_rows(
 
 async def test_rows_of_an_earlier_revision_survive_the_upgrade(database: Database, store_url: str) -> None:
     await migration.upgrade(database, REVISIONS[0])
-    async with _opened_as_it_is(store_url) as store:
-        made = await store.create(define(), by="ann")
+    await run_sync(database, _insert_schedule)
 
     await migration.upgrade(database)
     async with open_store(store_url) as store:
-        assert await store.get(made.id) == made
-        assert (await store.create(define("second"), by="ann")).revision == made.revision + 1
+        made = await store.get("old")
+        assert (made.definition, made.updated_at, made.since) == (define(calendar="office"), NOON, None)
+        assert (await store.due_schedules(limit=9)).schedules == (made,)
+        edited = await store.update("old", {"remark": "x"}, by="ann")
+        assert (edited.revision, edited.since) == (made.revision + 1, NOON)
+        await store.save_calendar(Calendar.read({"name": "office", "days_off": ["02-29"]}), by="ann")
+        with pytest.raises(StoreConflict, match="is used by 1 schedule"):
+            await store.delete_calendar("office", by="ann")
 
 
 async def test_run_of_the_revision_before_log_lines_gets_them_after_the_upgrade(
@@ -92,6 +99,20 @@ async def test_run_of_the_revision_before_log_lines_gets_them_after_the_upgrade(
         assert await store.run(run.id) == run
         await store.record_runs([logged := replace(run, log=("1 a",))])
         assert await store.run(run.id) == logged
+
+
+def _insert_schedule(connection: Connection) -> None:
+    """Add a row as the first revision of Rota did."""
+    reflected = MetaData()
+    reflected.reflect(connection, only=["rota_schedules", "rota_counters"])
+    table, counters = reflected.tables["rota_schedules"], reflected.tables["rota_counters"]
+    columns = {**columns_of(define(calendar="office")), "id": "old", "version": 1, "source": "database", "revision": 7}
+    del columns["calendar"]
+    moments = {"created_at": NOON, "created_by": "ann", "updated_at": NOON, "updated_by": "ann"}
+    types = {name: schedules.c[name].type for name in (*columns, *moments)}
+    values = {name: literal(value, types[name]) for name, value in {**columns, **moments}.items()}
+    connection.execute(table.insert().values(values))
+    connection.execute(counters.update().where(counters.c.name == "revision").values(value=7))
 
 
 def _opened_as_it_is(url: str) -> Any:
@@ -117,7 +138,7 @@ async def test_interrupted_upgrade_is_completed_by_the_next_one(
         raise OSError("the process ends here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(migration, "_start_counters", fail)
+        patch.setattr(migration, "start_counters", fail)
         with pytest.raises(Exception, match=r"ends here|cannot be reached"):
             await migration.upgrade(database)
     await migration.upgrade(database)

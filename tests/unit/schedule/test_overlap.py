@@ -44,6 +44,10 @@ def test_skip_counts_a_run_that_no_worker_has_begun() -> None:
     assert "has been waiting for a worker since" in may_start(schedule(), [PENDING]).note
 
 
+def test_skip_tells_a_run_that_has_begun_from_one_that_waits() -> None:
+    assert may_start(schedule(), [PENDING], begun={PENDING.id}).note == "overlap is skip, and run run-1 is running"
+
+
 def test_allow_starts_beside_others() -> None:
     assert may_start(schedule("allow"), [running(1), PENDING]).act == "start"
 

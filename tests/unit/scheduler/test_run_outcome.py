@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rota.schedule.run import ScheduleRun
-from rota.scheduler.recorder import MOST_LOG_BYTES, followed, log_lines
+from rota.scheduler.run_outcome import MOST_LOG_BYTES, followed, log_lines
 from rota.wire.look_task import StoredTask
 from rota.wire.message import pack
 from rota.wire.proto import TaskMessage

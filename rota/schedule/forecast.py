@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from rota.core.text import counted
 from rota.schedule.definition import StoredSchedule
-from rota.schedule.simulation import simulate
+from rota.schedule.simulation import simulate_all
 from rota.schedule.timetable import DaysOff
 
 
@@ -28,17 +28,15 @@ def make_forecast(
     limit: int,
     calendars: Mapping[str, DaysOff],
 ) -> Forecast:
-    """Return the forecast of an interval. A minute with more than `limit` fires is crowded."""
-    minutes = [
-        (
-            schedule,
-            [
-                each.at.replace(second=0, microsecond=0)
-                for each in simulate(schedule, start, until, calendars=calendars)
-            ],
-        )
-        for schedule in schedules
-    ]
+    """Return the forecast of an interval. A minute with more than `limit` fires is crowded.
+
+    Raises OptionError if there are too many fires.
+    """
+    by_schedule: dict[str, tuple[StoredSchedule, list[datetime]]] = {}
+    for schedule, each in simulate_all(schedules, start, until, calendars=calendars):
+        of_schedule = by_schedule.setdefault(schedule.id, (schedule, []))[1]
+        of_schedule.append(each.at.replace(second=0, microsecond=0))
+    minutes = list(by_schedule.values())
     fires = Counter(minute for _, found in minutes for minute in found)
     days: Counter[date] = Counter()
     for minute, number in fires.items():

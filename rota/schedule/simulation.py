@@ -5,14 +5,17 @@ calendars, but not the runs, so it does not know which fires an overlap would ho
 change or a calendar has moved it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rota.errors import OptionError
 from rota.schedule.definition import StoredSchedule
 from rota.schedule.search import Note
 from rota.schedule.timetable import DaysOff, Timetable
 
+MOST_FIRES = 200_000
+"""Fires that one simulation or forecast goes through. More of them take minutes, and a lot of memory."""
 LONGEST_SILENCE = timedelta(days=8 * 366)
 """Without a last moment, a simulation ends after this time without a fire: a calendar may have no working day left."""
 
@@ -66,6 +69,30 @@ def simulate(
         left = None if left is None else left - 1
         end = until or at + LONGEST_SILENCE
         at = timetable.next(at)
+
+
+def simulate_all(
+    schedules: Iterable[StoredSchedule],
+    start: datetime,
+    until: datetime,
+    *,
+    calendars: Mapping[str, DaysOff] | None = None,
+) -> Iterator[tuple[StoredSchedule, SimulatedTime]]:
+    """Yield the planned times of several schedules, one schedule after the other, up to `until`.
+
+    Raises OptionError if there are more than `MOST_FIRES`.
+    """
+    number = 0
+    for schedule in schedules:
+        for each in simulate(schedule, start, until, calendars=calendars):
+            number += 1
+            if number > MOST_FIRES:
+                raise OptionError(
+                    f"More than {MOST_FIRES:,} fires lie between {start:%Y-%m-%d %H:%M} and {until:%Y-%m-%d %H:%M} UTC "
+                    f"(the schedule {schedule.definition.name!r} has brought the last ones). Choose a shorter "
+                    "interval, or fewer schedules."
+                )
+            yield schedule, each
 
 
 def _note(timetable: Timetable, at: datetime) -> str:

@@ -229,6 +229,21 @@ class Timetable:
         return cast("datetime", local_instant(wall, self._zone, through_gap=True))
 
 
+def never_fires(definition: ScheduleDefinition, now: datetime) -> str | None:
+    """Return a sentence if a schedule that is saved now has no planned time left; None otherwise."""
+    if definition.kind == "wait" or not definition.enabled:
+        return None
+    if Timetable("", definition, now).next(now) is not None:
+        return None
+    moment = definition.process_at
+    if moment is not None:
+        late = moment < now - LATEST_MOMENT
+        return f"process_at is {moment.isoformat()}, more than a day ago, so it would never fire." if late else None
+    if definition.ends_at is not None and definition.ends_at < now:
+        return f"ends_at is {definition.ends_at.isoformat()}, which is in the past, so it would never fire."
+    return f"its times ({'; '.join(definition.specs)}) are all in the past, so it would never fire."
+
+
 def _floored(instant: datetime) -> datetime:
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 

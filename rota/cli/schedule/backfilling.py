@@ -17,7 +17,14 @@ from rota.app import Rota
 from rota.cli import option_types, output
 from rota.cli.opened_app import operator, with_app
 from rota.cli.option_types import AsJson, Url, Yes
-from rota.cli.schedule.opened_store import StoreUrl, calendars_of, find_schedule, with_store
+from rota.cli.schedule.opened_store import (
+    App,
+    StoreUrl,
+    calendars_of,
+    declared_schedules,
+    find_schedule,
+    with_store,
+)
 from rota.cli.schedule.ordering import CANCELLED, FAILED, SKIPPED, outcome_of
 from rota.core.text import counted, did_you_mean
 from rota.errors import ConfigError, RotaError, SchedulerAway
@@ -44,13 +51,15 @@ def backfill(
     queue: Annotated[str | None, typer.Option(help="The queue of the runs, instead of that of the schedule.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")] = False,
     yes: Yes = False,
+    app: App = None,
     store: StoreUrl = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the planned times of a past interval. After Ctrl-C, the same command goes on with those that are left.
 
-    The exit code is 1 if a run did not succeed.
+    A schedule that is declared in code is found if its app is named, by --app or the setting `app`. The exit code is 1
+    if a run did not succeed.
     """
     _check(what, ("missing", "failed", "all"), "--what")
     _check(order, ("oldest", "newest"), "--order")
@@ -58,7 +67,10 @@ def backfill(
         cast("datetime", option_types.instant(start, "--from")),
         cast("datetime", option_types.instant(until, "--until")),
     )
-    schedule, plan = with_store(store, lambda opened: _plan(opened, name, *interval, cast("What", what)))
+    declared = {each.definition.name: each for each in declared_schedules(app)}
+    schedule, plan = with_store(
+        store, lambda opened: _plan(opened, name, *interval, cast("What", what), declared.get(name))
+    )
     if dry_run or not plan.times:
         _show_plan(schedule, plan, as_json)
         return
@@ -79,9 +91,9 @@ def backfill(
 
 
 async def _plan(
-    store: "Store", name: str, start: datetime, end: datetime, what: What
+    store: "Store", name: str, start: datetime, end: datetime, what: What, declared: StoredSchedule | None
 ) -> tuple[StoredSchedule, BackfillPlan]:
-    schedule = await find_schedule(store, name)
+    schedule = declared or await find_schedule(store, name)
     start, end = start.astimezone(UTC), min(end.astimezone(UTC), output.now())
     if start >= end:
         raise ConfigError("--from must be before --until, and in the past.")

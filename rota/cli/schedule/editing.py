@@ -13,7 +13,7 @@ import typer
 
 from rota.cli import option_types, output
 from rota.cli.opened_app import operator
-from rota.cli.option_types import AsJson, Yes
+from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import (
     ORIGIN,
     All,
@@ -26,13 +26,14 @@ from rota.cli.schedule.opened_store import (
     with_store,
 )
 from rota.cli.schedule.schedule_fields import field_value, schedule_json
+from rota.cli.schedule.served import confirmed
 from rota.core.text import counted, did_you_mean
-from rota.errors import ConfigError
+from rota.errors import ConfigError, ScheduleInvalid
 from rota.schedule.apply_plan import changed_fields
 from rota.schedule.definition import FIELDS, ScheduleDefinition, StoredSchedule
 from rota.schedule.describe import describe
 from rota.schedule.schedule_file import read_file, write_file
-from rota.schedule.timetable import LATEST_MOMENT
+from rota.schedule.timetable import LATEST_MOMENT, never_fires
 
 if TYPE_CHECKING:
     from rota.store import Store
@@ -64,10 +65,15 @@ def add(
     remark: Remark = None,
     stopped: Annotated[bool, typer.Option("--stopped", help="Do not start it yet.")] = False,
     fields: Fields = None,
+    yes: Yes = False,
+    url: Url = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a schedule. With --at or --in it fires once; with neither these nor --spec it runs on demand."""
+    """Add a schedule. With --at or --in it fires once; with neither these nor --spec it runs on demand.
+
+    Asks first if live workers publish their task types, and none takes this one.
+    """
     given = _given(spec=spec, timezone=timezone, at=at, after=after, queue=queue, tag=tag, remark=remark, fields=fields)
     words = {
         "name": name,
@@ -79,6 +85,10 @@ def add(
     if stopped:
         words["enabled"] = False
     definition = ScheduleDefinition.read(words)
+    if problem := never_fires(definition, output.now()):
+        raise ScheduleInvalid(f"The schedule {name!r} is wrong: {problem}", problems=[("specs", problem)])
+    if not confirmed(definition, url, yes=yes):
+        raise typer.Exit(1)
     made = with_store(store, lambda opened: opened.create(definition, by=operator(), origin=ORIGIN))
     if as_json:
         output.print_json(schedule_json(made))
@@ -102,21 +112,31 @@ def edit(
         list[str] | None, typer.Option("--unset", help="A field that gets its default; may be repeated.")
     ] = None,
     version: OnVersion = None,
+    yes: Yes = False,
+    url: Url = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change fields of a schedule. Without options, open its definition in $EDITOR."""
+    """Change fields of a schedule. Without options, open its definition in $EDITOR.
+
+    Asks first if the task type is new, live workers publish their types, and none takes it.
+    """
     patch = _given(spec=spec, timezone=timezone, at=at, after=after, queue=queue, tag=tag, remark=remark, fields=fields)
     for field in unset or []:
         patch[_field(field)] = None
 
-    async def act(opened: "Store") -> tuple[StoredSchedule, StoredSchedule]:
-        before = await find_schedule(opened, name)
-        change = patch or _edited(before)
-        expected = version if patch else before.version  # an editor may be open for a long time
-        return before, await opened.update(before.id, change, by=operator(), origin=ORIGIN, expected_version=expected)
-
-    before, after_edit = with_store(store, act)
+    before = with_store(store, lambda opened: find_schedule(opened, name))
+    change = patch or _edited(before)
+    expected = version if patch else before.version  # an editor may be open for a long time
+    wanted = before.definition.patched(change)
+    if wanted.task_type != before.definition.task_type and not confirmed(wanted, url, yes=yes):
+        raise typer.Exit(1)
+    if problem := never_fires(wanted, output.now()):
+        typer.echo(f"warning {problem}", err=True)
+    by = operator()
+    after_edit = with_store(
+        store, lambda opened: opened.update(before.id, change, by=by, origin=ORIGIN, expected_version=expected)
+    )
     if as_json:
         output.print_json(schedule_json(after_edit))
         return

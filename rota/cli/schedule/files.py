@@ -11,16 +11,18 @@ from rich.markup import escape
 
 from rota.cli import output
 from rota.cli.opened_app import operator
-from rota.cli.option_types import AsJson, Yes
+from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, Tag, every_schedule, find_schedule, with_store
 from rota.cli.schedule.schedule_fields import field_value
+from rota.cli.schedule.served import warnings_of
 from rota.cli.schedule.text_files import read_text, source_of, write_text
 from rota.core.text import counted, printable
 from rota.errors import ConfigError, RotaError, ScheduleInvalid
-from rota.schedule.apply_plan import ApplyPlan, plan_apply
+from rota.schedule.apply_plan import ApplyPlan, ScheduleChange, plan_apply
 from rota.schedule.crontab import COMMAND_TYPE, read_crontab
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.schedule_file import ScheduleFile, read_file, write_file
+from rota.schedule.timetable import never_fires
 
 if TYPE_CHECKING:
     from rota.store import Store
@@ -56,6 +58,7 @@ def apply(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     yes: Yes = False,
+    url: Url = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,6 +79,8 @@ def apply(
         _show_plan(plan)
     if plan.is_empty:
         return
+    for line in _warnings(plan, url):
+        typer.echo(f"warning {line}", err=True)
     if dry_run:
         raise typer.Exit(1)
     number = len(plan.create) + len(plan.update) + len(plan.delete)
@@ -136,6 +141,21 @@ def import_crontab(
         output.note(f"note {place}: {text}")
     typer.echo(f"JOBS_COMMANDS={json.dumps(commands, ensure_ascii=False)}", err=True)
     typer.echo(write_file(found.definitions), nl=False)
+
+
+def _warnings(plan: ApplyPlan, url: str | None) -> Iterator[str]:
+    """Yield what a user may want to know of new and changed schedules before they are saved."""
+    changed = [*plan.create, *(change.wanted for change in plan.update)]
+    for definition in changed:
+        if problem := never_fires(definition, output.now()):
+            yield f"{definition.name}: {problem}"
+    typed = [*plan.create, *(change.wanted for change in plan.update if _has_new_type(change))]
+    if typed:
+        yield from warnings_of(typed, url)
+
+
+def _has_new_type(change: ScheduleChange) -> bool:
+    return change.wanted.task_type != change.stored.definition.task_type
 
 
 async def _carry_out(store: "Store", plan: ApplyPlan) -> list[str]:

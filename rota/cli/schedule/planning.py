@@ -15,7 +15,7 @@ from rota.schedule.describe import describe
 from rota.schedule.forecast import Forecast, make_forecast
 from rota.schedule.preview import PreviewNote, PreviewTime
 from rota.schedule.preview import preview as next_times
-from rota.schedule.simulation import SimulatedTime, simulate
+from rota.schedule.simulation import SimulatedTime, simulate_all
 
 if TYPE_CHECKING:
     from rota.store import Store
@@ -99,9 +99,7 @@ def simulate_schedules(
             [await find_schedule(opened, name) for name in names] if names else await every_schedule(opened, tag=tag)
         )
         calendars = await calendars_of(opened)
-        found = [
-            (schedule, each) for schedule in schedules for each in simulate(schedule, begin, until, calendars=calendars)
-        ]
+        found = simulate_all(schedules, begin, until, calendars=calendars)
         return sorted(found, key=lambda pair: (pair[1].at, pair[0].definition.name))
 
     found = with_store(store, act)
@@ -120,13 +118,14 @@ def simulate_schedules(
 def forecast(
     days: Annotated[int, typer.Option(min=1, max=31, help="How many days.")] = 7,
     limit: Annotated[int, typer.Option(min=1, help="A minute with more fires than this is crowded.")] = 10,
+    tag: Tag = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how many fires the next days bring, which minutes are crowded, and how to spread them."""
 
     async def act(opened: "Store") -> Forecast:
-        schedules = await every_schedule(opened)
+        schedules = await every_schedule(opened, tag=tag)
         start = output.now()
         calendars = await calendars_of(opened)
         return make_forecast(schedules, start, start + days * _DAY, limit=limit, calendars=calendars)

@@ -159,11 +159,11 @@ def _change(
     by_order: _Ordering,
 ) -> None:
     by = operator()
-    others = _not_stored(names or [], store)
-    stored = [name for name in names or [] if name not in others]
-    found: list[StoredSchedule] = []
-    if stored or not names:
-        found = with_store(store, lambda opened: chosen_schedules(opened, stored, tag=tag))
+    others: dict[str, StoreNotFound] = {}
+    if names:
+        found, others = with_store(store, lambda opened: _stored(opened, names))
+    else:
+        found = with_store(store, lambda opened: chosen_schedules(opened, names, tag=tag))
     if not names and not output.agreed(f"{verb.capitalize()} {counted(len(found), 'schedule')}?", yes=yes):
         raise typer.Exit(1)
 
@@ -189,19 +189,16 @@ def _end_auto_pause(name: str, by_order: _Ordering, by: str) -> None:
         output.warn(f"If {name!r} has paused itself after failures, start it again later: {error}")
 
 
-def _not_stored(names: list[str], store: str | None) -> dict[str, StoreNotFound]:
-    """Return the names of schedules that cannot be edited in the store, with the errors that say so."""
-
-    async def act(opened: "Store") -> dict[str, StoreNotFound]:
-        found: dict[str, StoreNotFound] = {}
-        for name in dict.fromkeys(names):
-            try:
-                await find_schedule(opened, name)
-            except StoreNotFound as error:
-                found[name] = error
-        return found
-
-    return with_store(store, act) if names else {}
+async def _stored(store: "Store", names: list[str]) -> tuple[list[StoredSchedule], dict[str, StoreNotFound]]:
+    """Return the schedules of these names that are in the store, and for the others the errors that say so."""
+    found: list[StoredSchedule] = []
+    others: dict[str, StoreNotFound] = {}
+    for name in dict.fromkeys(names):
+        try:
+            found.append(await find_schedule(store, name))
+        except StoreNotFound as error:
+            others[name] = error
+    return found, others
 
 
 def _order(name: str, unknown: StoreNotFound, by_order: _Ordering, by: str) -> None:

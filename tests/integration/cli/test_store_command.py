@@ -64,11 +64,11 @@ def test_wrong_store_is_one_line_without_a_password(
 
 
 def test_dump_is_loaded_into_another_store(command: Run, tmp_path: Path) -> None:
-    assert command("store", "dump", "backup.jsonl").err == "Dumped 5 rows.\n"
+    assert command("store", "dump", "backup.jsonl").err == "Dumped 6 rows.\n"
     assert (tmp_path / "backup.jsonl").stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.part"))
 
-    assert command("store", "load", "backup.jsonl", "--store", "sqlite:///b.db").out == "Loaded 5 rows.\n"
+    assert command("store", "load", "backup.jsonl", "--store", "sqlite:///b.db").out == "Loaded 6 rows.\n"
     assert command("store", "dump", "--store", "sqlite:///b.db").out == (tmp_path / "backup.jsonl").read_text()
     assert "0 rows of the audit" in command("store", "verify", "--store", "sqlite:///b.db").out
 
@@ -78,8 +78,8 @@ def test_dump_of_one_process_is_loaded_by_another(tmp_path: Path) -> None:
     printed = shell.run("store", "dump")
     loaded = shell.run("store", "load", "-", "--store", "sqlite:///c.db", text=printed.stdout)
 
-    assert (printed.returncode, printed.stderr) == (0, "Dumped 5 rows.\n")
-    assert (loaded.returncode, loaded.stdout, loaded.stderr) == (0, "Loaded 5 rows.\n", "")
+    assert (printed.returncode, printed.stderr) == (0, "Dumped 6 rows.\n")
+    assert (loaded.returncode, loaded.stdout, loaded.stderr) == (0, "Loaded 6 rows.\n", "")
     assert (tmp_path / ".rota/rota.db").exists()
 
 

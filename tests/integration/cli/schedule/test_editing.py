@@ -154,3 +154,15 @@ def test_columns_in_a_pipe_stand_below_each_other_with_wide_names(rota: Run) -> 
     first, second = rota("list").out.splitlines()[1:]
     assert first == "abcdefgh  on demand  -     -     on demand  t"
     assert second == "夜间备份  on demand  -     -     on demand  t"
+
+
+def test_schedule_that_can_never_fire_is_refused_and_an_edit_warns(rota: Run) -> None:
+    done = rota("add", "gone", "t", "--spec", "at 2020-01-01T00:00")
+    assert done.code == 2
+    assert "its times (at 2020-01-01T00:00) are all in the past" in done.err
+    assert rota("add", "kept", "t", "--spec", "at 2020-01-01T00:00", "--stopped").code == 0
+    assert rota("add", "mixed", "t", "--spec", "at 2020-01-01T00:00", "--spec", "@daily").code == 0
+    edited = rota("edit", "mixed", "--spec", "at 2020-01-01T00:00")
+    assert edited.code == 0
+    assert "warning its times (at 2020-01-01T00:00) are all in the past" in edited.err
+    assert "ends_at is" in rota("add", "over", "t", "--spec", "@daily", "--set", "ends_at=2020-01-01T00:00Z").err

@@ -165,6 +165,15 @@ def test_backfill_runs_each_time_once(rota: Run, url: str, tmp_path: Path) -> No
         assert "3 were backfilled before" in rota("backfill", "daily", *DAYS, "--what", "all", "--yes").out
 
 
+def test_backfill_knows_the_schedules_of_an_app(rota: Run, tmp_path: Path) -> None:
+    (tmp_path / "declaring.py").write_text(
+        "from rota import Rota\n\napp = Rota()\n\n\n@app.cron('0 0 * * *', name='coded')\n"
+        "@app.task('t')\nasync def t() -> None: ...\n"
+    )
+    assert "There is no schedule 'coded'" in rota("backfill", "coded", *DAYS, "--dry-run").err
+    assert rota("backfill", "coded", *DAYS, "--dry-run", "--app", "declaring:app").out.startswith("3 runs")
+
+
 def test_backfill_refuses_what_it_cannot_do(rota: Run, url: str) -> None:
     rota("add", "demand", "day")
     rota("add", "daily", "day", "--spec", "0 0 * * *")

@@ -1,0 +1,61 @@
+"""Checks before a schedule is saved: that a worker takes its task type, and that it will fire at all.
+
+The types are those that live workers publish. A server that is away, or without live workers, gives no warning, because
+schedules are often made before the workers start. A Go server publishes no types, so it may take any.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterable
+
+import typer
+
+from rota.app import Rota
+from rota.cli import output
+from rota.cli.option_types import settings_of
+from rota.core.text import counted, did_you_mean
+from rota.errors import RotaError
+from rota.inspect import Inspector, TypeList
+from rota.schedule.definition import ScheduleDefinition
+from rota.settings.settings import Settings
+
+_QUICK = {"connect_timeout": "1s", "response_timeout": "2s", "retry_for": "0s"}
+
+
+def warnings_of(definitions: Iterable[ScheduleDefinition], url: str | None) -> list[str]:
+    """Return a sentence for each task type that no live worker takes."""
+    found = asyncio.run(_read(url))
+    if found is None or not found.types:
+        return []
+    names = dict.fromkeys(each.task_type for each in definitions)
+    return [_warning(found, name) for name in names if found.find(name) is None]
+
+
+def confirmed(definition: ScheduleDefinition, url: str | None, *, yes: bool) -> bool:
+    """Warn if no live worker takes the task type, and ask whether to go on. Without a terminal the answer is yes."""
+    warnings = warnings_of([definition], url)
+    for line in warnings:
+        typer.echo(f"warning {line}", err=True)
+    return not warnings or yes or not sys.stdin.isatty() or output.agreed("Save it?", yes=False)
+
+
+async def _read(url: str | None) -> TypeList | None:
+    settings = Settings().updated_by(settings_of([], url=url, **_QUICK))
+    try:
+        broker = Rota(settings=settings).connect(settings)
+        try:
+            return await Inspector(broker).types()
+        finally:
+            await broker.aclose()
+    except RotaError:  # the schedule can be saved without the server
+        return None
+
+
+def _warning(found: TypeList, name: str) -> str:
+    text = f"No live worker publishes a handler for the task type {name!r}, so its tasks would wait in their queue."
+    if advice := did_you_mean(name, [each.type for each in found.types]):
+        text += f" {advice}"
+    if found.unpublished:
+        servers = counted(len(found.unpublished), "live server")
+        text += f" {servers} may take it: Go servers publish no types, and workers only a moment after their start."
+    return text

@@ -90,6 +90,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     kept = _kept(columns, widths, console.width)
+    least = [min(width, NARROWEST) if column.folds else width for column, width in zip(columns, widths, strict=True)]
+    fits = sum(least[number] + _GAP for number in kept) - _GAP <= console.width
     for number in kept:
         column = columns[number]
         overflow: Literal["fold", "ellipsis"] = "fold" if column.folds else "ellipsis"
@@ -98,8 +100,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
             overflow=overflow,
             no_wrap=not column.folds,
             justify="right" if column.right else "left",
-            # else a narrow terminal gets one letter a line
-            min_width=min(NARROWEST, widths[number]) if column.folds else None,
+            # Rich would cut all columns a little, and give one that folds a letter a line.
+            min_width=least[number] if fits or column.folds else None,
         )
     for row in shown:
         table.add_row(*(styled(row[number]) for number in kept))
@@ -256,18 +258,18 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def relative(moment: datetime | None, at: datetime) -> str:
+def relative(moment: datetime | None, at: datetime, *, units: int = 2) -> str:
     """Return a time relative to another one: `in 2h 5m`, `3d ago`, `now`; `-` for None."""
     if moment is None:
         return "-"
-    length = rough(abs(moment - at))
+    length = rough(abs(moment - at), units=units)
     if length == "0s":
         return translated("now")
     return translated(f"in {length}" if moment > at else f"{length} ago")
 
 
-def rough(length: timedelta) -> str:
-    """Return a duration with its two largest units: `2h 5m`, `3d`, `45s`."""
+def rough(length: timedelta, *, units: int = 2) -> str:
+    """Return a duration with its largest units: `2h 5m`, `3d`, `45s`."""
     seconds = round(length / _SECOND)
     parts: list[str] = []
     for unit, size in _UNITS:
@@ -276,7 +278,7 @@ def rough(length: timedelta) -> str:
             parts.append(f"{number}{unit}")
         elif parts:
             break
-        if len(parts) == 2:
+        if len(parts) == units:
             break
     return " ".join(parts) or "0s"
 

@@ -253,7 +253,7 @@ def when(task: TaskSnapshot, now: datetime) -> str:
         TaskState.COMPLETED: task.completed_at,
         TaskState.PENDING: task.pending_since,
     }.get(task.state)
-    return output.relative(moment, now)
+    return output.relative(moment, now, units=1)
 
 
 def readable(data: bytes) -> str:

@@ -145,11 +145,11 @@ def _print_search(found: _Found, *, as_json: bool) -> None:
 
 
 _COLUMNS = (
-    Column("queue"),
+    Column("queue", folds=True),
     Column("id"),
-    Column("type"),
+    Column("type", folds=True),
     Column("state"),
-    Column("since or due"),
+    Column("since or due", optional=True),
     Column("error", folds=True, optional=True),
 )
 
@@ -160,7 +160,7 @@ def _row(hit: Hit, now: datetime) -> tuple[str, ...]:
         hit.ref.id,
         hit.type or "-",
         hit.state.value,
-        output.relative(hit.at, now),
+        output.relative(hit.at, now, units=1),
         _short(hit.error),
     )
 

@@ -62,6 +62,20 @@ def test_table_folds_a_column_and_fits_the_terminal(monkeypatch: pytest.MonkeyPa
     assert "".join(line[18:].strip() for line in lines[1:]).count("x") == 40
 
 
+def test_column_that_does_not_fold_is_whole_while_others_can_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (Column("id"), Column("type", folds=True), Column("when"))
+    task_id = "0d3c1c0e-7a5e-4a39-8a39-4d3a2e6f5b01"
+    text = printed_at(62, monkeypatch, columns, [(task_id, "x" * 30, "17m 28s ago")])
+    assert task_id in text
+    assert "17m 28s ago" in text
+    assert text.count("x") == 30
+
+
+def test_table_that_is_wider_than_the_terminal_in_any_case_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = printed_at(20, monkeypatch, (Column("id"), Column("state")), [("y" * 36, "pending")])
+    assert max(map(len, text.splitlines())) <= 20
+
+
 def test_table_without_rows_prints_its_headings(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(COLUMNS, [])
     assert capsys.readouterr().out == "queue  pending  memory  why\n"
@@ -136,6 +150,14 @@ def test_progress_shows_numbers_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_bar_is_as_long_as_its_share(value: float, most: float, shown: str) -> None:
     assert output.bar(value, most, 4) == shown
+
+
+def test_relative_time_has_one_or_two_units() -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    moment = now - timedelta(minutes=17, seconds=28)
+    assert output.relative(moment, now) == "17m 28s ago"
+    assert output.relative(moment, now, units=1) == "17m ago"
+    assert output.relative(now, now) == "now"
 
 
 def test_sparkline_has_one_character_for_each_value() -> None:

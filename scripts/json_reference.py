@@ -52,6 +52,15 @@ CALENDAR: Mapping[str, str] = {
     "warning": "what to do if its dates end soon, or null",
     "calendar": "its name and its days, as in a file of calendars",
 }
+BULK: Mapping[str, str] = {
+    "act": "what was done",
+    "total, seen": "how many tasks there were (null if that is not known), and how many were tried",
+    "done, failed": "how many were changed or were as wanted already, and how many were left as they were",
+    "reasons": "for each kind of error, how many tasks had it",
+    "failures": "the first 100 of them: `queue`, `id`, `kind` and `error`",
+    "stopped, ended, took": "whether it was stopped or came to its end, and how long it took",
+    "deletion": "the name for `rota task undo --deletion`; empty if nothing was kept",
+}
 SHAPES: dict[str, Shape] = {
     "task list": Listing,
     "task inspect": TaskSnapshot,
@@ -71,6 +80,12 @@ SHAPES: dict[str, Shape] = {
     "task why": {
         "queue, id, state, type": "the task",
         "causes": "a list of objects: `reason` (a fixed word), `facts` and `words` (in English)",
+    },
+    **{f"task {verb}": BULK for verb in ("run", "archive", "delete", "cancel", "reschedule", "move", "requeue")},
+    "task undo": {
+        "(each) id, deletion, queue, task_id, type, state": "with --list: a deleted task, and its deletion",
+        "(each) deleted_at, deleted_by": "when it was deleted and by whom",
+        "(each) score, lock_ms, fields": "what it consisted of, as Redis had it",
     },
     "stats": Overview,
     "queue list": ListOf(QueueSnapshot),

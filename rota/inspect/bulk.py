@@ -6,12 +6,12 @@ being done; every task of that batch is done as a whole or left as it was. A bul
 ends, the rest is left undone, and the same bulk again does it.
 """
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import ClassVar
 
 from rota.client.steps import Act
 from rota.core.duration import DurationLike
@@ -30,28 +30,20 @@ MOST_FAILURES = 100
 class RunNow:
     """Make tasks pending, so that they run next."""
 
-    verb: ClassVar[str] = "run"
-
 
 @dataclass(frozen=True, slots=True)
 class Archive:
     """Archive tasks that are not running."""
-
-    verb: ClassVar[str] = "archive"
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
     """Delete tasks that are not running; with a store they are kept for undo."""
 
-    verb: ClassVar[str] = "delete"
-
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """Archive waiting tasks as cancelled, and ask the workers of running ones to cancel them."""
-
-    verb: ClassVar[str] = "cancel"
 
     reason: str = ""
 
@@ -60,16 +52,12 @@ class Cancel:
 class Reschedule:
     """Move waiting tasks to an instant, or to a duration from now."""
 
-    verb: ClassVar[str] = "reschedule"
-
     when: datetime | DurationLike
 
 
 @dataclass(frozen=True, slots=True)
 class MoveTo:
     """Move tasks to another queue. Only with `create` may that queue be new."""
-
-    verb: ClassVar[str] = "move"
 
     queue: str
     create: bool = False
@@ -78,8 +66,6 @@ class MoveTo:
 @dataclass(frozen=True, slots=True)
 class Requeue:
     """Put active tasks back that no worker runs any more."""
-
-    verb: ClassVar[str] = "requeue"
 
 
 BulkAct = RunNow | Archive | Delete | Cancel | Reschedule | MoveTo | Requeue
@@ -146,7 +132,7 @@ class Bulk(Stream[BulkProgress]):
     ) -> None:
         """`do` does the act to one batch. `prepare` checks before the first one whether it can be done at all."""
         self.act, self.targets = act, targets
-        self.progress = BulkProgress(act.verb, targets.total, deletion=deletion)
+        self.progress = BulkProgress(_verb(act), targets.total, deletion=deletion)
         self._keys, self._do, self._prepare = keys, do, prepare
         self._begun: float | None = None
         self._stayed = 0
@@ -203,6 +189,11 @@ class Bulk(Stream[BulkProgress]):
         known = {"total": self.targets.total, "reasons": dict(self._reasons), "took": took}
         self.progress = replace(self.progress, **known, **changes)  # type: ignore[arg-type]
         return self.progress
+
+
+def _verb(act: BulkAct) -> str:
+    """Return the name of an act: the first word of its class, in small letters."""
+    return re.split(r"(?<!^)(?=[A-Z])", type(act).__name__)[0].lower()
 
 
 def _has_left(outcome: Done) -> bool:

@@ -3,11 +3,11 @@
 import typer
 
 from rota.cli import enqueue_command
-from rota.cli.task import listing, search_command, task_log, why_command
+from rota.cli.task import acting, listing, repairing, search_command, task_log, why_command
 
 program = typer.Typer(
     name="task",
-    help="Tasks: list, find and look at them, see why they wait or failed, enqueue one, follow its log.",
+    help="Tasks: find and look at them, see why they wait or failed; enqueue, run, archive, delete and move them.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -18,3 +18,5 @@ program.command(name="why")(why_command.why)
 program.command(name="inspect")(listing.inspect)
 program.command(name="log")(task_log.log)
 program.command(name="enqueue")(enqueue_command.command)
+for _command in (*acting.COMMANDS, *repairing.COMMANDS):
+    program.command(name=_command.__name__)(_command)

@@ -1,0 +1,160 @@
+"""`rota task run`, `archive`, `delete`, `undo`, `cancel`, `edit`, `reschedule`, `move`, `requeue` and `unlock`."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rota.wire.keys import QueueKeys, unique_key
+from tests.integration.cli.conftest import Done, Run
+from tests.integration.inspect.state import State
+from tests.servers.clients import client
+
+
+@pytest.fixture
+def state(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    monkeypatch.setenv("ROTA_URL", redis_url)
+    raw = client(redis_url)
+    yield State(raw)
+    raw.close()
+
+
+@pytest.fixture
+def keys(state: State) -> QueueKeys:
+    """A queue with three archived tasks, one that is scheduled and one that waits."""
+    keys = state.queue("mail")
+    for number in range(3):
+        state.task(keys, f"a{number}", "archived", type="email:welcome", error_msg="timeout", payload=b'{"user":7}')
+    state.task(keys, "s", "scheduled", type="email:bye")
+    state.task(keys, "p", "pending", type="email:bye")
+    return keys
+
+
+@pytest.fixture
+def task(command: Run, keys: QueueKeys) -> Run:
+    def run(*words: str, typed: str = "") -> Done:
+        return command("task", *words, typed=typed)
+
+    return run
+
+
+def ids(state: State, key: str) -> list[str]:
+    kind = state.client.type(key)
+    found = state.client.lrange(key, 0, -1) if kind == b"list" else state.client.zrange(key, 0, -1)
+    return sorted(each.decode() for each in found) if kind != b"none" else []
+
+
+def test_tasks_are_named_by_their_ids_in_any_queue(task: Run, state: State, keys: QueueKeys) -> None:
+    done = task("run", "a0", "s")
+    assert (done.code, done.out) == (0, "2 tasks now pending.\n")
+    assert ids(state, keys.pending) == ["a0", "p", "s"]
+    missing = task("run", "a1", "nobody")
+    assert (missing.code, "No queue has a task 'nobody'" in missing.err) == (1, True)
+    assert "a1" in ids(state, keys.archived)
+
+
+def test_one_refusal_does_not_keep_the_others_from_being_done(task: Run, state: State, keys: QueueKeys) -> None:
+    done = task("archive", "p", "nobody", "--queue", "mail")
+    assert (done.code, done.out) == (1, "1 task archived.\n")
+    assert "There is no task nobody in queue 'mail'" in done.err
+    assert "p" in ids(state, keys.archived)
+
+
+def test_act_on_all_shows_some_and_asks(task: Run, state: State, keys: QueueKeys) -> None:
+    words = "run", "--all", "--queue", "mail", "--state", "archived"
+    refused = task(*words, typed="n\n")
+    assert (refused.code, ids(state, keys.archived)) == (1, ["a0", "a1", "a2"])
+    assert "3 tasks." in refused.err
+    assert "a0  email:welcome  archived" in refused.err
+    assert "Run 3 tasks?" in refused.err
+    done = task(*words, "--yes", "--json")
+    assert (done.code, ids(state, keys.archived)) == (0, [])
+    assert (done.json["act"], done.json["done"], done.json["total"], done.json["failures"]) == ("run", 3, 3, [])
+
+
+def test_act_on_all_that_a_query_finds(task: Run, state: State, keys: QueueKeys) -> None:
+    done = task("cancel", "--where", "type:email:bye", "--reason", "no mail today", "--yes")
+    assert (done.code, done.out) == (0, "2 tasks cancelled.\n")
+    assert ids(state, keys.archived) == ["a0", "a1", "a2", "p", "s"]
+    wrong = task("cancel", "--where", "color:red", "--yes")
+    assert wrong.code == 2
+
+
+def test_deleted_tasks_are_listed_and_put_back(task: Run, state: State, keys: QueueKeys) -> None:
+    before = state.client.hgetall(keys.task("s"))
+    assert task("delete", "s").out == "1 task deleted.\n"
+    assert state.client.hgetall(keys.task("s")) == {}
+    listed = task("undo", "--list")
+    assert listed.out.splitlines()[1].split()[:4] == ["s", "mail", "email:bye", "scheduled"]
+    assert task("undo", "--list", "--json").json[0]["deleted_by"].startswith("anna@")
+    assert task("undo", "s").out == "1 task put back.\n"
+    assert state.client.hgetall(keys.task("s")) == before
+    assert task("undo", "s").code == 1
+
+    gone = task("delete", "--all", "-q", "mail", "-s", "archived", "--yes")
+    [deletion] = [line.split()[-1] for line in gone.err.splitlines() if "--deletion" in line]
+    assert task("undo", "--deletion", deletion).out == "3 tasks put back.\n"
+    assert ids(state, keys.archived) == ["a0", "a1", "a2"]
+
+
+def test_move_and_reschedule(task: Run, state: State, keys: QueueKeys) -> None:
+    refused = task("move", "s", "--to", "lwo")
+    assert (refused.code, "There is no queue 'lwo'" in refused.err) == (1, True)
+    assert task("move", "s", "--to", "low", "--create").out == "1 task moved.\n"
+    low = QueueKeys("low")
+    assert (ids(state, low.scheduled), ids(state, keys.scheduled)) == (["s"], [])
+    assert task("reschedule", "s", "--delay", "2h").code == 0
+    assert state.client.zscore(low.scheduled, "s") > state.now + 7000
+
+
+def test_edit_reads_the_payload_from_the_arguments(task: Run, state: State, keys: QueueKeys) -> None:
+    done = task("edit", "a0", '{"user": 8}', "--run")
+    assert (done.code, done.out) == (0, "The payload was replaced, and the task is pending.\n")
+    assert b'{"user": 8}' in state.client.hget(keys.task("a0"), "msg")
+    assert "a0" in ids(state, keys.pending)
+
+
+def test_stuck_task_is_put_back(task: Run, state: State, keys: QueueKeys) -> None:
+    state.task(keys, "stuck", "active")
+    assert task("requeue", "stuck").code == 1
+    state.client.zadd(keys.lease, {"stuck": int(state.now) - 100})
+    assert task("requeue", "--all", "--queue", "mail", "--yes").out == "1 task put back.\n"
+    assert "stuck" in ids(state, keys.pending)
+
+
+def test_lock_is_freed_by_its_task_or_by_type_and_payload(task: Run, state: State, keys: QueueKeys) -> None:
+    lock = unique_key(keys, "t", b"1")
+    state.task(keys, "u", "pending", {"unique_key": lock}, unique_key=lock, payload=b"1")
+    state.client.set(lock, "u")
+    held = task("unlock", "u")
+    assert (held.code, "task u holds it" in held.err) == (1, True)
+    assert task("unlock", "u", "--force", "--yes").out == "The lock was freed.\n"
+    state.client.set(lock, "gone")
+    assert task("unlock", "--type", "t", "--payload", "1", "-q", "mail").out == "The lock was freed.\n"
+    assert task("unlock", "--type", "t", "--payload", "1", "-q", "mail").out == "The lock was free.\n"
+    assert task("unlock", "p").code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run"],
+        ["run", "a0", "--all"],
+        ["run", "a0", "--where", "x"],
+        ["run", "--all", "--queue", "mail"],
+        ["run", "--all", "--state", "archived"],
+        ["run", "--all", "--queue", "mail", "--state", "archvied"],
+        ["run", "a0", "--state", "archived"],
+        ["run", "--where", "x", "--queue", "mail"],
+        ["move", "a0"],
+        ["reschedule", "s"],
+        ["reschedule", "s", "--delay", "1h", "--at", "2030-01-01T00:00"],
+        ["undo"],
+        ["unlock"],
+        ["unlock", "--type", "t"],
+    ],
+)
+def test_wrong_use_is_refused_before_anything_is_written(task: Run, state: State, words: list[str]) -> None:
+    before = state.everything()
+    done = task(*words)
+    assert (done.code, bool(done.err)) == (2, True)
+    assert state.everything() == before

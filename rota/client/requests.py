@@ -156,7 +156,7 @@ class Driver(ABC):
             case Reach(keys):
                 return await self._reach(keys)
             case Everywhere(words):
-                return await self._everywhere(words)
+                return await self._everywhere_again(words)
             case Listen(seconds):
                 return await self._next_message(messages, seconds)
             case Pause(seconds):
@@ -171,6 +171,14 @@ class Driver(ABC):
         if isinstance(outcome, BrokerError):
             raise outcome
         return outcome
+
+    async def _everywhere_again(self, words: tuple[Argument, ...]) -> dict[str, Any]:
+        try:
+            return await self._everywhere(words)
+        except BrokerUnavailable as lost:
+            if not lost.maybe_applied:
+                raise
+            return await self._everywhere(words)
 
     async def _ask(self, request: Request) -> Any:
         if isinstance(request, Command):

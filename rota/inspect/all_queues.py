@@ -1,8 +1,8 @@
 """All queues at once, with who consumes them: what `rota stats`, the API and the console show first.
 
 Queues are read some at a time, in one burst for each node of a Cluster, so that no burst keeps a server from other
-clients for long. A queue that cannot be read, because another program has put a key of another type there, does not
-hide the others.
+clients for long. A queue that cannot be read does not hide the others: another program may have put a key of another
+type there, or its node of a Cluster may be away.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,16 +81,19 @@ class OverviewReads(Reads):
         keys, taken_at = self._keys, datetime.now(UTC)
         names = read_queue_names((yield from queue_names(keys)))
         queues: list[QueueSnapshot] = []
-        broken: dict[str, str] = {}
+        broken: dict[str, BrokerError] = {}
         for first in range(0, len(names), QUEUES_AT_ONCE):
             places = [keys.queue(name) for name in names[first : first + QUEUES_AT_ONCE]]
             for place, answers in (yield from _answers(places, with_memory=with_memory)):
                 try:
                     queues.append((yield from _snapshot(place, answers)))
-                except WrongType as error:
-                    broken[place.queue] = str(error)
+                except BrokerError as error:
+                    broken[place.queue] = error
+        if not queues and (errors := [each for each in broken.values() if not isinstance(each, WrongType)]):
+            raise errors[0]
         servers = yield from live_servers(keys)
-        return Overview(queues=tuple(queues), servers=tuple(servers), broken=broken, taken_at=taken_at)
+        reasons = {name: str(error) for name, error in broken.items()}
+        return Overview(queues=tuple(queues), servers=tuple(servers), broken=reasons, taken_at=taken_at)
 
 
 def _answers(places: Sequence[QueueKeys], *, with_memory: bool) -> Act[list[tuple[QueueKeys, list[Any]]]]:

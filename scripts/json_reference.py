@@ -16,8 +16,10 @@ from itertools import pairwise
 from textwrap import dedent
 from typing import Any, NamedTuple, cast
 
+from rota.cli.queue_command import InspectedQueue
+from rota.cli.stats_command import Stats
 from rota.cli.task.listing import Listing
-from rota.inspect import BrokerSnapshot, GroupSnapshot, Overview, QueueSnapshot, SchedulerEntrySnapshot, TaskSnapshot
+from rota.inspect import BrokerSnapshot, GroupSnapshot, QueueSnapshot, SchedulerEntrySnapshot, TaskSnapshot
 from rota.schedule.run import ScheduleRun
 from rota.settings.origin import Origin
 
@@ -87,9 +89,9 @@ SHAPES: dict[str, Shape] = {
         "(each) deleted_at, deleted_by": "when it was deleted and by whom",
         "(each) score, lock_ms, fields": "what it consisted of, as Redis had it",
     },
-    "stats": Overview,
+    "stats": Stats,
     "queue list": ListOf(QueueSnapshot),
-    "queue inspect": ListOf(QueueSnapshot),
+    "queue inspect": ListOf(InspectedQueue),
     "queue history": {"(the name of each queue)": "a list of days: `day`, `processed`, `failed`, `error_rate`"},
     "group list": ListOf(GroupSnapshot),
     "cron list": ListOf(SchedulerEntrySnapshot),
@@ -205,6 +207,10 @@ def _fields(kind: Any, seen: dict[str, type]) -> str:
     about = _abouts(kind)
     names = [each.name for each in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else kind._fields
     rows = [f"| `{name}` | {_type(hints[name], seen)} | {about.get(name, '–')} |" for name in names]
+    for name in getattr(kind, "json_properties", ()):
+        method = getattr(kind, name).fget
+        told = " ".join((inspect.getdoc(method) or "").split())
+        rows.append(f"| `{name}` | {_type(typing.get_type_hints(method)['return'], seen)} | {told} |")
     return "\n".join(["| Key | Type | What it is |", "| --- | --- | --- |", *rows])
 
 

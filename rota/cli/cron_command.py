@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rota.cli import output
-from rota.cli.inspecting import heading, json_value, opened
+from rota.cli.inspecting import heading, opened
 from rota.cli.option_types import AsJson, Url
 from rota.core.text import counted
 from rota.inspect import EnqueueEventSnapshot, SchedulerEntrySnapshot
@@ -28,7 +28,7 @@ def list_entries(url: Url = None, as_json: AsJson = False) -> None:
     with opened(url) as inspector:
         found = inspector.scheduler_entries()
     if as_json:
-        output.print_json(json_value(found))
+        output.print_json(found)
     elif not found:
         output.note("No running scheduler shows an entry. `rota schedule list` shows what is stored.")
     else:
@@ -81,7 +81,7 @@ def history(
     with opened(url) as inspector:
         found = {each: inspector.enqueue_events(each, page=page, size=size) for each in dict.fromkeys(ids)}
     if as_json:
-        output.print_json({each: json_value(events) for each, events in found.items()})
+        output.print_json(found)
         return
     for number, (each, events) in enumerate(found.items()):
         if number:

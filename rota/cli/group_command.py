@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rota.cli import output
-from rota.cli.inspecting import json_value, opened
+from rota.cli.inspecting import opened
 from rota.cli.option_types import AsJson, Url
 from rota.core.text import counted
 from rota.errors import ConfigError
@@ -37,7 +37,7 @@ def list_groups(
     with opened(url) as inspector:
         found = inspector.groups(name)
     if as_json:
-        output.print_json(json_value(found))
+        output.print_json(found)
         return
     if not found:
         output.note(f"The queue {name} has no groups.")

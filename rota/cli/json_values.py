@@ -11,10 +11,12 @@ from pydantic_core import to_jsonable_python
 def plain_json(value: Any) -> Any:
     """Return a value as JSON has it: durations in seconds, times in ISO 8601, objects for dataclasses and named tuples.
 
-    Bytes are text; bytes that are not UTF-8 are an object with the key `base64`.
+    Bytes are text; bytes that are not UTF-8 are an object with the key `base64`. A dataclass names in `json_properties`
+    which of its properties are shown too.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain_json(getattr(value, each.name)) for each in fields(value)}
+        names = [*(each.name for each in fields(value)), *getattr(type(value), "json_properties", ())]
+        return {name: plain_json(getattr(value, name)) for name in names}
     if hasattr(value, "_asdict"):
         return plain_json(value._asdict())
     if isinstance(value, Mapping):

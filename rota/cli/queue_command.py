@@ -1,12 +1,13 @@
 """`rota queue`: the queues, one queue in full, and its history."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from rota.cli import output
-from rota.cli.inspecting import STATES, heading, json_value, opened, print_states, share
+from rota.cli.inspecting import STATES, heading, opened, print_states, share
 from rota.cli.option_types import AsJson, Url
 from rota.cli.stats_command import oldest, print_queues, state_of
 from rota.core.text import counted, did_you_mean
@@ -25,13 +26,23 @@ SHOWN_DAYS = 7
 SHOWN_GROUPS = 10
 
 
+@dataclass(frozen=True, slots=True)
+class InspectedQueue:
+    """One queue in full. `consumers` are the IDs of the servers that take tasks from it, `days` the last seven days."""
+
+    numbers: QueueSnapshot
+    consumers: Sequence[str]
+    groups: Sequence[GroupSnapshot]
+    days: Sequence[DaySnapshot]
+
+
 @program.command(name="list")
 def list_queues(url: Url = None, as_json: AsJson = False) -> None:
     """List the queues with their sizes, the age of the oldest waiting task, and their workers."""
     with opened(url) as inspector:
         seen = inspector.overview()
     if as_json:
-        output.print_json([_json(queue, seen) for queue in seen.queues])
+        output.print_json(seen.queues)
     else:
         print_queues(seen, {})
 
@@ -44,11 +55,7 @@ def inspect_queues(names: Names, url: Url = None, as_json: AsJson = False) -> No
         queues = [_found(seen, name) for name in dict.fromkeys(names)]
         parts = [(queue, inspector.groups(queue.queue), inspector.history(queue.queue, SHOWN_DAYS)) for queue in queues]
     if as_json:
-        values = [
-            {**_json(queue, seen), "groups_by_name": json_value(groups), "days": json_value(days)}
-            for queue, groups, days in parts
-        ]
-        output.print_json(values)
+        output.print_json([InspectedQueue(queue, _ids(seen, queue), groups, days) for queue, groups, days in parts])
         return
     for number, (queue, groups, days) in enumerate(parts):
         if number:
@@ -67,7 +74,7 @@ def history(
     with opened(url) as inspector:
         found = {name: _history(inspector, name, days) for name in dict.fromkeys(names)}
     if as_json:
-        output.print_json({name: json_value(each) for name, each in found.items()})
+        output.print_json(found)
         return
     for number, (name, each) in enumerate(found.items()):
         if number:
@@ -97,8 +104,8 @@ def _unknown(name: str, known: Sequence[str]) -> QueueNotFound:
     return QueueNotFound(f"There is no queue {name!r}. {did_you_mean(name, known)}")
 
 
-def _json(queue: QueueSnapshot, seen: Overview) -> dict[str, object]:
-    return {**json_value(queue), "consumers": [server.id for server in seen.consumers(queue.queue)]}
+def _ids(seen: Overview, queue: QueueSnapshot) -> list[str]:
+    return [server.id for server in seen.consumers(queue.queue)]
 
 
 def _show(queue: QueueSnapshot, groups: Sequence[GroupSnapshot], days: Sequence[DaySnapshot], seen: Overview) -> None:

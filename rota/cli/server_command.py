@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.cli import output
-from rota.cli.inspecting import heading, json_value, opened
+from rota.cli.inspecting import heading, opened
 from rota.cli.option_types import AsJson, Url
 from rota.core.text import counted, printable
 from rota.inspect import BrokerSnapshot, Fact, NodeSnapshot
@@ -24,7 +24,7 @@ def command(url: Url = None, as_json: AsJson = False) -> None:
     with opened(url) as inspector:
         broker = inspector.broker()
     if as_json:
-        output.print_json(json_value(broker))
+        output.print_json(broker)
     else:
         _show(broker)
     raise typer.Exit(int(any(fact.judgement == "bad" for fact in broker.all_facts)))

@@ -5,23 +5,38 @@ When the server is away it says so, keeps the last numbers and goes on.
 """
 
 import time
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from rota.cli import output
-from rota.cli.inspecting import STATES, heading, json_value, opened, print_states, share
+from rota.cli.inspecting import STATES, heading, opened, print_states, share
 from rota.cli.option_types import AsJson, Url
 from rota.core.duration import at_least
 from rota.core.text import counted
 from rota.errors import BrokerUnavailable
-from rota.inspect import BrokerSnapshot, Overview, QueueSnapshot, Rate, SyncInspector
+from rota.inspect import BrokerSnapshot, Overview, QueueSnapshot, Rate, ServerSnapshot, SyncInspector
 from rota.inspect.judgement import WORST_FIRST, size
 
 MOST_OFTEN = timedelta(milliseconds=500)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """All queues and servers, and the broker."""
+
+    queues: Sequence[QueueSnapshot]
+    servers: Sequence[ServerSnapshot]
+    broken: Mapping[str, str]
+    """The queues that cannot be read, and why."""
+    taken_at: datetime
+    broker: BrokerSnapshot
+    rates: Mapping[str, Rate]
+    """With --watch, the runs per second of each queue since the look before."""
 
 
 def command(
@@ -60,7 +75,7 @@ def _watch(inspector: SyncInspector, seconds: float, *, as_json: bool) -> None:
 
 def _show(seen: Overview, broker: BrokerSnapshot, rates: dict[str, Rate], *, as_json: bool) -> None:
     if as_json:
-        output.print_json({**json_value(seen), "broker": json_value(broker), "rates": json_value(rates)})
+        output.print_json(Stats(seen.queues, seen.servers, seen.broken, seen.taken_at, broker, rates))
         return
     counts = {state: sum(getattr(queue, state) for queue in seen.queues) for state in STATES}
     heading("Tasks by state")

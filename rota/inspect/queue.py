@@ -7,7 +7,7 @@ so a read-only user can run them. Each call does a limited amount of work: long 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from rota.wire.keys import QueueKeys
 from rota.wire.look_task import MAX_PAGE, text
@@ -54,6 +54,7 @@ class QueueSnapshot:
     latency: timedelta | None
     memory_bytes: int | None
     taken_at: datetime | None
+    json_properties: ClassVar[tuple[str, ...]] = ("size", "error_rate")
     repaired: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
@@ -76,6 +77,7 @@ class DaySnapshot:
     processed: int
     failed: int
     crashed: int = 0
+    json_properties: ClassVar[tuple[str, ...]] = ("error_rate",)
 
     @property
     def error_rate(self) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from rota.errors import PayloadError
 from rota.wire.scheduler_entry import unpack_entry, unpack_event
@@ -25,6 +26,7 @@ class SchedulerEntrySnapshot:
     next_at: datetime | None
     previous_at: datetime | None
     scheduler: str
+    json_properties: ClassVar[tuple[str, ...]] = ("is_go",)
 
     @property
     def is_go(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from rota.errors import PayloadError
 from rota.wire.server_record import RunningTask, ServerLook, is_own, unpack_running, unpack_server
@@ -38,6 +39,7 @@ class ServerSnapshot:
     started_at: datetime | None
     active: int
     running: tuple[RunningSnapshot, ...]
+    json_properties: ClassVar[tuple[str, ...]] = ("is_go",)
 
     @property
     def is_go(self) -> bool:

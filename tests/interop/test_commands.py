@@ -55,7 +55,7 @@ async def test_stats_queues_groups_and_history_have_gos_numbers(go: Go, shown: A
         days = shown("queue", "history", name, "--days", str(len(queue.days)))[name]
         assert {day["day"]: (day["processed"], day["failed"]) for day in days} == queue.days
         [full] = shown("queue", "inspect", name)
-        assert {group["name"]: group["size"] for group in full["groups_by_name"]} == queue.group_sizes
+        assert {group["name"]: group["size"] for group in full["groups"]} == queue.group_sizes
     assert {group["name"]: group["size"] for group in shown("group", "list", "low")} == {"a": 1, "b": 2}
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.cells import cell_len
 
 from rota.cli import output
-from rota.cli.inspecting import json_value, opened
+from rota.cli.inspecting import opened
 from rota.cli.option_types import AsJson, Url, duration
 from rota.cli.output import Column
 from rota.core.text import counted
@@ -178,7 +178,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "state": hit.state,
         "at": hit.at,
         "type": hit.type,
-        "payload": json_value(hit.payload),
+        "payload": hit.payload,
         "error": hit.error or None,
         "failed_at": hit.failed_at,
         "retried": hit.retried,

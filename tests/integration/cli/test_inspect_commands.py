@@ -106,7 +106,7 @@ def test_a_queue_that_cannot_be_read_is_named(ask: Ask, mail: State) -> None:
 def test_queues_are_listed(ask: Ask, mail: State) -> None:
     assert [line[0] for line in words(ask("queue", "list"))] == ["queue", "low", "mail"]
     listed = ask("queue", "list", "--json").json
-    assert [(queue["queue"], queue["consumers"]) for queue in listed] == [("low", []), ("mail", ["rota-1"])]
+    assert [(queue["queue"], queue["size"]) for queue in listed] == [("low", 0), ("mail", 6)]
 
 
 def test_a_queue_is_shown_in_full(ask: Ask, mail: State, one_day: None) -> None:
@@ -122,7 +122,8 @@ def test_a_queue_is_shown_in_full(ask: Ask, mail: State, one_day: None) -> None:
     ):
         assert line in done.out
     [mail_json, _] = ask("queue", "inspect", "mail", "low", "--json").json
-    assert [group["name"] for group in mail_json["groups_by_name"]] == ["news"]
+    assert [group["name"] for group in mail_json["groups"]] == ["news"]
+    assert (mail_json["consumers"], mail_json["numbers"]["pending"]) == (["rota-1"], 3)
     assert (len(mail_json["days"]), mail_json["days"][0]["processed"]) == (7, 40)
 
 

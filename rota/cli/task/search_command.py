@@ -4,10 +4,12 @@ Ctrl-C stops the reading and prints what was found so far. A query is one argume
 blanks. A term may begin with a `-`, so these commands have no short options.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
+from itertools import chain
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.cells import cell_len
@@ -23,6 +25,7 @@ from rota.inspect.query import Query
 from rota.inspect.query_parser import parse
 
 NO_SHORT_OPTIONS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+PageT = TypeVar("PageT", SearchPage, ErrorPage)
 NOTHING_FOUND = 1
 STOPPED = 130
 
@@ -46,13 +49,8 @@ def search(
     read = query_of(query)
     found = _Found()
     asked = "" if cursor is not None and not query else read
-    with opened(url) as inspector, output.progress("Looking at tasks") as show:
-        try:
-            for page in inspector.search(asked, limit=limit, cursor=cursor):
-                found.add(page)
-                show(page.scanned)
-        except KeyboardInterrupt:
-            found.is_stopped = True
+    with opened(url) as inspector:
+        found.is_stopped = _read(inspector.search(asked, limit=limit, cursor=cursor), found.add)
     _print_search(found, as_json=as_json)
     raise typer.Exit(STOPPED if found.is_stopped else 0 if found.hits else NOTHING_FOUND)
 
@@ -70,16 +68,10 @@ def errors(
     last, in the last 24 hours.
     """
     read, length = query_of(query), duration(within, "--within")
-    last: ErrorPage | None = None
-    is_stopped = False
-    with opened(url) as inspector, output.progress("Looking at tasks") as show:
-        try:
-            for page in inspector.errors(read, within=length):
-                last = page
-                show(page.scanned)
-        except KeyboardInterrupt:
-            is_stopped = True
-    _print_errors(last, limit, as_json=as_json)
+    last: deque[ErrorPage] = deque(maxlen=1)
+    with opened(url) as inspector:
+        is_stopped = _read(inspector.errors(read, within=length), last.append)
+    _print_errors(last[0] if last else None, limit, as_json=as_json)
     raise typer.Exit(STOPPED if is_stopped else 0)
 
 
@@ -104,6 +96,19 @@ def pointed(error: QueryError) -> str:
     text = "".join(char if char.isprintable() else " " for char in error.text)
     before, fault = text[: error.position], text[error.position : error.position + error.length]
     return f"  {text}\n  {' ' * cell_len(before)}{'^' * max(1, cell_len(fault))}"
+
+
+def _read(pages: Iterator[PageT], take: Callable[[PageT], None]) -> bool:
+    """Read all pages, and show how many tasks they have looked at. Returns whether the user has stopped it."""
+    try:
+        first = next(pages)
+        with output.progress("Looking at tasks", first.total) as show:
+            for page in chain([first], pages):
+                take(page)
+                show(page.scanned)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 @dataclass(slots=True)

@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from rota.inspect import SearchPage, SyncInspector
+from rota.inspect.query_parser import parse
+from rota.inspect.task_search import Search
+from rota.wire.keys import Keys
 from tests.integration.cli.conftest import Done, Run
 from tests.integration.inspect.state import State
 from tests.servers.clients import client
@@ -63,6 +67,19 @@ def test_search_goes_on_from_its_cursor(task: Run) -> None:
     assert [hit["id"] for hit in rest["hits"]] == ["m2"]
     assert rest["cursor"] is None
     assert "--cursor" in task("search", "state:retry", "--limit", "2").err
+
+
+def test_interrupted_search_prints_what_it_has_found(task: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: SyncInspector, *args: object, **words: object) -> Iterator[SearchPage]:
+        yield next(self.batches(Search(Keys(), parse("state:retry"), limit=1)))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SyncInspector, "search", interrupted)
+        done = task("search", "state:retry", "--json")
+    assert done.code == 130
+    assert [hit["id"] for hit in done.json["hits"]] == ["m0"]
+    assert len(task("search", "--cursor", done.json["cursor"], "--json").json["hits"]) == 2
 
 
 def test_json_of_a_search_has_the_whole_hit(task: Run) -> None:

@@ -23,6 +23,8 @@ from rota.errors import (
     ProcessDied,
     QueryError,
     QueueNotFound,
+    QueuePaused,
+    QueueStateError,
     ResultError,
     ResultNotKept,
     ResultTimeout,
@@ -48,6 +50,8 @@ from rota.errors import (
     TaskStateError,
     TimeLimitExceeded,
     WorkerFault,
+    WorkerNotFound,
+    WorkerOrderFailed,
 )
 
 if TYPE_CHECKING:
@@ -98,6 +102,8 @@ __all__ = [
     "ProcessDied",
     "QueryError",
     "QueueNotFound",
+    "QueuePaused",
+    "QueueStateError",
     "ResultError",
     "ResultNotKept",
     "ResultTimeout",
@@ -136,6 +142,8 @@ __all__ = [
     "Unique",
     "When",
     "WorkerFault",
+    "WorkerNotFound",
+    "WorkerOrderFailed",
     "current",
     "every",
 ]

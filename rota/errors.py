@@ -1,7 +1,7 @@
 """All errors of Rota, in one class hierarchy. Each message says what happened, why, and what to do."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ class QueueNotFound(RotaError, LookupError):
     """The queue does not exist: no task was ever enqueued to it, or it was deleted."""
 
 
+class QueueStateError(RotaError):
+    """The queue is in a state that does not allow the operation: its tasks run, or it is being deleted."""
+
+
 class TaskNotFound(RotaError, LookupError):
     """The task does not exist, or does not exist any more."""
 
@@ -142,6 +146,31 @@ class BrokerUnavailable(BrokerError, ConnectionError):
 
 class BrokerRefused(BrokerError):
     """The server refuses permanently: wrong password, missing permission, too old, a replica."""
+
+
+class QueuePaused(EnqueueError, BrokerRefused):
+    """The queue takes no tasks for now: an operator has paused it for producers, drains it, or deletes it.
+
+    `queue` is its name, `kind` is `pause`, `drain` or `delete`. `by` is who did it, `reason` why, `since` when. Tasks
+    that the queue has accepted before are not affected.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        queue: str = "",
+        kind: str = "pause",
+        by: str = "",
+        reason: str = "",
+        since: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.queue = queue
+        self.kind = kind
+        self.by = by
+        self.reason = reason
+        self.since = since
 
 
 class NotReplicated(BrokerError):
@@ -211,6 +240,14 @@ class StaleVersion(StoreConflict):
 
 class StoreNotFound(StoreError, LookupError):
     """The store has no schedule, version, run or calendar of this ID or name."""
+
+
+class WorkerNotFound(RotaError, LookupError):
+    """No live worker or Go server has this ID or name."""
+
+
+class WorkerOrderFailed(RotaError):
+    """A worker did not get or did not answer an order. It may have obeyed if only the answer is missing."""
 
 
 class WorkerFault(RotaError):

@@ -19,6 +19,7 @@ from rota.broker.url import Endpoint
 from rota.core.randomness import RANDOM
 from rota.core.text import unstopped
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from rota.wire.pause import REFUSAL_CODE, read_refusal
 
 _NOPERM_COMMAND = re.compile(r"the '([^']+)' command|run the ([\w|]+) command")
 
@@ -88,6 +89,8 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
         return NotNow(f"A script blocks the server: {text}")
     if code in ("NOPERM", "NOAUTH", "WRONGPASS") or _SCRIPT_DENIAL.match(text):
         return _of_denial(code, text, words)
+    if code == REFUSAL_CODE:
+        return read_refusal(text)
     name = command_name(words)
     if re.match(r"ERR unknown (sub)?command", text):
         return BrokerRefused(

@@ -142,6 +142,7 @@ class Client(Core[Broker], AsyncFace):
         except Unreplicated as missing:
             raise missing.of(receipt) from None
         except (BrokerUnavailable, BrokerRefused) as error:
+            self._forget_if_refused(keys.queue, error)
             if not error.maybe_applied:
                 raise
             raise of_task(error, packed) from error

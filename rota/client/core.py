@@ -22,6 +22,7 @@ from rota.errors import (
     BrokerRefused,
     BrokerUnavailable,
     NotReplicated,
+    QueuePaused,
     ResultNotKept,
     ResultTimeout,
     RotaError,
@@ -189,6 +190,7 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
         except Unreplicated as error:
             reply, missing = cast(Reply, error.reply), error
         except BrokerError as error:
+            self._forget_if_refused(queue, error)
             if not error.maybe_applied:
                 raise
             raise of_task(error, packed) from error
@@ -214,6 +216,7 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
         outcomes: list[Any] = yield burst
         outcomes = yield from asked_again(burst, outcomes, self._requests.seconds)
         for sending, outcome in zip(batch.sendings, outcomes, strict=True):
+            self._forget_if_refused(sending.keys.queue, outcome)
             batch.settle(sending, outcome)
 
     def _publish(self, queue: str) -> Act[None]:
@@ -229,6 +232,11 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
             kind = BrokerRefused if isinstance(error, BrokerRefused) else BrokerUnavailable
             raise kind(str(error)) from error
         self._published_until[queue] = monotonic() + PUBLISH_SECONDS
+
+    def _forget_if_refused(self, queue: str, outcome: object) -> None:
+        """Publish the name of a queue again before the next enqueue, because a queue that refuses may be deleted."""
+        if isinstance(outcome, QueuePaused):
+            self._published_until.pop(queue, None)
 
     def _outcomes(self, batch: Batch) -> list[Any]:
         """Return the outcome of each plan of a chunk: a receipt or an error."""

@@ -19,7 +19,7 @@ from rota import events
 from rota.broker.broker import Broker
 from rota.client.core import PUBLISH_SECONDS
 from rota.core import faults
-from rota.errors import BrokerError, BrokerRefused
+from rota.errors import BrokerError, BrokerRefused, QueuePaused
 from rota.schedule.run import ScheduleRun
 from rota.scheduler.run_batch import ClaimedRun, FireOrder, PlannedRun, RunBatch, by_queue, cut, read_claim, write_claim
 from rota.wire.enqueue import Item, Reply
@@ -166,6 +166,8 @@ class Firing:
         for (_, _, queue, tasks), outcome in zip(sendings, outcomes, strict=True):
             if isinstance(outcome, BrokerError) and not isinstance(outcome, BrokerRefused):
                 raise TermOver(outcome)
+            if isinstance(outcome, QueuePaused):
+                self._published_until.pop(queue, None)  # a queue that refuses may be deleted
             for index, (run, item) in enumerate(tasks):
                 reply = outcome[index] if isinstance(outcome, list) else outcome
                 records[run.record.id] = _recorded(records[run.record.id], queue, item, reply, now)

@@ -1,7 +1,8 @@
 """Enqueueing: Asynq's `rdb.Enqueue`, `Schedule`, `AddToGroup` and their unique forms, as batches for one queue.
 
 `enqueue_plain` is the fast path for tasks without options, `enqueue` takes every option, and `debounce` joins calls.
-Each can be sent again after a lost reply (see `Item.mark`).
+Each can be sent again after a lost reply (see `Item.mark`). Each is refused while the queue refuses producers (see
+`rota.wire.pause`).
 
 A program that only enqueues does not read messages, so it does not load protobuf: the fields are encoded here. An
 `Envelope` encodes once what all tasks of one kind have in common, and adds payload, ID and lock for each task. That
@@ -60,12 +61,16 @@ def enqueue_plain(keys: QueueKeys, pairs: Sequence[str | bytes]) -> Call[int]:
 
     Returns how many are new. A task whose ID exists was added by an earlier sending of this call, and is not changed.
     """
-    return Call(load("enqueue_plain"), (keys.pending,), (keys.task_prefix, *pairs), int)
+    return Call(load("enqueue_plain"), (keys.pending, keys.pause), (keys.task_prefix, *pairs), int)
 
 
-def enqueue(keys: QueueKeys, items: Sequence[Item]) -> Call[list[Reply]]:
-    """Add tasks with any options, independently of each other. Can be sent again if every item has a mark."""
-    args: list[Argument] = [keys.base, keys.task_prefix]
+def enqueue(keys: QueueKeys, items: Sequence[Item], *, accepted: bool = False) -> Call[list[Reply]]:
+    """Add tasks with any options, independently of each other. Can be sent again if every item has a mark.
+
+    `accepted` marks tasks that are made of accepted ones, such as the result of an aggregation: a queue that refuses
+    its producers takes them.
+    """
+    args: list[Argument] = [keys.base, keys.task_prefix, "" if accepted else keys.pause]
     for item in items:
         args += item
     ids = [item.id for item in items]
@@ -88,7 +93,7 @@ def debounce(
     """
     longest = "" if max_wait_seconds is None else max_wait_seconds
     args = (keys.task_prefix, task_id, message, lock, wait_seconds, longest, explicit)
-    return Call(load("debounce"), (keys.pending, keys.scheduled), args, lambda raw: _reply(task_id, raw))
+    return Call(load("debounce"), (keys.pending, keys.scheduled, keys.pause), args, lambda raw: _reply(task_id, raw))
 
 
 def _reply(task_id: str, raw: Any) -> Reply:

@@ -178,7 +178,7 @@ def sort_out(taken: AggregationSet, tasks: Sequence[SortedOut]) -> Call[int]:
 def aggregate(taken: AggregationSet, result: Item | None) -> Call[Aggregated]:
     """Enqueue the result (None for no task) and end the set, in one step. Can be sent again."""
     keys = taken.queue
-    adding = enqueue(keys, () if result is None else (result,))
+    adding = enqueue(keys, () if result is None else (result,), accepted=True)
     where = (*adding.keys, taken.key, keys.aggregation_sets, spent_key(keys), failures_key(keys))
     return Call(load("aggregate"), where, adding.args, _aggregated)
 

@@ -62,6 +62,11 @@ class QueueKeys:
         """Hash that counts the repairs of sweeps by kind. Only in Rota."""
         return self.own("sweep")
 
+    @cached_property
+    def pause(self) -> str:
+        """The record of who paused the queue for whom and why. Only in Rota; workers obey `paused`."""
+        return self.own("pause")
+
     def group(self, name: str) -> str:
         """Sorted set of the tasks in one group, scored by the time at which they joined it."""
         return f"{self.base}g:{name}"
@@ -118,6 +123,10 @@ class Keys:
     def worker(self, host: str, pid: int, server_id: str) -> str:
         """The key of the tasks that one server runs. It has the same hash tag as the server's record."""
         return f"{self.prefix}:workers:{{{host}:{pid}:{server_id}}}"
+
+    def orders(self, host: str, pid: int, server_id: str) -> str:
+        """The key of the orders to one server. It has the same hash tag as the server's record. Only in Rota."""
+        return self.own(f"orders:{{{host}:{pid}:{server_id}}}")
 
 
 def unique_key(keys: QueueKeys, type: str, payload: bytes | None) -> str:

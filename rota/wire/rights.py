@@ -1,7 +1,8 @@
 """The Redis ACL permissions that each role needs. The commands are read from the scripts, so the list is never stale.
 
 A worker includes the permissions of a producer, because handlers enqueue tasks. A repairer is an inspector who may also
-run `rota doctor --repair`. Without an `OPTIONAL` permission Rota still works, with the limitation that is given there.
+run `rota doctor --repair`. An operator is an inspector and producer who may also pause, drain and delete queues and
+give orders to workers. Without an `OPTIONAL` permission Rota still works, with the limitation that is given there.
 """
 
 import re
@@ -11,7 +12,7 @@ from typing import Literal, get_args
 
 from rota.wire.script import load
 
-Role = Literal["producer", "worker", "inspector", "repairer"]
+Role = Literal["producer", "worker", "inspector", "repairer", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _LITERAL = re.compile(r"""["']([A-Z]{3,})["']""")
@@ -59,20 +60,29 @@ _PLAIN: dict[Role, set[str]] = {
     },
     "inspector": {"SISMEMBER", "SSCAN", "SCAN", "LRANGE", "MEMORY|USAGE", "SLOWLOG|GET", "CLUSTER|INFO"},
     "repairer": set(),
+    "operator": {"HGET", "SREM"},
 }
 _SCRIPTS: dict[Role, tuple[str, ...]] = {
     "producer": ("enqueue", "debounce", "cancel", "edit_", "watch", "look_task", "look_server"),
     "inspector": ("look_", "compare_"),
     "repairer": ("repair", "delete_locks"),
+    "operator": ("steer_",),
 }
 _NOT_OF_A_WORKER = {"try_rights", "compare_tasks", "compare_locks", "delete_locks", "test_clock", "set_test_clock"}
-_INCLUDED: dict[Role, Role] = {"worker": "producer", "repairer": "inspector"}
-"""Roles that have all permissions of another one."""
+_INCLUDED: dict[Role, tuple[Role, ...]] = {
+    "worker": ("producer",),
+    "repairer": ("inspector",),
+    "operator": ("producer", "inspector"),
+}
+"""Roles that have all permissions of others."""
 OPTIONAL = {
     "INFO": "version, role, eviction and persistence of the server are not checked",
     "CLIENT|TRACKING": "a waiting worker polls, up to every second, instead of being told of tasks",
     "CLIENT|TRACKINGINFO": "a waiting worker does not check whether tracking is still on",
-    "SCAN": "the doctor does not compare tasks and locks with the lists and sets, and cannot repair them",
+    "SCAN": (
+        "the doctor does not compare tasks and locks with the lists and sets, and cannot repair them; the deletion of "
+        "a queue leaves keys that no list names"
+    ),
     "MEMORY|USAGE": "the memory of queues is not known",
     "SLOWLOG|GET": "the slow commands of the server are not shown",
     "CLUSTER|INFO": "the state of a Cluster is not shown",
@@ -89,8 +99,8 @@ def commands(role: Role) -> list[str]:
     needed = _CONNECTION | _PLAIN[role]
     for name in _scripts(role):
         needed |= script_commands(name)
-    if role in _INCLUDED:
-        needed |= set(commands(_INCLUDED[role]))
+    for included in _INCLUDED.get(role, ()):
+        needed |= set(commands(included))
     return sorted(needed)
 
 
@@ -127,5 +137,5 @@ def rule(role: Role, user: str, password: str, prefix: str = "asynq") -> str:
 def _scripts(role: Role) -> Iterable[str]:
     names = sorted(path.name.removesuffix(".lua") for path in files("rota.wire").joinpath("lua").iterdir())
     if role == "worker":
-        return [name for name in names if name not in _NOT_OF_A_WORKER]
+        return [name for name in names if name not in _NOT_OF_A_WORKER and not name.startswith("steer_")]
     return [name for name in names if name.startswith(_SCRIPTS[role])]

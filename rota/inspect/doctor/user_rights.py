@@ -36,7 +36,7 @@ async def user_rights(broker: Broker, role: Role) -> list[Finding]:
         missing = [name async for name in _missing(broker, role)]
     except BrokerRefused as refusal:
         return [_untried(refusal)]
-    optional = OPTIONAL.keys() - ({"SCAN"} if role == "repairer" else set())
+    optional = OPTIONAL.keys() - ({"SCAN"} if role in ("repairer", "operator") else set())
     needed, useful = [m for m in missing if m not in optional], [m for m in missing if m in optional]
     found: list[Finding] = []
     if needed:

@@ -1,6 +1,7 @@
 -- Adds tasks with any options to one queue, independently: a refused task writes nothing and does not stop the others.
 -- KEYS  1 pending, 2 scheduled
 -- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes,
+--       3 record of the queue's pause (only in Rota); "" for a task that was accepted before, which no pause refuses,
 --       then for each task ten (at most 1000 tasks):
 --       id, message,
 --       when ("" for now, "1700000000.5" for a Unix time, "+2.5" for seconds from now by the server's clock),
@@ -13,6 +14,7 @@
 --   busy       that task is running or being aggregated, so it cannot be replaced
 --   conflict   the id is taken                 error     the second value is the server's error text
 --   created    an earlier sending of this request added it: a client sends a request again if the reply was lost
+-- Or an error if the queue refuses producers (see `refusal`).
 -- The mark tells which request wrote a task last. It is stored in `rota_sent`, except if it is the id of a task that
 -- the request added; `replaced <mark>` means that the request did not add the task. A repeated request writes the mark
 -- again, because `WAIT` covers only the writes of its own connection.
@@ -21,8 +23,13 @@
 --! include leave
 --! include sent
 --! include renew
+--! include refusal
 local base, prefix = ARGV[1], ARGV[2]
 local WIDTH = 10
+local refused = ARGV[3] ~= '' and refusal(ARGV[3], base .. 'paused')
+if refused then
+  return refused
+end
 local now_text = string.format('%.6f', now)
 
 local function due(when)
@@ -159,7 +166,7 @@ local function add(item)
 end
 
 local replies, written = {}, false
-for i = 3, #ARGV, WIDTH do
+for i = 4, #ARGV, WIDTH do
   local done, reply = pcall(add, {
     id = ARGV[i], msg = ARGV[i + 1], at = due(ARGV[i + 2]), group = ARGV[i + 3], lock = ARGV[i + 4],
     life = ARGV[i + 5], scope = ARGV[i + 6], replaces = ARGV[i + 7] == 'replace', mark = ARGV[i + 8],

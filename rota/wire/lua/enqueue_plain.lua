@@ -1,9 +1,17 @@
 -- Adds tasks without options: no lock, no group, no delay, and an id that was made for the request.
 -- The fast path of `enqueue`.
--- KEYS  1 pending
+-- KEYS  1 pending, 2 record of the queue's pause (only in Rota)
 -- ARGV  1 prefix of the queue's task hashes, then for each task two: id, message (at most 1000 tasks)
--- Result: how many were added. A task whose id exists was added by an earlier sending of this request.
+-- Result: how many were added. A task whose id exists was added by an earlier sending of this request. Or an error if
+--         the queue refuses producers (see `refusal`).
 --! include clock_ns
+if redis.call('HGET', KEYS[2], 'producers') then -- the function is defined in here to spare other calls its cost
+--! include refusal
+  local refused = refusal(KEYS[2], string.sub(ARGV[1], 1, -3) .. 'paused')
+  if refused then
+    return refused
+  end
+end
 if #ARGV == 3 then -- most calls add one task, and need neither a list nor a second loop
   local key = ARGV[1] .. ARGV[2]
   if redis.call('EXISTS', key) == 0 then

@@ -318,7 +318,7 @@ async def test_a_right_that_some_tasks_lack_is_told_of_those_alone(any_url: str,
     async with Overseen.from_url(any_url) as admin:
         await admin.admin.execute(
             "ACL", "SETUSER", "ungrouped", "reset", "on", ">p", "~asynq:queues", "~asynq:{default}:pending",
-            "~asynq:{default}:scheduled", "~asynq:{default}:t:*", "+@all",
+            "~asynq:{default}:scheduled", "~asynq:{default}:t:*", "~rota:{default}:pause", "+@all",
         )  # fmt: skip
     options = BrokerOptions(username="ungrouped", password="p")
     async with Broker.from_url(any_url, options=options) as broker:

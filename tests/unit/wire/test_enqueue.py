@@ -129,7 +129,7 @@ def test_a_forked_child_does_not_repeat_its_parents_ids() -> None:
 
 def test_plain_tasks_are_pairs_of_id_and_message() -> None:
     call = enqueue_plain(KEYS, ("a", b"1", "b", b"2"))
-    assert call.keys == ("asynq:{q}:pending",)
+    assert call.keys == ("asynq:{q}:pending", "rota:{q}:pause")
     assert call.args == ("asynq:{q}:t:", "a", b"1", "b", b"2")
     assert call.decode(2) == 2
 
@@ -137,7 +137,7 @@ def test_plain_tasks_are_pairs_of_id_and_message() -> None:
 def test_every_item_takes_as_many_arguments_as_the_script_expects() -> None:
     call = enqueue(KEYS, [Item("a", b"1"), Item("b", b"2", group="g")])
     [width] = [line for line in call.script.source.decode().splitlines() if line.startswith("local WIDTH = ")]
-    assert len(call.args) == 2 + 2 * int(width.removeprefix("local WIDTH = "))
+    assert len(call.args) == 3 + 2 * int(width.removeprefix("local WIDTH = "))
 
 
 def test_replies_name_the_task_that_is_there_now() -> None:

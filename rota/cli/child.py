@@ -6,6 +6,7 @@ passwords.
 
 import asyncio
 import signal
+from functools import partial
 from typing import Any
 
 from rota.app import Rota
@@ -15,7 +16,7 @@ from rota.cli.summary import prepare
 from rota.cli.supervised import run_supervised
 from rota.scheduler.assembly import declares_schedules
 from rota.supervisor.lifeline import Lifeline
-from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, plain_settings
+from rota.supervisor.messages import QUIET, WAKE, Introduction, ProcessReport, ProcessSetup, plain_settings
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
 from rota.worker.worker import Worker
@@ -39,10 +40,11 @@ async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopper.stop_gently)
     loop.add_signal_handler(signal.SIGINT, stopper.stop_at_once)
-    quiet = asyncio.Event()
+    worker.orders.supervised = True
     every = min(MOST_SECONDS, settings.worker.heartbeat.total_seconds() / 8)
-    lifeline.start(lambda: _report(worker), quiet.set, stopper.stop_gently, every)
-    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(_quiet(worker, quiet))]
+    commands = {QUIET: partial(_quiet, worker), WAKE: partial(_wake, worker)}
+    lifeline.start(lambda: _report(worker), commands, stopper.stop_gently, every)
+    tasks: list[asyncio.Task[Any]] = []
     if setup.burst:
         tasks.append(asyncio.create_task(stop_when_empty(worker)))
     with exit_limit():
@@ -57,10 +59,14 @@ async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
                 task.cancel()
 
 
-async def _quiet(worker: Worker, asked: asyncio.Event) -> None:
-    await asked.wait()
-    await worker.ready.wait()
+def _quiet(worker: Worker) -> None:
+    worker.orders.held_quiet = True
     worker.quiet()
+
+
+def _wake(worker: Worker) -> None:
+    worker.orders.held_quiet = False
+    worker.wake()
 
 
 def _report(worker: Worker) -> ProcessReport:
@@ -79,6 +85,7 @@ def _report(worker: Worker) -> ProcessReport:
         beat_at=worker.heartbeat.statistics().last_beat_at,
         queues=worker.queue_names(),
         types=worker.heartbeat.published,
+        orders=list(worker.orders.passed_on),
         vitals=vitals,
     )
 

@@ -30,7 +30,7 @@ async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
     try:
         scheduler = scheduler_of(app, settings, broker)
         lifeline.send(Introduction(plain_settings(settings), socket.gethostname(), os.getpid(), scheduler.id))
-        lifeline.start(lambda: _report(scheduler, app), lambda: None, scheduler.stop, REPORT_SECONDS)
+        lifeline.start(lambda: _report(scheduler, app), {}, scheduler.stop, REPORT_SECONDS)
         with exit_limit():
             await until_stopped(scheduler)
     finally:

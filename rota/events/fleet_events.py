@@ -56,6 +56,26 @@ class ChildProcessDied(ProcessEvent):
     seconds: float
 
 
+class FleetOrderObeyed(ProcessEvent):
+    """The supervisor obeys an order that an operator has given to one of its processes over Redis.
+
+    `act` is `stop`, `quiet` or `wake` for all processes, or `end` for this one alone.
+    """
+
+    level = logging.INFO
+    act: str
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        texts = {
+            "stop": "for all processes: stop",
+            "quiet": "for all processes: take no more tasks",
+            "wake": "for all processes: take tasks again",
+            "end": "to stop; another process takes its place",
+        }
+        return _sentence(f"{self.kind} process {self.pid} passes on an order {texts.get(self.act, self.act)}.")
+
+
 class ChildProcessHangs(ProcessEvent):
     """A process does not report, does not stop or does not start in time, so it is killed."""
 

@@ -76,6 +76,32 @@ class TasksNotHandedBack(Event):
     error: Exception
 
 
+class WorkerOrderObeyed(Event):
+    """A worker obeys an order that an operator has given over Redis. `order` says in words what it does."""
+
+    level = logging.INFO
+    worker: str
+    order: str
+    by: str
+    reason: str
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        by = f" by {self.by}" if self.by else ""
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"Worker {self.worker} obeys an order{by}{reason}: {self.order}."
+
+
+class WorkerOrderRefused(Event):
+    """A worker refuses an order that an operator has given over Redis."""
+
+    text = "Worker {worker} refuses an order: {order}. {why}"
+    worker: str
+    order: str
+    by: str
+    why: str
+
+
 class BurstEnded(Event):
     """A worker in burst mode found its queues empty and stops."""
 

@@ -136,6 +136,18 @@ class Fleet:
         for process in self.processes:
             process.quiet()
 
+    def wake(self) -> None:
+        """Take tasks again after `quiet`."""
+        self._quiet = False
+        for process in self.processes:
+            process.wake()
+
+    def replace(self, process: ChildProcess) -> None:
+        """Ask one process to stop. Another one starts when it has ended, unless the fleet is stopping."""
+        if not process.leaving:
+            process.replaced = True
+            process.stop()
+
     async def look(self) -> None:
         """Stop processes that are drained, replace those at a limit, and follow the load."""
         for process in self.processes:
@@ -189,7 +201,7 @@ class Fleet:
         self._scaling.changed()
         if process.leaving or self._has_finished(process):
             events.emit(events.ChildProcessEnded(**process.about))
-            if process.leaving and not self.kind.overlaps:
+            if process.leaving and (process.replaced or not self.kind.overlaps):
                 self._keep(self._restart(process.patience, 0.0))
         else:
             self._crashed(process)

@@ -11,10 +11,11 @@ import os
 import selectors
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from rota import events
-from rota.supervisor.messages import QUIET, Message, ProcessReport, ProcessSetup, decode, encode
+from rota.supervisor.messages import Message, ProcessReport, ProcessSetup, decode, encode
 
 _READ_BYTES = 65536
 
@@ -55,13 +56,14 @@ class Lifeline:
     def start(
         self,
         report: Callable[[], ProcessReport],
-        quiet: Callable[[], object],
+        commands: Mapping[bytes, Callable[[], object]],
         gone: Callable[[], object],
         every_seconds: float,
     ) -> None:
         """Send a report every `every_seconds` from a thread.
 
-        `quiet` is called in the running loop when the supervisor sends that command, and `gone` when it has ended.
+        The functions of `commands` are called in the running loop when the supervisor sends that line, such as `QUIET`,
+        and `gone` when it has ended. A line that is not in `commands` is ignored.
         """
         loop = asyncio.get_running_loop()
 
@@ -69,23 +71,22 @@ class Lifeline:
             with contextlib.suppress(RuntimeError):  # the loop is closed: this worker has ended
                 loop.call_soon_threadsafe(act)
 
-        work = threading.Thread(
-            target=self._work, args=(report, lambda: tell(quiet), lambda: tell(gone), every_seconds), daemon=True
-        )
+        told = {line.strip(): partial(tell, act) for line, act in commands.items()}
+        work = threading.Thread(target=self._work, args=(report, told, lambda: tell(gone), every_seconds), daemon=True)
         work.name = "rota-lifeline"
         work.start()
 
     def _work(
         self,
         report: Callable[[], ProcessReport],
-        quiet: Callable[[], object],
+        commands: Mapping[bytes, Callable[[], object]],
         gone: Callable[[], object],
         every_seconds: float,
     ) -> None:
         self._connection.setblocking(False)
         with selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
             selector.register(self._connection, selectors.EVENT_READ)
-            self._obey(quiet)
+            self._obey(commands)
             while True:
                 self._report_safely(report)
                 if selector.select(every_seconds):
@@ -93,7 +94,7 @@ class Lifeline:
                     if not data:
                         break
                     self._buffer += data
-                    self._obey(quiet)
+                    self._obey(commands)
         gone()
 
     def _report_safely(self, report: Callable[[], ProcessReport]) -> None:
@@ -112,7 +113,8 @@ class Lifeline:
         with contextlib.suppress(BlockingIOError):
             self._unsent = self._unsent[self._connection.send(self._unsent) :]
 
-    def _obey(self, quiet: Callable[[], object]) -> None:
+    def _obey(self, commands: Mapping[bytes, Callable[[], object]]) -> None:
         *lines, self._buffer = self._buffer.split(b"\n")
-        if QUIET.strip() in lines:
-            quiet()
+        for line in lines:
+            if (act := commands.get(line)) is not None:
+                act()

@@ -59,7 +59,8 @@ class ProcessReport:
     `quiet` says that it takes no more tasks, `stopping` that it is shutting down, for whatever reason. `held` is the
     number of tasks whose outcome is not recorded yet, `ended` of those recorded since the start. `beat_at` is when its
     heartbeat last reached the broker, on the machine's monotonic clock, which all processes share; 0 before the first.
-    `types` is the digest of the task types that it has published.
+    `types` is the digest of the task types that it has published. `orders` are the last orders that an operator has
+    given it for the supervisor (`rota.worker.worker_orders`), each as its ID and its act.
     """
 
     ready: bool = False
@@ -72,12 +73,14 @@ class ProcessReport:
     beat_at: float = 0.0
     queues: list[str] = field(default_factory=list[str])
     types: str = ""
+    orders: list[str] = field(default_factory=list[str])
     vitals: ProcessStatus | None = None
 
 
 Message = ProcessSetup | Introduction | ProcessReport
 _KINDS: Mapping[str, type[Message]] = {"setup": ProcessSetup, "introduction": Introduction, "report": ProcessReport}
 QUIET = b'{"command": "quiet"}\n'
+WAKE = b'{"command": "wake"}\n'
 
 
 def encode(message: Message) -> bytes:

@@ -25,7 +25,7 @@ from resource import struct_rusage
 
 from rota import events
 from rota.supervisor.kind import WORKER, Kind
-from rota.supervisor.messages import QUIET, Introduction, Message, ProcessReport, ProcessSetup, decode, encode
+from rota.supervisor.messages import QUIET, WAKE, Introduction, Message, ProcessReport, ProcessSetup, decode, encode
 from rota.supervisor.replacement import Lifetime, RestartBackoff
 
 _MIB = 1024 * 1024
@@ -87,6 +87,8 @@ class ChildProcess:
         self.report = ProcessReport()
         self.queues: set[str] = set()
         self.leaving = False
+        self.replaced = False
+        """Whether another process starts when this one has ended, although it was asked to stop."""
         self.killed = False
         self.stop_asked_at: float | None = None
         self.drain_until: float | None = None
@@ -137,6 +139,11 @@ class ChildProcess:
         """Ask it to take no more tasks."""
         if self._writer is not None and self.exit is None:
             self._writer.write(QUIET)
+
+    def wake(self) -> None:
+        """Ask it to take tasks again after `quiet`, unless it is being drained."""
+        if self._writer is not None and self.exit is None and self.drain_until is None:
+            self._writer.write(WAKE)
 
     def stop(self, *, at_once: bool = False) -> None:
         """Ask it to stop. Running tasks may finish within `shutdown_timeout`; `at_once` hands them back now."""

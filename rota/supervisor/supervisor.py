@@ -25,6 +25,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 
+from rota import events
 from rota.broker.broker import Broker
 from rota.client.connections import broker_options
 from rota.settings.settings import Settings
@@ -56,6 +57,7 @@ class Supervisor:
         self._fleets = [Fleet(kind, order, self) for kind in kinds]
         self._leader = self._fleets[0]
         self._requests = 0
+        self._obeyed: set[str] = set()
         self._failure = 0
         self._died_holding = False
         self._woken = asyncio.Event()
@@ -81,6 +83,34 @@ class Supervisor:
         """Take no more tasks; running tasks go on."""
         for fleet in self._fleets:
             fleet.quiet()
+
+    def wake(self) -> None:
+        """Take tasks again after `quiet`."""
+        for fleet in self._fleets:
+            fleet.wake()
+
+    def _obey_orders(self) -> None:
+        """Obey the orders that the processes have passed on, each one once (`rota.worker.worker_orders`)."""
+        for fleet in self._fleets:
+            for process in list(fleet.processes):
+                for order in process.report.orders:
+                    if order not in self._obeyed:
+                        self._obeyed.add(order)
+                        self._obey(order.partition(" ")[2], fleet, process)
+
+    def _obey(self, act: str, fleet: Fleet, process: ChildProcess) -> None:
+        events.emit(events.FleetOrderObeyed(**process.about, act=act))
+        match act:
+            case "quiet":
+                self.quiet()
+            case "wake":
+                self.wake()
+            case "end":
+                fleet.replace(process)
+            case "stop" if not self._requests:  # a second request would hand back the running tasks
+                self.stop()
+            case _:
+                pass
 
     @property
     def processes(self) -> list[ChildProcess]:
@@ -185,6 +215,7 @@ class Supervisor:
         try:
             while any(fleet.lives for fleet in self._fleets):
                 self._woken.clear()
+                self._obey_orders()
                 if watchdog.look(self.processes):
                     self._failure = self._failure or 1
                 for fleet in self._fleets:

@@ -78,7 +78,7 @@ def show(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL) 
 
 def listed(
     keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL, *, types: str = ""
-) -> list[Call[bool]]:
+) -> list[Call[server_record.Beaten]]:
     """Extend the entries of a server in the lists of servers, and the record of its task types."""
     return server_record.listed(
         keys, keys.server(host, pid, server_id), keys.worker(host, pid, server_id), ttl, types=types

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -25,6 +26,7 @@ from rota.wire.look_task import MAX_PAGE, text
 from rota.wire.message import from_timestamp, to_timestamp
 from rota.wire.proto import ServerInfo, WorkerInfo
 from rota.wire.script import Argument, Call, load
+from rota.wire.worker_order import read_orders
 
 TTL = timedelta(seconds=10)
 MAX_SHOWN_PAYLOAD_BYTES = 16384
@@ -77,6 +79,17 @@ def ttl_of(heartbeat: timedelta) -> timedelta:
     return max(TTL, 2 * heartbeat)
 
 
+class Beaten(NamedTuple):
+    """The reply to a part of a heartbeat.
+
+    `types_missing` says that the record of task types has to be published. `orders` are those to this server, as ID and
+    JSON (`rota.wire.worker_order`).
+    """
+
+    types_missing: bool
+    orders: Sequence[tuple[str, bytes]] = ()
+
+
 def beat(
     keys: Keys,
     server: ServerState,
@@ -85,33 +98,35 @@ def beat(
     *,
     spread: bool = True,
     types: str = "",
-) -> list[Call[bool]]:
+    answers: Mapping[str, str] = MappingProxyType({}),
+) -> list[Call[Beaten]]:
     """Write the records of a server and its running tasks, and add it to the lists, which also drops old entries.
 
     Returns three calls, or one call if the keys are not `spread` over the nodes of a Cluster. With the digest `types`
-    the life of that record of task types is extended; a call returns true if the record has to be published.
+    the life of that record of task types is extended. `answers` are those to orders, by their IDs.
     """
     own, workers = _keys(keys, server)
     seconds = int(ttl.total_seconds())
-    args: list[Argument] = [seconds, pack_server(server)]
+    args: list[Argument] = [seconds, pack_server(server), *_answers(answers)]
     seen: set[str] = set()
     for task in running:
         # Asynq uses the task ID as the name of the field, and never reads the name. The queue is appended to an ID that
         # occurs twice, because tasks of two queues may have the same ID.
         args += (f"{task.id}\0{task.queue}" if task.id in seen else task.id, pack_running(server, task))
         seen.add(task.id)
+    places = (own, workers, _orders(keys, server))
     if not spread:
-        places = (own, workers, keys.servers, keys.workers, *_type_keys(keys, types))
-        return [Call(load("server_beat"), places, args, bool)]
-    return [Call(load("server_write"), (own, workers), args, bool), *listed(keys, own, workers, ttl, types=types)]
+        everywhere = (*places, keys.servers, keys.workers, *_type_keys(keys, types))
+        return [Call(load("server_beat"), everywhere, args, _beaten)]
+    return [Call(load("server_write"), places, args, _beaten), *listed(keys, own, workers, ttl, types=types)]
 
 
-def listed(keys: Keys, own: str, workers: str, ttl: timedelta = TTL, *, types: str = "") -> list[Call[bool]]:
+def listed(keys: Keys, own: str, workers: str, ttl: timedelta = TTL, *, types: str = "") -> list[Call[Beaten]]:
     """Add a server to the lists by the keys of its two records, or remove it (`ttl` 0)."""
     seconds = int(ttl.total_seconds())
     return [
-        Call(load("server_list"), (keys.servers, *_type_keys(keys, types)), (own, seconds), bool),
-        Call(load("server_list"), (keys.workers,), (workers, seconds), bool),
+        Call(load("server_list"), (keys.servers, *_type_keys(keys, types)), (own, seconds), _listed),
+        Call(load("server_list"), (keys.workers,), (workers, seconds), _listed),
     ]
 
 
@@ -121,16 +136,22 @@ def publish(keys: Keys, types: str, record: bytes, ttl: timedelta = TTL) -> Call
     return Call(load("server_types"), (keys.published_types(types),), arguments, _nothing)
 
 
-def clear(keys: Keys, server: ServerState, *, types: str = "") -> list[Call[bool]]:
+def clear(
+    keys: Keys, server: ServerState, *, types: str = "", answers: Mapping[str, str] = MappingProxyType({})
+) -> list[Call[Beaten]]:
     """Remove a server from the lists and delete its record, at the end of a shutdown.
 
-    The record of its task types expires by itself, because other servers may share it.
+    The last answers to orders are written. The record of its task types expires by itself, because other servers may
+    share it.
     """
     own, workers = _keys(keys, server)
-    return [
+    calls = [
         *listed(keys, own, workers, timedelta(0), types=types),
-        Call(load("server_clear"), (own, workers), (), bool),
+        Call(load("server_clear"), (own, workers), (), _listed),
     ]
+    if answers:
+        calls.append(Call(load("server_answers"), (_orders(keys, server),), _answers(answers), _listed))
+    return calls
 
 
 def pack_server(server: ServerState) -> bytes:
@@ -206,6 +227,26 @@ def unpack_running(data: bytes) -> RunningTask:
 def _keys(keys: Keys, server: ServerState) -> tuple[str, str]:
     identity = server.host, server.pid, server.server_id
     return keys.server(*identity), keys.worker(*identity)
+
+
+def _orders(keys: Keys, server: ServerState) -> str:
+    return keys.orders(server.host, server.pid, server.server_id)
+
+
+def _answers(answers: Mapping[str, str]) -> list[Argument]:
+    args: list[Argument] = [len(answers)]
+    for order_id, answer in answers.items():
+        args += (order_id, answer)
+    return args
+
+
+def _beaten(reply: Any) -> Beaten:
+    missing, orders = reply
+    return Beaten(bool(missing), read_orders(orders))
+
+
+def _listed(reply: Any) -> Beaten:
+    return Beaten(bool(reply))
 
 
 def _type_keys(keys: Keys, types: str) -> tuple[str, ...]:

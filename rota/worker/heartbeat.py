@@ -8,16 +8,19 @@ writes the records second, because slow writing of records must not cost a lease
 loop: `on_lost(attempts)` for attempts that do not hold their tasks any more, and `on_cancel(attempt, reason)` for an
 attempt whose cancel was requested. Normally the cancel channel brings such a request; the heartbeat finds it in case
 the message was published while the subscriber was not connected.
+
+A beat also brings the orders to this worker, and carries the answers to them (`orders`).
 """
 
 import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from typing import Protocol
 
 from rota import events
 from rota.broker.sync import SyncBroker
@@ -31,12 +34,28 @@ from rota.wire.keys import QueueKeys
 from rota.wire.names import shown
 from rota.wire.outcome import MAX_ATTEMPTS, Held, extend
 from rota.wire.script import Call
-from rota.wire.server_record import RunningTask, ServerState, Status
+from rota.wire.server_record import Beaten, RunningTask, ServerState, Status
 from rota.worker.clock import lease_clock
 from rota.worker.run.attempt import Attempt
 
 SECONDS_TO_STOP = 2.0
 """How long a worker waits at its end for the last beat and for the deletion of its records."""
+
+
+class HeartbeatOrders(Protocol):
+    """The orders to the worker, as its heartbeat sees them (`rota.worker.worker_orders`)."""
+
+    def unsent(self) -> Mapping[str, str]:
+        """Return the answers that have not reached the server yet, by the IDs of the orders."""
+        ...
+
+    def sent(self, answers: Iterable[str]) -> None:
+        """Note that answers have reached the server."""
+        ...
+
+    def receive(self, orders: Iterable[tuple[str, bytes]], tell: Callable[[Callable[[], object]], object]) -> None:
+        """Take the orders that a beat has read, as ID and JSON. `tell` calls a function in the event loop."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class Heartbeat:
         server: Callable[[], ServerState],
         on_lost: Callable[[Sequence[Attempt]], None],
         on_cancel: Callable[[Attempt, str], None],
+        orders: HeartbeatOrders,
         every: timedelta = timedelta(seconds=5),
         lease: timedelta = timedelta(seconds=30),
     ) -> None:
@@ -74,6 +94,7 @@ class Heartbeat:
         self._server = server
         self._on_lost = on_lost
         self._on_cancel = on_cancel
+        self._orders = orders
         self._every = every
         self._lease = lease
         self._ttl = records.ttl_of(every)
@@ -120,10 +141,16 @@ class Heartbeat:
         self._types = types
         self._sooner.set()
 
+    def soon(self) -> None:
+        """Beat as soon as possible. May be called from any thread."""
+        self._sooner.set()
+
     def clear(self) -> None:
         """Delete the records of this server. Tried only once, because the records expire by themselves."""
-        calls = records.clear(self._broker.keys, self._server(), types=self.published)
+        answers = self._orders.unsent()
+        calls = records.clear(self._broker.keys, self._server(), types=self.published, answers=answers)
         self._send(calls, self._broker.within(timedelta(0)))
+        self._orders.sent(answers)
 
     @property
     def published(self) -> str:
@@ -222,7 +249,7 @@ class Heartbeat:
         state = replace(self._server(), status=self.status, active=len(attempts))
         # The event loop may have just received an attempt and not have parsed its message yet.
         shown = [_shown(attempt) for attempt in attempts if hasattr(attempt, "message")]
-        types = self._types
+        types, answers = self._types, self._orders.unsent()
         calls = records.beat(
             self._broker.keys,
             state,
@@ -230,9 +257,13 @@ class Heartbeat:
             self._ttl,
             spread=self._broker.clustered,
             types=types.digest if types is not None else "",
+            answers=answers,
         )
-        missing = self._send(calls)
-        if types is not None and missing:
+        replies = self._send(calls)
+        self._orders.sent(answers)
+        for reply in replies:
+            self._orders.receive(reply.orders, self._tell)
+        if types is not None and any(reply.types_missing for reply in replies):
             self._write_types(types)
 
     def _write_types(self, types: PublishedTypes) -> None:
@@ -246,14 +277,14 @@ class Heartbeat:
         else:
             self._refused_types = ""
 
-    def _send(self, calls: list[Call[bool]], broker: SyncBroker | None = None) -> bool:
-        """Run the calls in one burst. Returns whether the record of task types is missing."""
-        missing = False
+    def _send(self, calls: list[Call[Beaten]], broker: SyncBroker | None = None) -> list[Beaten]:
+        """Run the calls in one burst."""
+        replies: list[Beaten] = []
         for reply in (broker or self._broker).run_many(calls):
             if isinstance(reply, BrokerError):
                 raise reply
-            missing = missing or reply
-        return missing
+            replies.append(reply)
+        return replies
 
     def _failed(self) -> None:
         self._done = replace(self._done, errors=self._done.errors + 1)

@@ -46,15 +46,16 @@ class Parts:
             worker.describe,
             worker.lose,
             lambda attempt, reason: worker.executor.stop(attempt, "cancelled", reason),
+            worker.orders,
             every=settings.worker.heartbeat,
             lease=settings.worker.lease,
         )
         self.sweep = Sweep(worker, broker)
-        self.subscriber = Subscriber(broker, worker.cancel)
+        self.subscriber = Subscriber(broker, worker.hear)
         self.reporter = _reporter(worker, broker)
         self.aggregator = _aggregator(worker, broker)
         self.loop_watchdog = LoopWatchdog(worker.held, settings.health.blocked_after, worker.status.look)
-        self.threads = ThreadPool(settings.worker.concurrency)
+        self.threads = ThreadPool(worker.slots.capacity)
         self.processes = ProcessPool(
             settings.pool.pool_size or os.cpu_count() or 1,
             modules=worker.app.modules,

@@ -14,11 +14,12 @@ from rota import events
 from rota.broker.broker import Broker
 from rota.core import forks
 from rota.core.own_thread import in_own_thread
-from rota.errors import BrokerError
+from rota.errors import BrokerError, OptionError
 from rota.tasks.logs import restore
 from rota.wire.fetch import MAX_QUEUES
 from rota.wire.keys import QueueKeys
 from rota.wire.server_record import ServerState, new_server_id
+from rota.wire.worker_order import notice
 from rota.worker import loop_guard
 from rota.worker.clock import BrokerClock
 from rota.worker.consume.fetcher import Fetcher, FetchOptions
@@ -32,15 +33,12 @@ from rota.worker.run.concurrency import Slots
 from rota.worker.run.executor import Executor, RunResources, RunSettings
 from rota.worker.run.finisher import Finisher
 from rota.worker.shutdown import HURRIED_SECONDS, Shutdown, within
+from rota.worker.worker_orders import Orders
 from rota.worker.worker_status import WorkerStatus
 
 if TYPE_CHECKING:
     from rota.app import Rota
     from rota.settings.settings import Settings
-
-SMALLEST_WAVE = 16
-"""A fetch takes tasks for half of the slots, so that Redis works on one half while Python runs the other. A fetch for
-fewer slots than this costs more than it gains."""
 
 
 class Worker:
@@ -56,6 +54,7 @@ class Worker:
         # The token of each attempt starts with this ID, so that a supervisor can find the tasks that this worker holds.
         self.id = id or uuid.uuid4().hex[:12]
         self.server_id = new_server_id()
+        self._notice = notice(self.server_id)
         self.host = socket.gethostname() or "unknown-host"
         self.pid = os.getpid()
         self.started_at = time.time()
@@ -68,6 +67,7 @@ class Worker:
         self.consumers: NodeConsumers
         self.heartbeat: Heartbeat
         self.parts: Parts
+        self.orders = Orders(self)
         self.status = WorkerStatus(self)
         self.health_port: int | None = None
         """The bound health port, if there is one."""
@@ -84,7 +84,7 @@ class Worker:
     async def run(self) -> None:
         """Run until `stop()` is called. After a fault it may be called again."""
         self.ready.clear()
-        self.slots = Slots(self.settings.worker.concurrency)
+        self.slots = Slots(self.slots.capacity)  # also after a fault, the number that was ordered last
         async with AsyncExitStack() as stack:
             loop = asyncio.get_running_loop()
             stack.push_async_callback(_deliver_events)
@@ -139,6 +139,29 @@ class Worker:
             self.heartbeat.status = "stopped"
             self._begin(self.consumers.stop_fetching())
 
+    def wake(self) -> None:
+        """Take tasks again after `quiet`."""
+        self._quieted = False
+        if self.ready.is_set() and self.heartbeat.status == "stopped":
+            self.heartbeat.status = "active"
+            self._begin(self.consumers.start_fetching())
+
+    def scale(self, concurrency: int) -> None:
+        """Run up to this many tasks at once from now on. Running tasks go on, also if they are more."""
+        if concurrency < 1:
+            raise OptionError(
+                f"A concurrency of {concurrency} is not possible: give 1 or more. To take none, use quiet."
+            )
+        self.slots.resize(concurrency)
+        if self.ready.is_set():
+            self.parts.threads.grow(concurrency)
+        self.beat_soon()
+
+    def beat_soon(self) -> None:
+        """Show the state of this worker to other programs as soon as possible."""
+        if self.ready.is_set():
+            self.heartbeat.soon()
+
     def add_queue(self, name: str, priority: int = 1) -> None:
         """Serve one more queue, or the queues that match a pattern like `"mail-*"`."""
         self.subscription.add(name, priority)
@@ -182,8 +205,15 @@ class Worker:
             active=len(self.executor.held),
         )
 
+    def hear(self, message: str) -> None:
+        """Act on a message of the cancel channel: the ID of a task to cancel, or a notice of orders to a worker."""
+        if message == self._notice:
+            self.heartbeat.soon()
+        else:
+            self.cancel(message)
+
     def cancel(self, task_id: str) -> None:
-        """Cancel all attempts of this worker at a task. Called for a message on the cancel channel."""
+        """Cancel all attempts of this worker at a task."""
         if attempts := [attempt for attempt in self.held() if attempt.id == task_id]:
             self._begin(self._cancel(attempts))
 
@@ -259,7 +289,7 @@ class Worker:
             options=FetchOptions(
                 self._lease_seconds,
                 settings.slow_poll.total_seconds(),
-                batch=min(settings.fetch_batch, max(SMALLEST_WAVE, -(-self.slots.capacity // 2))),
+                batch=settings.fetch_batch,
                 wake_up=settings.wake_up,
                 queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
             ),

@@ -1,10 +1,7 @@
--- Replaces the records of one server and of its running tasks.
+-- Replaces the records of one server and of its running tasks, and reads the orders to it.
 --
--- KEYS  1 server record, 2 hash of its running tasks
--- ARGV  1 seconds to live, 2 server record, then for each running task two: id, its record
-redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[1])
-redis.call('DEL', KEYS[2])
-for i = 3, #ARGV, 2 do
-  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
-end
-redis.call('EXPIRE', KEYS[2], ARGV[1])
+-- KEYS, ARGV  as for the fragment `server_records`
+-- Result: { 0, { id, order, ... } }
+--! include clock
+--! include server_records
+return { 0, write_records() }

@@ -193,7 +193,7 @@ class Fetcher:
                 raise ConnectionClosed(f"The connection to {link.endpoint} was closed ({link.reason}).")
             if self._slots.free <= 0:
                 await self._wait_for_slot(link, wakeup)
-            free = min(self._slots.free, self._options.batch, MOST_FETCHED)
+            free = min(self._slots.free, self._slots.wave, self._options.batch, MOST_FETCHED)
             if free <= 0:
                 continue
             if not (wakeup.armed and wakeup.notifies):

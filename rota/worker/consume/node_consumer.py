@@ -55,6 +55,7 @@ class NodeConsumers:
         self._by_queue: dict[QueueKeys, NodeConsumer] = {}
         """Where the outcomes of a queue go, so that the path of every task has one lookup."""
         self._laying = asyncio.Lock()
+        self._turning = asyncio.Lock()
         self._stopping = False
         self.laid = asyncio.Event()
 
@@ -151,7 +152,19 @@ class NodeConsumers:
     async def stop_fetching(self) -> None:
         """Take no more tasks. Tasks in a reply that is under way are still received and passed to the executor."""
         self._stopping = True
-        await asyncio.gather(*(consumer.fetcher.stop(consumer.fetching) for consumer in self._all()))
+        async with self._turning:
+            self._stopping = True  # `start_fetching` may have held the lock
+            await asyncio.gather(*(consumer.fetcher.stop(consumer.fetching) for consumer in self._all()))
+
+    async def start_fetching(self) -> None:
+        """Take tasks again after `stop_fetching`: with new consumers, while the old ones record their outcomes."""
+        async with self._turning:
+            if not self._stopping:
+                return
+            self._stopping = False
+            for place in list(self._consumers):
+                self._retire(self._consumers.pop(place))
+            self._follow(set(self._places.values()) or {""})
 
     async def flush(self) -> None:
         """Wait until all outcomes are recorded."""

@@ -19,13 +19,31 @@ if TYPE_CHECKING:
     from rota.tasks.handler import Handler
 
 
+SMALLEST_WAVE = 16
+
+
 class Slots:
-    """Counts the free slots. A slot is freed only when its handler has really ended."""
+    """Counts the free slots. A slot is freed only when its handler has really ended.
+
+    `free` is negative while more slots are taken than the capacity was reduced to. Nothing is started then until enough
+    tasks have ended.
+    """
 
     def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.free = capacity
+        self.capacity = self.free = 0
+        self.wave = 0
+        """How many tasks to fetch at most: half of the slots, so that Redis works on one half while Python runs the
+        other. A fetch for fewer slots than `SMALLEST_WAVE` costs more than it gains."""
         self._waiters: list[asyncio.Future[None]] = []
+        self.resize(capacity)
+
+    def resize(self, capacity: int) -> None:
+        """Change the number of slots. Taken slots stay taken."""
+        self.free += capacity - self.capacity
+        self.capacity = capacity
+        self.wave = max(SMALLEST_WAVE, -(-capacity // 2))
+        if self.free > 0:
+            self.wake()
 
     @property
     def used(self) -> int:

@@ -309,8 +309,11 @@ class Executor:
         attempt.ran_seconds = monotonic() - attempt.began_at
         self._slots.give_back()
         if attempt.handler.concurrency is not None and (parked := self.types.end(attempt.handler)) is not None:
-            self._slots.take(1)
-            self._start_limited(parked, self._clock.now())
+            if self._slots.free <= 0:  # the slots were reduced meanwhile
+                self._finish(parked, Outcome(parked.id, parked.token, "requeue"))
+            else:
+                self._slots.take(1)
+                self._start_limited(parked, self._clock.now())
         self._busy -= 1
         if self.closed and self._busy == 0:
             self._idle.set()

@@ -1,8 +1,9 @@
-"""The subscriber: receives requests to cancel a running task on Asynq's cancel channel, and passes the task's ID on.
+"""The subscriber: receives the messages on Asynq's cancel channel, and passes them on.
 
-A message that is sent while the connection is down is lost, as in Asynq. Rota's clients also write the request to the
-task's hash, where the next heartbeat finds it. A message contains no queue, so `on_cancel` has to look for the ID among
-the tasks that this worker runs.
+A message is the ID of a running task that is to be cancelled, or tells one worker of Rota to read its orders. It is
+lost if it is sent while the connection is down, as in Asynq. Rota's clients also write each request where the next
+heartbeat finds it. A message contains no queue, so `on_message` has to look for the ID among the tasks that this worker
+runs.
 """
 
 from collections.abc import Callable
@@ -24,11 +25,11 @@ class SubscriberStatistics:
 
 
 class Subscriber:
-    """Calls `on_cancel(task_id)` in the event loop for every request on the cancel channel."""
+    """Calls `on_message(text)` in the event loop for every message on the cancel channel."""
 
-    def __init__(self, broker: Broker, on_cancel: Callable[[str], None]) -> None:
+    def __init__(self, broker: Broker, on_message: Callable[[str], None]) -> None:
         self._broker = broker
-        self._on_cancel = on_cancel
+        self._on_message = on_message
         self._ticker = Ticker("subscriber", timedelta(seconds=1))
         self._listening = False
         self._heard = 0
@@ -47,7 +48,7 @@ class Subscriber:
             try:
                 async for _, payload in messages:
                     self._heard += 1
-                    self._on_cancel(payload.decode("utf-8", "replace"))
+                    self._on_message(payload.decode("utf-8", "replace"))
             finally:
                 self._listening = False
                 self._earlier_reconnects += messages.reconnects

@@ -167,6 +167,7 @@ class ThreadPool:
     """
 
     def __init__(self, size: int) -> None:
+        self._size = size
         self._slots = asyncio.Semaphore(size)
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -211,6 +212,12 @@ class ThreadPool:
     def full(self) -> bool:
         """Whether a call would have to wait for its turn."""
         return self._slots.locked()
+
+    def grow(self, size: int) -> None:
+        """Allow up to `size` threads from now on. A smaller size changes nothing, because the slots limit the calls."""
+        for _ in range(size - self._size):
+            self._slots.release()
+        self._size = max(self._size, size)
 
     def abandon(self) -> None:
         """Stop waiting for functions that do not stop. Their calls end now, as cancelled. For a hard stop only."""

@@ -39,7 +39,7 @@ async def ring(lifeline: Lifeline) -> None:
         )
         return ProcessReport(ready=True, stopping=stop.is_set(), vitals=vitals)
 
-    lifeline.start(report, lambda: None, stop.set, 0.05)
+    lifeline.start(report, {}, stop.set, 0.05)
     await stop.wait()
     holds = os.environ.get("BELL_HOLDS")
     while holds and Path(holds).exists():

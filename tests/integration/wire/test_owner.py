@@ -8,7 +8,7 @@ import pytest
 
 from rota.broker import Broker
 from rota.wire.owner import Returned, give_back, keep, listed, show, waiting
-from rota.wire.server_record import ServerState, beat
+from rota.wire.server_record import Beaten, ServerState, beat
 from tests.integration.worker.yard import Yard, message, open_yard
 from tests.servers.fleet import ClusterFleet
 
@@ -151,4 +151,4 @@ async def test_in_a_cluster_each_call_stays_on_one_node(cluster: ClusterFleet) -
         shown = await broker.run_many([show(broker.keys, "h", 1, "s"), *listed(broker.keys, "h", 1, "s")])
     assert kept == [(0, 1)] * 6
     assert returned == [Returned(0, pending=1)] * 6
-    assert shown == [False, False, False]
+    assert shown == [False, Beaten(False), Beaten(False)]

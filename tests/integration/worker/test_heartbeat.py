@@ -1,14 +1,17 @@
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from rota.broker import SyncBroker
 from rota.errors import BrokerError
+from rota.wire import worker_order
 from rota.wire.proto import ServerInfo, TaskMessage, WorkerInfo
 from rota.wire.server_record import ServerState
+from rota.wire.worker_order import WorkerOrder
 from rota.worker.clock import lease_clock
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.run.attempt import Attempt
@@ -26,6 +29,24 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
         yield yard
 
 
+class Inbox:
+    """The orders that beats have brought, and the answers that the next beat has to carry."""
+
+    def __init__(self) -> None:
+        self.read: list[tuple[str, bytes]] = []
+        self.answers: dict[str, str] = {}
+
+    def unsent(self) -> dict[str, str]:
+        return dict(self.answers)
+
+    def sent(self, answers: Iterable[str]) -> None:
+        for order_id in answers:
+            self.answers.pop(order_id)
+
+    def receive(self, orders: Iterable[tuple[str, bytes]], tell: Callable[[Callable[[], object]], object]) -> None:
+        self.read += orders
+
+
 class Holder:
     """What a heartbeat asks of its worker."""
 
@@ -35,6 +56,7 @@ class Holder:
         self.lost: list[Attempt] = []
         self.cancelled: list[tuple[Attempt, str]] = []
         self.brokers: list[SyncBroker] = []
+        self.orders = Inbox()
 
     async def hold(self, task_id: str, *, token: str = "t1", stored: str = "t1", lease: float = 1.5) -> Attempt:
         await self.yard.active(task_id, lease, rota_token=stored)
@@ -57,6 +79,7 @@ class Holder:
             lambda: STATE,
             self.lose,  # type: ignore[arg-type]
             lambda attempt, reason: self.cancelled.append((attempt, reason)),
+            self.orders,
             every=every,
         )
 
@@ -215,3 +238,57 @@ async def test_more_attempts_than_one_script_may_take_are_all_extended(yard: Yar
         await holder.hold(f"t{number}")
     await asyncio.to_thread(holder.heartbeat().beat)
     assert await yard.number("ZCOUNT", yard.keys.lease, "2", "+inf") == 1100
+
+
+async def test_a_beat_brings_an_order_until_it_is_answered(yard: Yard, holder: Holder) -> None:
+    heartbeat, order = holder.heartbeat(), WorkerOrder(act="scale", concurrency=7, by="anna", reason="why not")
+    keys = yard.broker.keys
+    give = partial(worker_order.give, keys, STATE.host, STATE.pid, STATE.server_id, life=timedelta(seconds=30))
+    assert await yard.broker.run(give(order)) == worker_order.NO_SERVER, "the server has no record yet"
+    await asyncio.to_thread(heartbeat.beat)
+    assert holder.orders.read == []
+    assert await yard.broker.run(give(order)) == worker_order.GIVEN
+    for _ in range(2):  # the first reply may be lost
+        holder.orders.read.clear()
+        await asyncio.to_thread(heartbeat.beat)
+        [(order_id, data)] = holder.orders.read
+        assert WorkerOrder.from_json(order_id, data) == order
+    holder.orders.read.clear()
+    holder.orders.answers[order.id] = "done"
+    await asyncio.to_thread(heartbeat.beat)
+    place = keys.orders(STATE.host, STATE.pid, STATE.server_id)
+    assert await yard.execute("HGET", place, worker_order.answer_field(order.id)) == b"done"
+    assert int(await yard.execute("TTL", place)) > 0
+    assert (holder.orders.read, holder.orders.answers) == ([], {})
+
+
+async def test_a_beat_does_not_bring_an_order_that_has_expired(yard: Yard, holder: Holder) -> None:
+    heartbeat, order = holder.heartbeat(), WorkerOrder(act="stop")
+    await asyncio.to_thread(heartbeat.beat)
+    place = yard.broker.keys.orders(STATE.host, STATE.pid, STATE.server_id)
+    await yard.execute("HSET", place, order.id, b"%d %s" % (int(await yard.now()) - 1, order.to_json()))
+    await asyncio.to_thread(heartbeat.beat)
+    assert holder.orders.read == []
+    assert await yard.execute("EXISTS", place) == 0
+
+
+async def test_the_last_answers_reach_the_server_with_the_end_of_the_records(yard: Yard, holder: Holder) -> None:
+    heartbeat = holder.heartbeat()
+    await asyncio.to_thread(heartbeat.beat)
+    holder.orders.answers["o1"] = "done"
+    await asyncio.to_thread(heartbeat.clear)
+    place = yard.broker.keys.orders(STATE.host, STATE.pid, STATE.server_id)
+    assert await yard.execute("HGET", place, worker_order.answer_field("o1")) == b"done"
+    assert int(await yard.execute("TTL", place)) > 0
+
+
+async def test_a_server_gets_no_more_orders_while_a_hundred_wait(yard: Yard, holder: Holder) -> None:
+    await asyncio.to_thread(holder.heartbeat().beat)
+    calls = [
+        worker_order.give(
+            yard.broker.keys, STATE.host, STATE.pid, STATE.server_id, WorkerOrder(act="quiet"), timedelta(seconds=30)
+        )
+        for _ in range(101)
+    ]
+    replies = [await yard.broker.run(call) for call in calls]
+    assert replies == [*[worker_order.GIVEN] * 100, worker_order.TOO_MANY]

@@ -42,7 +42,7 @@ async def test_it_reports_obeys_and_notices_the_end(pair: tuple[socket.socket, L
     lifeline.read_setup()
     quiet, gone = asyncio.Event(), asyncio.Event()
     reports = iter(range(10**9))
-    lifeline.start(lambda: ProcessReport(ended=next(reports)), quiet.set, gone.set, 0.005)
+    lifeline.start(lambda: ProcessReport(ended=next(reports)), {QUIET: quiet.set}, gone.set, 0.005)
 
     async with asyncio.timeout(30):
         await quiet.wait()  # it had come together with the setup
@@ -64,7 +64,7 @@ async def test_a_supervisor_that_does_not_read_blocks_nobody(pair: tuple[socket.
         return ProcessReport(ended=made, queues=["q" * 10_000])
 
     quiet, gone = asyncio.Event(), asyncio.Event()
-    lifeline.start(report, quiet.set, gone.set, 0.001)
+    lifeline.start(report, {QUIET: quiet.set}, gone.set, 0.001)
     async with asyncio.timeout(10):
         while made < 300:  # far more than the socket's buffer holds
             await asyncio.sleep(0.005)
@@ -93,7 +93,7 @@ async def test_a_report_that_cannot_be_read_does_not_end_the_line(
         return told
 
     gone = asyncio.Event()
-    lifeline.start(report, lambda: None, gone.set, 0.005)
+    lifeline.start(report, {}, gone.set, 0.005)
     data = await asyncio.to_thread(supervisor.recv, 65536)
     assert decode(data.splitlines()[0]) == ProcessReport(ended=7)
     assert "changed while it was read" in caplog.text

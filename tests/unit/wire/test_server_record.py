@@ -58,10 +58,11 @@ def test_a_long_payload_is_shown_in_part():
 def test_a_beat_writes_the_record_under_the_keys_of_asynq():
     write, listed, workers = server_record.beat(Keys(), SERVER, [RUNNING])
     own, running = "asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}"
-    assert write.keys == (own, running)
+    assert write.keys == (own, running, "rota:orders:{h:1:s}")
     assert [part if isinstance(part, int | str) else part.hex() for part in write.args] == [
         10,
         SERVER_BYTES,
+        0,
         "id1",
         RUNNING_BYTES,
     ]
@@ -71,7 +72,20 @@ def test_a_beat_writes_the_record_under_the_keys_of_asynq():
 
 def test_a_beat_is_one_call_where_all_keys_are_on_one_server():
     [call] = server_record.beat(Keys(), SERVER, [RUNNING], spread=False)
-    assert call.keys == ("asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}", "asynq:servers", "asynq:workers")
+    own = ("asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}", "rota:orders:{h:1:s}")
+    assert call.keys == (*own, "asynq:servers", "asynq:workers")
+
+
+def test_a_beat_carries_the_answers_to_orders_before_the_running_tasks():
+    [call] = server_record.beat(Keys(), SERVER, [RUNNING], spread=False, answers={"o1": "done", "o2": "no"})
+    assert call.args[2:8] == [2, "o1", "done", "o2", "no", "id1"]
+
+
+def test_a_stopped_server_writes_its_last_answers_only_if_it_has_some():
+    names = [call.script.name for call in server_record.clear(Keys(), SERVER)]
+    assert names == ["server_list", "server_list", "server_clear"]
+    *_, answers = server_record.clear(Keys(), SERVER, answers={"o1": "done"})
+    assert (answers.keys, answers.args) == (("rota:orders:{h:1:s}",), [1, "o1", "done"])
 
 
 @pytest.mark.parametrize("unpack", [server_record.unpack_server, server_record.unpack_running])

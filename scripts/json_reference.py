@@ -19,7 +19,14 @@ from typing import Any, NamedTuple, cast
 from rota.cli.queue_command import InspectedQueue
 from rota.cli.stats_command import Stats
 from rota.cli.task.listing import Listing
-from rota.inspect import BrokerSnapshot, GroupSnapshot, QueueSnapshot, SchedulerEntrySnapshot, TaskSnapshot
+from rota.inspect import (
+    BrokerSnapshot,
+    GroupSnapshot,
+    QueueSnapshot,
+    SchedulerEntrySnapshot,
+    ServerSnapshot,
+    TaskSnapshot,
+)
 from rota.schedule.run import ScheduleRun
 from rota.settings.origin import Origin
 
@@ -92,6 +99,7 @@ SHAPES: dict[str, Shape] = {
     "stats": Stats,
     "queue list": ListOf(QueueSnapshot),
     "queue inspect": ListOf(InspectedQueue),
+    "worker list": ListOf(ServerSnapshot),
     "queue history": {"(the name of each queue)": "a list of days: `day`, `processed`, `failed`, `error_rate`"},
     "group list": ListOf(GroupSnapshot),
     "cron list": ListOf(SchedulerEntrySnapshot),

@@ -27,7 +27,7 @@ from rota.cli import (
     task,
     task_types,
     version,
-    worker_command,
+    worker_group,
 )
 from rota.cli.frame import Frame
 from rota.errors import ConfigError, RotaError
@@ -42,7 +42,7 @@ program = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 program.callback()(version.option)
-program.command(name="worker")(worker_command.command)
+program.add_typer(worker_group.program)
 program.command(name="scheduler")(scheduler_command.command)
 program.command(name="dev")(dev.command)
 program.command(name="enqueue")(enqueue_command.command)

@@ -1,4 +1,4 @@
-"""`rota queue`: the queues, one queue in full, and its history."""
+"""`rota queue`: the queues, one queue in full, its history, and what steers queues (`queue_steering`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rota.cli import output
+from rota.cli import output, queue_steering
 from rota.cli.inspecting import STATES, heading, opened, print_states, share
 from rota.cli.option_types import AsJson, Url
 from rota.cli.stats_command import oldest, print_queues, state_of
@@ -18,7 +18,7 @@ from rota.inspect.judgement import size
 program = typer.Typer(
     name="queue",
     no_args_is_help=True,
-    help="Queues: what is in them, and who works them off.",
+    help="Queues: what is in them, who works them off; pause, drain and delete them.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Names = Annotated[list[str], typer.Argument(help="The names of queues.")]
@@ -158,3 +158,9 @@ def _print_days(days: Sequence[DaySnapshot]) -> None:
         for each in days
     ]
     output.print_table(columns, rows)
+
+
+program.command()(queue_steering.pause)
+program.command()(queue_steering.resume)
+program.command()(queue_steering.drain)
+program.command()(queue_steering.delete)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         RunNow,
     )
     from rota.inspect.candidate import Hit
+    from rota.inspect.deleting_queue import DeletionProgress
     from rota.inspect.error_groups import ErrorGroup, ErrorPage
     from rota.inspect.face import TaskRef
     from rota.inspect.histogram import Histogram
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rota.inspect.metric_series import MetricPoint, MetricSample, MetricSeries
     from rota.inspect.query import Query
     from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
+    from rota.inspect.queue_actions import DrainProgress
     from rota.inspect.scheduler_snapshot import EnqueueEventSnapshot, SchedulerEntrySnapshot
     from rota.inspect.server_snapshot import RunningSnapshot, ServerSnapshot
     from rota.inspect.targets import Chosen, FromStream, InState, Matching, Targets
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from rota.inspect.task_type import TypeList, TypeSnapshot, TypeVersion
     from rota.inspect.trash import OpenTrash, Trash, TrashedTask
     from rota.inspect.waiting import Cause, Reason, Waiting
+    from rota.inspect.worker_actions import WorkerAnswer
 else:  # a program that only changes tasks does not load the snapshots
     __getattr__, __dir__ = on_demand(
         __name__,
@@ -76,6 +79,7 @@ else:  # a program that only changes tasks does not load the snapshots
                 "Reschedule",
                 "RunNow",
             ),
+            "deleting_queue": ("DeletionProgress",),
             "face": ("TaskRef",),
             "targets": ("Chosen", "FromStream", "InState", "Matching", "Targets"),
             "trash": ("OpenTrash", "Trash", "TrashedTask"),
@@ -85,10 +89,12 @@ else:  # a program that only changes tasks does not load the snapshots
             "all_queues": ("Overview", "Rate"),
             "metric_series": ("MetricPoint", "MetricSample", "MetricSeries"),
             "queue": ("AggregationSnapshot", "DaySnapshot", "GroupSnapshot", "QueueSnapshot"),
+            "queue_actions": ("DrainProgress",),
             "scheduler_snapshot": ("EnqueueEventSnapshot", "SchedulerEntrySnapshot"),
             "server_snapshot": ("RunningSnapshot", "ServerSnapshot"),
             "task_snapshot": ("ProgressReport", "TaskList", "TaskSnapshot"),
             "task_type": ("TypeList", "TypeSnapshot", "TypeVersion"),
+            "worker_actions": ("WorkerAnswer",),
         },
     )
 
@@ -107,6 +113,8 @@ __all__ = [
     "CutOff",
     "DaySnapshot",
     "Delete",
+    "DeletionProgress",
+    "DrainProgress",
     "EnqueueEventSnapshot",
     "ErrorGroup",
     "ErrorPage",
@@ -152,4 +160,5 @@ __all__ = [
     "TypeSnapshot",
     "TypeVersion",
     "Waiting",
+    "WorkerAnswer",
 ]

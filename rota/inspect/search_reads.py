@@ -1,10 +1,10 @@
 """Describes the search for tasks, the groups of errors, and the causes of a wait, for both faces of the read model."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rota.client.operations import operation
-from rota.client.steps import Act, Command, Pause
+from rota.client.steps import Act, Pause
 from rota.core.duration import DurationLike
 from rota.core.duration import parse as parse_duration
 from rota.errors import BrokerUnavailable, TaskNotFound
@@ -19,7 +19,8 @@ from rota.inspect.task_search import Search
 from rota.inspect.waiting import Circumstances, QueuePause, Reason, Waiting, cause, judge
 from rota.tasks.job import TaskState
 from rota.wire import minute, wait
-from rota.wire.times import from_unix
+from rota.wire import pause as wire_pause
+from rota.wire.pause import Pauses
 
 LONGEST_WATCH = timedelta(seconds=60)
 RATE_MINUTES = 5
@@ -65,10 +66,11 @@ class SearchReads(Reads):
                     f"Queue {queue!r} has no task under the ID {task_id!r}: it was deleted, has ended, or was never "
                     "there."
                 )
-            paused: bytes | None = yield Command(("GET", keys.paused), keys.paused)
+            pauses: Pauses = yield wire_pause.look(keys)
+            stop = pauses.workers
             servers = yield from live_servers(self._keys)
             around = Circumstances(
-                pause=None if paused is None else QueuePause(since=_since(paused)),
+                pause=None if stop is None else QueuePause(since=stop.since, by=stop.by, why=stop.reason),
                 servers=servers,
                 types=(yield from published_types(self._keys)),
                 per_second=(yield from self._rate(look, servers, watch)),
@@ -110,8 +112,3 @@ def _ended_per_second(seen: minute.Minutes) -> float:
 
 def _query(query: Query | str) -> Query:
     return parse(query) if isinstance(query, str) else query
-
-
-def _since(paused: bytes) -> datetime | None:
-    # A queue can be paused by hand, with any value.
-    return from_unix(int(paused)) if paused.isdigit() and len(paused) < 15 else None

@@ -54,7 +54,6 @@ class Worker:
         # The token of each attempt starts with this ID, so that a supervisor can find the tasks that this worker holds.
         self.id = id or uuid.uuid4().hex[:12]
         self.server_id = new_server_id()
-        self._notice = notice(self.server_id)
         self.host = socket.gethostname() or "unknown-host"
         self.pid = os.getpid()
         self.started_at = time.time()
@@ -207,14 +206,14 @@ class Worker:
 
     def hear(self, message: str) -> None:
         """Act on a message of the cancel channel: the ID of a task to cancel, or a notice of orders to a worker."""
-        if message == self._notice:
+        if message == notice(self.server_id):
             self.heartbeat.soon()
         else:
             self.cancel(message)
 
     def cancel(self, task_id: str) -> None:
         """Cancel all attempts of this worker at a task."""
-        if attempts := [attempt for attempt in self.held() if attempt.id == task_id]:
+        if attempts := [each for each in self.held() if each.id == task_id]:
             self._begin(self._cancel(attempts))
 
     def lose(self, attempts: Sequence[Attempt]) -> None:

@@ -131,9 +131,7 @@ class Executor:
         if self.closed:
             self._slots.give_back()
             self._finish(attempt, Outcome(attempt.id, attempt.token, "requeue"))
-            return
-        early = self._prepare(attempt, notes)
-        if early is not None:
+        elif (early := self._prepare(attempt, notes)) is not None:
             self._slots.give_back()
             self._conclude(attempt, early)
         elif attempt.handler.concurrency is None:

@@ -1,0 +1,185 @@
+"""`rota worker list`, `quiet`, `wake`, `stop` and `scale`: the workers that run anywhere, steered over the server."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from rota.cli import output
+from rota.cli.opened_app import operator, with_app
+from rota.cli.option_types import AsJson, Url, Yes
+from rota.core.text import counted
+from rota.errors import ConfigError, RotaError, WorkerNotFound
+from rota.inspect import ServerSnapshot
+from rota.inspect.worker_actions import WorkerAnswer, matching
+
+if TYPE_CHECKING:
+    from rota.app import Rota
+    from rota.inspect import Actions
+
+Names: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(help="Workers: an ID or its first characters, host:pid, or all of a host.")
+]
+All: TypeAlias = Annotated[bool, typer.Option("--all", help="All workers.")]
+Fleet: TypeAlias = Annotated[
+    bool, typer.Option("--fleet", help="The supervisor of the worker, and so all processes of its command.")
+]
+Reason: TypeAlias = Annotated[str, typer.Option("--reason", help="Why, for the log of the worker.")]
+Order: TypeAlias = "Callable[[Actions, ServerSnapshot], Awaitable[WorkerAnswer]]"
+SHORT_ID = 13
+"""Characters of an ID that the table shows: `rota-` and the first eight of the UUID."""
+
+
+def list_workers(url: Url = None, as_json: AsJson = False) -> None:
+    """List the workers of Rota and the servers of Asynq, with their slots and queues, as of their last heartbeat."""
+    servers = with_app(url, lambda app: app.inspector().servers())
+    if as_json:
+        output.print_json(servers)
+        return
+    if not servers:
+        output.say("No worker runs. Start one: rota worker module:app")
+        return
+    at = output.now()
+    columns = [
+        output.Column("id"),
+        output.Column("host:pid"),
+        output.Column("kind"),
+        output.Column("status"),
+        output.Column("busy", right=True),
+        output.Column("slots", right=True),
+        output.Column("started"),
+        output.Column("queues", folds=True),
+    ]
+    rows = [
+        (
+            each.id[:SHORT_ID],
+            f"{each.host}:{each.pid}",
+            "Go" if each.is_go else "Rota",
+            _STATUS.get(each.status, each.status),
+            f"{each.active}",
+            f"{each.concurrency}",
+            output.relative(each.started_at, at),
+            ", ".join(f"{name}={priority}" for name, priority in each.queues.items()),
+        )
+        for each in servers
+    ]
+    output.print_table(columns, rows)
+
+
+def quiet(
+    names: Names = None,
+    everything: All = False,
+    fleet: Fleet = False,
+    reason: Reason = "",
+    url: Url = None,
+) -> None:
+    """Let workers take no more tasks. Running tasks go on, and `wake` ends it."""
+    _order(
+        names,
+        everything,
+        url,
+        "takes no more tasks",
+        lambda actions, server: actions.quiet_worker(server, fleet=fleet, reason=reason, by=operator()),
+    )
+
+
+def wake(
+    names: Names = None, everything: All = False, fleet: Fleet = False, reason: Reason = "", url: Url = None
+) -> None:
+    """Let workers take tasks again that were quieted."""
+    _order(
+        names,
+        everything,
+        url,
+        "takes tasks again",
+        lambda actions, server: actions.wake_worker(server, fleet=fleet, reason=reason, by=operator()),
+    )
+
+
+def stop(
+    names: Names = None,
+    everything: All = False,
+    fleet: Fleet = False,
+    reason: Reason = "",
+    yes: Yes = False,
+    url: Url = None,
+) -> None:
+    """Stop workers gently: running tasks may finish. A supervisor starts another process, or stops with --fleet."""
+    _order(
+        names,
+        everything,
+        url,
+        "stops",
+        lambda actions, server: actions.stop_worker(server, fleet=fleet, reason=reason, by=operator()),
+        question=None if yes else "Stop {count}?",
+    )
+
+
+def scale(
+    concurrency: Annotated[int, typer.Argument(min=1, help="Tasks at once in each process.")],
+    names: Names = None,
+    everything: All = False,
+    reason: Reason = "",
+    url: Url = None,
+) -> None:
+    """Change how many tasks workers run at once, until their processes end. Running tasks go on."""
+    _order(
+        names,
+        everything,
+        url,
+        f"runs up to {counted(concurrency, 'task')} at once",
+        lambda actions, server: actions.scale_worker(server, concurrency, reason=reason, by=operator()),
+    )
+
+
+def _order(
+    names: list[str] | None,
+    everything: bool,
+    url: str | None,
+    done: str,
+    order: Order,
+    question: str | None = None,
+) -> None:
+    """Give an order to each of the named workers. The exit code is 1 if one of them did not obey."""
+    if bool(names) == everything:
+        raise ConfigError("Which workers? Name them, or write --all. `rota worker list` shows them.")
+    servers = _chosen(with_app(url, lambda app: app.inspector().servers()), names)
+    if question is not None and not output.agreed(question.format(count=counted(len(servers), "worker")), yes=False):
+        raise typer.Exit(1)
+
+    async def act(app: "Rota") -> bool:
+        actions, well = app.actions(), True
+        for server in servers:
+            well = await _give(actions, server, order, done) and well
+        return well
+
+    if not with_app(url, act):
+        raise typer.Exit(1)
+
+
+async def _give(actions: "Actions", server: ServerSnapshot, order: Order, done: str) -> bool:
+    name = f"{server.host}:{server.pid} ({server.id[:SHORT_ID]})"
+    try:
+        answer = await order(actions, server)
+    except RotaError as error:
+        output.fail(f"{name}: {error}")
+        return False
+    if answer.is_obeyed:
+        output.say(f"{name} {done}.")
+        return True
+    output.fail(f"{name} did not obey. {answer.refusal}")
+    return False
+
+
+def _chosen(servers: Sequence[ServerSnapshot], names: list[str] | None) -> list[ServerSnapshot]:
+    """Return the workers that the names mean. All workers do not include Go servers, which take no orders."""
+    if not names:
+        chosen = [each for each in servers if not each.is_go]
+        if not chosen:
+            raise WorkerNotFound("No worker of Rota runs. Start one: rota worker module:app")
+        return chosen
+    return list({each.id: each for name in names for each in matching(servers, name)}.values())
+
+
+_STATUS = {"stopped": "quiet", "closed": "stopping"}
+"""The meaning of Asynq's words for the status of a server."""

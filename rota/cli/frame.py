@@ -11,7 +11,7 @@ Typer builds the tree of commands anew for each run, and the group of all comman
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -102,7 +102,7 @@ class Frame(TyperGroup):
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translated_errors() -> Generator[None]:
     """Give errors of Typer, which has no translations, the language of the locale."""
     try:
         yield
@@ -148,7 +148,9 @@ def _translate_parameters(command: Command) -> None:
     def shown(ctx: Any) -> list[Any]:
         found: list[Any] = original(ctx)
         for each in found:
-            vars(each).update({"help": translated_help(each.help)} if getattr(each, "help", None) else {})
+            text: str | None = getattr(each, "help", None)
+            if text:
+                each.help = translated_help(text)
         return found
 
     if language() != "en":

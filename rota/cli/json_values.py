@@ -14,14 +14,14 @@ def plain_json(value: Any) -> Any:
     Bytes are text; bytes that are not UTF-8 are an object with the key `base64`. A dataclass names in `json_properties`
     which of its properties are shown too.
     """
-    if is_dataclass(value) and not isinstance(value, type):
-        names = [*(each.name for each in fields(value)), *getattr(type(value), "json_properties", ())]
+    names: Iterable[str] = getattr(value, "_fields", ())  # of a named tuple
+    if names:
         return {name: plain_json(getattr(value, name)) for name in names}
-    if hasattr(value, "_asdict"):
-        return plain_json(value._asdict())
+    if is_dataclass(value) and not isinstance(value, type):
+        shown = [*(each.name for each in fields(value)), *getattr(type(value), "json_properties", ())]
+        return {name: plain_json(getattr(value, name)) for name in shown}
     if isinstance(value, Mapping):
-        pairs: Iterable[tuple[Any, Any]] = value.items()
-        return {key if isinstance(key, str) else to_jsonable_python(key): plain_json(each) for key, each in pairs}
+        return {_key(key): plain_json(value[key]) for key in cast("Iterable[Any]", value)}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain_json(each) for each in cast("Iterable[Any]", value)]
     if isinstance(value, bytes):
@@ -30,3 +30,7 @@ def plain_json(value: Any) -> Any:
         except UnicodeDecodeError:
             return {"base64": base64.b64encode(value).decode()}
     return to_jsonable_python(value, timedelta_mode="float")
+
+
+def _key(key: Any) -> Any:
+    return key if isinstance(key, str) else to_jsonable_python(key)

@@ -10,7 +10,7 @@ terminal would carry out a control sequence in one of them.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -217,7 +217,7 @@ def _asked(question: str, guarded: str | None) -> bool:
 
 
 @contextmanager
-def progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+def progress(title: str, total: int | None = None) -> Generator[Callable[[int], None]]:
     """Show the progress of long work on standard error, if that is a terminal.
 
     The result is a function to call with the number that is done so far. Without a `total` the number alone is shown.

@@ -114,7 +114,7 @@ def in_calls(
     call whose answer was lost is sent again. An error of a call is the outcome of each of its items.
     """
     outcomes: dict[int, Any] = {}
-    left = list(range(len(items)))
+    left: list[int] = list(range(len(items)))
     while left:
         chunks = _chunks(left, lambda i: group(items[i]))
         calls = [make(group(items[chunk[0]]), [items[i] for i in chunk]) for chunk in chunks]

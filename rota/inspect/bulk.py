@@ -154,7 +154,7 @@ class Bulk(Stream[BulkProgress]):
         batch = yield from self.targets.next(self._stayed)
         if batch is None:
             return self._note(ended=True)
-        outcomes = (yield from self._do(batch)) if batch else []
+        outcomes: Sequence[str | RotaError] = (yield from self._do(batch)) if batch else ()
         self._count(batch, outcomes)
         errors = [each for each in outcomes if isinstance(each, BrokerError | StoreError)]
         if errors and len(errors) == len(outcomes):  # the next batch would fail as this one

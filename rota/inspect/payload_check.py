@@ -1,7 +1,7 @@
 """Checks a payload that a person wrote against the JSON Schema that the workers of its task type publish."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rota.core.text import unstopped
@@ -36,7 +36,7 @@ def check_payload(types: TypeList, type: str, payload: bytes) -> None:
         )
 
 
-def _faults(schema: Mapping[str, Any], value: object) -> list[str]:
+def _faults(schema: Mapping[str, Any], value: Any) -> list[str]:
     try:
         from jsonschema import Draft202012Validator  # imported late, because it is an extra
     except ImportError as error:
@@ -44,7 +44,8 @@ def _faults(schema: Mapping[str, Any], value: object) -> list[str]:
             "A payload is checked with the package jsonschema, which is not installed. Install rota[schema], or leave "
             "out the check."
         ) from error
-    found = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path)))
+    faults: Iterable[Any] = Draft202012Validator(schema).iter_errors(value)  # pyright: ignore[reportUnknownMemberType]
+    found = sorted(faults, key=lambda fault: list(map(str, fault.path)))
     return [f"{_place(fault.path)}{fault.message}" for fault in found]
 
 

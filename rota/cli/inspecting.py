@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from rota.app import Rota
 from rota.cli import output
+from rota.cli.language import translated
 from rota.cli.option_types import settings_of
 from rota.core.text import printable
 from rota.inspect import SyncInspector
@@ -49,7 +50,7 @@ def print_states(counts: Mapping[str, int]) -> None:
 
 def heading(text: str) -> None:
     """Print the heading of a part: bold on a terminal."""
-    Console(highlight=False).print(f"[bold]{escape(printable(text))}[/]")
+    Console(highlight=False).print(f"[bold]{escape(printable(translated(text)))}[/]")
 
 
 def share(rate: float | None) -> str:

@@ -15,7 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from rota.settings.origin import LANGUAGE_VARIABLE
 
@@ -23,8 +23,22 @@ Language = Literal["en", "zh"]
 CATALOGUE = Path(__file__).with_name("zh.toml")
 _VARIABLES = (LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
 _HOLE = "{}"
+_SENTENCE_END = re.compile(r"(?<=[.?!]) (?=[A-Z`-])")
+_CHINESE_MARKS = "。？！："
+_VALUES = {"nouns": "[0-9][0-9,.]*", "lengths": "[0-9][0-9a-zA-Z,. ]*"}
+"""The values that the templates of a table take, where any text would be too much: "{} task" would match sentences."""
+_VAGUE = 8
+"""Letters that a template has at least, to be tried before a text is split into sentences."""
 _DEEPEST = 4
 """How often a value of a text is translated inside another one."""
+
+
+class Template(NamedTuple):
+    """A text with places for values, and its translation. A vague one has few words of its own."""
+
+    pattern: re.Pattern[str]
+    translation: str
+    is_vague: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +47,48 @@ class Catalogue:
 
     titles: dict[str, str]
     texts: dict[str, str]
-    patterns: list[tuple[re.Pattern[str], str]]
+    templates: list[Template]
 
     @classmethod
     def read(cls, path: Path) -> "Catalogue":
-        """Read a catalogue. Of several patterns that match a text, the one with the longest words counts."""
+        """Read a catalogue. Of several templates that match a text, the one with the longest words counts."""
         tables = cast("dict[str, dict[str, str]]", tomllib.loads(path.read_text(encoding="utf-8")))
-        texts = {key: text for name, table in tables.items() if name != "titles" for key, text in table.items()}
-        holed = sorted((key for key in texts if _HOLE in key), key=lambda key: -len(key.replace(_HOLE, "")))
-        return cls(tables["titles"], texts, [(_pattern(key), texts[key]) for key in holed])
+        texts: dict[str, str] = {}
+        found: list[tuple[int, Template]] = []
+        for name, table in tables.items():
+            if name != "titles":
+                texts |= table
+                found += [
+                    (len(key), _template(key, text, _VALUES.get(name, ".*?")))
+                    for key, text in table.items()
+                    if _HOLE in key
+                ]
+        found.sort(key=lambda pair: -pair[0])
+        return cls(tables["titles"], texts, [template for _, template in found])
 
     def translate(self, text: str, depth: int = 0) -> str:
-        """Return the translation of a text, or the text itself if there is none."""
+        """Return the translation of a text, or the text itself if there is none.
+
+        A text of several sentences, such as a fact and an advice, may be translated sentence by sentence.
+        """
         if (found := self.texts.get(text)) is not None:
             return found
         if depth == _DEEPEST or not any(map(str.isalpha, text)):
             return text
-        for pattern, template in self.patterns:
-            if (match := pattern.fullmatch(text)) is not None:
-                return template.format(*(self.translate(value, depth + 1) for value in match.groups()))
+        for is_vague in (False, True):
+            for template in self.templates:
+                if template.is_vague == is_vague and (match := template.pattern.fullmatch(text)) is not None:
+                    return template.translation.format(*(self.translate(value, depth + 1) for value in match.groups()))
+            if not is_vague and (whole := self._by_sentences(text, depth)) != text:
+                return whole
         return text
+
+    def _by_sentences(self, text: str, depth: int) -> str:
+        sentences = _SENTENCE_END.split(text)
+        if len(sentences) == 1:
+            return text
+        found = [self.translate(each, depth + 1) for each in sentences]
+        return "".join(each if each[-1:] in _CHINESE_MARKS else f"{each} " for each in found).rstrip()
 
 
 def language() -> Language:
@@ -87,5 +123,7 @@ def _catalogue() -> Catalogue:
     return Catalogue.read(CATALOGUE)
 
 
-def _pattern(key: str) -> re.Pattern[str]:
-    return re.compile("(.*?)".join(map(re.escape, key.split(_HOLE))), re.DOTALL)
+def _template(key: str, translation: str, value: str) -> Template:
+    words = key.split(_HOLE)
+    pattern = re.compile(f"({value})".join(map(re.escape, words)), re.DOTALL)
+    return Template(pattern, translation, sum(map(str.isalpha, key)) < _VAGUE and value == ".*?")

@@ -50,6 +50,7 @@ STYLES = {
     "done": "dim",
     "deleted": "dim",
 }
+_STYLES_IN_ALL = {**STYLES, "已暂停": STYLES["paused"]}
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 _SECOND = timedelta(seconds=1)
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -126,7 +127,7 @@ def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[i
 
 def styled(cell: str) -> str:
     """Return a cell with the colour of the state or outcome that it begins with, as Rich's markup."""
-    style = STYLES.get(cell.partition(" (")[0])
+    style = _STYLES_IN_ALL.get(cell.partition(" (")[0])
     return f"[{style}]{escape(cell)}[/]" if style else escape(cell)
 
 

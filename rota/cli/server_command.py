@@ -1,12 +1,14 @@
 """`rota server`: what the Redis or Valkey server says about itself, judged in words."""
 
 import typer
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rota.cli import output
 from rota.cli.inspecting import heading, opened
+from rota.cli.language import translated, translated_title
 from rota.cli.option_types import AsJson, Url
 from rota.core.text import counted, printable
 from rota.inspect import BrokerSnapshot, Fact, NodeSnapshot
@@ -38,7 +40,7 @@ def _show(broker: BrokerSnapshot) -> None:
             typer.echo()
         heading(f"{node.product or 'Server'} {node.version or ''} at {node.address}".replace("  ", " "))
         if numbers := _numbers(node):
-            typer.echo(", ".join(numbers))
+            typer.echo(", ".join(map(translated, numbers)))
         for fact in node.facts:
             _print_fact(fact)
         _print_slow(node)
@@ -58,15 +60,15 @@ def _numbers(node: NodeSnapshot) -> list[str]:
 def _print_fact(fact: Fact) -> None:
     console = Console(highlight=False)
     advice = f" {fact.advice}" if fact.advice else ""
-    text = escape(printable(f"{fact.what}.{advice}"))
+    text = escape(printable(translated(f"{fact.what}.{advice}")))
     if console.file.isatty():
         table = Table.grid(padding=(0, 1))
         table.add_column(width=8)
         table.add_column()
-        table.add_row(f"[{STYLES[fact.judgement]}]{fact.judgement}[/]", text)
+        table.add_row(f"[{STYLES[fact.judgement]}]{translated_title(fact.judgement)}[/]", text)
         console.print(table)
     else:
-        console.print(f"{fact.judgement:<8} {text}", soft_wrap=True)
+        console.print(f"{set_cell_size(translated_title(fact.judgement), 8)} {text}", soft_wrap=True)
 
 
 def _print_slow(node: NodeSnapshot) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from rota.cli import output
 from rota.cli.inspecting import STATES, heading, opened, print_states, share
+from rota.cli.language import translated
 from rota.cli.option_types import AsJson, Url
 from rota.core.duration import at_least
 from rota.core.text import counted
@@ -106,8 +107,8 @@ def print_queues(seen: Overview, rates: dict[str, Rate]) -> None:
 def state_of(queue: QueueSnapshot, seen: Overview) -> str:
     """Return in a word or two whether a queue is worked off."""
     if queue.is_paused:
-        return "paused"
-    return "served" if seen.consumers(queue.queue) else "no worker"
+        return translated("paused")
+    return translated("served" if seen.consumers(queue.queue) else "no worker")
 
 
 def oldest(queue: QueueSnapshot) -> str:

@@ -13,9 +13,10 @@ from rota.cli import language
 from rota.cli.frame import PANELS, tree
 from rota.cli.language import CATALOGUE, Catalogue, translated, translated_help, translated_title
 from rota.cli.program import program
+from rota.inspect import judgement
 
 SOURCES = sorted(Path(rota.cli.__file__).parent.rglob("*.py"))
-PRINTS = {"say", "note", "warn", "fail", "agreed", "progress", "translated"}
+PRINTS = {"say", "note", "warn", "fail", "agreed", "progress", "translated", "heading"}
 NOT_WORDS = re.compile(r"[\s{}\W\d_]*")
 
 
@@ -23,8 +24,8 @@ NOT_WORDS = re.compile(r"[\s{}\W\d_]*")
 def small(tmp_path: Path) -> Catalogue:
     path = tmp_path / "zh.toml"
     path.write_text(
-        '[titles]\nqueue = "队列"\n[texts]\n"{} tasks" = "{} 个任务"\n"Nothing." = "没有。"\n'
-        '"{} of {}" = "{1} 中的 {0}"\n"Deleted {}. {}" = "已删除 {}。{}"\n"Did you mean {}?" = "是 {} 吗？"\n'
+        '[titles]\nqueue = "队列"\n[nouns]\n"{} tasks" = "{} 个任务"\n[texts]\n"Nothing." = "没有。"\n'
+        '"{} of {}" = "{1} 中的 {0}"\n"Deleted all {}. {}" = "已全部删除 {}。{}"\n"Did you mean {}?" = "是 {} 吗？"\n'
     )
     return Catalogue.read(path)
 
@@ -35,10 +36,11 @@ def small(tmp_path: Path) -> Catalogue:
         ("Nothing.", "没有。"),
         ("3 tasks", "3 个任务"),
         ("1 of 2", "2 中的 1"),
-        ("Deleted 3 tasks. Did you mean 'a'?", "已删除 3 个任务。是 'a' 吗？"),
-        ("Deleted queue. x", "已删除 queue。x"),
+        ("Deleted all 3 tasks. Did you mean 'a'?", "已全部删除 3 个任务。是 'a' 吗？"),
+        ("Deleted all queue. x", "已全部删除 queue。x"),
         ("unknown words", "unknown words"),
-        ("{x} tasks", "{x} 个任务"),
+        ("All the tasks", "All the tasks"),
+        ("1,200 tasks", "1,200 个任务"),
     ],
 )
 def test_text_is_found_with_its_values(small: Catalogue, text: str, wanted: str) -> None:
@@ -93,6 +95,16 @@ def test_every_text_of_the_commands_has_a_translation(monkeypatch: pytest.Monkey
     assert sorted(missing) == []
 
 
+def test_every_fact_about_the_server_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    assert sorted(text for text in facts() if translated(text) == text) == []
+
+
+def test_text_of_several_sentences_is_translated_sentence_by_sentence(small: Catalogue) -> None:
+    assert small.translate("Nothing. Did you mean 'a'?") == "没有。是 'a' 吗？"
+    assert small.translate("Nothing. Unknown words.") == "没有。Unknown words."
+
+
 def test_every_help_text_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "en")
     helps = list(help_texts())
@@ -106,6 +118,21 @@ def test_every_title_has_a_translation() -> None:
     assert sorted(title for title in titles if title and title not in known) == []
 
 
+def facts() -> Iterator[str]:
+    """Yield the sentences in which the read model judges a server."""
+    for node in ast.walk(ast.parse(Path(judgement.__file__).read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id="Fact"), args=[_, _, what, *_]) if template(what):
+                text = f"{template(what)}."
+                if not NOT_WORDS.fullmatch(text):
+                    yield text
+    for node in ast.walk(ast.parse(Path(judgement.__file__).read_text())):
+        docstring = ("Judge", "Order", "Return", "One ", "`code` ", "Each ")
+        match node:
+            case ast.Constant(value=str() as text) if is_sentence(text) and not text.startswith(docstring):
+                yield text
+
+
 def help_texts() -> Iterator[str]:
     """Yield the help of each command and each option, paragraph by paragraph."""
     for _, command in tree(typer.main.get_group(program)):
@@ -117,7 +144,7 @@ def help_texts() -> Iterator[str]:
 
 
 def texts_of(path: Path) -> Iterator[str]:
-    """Yield the sentences in the code of a module, and what it prints, with the words `x1`, `x2` for values."""
+    """Yield the sentences in the code of a module, and what it prints, with the number 9 for values."""
     module = ast.parse(path.read_text())
     docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
     helps = {id(each) for node in ast.walk(module) if isinstance(node, ast.keyword) and node.arg == "help"
@@ -133,7 +160,7 @@ def texts_of(path: Path) -> Iterator[str]:
         text = template(node)
         if text is not None and (id(node) in printed or is_sentence(text)):
             for line in text.split("\n"):
-                if line and not NOT_WORDS.fullmatch(line.replace("x1", "")):
+                if line and not NOT_WORDS.fullmatch(line):
                     yield line
 
 
@@ -147,18 +174,18 @@ def literals(node: ast.expr) -> Iterator[ast.expr]:
 
 
 def template(node: ast.AST) -> str | None:
-    """Return the text of a literal, with a word in the place of each value."""
+    """Return the text of a literal, with a number in the place of each value."""
     match node:
         case ast.Constant(value=str() as text):
             return text
         case ast.JoinedStr():
-            return "".join(each.value if isinstance(each, ast.Constant) else "x1" for each in node.values)
+            return "".join(each.value if isinstance(each, ast.Constant) else "9" for each in node.values)
     return None
 
 
 def is_sentence(text: str) -> bool:
     """Return whether a text is for people: words that begin with a capital letter and end with a mark."""
-    return bool(re.match(r"(x1 )?[A-Z`-]", text)) and " " in text.strip() and text.rstrip()[-1:] in ".?:!"
+    return bool(re.match(r"(9 )?[A-Z`-]", text)) and " " in text.strip() and text.rstrip()[-1:] in ".?:!"
 
 
 def titles_of(path: Path) -> Iterator[str]:

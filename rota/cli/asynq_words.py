@@ -47,7 +47,7 @@ FLAGS: Mapping[tuple[str, ...], Mapping[str, str]] = {
         "--process_in": "--delay",
     },
     ("queue", "history"): {"-x": "--days"},
-    ("stats",): {"--refresh": "--every"},
+    ("stats",): {"--refresh": "--interval"},
 }
 """The flags of Asynq that have another name here."""
 

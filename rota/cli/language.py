@@ -33,7 +33,7 @@ _DEEPEST = 4
 """How often a value of a text is translated inside another one."""
 
 
-class Template(NamedTuple):
+class Phrase(NamedTuple):
     """A text with places for values, and its translation. A vague one has few words of its own."""
 
     pattern: re.Pattern[str]
@@ -47,14 +47,14 @@ class Catalogue:
 
     titles: dict[str, str]
     texts: dict[str, str]
-    templates: list[Template]
+    templates: list[Phrase]
 
     @classmethod
     def read(cls, path: Path) -> "Catalogue":
         """Read a catalogue. Of several templates that match a text, the one with the longest words counts."""
         tables = cast("dict[str, dict[str, str]]", tomllib.loads(path.read_text(encoding="utf-8")))
         texts: dict[str, str] = {}
-        found: list[tuple[int, Template]] = []
+        found: list[tuple[int, Phrase]] = []
         for name, table in tables.items():
             if name != "titles":
                 texts |= table
@@ -123,7 +123,7 @@ def _catalogue() -> Catalogue:
     return Catalogue.read(CATALOGUE)
 
 
-def _template(key: str, translation: str, value: str) -> Template:
+def _template(key: str, translation: str, value: str) -> Phrase:
     words = key.split(_HOLE)
     pattern = re.compile(f"({value})".join(map(re.escape, words)), re.DOTALL)
-    return Template(pattern, translation, sum(map(str.isalpha, key)) < _VAGUE and value == ".*?")
+    return Phrase(pattern, translation, sum(map(str.isalpha, key)) < _VAGUE and value == ".*?")

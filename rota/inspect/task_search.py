@@ -31,7 +31,7 @@ from rota.tasks.job import TaskState
 from rota.wire import look_task, scan
 from rota.wire.keys import Keys, QueueKeys
 from rota.wire.names import text as id_text
-from rota.wire.scan import ListPlace, Row, SetPlace
+from rota.wire.scan import ListPlace, Rows, SetPlace
 
 REMEMBERED = 100_000
 MOST_READ, READ_AT_LEAST = 3, 5000
@@ -41,7 +41,6 @@ of the last tasks is in it any more, for example because an action has moved all
 _SETS_OF_SETS = ("groups", "aggregations")
 _LISTS = ("pending", "active")
 _LATEST_FIRST = ("completed", "archived")
-_BASE_FIELDS = ("msg", "pending_since")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,13 +210,13 @@ class Search(Stream[SearchPage]):
             keys,
             [container(keys, place)],
             SetPlace(at.score, at.id),
-            self._fields,
+            self._fields(state_of(place)),
             up=place not in _LATEST_FIRST,
             bounds=self._matcher.bounds(state_of(place)),
         )
         hits, looked_at = self._hits(state_of(place), page.rows)
-        self._note_set_place(page.rows[:looked_at])
-        if looked_at == len(page.rows) and page.ended:
+        self._note_set_place(page.rows, looked_at)
+        if looked_at == len(page.rows.ids) and page.ended:
             self._leave()
         return hits
 
@@ -233,16 +232,16 @@ class Search(Stream[SearchPage]):
         if not names:
             return []
         sets = [keys.group(name) for name in names]
-        page: scan.SetRows = yield scan.set_page(keys, sets, SetPlace(at.score, at.id), self._fields)
+        page: scan.SetRows = yield scan.set_page(
+            keys, sets, SetPlace(at.score, at.id), self._fields(TaskState.AGGREGATING)
+        )
         hits, looked_at = self._hits(TaskState.AGGREGATING, page.rows)
-        if looked_at == len(page.rows):
-            read, rest = page.ended, [row for row in page.rows if row.set >= page.ended]
-        else:
-            read = page.rows[looked_at - 1].set
-            rest = [row for row in page.rows[:looked_at] if row.set == read]
+        last = page.rows.sets[looked_at - 1] if looked_at else 0
+        read = page.ended if looked_at == len(page.rows.ids) else last  # the sets that are read to their end
         if read:
             at.names, at.score, at.id = at.names[read:], "", ""
-        self._note_set_place(rest)
+        if last >= read:
+            self._note_set_place(page.rows, looked_at)
         return hits
 
     def _list_names(self, keys: QueueKeys, place: str) -> Act[None]:
@@ -256,24 +255,24 @@ class Search(Stream[SearchPage]):
             at.more = at.more + len(found) if len(found) == look_task.MAX_PAGE else 0
         at.is_listed = True
 
-    def _note_set_place(self, rows: Sequence[Row]) -> None:
-        if rows:
-            self._at.score, self._at.id = (rows[-1].score or b"").decode(), id_text(rows[-1].id)
+    def _note_set_place(self, rows: Rows, looked_at: int) -> None:
+        if looked_at:
+            self._at.score, self._at.id = rows.scores[looked_at - 1].decode(), id_text(rows.ids[looked_at - 1])
 
     def _some_of_list(self, keys: QueueKeys, place: str) -> Act[list[Hit]]:
         at, key = self._at, container(keys, place)
         here = ListPlace(at.index, tuple(at.anchors))
-        page: scan.ListRows = yield scan.list_page(keys, key, here, self._fields)
+        page: scan.ListRows = yield scan.list_page(keys, key, here, self._fields(state_of(place)))
         at.longest = max(at.longest, page.length)
         if page.next_index == scan.LOST:
             yield from self._find_again(keys, key, here)
             return []
         hits, looked_at = self._hits(state_of(place), page.rows)
-        index = page.next_index - (len(page.rows) - looked_at)
+        index = page.next_index - (len(page.rows.ids) - looked_at)
         at.read += looked_at
-        here = here.after(index, [id_text(row.id) for row in page.rows[:looked_at][-scan.ANCHORS :]])
+        here = here.after(index, list(map(id_text, page.rows.ids[:looked_at][-scan.ANCHORS :])))
         at.index, at.anchors = here.at, list(here.anchors)
-        if looked_at == len(page.rows) and not page.more:
+        if looked_at == len(page.rows.ids) and not page.more:
             self._leave()
         return hits
 
@@ -292,26 +291,26 @@ class Search(Stream[SearchPage]):
 
     # Comparing
 
-    @property
-    def _fields(self) -> tuple[str, ...]:
-        return (*_BASE_FIELDS, *self._matcher.extra_fields, *self._traces)
+    def _fields(self, state: TaskState) -> tuple[str, ...]:
+        own = ("pending_since",) if state is TaskState.PENDING else ()
+        return ("msg", *own, *self._matcher.extra_fields, *self._traces)
 
-    def _hits(self, state: TaskState, rows: Sequence[Row]) -> tuple[list[Hit], int]:
+    def _hits(self, state: TaskState, rows: Rows) -> tuple[list[Hit], int]:
         """Return the hits among some tasks, and how many tasks were looked at until the page was full."""
         hits: list[Hit] = []
-        names, may_match = self._fields, self._matcher.may_match
-        looked_at = len(rows)
-        for number, row in enumerate(rows, 1):
-            if not may_match(row.fields[0], row.id):
+        names, may_match = self._fields(state), self._matcher.may_match
+        looked_at, queue = len(rows.ids), self._at.queue
+        for number, (message, raw_id) in enumerate(zip(rows.columns[0], rows.ids, strict=True)):
+            if not may_match(message, raw_id):
                 continue
-            queue, id = self._at.queue, id_text(row.id)
-            score = None if row.score is None else float(row.score)
-            fields = dict(zip(names, row.fields, strict=True))
-            task = Candidate(queue, id, state, score, fields, self._scope.running.get((queue, id)))
+            id = id_text(raw_id)
+            fields = dict(zip(names, rows.fields(number), strict=True))
+            running = self._scope.running.get((queue, id))
+            task = Candidate(queue, id, state, rows.score(number), fields, running)
             if self._matcher.matches(task) and self._is_new(queue, id):
                 hits.append(hit_of(task))
                 if len(hits) == self._room:
-                    looked_at = number
+                    looked_at = number + 1
                     break
         self._at.scanned += looked_at
         return hits, looked_at

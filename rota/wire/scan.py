@@ -52,13 +52,25 @@ class Bounds(NamedTuple):
     highest: str = "+inf"
 
 
-class Row(NamedTuple):
-    """A task as it was read: the number of its set from 0, its score (None in a list), its ID, its fields."""
+class Rows(NamedTuple):
+    """Some tasks as they were read, by columns: most of them are looked at once, and an object for each costs too much.
 
-    set: int
-    score: bytes | None
-    id: bytes
-    fields: Sequence[bytes | None]
+    `columns` are the values of the wanted fields, of which the first is the message. `sets` are the numbers of their
+    sets from 0, and `scores` their scores; both are empty for a list.
+    """
+
+    ids: Sequence[bytes]
+    columns: Sequence[Sequence[bytes | None]]
+    sets: Sequence[int] = ()
+    scores: Sequence[bytes] = ()
+
+    def score(self, number: int) -> float | None:
+        """Return the score of a task; None in a list."""
+        return float(self.scores[number]) if self.scores else None
+
+    def fields(self, number: int) -> list[bytes | None]:
+        """Return the wanted fields of a task."""
+        return [column[number] for column in self.columns]
 
 
 class ListRows(NamedTuple):
@@ -68,7 +80,7 @@ class ListRows(NamedTuple):
     next_index: int
     more: bool
     length: int
-    rows: Sequence[Row]
+    rows: Rows
 
 
 class SetRows(NamedTuple):
@@ -76,7 +88,7 @@ class SetRows(NamedTuple):
 
     now: float
     ended: int
-    rows: Sequence[Row]
+    rows: Rows
 
 
 def list_page(
@@ -141,11 +153,12 @@ def sizes(places: Sequence[tuple[str, Bounds]]) -> Call[Sizes]:
 def _list_rows(reply: Any, width: int) -> ListRows:
     now, next_index, more, length = reply[:4]
     step = width + 1
-    rows = [Row(0, None, reply[i], reply[i + 1 : i + step]) for i in range(4, len(reply), step)]
-    return ListRows(float(now), next_index, bool(more), length, rows)
+    columns = [reply[first::step] for first in range(5, 5 + width)]
+    return ListRows(float(now), next_index, bool(more), length, Rows(reply[4::step], columns))
 
 
 def _set_rows(reply: Any, width: int) -> SetRows:
     step = width + 3
-    rows = [Row(reply[i] - 1, reply[i + 1], reply[i + 2], reply[i + 3 : i + step]) for i in range(2, len(reply), step)]
-    return SetRows(float(reply[0]), reply[1], rows)
+    columns = [reply[first::step] for first in range(5, 5 + width)]
+    sets = [number - 1 for number in reply[2::step]]
+    return SetRows(float(reply[0]), reply[1], Rows(reply[4::step], columns, sets, reply[3::step]))

@@ -32,7 +32,7 @@ if anchors > 0 then
 end
 
 local read = reader(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), { unpack(ARGV, 7 + anchors) })
-while at <= #ids and read({}, ids[at]) do
+while at <= #ids and read(ids[at]) do
   at = at + 1
 end
 rows[2], rows[3] = start + at - 1, (at <= #ids or #ids == length) and 1 or 0

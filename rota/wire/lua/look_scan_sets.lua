@@ -40,7 +40,7 @@ for number, key in ipairs(KEYS) do
   local read_all = count >= last - first
   for i = 1, #page, 2 do
     local at = up and i or #page - i
-    if not read({ number, page[at + 1] }, page[at]) then
+    if not read(page[at], number, page[at + 1]) then
       read_all = false
       break
     end

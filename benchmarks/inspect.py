@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.server import Server
 from rota.broker.sync import SyncBroker
-from rota.inspect import SyncInspector
+from rota.inspect import Archive, Bulk, InState, MoveTo, RunNow, SyncActions, SyncInspector
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
 
@@ -47,6 +47,7 @@ class Stage:
     """The seeded server. `largest` is the name of the queue with the most tasks."""
 
     inspector: SyncInspector
+    actions: SyncActions
     client: Any
     tasks: int
     largest: str = LARGEST
@@ -105,6 +106,36 @@ def why(stage: Stage) -> object:
     return time.perf_counter() - began
 
 
+def bulk(*steps: Callable[[Stage], Bulk]) -> Callable[[Stage], object]:
+    """Return what does one act on many after the other, and gives the seconds for each 100,000 tasks."""
+
+    def act(stage: Stage) -> object:
+        began, done = time.perf_counter(), 0
+        for step in steps:
+            one = step(stage)
+            for _ in stage.actions.batches(one):
+                pass
+            done += one.progress.done
+        return (time.perf_counter() - began) / done * 100_000
+
+    return act
+
+
+def archive_pending(stage: Stage) -> Bulk:
+    """Archive all pending tasks of the largest queue."""
+    return stage.actions.bulk(Archive(), InState(stage.largest, "pending"))
+
+
+def run_archived(stage: Stage) -> Bulk:
+    """Run all archived tasks of the largest queue."""
+    return stage.actions.bulk(RunNow(), InState(stage.largest, "archived"))
+
+
+def move_scheduled(source: str, target: str) -> Callable[[Stage], Bulk]:
+    """Move all scheduled tasks of a queue to another one."""
+    return lambda stage: stage.actions.bulk(MoveTo(target), InState(source, "scheduled"))
+
+
 MEASURES: list[Measure] = [
     Measure("stats: all queues, servers and the broker", 100, lambda s: (s.inspector.overview(), s.inspector.broker())),
     Measure("stats without the memory of queues", 100, lambda s: s.inspector.overview(with_memory=False)),
@@ -118,6 +149,13 @@ MEASURES: list[Measure] = [
     Measure("search by ID in all queues", 50, lambda s: list(s.inspector.search("id:nobody"))),
     Measure("errors in groups: each 100,000 failed tasks", 5000, group_errors, runs=3),
     Measure("why a task waits", 50, why),
+    Measure("bulk: archive and run each 100,000 tasks", 5000, bulk(archive_pending, run_archived), runs=3),
+    Measure(
+        "bulk: move each 100,000 tasks",
+        10_000,
+        bulk(move_scheduled(LARGEST, "q01"), move_scheduled("q01", LARGEST)),
+        runs=3,
+    ),
 ]
 
 
@@ -185,7 +223,7 @@ def main(arguments: Sequence[str]) -> int:
         )
         print(f"{'':<52}{'median':>9}{'worst':>9}{'goal':>9}{'one call':>12}  (ms)")
         with SyncBroker.from_url(f"redis://{server.address}/0") as broker:
-            stage = Stage(SyncInspector(broker), client, tasks)
+            stage = Stage(SyncInspector(broker), SyncActions(broker), client, tasks)
             missed = 0
             for each in MEASURES:
                 line, reached = measure(stage, each)

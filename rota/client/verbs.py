@@ -120,7 +120,7 @@ def in_calls(
         calls = [make(group(items[chunk[0]]), [items[i] for i in chunk]) for chunk in chunks]
         lost: list[Any] = yield Burst(calls)
         replies: list[Any] = yield from asked_again(Burst(calls), list(lost), AGAIN_SECONDS)
-        left = []
+        left = list[int]()
         for chunk, reply, first in zip(chunks, replies, lost, strict=True):
             for n, i in enumerate(chunk):
                 outcome = reply if isinstance(reply, BrokerError) else reply[n]

@@ -11,7 +11,16 @@ from typing import Any
 
 from rota.client.steps import Act, Burst, Command, Outside
 from rota.client.verbs import in_calls, queue_of, refusal
-from rota.errors import BrokerError, OptionError, PayloadError, QueueNotFound, RotaError, StoreError, TaskIdConflict
+from rota.errors import (
+    BrokerError,
+    BrokerUnavailable,
+    OptionError,
+    PayloadError,
+    QueueNotFound,
+    RotaError,
+    StoreError,
+    TaskIdConflict,
+)
 from rota.inspect.face import TaskRef
 from rota.inspect.trash import OpenTrash, TrashedTask
 from rota.wire import aside
@@ -60,8 +69,11 @@ def move(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
     arrived: list[int] = []
     back: list[int] = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, PayloadError)]
     for (i, _), reply in zip(renamed, replies, strict=True):
-        if isinstance(reply, BrokerError):
+        if isinstance(reply, BrokerError) and reply.maybe_applied:
             outcomes[i] = _left_aside(tasks[i], reply, f"moving it to {target!r}")
+        elif isinstance(reply, BrokerError):
+            outcomes[i] = reply
+            back.append(i)
         elif reply.reply in ("done", "same"):
             arrived.append(i)
         else:
@@ -237,4 +249,4 @@ def _left_aside(task: TaskRef, error: BrokerError, how: str) -> RotaError:
     text = (
         f"Task {raw(task.id).decode(errors='replace')} in queue {task.queue!r} is in the archive with a note, because "
     )
-    return type(error)(f"{text}{how} was cut off: {error} Do it again to finish.", maybe_applied=True)
+    return BrokerUnavailable(f"{text}{how} was cut off: {error} Do it again to finish.", maybe_applied=True)

@@ -90,7 +90,7 @@ def put(keys: QueueKeys, tasks: Sequence[TakenTask]) -> Call[list[Edited]]:
     args: list[Argument] = [keys.base, keys.task_prefix, keys.own("put:"), int(MARK_KEPT.total_seconds())]
     for task in tasks:
         args += (raw(task.id), raw(task.mark), task.state, task.score, task.lock, task.lock_ms, _packed(task.fields))
-    return Call(load("edit_put"), (keys.pending,), args, all_edited)
+    return Call(load("edit_put"), (keys.pending, keys.pause), args, all_edited)
 
 
 def drop(keys: QueueKeys, tasks: Sequence[TakenTask], *, put_back: bool = False) -> Call[list[Edited]]:

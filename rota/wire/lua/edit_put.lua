@@ -1,15 +1,20 @@
 -- Puts tasks into a queue with everything that they consist of, as they were in another queue or before their deletion.
--- KEYS  1 pending
+-- KEYS  1 pending, 2 record of the queue's pause (only in Rota)
 -- ARGV  1 prefix of the queue's keys, 2 prefix of its task hashes, 3 prefix of the keys of marks, 4 seconds for which a
 --       mark is kept, then for each task seven: id, mark, state, score, lock ("" for none), ms for which the lock lives
 --       on (-1 = for ever), fields and values as a list in MessagePack
 -- Result: for each task { reply, state, id }: done, same (a call with this mark has put it here before), conflict (the
---         id is taken), locked (by the task `id`), later and error (see `each`)
+--         id is taken), locked (by the task `id`), later and error (see `each`); an error if producers are refused
 -- The mark is kept after the task is gone, so that a process that goes on with a move does not put it here twice.
 --! include holder
 --! include place
 --! include each
+--! include refusal
 local base, prefix = ARGV[1], ARGV[2]
+local refused = refusal(KEYS[2], base .. 'paused')
+if refused then
+  return refused
+end
 return each(5, 7, function(id, key, i)
   local mark, state, score, lock, life, packed = unpack(ARGV, i + 1, i + 6)
   local fields, group = cmsgpack.unpack(packed), ''

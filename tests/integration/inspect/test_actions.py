@@ -15,6 +15,7 @@ from rota.errors import (
     OptionError,
     PayloadError,
     QueueNotFound,
+    QueuePaused,
     StoreRefused,
     TaskIdConflict,
     TaskNotFound,
@@ -150,6 +151,21 @@ async def test_task_is_put_back_if_its_lock_is_held_there(client: Client, action
     assert caught.value.task_id == holder.id
     assert (await desk.hash(job.id), await where(desk, job.id)) == (before, ["scheduled"])
     assert await desk.holder(job.id) == job.id
+
+
+async def test_task_is_put_back_if_the_queue_refuses_producers(
+    client: Client, actions: Actions, desk: Desk, there: Desk
+) -> None:
+    job = await client.enqueue(plan(delay="1h"))
+    before = await desk.hash(job.id)
+    await client.enqueue(plan(queue="there"))
+    await actions.pause("there", "producers", reason="full", by="anna")
+    with pytest.raises(QueuePaused, match="full"):
+        await actions.move("default", job.id, "there")
+    assert (await desk.hash(job.id), await where(desk, job.id)) == (before, ["scheduled"])
+    await actions.resume("there")
+    await actions.move("default", job.id, "there")
+    assert await where(there, job.id) == ["scheduled"]
 
 
 @pytest.mark.parametrize("scope", ["ttl", "queued", "running"])

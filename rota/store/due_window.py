@@ -30,11 +30,6 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The `due_at` of a schedule that is not due before it is edited."""
 
 
-_SELECT = select(schedules, schedule_state.c.last_planned_at).outerjoin(
-    schedule_state, schedule_state.c.schedule_id == schedules.c.id
-)
-
-
 class DuePlace(NamedTuple):
     """A place in the order of `due_at`."""
 
@@ -76,7 +71,7 @@ class DueWindow:
     ) -> DueSchedules:
         """Return up to `limit` schedules that are needed up to `until`, the earliest first."""
         column = schedules.c
-        query = _SELECT.where(column.live_name.is_not(None))
+        query = select(schedules).where(column.live_name.is_not(None))
         if after is not None:
             # Said twice, because databases find the place in the index by the first condition.
             query = query.where(
@@ -85,23 +80,29 @@ class DueWindow:
         if until is not None:
             query = query.where(column.due_at <= until)
         query = query.order_by(column.due_at, column.id).limit(limit)
-        rows = await self.database.read(lambda connection: records(connection, query))
+
+        async def act(connection: AsyncConnection) -> tuple[list[Record], dict[str, datetime]]:
+            rows = await records(connection, query)
+            return rows, await _planned(connection, rows)
+
+        rows, planned = await self.database.read(act)
         found, problems = readable(rows, schedule_of, "schedule")
         last = rows[-1] if len(rows) == limit else None
-        return DueSchedules(found, _planned(rows), None if last is None else _place(last), problems)
+        return DueSchedules(found, planned, None if last is None else _place(last), problems)
 
     async def pick_up(self, name: str, at: datetime) -> DueSchedules:
         """Return the schedule with a name or an ID, if there is one that is not deleted, as one that is needed now."""
         column = schedules.c
         mine = and_(column.live_name.is_not(None), or_(column.live_name == name, column.id == name))
 
-        async def act(connection: AsyncConnection) -> list[Record]:
+        async def act(connection: AsyncConnection) -> tuple[list[Record], dict[str, datetime]]:
             await connection.execute(update(schedules).where(mine, column.due_at > at).values(due_at=at))
-            return await records(connection, _SELECT.where(mine))
+            rows = await records(connection, select(schedules).where(mine))
+            return rows, await _planned(connection, rows)
 
-        rows = await self.database.write(act)
+        rows, planned = await self.database.write(act)
         found, problems = readable(rows, schedule_of, "schedule")
-        return DueSchedules(found, _planned(rows), None, problems)
+        return DueSchedules(found, planned, None, problems)
 
     async def postpone(self, epoch: int, found: Sequence[Postponed], *, read: int) -> bool:
         """Move schedules into the future, as the leader of an epoch that has read all edits up to the revision `read`.
@@ -151,9 +152,14 @@ async def _is_leader(connection: AsyncConnection, epoch: int) -> bool:
     return (await connection.execute(select(column.value).where(mine))).scalar() == epoch
 
 
-def _planned(rows: Sequence[Record]) -> dict[str, datetime]:
-    found = {row["id"]: row["last_planned_at"] for row in rows}
-    return {id: moment for id, moment in found.items() if isinstance(moment, datetime)}
+async def _planned(connection: AsyncConnection, rows: Sequence[Record]) -> dict[str, datetime]:
+    """Return the last planned times of schedules. A join could make a database sort the whole table instead."""
+    column = schedule_state.c
+    query = select(column.schedule_id, column.last_planned_at)
+    query = query.where(column.schedule_id.in_([row["id"] for row in rows]), column.last_planned_at.is_not(None))
+    found = await records(connection, query) if rows else []
+    moments = {row["schedule_id"]: row["last_planned_at"] for row in found}
+    return {id: moment for id, moment in moments.items() if isinstance(moment, datetime)}
 
 
 def _place(row: Record) -> DuePlace:

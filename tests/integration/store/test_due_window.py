@@ -1,16 +1,28 @@
 """The moment at which a schedule is needed: who moves it, and who may not. On each database."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import insert, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
 from rota.store import Store
 from rota.store.due_window import NEVER, DuePlace, Postponed
+from rota.store.schedule_rows import columns_of
+from rota.store.tables import counters, schedules
 from tests.integration.store.samples import define
+from tests.integration.store.test_many_runs import plans_of
+from tests.integration.store.test_runs import NOON
 
 FAR = datetime(2200, 1, 1, tzinfo=UTC)
+BAD_PLANS = {
+    "sqlite": ("SCAN rota_schedules\n", "TEMP B-TREE"),
+    "postgresql": ("Seq Scan on rota_schedules", "Sort"),
+    "mysql": ("filesort", "\tALL\t"),
+}
 OFFICE = Calendar.read({"name": "office", "days_off": ["02-29"]})
 
 
@@ -116,3 +128,53 @@ async def test_edits_are_read_in_parts(store: Store, monkeypatch: pytest.MonkeyP
     assert (rest.schedules, rest.more) == ((made[3], made[4]), True)
     last = await store.changed_since(rest.revision, most=2)
     assert (last.schedules, last.calendars, last.more) == ((), (calendar,), False)
+
+
+async def test_schedules_are_read_from_an_index_without_sorting(store: Store) -> None:
+    await fill(store, 20_000)
+    first = await store.due_schedules(limit=50)
+
+    async def read() -> None:
+        await store.due_schedules(first.place, limit=50)
+        await store.due_schedules(first.place, until=FAR, limit=50)
+        await store.changed_since(19_990)
+
+    plans = [plan for plan in await plans_of(store, read, "rota_schedules") if "ORDER BY" in plan]
+    assert len(plans) >= 3
+    for plan in plans:
+        assert not [bad for bad in BAD_PLANS[store.database.dialect] if bad in plan], plan
+
+
+async def fill(store: Store, count: int) -> None:
+    """Make schedules that are due one after the other."""
+    made = await store.create(define(), by="ann")
+    columns = columns_of(made.definition)
+    members = {"source": "database", "version": 1, "created_by": "", "updated_by": ""}
+    for start in range(0, count, 2000):
+        rows = [
+            {
+                **columns,
+                **members,
+                "name": f"s{number}",
+                "live_name": f"s{number}",
+                "id": f"s{number}",
+                "revision": number,
+                "due_at": NOON + number * timedelta(seconds=1),
+                "created_at": NOON,
+                "updated_at": NOON,
+            }
+            for number in range(start, start + 2000)
+        ]
+
+        async def act(connection: AsyncConnection, rows: list[dict[str, Any]] = rows) -> None:
+            await connection.execute(insert(schedules), rows)
+
+        await store.database.write(act, limit=None)
+
+    async def finish(connection: AsyncConnection) -> None:
+        await connection.execute(update(counters).where(counters.c.name == "revision").values(value=count))
+        if store.database.dialect != "sqlite":  # a user of SQLite runs no ANALYZE
+            table = "TABLE " if store.database.dialect == "mysql" else ""
+            await connection.execute(text(f"ANALYZE {table}rota_schedules"))
+
+    await store.database.write(finish, limit=None)

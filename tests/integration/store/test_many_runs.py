@@ -55,8 +55,8 @@ async def fill(store: Store, count: int) -> None:
         await store.database.write(analyze, limit=None)
 
 
-async def plans_of(store: Store, reads: Any) -> list[str]:
-    """Return how the database carries out each statement of some reads."""
+async def plans_of(store: Store, reads: Any, table: str = "rota_runs") -> list[str]:
+    """Return how the database carries out each statement of some reads about a table."""
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -71,7 +71,7 @@ async def plans_of(store: Store, reads: Any) -> list[str]:
     async def act(connection: Any) -> list[str]:
         found: list[str] = []
         for statement, parameters in seen:
-            if "rota_runs" in statement:
+            if table in statement:
                 rows = await connection.exec_driver_sql(explain + statement, parameters)
                 found.append(statement + "\n" + "".join("\t".join(map(str, row)) + "\n" for row in rows))
         return found

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rota.cli import output
-from rota.cli.inspecting import heading, opened
+from rota.cli.inspecting import name_heading, opened
 from rota.cli.option_types import AsJson, Url
 from rota.core.text import counted
 from rota.inspect import EnqueueEventSnapshot, SchedulerEntrySnapshot
@@ -87,7 +87,7 @@ def history(
         if number:
             typer.echo()
         if len(found) > 1:
-            heading(each)
+            name_heading(each)
         _print_events(each, events, page)
 
 

@@ -1,14 +1,17 @@
 """`rota group`: the groups of a queue, whose tasks wait to be joined into one."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from rota.cli import output
 from rota.cli.inspecting import opened
+from rota.cli.language import translated
 from rota.cli.option_types import AsJson, Url
 from rota.core.text import counted
 from rota.errors import ConfigError
+from rota.inspect import AggregationSnapshot
 
 program = typer.Typer(
     name="group",
@@ -49,14 +52,10 @@ def list_groups(
         output.Column("being joined", folds=True),
     ]
     rows = [
-        (
-            each.name,
-            f"{each.size:,}",
-            ", ".join(
-                f"{counted(one.size, 'task')}, until {output.relative(one.deadline, at)}" for one in each.aggregations
-            )
-            or "-",
-        )
-        for each in found
+        (each.name, f"{each.size:,}", ", ".join(_until(one, at) for one in each.aggregations) or "-") for each in found
     ]
     output.print_table(columns, rows)
+
+
+def _until(aggregation: AggregationSnapshot, at: datetime) -> str:
+    return translated(f"{counted(aggregation.size, 'task')}, until {output.relative(aggregation.deadline, at)}")

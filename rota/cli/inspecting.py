@@ -6,15 +6,17 @@ The app is not imported: a command reads what the broker has.
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from rota.app import Rota
 from rota.cli import output
-from rota.cli.language import translated
+from rota.cli.language import translated, translated_title
 from rota.cli.option_types import settings_of
 from rota.core.text import printable
-from rota.inspect import SyncInspector
+from rota.inspect import Fact, SyncInspector
 from rota.settings.settings import Settings
 
 STATES = ("pending", "active", "aggregating", "scheduled", "retry", "archived", "completed")
@@ -27,7 +29,9 @@ COLOURS = {
     "archived": "red",
     "completed": "cyan",
 }
+JUDGEMENT_STYLES = {"good": "green", "watch": "yellow", "bad": "bold red", "unknown": "dim"}
 WIDEST_BAR = 40
+LABEL_WIDTH = 12
 
 
 @contextmanager
@@ -48,9 +52,33 @@ def print_states(counts: Mapping[str, int]) -> None:
         console.print(line.rstrip() if wide else f"{state:<11}  {number:>9}")
 
 
-def heading(text: str) -> None:
+def heading(title: str) -> None:
     """Print the heading of a part: bold on a terminal."""
-    Console(highlight=False).print(f"[bold]{escape(printable(translated(text)))}[/]")
+    name_heading(translated_title(title))
+
+
+def name_heading(name: str) -> None:
+    """Print a name, which is not translated, as the heading of a part."""
+    Console(highlight=False).print(f"[bold]{escape(printable(name))}[/]")
+
+
+def labelled(label: str, text: str, style: str = "") -> None:
+    """Print a line of a result behind its label. On a terminal a long line is wrapped beside the label."""
+    console = Console(highlight=False)
+    title, shown = translated_title(label), printable(translated(text))
+    if not console.file.isatty():
+        output.echo(f"{set_cell_size(title, LABEL_WIDTH)} {shown}")
+        return
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=LABEL_WIDTH, style=style)
+    table.add_column(overflow="fold")
+    table.add_row(escape(title), escape(shown))
+    console.print(table)
+
+
+def fact_text(fact: Fact) -> str:
+    """Return a fact about a server, and what to do, as sentences."""
+    return " ".join(filter(None, (translated(f"{fact.what}."), translated(fact.advice))))
 
 
 def share(rate: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rota.cli import output, queue_steering
-from rota.cli.inspecting import STATES, heading, opened, print_states, share
+from rota.cli.inspecting import STATES, labelled, name_heading, opened, print_states, share
 from rota.cli.option_types import AsJson, Url
 from rota.cli.stats_command import oldest, print_queues, state_of
 from rota.core.text import counted, did_you_mean
@@ -80,7 +80,7 @@ def history(
         if number:
             typer.echo()
         if len(found) > 1:
-            heading(name)
+            name_heading(name)
         _print_days(each)
 
 
@@ -109,9 +109,9 @@ def _ids(seen: Overview, queue: QueueSnapshot) -> list[str]:
 
 
 def _show(queue: QueueSnapshot, groups: Sequence[GroupSnapshot], days: Sequence[DaySnapshot], seen: Overview) -> None:
-    heading(queue.queue)
+    name_heading(queue.queue)
     for name, value in _lines(queue, groups, seen):
-        output.say(f"{name:<10} {value}")
+        labelled(name, value)
     typer.echo()
     print_states({state: getattr(queue, state) for state in STATES})
     typer.echo()
@@ -132,10 +132,10 @@ def _lines(queue: QueueSnapshot, groups: Sequence[GroupSnapshot], seen: Overview
         ("All time", f"{queue.processed_total:,} run, {queue.failed_total:,} failed, {queue.crashed_total:,} crashed"),
     ]
     if queue.orphaned:
-        lines.append(("Orphaned", f"{counted(queue.orphaned, 'active task')} of workers that have died"))
+        lines.append(("Orphaned", f"{counted(queue.orphaned, 'task')} of workers that have died"))
     if groups:
         named = ", ".join(f"{group.name} ({group.size})" for group in groups[:SHOWN_GROUPS])
-        more = f" and {len(groups) - SHOWN_GROUPS} more" if len(groups) > SHOWN_GROUPS else ""
+        more = f", … (+{len(groups) - SHOWN_GROUPS})" if len(groups) > SHOWN_GROUPS else ""
         lines.append(("Groups", f"{named}{more}"))
     if queue.in_aggregation:
         lines.append(("Joining", f"{counted(queue.in_aggregation, 'task')} taken from groups by an aggregator"))
@@ -143,7 +143,7 @@ def _lines(queue: QueueSnapshot, groups: Sequence[GroupSnapshot], seen: Overview
         kind = "Go worker" if server.is_go else "Worker"
         started = output.relative(server.started_at, at)
         lines.append(
-            (kind, f"{server.host}:{server.pid}, {server.active} of {server.concurrency} slots busy, started {started}")
+            (kind, f"{server.host}:{server.pid}; {server.active} of {server.concurrency} slots busy; started {started}")
         )
     return lines
 

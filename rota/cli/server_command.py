@@ -1,20 +1,15 @@
 """`rota server`: what the Redis or Valkey server says about itself, judged in words."""
 
 import typer
-from rich.cells import set_cell_size
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from rota.cli import output
-from rota.cli.inspecting import heading, opened
-from rota.cli.language import translated, translated_title
+from rota.cli.inspecting import JUDGEMENT_STYLES, fact_text, labelled, name_heading, opened
+from rota.cli.language import translated
 from rota.cli.option_types import AsJson, Url
-from rota.core.text import counted, printable
+from rota.core.text import counted
 from rota.inspect import BrokerSnapshot, Fact, NodeSnapshot
 from rota.inspect.judgement import size
 
-STYLES = {"good": "green", "watch": "yellow", "bad": "bold red", "unknown": "dim"}
 SHOWN_SLOW = 5
 
 
@@ -38,9 +33,9 @@ def _show(broker: BrokerSnapshot) -> None:
     for number, node in enumerate(broker.nodes):
         if number or broker.facts:
             typer.echo()
-        heading(f"{node.product or 'Server'} {node.version or ''} at {node.address}".replace("  ", " "))
+        name_heading(f"{node.product or 'Server'} {node.version or ''} at {node.address}".replace("  ", " "))
         if numbers := _numbers(node):
-            typer.echo(", ".join(map(translated, numbers)))
+            output.echo(", ".join(map(translated, numbers)))
         for fact in node.facts:
             _print_fact(fact)
         _print_slow(node)
@@ -58,17 +53,7 @@ def _numbers(node: NodeSnapshot) -> list[str]:
 
 
 def _print_fact(fact: Fact) -> None:
-    console = Console(highlight=False)
-    advice = f" {fact.advice}" if fact.advice else ""
-    text = escape(printable(translated(f"{fact.what}.{advice}")))
-    if console.file.isatty():
-        table = Table.grid(padding=(0, 1))
-        table.add_column(width=8)
-        table.add_column()
-        table.add_row(f"[{STYLES[fact.judgement]}]{translated_title(fact.judgement)}[/]", text)
-        console.print(table)
-    else:
-        console.print(f"{set_cell_size(translated_title(fact.judgement), 8)} {text}", soft_wrap=True)
+    labelled(fact.judgement, fact_text(fact), JUDGEMENT_STYLES[fact.judgement])
 
 
 def _print_slow(node: NodeSnapshot) -> None:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from rota.cli import output
-from rota.cli.inspecting import STATES, heading, opened, print_states, share
+from rota.cli.inspecting import JUDGEMENT_STYLES, STATES, fact_text, heading, labelled, opened, print_states, share
 from rota.cli.language import translated
 from rota.cli.option_types import AsJson, Url
 from rota.core.duration import at_least
@@ -85,8 +85,8 @@ def _show(seen: Overview, broker: BrokerSnapshot, rates: dict[str, Rate], *, as_
     heading("Queues")
     print_queues(seen, rates)
     typer.echo()
-    for line in _sentences(seen, broker):
-        output.say(line)
+    _print_totals(seen)
+    _print_broker(broker)
 
 
 def print_queues(seen: Overview, rates: dict[str, Rate]) -> None:
@@ -135,21 +135,23 @@ def _row(queue: QueueSnapshot, seen: Overview, rates: dict[str, Rate]) -> Sequen
     )
 
 
-def _sentences(seen: Overview, broker: BrokerSnapshot) -> list[str]:
+def _print_totals(seen: Overview) -> None:
     processed, failed = sum(each.processed for each in seen.queues), sum(each.failed for each in seen.queues)
     go = sum(server.is_go for server in seen.servers)
     slots, busy = sum(each.concurrency for each in seen.servers), sum(each.active for each in seen.servers)
     workers = counted(len(seen.servers), "worker") + (f" ({go} of Go)" if go else "")
-    lines = [
-        f"Today (UTC)  {processed:,} run, {failed:,} failed ({share(failed / processed if processed else None)})",
-        f"Workers      {workers}, {busy:,} of {counted(slots, 'slot')} busy",
-    ]
+    rate = share(failed / processed if processed else None)
+    labelled("Today (UTC)", f"{processed:,} run, {failed:,} failed ({rate})")
+    labelled("Workers", f"{workers}; {busy:,} of {slots:,} slots busy")
+
+
+def _print_broker(broker: BrokerSnapshot) -> None:
     for node in broker.nodes:
-        product = " ".join(filter(None, (node.product or "a server that does not tell what it is", node.version)))
-        memory = "" if node.memory_bytes is None else f", {size(node.memory_bytes)} used"
-        clients = "" if node.clients is None else f", {counted(node.clients, 'client')}"
-        lines.append(f"Server       {product} at {node.address}{memory}{clients}")
+        product = " ".join(filter(None, (node.product or "?", node.version)))
+        memory = "?" if node.memory_bytes is None else size(node.memory_bytes)
+        clients = "?" if node.clients is None else counted(node.clients, "client")
+        labelled("Server", f"{product} at {node.address}, {memory} used, {clients}")
     worst = sorted(broker.all_facts, key=lambda fact: WORST_FIRST.index(fact.judgement))
-    return lines + [
-        f"  {fact.judgement}: {fact.what}. {fact.advice}" for fact in worst if fact.judgement in ("bad", "watch")
-    ]
+    for fact in worst:
+        if fact.judgement in ("bad", "watch"):
+            labelled(fact.judgement, fact_text(fact), JUDGEMENT_STYLES[fact.judgement])

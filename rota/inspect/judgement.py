@@ -44,12 +44,8 @@ Verdict: TypeAlias = Fact | None
 def judge_node(node: "NodeSnapshot", now: datetime) -> tuple[Fact, ...]:
     """Judge one server, the worst first."""
     if node.product is None:
-        advice = (
-            "Allow it for the user of the broker URL: ACL SETUSER <user> +info. A managed service shows it elsewhere."
-        )
-        info = Fact(
-            "version", "unknown", "The server does not tell its version, memory, clients and persistence", advice
-        )
+        what = "The server does not tell its version, memory, clients and persistence"
+        info = Fact("version", "unknown", what, "Allow INFO for the user of the broker URL: ACL SETUSER <user> +info.")
         found: list[Verdict] = [info, _slow(node, now)]
     else:
         found = [judge(node) for judge in _JUDGES]

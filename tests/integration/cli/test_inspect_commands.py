@@ -73,7 +73,7 @@ def test_stats_show_states_queues_runs_workers_and_the_server(ask: Ask, mail: St
     assert queue[7:10] == ["40", "10", "1"]
     assert next(line for line in lines if line[:1] == ["low"])[:2] == ["low", "paused"]
     assert "Today (UTC)  40 run, 10 failed (25.00%)" in done.out
-    assert "Workers      1 worker, 1 of 8 slots busy" in done.out
+    assert "Workers      1 worker; 1 of 8 slots busy" in done.out
     assert "Server       " in done.out
 
 
@@ -113,12 +113,12 @@ def test_a_queue_is_shown_in_full(ask: Ask, mail: State, one_day: None) -> None:
     done = ask("queue", "inspect", "mail", "low")
     assert done.code == 0
     for line in (
-        "Size       6 tasks",
-        "Oldest     1h 1m waiting",
-        "All time   900 run, 9 failed, 0 crashed",
-        "Groups     news (1)",
-        "State      paused, 2h ago",
-        "Worker     web1:7, 1 of 8 slots busy, started ",
+        "Size         6 tasks",
+        "Oldest       1h 1m waiting",
+        "All time     900 run, 9 failed, 0 crashed",
+        "Groups       news (1)",
+        "State        paused, 2h ago",
+        "Worker       web1:7; 1 of 8 slots busy; started ",
     ):
         assert line in done.out
     [mail_json, _] = ask("queue", "inspect", "mail", "low", "--json").json

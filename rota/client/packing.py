@@ -50,15 +50,15 @@ class Packer:
         self._limit = payload_limit_bytes
         self._templates: dict[tuple[str, int], _Template] = {}
 
-    def pack(self, plan: Plan[Any]) -> Packed:
-        """Pack a plan that is not debounced."""
+    def pack(self, plan: Plan[Any], task_id: str = "") -> Packed:
+        """Pack a plan that is not debounced. An ID that is given replaces the plan's, and was made for this request."""
         template = self._templates.get((plan.type, id(plan.options)))
         if template is None or len(plan.payload) > self._limit:
             template = self._template(plan)
-        if template.plain:
+        if template.plain and not task_id:
             task_id = new_task_id()
             return Packed(template.keys, task_id, template.envelope.seal(plan.payload, task_id.encode()), None)
-        return template.pack(plan)
+        return template.pack(plan, task_id)
 
     def single(self, plan: Plan[Any]) -> tuple[Packed, Call[Reply]]:
         """Build the call that enqueues one plan alone."""
@@ -173,9 +173,9 @@ class _Template:
             or self.explicit
         )
 
-    def pack(self, plan: Plan[Any]) -> Packed:
+    def pack(self, plan: Plan[Any], given_id: str) -> Packed:
         options, unique = self.options, self.options.unique
-        task_id = sendable("task_id", options.task_id) if options.task_id else new_task_id()
+        task_id = given_id or (sendable("task_id", options.task_id) if options.task_id else new_task_id())
         if unique and unique.key is not None:
             sendable("unique key", unique.key)
         # The message holds the lock too, because a Go server reads it there to release it.
@@ -190,7 +190,7 @@ class _Template:
             lock_ms=_life_ms(unique),
             scope=unique.scope if unique else "ttl",
             on_conflict=unique.on_conflict if unique else "return",
-            mark=new_task_id() if options.task_id else task_id,
+            mark=new_task_id() if options.task_id and not given_id else task_id,
             explicit=self.explicit,
         )
         return Packed(self.keys, task_id, message, item)

@@ -1,6 +1,7 @@
 """Makes the tasks of a run: from the definition of a schedule and a planned time to messages that can be enqueued."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -11,13 +12,14 @@ from rota.schedule.variables import filled
 from rota.scheduler.run_batch import PlannedRun, QueuedItem
 from rota.tasks.job import Plan
 from rota.tasks.middleware import EnqueueMiddleware
-from rota.tasks.options import NO_OPTIONS
+from rota.tasks.options import NO_OPTIONS, Options
 from rota.tasks.policy import Unique
 from rota.tasks.untyped import loose_plan
 from rota.wire.enqueue import Item
 
 SHORTEST_RETENTION = timedelta(minutes=10)
 """A task that fired is kept at least for this time, so that its outcome can be read, also if a Go server ran it."""
+MOST_OPTIONS = 512
 
 MakePlan: TypeAlias = Callable[[str, object, Mapping[str, Any]], Plan[Any]]
 """Makes a plan of a task type, a payload and the options that the schedule gives."""
@@ -38,6 +40,7 @@ class RunPlans:
         """The enqueue middleware of the app, which `FireHooks` runs around the fires."""
         self._packer = packer
         self._plan = plan
+        self._options: dict[int, tuple[Options, Options]] = {}
 
     def make(self, record: ScheduleRun, definition: ScheduleDefinition, *, counts_from: datetime) -> PlannedRun:
         """Make the tasks of a run, whose deadline counts from a moment: the planned time, or that of an order.
@@ -64,12 +67,22 @@ class RunPlans:
         return PlannedRun(record, tasks, tuple(plans))
 
     def _task(self, plan: Plan[Any], task_id: str) -> QueuedItem:
-        kept = max(plan.options.retention or SHORTEST_RETENTION, SHORTEST_RETENTION)
-        plan = plan.updated(task_id=task_id, retention=kept, debounce=None)
-        packed = self._packer.pack(plan)
-        item = packed.item or Item(task_id, packed.message)  # a task with an ID of its own always has an item
-        # With its ID as the mark, a task that an earlier sending added counts as added.
-        return QueuedItem(packed.keys.queue, item._replace(mark=task_id))
+        plan = plan._replace(options=self._kept(plan.options))
+        # The ID is the mark too, so a task that an earlier sending added counts as added.
+        packed = self._packer.pack(plan, task_id)
+        return QueuedItem(packed.keys.queue, packed.item or Item(task_id, packed.message, mark=task_id))
+
+    def _kept(self, options: Options) -> Options:
+        """Return options with which a task is kept after its run. Most plans share their options with earlier ones."""
+        known = self._options.get(id(options))
+        if known is None:
+            if len(self._options) >= MOST_OPTIONS:
+                self._options.clear()
+            kept = max(options.retention or SHORTEST_RETENTION, SHORTEST_RETENTION)
+            # The given options are held too, so that their id() is not reused.
+            known = options, replace(options, task_id=None, retention=kept, debounce=None)
+            self._options[id(options)] = known
+        return known[1]
 
 
 def _options(definition: ScheduleDefinition, counts_from: datetime) -> dict[str, Any]:

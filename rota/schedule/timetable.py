@@ -50,6 +50,8 @@ class Timetable:
     calendar: DaysOff | None = None
     anchor: datetime | None = None
     """The moment from which intervals count, if it is not `since`."""
+    until: datetime | None = None
+    """No planned time lies after this instant, because another version of the schedule holds from then on."""
 
     @cached_property
     def trigger(self) -> Trigger | None:
@@ -72,18 +74,17 @@ class Timetable:
         return self.since if starts_at is None else max(self.since, starts_at - _SMALLEST)
 
     def next(self, after: datetime) -> datetime | None:
-        """Return the first planned time after an instant; None if there is none, also because of `ends_at`."""
+        """Return the first planned time after an instant; None if there is none, also because of an end."""
         start = max(after, self.first)
         if self.trigger is not None and self.trigger.after_end:  # the delay counts from a moment in whole milliseconds
             start = _floored(max(after, self.since, self.definition.starts_at or self.since))
-        found = self._later(start)
-        ends_at = self.definition.ends_at
-        return None if found is None or (ends_at is not None and found > ends_at) else found
+        found, end = self._later(start), self._end
+        return None if found is None or (end is not None and found > end) else found
 
     def previous(self, before: datetime) -> datetime | None:
         """Return the last planned time before an instant; None if there is none."""
-        ends_at = self.definition.ends_at
-        found = self._earlier(before if ends_at is None else min(before, ends_at + _SMALLEST))
+        end = self._end
+        found = self._earlier(before if end is None else min(before, end + _SMALLEST))
         return None if found is None or found <= self.first else found
 
     def fires_at(self, planned: datetime) -> datetime:
@@ -110,6 +111,10 @@ class Timetable:
     def day(self, instant: datetime) -> date:
         """Return the day of an instant in the time zone of the schedule."""
         return instant.astimezone(self._zone).date()
+
+    @cached_property
+    def _end(self) -> datetime | None:
+        return min((end for end in (self.definition.ends_at, self.until) if end is not None), default=None)
 
     @cached_property
     def _zone(self) -> ZoneInfo:

@@ -2,23 +2,28 @@
 
 An edit replaces the entry of a schedule at once. The heap may still hold the time of an entry before the edit; each
 push has a number, and only the last push of an entry counts.
+
+An edit of the times of a schedule waits in `later` while times before it are not decided, because the leader is behind
+or no scheduler led. The earlier version decides them first.
 """
 
 import heapq
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TypeAlias
 
-from rota import events
 from rota.errors import ConfigError
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
-from rota.schedule.due import adopted, first_due
+from rota.schedule.due import ScheduleState, adopted, first_due
 from rota.schedule.timetable import DaysOff, Timetable
-from rota.scheduler.memory import OrderedPause, ScheduleMemory, later, read_memory
+from rota.scheduler.memory import OrderedPause, ScheduleMemory, changed_at, effective, recalled, timing_of
 from rota.wire.scheduler_steps import StoredState
 
+ROW_RESTS = timedelta(seconds=10)
+"""A row of skips that has not grown for this time is recorded to its end."""
+_SMALLEST = timedelta(microseconds=1)
 MOST_AT_ONCE = 500
 """Entries that are decided in one round, so that the lease is renewed between two rounds."""
 
@@ -34,6 +39,8 @@ class AgendaEntry:
     timetable: Timetable
     due: float | None = None
     push: int = 0
+    later: tuple[StoredSchedule, ...] = ()
+    """The versions after this one. Each one is in force once the times before it are decided."""
 
     @property
     def id(self) -> str:
@@ -96,13 +103,20 @@ class Agenda:
         self._waiting: dict[str, AgendaEntry] = {}
         self.unsaved: dict[str, AgendaEntry] = {}
         """The schedules whose memory is not in Redis yet, although they are not due."""
+        self._unmet: dict[str, ScheduleState] = {}
+        self._rows: dict[str, AgendaEntry] = {}
+        """The schedules whose row of skips is not recorded to its end. Some of them may be deleted by now."""
 
-    def restore(self, states: Mapping[str, StoredState], now: datetime) -> None:
-        """Take over the states of these schedules from Redis, as a new leader."""
+    def restore(self, states: Mapping[str, StoredState], now: datetime, *, edited: Collection[str] = ()) -> None:
+        """Take over the states of these schedules from Redis, as a new leader. It is given the edited ones anew."""
         for entry in list(self.entries.values()):
+            if entry.id in edited and entry.schedule.source == "database":  # another leader may have seen the edit
+                self.remove(entry.id)
+                continue
             if entry.id not in states:  # it was never stored, or the server has lost its data: it is written again
                 entry.memory.stored = ""
-            self._place(entry.schedule, entry.memory, now, states.get(entry.id))
+            memory = recalled(entry.id, entry.memory, states.get(entry.id))
+            self._place(entry.schedule, memory, now, entry.later)
 
     def put(self, schedule: StoredSchedule, now: datetime, stored: StoredState | None = None) -> AgendaEntry:
         """Add a schedule with its state from Redis, or replace the definition of one that is there.
@@ -110,11 +124,60 @@ class Agenda:
         Raises RotaError if it cannot be used; then nothing changes.
         """
         known = self.entries.get(schedule.id)
-        return self._place(schedule, None if known is None else known.memory, now, None if known else stored)
+        memory = recalled(schedule.id, None, stored) if known is None else known.memory
+        if memory is None:
+            return self._place(schedule, None, now)
+        before = memory.state
+        if known is not None and before.timing == timing_of(known.schedule, memory):
+            if known.schedule == schedule:  # read again, for example because its calendar was edited
+                return self._place(schedule, memory, now, known.later)
+            if before.timing != timing_of(schedule, memory):
+                definition = schedule.definition
+                Timetable(schedule.id, definition, now, self._calendar_of(definition)).next(now)  # may refuse it
+                return self._place(known.schedule, memory, now, (*known.later, schedule))
+        placed = self._place(schedule, memory, now)
+        if schedule.source == "database" and before.timing != placed.memory.state.timing:
+            self._unmet[schedule.id] = before
+        return placed
+
+    def take_unmet(self) -> dict[str, ScheduleState]:
+        """Return the states of schedules that were edited while no scheduler led, as their earlier versions left them.
+
+        A store knows these versions. The caller puts them with `put_versions` before the next decision.
+        """
+        unmet, self._unmet = self._unmet, {}
+        return {id: state for id, state in unmet.items() if id in self.entries}
+
+    def put_versions(self, versions: Sequence[StoredSchedule], state: ScheduleState, now: datetime) -> None:
+        """Let the versions of a schedule decide their times, from the one that left a state on. The oldest is first.
+
+        Raises RotaError if that one cannot be used any more; then nothing changes.
+        """
+        memory = self.entries[versions[0].id].memory.copy()
+        memory.state = state
+        for number in range(len(versions) - 1, -1, -1):
+            if timing_of(versions[number], memory) == state.timing:
+                self._place(versions[number], memory, now, tuple(versions[number + 1 :]))
+                return
+
+    def follow(self, schedule_id: str, now: datetime) -> None:
+        """Put the next version of a schedule in force, because the times before it are decided. Raises RotaError."""
+        entry = self.entries.get(schedule_id)
+        if entry is not None and entry.later:
+            later, entry.later = entry.later, ()
+            self._place(later[0], entry.memory, now, later[1:])
+
+    def delete(self, schedule_id: str) -> None:
+        """Remove a schedule that was deleted. Its row of skips is still recorded to its end."""
+        entry = self._rows.get(schedule_id)
+        self.remove(schedule_id)
+        if entry is not None:
+            self._rows[schedule_id] = entry
 
     def remove(self, schedule_id: str) -> None:
         """Remove a schedule. Its state in Redis stays, in case it comes back."""
         self.edits += 1
+        self._rows.pop(schedule_id, None)
         entry = self.entries.pop(schedule_id, None)
         if entry is not None and self._names.get(entry.name) == schedule_id:
             del self._names[entry.name]
@@ -138,7 +201,9 @@ class Agenda:
         memory, row = entry.memory, entry.memory.skip_row
         return (
             entry.schedule.source == "database"
-            and not (memory.waiting or memory.ends or entry.id in self._waiting or entry.id in self.unsaved)
+            and not (
+                entry.later or memory.waiting or memory.ends or entry.id in self._waiting or entry.id in self.unsaved
+            )
             and memory.stored in ("", memory.text())
             and (row is None or row.written == row.last)
         )
@@ -186,11 +251,29 @@ class Agenda:
     def settle(self, entry: AgendaEntry, memory: ScheduleMemory, due: datetime | None) -> None:
         """Remember what was decided about an entry, and when it is due next."""
         entry.memory = memory
+        self._note_row(entry)
+        if entry.id not in self.entries:  # it was deleted, and only its row of skips is recorded
+            return
         self.push(entry, due)
         if memory.open and (memory.waiting or entry.watches_runs):
             self._waiting[entry.id] = entry
         else:
             self._waiting.pop(entry.id, None)
+
+    def resting_rows(self, now: datetime) -> list[AgendaEntry]:
+        """Return the schedules whose row of skips has not grown for a while and is not recorded to its end."""
+        return [
+            entry
+            for entry in self._rows.values()
+            if (row := entry.memory.skip_row) is not None and now - row.last >= ROW_RESTS
+        ]
+
+    def _note_row(self, entry: AgendaEntry) -> None:
+        row = entry.memory.skip_row
+        if row is not None and row.written != row.last:
+            self._rows[entry.id] = entry
+        else:
+            self._rows.pop(entry.id, None)
 
     def with_calendars(self, names: Collection[str]) -> list[AgendaEntry]:
         """Return the schedules that have one of these calendars."""
@@ -200,33 +283,41 @@ class Agenda:
         """Pause an entry, or resume it."""
         memory = entry.memory
         memory.pause = pause
-        self._place(entry.schedule, memory, now)
+        self._place(entry.schedule, memory, now, entry.later)
 
     def _place(
-        self, schedule: StoredSchedule, known: ScheduleMemory | None, now: datetime, stored: StoredState | None = None
+        self,
+        schedule: StoredSchedule,
+        memory: ScheduleMemory | None,
+        now: datetime,
+        later: tuple[StoredSchedule, ...] = (),
     ) -> AgendaEntry:
-        memory = _recalled(schedule.id, known, stored)
         # A schedule of the store that has never fired needs no state in Redis, because it follows from its row.
         is_fresh = memory is None and schedule.source == "database"
         definition = effective(schedule.definition, None if memory is None else memory.pause)
-        saved_at = schedule.since or schedule.updated_at
-        changed_at = now if schedule.source != "database" or known is not None else saved_at
-        state = adopted(None if memory is None else memory.state, definition, changed_at)
+        known = None if memory is None else memory.state
+        state = adopted(known, definition, changed_at(schedule, known, now))
         if state.last is None:  # Redis does not know the schedule; a store may
             state = replace(state, last=self._planned(schedule.id))
         timetable = Timetable(schedule.id, definition, state.since, self._calendar_of(definition))
+        if later:
+            timetable = _closed(timetable, state, later, now)
         due = first_due(timetable, state)
         self.edits += 1
         memory = ScheduleMemory(state) if memory is None else memory
         memory.state = state
+        if later and (due is None or due > now):
+            return self._place(later[0], memory, now, later[1:])
         if (before := self.entries.get(schedule.id)) is not None and self._names.get(before.name) == schedule.id:
             del self._names[before.name]
-        entry = self.entries[schedule.id] = AgendaEntry(schedule, memory, timetable)
+        entry = self.entries[schedule.id] = AgendaEntry(schedule, memory, timetable, later=later)
         self._names[entry.name] = schedule.id
         self.push(entry, due)
         self._waiting.pop(schedule.id, None)
         if memory.open and (memory.waiting or entry.watches_runs):
             self._waiting[schedule.id] = entry
+        self._note_row(entry)
+        self.unsaved.pop(schedule.id, None)
         if not is_fresh and memory.text() != memory.stored:
             self.unsaved[schedule.id] = entry
         return entry
@@ -242,21 +333,9 @@ class Agenda:
         return found
 
 
-def _recalled(schedule_id: str, known: ScheduleMemory | None, stored: StoredState | None) -> ScheduleMemory | None:
-    """Return the memory of a schedule: what this process knows, or what is in Redis if that is further."""
-    if stored is None:
-        return known
-    try:
-        found = read_memory(stored)
-    except ValueError as error:
-        events.emit(events.ScheduleStateUnreadable(schedule=schedule_id, error=error))
-        return None
-    return found if known is None else later(found, known)
-
-
-def effective(definition: ScheduleDefinition, pause: OrderedPause | None) -> ScheduleDefinition:
-    """Return a definition with a pause that was ordered at run time."""
-    if pause is None:
-        return definition
-    changed = {"enabled": False} if pause.until is None else {"pause_until": pause.until}
-    return definition.model_copy(update=changed)
+def _closed(timetable: Timetable, state: ScheduleState, later: Sequence[StoredSchedule], now: datetime) -> Timetable:
+    """Return the timetable of an earlier version. If the schedule is stopped since, its times are skipped as paused."""
+    definition = timetable.definition
+    if definition.enabled and not later[-1].definition.enabled:
+        definition = definition.model_copy(update={"pause_until": now + _SMALLEST})
+    return replace(timetable, definition=definition, until=changed_at(later[0], state, now))

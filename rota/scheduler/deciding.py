@@ -60,7 +60,14 @@ class DueVerdict:
         if not (self.runs or self.skipped or self.moved or self.memory.text() != self.memory.stored):
             return None
         change = self.memory.change(self.entry.id, moved=self.moved)
-        return FireOrder(change, tuple(self.runs), tuple(self.skipped))
+        runs, skipped = list(self.runs), list[ScheduleRun]()
+        for record in self.skipped:
+            number = sum(run.record.planned_at <= record.planned_at for run in runs)
+            if number:
+                runs[number - 1] = replace(runs[number - 1], after=(*runs[number - 1].after, record))
+            else:
+                skipped.append(record)
+        return FireOrder(change, tuple(runs), tuple(skipped))
 
 
 class Decider:
@@ -189,12 +196,16 @@ class Decider:
     def _skip(
         self, verdict: DueVerdict, first: datetime, last: datetime, count: int, reason: SkipReason, note: str = ""
     ) -> None:
-        """Note skipped planned times. Those in a row for one reason are one row, which is written once a minute."""
+        """Note skipped planned times. Those in a row for one reason are one row, which is written once a minute.
+
+        It is written to its end before something else, or when it has not grown for `ROW_RESTS` (`rest_of_skips`).
+        """
         entry, row = verdict.entry, verdict.memory.skip_row
         verdict.counts[reason] += count
         if row is not None and row.reason == reason:
             row = replace(row, last=last, count=min(row.count + count, COUNTED))
         else:
+            self._end_skips(verdict)
             row = SkipRow(first, last, count, reason, note, written=None)
             name = entry.definition.name
             events.emit(
@@ -205,10 +216,17 @@ class Decider:
         verdict.memory.skip_row = row
 
     def _end_skips(self, verdict: DueVerdict) -> None:
-        """End a row of skips before a run. Its record gets the last count."""
+        """End a row of skips before a run, or before a row with another reason. Its record gets the last count."""
         row, verdict.memory.skip_row = verdict.memory.skip_row, None
         if row is not None and row.written != row.last:
             self._write_skips(verdict, row)
+
+    def rest_of_skips(self, entry: AgendaEntry) -> DueVerdict:
+        """Record the row of skips of a schedule to its end, because it may not grow any more."""
+        verdict = DueVerdict(entry, entry.memory.copy(), entry.due_at)
+        if (row := verdict.memory.skip_row) is not None:
+            verdict.memory.skip_row = self._write_skips(verdict, row)
+        return verdict
 
     def _write_skips(self, verdict: DueVerdict, row: SkipRow) -> SkipRow:
         record = replace(

@@ -147,6 +147,7 @@ class Firing:
         for shard, claimed in left:
             for number in sorted({each.number for each in claimed}):
                 runs = [each.run for each in claimed if each.number == number]
+                runs.sort(key=lambda run: run.record.planned_at)
                 events.emit(events.RunsFinished(runs=len(runs), epoch=number.epoch))
                 await self._enqueue_and_confirm([(shard, number, runs)])
 
@@ -171,18 +172,20 @@ class Firing:
             for index, (run, item) in enumerate(tasks):
                 reply = outcome[index] if isinstance(outcome, list) else outcome
                 records[run.record.id] = _recorded(records[run.record.id], queue, item, reply, now)
-        await self._confirm([(shard, [records[run.record.id] for run in runs]) for shard, _, runs in rows])
+        await self._confirm(
+            [(shard, [replace(run, record=records[run.record.id]) for run in runs]) for shard, _, runs in rows]
+        )
         self._enqueued(list(records.values()))
 
-    async def _confirm(self, rows: Sequence[tuple[ShardKeys, list[ScheduleRun]]]) -> None:
+    async def _confirm(self, rows: Sequence[tuple[ShardKeys, list[PlannedRun]]]) -> None:
         calls = [
             confirm(
                 shard,
                 self.epoch,
-                [record.id for record in records],
-                [record.to_json() for record in records] if self._keeps_records else (),
+                [run.record.id for run in runs],
+                [record.to_json() for run in runs for record in run.records] if self._keeps_records else (),
             )
-            for shard, records in rows
+            for shard, runs in rows
         ]
         faults.reach("scheduler:confirm")
         for confirmed in await self._run_many(calls):

@@ -8,7 +8,7 @@ scheduler that does not lead forgets all schedules of the store if more than `MO
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -57,6 +57,11 @@ class Intake:
         self._new_calendars: set[str] = set()
         if not self._sources:
             self.read_once.set()
+
+    @property
+    def edited(self) -> Collection[str]:
+        """The IDs of the schedules that have changed and that no leader has taken yet."""
+        return self._waiting.keys()
 
     def take(self) -> dict[str, StoredSchedule | None]:
         """Return up to `MOST_TAKEN` schedules that have changed, by ID, None for those that are gone."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from rota.schedule.due import ScheduleState
+from rota import events
+from rota.schedule.definition import ScheduleDefinition, StoredSchedule
+from rota.schedule.due import ScheduleState, timing
 from rota.schedule.run import Cause, SkipReason
 from rota.scheduler.run_batch import unix_ms
 from rota.wire.look_task import TaskEnd
@@ -69,7 +71,7 @@ class SkipRow:
 
 @dataclass(slots=True)
 class ScheduleMemory:
-    """All of it. `stored` is the text that is in Redis. A new leader begins a new row of skips."""
+    """All of it. `stored` is the text that is in Redis."""
 
     state: ScheduleState
     open: list[OpenRun] = field(default_factory=list[OpenRun])
@@ -128,6 +130,9 @@ class ScheduleMemory:
         if self.pause is not None:
             until = None if self.pause.until is None else unix_ms(self.pause.until)
             words["pause"] = [until, self.pause.note, self.pause.by]
+        if (row := self.skip_row) is not None:
+            written = None if row.written is None else unix_ms(row.written)
+            words["skipped"] = [unix_ms(row.first), unix_ms(row.last), row.count, row.reason, row.note, written]
         if self.failures:
             words["failures"] = self.failures
         if self.orders:
@@ -156,6 +161,7 @@ def read_memory(stored: StoredState) -> ScheduleMemory:
             words.get("failures", 0),
             tuple(words.get("orders", ())),
             stored.state,
+            _skip_row(*words["skipped"]) if "skipped" in words else None,
         )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not the state of a schedule: {error!r}") from error
@@ -181,3 +187,41 @@ def worst(ends: Iterable[TaskEnd]) -> TaskEnd:
     if "waiting" in found and len(found) > 1:
         return "open"
     return min(found, key=_WORST.index)
+
+
+def recalled(schedule_id: str, known: ScheduleMemory | None, stored: StoredState | None) -> ScheduleMemory | None:
+    """Return the memory of a schedule: what this process knows, or what is in Redis if that is further."""
+    if stored is None:
+        return known
+    try:
+        found = read_memory(stored)
+    except ValueError as error:
+        events.emit(events.ScheduleStateUnreadable(schedule=schedule_id, error=error))
+        return None
+    return found if known is None else later(found, known)
+
+
+def effective(definition: ScheduleDefinition, pause: OrderedPause | None) -> ScheduleDefinition:
+    """Return a definition with a pause that was ordered at run time."""
+    if pause is None:
+        return definition
+    changed = {"enabled": False} if pause.until is None else {"pause_until": pause.until}
+    return definition.model_copy(update=changed)
+
+
+def changed_at(schedule: StoredSchedule, state: ScheduleState | None, now: datetime) -> datetime:
+    """Return from when on a version holds: from its edit, but not before the last time that is decided already."""
+    if schedule.source != "database":  # the code does not know when it was edited
+        return now
+    saved_at = schedule.since or schedule.updated_at
+    decided = saved_at if state is None else state.last or state.since
+    return max(min(saved_at, now), min(decided, now))
+
+
+def timing_of(schedule: StoredSchedule, memory: ScheduleMemory) -> str:
+    """Return the fingerprint of the planned times of a schedule, as they are with a pause that was ordered."""
+    return timing(effective(schedule.definition, memory.pause))
+
+
+def _skip_row(first: int, last: int, count: int, reason: SkipReason, note: str, written: int | None) -> SkipRow:
+    return SkipRow(from_ms(first), from_ms(last), count, reason, note, None if written is None else from_ms(written))

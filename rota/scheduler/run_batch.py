@@ -38,6 +38,14 @@ class PlannedRun:
     tasks: tuple[QueuedItem, ...]
     plans: tuple[Plan[Any], ...] = ()
     """The plans of the tasks, for the enqueue middleware of an app."""
+    after: tuple[ScheduleRun, ...] = ()
+    """The records of skips between this run and the next one. They follow it into the history, because a row of skips
+    that stood before it there would be joined to the row before the run."""
+
+    @property
+    def records(self) -> list[ScheduleRun]:
+        """All records, in their order."""
+        return [self.record, *self.after]
 
     @property
     def size(self) -> int:
@@ -102,7 +110,7 @@ def _parts(order: FireOrder) -> list[FireOrder]:
     change = order.change
     if change.planned_ms is not None:
         change = change._replace(planned_ms=min(change.planned_ms, unix_ms(runs[half - 1].record.planned_at)))
-    first, second = FireOrder(change, runs[:half]), FireOrder(order.change, runs[half:], order.skipped)
+    first, second = FireOrder(change, runs[:half], order.skipped), FireOrder(order.change, runs[half:])
     return [*_parts(first), *_parts(second)]
 
 
@@ -115,7 +123,10 @@ def write_claim(number: BatchNumber, run: PlannedRun) -> bytes:
     """Write a claim as JSON."""
     # The bytes of messages are written as characters, because most of them are ASCII.
     tasks = [[queue, item.id, item.message.decode("latin-1"), *item[2:]] for queue, item in run.tasks]
-    return json.dumps({"number": number, "run": run.record.to_json().decode(), "tasks": tasks}).encode()
+    claim: dict[str, Any] = {"number": number, "run": run.record.to_json().decode(), "tasks": tasks}
+    if run.after:
+        claim["after"] = [record.to_json().decode() for record in run.after]
+    return json.dumps(claim).encode()
 
 
 def read_claim(data: bytes) -> ClaimedRun:
@@ -123,7 +134,8 @@ def read_claim(data: bytes) -> ClaimedRun:
     try:
         claim: Any = json.loads(data)
         tasks = tuple(QueuedItem(queue, _item(*words)) for queue, *words in claim["tasks"])
-        run = PlannedRun(ScheduleRun.from_json(claim["run"].encode()), tasks)
+        after = tuple(ScheduleRun.from_json(record.encode()) for record in claim.get("after", ()))
+        run = PlannedRun(ScheduleRun.from_json(claim["run"].encode()), tasks, after=after)
         return ClaimedRun(BatchNumber(*claim["number"]), run)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a claim: {error!r}") from error

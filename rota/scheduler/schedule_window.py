@@ -13,8 +13,10 @@ order names is picked up from the store first, which says so there.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rota import events
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 DROP_EVERY_SECONDS = 5.0
 MOST_DROPPED = 500
+MEET_SECONDS = 2.0
+"""How long a new leader reads the earlier versions of schedules that were edited while no scheduler led."""
 PICK_UP_SECONDS = 2.0
 """How long an order waits for the store, while nothing fires."""
 
@@ -125,15 +129,37 @@ class ScheduleWindow:
         for schedule_id, schedule in taken.items():
             self._intake.spoilt.pop(schedule_id, None)
             if schedule is None:
-                self._agenda.remove(schedule_id)
+                self._agenda.delete(schedule_id)
             elif not self._is_known(schedule):
-                try:
-                    self._agenda.put(schedule, now, states.get(schedule_id))
-                    self._intake.planned.pop(schedule_id, None)
-                except RotaError as error:
-                    self._intake.spoilt[schedule_id] = schedule
-                    about = {"source": schedule.source, "schedule": schedule.definition.name}
-                    events.emit(events.ScheduleSpoilt(**about, error=error))
+                self._try(schedule, partial(self._agenda.put, schedule, now, states.get(schedule_id)))
+        await self._meet_versions()
+
+    def follow(self, entry: AgendaEntry, now: datetime) -> None:
+        """Put the next version of a schedule in force, because the times before it are decided."""
+        self._try(entry.later[0], partial(self._agenda.follow, entry.id, now))
+
+    def _try(self, schedule: StoredSchedule, act: Callable[[], object]) -> None:
+        """Do something with a schedule, which is reported and left out if it cannot be used."""
+        try:
+            act()
+            self._intake.planned.pop(schedule.id, None)
+        except RotaError as error:
+            self._intake.spoilt[schedule.id] = schedule
+            about = {"source": schedule.source, "schedule": schedule.definition.name}
+            events.emit(events.ScheduleSpoilt(**about, error=error))
+
+    async def _meet_versions(self) -> None:
+        """Read the versions that held before edits which no leader has seen, so that they decide the times before.
+
+        While the store is away or slow, the times before such an edit are not known, and are left out.
+        """
+        unmet, source = self._agenda.take_unmet(), self._source
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MEET_SECONDS):
+                for schedule_id, state in unmet.items():
+                    with suppress(RotaError):
+                        if source is not None and (versions := await source.versions(schedule_id)):
+                            self._agenda.put_versions(versions, state, self._clock.moment())
 
     def _is_known(self, schedule: StoredSchedule) -> bool:
         """Whether this version of a schedule of the store is held already: a new leader reads it once more."""

@@ -15,6 +15,7 @@ While nothing has changed, a look reads one number.
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rota import events
@@ -126,6 +127,20 @@ class StoreSource:
         found = await store.pick_up(name, self.now())
         self._report(found.problems)
         return found
+
+    async def versions(self, schedule_id: str) -> list[StoredSchedule]:
+        """Return the last versions of a schedule, the oldest first; none before the store could be opened.
+
+        Raises StoreError.
+        """
+        if self.store is None:
+            return []
+        present = await self.store.get(schedule_id)
+        found = (await self.store.versions(schedule_id)).items
+        return [
+            replace(present, definition=each.definition, version=each.version, updated_at=each.at, since=each.at)
+            for each in reversed(found)
+        ]
 
     async def aclose(self) -> None:
         """Close the store."""

@@ -21,7 +21,7 @@ from rota import events
 from rota.broker.broker import Broker
 from rota.errors import RotaError
 from rota.schedule.run import ScheduleRun
-from rota.scheduler.agenda import Agenda
+from rota.scheduler.agenda import Agenda, AgendaEntry
 from rota.scheduler.asynq_listing import AsynqListing
 from rota.scheduler.deciding import DueVerdict
 from rota.scheduler.fire_hooks import FireHooks
@@ -40,6 +40,9 @@ from rota.scheduler.scheduler_status import Tally
 from rota.scheduler.server_time import ServerTime
 
 LONGEST_SLEEP_SECONDS = 1.0
+MOST_RUNS_OF_ROUND = 500
+"""With this many runs, a round decides no further schedule."""
+DECIDED_AT_ONCE = 50
 HELD = "all schedules are held. `rota schedule start --all` lifts the hold."
 REPLACED = "a newer run of the same schedule replaces it"
 LATE_SECONDS = 5.0
@@ -118,7 +121,8 @@ class Term:
 
     async def _rounds(self, epoch: int) -> None:
         await self._firing.take(epoch)
-        self._agenda.restore(await self._firing.states(list(self._agenda.entries)), self._clock.moment())
+        states = await self._firing.states(list(self._agenda.entries))
+        self._agenda.restore(states, self._clock.moment(), edited=self._intake.edited)
         self.ticking = True
         while not self._stopping.is_set():
             await self._round()
@@ -144,12 +148,30 @@ class Term:
         try:
             await self._ends.look(entry for entry in (*waiting, *due) if entry.memory.open)
             decided = {entry.id: entry for entry in (*due, *waiting)}
-            held = self._is_held(now)
-            await self._carry_out([self._decider.verdict(entry, now, held=held) for entry in decided.values()])
+            verdicts = await self._decide(list(decided.values()), now)
+            rows = [entry for entry in self._agenda.resting_rows(now) if entry.id not in decided]
+            await self._carry_out([*verdicts, *map(self._decider.rest_of_skips, rows)])
         except BaseException:
             for entry in due:  # they are due again in the next term
                 self._agenda.push(entry, now)
             raise
+        for entry in (verdict.entry for verdict in verdicts):
+            if entry.later:
+                self._window.follow(entry, now)
+
+    async def _decide(self, entries: Sequence[AgendaEntry], now: datetime) -> list[DueVerdict]:
+        """Decide schedules until there is enough to carry out, with pauses in which the lease can be renewed."""
+        held, verdicts, runs = self._is_held(now), list[DueVerdict](), 0
+        for number, entry in enumerate(entries):
+            if runs >= MOST_RUNS_OF_ROUND:
+                if entry.due is not None:
+                    self._agenda.push(entry, entry.due_at)
+                continue
+            verdicts.append(self._decider.verdict(entry, now, held=held))
+            runs += len(verdicts[-1].runs)
+            if number % DECIDED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return verdicts
 
     async def _obey(self) -> None:
         """Carry out the orders of the inbox, one after the other."""

@@ -7,6 +7,7 @@ from rota.app import Rota
 from rota.schedule.definition import ScheduleDefinition, named_schedule_id
 from rota.scheduler.scheduler import Scheduler
 from tests.integration.scheduler.conftest import Hand, eventually
+from tests.servers.process import Server
 
 
 def second(name: str = "each", **words: object) -> ScheduleDefinition:
@@ -137,3 +138,17 @@ async def test_fixed_delay_counts_from_the_end_of_the_run(app: Rota, hand: Hand)
         await hand.take_all()
         await eventually(lambda: _fired(scheduler, 2))
         assert len(await hand.pending()) == 1
+
+
+async def test_scheduler_does_not_scan_the_keys_of_the_server() -> None:
+    server = Server().start()
+    try:
+        with server.admin() as client:
+            app = Rota(server.url)
+            async with app, app.scheduler(schedules=[second(), second("other", overlap="skip")]) as scheduler:
+                await eventually(lambda: _fired(scheduler, 2))
+            called = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
+    finally:
+        server.stop()
+    assert "evalsha" in called
+    assert called.isdisjoint({"keys", "scan", "randomkey", "dbsize"})

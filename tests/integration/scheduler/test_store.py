@@ -166,3 +166,22 @@ async def test_schedule_whose_calendar_is_missing_is_shown_and_fires_once_it_is_
         await store.save_calendar(Calendar.read({"name": "office", "days_off": ["02-29"]}), by="anna")
         await eventually(lambda: at_least(hand, 1))
         assert scheduler.status().spoilt == ()
+
+
+async def test_times_before_an_edit_that_no_scheduler_saw_are_decided_by_the_version_before_it(
+    app: Rota, hand: Hand, store: Store, url: str
+) -> None:
+    made = await store.create(each_second(specs=["* * * * * *"], missed="all"), by="anna")
+    async with app.scheduler(store=url):
+        await eventually(lambda: at_least(hand, 1))
+    last = max(int(each.rpartition("-")[2]) for each in await hand.pending())
+
+    async def passed() -> bool:
+        return datetime.now(UTC).timestamp() > last / 1000 + 2.2
+
+    await eventually(passed)
+    edited = await store.update(made.id, {"specs": ["0 0 1 1 *"]}, by="anna")
+    async with app.scheduler(store=url):
+        await eventually(lambda: at_least(hand, 3))
+    times = sorted(int(each.rpartition("-")[2]) for each in await hand.pending())
+    assert times == list(range(times[0], int(edited.updated_at.timestamp() * 1000) + 1, 1000))

@@ -1,12 +1,16 @@
-"""The agenda: when a schedule is looked at for the first time."""
+"""The agenda: when a schedule is looked at for the first time, and how edits meet times that are due."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
+from rota.schedule.due import decide
 from rota.scheduler.agenda import Agenda
+from rota.scheduler.run_batch import unix_ms
+from rota.wire.scheduler_steps import StoredState
 
 NOW = datetime(2026, 3, 2, 10, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -34,3 +38,132 @@ def test_new_schedule_is_looked_at_when_its_first_time_is_due(words: dict[str, A
     agenda.put(stored(**words), NOW)
 
     assert agenda.next_due() == (None if due is None else due.timestamp())
+
+
+SECOND = timedelta(seconds=1)
+
+
+def edited(version: int, at: datetime, **words: Any) -> StoredSchedule:
+    return replace(stored(specs="* * * * * *", **words), version=version, source="database", updated_at=at)
+
+
+def fired(agenda: Agenda, now: datetime) -> list[tuple[int, float]]:
+    """Decide all that is due, round by round: the versions, and the seconds after `NOW` of the times that they fire."""
+    found: list[tuple[int, float]] = []
+    while due := agenda.pop_due(now.timestamp()):
+        for entry in due:
+            decision = decide(entry.timetable, entry.memory.state, now)
+            found += [(entry.schedule.version, (each.planned_at - NOW) / SECOND) for each in decision.fires]
+            memory = entry.memory.copy()
+            memory.state = replace(memory.state, last=decision.decided_until)
+            agenda.settle(entry, memory, decision.next_due)
+            agenda.follow(entry.id, now)
+    return found
+
+
+def test_edit_of_a_schedule_that_is_due_waits_until_the_times_before_it_are_decided() -> None:
+    agenda = Agenda()
+    agenda.put(edited(1, NOW), NOW)
+
+    agenda.put(edited(2, NOW + 2.5 * SECOND, timezone="Asia/Shanghai"), NOW + 4.2 * SECOND)
+
+    assert fired(agenda, NOW + 4.2 * SECOND) == [(1, 1), (1, 2), (2, 3), (2, 4)]
+
+
+def test_several_edits_of_a_schedule_that_is_due_rule_one_after_the_other() -> None:
+    agenda = Agenda()
+    agenda.put(edited(1, NOW), NOW)
+    now = NOW + 5.2 * SECOND
+
+    agenda.put(edited(2, NOW + 1.5 * SECOND, timezone="Asia/Shanghai"), now)
+    agenda.put(edited(3, NOW + 3.5 * SECOND, timezone="Europe/Berlin"), now)
+
+    assert fired(agenda, now) == [(1, 1), (2, 2), (2, 3), (3, 4), (3, 5)]
+
+
+def test_schedule_that_is_stopped_while_it_is_due_records_the_times_before_as_paused() -> None:
+    agenda = Agenda()
+    agenda.put(edited(1, NOW), NOW)
+    now = NOW + 4.2 * SECOND
+
+    agenda.put(edited(2, NOW + 2.5 * SECOND, enabled=False), now)
+    [entry] = agenda.pop_due(now.timestamp())
+    [skip] = decide(entry.timetable, entry.memory.state, now).skips
+
+    assert (skip.first, skip.last, skip.reason) == (NOW + SECOND, NOW + 2 * SECOND, "paused")
+
+
+def test_edit_that_no_leader_has_seen_is_met_with_the_versions_before_it() -> None:
+    first, second = edited(1, NOW), edited(2, NOW + 2.5 * SECOND, timezone="Asia/Shanghai")
+    before = Agenda()
+    entry = before.put(first, NOW)
+    assert fired(before, NOW + SECOND) == [(1, 1)]
+    text = before.entries[entry.id].memory.text()
+    now = NOW + 4.2 * SECOND
+
+    agenda = Agenda()  # of a process that has started after the edit
+    agenda.restore({entry.id: StoredState(unix_ms(NOW + SECOND), text)}, now)
+    agenda.put(second, now)
+    [(schedule_id, state)] = agenda.take_unmet().items()
+    agenda.put_versions([first, second], state, now)
+
+    assert schedule_id == entry.id
+    assert fired(agenda, now) == [(1, 2), (2, 3), (2, 4)]
+    assert agenda.take_unmet() == {}
+
+
+def test_leader_that_comes_back_does_not_take_what_another_one_has_seen_for_a_new_edit() -> None:
+    first, second = edited(1, NOW), edited(2, NOW + 1.5 * SECOND, timezone="Asia/Shanghai")
+    stale, other = Agenda(), Agenda()
+    for agenda in (stale, other):
+        agenda.put(first, NOW)
+    other.put(second, NOW + 1.6 * SECOND)
+    assert fired(other, NOW + 2 * SECOND) == [(1, 1), (2, 2)]
+    text = other.entries["id"].memory.text()
+    now = NOW + 5.2 * SECOND
+
+    stale.restore({"id": StoredState(unix_ms(NOW + 2 * SECOND), text)}, now, edited={"id"})
+    stale.put(second, now)
+
+    assert fired(stale, now) == [(2, 3), (2, 4), (2, 5)]
+
+
+def test_new_calendar_does_not_undo_an_edit_that_waits() -> None:
+    agenda = Agenda()
+    first = edited(1, NOW)
+    agenda.put(first, NOW)
+    now = NOW + 3.2 * SECOND
+
+    agenda.put(edited(2, NOW + 1.5 * SECOND, timezone="Asia/Shanghai"), now)
+    agenda.put(first, now)
+
+    assert fired(agenda, now) == [(1, 1), (2, 2), (2, 3)]
+
+
+def test_schedule_that_was_deleted_and_restored_counts_from_its_restoration() -> None:
+    agenda = Agenda()
+    entry = agenda.put(edited(1, NOW), NOW)
+    assert fired(agenda, NOW + SECOND) == [(1, 1)]
+    entry = agenda.entries[entry.id]
+    entry.memory.stored = entry.memory.text()
+
+    agenda.remove(entry.id)
+    text = agenda.unsaved[entry.id].memory.text()
+    now = NOW + 5.2 * SECOND
+    other = Agenda()  # of a leader that has not seen the schedule before
+    other.restore({entry.id: StoredState(unix_ms(NOW + SECOND), text)}, now)
+
+    for each in (agenda, other):
+        each.put(edited(2, NOW + 3.5 * SECOND), now)
+        assert fired(each, now) == [(2, 4), (2, 5)]
+
+
+def test_schedule_that_a_provider_leaves_out_for_a_while_goes_on_where_it_was() -> None:
+    agenda = Agenda()
+    schedule = stored(specs="@every 168h")
+    entry = agenda.put(schedule, NOW)
+    due, entry.memory.stored = entry.due, entry.memory.text()
+
+    agenda.remove(entry.id)
+
+    assert agenda.put(schedule, NOW + HOUR).due == due

@@ -17,7 +17,7 @@ PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal
 MINUTES ?= 20
 ON ?= redis redis62 valkey sentinel cluster acl
 
-.PHONY: help setup demo test test-slow test-conformance test-pythons test-all check format docs soak bench proto clean
+.PHONY: help setup demo test test-slow test-conformance test-pythons test-all check format docs soak schedulers bench proto clean
 
 help: ## List the commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ docs: $(READY) ## Write the tables and snippets in the docs anew from the code
 
 soak: $(READY) ## Mix all faults at random under load, and check (MINUTES=20, SEED=… repeats a run, ARGS="--on cluster")
 	@$(WATCH) $(or $(LIMIT),$(MINUTES)m+10m) $(BIN)/python -m tests.crash.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+schedulers: $(READY) ## Kill, freeze and edit under three schedulers for FOR=300 seconds, and check (SEED=… repeats a run, ARGS="--on cluster")
+	@$(WATCH) $(or $(LIMIT),3h) $(BIN)/python -m tests.crash.schedules --seconds $(or $(FOR),300) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(READY) ## Measure against Go Asynq and the Python peers on one Redis (ARGS="--quick" for a short run)
 	@$(WATCH) $(or $(LIMIT),4h) $(BIN)/python -m benchmarks $(ARGS)

@@ -1,4 +1,4 @@
-// Command scheduler runs Asynq's scheduler with one entry until TERM, or prints the enqueue events of an entry as JSON.
+// Command scheduler runs Asynq's scheduler with one entry, or with equal ones, until TERM, or prints the enqueue events of an entry as JSON.
 package main
 
 import (
@@ -24,15 +24,20 @@ func main() {
 	redis := connect.Flag()
 	history := flag.String("history", "", "print the enqueue events of the entry with this ID")
 	spec := flag.String("spec", "@every 1s", "the spec of the entry")
+	entries := flag.Int("entries", 1, "the number of equal entries")
 	flag.Parse()
 	if *history != "" {
 		print(asynq.NewInspector(redis()), *history)
 		return
 	}
 	scheduler := asynq.NewScheduler(redis(), &asynq.SchedulerOpts{HeartbeatInterval: time.Second})
-	id, err := scheduler.Register(*spec, asynq.NewTask("cron:go", []byte(`{"a":1}`)), asynq.Queue("low"), asynq.MaxRetry(3))
-	if err != nil {
-		log.Fatal(err)
+	var id string
+	for range *entries {
+		var err error
+		task := asynq.NewTask("cron:go", []byte(`{"a":1}`))
+		if id, err = scheduler.Register(*spec, task, asynq.Queue("low"), asynq.MaxRetry(3)); err != nil {
+			log.Fatal(err)
+		}
 	}
 	if err := scheduler.Start(); err != nil {
 		log.Fatal(err)

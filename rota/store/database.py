@@ -35,6 +35,7 @@ Act = Callable[[AsyncConnection], Awaitable[T]]
 
 BUSY_SECONDS: Final = 10
 CONNECT_SECONDS: Final = 5
+BREATH_SECONDS: Final = 0.12
 LIMIT_SECONDS: Final = 30.0
 """The time limit of one read or write, so that a server that does not answer cannot hold up its caller for ever."""
 TRIES: Final = 5
@@ -72,6 +73,11 @@ class Database:
         if snapshot and self.dialect != "sqlite":  # in SQLite each transaction is a snapshot
             options["isolation_level"] = "REPEATABLE READ"
         return await self._attempt(act, options, limit)
+
+    async def breathe(self) -> None:
+        """Let other processes write, between the parts of a long work. They ask for SQLite's lock every 100 ms."""
+        if self.dialect == "sqlite":
+            await asyncio.sleep(BREATH_SECONDS)
 
     async def write(self, act: Act[T], *, limit: float | None = LIMIT_SECONDS) -> T:
         """Run a function that reads and writes, and commit what it wrote. An error undoes all of it."""

@@ -40,13 +40,17 @@ class RunRecords:
 
         Parts of up to 500 records are each written as a whole. After an error the call can be repeated.
         """
-        for part in _parts(found):
+        for number, part in enumerate(_parts(found)):
+            if number:
+                await self.database.breathe()
             await self.database.write(partial(_record, part=part))
         await self.save_planned(planned)
 
     async def save_planned(self, planned: Iterable[PlannedTimes]) -> None:
         """Store how far schedules have come. A last planned time never moves back."""
-        for part in _parts(planned):
+        for number, part in enumerate(_parts(planned)):
+            if number:
+                await self.database.breathe()
             await self.database.write(partial(_save_planned, part=part))
 
 

@@ -18,12 +18,11 @@ from rota.errors import ConfigError
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.due import ScheduleState, adopted, first_due
 from rota.schedule.timetable import DaysOff, Timetable
-from rota.scheduler.memory import OrderedPause, ScheduleMemory, changed_at, effective, recalled, timing_of
+from rota.scheduler.memory import OrderedPause, ScheduleMemory, changed_at, closed, effective, recalled, timing_of
 from rota.wire.scheduler_steps import StoredState
 
 ROW_RESTS = timedelta(seconds=10)
 """A row of skips that has not grown for this time is recorded to its end."""
-_SMALLEST = timedelta(microseconds=1)
 MOST_AT_ONCE = 500
 """Entries that are decided in one round, so that the lease is renewed between two rounds."""
 
@@ -301,7 +300,7 @@ class Agenda:
             state = replace(state, last=self._planned(schedule.id))
         timetable = Timetable(schedule.id, definition, state.since, self._calendar_of(definition))
         if later:
-            timetable = _closed(timetable, state, later, now)
+            timetable = closed(timetable, state, later, now)
         due = first_due(timetable, state)
         self.edits += 1
         memory = ScheduleMemory(state) if memory is None else memory
@@ -331,11 +330,3 @@ class Agenda:
                 f"The schedule {definition.name!r} has the calendar {definition.calendar!r}: none is known."
             )
         return found
-
-
-def _closed(timetable: Timetable, state: ScheduleState, later: Sequence[StoredSchedule], now: datetime) -> Timetable:
-    """Return the timetable of an earlier version. If the schedule is stopped since, its times are skipped as paused."""
-    definition = timetable.definition
-    if definition.enabled and not later[-1].definition.enabled:
-        definition = definition.model_copy(update={"pause_until": now + _SMALLEST})
-    return replace(timetable, definition=definition, until=changed_at(later[0], state, now))

@@ -14,6 +14,7 @@ from rota import events
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.due import ScheduleState, timing
 from rota.schedule.run import Cause, SkipReason
+from rota.schedule.timetable import Timetable
 from rota.scheduler.run_batch import unix_ms
 from rota.wire.look_task import TaskEnd
 from rota.wire.scheduler_steps import StateChange, StoredState
@@ -216,6 +217,14 @@ def changed_at(schedule: StoredSchedule, state: ScheduleState | None, now: datet
     saved_at = schedule.since or schedule.updated_at
     decided = saved_at if state is None else state.last or state.since
     return max(min(saved_at, now), min(decided, now))
+
+
+def closed(timetable: Timetable, state: ScheduleState, later: Sequence[StoredSchedule], now: datetime) -> Timetable:
+    """Return the timetable of an earlier version. If the schedule is stopped since, its times are skipped as paused."""
+    definition = timetable.definition
+    if definition.enabled and not later[-1].definition.enabled:
+        definition = definition.model_copy(update={"pause_until": now + timedelta(microseconds=1)})
+    return replace(timetable, definition=definition, until=changed_at(later[0], state, now))
 
 
 def timing_of(schedule: StoredSchedule, memory: ScheduleMemory) -> str:

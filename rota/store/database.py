@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -36,12 +37,20 @@ Act = Callable[[AsyncConnection], Awaitable[T]]
 BUSY_SECONDS: Final = 10
 CONNECT_SECONDS: Final = 5
 BREATH_SECONDS: Final = 0.12
+LOOK_SECONDS: Final = 0.005
 LIMIT_SECONDS: Final = 30.0
 """The time limit of one read or write, so that a server that does not answer cannot hold up its caller for ever."""
 TRIES: Final = 5
 PAUSE_SECONDS: Final = 0.02
 _FILE_MODE = "rw"
-_WRITES = "rota_writes"
+_WRITES, _STEP = "rota_writes", "rota_step"
+
+
+@dataclass(slots=True)
+class _Step:
+    """Whether a transaction is within a statement."""
+
+    busy: bool = False
 
 
 class Database:
@@ -92,6 +101,24 @@ class Database:
             return await self._attempt(act, {_WRITES: True}, limit)
 
     async def _attempt(self, act: Act[T], options: dict[str, Any], limit: float | None) -> T:
+        if self.dialect != "sqlite":
+            return await self._transact(act, options, limit)
+        # A connection whose task is cancelled within a statement keeps the file locked. So a statement goes on to its
+        # end, and then the transaction is cancelled.
+        step = _Step()
+        running = asyncio.ensure_future(self._transact(act, {**options, _STEP: step}, limit))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            while step.busy and not running.done():
+                await asyncio.wait({running}, timeout=LOOK_SECONDS)
+            running.cancel()
+            await asyncio.wait({running})
+            if not running.cancelled():
+                running.exception()  # nothing else asks for it
+            raise
+
+    async def _transact(self, act: Act[T], options: dict[str, Any], limit: float | None) -> T:
         committing = False
         try:
             async with asyncio.timeout(limit), self._engine.connect() as connection:
@@ -181,3 +208,11 @@ def _listen_sqlite(engine: Engine) -> None:
     def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
         writes = connection.get_execution_options().get(_WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    def note(connection: Connection | None, *, busy: bool) -> None:
+        if connection is not None and (step := connection.get_execution_options().get(_STEP)) is not None:
+            step.busy = busy
+
+    event.listen(engine, "before_cursor_execute", lambda connection, *_: note(connection, busy=True))
+    event.listen(engine, "after_cursor_execute", lambda connection, *_: note(connection, busy=False))
+    event.listen(engine, "handle_error", lambda context: note(context.connection, busy=False))

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rota.errors import StoreError, StoreRefused, StoreUnavailable
 from rota.store import Store, open_store
 from rota.store.tables import counters
 from tests.integration.store.samples import define
+from tests.integration.store.test_runs import fired
 from tests.servers.databases import QUOTED_PASSWORD, DatabaseServer
 from tests.servers.process import START_SECONDS
 
@@ -167,6 +169,7 @@ from rota.store import open_store
 from rota.store.schedule_edits import refuse_chain
 import rota.store.schedule_edits as edits
 from tests.integration.store.samples import define
+from tests.integration.store.test_runs import fired
 
 async def wait(*_, **__):
     print("inside", flush=True)
@@ -332,3 +335,21 @@ def test_new_file_is_readable_by_its_user_alone(tmp_path: Path) -> None:
         asyncio.run(main())
     finally:
         os.umask(mask)
+
+
+async def test_cancelled_write_does_not_leave_an_sqlite_store_locked(tmp_path: Path) -> None:
+    path = tmp_path / "rota.db"
+
+    def lock() -> None:
+        with closing(sqlite3.connect(path, timeout=10)) as other:
+            other.execute("BEGIN IMMEDIATE")
+
+    async with open_store(f"sqlite:///{path}") as store:
+        for steps in range(40):  # so that each statement is cancelled in its turn
+            writing = asyncio.create_task(store.record_runs([fired(steps * 3 + part) for part in range(3)]))
+            for _ in range(steps):
+                await asyncio.sleep(0.0005)
+            writing.cancel()
+            with suppress(asyncio.CancelledError):
+                await writing
+            await asyncio.to_thread(lock)

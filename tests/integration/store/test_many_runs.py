@@ -119,20 +119,3 @@ async def test_million_runs_do_not_make_lists_slow(store: Store) -> None:
         times.append(time.perf_counter() - start)
     # Ten lists and a record. A scan of the table would take a second for each list.
     assert min(times) < 1.0
-
-
-async def test_other_processes_can_write_between_the_parts_of_many_records(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    breaths: list[int] = []
-
-    async def breathe() -> None:
-        breaths.append(len((await store.runs("s", limit=1)).items))
-
-    monkeypatch.setattr(store.database, "breathe", breathe)
-    runs = [fired(minute) for minute in range(1001)]
-
-    await store.record_runs(runs[:500])
-    assert breaths == []
-    await store.record_runs(runs)
-    assert breaths == [1, 1]

@@ -52,15 +52,19 @@ async def test_minute_is_written_once_by_any_number_of_recorders(store: Store) -
     assert list((await runs(store, "hour")).values()) == [2]
 
 
+class Death(BaseException):
+    """Ends a recorder at a line."""
+
+
 async def test_nothing_is_written_if_the_recorder_dies_before_the_commit(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def die(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise Death
 
     with monkeypatch.context() as patch:
         patch.setattr(metric_records, "_fold", die)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Death):
             await store.record_metrics([sample(0), sample(1)], START + MINUTE)
     assert (await runs(store, "minute"), await store.metrics_until()) == ({}, None)
     assert await store.record_metrics([sample(0), sample(1)], START + MINUTE) == 2

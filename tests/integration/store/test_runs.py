@@ -293,3 +293,20 @@ async def test_run_that_cannot_be_read_is_reported_and_replaced(store: Store) ->
 
     await store.record_runs([ended(1)])
     assert (await store.runs()).items == (ended(1), fired(0))
+
+
+async def test_other_processes_can_write_between_the_parts_of_many_records(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaths: list[int] = []
+
+    async def breathe() -> None:
+        breaths.append(len((await store.runs("s", limit=1)).items))
+
+    monkeypatch.setattr(store.database, "breathe", breathe)
+    runs = [fired(minute) for minute in range(1001)]
+
+    await store.record_runs(runs[:500])
+    assert breaths == []
+    await store.record_runs(runs)
+    assert breaths == [1, 1]

@@ -44,7 +44,7 @@ SECOND = timedelta(seconds=1)
 
 
 def edited(version: int, at: datetime, **words: Any) -> StoredSchedule:
-    return replace(stored(specs="* * * * * *", **words), version=version, source="database", updated_at=at)
+    return replace(stored(specs="* * * * * *", **words), version=version, source="database", updated_at=at, since=at)
 
 
 def fired(agenda: Agenda, now: datetime) -> list[tuple[int, float]]:
@@ -102,8 +102,7 @@ def test_edit_that_no_leader_has_seen_is_met_with_the_versions_before_it() -> No
     now = NOW + 4.2 * SECOND
 
     agenda = Agenda()  # of a process that has started after the edit
-    agenda.restore({entry.id: StoredState(unix_ms(NOW + SECOND), text)}, now)
-    agenda.put(second, now)
+    agenda.put(second, now, StoredState(unix_ms(NOW + SECOND), text))
     [(schedule_id, state)] = agenda.take_unmet().items()
     agenda.put_versions([first, second], state, now)
 
@@ -123,7 +122,7 @@ def test_leader_that_comes_back_does_not_take_what_another_one_has_seen_for_a_ne
     now = NOW + 5.2 * SECOND
 
     stale.restore({"id": StoredState(unix_ms(NOW + 2 * SECOND), text)}, now, edited={"id"})
-    stale.put(second, now)
+    stale.put(second, now, StoredState(unix_ms(NOW + 2 * SECOND), text))
 
     assert fired(stale, now) == [(2, 3), (2, 4), (2, 5)]
 
@@ -138,32 +137,3 @@ def test_new_calendar_does_not_undo_an_edit_that_waits() -> None:
     agenda.put(first, now)
 
     assert fired(agenda, now) == [(1, 1), (2, 2), (2, 3)]
-
-
-def test_schedule_that_was_deleted_and_restored_counts_from_its_restoration() -> None:
-    agenda = Agenda()
-    entry = agenda.put(edited(1, NOW), NOW)
-    assert fired(agenda, NOW + SECOND) == [(1, 1)]
-    entry = agenda.entries[entry.id]
-    entry.memory.stored = entry.memory.text()
-
-    agenda.remove(entry.id)
-    text = agenda.unsaved[entry.id].memory.text()
-    now = NOW + 5.2 * SECOND
-    other = Agenda()  # of a leader that has not seen the schedule before
-    other.restore({entry.id: StoredState(unix_ms(NOW + SECOND), text)}, now)
-
-    for each in (agenda, other):
-        each.put(edited(2, NOW + 3.5 * SECOND), now)
-        assert fired(each, now) == [(2, 4), (2, 5)]
-
-
-def test_schedule_that_a_provider_leaves_out_for_a_while_goes_on_where_it_was() -> None:
-    agenda = Agenda()
-    schedule = stored(specs="@every 168h")
-    entry = agenda.put(schedule, NOW)
-    due, entry.memory.stored = entry.due, entry.memory.text()
-
-    agenda.remove(entry.id)
-
-    assert agenda.put(schedule, NOW + HOUR).due == due

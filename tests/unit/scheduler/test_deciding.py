@@ -74,7 +74,7 @@ def test_row_of_skips_of_a_deleted_schedule_is_recorded_to_its_end() -> None:
     desk = Desk()
     for second in (1, 2, 3):
         desk.decide(second, held=True)
-    desk.agenda.remove("id")
+    desk.agenda.delete("id")
 
     desk.rest(NOW + 3 * SECOND + ROW_RESTS)
 

@@ -18,6 +18,7 @@ from tests.servers.fleet import ClusterFleet, SentinelFleet
 from tests.servers.process import DATABASES, REDIS_6_2, Server, valkey_binary, wait_until
 from tests.servers.roles import denied, forget_denied, make_users, restricted
 
+os.environ["ROTA_LANG"] = "en"  # what tests expect of a command does not depend on the locale of the machine
 pytest_plugins = ("tests.conformance", "tests.hard_limit")
 
 # A busy machine must not look like a dead master to those who only want a deployment.

@@ -78,10 +78,19 @@ def _named(names: list[str], incomplete: str) -> list[str]:
 
 COMPLETERS: dict[str, Finder] = {
     "queue": queues,
-    "queues_named": queues,
+    "queues": queues,
     "to_queue": queues,
     "task_type": task_types,
     "type": task_types,
     "type_name": task_types,
 }
 """The finder for an argument or an option, by its name."""
+NAMES_OF_QUEUES = "names"
+"""The argument of the commands of `rota queue`. Other commands call the names of schedules so."""
+
+
+def finder_of(path: tuple[str, ...], parameter: str | None) -> Finder | None:
+    """Return what completes a parameter of the command with these words; None if nothing does."""
+    if path[:1] == ("queue",) and parameter == NAMES_OF_QUEUES:
+        return queues
+    return COMPLETERS.get(parameter or "")

@@ -22,7 +22,7 @@ from typer import rich_utils
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from rota.cli.asynq_words import rota_words
-from rota.cli.completion import COMPLETERS, complete
+from rota.cli.completion import complete, finder_of
 from rota.cli.language import language, translated, translated_help, translated_title
 from rota.settings.origin import ENVIRONMENT_PREFIX, add_variables, all_profiles, current_profile
 from rota.settings.profiles import PROFILE_VARIABLE
@@ -129,7 +129,7 @@ def _dress(command: Command, path: tuple[str, ...]) -> list[str]:
     if path != ("version",) and (not path or isinstance(command, TyperCommand)):
         command.params.append(_profile_option())
     for parameter in command.params:
-        if (finder := COMPLETERS.get(parameter.name or "")) is not None and isinstance(command, TyperCommand):
+        if (finder := finder_of(path, parameter.name)) is not None and isinstance(command, TyperCommand):
             complete(parameter, finder)
         if isinstance(parameter, TyperOption) and (name := _variable(parameter, path)) is not None:
             parameter.envvar, parameter.show_envvar = name, False

@@ -33,6 +33,7 @@ class Shell:
     def __init__(self, folder: Path, url: str | None) -> None:
         self.folder = folder
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ROTA_")}
+        self.environment["ROTA_LANG"] = "en"
         if url is not None:
             self.environment["ROTA_URL"] = url
         self.programs: list[subprocess.Popen[str]] = []

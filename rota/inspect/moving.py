@@ -49,20 +49,20 @@ def check_target(keys: Keys, queue: str, *, create: bool) -> Act[None]:
 
 def move(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
     """Move tasks to a queue that exists. A refused task is put back where it was."""
-    if any(task.queue == target for task in tasks):
-        raise OptionError(f"A task cannot be moved to the queue {target!r} in which it is: name another queue.")
-    found = yield from _take(keys, tasks, target, _MOVE_NOTE.format(queue=target))
     there = keys.queue(target)
+    found = yield from _take_elsewhere(keys, tasks, target)
     outcomes: list[Any] = [None] * len(tasks)
     renamed: list[tuple[int, TakenTask]] = []
     for i, (task, taken) in enumerate(zip(tasks, found, strict=True)):
-        if not isinstance(taken, TakenTask):
+        if taken is None:
+            outcomes[i] = OptionError(f"Task {task.id} cannot be moved to the queue {target!r}, because it is there.")
+        elif not isinstance(taken, TakenTask):
             outcomes[i] = _refused(task, taken, "can't be moved")
-            continue
-        try:
-            renamed.append((i, taken.renamed(keys.queue(task.queue), there)))
-        except PayloadError as error:
-            outcomes[i] = error
+        else:
+            try:
+                renamed.append((i, taken.renamed(keys.queue(task.queue), there)))
+            except PayloadError as error:
+                outcomes[i] = error
     replies = yield from in_calls(
         renamed, lambda each: "", lambda _, some: aside.put(there, [taken for _, taken in some])
     )
@@ -184,6 +184,16 @@ def _take(keys: Keys, tasks: Sequence[TaskRef], to: str, note: str) -> Act[list[
             ),
         )
     )
+
+
+def _take_elsewhere(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Any]]:
+    """Take the tasks aside that are not in the queue `target`; None stands for those that are."""
+    elsewhere = [i for i, task in enumerate(tasks) if task.queue != target]
+    taken = yield from _take(keys, [tasks[i] for i in elsewhere], target, _MOVE_NOTE.format(queue=target))
+    found: list[Any] = [None] * len(tasks)
+    for i, each in zip(elsewhere, taken, strict=True):
+        found[i] = each
+    return found
 
 
 def _dropped(

@@ -230,7 +230,7 @@ class TaskActions(TaskOperations, ABC):
     def _needed_trash(self) -> OpenTrash:
         if self._trash is None:
             raise ConfigError(
-                "Deleted tasks are kept only in a store, and none is set. Set ROTA_STORE for the programs that delete, "
+                "No store is set, and only a store keeps deleted tasks. Set ROTA_STORE for the programs that delete, "
                 "and for this one."
             )
         return self._trash

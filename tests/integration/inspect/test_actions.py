@@ -125,7 +125,7 @@ async def test_move_to_a_queue_that_does_not_exist_is_refused_before_anything_is
     job = await client.enqueue(plan())
     with pytest.raises(QueueNotFound, match="no queue 'ther'"):
         await actions.move("default", job.id, "ther")
-    with pytest.raises(OptionError, match="in which it is"):
+    with pytest.raises(OptionError, match="because it is there"):
         await actions.move("default", job.id, "default")
     assert await where(desk, job.id) == ["pending"]
 
@@ -423,7 +423,7 @@ async def test_undo_puts_a_deleted_task_back_as_it_was(
 async def test_undo_is_refused_without_a_store_and_if_the_place_is_taken(
     client: Client, actions: Actions, keeping: Actions
 ) -> None:
-    with pytest.raises(ConfigError, match="none is set"):
+    with pytest.raises(ConfigError, match="No store is set"):
         await actions.undo("default", "x")
     job = await client.enqueue(plan(task_id="x", unique="10m"))
     await keeping.delete("default", job.id)

@@ -233,6 +233,15 @@ async def test_all_that_match_a_query_are_done(client: Client, desk: Desk) -> No
     assert (none.seen, none.ended) == (0, True)
 
 
+async def test_tasks_that_are_in_the_queue_already_do_not_keep_others_from_moving_there(
+    client: Client, actions: Actions, desk: Desk
+) -> None:
+    here, there = await fill(client, 3), await fill(client, 2, queue="there")
+    progress = await done(actions, actions.bulk(MoveTo("there"), Chosen([*there, *here])))
+    assert (progress.done, dict(progress.reasons)) == (3, {"OptionError": 2})
+    assert len(await Desk(desk.broker, "there").ids("pending")) == 5
+
+
 async def test_wrong_targets_are_refused_before_anything_is_written(
     client: Client, actions: Actions, desk: Desk
 ) -> None:

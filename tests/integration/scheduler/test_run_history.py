@@ -72,10 +72,11 @@ def declare(app: Rota) -> dict[str, datetime]:
 
 
 def lies_in(moment: datetime, start: datetime | None, end: datetime | None) -> bool:
-    """Whether a moment lies in an interval whose ends are in whole milliseconds."""
+    """Whether a moment lies in an interval whose start and length are in whole milliseconds, by two clocks."""
     assert start is not None
     assert end is not None
-    return start <= moment <= end + timedelta(milliseconds=1)
+    slack = timedelta(milliseconds=5)
+    return start - slack <= moment <= end + slack
 
 
 async def ended_runs(app: Rota, store: Store, url: str, *names: str, **words: object) -> list[ScheduleRun]:

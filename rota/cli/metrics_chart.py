@@ -7,9 +7,12 @@ and percentiles computed anew from the merged histograms.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from rich.cells import set_cell_size
+
+from rota.cli.language import translated, translated_title
 from rota.cli.output import Column, print_table, say, sparkline, terminal_width
 from rota.core.duration import display
-from rota.core.text import counted, printable
+from rota.core.text import counted
 from rota.inspect.histogram import Histogram
 from rota.inspect.metric_series import MetricPoint, MetricSeries
 from rota.wire.minute import added
@@ -24,8 +27,8 @@ def show(found: MetricSeries, *, queue: str | None, type: str | None) -> None:
     """Print a series."""
     first, last = found.points[0].at, found.points[-1].at + found.step
     what = queue or counted(len(found.queues), "queue")
-    say(f"{printable(what)}{f', {printable(type)}' if type else ''}: {_period(first, last)}")
-    say(_summary(found.total))
+    say(f"{translated(what)}{f', {type}' if type else ''}: {_period(first, last)}")
+    _show_total(found.total)
     say("")
     width = max(_NARROWEST, min(_WIDEST, terminal_width() - _LABEL - _VALUE))
     points, step = fitted(found.points, width, found.step)
@@ -42,7 +45,8 @@ def show(found: MetricSeries, *, queue: str | None, type: str | None) -> None:
     for name, values, unit in rows:
         most = max(values)
         if most or name in ("processed", "failed"):
-            say(f"{name:<{_LABEL}}{sparkline([value or None for value in values])} {unit(most)}")
+            label = set_cell_size(translated_title(name), _LABEL)
+            say(f"{label}{sparkline([value or None for value in values])} {unit(most)}")
     _show_types(found)
 
 
@@ -88,20 +92,18 @@ def _together(histograms: Sequence[Histogram]) -> Histogram:
     return Histogram({int(bucket): number for bucket, number in sums.items()})
 
 
-def _summary(total: MetricPoint) -> str:
+def _show_total(total: MetricPoint) -> None:
     failures = total.failed + total.retried
-    share = f" ({100 * failures / total.processed:.2g} %)" if total.processed else ""
-    parts = [f"{total.processed:,} processed", f"{failures:,} failed{share}, of them {total.failed:,} for good"]
-    parts += [
-        f"{number:,} {name}" for name, number in (("cancelled", total.cancelled), ("crashed", total.crashed)) if number
-    ]
-    lines = [", ".join(parts)]
+    share = f"{100 * failures / total.processed:.2g}" if total.processed else "0"
+    say(f"{total.processed:,} processed, {failures:,} failed ({share} %), of them {total.failed:,} for good")
+    if total.cancelled or total.crashed:
+        say(f"{total.cancelled:,} cancelled, {total.crashed:,} crashed")
     if total.elsewhere:
-        lines.append(f"and {total.elsewhere:,} processed by Go servers or others: types and times are not known")
-    for name, times in (("wait", total.wait), ("run", total.run)):
-        shown = ", ".join(f"p{percent} {duration(times.percentile(percent))}" for percent in (50, 95, 99))
-        lines.append(f"{name:<5}{shown}")
-    return "\n".join(lines)
+        say(f"and {total.elsewhere:,} processed by Go servers or others: types and times are not known")
+    p50, p95, p99 = (duration(total.wait.percentile(percent)) for percent in (50, 95, 99))
+    say(f"wait: p50 {p50}, p95 {p95}, p99 {p99}")
+    p50, p95, p99 = (duration(total.run.percentile(percent)) for percent in (50, 95, 99))
+    say(f"run: p50 {p50}, p95 {p95}, p99 {p99}")
 
 
 def _show_types(found: MetricSeries) -> None:
@@ -135,7 +137,7 @@ def _show_types(found: MetricSeries) -> None:
 def _period(first: datetime, last: datetime) -> str:
     start, end = first.astimezone(), last.astimezone()
     day = "%Y-%m-%d %H:%M"
-    return f"{start:{day}} to {end:%H:%M}" if start.date() == end.date() else f"{start:{day}} to {end:{day}}"
+    return f"{start:{day}} – {end:%H:%M}" if start.date() == end.date() else f"{start:{day}} – {end:{day}}"
 
 
 def _span(step: timedelta) -> str:

@@ -73,10 +73,10 @@ def test_lines_fit_the_terminal_and_say_what_is_not_known(
     metrics_chart.show(found, queue=None, type=None)
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= columns
-    assert "540 processed, 60 failed (11 %), of them 0 for good, 120 crashed" in out
+    assert "540 processed, 60 failed (11 %), of them 0 for good\n0 cancelled, 120 crashed" in out
     assert "300 processed by Go servers or others: types and times are not known" in out
     assert "mail:send" in out
     assert "(other types)" in out
     assert ("18/2m" if columns == 80 else "9/m") in out  # two points in each column, or one
     lines = {line.partition(" ")[0]: line for line in out.splitlines()}
-    assert {"processed", "failed", "crashed", "pending", "wait", "run"} <= set(lines)
+    assert {"processed", "failed", "crashed", "pending", "wait:", "run:"} <= set(lines)

@@ -47,12 +47,15 @@ class TypeCounts(NamedTuple):
     others: Counts
 
 
-def bucket_counts(waits_us: list[float], runs: list[float]) -> list[Argument]:
-    """Return the names of buckets, and how many of the waits in microseconds and runs in seconds are in each.
+def words(type: str, ends: Mapping[str, int], waits_us: list[float], runs: list[float]) -> list[Argument]:
+    """Return the counts of one type as the scripts read them: names and numbers in turn.
 
-    Sorts the lists, and leaves out negative values.
+    `ends` says how many attempts ended in which way. The waits are in microseconds, the runs in seconds; the lists are
+    sorted, and negative values are left out.
     """
-    words: list[Argument] = []
+    found: list[Argument] = [f"n:{type}", sum(ends.values())]
+    for how, number in ends.items():
+        found += (f"{how}:{type}", number)
     for letter, values, bounds in (("w", waits_us, BOUNDS_US), ("r", runs, BOUNDS)):
         # A search for each bucket costs less than one for each value, because a batch has many values in few buckets.
         values.sort()
@@ -60,9 +63,9 @@ def bucket_counts(waits_us: list[float], runs: list[float]) -> list[Argument]:
         while at < end:
             bucket = bisect_left(bounds, values[at])
             after = end if bucket == len(bounds) else bisect_right(values, bounds[bucket], at)
-            words += (f"{letter}{bucket}", after - at)
+            found += (f"{letter}{bucket}:{type}", after - at)
             at = after
-    return words
+    return found
 
 
 def add(queue: QueueKeys, counts: Sequence[Argument]) -> Call[int]:

@@ -26,18 +26,17 @@ end
 
 local given_back = { pending = 0, cancelled = 0, quarantined = 0 }
 local ENDED_AS = { cancelled = 'cancelled', quarantined = 'failed' }
-local minute_counts = {}
+local crash_names, crash_numbers = {}, {}
 
 local function moved(queue, task, where)
   given_back[where] = given_back[where] + 1
-  local of_minute = { task.msg and field(task.msg, 1) or '', 'n', 1 }
-  if queue.crashes > 0 and where ~= 'cancelled' then
-    of_minute[4], of_minute[5] = 'crashed', 1
+  local is_crash = queue.crashes > 0 and where ~= 'cancelled'
+  if is_crash or ENDED_AS[where] then
+    local type = task.msg and field(task.msg, 1) or ''
+    for _, count in ipairs({ 'n', is_crash and 'crashed' or ENDED_AS[where], is_crash and ENDED_AS[where] or nil }) do
+      crash_names[#crash_names + 1], crash_numbers[#crash_numbers + 1] = count .. ':' .. type, 1
+    end
   end
-  if ENDED_AS[where] then
-    of_minute[#of_minute + 1], of_minute[#of_minute + 2] = ENDED_AS[where], 1
-  end
-  if #of_minute > 3 then minute_counts[#minute_counts + 1] = of_minute end
   return where
 end
 
@@ -68,5 +67,6 @@ local function count_given_back(queue, crashes_key, processed, failed)
   if queue.crashes > 0 then
     count_crashes(crashes_key, given_back.pending + quarantined)
   end
-  count_minute(minute_prefix(queue.base), minute_counts)
+  crash_names, crash_numbers = put_together(crash_names, crash_numbers, {}) -- several may be of one type
+  count_minute(minute_prefix(queue.base), crash_names, crash_numbers)
 end

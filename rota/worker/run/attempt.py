@@ -89,7 +89,7 @@ class Attempt:
         self.limit_seconds = 0.0
         self.started_at = 0.0
         self.launched_at = 0.0
-        self.began_at = 0.0
+        self.began_at: float
         self.ran_seconds = -1.0
         self.begun = False
         self.crashes = 0

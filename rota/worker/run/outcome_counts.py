@@ -3,13 +3,14 @@
 Each task pays for it, so a batch of plain successes of one type, which is what a busy worker sends, has a short way.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from rota.wire.minute import bucket_counts
+from rota.wire.minute import words
 from rota.wire.outcome import Outcome
 from rota.wire.script import Argument
 from rota.worker.run.attempt import Attempt
+
+_SUCCESSES = ("complete", "done")
 
 Ended = tuple[Attempt, Outcome | None]
 
@@ -26,36 +27,31 @@ def counts_of(items: Sequence[Ended]) -> list[Argument]:
             return _of_any(items)
         waits.append(attempt.waited_us)
         runs.append(attempt.ran_seconds)
-    number = len(items)
-    times = bucket_counts(waits, runs)
-    return [type, 2 + len(times) // 2, "n", number, "succeeded", number, *times]
+    return words(type, {"succeeded": len(items)}, waits, runs)
 
 
 def _of_any(items: Sequence[Ended]) -> list[Argument]:
-    begun: dict[str, list[Attempt]] = defaultdict(list)
-    ends: dict[str, Counter[str]] = defaultdict(Counter)
+    found: dict[str, tuple[dict[str, int], list[float], list[float]]] = {}
+    latest: str | None = None
+    ends: dict[str, int] = {}
+    waits: list[float] = []
+    runs: list[float] = []
     for attempt, outcome in items:
-        how = _how(outcome)
-        if how:
-            ends[attempt.type][how] += 1
-            if attempt.begun:  # else its function was not called, so that it has no times
-                begun[attempt.type].append(attempt)
-    words: list[Argument] = []
-    for type, counts in ends.items():
-        times = bucket_counts(
-            [attempt.waited_us for attempt in begun[type]], [attempt.ran_seconds for attempt in begun[type]]
-        )
-        words += (type, 1 + len(counts) + len(times) // 2, "n", counts.total())
-        for end in counts.items():
-            words += end
-        words += times
-    return words
+        how = "succeeded" if outcome is None or outcome.kind in _SUCCESSES else _how(outcome)
+        if not how:
+            continue
+        if attempt.type != latest:
+            latest = attempt.type
+            ends, waits, runs = found.setdefault(latest, ({}, [], []))
+        ends[how] = ends.get(how, 0) + 1
+        if attempt.begun:  # else its function was not called, so that it has no times
+            waits.append(attempt.waited_us)
+            runs.append(attempt.ran_seconds)
+    return [word for type, lists in found.items() for word in words(type, *lists)]
 
 
-def _how(outcome: Outcome | None) -> str:
-    """Return how an attempt has ended, or an empty text if its outcome does not count."""
-    if outcome is None or outcome.kind in ("done", "complete"):
-        return "succeeded"
+def _how(outcome: Outcome) -> str:
+    """Return how an attempt has ended that did not succeed, or an empty text if its outcome does not count."""
     if outcome.kind == "retry":
         return "retried" if outcome.counts else ""
     if outcome.kind == "archive":

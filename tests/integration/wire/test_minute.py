@@ -24,7 +24,7 @@ NOTHING = TypeCounts({}, {})
 
 
 def words(type: str, **counts: int) -> list[Any]:
-    return [type, len(counts), *(word for pair in counts.items() for word in pair)]
+    return [word for name, number in counts.items() for word in (f"{name}:{type}", number)]
 
 
 async def take(seed: Seed, *ids: str, token: str = TOKEN) -> None:

@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rota.inspect.histogram import Histogram
-from rota.wire.minute import BOUNDS, bucket_counts
+from rota.wire import minute
+from rota.wire.minute import BOUNDS
 
 TIMES = st.lists(st.floats(1.001e-4, 8e4), min_size=1, max_size=200)
 
 
 def of(values: list[float]) -> Histogram:
-    words = bucket_counts([], list(values))
-    return Histogram.of(dict(zip(words[::2], words[1::2], strict=True)), "r")  # type: ignore[arg-type]
+    words = minute.words("t", {}, [], list(values))
+    counts = {str(name).partition(":")[0]: int(number) for name, number in zip(words[::2], words[1::2], strict=True)}
+    return Histogram.of(counts, "r")
 
 
 @given(TIMES, st.sampled_from([50, 95, 99, 100]))

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rota.wire import minute
-from rota.wire.minute import BOUNDS, bucket_counts
+from rota.wire.minute import BOUNDS
 
 
 @given(st.lists(st.floats(0, 2e5, allow_nan=False), max_size=60))
 def test_each_value_is_in_the_first_bucket_whose_bound_it_does_not_exceed(values: list[float]) -> None:
-    expected = Counter(f"r{bisect_left(BOUNDS, value)}" for value in values)
-    words = bucket_counts([-1.0, -5.0], list(values))
-    assert dict(zip(words[::2], words[1::2], strict=True)) == expected
+    expected = Counter(f"r{bisect_left(BOUNDS, value)}:t" for value in values)
+    found = minute.words("t", {}, [-1.0, -5.0], list(values))
+    assert dict(zip(found[2::2], found[3::2], strict=True)) == expected
+    assert found[:2] == ["n:t", 0]
 
 
 def test_bounds_reach_from_a_tenth_of_a_millisecond_to_a_day() -> None:

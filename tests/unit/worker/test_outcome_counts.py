@@ -23,12 +23,9 @@ def outcome(kind: Any, **words: Any) -> Outcome:
 
 def read(words: list[Any]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    at = 0
-    while at < len(words):
-        type, pairs = words[at], words[at + 1]
-        flat = words[at + 2 : at + 2 + 2 * pairs]
-        found[type] = dict(zip(flat[::2], flat[1::2], strict=True))
-        at += 2 + 2 * pairs
+    for name, number in zip(words[::2], words[1::2], strict=True):
+        count, _, type = name.partition(":")
+        found.setdefault(type, {})[count] = number
     return found
 
 

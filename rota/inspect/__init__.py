@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from rota.inspect.queue import AggregationSnapshot, DaySnapshot, GroupSnapshot, QueueSnapshot
     from rota.inspect.queue_actions import DrainProgress
     from rota.inspect.scheduler_snapshot import EnqueueEventSnapshot, SchedulerEntrySnapshot
+    from rota.inspect.search_position import SearchPage
     from rota.inspect.server_snapshot import RunningSnapshot, ServerSnapshot
     from rota.inspect.targets import Chosen, FromStream, InState, Matching, Targets
-    from rota.inspect.task_search import SearchPage
     from rota.inspect.task_snapshot import ProgressReport, TaskList, TaskSnapshot
     from rota.inspect.task_type import TypeList, TypeSnapshot, TypeVersion
     from rota.inspect.trash import OpenTrash, Trash, TrashedTask
@@ -56,7 +56,7 @@ else:  # a program that only changes tasks does not load the snapshots
             "error_groups": ("ErrorGroup", "ErrorPage"),
             "query": ("Query",),
             "candidate": ("Hit",),
-            "task_search": ("SearchPage",),
+            "search_position": ("SearchPage",),
             "waiting": ("Cause", "Reason", "Waiting"),
             "broker_snapshot": (
                 "BrokerSnapshot",

@@ -20,7 +20,8 @@ from rota.client.steps import Act
 from rota.inspect.candidate import Hit
 from rota.inspect.face import Stream
 from rota.inspect.query import Field, Pattern, Query, StateTerm, TextTerm
-from rota.inspect.task_search import Search, SearchPage
+from rota.inspect.search_position import SearchPage
+from rota.inspect.task_search import Search
 from rota.tasks.job import TaskState
 from rota.wire.keys import Keys
 

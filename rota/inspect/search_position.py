@@ -1,4 +1,4 @@
-"""How far a search has come, and its cursor, which says so as text together with the query, and may be kept."""
+"""A page of a search, how far the search has come, and its cursor, which says so as text together with the query."""
 
 import json
 import zlib
@@ -7,9 +7,27 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 from rota.errors import OptionError
+from rota.inspect.candidate import Hit
 from rota.inspect.query import Query, render
 from rota.inspect.query_parser import parse
 from rota.inspect.search_scope import PLACES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """The hits among some further tasks.
+
+    `scanned` of about `total` tasks have been looked at since the start. `cursor` goes on behind this page. `unread`
+    names the lists and sets that could not be read, because another program has made them of another Redis type, or
+    because they changed so fast that some tasks may have been missed. `is_last` says that nothing is left to read.
+    """
+
+    hits: tuple[Hit, ...]
+    scanned: int
+    total: int
+    cursor: str
+    unread: tuple[str, ...] = ()
+    is_last: bool = False
 
 
 @dataclass(slots=True)

@@ -14,19 +14,18 @@ No page is larger than `scan.MOST_TASKS` tasks, so a search can be stopped after
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rota.broker.failure import WrongType
-from rota.client.steps import Act, Command
+from rota.client.steps import Act, Command, together
 from rota.errors import OptionError
 from rota.inspect.candidate import Candidate, Hit, hit_of
 from rota.inspect.face import Stream
 from rota.inspect.match import Matcher
 from rota.inspect.query import Query
 from rota.inspect.queue import aggregation_sets, groups
-from rota.inspect.search_position import Position, read_position
-from rota.inspect.search_scope import PLACES, Scope, container, new_scope, resumed_scope, state_of
+from rota.inspect.search_position import Position, SearchPage, read_position
+from rota.inspect.search_scope import PLACES, QUEUES_AT_ONCE, Scope, container, new_scope, resumed_scope, state_of
 from rota.tasks.job import TaskState
 from rota.wire import look_task, scan
 from rota.wire.keys import Keys, QueueKeys
@@ -41,23 +40,6 @@ of the last tasks is in it any more, for example because an action has moved all
 _SETS_OF_SETS = ("groups", "aggregations")
 _LISTS = ("pending", "active")
 _LATEST_FIRST = ("completed", "archived")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPage:
-    """The hits among some further tasks.
-
-    `scanned` of about `total` tasks have been looked at since the start. `cursor` goes on behind this page. `unread`
-    names the lists and sets that could not be read, because another program has made them of another Redis type, or
-    because they changed so fast that some tasks may have been missed. `is_last` says that nothing is left to read.
-    """
-
-    hits: tuple[Hit, ...]
-    scanned: int
-    total: int
-    cursor: str
-    unread: tuple[str, ...] = ()
-    is_last: bool = False
 
 
 class Search(Stream[SearchPage]):
@@ -125,25 +107,46 @@ class Search(Stream[SearchPage]):
     # The tasks that the query names
 
     def _chosen(self) -> Act[list[Hit]]:
+        """Read the named tasks of some queues at once. Nothing is noted before all of them are read."""
         at, ids = self._at, self._matcher.exact_ids
-        keys = self._keys.queue(at.queue)
-        page = ids[at.index : at.index + min(self._room, look_task.MAX_PAGE)]
-        stored: list[look_task.StoredTask] = yield look_task.chosen(keys, page)
+        queues = [name for name in self._scope.queues if name >= at.queue][:QUEUES_AT_ONCE]
+        asked = [ids[at.index if queue == at.queue else 0 :] for queue in queues]
+        replies: list[list[look_task.StoredTask]] = yield from together(
+            [look_task.chosen(self._keys.queue(queue), each) for queue, each in zip(queues, asked, strict=True)]
+        )
+        read: list[tuple[look_task.StoredTask, Candidate | None]] = []
+        for wanted, stored in zip(asked, replies, strict=True):
+            for task in stored:
+                candidate = yield from self._candidate_of(task)
+                read.append((task, candidate))
+            if len(stored) < len(wanted):  # the reply was full, and the next page goes on here
+                break
+        return self._chosen_hits(read)
+
+    def _chosen_hits(self, read: Sequence[tuple[look_task.StoredTask, Candidate | None]]) -> list[Hit]:
+        at, number = self._at, len(self._matcher.exact_ids)
         hits: list[Hit] = []
-        for task in stored:
-            if task.state and TaskState(task.state) in self._matcher.states:
-                candidate = yield from self._candidate_of(keys, task)
-                if self._matcher.matches(candidate):
-                    hits.append(hit_of(candidate))
-        at.index += len(stored)
-        at.scanned += len(stored)
-        if at.index >= len(ids):
+        for task, candidate in read:
+            if task.queue != at.queue:
+                at.queue = task.queue
+                at.enter(0)
+            at.index += 1
+            at.scanned += 1
+            if candidate is not None and self._matcher.matches(candidate):
+                hits.append(hit_of(candidate))
+                if len(hits) == self._room:
+                    break
+        if at.index == number:
             self._leave()
         return hits
 
-    def _candidate_of(self, keys: QueueKeys, task: look_task.StoredTask) -> Act[Candidate]:
+    def _candidate_of(self, task: look_task.StoredTask) -> Act[Candidate | None]:
+        """Return what the query is compared with; None if the task is in no state that can match."""
+        if not task.state or TaskState(task.state) not in self._matcher.states:
+            return None
         score = task.score
         if task.state == TaskState.AGGREGATING:
+            keys = self._keys.queue(task.queue)
             found: bytes | None = yield Command(("ZSCORE", keys.group(task.text("group") or ""), task.id), keys.groups)
             score = None if found is None else float(found)
         running = self._scope.running.get((task.queue, task.id))

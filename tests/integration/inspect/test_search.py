@@ -11,7 +11,8 @@ from rota.inspect import Inspector, TaskRef
 from rota.inspect.candidate import Candidate, Hit
 from rota.inspect.match import Matcher
 from rota.inspect.query_parser import parse
-from rota.inspect.task_search import Search, SearchPage
+from rota.inspect.search_position import SearchPage
+from rota.inspect.task_search import Search
 from rota.tasks.job import TaskState
 from rota.wire import scan
 from rota.wire.keys import Keys, QueueKeys
@@ -157,6 +158,23 @@ async def test_query_for_ids_reads_these_tasks_only(inspector: Inspector, state:
     assert pages[-1].scanned == 3 * 4
     assert await ids(inspector, "id:id-7 queue:other state:retry") == []
     assert await ids(inspector, "id:id-7 queue:other before:1s") == ["id-7"]
+
+
+async def test_query_for_ids_reads_many_queues_at_once_and_stops_at_its_limit(inspector: Inspector, state: State):
+    for number in range(80):
+        state.task(state.queue(f"q{number:02}"), "a", "pending")
+        state.task(state.queue(f"q{number:02}"), "b", "retry", {"result": "x" * 400_000})
+    pages = [page async for page in inspector.search("id:a,b")]
+    assert len(pages) < 80
+    assert pages[-1].scanned == pages[-1].total == 160
+    assert len({hit.ref for page in pages for hit in page.hits}) == 160
+    found: list[TaskRef] = []
+    cursor = None
+    for limit in (1, 2, 3, 200):
+        part = [page async for page in inspector.search("id:a,b", limit=limit, cursor=cursor)]
+        found += [hit.ref for page in part for hit in page.hits]
+        cursor = part[-1].cursor
+    assert found == [TaskRef(f"q{number:02}", id) for number in range(80) for id in "ab"]
 
 
 async def test_query_for_ids_sees_when_a_task_joined_its_group(inspector: Inspector, state: State):

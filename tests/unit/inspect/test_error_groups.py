@@ -16,7 +16,7 @@ from rota.inspect.error_groups import (
 )
 from rota.inspect.query import render
 from rota.inspect.query_parser import parse
-from rota.inspect.task_search import SearchPage
+from rota.inspect.search_position import SearchPage
 from rota.tasks.job import TaskState
 from rota.wire.keys import Keys
 

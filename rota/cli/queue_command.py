@@ -131,6 +131,11 @@ def _lines(queue: QueueSnapshot, groups: Sequence[GroupSnapshot], seen: Overview
         ),
         ("All time", f"{queue.processed_total:,} run, {queue.failed_total:,} failed, {queue.crashed_total:,} crashed"),
     ]
+    for name, stop in (("Workers", queue.workers), ("Producers", queue.producers)):
+        if stop is not None:
+            by = f" by {stop.by}" if stop.by else ""
+            why = f": {stop.reason}" if stop.reason else ""
+            lines.append((name, f"stopped{by}, {output.relative(stop.since, at)}{why}"))
     if queue.orphaned:
         lines.append(("Orphaned", f"{counted(queue.orphaned, 'task')} of workers that have died"))
     if groups:

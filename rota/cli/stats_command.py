@@ -105,9 +105,15 @@ def print_queues(seen: Overview, rates: dict[str, Rate]) -> None:
 
 
 def state_of(queue: QueueSnapshot, seen: Overview) -> str:
-    """Return in a word or two whether a queue is worked off."""
+    """Return in a word or two whether a queue is worked off. `refusing` means that only its producers are paused."""
+    if queue.producers is not None and queue.producers.kind == "drain":
+        return translated("draining")
+    if queue.producers is not None and queue.producers.kind == "delete":
+        return translated("deleting")
     if queue.is_paused:
         return translated("paused")
+    if queue.producers is not None:
+        return translated("refusing")
     return translated("served" if seen.consumers(queue.queue) else "no worker")
 
 

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from rota.wire.keys import QueueKeys
 from rota.wire.look_task import MAX_PAGE, text
+from rota.wire.pause import Stop
+from rota.wire.pause import read as read_pause
 from rota.wire.script import Call, load
 from rota.wire.times import from_unix
 
@@ -29,7 +31,8 @@ class QueueSnapshot:
     `aggregating` counts the tasks that wait in groups, as Asynq does; tasks that an aggregator has taken from a group
     are in `in_aggregation`. `latency` is how long the next task has been waiting; it is None if the task does not
     contain the time. `memory_bytes` is an estimate, and None if the user lacks permission for `MEMORY`. `repaired`
-    counts the repairs of sweeps by kind, of all time; docs/internals.md describes the kinds.
+    counts the repairs of sweeps by kind, of all time; docs/internals.md describes the kinds. `workers` and `producers`
+    say who stopped them, why and since when; None for those who are not stopped.
     """
 
     queue: str
@@ -51,6 +54,8 @@ class QueueSnapshot:
     crashed_total: int = 0
     paused_at: datetime | None
     is_paused: bool
+    workers: Stop | None = None
+    producers: Stop | None = None
     latency: timedelta | None
     memory_bytes: int | None
     taken_at: datetime | None
@@ -138,6 +143,7 @@ def queue(keys: QueueKeys, today: date, groups: int = MAX_PAGE) -> Call[tuple[Qu
         keys.crashed,
         *_counters(keys, days),
         keys.repaired,
+        keys.pause,
     )
     return Call(
         load("look_queue"),
@@ -194,11 +200,12 @@ def _counters(keys: QueueKeys, days: Sequence[date]) -> tuple[str, ...]:
 
 
 def _queue(reply: Any, name: str, days: Sequence[date]) -> tuple[QueueSnapshot, SizePage]:
-    now, lengths, orphaned, paused, since, counters, groups, cursor, sizes, repaired = reply
+    now, lengths, orphaned, paused, since, counters, groups, cursor, sizes, repaired, pause = reply
     states = ("pending", "active", "scheduled", "retry", "archived", "completed")
     counts = dict(zip(states, lengths, strict=True))
     counted = {day.day: day for day in _day_counters(counters[3:], days)}
     today = counted.get(_day(now), DaySnapshot(date.min, 0, 0))
+    pauses = read_pause(pause)
     snapshot = QueueSnapshot(
         queue=name,
         **counts,
@@ -214,6 +221,8 @@ def _queue(reply: Any, name: str, days: Sequence[date]) -> tuple[QueueSnapshot, 
         crashed_total=int(counters[2] or 0),
         paused_at=from_unix(_whole(paused)),
         is_paused=paused is not None,
+        workers=pauses.workers,
+        producers=pauses.producers,
         latency=_latency(counts["pending"], _whole(since), float(now)),
         memory_bytes=None,
         taken_at=from_unix(float(now)),

@@ -22,7 +22,7 @@ from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8, raw, text
 from rota.wire.script import Argument, Call, load
 
-MOST_TASKS = 500
+MOST_TASKS = 200
 """The most tasks, and the most keys, for one call."""
 MOST_BYTES = 1024 * 1024
 GONE, NOT_EMPTY, ENDED = 1, 0, -1

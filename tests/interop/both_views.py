@@ -12,7 +12,17 @@ from rota.inspect import Inspector, QueueSnapshot, RunningSnapshot, ServerSnapsh
 
 LOOKS_AT_WHAT_MOVES = 5
 OURS_ALONE = {
-    *("in_aggregation", "orphaned", "paused_at", "is_paused", "latency", "memory_bytes", "taken_at"),
+    *(
+        "in_aggregation",
+        "orphaned",
+        "paused_at",
+        "is_paused",
+        "workers",
+        "producers",
+        "latency",
+        "memory_bytes",
+        "taken_at",
+    ),
     *("crashed", "crashed_total"),
     "repaired",
 }

@@ -162,6 +162,7 @@ class NodeConsumers:
             if not self._stopping:
                 return
             self._stopping = False
+            self._by_queue.clear()
             for place in list(self._consumers):
                 self._retire(self._consumers.pop(place))
             self._follow(set(self._places.values()) or {""})

@@ -73,6 +73,8 @@ def test_queue_is_paused_and_resumed(do: Do, app: Rota) -> None:
     assert refused.code == 1
     assert "it is paused for producers since" in refused.err
     assert "anna@" in refused.err
+    assert " paused " in do("queue", "list").out
+    assert "Producers  stopped by anna@" in do("queue", "inspect", "mail").out
     resumed = do("queue", "resume", "mail")
     assert resumed.out == "Queue mail is resumed. It was paused for workers and producers (provider is down).\n"
     assert do("queue", "resume", "mail").out == "Queue mail was not paused.\n"
@@ -100,6 +102,7 @@ def test_drain_follows_until_nothing_is_left(do: Do, app: Rota) -> None:
     assert "mail: 1 task left, of which 0 run." in late.err
     assert "The drain is not done in time" in late.err
     assert do("queue", "drain", "mail", "--no-wait").out.startswith("New tasks for 1 queue are refused")
+    assert " draining " in do("queue", "list").out
     app.actions_sync().delete("mail", job.id)
     done = do("queue", "drain", "mail")
     assert (done.code, done.out) == (

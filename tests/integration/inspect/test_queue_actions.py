@@ -105,6 +105,18 @@ async def test_queue_is_paused_for_workers_by_whom_and_why(place: Place, actions
     assert await place.execute("EXISTS", place.keys.paused, place.keys.pause) == 0
 
 
+async def test_reader_sees_who_stopped_whom_and_why(place: Place, actions: Actions) -> None:
+    await place.app.enqueue("t", queue=QUEUE)
+    seen = await place.app.inspector().queue(QUEUE)
+    assert (seen.workers, seen.producers) == (None, None)
+    paused = await actions.pause(QUEUE, "both", reason="migration", by="anna")
+    seen = await place.app.inspector().queue(QUEUE)
+    assert (seen.workers, seen.producers, seen.is_paused) == (paused.workers, paused.producers, True)
+    await place.execute("DEL", place.keys.paused)
+    seen = await place.app.inspector().queue(QUEUE)
+    assert (seen.workers, seen.producers, seen.is_paused) == (None, None, False)
+
+
 async def test_user_of_the_program_is_named_by_default(place: Place, actions: Actions) -> None:
     await place.app.enqueue("t", queue=QUEUE)
     paused = await actions.pause(QUEUE, "producers")

@@ -8,14 +8,20 @@ from pathlib import Path
 import pytest
 import typer
 
-import rota.cli
+import rota
 from rota.cli import language
 from rota.cli.frame import PANELS, tree
 from rota.cli.language import CATALOGUE, Catalogue, translated, translated_help, translated_title
 from rota.cli.program import program
 from rota.inspect import judgement
 
-SOURCES = sorted(Path(rota.cli.__file__).parent.rglob("*.py"))
+PACKAGE = Path(rota.__file__).parent
+SOURCES = [
+    *sorted((PACKAGE / "cli").rglob("*.py")),
+    PACKAGE / "broker" / "failure.py",
+    PACKAGE / "settings" / "profiles.py",
+]
+"""The commands, and the modules whose errors meet everyone who types them: no connection, a wrong profile."""
 PRINTS = {"say", "note", "warn", "fail", "agreed", "progress", "translated", "heading"}
 NOT_WORDS = re.compile(r"[\s{}\W\d_]*")
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,10 @@ class PeerResult:
     """By the number of entries that were due: how many came, and the seconds until the last one."""
     idle: tuple[float, float] | None = None
     problem: str = ""
+
+    def __str__(self) -> str:
+        late = "" if self.lateness is None else self.lateness.row()
+        return f"{late} bursts {self.bursts} idle {self.idle} {self.problem}"
 
 
 def _program(name: str, interpreter: str) -> Callable[[str, str, int, float], Sequence[str]]:
@@ -90,16 +95,19 @@ def measured(name: str, seconds: float, bursts: Sequence[int], idle: int) -> Pee
 def _running(peer: Peer, server: Server, how: str, count: int, moment: float = 0) -> Iterator[int]:
     command = peer.command(f"redis://{server.address}/0", how, count, moment)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TZ": "UTC"}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.PIPE
-    )
-    try:
-        yield process.pid
-        if process.poll() is not None:
-            raise RuntimeError(f"its program ended with {process.returncode}")
-    finally:
-        process.kill()
-        process.wait()
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=errors, stdin=subprocess.PIPE
+        )
+        try:
+            yield process.pid
+            if process.poll() is not None:
+                errors.seek(0)
+                said = [line.strip() for line in errors if line.strip()] or [""]
+                raise RuntimeError(f"its program ended with {process.returncode}: {said[-1]}")
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _arrivals(client: Any, queue: str, until: Callable[[int], bool]) -> list[float]:

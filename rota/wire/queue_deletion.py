@@ -114,6 +114,7 @@ def known_keys(keys: QueueKeys, today: date) -> list[str]:
         spent_key(keys),
         failures_key(keys),
         keys.repaired,
+        f"{keys.minute_prefix}total",
         keys.own("trimmed"),
         keys.own("scheduler"),
     ]

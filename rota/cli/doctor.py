@@ -18,6 +18,7 @@ from rich.table import Table
 from rota.app import Rota
 from rota.broker import Broker
 from rota.cli import output
+from rota.cli.language import translated, translated_title
 from rota.cli.option_types import AsJson, Url, settings_of
 from rota.cli.store_findings import store_findings
 from rota.cli.target import Discover, Modules, load_app, target_of
@@ -159,18 +160,17 @@ def _plain(done: Examination) -> dict[str, object]:
 def _show(done: Examination, console: Console) -> None:
     for finding in done.findings:
         _show_one(finding, console)
-    looked = f"{counted(done.queues, 'queue')} and {counted(done.servers, 'server')} looked at"
-    faults = sum(finding.severity != "note" for finding in done.findings)
-    console.print(
-        f"[green]Nothing is wrong[/]: {looked}." if done.healthy else f"{counted(faults, 'fault')}: {looked}."
-    )
+    looked = translated(f"{counted(done.queues, 'queue')} and {counted(done.servers, 'server')} looked at")
+    faults = translated(counted(sum(finding.severity != "note" for finding in done.findings), "fault"))
+    console.print(f"[green]{translated('Nothing is wrong')}[/]: {looked}." if done.healthy else f"{faults}: {looked}.")
 
 
 def _show_one(finding: Finding, console: Console) -> None:
-    rows = [(f"[{_STYLES[finding.severity]}]{finding.severity}[/]", f"[bold]{escape(printable(finding.what))}[/]")]
+    style, severity = _STYLES[finding.severity], translated_title(finding.severity)
+    rows = [(f"[{style}]{severity}[/]", f"[bold]{escape(printable(translated(finding.what)))}[/]")]
     more = f"{finding.link} in the source of Rota"
     for name, text in (("why", finding.cause), ("fix", finding.fix), ("more", more)):
-        rows.append((f"  [dim]{name}[/]", escape(printable(text))))
+        rows.append((f"  [dim]{translated_title(name)}[/]", escape(printable(translated(text)))))
     if not console.file.isatty():  # lines are not wrapped, for grep, even if FORCE_COLOR asks for colours
         for label, text in rows:
             console.print(label, text, soft_wrap=True)

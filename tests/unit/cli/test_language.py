@@ -106,6 +106,13 @@ def test_every_fact_about_the_server_has_a_translation(monkeypatch: pytest.Monke
     assert sorted(text for text in facts() if translated(text) == text) == []
 
 
+def test_every_finding_of_the_doctor_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    folder = PACKAGE / "inspect" / "doctor"
+    texts = {text for path in sorted(folder.glob("*.py")) for text in texts_of(path) if " " in text}
+    assert sorted(text for text in texts if translated(text) == text) == []
+
+
 def test_text_of_several_sentences_is_translated_sentence_by_sentence(small: Catalogue) -> None:
     assert small.translate("Nothing. Did you mean 'a'?") == "没有。是 'a' 吗？"
     assert small.translate("Nothing. Unknown words.") == "没有。Unknown words."

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from rota.store.column_types import TABLE_OPTIONS, Instant, document, line, long_text
+from rota.store.migrations.repeatable import add_index
 
 revision = "0001"
 down_revision = None
@@ -26,7 +27,7 @@ def _create(name: str, *parts: sa.Column[object] | sa.UniqueConstraint) -> None:
 
 
 def _index(table: str, name: str, *columns: str) -> None:
-    op.create_index(f"rota_{table}_{name}", f"rota_{table}", columns, if_not_exists=True)
+    add_index(f"rota_{table}", f"rota_{table}_{name}", columns)
 
 
 def _create_schedules() -> None:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from rota.store.column_types import TABLE_OPTIONS, Instant, binary, document, line, long_text
+from rota.store.migrations.repeatable import add_index
 
 revision = "0002"
 down_revision = "0001"
@@ -81,4 +82,4 @@ def _create_runs() -> None:
         ("outcome", "outcome", "planned_at", "id"),
         ("open", "is_open", "planned_at", "id"),
     ):
-        op.create_index(f"rota_runs_{name}", "rota_runs", columns, if_not_exists=True)
+        add_index("rota_runs", f"rota_runs_{name}", columns)

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from rota.store.column_types import Instant, line
+from rota.store.migrations.repeatable import add_index
 
 revision = "0006"
 down_revision = "0005"
@@ -32,8 +33,8 @@ def upgrade() -> None:
         if column.name not in known:
             op.add_column(_TABLE, column)
     op.execute(_CALENDARS[op.get_context().dialect.name])
-    op.create_index("rota_schedules_due", _TABLE, ["due_at", "id"], if_not_exists=True)
-    op.create_index("rota_schedules_calendar", _TABLE, ["calendar"], if_not_exists=True)
+    add_index(_TABLE, "rota_schedules_due", ["due_at", "id"])
+    add_index(_TABLE, "rota_schedules_calendar", ["calendar"])
 
 
 def _known_columns() -> set[str]:

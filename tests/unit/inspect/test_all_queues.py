@@ -20,7 +20,7 @@ def page_of(queue: str) -> Any:
     """The decoded reply of an empty queue."""
     call = look_queue.queue(QueueKeys(queue), date(2023, 11, 14))
     counters: list[None] = [None] * (3 + 9)
-    return call.decode([NOW, [0] * 6, 0, None, None, counters, 0, b"0", [], []])
+    return call.decode([NOW, [0] * 6, 0, None, None, counters, 0, b"0", [], [], [None] * 7])
 
 
 def answer(call: Any, failures: dict[str, BrokerError]) -> Any:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, Executable, event
+from sqlalchemy import Connection, Engine, ExceptionContext, Executable, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -213,6 +213,14 @@ def _listen_sqlite(engine: Engine) -> None:
         if connection is not None and (step := connection.get_execution_options().get(_STEP)) is not None:
             step.busy = busy
 
-    event.listen(engine, "before_cursor_execute", lambda connection, *_: note(connection, busy=True))
-    event.listen(engine, "after_cursor_execute", lambda connection, *_: note(connection, busy=False))
-    event.listen(engine, "handle_error", lambda context: note(context.connection, busy=False))
+    @event.listens_for(engine, "before_cursor_execute")
+    def _before(connection: Connection, *_: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        note(connection, busy=True)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _after(connection: Connection, *_: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        note(connection, busy=False)
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: ExceptionContext) -> None:  # pyright: ignore[reportUnusedFunction]
+        note(context.connection, busy=False)

@@ -81,9 +81,8 @@ def read(row: Any) -> Pauses:
     paused, workers, workers_at, workers_with, producers, producers_at, producers_with = row
     stopped = None
     if paused is not None:
-        known = workers is not None and workers_with == paused
-        since = from_unix(_seconds(paused))
-        stopped = replace(_stop(workers, workers_at), since=since) if known else Stop(since=since)
+        said = Stop() if workers is None or workers_with != paused else _stop(workers, workers_at)
+        stopped = replace(said, since=from_unix(_seconds(paused)))
     bound = producers_with is not None and producers_with != paused  # a Go program has resumed the queue
     return Pauses(stopped, None if producers is None or bound else _stop(producers, producers_at))
 

@@ -87,7 +87,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_server")
-@pytest.mark.parametrize(("code", "most"), [(APP, 47), (APP + TASK, 47), (APP + TASK + ENQUEUE, 80)])
+@pytest.mark.parametrize(("code", "most"), [(APP, 49), (APP + TASK, 49), (APP + TASK + ENQUEUE, 82)])
 def test_producer_loads_few_modules(code: str, most: int) -> None:
     modules = modules_of(code)
 

@@ -8,7 +8,7 @@ or no scheduler led. The earlier version decides them first.
 """
 
 import heapq
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -106,9 +106,11 @@ class Agenda:
         self._rows: dict[str, AgendaEntry] = {}
         """The schedules whose row of skips is not recorded to its end. Some of them may be deleted by now."""
 
-    def restore(self, states: Mapping[str, StoredState], now: datetime, *, edited: Collection[str] = ()) -> None:
-        """Take over the states of these schedules from Redis, as a new leader. It is given the edited ones anew."""
-        for entry in list(self.entries.values()):
+    def restore(
+        self, part: Iterable[str], states: Mapping[str, StoredState], now: datetime, *, edited: Collection[str] = ()
+    ) -> None:
+        """Take over the states of some schedules from Redis, as a new leader. It is given the edited ones anew."""
+        for entry in [self.entries[schedule_id] for schedule_id in part]:
             if entry.id in edited and entry.schedule.source == "database":  # another leader may have seen the edit
                 self.remove(entry.id)
                 continue

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rota.store.store_values import Hold
 
 AGAIN = timedelta(seconds=5)
-MOST_TAKEN = 500
+MOST_TAKEN = 200
 """Schedules that a leader takes in one round, so that others fire meanwhile."""
 MOST_FOR_LEADER, MOST_WAITING = 2000, 20_000
 """Schedules that wait for the leader of this process, and in a scheduler that does not lead."""

@@ -40,6 +40,8 @@ from rota.scheduler.scheduler_status import Tally
 from rota.scheduler.server_time import ServerTime
 
 LONGEST_SLEEP_SECONDS = 1.0
+RESTORED_AT_ONCE = 200
+"""Schedules whose states a new leader takes over without a pause."""
 MOST_RUNS_OF_ROUND = 500
 """With this many runs, a round decides no further schedule."""
 DECIDED_AT_ONCE = 50
@@ -121,8 +123,11 @@ class Term:
 
     async def _rounds(self, epoch: int) -> None:
         await self._firing.take(epoch)
-        states = await self._firing.states(list(self._agenda.entries))
-        self._agenda.restore(states, self._clock.moment(), edited=self._intake.edited)
+        ids = list(self._agenda.entries)
+        for start in range(0, len(ids), RESTORED_AT_ONCE):  # between two parts the lease is renewed
+            part = ids[start : start + RESTORED_AT_ONCE]
+            states = await self._firing.states(part)
+            self._agenda.restore(part, states, self._clock.moment(), edited=self._intake.edited)
         self.ticking = True
         while not self._stopping.is_set():
             await self._round()

@@ -121,7 +121,7 @@ def test_leader_that_comes_back_does_not_take_what_another_one_has_seen_for_a_ne
     text = other.entries["id"].memory.text()
     now = NOW + 5.2 * SECOND
 
-    stale.restore({"id": StoredState(unix_ms(NOW + 2 * SECOND), text)}, now, edited={"id"})
+    stale.restore(["id"], {"id": StoredState(unix_ms(NOW + 2 * SECOND), text)}, now, edited={"id"})
     stale.put(second, now, StoredState(unix_ms(NOW + 2 * SECOND), text))
 
     assert fired(stale, now) == [(2, 3), (2, 4), (2, 5)]

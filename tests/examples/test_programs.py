@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from examples import embedding, events, face, hello, local_cron, search, steering, traced
+from examples import embedding, events, face, hello, local_cron, look, search, steering, traced
 from rota import TaskFailed
 from scripts.tree import ROOT
 
@@ -70,6 +70,11 @@ async def test_callbacks_of_events_count_and_report_failures(on_server: On, caps
 
     assert example.failures == {"mail:send": 1}
     assert f"mail:send {job.id} gave up after 1 attempts: ConnectionError" in capsys.readouterr().out
+
+
+async def test_look_shows_how_long_each_queue_waits(on_server: On) -> None:
+    (line,) = await on_server(look).main()
+    assert line.startswith("mail has been waiting for 0:00:")
 
 
 async def test_search_finds_the_task_and_says_why_it_waits(on_server: On) -> None:

@@ -54,5 +54,5 @@ async def test_servers_on_all_nodes_are_shown(broker: Broker):
     assert [(each.pid, len(each.running)) for each in seen] == [(i, 1) for i in range(12)]
 
     cleared = [call for state in states for call in server_record.clear(broker.keys, state)]
-    assert await broker.run_many(cleared) == [False] * 36
+    assert not [reply for reply in await broker.run_many(cleared) if isinstance(reply, BrokerError)]
     assert [each for each in await Inspector(broker).servers() if each.host == "cluster"] == []

@@ -18,6 +18,7 @@ from rota.wire.scheduler_steps import (
     enqueue_batch,
     outbox,
     resign,
+    states,
     take,
 )
 from tests.integration.wire.conftest import Seed
@@ -78,7 +79,7 @@ async def test_leader_can_ask_for_an_epoch_above_a_foreign_mark(broker: Overseen
 async def test_run_goes_through_its_three_steps(broker: Overseen, seed: Seed) -> None:
     keys = keys_of(broker)
     shard = keys.shard("nightly")
-    assert await broker.run(take(shard, BatchNumber(5, 1))) == Taken({}, {})
+    assert await broker.run(take(shard, BatchNumber(5, 1))) == Taken({})
     number = BatchNumber(5, 2)
     change = StateChange("nightly", 1000, '{"fired": 1}')
     assert await broker.run(claim(shard, number, [change], {"nightly-1000": b"how"}, [b"skipped"])) is None
@@ -86,8 +87,9 @@ async def test_run_goes_through_its_three_steps(broker: Overseen, seed: Seed) ->
     assert (reply.reason, reply.state) == ("created", "pending")
     assert await broker.run(confirm(shard, 5, ["nightly-1000"], [b"fired"]))
     assert await seed.ids("pending") == ["nightly-1000"]
-    stored = {"nightly": StoredState(1000, '{"fired": 1}')}
-    assert await broker.run(take(shard, BatchNumber(6, 1))) == Taken(stored, {})
+    assert await broker.run(take(shard, BatchNumber(6, 1))) == Taken({})
+    stored = StoredState(1000, '{"fired": 1}')
+    assert await broker.run(states(shard, ["nightly", "none"])) == {"nightly": stored}
     assert await broker.run(outbox(shard, 6, remove=0, most=10)) == [b"skipped", b"fired"]
     assert await broker.run(outbox(shard, 6, remove=1, most=10)) == [b"fired"]
 
@@ -101,7 +103,7 @@ async def test_claim_of_an_older_leader_is_refused(broker: Overseen) -> None:
     assert await broker.run(take(shard, BatchNumber(5, 9))) == Refused(BatchNumber(6, 1), "")
     assert not await broker.run(confirm(shard, 5, []))
     assert await broker.run(outbox(shard, 5, remove=1, most=1)) is None
-    assert await broker.run(take(shard, BatchNumber(7, 1))) == Taken({}, {})
+    assert await broker.run(take(shard, BatchNumber(7, 1))) == Taken({})
 
 
 async def test_claim_that_is_sent_twice_is_refused_and_found_by_the_next_take(broker: Overseen) -> None:
@@ -110,7 +112,8 @@ async def test_claim_that_is_sent_twice_is_refused_and_found_by_the_next_take(br
     assert await broker.run(again) is None
     assert await broker.run(again) == Refused(BatchNumber(5, 2), "")
     taken = await broker.run(take(shard, BatchNumber(5, 3)))
-    assert taken == Taken({"s": StoredState(1000, "{}")}, {"s-1000": b"how"})
+    assert taken == Taken({"s-1000": b"how"})
+    assert await broker.run(states(shard, ["s"])) == {"s": StoredState(1000, "{}")}
 
 
 async def test_planned_time_that_is_not_after_the_last_is_refused_with_its_whole_batch(broker: Overseen) -> None:
@@ -118,7 +121,8 @@ async def test_planned_time_that_is_not_after_the_last_is_refused_with_its_whole
     await broker.run(claim(shard, BatchNumber(5, 1), [StateChange("s", 1000, "{}")], {}))
     changes = [StateChange("other", 1000, "{}"), StateChange("s", 1000, "{}")]
     assert await broker.run(claim(shard, BatchNumber(6, 1), changes, {"other-1000": b""})) == Refused(None, "s")
-    assert await broker.run(take(shard, BatchNumber(6, 1))) == Taken({"s": StoredState(1000, "{}")}, {})
+    assert await broker.run(take(shard, BatchNumber(6, 1))) == Taken({})
+    assert await broker.run(states(shard, ["s", "other"])) == {"s": StoredState(1000, "{}")}
 
 
 async def test_state_can_change_without_a_planned_time(broker: Overseen) -> None:
@@ -127,7 +131,8 @@ async def test_state_can_change_without_a_planned_time(broker: Overseen) -> None
     await broker.run(claim(shard, BatchNumber(5, 1), changes, {"s-m1": b""}))
     await broker.run(claim(shard, BatchNumber(5, 2), [StateChange("t", None, "x")], {}))
     taken = await broker.run(take(shard, BatchNumber(5, 3)))
-    assert taken == Taken({"s": StoredState(0, "a b"), "t": StoredState(-5, "x")}, {"s-m1": b""})
+    assert taken == Taken({"s-m1": b""})
+    assert await broker.run(states(shard, ["s", "t"])) == {"s": StoredState(0, "a b"), "t": StoredState(-5, "x")}
 
 
 async def test_batch_is_added_once_although_its_tasks_are_gone(broker: Overseen, seed: Seed) -> None:

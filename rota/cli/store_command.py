@@ -67,7 +67,10 @@ def sql(
     """Print the SQL of the upgrade that is due, and change nothing."""
     from rota.store.migration import statements
 
-    typer.echo(_with_database(store, lambda database: statements(database, since)), nl=False)
+    written = _with_database(store, lambda database: statements(database, since))
+    if not written:
+        output.note("No upgrade is due.")
+    typer.echo(written, nl=False)
 
 
 @program.command()

@@ -118,7 +118,8 @@ class _FileReader:
         """Return the schedules without a problem; the problems are collected."""
         content = self._content
         if not is_mapping(content):
-            self._refuse(content, None, f"{brief(content)} is not a file of schedules: it needs a list `schedules`.")
+            what = "It is empty, so it" if content is None else brief(content)
+            self._refuse(content, None, f"{what} is not a file of schedules: it needs a list `schedules`.")
             return []
         for name in content:
             if name not in _TOP:

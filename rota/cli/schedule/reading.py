@@ -23,6 +23,7 @@ from rota.cli.schedule.opened_store import (
 from rota.cli.schedule.run_history import print_runs
 from rota.cli.schedule.schedule_fields import schedule_json
 from rota.core.text import counted, printable
+from rota.errors import StoreNotFound
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
 from rota.schedule.describe import describe
@@ -131,8 +132,11 @@ def versions(name: Name, store: StoreUrl = None, as_json: AsJson = False) -> Non
     async def act(opened: "Store") -> list[Any]:
         try:
             schedule = await find_schedule(opened, name)
-        except LookupError:
-            schedule = await find_schedule(opened, name, deleted=True)
+        except StoreNotFound as unknown:
+            try:
+                schedule = await find_schedule(opened, name, deleted=True)
+            except StoreNotFound:
+                raise unknown from None  # which names the schedules that there are
         return list((await opened.versions(schedule.id, limit=500)).items)
 
     found = with_store(store, act)

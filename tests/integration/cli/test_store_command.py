@@ -111,3 +111,9 @@ def test_broken_audit_is_told(command: Run, tmp_path: Path) -> None:
     done = command("store", "verify")
 
     assert (done.code, "The audit is broken" in done.err) == (1, True)
+
+
+def test_sql_of_a_store_without_a_due_upgrade_says_so(command: Run) -> None:
+    command("store", "upgrade")
+    done = command("store", "sql")
+    assert (done.out, done.err) == ("", "No upgrade is due.\n")

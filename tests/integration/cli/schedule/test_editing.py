@@ -166,3 +166,8 @@ def test_schedule_that_can_never_fire_is_refused_and_an_edit_warns(rota: Run) ->
     assert edited.code == 0
     assert "warning its times (at 2020-01-01T00:00) are all in the past" in edited.err
     assert "ends_at is" in rota("add", "over", "t", "--spec", "@daily", "--set", "ends_at=2020-01-01T00:00Z").err
+
+
+def test_versions_of_an_unknown_name_propose_the_nearest_schedule(rota: Run) -> None:
+    rota("add", "nightly", "t")
+    assert "There is no schedule 'nigtly'. Did you mean 'nightly'?" in rota("versions", "nigtly").err

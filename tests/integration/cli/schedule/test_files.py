@@ -105,3 +105,8 @@ def test_crontab_becomes_a_file_that_can_be_applied(rota: Run) -> None:
     write("s.yaml", made.out)
     assert "+ backup-all: command:run, 30 2 * * *" in rota("apply", "-f", "s.yaml", "--dry-run").out
     assert rota("import-crontab", crontab, "--json").json["schedules"][0]["remark"] == "Backup"
+
+
+def test_empty_file_is_refused_as_empty(rota: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("")
+    assert "It is empty, so it is not a file of schedules" in rota("check", "-f", "empty.yaml").err

@@ -1,6 +1,6 @@
 """How long a store keeps its history."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,8 +33,14 @@ class Retention:
     @classmethod
     def of(cls, settings: DatabaseSettings) -> "Retention":
         """Return the limits of the settings."""
-        names = (each.name for each in fields(cls))
-        return cls(**{name: getattr(settings, name) for name in names})
+        return cls(
+            run_age=settings.run_age,
+            run_max=settings.run_max,
+            version_max=settings.version_max,
+            audit_age=settings.audit_age,
+            deleted_age=settings.deleted_age,
+            deleted_max_bytes=settings.deleted_max_bytes,
+        )
 
     async def trim(self, store: "Store") -> Trimmed:
         """Delete what is too old or too much. Returns the numbers."""

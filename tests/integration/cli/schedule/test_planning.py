@@ -47,7 +47,7 @@ def test_simulation_shows_the_fires_of_an_interval(rota: Run) -> None:
 def test_forecast_finds_crowded_minutes_and_proposes_to_spread_them(rota: Run) -> None:
     for number in range(4):
         rota("add", f"s{number}", "t", "--spec", "0 3 * * *")
-    rota("add", "spread", "t", "--spec", "H 3 * * *")
+    rota("add", "spread", "t", "--spec", "H(1-59) 3 * * *")  # not in the crowded minute
     found = rota("forecast", "--limit", "3", "--days", "2", "--json").json
     assert [each["fires"] for each in found["crowded"]] == [4, 4]
     assert len(found["proposals"]) == 4

@@ -30,9 +30,13 @@ PATIENCE_SECONDS = 60.0
 MOST_BYTES_LEFT = 16 * 1024
 """Counters, lists of servers and queues."""
 LARGEST_SHOWN = 8
-KEPT = re.compile(r"asynq:(servers|workers|\{[^}]*\}:(t:|archived$|completed$))|rota:\{asynq:servers\}:types")
+KEPT = re.compile(
+    r"asynq:(servers|workers|\{[^}]*\}:(t:|archived$|completed$))"
+    r"|rota:(\{asynq:servers\}:types|\{[^}]*\}:minute:)"
+)
 """Records of servers, gone ten seconds after their last beat; the lists of servers, which keep a dead one for an hour
-(`listed.lua`), and a soak kills hundreds; and tasks that are kept, which the checker has seen."""
+(`listed.lua`), and a soak kills hundreds; counts by the minute, whose names are bounded; and tasks that are kept, which
+the checker has seen."""
 WAITING = ("pending", "scheduled", "retry", "active")
 
 

@@ -86,6 +86,7 @@ def test_wheel_offers_users_their_extras_and_none_for_contributors(wheel: Path) 
         "mysql",
         "otel",
         "postgres",
+        "schema",
         "sentry",
         "store",
         "testing",

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from tests.servers.process import START_SECONDS, free_port
+from tests.servers.process import START_SECONDS, free_port, is_stopped, wait_until
 
 USER, PASSWORD = "rota", "s3cret/@:?"
 QUOTED_PASSWORD = "s3cret%2F%40%3A%3F"
@@ -106,19 +106,22 @@ class DatabaseServer:
 
     def freeze(self) -> None:
         """Stop answering, but keep every connection."""
-        self._signal_all(signal.SIGSTOP)
+        for pid in self._signal_all(signal.SIGSTOP):
+            wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or is_stopped(pid))
 
     def thaw(self) -> None:
         self._signal_all(signal.SIGCONT)
 
-    def _signal_all(self, number: signal.Signals) -> None:
+    def _signal_all(self, number: signal.Signals) -> list[int]:
         """Send a signal to the server and to its children, of which PostgreSQL has one for each connection."""
         assert self.process is not None
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (pid, *map(int, children)):
+        family = [pid, *map(int, children)]
+        for each in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each, number)
+        return family
 
     def kill(self) -> None:
         """Like a power cut: the server and the processes of its connections."""

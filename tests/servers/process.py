@@ -76,6 +76,12 @@ def wait_until(condition: Callable[[], object], seconds: float = START_SECONDS) 
         time.sleep(0.01)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether SIGSTOP has stopped every thread of a process, which takes a moment on a busy machine."""
+    threads = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(threads) == {"T"}
+
+
 class Store(Protocol):
     """Where tasks are kept: one server, or several that belong together."""
 
@@ -181,6 +187,8 @@ class Server:
         """Stop answering, but keep every connection: what a half-open connection looks like."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        pid = self.process.pid
+        wait_until(lambda: is_stopped(pid))
 
     def thaw(self) -> None:
         assert self.process is not None

@@ -15,6 +15,7 @@ class LosesReplies:
         self.lost = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_over = False
 
     @property
     def url(self) -> str:
@@ -28,6 +29,7 @@ class LosesReplies:
     async def __aexit__(self, *error: object) -> None:
         assert self._server is not None
         self._server.close()
+        self._is_over = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -35,6 +37,9 @@ class LosesReplies:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self._is_over:  # accepted before the end, begun after it: a connection to the server would stay open
+            writer.close()
+            return
         self._tasks.add(task)
         server_reader, server_writer = await asyncio.open_unix_connection(self.path)
         doomed = asyncio.Event()

@@ -48,6 +48,11 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         "the users of the page have the keys of Asynq's prefix alone",
     ),
     (
+        "tests/integration/wire/test_minute.py::test_what_ends_without_a_run_is_not_taken_for_the_work_of_others",
+        {"acl"},
+        "the users of the page have the keys of Asynq's prefix alone",
+    ),
+    (
         "tests/integration/worker/test_own_faults.py::test_who_listens_does_so_again_although_the_way_back_failed_once",
         {"cluster", "acl"},
         "it ends connections over one that is there already: of one node, and with a right that no role has",

@@ -5,6 +5,7 @@ from collections import Counter
 
 from rota import Rota
 from rota.inspect import InState, MoveTo
+from tests.servers.roles import as_role
 
 TASKS = 400
 PATIENCE_SECONDS = 60
@@ -34,8 +35,8 @@ async def test_each_task_runs_once_while_it_is_moved_between_queues_that_workers
         async with asyncio.timeout(PATIENCE_SECONDS), app.worker(queues={"left": 1, "right": 1}):
             await all_ran.wait()
             await asyncio.gather(*movers)
-        inspector = app.inspector()
-        left = [await inspector.queue(name) for name in ("left", "right")]
+    async with Rota(as_role(any_url, "inspector")) as looking:
+        left = [await looking.inspector().queue(name) for name in ("left", "right")]
     assert set(ran.values()) == {1}
     assert sum(each.pending + each.active + each.archived + each.retry for each in left) == 0
     assert all(each.failed == 0 for each in left)

@@ -367,15 +367,16 @@ async def test_server_that_does_not_permit_scan_leaves_only_what_no_list_names(
 ) -> None:
     await place.fill()
     deletion = QueueDeletion(place.broker.keys, QUEUE, force=False, by="anna", reason="")
-    requests, last = Requests(place.broker), None
-    execute = place.broker.execute
+    broker = place.app.connect()
+    requests, last = Requests(broker), None
+    execute = broker.execute
 
     async def refuse(*words: Any, key: str | None = None) -> Any:
         if words[0] == "SCAN":
             raise BrokerRefused("The user may not run SCAN.")
         return await execute(*words, key=key)
 
-    monkeypatch.setattr(place.broker, "execute", refuse)
+    monkeypatch.setattr(broker, "execute", refuse)
     while (progress := await requests.carry_out(deletion.next_batch())) is not None:
         last = progress
     assert last is not None

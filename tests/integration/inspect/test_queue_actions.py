@@ -367,18 +367,18 @@ async def test_server_that_does_not_permit_scan_leaves_only_what_no_list_names(
 ) -> None:
     await place.fill()
     deletion = QueueDeletion(place.broker.keys, QUEUE, force=False, by="anna", reason="")
-    broker = place.app.connect()
-    requests, last = Requests(broker), None
-    execute = broker.execute
+    async with place.app.connect() as broker:
+        requests, last = Requests(broker), None
+        execute = broker.execute
 
-    async def refuse(*words: Any, key: str | None = None) -> Any:
-        if words[0] == "SCAN":
-            raise BrokerRefused("The user may not run SCAN.")
-        return await execute(*words, key=key)
+        async def refuse(*words: Any, key: str | None = None) -> Any:
+            if words[0] == "SCAN":
+                raise BrokerRefused("The user may not run SCAN.")
+            return await execute(*words, key=key)
 
-    monkeypatch.setattr(broker, "execute", refuse)
-    while (progress := await requests.carry_out(deletion.next_batch())) is not None:
-        last = progress
+        monkeypatch.setattr(broker, "execute", refuse)
+        while (progress := await requests.carry_out(deletion.next_batch())) is not None:
+            last = progress
     assert last is not None
     assert (last.is_over, last.others_known) == (True, False)
     names = {name.removeprefix(place.keys.base.encode()) for name in await place.names()}

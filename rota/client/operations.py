@@ -19,7 +19,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from rota.client.packing import Packer, sendable
 from rota.client.steps import Act, Change, Command, Listen
-from rota.client.verbs import ARCHIVE, DELETE, RUN, cancelling, change, gone, refusal, rescheduling
+from rota.client.verbs import ARCHIVE, DELETE, RUN, cancel_one, change, gone, refusal, rescheduling
 from rota.core.duration import DurationLike, parse
 from rota.errors import (
     BrokerUnavailable,
@@ -94,11 +94,7 @@ class TaskOperations(ABC):
 
         A task that has ended stays as it is.
         """
-        edited = yield from change(cancelling(reason), self._place(queue, task_id), task_id)
-        if edited.reply == "asked":
-            # A plain command and not part of the script, because the channel, which Go servers subscribe to as well,
-            # does not belong to a queue.
-            yield Command(("PUBLISH", self._keys.cancel, task_id))
+        yield from cancel_one(self._keys, self._place(queue, task_id), task_id, reason)
 
     @operation
     def delete(self, queue: str, task_id: str) -> Act[None]:

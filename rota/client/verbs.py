@@ -86,15 +86,28 @@ def change_many(verb: Verb, keys: Keys, tasks: Sequence[tuple[str, str]]) -> Act
         lambda queue, some: verb.call(keys.queue(queue), [task_id for _, task_id in some]),
         verb.is_met,
     )
-    # A plain command and not part of the script, because the channel, which Go servers subscribe to as well, does not
-    # belong to a queue.
     asked = [i for i, each in enumerate(outcomes) if isinstance(each, Edited) and each.reply == "asked"]
     if asked:
-        sent: list[Any] = yield Burst([Command(("PUBLISH", keys.cancel, raw(tasks[i][1]))) for i in asked])
+        sent: list[Any] = yield Burst([told(keys, raw(tasks[i][1])) for i in asked])
         for i, answer in zip(asked, sent, strict=True):
             if isinstance(answer, BrokerError):
                 outcomes[i] = answer
     return outcomes
+
+
+def cancel_one(keys: Keys, place: QueueKeys, task_id: str, reason: str) -> Act[None]:
+    """Cancel one task, and tell the worker that runs it. Raises the error of a refusal."""
+    edited = yield from change(cancelling(reason), place, task_id)
+    if edited.reply == "asked":
+        yield told(keys, task_id)
+
+
+def told(keys: Keys, task_id: str | bytes) -> Command:
+    """Return the command that tells workers to cancel a task.
+
+    It is no part of the script, because the channel, which Go servers subscribe to as well, does not belong to a queue.
+    """
+    return Command(("PUBLISH", keys.cancel, task_id))
 
 
 def queue_of(task: tuple[str, str]) -> str:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from rota.client.operations import operation
 from rota.client.packing import textual
 from rota.client.steps import Act, Command, Pause
-from rota.client.verbs import cancelling, change
+from rota.client.verbs import cancel_one
 from rota.core.duration import DurationLike, parse
 from rota.errors import OptionError, TaskNotFound, WorkerNotFound, WorkerOrderFailed
 from rota.inspect.face import Reads
@@ -97,9 +97,7 @@ class WorkerActions(Reads):
             )
         why = textual("reason", reason) or f"by {actor(by)}"
         for queue in queues:
-            edited = yield from change(cancelling(why), place_of(self._keys, queue), task_id)
-            if edited.reply == "asked":
-                yield Command(("PUBLISH", self._keys.cancel, task_id))
+            yield from cancel_one(self._keys, place_of(self._keys, queue), task_id, why)
 
     def _order(self, server: ServerSnapshot, order: WorkerOrder, within: DurationLike = LIFE) -> Act[WorkerAnswer]:
         textual("reason", order.reason)

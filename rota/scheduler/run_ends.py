@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from rota import events
 from rota.broker.broker import Broker
+from rota.client.verbs import told
 from rota.errors import BrokerError
 from rota.scheduler.agenda import Agenda, AgendaEntry
 from rota.scheduler.deciding import follows
@@ -147,5 +148,5 @@ async def cancel_tasks(broker: Broker, runs: Iterable[OpenRun], reason: str) -> 
             raise TermOver(reply)
         if reply.reply == "asked":  # a worker runs it, and is told, as a Go server is
             asked.add(task_id)
-            await broker.execute("PUBLISH", broker.keys.cancel, task_id)
+            await broker.execute(*told(broker.keys, task_id).words)
     return asked

@@ -138,12 +138,9 @@ def minutes(keys: QueueKeys, first: int | None = None, latest: int | None = None
 
 def sample(keys: QueueKeys) -> Act[QueueSnapshot]:
     """Read how large a queue is now, with the tasks in its groups, and the counters of Asynq."""
-    seen: tuple[QueueSnapshot, SizePage] = yield look_queue.queue(keys, datetime.now(UTC).date())
+    seen: tuple[QueueSnapshot, SizePage] = yield look_queue.queue(keys, queue_reads.today())
     snapshot, page = seen
-    sizes = dict(page.sizes)
-    while page.cursor:
-        page = yield look_queue.groups(keys, page.cursor)
-        sizes.update(page.sizes)
+    sizes = yield from queue_reads.further_sizes(keys, page)
     return replace(snapshot, aggregating=sum(sizes.values()))
 
 

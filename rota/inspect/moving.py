@@ -22,6 +22,7 @@ from rota.errors import (
     TaskIdConflict,
 )
 from rota.inspect.face import TaskRef
+from rota.inspect.queue_reads import exists
 from rota.inspect.trash import OpenTrash, TrashedTask
 from rota.wire import aside
 from rota.wire.aside import TakenTask
@@ -41,7 +42,7 @@ def check_target(keys: Keys, queue: str, *, create: bool) -> Act[None]:
     """Raise QueueNotFound if a queue does not exist. With `create`, publish its name instead."""
     if create:
         yield Command(("SADD", keys.queues, queue), keys.queues)
-    elif not (yield Command(("SISMEMBER", keys.queues, queue), keys.queues)):
+    elif not (yield exists(keys, queue)):
         raise QueueNotFound(
             f"There is no queue {queue!r}, so no task was moved there: check the name, or let the move create it."
         )

@@ -5,8 +5,8 @@ import socket
 from contextlib import suppress
 
 from rota.client.packing import sendable, textual
-from rota.client.steps import Act, Command
-from rota.errors import QueueNotFound
+from rota.client.steps import Act
+from rota.inspect.queue_reads import check_queue, exists
 from rota.tasks.options import Options
 from rota.wire import pause as wire_pause
 from rota.wire.keys import Keys, QueueKeys
@@ -21,15 +21,14 @@ def place_of(keys: Keys, queue: str) -> QueueKeys:
 
 def check_exists(keys: Keys, queue: str) -> Act[None]:
     """Raise QueueNotFound unless the queue exists, or its deletion was broken off."""
-    is_known: int = yield Command(("SISMEMBER", keys.queues, queue), keys.queues)
-    if is_known:
-        return
-    paused: Pauses = yield wire_pause.look(keys.queue(queue))
-    if paused.producers is None or paused.producers.kind != "delete":
-        raise QueueNotFound(f"There is no queue {queue!r}: check the name, or put a first task into it.")
+    is_known = yield exists(keys, queue)
+    if not is_known:
+        paused: Pauses = yield wire_pause.look(keys.queue(queue))
+        is_known = paused.producers is not None and paused.producers.kind == "delete"
+    check_queue(queue, is_known)
 
 
-def actor(by: str) -> str:
+def actor(by: str = "") -> str:
     """Return who acts: the given name, or the user of this program and the host."""
     if textual("by", by):
         return by

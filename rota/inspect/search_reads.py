@@ -16,7 +16,7 @@ from rota.inspect.search_position import read_query
 from rota.inspect.server_reads import live_servers, published_types
 from rota.inspect.server_snapshot import ServerSnapshot
 from rota.inspect.task_search import Search
-from rota.inspect.waiting import Circumstances, QueuePause, Reason, Waiting, cause, judge
+from rota.inspect.waiting import Circumstances, Reason, Waiting, cause, judge
 from rota.tasks.job import TaskState
 from rota.wire import minute, wait
 from rota.wire import pause as wire_pause
@@ -67,12 +67,11 @@ class SearchReads(Reads):
                     "there."
                 )
             pauses: Pauses = yield wire_pause.look(keys)
-            stop = pauses.workers
             servers = yield from live_servers(self._keys)
             around = Circumstances(
-                pause=None if stop is None else QueuePause(since=stop.since, by=stop.by, why=stop.reason),
+                pause=pauses.workers,
                 servers=servers,
-                types=(yield from published_types(self._keys)),
+                types=(yield from published_types(self._keys, servers)),
                 per_second=(yield from self._rate(look, servers, watch)),
             )
         except BrokerUnavailable as error:

@@ -74,16 +74,8 @@ def state_of(place: str) -> TaskState:
 
 def container(keys: QueueKeys, place: str) -> str:
     """Return the key of a place; of `groups` and `aggregations` the key of the set that has their names."""
-    return {
-        "groups": keys.groups,
-        "aggregations": keys.aggregation_sets,
-        "scheduled": keys.scheduled,
-        "retry": keys.retry,
-        "pending": keys.pending,
-        "active": keys.active,
-        "completed": keys.completed,
-        "archived": keys.archived,
-    }[place]
+    names = {"groups": keys.groups, "aggregations": keys.aggregation_sets}
+    return names.get(place) or keys.tasks_in(place)
 
 
 def _count_queues(scope: Scope, matcher: Matcher, queues: Sequence[QueueKeys]) -> Act[None]:

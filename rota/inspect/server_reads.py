@@ -74,9 +74,11 @@ def live_servers(keys: Keys) -> Act[list[ServerSnapshot]]:
     return sorted(found.values(), key=lambda server: (server.host, server.pid, server.id))
 
 
-def published_types(keys: Keys) -> Act[TypeList]:
-    """Read the task types that live workers handle."""
-    servers = {keys.server(each.host, each.pid, each.id): each for each in (yield from live_servers(keys))}
+def published_types(keys: Keys, live: Iterable[ServerSnapshot] | None = None) -> Act[TypeList]:
+    """Read the task types that live workers handle. `live` are the live servers, if they have been read already."""
+    if live is None:
+        live = yield from live_servers(keys)
+    servers = {keys.server(each.host, each.pid, each.id): each for each in live}
     listed: set[tuple[str, str]] = set()
     start = 0
     while page := (yield look_server.servers_by_types(keys, start)):

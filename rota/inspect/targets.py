@@ -16,7 +16,7 @@ from rota.inspect.query import Query
 from rota.inspect.query_parser import parse
 from rota.inspect.task_search import Search
 from rota.tasks.job import TaskState
-from rota.wire.keys import Keys, QueueKeys
+from rota.wire.keys import Keys
 from rota.wire.names import text
 
 BATCH = 1000
@@ -111,7 +111,7 @@ class InState(Targets):
 
     def begin(self, keys: Keys, *, stays: bool) -> Act[None]:
         """Count the tasks."""
-        self._key = place_of(keys.queue(self.queue), self.state, self.group)
+        self._key = keys.queue(self.queue).tasks_in(self.state, self.group)
         # A task whose score changes may be met again by its rank, but not by a cursor, which follows no order.
         self._by_cursor = stays and not self._is_list
         self.total = yield Command(("LLEN" if self._is_list else "ZCARD", self._key), self._key)
@@ -141,10 +141,3 @@ class InState(Targets):
             self._cursor = None if int(reply[0]) == 0 else reply[0]
             ids = reply[1][::2]
         return ids
-
-
-def place_of(keys: QueueKeys, state: TaskState, group: str) -> str:
-    """Return the key of the list or set of a state."""
-    if state is TaskState.AGGREGATING:
-        return keys.group(group)
-    return f"{keys.base}{state.value}"

@@ -170,13 +170,6 @@ def _state(state: TaskState | str) -> TaskState:
 def _container(keys: QueueKeys, state: TaskState, group: str | None, aggregation: str | None) -> str:
     if (group is not None) != (state is TaskState.AGGREGATING):
         raise OptionError("Aggregating tasks are listed by group: give group= with that state, and with no other.")
-    if group is not None:
-        return keys.group(group) if aggregation is None else keys.group(f"{group}:{aggregation}")
-    return {
-        TaskState.PENDING: keys.pending,
-        TaskState.ACTIVE: keys.active,
-        TaskState.SCHEDULED: keys.scheduled,
-        TaskState.RETRY: keys.retry,
-        TaskState.ARCHIVED: keys.archived,
-        TaskState.COMPLETED: keys.completed,
-    }[state]
+    if aggregation is not None:
+        return keys.group(f"{group}:{aggregation}")
+    return keys.tasks_in(state, group or "")

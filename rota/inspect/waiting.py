@@ -13,6 +13,7 @@ from typing import TypeAlias
 from rota.inspect.server_snapshot import ServerSnapshot
 from rota.inspect.task_type import TypeList, TypeSnapshot
 from rota.tasks.job import TaskState
+from rota.wire.pause import Stop
 from rota.wire.times import from_unix, from_unix_ns
 from rota.wire.wait import MOST_LOOKED_AT, WaitLook
 
@@ -100,22 +101,13 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueuePause:
-    """How the workers of a queue are paused."""
-
-    since: datetime | None = None
-    by: str = ""
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """The facts around a task: the pause of its queue, all live servers, the types that they publish.
+    """The facts around a task: the stop of the workers of its queue, all live servers, the types that they publish.
 
     `per_second` is how many tasks of the queue end in a second; None if it is not known.
     """
 
-    pause: QueuePause | None = None
+    pause: Stop | None = None
     servers: Sequence[ServerSnapshot] = ()
     types: TypeList = field(default_factory=TypeList)
     per_second: float | None = None
@@ -177,7 +169,7 @@ class _Judge:
         pause = self._around.pause
         if pause is not None:
             yield cause(
-                Reason.QUEUE_PAUSED, queue=self._queue, since=pause.since, by=pause.by or None, why=pause.why or None
+                Reason.QUEUE_PAUSED, queue=self._queue, since=pause.since, by=pause.by or None, why=pause.reason or None
             )
         yield from self._consumers()
         match state:

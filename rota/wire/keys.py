@@ -67,6 +67,10 @@ class QueueKeys:
         """The record of who paused the queue for whom and why. Only in Rota; workers obey `paused`."""
         return self.own("pause")
 
+    def tasks_in(self, state: str, group: str = "") -> str:
+        """The list or sorted set of the tasks in a state; of aggregating ones, that of their group."""
+        return self.group(group) if state == "aggregating" else self.base + state
+
     def group(self, name: str) -> str:
         """Sorted set of the tasks in one group, scored by the time at which they joined it."""
         return f"{self.base}g:{name}"

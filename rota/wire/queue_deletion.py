@@ -57,7 +57,7 @@ def begin(keys: QueueKeys, deletion: str, *, by: str, reason: str, force: bool) 
 def places(keys: QueueKeys) -> list[Place]:
     """Return the lists and sets of the states. Groups come from `groups`."""
     states = ("pending", "active", "scheduled", "retry", "archived", "completed")
-    return [Place(state, f"{keys.base}{state}") for state in states]
+    return [Place(state, keys.tasks_in(state)) for state in states]
 
 
 def groups(keys: QueueKeys, most: int = 50) -> Call[list[Place]]:

@@ -6,10 +6,11 @@ import pytest
 
 from rota.inspect.server_snapshot import RunningSnapshot, ServerSnapshot
 from rota.inspect.task_type import TypeList, TypeSnapshot, TypeVersion
-from rota.inspect.waiting import FACTS, Cause, Circumstances, Fact, QueuePause, Reason, cause, judge
+from rota.inspect.waiting import FACTS, Cause, Circumstances, Fact, Reason, cause, judge
 from rota.inspect.waiting_words import TEMPLATES, words
 from rota.tasks.type_record import TypeDefaults
 from rota.wire.look_task import StoredTask
+from rota.wire.pause import Stop
 from rota.wire.proto import TaskMessage
 from rota.wire.wait import MOST_LOOKED_AT, WaitLook
 
@@ -76,7 +77,7 @@ FIRST = look(ahead=0, pending=1)
     ("seen", "around", "expected"),
     [
         (FIRST, {}, [Reason.NEXT]),
-        (FIRST, {"pause": QueuePause()}, [Reason.QUEUE_PAUSED, Reason.NEXT]),
+        (FIRST, {"pause": Stop()}, [Reason.QUEUE_PAUSED, Reason.NEXT]),
         (FIRST, {"servers": []}, [Reason.NO_SERVER, Reason.NEXT]),
         (FIRST, {"servers": [server(status="stopped")]}, [Reason.SERVERS_QUIET, Reason.NEXT]),
         (FIRST, {"types": types("sms")}, [Reason.TYPE_UNKNOWN, Reason.NEXT]),
@@ -140,7 +141,7 @@ def test_forecast_comes_from_the_rate_of_the_queue():
     behind = look(ahead=50, pending=99)
     assert facts(behind, Reason.BEHIND, per_second=5.0)["forecast"] == timedelta(seconds=10)
     assert facts(behind, Reason.BEHIND)["forecast"] is None
-    assert facts(behind, Reason.BEHIND, per_second=5.0, pause=QueuePause())["forecast"] is None
+    assert facts(behind, Reason.BEHIND, per_second=5.0, pause=Stop())["forecast"] is None
     far = facts(look(ahead=None, pending=10**6), Reason.BEHIND)
     assert (far["ahead"], far["at_least"]) == (MOST_LOOKED_AT, 1)
 

@@ -25,9 +25,14 @@ class ServerInfo:
     warnings: tuple[str, ...] = ()
 
 
+def lines_of(info: str) -> dict[str, str]:
+    """Return the lines of `INFO`, or of `CLUSTER INFO`, by their names."""
+    return dict(line.split(":", 1) for line in info.splitlines() if ":" in line and not line.startswith("#"))
+
+
 def read(text: str, place: object) -> ServerInfo:
     """Read the text of `INFO`. Raises `BrokerRefused` if the server is too old or is a replica."""
-    said = dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
+    said = lines_of(text)
     product = "Valkey" if said.get("server_name") == "valkey" or "valkey_version" in said else "Redis"
     version = said.get("valkey_version") or said.get("redis_version", "")
     oldest = OLDEST[product]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rota.broker.server_info import lines_of
 from rota.broker.url import Mode
 from rota.inspect.judgement import Fact
 
@@ -144,8 +145,7 @@ def read_cluster(reply: bytes) -> ClusterSnapshot:
 
 
 def _said(info: bytes) -> dict[str, str]:
-    lines = info.decode(errors="replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+    return lines_of(info.decode(errors="replace"))
 
 
 def _number(said: Mapping[str, str], name: str) -> int | None:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rota.broker.broker import Broker
+from rota.broker.server_info import lines_of
 from rota.client.requests import Requests
 from rota.errors import BrokerError, BrokerRefused
 from rota.inspect import metric_series
@@ -94,6 +95,5 @@ class MetricsRecorder:
             replies = await self._broker.execute_everywhere("INFO", "memory")
         except BrokerError:
             return None
-        lines = [line for text in replies.values() for line in bytes(text).split(b"\r\n")]
-        used = [int(line.split(b":")[1]) for line in lines if line.startswith(b"used_memory:")]
-        return sum(used) or None
+        said = [lines_of(bytes(text).decode(errors="replace")) for text in replies.values()]
+        return sum(int(each["used_memory"]) for each in said if "used_memory" in each) or None

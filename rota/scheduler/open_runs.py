@@ -8,15 +8,15 @@ their results, attempts and log lines.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rota.broker.broker import Broker
 from rota.client.requests import Requests
-from rota.errors import BrokerError
+from rota.client.steps import together
 from rota.inspect.face import TaskRef
 from rota.inspect.task_reads import stored_tasks
 from rota.schedule.run import ScheduleRun
@@ -27,7 +27,6 @@ from rota.wire.script import Call
 if TYPE_CHECKING:
     from rota.store import Store
 
-T = TypeVar("T")
 MOST_HELD = 20_000
 MOST_LOOKED = 5000
 """Runs that are looked at in one round. If there are more, they take turns."""
@@ -115,17 +114,10 @@ class OpenRuns:
             for start in range(0, len(ids), MAX_PAGE)
         ]
         calls: list[Call[list[TaskEnd]]] = [ends(self._broker.keys.queue(queue), ids) for queue, ids in parts]
-        for (queue, ids), states in zip(parts, await self._run_many(calls), strict=True):
+        replies: list[list[TaskEnd]] = await self._requests.carry_out(together(calls))
+        for (queue, ids), states in zip(parts, replies, strict=True):
             found |= {(queue, task_id): state for task_id, state in zip(ids, states, strict=True)}
         return found
-
-    async def _run_many(self, calls: Sequence[Call[T]]) -> list[T]:
-        replies: list[T] = []
-        for reply in await self._broker.run_many(calls):
-            if isinstance(reply, BrokerError):
-                raise reply
-            replies.append(reply)
-        return replies
 
 
 def _by_queue(runs: Iterable[ScheduleRun]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.store.cursor import checked_limit, read_cursor, write_cursor
 from rota.store.database import Database, Record, records
-from rota.store.edits import TRIM, chained, unnumbered_edit
+from rota.store.edits import ANCHOR, TRIM, chained, unnumbered_edit
 from rota.store.schedule_rows import readable
 from rota.store.store_values import StorePage
 from rota.store.tables import audit, counters
@@ -92,7 +92,7 @@ class AuditReads:
 
 
 async def _verify(connection: AsyncConnection) -> AuditCheck:
-    anchor = (await records(connection, select(counters).where(counters.c.name == "audit anchor")))[0]
+    anchor = (await records(connection, select(counters).where(counters.c.name == ANCHOR)))[0]
     number, before = int(anchor["value"]), anchor["hash"] or ""
     trimmed, noted = number, (0, "")
     while rows := await records(connection, _rows_after(number)):

@@ -23,6 +23,9 @@ from rota.store.tables import NAME, audit, counters
 TRIM = "audit.trim"
 """The act of a row about older rows that were deleted. Its detail has the number and the hash of the last of them."""
 
+ANCHOR = "audit anchor"
+"""The counter with the number and the hash of the last row of the audit that was deleted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -69,10 +72,10 @@ def unnumbered_edit(connection: AsyncConnection, by: str, origin: str) -> Edit:
     return Edit(connection, 0, now(), _name(by), _name(origin))
 
 
-async def count_up(connection: AsyncConnection, counter: str) -> int:
-    """Add one to a counter, lock it until the end of the transaction, and return its value."""
+async def count_up(connection: AsyncConnection, counter: str, by: int = 1) -> int:
+    """Add to a counter, lock it until the end of the transaction, and return its value. Adding 0 only locks it."""
     mine = counters.c.name == counter
-    await connection.execute(update(counters).where(mine).values(value=counters.c.value + 1))
+    await connection.execute(update(counters).where(mine).values(value=counters.c.value + by))
     return int((await connection.execute(select(counters.c.value).where(mine))).scalar_one())
 
 

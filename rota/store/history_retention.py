@@ -17,13 +17,12 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.store.database import Database, records
-from rota.store.edits import TRIM, now, unnumbered_edit
+from rota.store.edits import ANCHOR, TRIM, count_up, now, unnumbered_edit
 from rota.store.tables import audit, counters, schedule_versions, schedules
 
 _BATCH = 500
 _SLACK = timedelta(days=1)
 """The audit is trimmed when its oldest row is this much too old, so that it gets a row about it once a day at most."""
-_ANCHOR = "audit anchor"
 
 
 class HistoryRetention:
@@ -73,9 +72,8 @@ class HistoryRetention:
 
 
 async def _move_anchor(connection: AsyncConnection, before: datetime) -> None:
-    mine = counters.c.name == _ANCHOR
-    await connection.execute(update(counters).where(mine).values(value=counters.c.value))  # locks out another trim
-    start = (await connection.execute(select(counters.c.value).where(mine))).scalar_one()
+    mine = counters.c.name == ANCHOR
+    start = await count_up(connection, ANCHOR, 0)  # locks out another trim
     later = audit.c.number > start
     oldest = (await connection.execute(select(audit.c.at).where(later).order_by(audit.c.number).limit(1))).scalar()
     if not isinstance(oldest, datetime) or oldest >= before - _SLACK:
@@ -93,7 +91,7 @@ async def _move_anchor(connection: AsyncConnection, before: datetime) -> None:
 
 async def _delete_rows(connection: AsyncConnection) -> int:
     """Delete a batch of rows up to the anchor."""
-    anchor = (await connection.execute(select(counters.c.value).where(counters.c.name == _ANCHOR))).scalar_one()
+    anchor = (await connection.execute(select(counters.c.value).where(counters.c.name == ANCHOR))).scalar_one()
     first = (await connection.execute(select(func.min(audit.c.number)))).scalar()
     if first is None or first > anchor:
         return 0

@@ -18,6 +18,7 @@ from rota.store.database import Database, records
 from rota.store.due_window import NEVER, first_look
 from rota.store.edits import Edit, begin_edit
 from rota.store.schedule_rows import (
+    MEMBERS,
     changed_fields,
     columns_of,
     definition_of,
@@ -254,19 +255,7 @@ def _refuse_deleted(present: StoredSchedule) -> None:
 
 
 def _members(made: StoredSchedule) -> dict[str, Any]:
-    names = (
-        "id",
-        "version",
-        "source",
-        "revision",
-        "created_at",
-        "created_by",
-        "updated_at",
-        "updated_by",
-        "since",
-        "due_at",
-    )
-    return {name: getattr(made, name) for name in names}
+    return {name: getattr(made, name) for name in MEMBERS}
 
 
 def _only(mapping: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rota.store.store_values import ScheduleVersion, StoredCalendar, StoreProble
 from rota.store.tables import NAME
 
 T = TypeVar("T")
-_MEMBERS = (
+MEMBERS = (
     "id",
     "version",
     "source",
@@ -58,7 +58,7 @@ def refuse_unreadable(row: Record) -> None:
 
 def schedule_of(row: Record) -> StoredSchedule:
     """Read a schedule. Raises ScheduleInvalid or ValueError if the row is wrong."""
-    members = {name: row[name] for name in _MEMBERS}
+    members = {name: row[name] for name in MEMBERS}
     return StoredSchedule(definition=definition_of(row), deleted_by=row["deleted_by"] or "", **members)
 
 

@@ -66,13 +66,15 @@ async def upgrade(database: Database, target: str = REVISIONS[-1]) -> tuple[str 
 
     async def migrate(connection: AsyncConnection) -> tuple[str | None, str]:
         await _lock(connection, database)
+        end = "ROLLBACK"
         try:
             before = await _read_revision(connection)
             if before is None or before < target:
                 await connection.run_sync(_run, target)
+            end = "COMMIT"
             return before, max(before or "", target)
         finally:
-            await _unlock(connection, database)
+            await _unlock(connection, database, end)
 
     return await database.write(migrate, limit=None)
 
@@ -130,8 +132,10 @@ async def _lock(connection: AsyncConnection, database: Database) -> None:
             )
 
 
-async def _unlock(connection: AsyncConnection, database: Database) -> None:
+async def _unlock(connection: AsyncConnection, database: Database, end: str) -> None:
     if database.dialect == "mysql":
+        # Its lock is one of the session. Freed before the commit, it let another process run the last revision again.
+        await connection.execute(text(end))
         await connection.execute(text(f"SELECT RELEASE_LOCK('{_LOCK_NAME}')"))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from rota.store.database import Database
 from rota.store.migrations import REVISIONS
 from rota.store.schedule_rows import columns_of
 from rota.store.tables import metadata, schedules
+from tests.integration.store.conftest import url_on
 from tests.integration.store.samples import define
 from tests.integration.store.test_runs import NOON, ended
 
@@ -129,6 +131,27 @@ async def test_simultaneous_upgrades_migrate_once(store_url: str) -> None:
         await asyncio.gather(*(each.aclose() for each in databases))
 
     assert sorted(before or "" for before, _ in results) == ["", NEWEST, NEWEST, NEWEST]
+
+
+@pytest.mark.slow
+async def test_upgrade_is_committed_before_its_lock_is_freed(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = read_address(url_on("mariadb", request, tmp_path))  # other locks end with the transaction
+    first, second = Database(address), Database(address)
+    unlock, seen = migration._unlock, list[str | None]()
+
+    async def unlock_and_look(*words: Any) -> None:
+        await unlock(*words)
+        seen.append(await migration.revision_of(second))
+
+    monkeypatch.setattr(migration, "_unlock", unlock_and_look)
+    try:
+        await migration.upgrade(first)
+    finally:
+        await asyncio.gather(first.aclose(), second.aclose())
+
+    assert seen == [NEWEST]
 
 
 async def test_interrupted_upgrade_is_completed_by_the_next_one(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from rota.cli import output
-from rota.cli.opened_app import operator, with_app
+from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.core.text import counted
 from rota.errors import ConfigError, RotaError, WorkerNotFound
@@ -79,7 +79,7 @@ def quiet(
         everything,
         url,
         "takes no more tasks",
-        lambda actions, server: actions.quiet_worker(server, fleet=fleet, reason=reason, by=operator()),
+        lambda actions, server: actions.quiet_worker(server, fleet=fleet, reason=reason),
     )
 
 
@@ -92,7 +92,7 @@ def wake(
         everything,
         url,
         "takes tasks again",
-        lambda actions, server: actions.wake_worker(server, fleet=fleet, reason=reason, by=operator()),
+        lambda actions, server: actions.wake_worker(server, fleet=fleet, reason=reason),
     )
 
 
@@ -110,8 +110,9 @@ def stop(
         everything,
         url,
         "stops",
-        lambda actions, server: actions.stop_worker(server, fleet=fleet, reason=reason, by=operator()),
-        question=None if yes else "Stop {count}?",
+        lambda actions, server: actions.stop_worker(server, fleet=fleet, reason=reason),
+        question="Stop {count}?",
+        yes=yes,
     )
 
 
@@ -128,7 +129,7 @@ def scale(
         everything,
         url,
         f"runs up to {counted(concurrency, 'task')} at once",
-        lambda actions, server: actions.scale_worker(server, concurrency, reason=reason, by=operator()),
+        lambda actions, server: actions.scale_worker(server, concurrency, reason=reason),
     )
 
 
@@ -139,15 +140,16 @@ def _order(
     done: str,
     order: Order,
     question: str | None = None,
+    yes: bool = False,
 ) -> None:
     """Give an order to each of the named workers. The exit code is 1 if one of them did not obey."""
     if bool(names) == everything:
         raise ConfigError("Which workers? Name them, or write --all. `rota worker list` shows them.")
-    servers = _chosen(with_app(url, lambda app: app.inspector().servers()), names)
-    if question is not None and not output.agreed(question.format(count=counted(len(servers), "worker")), yes=False):
-        raise typer.Exit(1)
 
     async def act(app: "Rota") -> bool:
+        servers = _chosen(await app.inspector().servers(), names)
+        if question is not None and not output.agreed(question.format(count=counted(len(servers), "worker")), yes=yes):
+            return False
         actions, well = app.actions(), True
         for server in servers:
             well = await _give(actions, server, order, done) and well

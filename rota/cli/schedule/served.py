@@ -36,7 +36,7 @@ def confirmed(definition: ScheduleDefinition, url: str | None, *, yes: bool) -> 
     warnings = warnings_of([definition], url)
     for line in warnings:
         typer.echo(f"warning {line}", err=True)
-    return not warnings or yes or not sys.stdin.isatty() or output.agreed("Save it?", yes=False)
+    return not warnings or not sys.stdin.isatty() or output.agreed("Save it?", yes=yes)
 
 
 async def _read(url: str | None) -> TypeList | None:

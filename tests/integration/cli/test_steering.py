@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from rota import Rota
 from rota.inspect import SyncInspector
+from rota.settings import origin
 from rota.worker.worker import Worker
 from tests.integration.cli.conftest import Done, Run
 from tests.servers.process import wait_until
@@ -162,6 +164,25 @@ def test_worker_is_quieted_woken_scaled_and_stopped(do: Do, worker: Worker) -> N
     assert unanswered.code == 1
     assert "Stop 1 worker?" in unanswered.out + unanswered.err
     assert do("worker", "stop", worker.host, "--yes", "--reason", "deploy").out == f"{name} stops.\n"
+    wait_until(lambda: do("worker", "list", "--json").json == [])
+
+
+def test_stop_in_a_guarded_profile_wants_its_name(
+    do: Do, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_until(lambda: do("worker", "list", "--json").json)
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text("[prod]\nconfirm = true\n")
+    monkeypatch.setenv("ROTA_PROFILES_FILE", str(profiles))
+    monkeypatch.setattr(origin, "_is_command", True)
+    words = "worker", "stop", worker.host, "--yes", "--profile", "prod"
+    refused = do(*words)
+    assert refused.code == 1
+    assert "Nothing was changed." in refused.err
+    assert do("worker", "quiet", worker.host, "--profile", "prod").code == 0  # asks nothing, so nothing is guarded
+    assert not worker.stopping
+    monkeypatch.setenv("ROTA_CONFIRM", "prod")
+    assert do(*words).code == 0
     wait_until(lambda: do("worker", "list", "--json").json == [])
 
 

@@ -1,15 +1,18 @@
 """The warning about a task type that no live worker takes, with real workers."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rota.app import Rota
+from rota.cli.schedule import served
 from rota.cli.schedule.served import warnings_of
-from rota.inspect import Inspector
 from rota.schedule.definition import ScheduleDefinition
+from rota.settings import origin
 from tests.integration.scheduler.conftest import eventually
 
 
@@ -36,7 +39,7 @@ async def test_type_that_no_live_worker_takes_is_named(app: Rota, redis_url: str
     async with app.worker():
 
         async def published() -> Any:
-            return (await Inspector(app.connect(app.settings)).types()).types
+            return (await app.inspector().types()).types
 
         await eventually(published)
         assert await warnings(redis_url, "backup", "backup:nightly") == []
@@ -47,3 +50,24 @@ async def test_type_that_no_live_worker_takes_is_named(app: Rota, redis_url: str
 
 def test_server_that_is_away_gives_no_warning() -> None:
     assert warnings_of([define("t")], "redis://127.0.0.1:1/0") == []
+
+
+class Terminal(io.StringIO):
+    """Standard input as a terminal, with what the user types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "is_saved"), [("", False), ("yes\n", False), ("prod\n", True)])
+def test_yes_is_not_enough_in_a_guarded_profile(
+    typed: str, is_saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text("[prod]\nconfirm = true\n")
+    monkeypatch.setenv("ROTA_PROFILES_FILE", str(profiles))
+    monkeypatch.setenv("ROTA_PROFILE", "prod")
+    monkeypatch.setattr(origin, "_is_command", True)
+    monkeypatch.setattr(served, "warnings_of", lambda *_: ["No live worker publishes a handler."])
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    assert served.confirmed(define("t"), None, yes=True) == is_saved

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rota.cli import output
-from rota.cli.opened_app import operator
 from rota.cli.option_types import AsJson, Yes
 from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, every_schedule, with_store
 from rota.cli.schedule.text_files import read_text, write_text
 from rota.core.text import counted, did_you_mean
 from rota.errors import ConfigError, StoreNotFound
+from rota.inspect.named_queue import actor
 from rota.schedule.calendar import Calendar
 from rota.schedule.ical import read_ical, write_ical
 from rota.schedule.public_holidays import public_holidays
@@ -131,7 +131,7 @@ def import_calendar(
         raise typer.Exit(1)
     version = 0 if present is None else present.version
     saved = with_store(
-        store, lambda opened: opened.save_calendar(calendar, by=operator(), expected_version=version, origin=ORIGIN)
+        store, lambda opened: opened.save_calendar(calendar, by=actor(), expected_version=version, origin=ORIGIN)
     )
     if as_json:
         output.print_json(_json(saved))
@@ -170,7 +170,7 @@ def delete(name: Name, yes: Yes = False, store: StoreUrl = None) -> None:
         raise typer.Exit(1)
     with_store(
         store,
-        lambda opened: opened.delete_calendar(name, by=operator(), expected_version=stored.version, origin=ORIGIN),
+        lambda opened: opened.delete_calendar(name, by=actor(), expected_version=stored.version, origin=ORIGIN),
     )
     output.say(f"Deleted the calendar {name!r}.")
 

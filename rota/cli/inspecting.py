@@ -11,13 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rota.app import Rota
 from rota.cli import output
 from rota.cli.language import translated, translated_title
-from rota.cli.option_types import settings_of
+from rota.cli.opened_app import app_of
 from rota.core.text import printable
 from rota.inspect import Fact, SyncInspector
-from rota.settings.settings import Settings
 
 STATES = ("pending", "active", "aggregating", "scheduled", "retry", "archived", "completed")
 COLOURS = {
@@ -37,7 +35,7 @@ LABEL_WIDTH = 12
 @contextmanager
 def opened(url: str | None) -> Generator[SyncInspector]:
     """Give the inspector of the server that the settings name."""
-    with Rota(settings=Settings().updated_by(settings_of([], url=url))) as app:
+    with app_of(url) as app:
         yield app.inspector_sync()
 
 

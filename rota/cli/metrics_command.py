@@ -14,6 +14,7 @@ import typer
 
 from rota.app import Rota
 from rota.cli import metrics_chart, option_types
+from rota.cli.opened_app import app_of, with_app
 from rota.cli.option_types import AsJson, Url
 from rota.cli.output import note, print_json
 from rota.client.requests import Requests
@@ -26,6 +27,7 @@ from rota.settings.settings import Settings
 
 if TYPE_CHECKING:
     from rota.broker.broker import Broker
+    from rota.inspect import Inspector
 
 _LONGEST_STEPS = 1500
 _MINUTE = STEPS["minute"]
@@ -53,20 +55,18 @@ def command(
     Times are the 50th, 95th and 99th percentiles of merged histograms, exact to a fifth or so. Of tasks that Go servers
     ran, only numbers are known.
     """
-    app = Rota()
-    if url is not None:
-        app.settings = app.settings.updated_by(option_types.settings_of([], url=url))
     if port is not None:
-        return asyncio.run(_serve(app, host, port))
+        return asyncio.run(_serve(app_of(url), host, port))
     if prometheus:
-        return typer.echo(asyncio.run(_with_broker(app, _exposed)), nl=False)
+        return typer.echo(asyncio.run(_exposed_once(app_of(url))), nl=False)
     length = option_types.duration(last, "--last") or timedelta(hours=1)
     points = _step(step, length)
-    found = asyncio.run(_read(app, store or Settings().database.store, length, points, queue, type))
+    place = store or Settings().database.store
+    found = with_app(url, lambda app: _read(app.inspector(), place, length, points, queue, type))
     if as_json:
         return print_json(series_json(found))
     if queue is None and not found.queues:
-        note(_nothing(length, store or Settings().database.store))
+        note(_nothing(length, place))
         return None
     metrics_chart.show(found, queue=queue, type=type)
     return None
@@ -87,28 +87,24 @@ def _step(given: str | None, length: timedelta) -> timedelta:
 
 
 async def _read(
-    app: Rota, store: str | None, length: timedelta, step: timedelta, queue: str | None, type: str | None
+    inspector: "Inspector",
+    store: str | None,
+    length: timedelta,
+    step: timedelta,
+    queue: str | None,
+    type: str | None,
 ) -> MetricSeries:
-    broker = app.connect(app.settings)
-    try:
-        requests, keys = Requests(broker), broker.keys
-        names = await requests.carry_out(metric_series.queue_names(keys))
-        if queue is not None and queue not in names:
-            raise ConfigError(f"There is no queue {queue!r}. {did_you_mean(queue, names)}")
-        chosen = names if queue is None else [queue]
-        live = [
-            each for name in chosen for each in await requests.carry_out(metric_series.live_samples(keys.queue(name)))
-        ]
-        until = _after(live, datetime.now(UTC), step)
-        since = until - max(1, -(-length // step)) * step
-        samples = live
-        if store is not None:
-            stored, place = await _stored(store, since, until, step, queue)
-            samples = [*stored, *(each for each in live if each.at >= place)]
-        elif length > KEPT_IN_REDIS:
-            note("Without a store only the last two hours are known: set ROTA_STORE, or give --store.")
-    finally:
-        await broker.aclose()
+    if queue is not None and queue not in (names := await inspector.queues()):
+        raise ConfigError(f"There is no queue {queue!r}. {did_you_mean(queue, names)}")
+    live = await inspector.metric_samples(queue)
+    until = _after(live, datetime.now(UTC), step)
+    since = until - max(1, -(-length // step)) * step
+    samples = live
+    if store is not None:
+        stored, place = await _stored(store, since, until, step, queue)
+        samples = [*stored, *(each for each in live if each.at >= place)]
+    elif length > KEPT_IN_REDIS:
+        note("Without a store only the last two hours are known: set ROTA_STORE, or give --store.")
     found = metric_series.series(samples, since=since, until=until, step=step, queue=queue, type=type)
     if type is not None and found.queues and type not in found.types:
         everything = metric_series.series(samples, since=since, until=until, step=step, queue=queue)
@@ -167,12 +163,9 @@ def point_json(point: MetricPoint) -> dict[str, Any]:
     }
 
 
-async def _with_broker(app: Rota, act: Any) -> Any:
-    broker = app.connect(app.settings)
-    try:
-        return await act(broker)
-    finally:
-        await broker.aclose()
+async def _exposed_once(app: Rota) -> str:
+    async with app.connect() as broker:
+        return await _exposed(broker)
 
 
 async def _exposed(broker: "Broker") -> str:
@@ -189,7 +182,5 @@ async def _serve(app: Rota, host: str, port: int) -> None:
     """Read the queues every 15 seconds, and answer each scrape with what was read last."""
     from rota.cli.metrics_port import serve
 
-    async def act(broker: "Broker") -> None:
+    async with app.connect() as broker:
         await serve(lambda: _exposed(broker), host, port, _EVERY_SECONDS)
-
-    await _with_broker(app, act)

@@ -1,22 +1,24 @@
-"""Opens the server for one command, and names the person who runs it."""
+"""Opens the server for one command."""
 
 import asyncio
-import getpass
-import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from rota.app import Rota
 from rota.cli.option_types import settings_of
+from rota.settings.settings import Settings
 
 T = TypeVar("T")
 
 
+def app_of(url: str | None) -> Rota:
+    """Return an app with the settings, and with the server of `--url` if it is given."""
+    return Rota(settings=Settings().updated_by(settings_of([], url=url)))
+
+
 def with_app(url: str | None, act: Callable[[Rota], Awaitable[T]]) -> T:
     """Do one thing with the server, and close the connections."""
-    app = Rota()
-    if url is not None:
-        app.settings = app.settings.updated_by(settings_of([], url=url))
+    app = app_of(url)
 
     async def run() -> T:
         try:
@@ -25,12 +27,3 @@ def with_app(url: str | None, act: Callable[[Rota], Awaitable[T]]) -> T:
             await app.aclose()
 
     return asyncio.run(run())
-
-
-def operator() -> str:
-    """Return the user of this command, as the audit names him: `anna@host`."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # the user of a container may be only a number
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

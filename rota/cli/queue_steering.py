@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from rota.cli import option_types, output
-from rota.cli.opened_app import operator, with_app
+from rota.cli.opened_app import with_app
 from rota.cli.option_types import Url, Yes
 from rota.core.text import counted
 from rota.errors import OptionError, QueueNotFound
@@ -35,7 +35,7 @@ def pause(queues: Queues, whom: For = "workers", reason: Reason = "", url: Url =
 
     async def act(app: "Rota") -> None:
         for queue in queues:
-            paused = await app.actions().pause(queue, chosen, reason=reason, by=operator())
+            paused = await app.actions().pause(queue, chosen, reason=reason)
             output.say(f"Queue {queue} is paused for {_words(paused)}.")
 
     with_app(url, act)
@@ -68,7 +68,7 @@ def drain(
 
     async def act(app: "Rota") -> bool:
         for queue in queues:
-            await app.actions().drain(queue, reason=reason, by=operator())
+            await app.actions().drain(queue, reason=reason)
         if not wait:
             output.say(f"New tasks for {counted(len(queues), 'queue')} are refused until `rota queue resume`.")
             return True
@@ -144,7 +144,7 @@ def left_words(progress: DrainProgress, at: datetime) -> str:
 async def _delete(app: "Rota", queue: str, *, force: bool, reason: str) -> None:
     last: DeletionProgress | None = None
     with output.progress(f"Deleting {queue}") as show:
-        async for last in app.actions().delete_queue(queue, force=force, reason=reason, by=operator()):
+        async for last in app.actions().delete_queue(queue, force=force, reason=reason):
             show(last.all_tasks + last.keys)
     if last is None:
         raise QueueNotFound(f"There is no queue {queue!r}.")

@@ -15,7 +15,7 @@ import typer
 
 from rota.app import Rota
 from rota.cli import option_types, output
-from rota.cli.opened_app import operator, with_app
+from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import (
     App,
@@ -28,6 +28,7 @@ from rota.cli.schedule.opened_store import (
 from rota.cli.schedule.ordering import CANCELLED, FAILED, SKIPPED, outcome_of
 from rota.core.text import counted, did_you_mean
 from rota.errors import ConfigError, RotaError, SchedulerAway
+from rota.inspect.named_queue import actor
 from rota.schedule.backfill import BackfillPlan, What, backfill_order_id, plan_backfill
 from rota.schedule.definition import StoredSchedule
 from rota.schedule.run import ScheduleRun
@@ -136,7 +137,7 @@ async def _start(app: Rota, schedule: str, at: datetime, queue: str | None) -> S
         id=backfill_order_id(at),
         kind="run",
         schedule=schedule,
-        by=operator(),
+        by=actor(),
         definition=None if queue is None else {"queue": queue},
         overlap="allow",
         planned_at=at,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rota.cli import option_types, output
-from rota.cli.opened_app import operator
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import (
     ORIGIN,
@@ -29,6 +28,7 @@ from rota.cli.schedule.schedule_fields import field_value, schedule_json
 from rota.cli.schedule.served import confirmed
 from rota.core.text import counted, did_you_mean
 from rota.errors import ConfigError, ScheduleInvalid
+from rota.inspect.named_queue import actor
 from rota.schedule.apply_plan import changed_fields
 from rota.schedule.definition import FIELDS, ScheduleDefinition, StoredSchedule
 from rota.schedule.describe import describe
@@ -89,7 +89,7 @@ def add(
         raise ScheduleInvalid(f"The schedule {name!r} is wrong: {problem}", problems=[("specs", problem)])
     if not confirmed(definition, url, yes=yes):
         raise typer.Exit(1)
-    made = with_store(store, lambda opened: opened.create(definition, by=operator(), origin=ORIGIN))
+    made = with_store(store, lambda opened: opened.create(definition, by=actor(), origin=ORIGIN))
     if as_json:
         output.print_json(schedule_json(made))
         return
@@ -133,7 +133,7 @@ def edit(
         raise typer.Exit(1)
     if problem := never_fires(wanted, output.now()):
         typer.echo(f"warning {problem}", err=True)
-    by = operator()
+    by = actor()
     after_edit = with_store(
         store, lambda opened: opened.update(before.id, change, by=by, origin=ORIGIN, expected_version=expected)
     )
@@ -161,7 +161,7 @@ def delete(
 
     async def act(opened: "Store") -> None:
         for each in found:
-            await opened.delete(each.id, by=operator(), origin=ORIGIN)
+            await opened.delete(each.id, by=actor(), origin=ORIGIN)
 
     found = with_store(store, find)
     if not found:
@@ -183,7 +183,7 @@ def restore(
 
     async def act(opened: "Store") -> tuple[StoredSchedule, StoredSchedule]:
         before = await find_schedule(opened, name, deleted=version is None)
-        return before, await opened.restore(before.id, version=version, by=operator(), origin=ORIGIN)
+        return before, await opened.restore(before.id, version=version, by=actor(), origin=ORIGIN)
 
     before, made = with_store(store, act)
     if before.deleted_at is not None:

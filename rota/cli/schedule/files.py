@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from rota.cli import output
-from rota.cli.opened_app import operator
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, Tag, every_schedule, find_schedule, with_store
 from rota.cli.schedule.schedule_fields import field_value
@@ -18,6 +17,7 @@ from rota.cli.schedule.served import warnings_of
 from rota.cli.schedule.text_files import read_text, source_of, write_text
 from rota.core.text import counted, printable
 from rota.errors import ConfigError, RotaError, ScheduleInvalid
+from rota.inspect.named_queue import actor
 from rota.schedule.apply_plan import ApplyPlan, ScheduleChange, plan_apply
 from rota.schedule.crontab import COMMAND_TYPE, read_crontab
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
@@ -161,7 +161,7 @@ def _has_new_type(change: ScheduleChange) -> bool:
 async def _carry_out(store: "Store", plan: ApplyPlan) -> list[str]:
     """Apply the changes one by one. A change that fails is reported, and the others are applied."""
     failed: list[str] = []
-    by = operator()
+    by = actor()
     for definition in plan.create:
         await _attempt(failed, definition.name, store.create(definition, by=by, origin=ORIGIN))
     for change in plan.update:

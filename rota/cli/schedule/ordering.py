@@ -14,11 +14,12 @@ import typer
 from rota.app import Rota
 from rota.cli import option_types, output
 from rota.cli.enqueue_command import printed
-from rota.cli.opened_app import operator, with_app
+from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Url
 from rota.cli.schedule.opened_store import StoreUrl, with_store
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import ConfigError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed, TaskNotFound
+from rota.inspect.named_queue import actor
 from rota.schedule.definition import FIELDS, Overlap, ScheduleDefinition
 from rota.schedule.run import ScheduleRun
 from rota.scheduler.orders import ScheduleOrder, carry_out, manual_order_id
@@ -59,7 +60,7 @@ def skip(
     as_json: AsJson = False,
 ) -> None:
     """Skip the next planned time of a schedule, or several, and print them."""
-    times = with_app(url, lambda app: app.schedule_handle(name, by=operator()).skip_next(count))
+    times = with_app(url, lambda app: app.schedule_handle(name, by=actor()).skip_next(count))
     if as_json:
         output.print_json({"skipped": times})
         return
@@ -78,7 +79,7 @@ def cancel(run_id: RunId, store: StoreUrl = None, url: Url = None) -> None:
         gone = 0
         for task_id in found.task_ids:
             try:
-                await app.job(task_id, queue=found.queue).cancel(f"cancelled by {operator()}")
+                await app.job(task_id, queue=found.queue).cancel(f"cancelled by {actor()}")
             except TaskNotFound:
                 gone += 1
         return gone
@@ -138,7 +139,7 @@ async def outcome_of(app: Rota, run: ScheduleRun, limit: timedelta | None = None
 
 
 def _run_order(name: str, **words: Any) -> ScheduleOrder:
-    return ScheduleOrder(id=manual_order_id(), kind="run", schedule=name, by=operator(), **words)
+    return ScheduleOrder(id=manual_order_id(), kind="run", schedule=name, by=actor(), **words)
 
 
 def _run_and_show(order: ScheduleOrder, wait: bool, timeout: str | None, url: str | None, as_json: bool) -> None:

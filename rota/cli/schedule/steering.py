@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rota.cli import option_types, output
-from rota.cli.opened_app import operator, with_app
+from rota.cli.opened_app import with_app
 from rota.cli.option_types import Url, Yes
 from rota.cli.schedule.opened_store import (
     ORIGIN,
@@ -26,6 +26,7 @@ from rota.cli.schedule.opened_store import (
 )
 from rota.core.text import counted
 from rota.errors import BrokerError, ConfigError, OrderRefused, RotaError, SchedulerAway, StoreNotFound
+from rota.inspect.named_queue import actor
 from rota.schedule.definition import StoredSchedule
 from rota.scheduler.schedule_handle import ScheduleHandle
 
@@ -49,7 +50,7 @@ def start(
 ) -> None:
     """Start schedules that are stopped or paused. With --all, lift the hold, which wakes only what was started."""
     if everything:
-        lifted = with_store(store, lambda opened: opened.lift_hold(by=operator(), origin=ORIGIN))
+        lifted = with_store(store, lambda opened: opened.lift_hold(by=actor(), origin=ORIGIN))
         output.say("The hold is lifted." if lifted else "There is no hold. Name schedules, or --tag, to start them.")
         return
     by_order = _Ordering(lambda handle: handle.resume(), url)
@@ -78,7 +79,7 @@ def restart(
     names: Names = None, everything: All = False, tag: Tag = None, yes: Yes = False, store: StoreUrl = None
 ) -> None:
     """Stop and start schedules: their intervals count from now. With --all, only those that are started."""
-    by = operator()
+    by = actor()
 
     async def act(opened: "Store", schedule: StoredSchedule) -> StoredSchedule:
         stopped = await opened.update(schedule.id, {"enabled": False}, by=by, origin=ORIGIN)
@@ -128,13 +129,13 @@ def hold(
 ) -> None:
     """Hold all schedules of this installation, also over restarts, until the hold is lifted or ends."""
     if lift:
-        lifted = with_store(store, lambda opened: opened.lift_hold(by=operator(), origin=ORIGIN))
+        lifted = with_store(store, lambda opened: opened.lift_hold(by=actor(), origin=ORIGIN))
         output.say("The hold is lifted." if lifted else "There is no hold.")
         return
     end = _end(until, length)
     if not output.agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
         raise typer.Exit(1)
-    with_store(store, lambda opened: opened.set_hold(by=operator(), reason=note or "", until=end, origin=ORIGIN))
+    with_store(store, lambda opened: opened.set_hold(by=actor(), reason=note or "", until=end, origin=ORIGIN))
     ends = f" until {end.isoformat()}" if end else ""
     output.say(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
 
@@ -158,7 +159,7 @@ def _change(
     store: str | None,
     by_order: _Ordering,
 ) -> None:
-    by = operator()
+    by = actor()
     others: dict[str, StoreNotFound] = {}
     if names:
         found, others = with_store(store, lambda opened: _stored(opened, names))

@@ -20,10 +20,11 @@ import typer
 
 from rota.app import Rota
 from rota.cli import option_types, output
-from rota.cli.opened_app import operator, with_app
+from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, Url, Yes
+from rota.cli.task.listing import found_refs
 from rota.core.text import counted, printable
-from rota.errors import BrokerError, OptionError, StoreError, TaskNotFound
+from rota.errors import BrokerError, OptionError, StoreError
 from rota.inspect import (
     Actions,
     Archive,
@@ -32,7 +33,6 @@ from rota.inspect import (
     Cancel,
     Chosen,
     Delete,
-    Inspector,
     InState,
     Matching,
     MoveTo,
@@ -44,6 +44,7 @@ from rota.inspect import (
     TaskRef,
 )
 from rota.inspect.bulk import BulkAct
+from rota.inspect.named_queue import actor
 from rota.tasks.job import TaskState
 
 Ids: TypeAlias = Annotated[list[str] | None, typer.Argument(help="IDs of tasks.")]
@@ -218,7 +219,7 @@ def _act(act: BulkAct, which: Which, verb: str, yes: bool, url: str | None, as_j
 
 
 async def _acted(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool) -> BulkProgress | None:
-    actions = app.actions(by=operator())
+    actions = app.actions(by=actor())
     refs = await found_refs(app.inspector(), which.ids, which.queue)
     if not which.ids:
         seen = await actions.preview(which.targets(refs))
@@ -247,25 +248,6 @@ async def _do(actions: Actions, bulk: Bulk, verb: str) -> None:
     finally:
         with suppress(NotImplementedError):
             loop.remove_signal_handler(signal.SIGINT)
-
-
-async def found_refs(inspector: Inspector, ids: Sequence[str], queue: str | None) -> list[TaskRef]:
-    """Return the tasks with these IDs, each in the named queue or in the queue that has it."""
-    if queue is not None or not ids:
-        return [TaskRef(queue or "", task_id) for task_id in ids]
-    names = await inspector.queues()
-    found = await inspector.chosen_tasks([(name, task_id) for name in names for task_id in ids])
-    refs: list[TaskRef] = []
-    for task_id in ids:
-        match [ref for ref in found if ref[1] == task_id]:
-            case [ref]:
-                refs.append(TaskRef(*ref))
-            case []:
-                raise TaskNotFound(f"No queue has a task {task_id!r}: it was deleted, or its retention is over.")
-            case several:
-                queues = ", ".join(ref[0] for ref in several)
-                raise OptionError(f"Several queues have a task {task_id!r}: {queues}. Name one by --queue.")
-    return refs
 
 
 def _show(seen: Preview) -> None:

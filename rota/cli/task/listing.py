@@ -14,7 +14,7 @@ from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, TaskId, Url
 from rota.core.duration import display
 from rota.errors import OptionError, TaskNotFound
-from rota.inspect import TaskList, TaskSnapshot
+from rota.inspect import TaskList, TaskRef, TaskSnapshot
 from rota.tasks.job import TaskAttempt, TaskState
 
 if TYPE_CHECKING:
@@ -153,17 +153,27 @@ def print_task(task: TaskSnapshot, now: datetime) -> None:
 
 async def found_task(inspector: "Inspector", task_id: str, queue: str | None) -> TaskSnapshot:
     """Return a task by its ID, in the named queue or in the queue that has it. Raises TaskNotFound."""
-    if queue is not None:
-        return await inspector.task(queue, task_id)
-    found = await inspector.chosen_tasks([(name, task_id) for name in await inspector.queues()])
-    match list(found):
-        case [ref]:
-            return await inspector.task(*ref)
-        case []:
-            raise TaskNotFound(f"No queue has a task {task_id!r}: it was deleted, or its retention is over.")
-        case several:
-            names = ", ".join(ref[0] for ref in several)
-            raise OptionError(f"Several queues have a task {task_id!r}: {names}. Name one by --queue.")
+    [ref] = await found_refs(inspector, [task_id], queue)
+    return await inspector.task(*ref)
+
+
+async def found_refs(inspector: "Inspector", ids: Sequence[str], queue: str | None) -> list[TaskRef]:
+    """Return the tasks with these IDs, each in the named queue or in the queue that has it. Raises TaskNotFound."""
+    if queue is not None or not ids:
+        return [TaskRef(queue or "", task_id) for task_id in ids]
+    names = await inspector.queues()
+    found = await inspector.chosen_tasks([(name, task_id) for name in names for task_id in ids])
+    refs: list[TaskRef] = []
+    for task_id in ids:
+        match [ref for ref in found if ref.id == task_id]:
+            case [ref]:
+                refs.append(ref)
+            case []:
+                raise TaskNotFound(f"No queue has a task {task_id!r}: it was deleted, or its retention is over.")
+            case several:
+                queues = ", ".join(ref.queue for ref in several)
+                raise OptionError(f"Several queues have a task {task_id!r}: {queues}. Name one by --queue.")
+    return refs
 
 
 def _facts(task: TaskSnapshot, now: datetime) -> dict[str, str]:

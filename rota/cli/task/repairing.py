@@ -8,12 +8,13 @@ import typer
 
 from rota.app import Rota
 from rota.cli import output
-from rota.cli.opened_app import operator, with_app
+from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, TaskId, Url, Yes
-from rota.cli.task.acting import found_refs
+from rota.cli.task.listing import found_refs
 from rota.core.text import counted
 from rota.errors import OptionError, RotaError
 from rota.inspect import TrashedTask
+from rota.inspect.named_queue import actor
 
 
 def edit(
@@ -31,7 +32,7 @@ def edit(
 
     async def act(app: Rota) -> None:
         [ref] = await found_refs(app.inspector(), [task_id], queue)
-        await app.actions(by=operator()).edit(*ref, data, run=run, check=not no_check)
+        await app.actions(by=actor()).edit(*ref, data, run=run, check=not no_check)
 
     with_app(url, act)
     output.say("The payload was replaced, and the task is pending." if run else "The payload was replaced.")
@@ -56,7 +57,7 @@ def unlock(
         raise typer.Exit(1)
 
     async def act(app: Rota) -> bool:
-        actions, place = app.actions(by=operator()), queue
+        actions, place = app.actions(by=actor()), queue
         if task_id is not None:
             [(place, name)] = await found_refs(app.inspector(), [task_id], queue)
             lock = await actions.unique_lock(place, name)
@@ -90,7 +91,7 @@ def undo(
         return
 
     async def act(app: Rota) -> list[str | RotaError]:
-        actions = app.actions(by=operator())
+        actions = app.actions(by=actor())
         if deletion is not None:
             return await actions.undo_all(deletion)
         kept = await actions.deleted(queue=queue, task_id=task_id, limit=1)

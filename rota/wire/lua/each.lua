@@ -7,16 +7,16 @@
 -- ARGV[1] is the prefix of the queue's keys and ARGV[2] the prefix of its task hashes.
 -- An error at one task, such as a key of the wrong type, is the reply of this task, because an error in place of all
 -- replies would hide what was done to the others. The only task of a call raises it.
-local MOST_SEARCHED, NEAR, MOST_BYTES = 100000, 1000, 1048576
+--! include near_tail
+
+local MOST_SEARCHED, MOST_BYTES = 100000, 1048576
 local searched, bytes_seen, is_first, is_over = 0, 0, true, false
 
 local function is_too_much(id, state, bytes)
   local begun = not is_first
   if state == 'pending' and begun then
-    -- A removal from the list compares the ids from one end on, so ids near the tail, which run next, cost little.
     local list = ARGV[1] .. 'pending'
-    local is_near = redis.call('LPOS', list, id, 'RANK', -1, 'MAXLEN', NEAR)
-    searched = searched + (is_near and 1 or redis.call('LLEN', list))
+    searched = searched + (is_near_tail(list, id) and 1 or redis.call('LLEN', list))
   end
   is_first, bytes_seen = false, bytes_seen + bytes
   is_over = begun and (searched > MOST_SEARCHED or bytes_seen > MOST_BYTES)

@@ -1,16 +1,16 @@
 -- Fragment: removes a task from the list or set of its state.
 -- is_aggregated(base, id, state, group) -> whether the task is in an aggregation set, where it may have been read.
 -- leave(base, id, state, group) -> whether the task was removed. A task in an aggregation set is not removed.
+--! include near_tail
+
 local function is_aggregated(base, id, state, group)
   return state == 'aggregating' and not redis.call('ZSCORE', base .. 'g:' .. group, id)
 end
 
 local function leave(base, id, state, group)
   if state == 'pending' then
-    -- LREM compares the ids one by one, so it begins at the end of the list that is nearer for bulk acts and workers.
     local list = base .. 'pending'
-    local is_near = redis.call('LPOS', list, id, 'RANK', -1, 'MAXLEN', 1000)
-    return redis.call('LREM', list, is_near and -1 or 1, id) == 1
+    return redis.call('LREM', list, is_near_tail(list, id) and -1 or 1, id) == 1
   end
   if state ~= 'aggregating' then
     return redis.call('ZREM', base .. state, id) == 1

@@ -1,4 +1,4 @@
-"""What a scheduler does with a large store: how soon it fires after its start, and after an edit, and what it holds.
+"""Measures a scheduler on a large store: the time from its start or from an edit to the first run, and its memory.
 
 python -m benchmarks.many_schedules [rows] [database ...]
 

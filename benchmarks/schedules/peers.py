@@ -40,7 +40,7 @@ class Peer:
 
 @dataclass(slots=True)
 class PeerResult:
-    """What was measured, or why it was not."""
+    """The measurement of one peer, or the reason why there is none."""
 
     label: str
     lateness: Lateness | None = None

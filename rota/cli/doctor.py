@@ -109,7 +109,7 @@ def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: boo
         asyncio.run(_run(repair, broker, _START.format(patience=display(patience))))
     except KeyboardInterrupt:
         _tell(repair)
-        output.note("Stopped. What was repaired is complete; run the command again to go on.")
+        output.note("Stopped. The repaired entries are complete; run the command again to go on.")
         raise typer.Exit(130) from None
     except BrokerError as error:
         _tell(repair)

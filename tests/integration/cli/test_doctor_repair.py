@@ -166,7 +166,7 @@ def test_ctrl_c_stops_a_repair_and_the_next_one_goes_on(server: Server) -> None:
         )
         run.send_signal(signal.SIGINT)
         assert run.wait(30) == 130
-        assert run.stderr.read() == "Stopped. What was repaired is complete; run the command again to go on.\n"
+        assert run.stderr.read() == "Stopped. The repaired entries are complete; run the command again to go on.\n"
     assert placed(server) == []
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert again.returncode == 0

@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from rota.broker import Broker
-from rota.inspect import Inspector
+from rota.client import Client
+from rota.inspect import Actions, Inspector
+from tests.integration.client.conftest import Desk
 from tests.integration.inspect.state import State
-from tests.servers.clients import client
+from tests.servers import clients
+from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role
 
 
 @pytest.fixture
 def state(redis_url: str) -> Iterator[State]:
-    raw = client(redis_url)
+    raw = clients.client(redis_url)
     yield State(raw)
     raw.close()
 
@@ -22,3 +25,27 @@ def state(redis_url: str) -> Iterator[State]:
 async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
     async with Broker.from_url(as_role(redis_url, "inspector")) as broker:
         yield Inspector(broker)
+
+
+@pytest.fixture
+async def broker(any_url: str) -> AsyncIterator[Overseen]:
+    async with Overseen.from_url(any_url) as broker:
+        yield broker
+
+
+@pytest.fixture
+async def client(any_url: str) -> AsyncIterator[Client]:
+    async with Broker.from_url(as_role(any_url, "producer")) as broker:
+        yield Client(broker)
+
+
+@pytest.fixture
+async def actions(any_url: str) -> AsyncIterator[Actions]:
+    """Actions with a producer's rights, without a store."""
+    async with Broker.from_url(as_role(any_url, "producer")) as broker:
+        yield Actions(broker)
+
+
+@pytest.fixture
+def desk(broker: Overseen) -> Desk:
+    return Desk(broker)

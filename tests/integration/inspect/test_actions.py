@@ -39,25 +39,6 @@ KEPT = plan(b'{"a":1}', retention="1h", max_retry=7, headers={"h": "w"}, unique=
 
 
 @pytest.fixture
-async def broker(any_url: str) -> AsyncIterator[Overseen]:
-    async with Overseen.from_url(any_url) as broker:
-        yield broker
-
-
-@pytest.fixture
-async def client(any_url: str) -> AsyncIterator[Client]:
-    async with Broker.from_url(as_role(any_url, "producer")) as broker:
-        yield Client(broker)
-
-
-@pytest.fixture
-async def actions(any_url: str) -> AsyncIterator[Actions]:
-    """Actions with a producer's rights, which keep what they delete."""
-    async with Broker.from_url(as_role(any_url, "producer")) as broker:
-        yield Actions(broker)
-
-
-@pytest.fixture
 async def keeping(any_url: str, tmp_path: Path) -> AsyncIterator[Actions]:
     @asynccontextmanager
     async def trash() -> AsyncIterator[Any]:
@@ -66,11 +47,6 @@ async def keeping(any_url: str, tmp_path: Path) -> AsyncIterator[Actions]:
 
     async with Broker.from_url(as_role(any_url, "producer")) as broker:
         yield Actions(broker, trash=trash, by="anna")
-
-
-@pytest.fixture
-def desk(broker: Overseen) -> Desk:
-    return Desk(broker)
 
 
 @pytest.fixture

@@ -33,7 +33,6 @@ from rota.settings.setting_groups import DatabaseSettings
 from rota.store import open_trash
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.cut import LosesReplies
-from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role
 
 STATES = ["pending", "active", "scheduled", "aggregating", "retry", "archived", "completed"]
@@ -56,29 +55,6 @@ MANY = {
     "moveto": MoveTo("there", create=True),
     "requeue": Requeue(),
 }
-
-
-@pytest.fixture
-async def broker(any_url: str) -> AsyncIterator[Overseen]:
-    async with Overseen.from_url(any_url) as broker:
-        yield broker
-
-
-@pytest.fixture
-async def client(any_url: str) -> AsyncIterator[Client]:
-    async with Broker.from_url(as_role(any_url, "producer")) as broker:
-        yield Client(broker)
-
-
-@pytest.fixture
-async def actions(any_url: str) -> AsyncIterator[Actions]:
-    async with Broker.from_url(as_role(any_url, "producer")) as broker:
-        yield Actions(broker)
-
-
-@pytest.fixture
-def desk(broker: Overseen) -> Desk:
-    return Desk(broker)
 
 
 async def done(actions: Actions, bulk: Bulk) -> BulkProgress:

@@ -36,7 +36,7 @@ COUNTED = 100
 """A skip counts its planned times up to this number. Then its range tells more than its count."""
 
 _SMALLEST = timedelta(microseconds=1)
-_FOR_ALL_EARLIER = frozenset({"hold", "paused", "start_deadline", "missed", "ends_at"})
+_FOR_ALL_EARLIER = frozenset({"hold", "paused", "deleted", "start_deadline", "missed", "ends_at"})
 """Reasons that hold for all planned times before one that they hold for."""
 _TIMING = (
     "kind",
@@ -215,6 +215,8 @@ def _verdict(
     definition = timetable.definition
     if state.held:
         return "hold"
+    if timetable.skipped_as is not None:
+        return timetable.skipped_as
     if definition.pause_until is not None and planned < definition.pause_until:
         return "paused"
     if planned in state.skips:

@@ -21,6 +21,7 @@ SkipReason: TypeAlias = Literal[
     "missed",  # nothing ran at the planned time, and the schedule does not make up for it
     "start_deadline",  # nothing ran until it was too late
     "paused",
+    "deleted",  # the schedule was deleted before the time was decided
     "hold",  # all schedules are stopped
     "calendar",  # a day off
     "overlap",  # an earlier run was not over

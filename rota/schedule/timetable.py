@@ -17,7 +17,7 @@ from typing import Protocol, cast
 from zoneinfo import ZoneInfo
 
 from rota.schedule.definition import ScheduleDefinition
-from rota.schedule.run import run_id
+from rota.schedule.run import SkipReason, run_id
 from rota.schedule.search import local_instant
 from rota.schedule.trigger import OnceTrigger, Trigger, union
 
@@ -52,6 +52,8 @@ class Timetable:
     """The moment from which intervals count, if it is not `since`."""
     until: datetime | None = None
     """No planned time lies after this instant, because another version of the schedule holds from then on."""
+    skipped_as: SkipReason | None = None
+    """Why no planned time fires any more: the schedule was stopped or deleted since."""
 
     @cached_property
     def trigger(self) -> Trigger | None:

@@ -3,22 +3,24 @@
 An edit replaces the entry of a schedule at once. The heap may still hold the time of an entry before the edit; each
 push has a number, and only the last push of an entry counts.
 
-An edit of the times of a schedule waits in `later` while times before it are not decided, because the leader is behind
-or no scheduler led. The earlier version decides them first.
+An edit of the times of a schedule, or its deletion, waits in `later` while times before it are not decided, because the
+leader is behind or no scheduler led. The earlier version decides them first.
 """
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeAlias
 
-from rota.errors import ConfigError
+from rota.errors import ConfigError, RotaError
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.due import ScheduleState, adopted, first_due
 from rota.schedule.timetable import DaysOff, Timetable
-from rota.scheduler.memory import OrderedPause, ScheduleMemory, changed_at, closed, effective, recalled, timing_of
+from rota.scheduler.agenda_entry import AgendaEntry
+from rota.scheduler.memory import OrderedPause, ScheduleMemory, recalled
+from rota.scheduler.schedule_versions import ENDED, changed_at, closed, effective, timing_of, with_end
 from rota.wire.scheduler_steps import StoredState
 
 ROW_RESTS = timedelta(seconds=10)
@@ -27,60 +29,6 @@ MOST_AT_ONCE = 500
 """Entries that are decided in one round, so that the lease is renewed between two rounds."""
 
 DueItem: TypeAlias = tuple[float, int, str]
-
-
-@dataclass(slots=True)
-class AgendaEntry:
-    """One schedule. `due` is when it is looked at next, in seconds since 1970; None for never."""
-
-    schedule: StoredSchedule
-    memory: ScheduleMemory
-    timetable: Timetable
-    due: float | None = None
-    push: int = 0
-    later: tuple[StoredSchedule, ...] = ()
-    """The versions after this one. Each one is in force once the times before it are decided."""
-
-    @property
-    def id(self) -> str:
-        """The ID of the schedule."""
-        return self.schedule.id
-
-    @property
-    def name(self) -> str:
-        """The name of the schedule."""
-        return self.schedule.definition.name
-
-    @property
-    def definition(self) -> ScheduleDefinition:
-        """The definition, as it holds now: with a pause that was ordered at run time."""
-        return self.timetable.definition
-
-    @property
-    def due_at(self) -> datetime | None:
-        """When it is looked at next; None for never."""
-        return None if self.due is None else datetime.fromtimestamp(self.due, UTC)
-
-    @property
-    def follows_runs(self) -> bool:
-        """Whether the ends of its runs matter to the schedule."""
-        return self.definition.overlap != "allow" or self.watches_runs
-
-    @property
-    def watches_runs(self) -> bool:
-        """Whether its open runs are looked at all the time, and not only when the schedule is due."""
-        return self.acts_on_ends or self.definition.start_deadline is not None
-
-    @property
-    def acts_on_ends(self) -> bool:
-        """Whether something happens when one of its runs ends."""
-        return self.counts_from_end or bool(self.definition.then or self.definition.auto_pause)
-
-    @property
-    def counts_from_end(self) -> bool:
-        """Whether its next time counts from the end of its last run."""
-        trigger = self.timetable.trigger
-        return trigger is not None and trigger.after_end
 
 
 class Agenda:
@@ -102,7 +50,7 @@ class Agenda:
         self._waiting: dict[str, AgendaEntry] = {}
         self.unsaved: dict[str, AgendaEntry] = {}
         """The schedules whose memory is not in Redis yet, although they are not due."""
-        self._unmet: dict[str, ScheduleState] = {}
+        self._unmet: dict[str, ScheduleMemory] = {}
         self._rows: dict[str, AgendaEntry] = {}
         """The schedules whose row of skips is not recorded to its end. Some of them may be deleted by now."""
 
@@ -136,28 +84,40 @@ class Agenda:
                 definition = schedule.definition
                 Timetable(schedule.id, definition, now, self._calendar_of(definition)).next(now)  # may refuse it
                 return self._place(known.schedule, memory, now, (*known.later, schedule))
+        left = memory.copy()
         placed = self._place(schedule, memory, now)
-        if schedule.source == "database" and before.timing != placed.memory.state.timing:
-            self._unmet[schedule.id] = before
+        if schedule.source == "database" and before.timing not in (placed.memory.state.timing, ENDED):
+            self._unmet[schedule.id] = left
         return placed
 
-    def take_unmet(self) -> dict[str, ScheduleState]:
-        """Return the states of schedules that were edited while no scheduler led, as their earlier versions left them.
+    def put_deleted(self, schedule: StoredSchedule, now: datetime, stored: StoredState | None = None) -> None:
+        """Remove a schedule that was deleted in the store, once the times before the deletion are decided."""
+        known, memory = self.entries.get(schedule.id), recalled(schedule.id, None, stored)
+        if known is None and memory is not None and memory.state.timing == ENDED:
+            return
+        *live, end = with_end(schedule)
+        try:
+            if known is None or schedule.version not in {each.version for each in (known.schedule, *known.later)}:
+                known = self.put(live[0], now, stored)
+            self._place(known.schedule, known.memory, now, (*known.later, end))
+        except RotaError:  # its times cannot be known, for example because its calendar is gone
+            self.delete(schedule.id)
+
+    def take_unmet(self) -> dict[str, ScheduleMemory]:
+        """Return the memories of schedules that were edited while no scheduler led, as earlier versions left them.
 
         A store knows these versions. The caller puts them with `put_versions` before the next decision.
         """
         unmet, self._unmet = self._unmet, {}
-        return {id: state for id, state in unmet.items() if id in self.entries}
+        return unmet
 
-    def put_versions(self, versions: Sequence[StoredSchedule], state: ScheduleState, now: datetime) -> None:
-        """Let the versions of a schedule decide their times, from the one that left a state on. The oldest is first.
+    def put_versions(self, versions: Sequence[StoredSchedule], memory: ScheduleMemory, now: datetime) -> None:
+        """Let the versions of a schedule decide their times, from the one that left a memory on. The oldest is first.
 
         Raises RotaError if that one cannot be used any more; then nothing changes.
         """
-        memory = self.entries[versions[0].id].memory.copy()
-        memory.state = state
         for number in range(len(versions) - 1, -1, -1):
-            if timing_of(versions[number], memory) == state.timing:
+            if timing_of(versions[number], memory) == memory.state.timing:
                 self._place(versions[number], memory, now, tuple(versions[number + 1 :]))
                 return
 
@@ -169,7 +129,7 @@ class Agenda:
             self._place(later[0], entry.memory, now, later[1:])
 
     def delete(self, schedule_id: str) -> None:
-        """Remove a schedule that was deleted. Its row of skips is still recorded to its end."""
+        """Remove a schedule that no source gives any more. Its row of skips is still recorded to its end."""
         entry = self._rows.get(schedule_id)
         self.remove(schedule_id)
         if entry is not None:
@@ -184,6 +144,10 @@ class Agenda:
             del self._names[entry.name]
         self._waiting.pop(schedule_id, None)
         self.unsaved.pop(schedule_id, None)
+
+    def begin_term(self) -> None:
+        """Forget what is not stored of deleted schedules: since the last term, another leader may have restored one."""
+        self.unsaved = {id: entry for id, entry in self.unsaved.items() if id in self.entries}
 
     def forget_stored(self) -> None:
         """Remove all schedules of the store, because they are read anew."""
@@ -218,7 +182,8 @@ class Agenda:
 
     def named(self, name: str) -> AgendaEntry | None:
         """Return the schedule with an ID or a name."""
-        return self.entries.get(name) or self.entries.get(self._names.get(name, ""))
+        entry = self.entries.get(name) or self.entries.get(self._names.get(name, ""))
+        return None if entry is None or entry.is_deleted else entry
 
     def push(self, entry: AgendaEntry, due: datetime | None) -> None:
         """Note when an entry is due. This replaces what was noted before."""
@@ -293,6 +258,8 @@ class Agenda:
         now: datetime,
         later: tuple[StoredSchedule, ...] = (),
     ) -> AgendaEntry:
+        if schedule.deleted_at is not None:
+            return self._end(schedule, memory, now)
         # A schedule of the store that has never fired needs no state in Redis, because it follows from its row.
         is_fresh = memory is None and schedule.source == "database"
         definition = effective(schedule.definition, None if memory is None else memory.pause)
@@ -312,7 +279,8 @@ class Agenda:
         if (before := self.entries.get(schedule.id)) is not None and self._names.get(before.name) == schedule.id:
             del self._names[before.name]
         entry = self.entries[schedule.id] = AgendaEntry(schedule, memory, timetable, later=later)
-        self._names[entry.name] = schedule.id
+        if not entry.is_deleted:  # else another one may have the name by now
+            self._names[entry.name] = schedule.id
         self.push(entry, due)
         self._waiting.pop(schedule.id, None)
         if memory.open and (memory.waiting or entry.watches_runs):
@@ -320,6 +288,18 @@ class Agenda:
         self._note_row(entry)
         self.unsaved.pop(schedule.id, None)
         if not is_fresh and memory.text() != memory.stored:
+            self.unsaved[schedule.id] = entry
+        return entry
+
+    def _end(self, schedule: StoredSchedule, memory: ScheduleMemory | None, now: datetime) -> AgendaEntry:
+        """Remove a schedule that was deleted. If it is restored, its times count from then on."""
+        known = self.entries.get(schedule.id)
+        self.delete(schedule.id)
+        memory = memory or ScheduleMemory(ScheduleState(since=now))
+        memory.state = replace(memory.state, timing=ENDED)
+        entry = known or AgendaEntry(schedule, memory, Timetable(schedule.id, schedule.definition, now))
+        entry.memory = memory
+        if memory.stored:
             self.unsaved[schedule.id] = entry
         return entry
 

@@ -18,7 +18,8 @@ from rota.broker.broker import Broker
 from rota.errors import BrokerError
 from rota.schedule.definition import ScheduleDefinition
 from rota.schedule.run import ScheduleRun
-from rota.scheduler.agenda import Agenda, AgendaEntry
+from rota.scheduler.agenda import Agenda
+from rota.scheduler.agenda_entry import AgendaEntry
 from rota.wire.option_text import TextOption, render
 from rota.wire.scheduler_entry import EntryRecord, add_event, clear_entries, entries_key, pack_entry, write_entries
 from rota.wire.script import Call

@@ -15,7 +15,7 @@ from rota.schedule.definition import ScheduleDefinition, ThenRule
 from rota.schedule.due import COUNTED, Decision, Fire, Skip, decide
 from rota.schedule.overlap import may_start, next_to_start
 from rota.schedule.run import Cause, ScheduleRun, SkipReason, run_id
-from rota.scheduler.agenda import AgendaEntry
+from rota.scheduler.agenda_entry import AgendaEntry
 from rota.scheduler.memory import OpenRun, OrderedPause, ScheduleMemory, SkipRow, WaitingRun
 from rota.scheduler.run_batch import FireOrder, PlannedRun
 from rota.scheduler.run_plans import RunPlans

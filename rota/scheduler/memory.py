@@ -11,10 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from rota import events
-from rota.schedule.definition import ScheduleDefinition, StoredSchedule
-from rota.schedule.due import ScheduleState, timing
+from rota.schedule.due import ScheduleState
 from rota.schedule.run import Cause, SkipReason
-from rota.schedule.timetable import Timetable
 from rota.scheduler.run_batch import unix_ms
 from rota.wire.look_task import TaskEnd
 from rota.wire.scheduler_steps import StateChange, StoredState
@@ -200,36 +198,6 @@ def recalled(schedule_id: str, known: ScheduleMemory | None, stored: StoredState
         events.emit(events.ScheduleStateUnreadable(schedule=schedule_id, error=error))
         return None
     return found if known is None else later(found, known)
-
-
-def effective(definition: ScheduleDefinition, pause: OrderedPause | None) -> ScheduleDefinition:
-    """Return a definition with a pause that was ordered at run time."""
-    if pause is None:
-        return definition
-    changed = {"enabled": False} if pause.until is None else {"pause_until": pause.until}
-    return definition.model_copy(update=changed)
-
-
-def changed_at(schedule: StoredSchedule, state: ScheduleState | None, now: datetime) -> datetime:
-    """Return from when on a version holds: from its edit, but not before the last time that is decided already."""
-    if schedule.source != "database":  # the code does not know when it was edited
-        return now
-    saved_at = schedule.since or schedule.updated_at
-    decided = saved_at if state is None else state.last or state.since
-    return max(min(saved_at, now), min(decided, now))
-
-
-def closed(timetable: Timetable, state: ScheduleState, later: Sequence[StoredSchedule], now: datetime) -> Timetable:
-    """Return the timetable of an earlier version. If the schedule is stopped since, its times are skipped as paused."""
-    definition = timetable.definition
-    if definition.enabled and not later[-1].definition.enabled:
-        definition = definition.model_copy(update={"pause_until": now + timedelta(microseconds=1)})
-    return replace(timetable, definition=definition, until=changed_at(later[0], state, now))
-
-
-def timing_of(schedule: StoredSchedule, memory: ScheduleMemory) -> str:
-    """Return the fingerprint of the planned times of a schedule, as they are with a pause that was ordered."""
-    return timing(effective(schedule.definition, memory.pause))
 
 
 def _skip_row(first: int, last: int, count: int, reason: SkipReason, note: str, written: int | None) -> SkipRow:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rota.errors import OrderRefused
 from rota.schedule.overlap import may_start
 from rota.schedule.run import ScheduleRun
-from rota.scheduler.agenda import AgendaEntry
+from rota.scheduler.agenda_entry import AgendaEntry
 from rota.scheduler.deciding import Decider, DueVerdict, open_runs
 from rota.scheduler.memory import MOST_ORDER_IDS, OrderedPause
 from rota.scheduler.orders import OrderAnswer, ScheduleOrder

@@ -14,7 +14,8 @@ from rota import events
 from rota.broker.broker import Broker
 from rota.client.verbs import told
 from rota.errors import BrokerError
-from rota.scheduler.agenda import Agenda, AgendaEntry
+from rota.scheduler.agenda import Agenda
+from rota.scheduler.agenda_entry import AgendaEntry
 from rota.scheduler.deciding import follows
 from rota.scheduler.firing import TermOver
 from rota.scheduler.memory import EndedRun, OpenRun, worst

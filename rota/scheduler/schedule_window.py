@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 from rota import events
 from rota.errors import OrderRefused, RotaError, StoreError
 from rota.schedule.definition import StoredSchedule
-from rota.scheduler.agenda import Agenda, AgendaEntry
+from rota.scheduler.agenda import Agenda
+from rota.scheduler.agenda_entry import AgendaEntry
 from rota.scheduler.calendar_watch import CalendarWatch
 from rota.scheduler.firing import Firing
 from rota.scheduler.intake import Intake
@@ -130,6 +131,8 @@ class ScheduleWindow:
             self._intake.spoilt.pop(schedule_id, None)
             if schedule is None:
                 self._agenda.delete(schedule_id)
+            elif schedule.deleted_at is not None:
+                self._agenda.put_deleted(schedule, now, states.get(schedule_id))
             elif not self._is_known(schedule):
                 self._try(schedule, partial(self._agenda.put, schedule, now, states.get(schedule_id)))
         await self._meet_versions()
@@ -156,10 +159,10 @@ class ScheduleWindow:
         unmet, source = self._agenda.take_unmet(), self._source
         with suppress(TimeoutError):
             async with asyncio.timeout(MEET_SECONDS):
-                for schedule_id, state in unmet.items():
+                for schedule_id, memory in unmet.items():
                     with suppress(RotaError):
                         if source is not None and (versions := await source.versions(schedule_id)):
-                            self._agenda.put_versions(versions, state, self._clock.moment())
+                            self._agenda.put_versions(versions, memory, self._clock.moment())
 
     def _is_known(self, schedule: StoredSchedule) -> bool:
         """Whether this version of a schedule of the store is held already: a new leader reads it once more."""

@@ -28,7 +28,9 @@ class SourceChanges:
     """The changes of a source since the last reading."""
 
     changed: tuple[StoredSchedule, ...] = ()
+    """Schedules of a store may be deleted ones, with `deleted_at`."""
     gone: tuple[str, ...] = ()
+    """The IDs of schedules that the source does not give any more."""
     planned: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
     """The last planned times by the IDs of schedules, for a server that has lost its data."""
     calendars: Mapping[str, Calendar | None] = field(default_factory=dict[str, Calendar | None])

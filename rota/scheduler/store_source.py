@@ -3,7 +3,8 @@
 A scheduler holds up to `MOST_KEPT` schedules of a store. If there are more, it holds only those that are due within
 `WINDOW`, so that a million rows are neither waited for nor kept in memory:
 
-1. The first look reads the calendars and the revision. From then on each look reads what was edited since.
+1. The first look reads the calendars, the revision, and the schedules that were deleted lately, because times before
+   their deletion may not be decided. From then on each look reads what was edited since.
 2. Each look also reads a page of schedules in the order in which they are due: up to `MOST_KEPT`, and in the leader
    those that are due within `WINDOW`. The ones that are due first fire while others are still being read.
 3. `is_whole` says that all of them were read. `horizon` is the moment up to which all that are due were read.
@@ -21,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from rota import events
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
+from rota.scheduler.schedule_versions import with_end
 from rota.scheduler.sources import SourceChanges
 from rota.store import Store, open_store
 from rota.store.address import read_address
@@ -113,9 +115,8 @@ class StoreSource:
         # The page was read after the edits, so what it shows of a schedule is at least as new.
         changed = {**edits, **{each.id: each for each in page.schedules}}
         return SourceChanges(
-            changed=tuple(each for each in changed.values() if each.deleted_at is None),
-            gone=tuple(each.id for each in changed.values() if each.deleted_at is not None),
-            planned=page.planned,
+            changed=tuple(changed.values()),
+            planned={**found.planned, **page.planned},
             calendars=_calendars(found),
             hold=found.hold,
             more=found.more or page.place is not None,
@@ -129,18 +130,18 @@ class StoreSource:
         return found
 
     async def versions(self, schedule_id: str) -> list[StoredSchedule]:
-        """Return the last versions of a schedule, the oldest first; none before the store could be opened.
+        """Return the last versions of a schedule, the oldest first, and its deletion; none without an open store.
 
         Raises StoreError.
         """
         if self.store is None:
             return []
-        present = await self.store.get(schedule_id)
+        present, *end = with_end(await self.store.get(schedule_id))
         found = (await self.store.versions(schedule_id)).items
         return [
             replace(present, definition=each.definition, version=each.version, updated_at=each.at, since=each.at)
             for each in reversed(found)
-        ]
+        ] + end
 
     async def aclose(self) -> None:
         """Close the store."""
@@ -184,7 +185,9 @@ class StoreSource:
 
 def _is_read_later(schedule: StoredSchedule, horizon: datetime) -> bool:
     """Whether a schedule is new, and due so late that the scheduler reads it when it comes into the window."""
-    return schedule.version == 1 and schedule.due_at is not None and schedule.due_at > horizon
+    if schedule.version > 1 or schedule.deleted_at is not None:
+        return False
+    return schedule.due_at is not None and schedule.due_at > horizon
 
 
 def _calendars(found: StoreChanges) -> dict[str, Calendar | None]:

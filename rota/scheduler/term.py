@@ -21,7 +21,8 @@ from rota import events
 from rota.broker.broker import Broker
 from rota.errors import RotaError
 from rota.schedule.run import ScheduleRun
-from rota.scheduler.agenda import Agenda, AgendaEntry
+from rota.scheduler.agenda import Agenda
+from rota.scheduler.agenda_entry import AgendaEntry
 from rota.scheduler.asynq_listing import AsynqListing
 from rota.scheduler.deciding import DueVerdict
 from rota.scheduler.fire_hooks import FireHooks
@@ -123,6 +124,7 @@ class Term:
 
     async def _rounds(self, epoch: int) -> None:
         await self._firing.take(epoch)
+        self._agenda.begin_term()
         ids = list(self._agenda.entries)
         for start in range(0, len(ids), RESTORED_AT_ONCE):  # between two parts the lease is renewed
             part = ids[start : start + RESTORED_AT_ONCE]

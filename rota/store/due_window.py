@@ -83,7 +83,7 @@ class DueWindow:
 
         async def act(connection: AsyncConnection) -> tuple[list[Record], dict[str, datetime]]:
             rows = await records(connection, query)
-            return rows, await _planned(connection, rows)
+            return rows, await last_planned(connection, rows)
 
         rows, planned = await self.database.read(act)
         found, problems = readable(rows, schedule_of, "schedule")
@@ -98,7 +98,7 @@ class DueWindow:
         async def act(connection: AsyncConnection) -> tuple[list[Record], dict[str, datetime]]:
             await connection.execute(update(schedules).where(mine, column.due_at > at).values(due_at=at))
             rows = await records(connection, select(schedules).where(mine))
-            return rows, await _planned(connection, rows)
+            return rows, await last_planned(connection, rows)
 
         rows, planned = await self.database.write(act)
         found, problems = readable(rows, schedule_of, "schedule")
@@ -152,7 +152,7 @@ async def _is_leader(connection: AsyncConnection, epoch: int) -> bool:
     return (await connection.execute(select(column.value).where(mine))).scalar() == epoch
 
 
-async def _planned(connection: AsyncConnection, rows: Sequence[Record]) -> dict[str, datetime]:
+async def last_planned(connection: AsyncConnection, rows: Sequence[Record]) -> dict[str, datetime]:
     """Return the last planned times of schedules. A join could make a database sort the whole table instead."""
     column = schedule_state.c
     query = select(column.schedule_id, column.last_planned_at)

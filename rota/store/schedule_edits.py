@@ -153,7 +153,7 @@ async def _replace(edit: Edit, present: StoredSchedule, definition: ScheduleDefi
     same_times = timing(definition) == timing(present.definition)
     values = {
         **columns,
-        "since": present.since or present.updated_at if same_times else edit.at,
+        "since": present.since or present.updated_at if same_times and present.deleted_at is None else edit.at,
         "due_at": edit.at,  # the leader looks at it once, and knows better when it is due
         "version": present.version + 1,
         "revision": edit.revision,

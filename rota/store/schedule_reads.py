@@ -12,6 +12,7 @@ from rota.errors import StoreError, StoreNotFound
 from rota.schedule.definition import ScheduleKind, StoredSchedule
 from rota.store.cursor import checked_limit, read_cursor, write_cursor
 from rota.store.database import Database, Record, records
+from rota.store.due_window import last_planned
 from rota.store.flags import hold_of
 from rota.store.schedule_rows import calendar_of, folded, readable, schedule_of, version_of
 from rota.store.store_values import ScheduleVersion, StoreChanges, StoredCalendar, StorePage, StoreProblem
@@ -19,6 +20,9 @@ from rota.store.tables import calendars, counters, flags, schedule_tags, schedul
 
 _PART = 100
 """Rows that `changed_since` reads at once, so that other work on the event loop gets its turn in between."""
+
+LATE_EDITS = 1000
+"""A scheduler that starts looks for deletions among this many edits, the last ones."""
 
 
 class ScheduleReads:
@@ -99,13 +103,24 @@ class ScheduleReads:
         return await self.database.read(act)
 
     async def installation(self) -> StoreChanges:
-        """Return the present revision, all calendars and the hold, without the schedules."""
+        """Return the present revision, all calendars and the hold, and of the schedules those that were deleted lately.
+
+        These are the deletions among the last `LATE_EDITS` edits.
+        """
 
         async def act(connection: AsyncConnection) -> StoreChanges:
             newest = await _newest(connection)
             dates, problems = await _calendars(connection, 0, newest)
-            hold = await hold_of(connection)
-            return StoreChanges(revision=newest, calendars=dates, hold=hold, problems=problems)
+            rows = await _deleted_since(connection, newest - LATE_EDITS)
+            found, unreadable = readable(rows, schedule_of, "schedule")
+            return StoreChanges(
+                revision=newest,
+                schedules=found,
+                planned=await last_planned(connection, rows),
+                calendars=dates,
+                hold=await hold_of(connection),
+                problems=(*problems, *unreadable),
+            )
 
         return await self.database.read(act)
 
@@ -128,6 +143,11 @@ class ScheduleReads:
 
     async def _rows(self, query: Select[Any]) -> list[Record]:
         return await self.database.read(lambda connection: records(connection, query))
+
+
+async def _deleted_since(connection: AsyncConnection, revision: int) -> list[Record]:
+    query = select(schedules).where(schedules.c.revision > revision, schedules.c.deleted_at.is_not(None))
+    return await records(connection, query.order_by(schedules.c.revision))
 
 
 async def _newest(connection: AsyncConnection) -> int:

@@ -143,6 +143,8 @@ class StoreChanges:
     problems: tuple[StoreProblem, ...] = field(default=())
     more: bool = False
     """Whether there are further edits, which the next look reads."""
+    planned: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    """The last planned times of deleted schedules by ID."""
 
 
 def text_for_database(text: str) -> str:

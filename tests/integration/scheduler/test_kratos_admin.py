@@ -135,9 +135,10 @@ async def test_deleted_row_stops_and_fires_again_once_restored(panel: Panel) -> 
     async with panel.scheduler():
         await panel.more(row)
         await panel.store.delete(row, by=BY)
-        await panel.quiet(row, beside)
-        await panel.store.restore(row, by=BY)
-        await panel.more(row)
+        before = await panel.quiet(row, beside)
+        restored = await panel.store.restore(row, by=BY)
+        after = (await panel.more(row))[len(before) :]
+    assert after[0] >= restored.updated_at.timestamp() - 1
 
 
 async def test_start_stop_and_restart_may_be_repeated_in_any_state(panel: Panel) -> None:

@@ -54,6 +54,37 @@ async def test_schedule_fires_from_its_creation_until_it_is_deleted(
         assert len(await hand.pending()) == fired
 
 
+async def test_deletion_while_no_scheduler_leads_records_the_times_before_it(
+    app: Rota, hand: Hand, store: Store, url: str
+) -> None:
+    made = await store.create(each_second(), by="anna")
+    async with app.scheduler(store=url):
+        await eventually(lambda: at_least(hand, 1))
+    fired = sorted(int(each.rpartition("-")[2]) // 1000 for each in await hand.pending())
+
+    async def two_more_are_due() -> bool:
+        return datetime.now(UTC).timestamp() > fired[-1] + 2.1
+
+    await eventually(two_more_are_due)
+    gone = await store.delete(made.id, by="anna")
+
+    async def written() -> bool:
+        return bool((await store.runs(made.id, outcome="skipped")).items)
+
+    async with app.scheduler(store=url):
+        await eventually(written)
+    [run] = (await store.runs(made.id, outcome="skipped")).items
+    assert run.skip_reason == "deleted"
+    assert run.skip_until is not None
+    assert gone.deleted_at is not None
+    assert run.planned_at.timestamp() // 1 == fired[-1] + 1
+    assert gone.deleted_at - timedelta(seconds=1) <= run.skip_until <= gone.deleted_at
+    await store.create(each_second("other", queue="low"), by="anna")
+    async with app.scheduler(store=url):  # it is not recorded again
+        await eventually(lambda: at_least(hand, 1, "low"))
+    assert (await store.runs(made.id, outcome="skipped")).items == (run,)
+
+
 async def test_edit_moves_the_schedule_and_each_planned_time_fires_once(
     app: Rota, hand: Hand, store: Store, url: str
 ) -> None:

@@ -173,6 +173,7 @@ async def test_deleted_schedule_is_kept_and_can_be_restored(store: Store) -> Non
 
     back = await store.restore(made.id, by="ann")
     assert (back.definition, back.deleted_at, back.version) == (made.definition, None, 2)
+    assert back.since == back.updated_at
     assert await store.restore(made.id, by="ann") == back
 
 

@@ -10,6 +10,7 @@ from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.due import decide
 from rota.scheduler.agenda import Agenda
 from rota.scheduler.run_batch import unix_ms
+from rota.scheduler.schedule_versions import with_end
 from rota.wire.scheduler_steps import StoredState
 
 NOW = datetime(2026, 3, 2, 10, 30, tzinfo=UTC)
@@ -103,8 +104,8 @@ def test_edit_that_no_leader_has_seen_is_met_with_the_versions_before_it() -> No
 
     agenda = Agenda()  # of a process that has started after the edit
     agenda.put(second, now, StoredState(unix_ms(NOW + SECOND), text))
-    [(schedule_id, state)] = agenda.take_unmet().items()
-    agenda.put_versions([first, second], state, now)
+    [(schedule_id, memory)] = agenda.take_unmet().items()
+    agenda.put_versions([first, second], memory, now)
 
     assert schedule_id == entry.id
     assert fired(agenda, now) == [(1, 2), (2, 3), (2, 4)]
@@ -137,3 +138,122 @@ def test_new_calendar_does_not_undo_an_edit_that_waits() -> None:
     agenda.put(first, now)
 
     assert fired(agenda, now) == [(1, 1), (2, 2), (2, 3)]
+
+
+def deleted(schedule: StoredSchedule, at: datetime) -> StoredSchedule:
+    return replace(schedule, deleted_at=at, revision=schedule.revision + 1)
+
+
+def skipped(agenda: Agenda, now: datetime) -> list[tuple[float, float, str]]:
+    """Decide all that is due: the first and last skipped times in seconds after `NOW`, and the reasons."""
+    found: list[tuple[float, float, str]] = []
+    while due := agenda.pop_due(now.timestamp()):
+        for entry in due:
+            decision = decide(entry.timetable, entry.memory.state, now)
+            assert decision.fires == ()
+            found += [((each.first - NOW) / SECOND, (each.last - NOW) / SECOND, each.reason) for each in decision.skips]
+            memory = entry.memory.copy()
+            memory.state = replace(memory.state, last=decision.decided_until)
+            memory.stored = memory.text()
+            agenda.settle(entry, memory, decision.next_due)
+            agenda.follow(entry.id, now)
+    return found
+
+
+def test_times_before_a_deletion_that_are_not_decided_are_skipped_as_deleted() -> None:
+    agenda, now = Agenda(), NOW + 4.2 * SECOND
+    first = edited(1, NOW)
+    agenda.put(first, NOW)
+
+    agenda.put_deleted(deleted(first, NOW + 2.5 * SECOND), now)
+
+    assert agenda.named("s") is None
+    assert skipped(agenda, now) == [(1, 2, "deleted")]
+    assert agenda.entries == {}
+    assert agenda.next_due() is None
+
+
+def test_edit_and_deletion_of_a_schedule_that_is_due_leave_no_time_undecided() -> None:
+    agenda, now = Agenda(), NOW + 5.2 * SECOND
+    agenda.put(edited(1, NOW), NOW)
+    second = edited(2, NOW + 1.5 * SECOND, timezone="Asia/Shanghai")
+
+    agenda.put(second, now)
+    agenda.put_deleted(deleted(second, NOW + 3.5 * SECOND), now)
+
+    assert skipped(agenda, now) == [(1, 1, "deleted"), (2, 3, "deleted")]
+    assert agenda.entries == {}
+
+
+@pytest.mark.parametrize("edits", [0, 1])
+def test_deletion_that_no_leader_has_seen_is_met_with_the_versions_before_it(edits: int) -> None:
+    first, second = edited(1, NOW), edited(2, NOW + 2.5 * SECOND, timezone="Asia/Shanghai")
+    before, now = Agenda(), NOW + 5.2 * SECOND
+    entry = before.put(first, NOW)
+    assert fired(before, NOW + SECOND) == [(1, 1)]
+    state = StoredState(unix_ms(NOW + SECOND), before.entries[entry.id].memory.text())
+    gone = deleted(second if edits else first, NOW + 4.5 * SECOND)
+
+    agenda = Agenda()  # of a process that has started after the deletion
+    agenda.put_deleted(gone, now, state)
+    for memory in agenda.take_unmet().values():
+        agenda.put_versions([first, second, with_end(gone)[-1]], memory, now)
+
+    assert skipped(agenda, now) == ([(2, 2, "deleted"), (3, 4, "deleted")] if edits else [(2, 4, "deleted")])
+    assert agenda.entries == {}
+
+
+def test_deleted_schedule_that_is_decided_to_its_end_is_not_looked_at_again() -> None:
+    agenda, now = Agenda(), NOW + 4.2 * SECOND
+    first = edited(1, NOW)
+    agenda.put(first, NOW)
+    gone = deleted(first, NOW + 2.5 * SECOND)
+    agenda.put_deleted(gone, now)
+    assert skipped(agenda, now)
+    [entry] = agenda.unsaved.values()
+    state = StoredState(unix_ms(NOW + 2 * SECOND), entry.memory.text())
+
+    other = Agenda()
+    other.put_deleted(gone, now, state)
+
+    assert other.entries == other.unsaved == other.take_unmet() == {}
+
+
+def test_restored_schedule_does_not_make_up_for_the_time_in_which_it_was_deleted() -> None:
+    agenda, now = Agenda(), NOW + 9.2 * SECOND
+    first = edited(1, NOW, missed="all")
+    agenda.put(first, NOW)
+    assert fired(agenda, NOW + 2 * SECOND) == [(1, 1), (1, 2)]
+    agenda.entries["id"].memory.stored = agenda.entries["id"].memory.text()
+    agenda.put_deleted(deleted(first, NOW + 2.5 * SECOND), NOW + 2.6 * SECOND)
+    [entry] = agenda.unsaved.values()
+
+    other = Agenda()
+    restored = edited(2, NOW + 6.5 * SECOND, missed="all")
+    other.put(restored, now, StoredState(unix_ms(NOW + 2 * SECOND), entry.memory.text()))
+
+    assert other.take_unmet() == {}
+    assert fired(other, now) == [(2, 7), (2, 8), (2, 9)]
+
+
+def test_name_of_a_deleted_schedule_that_is_being_decided_belongs_to_the_new_one() -> None:
+    agenda, now = Agenda(), NOW + 4.2 * SECOND
+    first, second = edited(1, NOW), replace(edited(1, now), id="new")
+    agenda.put(first, NOW)
+
+    agenda.put(second, now)
+    agenda.put_deleted(deleted(first, NOW + 2.5 * SECOND), now)
+
+    found = agenda.named("s")
+    assert found is not None
+    assert found.id == "new"
+    assert skipped(agenda, now) == [(1, 2, "deleted")]
+    assert agenda.named("s") is found
+
+
+def test_deletion_of_a_schedule_whose_calendar_is_unknown_removes_it() -> None:
+    agenda = Agenda()
+
+    agenda.put_deleted(deleted(edited(1, NOW, calendar="gone"), NOW + SECOND), NOW + 2 * SECOND)
+
+    assert agenda.entries == {}

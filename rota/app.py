@@ -124,6 +124,11 @@ class Rota(Tasks, Connected):
         """The schedules that this app and its routers declare, by name. Raises ScheduleInvalid for a wrong one."""
         return self._stored_schedules(self.settings.schedules.timezone)
 
+    @property
+    def declares_schedules(self) -> bool:
+        """Whether this app has schedules or providers of its own."""
+        return bool(self.schedules or self.schedule_providers)
+
     # Enqueueing
 
     def plan(self, type: str, payload: object = None, **words: Unpack[EnqueueOptions]) -> Plan[Any]:

@@ -1,21 +1,34 @@
 """The command line: `rota worker`, `rota dev`, `rota enqueue`, `rota health`, `rota doctor` and more."""
 
 import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the command line."""
+    with ended_by_interrupt():
+        from rota.cli import program
+    program.main()
 
-    The imports take up to two seconds on a busy machine. A Ctrl-C during the imports ends the process by the signal,
-    instead of printing a traceback.
+
+@contextmanager
+def ended_by_interrupt() -> Generator[None]:
+    """Let a Ctrl-C during imports end the process by the signal, instead of printing a traceback.
+
+    The imports of a command take up to a second on a busy machine.
     """
     handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:  # a shell script may have told the process to ignore Ctrl-C
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from rota.cli import program
-
-    signal.signal(signal.SIGINT, handler)
-    program.main()
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or handler is not signal.default_int_handler:  # a shell may have told the process to ignore Ctrl-C
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 __all__ = ["main"]

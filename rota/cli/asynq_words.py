@@ -5,7 +5,7 @@ which words of `asynq` have another spelling here; `docs/asynq-cli.md` shows the
 replaced only where the command itself has no such word, so a command of Rota is never read as one of Asynq.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from rota.errors import ConfigError
@@ -64,8 +64,8 @@ SERVER: Mapping[str, str] = {
 }
 """The flags for Asynq's server, which one URL replaces."""
 SWITCHES: Mapping[str, str] = {"--cluster": "cluster", "--tls": "tls"}
-Declared = Mapping[tuple[str, ...], Collection[str]]
-"""The flags of each command, by its words."""
+Declared = Callable[[Sequence[str]], Collection[str] | None]
+"""Returns the flags of the command with these words; None if there is none."""
 _GROUPS = {path[0] for path in (*COMMANDS, *FLAGS)}
 
 
@@ -74,7 +74,7 @@ def rota_words(words: Sequence[str], declared: Declared) -> list[str]:
     if not words or words[0] not in _GROUPS:
         return list(words)
     path, rest = _command(words, declared)
-    own = declared.get(path[:2], declared.get(path[:1], ()))
+    own = declared(path) or ()
     renamed = {flag: new for flag, new in FLAGS.get(path[:2], FLAGS.get(path[:1], {})).items() if flag not in own}
     server: dict[str, str] = {}
     arguments: dict[str, str] = {}
@@ -106,7 +106,7 @@ def _command(words: Sequence[str], declared: Declared) -> tuple[tuple[str, ...],
     """Split the words behind the name of the command, which gets its name here."""
     for number in (2, 1):
         path = tuple(words[:number])
-        if path in declared:
+        if declared(path) is not None:
             return path, words[number:]
         if path in COMMANDS:
             return COMMANDS[path], words[number:]

@@ -14,7 +14,6 @@ from rota.cli.exit_limit import exit_limit
 from rota.cli.run_worker import Stopper, told
 from rota.cli.summary import prepare
 from rota.cli.supervised import run_supervised
-from rota.scheduler.assembly import declares_schedules
 from rota.supervisor.lifeline import Lifeline
 from rota.supervisor.messages import QUIET, WAKE, Introduction, ProcessReport, ProcessSetup, plain_settings
 from rota.worker import loop_guard
@@ -35,7 +34,7 @@ async def _run(app: Rota, setup: ProcessSetup, lifeline: Lifeline) -> None:
     broker = app.connect(settings)
     worker = Worker(app, settings, id=setup.id, warns=False)  # `prepare` logs the warnings once for the fleet
     identity = worker.host, worker.pid, worker.server_id
-    lifeline.send(Introduction(plain_settings(settings), *identity, declares_schedules(app)))
+    lifeline.send(Introduction(plain_settings(settings), *identity, app.declares_schedules))
     stopper = Stopper(worker)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopper.stop_gently)

@@ -25,14 +25,6 @@ from rota.settings.settings import Settings
 from rota.tasks import logs
 
 
-def split_words(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Split the words of `rota dev shop:app -- uvicorn web:app` at the `--`; None if there is no second program."""
-    if words[:1] != ["dev"] or "--" not in words:
-        return list(words), None
-    start = words.index("--")
-    return list(words[:start]), list(words[start + 1 :])
-
-
 def command(
     context: typer.Context,
     app: Annotated[str | None, typer.Argument(help=APP_HELP)] = None,

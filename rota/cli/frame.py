@@ -1,8 +1,8 @@
 """The parts that all commands share: the order of the help, profiles, variables, completion and the language.
 
-Typer builds the tree of commands anew for each run, and the group of all commands goes through it once:
+A command is imported when it is used (`lazy_group`), and then gets what all commands share:
 
-1. The commands get their order and their panels in `rota --help`.
+1. The commands have their order and their panels in `rota --help`.
 2. Each command gets `--profile`.
 3. Each option gets an environment variable: `--page` of `rota task list` is `ROTA_TASK_LIST_PAGE`.
 4. Queues and task types are completed from the server.
@@ -11,9 +11,10 @@ Typer builds the tree of commands anew for each run, and the group of all comman
 
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 import typer
 from rich.console import Console
@@ -24,17 +25,42 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from rota.cli.asynq_words import rota_words
 from rota.cli.completion import complete, finder_of
 from rota.cli.language import language, translated, translated_help, translated_title
+from rota.cli.lazy_group import Command, LazyGroup, Source
 from rota.settings.origin import ENVIRONMENT_PREFIX, add_variables, all_profiles, current_profile
 from rota.settings.profiles import PROFILE_VARIABLE
 
-Command = TyperCommand | TyperGroup
-
-PANELS: dict[str, tuple[str, ...]] = {
-    "Start": ("dev", "enqueue", "worker", "scheduler"),
-    "See and steer": ("stats", "queue", "task", "group", "types", "metrics"),
-    "Schedules": ("schedule", "calendar", "cron", "store"),
-    "When something is wrong": ("doctor", "health", "server"),
-    "This program": ("profiles", "config", "shell", "version"),
+PANELS: dict[str, dict[str, Source]] = {
+    "Start": {
+        "dev": Source("dev", "command"),
+        "enqueue": Source("enqueue_command", "command"),
+        "worker": Source("worker_group", "program"),
+        "scheduler": Source("scheduler_command", "command"),
+    },
+    "See and steer": {
+        "stats": Source("stats_command", "command"),
+        "queue": Source("queue_command", "program"),
+        "task": Source("task", "program"),
+        "group": Source("group_command", "program"),
+        "types": Source("task_types", "command"),
+        "metrics": Source("metrics_command", "command"),
+    },
+    "Schedules": {
+        "schedule": Source("schedule", "program"),
+        "calendar": Source("calendar_command", "program"),
+        "cron": Source("cron_command", "program"),
+        "store": Source("store_command", "program"),
+    },
+    "When something is wrong": {
+        "doctor": Source("doctor", "command"),
+        "health": Source("health_command", "command"),
+        "server": Source("server_command", "command"),
+    },
+    "This program": {
+        "profiles": Source("profiles_command", "command"),
+        "config": Source("config", "command"),
+        "shell": Source("shell_command", "command"),
+        "version": Source("version", "command"),
+    },
 }
 """The commands in the order that teaches them, in the panels of `rota --help`."""
 WITHOUT_VARIABLE = ("--help", "--version", "--profile", "--install-completion", "--show-completion")
@@ -66,34 +92,51 @@ class _Folding(rich_utils.OptionHighlighter):
 _FOLDING = _Folding()
 
 
-class Frame(TyperGroup):
+class Frame(LazyGroup):
     """The group of all commands of `rota`."""
 
+    sources: ClassVar = {name: source for panel in PANELS.values() for name, source in panel.items()}
+
     def __init__(self, **attributes: Any) -> None:
-        """Go through the tree of commands. A command that is in no panel comes last."""
+        """Prepare what commands get when they are imported."""
         super().__init__(**attributes)
-        panel_of = {name: panel for panel, names in PANELS.items() for name in names}
-        known = [name for name in panel_of if name in self.commands]
-        self.commands = {name: self.commands[name] for name in [*known, *sorted(set(self.commands) - set(known))]}
-        for name, command in self.commands.items():
-            if isinstance(command, TyperCommand | TyperGroup):
-                command.rich_help_panel = translated_title(panel_of.get(name, "Other"))
-        variables = [name for path, command in tree(self) for name in _dress(command, path)]
-        add_variables(variables)
+        self.commands.dress = self._enter
+        _dress(self, ())
+        add_variables(self._variables)
         _speak()
+
+    def _enter(self, name: str, command: Command) -> None:
+        """Give a command of this group what all commands share, and later those below it."""
+        panel = next(title for title, names in PANELS.items() if name in names)
+        command.rich_help_panel = translated_title(panel)
+        _dress(command, (name,))
+        if isinstance(command, LazyGroup):
+            command.commands.dress = partial(_dress_below, name)
+        elif isinstance(command, TyperGroup):
+            for path, each in tree(command, (name,)):
+                if len(path) > 1:
+                    _dress(each, path)
+
+    def _variables(self) -> Iterator[str]:
+        """Yield the environment variables of all options, which imports all commands."""
+        for path, command in tree(self):
+            for parameter in command.params if path else ():
+                if isinstance(parameter, TyperOption) and isinstance(parameter.envvar, str):
+                    yield parameter.envvar
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Parse the words, in which those of Asynq's tool are replaced."""
         with _translated_errors():
-            return super().make_context(info_name, rota_words(args, self._declared()), parent, **extra)
+            return super().make_context(info_name, rota_words(args, self._flags), parent, **extra)
 
-    def _declared(self) -> dict[tuple[str, ...], set[str]]:
-        """Return the flags of each command."""
-        return {
-            path: {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
-            for path, command in tree(self)
-            if isinstance(command, TyperCommand)
-        }
+    def _flags(self, path: Sequence[str]) -> set[str] | None:
+        """Return the flags of a command; None if there is no such command."""
+        found: Any = self
+        for word in path:
+            found = found.commands.get(word) if isinstance(found, TyperGroup) else None
+        if not isinstance(found, TyperCommand):
+            return None
+        return {flag for each in found.params for flag in (*each.opts, *each.secondary_opts)}
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the words name."""
@@ -123,9 +166,13 @@ def tree(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
             yield (*path, name), command
 
 
-def _dress(command: Command, path: tuple[str, ...]) -> list[str]:
-    """Give a command what all commands share. Returns its environment variables."""
-    variables: list[str] = []
+def _dress_below(group: str, name: str, command: Command) -> None:
+    _dress(command, (group, name))
+
+
+def _dress(command: Command, path: tuple[str, ...]) -> None:
+    """Give a command what all commands share."""
+    has_variables = False
     if path != ("version",) and (not path or isinstance(command, TyperCommand)):
         command.params.append(_profile_option())
     for parameter in command.params:
@@ -133,12 +180,11 @@ def _dress(command: Command, path: tuple[str, ...]) -> list[str]:
             complete(parameter, finder)
         if isinstance(parameter, TyperOption) and (name := _variable(parameter, path)) is not None:
             parameter.envvar, parameter.show_envvar = name, False
-            variables.append(name)
+            has_variables = True
     _translate_parameters(command)
     command.help = translated_help(command.help) if command.help else command.help
-    if variables:
+    if has_variables:
         command.epilog = translated(f"Each option is an environment variable too: --x is {_prefix(path)}X.")
-    return variables
 
 
 def _translate_parameters(command: Command) -> None:

@@ -1,7 +1,7 @@
 """The options that several commands share, and the parsing of option values: settings, headers, durations, times.
 
 A command takes a shared option by its type (`url: Url = None`), so that the option has one spelling and one help text.
-`--profile` is in no signature, because `rota/cli/program.py` adds it to all commands.
+`--profile` is in no signature, because `rota/cli/frame.py` adds it to all commands.
 """
 
 import json

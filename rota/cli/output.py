@@ -25,8 +25,11 @@ from rich.table import Table
 from rota.cli.json_values import plain_json
 from rota.cli.language import translated, translated_title
 from rota.core.text import printable
+from rota.errors import ConfigError, RotaError
 from rota.settings.origin import CONFIRM_VARIABLE, current_profile
 
+WRONG_USE = 2
+"""The exit code of a command that was called or set up wrongly."""
 STYLES = {
     "failed": "red",
     "failing": "bold red",
@@ -176,6 +179,12 @@ def warn(text: str) -> None:
 def fail(text: str) -> None:
     """Print an error to standard error: what happened, why, and what to do. The caller chooses the exit code."""
     _labelled("error", text)
+
+
+def explain(error: RotaError) -> int:
+    """Print an error as one line, and return its exit code."""
+    fail(str(error))
+    return WRONG_USE if isinstance(error, ConfigError) else 1
 
 
 def _labelled(label: str, text: str) -> None:

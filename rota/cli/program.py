@@ -1,36 +1,14 @@
-"""The command-line program: its commands, the output of errors, and the standard streams."""
+"""The command-line program and its standard streams. `frame` has the table of its commands."""
 
 import os
 import sys
+from collections.abc import Sequence
 
 import typer
 
-from rota.cli import (
-    calendar_command,
-    config,
-    cron_command,
-    dev,
-    doctor,
-    enqueue_command,
-    group_command,
-    health_command,
-    metrics_command,
-    output,
-    profiles_command,
-    queue_command,
-    schedule,
-    scheduler_command,
-    server_command,
-    shell_command,
-    stats_command,
-    store_command,
-    task,
-    task_types,
-    version,
-    worker_group,
-)
+from rota.cli import output, version
 from rota.cli.frame import Frame
-from rota.errors import ConfigError, RotaError
+from rota.errors import RotaError
 from rota.settings.origin import read_project_file
 from rota.settings.values import as_utf8
 
@@ -42,29 +20,6 @@ program = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 program.callback()(version.option)
-program.add_typer(worker_group.program)
-program.command(name="scheduler")(scheduler_command.command)
-program.command(name="dev")(dev.command)
-program.command(name="enqueue")(enqueue_command.command)
-program.command(name="health")(health_command.command)
-program.command(name="stats")(stats_command.command)
-program.add_typer(queue_command.program)
-program.add_typer(task.program)
-program.add_typer(group_command.program)
-program.add_typer(cron_command.program)
-program.command(name="metrics")(metrics_command.command)
-program.command(name="types")(task_types.command)
-program.command(name="server")(server_command.command)
-program.command(name="doctor")(doctor.command)
-program.add_typer(schedule.program)
-program.add_typer(calendar_command.program)
-program.add_typer(store_command.program, name="store")
-program.command(name="profiles")(profiles_command.command)
-program.command(name="shell")(shell_command.command)
-program.command(name="config")(config.command)
-program.command(name="version")(version.command)
-
-WRONG_USE = 2
 
 
 def main() -> None:
@@ -72,16 +27,18 @@ def main() -> None:
     prepare_streams()
     read_project_file()
     try:
-        words, second_program = dev.split_words(sys.argv[1:])
+        words, second_program = split_words(sys.argv[1:])
         program(words, obj=second_program, prog_name="rota")  # also for `python -m rota.cli`
     except RotaError as error:
-        sys.exit(explain(error))
+        sys.exit(output.explain(error))
 
 
-def explain(error: RotaError) -> int:
-    """Print an error as one line, and return its exit code."""
-    output.fail(str(error))
-    return WRONG_USE if isinstance(error, ConfigError) else 1
+def split_words(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Split the words of `rota dev shop:app -- uvicorn web:app` at the `--`; None if there is no second program."""
+    if words[:1] != ["dev"] or "--" not in words:
+        return list(words), None
+    start = words.index("--")
+    return list(words[:start]), list(words[start + 1 :])
 
 
 def prepare_streams() -> None:

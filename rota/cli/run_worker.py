@@ -24,7 +24,6 @@ from rota.cli.summary import prepare
 from rota.core import tracebacks
 from rota.errors import ConfigError, RotaError
 from rota.health import discovery as meeting
-from rota.scheduler.assembly import declares_schedules
 from rota.tasks import lifespan
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
@@ -108,7 +107,7 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, b
 async def _scheduler_beside(app: Rota) -> AsyncGenerator[None]:
     """Run a scheduler beside a worker without a supervisor, if the app declares schedules or a store is set."""
     settings = app.settings
-    if not (settings.supervisor.scheduler and (declares_schedules(app) or settings.database.store is not None)):
+    if not (settings.supervisor.scheduler and (app.declares_schedules or settings.database.store is not None)):
         yield
         return
     async with app.scheduler():

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from rota.app import Rota
 from rota.broker import dev_server
-from rota.cli import program
+from rota.cli import output
 from rota.cli.run_worker import loop_factory
 from rota.cli.target import load_app
 from rota.errors import RotaError
@@ -35,4 +35,4 @@ def run_supervised(run: Run) -> None:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(run(app, setup, lifeline))
     except RotaError as error:
-        sys.exit(program.explain(error))
+        sys.exit(output.explain(error))

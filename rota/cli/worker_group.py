@@ -5,20 +5,24 @@ scale), that command is meant, else `run`. So `rota worker shop:app` and `rota w
 app in a module named like a command is written with its colon, `rota worker list:app`, or after `run`.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
-from typer.core import TyperGroup
 
-from rota.cli import worker_command, worker_steering
+from rota.cli.lazy_group import LazyGroup, Source
 
 DEFAULT = "run"
 _HELP = ("--help", "-h")
 
 
-class WorkerGroup(TyperGroup):
+class WorkerGroup(LazyGroup):
     """Takes words that do not begin with the name of a command as those of `run`."""
+
+    sources: ClassVar = {
+        DEFAULT: Source("worker_command", "command"),
+        "list": Source("worker_steering", "list_workers"),
+        **{name: Source("worker_steering", name) for name in ("quiet", "wake", "stop", "scale")},
+    }
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `run` before words that belong to it."""
@@ -33,13 +37,3 @@ program = typer.Typer(
     help="Workers: run one, see all, and steer them. `rota worker module:app` means `rota worker run module:app`.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS: dict[str, Callable[..., None]] = {
-    DEFAULT: worker_command.command,
-    "list": worker_steering.list_workers,
-    "quiet": worker_steering.quiet,
-    "wake": worker_steering.wake,
-    "stop": worker_steering.stop,
-    "scale": worker_steering.scale,
-}
-for name, command in _COMMANDS.items():
-    program.command(name=name)(command)

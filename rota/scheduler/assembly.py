@@ -51,11 +51,6 @@ def scheduler_of(
     return Scheduler(broker, [*own, *sources], plans, store=store, keep=keep)
 
 
-def declares_schedules(app: "Rota") -> bool:
-    """Whether an app has schedules of its own."""
-    return bool(app.schedules or app.schedule_providers)
-
-
 def _store_of(url: str | None) -> "StoreSource | None":
     if url is None:
         return None

@@ -1,7 +1,7 @@
 """Collects the settings from their sources, records the source of each, and formats values for display."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +32,14 @@ _is_command = False
 LANGUAGE_VARIABLE = "ROTA_LANG"
 CONFIRM_VARIABLE = "ROTA_CONFIRM"
 _variables = {PROFILE_VARIABLE, FILE_VARIABLE, LANGUAGE_VARIABLE, CONFIRM_VARIABLE}
-"""Environment variables of the commands that begin with `ROTA_` and are no settings."""
+"""Environment variables of all commands that begin with `ROTA_` and are no settings."""
+
+
+def _no_variables() -> Iterable[str]:
+    return ()
+
+
+_further_variables = _no_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +115,19 @@ def all_profiles() -> dict[str, Profile]:
     return read_profiles(file, _project(file))
 
 
-def add_variables(names: Iterable[str]) -> None:
-    """Name further environment variables that begin with `ROTA_`, so that no warning calls them unknown."""
-    _variables.update(names)
+def add_variables(names: Callable[[], Iterable[str]]) -> None:
+    """Tell where the names of further variables that begin with `ROTA_` are, so that no warning calls them unknown.
+
+    They are asked for when there is a variable that nothing else knows, because the answer imports all commands.
+    """
+    global _further_variables
+    _further_variables = names
 
 
-def known_variables() -> frozenset[str]:
-    """Return the environment variables that begin with `ROTA_` and are not settings."""
-    return frozenset(_variables)
+def without_known_variables(names: Iterable[str]) -> list[str]:
+    """Return the environment variables that no command of `rota` reads."""
+    unknown = [name for name in names if name.upper() not in _variables]
+    return [name for name in unknown if name.upper() not in set(_further_variables())] if unknown else []
 
 
 def reads_project_file() -> bool:

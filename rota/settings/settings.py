@@ -26,8 +26,8 @@ from rota.settings.origin import (
     Origin,
     abouts,
     collect,
-    known_variables,
     shown,
+    without_known_variables,
 )
 from rota.settings.setting_groups import (
     AggregationSettings,
@@ -133,10 +133,10 @@ class Settings(BaseModel):
     def _environment_warnings(self) -> list[str]:
         """Return one sentence for each variable that begins with `ROTA_` and is not a setting."""
         known = [f"{ENVIRONMENT_PREFIX}{name}".upper() for name in GROUP_OF]
+        others = (name for name in os.environ if name.upper().startswith(ENVIRONMENT_PREFIX))
         return [
             f"{name} is set, but there is no such setting: it changes nothing. {_advice(name.upper(), known)}"
-            for name in sorted(os.environ)
-            if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in {*known, *known_variables()}
+            for name in sorted(without_known_variables(name for name in others if name.upper() not in known))
         ]
 
 

@@ -1,22 +1,36 @@
 """`rota task`: the commands of tasks, in the order that teaches them."""
 
+from typing import ClassVar
+
 import typer
 
-from rota.cli import enqueue_command
-from rota.cli.task import acting, listing, repairing, search_command, task_log, why_command
+from rota.cli.lazy_group import LazyGroup, Source
+
+NO_SHORT_OPTIONS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+"""A word of a query may begin with a minus."""
+
+
+class TaskGroup(LazyGroup):
+    """The commands of tasks."""
+
+    sources: ClassVar = {
+        "list": Source("task.listing", "list_tasks"),
+        "search": Source("task.search_command", "search", NO_SHORT_OPTIONS),
+        "errors": Source("task.search_command", "errors", NO_SHORT_OPTIONS),
+        "why": Source("task.why_command", "why"),
+        "inspect": Source("task.listing", "inspect"),
+        "log": Source("task.task_log", "log"),
+        "enqueue": Source("enqueue_command", "command"),
+        **{name: Source("task.acting", name) for name in ("run", "archive", "delete", "cancel")},
+        **{name: Source("task.acting", name) for name in ("reschedule", "move", "requeue")},
+        **{name: Source("task.repairing", name) for name in ("undo", "edit", "unlock")},
+    }
+
 
 program = typer.Typer(
     name="task",
+    cls=TaskGroup,
     help="Tasks: find and look at them, see why they wait or failed; enqueue, run, archive, delete and move them.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-program.command(name="list")(listing.list_tasks)
-program.command(name="search", context_settings=search_command.NO_SHORT_OPTIONS)(search_command.search)
-program.command(name="errors", context_settings=search_command.NO_SHORT_OPTIONS)(search_command.errors)
-program.command(name="why")(why_command.why)
-program.command(name="inspect")(listing.inspect)
-program.command(name="log")(task_log.log)
-program.command(name="enqueue")(enqueue_command.command)
-for _command in (*acting.COMMANDS, *repairing.COMMANDS):
-    program.command(name=_command.__name__)(_command)

@@ -24,7 +24,6 @@ from rota.inspect import ErrorGroup, ErrorPage, Hit, SearchPage
 from rota.inspect.query import Query
 from rota.inspect.query_parser import parse
 
-NO_SHORT_OPTIONS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 PageT = TypeVar("PageT", SearchPage, ErrorPage)
 NOTHING_FOUND = 1
 STOPPED = 130

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from rota.cli.program import explain, program
+from rota.cli.output import explain
+from rota.cli.program import program
 from rota.errors import RotaError
 
 

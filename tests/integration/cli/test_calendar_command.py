@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from rota.cli.program import explain, program
+from rota.cli.output import explain
+from rota.cli.program import program
 from rota.errors import RotaError
 
 CHINA = """\

@@ -154,7 +154,7 @@ SHAPES: dict[str, Shape] = {
     "schedule simulate": {"(each) at, schedule, note": "a fire: its time, the schedule, a note at a clock change"},
     "schedule forecast": {
         "days": "how many fires each day has",
-        "crowded": "a list of objects with `minute` and `fires`",
+        "crowded": "a list of objects with `minute` and `schedules`, the number of schedules that fire in it",
         "proposals": "specs that would spread them",
     },
     "schedule check": {

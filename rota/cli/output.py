@@ -94,7 +94,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     kept = _kept(columns, widths, console.width)
-    least = [min(width, NARROWEST) if column.folds else width for column, width in zip(columns, widths, strict=True)]
+    columns = _folded(columns, widths, kept, console.width)
+    least = _least(columns, widths)
     fits = sum(least[number] + _GAP for number in kept) - _GAP <= console.width
     for number in kept:
         column = columns[number]
@@ -126,6 +127,22 @@ def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[i
         if columns[number].optional:
             kept.remove(number)
     return kept
+
+
+def _folded(columns: Sequence[Column], widths: Sequence[int], kept: Sequence[int], room: int) -> list[Column]:
+    """Let the widest columns, such as long IDs, fold too while the table does not fit. Rich would cut its lines."""
+    made = list(columns)
+    while sum(_least(made, widths)[number] + _GAP for number in kept) - _GAP > room:
+        wide = [number for number in kept if not made[number].folds and widths[number] > READABLE]
+        if not wide:
+            break
+        widest = max(wide, key=widths.__getitem__)
+        made[widest] = replace(made[widest], folds=True)
+    return made
+
+
+def _least(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
+    return [min(width, NARROWEST) if column.folds else width for column, width in zip(columns, widths, strict=True)]
 
 
 def styled(cell: str) -> str:

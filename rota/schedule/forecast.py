@@ -1,19 +1,28 @@
-"""A forecast over all schedules: how many fires each day brings, which minutes are crowded, and how to spread them."""
+"""A forecast over all schedules: how many fires each day brings, which minutes are crowded, and how to spread them.
+
+A minute is crowded by many schedules, and not by one that fires every few seconds: that one cannot be spread.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from rota.core.text import counted
 from rota.schedule.definition import StoredSchedule
 from rota.schedule.simulation import simulate_all
 from rota.schedule.timetable import DaysOff
 
+SPREADABLE = timedelta(minutes=20)
+"""A schedule that fires more often than this on average is not told to spread its fires."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`days` and `crowded` count fires, in UTC; `crowded` has the fullest minutes first. `proposals` are sentences."""
+    """`days` counts fires, and `crowded` the schedules that fire in a minute, the fullest minutes first, both in UTC.
+
+    `proposals` are sentences.
+    """
 
     days: Mapping[date, int]
     crowded: Mapping[datetime, int]
@@ -28,7 +37,7 @@ def make_forecast(
     limit: int,
     calendars: Mapping[str, DaysOff],
 ) -> Forecast:
-    """Return the forecast of an interval. A minute with more than `limit` fires is crowded.
+    """Return the forecast of an interval. A minute in which more than `limit` schedules fire is crowded.
 
     Raises OptionError if there are too many fires.
     """
@@ -37,13 +46,12 @@ def make_forecast(
         of_schedule = by_schedule.setdefault(schedule.id, (schedule, []))[1]
         of_schedule.append(each.at.replace(second=0, microsecond=0))
     minutes = list(by_schedule.values())
-    fires = Counter(minute for _, found in minutes for minute in found)
-    days: Counter[date] = Counter()
-    for minute, number in fires.items():
-        days[minute.date()] += number
-    crowded = {minute: number for minute, number in fires.items() if number > limit}
+    days = Counter(minute.date() for _, found in minutes for minute in found)
+    firing = Counter(minute for _, found in minutes for minute in set(found))
+    crowded = {minute: number for minute, number in firing.items() if number > limit}
     fullest = dict(sorted(crowded.items(), key=lambda pair: (-pair[1], pair[0])))
-    return Forecast(dict(sorted(days.items())), fullest, _proposals(minutes, crowded))
+    rare = [(each, found) for each, found in minutes if len(found) * SPREADABLE <= until - start]
+    return Forecast(dict(sorted(days.items())), fullest, _proposals(rare, crowded))
 
 
 def _proposals(

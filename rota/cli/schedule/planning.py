@@ -117,7 +117,7 @@ def simulate_schedules(
 
 def forecast(
     days: Annotated[int, typer.Option(min=1, max=31, help="How many days.")] = 7,
-    limit: Annotated[int, typer.Option(min=1, help="A minute with more fires than this is crowded.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, help="A minute in which more schedules fire is crowded.")] = 10,
     tag: Tag = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
@@ -132,18 +132,18 @@ def forecast(
 
     found = with_store(store, act)
     if as_json:
-        crowded = [{"minute": minute, "fires": number} for minute, number in found.crowded.items()]
+        crowded = [{"minute": minute, "schedules": number} for minute, number in found.crowded.items()]
         per_day = {str(day): number for day, number in found.days.items()}
         output.print_json({"days": per_day, "crowded": crowded, "proposals": found.proposals})
         return
-    counts = output.Column("fires", right=True)
     rows = [(f"{day:%a %Y-%m-%d}", str(number)) for day, number in found.days.items()]
-    output.print_table([output.Column("day (UTC)"), counts], rows)
+    output.print_table([output.Column("day (UTC)"), output.Column("fires", right=True)], rows)
     if not found.crowded:
-        output.say(f"No minute has more than {counted(limit, 'fire')}.")
+        output.say(f"In no minute more than {counted(limit, 'schedule')} fire.")
         return
-    output.say(f"\n{counted(len(found.crowded), 'minute')} with more than {counted(limit, 'fire')}; the fullest ones:")
+    minutes = counted(len(found.crowded), "minute")
+    output.say(f"\n{minutes} in which more than {counted(limit, 'schedule')} fire; the fullest ones:")
     rows = [(f"{minute:%a %Y-%m-%d %H:%M}", str(number)) for minute, number in found.crowded.items()]
-    output.print_table([output.Column("minute (UTC)"), counts], rows[:MOST_LINES])
+    output.print_table([output.Column("minute (UTC)"), output.Column("schedules", right=True)], rows[:MOST_LINES])
     for line in found.proposals[:MOST_LINES]:
         output.say(line)

@@ -71,6 +71,14 @@ def test_column_that_does_not_fold_is_whole_while_others_can_fold(monkeypatch: p
     assert text.count("x") == 30
 
 
+def test_long_id_folds_where_nothing_else_fits_so_that_no_letter_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (Column("id"), Column("queue"), Column("state"), Column("type", folds=True))
+    text = printed_at(80, monkeypatch, columns, [("z" * 50, "default", "completed", "email:welcome")])
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("z") == 50
+    assert text.count("email:welcome") == 1
+
+
 def test_table_that_is_wider_than_the_terminal_in_any_case_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     text = printed_at(20, monkeypatch, (Column("id"), Column("state")), [("y" * 36, "pending")])
     assert max(map(len, text.splitlines())) <= 20

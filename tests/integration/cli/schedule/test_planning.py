@@ -49,10 +49,19 @@ def test_forecast_finds_crowded_minutes_and_proposes_to_spread_them(rota: Run) -
         rota("add", f"s{number}", "t", "--spec", "0 3 * * *")
     rota("add", "spread", "t", "--spec", "H(1-59) 3 * * *")  # not in the crowded minute
     found = rota("forecast", "--limit", "3", "--days", "2", "--json").json
-    assert [each["fires"] for each in found["crowded"]] == [4, 4]
+    assert [each["schedules"] for each in found["crowded"]] == [4, 4]
     assert len(found["proposals"]) == 4
     assert "write 'H 3 * * *' instead of '0 3 * * *'" in found["proposals"][0]
-    assert "2 minutes with more than 3 fires" in rota("forecast", "--limit", "3", "--days", "2").out
+    assert "2 minutes in which more than 3 schedules fire" in rota("forecast", "--limit", "3", "--days", "2").out
+
+
+def test_schedule_that_fires_every_few_seconds_crowds_no_minute_by_itself(rota: Run) -> None:
+    rota("add", "often", "t", "--spec", "@every 5s")
+    rota("add", "nightly", "t", "--spec", "0 3 * * *")
+    assert rota("forecast", "--limit", "2", "--days", "1", "--json").json["crowded"] == []
+    found = rota("forecast", "--limit", "1", "--days", "1", "--json").json
+    assert [each["schedules"] for each in found["crowded"]] == [2]
+    assert [each.partition(":")[0] for each in found["proposals"]] == ["nightly"]
 
 
 @pytest.mark.parametrize(

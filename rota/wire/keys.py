@@ -54,7 +54,7 @@ class QueueKeys:
 
     @cached_property
     def minute_prefix(self) -> str:
-        """The beginning of the keys of counts: `total`, or a minute since 1970, follows it. Only in Rota."""
+        """The beginning of the keys of counts: `total`, `open` or a minute since 1970 follows it. Only in Rota."""
         return self.own("minute:")
 
     @cached_property

@@ -3,7 +3,8 @@
 A worker adds up a batch of outcomes and sends its counts in the call that records the batch (`lua/minute.lua`). For
 each type these are the names of `HOW`, `n` (all of them together), and two histograms: `w7` counts the tasks that were
 pending for a time in bucket 7 before their run began, and `r7` the runs that took a time in that bucket. The counts of
-a minute are kept for two hours, those of all time for good.
+a minute are kept for two hours, those of all time for good. The latest minute is open: its counts are added to those of
+all time when the next minute begins, so that a batch writes one hash. `look_total` reads both.
 
 An outcome is counted at most once: the script adds the counts of a batch only if it records the whole batch. If some of
 it is refused, the worker sends the counts of the rest in another call, once. So after a lost connection some outcomes
@@ -118,13 +119,36 @@ def _total(queue: QueueKeys) -> str:
 
 
 def _keys(queue: QueueKeys) -> tuple[str, ...]:
-    return _total(queue), queue.processed, queue.failed
+    return _total(queue), f"{queue.minute_prefix}open", queue.processed, queue.failed
 
 
 def _read_total(reply: Any) -> Totals:
-    fields = dict(zip(map(text, reply[1][::2]), reply[1][1::2], strict=True))
-    without_runs = {name: int(fields.get(f"without_runs_{name}", 0)) for name in ("processed", "failed")}
-    return Totals(read(reply[1]), int(reply[2] or 0), int(reply[3] or 0), without_runs)
+    total, latest, folding = map(_fields, reply[1:4])
+    without_runs = {name: int(total.get(f"without_runs_{name}", 0)) for name in ("processed", "failed")}
+    folded = int(latest.get("minute", b"").split()[2]) if folding else 0
+    numbers = range(folded + 1, int(folding.get("types", 0)) + 1)
+    left = {text(folding.get(f"type_{number}", b"")) for number in numbers}
+    minute_before = {type: counts for type, counts in read(reply[3]).by_type.items() if type in left}
+    counts = with_minute(with_minute(read(reply[1]), minute_before), read(reply[2]).by_type)
+    return Totals(counts, int(reply[4] or 0), int(reply[5] or 0), without_runs)
+
+
+def with_minute(total: TypeCounts, by_type: Mapping[str, Counts]) -> TypeCounts:
+    """Return the total with these counts of a minute, as the scripts will add them.
+
+    A type without a place in the total belongs to the others. The other types of the minute are in the total already.
+    """
+    found = TypeCounts(dict(total.by_type), total.others)
+    for type, counts in by_type.items():
+        if type in found.by_type or len(found.by_type) < MOST_TYPES:
+            found.by_type[type] = added([found.by_type.get(type, {}), counts])
+        else:
+            found = found._replace(others=added([found.others, counts]))
+    return found
+
+
+def _fields(reply: Sequence[bytes]) -> dict[str, bytes]:
+    return dict(zip(map(text, reply[::2]), reply[1::2], strict=True))
 
 
 def _minutes(reply: Any, latest: int | None) -> Minutes:

@@ -115,6 +115,7 @@ def known_keys(keys: QueueKeys, today: date) -> list[str]:
         failures_key(keys),
         keys.repaired,
         f"{keys.minute_prefix}total",
+        f"{keys.minute_prefix}open",
         keys.own("trimmed"),
         keys.own("scheduler"),
     ]

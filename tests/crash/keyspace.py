@@ -14,7 +14,7 @@ _QUEUE_KEY = re.compile(rb"asynq:\{(?P<queue>[^}]*)\}:(?P<name>.*)", re.DOTALL)
 _OWN_KEY = re.compile(rb"rota:\{(?P<queue>[^}]*)\}:(?P<name>.*)", re.DOTALL)
 _COUNTER = re.compile(r"(processed|failed|crashed|trimmed)(:\d{4}-\d\d-\d\d)?")
 _OWN_NAMES = re.compile(r"(crashed|trimmed|repaired)(:\d{4}-\d\d-\d\d)?")
-_MINUTES = re.compile(r"minute:(\d+|total)")
+_MINUTES = re.compile(r"minute:(\d+|open|total)")
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ def _other_key(client: redis.Redis, raw: bytes, found: Keyspace) -> None:
         queue, name = own["queue"].decode(), own["name"].decode()
         found.counters[queue, name.split(":")[0]] += 0 if ":" in name else int(client.get(raw) or 0)
     elif own is not None and _MINUTES.fullmatch(own["name"].decode()):
-        if not text.endswith(":total") and client.ttl(raw) < 0 and client.exists(raw):
+        if not text.endswith((":open", ":total")) and client.ttl(raw) < 0 and client.exists(raw):
             found.faults.append(f"{text} never expires")
     elif own is not None and own["name"] == b"sweep":
         queue = own["queue"].decode()

@@ -93,8 +93,8 @@ class World:
     def _compare_minutes(self, found: dict[str, Any], model: Queue) -> None:
         """The scripts are run without the counts of workers, so only crashes and ends without a run are counted."""
         minutes = [value for name, value in found.items() if name.startswith(self.keys.minute_prefix)]
-        total = found.get(f"{self.keys.minute_prefix}total", {})
-        for some in ([total], [each for each in minutes if each is not total]):
+        total, latest = (found.get(f"{self.keys.minute_prefix}{name}", {}) for name in ("total", "open"))
+        for some in ([total, latest], [each for each in minutes if each is not total]):
             crashed = [value for each in some for name, value in each.items() if name.startswith("crashed")]
             assert sum(map(int, crashed)) == model.crashed, "crashes by minute"
         assert int(total.get("without_runs_processed", 0)) <= model.processed, "ends without a run"

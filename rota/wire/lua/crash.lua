@@ -68,5 +68,5 @@ local function count_given_back(queue, crashes_key, processed, failed)
     count_crashes(crashes_key, given_back.pending + quarantined)
   end
   crash_names, crash_numbers = put_together(crash_names, crash_numbers, {}) -- several may be of one type
-  count_minute(minute_prefix(queue.base), crash_names, crash_numbers)
+  count_minute(minute_prefix(queue.base), nil, crash_names, crash_numbers)
 end

@@ -9,7 +9,7 @@
 --! include count
 --! include announce
 --! include deactivate
---! include minute
+--! include open_minute
 --! include standing
 local FIRST = 6 + tonumber(ARGV[5])
 local all_ids, ids, keys, refused, waited = {}, {}, {}, {}, {}
@@ -35,6 +35,6 @@ if #ids == 0 then return refused end
 deactivate(KEYS[1], KEYS[2], ids)
 redis.call('DEL', unpack(keys))
 count(ARGV[1], #ids, 0)
-if #refused == 0 then count_minute(ARGV[4], counts_of_words(5)) end
+if #refused == 0 then count_minute(ARGV[4], begin_minute, counts_of_words(5)) end
 for _, id in ipairs(waited) do announce(ARGV[3] .. id, 'completed', '') end
 return refused

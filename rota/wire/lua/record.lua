@@ -21,7 +21,7 @@
 --! include count
 --! include deactivate
 --! include end
---! include minute
+--! include open_minute
 --! include standing
 local WIDTH, FIRST, room = 11, 7 + tonumber(ARGV[6]), tonumber(ARGV[4])
 local queue = { base = ARGV[1], channel = ARGV[3], archived = KEYS[6], completed = KEYS[7] }
@@ -137,5 +137,5 @@ for i = #items, 1, -1 do
   record[item.kind](item)
 end
 count(ARGV[1], processed, failed)
-if #refused == 0 then count_minute(ARGV[5], counts_of_words(6)) end
+if #refused == 0 then count_minute(ARGV[5], begin_minute, counts_of_words(6)) end
 return refused

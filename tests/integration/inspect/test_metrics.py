@@ -35,3 +35,15 @@ async def test_totals_tell_what_others_processed(inspector: Inspector, state: St
     assert minute.PROCESSED == ("succeeded", "failed", "retried", "cancelled")
     with pytest.raises(QueueNotFound):
         await inspector.metric_totals("none")
+
+
+async def test_totals_have_the_open_minute_and_the_types_that_are_still_to_be_added(
+    inspector: Inspector, state: State
+) -> None:
+    prefix = state.queue().minute_prefix
+    state.client.hset(f"{prefix}total", mapping={"types": 3, "n:a": 5, "n:b": 0, "n:c": 0, "n": 2})
+    of_minute = {"minute": 40, "types": 2, "type_1": "a", "type_2": "b", "n:a": 3, "n:b": 4, "n": 9}
+    state.client.hset(f"{prefix}40", mapping=of_minute)
+    state.client.hset(f"{prefix}open", mapping={"minute": "41 40 1", "types": 1, "type_1": "c", "n:c": 7, "n": 9})
+    found = await inspector.metric_totals("default")
+    assert found.counts == minute.TypeCounts({"a": {"n": 5}, "b": {"n": 4}, "c": {"n": 7}}, {"n": 2})

@@ -61,7 +61,7 @@ class Place:
         await app.enqueue("t", "taken", queue=queue, group="taken")
         for name in ("processed", "failed", "processed:2020-01-01", "unique:t:left-behind", "t:orphan", "t:\udc80odd"):
             await self.execute("SET", (keys.base + name).encode("utf-8", "surrogateescape"), "1")
-        for name in ("crashed", "sweep", "minute:1", "minute:total", "spent"):
+        for name in ("crashed", "sweep", "minute:1", "minute:open", "minute:total", "spent"):
             await self.execute("SADD", keys.own(name), "x")
 
 

@@ -58,15 +58,6 @@ async def test_batches_add_up_by_type_in_their_minute_and_in_total(seed: Seed) -
         assert found == TypeCounts(expected, {})
 
 
-async def test_minute_is_kept_for_two_hours_and_the_total_for_good(seed: Seed) -> None:
-    await take(seed, "a", "b")
-    for task_id in ("a", "b"):
-        await seed.broker.run(done(seed.keys, [task_id, TOKEN], words("t", n=1)))
-    [key] = [each for each in await seed.broker.admin.execute("KEYS", "rota:*minute:*") if not each.endswith(b"total")]
-    assert 7200 - 60 < await seed.broker.admin.execute("TTL", key) <= 7200
-    assert await seed.broker.admin.execute("TTL", f"{seed.keys.minute_prefix}total") == -1
-
-
 async def test_batch_of_which_some_is_refused_counts_nothing_nor_does_a_repeated_one(seed: Seed) -> None:
     await take(seed, "a", "b")
     plain = done(seed.keys, ["a", TOKEN, "b", "other-1"], words("t", n=2))
@@ -96,8 +87,9 @@ async def test_types_beyond_the_limit_and_long_ones_are_counted_together(seed: S
         assert found == total
 
 
-async def test_counts_under_a_key_of_the_wrong_type_do_not_hold_up_outcomes(seed: Seed) -> None:
-    await seed.broker.admin.execute("SET", f"{seed.keys.minute_prefix}total", "mine")
+@pytest.mark.parametrize("name", ["total", "open"])
+async def test_counts_under_a_key_of_the_wrong_type_do_not_hold_up_outcomes(seed: Seed, name: str) -> None:
+    await seed.broker.admin.execute("SET", f"{seed.keys.minute_prefix}{name}", "mine")
     await take(seed, "a")
     assert await seed.broker.run(done(seed.keys, ["a", TOKEN], words("t", n=1))) == {}
     assert await seed.ids("active") == []

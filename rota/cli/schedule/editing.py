@@ -38,7 +38,10 @@ from rota.schedule.timetable import LATEST_MOMENT, never_fires
 if TYPE_CHECKING:
     from rota.store import Store
 
-Spec = Annotated[list[str] | None, typer.Option("--spec", help="When it fires; may be repeated.")]
+Spec = Annotated[
+    list[str] | None,
+    typer.Option("--spec", "--cron", help="When it fires: '0 3 * * *' or '@every 10m'; may be repeated."),
+]
 Timezone = Annotated[str | None, typer.Option("--timezone", "--tz", help="The time zone, as Europe/Berlin.")]
 At = Annotated[str | None, typer.Option("--at", help="Fire once, at this time (ISO 8601).")]
 In = Annotated[str | None, typer.Option("--in", help="Fire once, after this delay: 5m, 1h30m.")]

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.errors import ConfigError, StoreSchemaError, StoreUnavailable
 from rota.store.database import Database
+from rota.store.edits import ANCHOR
 from rota.store.migrations import REVISIONS
 from rota.store.tables import counters
 
@@ -29,7 +30,7 @@ _LOCK: Final = 7_682_001
 """The number of the advisory lock of PostgreSQL; any number that other programs are unlikely to use."""
 _LOCK_NAME: Final = "rota_store_upgrade"
 _LOCK_SECONDS: Final = 60
-COUNTERS: Final = ("revision", "audit", "audit anchor", "runs", "metrics", "scheduler")
+COUNTERS: Final = ("revision", "audit", ANCHOR, "runs", "metrics", "scheduler")
 """The rows of the table of counters. Those that are missing are added after an upgrade and after a load."""
 
 _revision = Table(_VERSION_TABLE, MetaData(), Column("version_num", String(32)))

@@ -82,7 +82,7 @@ class AsidePage(NamedTuple):
 def take(keys: QueueKeys, ids: Sequence[str], *, to: str, mark: str, note: str) -> Call[list[TakenTask | Edited]]:
     """Set tasks aside that are not running. `mark` is a new text for each call; `note` becomes their error text."""
     args: list[Argument] = [keys.base, keys.task_prefix, to, mark, note, *map(raw, ids)]
-    return Call(load("edit_take"), (keys.archived, _aside(keys)), args, lambda reply: [*map(_taken, reply)])
+    return Call(load("edit_take"), (keys.archived, aside_key(keys)), args, lambda reply: [*map(_taken, reply)])
 
 
 def put(keys: QueueKeys, tasks: Sequence[TakenTask]) -> Call[list[Edited]]:
@@ -98,7 +98,7 @@ def drop(keys: QueueKeys, tasks: Sequence[TakenTask], *, put_back: bool = False)
     args: list[Argument] = [keys.base, keys.task_prefix, "return" if put_back else "delete"]
     for task in tasks:
         args += (raw(task.id), raw(task.mark))
-    return Call(load("edit_drop"), (keys.archived, _aside(keys)), args, all_edited)
+    return Call(load("edit_drop"), (keys.archived, aside_key(keys)), args, all_edited)
 
 
 def settle(keys: QueueKeys, tasks: Sequence[TakenTask]) -> Call[None]:
@@ -109,10 +109,11 @@ def settle(keys: QueueKeys, tasks: Sequence[TakenTask]) -> Call[None]:
 
 def looked_aside(keys: QueueKeys, start: int = 0, limit: int = 500, seconds: float = 0) -> Call[AsidePage]:
     """Read a page of the tasks that have been aside for some seconds, the earliest first."""
-    return Call(load("look_aside"), (_aside(keys),), (keys.task_prefix, seconds, start, limit), _asides)
+    return Call(load("look_aside"), (aside_key(keys),), (keys.task_prefix, seconds, start, limit), _asides)
 
 
-def _aside(keys: QueueKeys) -> str:
+def aside_key(keys: QueueKeys) -> str:
+    """Return the key of the sorted set of the tasks that are aside, by the time at which they were taken."""
     return keys.own("aside")
 
 

@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from rota.wire import pause
+from rota.wire.aside import aside_key
 from rota.wire.group import failures_key, spent_key
 from rota.wire.keys import QueueKeys
 from rota.wire.names import is_utf8, raw, text
@@ -102,7 +103,10 @@ def end(keys: QueueKeys, deletion: str) -> Call[int]:
 
 
 def known_keys(keys: QueueKeys, today: date) -> list[str]:
-    """Return the keys that a queue may have besides its tasks, for servers that do not permit `SCAN`."""
+    """Return the keys that a queue may have besides its tasks, for servers that do not permit `SCAN`.
+
+    Not among them are keys that expire within some days: counts of minutes, and marks of tasks that were put here.
+    """
     days = [today + timedelta(days=1 - back) for back in range(DAYS_OF_COUNTERS + 2)]
     counters = [keys.processed, keys.failed, keys.crashed]
     return [
@@ -113,6 +117,7 @@ def known_keys(keys: QueueKeys, today: date) -> list[str]:
         keys.aggregation_sets,
         spent_key(keys),
         failures_key(keys),
+        aside_key(keys),
         keys.repaired,
         f"{keys.minute_prefix}total",
         f"{keys.minute_prefix}open",

@@ -13,6 +13,8 @@ from rota.inspect import Actions, deleting_queue
 from rota.inspect.deleting_queue import DeletionProgress, QueueDeletion
 from rota.inspect.queue_actions import DrainProgress
 from rota.tasks.job import TaskState
+from rota.wire.aside import TakenTask
+from rota.wire.aside import take as take_aside
 from rota.wire.enqueue import Item, enqueue
 from rota.wire.group import AggregationSet, Due, take
 from rota.wire.keys import QueueKeys
@@ -361,11 +363,7 @@ async def test_deletion_gives_up_on_a_queue_that_is_filled_all_the_time(place: P
         await place.app.enqueue("t", queue=QUEUE)
 
 
-@pytest.mark.forbids
-async def test_server_that_does_not_permit_scan_leaves_only_what_no_list_names(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await place.fill()
+async def deleted_without_scan(place: Place, monkeypatch: pytest.MonkeyPatch) -> DeletionProgress | None:
     deletion = QueueDeletion(place.broker.keys, QUEUE, force=False, by="anna", reason="")
     async with place.app.connect() as broker:
         requests, last = Requests(broker), None
@@ -379,6 +377,15 @@ async def test_server_that_does_not_permit_scan_leaves_only_what_no_list_names(
         monkeypatch.setattr(broker, "execute", refuse)
         while (progress := await requests.carry_out(deletion.next_batch())) is not None:
             last = progress
+    return last
+
+
+@pytest.mark.forbids
+async def test_server_that_does_not_permit_scan_leaves_only_what_no_list_names(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.fill()
+    last = await deleted_without_scan(place, monkeypatch)
     assert last is not None
     assert (last.is_over, last.others_known) == (True, False)
     names = {name.removeprefix(place.keys.base.encode()) for name in await place.names()}
@@ -386,6 +393,20 @@ async def test_server_that_does_not_permit_scan_leaves_only_what_no_list_names(
         b"processed:2020-01-01", b"unique:t:left-behind", b"t:orphan", b"t:\x80odd",
         place.keys.own("minute:1").encode(),
     }  # fmt: skip
+
+
+@pytest.mark.forbids
+async def test_tasks_that_are_aside_are_deleted_with_their_queue_without_scan(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for target in ("", "other"):
+        job = await place.app.enqueue("t", target, queue=QUEUE, unique="1h")
+        [taken] = await place.broker.run(take_aside(place.keys, [job.id], to=target, mark=f"m-{target}", note="moving"))
+        assert isinstance(taken, TakenTask)
+    progress = await deleted_without_scan(place, monkeypatch)
+    assert progress is not None
+    assert progress.tasks == {"archived": 2}
+    assert await place.names() == []
 
 
 async def test_waiting_tasks_of_a_paused_queue_run_after_resume(place: Place, actions: Actions) -> None:

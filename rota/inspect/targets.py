@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Any
 
 from rota.client.steps import Act, Command
-from rota.errors import OptionError
 from rota.inspect.face import Stream, TaskRef
 from rota.inspect.query import Query
 from rota.inspect.query_parser import parse
+from rota.inspect.task_reads import check_group
 from rota.inspect.task_search import Search
 from rota.tasks.job import TaskState
 from rota.wire.keys import Keys
@@ -101,8 +101,7 @@ class InState(Targets):
 
     def __init__(self, queue: str, state: TaskState | str, group: str = "") -> None:
         self.queue, self.state, self.group = queue, TaskState(state), group
-        if bool(group) != (self.state is TaskState.AGGREGATING):
-            raise OptionError("Aggregating tasks are chosen by group: give group= with that state, and with no other.")
+        check_group(self.state, group or None)
         self._key = ""
         self._is_list = self.state in (TaskState.PENDING, TaskState.ACTIVE)
         self._by_cursor = False

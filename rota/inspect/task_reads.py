@@ -160,6 +160,12 @@ def check_page(page: int, size: int) -> None:
         )
 
 
+def check_group(state: TaskState, group: str | None) -> None:
+    """Raise OptionError unless a group is named for the state `aggregating`, and for no other."""
+    if (group is not None) != (state is TaskState.AGGREGATING):
+        raise OptionError("Aggregating tasks are named by group: give group= with that state, and with no other.")
+
+
 def _state(state: TaskState | str) -> TaskState:
     try:
         return TaskState(state)
@@ -168,8 +174,7 @@ def _state(state: TaskState | str) -> TaskState:
 
 
 def _container(keys: QueueKeys, state: TaskState, group: str | None, aggregation: str | None) -> str:
-    if (group is not None) != (state is TaskState.AGGREGATING):
-        raise OptionError("Aggregating tasks are listed by group: give group= with that state, and with no other.")
+    check_group(state, group)
     if aggregation is not None:
         return keys.group(f"{group}:{aggregation}")
     return keys.tasks_in(state, group or "")

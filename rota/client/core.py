@@ -14,7 +14,7 @@ from rota.client.hooks import enter, enter_each, swallowed
 from rota.client.operations import TaskOperations, Wait, out_of_time, result
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, Packer, refusal
 from rota.client.plans import check_plan, other_keeps_nothing, plan_of_call, wait_broken_off
-from rota.client.requests import Driver, asked_again
+from rota.client.requests import Driver
 from rota.client.steps import Act, Burst, Command, Enqueue, Reach
 from rota.core.duration import DurationLike, parse
 from rota.errors import (
@@ -212,9 +212,8 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
 
     def _deliver(self, batch: Batch) -> Act[None]:
         """Send a chunk, and record its outcomes."""
-        burst = Burst([sending.call for sending in batch.sendings], enqueues=True)
-        outcomes: list[Any] = yield burst
-        outcomes = yield from asked_again(burst, outcomes, self._requests.seconds)
+        calls = [sending.call for sending in batch.sendings]
+        outcomes: list[Any] = yield Burst(calls, enqueues=True, again=True)
         for sending, outcome in zip(batch.sendings, outcomes, strict=True):
             self._forget_if_refused(sending.keys.queue, outcome)
             batch.settle(sending, outcome)

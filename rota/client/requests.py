@@ -151,8 +151,9 @@ class Driver(ABC):
                     return await self.enqueue(call)
                 except BrokerUnavailable as lost:
                     return await self.enqueue_again(call, lost)
-            case Burst(requests, enqueues):
-                return await self._ask_all(requests, enqueues)
+            case Burst(requests, enqueues, again):
+                outcomes = await self._ask_all(requests, enqueues)
+                return await self.carry_out(asked_again(step, outcomes, self.seconds)) if again else outcomes
             case Reach(keys):
                 return await self._reach(keys)
             case Everywhere(words):

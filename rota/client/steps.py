@@ -45,11 +45,13 @@ class Enqueue:
 class Burst:
     """Send several requests together. The answer is a list of answers and errors in the same order.
 
-    With `enqueues` the answers also wait for `wait_replicas`.
+    With `enqueues` the answers also wait for `wait_replicas`. With `again` the requests whose answers were lost are
+    sent again, as a single request is, so each of them has to be safe to repeat.
     """
 
     requests: "Sequence[Request]"
     enqueues: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +102,9 @@ def is_lost(outcome: object) -> bool:
     return isinstance(outcome, BrokerUnavailable) and outcome.maybe_applied
 
 
-def settled(requests: "Sequence[Request]") -> Act[list[Any]]:
-    """Send several requests in one burst, and return their answers, with errors as values.
-
-    A request whose answer was lost is sent again, so each of them has to be safe to repeat.
-    """
-    outcomes: list[Any] = yield Burst(requests)
-    for i, outcome in enumerate(outcomes):
-        if is_lost(outcome):
-            try:
-                outcomes[i] = yield requests[i]
-            except BrokerError as error:
-                outcomes[i] = error
-    return outcomes
-
-
 def together(requests: "Sequence[Request]") -> Act[list[Any]]:
-    """Send several requests as `settled` does, and return all answers. Raises the first error."""
-    outcomes = yield from settled(requests)
+    """Send several requests in one burst, again if answers are lost, and return all answers. Raises the first error."""
+    outcomes: list[Any] = yield Burst(requests, again=True)
     for outcome in outcomes:
         if isinstance(outcome, BrokerError):
             raise outcome

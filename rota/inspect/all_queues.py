@@ -12,7 +12,7 @@ from typing import Any
 
 from rota.broker.failure import WrongType
 from rota.client.operations import operation
-from rota.client.steps import Act, settled
+from rota.client.steps import Act, Burst
 from rota.errors import BrokerError
 from rota.inspect import queue as look_queue
 from rota.inspect.face import Reads
@@ -101,7 +101,7 @@ def _answers(places: Sequence[QueueKeys], *, with_memory: bool) -> Act[list[tupl
     for place in places:
         calls += [look_queue.queue(place, today()), look_queue.aggregation_sets(place, 0)]
         calls += [look_queue.memory(place)] if with_memory else []
-    answers = yield from settled(calls)
+    answers: list[Any] = yield Burst(calls, again=True)
     width = len(calls) // len(places)
     return [(place, answers[i * width : (i + 1) * width]) for i, place in enumerate(places)]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rota.client.steps import Act, settled, together
+from rota.client.steps import Act, Burst, together
 from rota.errors import BrokerError
 from rota.inspect.candidate import Running
 from rota.inspect.match import Matcher
@@ -104,7 +104,7 @@ def _grouped(keys: QueueKeys) -> Act[tuple[int, int]]:
 
     A key of another type counts as one task, so that the search comes to it and names it.
     """
-    page, found = yield from settled([groups(keys, 0), aggregation_sets(keys, 0)])
+    page, found = yield Burst([groups(keys, 0), aggregation_sets(keys, 0)], again=True)
     waiting = taken = 1
     if not isinstance(page, BrokerError):
         sizes = dict(page.sizes)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rota.broker import Broker
+from rota.client import requests
 from rota.client.requests import Requests, SyncRequests, finish
 from rota.client.steps import Act, Command, Everywhere, together
 from rota.errors import BrokerRefused, BrokerUnavailable
@@ -34,6 +35,10 @@ def both() -> Act[Any]:
     return (yield from together([Command(("GET", "a")), Command(("GET", "b"))]))
 
 
+def at_once(failures: int) -> float:
+    return 0.0
+
+
 def carried_out(act: Act[Any], monkeypatch: pytest.MonkeyPatch, **answers: Answers) -> Any:
     with Broker.from_url("redis://localhost").sync() as broker:
         for name, given in answers.items():
@@ -60,6 +65,11 @@ def test_a_command_that_was_not_sent_is_an_error_at_once(monkeypatch: pytest.Mon
 
 def test_a_read_of_a_burst_is_sent_again_alone_if_its_answer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     assert carried_out(both(), monkeypatch, execute=Answers(LOST, b"2", b"1")) == [b"1", b"2"]
+
+
+def test_lost_answers_of_a_burst_are_asked_for_together_until_each_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "pause_seconds", at_once)
+    assert carried_out(both(), monkeypatch, execute=Answers(LOST, LOST, LOST, b"2", b"1")) == [b"1", b"2"]
 
 
 def test_the_first_error_of_a_burst_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

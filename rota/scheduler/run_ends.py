@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from rota import events
 from rota.broker.broker import Broker
-from rota.client.verbs import told
+from rota.client.requests import Requests
+from rota.client.verbs import cancelling, change_many
 from rota.errors import BrokerError
 from rota.scheduler.agenda import Agenda
 from rota.scheduler.agenda_entry import AgendaEntry
@@ -21,7 +22,6 @@ from rota.scheduler.firing import TermOver
 from rota.scheduler.memory import EndedRun, OpenRun, worst
 from rota.scheduler.orders import ScheduleOrder
 from rota.scheduler.server_time import ServerTime
-from rota.wire.edit import cancel, one
 from rota.wire.look_task import TaskEnd, ends
 from rota.wire.script import Call
 
@@ -139,15 +139,12 @@ class RunEnds:
 
 async def cancel_tasks(broker: Broker, runs: Iterable[OpenRun], reason: str) -> set[str]:
     """Cancel the tasks of runs. Returns the IDs of those that a worker runs, which is asked to end them."""
-    tasks = [(broker.keys.queue(run.queue), task_id) for run in runs for task_id in run.task_ids]
-    if not tasks:
-        return set()
-    replies = await broker.run_many([one(cancel(keys, [task_id], reason)) for keys, task_id in tasks])
+    tasks = [(run.queue, task_id) for run in runs for task_id in run.task_ids]
+    outcomes = await Requests(broker).carry_out(change_many(cancelling(reason), broker.keys, tasks))
     asked: set[str] = set()
-    for (_, task_id), reply in zip(tasks, replies, strict=True):
-        if isinstance(reply, BrokerError):
-            raise TermOver(reply)
-        if reply.reply == "asked":  # a worker runs it, and is told, as a Go server is
+    for (_, task_id), outcome in zip(tasks, outcomes, strict=True):
+        if isinstance(outcome, BrokerError):
+            raise TermOver(outcome)
+        if outcome.reply == "asked":
             asked.add(task_id)
-            await broker.execute(*told(broker.keys, task_id).words)
     return asked

@@ -1,9 +1,18 @@
 """What follows the end of a run: further schedules and tasks, a pause after failures."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
 from rota.app import Rota
+from rota.errors import BrokerUnavailable
 from rota.schedule.definition import ScheduleDefinition, named_schedule_id
+from rota.scheduler.memory import OpenRun
+from rota.scheduler.run_ends import cancel_tasks
+from rota.tasks.job import TaskState
+from rota.wire.script import Call
 from tests.integration.scheduler.conftest import Hand, eventually
 
 
@@ -53,6 +62,30 @@ async def test_schedules_start_each_other_in_a_chain(app: Rota, hand: Hand) -> N
         [second] = await hand.pending("b")
         await end(hand, second, "archived", "b")
         await eventually(lambda: at_least(hand, 1, "c"))
+
+
+async def test_cancelled_runs_are_cancelled_once_more_if_the_answers_are_lost(
+    app: Rota, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = {queue: (await app.enqueue("t", queue=queue)).id for queue in ("mails", "low")}
+    running = (await app.enqueue("t", queue="low")).id
+    await hand.broker.admin.execute("HSET", hand.broker.keys.queue("low").task(running), "state", "active")
+    run_many, calls = hand.broker.run_many, list[int]()
+
+    async def lose_the_first(some: Sequence[Call[Any]]) -> list[Any]:
+        answers = await run_many(some)
+        calls.append(len(some))
+        return answers if len(calls) > 1 else [BrokerUnavailable("lost", maybe_applied=True)] * len(some)
+
+    monkeypatch.setattr(hand.broker, "run_many", lose_the_first)
+    runs = [
+        OpenRun("a", "mails", (ids["mails"],), datetime.now(UTC)),
+        OpenRun("b", "low", (ids["low"], running), datetime.now(UTC)),
+    ]
+    assert await cancel_tasks(hand.broker, runs, "late") == {running}
+    assert calls == [2, 2]
+    for queue, task_id in ids.items():
+        assert (await app.job(task_id, queue=queue).info()).state is TaskState.ARCHIVED
 
 
 async def test_schedule_pauses_itself_after_failures_in_a_row(app: Rota, hand: Hand) -> None:

@@ -127,7 +127,9 @@ def import_calendar(
     if present is not None and present.calendar == calendar:
         output.say(f"The calendar {calendar.name!r} is as it was.")
         return
-    if present is not None and not output.agreed(f"Replace the calendar {calendar.name!r}?", yes=yes):
+    if present is None:
+        output.guard(f"Save the calendar {calendar.name!r}?")
+    elif not output.agreed(f"Replace the calendar {calendar.name!r}?", yes=yes):
         raise typer.Exit(1)
     version = 0 if present is None else present.version
     saved = with_store(

@@ -92,6 +92,7 @@ async def _enqueue(
 ) -> str | bytes:
     try:
         plan = app.plan(task_type, payload, **options)
+        output.guard(f"Enqueue a task of the type {task_type!r}?")
         if wait is not None:
             if plan.options.retention == timedelta(0):
                 raise OptionError("--wait needs a result, but with a retention of 0 the task keeps none.")

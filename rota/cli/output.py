@@ -235,6 +235,15 @@ def agreed(question: str, *, yes: bool) -> bool:
     return said
 
 
+def guard(question: str) -> None:
+    """Ask a question only for a profile with `confirm`, before a change that needs no answer otherwise.
+
+    Every command that changes something calls this, or `agreed` with `yes` where it does not ask.
+    """
+    if not agreed(question, yes=True):
+        raise typer.Exit(1)
+
+
 def _asked(question: str, guarded: str | None) -> bool:
     if guarded is None:
         return typer.confirm(printable(question), err=True)

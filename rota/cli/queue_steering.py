@@ -32,6 +32,7 @@ def pause(queues: Queues, whom: For = "workers", reason: Reason = "", url: Url =
     """Pause queues: workers take no tasks from them, or producers cannot enqueue, or both. `resume` ends it."""
     option_types.one_of(whom, "--for", WHOM)
     chosen: Whom = whom  # type: ignore[assignment]  # checked above
+    output.guard(f"Pause {', '.join(queues)}?")
 
     async def act(app: "Rota") -> None:
         for queue in queues:
@@ -45,6 +46,7 @@ def resume(queues: Queues, whom: For = "both", url: Url = None) -> None:
     """Resume queues that are paused or drained. It also ends a deletion that was broken off, and keeps what is left."""
     option_types.one_of(whom, "--for", WHOM)
     chosen: Whom = whom  # type: ignore[assignment]  # checked above
+    output.guard(f"Resume {', '.join(queues)}?")
 
     async def act(app: "Rota") -> None:
         for queue in queues:
@@ -65,6 +67,7 @@ def drain(
     limit = option_types.duration(timeout, "--timeout")
     if limit is not None and not wait:
         raise OptionError("--timeout limits how long the drain is followed, so it does not go with --no-wait.")
+    output.guard(f"Drain {', '.join(queues)}?")
 
     async def act(app: "Rota") -> bool:
         for queue in queues:
@@ -99,11 +102,11 @@ def delete(
     async def act(app: "Rota") -> None:
         known = await app.inspector().queues()
         sizes = [
-            f"{queue} ({counted((await app.inspector().queue(queue)).size, 'task')})"
+            f"{queue} ({counted((await app.inspector().queue(queue)).size, 'task')})" if queue in known else queue
             for queue in queues
-            if queue in known
         ]
-        if sizes and not output.agreed(f"Delete {', '.join(sizes)} for good?", yes=yes):
+        is_sure = yes or not set(queues) & set(known)
+        if not output.agreed(f"Delete {', '.join(sizes)} for good?", yes=is_sure):
             raise typer.Exit(1)
         for queue in queues:
             await _delete(app, queue, force=force, reason=reason)

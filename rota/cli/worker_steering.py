@@ -78,6 +78,7 @@ def quiet(
         names,
         everything,
         url,
+        "Quiet {count}?",
         "takes no more tasks",
         lambda actions, server: actions.quiet_worker(server, fleet=fleet, reason=reason),
     )
@@ -91,6 +92,7 @@ def wake(
         names,
         everything,
         url,
+        "Wake {count}?",
         "takes tasks again",
         lambda actions, server: actions.wake_worker(server, fleet=fleet, reason=reason),
     )
@@ -109,9 +111,9 @@ def stop(
         names,
         everything,
         url,
+        "Stop {count}?",
         "stops",
         lambda actions, server: actions.stop_worker(server, fleet=fleet, reason=reason),
-        question="Stop {count}?",
         yes=yes,
     )
 
@@ -128,6 +130,7 @@ def scale(
         names,
         everything,
         url,
+        "Scale {count}?",
         f"runs up to {counted(concurrency, 'task')} at once",
         lambda actions, server: actions.scale_worker(server, concurrency, reason=reason),
     )
@@ -137,18 +140,21 @@ def _order(
     names: list[str] | None,
     everything: bool,
     url: str | None,
+    question: str,
     done: str,
     order: Order,
-    question: str | None = None,
-    yes: bool = False,
+    yes: bool = True,
 ) -> None:
-    """Give an order to each of the named workers. The exit code is 1 if one of them did not obey."""
+    """Give an order to each of the named workers. The exit code is 1 if one of them did not obey.
+
+    With `yes` the question is asked only for a profile with `confirm`.
+    """
     if bool(names) == everything:
         raise ConfigError("Which workers? Name them, or write --all. `rota worker list` shows them.")
 
     async def act(app: "Rota") -> bool:
         servers = _chosen(await app.inspector().servers(), names)
-        if question is not None and not output.agreed(question.format(count=counted(len(servers), "worker")), yes=yes):
+        if not output.agreed(question.format(count=counted(len(servers), "worker")), yes=yes):
             return False
         actions, well = app.actions(), True
         for server in servers:

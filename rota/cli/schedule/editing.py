@@ -132,7 +132,8 @@ def edit(
     change = patch or _edited(before)
     expected = version if patch else before.version  # an editor may be open for a long time
     wanted = before.definition.patched(change)
-    if wanted.task_type != before.definition.task_type and not confirmed(wanted, url, yes=yes):
+    is_new_type = wanted.task_type != before.definition.task_type
+    if not confirmed(wanted, url, yes=yes, is_new_type=is_new_type):
         raise typer.Exit(1)
     if problem := never_fires(wanted, output.now()):
         typer.echo(f"warning {problem}", err=True)
@@ -188,6 +189,7 @@ def restore(
         before = await find_schedule(opened, name, deleted=version is None)
         return before, await opened.restore(before.id, version=version, by=actor(), origin=ORIGIN)
 
+    output.guard(f"Restore the schedule {name!r}?")
     before, made = with_store(store, act)
     if before.deleted_at is not None:
         output.say(f"Restored {made.definition.name!r}: {_when(made.definition)}.")

@@ -31,12 +31,15 @@ def warnings_of(definitions: Iterable[ScheduleDefinition], url: str | None) -> l
     return [_warning(found, name) for name in names if found.find(name) is None]
 
 
-def confirmed(definition: ScheduleDefinition, url: str | None, *, yes: bool) -> bool:
-    """Warn if no live worker takes the task type, and ask whether to go on. Without a terminal the answer is yes."""
-    warnings = warnings_of([definition], url)
+def confirmed(definition: ScheduleDefinition, url: str | None, *, yes: bool, is_new_type: bool = True) -> bool:
+    """Warn if no live worker takes a new task type, and ask whether to go on. Without a terminal the answer is yes.
+
+    A profile with `confirm` wants its name in any case.
+    """
+    warnings = warnings_of([definition], url) if is_new_type else []
     for line in warnings:
         typer.echo(f"warning {line}", err=True)
-    return not warnings or not sys.stdin.isatty() or output.agreed("Save it?", yes=yes)
+    return output.agreed("Save it?", yes=yes or not warnings or not sys.stdin.isatty())
 
 
 async def _read(url: str | None) -> TypeList | None:

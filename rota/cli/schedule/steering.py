@@ -50,7 +50,7 @@ def start(
 ) -> None:
     """Start schedules that are stopped or paused. With --all, lift the hold, which wakes only what was started."""
     if everything:
-        lifted = with_store(store, lambda opened: opened.lift_hold(by=actor(), origin=ORIGIN))
+        lifted = _lift(store)
         output.say("The hold is lifted." if lifted else "There is no hold. Name schedules, or --tag, to start them.")
         return
     by_order = _Ordering(lambda handle: handle.resume(), url)
@@ -90,7 +90,8 @@ def restart(
         return [each for each in found if names or (each.definition.enabled and each.source == "database")]
 
     found = with_store(store, find)
-    if not found or (not names and not output.agreed(f"Restart {counted(len(found), 'schedule')}?", yes=yes)):
+    question = f"Restart {counted(len(found), 'schedule')}?"
+    if not found or not output.agreed(question, yes=yes or bool(names)):
         output.note("No schedule was restarted.")
         raise typer.Exit(0 if not found else 1)
     _each(found, act, "Restarted", store)
@@ -129,8 +130,7 @@ def hold(
 ) -> None:
     """Hold all schedules of this installation, also over restarts, until the hold is lifted or ends."""
     if lift:
-        lifted = with_store(store, lambda opened: opened.lift_hold(by=actor(), origin=ORIGIN))
-        output.say("The hold is lifted." if lifted else "There is no hold.")
+        output.say("The hold is lifted." if _lift(store) else "There is no hold.")
         return
     end = _end(until, length)
     if not output.agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
@@ -138,6 +138,11 @@ def hold(
     with_store(store, lambda opened: opened.set_hold(by=actor(), reason=note or "", until=end, origin=ORIGIN))
     ends = f" until {end.isoformat()}" if end else ""
     output.say(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
+
+
+def _lift(store: str | None) -> bool:
+    output.guard("Lift the hold?")
+    return with_store(store, lambda opened: opened.lift_hold(by=actor(), origin=ORIGIN)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,8 @@ def _change(
         found, others = with_store(store, lambda opened: _stored(opened, names))
     else:
         found = with_store(store, lambda opened: chosen_schedules(opened, names, tag=tag))
-    if not names and not output.agreed(f"{verb.capitalize()} {counted(len(found), 'schedule')}?", yes=yes):
+    question = f"{verb.capitalize()} {counted(len(found) + len(others), 'schedule')}?"
+    if not output.agreed(question, yes=yes or bool(names)):
         raise typer.Exit(1)
 
     async def act(opened: "Store", schedule: StoredSchedule) -> StoredSchedule:

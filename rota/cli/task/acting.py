@@ -2,8 +2,9 @@
 
 `rota task run ID` names tasks by their IDs; `rota task run --all --queue mail --state retry` takes all of a queue in
 one state, and `rota task run --where "state:archived error:timeout"` all that a query finds. An act on many first says
-how many tasks it is about and shows some of them, and asks; `--yes` answers. Ctrl-C ends it after the batch that is
-being done, and what was done is printed in any case.
+how many tasks it is about and shows some of them, and asks; `--yes` answers. An act on tasks that are named by their
+IDs asks only for a profile with `confirm`. Ctrl-C ends it after the batch that is being done, and what was done is
+printed in any case.
 
 The exit code is 0 if every task was changed or was as wanted already, 1 if a task was left as it was, and 2 for wrong
 use; 130 after Ctrl-C.
@@ -221,7 +222,9 @@ def _act(act: BulkAct, which: Which, verb: str, yes: bool, url: str | None, as_j
 async def _acted(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool) -> BulkProgress | None:
     actions = app.actions(by=actor())
     refs = await found_refs(app.inspector(), which.ids, which.queue)
-    if not which.ids:
+    if which.ids:
+        output.guard(f"{verb} {counted(len(refs), 'task')}?")
+    else:
         seen = await actions.preview(which.targets(refs))
         _show(seen)
         number = counted(seen.count, "task") if seen.is_exact else f"at least {counted(seen.count, 'task')}"

@@ -31,6 +31,7 @@ def edit(
 
     async def act(app: Rota) -> None:
         [ref] = await found_refs(app.inspector(), [task_id], queue)
+        output.guard(f"Replace the payload of task {task_id}?")
         await app.actions(by=actor()).edit(*ref, data, run=run, check=not no_check)
 
     with_app(url, act)
@@ -52,7 +53,9 @@ def unlock(
         raise OptionError("Name the lock by the ID of a task, or by --type with --payload or --key.")
     if type_name is not None and (queue is None or (payload is None) == (key is None)):
         raise OptionError("--type needs --queue, and --payload or --key.")
-    if force and not output.agreed("Free a lock that a task may hold, so that a second one can run?", yes=yes):
+    if not force:
+        output.guard("Free a unique lock?")
+    elif not output.agreed("Free a lock that a task may hold, so that a second one can run?", yes=yes):
         raise typer.Exit(1)
 
     async def act(app: Rota) -> bool:
@@ -88,6 +91,7 @@ def undo(
     if listed:
         _print_deleted(with_app(url, lambda app: app.actions().deleted(queue=queue)), as_json)
         return
+    output.guard("Put deleted tasks back?")
 
     async def act(app: Rota) -> list[str | RotaError]:
         actions = app.actions(by=actor())

@@ -179,7 +179,6 @@ def test_stop_in_a_guarded_profile_wants_its_name(
     refused = do(*words)
     assert refused.code == 1
     assert "Nothing was changed." in refused.err
-    assert do("worker", "quiet", worker.host, "--profile", "prod").code == 0  # asks nothing, so nothing is guarded
     assert not worker.stopping
     monkeypatch.setenv("ROTA_CONFIRM", "prod")
     assert do(*words).code == 0

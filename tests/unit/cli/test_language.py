@@ -22,7 +22,7 @@ SOURCES = [
     PACKAGE / "settings" / "profiles.py",
 ]
 """The commands, and the modules whose errors meet everyone who types them: no connection, a wrong profile."""
-PRINTS = {"say", "note", "warn", "fail", "agreed", "progress", "translated", "heading"}
+PRINTS = {"say", "note", "warn", "fail", "agreed", "guard", "progress", "translated", "heading"}
 NOT_WORDS = re.compile(r"[\s{}\W\d_]*")
 
 

@@ -5,7 +5,6 @@ does not come in time, or any error, completes nothing.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from rota.broker.sync import SyncBroker
 
 Finder = Callable[[Any, str], list[str]]
-PATIENCE = timedelta(milliseconds=300)
+_QUICK = {"connect_timeout": "300ms", "response_timeout": "300ms", "retry_for": "0s"}
 _MOST = 500
 """Queues that are offered. More of them are read only as far as the first page."""
 
@@ -56,18 +55,11 @@ def task_types(ctx: Any, incomplete: str) -> list[str]:
 
 def _asked(ctx: Any, read: "Callable[[SyncBroker], list[str]]") -> list[str]:
     """Ask the server of the command line that is being typed."""
-    from rota.broker.sync import SyncBroker
-    from rota.cli.option_types import settings_of
-    from rota.client.connections import broker_options
-    from rota.settings.origin import CommandLine
-    from rota.settings.settings import Settings
+    from rota.cli.opened_app import app_of
 
-    names = ("connect_timeout", "response_timeout", "retry_for")
-    hurry = CommandLine(dict(zip(names, (PATIENCE, PATIENCE, timedelta(0)), strict=True)), dict.fromkeys(names, "--"))
     try:
-        settings = Settings().updated_by(settings_of([], url=ctx.params.get("url"))).updated_by(hurry)
-        with SyncBroker.from_url(settings.broker.url, options=broker_options(settings.broker)) as broker:
-            return read(broker)
+        with app_of(ctx.params.get("url"), **_QUICK) as app:
+            return read(app.sync_client.origin)
     except Exception:  # of a wrong setting, a server that is away, a right that is missing: typing goes on
         return []
 

@@ -19,15 +19,15 @@ from rota.app import Rota
 from rota.broker import Broker
 from rota.cli import output
 from rota.cli.language import translated, translated_title
-from rota.cli.option_types import AsJson, Url, settings_of
+from rota.cli.opened_app import app_of
+from rota.cli.option_types import AsJson, Url
 from rota.cli.store_findings import store_findings
-from rota.cli.target import Discover, Modules, load_app, target_of
+from rota.cli.target import Discover, Modules, target_of
 from rota.core.duration import display
 from rota.core.text import counted, printable
 from rota.errors import BrokerError
 from rota.inspect.doctor import Examination, Finding, Repair, examine
 from rota.inspect.doctor.repair import PATIENCE
-from rota.settings.settings import Settings
 from rota.wire.reconcile import MEANING, MOST_SEARCHED
 from rota.wire.rights import Role
 
@@ -60,15 +60,14 @@ def command(
     if yes and not repair:
         raise typer.BadParameter("--yes answers the question of --repair, so it needs --repair.")
     target = target_of(app, modules, discover)
-    loaded = load_app(target) if target else None
-    settings = (loaded.settings if loaded else Settings()).updated_by(settings_of([], url=url))
-    look = partial(_examine, loaded, settings, role or ("repairer" if repair else "worker"))
+    opened = app_of(url, target)
+    look = partial(_examine, opened, role or ("repairer" if repair else "worker"), _handles(opened) if target else None)
     done = asyncio.run(look())
     repaired: Repaired | None = None
     if repair:
         if not as_json:
             _show(done, Console(highlight=False))
-        if (repaired := _repair(done, loaded, settings, yes=yes)) is not None:
+        if (repaired := _repair(done, opened, yes=yes)) is not None:
             done = asyncio.run(look())
     if as_json:
         typer.echo(json.dumps(_plain(done) | ({"repaired": repaired or {}} if repair else {}), indent=2))
@@ -77,16 +76,17 @@ def command(
     raise typer.Exit(0 if done.healthy else 1)
 
 
-async def _examine(app: Rota | None, settings: Settings, role: Role) -> Examination:
-    broker = (app or Rota(settings=settings)).connect(settings)
+async def _examine(app: Rota, role: Role, handles: Callable[[str], bool] | None) -> Examination:
+    settings = app.settings
+    broker = app.connect()
     try:
-        done = await examine(broker, role=role, archive_max=settings.sweep.archive_max, handles=_handles(app))
+        done = await examine(broker, role=role, archive_max=settings.sweep.archive_max, handles=handles)
         return replace(done, findings=[*done.findings, *await store_findings(settings.database.store)])
     finally:
         await broker.aclose()
 
 
-def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: bool) -> Repaired | None:
+def _repair(seen: Examination, app: Rota, *, yes: bool) -> Repaired | None:
     """Repair what was found if the user agrees. Returns the repairs, or None if nothing was tried."""
     if any(finding.code in _BEFORE_A_REPAIR and finding.severity == "error" for finding in seen.findings):
         output.note("Nothing was repaired: first correct the errors of the server and of the rights.")
@@ -97,7 +97,7 @@ def _repair(seen: Examination, app: Rota | None, settings: Settings, *, yes: boo
         return None
     if not output.agreed(f"Repair {counted(number, 'entry', 'entries')}?", yes=yes):
         return None
-    broker = (app or Rota(settings=settings)).connect(settings)
+    settings, broker = app.settings, app.connect()
     patience = max(PATIENCE, 2 * settings.worker.heartbeat)
     repair = Repair(
         broker,
@@ -144,9 +144,7 @@ def _tell(repair: Repair) -> None:
         )
 
 
-def _handles(app: Rota | None) -> Callable[[str], bool] | None:
-    if app is None:
-        return None
+def _handles(app: Rota) -> Callable[[str], bool]:
     find = app.find_handler
     return lambda name: find(name) is not None
 

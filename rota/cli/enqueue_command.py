@@ -12,8 +12,9 @@ from pydantic_core import from_json
 from rota.app import Rota
 from rota.cli import option_types as words
 from rota.cli import output
+from rota.cli.opened_app import app_of
 from rota.cli.option_types import Url
-from rota.cli.target import Discover, load_app, target_of
+from rota.cli.target import Discover, target_of
 from rota.core.text import nearest
 from rota.errors import OptionError, PayloadError
 from rota.tasks.options import EnqueueOptions
@@ -66,7 +67,7 @@ def command(
     data = sys.stdin.buffer.read() if payload == "-" else names.raw(payload)
     content = data if raw else _json(data)
     target = target_of(app, None, discover)
-    chosen = _app(target, url)
+    chosen = app_of(url, target)
     if target and chosen.find_handler(type) is None:
         output.note(_not_handled(chosen, target, type))
     typer.echo(asyncio.run(_enqueue(chosen, type, content, options, wait_for)))
@@ -77,14 +78,6 @@ def _not_handled(app: Rota, target: str, task_type: str) -> str:
     near = nearest(task_type, [handler.type for handler in app.registry])
     advice = f"Did you mean {near!r}?" if near else "Another program has to handle it."
     return f"warning {target} does not handle the type {task_type!r}, so its checks do not apply. {advice}"
-
-
-def _app(target: str | None, url: str | None) -> Rota:
-    """Return the app whose checks apply. `--url` overrides the server of the app."""
-    app = load_app(target) if target else Rota()
-    if url is not None:
-        app.settings = app.settings.updated_by(words.settings_of([], url=url))
-    return app
 
 
 async def _enqueue(

@@ -6,14 +6,20 @@ from typing import TypeVar
 
 from rota.app import Rota
 from rota.cli.option_types import settings_of
-from rota.settings.settings import Settings
+from rota.cli.target import load_app
 
 T = TypeVar("T")
 
 
-def app_of(url: str | None) -> Rota:
-    """Return an app with the settings, and with the server of `--url` if it is given."""
-    return Rota(settings=Settings().updated_by(settings_of([], url=url)))
+def app_of(url: str | None, target: str | None = None, **options: str) -> Rota:
+    """Return the app that a command names, or an empty one, with the server of `--url` if it is given.
+
+    `options` are further settings, such as shorter time limits.
+    """
+    app = load_app(target) if target else Rota()
+    if url is not None or options:
+        app.settings = app.settings.updated_by(settings_of([], url=url, **options))
+    return app
 
 
 def with_app(url: str | None, act: Callable[[Rota], Awaitable[T]]) -> T:

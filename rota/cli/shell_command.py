@@ -21,8 +21,9 @@ import typer
 
 from rota.app import Rota
 from rota.cli.language import translated
-from rota.cli.option_types import Url, settings_of
-from rota.cli.target import Discover, Modules, load_app, target_of
+from rota.cli.opened_app import app_of
+from rota.cli.option_types import Url
+from rota.cli.target import Discover, Modules, target_of
 
 
 class Console(code.InteractiveConsole):
@@ -87,11 +88,7 @@ def command(
     url: Url = None,
 ) -> None:
     """Open Python with `app`, `client` and `inspector` ready, where `await` works in each line."""
-    target = target_of(app, modules, discover)
-    chosen = load_app(target) if target else Rota()
-    if url is not None:
-        chosen.settings = chosen.settings.updated_by(settings_of([], url=url))
-    asyncio.run(_run(chosen))
+    asyncio.run(_run(app_of(url, target_of(app, modules, discover))))
 
 
 async def _run(app: Rota) -> None:

@@ -1,6 +1,5 @@
 """`rota types`: the task types that live workers handle, as the workers publish them. The app is not imported."""
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -13,14 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rota.app import Rota
 from rota.cli import output
-from rota.cli.option_types import AsJson, Url, settings_of
+from rota.cli.inspecting import opened
+from rota.cli.option_types import AsJson, Url
 from rota.core.duration import display
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import RoutingError
-from rota.inspect import Inspector, TypeList, TypeSnapshot, TypeVersion
-from rota.settings.settings import Settings
+from rota.inspect import TypeList, TypeSnapshot, TypeVersion
 
 _HEADINGS = ("type", "queue", "run", "servers", "description")
 
@@ -31,7 +29,8 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """List the task types that live workers handle."""
-    found = asyncio.run(_read(Settings().updated_by(settings_of([], url=url))))
+    with opened(url) as inspector:
+        found = inspector.types()
     shown = found.types if name is None else (_found(found, name),)
     if as_json:
         typer.echo(json.dumps([_plain(each) for each in shown], indent=2))
@@ -40,14 +39,6 @@ def command(
     else:
         for line in _description(shown[0]):
             typer.echo(printable(line))
-
-
-async def _read(settings: Settings) -> TypeList:
-    broker = Rota(settings=settings).connect(settings)
-    try:
-        return await Inspector(broker).types()
-    finally:
-        await broker.aclose()
 
 
 def _found(types: TypeList, name: str) -> TypeSnapshot:

@@ -4,27 +4,24 @@ The types are those that live workers publish. A server that is away, or without
 schedules are often made before the workers start. A Go server publishes no types, so it may take any.
 """
 
-import asyncio
 import sys
 from collections.abc import Iterable
 
 import typer
 
-from rota.app import Rota
 from rota.cli import output
-from rota.cli.option_types import settings_of
+from rota.cli.opened_app import app_of
 from rota.core.text import counted, did_you_mean
 from rota.errors import RotaError
-from rota.inspect import Inspector, TypeList
+from rota.inspect import TypeList
 from rota.schedule.definition import ScheduleDefinition
-from rota.settings.settings import Settings
 
 _QUICK = {"connect_timeout": "1s", "response_timeout": "2s", "retry_for": "0s"}
 
 
 def warnings_of(definitions: Iterable[ScheduleDefinition], url: str | None) -> list[str]:
     """Return a sentence for each task type that no live worker takes."""
-    found = asyncio.run(_read(url))
+    found = _read(url)
     if found is None or not found.types:
         return []
     names = dict.fromkeys(each.task_type for each in definitions)
@@ -42,14 +39,11 @@ def confirmed(definition: ScheduleDefinition, url: str | None, *, yes: bool, is_
     return output.agreed("Save it?", yes=yes or not warnings or not sys.stdin.isatty())
 
 
-async def _read(url: str | None) -> TypeList | None:
-    settings = Settings().updated_by(settings_of([], url=url, **_QUICK))
+def _read(url: str | None) -> TypeList | None:
+    app = app_of(url, **_QUICK)
     try:
-        broker = Rota(settings=settings).connect(settings)
-        try:
-            return await Inspector(broker).types()
-        finally:
-            await broker.aclose()
+        with app:
+            return app.inspector_sync().types()
     except RotaError:  # the schedule can be saved without the server
         return None
 

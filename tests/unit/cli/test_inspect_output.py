@@ -1,12 +1,7 @@
-"""What the commands that read show, at 80 and 200 columns, in English and Chinese: compared with files.
+"""What the commands that read show, at 80 and 200 columns, in English and Chinese: compared with files."""
 
-`WRITE_SNAPSHOTS=write` writes the files anew. Look at the difference before you commit it.
-"""
-
-import os
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -29,9 +24,8 @@ from rota.inspect import (
 )
 from rota.inspect.broker_snapshot import ClusterSnapshot
 from rota.inspect.judgement import judge_node, judge_whole
-from tests.unit.cli.test_task_output import FOLDER, printed
+from tests.unit.cli.snapshot import NOW, Show, compare, in_each_terminal, printed
 
-NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 QUEUE = QueueSnapshot(
     queue="mail:newsletter",
     pending=1204,
@@ -136,30 +130,19 @@ def show_server() -> None:
     server_command._show(BROKER)
 
 
-SHOWS = [show_stats, show_stats_again, show_queue, show_entries, show_server]
-
-
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "now", lambda: NOW)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("width", [80, 200])
-@pytest.mark.parametrize("show", SHOWS)
-def test_output_is_as_in_its_file(
-    show: Callable[[], None], width: int, language: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = printed(show, width, language, monkeypatch)
-    file = FOLDER / f"{show.__name__}.{width}.{language}.txt"
-    if os.environ.get("WRITE_SNAPSHOTS") == "write":
-        file.write_text(text, encoding="utf-8")
-    assert text == file.read_text(encoding="utf-8")
+@in_each_terminal(show_stats, show_stats_again, show_queue, show_entries, show_server)
+def test_output_is_as_in_its_file(show: Show, width: int, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare(show, width, language, monkeypatch)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("show", [show_entries, lambda: stats_command.print_queues(SEEN, {})])
-def test_tables_fit_into_80_columns(show: Callable[[], None], language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_fit_into_80_columns(show: Show, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = printed(show, 80, language, monkeypatch).splitlines()
     assert max(cell_len(line) for line in lines if "WRONGTYPE" not in line) <= 80
 

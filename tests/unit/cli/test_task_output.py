@@ -1,13 +1,6 @@
-"""What the commands of tasks show, at 80 and 200 columns, in English and Chinese: compared with files.
+"""What the commands of tasks show, at 80 and 200 columns, in English and Chinese: compared with files."""
 
-`WRITE_SNAPSHOTS=write` writes the files anew. Look at the difference before you commit it.
-"""
-
-import io
-import os
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from rich.cells import cell_len
@@ -15,9 +8,8 @@ from rich.cells import cell_len
 from rota.cli.task.listing import Listing, print_list, print_task
 from rota.inspect import TaskSnapshot
 from rota.tasks.job import TaskAttempt, TaskState
+from tests.unit.cli.snapshot import NOW, Show, compare, in_each_terminal, printed
 
-FOLDER = Path(__file__).with_name("snapshots")
-NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TASKS = (
     TaskSnapshot(
         id="0d3c1c0e-7a5e-4a39-8a39-4d3a2e6f5b01",
@@ -61,13 +53,6 @@ TASKS = (
 )
 
 
-class Terminal(io.StringIO):
-    """A stream that says that it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 def show_list() -> None:
     print_list(Listing(TASKS, 1200), NOW, several_states=True)
 
@@ -76,38 +61,12 @@ def show_task() -> None:
     print_task(TASKS[1], NOW)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("width", [80, 200])
-@pytest.mark.parametrize("show", [show_list, show_task])
-def test_output_is_as_in_its_file(
-    show: Callable[[], None], width: int, language: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = printed(show, width, language, monkeypatch)
-    file = FOLDER / f"{show.__name__}.{width}.{language}.txt"
-    if os.environ.get("WRITE_SNAPSHOTS") == "write":
-        file.write_text(text, encoding="utf-8")
-    assert text == file.read_text(encoding="utf-8")
+@in_each_terminal(show_list, show_task)
+def test_output_is_as_in_its_file(show: Show, width: int, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare(show, width, language, monkeypatch)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_table_in_a_terminal_of_80_columns_is_not_wider(language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = printed(show_list, 80, language, monkeypatch).splitlines()
     assert max(map(cell_len, lines)) <= 80
-
-
-def printed(show: Callable[[], None], width: int, language: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return what a terminal gets, without the bold and dim letters."""
-    stream = Terminal()
-    for name, value in {
-        "COLUMNS": str(width),
-        "LINES": "50",
-        "NO_COLOR": "1",
-        "TERM": "dumb",
-        "ROTA_LANG": language,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    monkeypatch.setattr("sys.stdout", stream)
-    monkeypatch.setattr("sys.stderr", stream)
-    show()
-    return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rota.cli import output
+from rota.cli.language import translated
 from rota.cli.option_types import AsJson, Yes
 from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, every_schedule, with_store
 from rota.cli.schedule.text_files import read_text, write_text
@@ -60,13 +61,15 @@ def list_calendars(store: StoreUrl = None, as_json: AsJson = False) -> None:
         output.Column("name"),
         output.Column("ends"),
         output.Column("updated"),
+        output.Column("by"),
         output.Column("schedules", folds=True),
     ]
     rows = [
         (
             each.name,
-            each.calendar.ends.isoformat() if each.calendar.ends else "never",
-            f"{each.updated_at:%Y-%m-%d} by {each.updated_by}",
+            each.calendar.ends.isoformat() if each.calendar.ends else translated("never"),
+            f"{each.updated_at:%Y-%m-%d}",
+            each.updated_by,
             ", ".join(users.get(each.name, [])) or "-",
         )
         for each in found

@@ -10,10 +10,10 @@ terminal would carry out a control sequence in one of them.
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 import typer
@@ -163,6 +163,13 @@ def print_fields(fields: Mapping[str, str]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for name, value in titled.items():
         console.print(f"[dim]{escape(set_cell_size(name, width))}[/]  {styled(printable(value))}")
+
+
+def field_lines(fields: Mapping[str, str]) -> Iterator[str]:
+    """Yield names, which are not translated, with their values as lines below a heading."""
+    width = max(map(cell_len, fields), default=0)
+    for name, value in fields.items():
+        yield f"  {set_cell_size(name, width)}  {printable(value)}"
 
 
 def print_section(title: str, text: str) -> None:
@@ -336,5 +343,9 @@ def at_zone(moment: datetime | None, timezone: str) -> str:
         return "-"
     from zoneinfo import ZoneInfo
 
-    local = moment.astimezone(ZoneInfo(timezone))
-    return f"{local:%a %Y-%m-%d %H:%M:%S %z}"
+    return dated(moment.astimezone(ZoneInfo(timezone)), "%Y-%m-%d %H:%M:%S %z")
+
+
+def dated(moment: date, form: str) -> str:
+    """Return the day of the week in the language of the locale, and a day or a time in a form of `strftime`."""
+    return f"{translated_title(f'{moment:%a}')} {moment.strftime(form)}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rota.cli import option_types, output
+from rota.cli.language import language
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import (
     ORIGIN,
@@ -294,7 +295,7 @@ def _when(definition: ScheduleDefinition) -> str:
         return "runs on demand"
     if definition.process_at is not None:
         return f"fires once, at {definition.process_at.isoformat()}"
-    return f"{describe(definition.specs, timezone=definition.timezone)} ({definition.timezone})"
+    return f"{describe(definition.specs, language(), timezone=definition.timezone)} ({definition.timezone})"
 
 
 def _show_change(before: StoredSchedule, after: StoredSchedule) -> None:
@@ -304,4 +305,4 @@ def _show_change(before: StoredSchedule, after: StoredSchedule) -> None:
         return
     output.say(f"{after.definition.name!r} is at version {after.version}:")
     for each in fields:
-        output.say(f"  {each.field}: {field_value(each.before)} -> {field_value(each.after)}")
+        output.echo(f"  {each.field}: {field_value(each.before)} -> {field_value(each.after)}")

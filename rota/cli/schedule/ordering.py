@@ -67,7 +67,7 @@ def skip(
         output.print_json({"skipped": times})
         return
     for at in times:
-        output.say(f"{name!r} skips {at.astimezone():%a %Y-%m-%d %H:%M:%S %z}.")
+        output.say(f"{name!r} skips {output.dated(at.astimezone(), '%Y-%m-%d %H:%M:%S %z')}.")
 
 
 def cancel(run_id: RunId, store: StoreUrl = None, url: Url = None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rota.cli import option_types, output
+from rota.cli.language import language, translated
 from rota.cli.option_types import AsJson
 from rota.cli.schedule.opened_store import StoreUrl, Tag, calendars_of, every_schedule, find_schedule, with_store
 from rota.core.text import counted
@@ -52,11 +53,14 @@ def preview(
         rows = [{"at": each.at, "fires": each.fires, "note": each.note} for each in times]
         output.print_json(rows)
         return
-    typer.echo(describe(spec, timezone=timezone))
+    typer.echo(describe(spec, language(), timezone=timezone))
     columns = [output.Column("time"), output.Column("from now"), output.Column("note", folds=True)]
     output.print_table(
         columns,
-        [(f"{each.at:%a %Y-%m-%d %H:%M:%S %z}", output.relative(each.at, begin), _note(each)) for each in times],
+        [
+            (output.dated(each.at, "%Y-%m-%d %H:%M:%S %z"), output.relative(each.at, begin), _note(each))
+            for each in times
+        ],
     )
     if sum(each.fires for each in times) < number:
         output.note("There are no further times.")
@@ -68,16 +72,18 @@ def _note(row: PreviewTime) -> str:
     if row.clock_change:
         way = "forward" if row.clock_change > timedelta(0) else "back"
         parts.append(f"the clocks were set {way} by {output.rough(abs(row.clock_change))}")
-    return "; ".join(parts)
+    return "; ".join(map(translated, parts))
 
 
 def describe_spec(
     spec: Annotated[list[str], typer.Argument(help=SPEC_HELP)],
-    language: Annotated[str, typer.Option("--language", "--lang", help="en or zh.")] = "en",
+    lang: Annotated[
+        str | None, typer.Option("--language", "--lang", help="en or zh. Default: that of the locale.")
+    ] = None,
     timezone: Timezone = "UTC",
 ) -> None:
     """Say in words when a spec fires, in English or Chinese."""
-    typer.echo(describe(spec, language, timezone=timezone))
+    typer.echo(describe(spec, lang or language(), timezone=timezone))
 
 
 def simulate_schedules(
@@ -109,7 +115,10 @@ def simulate_schedules(
         )
         return
     columns = [output.Column("time (UTC)"), output.Column("schedule", folds=True), output.Column("note", folds=True)]
-    rows = [(f"{each.at:%a %Y-%m-%d %H:%M:%S}", schedule.definition.name, each.note) for schedule, each in found]
+    rows = [
+        (output.dated(each.at, "%Y-%m-%d %H:%M:%S"), schedule.definition.name, translated(each.note))
+        for schedule, each in found
+    ]
     output.print_table(columns, rows[:MOST_SHOWN])
     more = f", {MOST_SHOWN} of them shown (--json shows all)" if len(rows) > MOST_SHOWN else ""
     output.note(f"{counted(len(rows), 'fire')} from {begin.isoformat()} to {until.isoformat()}{more}.")
@@ -136,14 +145,14 @@ def forecast(
         per_day = {str(day): number for day, number in found.days.items()}
         output.print_json({"days": per_day, "crowded": crowded, "proposals": found.proposals})
         return
-    rows = [(f"{day:%a %Y-%m-%d}", str(number)) for day, number in found.days.items()]
+    rows = [(output.dated(day, "%Y-%m-%d"), str(number)) for day, number in found.days.items()]
     output.print_table([output.Column("day (UTC)"), output.Column("fires", right=True)], rows)
     if not found.crowded:
         output.say(f"In no minute more than {counted(limit, 'schedule')} fire.")
         return
     minutes = counted(len(found.crowded), "minute")
     output.say(f"\n{minutes} in which more than {counted(limit, 'schedule')} fire; the fullest ones:")
-    rows = [(f"{minute:%a %Y-%m-%d %H:%M}", str(number)) for minute, number in found.crowded.items()]
+    rows = [(output.dated(minute, "%Y-%m-%d %H:%M"), str(number)) for minute, number in found.crowded.items()]
     output.print_table([output.Column("minute (UTC)"), output.Column("schedules", right=True)], rows[:MOST_LINES])
     for line in found.proposals[:MOST_LINES]:
         output.say(line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from rota.cli import option_types, output
+from rota.cli.language import language, translated, translated_title
 from rota.cli.option_types import AsJson
 from rota.cli.schedule.opened_store import (
     App,
@@ -22,10 +23,10 @@ from rota.cli.schedule.opened_store import (
 )
 from rota.cli.schedule.run_history import print_runs
 from rota.cli.schedule.schedule_fields import schedule_json
-from rota.core.text import counted, printable
+from rota.core.text import counted
 from rota.errors import StoreNotFound
 from rota.schedule.calendar import Calendar
-from rota.schedule.definition import StoredSchedule
+from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.describe import describe
 from rota.schedule.run import ScheduleRun
 from rota.schedule.simulation import simulate
@@ -80,7 +81,7 @@ def list_schedules(
         output.Column("next"),
         output.Column("last"),
         output.Column("when", folds=True),
-        output.Column("task type", folds=True),
+        output.Column("task type", folds=True, optional=True),
     ]
     if found:
         output.print_table(columns, (_list_row(each, at) for each in found))
@@ -111,7 +112,7 @@ def show(name: Name, app: App = None, store: StoreUrl = None, as_json: AsJson = 
         output.print_json({**_overview_json(overview), "next_times": times, "runs": runs, "statistics": statistics})
         return
     for line in _show_lines(overview):
-        output.say(line)
+        output.echo(line)
     zone = overview.schedule.definition.timezone
     at = output.now()
     if times:
@@ -195,20 +196,24 @@ def _list_row(each: "ScheduleOverview", at: datetime) -> tuple[str, ...]:
     definition, progress = each.schedule.definition, each.progress
     last = "-"
     if progress.last_outcome is not None:
-        row = f" ({progress.failures_in_row} in a row)" if progress.failures_in_row > 1 else ""
-        last = f"{progress.last_outcome}{row}"
-    when = "on demand"
+        row = translated(f"{progress.failures_in_row} in a row")
+        last = f"{progress.last_outcome} ({row})" if progress.failures_in_row > 1 else progress.last_outcome
+    next_at = output.relative(each.next_at, at)
+    return definition.name, each.state, next_at, last, _when(definition), definition.task_type
+
+
+def _when(definition: ScheduleDefinition) -> str:
     if definition.specs:
-        when = describe(definition.specs, timezone=definition.timezone)
-    elif definition.process_at is not None:
-        when = f"once, {definition.process_at:%Y-%m-%d %H:%M} UTC"
-    return definition.name, each.state, output.relative(each.next_at, at), last, when, definition.task_type
+        return describe(definition.specs, language(), timezone=definition.timezone)
+    if definition.process_at is not None:
+        return translated(f"once, {definition.process_at:%Y-%m-%d %H:%M} UTC")
+    return translated("on demand")
 
 
 def _list_remarks(found: "list[ScheduleOverview]", hold: "Hold | None", at: datetime) -> Iterator[str]:
     if hold is not None and hold.holds(at):
         why = f": {hold.reason}" if hold.reason else ""
-        until = f" until {hold.until.isoformat()}" if hold.until else ""
+        until = f" until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until else ""
         yield f"All schedules are stopped by {hold.by}{until}{why}. `rota schedule start --all` lets them go on."
     if not found:
         yield "There are no such schedules. `rota schedule list` shows all, and `rota schedule add` makes one."
@@ -219,21 +224,18 @@ def _list_remarks(found: "list[ScheduleOverview]", hold: "Hold | None", at: date
 
 def _show_lines(overview: "ScheduleOverview") -> Iterator[str]:
     schedule, progress = overview.schedule, overview.progress
-    why = f" ({overview.why_paused})" if overview.why_paused else ""
+    why = f" ({translated(overview.why_paused)})" if overview.why_paused else ""
     yield f"{schedule.definition.name}: {overview.state}{why}"
-    facts: dict[str, Any] = {
-        "id": schedule.id,
-        "version": f"{schedule.version}, edited by {schedule.updated_by or '-'}",
+    facts = {
+        translated_title("id"): schedule.id,
+        translated_title("version"): translated(f"{schedule.version}, edited by {schedule.updated_by or '-'}"),
+        translated_title("when"): _when(schedule.definition),
     }
-    if schedule.definition.specs:
-        facts["when"] = describe(schedule.definition.specs, timezone=schedule.definition.timezone)
     for name, value in schedule.definition.to_mapping().items():
         if name != "name":
             facts[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    facts["runs"] = f"{progress.fired} fired, {progress.failed} failed, {progress.skipped} skipped"
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        yield f"  {name:<{width}}  {printable(str(value))}"
+    runs = f"{progress.fired} fired, {progress.failed} failed, {progress.skipped} skipped"
+    yield from output.field_lines({**facts, translated_title("runs"): translated(runs)})
 
 
 def _overview_json(each: "ScheduleOverview") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from rota.cli import option_types, output
+from rota.cli.language import translated, translated_title
 from rota.cli.option_types import AsJson
 from rota.cli.schedule.opened_store import App, StoreUrl, declared_schedules, every_schedule, find_schedule, with_store
 from rota.core.text import printable
@@ -69,8 +70,8 @@ def run_show(
     if as_json:
         output.print_json(run.log if log else run)
         return
-    for line in run.log if log else _run_lines(run):
-        typer.echo(printable(line) if line else "")
+    for line in map(printable, run.log) if log else _run_lines(run):
+        output.echo(line)
 
 
 def print_runs(runs: list[ScheduleRun], zone: str, names: dict[str, str] | None = None) -> None:
@@ -79,9 +80,9 @@ def print_runs(runs: list[ScheduleRun], zone: str, names: dict[str, str] | None 
         output.Column("planned"),
         *([output.Column("schedule", folds=True)] if names is not None else []),
         output.Column("outcome"),
-        output.Column("cause"),
-        output.Column("late", right=True),
-        output.Column("took", right=True),
+        output.Column("took", right=True, optional=True),
+        output.Column("late", right=True, optional=True),
+        output.Column("cause", optional=True),
         output.Column("about", folds=True),
     ]
     output.print_table(columns, (_run_row(run, zone, names) for run in runs))
@@ -98,20 +99,26 @@ def _run_row(run: ScheduleRun, zone: str, names: dict[str, str] | None) -> tuple
         output.at_zone(run.planned_at, zone),
         *((names.get(run.schedule_id, run.schedule_id),) if names is not None else ()),
         outcome,
-        f"{run.cause} by {run.by}" if run.by else run.cause,
-        output.precise(late),
         output.precise(took),
+        output.precise(late),
+        _cause(run),
         f"{run.id}  {about}".rstrip(),
     )
 
 
+def _cause(run: ScheduleRun) -> str:
+    return f"{run.cause} ({run.by})" if run.by else run.cause
+
+
 def _run_lines(run: ScheduleRun) -> Iterator[str]:
-    yield f"{run.id}: {run.outcome or 'not over'}"
-    facts: dict[str, object] = {
-        "schedule": f"{run.schedule_id}, version {run.schedule_version}",
+    yield f"{run.id}: {run.outcome or translated('not over')}"
+    enqueued = "no" if run.enqueued_at is None else f"{run.enqueued_at.isoformat()} in the queue {run.queue}"
+    facts: dict[str, str] = {
+        "schedule": run.schedule_id,
+        "version": str(run.schedule_version),
         "planned": run.planned_at.isoformat(),
-        "cause": f"{run.cause} by {run.by}" if run.by else run.cause,
-        "enqueued": "no" if run.enqueued_at is None else f"{run.enqueued_at.isoformat()} in the queue {run.queue}",
+        "cause": _cause(run),
+        "enqueued": translated(enqueued),
         "task type": run.task_type,
         "tasks": ", ".join(run.task_ids),
         "started": run.started_at.isoformat() if run.started_at else "",
@@ -121,15 +128,14 @@ def _run_lines(run: ScheduleRun) -> Iterator[str]:
         "result": run.result.decode(errors="replace") if run.result else "",
         "error": run.error,
     }
-    for name, value in facts.items():
-        if value:
-            yield f"  {name:<9} {value}"
+    yield from output.field_lines({translated_title(name): value for name, value in facts.items() if value})
     for number, attempt in enumerate(run.attempts, 1):
         ended = attempt.ended_at
         took = output.precise(ended - attempt.started_at) if ended else "not over"
-        yield f"\nattempt {number} on {attempt.worker}: {attempt.started_at.isoformat()}, {took}"
-        yield from (f"  {line}" for line in (attempt.traceback or attempt.error).splitlines())
+        yield translated(f"\nattempt {number} on {attempt.worker}: {attempt.started_at.isoformat()}, {took}")
+        yield from (f"  {printable(line)}" for line in (attempt.traceback or attempt.error).splitlines())
     if run.log:
         last = run.log[-_LOG_LINES:]
-        yield "\nlog" if len(last) == len(run.log) else f"\nlog, the last {len(last)} of {len(run.log)} lines (--log)"
-        yield from (f"  {line}" for line in last)
+        some = f"log, the last {len(last)} of {len(run.log)} lines (--log)"
+        yield f"\n{translated_title('log') if len(last) == len(run.log) else translated(some)}"
+        yield from (f"  {printable(line)}" for line in last)

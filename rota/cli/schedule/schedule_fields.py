@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from rota.cli.language import translated
 from rota.schedule.definition import StoredSchedule
 
 
@@ -23,4 +24,4 @@ def schedule_json(schedule: StoredSchedule) -> dict[str, Any]:
 
 def field_value(value: Any) -> str:
     """Return the value of a field of a schedule, as a comparison shows it; None stands for the default."""
-    return "(default)" if value is None else json.dumps(value, ensure_ascii=False)
+    return translated("(default)") if value is None else json.dumps(value, ensure_ascii=False)

@@ -136,7 +136,7 @@ def hold(
     if not output.agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
         raise typer.Exit(1)
     with_store(store, lambda opened: opened.set_hold(by=actor(), reason=note or "", until=end, origin=ORIGIN))
-    ends = f" until {end.isoformat()}" if end else ""
+    ends = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
     output.say(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
 
 

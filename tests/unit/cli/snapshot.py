@@ -11,8 +11,7 @@ values with fixed times, so that no server is needed; `show_...` prints one of t
 import io
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,13 +80,3 @@ def printed(show: Show, width: int, language: str, monkeypatch: pytest.MonkeyPat
     with suppress(typer.Exit):  # the code is not a part of the output
         show()
     return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
-
-
-@pytest.fixture
-def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let local times be those of UTC."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.cli import output
+from rota.cli.language import translated_title
 from rota.cli.option_types import AsJson
 from rota.cli.target import Discover, Modules, load_app, target_of
 from rota.settings.origin import Origin
@@ -63,7 +64,9 @@ def _table(rows: Sequence[Origin], *, wide: bool) -> Table:
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in _HEADINGS if wide else _HEADINGS[:4]:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "group" or (heading == "setting" and wide))
+        table.add_column(
+            translated_title(heading), overflow="fold", no_wrap=heading == "group" or (heading == "setting" and wide)
+        )
     shown = ""
     for row in rows:
         group = "" if row.group == shown else row.group

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Annotated
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -158,9 +159,10 @@ def _plain(done: Examination) -> dict[str, object]:
 def _show(done: Examination, console: Console) -> None:
     for finding in done.findings:
         _show_one(finding, console)
-    looked = translated(f"{counted(done.queues, 'queue')} and {counted(done.servers, 'server')} looked at")
-    faults = translated(counted(sum(finding.severity != "note" for finding in done.findings), "fault"))
-    console.print(f"[green]{translated('Nothing is wrong')}[/]: {looked}." if done.healthy else f"{faults}: {looked}.")
+    faults = counted(sum(finding.severity != "note" for finding in done.findings), "fault")
+    verdict = "Nothing is wrong" if done.healthy else faults
+    looked = f"{verdict}: {counted(done.queues, 'queue')} and {counted(done.servers, 'server')} looked at."
+    console.print(translated(looked), style="green" if done.healthy else None)
 
 
 def _show_one(finding: Finding, console: Console) -> None:
@@ -174,7 +176,7 @@ def _show_one(finding: Finding, console: Console) -> None:
             console.print(label, text, soft_wrap=True)
         return
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=max(cell_len(translated_title(each)) for each in _STYLES))
     table.add_column(overflow="fold")  # so that a narrow terminal does not cut names and links
     for row in rows:
         table.add_row(*row)

@@ -52,10 +52,10 @@ def list_groups(
         output.Column("being joined", folds=True),
     ]
     rows = [
-        (each.name, f"{each.size:,}", ", ".join(_until(one, at) for one in each.aggregations) or "-") for each in found
+        (each.name, f"{each.size:,}", "; ".join(_until(one, at) for one in each.aggregations) or "-") for each in found
     ]
     output.print_table(columns, rows)
 
 
 def _until(aggregation: AggregationSnapshot, at: datetime) -> str:
-    return translated(f"{counted(aggregation.size, 'task')}, until {output.relative(aggregation.deadline, at)}")
+    return translated(f"{counted(aggregation.size, 'task')}, deadline {output.relative(aggregation.deadline, at)}")

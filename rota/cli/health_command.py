@@ -9,6 +9,7 @@ import typer
 
 from rota.broker.sync import SyncBroker
 from rota.cli import option_types as words
+from rota.cli.language import translated
 from rota.client.connections import broker_options
 from rota.errors import BrokerError, ConfigError
 from rota.health import discovery as meeting
@@ -65,7 +66,7 @@ def _here(pid: int | None, question: str, timeout: timedelta) -> Iterator[Said]:
         found = True
     if not found:
         who = "no worker of this user" if pid is None else f"no worker with the process ID {pid}"
-        yield Said(False, f"{who} answers on this machine (looked in {place})")
+        yield Said(False, translated(f"{who} answers on this machine (looked in {place})"))
 
 
 def _at(address: str, question: str, timeout: timedelta) -> Said:
@@ -90,4 +91,4 @@ def _broker(url: str, timeout: timedelta) -> Said:
             broker.check()
     except BrokerError as error:
         return Said(False, str(error))
-    return Said(True, "the broker answers")
+    return Said(True, translated("the broker answers"))

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from rich.cells import set_cell_size
 
-from rota.cli.language import translated, translated_title
-from rota.cli.output import Column, print_table, say, sparkline, terminal_width
+from rota.cli.language import language, translated, translated_title
+from rota.cli.output import Column, echo, print_table, say, sparkline, terminal_width
 from rota.core.duration import display
 from rota.core.text import counted
 from rota.inspect.histogram import Histogram
-from rota.inspect.metric_series import MetricPoint, MetricSeries
+from rota.inspect.metric_series import OTHER_TYPES, MetricPoint, MetricSeries
 from rota.wire.minute import added
 
 _LABEL, _VALUE = 12, 14
@@ -27,7 +27,8 @@ def show(found: MetricSeries, *, queue: str | None, type: str | None) -> None:
     """Print a series."""
     first, last = found.points[0].at, found.points[-1].at + found.step
     what = queue or counted(len(found.queues), "queue")
-    say(f"{translated(what)}{f', {type}' if type else ''}: {_period(first, last)}")
+    colon = ": " if language() == "en" else "："
+    echo(f"{translated(what)}{f', {type}' if type else ''}{colon}{_period(first, last)}")
     _show_total(found.total)
     say("")
     width = max(_NARROWEST, min(_WIDEST, terminal_width() - _LABEL - _VALUE))
@@ -121,7 +122,7 @@ def _show_types(found: MetricSeries) -> None:
     ]
     rows = [
         (
-            name,
+            translated(name) if name == OTHER_TYPES else name,
             f"{point.processed:,}",
             f"{point.failed + point.retried:,}",
             f"{point.crashed:,}",

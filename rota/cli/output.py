@@ -94,8 +94,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     kept = _kept(columns, widths, console.width)
-    columns = _folded(columns, widths, kept, console.width)
-    least = _least(columns, widths)
+    columns = _folding(columns, widths, kept, console.width)
+    least = [min(width, NARROWEST) if column.folds else width for column, width in zip(columns, widths, strict=True)]
     fits = sum(least[number] + _GAP for number in kept) - _GAP <= console.width
     for number in kept:
         column = columns[number]
@@ -111,6 +111,14 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     for row in shown:
         table.add_row(*(styled(row[number]) for number in kept))
     console.print(table)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield rows as lines in which the cells of a column stand below each other."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        yield "  ".join(map(set_cell_size, row, widths)).rstrip()
 
 
 def _padded(cell: str, width: int, column: Column) -> str:
@@ -129,20 +137,17 @@ def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[i
     return kept
 
 
-def _folded(columns: Sequence[Column], widths: Sequence[int], kept: Sequence[int], room: int) -> list[Column]:
-    """Let the widest columns, such as long IDs, fold too while the table does not fit. Rich would cut its lines."""
-    made = list(columns)
-    while sum(_least(made, widths)[number] + _GAP for number in kept) - _GAP > room:
-        wide = [number for number in kept if not made[number].folds and widths[number] > READABLE]
-        if not wide:
-            break
-        widest = max(wide, key=widths.__getitem__)
-        made[widest] = replace(made[widest], folds=True)
-    return made
+def _folding(columns: Sequence[Column], widths: Sequence[int], kept: Sequence[int], room: int) -> list[Column]:
+    """Let further columns of text fold, the widest first, until a table fits that would lose its last columns."""
+    shown = list(columns)
 
+    def needed() -> int:
+        return sum((min(widths[each], NARROWEST) if shown[each].folds else widths[each]) + _GAP for each in kept) - _GAP
 
-def _least(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
-    return [min(width, NARROWEST) if column.folds else width for column, width in zip(columns, widths, strict=True)]
+    for number in sorted(kept, key=lambda each: -widths[each]):
+        if needed() > room and not shown[number].right:
+            shown[number] = replace(shown[number], folds=True)
+    return shown
 
 
 def styled(cell: str) -> str:
@@ -265,14 +270,15 @@ def progress(title: str, total: int | None = None) -> Generator[Callable[[int], 
 
     The result is a function to call with the number that is done so far. Without a `total` the number alone is shown.
     """
-    if not sys.stderr.isatty():
+    console = Console(stderr=True)
+    if not sys.stderr.isatty() or console.is_dumb_terminal:
         yield lambda done: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     description = TextColumn("{task.description}")
     columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task(translated(title), total=total)
         yield lambda done: shown.update(task, completed=done)
 

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from rota.cli import output
+from rota.cli.language import translated
 from rota.cli.option_types import AsJson
 from rota.settings.origin import all_profiles, shown
 from rota.settings.profiles import PROFILE_VARIABLE, Profile, own_file
@@ -39,7 +40,7 @@ def command(as_json: AsJson = False) -> None:
 
 def _row(profile: Profile, current: str) -> tuple[str, ...]:
     mark, url = "*" if profile.name == current else "", _url(profile)
-    return mark, profile.name, url or "-", "yes" if profile.confirm else "", str(profile.file)
+    return mark, profile.name, url or "-", translated("yes") if profile.confirm else "", str(profile.file)
 
 
 def _plain(profile: Profile, current: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from rota.cli import option_types, output
+from rota.cli.language import translated
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import Url, Yes
 from rota.core.text import counted
@@ -102,7 +103,9 @@ def delete(
     async def act(app: "Rota") -> None:
         known = await app.inspector().queues()
         sizes = [
-            f"{queue} ({counted((await app.inspector().queue(queue)).size, 'task')})" if queue in known else queue
+            f"{queue} ({translated(counted((await app.inspector().queue(queue)).size, 'task'))})"
+            if queue in known
+            else queue
             for queue in queues
         ]
         is_sure = yes or not set(queues) & set(known)
@@ -151,7 +154,7 @@ async def _delete(app: "Rota", queue: str, *, force: bool, reason: str) -> None:
             show(last.all_tasks + last.keys)
     if last is None:
         raise QueueNotFound(f"There is no queue {queue!r}.")
-    states = ", ".join(f"{number} {state}" for state, number in last.tasks.items())
+    states = ", ".join(f"{number:,} {state}" for state, number in last.tasks.items())
     output.say(f"Queue {queue} is deleted: {states or 'no tasks'}; {counted(last.keys, 'other key')}.")
     if last.came_meanwhile:
         output.warn(

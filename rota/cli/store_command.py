@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
+from rich.cells import cell_len
 
 from rota.cli import output
+from rota.cli.language import translated
 from rota.cli.option_types import AsJson
 from rota.core.text import counted
 from rota.errors import ConfigError, RotaError
@@ -41,7 +43,8 @@ def status(store: Url = None, as_json: AsJson = False) -> None:
         revision = f"revision {found['revision'] or 'none'}; this version of Rota needs {found['needs']}"
         output.say(f"{found['store']}: {revision}")
         for name, size in found["tables"].items():
-            output.say(f"  {name:<24} {counted(size['rows'], 'row'):>16}{_shown(size['bytes'])}")
+            rows = translated(counted(size["rows"], "row"))
+            output.echo(f"  {name:<24} {' ' * (16 - cell_len(rows))}{rows}{_shown(size['bytes'])}")
     raise typer.Exit(0 if found["revision"] == found["needs"] else 1)
 
 

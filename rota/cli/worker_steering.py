@@ -42,12 +42,12 @@ def list_workers(url: Url = None, as_json: AsJson = False) -> None:
     at = output.now()
     columns = [
         output.Column("id"),
-        output.Column("host:pid"),
+        output.Column("host:pid", folds=True),
         output.Column("kind"),
         output.Column("status"),
         output.Column("busy", right=True),
         output.Column("slots", right=True),
-        output.Column("started"),
+        output.Column("started", optional=True),
         output.Column("queues", folds=True),
     ]
     rows = [

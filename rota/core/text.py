@@ -7,8 +7,8 @@ from typing import Any, cast
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: `1 task`, `2 tasks`, `0 queues`."""
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+    """Return a number with its noun: `1 task`, `1,200 tasks`, `0 queues`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def unstopped(text: object) -> str:

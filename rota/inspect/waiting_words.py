@@ -42,7 +42,7 @@ TEMPLATES: Mapping[Reason, Template] = {
         "该队列的工作进程会在约一分钟内重新运行它；如果没有工作进程，请启动一个。",
     ),
     Reason.QUEUE_PAUSED: Template(
-        "The queue {queue} is paused[ since {since}][ by {by}][: {why}]. Resume it: rota queue resume {queue}",
+        "The queue {queue} was paused[ at {since}][ by {by}][: {why}]. Resume it: rota queue resume {queue}",
         "队列 {queue} 已暂停[，自 {since} 起][，操作人 {by}][，原因：{why}]。恢复：rota queue resume {queue}",
     ),
     Reason.NO_SERVER: Template(
@@ -88,7 +88,7 @@ TEMPLATES: Mapping[Reason, Template] = {
     Reason.BEHIND: Template(
         "The task is behind {ahead|other task} of the queue {queue}[; {per_second} end in a second, so it is due in "
         "about {forecast}].",
-        "该任务排在队列 {queue} 的 {ahead} 个任务之后[；每秒完成 {per_second} 个，预计约 {forecast} 后轮到]。",
+        "该任务排在队列 {queue} 的 {ahead} 个任务之后[；每秒完成 {per_second} 个，预计约 {forecast}后轮到]。",
     ),
     Reason.RETRY_LATER: Template(
         "The task failed and will run again in {after}, at {at}: retry {retried} of {max_retry}[. Its error: {error}]",

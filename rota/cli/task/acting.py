@@ -24,7 +24,7 @@ from rota.cli import option_types, output
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, Url, Yes
 from rota.cli.task.listing import found_refs
-from rota.core.text import counted, printable
+from rota.core.text import counted
 from rota.errors import BrokerError, OptionError, StoreError
 from rota.inspect import (
     Actions,
@@ -257,11 +257,12 @@ def _show(seen: Preview) -> None:
     if seen.is_exact:
         output.note(f"{counted(seen.count, 'task')}." if seen.count else "There is no such task.")
     else:
-        output.note(f"At least {counted(seen.count, 'task')}: looked at {seen.scanned} of {seen.of}.")
-    for info in seen.sample:
-        typer.echo(printable(f"  {info.id}  {info.type}  {info.state.value}"), err=True)
+        output.note(f"At least {counted(seen.count, 'task')}: looked at {seen.scanned:,} of {seen.of:,}.")
+    rows = [(info.id, info.type, info.state.value) for info in seen.sample]
+    for line in output.aligned(rows):
+        typer.echo(f"  {line}", err=True)
     if seen.is_exact and seen.count > len(seen.sample) > 0:
-        output.note(f"  and {seen.count - len(seen.sample)} more")
+        output.note(f"  and {seen.count - len(seen.sample):,} more")
 
 
 _DONE = {

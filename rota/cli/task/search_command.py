@@ -153,7 +153,7 @@ _COLUMNS = (
     Column("id"),
     Column("type", folds=True),
     Column("state"),
-    Column("since or due", optional=True),
+    Column("when", optional=True),
     Column("error", folds=True, optional=True),
 )
 
@@ -223,7 +223,7 @@ def _print_errors(page: ErrorPage | None, limit: int, *, as_json: bool) -> None:
     if len(page.groups) > limit:
         output.note(f"{len(page.groups) - limit} more: --limit {len(page.groups)} prints all.")
     if page.ungrouped:
-        output.note(f"{counted(page.ungrouped, 'task')} with further errors are not grouped. Search for fewer tasks.")
+        output.note(f"Not grouped: {counted(page.ungrouped, 'task')} with further errors. Search for fewer tasks.")
     _note_unread(page.unread)
 
 

@@ -63,7 +63,7 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
         yield make(
             "queue-without-a-server",
             f"No live server serves the queue {name!r}: {counted(queue.pending, 'pending task')}, "
-            f"{waiting} waiting in all.",
+            f"{waiting:,} waiting in all.",
             "No server is running, the servers serve other queues, or a producer misspells the name.",
             f"Start one with --queues {name}, or move the tasks.",
         )
@@ -89,7 +89,7 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
         yield warning(
             "long-wait",
             f"The next task of the queue {name!r} has been waiting for {_words(queue.latency)}, "
-            f"first of {queue.pending}.",
+            f"first of {queue.pending:,}.",
             "More tasks come in than are done, long tasks hold all slots, or heavier queues go first (strict).",
             "Add processes or slots, give the queue a greater weight, or give long tasks their own queue.",
         )
@@ -98,12 +98,12 @@ def _consumers(each: QueueSample, sample: Sample) -> Iterator[Finding]:
 def _pause(each: QueueSample) -> Iterator[Finding]:
     queue = each.queue
     if queue.is_paused and queue.pending:
-        since = f" since {queue.paused_at:%Y-%m-%d %H:%M} UTC" if queue.paused_at else ""
+        since = f" (since {queue.paused_at:%Y-%m-%d %H:%M} UTC)" if queue.paused_at else ""
         yield warning(
             "paused-queue",
             f"The queue {each.name!r} is paused{since} with {counted(queue.pending, 'pending task')}.",
             "It was paused by a user or a program, and stays paused until it is resumed.",
-            f"Resume it: with Asynq's tools, asynq queue resume {each.name}.",
+            f"Resume it: rota queue resume {each.name}.",
         )
 
 
@@ -170,7 +170,7 @@ def _archive(each: QueueSample, archive_max: int) -> Iterator[Finding]:
     elif each.queue.archived * 10 >= archive_max * 9:
         yield note(
             "full-archive",
-            f"The archive of the queue {each.name!r} is nearly full ({each.queue.archived} of {archive_max}).",
+            f"The archive of the queue {each.name!r} is nearly full ({each.queue.archived:,} of {archive_max:,}).",
             "When it is full the oldest ones are deleted for good.",
             "Run the archived tasks again or delete them.",
         )

@@ -26,16 +26,16 @@ def shown(*, terminal: bool, width: int = 60, force: bool | None = None) -> list
 
 def test_on_a_terminal_a_long_text_goes_on_under_its_beginning() -> None:
     lines = shown(terminal=True)
-    assert lines[0].rstrip() == "error   The server [evicts] keys."
-    assert lines[1].startswith("  why   It looks like a cache. It")
-    assert lines[2].startswith("        ")
+    assert lines[0].rstrip() == "error    The server [evicts] keys."
+    assert lines[1].startswith("  why    It looks like a cache. It")
+    assert lines[2].startswith("         ")
     assert max(map(len, lines)) <= 60
 
 
 def test_a_narrow_terminal_cuts_nothing() -> None:
     lines = shown(terminal=True, width=30)
     assert max(map(len, lines)) <= 30
-    assert "".join(line[8:].strip() for line in lines).count(FINDING.link) == 1
+    assert "".join(line[9:].strip() for line in lines).count(FINDING.link) == 1
 
 
 @pytest.mark.parametrize("force", [None, True], ids=["plain", "FORCE_COLOR"])

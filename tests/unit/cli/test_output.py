@@ -71,16 +71,16 @@ def test_column_that_does_not_fold_is_whole_while_others_can_fold(monkeypatch: p
     assert text.count("x") == 30
 
 
-def test_long_id_folds_where_nothing_else_fits_so_that_no_letter_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = (Column("id"), Column("queue"), Column("state"), Column("type", folds=True))
-    text = printed_at(80, monkeypatch, columns, [("z" * 50, "default", "completed", "email:welcome")])
-    assert max(map(len, text.splitlines())) <= 80
-    assert text.count("z") == 50
-    assert text.count("email:welcome") == 1
+def test_columns_of_text_fold_where_a_table_would_lose_its_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (Column("id"), Column("size", right=True), Column("state"), Column("why", folds=True))
+    text = printed_at(40, monkeypatch, columns, [("y" * 36, "1,200", "pending", "because")])
+    assert max(map(len, text.splitlines())) <= 40
+    assert text.count("y") - text.count("why") == 36
+    assert all(word in text for word in ("1,200", "pending", "because"))
 
 
-def test_table_that_is_wider_than_the_terminal_in_any_case_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = printed_at(20, monkeypatch, (Column("id"), Column("state")), [("y" * 36, "pending")])
+def test_table_whose_numbers_are_wider_than_the_terminal_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = printed_at(20, monkeypatch, (Column("size", right=True), Column("state")), [("1" * 36, "pending")])
     assert max(map(len, text.splitlines())) <= 20
 
 

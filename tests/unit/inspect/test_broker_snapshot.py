@@ -129,7 +129,7 @@ def test_a_server_that_is_well_needs_no_advice() -> None:
         ({"snapshot_failed": True}, "persistence", "bad", "last snapshot"),
         ({"append_only": False}, "persistence", "watch", "snapshots only"),
         ({"append_only": False, "saves_snapshots": False}, "persistence", "bad", "nothing on disk"),
-        ({"clients": 7_500}, "clients", "watch", "7500 clients"),
+        ({"clients": 7_500}, "clients", "watch", "7,500 clients"),
         ({"clients": 9_000}, "clients", "bad", "at most 10,000"),
         ({"rejected_clients": 3}, "clients", "watch", "3 were refused"),
         ({"most_clients": None}, "clients", "good", "12 clients connected"),

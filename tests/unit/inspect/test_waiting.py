@@ -182,12 +182,12 @@ def test_each_reason_has_facts_and_words_in_each_language():
     [
         (
             cause(Reason.QUEUE_PAUSED, queue="q", since=AT, by="ann", why=None),
-            "The queue q is paused since 2023-11-14 22:13:20 UTC by ann. Resume it: rota queue resume q",
+            "The queue q was paused at 2023-11-14 22:13:20 UTC by ann. Resume it: rota queue resume q",
             "队列 q 已暂停，自 2023-11-14 22:13:20 UTC 起，操作人 ann。恢复：rota queue resume q",
         ),
         (
             cause(Reason.QUEUE_PAUSED, queue="q", since=None, by=None, why=None),
-            "The queue q is paused. Resume it: rota queue resume q",
+            "The queue q was paused. Resume it: rota queue resume q",
             "队列 q 已暂停。恢复：rota queue resume q",
         ),
         (
@@ -198,7 +198,7 @@ def test_each_reason_has_facts_and_words_in_each_language():
         (
             cause(Reason.BEHIND, queue="q", ahead=9, at_least=1, per_second=2.0, forecast=timedelta(seconds=3700)),
             "The task is behind at least 9 other tasks of the queue q; 2 end in a second, so it is due in about 1h 1m.",
-            "该任务排在队列 q 的 至少 9 个任务之后；每秒完成 2 个，预计约 1 小时 1 分钟 后轮到。",
+            "该任务排在队列 q 的 至少 9 个任务之后；每秒完成 2 个，预计约 1 小时 1 分钟后轮到。",
         ),
         (
             cause(Reason.NO_SERVER, queue="q", servers=0),

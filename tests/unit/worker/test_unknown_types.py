@@ -36,7 +36,7 @@ def test_unknown_types_are_logged_once_with_their_count_and_the_likely_name(capl
     assert caplog.messages == []
     timer.fire()
     [text] = caplog.messages
-    assert "Handed back 5000 tasks" in text
+    assert "Handed back 5,000 tasks" in text
     assert "'email:welcom' (4990; did you mean 'email:welcome'?), 'zzz' (10)" in text
     assert "not imported" in text
 

@@ -39,7 +39,7 @@ def _print_entries(found: list[SchedulerEntrySnapshot]) -> None:
     at = output.now()
     columns = [
         output.Column("entry", folds=True),
-        output.Column("by"),
+        output.Column("kind"),
         *(output.Column(title, folds=True) for title in ("spec", "type")),
         output.Column("next"),
         output.Column("last"),

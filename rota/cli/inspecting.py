@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.cli import output
-from rota.cli.language import translated, translated_title
+from rota.cli.language import language, translated, translated_title
 from rota.cli.opened_app import app_of
 from rota.core.text import printable
 from rota.inspect import Fact, SyncInspector
@@ -76,7 +76,8 @@ def labelled(label: str, text: str, style: str = "") -> None:
 
 def fact_text(fact: Fact) -> str:
     """Return a fact about a server, and what to do, as sentences."""
-    return " ".join(filter(None, (translated(f"{fact.what}."), translated(fact.advice))))
+    gap = " " if language() == "en" else ""
+    return gap.join(filter(None, (translated(f"{fact.what}."), translated(fact.advice))))
 
 
 def share(rate: float | None) -> str:

@@ -170,13 +170,6 @@ def print_fields(fields: Mapping[str, str]) -> None:
         console.print(f"[dim]{escape(set_cell_size(name, width))}[/]  {styled(printable(value))}")
 
 
-def field_lines(fields: Mapping[str, str]) -> Iterator[str]:
-    """Yield names, which are not translated, with their values as lines below a heading."""
-    width = max(map(cell_len, fields), default=0)
-    for name, value in fields.items():
-        yield f"  {set_cell_size(name, width)}  {printable(value)}"
-
-
 def print_section(title: str, text: str) -> None:
     """Print a text of several lines below its title, such as a payload or a traceback."""
     typer.echo()

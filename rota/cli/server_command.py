@@ -33,7 +33,7 @@ def _show(broker: BrokerSnapshot) -> None:
     for number, node in enumerate(broker.nodes):
         if number or broker.facts:
             typer.echo()
-        name_heading(f"{node.product or 'Server'} {node.version or ''} at {node.address}".replace("  ", " "))
+        name_heading(f"{node.product or 'Server'} {node.version or ''}, {node.address}".replace(" ,", ","))
         if numbers := _numbers(node):
             output.echo(", ".join(map(translated, numbers)))
         for fact in node.facts:

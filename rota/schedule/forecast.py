@@ -71,7 +71,7 @@ def _proposals(
             else "give it a jitter of 10m"
         )
         found.append(
-            (hits, f"{definition.name}: {hits} of {counted(len(fires), 'fire')} fall into crowded minutes; {advice}.")
+            (hits, f"{definition.name}: {hits} of {counted(len(fires), 'fire')} in crowded minutes; {advice}.")
         )
     return tuple(line for _, line in sorted(found, key=lambda pair: (-pair[0], pair[1])))
 

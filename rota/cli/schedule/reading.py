@@ -22,7 +22,7 @@ from rota.cli.schedule.opened_store import (
     with_store,
 )
 from rota.cli.schedule.run_history import print_runs
-from rota.cli.schedule.schedule_fields import schedule_json
+from rota.cli.schedule.schedule_fields import field_lines, schedule_json
 from rota.core.text import counted
 from rota.errors import StoreNotFound
 from rota.schedule.calendar import Calendar
@@ -235,7 +235,7 @@ def _show_lines(overview: "ScheduleOverview") -> Iterator[str]:
         if name != "name":
             facts[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     runs = f"{progress.fired} fired, {progress.failed} failed, {progress.skipped} skipped"
-    yield from output.field_lines({**facts, translated_title("runs"): translated(runs)})
+    yield from field_lines({**facts, translated_title("runs"): translated(runs)})
 
 
 def _overview_json(each: "ScheduleOverview") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rota.cli import option_types, output
 from rota.cli.language import translated, translated_title
 from rota.cli.option_types import AsJson
 from rota.cli.schedule.opened_store import App, StoreUrl, declared_schedules, every_schedule, find_schedule, with_store
+from rota.cli.schedule.schedule_fields import field_lines
 from rota.core.text import printable
 from rota.schedule.run import RunOutcome, ScheduleRun
 
@@ -128,7 +129,7 @@ def _run_lines(run: ScheduleRun) -> Iterator[str]:
         "result": run.result.decode(errors="replace") if run.result else "",
         "error": run.error,
     }
-    yield from output.field_lines({translated_title(name): value for name, value in facts.items() if value})
+    yield from field_lines({translated_title(name): value for name, value in facts.items() if value})
     for number, attempt in enumerate(run.attempts, 1):
         ended = attempt.ended_at
         took = output.precise(ended - attempt.started_at) if ended else "not over"

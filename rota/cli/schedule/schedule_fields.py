@@ -1,8 +1,10 @@
 """Writes a schedule and the values of its fields, for programs and in comparisons."""
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rota.cli import output
 from rota.cli.language import translated
 from rota.schedule.definition import StoredSchedule
 
@@ -20,6 +22,11 @@ def schedule_json(schedule: StoredSchedule) -> dict[str, Any]:
         "deleted_at": schedule.deleted_at,
     }
     return {**about, "definition": schedule.definition.to_mapping()}
+
+
+def field_lines(fields: Mapping[str, str]) -> Iterator[str]:
+    """Yield names, which are not translated, with their values as lines below a heading."""
+    return (f"  {line}" for line in output.aligned(list(fields.items())))
 
 
 def field_value(value: Any) -> str:

@@ -149,7 +149,7 @@ def test_groups_are_listed_with_their_sizes(ask: Ask, mail: State) -> None:
     mail.client.zadd(keys.aggregation_sets, {taken: int(mail.now) + 100})
     done = ask("group", "list", "mail")
     assert words(done)[1][:2] == ["news", "1"]
-    assert words(done)[2][:6] == ["old", "0", "2", "tasks,", "until", "in"]
+    assert words(done)[2][:6] == ["old", "0", "2", "tasks,", "deadline", "in"]
     assert ask("group", "list", "-q", "mail", "--json").json[1]["aggregations"][0]["size"] == 2
     assert "has no groups" in ask("group", "list", "low").err
     assert ask("group", "list").code == 2
@@ -167,7 +167,7 @@ def test_entries_of_schedulers_and_their_history_are_shown(ask: Ask, mail: State
         mail.client.rpush(key, pack_entry(entry))
         mail.client.zadd(list_key(KEYS), {key: mail.now + 60})
     listed = ask("cron", "list")
-    assert [line[:2] for line in words(listed)] == [["entry", "by"], ["theirs", "Go"], ["ours", "Rota"]]
+    assert [line[:2] for line in words(listed)] == [["entry", "kind"], ["theirs", "Go"], ["ours", "Rota"]]
     assert words(listed)[1][-2:] == ["1", "byte"]
     assert words(listed)[2][-2:] == ['Queue("low")', "{}"]
     assert [entry["is_go"] for entry in ask("cron", "list", "--json").json] == [True, False]

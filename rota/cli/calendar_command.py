@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rota.cli import output
+from rota.cli import output, questions
 from rota.cli.language import translated
 from rota.cli.option_types import AsJson, Yes
 from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, every_schedule, with_store
@@ -131,8 +131,8 @@ def import_calendar(
         output.say(f"The calendar {calendar.name!r} is as it was.")
         return
     if present is None:
-        output.guard(f"Save the calendar {calendar.name!r}?")
-    elif not output.agreed(f"Replace the calendar {calendar.name!r}?", yes=yes):
+        questions.guard(f"Save the calendar {calendar.name!r}?")
+    elif not questions.agreed(f"Replace the calendar {calendar.name!r}?", yes=yes):
         raise typer.Exit(1)
     version = 0 if present is None else present.version
     saved = with_store(
@@ -171,7 +171,7 @@ def export(
 def delete(name: Name, yes: Yes = False, store: StoreUrl = None) -> None:
     """Delete a calendar that no schedule uses."""
     stored = with_store(store, lambda opened: _find(opened, name))
-    if not output.agreed(f"Delete the calendar {name!r}?", yes=yes):
+    if not questions.agreed(f"Delete the calendar {name!r}?", yes=yes):
         raise typer.Exit(1)
     with_store(
         store,

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from rota.app import Rota
 from rota.broker import Broker
-from rota.cli import output
+from rota.cli import output, questions
 from rota.cli.language import translated, translated_title
 from rota.cli.opened_app import app_of
 from rota.cli.option_types import AsJson, Url
@@ -96,7 +96,7 @@ def _repair(seen: Examination, app: Rota, *, yes: bool) -> Repaired | None:
     if not number:
         output.note("There is nothing to repair.")
         return None
-    if not output.agreed(f"Repair {counted(number, 'entry', 'entries')}?", yes=yes):
+    if not questions.agreed(f"Repair {counted(number, 'entry', 'entries')}?", yes=yes):
         return None
     settings, broker = app.settings, app.connect()
     patience = max(PATIENCE, 2 * settings.worker.heartbeat)

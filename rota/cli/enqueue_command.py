@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from rota.app import Rota
 from rota.cli import option_types as words
-from rota.cli import output
+from rota.cli import output, questions
 from rota.cli.opened_app import app_of
 from rota.cli.option_types import Url
 from rota.cli.target import Discover, target_of
@@ -85,7 +85,7 @@ async def _enqueue(
 ) -> str | bytes:
     try:
         plan = app.plan(task_type, payload, **options)
-        output.guard(f"Enqueue a task of the type {task_type!r}?")
+        questions.guard(f"Enqueue a task of the type {task_type!r}?")
         if wait is not None:
             if plan.options.retention == timedelta(0):
                 raise OptionError("--wait needs a result, but with a retention of 0 the task keeps none.")

@@ -8,7 +8,6 @@ terminal would carry out a control sequence in one of them.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ from rota.cli.json_values import plain_json
 from rota.cli.language import translated, translated_title
 from rota.core.text import printable
 from rota.errors import ConfigError, RotaError
-from rota.settings.origin import CONFIRM_VARIABLE, current_profile
 
 WRONG_USE = 2
 """The exit code of a command that was called or set up wrongly."""
@@ -217,44 +215,6 @@ def _labelled(label: str, text: str) -> None:
 def printable_lines(text: str) -> str:
     """Return a text of several lines with escapes for other characters that are not printable."""
     return "\n".join(map(printable, text.split("\n")))
-
-
-def agreed(question: str, *, yes: bool) -> bool:
-    """Ask a question before something is changed: it names the action and how many things it changes.
-
-    Without a terminal the answer is no, and a note names `--yes`. For a profile with `confirm`, `--yes` is not enough:
-    the answer is the name of the profile, typed or in ROTA_CONFIRM.
-    """
-    profile = current_profile()
-    guarded = profile.name if profile is not None and profile.confirm else None
-    if yes if guarded is None else os.environ.get(CONFIRM_VARIABLE) == guarded:
-        return True
-    try:
-        said = _asked(translated(question), guarded)
-    except typer.Abort:
-        answer = "--yes" if guarded is None else f"{CONFIRM_VARIABLE}={guarded}"
-        note(f"\nNothing was changed. Without a terminal, {answer} answers the question.")
-        return False
-    if not said:
-        note("Nothing was changed.")
-    return said
-
-
-def guard(question: str) -> None:
-    """Ask a question only for a profile with `confirm`, before a change that needs no answer otherwise.
-
-    Every command that changes something calls this, or `agreed` with `yes` where it does not ask.
-    """
-    if not agreed(question, yes=True):
-        raise typer.Exit(1)
-
-
-def _asked(question: str, guarded: str | None) -> bool:
-    if guarded is None:
-        return typer.confirm(printable(question), err=True)
-    order = translated(f"Type {guarded!r} to confirm")
-    answer: str = typer.prompt(printable(f"{question} {order}"), default="", show_default=False, err=True)
-    return answer.strip() == guarded
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from rota.cli import option_types, output
+from rota.cli import option_types, output, questions
 from rota.cli.language import translated
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import Url, Yes
@@ -33,7 +33,7 @@ def pause(queues: Queues, whom: For = "workers", reason: Reason = "", url: Url =
     """Pause queues: workers take no tasks from them, or producers cannot enqueue, or both. `resume` ends it."""
     option_types.one_of(whom, "--for", WHOM)
     chosen: Whom = whom  # type: ignore[assignment]  # checked above
-    output.guard(f"Pause {', '.join(queues)}?")
+    questions.guard(f"Pause {', '.join(queues)}?")
 
     async def act(app: "Rota") -> None:
         for queue in queues:
@@ -47,7 +47,7 @@ def resume(queues: Queues, whom: For = "both", url: Url = None) -> None:
     """Resume queues that are paused or drained. It also ends a deletion that was broken off, and keeps what is left."""
     option_types.one_of(whom, "--for", WHOM)
     chosen: Whom = whom  # type: ignore[assignment]  # checked above
-    output.guard(f"Resume {', '.join(queues)}?")
+    questions.guard(f"Resume {', '.join(queues)}?")
 
     async def act(app: "Rota") -> None:
         for queue in queues:
@@ -68,7 +68,7 @@ def drain(
     limit = option_types.duration(timeout, "--timeout")
     if limit is not None and not wait:
         raise OptionError("--timeout limits how long the drain is followed, so it does not go with --no-wait.")
-    output.guard(f"Drain {', '.join(queues)}?")
+    questions.guard(f"Drain {', '.join(queues)}?")
 
     async def act(app: "Rota") -> bool:
         for queue in queues:
@@ -109,7 +109,7 @@ def delete(
             for queue in queues
         ]
         is_sure = yes or not set(queues) & set(known)
-        if not output.agreed(f"Delete {', '.join(sizes)} for good?", yes=is_sure):
+        if not questions.agreed(f"Delete {', '.join(sizes)} for good?", yes=is_sure):
             raise typer.Exit(1)
         for queue in queues:
             await _delete(app, queue, force=force, reason=reason)

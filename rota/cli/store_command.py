@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 import typer
 from rich.cells import cell_len
 
-from rota.cli import output
+from rota.cli import output, questions
 from rota.cli.language import translated
 from rota.cli.option_types import AsJson
 from rota.core.text import counted
@@ -53,7 +53,7 @@ def upgrade(store: Url = None) -> None:
     """Make the tables, or bring them to the revision of this version of Rota. Running programs may go on meanwhile."""
     from rota.store.migration import upgrade as migrate
 
-    output.guard("Upgrade the store?")
+    questions.guard("Upgrade the store?")
     before, after = _with_database(store, migrate)
     if before == after:
         output.say(f"The store is at revision {after} already.")
@@ -85,7 +85,7 @@ def trim(store: Url = None) -> None:
     """
     from rota.scheduler.retention import Retention
 
-    output.guard("Delete what is old in the store?")
+    questions.guard("Delete what is old in the store?")
     done = _with_store(store, Retention.of(Settings().database).trim)
     rows, tasks = counted(done.audit, "row"), counted(done.deleted_tasks, "task")
     output.say(
@@ -125,7 +125,7 @@ def load(
     store: Url = None,
 ) -> None:
     """Read a dump into an empty store, in one transaction. Its tables are made if there are none."""
-    output.guard("Load the dump into the store?")
+    questions.guard("Load the dump into the store?")
     with _existing_file(file) as lines:
         report = _with_store(store, lambda opened: opened.load(lines), migrate=True)
     output.say(f"Loaded {counted(report.total, 'row')}.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from rota.cli import output
+from rota.cli import output, questions
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.core.text import counted
@@ -154,7 +154,7 @@ def _order(
 
     async def act(app: "Rota") -> bool:
         servers = _chosen(await app.inspector().servers(), names)
-        if not output.agreed(question.format(count=counted(len(servers), "worker")), yes=yes):
+        if not questions.agreed(question.format(count=counted(len(servers), "worker")), yes=yes):
             return False
         actions, well = app.actions(), True
         for server in servers:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from rota.app import Rota
-from rota.cli import option_types, output
+from rota.cli import option_types, output, questions
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import (
@@ -75,7 +75,9 @@ def backfill(
     if dry_run or not plan.times:
         _show_plan(schedule, plan, as_json)
         return
-    if not output.agreed(f"Run {counted(len(plan.times), 'planned time')} of {schedule.definition.name!r}?", yes=yes):
+    if not questions.agreed(
+        f"Run {counted(len(plan.times), 'planned time')} of {schedule.definition.name!r}?", yes=yes
+    ):
         raise typer.Exit(1)
     times = iter(plan.times if order == "oldest" else plan.times[::-1])
     tally = Counter[str]()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rota.cli import option_types, output
+from rota.cli import option_types, output, questions
 from rota.cli.language import language
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import (
@@ -173,7 +173,7 @@ def delete(
         output.note("There is nothing to delete.")
         return
     shown = ", ".join(repr(each.definition.name) for each in found[:5]) + (", ..." if len(found) > 5 else "")
-    if not output.agreed(f"Delete {counted(len(found), 'schedule')} ({shown})?", yes=yes):
+    if not questions.agreed(f"Delete {counted(len(found), 'schedule')} ({shown})?", yes=yes):
         raise typer.Exit(1)
     with_store(store, act)
     output.say(f"Deleted {counted(len(found), 'schedule')}. `rota schedule restore` brings one back.")
@@ -190,7 +190,7 @@ def restore(
         before = await find_schedule(opened, name, deleted=version is None)
         return before, await opened.restore(before.id, version=version, by=actor(), origin=ORIGIN)
 
-    output.guard(f"Restore the schedule {name!r}?")
+    questions.guard(f"Restore the schedule {name!r}?")
     before, made = with_store(store, act)
     if before.deleted_at is not None:
         output.say(f"Restored {made.definition.name!r}: {_when(made.definition)}.")

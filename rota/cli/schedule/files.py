@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rota.cli import output
+from rota.cli import output, questions
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, Tag, every_schedule, find_schedule, with_store
 from rota.cli.schedule.schedule_fields import field_value
@@ -84,7 +84,7 @@ def apply(
     if dry_run:
         raise typer.Exit(1)
     number = len(plan.create) + len(plan.update) + len(plan.delete)
-    if not output.agreed(f"Apply {counted(number, 'change')}?", yes=yes):
+    if not questions.agreed(f"Apply {counted(number, 'change')}?", yes=yes):
         raise typer.Exit(1)
     failed = with_store(store, lambda opened: _carry_out(opened, plan))
     for line in failed:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from rota.app import Rota
-from rota.cli import option_types, output
+from rota.cli import option_types, output, questions
 from rota.cli.enqueue_command import printed
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Url
@@ -50,7 +50,7 @@ def run(
     """
     definition = None if payload is None else {"payload": _json_object(payload)}
     order = _run_order(name, definition=definition, overlap=_overlap(overlap))
-    output.guard(f"Run the schedule {name!r}?")
+    questions.guard(f"Run the schedule {name!r}?")
     _run_and_show(order, wait, timeout, url, as_json)
 
 
@@ -61,7 +61,7 @@ def skip(
     as_json: AsJson = False,
 ) -> None:
     """Skip the next planned time of a schedule, or several, and print them."""
-    output.guard(f"Skip {counted(count, 'planned time')} of {name!r}?")
+    questions.guard(f"Skip {counted(count, 'planned time')} of {name!r}?")
     times = with_app(url, lambda app: app.schedule_handle(name, by=actor()).skip_next(count))
     if as_json:
         output.print_json({"skipped": times})
@@ -76,7 +76,7 @@ def cancel(run_id: RunId, store: StoreUrl = None, url: Url = None) -> None:
     if found.is_over:
         output.say(f"The run is over already: {found.outcome}.")
         return
-    output.guard(f"Cancel the run {run_id}?")
+    questions.guard(f"Cancel the run {run_id}?")
 
     async def act(app: Rota) -> int:
         gone = 0
@@ -119,7 +119,7 @@ def again(
     order = _run_order(
         past.schedule_id, definition=definition or None, overlap=_overlap(overlap), planned_at=past.planned_at
     )
-    output.guard(f"Run {run_id} again?")
+    questions.guard(f"Run {run_id} again?")
     _run_and_show(order, wait, timeout, url, as_json)
 
 

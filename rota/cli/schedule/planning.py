@@ -148,10 +148,10 @@ def forecast(
     rows = [(output.dated(day, "%Y-%m-%d"), str(number)) for day, number in found.days.items()]
     output.print_table([output.Column("day (UTC)"), output.Column("fires", right=True)], rows)
     if not found.crowded:
-        output.say(f"In no minute more than {counted(limit, 'schedule')} fire.")
+        output.say(f"No minute has fires of more than {counted(limit, 'schedule')}.")
         return
     minutes = counted(len(found.crowded), "minute")
-    output.say(f"\n{minutes} in which more than {counted(limit, 'schedule')} fire; the fullest ones:")
+    output.say(f"\n{minutes} with fires of more than {counted(limit, 'schedule')}; the fullest ones:")
     rows = [(output.dated(minute, "%Y-%m-%d %H:%M"), str(number)) for minute, number in found.crowded.items()]
     output.print_table([output.Column("minute (UTC)"), output.Column("schedules", right=True)], rows[:MOST_LINES])
     for line in found.proposals[:MOST_LINES]:

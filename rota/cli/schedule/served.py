@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import typer
 
-from rota.cli import output
+from rota.cli import questions
 from rota.cli.opened_app import app_of
 from rota.core.text import counted, did_you_mean
 from rota.errors import RotaError
@@ -36,7 +36,7 @@ def confirmed(definition: ScheduleDefinition, url: str | None, *, yes: bool, is_
     warnings = warnings_of([definition], url) if is_new_type else []
     for line in warnings:
         typer.echo(f"warning {line}", err=True)
-    return output.agreed("Save it?", yes=yes or not warnings or not sys.stdin.isatty())
+    return questions.agreed("Save it?", yes=yes or not warnings or not sys.stdin.isatty())
 
 
 def _read(url: str | None) -> TypeList | None:

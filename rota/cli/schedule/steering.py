@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rota.cli import option_types, output
+from rota.cli import option_types, output, questions
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import Url, Yes
 from rota.cli.schedule.opened_store import (
@@ -91,7 +91,7 @@ def restart(
 
     found = with_store(store, find)
     question = f"Restart {counted(len(found), 'schedule')}?"
-    if not found or not output.agreed(question, yes=yes or bool(names)):
+    if not found or not questions.agreed(question, yes=yes or bool(names)):
         output.note("No schedule was restarted.")
         raise typer.Exit(0 if not found else 1)
     _each(found, act, "Restarted", store)
@@ -133,7 +133,7 @@ def hold(
         output.say("The hold is lifted." if _lift(store) else "There is no hold.")
         return
     end = _end(until, length)
-    if not output.agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
+    if not questions.agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
         raise typer.Exit(1)
     with_store(store, lambda opened: opened.set_hold(by=actor(), reason=note or "", until=end, origin=ORIGIN))
     ends = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
@@ -141,7 +141,7 @@ def hold(
 
 
 def _lift(store: str | None) -> bool:
-    output.guard("Lift the hold?")
+    questions.guard("Lift the hold?")
     return with_store(store, lambda opened: opened.lift_hold(by=actor(), origin=ORIGIN)) is not None
 
 
@@ -171,7 +171,7 @@ def _change(
     else:
         found = with_store(store, lambda opened: chosen_schedules(opened, names, tag=tag))
     question = f"{verb.capitalize()} {counted(len(found) + len(others), 'schedule')}?"
-    if not output.agreed(question, yes=yes or bool(names)):
+    if not questions.agreed(question, yes=yes or bool(names)):
         raise typer.Exit(1)
 
     async def act(opened: "Store", schedule: StoredSchedule) -> StoredSchedule:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from rota.app import Rota
-from rota.cli import option_types, output
+from rota.cli import option_types, output, questions
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, Url, Yes
 from rota.cli.task.listing import found_refs
@@ -223,12 +223,12 @@ async def _acted(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool) ->
     actions = app.actions(by=actor())
     refs = await found_refs(app.inspector(), which.ids, which.queue)
     if which.ids:
-        output.guard(f"{verb} {counted(len(refs), 'task')}?")
+        questions.guard(f"{verb} {counted(len(refs), 'task')}?")
     else:
         seen = await actions.preview(which.targets(refs))
         _show(seen)
         number = counted(seen.count, "task") if seen.is_exact else f"at least {counted(seen.count, 'task')}"
-        if (seen.count or not seen.is_exact) and not output.agreed(f"{verb} {number}?", yes=yes):
+        if (seen.count or not seen.is_exact) and not questions.agreed(f"{verb} {number}?", yes=yes):
             return None
     bulk = actions.bulk(act, which.targets(refs))
     await _do(actions, bulk, verb)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rota.app import Rota
-from rota.cli import output
+from rota.cli import output, questions
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, TaskId, Url, Yes
 from rota.cli.task.listing import found_refs
@@ -31,7 +31,7 @@ def edit(
 
     async def act(app: Rota) -> None:
         [ref] = await found_refs(app.inspector(), [task_id], queue)
-        output.guard(f"Replace the payload of task {task_id}?")
+        questions.guard(f"Replace the payload of task {task_id}?")
         await app.actions(by=actor()).edit(*ref, data, run=run, check=not no_check)
 
     with_app(url, act)
@@ -54,8 +54,8 @@ def unlock(
     if type_name is not None and (queue is None or (payload is None) == (key is None)):
         raise OptionError("--type needs --queue, and --payload or --key.")
     if not force:
-        output.guard("Free a unique lock?")
-    elif not output.agreed("Free a lock that a task may hold, so that a second one can run?", yes=yes):
+        questions.guard("Free a unique lock?")
+    elif not questions.agreed("Free a lock that a task may hold, so that a second one can run?", yes=yes):
         raise typer.Exit(1)
 
     async def act(app: Rota) -> bool:
@@ -91,7 +91,7 @@ def undo(
     if listed:
         _print_deleted(with_app(url, lambda app: app.actions().deleted(queue=queue)), as_json)
         return
-    output.guard("Put deleted tasks back?")
+    questions.guard("Put deleted tasks back?")
 
     async def act(app: Rota) -> list[str | RotaError]:
         actions = app.actions(by=actor())

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from rota.cli import output
+from rota.cli import output, questions
 from rota.cli.output import Column
 
 
@@ -130,7 +130,7 @@ def test_question_is_answered_by_a_person_or_by_yes(typed: str, yes: bool, code:
 
     @program.command()
     def ask() -> None:
-        raise typer.Exit(0 if output.agreed("Delete 3 tasks?", yes=yes) else 1)
+        raise typer.Exit(0 if questions.agreed("Delete 3 tasks?", yes=yes) else 1)
 
     done = CliRunner().invoke(program, [], input=typed)
     assert done.exit_code == code

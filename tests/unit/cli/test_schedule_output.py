@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rota.cli import calendar_command, output
-from rota.cli.program import explain
+from rota.cli.output import explain
 from rota.cli.schedule import editing, files, planning, reading, run_history, steering
 from rota.errors import RotaError
 from tests.unit.cli.snapshot import NOW, Show, compare, in_each_terminal

@@ -52,7 +52,7 @@ def test_forecast_finds_crowded_minutes_and_proposes_to_spread_them(rota: Run) -
     assert [each["schedules"] for each in found["crowded"]] == [4, 4]
     assert len(found["proposals"]) == 4
     assert "write 'H 3 * * *' instead of '0 3 * * *'" in found["proposals"][0]
-    assert "2 minutes in which more than 3 schedules fire" in rota("forecast", "--limit", "3", "--days", "2").out
+    assert "2 minutes with fires of more than 3 schedules" in rota("forecast", "--limit", "3", "--days", "2").out
 
 
 def test_schedule_that_fires_every_few_seconds_crowds_no_minute_by_itself(rota: Run) -> None:

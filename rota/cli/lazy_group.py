@@ -4,7 +4,7 @@
 supervisor starts. Only the help of a group imports all of its commands, because it shows a line of each.
 """
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
@@ -41,13 +41,16 @@ class Source(NamedTuple):
 class LazyCommands(MutableMapping[str, Any]):
     """The commands of a group by name. `dress` is called with each command when it is imported."""
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
+    def __init__(self, sources: Mapping[str, Source], further: Sequence[str]) -> None:
         self.dress: Callable[[str, Command], None] = lambda name, command: None
-        self._sources = sources
+        self._sources = dict(sources)
+        self._further = further
         self._loaded: dict[str, Command] = {}
 
     def __getitem__(self, name: str) -> Command:
         if name not in self._loaded:
+            if name not in self:
+                raise KeyError(name)
             self._loaded[name] = command = self._sources[name].load(name)
             self.dress(name, command)
         return self._loaded[name]
@@ -59,24 +62,36 @@ class LazyCommands(MutableMapping[str, Any]):
         raise TypeError("commands come from the table of sources")
 
     def __contains__(self, name: object) -> bool:
-        return name in self._sources
+        return name in self._sources or name in self._all()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._sources)
+        return iter(self._all())
 
     def __len__(self) -> int:
-        return len(self._sources)
+        return len(self._all())
+
+    def _all(self) -> Mapping[str, Source]:
+        modules, self._further = self._further, ()
+        for module in modules:
+            with ended_by_interrupt():
+                commands = import_module(f"rota.cli.{module}").COMMANDS
+            self._sources |= {each.__name__: Source(module, each.__name__) for each in commands}
+        return self._sources
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are in `sources`, in the order of the help."""
+    """A group whose commands are in `sources`, in the order of the help.
+
+    The modules in `further` have a tuple `COMMANDS`, whose functions follow. They are imported for any other name.
+    """
 
     sources: ClassVar[Mapping[str, Source]] = {}
+    further: ClassVar[Sequence[str]] = ()
 
     def __init__(self, **attributes: Any) -> None:
         """Take the commands from the sources."""
         super().__init__(**attributes)
-        self.commands: Any = LazyCommands(self.sources)
+        self.commands: Any = LazyCommands(self.sources, self.further)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names, without an import."""

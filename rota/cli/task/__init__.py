@@ -21,10 +21,8 @@ class TaskGroup(LazyGroup):
         "inspect": Source("task.listing", "inspect"),
         "log": Source("task.task_log", "log"),
         "enqueue": Source("enqueue_command", "command"),
-        **{name: Source("task.acting", name) for name in ("run", "archive", "delete", "cancel")},
-        **{name: Source("task.acting", name) for name in ("reschedule", "move", "requeue")},
-        **{name: Source("task.repairing", name) for name in ("undo", "edit", "unlock")},
     }
+    further = ("task.acting", "task.repairing")
 
 
 program = typer.Typer(

@@ -12,7 +12,7 @@ use; 130 after Ctrl-C.
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeAlias
@@ -296,3 +296,6 @@ def _tell(progress: BulkProgress, verb: str) -> None:
         output.note("Stopped. Run the command again to go on.")
     if progress.deletion and progress.done:
         output.note(f"To put them back: rota task undo --deletion {progress.deletion}")
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (run, archive, delete, cancel, reschedule, move, requeue)

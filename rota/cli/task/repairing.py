@@ -1,6 +1,7 @@
 """`rota task edit`, `unlock` and `undo`: a new payload, a unique lock in the way, deleted tasks that are put back."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -142,3 +143,6 @@ def _print_deleted(found: list[TrashedTask], as_json: bool) -> None:
             for each in found
         ],
     )
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (undo, edit, unlock)

@@ -13,7 +13,7 @@ order names is picked up from the store first, which says so there.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -50,7 +50,8 @@ class ScheduleWindow:
         self._clock = clock
         self._source = intake.store
         self._watch = CalendarWatch(agenda, intake.calendars, clock)
-        self._dropped: Sequence[AgendaEntry] = ()
+        self._dropped: dict[str, AgendaEntry] = {}
+        """The schedules that are being written, by ID, without those that were read anew meanwhile."""
         self._revision = 0
         self._to_write = asyncio.Event()
         self._written = asyncio.Event()
@@ -62,13 +63,14 @@ class ScheduleWindow:
         # All edits of calendars up to this revision are in the hands of the intake, and in force after this step.
         revision = 0 if self._source is None else self._source.revision
         taken = self._intake.take()
+        affected: list[StoredSchedule] = []
         if calendars := self._intake.take_calendars():
             affected = [entry.schedule for entry in self._agenda.with_calendars(calendars)]
             affected += [each for each in self._intake.spoilt.values() if each.definition.calendar in calendars]
             taken = {**{each.id: each for each in affected}, **taken}
             self._watch.edited()
         try:
-            await self._put_all(taken)
+            await self._put_all(taken, anew={each.id for each in affected})
         except BaseException:  # the next term takes them
             self._intake.give_back(taken)
             raise
@@ -98,19 +100,20 @@ class ScheduleWindow:
         while True:
             await self._to_write.wait()
             self._to_write.clear()
+            dropped = list(self._dropped.values())
             try:
-                written = await self._write(epoch)
+                written = await self._write(epoch, dropped)
             except RotaError:  # the reader of the store reports it
                 written = False
             if not written:
-                for entry in self._dropped:
+                for entry in self._dropped.values():
                     self._agenda.give_back(entry)
-            full = written and len(self._dropped) == MOST_DROPPED
+            full = written and len(dropped) == MOST_DROPPED
             self._drop_at = time.monotonic() + (0.0 if full else DROP_EVERY_SECONDS)
-            self._dropped = ()
+            self._dropped = {}
             self._written.set()
 
-    async def _write(self, epoch: int) -> bool:
+    async def _write(self, epoch: int, dropped: Sequence[AgendaEntry]) -> bool:
         from rota.store.due_window import Postponed  # a program without a store may lack what the store needs
         from rota.store.store_values import PlannedTimes
 
@@ -118,22 +121,26 @@ class ScheduleWindow:
             return False
         await store.save_planned(
             PlannedTimes(schedule_id=entry.id, last_planned_at=entry.memory.state.last, next_due_at=entry.due_at)
-            for entry in self._dropped
+            for entry in dropped
         )
-        found = [Postponed(entry.schedule, entry.due_at) for entry in self._dropped]
+        found = [Postponed(entry.schedule, entry.due_at) for entry in dropped]
         return await store.postpone(epoch, found, read=self._revision)
 
-    async def _put_all(self, taken: dict[str, StoredSchedule] | dict[str, StoredSchedule | None]) -> None:
+    async def _put_all(
+        self, taken: dict[str, StoredSchedule] | dict[str, StoredSchedule | None], *, anew: Collection[str] = ()
+    ) -> None:
+        """Put schedules into the agenda, None for those that are gone. `anew` are those whose calendar was edited."""
         new = [id for id, schedule in taken.items() if schedule is not None and id not in self._agenda.entries]
         states = await self._firing.states(new) if new else {}
         now = self._clock.moment()
         for schedule_id, schedule in taken.items():
             self._intake.spoilt.pop(schedule_id, None)
+            self._dropped.pop(schedule_id, None)
             if schedule is None:
                 self._agenda.delete(schedule_id)
             elif schedule.deleted_at is not None:
                 self._agenda.put_deleted(schedule, now, states.get(schedule_id))
-            elif not self._is_known(schedule):
+            elif schedule_id in anew or not self._is_known(schedule):
                 self._try(schedule, partial(self._agenda.put, schedule, now, states.get(schedule_id)))
         await self._meet_versions()
 
@@ -169,8 +176,6 @@ class ScheduleWindow:
         entry = self._agenda.entries.get(schedule.id)
         if entry is None or entry.schedule.revision != schedule.revision or schedule.source != "database":
             return False
-        if entry.schedule is schedule:  # its calendar was edited
-            return False
         entry.schedule = schedule
         return True
 
@@ -179,16 +184,16 @@ class ScheduleWindow:
 
     def _drop(self, revision: int) -> None:
         source = self._source
-        if source is None or self._dropped or time.monotonic() < self._drop_at:
+        if source is None or not self._written.is_set() or time.monotonic() < self._drop_at:
             return
         if len(self._agenda.entries) <= source.most_kept:
             return
-        self._dropped = self._agenda.idle_after(source.narrow(), most=MOST_DROPPED)
+        self._dropped = {each.id: each for each in self._agenda.idle_after(source.narrow(), most=MOST_DROPPED)}
         if not self._dropped:
             self._drop_at = time.monotonic() + DROP_EVERY_SECONDS
             return
-        for entry in self._dropped:
-            self._agenda.remove(entry.id)
+        for schedule_id in self._dropped:
+            self._agenda.remove(schedule_id)
         self._revision = revision
         self._written.clear()
         self._to_write.set()

@@ -1,6 +1,7 @@
 """A store with more schedules than a scheduler holds: it reads those that are due soon, and drops the others."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -10,11 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from rota.app import Rota
+from rota.errors import StoreError
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.scheduler import schedule_window, store_source
+from rota.scheduler.agenda import Agenda
 from rota.scheduler.scheduler import Scheduler
 from rota.store import Store, open_store
+from rota.store.due_window import Postponed
 from tests.integration.scheduler.conftest import Hand, eventually
 
 MOST_KEPT = 4
@@ -173,6 +177,61 @@ async def test_edit_of_a_calendar_reaches_schedules_that_are_not_held(
             return bool(await fired(hand, dated))
 
         await eventually(fires)
+
+
+async def test_edit_of_a_calendar_reaches_a_schedule_that_is_held_and_read_again(
+    app: Rota, hand: Hand, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Agenda, "idle_after", lambda agenda, moment, most: [])
+    await store.save_calendar(Calendar.read({"name": "office", "days_off": ["2026-01-01..2050-12-31"]}), by="anna")
+    dated = await made(store, "dated", "@every 1s", calendar="office", on_day_off="next_working_day")
+    await many(store)
+    async with app.scheduler(store=url) as scheduler:
+
+        async def holds_many() -> bool:
+            return scheduler.status().schedules >= MOST_KEPT
+
+        async def fires() -> bool:
+            return bool(await fired(hand, dated))
+
+        await eventually(holds_many)
+        await store.save_calendar(Calendar.read({"name": "office", "days_off": ["2025-01-01"]}), by="anna")
+        await eventually(fires)
+
+
+async def test_schedule_that_is_deleted_while_it_is_dropped_does_not_come_back(
+    app: Rota, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await many(store)
+    put_deleted, postpone = Agenda.put_deleted, Store.postpone
+    deleted: list[str] = []
+    agendas: list[Agenda] = []
+    gone = asyncio.Event()
+
+    def note(agenda: Agenda, schedule: StoredSchedule, *words: Any) -> None:
+        put_deleted(agenda, schedule, *words)
+        agendas.append(agenda)
+        gone.set()
+
+    async def delete_first(self: Store, epoch: int, found: Sequence[Postponed], *, read: int) -> bool:
+        if not deleted:
+            deleted.append(found[0].schedule.id)
+            await store.delete(deleted[0], by="anna")
+            await gone.wait()
+            raise StoreError("away")
+        return await postpone(self, epoch, found, read=read)
+
+    monkeypatch.setattr(Agenda, "put_deleted", note)
+    monkeypatch.setattr(Store, "postpone", delete_first)
+    async with app.scheduler(store=url):
+        await asyncio.wait_for(gone.wait(), 30)
+        last = await made(store, "last", "@every 1s")
+
+        async def is_held() -> bool:
+            return last.id in agendas[0].entries
+
+        await eventually(is_held)
+        assert deleted[0] not in agendas[0].entries
 
 
 async def test_new_leader_takes_over_what_another_one_has_dropped(

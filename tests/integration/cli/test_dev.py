@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from tests.integration.cli.shell import Shell
 
@@ -150,6 +151,12 @@ def test_dev_passes_its_options_on_to_the_worker(shell: Shell) -> None:
 
     assert "3 at once" in said
     assert "low=2, high=5" in said
+    with Redis.from_url((shell.folder / ".rota/server/url").read_text()) as server:
+        names = {each["name"] for each in server.client_list()}
+    assert any(name.startswith("mine") for name in names), names
+    assert shell.run("enqueue", "note:write", '{"name": "by-dev.txt"}', "--queue", "high").returncode == 0
+    more = said_until(dev, "note:write")
+    assert " DEBUG " in said + more, said + more
 
 
 def test_a_module_that_does_not_import_is_told_and_started_again_when_it_is_mended(shell: Shell) -> None:

@@ -130,6 +130,25 @@ async def test_a_group_that_is_joined_again_and_again_waits_for_its_grace_and_no
     assert size >= 2
 
 
+async def test_a_group_that_is_joined_again_and_again_is_aggregated_when_its_delay_is_over(yard: Yard) -> None:
+    began: dict[str, float] = {}
+    async with running(yard, grace="1s", max_delay="2s") as stopwatch:
+        for turn in range(200):
+            called = {group for group, _, _ in stopwatch.calls}
+            if len(called) == 5:
+                break
+            for number in range(min(5, turn // 6 + 1)):  # one begins after the other
+                group = f"g{number}"
+                if group not in called:
+                    began.setdefault(group, await yard.now())
+                    await yard.grouped(f"{turn}-{number}", group, await yard.now())
+            await passes(0.05)
+        await stopwatch.until(5)
+    late = [at - began[group] - 2 for group, at, _ in stopwatch.calls[:5]]
+    assert min(late) >= 0
+    assert min(late) < LATE
+
+
 async def test_idle_groups_are_not_polled(yard: Yard) -> None:
     async def looks() -> int:
         reply = await yard.execute("INFO", "commandstats")

@@ -13,6 +13,7 @@ from rota.wire.proto import TaskMessage
 from rota.worker.run.attempt import Attempt
 from rota.worker.run.reporter import Reporter
 from tests.integration.worker.conftest import Bench
+from tests.integration.worker.speaking import speak
 from tests.integration.worker.yard import QUEUE, Yard, message, open_yard
 
 DEADLINE = 10.0
@@ -147,9 +148,9 @@ async def test_the_first_word_is_written_at_once_and_the_next_are_joined(yard: Y
     assert desk.reporter.statistics().written == 2
 
 
-@pytest.mark.parametrize("run", ["loop", "thread"])
+@pytest.mark.parametrize("run", ["loop", "thread", "process"])
 async def test_the_last_words_of_a_task_are_there_when_it_is_completed(
-    app: Rota, bench: Bench, run: Literal["loop", "thread"]
+    app: Rota, bench: Bench, run: Literal["loop", "thread", "process"]
 ) -> None:
     @app.task("test:speaks", retention="1h")
     async def on_the_loop(context: Context) -> None:
@@ -159,12 +160,8 @@ async def test_the_last_words_of_a_task_are_there_when_it_is_completed(
     def in_a_thread(context: Context) -> None:
         speak(context)
 
-    def speak(context: Context) -> None:
-        for number in range(10):
-            context.progress(number, 9)
-            context.log(f"line {number}")
-
-    task = on_the_loop if run == "loop" else in_a_thread
+    in_a_process = app.task("test:speaks-elsewhere", retention="1h", run="process")(speak)
+    task = {"loop": on_the_loop, "thread": in_a_thread, "process": in_a_process}[run]
     async with app.worker(report_interval="5m"):
         jobs = [await task.enqueue() for _ in range(50)]
         for job in jobs:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rota import ConfigError, Settings
+from rota.cli.option_types import settings_of
 from rota.settings.setting_groups import DEFAULT_URL
 from rota.settings.settings import GROUP_OF, GROUPS
 
@@ -85,6 +86,13 @@ def test_queues_are_written_so_that_they_are_read_back() -> None:
     for queues in ({"a": 2, "b": 1}, {"a,b": 2, "c=d": 1}, {' a"': 1}, {"[": 1}, {'["': 1}):
         rows = {row.name: row.value for row in Settings(queues=queues).table()}
         assert Settings(queues=rows["queues"]).worker.queues == queues  # type: ignore[arg-type]
+
+
+def test_names_of_queues_with_commas_are_given_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_QUEUES", '{"jobs,eu": 2, "a=b": 1, "jobs[eu]": 3}')
+    assert Settings().worker.queues == {"jobs,eu": 2, "a=b": 1, "jobs[eu]": 3}
+    assert settings_of([], queues='{"x,y": 5}').values["queues"] == '{"x,y": 5}'
+    assert Settings().updated_by(settings_of([], queues='{"x,y": 5}')).worker.queues == {"x,y": 5}
 
 
 def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_folder: Path) -> None:

@@ -112,7 +112,8 @@ class Go:
         stdin = "".join(json.dumps(line) + "\n" for line in lines).encode()
         async with _running(program, ("-redis", self.url, *args), stderr=asyncio.subprocess.PIPE) as process:
             out, err = await process.communicate(stdin)
-        assert process.returncode == 0, f"{program} failed: {err.decode()}"
+        said = err.decode(errors="backslashreplace")  # Go quotes the bytes of a message that it cannot read
+        assert process.returncode == 0, f"{program} failed: {said}"
         return [json.loads(line) for line in out.splitlines()]
 
 

@@ -89,6 +89,7 @@ def test_the_second_ctrl_c_stops_at_once(shell: Shell) -> None:
 
 def test_two_processes_start_and_stop_as_one(shell: Shell) -> None:
     worker = shell.start("worker", "notes:app", "--processes", "2", "--concurrency", "1")
+    shell.wait_for(lambda: len(json.loads(shell.run("worker", "list", "--json").stdout or "[]")) == 2, "both processes")
     jobs = [json.dumps({"name": f"{number}.txt", "wait": 0.5}) for number in range(4)]
     for job in jobs:
         shell.run("enqueue", "note:write", job)

@@ -1,7 +1,7 @@
 """Groups of commands that import a command when it is used.
 
-`rota task list` is ready in a third of the time if it does not import the scheduler, and so is each process that a
-supervisor starts. Only the help of a group imports all of its commands, because it shows a line of each.
+`rota task list` is ready in half the time if it does not import the scheduler. Only the help of a group imports all of
+its commands, because it shows a line of each.
 """
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence

@@ -93,8 +93,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     table = Table(box=None, header_style="bold", pad_edge=False)
     kept = _kept(columns, widths, console.width)
     columns = _folding(columns, widths, kept, console.width)
-    least = [min(width, NARROWEST) if column.folds else width for column, width in zip(columns, widths, strict=True)]
-    fits = sum(least[number] + _GAP for number in kept) - _GAP <= console.width
+    least = _least(columns, widths, NARROWEST)
+    fits = _room_for(least, kept) <= console.width
     for number in kept:
         column = columns[number]
         overflow: Literal["fold", "ellipsis"] = "fold" if column.folds else "ellipsis"
@@ -125,10 +125,10 @@ def _padded(cell: str, width: int, column: Column) -> str:
 
 def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
     """Return the numbers of the columns to show. The others are optional and do not fit."""
-    needs = [min(width, READABLE) if column.folds else width for column, width in zip(columns, widths, strict=True)]
+    needs = _least(columns, widths, READABLE)
     kept = list(range(len(columns)))
     for number in reversed(range(len(columns))):
-        if sum(needs[each] + _GAP for each in kept) - _GAP <= room:
+        if _room_for(needs, kept) <= room:
             break
         if columns[number].optional:
             kept.remove(number)
@@ -138,14 +138,19 @@ def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[i
 def _folding(columns: Sequence[Column], widths: Sequence[int], kept: Sequence[int], room: int) -> list[Column]:
     """Let further columns of text fold, the widest first, until a table fits that would lose its last columns."""
     shown = list(columns)
-
-    def needed() -> int:
-        return sum((min(widths[each], NARROWEST) if shown[each].folds else widths[each]) + _GAP for each in kept) - _GAP
-
     for number in sorted(kept, key=lambda each: -widths[each]):
-        if needed() > room and not shown[number].right:
+        if _room_for(_least(shown, widths, NARROWEST), kept) > room and not shown[number].right:
             shown[number] = replace(shown[number], folds=True)
     return shown
+
+
+def _least(columns: Sequence[Column], widths: Sequence[int], bound: int) -> list[int]:
+    """Return the widths that columns need, where one that folds needs `bound` at most."""
+    return [min(width, bound) if column.folds else width for column, width in zip(columns, widths, strict=True)]
+
+
+def _room_for(widths: Sequence[int], kept: Sequence[int]) -> int:
+    return sum(widths[number] + _GAP for number in kept) - _GAP
 
 
 def styled(cell: str) -> str:

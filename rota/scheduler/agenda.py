@@ -84,10 +84,10 @@ class Agenda:
                 definition = schedule.definition
                 Timetable(schedule.id, definition, now, self._calendar_of(definition)).next(now)  # may refuse it
                 return self._place(known.schedule, memory, now, (*known.later, schedule))
-        left = memory.copy()
         placed = self._place(schedule, memory, now)
         if schedule.source == "database" and before.timing not in (placed.memory.state.timing, ENDED):
-            self._unmet[schedule.id] = left
+            self._unmet[schedule.id] = left = memory.copy()
+            left.state = before
         return placed
 
     def put_deleted(self, schedule: StoredSchedule, now: datetime, stored: StoredState | None = None) -> None:

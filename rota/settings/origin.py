@@ -127,7 +127,8 @@ def add_variables(names: Callable[[], Iterable[str]]) -> None:
 def without_known_variables(names: Iterable[str]) -> list[str]:
     """Return the environment variables that no command of `rota` reads."""
     unknown = [name for name in names if name.upper() not in _variables]
-    return [name for name in unknown if name.upper() not in set(_further_variables())] if unknown else []
+    further = set(_further_variables()) if unknown else set[str]()
+    return [name for name in unknown if name.upper() not in further]
 
 
 def reads_project_file() -> bool:

@@ -30,7 +30,7 @@ READS = {
     *("store status", "store sql", "store verify", "store dump"),
 }
 PROGRAMS = {"worker run", "scheduler", "dev", "shell"}
-"""These run until they are stopped. What they do is not known before."""
+"""Programs run until they are stopped, so no question can tell before what they will change."""
 CHANGES = """
     enqueue t
     task enqueue t

@@ -32,7 +32,7 @@ ALL_COUNTS = ("n", *HOW, *(f"{letter}{bucket}" for letter in "wr" for bucket in 
 
 @dataclass
 class Bound:
-    """What a hash with room for some types has."""
+    """The counts in one hash, which has room for a number of types."""
 
     room: int
     counts: TypeCounts = field(default_factory=lambda: TypeCounts({}, {}))
@@ -69,7 +69,7 @@ class Counter:
         return f"{self.keys.minute_prefix}{name}"
 
     def names(self) -> set[str]:
-        """What follows the prefix in the keys that exist."""
+        """Return the ends of the keys that exist, without their prefix."""
         found = self.admin.scan_iter(f"{self.keys.minute_prefix}*")
         return {name.decode().removeprefix(self.keys.minute_prefix) for name in found}
 

@@ -1,4 +1,4 @@
-"""What the commands that read show, at 80 and 200 columns, in English and Chinese: compared with files."""
+"""Commands that read print what their files hold, at 80 and 200 columns, in English and Chinese."""
 
 from dataclasses import replace
 from datetime import date, timedelta

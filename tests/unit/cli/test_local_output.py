@@ -1,4 +1,4 @@
-"""What the commands of this machine show: settings, profiles, health and the store, in each terminal and language."""
+"""Commands of settings, profiles, health and the store print what their files hold, in each width and language."""
 
 import os
 from pathlib import Path

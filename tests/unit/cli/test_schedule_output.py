@@ -1,4 +1,4 @@
-"""What the commands of schedules and calendars show, at 80 and 200 columns, in English and Chinese."""
+"""Commands of schedules and calendars print what their files hold, at 80 and 200 columns, in English and Chinese."""
 
 from itertools import count
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the commands of the server show, at 80 and 200 columns, in English and Chinese: compared with files."""
+"""Commands of the server print what their files hold, at 80 and 200 columns, in English and Chinese."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator

@@ -1,4 +1,4 @@
-"""What the commands of tasks show, at 80 and 200 columns, in English and Chinese: compared with files."""
+"""Commands of tasks print what their files hold, at 80 and 200 columns, in English and Chinese."""
 
 from datetime import timedelta
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
@@ -65,8 +66,16 @@ async def done(actions: Actions, bulk: Bulk) -> BulkProgress:
 
 
 async def fill(client: Client, number: int, **words: Any) -> list[TaskRef]:
-    jobs = await client.enqueue_many([plan(b"%d" % n, **words) for n in range(number)])
-    return [TaskRef(job.queue, job.id) for job in jobs if not isinstance(job, RotaError)]
+    """Enqueue this number of tasks, each once, also when an answer is lost, as on a machine that is busy."""
+    ids = [str(uuid4()) for _ in range(number)]
+    plans = [plan(b"%d" % n, task_id=task_id, **words) for n, task_id in enumerate(ids)]
+    left = plans
+    for _ in range(5):
+        outcomes = zip(left, await client.enqueue_many(left), strict=True)
+        left = [each for each, outcome in outcomes if isinstance(outcome, BrokerUnavailable)]
+        if not left:
+            return [TaskRef(str(words.get("queue", "default")), task_id) for task_id in ids]
+    raise AssertionError(f"{len(left)} of {number} tasks could not be enqueued")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -50,8 +50,8 @@ def check_target(keys: Keys, queue: str, *, create: bool) -> Act[None]:
 
 def move(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
     """Move tasks to a queue that exists. A refused task is put back where it was."""
-    there = keys.queue(target)
-    found = yield from _take_elsewhere(keys, tasks, target)
+    there, token = keys.queue(target), secrets.token_hex(16)
+    found = yield from _take_elsewhere(keys, tasks, target, token)
     outcomes: list[Any] = [None] * len(tasks)
     renamed: list[tuple[int, TakenTask]] = []
     for i, (task, taken) in enumerate(zip(tasks, found, strict=True)):
@@ -82,15 +82,26 @@ def move(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
             back.append(i)
     yield from _put_back(keys, tasks, found, back, outcomes)
     yield from _drop(keys, tasks, found, arrived, outcomes, f"moving it to {target!r}")
-    settled = [taken for i in arrived if outcomes[i] == "done" and isinstance(taken := found[i], TakenTask)]
+    settled = _settled(found, arrived, outcomes, token)
     if settled:
-        yield Burst([aside.settle(there, settled)])  # if this fails, the marks stay longer
+        yield Burst([aside.settle(there, settled)])  # if this fails, the queue remembers them longer
     return outcomes
+
+
+def _settled(found: Sequence[Any], arrived: Sequence[int], outcomes: Sequence[Any], token: str) -> list[str]:
+    """Return the batches of this move of which no task is still aside.
+
+    A batch of an earlier move, which was cut off, may have tasks that are not among these.
+    """
+    taken = {i: each.batch for i, each in enumerate(found) if isinstance(each, TakenTask)}
+    still = {batch for i, batch in taken.items() if isinstance(outcomes[i], BrokerError) and outcomes[i].maybe_applied}
+    done = {taken[i] for i in arrived if outcomes[i] == "done" and taken[i].startswith(token)}
+    return sorted(done - still)
 
 
 def delete_kept(keys: Keys, tasks: Sequence[TaskRef], trash: OpenTrash, *, deletion: str, by: str) -> Act[list[Done]]:
     """Delete tasks, after they were stored. If they cannot be stored, they are put back."""
-    found = yield from _take(keys, tasks, "", _DELETE_NOTE)
+    found = yield from _take(keys, tasks, "", _DELETE_NOTE, secrets.token_hex(16))
     outcomes: list[Any] = [None] * len(tasks)
     kept: list[int] = []
     for i, (task, taken) in enumerate(zip(tasks, found, strict=True)):
@@ -173,9 +184,10 @@ def _trashed(task: TaskRef, taken: Any, deletion: str, by: str) -> TrashedTask:
     )
 
 
-def _take(keys: Keys, tasks: Sequence[TaskRef], to: str, note: str) -> Act[list[TakenTask | Edited | BrokerError]]:
+def _take(
+    keys: Keys, tasks: Sequence[TaskRef], to: str, note: str, token: str
+) -> Act[list[TakenTask | Edited | BrokerError]]:
     # With the queue, because tasks of two queues may have one ID and go to one queue.
-    token = secrets.token_hex(16)
     return (
         yield from in_calls(
             tasks,
@@ -187,10 +199,10 @@ def _take(keys: Keys, tasks: Sequence[TaskRef], to: str, note: str) -> Act[list[
     )
 
 
-def _take_elsewhere(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Any]]:
+def _take_elsewhere(keys: Keys, tasks: Sequence[TaskRef], target: str, token: str) -> Act[list[Any]]:
     """Take the tasks aside that are not in the queue `target`; None stands for those that are."""
     elsewhere = [i for i, task in enumerate(tasks) if task.queue != target]
-    taken = yield from _take(keys, [tasks[i] for i in elsewhere], target, _MOVE_NOTE.format(queue=target))
+    taken = yield from _take(keys, [tasks[i] for i in elsewhere], target, _MOVE_NOTE.format(queue=target), token)
     found: list[Any] = [None] * len(tasks)
     for i, each in zip(elsewhere, taken, strict=True):
         found[i] = each

@@ -12,7 +12,7 @@ No worker runs a task that is aside, and every tool shows it, also one of Asynq.
 with its first mark, and `put` recognizes the mark.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -44,6 +44,11 @@ class TakenTask:
     score: str
     lock_ms: str
     fields: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def batch(self) -> str:
+        """The mark without the ID: what the tasks that one call has taken have in common."""
+        return self.mark.removesuffix(f":{self.id}")
 
     @property
     def lock(self) -> str:
@@ -89,7 +94,7 @@ def put(keys: QueueKeys, tasks: Sequence[TakenTask]) -> Call[list[Edited]]:
     """Put tasks into a queue. `same`: they have been put there before; `conflict`: their ID is taken there."""
     args: list[Argument] = [keys.base, keys.task_prefix, keys.own("put:"), int(MARK_KEPT.total_seconds())]
     for task in tasks:
-        args += (raw(task.id), raw(task.mark), task.state, task.score, task.lock, task.lock_ms, _packed(task.fields))
+        args += (raw(task.id), raw(task.batch), task.state, task.score, task.lock, task.lock_ms, _packed(task.fields))
     return Call(load("edit_put"), (keys.pending, keys.pause), args, all_edited)
 
 
@@ -101,9 +106,9 @@ def drop(keys: QueueKeys, tasks: Sequence[TakenTask], *, put_back: bool = False)
     return Call(load("edit_drop"), (keys.archived, aside_key(keys)), args, all_edited)
 
 
-def settle(keys: QueueKeys, tasks: Sequence[TakenTask]) -> Call[None]:
-    """Let the marks of tasks that have arrived in a queue and are deleted elsewhere expire soon."""
-    args: list[Argument] = [keys.own("put:"), int(MARK_SETTLED.total_seconds()), *(raw(task.mark) for task in tasks)]
+def settle(keys: QueueKeys, batches: Iterable[str]) -> Call[None]:
+    """Let a queue soon forget tasks that were put there: all tasks of these batches are deleted elsewhere."""
+    args: list[Argument] = [keys.own("put:"), int(MARK_SETTLED.total_seconds()), *map(raw, batches)]
     return Call(load("edit_settle"), (keys.pending,), args, _nothing)
 
 

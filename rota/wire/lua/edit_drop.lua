@@ -7,8 +7,11 @@
 --! include aside
 --! include place
 --! include each
-local base = ARGV[1]
-return each(4, 2, function(id, key, i)
+local base, dropped = ARGV[1], {}
+for _, key in ipairs(KEYS) do
+  redis.call('ZCARD', key) -- fails on a key of the wrong type, before the first write
+end
+local replies = each(4, 2, function(id, key, i)
   local row = redis.call('HMGET', key, 'state', 'group', 'unique_key', 'msg', 'rota_aside')
   local group, msg = row[2] or '', row[4] or ''
   if not row[1] then
@@ -22,15 +25,14 @@ return each(4, 2, function(id, key, i)
   if is_too_much('', '', #msg) then
     return { 'later', row[1], id }
   end
-  if ARGV[3] == 'return' then
-    check_place(base, aside.state, group)
-  end
-  redis.call('ZREM', KEYS[2], id)
-  redis.call('ZREM', KEYS[1], id)
   if ARGV[3] == 'delete' then
+    dropped[#dropped + 1] = id
     delete_task({ base = base }, { id = id, key = key, unique_key = row[3], msg = msg })
     return { 'done', aside.state, id }
   end
+  check_place(base, aside.state, group)
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('ZREM', KEYS[1], id)
   redis.call('HSET', key, 'state', aside.state, 'msg', string.sub(msg, 1, aside.bytes))
   redis.call('HDEL', key, 'rota_aside')
   if aside.since ~= '' then
@@ -40,3 +42,8 @@ return each(4, 2, function(id, key, i)
   place(base, id, aside.state, aside.score, group, true)
   return { 'done', aside.state, id }
 end)
+if #dropped > 0 then
+  redis.call('ZREM', KEYS[1], unpack(dropped))
+  redis.call('ZREM', KEYS[2], unpack(dropped))
+end
+return replies

@@ -9,12 +9,22 @@
 --         none, -1 = for ever), fields and values before ... }
 -- A task that is aside for the same target is returned as it was returned first, with the mark of that time: its reply
 -- was lost, or the process died that took it.
+-- A bulk act takes thousands of tasks, so there are few calls for each: all fields are read at once, and the archive is
+-- written once.
 --! include end
 --! include leave
 --! include aside
 --! include with_error
 --! include each
-local base, to = ARGV[1], ARGV[3]
+local base, to, taken = ARGV[1], ARGV[3], {}
+
+local function fields_of(key)
+  local row, fields = redis.call('HGETALL', key), {}
+  for i = 1, #row, 2 do
+    fields[row[i]] = row[i + 1]
+  end
+  return fields
+end
 
 local function score_of(id, state, group)
   if state == 'pending' then
@@ -31,64 +41,63 @@ local function life_of(id, unique_key, msg)
   return ''
 end
 
--- All fields as they were before the task was taken.
-local function before(id, key, aside)
-  local row, found = redis.call('HGETALL', key), {}
-  local own = {
-    state = aside.state, msg = string.sub(redis.call('HGET', key, 'msg') or '', 1, aside.bytes),
-    pending_since = aside.since,
-  }
-  for i = 1, #row, 2 do
-    local name = row[i]
-    if name ~= 'rota_aside' and not own[name] then
-      own[name] = row[i + 1]
-    end
-  end
-  local lock_life = life_of(id, own.unique_key, own.msg)
-  found = { 'done', aside.state, id, aside.mark, aside.score, tostring(lock_life) }
-  for name, value in pairs(own) do
-    if value ~= '' or name == 'msg' then
-      found[#found + 1] = name
-      found[#found + 1] = value
-    end
+-- The reply with all fields as they were before the task was taken.
+local function before(id, fields, aside)
+  local found = { 'done', aside.state, id, aside.mark, aside.score, tostring(life_of(id, fields.unique_key, fields.msg)) }
+  for name, value in pairs(fields) do
+    found[#found + 1] = name
+    found[#found + 1] = value
   end
   return found
+end
+
+local function set_aside(id, key, fields, score)
+  local noted = with_error(fields.msg, ARGV[5])
+  local aside = {
+    to = to, mark = ARGV[4] .. ':' .. id, state = fields.state, score = score, since = fields.pending_since or '',
+    bytes = #fields.msg, sha = redis.sha1hex(noted),
+  }
+  taken[#taken + 1] = math.floor(now)
+  taken[#taken + 1] = id
+  write_archived(key, noted, 'rota_aside', cjson.encode(aside))
+  redis.call('HDEL', key, 'pending_since')
+  return aside
 end
 
 redis.call('ZCARD', KEYS[1]) -- fails on a key of the wrong type, before the first write
 -- An archived task is kept for 90 days at most, so older entries are left over.
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 91 * 86400)
-return each(6, 1, function(id, key)
-  local row = redis.call('HMGET', key, 'state', 'group', 'msg', 'pending_since', 'rota_aside')
-  local state, group, msg = row[1], row[2] or '', row[3] or ''
+local replies = each(6, 1, function(id, key)
+  local fields = fields_of(key)
+  local state, group, msg = fields.state, fields.group or '', fields.msg or ''
   if not state then
     return false
   end
-  local aside = aside_of(state, row[5], msg)
+  local aside = aside_of(state, fields.rota_aside, msg)
   if aside and aside.to ~= to then
     return { 'aside', aside.to, id }
   elseif state == 'active' then
     return { 'state', state, id }
   end
   -- A reply holds the whole task, so its results and logs count too.
-  if is_too_much(id, state, #msg + redis.call('HSTRLEN', key, 'result') + redis.call('HSTRLEN', key, 'rota_log')) then
+  if is_too_much(id, state, #msg + #(fields.result or '') + #(fields.rota_log or '')) then
     return { 'later', state, id }
   end
+  fields.rota_aside = nil
   if aside then
-    return before(id, key, aside)
+    fields.state, fields.msg = aside.state, string.sub(msg, 1, aside.bytes)
+    fields.pending_since = aside.since ~= '' and aside.since or nil
+    return before(id, fields, aside)
   end
   local score = score_of(id, state, group)
   if not leave(base, id, state, group) then
     return { 'state', state, id }
   end
-  local noted = with_error(msg, ARGV[5])
-  aside = {
-    to = to, mark = ARGV[4] .. ':' .. id, state = state, score = score, since = row[4] or '', bytes = #msg,
-    sha = redis.sha1hex(noted),
-  }
-  put_into_archive({ archived = KEYS[1] }, { id = id, key = key }, noted)
-  redis.call('ZADD', KEYS[2], math.floor(now), id)
-  redis.call('HSET', key, 'rota_aside', cjson.encode(aside))
-  redis.call('HDEL', key, 'pending_since')
-  return before(id, key, aside)
+  fields.msg = msg
+  return before(id, fields, set_aside(id, key, fields, score))
 end)
+if #taken > 0 then
+  redis.call('ZADD', KEYS[1], unpack(taken))
+  redis.call('ZADD', KEYS[2], unpack(taken))
+end
+return replies

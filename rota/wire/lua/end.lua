@@ -6,7 +6,8 @@
 --                                               `text` is announced; `msg` replaces the message, nil keeps it
 -- complete_task(queue, task, seconds, result, fields)   keeps the task and its result for this number of seconds;
 --                                                       `fields` alternates names and values to store as well
--- put_into_archive(queue, task, msg)   only this part of `archive_task`, for a task that is on its way elsewhere
+-- write_archived(key, msg, ...)   only the hash of `archive_task`, for a task on its way elsewhere; `...` alternates names
+--                                 and values to store as well
 -- delete_task(queue, task, state, text)         announces `state`; returns 1, or 0 if there was no hash
 --   queue  base (prefix of the queue's keys), channel (prefix), archived and completed (keys)
 --   task   id, key (of its hash), msg, unique_key (field of the hash), scoped (its lock has a scope of Rota, `queued`
@@ -23,16 +24,17 @@ local function end_task(queue, task, frees_lock, state, text)
   end
 end
 
-local function put_into_archive(queue, task, msg)
-  redis.call('ZADD', queue.archived, math.floor(now), task.id)
-  redis.call('HSET', task.key, 'state', 'archived')
+local function write_archived(key, msg, ...)
   if msg then
-    redis.call('HSET', task.key, 'msg', msg)
+    redis.call('HSET', key, 'state', 'archived', 'msg', msg, ...)
+  else
+    redis.call('HSET', key, 'state', 'archived', ...)
   end
 end
 
 local function archive_task(queue, task, ending, text, msg)
-  put_into_archive(queue, task, msg)
+  redis.call('ZADD', queue.archived, math.floor(now), task.id)
+  write_archived(task.key, msg)
   redis.call('HDEL', task.key, 'pending_since', 'rota_end') -- if Go's inspector ran the task again, it left `rota_end`
   if ending ~= '' then
     redis.call('HSET', task.key, 'rota_end', ending)

@@ -91,8 +91,11 @@ class Changes(Machine):
         assert [self.run(put)[0].reply for _ in range(2)] == ["done", "same"]
         drop = aside.drop(source, [taken])
         assert [self.run(drop)[0].reply for _ in range(2)] == ["done", "gone"]
-        self.run(aside.settle(target, [taken]))
-        assert self.world.redis.delete(f"{target.own('put:')}{taken.mark}") == 1
+        key = f"{target.own('put:')}{taken.batch}"
+        assert self.world.redis.ttl(key) > aside.MARK_SETTLED.total_seconds()
+        self.run(aside.settle(target, [taken.batch]))
+        assert 0 < self.world.redis.ttl(key) <= aside.MARK_SETTLED.total_seconds()
+        assert self.world.redis.delete(key) == 1
         return "done"
 
     @rule(pick=PICK)

@@ -75,11 +75,11 @@ def duration(text: str | None, name: str) -> timedelta | None:
 
 
 def instant(text: str | None, name: str) -> datetime | None:
-    """Read an ISO 8601 time; without an offset it is local time."""
+    """Read an ISO 8601 time; without an offset it is local time. A space may stand before the offset, as in tables."""
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text).astimezone()
+        return datetime.fromisoformat(re.sub(r" (?=[+-]\d{4}$)", "", text.strip())).astimezone()
     except (ValueError, OverflowError):
         raise OptionError(
             f"{name} is {text!r}: write a time such as 2026-01-31T18:00 or 2026-01-31T18:00+01:00."

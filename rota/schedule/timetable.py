@@ -6,7 +6,8 @@ planned times in every process and after every restart:
 - Intervals count from `since`, the moment from which the present times of the schedule hold, or from `starts_at`.
 - With a calendar, a time on a day off moves to the same time of a working day, if `on_day_off` says so. Times that
   meet are one planned time.
-- Jitter delays the fire and not the planned time. It is a hash of the schedule and the planned time.
+- Jitter delays the fire and not the planned time. It is a hash of the schedule and the planned time. An edit of the
+  times ends the wait: the planned times before it are decided at once.
 """
 
 from dataclasses import dataclass
@@ -90,12 +91,14 @@ class Timetable:
         return None if found is None or found <= self.first else found
 
     def fires_at(self, planned: datetime) -> datetime:
-        """Return when the run of a planned time starts: the planned time and its jitter."""
+        """Return when the run of a planned time starts: the planned time and its jitter, which `until` cuts short."""
         jitter = self.definition.jitter
         if jitter is None:
             return planned
         digest = blake2b(run_id(self.schedule_id, planned).encode(), digest_size=8).digest()
-        return planned + timedelta(milliseconds=int.from_bytes(digest) * (jitter // _MILLISECOND + 1) >> 64)
+        found = planned + timedelta(milliseconds=int.from_bytes(digest) * (jitter // _MILLISECOND + 1) >> 64)
+        # The next version would not know a time that is still waiting for its jitter, and cannot wait for it.
+        return found if self.until is None else min(found, self.until)
 
     def is_off(self, planned: datetime) -> bool:
         """Whether a planned time is skipped, because it lies on a day off."""

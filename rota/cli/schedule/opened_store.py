@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
 from rota.cli import output
+from rota.cli.language import translated
 from rota.cli.target import load_app, target_of
 from rota.core.text import did_you_mean
 from rota.errors import ConfigError, StoreNotFound
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
+from rota.schedule.run import ScheduleRun
 from rota.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +29,12 @@ All: TypeAlias = Annotated[bool, typer.Option("--all", help="All schedules.")]
 Tag: TypeAlias = Annotated[str | None, typer.Option(help="All schedules with this tag.")]
 App: TypeAlias = Annotated[
     str | None, typer.Option("--app", help="module:app, whose schedules are shown too. Default: the setting `app`.")
+]
+RunName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="RUN", help="The ID of the run, or the name of its schedule: then its latest run.")
+]
+Planned: TypeAlias = Annotated[
+    str | None, typer.Option(help="With the name of a schedule: its run that was planned at this time (ISO 8601).")
 ]
 ORIGIN = "command line"
 _PAGE = 500
@@ -86,6 +96,30 @@ async def find_schedule(store: "Store", name: str, *, deleted: bool = False) -> 
         return named[0]
     kind = "deleted schedule" if deleted else "schedule"
     raise StoreNotFound(f"There is no {kind} {name!r}. {did_you_mean(name, [each.definition.name for each in known])}")
+
+
+async def find_run(
+    store: "Store", name: str, planned: datetime | None, declared: Sequence[StoredSchedule]
+) -> ScheduleRun:
+    """Return a run by its ID, or by the name of its schedule: the run that was planned at a time, or the latest one."""
+    if planned is None:
+        with suppress(StoreNotFound):
+            return await store.run(name)
+    known = {each.definition.name: each for each in declared}
+    try:
+        schedule = known.get(name) or await find_schedule(store, name)
+    except StoreNotFound as error:
+        raise StoreNotFound(f"There is no run {name!r}: old runs are deleted after a time. {error}") from None
+    until = None if planned is None else planned + timedelta(seconds=1)
+    page = await store.runs(schedule.id, since=planned, until=until, limit=2)
+    if not page.items:
+        at = "" if planned is None else translated(f" that was planned at {planned:%Y-%m-%d %H:%M:%S %z}")
+        raise StoreNotFound(f"The schedule {name!r} has no run{at}. `rota schedule runs {name}` lists its runs.")
+    latest, *others = page.items
+    if planned is not None and others:
+        ids = ", ".join(each.id for each in page.items)
+        raise ConfigError(f"Several runs of {name!r} were planned in this second. Name one by its ID: {ids}")
+    return await store.run(latest.id)
 
 
 async def chosen_schedules(

@@ -16,7 +16,7 @@ from rota.cli import option_types, output, questions
 from rota.cli.enqueue_command import printed
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Url
-from rota.cli.schedule.opened_store import StoreUrl, with_store
+from rota.cli.schedule.opened_store import App, Planned, RunName, StoreUrl, declared_schedules, find_run, with_store
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import ConfigError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed, TaskNotFound
 from rota.inspect.named_queue import actor
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result or the error.")]
 Timeout = Annotated[str | None, typer.Option("--timeout", help="How long --wait waits: 30s, 5m. Default: no limit.")]
-RunId = Annotated[str, typer.Argument(help="The ID of the run (`rota schedule runs`).")]
 OverlapRule = Annotated[str | None, typer.Option(help="allow, skip or replace, instead of the rule of the schedule.")]
 FAILED, SKIPPED, CANCELLED, NOT_OVER = 1, 3, 4, 5
 OVERLAPS = ("allow", "skip", "replace")
@@ -70,19 +69,20 @@ def skip(
         output.say(f"{name!r} skips {output.dated(at.astimezone(), '%Y-%m-%d %H:%M:%S %z')}.")
 
 
-def cancel(run_id: RunId, store: StoreUrl = None, url: Url = None) -> None:
+def cancel(name: RunName, planned: Planned = None, app: App = None, store: StoreUrl = None, url: Url = None) -> None:
     """Cancel a run: its tasks end without a retry, running ones by their worker."""
-    found = with_store(store, lambda opened: opened.run(run_id))
+    declared, at = declared_schedules(app), option_types.instant(planned, "--planned")
+    found = with_store(store, lambda opened: find_run(opened, name, at, declared))
     if found.is_over:
         output.say(f"The run is over already: {found.outcome}.")
         return
-    questions.guard(f"Cancel the run {run_id}?")
+    questions.guard(f"Cancel the run {found.id}?")
 
-    async def act(app: Rota) -> int:
+    async def act(opened: Rota) -> int:
         gone = 0
         for task_id in found.task_ids:
             try:
-                await app.job(task_id, queue=found.queue).cancel(f"cancelled by {actor()}")
+                await opened.job(task_id, queue=found.queue).cancel(f"cancelled by {actor()}")
             except TaskNotFound:
                 gone += 1
         return gone
@@ -90,22 +90,26 @@ def cancel(run_id: RunId, store: StoreUrl = None, url: Url = None) -> None:
     gone = with_app(url, act)
     left = len(found.task_ids) - gone
     note = f" {counted(gone, 'task')} of it are gone." if gone else ""
-    output.say(f"Cancelled {counted(left, 'task')} of the run {run_id}.{note}")
+    output.say(f"Cancelled {counted(left, 'task')} of the run {found.id}.{note}")
 
 
 def again(
-    run_id: RunId,
+    name: RunName,
+    planned: Planned = None,
     overlap: OverlapRule = None,
     wait: Wait = False,
     timeout: Timeout = None,
+    app: App = None,
     store: StoreUrl = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a past run again as it was: with the definition of that time, and with its payload while its task is kept."""
 
+    declared, at = declared_schedules(app), option_types.instant(planned, "--planned")
+
     async def find(opened: "Store") -> tuple[ScheduleRun, ScheduleDefinition | None]:
-        past = await opened.run(run_id)
+        past = await find_run(opened, name, at, declared)
         page = await opened.versions(past.schedule_id, limit=500)
         return past, next((each.definition for each in page.items if each.version == past.schedule_version), None)
 
@@ -119,7 +123,7 @@ def again(
     order = _run_order(
         past.schedule_id, definition=definition or None, overlap=_overlap(overlap), planned_at=past.planned_at
     )
-    questions.guard(f"Run {run_id} again?")
+    questions.guard(f"Run {past.id} again?")
     _run_and_show(order, wait, timeout, url, as_json)
 
 

@@ -121,7 +121,7 @@ def simulate_schedules(
     ]
     output.print_table(columns, rows[:MOST_SHOWN])
     more = f", {MOST_SHOWN} of them shown (--json shows all)" if len(rows) > MOST_SHOWN else ""
-    output.note(f"{counted(len(rows), 'fire')} from {begin.isoformat()} to {until.isoformat()}{more}.")
+    output.note(f"{counted(len(rows), 'fire')} from {begin:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC{more}.")
 
 
 def forecast(

@@ -4,7 +4,8 @@ The first half says when the run was enqueued, or why it was not; the second how
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
@@ -12,9 +13,21 @@ import typer
 from rota.cli import option_types, output
 from rota.cli.language import translated, translated_title
 from rota.cli.option_types import AsJson
-from rota.cli.schedule.opened_store import App, StoreUrl, declared_schedules, every_schedule, find_schedule, with_store
+from rota.cli.schedule.opened_store import (
+    App,
+    Planned,
+    RunName,
+    StoreUrl,
+    declared_schedules,
+    every_schedule,
+    find_run,
+    find_schedule,
+    with_store,
+)
 from rota.cli.schedule.schedule_fields import field_lines
 from rota.core.text import printable
+from rota.errors import StoreNotFound
+from rota.schedule.definition import StoredSchedule
 from rota.schedule.run import RunOutcome, ScheduleRun
 
 if TYPE_CHECKING:
@@ -61,17 +74,28 @@ def runs(
 
 
 def run_show(
-    run_id: Annotated[str, typer.Argument(help="The ID of the run.")],
+    name: RunName,
+    planned: Planned = None,
     log: Annotated[bool, typer.Option("--log", help="Print only the log lines, all of them.")] = False,
+    app: App = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one run: both halves, its attempts, its result or its error, and its last log lines."""
-    run = with_store(store, lambda opened: opened.run(run_id))
+    declared, at = declared_schedules(app), option_types.instant(planned, "--planned")
+
+    async def act(opened: "Store") -> tuple[ScheduleRun, StoredSchedule | None]:
+        run = await find_run(opened, name, at, declared)
+        known = next((each for each in declared if each.id == run.schedule_id), None)
+        with suppress(StoreNotFound):  # it is declared in code, and no app was named
+            known = known or await opened.get(run.schedule_id)
+        return run, known
+
+    run, schedule = with_store(store, act)
     if as_json:
         output.print_json(run.log if log else run)
         return
-    for line in map(printable, run.log) if log else _run_lines(run):
+    for line in map(printable, run.log) if log else _run_lines(run, schedule):
         output.echo(line)
 
 
@@ -85,6 +109,7 @@ def print_runs(runs: list[ScheduleRun], zone: str, names: dict[str, str] | None 
         output.Column("late", right=True, optional=True),
         output.Column("cause", optional=True),
         output.Column("about", folds=True),
+        output.Column("run", optional=True),
     ]
     output.print_table(columns, (_run_row(run, zone, names) for run in runs))
 
@@ -103,7 +128,8 @@ def _run_row(run: ScheduleRun, zone: str, names: dict[str, str] | None) -> tuple
         output.precise(took),
         output.precise(late),
         _cause(run),
-        f"{run.id}  {about}".rstrip(),
+        about,
+        run.id,
     )
 
 
@@ -111,19 +137,23 @@ def _cause(run: ScheduleRun) -> str:
     return f"{run.cause} ({run.by})" if run.by else run.cause
 
 
-def _run_lines(run: ScheduleRun) -> Iterator[str]:
+def _run_lines(run: ScheduleRun, schedule: StoredSchedule | None) -> Iterator[str]:
+    zone = schedule.definition.timezone if schedule else "UTC"
+
+    def at(moment: datetime | None) -> str:
+        return output.at_zone(moment, zone) if moment else ""
+
     yield f"{run.id}: {run.outcome or translated('not over')}"
-    enqueued = "no" if run.enqueued_at is None else f"{run.enqueued_at.isoformat()} in the queue {run.queue}"
     facts: dict[str, str] = {
-        "schedule": run.schedule_id,
+        "schedule": f"{schedule.definition.name} ({run.schedule_id})" if schedule else run.schedule_id,
         "version": str(run.schedule_version),
-        "planned": run.planned_at.isoformat(),
+        "planned": at(run.planned_at),
         "cause": _cause(run),
-        "enqueued": translated(enqueued),
+        "enqueued": translated(f"{at(run.enqueued_at)} in the queue {run.queue}" if run.enqueued_at else "no"),
         "task type": run.task_type,
         "tasks": ", ".join(run.task_ids),
-        "started": run.started_at.isoformat() if run.started_at else "",
-        "ended": run.ended_at.isoformat() if run.ended_at else "",
+        "started": at(run.started_at),
+        "ended": at(run.ended_at),
         "skipped": run.skip_reason or "",
         "note": run.note,
         "result": run.result.decode(errors="replace") if run.result else "",
@@ -133,7 +163,7 @@ def _run_lines(run: ScheduleRun) -> Iterator[str]:
     for number, attempt in enumerate(run.attempts, 1):
         ended = attempt.ended_at
         took = output.precise(ended - attempt.started_at) if ended else "not over"
-        yield translated(f"\nattempt {number} on {attempt.worker}: {attempt.started_at.isoformat()}, {took}")
+        yield translated(f"\nattempt {number} on {attempt.worker}: {at(attempt.started_at)}, {took}")
         yield from (f"  {printable(line)}" for line in (attempt.traceback or attempt.error).splitlines())
     if run.log:
         last = run.log[-_LOG_LINES:]

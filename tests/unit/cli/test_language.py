@@ -16,12 +16,11 @@ from rota.cli.program import program
 from rota.inspect import judgement
 
 PACKAGE = Path(rota.__file__).parent
-SOURCES = [
-    *sorted((PACKAGE / "cli").rglob("*.py")),
-    PACKAGE / "broker" / "failure.py",
-    PACKAGE / "settings" / "profiles.py",
-]
-"""The commands, and the modules whose errors meet everyone who types them: no connection, a wrong profile."""
+SOURCES = sorted((PACKAGE / "cli").rglob("*.py"))
+ROOMS = ("broker", "client", "inspect", "schedule", "settings", "store")
+"""The packages whose errors meet those who type commands: no connection, a wrong setting, a refused schedule."""
+IN_PARTS = {"query_parser.py", "waiting_words.py"}
+"""Modules that put their texts together, with tests of their own (`test_inspect_output`)."""
 PRINTS = {"say", "note", "warn", "fail", "agreed", "guard", "progress", "translated", "heading"}
 NOT_WORDS = re.compile(r"[\s{}\W\d_]*")
 
@@ -99,6 +98,13 @@ def test_every_text_of_the_commands_has_a_translation(monkeypatch: pytest.Monkey
     monkeypatch.setenv("ROTA_LANG", "zh")
     missing = {f"{path.name}: {text}" for path in SOURCES for text in texts_of(path) if translated(text) == text}
     assert sorted(missing) == []
+
+
+def test_every_error_that_a_command_can_meet_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    paths = [path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py")) if path.name not in IN_PARTS]
+    found = {(path.name, text) for path in paths for text in texts_of(path) if " " in text.strip()}
+    assert sorted(each for each in found if all(translated(t) == t for t in (each[1], each[1].strip()))) == []
 
 
 def test_every_fact_about_the_server_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:

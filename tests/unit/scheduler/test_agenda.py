@@ -71,6 +71,33 @@ def test_edit_of_a_schedule_that_is_due_waits_until_the_times_before_it_are_deci
     assert fired(agenda, NOW + 4.2 * SECOND) == [(1, 1), (1, 2), (2, 3), (2, 4)]
 
 
+def test_edit_ends_the_wait_of_a_jitter_so_that_no_planned_time_before_it_is_lost() -> None:
+    agenda, now = Agenda(), NOW + 4.2 * SECOND
+    agenda.put(edited(1, NOW, jitter="24h"), NOW)
+    assert fired(agenda, now) == []
+
+    agenda.put(edited(2, NOW + 2.5 * SECOND, timezone="Asia/Shanghai"), now)
+
+    assert fired(agenda, now) == [(1, 1), (1, 2), (2, 3), (2, 4)]
+
+
+@pytest.mark.parametrize("reason", ["paused", "deleted"])
+def test_times_that_wait_for_their_jitter_are_recorded_when_their_schedule_is_stopped(reason: str) -> None:
+    agenda, now = Agenda(), NOW + 2.2 * SECOND
+    schedule = edited(1, NOW, jitter="24h")
+    agenda.put(schedule, NOW)
+    assert fired(agenda, now) == []
+
+    if reason == "paused":
+        agenda.put(edited(2, now, jitter="24h", enabled=False), now)
+    else:
+        agenda.put_deleted(replace(schedule, deleted_at=now), now)
+    [entry] = agenda.pop_due(now.timestamp())
+    [skip] = decide(entry.timetable, entry.memory.state, now).skips
+
+    assert (skip.first, skip.last, skip.reason) == (NOW + SECOND, NOW + 2 * SECOND, reason)
+
+
 def test_several_edits_of_a_schedule_that_is_due_rule_one_after_the_other() -> None:
     agenda = Agenda()
     agenda.put(edited(1, NOW), NOW)

@@ -1,11 +1,16 @@
-"""Runs `rota` in a folder that holds an app."""
+"""Runs `rota` in a folder that holds an app: as a program of its own, or in this process, which saves its start."""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Run
 
 APP = """
 import asyncio, os
@@ -78,3 +83,40 @@ class Shell:
             if program.poll() is None:
                 program.kill()
             program.communicate()
+
+
+class QuickShell(Shell):
+    """Runs commands that end by themselves in this process, and all others as programs.
+
+    Also `config`, because only a program reads the file of the project.
+    """
+
+    PROGRAMS = ("dev", "scheduler", "shell", "config")
+    OF_WORKERS = ("list", "quiet", "wake", "stop", "scale")
+
+    def __init__(self, folder: Path, url: str | None, command: Run) -> None:
+        super().__init__(folder, url)
+        self._command = command
+
+    def run(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        stays = words[:1] == ("worker",) and words[1:2] not in [(each,) for each in self.OF_WORKERS]
+        if not words or words[0] in self.PROGRAMS or words[0].startswith("-") or stays:
+            return super().run(*words, text=text)
+        with self._environment():
+            done = self._command(*words, typed=text or "")
+        return subprocess.CompletedProcess(words, done.code, done.out, done.err)
+
+    @contextmanager
+    def _environment(self) -> Iterator[None]:
+        """The variables of the folder, and a Python that has imported no module of it yet."""
+        known = set(sys.modules)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [each for each in os.environ if each.startswith("ROTA_")]:
+                patch.delenv(name)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "path", [*sys.path])
+            yield
+        for name in set(sys.modules) - known:
+            if str(vars(sys.modules[name]).get("__file__")).startswith(str(self.folder)):
+                del sys.modules[name]

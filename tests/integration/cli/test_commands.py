@@ -1,4 +1,4 @@
-"""The commands as people run them: programs of their own, on a real server."""
+"""The commands as people run them, on a real server: what runs on or stays is a program of its own."""
 
 import json
 import os
@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from rota import Settings
-from tests.integration.cli.shell import Shell
+from tests.integration.cli.conftest import Run
+from tests.integration.cli.shell import QuickShell, Shell
 
 
 @pytest.fixture
-def shell(tmp_path: Path, redis_url: str) -> Iterator[Shell]:
-    shell = Shell(tmp_path, redis_url)
+def shell(tmp_path: Path, redis_url: str, command: Run) -> Iterator[Shell]:
+    shell = QuickShell(tmp_path, redis_url, command)
     yield shell
     shell.close()
 

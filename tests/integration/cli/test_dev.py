@@ -175,6 +175,7 @@ def test_a_module_that_does_not_import_is_told_and_started_again_when_it_is_mend
     ("words", "said"),
     [
         (("--data", "/dev/null/server"), "cannot keep its data in /dev/null/server"),
+        (("--data", "/sys/rota"), "cannot keep its data in /sys/rota"),  # there even root has no right to write
         (("--watch", "nowhere"), "no folder nowhere to watch"),
         (("--set", "concurency=3"), "Did you mean 'concurrency'"),
         (("--set", "concurrency"), "--set needs name=value"),

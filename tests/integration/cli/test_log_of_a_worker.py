@@ -1,6 +1,7 @@
 """The log of `rota worker` beside an app that logs, and that may have configured logging itself."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -113,6 +114,18 @@ def test_an_app_that_configures_nothing_has_its_lines_in_rotas_format(say: Say, 
         [line] = [line for line in lines if line.endswith(place)]
         assert line.startswith("INFO [")
     assert any("rota.worker: Worker" in line for line in lines)
+    assert "rota.task" not in told
+
+
+@MODES
+def test_each_task_shows_its_begin_and_end_at_the_level_debug(say: Say, mode: str) -> None:
+    told = say("", mode, "--log-level", "debug")
+
+    for type in TASKS:
+        started = re.findall(rf"DEBUG \[.*\] rota\.task: {type} started \((\S+)\)$", told, re.MULTILINE)
+        ended = re.findall(rf"DEBUG \[.*\] rota\.task: {type} [0-9.]+ m?s \((\S+)\)$", told, re.MULTILINE)
+        assert len(started) == 1, told
+        assert ended == started
 
 
 @MODES

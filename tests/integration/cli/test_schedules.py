@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.shell import Shell
+from tests.integration.cli.conftest import Run
+from tests.integration.cli.shell import QuickShell, Shell
 from tests.servers.clients import client
 
 APP = """
@@ -25,8 +26,8 @@ async def tick() -> None:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, redis_url: str) -> Iterator[Shell]:
-    shell = Shell(tmp_path, redis_url)
+def shell(tmp_path: Path, redis_url: str, command: Run) -> Iterator[Shell]:
+    shell = QuickShell(tmp_path, redis_url, command)
     (tmp_path / "ticking.py").write_text(APP)
     shell.environment["ROTA_HEALTH_DIR"] = str(tmp_path / "health")
     yield shell

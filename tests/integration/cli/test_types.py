@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.shell import Shell
+from tests.integration.cli.conftest import Run
+from tests.integration.cli.shell import QuickShell, Shell
 
 MORE = """
 @app.handler("raw:")
@@ -21,8 +22,8 @@ async def away() -> None: ...
 
 
 @pytest.fixture
-def shell(tmp_path: Path, redis_url: str) -> Iterator[Shell]:
-    shell = Shell(tmp_path, redis_url)
+def shell(tmp_path: Path, redis_url: str, command: Run) -> Iterator[Shell]:
+    shell = QuickShell(tmp_path, redis_url, command)
     shell.write_app("first", MORE)
     yield shell
     shell.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Run
-from tests.integration.cli.shell import Shell
+from tests.integration.cli.shell import QuickShell, Shell
 
 LOGS = """
 from rota import Retry, current
@@ -33,25 +33,9 @@ async def slow(name: str) -> None:
 """
 
 
-class OwnShell(Shell):
-    """Runs `rota task ...` in this process, and everything else in processes."""
-
-    def __init__(self, folder: Path, url: str, command: Run) -> None:
-        super().__init__(folder, url)
-        self._command = command
-
-    def run(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        if words[:1] != ("task",):
-            return super().run(*words, text=text)
-        done = self._command(*words)
-        return subprocess.CompletedProcess(words, done.code, done.out, done.err)
-
-
 @pytest.fixture
-def shell(tmp_path: Path, redis_url: str, command: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    monkeypatch.setenv("ROTA_URL", redis_url)
-    shell = OwnShell(tmp_path, redis_url, command)
-    shell.environment["ROTA_LANG"] = "en"
+def shell(tmp_path: Path, redis_url: str, command: Run) -> Iterator[Shell]:
+    shell = QuickShell(tmp_path, redis_url, command)
     shell.write_app("first", LOGS)
     yield shell
     shell.close()

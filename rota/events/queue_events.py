@@ -205,12 +205,15 @@ class AggregationSetLeft(Event):
 class GroupNamesSkipped(Event):
     """Groups were skipped because their names cannot be read. Once for each queue."""
 
-    text = (
-        "Skipped {groups} groups of queue {queue}: their names are not UTF-8, so no client of Asynq or Rota can have "
-        "written them."
-    )
     queue: str
     groups: int
+
+    def message(self) -> str:
+        """Return the text of the log line."""
+        return (
+            f"Skipped {counted(self.groups, 'group')} of queue {self.queue}: names that are not UTF-8 cannot have been "
+            "written by a client of Asynq or Rota."
+        )
 
 
 class GroupsPolled(Event):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rota import events
+from rota.core.text import counted
 from rota.errors import RotaError
 from rota.schedule.definition import ScheduleDefinition, ThenRule
 from rota.schedule.due import COUNTED, Decision, Fire, Skip, decide
@@ -109,7 +110,7 @@ class Decider:
                 wait = rule.probe_after
                 if wait is not None:
                     wait = min(wait * 2 ** min(memory.failures - rule.failures, 20), LONGEST_PROBE)
-                note = f"{memory.failures} failures in a row"
+                note = f"{counted(memory.failures, 'failure')} in a row"
                 memory.pause = OrderedPause(None if wait is None else now + wait, note, AUTO_PAUSE)
                 events.emit(events.ScheduleAutoPaused(schedule=definition.name, note=note))
             for index, after in enumerate(definition.then):

@@ -16,6 +16,7 @@ from sqlalchemy import Column, LargeBinary, Table, and_, delete, func, insert, o
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rota.core.canonical import is_mapping
+from rota.core.text import counted
 from rota.errors import ConfigError, StoreConflict, StoreError, StoreSchemaError
 from rota.store.column_types import Instant
 from rota.store.database import Database, Record, records
@@ -124,8 +125,8 @@ async def _refuse_filled(connection: AsyncConnection) -> None:
         number = (await connection.execute(select(func.count()).select_from(table))).scalar_one()
         if number:
             raise StoreConflict(
-                f"The table {table.name} has {number} rows already, and a dump is loaded only into an empty store. "
-                "Name a new database or file with --store."
+                f"The table {table.name} has {counted(number, 'row')} already, and a dump is loaded only into an empty "
+                "store. Name a new database or file with --store."
             )
 
 
@@ -186,10 +187,10 @@ class _DumpReader:
                 f"{REVISIONS[-1]}. Load it with the newer version of Rota."
             )
 
-    def _check_end(self, counted: object) -> bool:
-        if not is_mapping(counted):
+    def _check_end(self, told: object) -> bool:
+        if not is_mapping(told):
             raise self._fault("has no numbers of rows")
-        wrong = [name for name in {*counted, *self.report.rows} if counted.get(name) != self.report.rows.get(name, 0)]
+        wrong = [name for name in {*told, *self.report.rows} if told.get(name) != self.report.rows.get(name, 0)]
         if wrong:
             raise ConfigError(f"The dump lacks rows of {', '.join(sorted(map(str, wrong)))}. Nothing was loaded.")
         return True

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rota import events
+from rota.core.text import counted
 from rota.wire.worker_order import DONE, WorkerOrder
 
 if TYPE_CHECKING:
@@ -121,6 +122,6 @@ def shown(order: WorkerOrder) -> str:
         "quiet": "take no more tasks",
         "wake": "take tasks again",
         "stop": "stop",
-        "scale": f"run {order.concurrency} tasks at once",
+        "scale": f"run {counted(order.concurrency, 'task')} at once",
     }[order.act]
     return f"{words}, with the whole fleet" if order.fleet else words

@@ -107,7 +107,8 @@ class Walk:
             name: value for name, value in os.environ.items() if not name.startswith(("ROTA_", "PYTHON", "PYTEST_"))
         }
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-        self.environment = {**kept, "PATH": path, "TERM": "xterm", "COLUMNS": "300"}
+        # A warning in a program of a page is an error, as it is in these tests.
+        self.environment = {**kept, "PATH": path, "TERM": "xterm", "COLUMNS": "300", "PYTHONWARNINGS": "error"}
         self.terminal: Terminal | None = None
 
     def follow(self, page: str) -> None:

@@ -30,9 +30,9 @@ def started(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
 def start(folder: Path, demos: list[subprocess.Popen[str]], *words: str) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if name != "ROTA_URL"}
     demo = subprocess.Popen(
-        [sys.executable, "-m", "examples.shop", *words],
+        [sys.executable, "-W", "error", "-m", "examples.shop", *words],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},  # also in its workers
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

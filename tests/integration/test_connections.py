@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import uvloop
 
 from rota import BrokerUnavailable, Rota
 from rota.client.connections import Connections
+from tests.servers.process import Server, wait_until
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -109,6 +111,38 @@ def test_closing_the_clients_of_a_loop_leaves_those_of_other_loops_and_threads(a
     assert outcomes == [True]
     assert app.sync_client is blocking
     assert blocking.enqueue(app.plan("t")).created
+
+
+@pytest.mark.parametrize("freeze", [False, True], ids=["server answers", "server is frozen"])
+async def test_closing_holds_up_neither_the_loop_nor_the_calls_of_a_thread(freeze: bool) -> None:
+    """It closed the blocking client of the threads too, and the loop stood still for five seconds."""
+    server, gaps = Server().start(), [0.0]
+    app = Rota(server.unix_url)
+
+    async def turn() -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            gaps.append(time.monotonic() - began)
+
+    try:
+        job = await app.enqueue("t", retention="1h")
+        waiting = asyncio.create_task(asyncio.to_thread(app.sync_client.result, job.queue, job.id, "3s"))
+        with server.client() as raw:
+            await asyncio.to_thread(wait_until, lambda: len(raw.client_list()) >= 3)  # ours, the loop's, the thread's
+        turning = asyncio.create_task(turn())
+        if freeze:
+            server.freeze()
+        await app.aclose()
+        assert not waiting.done()
+        turning.cancel()
+        assert max(gaps) < 2.5
+        with pytest.raises(TimeoutError if not freeze else (TimeoutError, BrokerUnavailable)):
+            await waiting
+    finally:
+        app.close()
+        server.thaw()
+        server.stop()
 
 
 def test_loops_of_many_threads_come_and_go_at_once(app: Rota) -> None:

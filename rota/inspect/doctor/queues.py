@@ -163,7 +163,7 @@ def _archive(each: QueueSample, archive_max: int) -> Iterator[Finding]:
     if each.queue.archived >= archive_max:
         yield warning(
             "full-archive",
-            f"The archive of the queue {each.name!r} is full ({each.queue.archived} tasks).",
+            f"The archive of the queue {each.name!r} is full ({counted(each.queue.archived, 'task')}).",
             "With each task that fails for good the oldest one is deleted for good.",
             "Run the archived tasks again or delete them, after mending why they fail; archive_max keeps more.",
         )

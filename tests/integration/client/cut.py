@@ -1,4 +1,4 @@
-"""A proxy that can lose the reply to a request: the server carries it out, the client never hears of it."""
+"""A proxy that can lose the reply to a request, which the server carries out, or refuse to pass requests on."""
 
 import asyncio
 import contextlib
@@ -6,13 +6,14 @@ import contextlib
 
 class LosesReplies:
     """Forwards to a server's socket. While `losses` is above zero, the reply to the next script is lost with its
-    connection.
+    connection. A request with one of the words of `refused` is not passed on, and its connection is closed.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.losses = 0
         self.lost = 0
+        self.refused: tuple[bytes, ...] = ()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_over = False
@@ -46,6 +47,8 @@ class LosesReplies:
 
         async def up() -> None:
             while data := await reader.read(1 << 20):
+                if any(word in data for word in self.refused):
+                    return
                 if self.losses and b"\r\nEVAL" in data:
                     self.losses -= 1
                     doomed.set()

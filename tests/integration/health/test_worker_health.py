@@ -8,8 +8,12 @@ from datetime import timedelta
 import pytest
 
 from rota.app import Rota
+from rota.broker import Broker
 from rota.health.discovery import ProbeReply, ask_port
+from rota.inspect.doctor import examine
+from rota.wire.script import load
 from rota.worker.worker import Worker
+from tests.integration.client.cut import LosesReplies
 from tests.integration.worker.conftest import eventually
 from tests.servers.clients import client
 from tests.servers.process import Server, wait_until
@@ -118,6 +122,34 @@ async def test_cut_off_it_is_not_ready_but_lives_and_is_ready_again_after(own_se
             own_server.thaw()
         await answers(worker, "/ready", 200)
     await app.aclose()
+
+
+async def test_a_worker_that_beats_but_cannot_fetch_is_not_ready_and_doctor_names_it(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its connection for fetching is cut off: a fleet with one slot was deaf for 80 s and was called healthy."""
+    monkeypatch.setattr("rota.inspect.doctor.queues.TAKEN_WITHIN", timedelta(0))
+    fetch = load("fetch")
+    async with LosesReplies(str(own_server.socket)) as proxy:
+        app = Rota(proxy.url, settings=QUICK)
+
+        @app.task("health:waits", retention="1h")
+        async def waits() -> None: ...
+
+        async with app.worker() as worker:
+            await answers(worker, "/ready", 200)
+            proxy.refused = (fetch.sha.encode(), fetch.source)
+            job = await waits.enqueue()
+            await answers(worker, "/ready", 503, "no tasks could be taken for")
+            beats = worker.heartbeat.statistics().beats
+            await eventually(lambda: _true(worker.heartbeat.statistics().beats > beats + 2))
+            async with Broker.from_url(own_server.unix_url) as broker:
+                found = {each.code: each for each in (await examine(broker, role="inspector")).findings}
+            assert f":{worker.pid} (0 of {worker.slots.capacity} in use)" in found["tasks-not-taken"].what
+            proxy.refused = ()
+            await job.result("30s")
+            await answers(worker, "/ready", 200)
+        await app.aclose()
 
 
 async def test_outcomes_that_cannot_be_recorded_make_it_unready(own_server: Server) -> None:

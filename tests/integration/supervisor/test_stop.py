@@ -2,12 +2,20 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.supervisor.conftest import Shift, alive
-from tests.servers.process import wait_until
+from tests.servers.process import Server, wait_until
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    server = Server().start()
+    yield server
+    server.stop()
 
 
 def test_term_lets_what_runs_end_and_the_command_ends_well(shift: Shift) -> None:
@@ -63,6 +71,29 @@ def test_a_third_one_ends_all_by_force_and_nothing_is_lost(shift: Shift) -> None
     assert not alive(child)
     assert shift.size("pending") == 1
     assert shift.field(task, "rota_crashes") is None
+
+
+@pytest.mark.parametrize(("kind", "interrupts", "code"), [("", 1, 0), ("wait", 2, 0), ("hold", 3, 130)])
+def test_interrupts_end_it_also_while_the_server_does_not_answer(
+    own_server: Server, tmp_path: Path, kind: str, interrupts: int, code: int
+) -> None:
+    """No wait for an answer holds it up: each of them would last for a thousand seconds."""
+    shift = Shift(own_server.unix_url, tmp_path)
+    shift.start(processes=1, shutdown_timeout="1000s", response_timeout="1000s", retry_for="1000s").ready()
+    [child] = shift.children()
+    if kind:
+        shift.enqueue(kind, seconds=600)
+        shift.wait_for("start", 1)
+    try:
+        own_server.freeze()
+        for _ in range(interrupts):
+            shift.send(signal.SIGINT)
+            wait_until(lambda: not pending_interrupt(shift.process.pid))
+        assert shift.process.wait(40) == code
+        assert not alive(child)
+    finally:
+        own_server.thaw()
+        shift.close()
 
 
 def test_tstp_takes_no_more_tasks_and_finishes_what_runs(shift: Shift) -> None:

@@ -174,3 +174,33 @@ async def test_a_silent_server_holds_up_no_stop_for_as_long_as_a_reply_may_take(
         await stop_in_silence()
     server.thaw()
     await app.aclose()
+
+
+@pytest.mark.parametrize("queue", ["default", "def*"])
+async def test_after_a_flush_tasks_run_and_queue_and_worker_are_listed_again(
+    app: Rota, server: Server, bench: Bench, queue: str
+) -> None:
+    """The name of the queue, the lease of a task that runs, and the record of the worker are gone all at once."""
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    @app.task("deaf:flushed", retention="1h")
+    async def flushed(*, wait: bool) -> None:
+        if wait:
+            started.set()
+            await go_on.wait()
+
+    async with app.worker(queues={queue: 1}):
+        await flushed.enqueue(wait=True)
+        await started.wait()
+        with server.admin() as admin:
+            admin.flushall()
+        go_on.set()
+
+        async def is_all_back() -> bool:
+            # The client publishes the name of a queue again within seconds, and a worker of a pattern finds it then.
+            job = await flushed.enqueue(wait=False)
+            await job.result("30s")
+            listed = await bench.execute("SISMEMBER", "asynq:queues", "default")
+            return bool(listed) and len(await bench.inspector.servers()) == 1
+
+        await eventually(is_all_back)

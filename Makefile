@@ -10,6 +10,9 @@ ARGS ?=
 # How long a run may take, from outside of it: then it shows where it hangs, and all of its processes are killed.
 LIMIT ?=
 WATCH = $(BIN)/python scripts/watchdog.py --limit
+# Every process would compile all of our modules again: it started in 0.55 s and not in 0.4 s, and pytest collected for 16 s
+# and not for 7 s.
+unexport PYTHONDONTWRITEBYTECODE
 # How many tests run at once (AT_ONCE=0: one, in this process, as a debugger needs it). Most tests wait for other processes,
 # so that more of them than cores end sooner.
 AT_ONCE ?= 4

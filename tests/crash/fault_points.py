@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 
 from tests.crash.workers import ROOT
 
@@ -13,8 +14,13 @@ def points(*, of_scheduler: bool = False) -> Iterator[tuple[str, str]]:
             yield point, kind
 
 
-def all_points() -> Iterator[tuple[str, str]]:
+@cache
+def all_points() -> tuple[tuple[str, str], ...]:
     """Every point, with the function that it calls."""
+    return tuple(_all_points())
+
+
+def _all_points() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "rota").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:

@@ -1,4 +1,4 @@
-"""`python -m rota.cli.child`: a worker process of a supervisor, which sends it instructions on standard input.
+"""A worker process of a supervisor, which sends it instructions on standard input.
 
 Only a supervisor starts this module. The settings come through the pipe and not as arguments, because they may hold
 passwords.
@@ -87,7 +87,3 @@ def _report(worker: Worker) -> ProcessReport:
         orders=list(worker.orders.passed_on),
         vitals=vitals,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from rota.cli import ended_by_interrupt
+from rota.cli import importing
 
 Command = TyperCommand | TyperGroup
 
@@ -25,7 +25,7 @@ class Source(NamedTuple):
 
     def load(self, command_name: str) -> Command:
         """Import the command."""
-        with ended_by_interrupt():
+        with importing():
             found = getattr(import_module(f"rota.cli.{self.module}"), self.name)
         if isinstance(found, typer.Typer):
             made: Any = typer.main.get_group(found)
@@ -73,7 +73,7 @@ class LazyCommands(MutableMapping[str, Any]):
     def _all(self) -> Mapping[str, Source]:
         modules, self._further = self._further, ()
         for module in modules:
-            with ended_by_interrupt():
+            with importing():
                 commands = import_module(f"rota.cli.{module}").COMMANDS
             self._sources |= {each.__name__: Source(module, each.__name__) for each in commands}
         return self._sources

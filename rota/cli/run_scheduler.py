@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, ExitStack
 from rota import events
 from rota.app import Rota
 from rota.cli.exit_limit import exit_limit
-from rota.cli.run_worker import loop_factory, while_parent_lives
+from rota.cli.run_worker import program_runner, while_parent_lives
 from rota.health import discovery
 from rota.scheduler.assembly import scheduler_of
 from rota.scheduler.scheduler import Scheduler
@@ -16,7 +16,7 @@ from rota.scheduler.scheduler_health import answering_for
 
 def run_scheduler(app: Rota, *, follow_parent: bool = False) -> None:
     """Run the scheduler until it is stopped. It waits for a server that is away."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with program_runner() as runner:
         runner.run(_run(app, follow_parent))
 
 

@@ -1,4 +1,4 @@
-"""`python -m rota.cli.scheduler_child`: a scheduler process of a supervisor, beside its worker processes.
+"""A scheduler process of a supervisor, beside its worker processes.
 
 Only a supervisor starts this module. The settings come through the pipe, as for `rota.cli.child`.
 """
@@ -44,7 +44,3 @@ def _report(scheduler: Scheduler, app: Rota) -> ProcessReport:
         stopping=scheduler.stopping,
         vitals=process_status(scheduler, app.settings.health),
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,6 @@
 The kinds of processes (`rota.supervisor.kind`) differ in the coroutine that they hand to `run_supervised`.
 """
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
@@ -11,7 +10,7 @@ from typing import Any, TypeAlias
 from rota.app import Rota
 from rota.broker import dev_server
 from rota.cli import output
-from rota.cli.run_worker import loop_factory
+from rota.cli.run_worker import program_runner
 from rota.cli.target import load_app
 from rota.errors import RotaError
 from rota.settings.origin import read_project_file
@@ -32,7 +31,7 @@ def run_supervised(run: Run) -> None:
         app = load_app(setup.target)
         app.settings = app.settings.updated_by(setup.said)  # so that tasks that enqueue use them too
         logs.set_up(setup.log_level, app.settings.logging.log)
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with program_runner() as runner:
             runner.run(run(app, setup, lifeline))
     except RotaError as error:
         sys.exit(output.explain(error))

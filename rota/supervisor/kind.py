@@ -66,9 +66,14 @@ class Kind:
     """Whether a command needs this kind, by its settings and by whether its app declares schedules."""
 
 
+def program(module: str) -> tuple[str, ...]:
+    """Return the command that runs the `main` of a module in a new process."""
+    return sys.executable, "-c", "from rota.cli import start; start()", module
+
+
 WORKER = Kind(
     name="worker",
-    command=(sys.executable, "-m", "rota.cli.child"),
+    command=program("rota.cli.child"),
     processes=lambda settings: settings.supervisor.processes,
     owns_tasks=True,
     lifetime=lambda settings: Lifetime.of(settings.supervisor),
@@ -85,7 +90,7 @@ HANGING_SCHEDULER = timedelta(seconds=30)
 SCHEDULER_STOP = timedelta(seconds=8)
 SCHEDULER = Kind(
     name="scheduler",
-    command=(sys.executable, "-m", "rota.cli.scheduler_child"),
+    command=program("rota.cli.scheduler_child"),
     limits=_scheduler_limits,
     is_wanted=lambda settings, schedules: (
         settings.supervisor.scheduler and (schedules or settings.database.store is not None)

@@ -117,7 +117,7 @@ def test_closing_the_clients_of_a_loop_leaves_those_of_other_loops_and_threads(a
 async def test_closing_holds_up_neither_the_loop_nor_the_calls_of_a_thread(freeze: bool) -> None:
     """It closed the blocking client of the threads too, and the loop stood still for five seconds."""
     server, gaps = Server().start(), [0.0]
-    app = Rota(server.unix_url)
+    app = Rota(server.unix_url, settings={"response_timeout": "3s", "connect_timeout": "3s", "retry_for": "1s"})
 
     async def turn() -> None:
         while True:

@@ -13,19 +13,25 @@ ROOT = HERE.parent.parent
 CHECKERS = ["mypy", "pyright"]
 
 
-def faults(checker: str, file: str) -> dict[int, str]:
-    """Run a checker on one file; return its errors by line."""
-    path = HERE / file
+CALLS, MISTAKES = HERE / "calls.py", HERE / "mistakes.py"
+
+
+def faults(checker: str) -> dict[str, dict[int, str]]:
+    """Run a checker on both files; return the errors of each by line."""
+    files: dict[str, dict[int, str]] = {path.name: {} for path in (CALLS, MISTAKES)}
+    paths = [str(HERE / name) for name in files]
     if checker == "mypy":
-        done = _run("mypy", "--strict", "--no-pretty", "--no-error-summary", "--follow-imports=silent", str(path))
-        lines = (re.match(rf".*{file}:(\d+): error: (.*)", line) for line in done.splitlines())
-        return {int(found[1]): found[2] for found in lines if found}
-    report = json.loads(_run("pyright", "--outputjson", "--pythonpath", sys.executable, str(path)))
-    return {
-        item["range"]["start"]["line"] + 1: item["message"]
-        for item in report["generalDiagnostics"]
-        if item["severity"] == "error"
-    }
+        done = _run("mypy", "--strict", "--no-pretty", "--no-error-summary", "--follow-imports=silent", *paths)
+        for line in done.splitlines():
+            if found := re.match(r".*?(\w+\.py):(\d+): error: (.*)", line):
+                files[found[1]][int(found[2])] = found[3]
+        return files
+    for item in json.loads(_run("pyright", "--outputjson", "--pythonpath", sys.executable, *paths))[
+        "generalDiagnostics"
+    ]:
+        if item["severity"] == "error":
+            files[Path(item["file"]).name][item["range"]["start"]["line"] + 1] = item["message"]
+    return files
 
 
 def _run(*words: str) -> str:
@@ -36,14 +42,11 @@ def _run(*words: str) -> str:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_the_calls_that_users_write_have_the_types_they_expect(checker: str) -> None:
-    assert faults(checker, "calls.py") == {}
+def test_calls_of_users_have_the_types_they_expect_and_mistakes_are_refused_where_they_are_made(checker: str) -> None:
+    lines = MISTAKES.read_text(encoding="utf-8").splitlines()
+    wrong = {number for number, line in enumerate(lines, start=1) if line.endswith("# wrong")}
 
+    found = faults(checker)
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("checker", CHECKERS)
-def test_mistakes_are_refused_where_they_are_made(checker: str) -> None:
-    source = (HERE / "mistakes.py").read_text(encoding="utf-8").splitlines()
-    wrong = {number for number, line in enumerate(source, start=1) if line.endswith("# wrong")}
-
-    assert set(faults(checker, "mistakes.py")) == wrong
+    assert found[CALLS.name] == {}
+    assert set(found[MISTAKES.name]) == wrong

@@ -1,5 +1,6 @@
-"""A Ctrl-C while the command line is still being imported."""
+"""The imports of a command: a Ctrl-C meanwhile, and the garbage collector."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rota.cli import importing
+from rota.supervisor.kind import program
+
 INTERRUPTED = """
 import os, signal, time
 os.kill(os.getpid(), signal.SIGINT)
@@ -15,7 +19,10 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("command", [("-m", "rota.cli", "config"), ("-c", "from rota.cli import main; main()")])
+@pytest.mark.parametrize(
+    "command",
+    [("-m", "rota.cli", "config"), ("-c", "from rota.cli import main; main()"), program("rota.cli.child")[1:]],
+)
 def test_ctrl_c_during_the_imports_prints_no_traceback(tmp_path: Path, command: tuple[str, ...]) -> None:
     (tmp_path / "typer.py").write_text(INTERRUPTED)
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])])
@@ -24,3 +31,16 @@ def test_ctrl_c_during_the_imports_prints_no_traceback(tmp_path: Path, command: 
     )
     assert run.stderr == ""
     assert run.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_collector_rests_during_imports_and_is_as_it_was_after_them(collects: bool) -> None:
+    if not collects:
+        gc.disable()
+    try:
+        with pytest.raises(ImportError), importing():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()

@@ -26,9 +26,8 @@ def faults(checker: str) -> dict[str, dict[int, str]]:
             if found := re.match(r".*?(\w+\.py):(\d+): error: (.*)", line):
                 files[found[1]][int(found[2])] = found[3]
         return files
-    for item in json.loads(_run("pyright", "--outputjson", "--pythonpath", sys.executable, *paths))[
-        "generalDiagnostics"
-    ]:
+    report = json.loads(_run("pyright", "--outputjson", "--pythonpath", sys.executable, *paths))
+    for item in report["generalDiagnostics"]:
         if item["severity"] == "error":
             files[Path(item["file"]).name][item["range"]["start"]["line"] + 1] = item["message"]
     return files

@@ -69,8 +69,9 @@ def _places(error: BaseException) -> list[str]:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
     shown = own[-MOST_PLACES:]
-    if frames and frames[-1] not in shown:
-        shown.append(frames[-1])  # the line in a library that raised the error
+    # The line in a library that raised the error. Rota raises a ConfigError itself, below its own frames.
+    if frames and frames[-1] not in shown and not isinstance(error, ConfigError):
+        shown.append(frames[-1])
     places = [_place(frame.filename, frame.lineno, frame.line) for frame in shown]
     if isinstance(error, SyntaxError) and error.filename is not None:
         places.append(_place(error.filename, error.lineno, error.text))

@@ -52,6 +52,10 @@ def test_a_missing_module_is_named_with_the_folder_that_was_searched(folder: Pat
             "from rota import Rota\napp = Rota()\n@app.task('', retri=1)\ndef f(): ...",
             ["no option 'retri'", "shelf_c.py:"],
         ),
+        (
+            "from rota import Rota\napp = Rota()\n@app.task('a:b', max_retry=1)\ndef f(): ...",
+            ["cannot have max_retry=", "shelf_c.py:3: @app.task"],
+        ),
         ("def f(n):\n    f(n - 1) if n else 1 / 0\nf(50)", ["ZeroDivisionError"]),
     ],
 )
@@ -67,6 +71,7 @@ def test_an_error_inside_a_module_is_told_with_the_lines_of_the_users_code(
     assert [part for part in said if part not in text] == []
     assert "importlib" not in text
     assert "rota/" not in text
+    assert "contextlib" not in text
     assert len(text.splitlines()) <= 8
     sys.modules.pop("shelf_c", None)
 

@@ -118,16 +118,14 @@ def delete(
 
 
 async def _follow(app: "Rota", queue: str) -> None:
-    total, shown_at = 0, 0.0
-    progress: DrainProgress | None = None
-    with output.progress(f"Draining {queue}") as show:
-        async for progress in app.actions().watch_drain(queue):
-            left = progress.runnable + progress.later
-            total = max(total, left)
-            show(total - left)
-            if time.monotonic() - shown_at >= LINE_SECONDS or progress.is_empty:
-                shown_at = time.monotonic()
-                output.note(left_words(progress, output.now()))
+    if not any(queue in server.queues for server in await app.inspector().servers()):
+        output.warn(f"No worker serves the queue {queue!r}, so nothing ends. Start one with --queues {queue}.")
+    said, said_at = "", 0.0
+    async for progress in app.actions().watch_drain(queue):
+        words = left_words(progress, output.now())
+        if words != said and (time.monotonic() - said_at >= LINE_SECONDS or progress.is_empty):
+            said, said_at = words, time.monotonic()
+            output.note(words)
     output.say(f"Queue {queue} is empty. New tasks are refused until `rota queue resume {queue}`.")
 
 
@@ -144,7 +142,7 @@ def left_words(progress: DrainProgress, at: datetime) -> str:
         parts.append("but its workers are paused, so nothing ends")
     elif progress.ends_at is not None:
         parts.append(f"done {output.relative(progress.ends_at, at)} at this rate")
-    return f"{progress.queue}: {', '.join(parts)}."
+    return f"{progress.queue}: {', '.join(map(translated, parts))}."
 
 
 async def _delete(app: "Rota", queue: str, *, force: bool, reason: str) -> None:

@@ -8,19 +8,15 @@ from typing import Annotated, Any, cast
 
 import typer
 from pydantic_core import to_jsonable_python
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from rota.cli import output
 from rota.cli.inspecting import opened
+from rota.cli.language import translated, translated_title
 from rota.cli.option_types import AsJson, Url
 from rota.core.duration import display
 from rota.core.text import counted, did_you_mean, printable
 from rota.errors import RoutingError
 from rota.inspect import TypeList, TypeSnapshot, TypeVersion
-
-_HEADINGS = ("type", "queue", "run", "servers", "description")
 
 
 def command(
@@ -35,7 +31,7 @@ def command(
     if as_json:
         typer.echo(json.dumps([_plain(each) for each in shown], indent=2))
     elif name is None:
-        _list(found, Console(highlight=False))
+        _list(found)
     else:
         for line in _description(shown[0]):
             typer.echo(printable(line))
@@ -63,20 +59,16 @@ def _values(value: Any) -> dict[str, Any]:
     return plain
 
 
-def _list(found: TypeList, console: Console) -> None:
-    rows = [_row(each) for each in found.types]
-    if rows and console.file.isatty():
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for heading in _HEADINGS:
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
-    elif rows:  # lines are not wrapped, for grep
-        widths = [max(len(row[column]) for row in (_HEADINGS, *rows)) for column in range(len(_HEADINGS) - 1)]
-        for row in (_HEADINGS, *rows):
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-            typer.echo("  ".join([*cells, row[-1]]).rstrip())
+def _list(found: TypeList) -> None:
+    if found.types:
+        columns = [
+            output.Column("type", folds=True),
+            output.Column("queue"),
+            output.Column("run"),
+            output.Column("servers", right=True),
+            output.Column("description", folds=True),
+        ]
+        output.print_table(columns, map(_row, found.types))
     for line in _remarks(found):
         output.note(line)
 
@@ -85,8 +77,7 @@ def _row(snapshot: TypeSnapshot) -> tuple[str, ...]:
     latest = snapshot.versions[0]
     more = f" ({len(snapshot.versions)} versions)" if len(snapshot.versions) > 1 else ""
     summary = f"deprecated: {latest.deprecated}" if latest.deprecated is not None else latest.summary
-    cells = (snapshot.type, latest.defaults.queue, latest.defaults.run, str(len(snapshot.servers)), summary + more)
-    return tuple(printable(cell) for cell in cells)
+    return snapshot.type, latest.defaults.queue, latest.defaults.run, str(len(snapshot.servers)), summary + more
 
 
 def _remarks(found: TypeList) -> Iterator[str]:
@@ -101,13 +92,14 @@ def _remarks(found: TypeList) -> Iterator[str]:
 
 def _description(snapshot: TypeSnapshot) -> Iterator[str]:
     noun = "queue" if len(snapshot.queues) == 1 else "queues"
-    yield f"{snapshot.type}: served in the {noun} {', '.join(snapshot.queues) or '-'}"
+    yield translated(f"{snapshot.type}: served in the {noun} {', '.join(snapshot.queues) or '-'}")
     for number, version in enumerate(snapshot.versions, 1):
         if len(snapshot.versions) > 1:
             yield f"version {number}"
         yield from _version_lines(version)
         if version.defaults.queue not in snapshot.queues:
-            yield f"  warning   No live worker takes this type from the queue {version.defaults.queue!r}."
+            said = translated(f"No live worker takes this type from the queue {version.defaults.queue!r}.")
+            yield f"  {translated_title('warning')}   {said}"
 
 
 def _version_lines(version: TypeVersion) -> Iterator[str]:

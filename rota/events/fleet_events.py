@@ -251,7 +251,7 @@ class DevServerUsed(Event):
     """A program uses the server of `rota dev` in its folder. Once for each server."""
 
     logger = "rota"
-    text = "Using the server of `rota dev` in this folder, {url}. Set ROTA_URL to use another one."
+    text = "Using the server of `rota dev` in this folder. Set ROTA_URL to use another one."
     url: str
 
 

@@ -104,6 +104,7 @@ def test_drain_follows_until_nothing_is_left(do: Do, app: Rota) -> None:
     late = do("queue", "drain", "mail", "--timeout", "50ms")
     assert late.code == 1
     assert "mail: 1 task left, of which 0 run." in late.err
+    assert "No worker serves the queue 'mail', so nothing ends." in " ".join(late.err.split())
     assert "The drain is not done in time" in late.err
     assert do("queue", "drain", "mail", "--no-wait").out.startswith("New tasks for 1 queue are refused")
     assert " draining " in do("queue", "list").out

@@ -49,7 +49,7 @@ def test_settings_without_a_url_use_the_server_of_rota_dev_and_log_it_once(
         Settings()
 
     assert (settings.broker.url, settings.source_of("url")) == (url, "rota dev")
-    assert caplog.text.count(url) == 1
+    assert caplog.text.count("Using the server of `rota dev` in this folder.") == 1
     assert "Set ROTA_URL to use another one" in caplog.text
 
 

@@ -22,7 +22,7 @@ from rota.settings.origin import LANGUAGE_VARIABLE
 Language = Literal["en", "zh"]
 CATALOGUE = Path(__file__).with_name("zh.toml")
 _VARIABLES = (LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
-_HOLE = "{}"
+_HOLE, _BULLET = "{}", "- "
 _SENTENCE_END = re.compile(r"(?<=[.?!]) (?=[A-Z`-])")
 _CHINESE_MARKS = "。？！："
 _VALUES = {"nouns": "[0-9][0-9,.]*", "lengths": "[0-9][0-9a-zA-Z,. ]*"}
@@ -98,11 +98,13 @@ def language() -> Language:
 
 
 def translated(text: str) -> str:
-    """Return a text in the language of this process. Each line of several is translated alone."""
+    """Return a text in the language of this process. Each line of several, or point of a list, is translated alone."""
     if language() == "en":
         return text
     catalogue = _catalogue()
-    return "\n".join(catalogue.translate(line) for line in text.split("\n"))
+    lines = (line.removeprefix(_BULLET) for line in text.split("\n"))
+    bullets = (_BULLET * line.startswith(_BULLET) for line in text.split("\n"))
+    return "\n".join(bullet + catalogue.translate(line) for bullet, line in zip(bullets, lines, strict=True))
 
 
 def translated_title(title: str) -> str:

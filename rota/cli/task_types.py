@@ -91,8 +91,9 @@ def _remarks(found: TypeList) -> Iterator[str]:
 
 
 def _description(snapshot: TypeSnapshot) -> Iterator[str]:
-    noun = "queue" if len(snapshot.queues) == 1 else "queues"
-    yield translated(f"{snapshot.type}: served in the {noun} {', '.join(snapshot.queues) or '-'}")
+    queues = ", ".join(snapshot.queues) or "-"
+    one = f"{snapshot.type}: served in the queue {queues}"
+    yield translated(one if len(snapshot.queues) == 1 else f"{snapshot.type}: served in the queues {queues}")
     for number, version in enumerate(snapshot.versions, 1):
         if len(snapshot.versions) > 1:
             yield f"version {number}"

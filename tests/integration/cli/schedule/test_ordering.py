@@ -158,7 +158,7 @@ def test_backfill_runs_each_time_once(rota: Run, url: str, tmp_path: Path) -> No
         done = rota("backfill", "daily", *DAYS, "--at-once", "2", "--order", "newest", "--queue", "default", "--yes")
         # The last line, because subscribers to events of other tests of this process print too.
         assert (done.code, sorted(done.out.splitlines()[-1].split(", "))) == (1, ["1 failed", "2 succeeded"])
-        assert "2026-03-02T00:00:00+00:00 failed" in done.err
+        assert "Mon 2026-03-02 00:00:00 +0000 failed" in done.err
         until(lambda: len(rota("runs", "daily", "--json").json) == 3)
         runs = rota("runs", "daily", "--json").json
         assert {run["cause"] for run in runs} == {"backfill"}

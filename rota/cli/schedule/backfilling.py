@@ -81,9 +81,6 @@ def backfill(
         raise typer.Exit(1)
     times = iter(plan.times if order == "oldest" else plan.times[::-1])
     tally = Counter[str]()
-    output.note(
-        f"Waiting for the end of each run, at most {at_once} at once. Ctrl-C stops, and the same command goes on."
-    )
     try:
         with_app(url, lambda app: _fill(app, schedule.id, times, at_once, queue, tally))
     except KeyboardInterrupt:
@@ -129,6 +126,9 @@ async def _fill(
             if code != 0:
                 output.note(f"{output.at_zone(at, 'UTC')} {_WORDS[code]}: {lines[0]!s}")
 
+    output.note(
+        f"Waiting for the end of each run, at most {at_once} at once. Ctrl-C stops, and the same command goes on."
+    )
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):

@@ -25,9 +25,10 @@ def start() -> None:
 
 @contextmanager
 def importing() -> Generator[None]:
-    """Import modules in a block, without the garbage collector. A Ctrl-C ends the process by the signal.
+    """Import modules in a block, with the garbage collector off. A Ctrl-C ends the process by the signal.
 
-    What an import makes stays, so the collector would look at all of it again and again: a seventh of the time.
+    Imported modules live as long as the process. The collector walked them 119 times during the imports of a worker,
+    which took a seventh of the time.
     """
     collects = gc.isenabled()
     gc.disable()

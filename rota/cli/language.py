@@ -101,10 +101,12 @@ def translated(text: str) -> str:
     """Return a text in the language of this process. Each line of several, or point of a list, is translated alone."""
     if language() == "en":
         return text
-    catalogue = _catalogue()
-    lines = (line.removeprefix(_BULLET) for line in text.split("\n"))
-    bullets = (_BULLET * line.startswith(_BULLET) for line in text.split("\n"))
-    return "\n".join(bullet + catalogue.translate(line) for bullet, line in zip(bullets, lines, strict=True))
+    return "\n".join(map(_translated_line, text.split("\n")))
+
+
+def _translated_line(line: str) -> str:
+    bullet = _BULLET if line.startswith(_BULLET) else ""
+    return bullet + _catalogue().translate(line.removeprefix(bullet))
 
 
 def translated_title(title: str) -> str:

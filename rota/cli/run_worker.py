@@ -141,8 +141,8 @@ async def while_parent_lives(gone: Callable[[], object]) -> AsyncGenerator[None]
 def program_runner() -> asyncio.Runner:
     """Return the runner of a program that stays, whose app is loaded: with uvloop, if it is installed.
 
-    What the imports have made is kept from the garbage collector: each full collection looked at all of it, and stopped
-    the event loop for 20 to 30 ms.
+    The garbage collector no longer walks the 64,000 objects of the imported modules. Each full collection did, and
+    stopped the event loop for 20 to 30 ms.
     """
     gc.collect()
     gc.freeze()

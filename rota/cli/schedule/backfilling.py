@@ -6,7 +6,7 @@ the command, and the runs that it has started go on. Given again, it goes on wit
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, cast
@@ -68,10 +68,8 @@ def backfill(
         cast("datetime", option_types.instant(start, "--from")),
         cast("datetime", option_types.instant(until, "--until")),
     )
-    declared = {each.definition.name: each for each in declared_schedules(app)}
-    schedule, plan = with_store(
-        store, lambda opened: _plan(opened, name, *interval, cast("What", what), declared.get(name))
-    )
+    declared = declared_schedules(app)
+    schedule, plan = with_store(store, lambda opened: _plan(opened, name, *interval, cast("What", what), declared))
     if dry_run or not plan.times:
         _show_plan(schedule, plan, as_json)
         return
@@ -94,9 +92,9 @@ def backfill(
 
 
 async def _plan(
-    store: "Store", name: str, start: datetime, end: datetime, what: What, declared: StoredSchedule | None
+    store: "Store", name: str, start: datetime, end: datetime, what: What, declared: Sequence[StoredSchedule]
 ) -> tuple[StoredSchedule, BackfillPlan]:
-    schedule = declared or await find_schedule(store, name)
+    schedule = await find_schedule(store, name, declared=declared)
     start, end = start.astimezone(UTC), min(end.astimezone(UTC), output.now())
     if start >= end:
         raise ConfigError("--from must be before --until, and in the past.")

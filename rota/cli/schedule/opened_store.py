@@ -82,8 +82,13 @@ def declared_schedules(app: str | None) -> list[StoredSchedule]:
     return list(load_app(target).schedules) if target else []
 
 
-async def find_schedule(store: "Store", name: str, *, deleted: bool = False) -> StoredSchedule:
-    """Return a schedule by its name or ID. Raises StoreNotFound with the nearest name."""
+async def find_schedule(
+    store: "Store", name: str, *, deleted: bool = False, declared: Sequence[StoredSchedule] = ()
+) -> StoredSchedule:
+    """Return a schedule by its name or ID, or by its name if an app declares it. Raises StoreNotFound."""
+    in_code = {each.definition.name: each for each in declared}
+    if name in in_code:
+        return in_code[name]
     found = None if deleted else await store.find(name)
     if found is not None:
         return found
@@ -105,9 +110,8 @@ async def find_run(
     if planned is None:
         with suppress(StoreNotFound):
             return await store.run(name)
-    known = {each.definition.name: each for each in declared}
     try:
-        schedule = known.get(name) or await find_schedule(store, name)
+        schedule = await find_schedule(store, name, declared=declared)
     except StoreNotFound as error:
         raise StoreNotFound(f"There is no run {name!r}: old runs are deleted after a time. {error}") from None
     until = None if planned is None else planned + timedelta(seconds=1)

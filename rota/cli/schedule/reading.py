@@ -97,10 +97,10 @@ def _matches(schedule: StoredSchedule, text: str, tag: str | None) -> bool:
 
 def show(name: Name, app: App = None, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Show one schedule: its fields, its next times and its latest runs."""
-    declared = {each.definition.name: each for each in declared_schedules(app)}
+    declared = declared_schedules(app)
 
     async def act(opened: "Store") -> "tuple[ScheduleOverview, list[datetime], list[ScheduleRun], Any]":
-        schedule = declared.get(name) or await find_schedule(opened, name)
+        schedule = await find_schedule(opened, name, declared=declared)
         calendars = await calendars_of(opened)
         [overview] = await _overviews(opened, [schedule], await opened.hold(), calendars)
         times = _times(schedule, calendars)

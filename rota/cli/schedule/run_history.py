@@ -49,10 +49,9 @@ def runs(
     """List runs, the latest planned one first: enqueued when or why not, and how they ended."""
     option_types.one_of(outcome, "--outcome", get_args(RunOutcome))
     declared = declared_schedules(app)
-    by_name = {each.definition.name: each for each in declared}
 
     async def act(opened: "Store") -> tuple[list[ScheduleRun], dict[str, str], str]:
-        schedule = None if name is None else by_name.get(name) or await find_schedule(opened, name)
+        schedule = None if name is None else await find_schedule(opened, name, declared=declared)
         page = await opened.runs(
             None if schedule is None else schedule.id,
             outcome=outcome,  # type: ignore[arg-type] # checked above

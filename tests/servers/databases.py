@@ -183,6 +183,8 @@ class PostgresServer(DatabaseServer):
 
 
 class MariaServer(DatabaseServer):
+    """Each has its own folder for temporary tables: a MariaDB that starts deletes all that it finds in the folder."""
+
     scheme = "mysql"
     account = "mysql"
 
@@ -202,6 +204,7 @@ class MariaServer(DatabaseServer):
             f"--datadir={self.data}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
+            f"--tmpdir={self.folder}",
         )
 
     def start(self) -> "DatabaseServer":
@@ -216,6 +219,7 @@ class MariaServer(DatabaseServer):
             self.program() or "mariadbd",
             "--no-defaults",
             f"--datadir={self.data}",
+            f"--tmpdir={self.folder}",
             f"--socket={self.folder}/socket",
             f"--pid-file={self.folder}/pid",
             f"--port={self.port}",

@@ -186,6 +186,8 @@ class Ledger:
                     history.amnesia.append(Amnesia(line["at"], seconds, line.get("until", line["at"])))
                 case _:
                     _read_for_idleness(history, line)
+        # A producer that was stopped before it had an answer wrote down neither that nor whether it sent again.
+        history.repeated |= history.unsure.keys()
         return history
 
 

@@ -3,7 +3,6 @@
 `python -m tests.crash.producer <url> <ledger> <count> <pause in seconds> <seed>`
 """
 
-import logging
 import random
 import sys
 import time
@@ -13,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rota import events
 from rota.app import Rota
 from rota.errors import BrokerUnavailable, RotaError, TaskIdConflict
 from rota.tasks.job import Plan, SyncJob
@@ -22,30 +22,20 @@ MOST_IN_A_BURST = 20
 PATIENCE_SECONDS = 30.0
 
 
-class SentAgain(logging.Handler):
-    """Notices that the client sent a request again, because its answer was lost."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.happened = False
-        logger = logging.getLogger("rota.client")
-        logger.setLevel(logging.INFO)
-        logger.addHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.happened = self.happened or "again whose answers were lost" in record.getMessage()
-
-
 @contextmanager
 def noting_repetitions(note: Writer, tasks: Iterable[str]) -> Iterator[None]:
     """Write down that these tasks were sent again, if any was."""
-    watch = SentAgain()
+    before = _repetitions()
     try:
         yield
     finally:
-        logging.getLogger("rota.client").removeHandler(watch)
-        if watch.happened:
+        if _repetitions() > before:
             note("repeated", tasks=list(tasks))
+
+
+def _repetitions() -> int:
+    """How often the client has sent requests again, because their answers were lost."""
+    return events.counts().get(events.RequestsRepeated.__name__, 0)
 
 
 def accept(app: Rota, note: Writer, plans: list[Plan[Any]]) -> int:

@@ -104,6 +104,15 @@ def test_a_run_after_a_repeated_enqueue_is_no_double(plant: Plant) -> None:
     assert (verdict.faults, verdict.resent, verdict.doubled) == ([], 1, [])
 
 
+def test_a_run_after_an_enqueue_whose_producer_was_stopped_meanwhile_is_no_double(plant: Plant) -> None:
+    plant.line("unsure", 0, task="resent", queue="q")
+    plant.run("resent", 1, 2)
+    plant.run("resent", 3, 4)
+    plant.count(processed=4)
+    verdict = plant.check()
+    assert (verdict.faults, verdict.resent, verdict.doubled) == ([], 1, [])
+
+
 def test_a_run_long_after_a_repeated_enqueue_was_answered_is_a_double(plant: Plant) -> None:
     plant.line("unsure", 0, task="resent", queue="q")
     plant.line("accepted", 1, task="resent", queue="q")

@@ -152,7 +152,7 @@ MEASURES: list[Measure] = [
     Measure("bulk: archive and run each 100,000 tasks", 5000, bulk(archive_pending, run_archived), runs=3),
     Measure(
         "bulk: move each 100,000 tasks",
-        10_000,
+        5000,
         bulk(move_scheduled(LARGEST, "q01"), move_scheduled("q01", LARGEST)),
         runs=3,
     ),

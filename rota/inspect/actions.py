@@ -33,7 +33,7 @@ class Actions(Awaited, TaskActions, QueueActions, WorkerActions):
         trash: OpenTrash | None = None,
         by: str = "",
     ) -> None:
-        super().__init__(broker.keys, Packer(broker.keys, payload_limit_bytes), trash, by)
+        super().__init__(broker.keys, Packer(broker.keys, payload_limit_bytes), trash, by, clustered=broker.clustered)
         self._send_with(broker)
 
 
@@ -47,5 +47,5 @@ class SyncActions(Blocking, TaskActions, QueueActions, WorkerActions):
         trash: OpenTrash | None = None,
         by: str = "",
     ) -> None:
-        super().__init__(broker.keys, Packer(broker.keys, payload_limit_bytes), trash, by)
+        super().__init__(broker.keys, Packer(broker.keys, payload_limit_bytes), trash, by, clustered=broker.clustered)
         self._send_with(broker)

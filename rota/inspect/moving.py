@@ -1,7 +1,8 @@
 """Moves tasks to another queue, deletes them so that this can be undone, and undoes it.
 
-The steps are those of `rota.wire.aside`. If the process dies between two of them, the tasks are in the archive of their
-queue with a note, and the same act again ends what was begun. `doctor` finds them.
+On one server a move is one script (`move_at_once`). On a Cluster, and for a deletion, the steps are those of
+`rota.wire.aside`. If the process dies between two of them, the tasks are in the archive of their queue with a note, and
+the same act again ends what was begun. `doctor` finds them.
 """
 
 import secrets
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rota.client.steps import Act, Burst, Command, Outside
-from rota.client.verbs import in_calls, queue_of, refusal
+from rota.client.verbs import Verb, change_many, in_calls, queue_of, refusal
 from rota.errors import (
     BrokerError,
     BrokerUnavailable,
@@ -24,7 +25,7 @@ from rota.errors import (
 from rota.inspect.face import TaskRef
 from rota.inspect.queue_reads import exists
 from rota.inspect.trash import OpenTrash, TrashedTask
-from rota.wire import aside
+from rota.wire import aside, edit
 from rota.wire.aside import TakenTask
 from rota.wire.edit import Edited
 from rota.wire.keys import Keys
@@ -35,6 +36,7 @@ Done = str | RotaError
 """The outcome for one task: the reply of the script, such as `done`; or the error of a refusal."""
 
 _MOVE_NOTE = "This task is being moved to the queue {queue!r}. To finish a move that was cut off, move it there again."
+_CANNOT_MOVE = "can't be moved"
 _DELETE_NOTE = "This task is being deleted. To finish a deletion that was cut off, delete it again."
 
 
@@ -48,17 +50,47 @@ def check_target(keys: Keys, queue: str, *, create: bool) -> Act[None]:
         )
 
 
+def move_at_once(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
+    """Move tasks to a queue that exists on the same server. Ends what a move by steps began."""
+    there = keys.queue(target)
+    verb = Verb(lambda queue, ids: edit.move(queue, there, ids), _CANNOT_MOVE, is_met=_has_arrived)
+    elsewhere = [i for i, task in enumerate(tasks) if task.queue != target]
+    replies = yield from change_many(verb, keys, [tasks[i] for i in elsewhere])
+    outcomes: list[Any] = [_is_there(task, target) if task.queue == target else None for task in tasks]
+    by_steps: list[int] = []
+    for i, reply in zip(elsewhere, replies, strict=True):
+        if isinstance(reply, Edited) and reply.reply == "done":
+            outcomes[i] = "done"
+        elif isinstance(reply, Edited) and (reply.reply == "unreadable" or reply[:2] == ("aside", target)):
+            by_steps.append(i)
+        else:
+            outcomes[i] = _not_taken_in(tasks[i], target, reply, _CANNOT_MOVE)
+    moved = (yield from move(keys, [tasks[i] for i in by_steps], target)) if by_steps else ()
+    for i, outcome in zip(by_steps, moved, strict=True):
+        outcomes[i] = outcome
+    return outcomes
+
+
+def _has_arrived(reply: Edited) -> bool:
+    """Whether a move that was sent again finds that the first sending has moved the task."""
+    return reply.reply == "gone" and reply.state != ""
+
+
+def _is_there(task: TaskRef, target: str) -> RotaError:
+    return OptionError(f"Task {task.id} cannot be moved to the queue {target!r}, because it is there.")
+
+
 def move(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
-    """Move tasks to a queue that exists. A refused task is put back where it was."""
+    """Move tasks by steps to a queue that exists. A refused task is put back where it was."""
     there, token = keys.queue(target), secrets.token_hex(16)
     found = yield from _take_elsewhere(keys, tasks, target, token)
     outcomes: list[Any] = [None] * len(tasks)
     renamed: list[tuple[int, TakenTask]] = []
     for i, (task, taken) in enumerate(zip(tasks, found, strict=True)):
         if taken is None:
-            outcomes[i] = OptionError(f"Task {task.id} cannot be moved to the queue {target!r}, because it is there.")
+            outcomes[i] = _is_there(task, target)
         elif not isinstance(taken, TakenTask):
-            outcomes[i] = _refused(task, taken, "can't be moved")
+            outcomes[i] = _refused(task, taken, _CANNOT_MOVE)
         else:
             try:
                 renamed.append((i, taken.renamed(keys.queue(task.queue), there)))
@@ -256,7 +288,9 @@ def _refused(task: TaskRef, reply: Edited | BrokerError, cannot: str) -> RotaErr
     return reply if isinstance(reply, BrokerError) else refusal(task.queue, task.id, reply, cannot)
 
 
-def _not_taken_in(task: TaskRef, queue: str, reply: Edited | BrokerError) -> RotaError:
+def _not_taken_in(
+    task: TaskRef, queue: str, reply: Edited | BrokerError, cannot: str = "can't be put into the queue"
+) -> RotaError:
     if isinstance(reply, BrokerError):
         return reply
     if reply.reply == "conflict":
@@ -264,7 +298,7 @@ def _not_taken_in(task: TaskRef, queue: str, reply: Edited | BrokerError) -> Rot
             f"Task {task.id} of queue {task.queue!r} was left as it was: a task with this ID is in the queue {queue!r} "
             f"({reply.state}). Delete that one first, or leave this one where it is.",
         )
-    return refusal(task.queue, task.id, reply, f"can't be put into the queue {queue!r}")
+    return refusal(task.queue, task.id, reply, cannot)
 
 
 def _left_aside(task: TaskRef, error: BrokerError, how: str) -> RotaError:

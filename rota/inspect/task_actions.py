@@ -51,9 +51,12 @@ _MOST_READINGS = 5
 class TaskActions(TaskOperations, ABC):
     """All actions on tasks. With a `trash`, deleted tasks are kept there, so that `undo` can put them back."""
 
-    def __init__(self, keys: Keys, packer: Packer, trash: OpenTrash | None = None, by: str = "") -> None:
+    def __init__(
+        self, keys: Keys, packer: Packer, trash: OpenTrash | None = None, by: str = "", *, clustered: bool = False
+    ) -> None:
         super().__init__(keys, packer)
         self._trash, self._by = trash, by
+        self._move = moving.move if clustered else moving.move_at_once
 
     @operation
     def delete(self, queue: str, task_id: str) -> Act[None]:
@@ -69,13 +72,13 @@ class TaskActions(TaskOperations, ABC):
         """Move a task to another queue, in its state, with its options, retries and unique lock.
 
         It is in one of the two queues at any time, and no worker runs it meanwhile. If the ID or the lock is taken
-        there, it stays where it is. Only with `create` may the queue be new. A move that was cut off is finished by
-        the same move again.
+        there, it stays where it is. Only with `create` may the queue be new. On a Cluster a move takes several steps:
+        one that was cut off is finished by the same move again.
         """
         self._place(queue, task_id)
         self._place(to, task_id)
         yield from moving.check_target(self._keys, to, create=create)
-        yield from _only(moving.move(self._keys, [TaskRef(queue, task_id)], to))
+        yield from _only(self._move(self._keys, [TaskRef(queue, task_id)], to))
 
     @operation
     def requeue(self, queue: str, task_id: str) -> Act[None]:
@@ -184,7 +187,7 @@ class TaskActions(TaskOperations, ABC):
                     act,
                     targets,
                     keys=keys,
-                    do=lambda tasks: moving.move(keys, tasks, queue),
+                    do=lambda tasks: self._move(keys, tasks, queue),
                     prepare=lambda: moving.check_target(keys, queue, create=create),
                 )
             case Requeue():

@@ -87,6 +87,16 @@ def cancel(keys: QueueKeys, ids: Sequence[str], reason: str) -> Call[list[Edited
     return _many("cancel", keys, (keys.archived,), args, ids)
 
 
+def move(keys: QueueKeys, there: QueueKeys, ids: Sequence[str]) -> Call[list[Edited]]:
+    """Move tasks that do not run to another queue of the same server, each in one step.
+
+    `gone` says in `state` which state the task has that is in the other queue under this ID; empty for none. Further
+    replies are `conflict` (the ID is taken there) and `unreadable` (the message cannot be read).
+    """
+    args: list[Argument] = [keys.base, keys.task_prefix, there.base, there.task_prefix, there.queue, *map(raw, ids)]
+    return Call(load("edit_move"), (there.pending, there.pause), args, all_edited)
+
+
 def requeue(
     keys: QueueKeys, ids: Sequence[str], *, slack: tuple[timedelta, timedelta], leaseless: bool = False
 ) -> Call[list[Edited]]:

@@ -1,6 +1,7 @@
--- Fragment: field(msg, number) -> text, number or nil: decodes one field of an encoded TaskMessage. The fields 1, 3, 4,
--- 7, 10 and 14 are texts; 5, 6, 8, 9, 11, 12 and 13 are numbers; an absent field is nil.
--- Returns nil also if the bytes are not a valid message: callers treat that like an absent field.
+-- Fragment: field(msg, number) -> text, number or nil; first, last: decodes one field of an encoded TaskMessage. The
+-- fields 1, 3, 4, 7, 10 and 14 are texts; 5, 6, 8, 9, 11, 12 and 13 are numbers; an absent field is nil.
+-- `first` and `last` are the positions of its bytes; those of an absent field are behind the end.
+-- Returns nothing if the bytes are not a valid message: most callers treat that like an absent field.
 local function field(msg, number)
   local at, size = 1, #msg
   local function varint()
@@ -16,12 +17,13 @@ local function field(msg, number)
     end
   end
   while at <= size do
+    local first = at
     local tag = varint()
     local kind = tag and tag % 8
     if kind == 0 then
       local value = varint()
       if tag == number * 8 then
-        return value
+        return value, first, at - 1
       end
     elseif kind == 1 then
       at = at + 8
@@ -33,12 +35,15 @@ local function field(msg, number)
         return nil
       end
       if tag == number * 8 + 2 then
-        return string.sub(msg, at, at + length - 1)
+        return string.sub(msg, at, at + length - 1), first, at + length - 1
       end
       at = at + length
     else
       return nil
     end
+  end
+  if at == size + 1 then
+    return nil, at, size
   end
 end
 

@@ -9,7 +9,7 @@ local function lock_of(lock, msg)
   end
   -- Searching for this text is much faster than decoding the message, which is rarely needed then.
   if msg and string.find(msg, ':unique:', 1, true) then
-    return field(msg, 10)
+    return (field(msg, 10))
   end
 end
 

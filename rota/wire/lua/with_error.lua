@@ -2,15 +2,7 @@
 -- with_error(msg, text) -> message. If a protobuf field occurs twice, the last one counts, so `error_msg` (7) and
 -- `last_failed_at` (11) are appended.
 --! include clock
-local function encoded_varint(number)
-  local bytes = ''
-  while number > 127 do
-    bytes = bytes .. string.char(number % 128 + 128)
-    number = math.floor(number / 128)
-  end
-  return bytes .. string.char(number)
-end
-
+--! include varint
 local function with_error(msg, text)
   return msg .. '\58' .. encoded_varint(#text) .. text .. '\88' .. encoded_varint(math.floor(now))
 end

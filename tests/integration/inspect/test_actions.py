@@ -49,6 +49,14 @@ async def keeping(any_url: str, tmp_path: Path) -> AsyncIterator[Actions]:
         yield Actions(broker, trash=trash, by="anna")
 
 
+@pytest.fixture(params=["at once", "by steps"])
+def mover(actions: Actions, request: pytest.FixtureRequest) -> Actions:
+    """Moves in one step, as on one server, and in the steps of a Cluster, which moves by them either way."""
+    if request.param == "by steps":
+        actions._move = move
+    return actions
+
+
 @pytest.fixture
 def there(broker: Overseen) -> Desk:
     return Desk(broker, "there")
@@ -66,13 +74,13 @@ async def where(desk: Desk, task_id: str) -> list[str]:
 
 @pytest.mark.parametrize("state", STATES)
 async def test_move_takes_everything_of_a_task_along(
-    client: Client, actions: Actions, desk: Desk, there: Desk, state: str
+    client: Client, mover: Actions, desk: Desk, there: Desk, state: str
 ) -> None:
     job = await desk.bring(client, state, KEPT)
     place = "g:g" if state == "aggregating" else state
     before, life = await desk.hash(job.id), await desk.life_ms(job.id) if await desk.locks() else 0
     score = None if state == "pending" else await desk.score(place, job.id)
-    await actions.move("default", job.id, "there", create=True)
+    await mover.move("default", job.id, "there", create=True)
     after = await there.hash(job.id)
     old, new = await message_of(before), await there.message(job.id)
     assert (new.queue, new.unique_key) == ("there", old.unique_key.replace("{default}", "{there}"))
@@ -87,8 +95,10 @@ async def test_move_takes_everything_of_a_task_along(
     if life:
         assert await there.holder(job.id) == job.id
         assert life - 60_000 < await there.life_ms(job.id) <= life
-    [mark] = await desk.broker.admin.execute("KEYS", "rota:*")
-    assert 0 < await desk.broker.admin.execute("TTL", mark) <= 600
+    marks = await desk.broker.admin.execute("KEYS", "rota:*")
+    assert len(marks) == (mover._move is move)
+    for mark in marks:
+        assert 0 < await desk.broker.admin.execute("TTL", mark) <= 600
 
 
 async def message_of(row: dict[str, bytes]) -> Any:
@@ -96,51 +106,51 @@ async def message_of(row: dict[str, bytes]) -> Any:
 
 
 async def test_move_to_a_queue_that_does_not_exist_is_refused_before_anything_is_written(
-    client: Client, actions: Actions, desk: Desk
+    client: Client, mover: Actions, desk: Desk
 ) -> None:
     job = await client.enqueue(plan())
     with pytest.raises(QueueNotFound, match="no queue 'ther'"):
-        await actions.move("default", job.id, "ther")
+        await mover.move("default", job.id, "ther")
     with pytest.raises(OptionError, match="because it is there"):
-        await actions.move("default", job.id, "default")
+        await mover.move("default", job.id, "default")
     assert await where(desk, job.id) == ["pending"]
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_task_is_put_back_where_it_was_if_its_id_is_taken_there(
-    client: Client, actions: Actions, desk: Desk, state: str
+async def test_task_stays_as_it_was_if_its_id_is_taken_there(
+    client: Client, mover: Actions, desk: Desk, state: str
 ) -> None:
     await client.enqueue(plan(queue="there", task_id="x"))
     job = await desk.bring(client, state, KEPT.updated(task_id="x"))
     before, places = await desk.hash(job.id), await where(desk, job.id)
     with pytest.raises(TaskIdConflict, match="was left as it was"):
-        await actions.move("default", "x", "there")
+        await mover.move("default", "x", "there")
     assert (await desk.hash(job.id), await where(desk, job.id)) == (before, places)
 
 
-async def test_task_is_put_back_if_its_lock_is_held_there(client: Client, actions: Actions, desk: Desk) -> None:
+async def test_task_stays_as_it_was_if_its_lock_is_held_there(client: Client, mover: Actions, desk: Desk) -> None:
     holder = await client.enqueue(plan(queue="there", unique="10m"))
     job = await client.enqueue(plan(unique="10m", delay="1h"))
     before = await desk.hash(job.id)
     with pytest.raises(DuplicateTask) as caught:
-        await actions.move("default", job.id, "there")
+        await mover.move("default", job.id, "there")
     assert caught.value.task_id == holder.id
     assert (await desk.hash(job.id), await where(desk, job.id)) == (before, ["scheduled"])
     assert await desk.holder(job.id) == job.id
 
 
-async def test_task_is_put_back_if_the_queue_refuses_producers(
-    client: Client, actions: Actions, desk: Desk, there: Desk
+async def test_task_stays_as_it_was_if_the_queue_refuses_producers(
+    client: Client, mover: Actions, desk: Desk, there: Desk
 ) -> None:
     job = await client.enqueue(plan(delay="1h"))
     before = await desk.hash(job.id)
     await client.enqueue(plan(queue="there"))
-    await actions.pause("there", "producers", reason="full", by="anna")
+    await mover.pause("there", "producers", reason="full", by="anna")
     with pytest.raises(QueuePaused, match="full"):
-        await actions.move("default", job.id, "there")
+        await mover.move("default", job.id, "there")
     assert (await desk.hash(job.id), await where(desk, job.id)) == (before, ["scheduled"])
-    await actions.resume("there")
-    await actions.move("default", job.id, "there")
+    await mover.resume("there")
+    await mover.move("default", job.id, "there")
     assert await where(there, job.id) == ["scheduled"]
 
 
@@ -157,18 +167,37 @@ async def test_lock_is_held_while_its_task_is_on_its_way(
     assert (await client.enqueue(plan(unique=unique))).created is True
 
 
-async def test_running_task_and_one_under_aggregation_are_not_moved(
-    client: Client, actions: Actions, desk: Desk
-) -> None:
+async def test_running_task_and_one_under_aggregation_are_not_moved(client: Client, mover: Actions, desk: Desk) -> None:
     job = await desk.bring(client, "active", plan())
     with pytest.raises(TaskStateError, match="is active, so it can't be moved"):
-        await actions.move("default", job.id, "there", create=True)
+        await mover.move("default", job.id, "there", create=True)
     grouped = await client.enqueue(plan(group="g"))
     await desk.aggregate("g")
     with pytest.raises(TaskStateError, match="is aggregating, so it can't be moved"):
-        await actions.move("default", grouped.id, "there", create=True)
+        await mover.move("default", grouped.id, "there", create=True)
     with pytest.raises(TaskNotFound):
-        await actions.move("default", "nobody", "there", create=True)
+        await mover.move("default", "nobody", "there", create=True)
+
+
+async def test_message_that_cannot_be_read_stays_where_it_is(client: Client, mover: Actions, desk: Desk) -> None:
+    job = await client.enqueue(plan(delay="1h"))
+    await desk.broker.admin.execute("HSET", desk.keys.task(job.id), "msg", b"\xff")
+    with pytest.raises(PayloadError):
+        await mover.move("default", job.id, "there", create=True)
+    assert await where(desk, job.id) == ["scheduled"]
+    assert (await desk.hash(job.id))["msg"] == b"\xff"
+
+
+async def test_task_may_be_moved_to_and_fro(client: Client, mover: Actions, desk: Desk) -> None:
+    job = await desk.bring(client, "pending", KEPT)
+    before = await desk.message(job.id)
+    for _ in range(3):
+        await mover.move("default", job.id, "there", create=True)
+        await mover.move("there", job.id, "default")
+    assert (await desk.message(job.id), await desk.holder(job.id)) == (before, job.id)
+    await client.enqueue(plan(queue="there", task_id=job.id))
+    with pytest.raises(TaskIdConflict):
+        await mover.move("default", job.id, "there")
 
 
 async def half_moved(actions: Actions, ref: TaskRef, steps: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from rota.broker import Broker
 from rota.errors import BrokerRefused
+from rota.wire import edit
 from rota.wire.fetch import fetch, reclaim, set_aside
 from rota.wire.group import AggregationSet, Due, SortedOut, aggregate, failed, failures_key, sort_out, spent_key, take
 from rota.wire.outcome import Kind, Outcome, done, record
@@ -141,6 +142,28 @@ async def test_a_task_is_not_taken_for_gone_by_who_may_not_look_at_it(redis_serv
                         await blind.run(call)
             assert await state(seed) == before
         forget_denied(admin)
+
+
+async def test_a_task_stays_where_it_is_if_its_mover_may_not_rename(redis_server: Server) -> None:
+    with redis_server.admin() as admin:
+        make_user(admin, "steady", "reset", "on", ">p", "~*", "&*", "+@all", "-rename")
+        async with Overseen.from_url(redis_server.url) as broker:
+            seed = Seed(broker, uuid4().hex)
+            await seed.pending("a", "b")
+            before = await state(seed)
+            async with Broker.from_url(redis_server.url.replace("://", "://steady:p@")) as steady:
+                with pytest.raises(BrokerRefused, match=r"can't run this command|may not run RENAME"):
+                    await steady.run(edit.move(seed.keys, broker.keys.queue(uuid4().hex), ["a", "b"]))
+            assert await state(seed) == before
+        forget_denied(admin)
+
+
+@pytest.mark.parametrize("place", ["pending", "scheduled"])
+async def test_a_task_stays_where_it_is_if_its_place_is_broken_there(seed: Seed, place: str) -> None:
+    there = seed.broker.keys.queue(uuid4().hex)
+    await (seed.pending("a") if place == "pending" else seed.at("scheduled", 1, "a"))
+    await breaks(seed, there.base + place)
+    await assert_refused_untouched(seed, edit.move(seed.keys, there, ["a"]))
 
 
 class Group:

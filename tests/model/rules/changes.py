@@ -68,6 +68,17 @@ class Changes(Machine):
         assert [edited.reply for edited in self.run(call)] == expected
 
     @rule(pick=PICK)
+    def move_at_once_there_and_back(self, pick: int) -> None:
+        task_id, other = self.any_id(pick), self.world.broker.keys.queue("r")
+        expected = self.model.put_elsewhere(task_id, first=False)
+        state = self.model.tasks[task_id].state if expected == "done" else ""
+        [moved] = self.run(edit.move(self.keys, other, [task_id]))
+        assert moved.reply == expected
+        if expected == "done":
+            assert self.run(edit.move(self.keys, other, [task_id])) == [("gone", state, task_id)]
+            assert self.run(edit.move(other, self.keys, [task_id])) == [("done", state, task_id)]
+
+    @rule(pick=PICK)
     def move_there_and_back(self, pick: int) -> None:
         task_id, other = self.any_id(pick), self.world.broker.keys.queue("r")
         expected = self.model.put_elsewhere(task_id, first=False)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.crash.ledger import Writer
 from tests.servers import clients
@@ -43,7 +45,9 @@ class Probe:
             now = time.monotonic()
             if now - asked_at > EVERY_SECONDS + HELD_UP_SECONDS:
                 self._say(True, silent=False, at=asked_at)
-            error = self._ask() and self._ask()  # the first may only say that the connection was closed
+            error = self._ask()
+            if error is not None and not isinstance(error, redis.TimeoutError):
+                error = self._ask()  # the first may only say that the connection was closed
             self._say(error is not None, silent=isinstance(error, redis.TimeoutError), at=now)
             if error is not None:
                 self._disconnect()
@@ -53,7 +57,8 @@ class Probe:
         try:
             if self._client is None:
                 timeouts = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
-                self._client = clients.as_told(self._url, **timeouts)
+                # By itself the library asks again for seconds, and then says nothing of an outage that is over.
+                self._client = clients.as_told(self._url, retry=Retry(NoBackoff(), 0), **timeouts)
             for queue in self._queues():
                 self._client.eval(WRITE, 1, f"asynq:{{{queue}}}:probe")
         except (redis.RedisError, OSError) as error:

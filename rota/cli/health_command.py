@@ -45,7 +45,7 @@ def command(
     if url is not None:
         said.append(_broker(url, limit))
     well = all(each.well for each in said)
-    typer.echo(f"{'ok' if well else 'not ok'}: {'; '.join(each.text for each in said)}")
+    typer.echo(f"{'ok' if well else 'not ok'}: {'; '.join(translated(each.text) for each in said)}")
     raise typer.Exit(0 if well else 1)
 
 
@@ -66,7 +66,7 @@ def _here(pid: int | None, question: str, timeout: timedelta) -> Iterator[Said]:
         found = True
     if not found:
         who = "no worker of this user" if pid is None else f"no worker with the process ID {pid}"
-        yield Said(False, translated(f"{who} answers on this machine (looked in {place})"))
+        yield Said(False, f"{who} answers on this machine (looked in {place})")
 
 
 def _at(address: str, question: str, timeout: timedelta) -> Said:
@@ -80,7 +80,8 @@ def _at(address: str, question: str, timeout: timedelta) -> Said:
 
 
 def _read(reply: ProbeReply) -> Said:
-    return Said(reply.status == 200, "; ".join(reply.text.splitlines()) or f"HTTP status {reply.status}")
+    lines = [translated(line) for line in reply.text.splitlines()]
+    return Said(reply.status == 200, "; ".join(lines) or f"HTTP status {reply.status}")
 
 
 def _broker(url: str, timeout: timedelta) -> Said:
@@ -91,4 +92,4 @@ def _broker(url: str, timeout: timedelta) -> Said:
             broker.check()
     except BrokerError as error:
         return Said(False, str(error))
-    return Said(True, translated("the broker answers"))
+    return Said(True, "the broker answers")

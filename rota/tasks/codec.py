@@ -132,8 +132,9 @@ class Codec:
     def _refusal(self, error: Exception) -> PayloadError:
         if not isinstance(error, ValidationError):
             return PayloadError(f"The {self._noun} of {self._owner} cannot be written as JSON: {_reason(error)}.")
-        does = "do" if self._noun.endswith("s") else "does"
-        return PayloadError(f"The {self._noun} {does} not fit {self._owner}: {reasons(error)}.")
+        if self._noun.endswith("s"):
+            return PayloadError(f"The {self._noun} do not fit {self._owner}: {reasons(error)}.")
+        return PayloadError(f"The {self._noun} does not fit {self._owner}: {reasons(error)}.")
 
     def _prove(self, checked: Any, written: bytes) -> None:
         """Raise PayloadError unless the JSON reads back to the value that was written."""

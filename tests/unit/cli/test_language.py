@@ -17,8 +17,11 @@ from rota.inspect import judgement
 
 PACKAGE = Path(rota.__file__).parent
 SOURCES = sorted((PACKAGE / "cli").rglob("*.py"))
-ROOMS = ("broker", "client", "inspect", "schedule", "settings", "store")
-"""The packages whose errors meet those who type commands: no connection, a wrong setting, a refused schedule."""
+ROOMS = (
+    *("broker", "client", "core", "cron", "health", "inspect", "schedule", "scheduler", "settings", "store"),
+    *("supervisor", "tasks", "wire", "worker"),
+)
+"""The packages whose errors meet those who type commands: no connection, a wrong setting, a wrong task."""
 IN_PARTS = {"query_parser.py", "waiting_words.py"}
 """Modules that put their texts together, with tests of their own (`test_inspect_output`)."""
 PRINTS = {"say", "note", "warn", "fail", "agreed", "guard", "progress", "translated", "heading"}

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -165,8 +166,13 @@ def help_texts() -> Iterator[str]:
                     yield paragraph
 
 
-def texts_of(path: Path) -> Iterator[str]:
-    """Yield the sentences in the code of a module, and what it prints, with the number 9 for values."""
+@cache
+def texts_of(path: Path) -> tuple[str, ...]:
+    """Return the sentences in the code of a module, and what it prints, with the number 9 for values."""
+    return tuple(_texts(path))
+
+
+def _texts(path: Path) -> Iterator[str]:
     module = ast.parse(path.read_text())
     docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
     helps = {id(each) for node in ast.walk(module) if isinstance(node, ast.keyword) and node.arg == "help"

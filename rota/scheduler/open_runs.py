@@ -81,7 +81,9 @@ class OpenRuns:
         states = await self._read_states(runs)
         seen: dict[str, ScheduleRun] = {}
         over: list[ScheduleRun] = []
-        for run in runs:
+        for number, run in enumerate(runs):
+            if number % PAGE == PAGE - 1:
+                await asyncio.sleep(0)
             found = {states[run.queue, task_id] for task_id in run.task_ids}
             if found.isdisjoint(("open", "waiting")):
                 over.append(run)
@@ -113,9 +115,10 @@ class OpenRuns:
             for queue, ids in _by_queue(runs).items()
             for start in range(0, len(ids), MAX_PAGE)
         ]
-        calls: list[Call[list[TaskEnd]]] = [ends(self._broker.keys.queue(queue), ids) for queue, ids in parts]
-        replies: list[list[TaskEnd]] = await self._requests.carry_out(together(calls))
-        for (queue, ids), states in zip(parts, replies, strict=True):
+        # One after the other: thousands of answers at once would hold up the fires of the same process.
+        for queue, ids in parts:
+            call: Call[list[TaskEnd]] = ends(self._broker.keys.queue(queue), ids)
+            [states] = await self._requests.carry_out(together([call]))
             found |= {(queue, task_id): state for task_id, state in zip(ids, states, strict=True)}
         return found
 

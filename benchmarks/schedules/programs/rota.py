@@ -1,6 +1,7 @@
 """Rota's scheduler, as an application runs it beside its own work."""
 
 import asyncio
+import gc
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,7 @@ async def schedule(url: str, how: str, count: int, moment: float) -> None:
     app = Rota(url)
     store = os.environ.get("BENCH_STORE")
     async with app, app.scheduler(schedules=definitions(how, count, moment), store=store):
+        gc.freeze()  # as `rota scheduler` does, and as docs/embedding.md advises
         await asyncio.Event().wait()
 
 

@@ -142,7 +142,8 @@ def left_words(progress: DrainProgress, at: datetime) -> str:
         parts.append("but its workers are paused, so nothing ends")
     elif progress.ends_at is not None:
         parts.append(f"done {output.relative(progress.ends_at, at)} at this rate")
-    return f"{progress.queue}: {', '.join(map(translated, parts))}."
+    left = translated(", ").join(map(translated, parts))
+    return f"{progress.queue}{translated(': ')}{left}{translated('.')}"
 
 
 async def _delete(app: "Rota", queue: str, *, force: bool, reason: str) -> None:

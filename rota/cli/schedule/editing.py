@@ -294,7 +294,7 @@ def _when(definition: ScheduleDefinition) -> str:
     if definition.kind == "wait":
         return "runs on demand"
     if definition.process_at is not None:
-        return f"fires once, at {definition.process_at.isoformat()}"
+        return f"fires once, at {definition.process_at:%Y-%m-%d %H:%M:%S} UTC"
     return f"{describe(definition.specs, language(), timezone=definition.timezone)} ({definition.timezone})"
 
 

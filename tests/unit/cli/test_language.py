@@ -111,6 +111,33 @@ def test_every_error_that_a_command_can_meet_has_a_translation(monkeypatch: pyte
     assert sorted(each for each in found if all(translated(t) == t for t in (each[1], each[1].strip()))) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            "The schedule 'a' is wrong: Schedule '0 9 31 2 *', character 1: this never fires: such a day does not exist, "
+            "or not within eight years. Check the day and the month.",
+            "调度 'a' 有误：'0 9 31 2 *' 的第 1 个字符：永不触发：没有这样的日子，或八年内没有。请检查日和月。",
+        ),
+        ("overlap is skip, and run 7 is running", "overlap 为 skip，且运行 7 正在运行"),
+        (
+            "The store /rota.db is read-only. Name a database that can be written to in ROTA_STORE, or grant the right "
+            "to write.",
+            "存储 /rota.db 是只读的。请在 ROTA_STORE 中指定可写的数据库，或授予写权限。",
+        ),
+        (
+            "A store needs alembic, not installed here: pip install 'rota[store]'",
+            "存储需要 alembic，此处未安装：pip install 'rota[store]'",
+        ),
+    ],
+)
+def test_error_that_is_put_together_of_parts_is_translated_as_a_whole(
+    text: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    assert translated(text) == wanted
+
+
 def test_every_fact_about_the_server_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "zh")
     assert sorted(text for text in facts() if translated(text) == text) == []

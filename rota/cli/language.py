@@ -24,6 +24,8 @@ CATALOGUE = Path(__file__).with_name("zh.toml")
 _VARIABLES = (LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
 _HOLE, _BULLET = "{}", "- "
 _SENTENCE_END = re.compile(r"(?<=[.?!]) (?=[A-Z`-])")
+_QUOTED = re.compile(r"'[^']*'")
+"""A name or a text of the user, which stays as it is."""
 _CHINESE_MARKS = "。？！："
 _VALUES = {"nouns": "[0-9][0-9,.]*", "lengths": "[0-9][0-9a-zA-Z,. ]*"}
 """The values that the templates of a table take, where any text would be too much: "{} task" would match sentences."""
@@ -73,7 +75,7 @@ class Catalogue:
         """
         if (found := self.texts.get(text)) is not None:
             return found
-        if depth == _DEEPEST or not any(map(str.isalpha, text)):
+        if depth == _DEEPEST or not any(map(str.isalpha, text)) or _QUOTED.fullmatch(text):
             return text
         for is_vague in (False, True):
             for template in self.templates:

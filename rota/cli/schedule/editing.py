@@ -137,7 +137,7 @@ def edit(
     if not confirmed(wanted, url, yes=yes, is_new_type=is_new_type):
         raise typer.Exit(1)
     if problem := never_fires(wanted, output.now()):
-        typer.echo(f"warning {problem}", err=True)
+        output.warn(problem)
     by = actor()
     after_edit = with_store(
         store, lambda opened: opened.update(before.id, change, by=by, origin=ORIGIN, expected_version=expected)

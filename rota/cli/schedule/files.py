@@ -80,7 +80,7 @@ def apply(
     if plan.is_empty:
         return
     for line in _warnings(plan, url):
-        typer.echo(f"warning {line}", err=True)
+        output.warn(line)
     if dry_run:
         raise typer.Exit(1)
     number = len(plan.create) + len(plan.update) + len(plan.delete)

@@ -120,8 +120,9 @@ def simulate_schedules(
         for schedule, each in found
     ]
     output.print_table(columns, rows[:MOST_SHOWN])
-    more = f", {MOST_SHOWN} of them shown (--json shows all)" if len(rows) > MOST_SHOWN else ""
-    output.note(f"{counted(len(rows), 'fire')} from {begin:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC{more}.")
+    output.note(f"{counted(len(rows), 'fire')} from {begin:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC.")
+    if len(rows) > MOST_SHOWN:
+        output.note(f"The first {MOST_SHOWN} of them are shown. --json shows all.")
 
 
 def forecast(

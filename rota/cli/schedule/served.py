@@ -7,9 +7,7 @@ schedules are often made before the workers start. A Go server publishes no type
 import sys
 from collections.abc import Iterable
 
-import typer
-
-from rota.cli import questions
+from rota.cli import output, questions
 from rota.cli.opened_app import app_of
 from rota.core.text import counted, did_you_mean
 from rota.errors import RotaError
@@ -35,7 +33,7 @@ def confirmed(definition: ScheduleDefinition, url: str | None, *, yes: bool, is_
     """
     warnings = warnings_of([definition], url) if is_new_type else []
     for line in warnings:
-        typer.echo(f"warning {line}", err=True)
+        output.warn(line)
     return questions.agreed("Save it?", yes=yes or not warnings or not sys.stdin.isatty())
 
 

@@ -115,10 +115,15 @@ def test_every_error_that_a_command_can_meet_has_a_translation(monkeypatch: pyte
     ("text", "wanted"),
     [
         (
-            "The schedule 'a' is wrong: Schedule '0 9 31 2 *', character 1: this never fires: such a day does not exist, "
-            "or not within eight years. Check the day and the month.",
+            "The schedule 'a' is wrong: Schedule '0 9 31 2 *', character 1: this never fires: such a day does not "
+            "exist, or not within eight years. Check the day and the month.",
             "调度 'a' 有误：'0 9 31 2 *' 的第 1 个字符：永不触发：没有这样的日子，或八年内没有。请检查日和月。",
         ),
+        (
+            "'nonsense' is not known. Write for example 'every day at 02:30' or '30 2 * * *'.",
+            "'nonsense' 无法识别。例如可写 'every day at 02:30' 或 '30 2 * * *'。",
+        ),
+        ("overlap is 'maybe'. It must be one of: skip, allow.", "overlap 为 'maybe'。须为其一：skip, allow。"),
         ("overlap is skip, and run 7 is running", "overlap 为 skip，且运行 7 正在运行"),
         (
             "The store /rota.db is read-only. Name a database that can be written to in ROTA_STORE, or grant the right "

@@ -16,6 +16,8 @@ PROCESSES = (
     "tests/integration/health/",
     "tests/integration/supervisor/test_death.py",
     "tests/integration/supervisor/test_fleet_size.py",
+    "tests/integration/supervisor/test_forks.py",
+    "tests/integration/supervisor/test_kinds.py",
     "tests/integration/supervisor/test_leases.py",
     "tests/integration/supervisor/test_stop.py",
     "tests/integration/worker/test_turns.py",

@@ -112,6 +112,7 @@ async def _scheduler_beside(app: Rota) -> AsyncGenerator[None]:
         yield
         return
     async with app.scheduler():
+        gc.freeze()  # as `run_scheduler` does: the packages of the store came with it
         yield
 
 

@@ -14,6 +14,7 @@ from rota.client.steps import Act, Burst, Command, Outside
 from rota.client.verbs import Verb, change_many, in_calls, queue_of, refusal
 from rota.errors import (
     BrokerError,
+    BrokerRefused,
     BrokerUnavailable,
     OptionError,
     PayloadError,
@@ -54,26 +55,34 @@ def move_at_once(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[
     """Move tasks to a queue that exists on the same server. Ends what a move by steps began."""
     there = keys.queue(target)
     verb = Verb(lambda queue, ids: edit.move(queue, there, ids), _CANNOT_MOVE, is_met=_has_arrived)
-    elsewhere = [i for i, task in enumerate(tasks) if task.queue != target]
-    replies = yield from change_many(verb, keys, [tasks[i] for i in elsewhere])
-    outcomes: list[Any] = [_is_there(task, target) if task.queue == target else None for task in tasks]
-    by_steps: list[int] = []
-    for i, reply in zip(elsewhere, replies, strict=True):
-        if isinstance(reply, Edited) and reply.reply == "done":
-            outcomes[i] = "done"
-        elif isinstance(reply, Edited) and (reply.reply == "unreadable" or reply[:2] == ("aside", target)):
-            by_steps.append(i)
-        else:
-            outcomes[i] = _not_taken_in(tasks[i], target, reply, _CANNOT_MOVE)
-    moved = (yield from move(keys, [tasks[i] for i in by_steps], target)) if by_steps else ()
-    for i, outcome in zip(by_steps, moved, strict=True):
-        outcomes[i] = outcome
-    return outcomes
+    chosen = list(dict.fromkeys(task for task in tasks if task.queue != target))  # a search may find a task twice
+    replies = dict(zip(chosen, (yield from change_many(verb, keys, chosen)), strict=True))
+    by_steps = [task for task, reply in replies.items() if _needs_steps(reply, target)]
+    outcomes: dict[TaskRef, Done] = {}
+    if by_steps:
+        outcomes = dict(zip(by_steps, (yield from move(keys, by_steps, target)), strict=True))
+    for task, reply in replies.items():
+        if task not in outcomes:
+            is_done = isinstance(reply, Edited) and reply.reply == "done"
+            outcomes[task] = "done" if is_done else _not_taken_in(task, target, reply)
+    return [_is_there(task, target) if task.queue == target else outcomes[task] for task in tasks]
 
 
 def _has_arrived(reply: Edited) -> bool:
-    """Whether a move that was sent again finds that the first sending has moved the task."""
+    """Whether a move that was sent again finds that the first sending has moved the task.
+
+    It cannot tell whether the task under this ID in the other queue is another one: then it was there before.
+    """
     return reply.reply == "gone" and reply.state != ""
+
+
+def _needs_steps(reply: Edited | BrokerError, target: str) -> bool:
+    """Whether a task is on its way by steps already, or the queues are on two nodes of a Cluster."""
+    if isinstance(reply, Edited):
+        return reply[:2] == ("aside", target)
+    return isinstance(reply, BrokerRefused) and "non local key" in str(
+        reply
+    )  # the URL names one node as if it were all
 
 
 def _is_there(task: TaskRef, target: str) -> RotaError:
@@ -288,9 +297,7 @@ def _refused(task: TaskRef, reply: Edited | BrokerError, cannot: str) -> RotaErr
     return reply if isinstance(reply, BrokerError) else refusal(task.queue, task.id, reply, cannot)
 
 
-def _not_taken_in(
-    task: TaskRef, queue: str, reply: Edited | BrokerError, cannot: str = "can't be put into the queue"
-) -> RotaError:
+def _not_taken_in(task: TaskRef, queue: str, reply: Edited | BrokerError) -> RotaError:
     if isinstance(reply, BrokerError):
         return reply
     if reply.reply == "conflict":
@@ -298,7 +305,12 @@ def _not_taken_in(
             f"Task {task.id} of queue {task.queue!r} was left as it was: a task with this ID is in the queue {queue!r} "
             f"({reply.state}). Delete that one first, or leave this one where it is.",
         )
-    return refusal(task.queue, task.id, reply, cannot)
+    if reply.reply == "unreadable":
+        return PayloadError(
+            f"Task {task.id} of queue {task.queue!r} was left as it was, because its message cannot be read. It can "
+            "only be archived or deleted."
+        )
+    return refusal(task.queue, task.id, reply, _CANNOT_MOVE)
 
 
 def _left_aside(task: TaskRef, error: BrokerError, how: str) -> RotaError:

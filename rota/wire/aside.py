@@ -1,7 +1,7 @@
 """Takes tasks out of a queue with everything that they consist of, and puts them into another one.
 
-A move to another queue, and a deletion that can be undone, have three steps, because two queues may be on two nodes of
-a Cluster, and a store is another program:
+A deletion that can be undone has three steps, because a store is another program. So has a move to another queue of a
+Cluster, because two queues may be on two nodes (on one server, `edit_move.lua` moves a task in one step):
 
 1. `take` sets the tasks aside: they are in the archive of their queue, with a note, and hold their locks.
 2. The tasks are put into the other queue with `put`, or are stored.

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from tests.crash.ledger import Writer
@@ -63,6 +64,8 @@ class Probe:
                 self._client.eval(WRITE, 1, f"asynq:{{{queue}}}:probe")
         except (redis.RedisError, OSError) as error:
             return error
+        except RedisClusterException as error:  # no node answers; it is no RedisError
+            return redis.TimeoutError(str(error))
         return None
 
     def _say(self, away: bool, *, silent: bool, at: float) -> None:

@@ -30,7 +30,7 @@ local function renamed(lock)
 end
 
 local function message_there(msg)
-  local moved, lock = with_text(msg, 4, name), renamed(lock_of(nil, msg))
+  local moved, lock = with_text(msg, 4, name), renamed((field(msg, 10)))
   return moved and lock and with_text(moved, 10, lock) or moved
 end
 
@@ -49,6 +49,7 @@ end
 
 local function check_once(state, group)
   if not checked[state .. group] then
+    check_place(base, state, group)
     check_place(there, state, group)
     checked[state .. group] = true
   end
@@ -100,7 +101,7 @@ local replies = each(6, 1, function(id, key)
   end
   check_once(state, group)
   local score = score_of(id, state, group)
-  redis.call('RENAME', key, key_there) -- the first write: without the right to it nothing is changed
+  redis.call('RENAME', key, key_there) -- the first write: without this right, nothing is changed
   if not leave(base, id, state, group) then
     redis.call('RENAME', key_there, key)
     return { 'state', state, id }

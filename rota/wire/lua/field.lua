@@ -1,7 +1,8 @@
 -- Fragment: field(msg, number) -> text, number or nil; first, last: decodes one field of an encoded TaskMessage. The
 -- fields 1, 3, 4, 7, 10 and 14 are texts; 5, 6, 8, 9, 11, 12 and 13 are numbers; an absent field is nil.
 -- `first` and `last` are the positions of its bytes; those of an absent field are behind the end.
--- Returns nothing if the bytes are not a valid message: most callers treat that like an absent field.
+-- Returns nothing if the bytes up to the field, or all of them, are not a message: most callers treat that like an absent
+-- field. If a field occurs twice, this is the first one.
 local function field(msg, number)
   local at, size = 1, #msg
   local function varint()
@@ -22,6 +23,9 @@ local function field(msg, number)
     local kind = tag and tag % 8
     if kind == 0 then
       local value = varint()
+      if not value then
+        return nil
+      end
       if tag == number * 8 then
         return value, first, at - 1
       end
@@ -31,7 +35,7 @@ local function field(msg, number)
       at = at + 4
     elseif kind == 2 then
       local length = varint()
-      if not length then
+      if not length or at + length - 1 > size then
         return nil
       end
       if tag == number * 8 + 2 then

@@ -1,12 +1,12 @@
 -- Fragment: with_text(msg, number, text) -> message, or nil if the bytes are not a message: sets a text of an encoded
--- TaskMessage. The old text is replaced, because `field` reads the first of two.
+-- TaskMessage. Every older one is cut out, because `field` reads the first of two, and protobuf the last.
 --! include field
 --! include varint
 local function with_text(msg, number, text)
-  local _, first, last = field(msg, number)
-  if not first then
-    return nil
+  local value, first, last = field(msg, number)
+  while value do
+    msg = string.sub(msg, 1, first - 1) .. string.sub(msg, last + 1)
+    value, first, last = field(msg, number)
   end
-  local encoded = string.char(number * 8 + 2) .. encoded_varint(#text) .. text
-  return string.sub(msg, 1, first - 1) .. encoded .. string.sub(msg, last + 1)
+  return first and msg .. string.char(number * 8 + 2) .. encoded_varint(#text) .. text
 end

@@ -179,13 +179,40 @@ async def test_running_task_and_one_under_aggregation_are_not_moved(client: Clie
         await mover.move("default", "nobody", "there", create=True)
 
 
-async def test_message_that_cannot_be_read_stays_where_it_is(client: Client, mover: Actions, desk: Desk) -> None:
+GOOD = b"\n\x01t\x12\x02{}\x1a\x01x"
+
+
+@pytest.mark.parametrize("message", [b"\xff", b"\n\x01t\x08", b'\n\x01t"\x7fabc', GOOD + b"\x08", GOOD + b"\xff\xff"])
+async def test_message_that_cannot_be_read_stays_where_it_is(
+    client: Client, mover: Actions, desk: Desk, message: bytes
+) -> None:
     job = await client.enqueue(plan(delay="1h"))
-    await desk.broker.admin.execute("HSET", desk.keys.task(job.id), "msg", b"\xff")
+    await desk.broker.admin.execute("HSET", desk.keys.task(job.id), "msg", message)
     with pytest.raises(PayloadError):
         await mover.move("default", job.id, "there", create=True)
     assert await where(desk, job.id) == ["scheduled"]
-    assert (await desk.hash(job.id))["msg"] == b"\xff"
+    assert (await desk.hash(job.id))["msg"] == message
+
+
+async def test_message_that_names_its_queue_and_lock_twice_names_the_new_ones(
+    client: Client, mover: Actions, desk: Desk, there: Desk
+) -> None:
+    job = await client.enqueue(plan(delay="1h"))
+    lock = f"{desk.keys.base}other".encode()
+    twice = b'"\x07default' + b"R" + bytes([len(lock)]) + lock
+    row = await desk.hash(job.id)
+    await desk.broker.admin.execute("HSET", desk.keys.task(job.id), "msg", row["msg"] + twice * 2)
+    await mover.move("default", job.id, "there", create=True)
+    moved = await there.message(job.id)
+    assert (moved.queue, moved.unique_key) == ("there", f"{there.keys.base}other")
+
+
+async def test_task_that_is_named_twice_is_moved_once(client: Client, actions: Actions, there: Desk) -> None:
+    job = await client.enqueue(plan())
+    await actions.move("default", (await client.enqueue(plan())).id, "there", create=True)
+    ref = TaskRef("default", job.id)
+    assert await actions._requests.carry_out(actions._move(actions._keys, [ref, ref], "there")) == ["done", "done"]
+    assert len(await there.ids("pending")) == 2
 
 
 async def test_task_may_be_moved_to_and_fro(client: Client, mover: Actions, desk: Desk) -> None:

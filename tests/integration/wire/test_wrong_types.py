@@ -158,12 +158,13 @@ async def test_a_task_stays_where_it_is_if_its_mover_may_not_rename(redis_server
         forget_denied(admin)
 
 
+@pytest.mark.parametrize("side", ["here", "there"])
 @pytest.mark.parametrize("place", ["pending", "scheduled"])
-async def test_a_task_stays_where_it_is_if_its_place_is_broken_there(redis_server: Server, place: str) -> None:
+async def test_a_task_stays_where_it_is_if_its_place_is_broken(redis_server: Server, place: str, side: str) -> None:
     async with Overseen.from_url(redis_server.url) as broker:  # a Cluster moves by steps
         seed, there = Seed(broker, uuid4().hex), broker.keys.queue(uuid4().hex)
         await (seed.pending("a") if place == "pending" else seed.at("scheduled", 1, "a"))
-        await breaks(seed, there.base + place)
+        await breaks(seed, (there if side == "there" else seed.keys).base + place)
         await assert_refused_untouched(seed, edit.move(seed.keys, there, ["a"]))
 
 

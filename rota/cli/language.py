@@ -24,13 +24,17 @@ CATALOGUE = Path(__file__).with_name("zh.toml")
 _VARIABLES = (LANGUAGE_VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
 _HOLE, _BULLET = "{}", "- "
 _SENTENCE_END = re.compile(r"(?<=[.?!]) (?=[A-Z`-])")
-_QUOTED = re.compile(r"'[^']*'")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 """A name or a text of the user, which stays as it is."""
 _CHINESE_MARKS = "。？！："
 _VALUES = {"nouns": "[0-9][0-9,.]*", "lengths": "[0-9][0-9a-zA-Z,. ]*"}
 """The values that the templates of a table take, where any text would be too much: "{} task" would match sentences."""
 _VAGUE = 8
 """Letters that a template has at least, to be tried before a text is split into sentences."""
+_FEW_LETTERS = 12
+"""A template of so few letters takes no value that is left in English: it would match every sentence with its words."""
+_ENGLISH = re.compile(r"(?:[A-Za-z]+ ){3}[A-Za-z]+")
+"""Four words in a row, which no list of names has."""
 _DEEPEST = 4
 """How often a value of a text is translated inside another one."""
 
@@ -41,6 +45,7 @@ class Phrase(NamedTuple):
     pattern: re.Pattern[str]
     translation: str
     is_vague: bool
+    has_few_letters: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,12 @@ class Catalogue:
             return text
         for is_vague in (False, True):
             for template in self.templates:
-                if template.is_vague == is_vague and (match := template.pattern.fullmatch(text)) is not None:
-                    return template.translation.format(*(self.translate(value, depth + 1) for value in match.groups()))
+                if template.is_vague != is_vague or (match := template.pattern.fullmatch(text)) is None:
+                    continue
+                values = [self.translate(value, depth + 1) for value in match.groups()]
+                if template.has_few_letters and any(map(_ENGLISH.search, values)):
+                    continue
+                return template.translation.format(*values)
             if not is_vague and (whole := self._by_sentences(text, depth)) != text:
                 return whole
         return text
@@ -132,4 +141,5 @@ def _catalogue() -> Catalogue:
 def _template(key: str, translation: str, value: str) -> Phrase:
     words = key.split(_HOLE)
     pattern = re.compile(f"({value})".join(map(re.escape, words)), re.DOTALL)
-    return Phrase(pattern, translation, sum(map(str.isalpha, key)) < _VAGUE and value == ".*?")
+    letters = sum(map(str.isalpha, key)) if value == ".*?" else _FEW_LETTERS
+    return Phrase(pattern, translation, letters < _VAGUE, letters < _FEW_LETTERS)

@@ -111,6 +111,18 @@ def test_every_error_that_a_command_can_meet_has_a_translation(monkeypatch: pyte
     assert sorted(each for each in found if all(translated(t) == t for t in (each[1], each[1].strip()))) == []
 
 
+def test_no_translation_is_half_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    four_words = re.compile(r"(?<![\w`'.-])(?:[a-z]{2,} ){3}[a-z]{2,}")
+    paths = [path for room in (*ROOMS, "cli") for path in sorted((PACKAGE / room).rglob("*.py"))]
+    found = {(path.name, translated(text)) for path in paths if path.name not in IN_PARTS for text in texts_of(path)}
+    is_chinese = re.compile("[\u4e00-\u9fff]")
+    quoted = re.compile("`[^`]*`|'[^']*'")
+    assert [
+        each for each in sorted(found) if is_chinese.search(each[1]) and four_words.search(quoted.sub("", each[1]))
+    ] == []
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

@@ -6,12 +6,13 @@ import pytest
 
 from rota.broker import Broker
 from rota.errors import BrokerError
-from rota.inspect import Inspector, SyncInspector
+from rota.inspect import Actions, Inspector, SyncInspector
 from rota.wire import enqueue, server_record
 from rota.wire.enqueue import Item
 from rota.wire.message import pack
 from rota.wire.server_record import RunningTask, ServerState
 from tests.servers.fleet import ClusterFleet
+from tests.servers.process import Server, wait_until
 
 
 @pytest.fixture
@@ -56,3 +57,19 @@ async def test_servers_on_all_nodes_are_shown(broker: Broker):
     cleared = [call for state in states for call in server_record.clear(broker.keys, state)]
     assert not [reply for reply in await broker.run_many(cleared) if isinstance(reply, BrokerError)]
     assert [each for each in await Inspector(broker).servers() if each.host == "cluster"] == []
+
+
+async def test_move_on_a_node_that_a_plain_url_names_goes_by_steps() -> None:
+    """The URL does not say that this is a Cluster, whose scripts reach one queue only."""
+    server = Server(config={"cluster-enabled": "yes"}).start()
+    try:
+        with server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTS", *range(16384))
+            wait_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+        async with Broker.from_url(server.url) as broker:
+            await broker.execute("SADD", broker.keys.queues, "here", key=broker.keys.queues)
+            await broker.run(enqueue.enqueue(broker.keys.queue("here"), [Item("x", pack("t", b"", "x", queue="here"))]))
+            await Actions(broker).move("here", "x", "there", create=True)
+            assert (await Inspector(broker).task("there", "x")).queue == "there"
+    finally:
+        server.stop()

@@ -21,7 +21,7 @@ DEFAULT_TIMEOUT = "5s"
 
 
 class Said(NamedTuple):
-    """The health of one worker or server, and its description."""
+    """The health of one worker or server, and its description, which may have several lines."""
 
     well: bool
     text: str
@@ -45,7 +45,8 @@ def command(
     if url is not None:
         said.append(_broker(url, limit))
     well = all(each.well for each in said)
-    typer.echo(f"{'ok' if well else 'not ok'}: {'; '.join(translated(each.text) for each in said)}")
+    lines = [line for each in said for line in translated(each.text).splitlines()]
+    typer.echo(f"{'ok' if well else 'not ok'}: {'; '.join(lines)}")
     raise typer.Exit(0 if well else 1)
 
 
@@ -80,8 +81,7 @@ def _at(address: str, question: str, timeout: timedelta) -> Said:
 
 
 def _read(reply: ProbeReply) -> Said:
-    lines = [translated(line) for line in reply.text.splitlines()]
-    return Said(reply.status == 200, "; ".join(lines) or f"HTTP status {reply.status}")
+    return Said(reply.status == 200, reply.text.strip() or f"HTTP status {reply.status}")
 
 
 def _broker(url: str, timeout: timedelta) -> Said:

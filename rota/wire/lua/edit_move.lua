@@ -40,13 +40,6 @@ local function lock_held(id, unique_key, msg)
   return renamed(lock) and redis.pcall('GET', lock) == id and lock or nil
 end
 
-local function score_of(id, state, group)
-  if state == 'pending' then
-    return ''
-  end
-  return redis.call('ZSCORE', state == 'aggregating' and base .. 'g:' .. group or base .. state, id)
-end
-
 local function check_once(state, group)
   if not checked[state .. group] then
     check_place(base, state, group)
@@ -100,7 +93,7 @@ local replies = each(6, 1, function(id, key)
     end
   end
   check_once(state, group)
-  local score = score_of(id, state, group)
+  local score = score_of(base, id, state, group)
   redis.call('RENAME', key, key_there) -- the first write: without this right, nothing is changed
   if not leave(base, id, state, group) then
     redis.call('RENAME', key_there, key)

@@ -26,13 +26,6 @@ local function fields_of(key)
   return fields
 end
 
-local function score_of(id, state, group)
-  if state == 'pending' then
-    return ''
-  end
-  return redis.call('ZSCORE', state == 'aggregating' and base .. 'g:' .. group or base .. state, id) or ''
-end
-
 local function life_of(id, unique_key, msg)
   local lock = lock_of(unique_key, msg)
   if lock and string.sub(lock, 1, #base) == base and redis.pcall('GET', lock) == id then
@@ -89,7 +82,7 @@ local replies = each(6, 1, function(id, key)
     fields.pending_since = aside.since ~= '' and aside.since or nil
     return before(id, fields, aside)
   end
-  local score = score_of(id, state, group)
+  local score = score_of(base, id, state, group) or ''
   if not leave(base, id, state, group) then
     return { 'state', state, id }
   end

@@ -1,10 +1,18 @@
 -- Fragment: removes a task from the list or set of its state.
 -- is_aggregated(base, id, state, group) -> whether the task is in an aggregation set, where it may have been read.
+-- score_of(base, id, state, group) -> its score there; '' for a pending task, false if the task is not there
 -- leave(base, id, state, group) -> whether the task was removed. A task in an aggregation set is not removed.
 --! include near_tail
 
 local function is_aggregated(base, id, state, group)
   return state == 'aggregating' and not redis.call('ZSCORE', base .. 'g:' .. group, id)
+end
+
+local function score_of(base, id, state, group)
+  if state == 'pending' then
+    return ''
+  end
+  return redis.call('ZSCORE', state == 'aggregating' and base .. 'g:' .. group or base .. state, id)
 end
 
 local function leave(base, id, state, group)

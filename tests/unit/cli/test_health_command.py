@@ -1,4 +1,4 @@
-"""What `rota health` prints in Chinese: the lines come in English from the processes that were asked."""
+"""`rota health` translates the answers of workers and schedulers, which are in English."""
 
 import re
 from collections.abc import Iterator

@@ -217,11 +217,11 @@ async def test_task_that_is_named_twice_is_moved_once(client: Client, actions: A
 
 async def test_task_may_be_moved_to_and_fro(client: Client, mover: Actions, desk: Desk) -> None:
     job = await desk.bring(client, "pending", KEPT)
-    before = await desk.message(job.id)
+    before = await desk.hash(job.id)
     for _ in range(3):
         await mover.move("default", job.id, "there", create=True)
         await mover.move("there", job.id, "default")
-    assert (await desk.message(job.id), await desk.holder(job.id)) == (before, job.id)
+    assert (await desk.hash(job.id), await desk.holder(job.id)) == (before, job.id)
     await client.enqueue(plan(queue="there", task_id=job.id))
     with pytest.raises(TaskIdConflict):
         await mover.move("default", job.id, "there")

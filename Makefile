@@ -72,7 +72,7 @@ bench: $(READY) ## Measure against Go Asynq and the Python peers on one Redis (A
 	@$(WATCH) $(or $(LIMIT),4h) $(BIN)/python -m benchmarks $(ARGS)
 
 proto: $(READY) ## Compile rota/wire/asynq.proto
-	@$(BIN)/python -m scripts.compile_proto
+	@$(BIN)/python -m grpc_tools.protoc --include_imports -I rota/wire --descriptor_set_out=rota/wire/asynq.binpb asynq.proto
 
 clean: ## Remove the environment, caches and the demo's data
 	rm -rf .venv .venv-* .rota .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -18,8 +18,6 @@ from typing import Annotated, Any, ClassVar
 
 import typer
 from rich.console import Console
-from rich.text import Text
-from typer import rich_utils
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from rota.cli.asynq_words import rota_words
@@ -64,32 +62,6 @@ PANELS: dict[str, dict[str, Source]] = {
 }
 """The commands in the order that teaches them, in the panels of `rota --help`."""
 WITHOUT_VARIABLE = ("--help", "--version", "--profile", "--install-completion", "--show-completion")
-_TITLES = {
-    name: getattr(rich_utils, name)
-    for name in (
-        "ARGUMENTS_PANEL_TITLE",
-        "OPTIONS_PANEL_TITLE",
-        "COMMANDS_PANEL_TITLE",
-        "ERRORS_PANEL_TITLE",
-        "DEFAULT_STRING",
-        "REQUIRED_LONG_STRING",
-        "RICH_HELP",
-    )
-    if hasattr(rich_utils, name)
-}
-"""The words that Typer itself prints in the help."""
-
-
-class _Folding(rich_utils.OptionHighlighter):
-    """Lets a narrow terminal break a help text anywhere. Rich would cut one of Chinese words, which have no spaces."""
-
-    def __call__(self, text: str | Text) -> Text:
-        found = super().__call__(text)
-        found.overflow = "fold"
-        return found
-
-
-_FOLDING = _Folding()
 
 
 class Frame(LazyGroup):
@@ -103,7 +75,6 @@ class Frame(LazyGroup):
         self.commands.dress = self._enter
         _dress(self, ())
         add_variables(self._variables)
-        _speak()
 
     def _enter(self, name: str, command: Command) -> None:
         """Give a command of this group what all commands share, and later those below it."""
@@ -150,9 +121,11 @@ def _translated_errors() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        if (text := getattr(error, "format_message", None)) is not None and language() != "en":
-            shown = translated(text())
-            vars(error)["format_message"] = lambda: shown
+        if (text := getattr(error, "format_message", None)) is not None:
+            _style_helps()
+            if language() != "en":
+                shown = translated(text())
+                vars(error)["format_message"] = lambda: shown
         raise
 
 
@@ -181,10 +154,27 @@ def _dress(command: Command, path: tuple[str, ...]) -> None:
         if isinstance(parameter, TyperOption) and (name := _variable(parameter, path)) is not None:
             parameter.envvar, parameter.show_envvar = name, False
             has_variables = True
+    _style_help(command)
     _translate_parameters(command)
     command.help = translated_help(command.help) if command.help else command.help
     if has_variables:
         command.epilog = translated(f"Each option is an environment variable too: --x is {_prefix(path)}X.")
+
+
+def _style_help(command: Command) -> None:
+    original = command.format_help
+
+    def styled(ctx: Any, formatter: Any) -> None:
+        _style_helps()
+        original(ctx, formatter)
+
+    vars(command)["format_help"] = styled
+
+
+def _style_helps() -> None:
+    from rota.cli import help_style
+
+    help_style.apply()
 
 
 def _translate_parameters(command: Command) -> None:
@@ -262,10 +252,3 @@ def _profile_option() -> Any:
     option = typer.main.get_command(_donor).params[0]
     option.expose_value = False  # no command takes it, because the settings read ROTA_PROFILE
     return option
-
-
-def _speak() -> None:
-    """Put what Typer itself prints in the help into the language of the locale."""
-    for name, title in _TITLES.items():
-        setattr(rich_utils, name, translated_title(title))
-    rich_utils.highlighter = _FOLDING

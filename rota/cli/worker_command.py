@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from rota.cli import run_worker as running
 from rota.cli.option_types import Url, settings_of
 from rota.cli.target import APP_HELP, Discover, Modules, chosen, load_app
 from rota.errors import ConfigError
@@ -61,13 +60,8 @@ def command(
         shutdown_timeout=shutdown_timeout,
         scheduler=scheduler,
     )
-    if supervised:
-        logs.set_up(log_level, _log_format(said))
-        sys.exit(asyncio.run(_supervise(Order(target, said, log_level, show_banner, burst), follow_parent)))
-    loaded = load_app(target)
-    loaded.settings = loaded.settings.updated_by(said)  # so that tasks that enqueue use them too
-    logs.set_up(log_level, loaded.settings.logging.log)
-    sys.exit(running.run(loaded, target, show_banner=show_banner, follow_parent=follow_parent, burst=burst))
+    order = Order(target, said, log_level, show_banner, burst)
+    sys.exit(asyncio.run(_supervise(order, follow_parent)) if supervised else _run_here(order, follow_parent))
 
 
 def _log_format(said: CommandLine) -> logs.LogFormat:
@@ -79,8 +73,20 @@ def _log_format(said: CommandLine) -> logs.LogFormat:
 
 
 async def _supervise(order: Order, follow_parent: bool) -> int:
+    logs.set_up(order.log_level, _log_format(order.said))
     supervisor = Supervisor(order)
     async with AsyncExitStack() as stack:
         if follow_parent:
+            from rota.cli import run_worker as running
+
             await stack.enter_async_context(running.while_parent_lives(supervisor.stop))
         return await supervise(supervisor)
+
+
+def _run_here(order: Order, follow_parent: bool) -> int:
+    from rota.cli import run_worker as running  # a supervisor has no use for the modules that run tasks
+
+    app = load_app(order.target)
+    app.settings = app.settings.updated_by(order.said)  # so that tasks that enqueue use them too
+    logs.set_up(order.log_level, app.settings.logging.log)
+    return running.run(app, order.target, show_banner=order.show_banner, follow_parent=follow_parent, burst=order.burst)

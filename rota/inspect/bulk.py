@@ -18,8 +18,9 @@ from rota.core.duration import DurationLike
 from rota.errors import BrokerError, RotaError, StoreError, TaskNotFound
 from rota.inspect.face import Stream, TaskRef
 from rota.inspect.moving import Done
-from rota.inspect.targets import Targets
-from rota.tasks.job import TaskInfo
+from rota.inspect.query import Field, Pattern, StateTerm, Term, TextTerm
+from rota.inspect.targets import Matching, Targets
+from rota.tasks.job import TaskInfo, TaskState
 from rota.wire.keys import Keys
 
 MOST_FAILURES = 100
@@ -69,6 +70,30 @@ class Requeue:
 
 
 BulkAct = RunNow | Archive | Delete | Cancel | Reschedule | MoveTo | Requeue
+
+
+def meant(act: BulkAct, targets: Targets) -> Targets:
+    """Leave out of all that match a query what the act has nothing to do with, because it is as wanted.
+
+    The search comes to the place later to which the act brings tasks. It would find them again there, and count them
+    twice or as refused.
+    """
+    term = _as_wanted(act)
+    return targets.without(term) if term is not None and isinstance(targets, Matching) else targets
+
+
+def _as_wanted(act: BulkAct) -> Term | None:
+    match act:
+        case RunNow():
+            return StateTerm((TaskState.PENDING,))
+        case Archive():
+            return StateTerm((TaskState.ARCHIVED,))
+        case Cancel():
+            return StateTerm((TaskState.ARCHIVED, TaskState.COMPLETED))
+        case MoveTo(queue):
+            return TextTerm(Field.QUEUE, (Pattern((queue,)),))
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,16 @@ out of the list that is being read, so `next` learns how many of the last batch 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from rota.client.steps import Act, Command
+from rota.core.duration import DurationLike
+from rota.core.duration import parse as parse_duration
 from rota.inspect.face import Stream, TaskRef
-from rota.inspect.query import Query
+from rota.inspect.query import Query, Term
 from rota.inspect.query_parser import parse
 from rota.inspect.task_reads import check_group
 from rota.inspect.task_search import Search
@@ -21,6 +25,7 @@ from rota.wire.names import text
 
 BATCH = 1000
 """The tasks of one batch: a few calls of the server, which are sent together."""
+_TIMED = (TaskState.SCHEDULED, TaskState.RETRY)
 
 
 class Targets(ABC):
@@ -76,6 +81,22 @@ class Matching(Targets):
         """Raises QueryError for a text that is not a query."""
         self.query = parse(query) if isinstance(query, str) else query
         self._search: Search | None = None
+        self._instant: datetime | None = None
+
+    def without(self, term: Term) -> "Matching":
+        """Return the same tasks except those that match a term."""
+        return Matching(replace(self.query, terms=(*self.query.terms, replace(term, is_negated=not term.is_negated))))
+
+    def fixed(self, when: datetime | DurationLike) -> datetime:
+        """Return the instant to which the tasks are moved: a duration counts from the start of the search.
+
+        A search meets tasks again that are moved to a later time. So they all get one instant, by which `next` knows
+        them. If each batch had its own, the search would never end.
+        """
+        if self._instant is None:
+            begun = datetime.now(UTC) if self._search is None else datetime.fromtimestamp(self._search.started, UTC)
+            self._instant = when if isinstance(when, datetime) else _after(begun, when)
+        return self._instant
 
     def begin(self, keys: Keys, *, stays: bool) -> Act[None]:
         """Begin the search."""
@@ -89,7 +110,14 @@ class Matching(Targets):
         if page is None:
             return None
         self.scanned, self.of = page.scanned, page.total
-        return [hit.ref for hit in page.hits]
+        return [hit.ref for hit in page.hits if hit.state not in _TIMED or hit.at is None or hit.at != self._instant]
+
+
+def _after(begun: datetime, length: DurationLike) -> datetime:
+    try:
+        return begun + parse_duration(length, "when")
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 class InState(Targets):

@@ -7,7 +7,7 @@ undone, and an act on many.
 
 import secrets
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from rota.inspect.bulk import (
     Requeue,
     Reschedule,
     RunNow,
+    meant,
 )
 from rota.inspect.face import TaskRef
 from rota.inspect.moving import Done
@@ -178,8 +179,11 @@ class TaskActions(TaskOperations, ABC):
     # Acts on many
 
     def bulk(self, act: BulkAct, targets: Targets) -> Bulk:
-        """Return an act on many tasks. Each batch is a step: `async for progress in actions.batches(bulk)`."""
-        keys, deletion = self._keys, ""
+        """Return an act on many tasks. Each batch is a step: `async for progress in actions.batches(bulk)`.
+
+        Tasks that match a query and are as the act would make them are left out.
+        """
+        keys, deletion, targets = self._keys, "", meant(act, targets)
         match act:
             case MoveTo(queue, create):
                 self._place(queue, "-")
@@ -198,15 +202,16 @@ class TaskActions(TaskOperations, ABC):
                     act, targets, keys=keys, do=lambda tasks: self._delete_kept(tasks, deletion), deletion=deletion
                 )
             case _:
-                verb = _verb(act)
-                return Bulk(act, targets, keys=keys, do=lambda tasks: _done(verb, keys, tasks))
+                return Bulk(act, targets, keys=keys, do=_doing(act, keys, targets))
 
     @operation
-    def preview(self, targets: Targets, sample: int = 5) -> Act[Preview]:
+    def preview(self, targets: Targets, sample: int = 5, *, act: BulkAct | None = None) -> Act[Preview]:
         """Count the tasks of an act on many, and read some of them. Changes nothing.
 
-        Targets are read once, so make new ones for the act itself.
+        Targets are read once, so make new ones for the act itself. With the `act`, tasks that match a query and are as
+        it would make them are left out, as the bulk does.
         """
+        targets = targets if act is None else meant(act, targets)
         yield from targets.begin(self._keys, stays=True)
         shown: list[TaskRef] = []
         count, ended = 0, False
@@ -258,6 +263,13 @@ def _verb(act: BulkAct) -> Verb:
             return rescheduling(when)
         case _:
             raise OptionError(f"{act!r} is not an act on many tasks: use one of the classes in rota.inspect.bulk.")
+
+
+def _doing(act: BulkAct, keys: Keys, targets: Targets) -> Callable[[Sequence[TaskRef]], Act[list[Done]]]:
+    verb = _verb(act)
+    if isinstance(act, Reschedule) and isinstance(targets, Matching):
+        return lambda tasks: _done(rescheduling(targets.fixed(act.when)), keys, tasks)
+    return lambda tasks: _done(verb, keys, tasks)
 
 
 def _done(verb: Verb, keys: Keys, tasks: Sequence[TaskRef]) -> Act[list[Done]]:

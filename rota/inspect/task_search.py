@@ -73,6 +73,11 @@ class Search(Stream[SearchPage]):
         """The queues that the search reads; empty before the first page."""
         return tuple(self._scope.queues)
 
+    @property
+    def started(self) -> float:
+        """The time of the server at the start of the search; 0 before the first page."""
+        return self._at.started
+
     def next_batch(self) -> Act[SearchPage | None]:
         """Read the next page. After an error, calling it again reads the same page."""
         if not self._is_begun:

@@ -225,7 +225,7 @@ async def _acted(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool) ->
     if which.ids:
         questions.guard(f"{verb} {counted(len(refs), 'task')}?")
     else:
-        seen = await actions.preview(which.targets(refs))
+        seen = await actions.preview(which.targets(refs), act=act)
         _show(seen)
         number = counted(seen.count, "task") if seen.is_exact else f"at least {counted(seen.count, 'task')}"
         if (seen.count or not seen.is_exact) and not questions.agreed(f"{verb} {number}?", yes=yes):

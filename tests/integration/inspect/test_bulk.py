@@ -28,6 +28,7 @@ from rota.inspect import (
     RunNow,
     SyncActions,
     TaskRef,
+    task_search,
 )
 from rota.inspect.bulk import MOST_FAILURES
 from rota.settings.setting_groups import DatabaseSettings
@@ -216,6 +217,28 @@ async def test_all_that_match_a_query_are_done(client: Client, desk: Desk) -> No
     assert (len(await desk.ids("archived")), len(await desk.ids("scheduled"))) == (700, 1200)
     none = await done(actions, actions.bulk(Archive(), Matching("type:nothing")))
     assert (none.seen, none.ended) == (0, True)
+
+
+async def test_act_on_a_query_does_not_meet_its_own_tasks_again(
+    client: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search forgets its oldest hits, and reads the place later to which the act brings the tasks."""
+    monkeypatch.setattr(task_search, "REMEMBERED", 10)
+    actions = Actions(desk.broker)
+    await fill(client, 1200, delay="1h")
+    await fill(client, 3, queue="there")
+    later = await done(actions, actions.bulk(Reschedule("2h"), Matching("state:scheduled")))
+    assert (later.done, later.failed, later.ended) == (1200, 0, True)
+    assert len({await desk.score("scheduled", each) for each in await desk.ids("scheduled")}) == 1
+    for act, query, number in (
+        (MoveTo("there"), "type:*", 1200),
+        (RunNow(), "type:*", 1200),
+        (Archive(), "type:*", 1203),
+        (Cancel(), "type:*", 0),
+    ):
+        seen = await actions.preview(Matching(query), act=act)
+        progress = await done(actions, actions.bulk(act, Matching(query)))
+        assert (seen.count, progress.done, progress.failed) == (number, number, 0)
 
 
 async def test_tasks_that_are_in_the_queue_already_do_not_keep_others_from_moving_there(

@@ -95,7 +95,7 @@ class Server:
     def queue(self, name: str) -> Awaitable[Any]:
         return _at_once(type("Queue", (), {"size": 1204}))
 
-    def preview(self, targets: object) -> Awaitable[Preview]:
+    def preview(self, targets: object, *, act: object) -> Awaitable[Preview]:
         return _at_once(Preview(1200, True, (INFO, replace(INFO, id="report-2026-02", type="报表:月度"))))
 
     def bulk(self, *_: object) -> "Server":

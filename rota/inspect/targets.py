@@ -17,6 +17,7 @@ from rota.core.duration import parse as parse_duration
 from rota.inspect.face import Stream, TaskRef
 from rota.inspect.query import Query, Term
 from rota.inspect.query_parser import parse
+from rota.inspect.queue_reads import check_queue, exists
 from rota.inspect.task_reads import check_group
 from rota.inspect.task_search import Search
 from rota.tasks.job import TaskState
@@ -137,7 +138,8 @@ class InState(Targets):
         self._passed = self._read = 0
 
     def begin(self, keys: Keys, *, stays: bool) -> Act[None]:
-        """Count the tasks."""
+        """Count the tasks. Raises QueueNotFound."""
+        check_queue(self.queue, (yield exists(keys, self.queue)))
         self._key = keys.queue(self.queue).tasks_in(self.state, self.group)
         # A task whose score changes may be met again by its rank, but not by a cursor, which follows no order.
         self._by_cursor = stays and not self._is_list

@@ -108,6 +108,7 @@ async def test_act_on_many_with_one_task_is_the_act_on_one(
 async def test_all_tasks_of_a_state_are_done_in_batches(
     client: Client, actions: Actions, desk: Desk, number: int
 ) -> None:
+    await desk.broker.admin.execute("SADD", "asynq:queues", "default")
     await fill(client, number, delay="1h")
     bulk = actions.bulk(RunNow(), InState("default", "scheduled"))
     seen = [progress.seen async for progress in actions.batches(bulk)]
@@ -258,6 +259,10 @@ async def test_wrong_targets_are_refused_before_anything_is_written(
         InState("default", "aggregating")
     with pytest.raises(QueueNotFound):
         await done(actions, actions.bulk(MoveTo("nowhere"), InState("default", "pending")))
+    with pytest.raises(QueueNotFound):
+        await done(actions, actions.bulk(Delete(), InState("defualt", "pending")))
+    with pytest.raises(QueueNotFound):
+        await actions.preview(InState("defualt", "pending"))
     assert len(await desk.ids("pending")) == 3
 
 

@@ -71,6 +71,11 @@ def test_act_on_all_shows_some_and_asks(task: Run, state: State, keys: QueueKeys
     assert (done.json["act"], done.json["done"], done.json["total"], done.json["failures"]) == ("run", 3, 3, [])
 
 
+def test_act_on_all_of_a_queue_that_is_not_there_is_an_error(task: Run, state: State, keys: QueueKeys) -> None:
+    refused = task("delete", "--all", "--queue", "mial", "--state", "archived", "--yes")
+    assert (refused.code, refused.out, "There is no queue 'mial'" in refused.err) == (1, "", True)
+
+
 def test_act_on_all_that_a_query_finds(task: Run, state: State, keys: QueueKeys) -> None:
     done = task("cancel", "--where", "type:email:bye", "--reason", "no mail today", "--yes")
     assert (done.code, done.out) == (0, "2 tasks cancelled.\n")

@@ -71,9 +71,10 @@ _GROUPS = {path[0] for path in (*COMMANDS, *FLAGS)}
 
 def rota_words(words: Sequence[str], declared: Declared) -> list[str]:
     """Return the words of a command line with those of Asynq replaced."""
-    if not words or words[0] not in _GROUPS:
+    named = _named_first(words)
+    if not named or named[0] not in _GROUPS:
         return list(words)
-    path, rest = _command(words, declared)
+    path, rest = _command(named, declared)
     own = declared(path) or ()
     renamed = {flag: new for flag, new in FLAGS.get(path[:2], FLAGS.get(path[:1], {})).items() if flag not in own}
     server: dict[str, str] = {}
@@ -100,6 +101,17 @@ def rota_words(words: Sequence[str], declared: Declared) -> list[str]:
 
 _ORDER = ("t", "p", "l", "i")
 """The first letters of the flags that are arguments here: the type comes before the payload."""
+
+
+def _named_first(words: Sequence[str]) -> list[str]:
+    """Put the flags for Asynq's server that stand before the name of a command, or inside it, behind the words."""
+    named, flags = list(words), list[str]()
+    for place in (0, 1):
+        while len(named) > place and (word := named[place].partition("="))[0] in (*SERVER, *SWITCHES):
+            number = 1 if word[1] or word[0] in SWITCHES else 2
+            flags += named[place : place + number]
+            del named[place : place + number]
+    return [*named, *flags]
 
 
 def _command(words: Sequence[str], declared: Declared) -> tuple[tuple[str, ...], Sequence[str]]:

@@ -42,8 +42,12 @@ def declared(path: Sequence[str]) -> set[str] | None:
         ("stats --uri=h:1 -U anna -p a/b", "stats --url redis://anna:a%2Fb@h:1/0"),
         ("stats -p secret --tls", "stats --url rediss://:secret@127.0.0.1:6379/0"),
         ("stats --cluster --cluster_addrs a:1,b:2", "stats --url redis+cluster://a:1,b:2"),
+        ("-u redis:6380 --db=2 stats", "stats --url redis://redis:6380/2"),
+        ("task --tls -u h:1 ls -q mail", "task list -q mail --url rediss://h:1/0"),
+        ("-p secret task -U anna ls", "task list --url redis://anna:secret@127.0.0.1:6379/0"),
         ("task list -q mail --json", "task list -q mail --json"),
         ("doctor -u x", "doctor -u x"),
+        ("-u x doctor", "-u x doctor"),
         ("", ""),
     ],
 )

@@ -79,10 +79,11 @@ COMPLETERS: dict[str, Finder] = {
 """The finder for an argument or an option, by its name."""
 NAMES_OF_QUEUES = "names"
 """The argument of the commands of `rota queue`. Other commands call the names of schedules so."""
+TARGET_OF_A_MOVE = (("task", "move"), "to")
 
 
 def finder_of(path: tuple[str, ...], parameter: str | None) -> Finder | None:
     """Return what completes a parameter of the command with these words; None if nothing does."""
-    if path[:1] == ("queue",) and parameter == NAMES_OF_QUEUES:
+    if (path[:1] == ("queue",) and parameter == NAMES_OF_QUEUES) or (path, parameter) == TARGET_OF_A_MOVE:
         return queues
     return COMPLETERS.get(parameter or "")

@@ -215,6 +215,7 @@ def test_queues_are_completed_from_the_server(shell: Shell) -> None:
 
     assert completed(shell, "task", "list", "--queue", "l") == ["later", "low"]
     assert completed(shell, "queue", "inspect", "h") == ["high"]
+    assert completed(shell, "task", "move", "x", "--to", "h") == ["high"]
 
 
 def test_types_are_completed_from_live_workers(shell: Shell) -> None:

@@ -97,6 +97,7 @@ SHAPES: dict[str, Shape] = {
         "(each) score, lock_ms, fields": "what it consisted of, as Redis had it",
     },
     "stats": Stats,
+    "task log": {"line": "a line of the log; each is an object of its own on a line of its own, also with --follow"},
     "queue list": ListOf(QueueSnapshot),
     "queue inspect": ListOf(InspectedQueue),
     "worker list": ListOf(ServerSnapshot),

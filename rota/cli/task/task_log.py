@@ -1,14 +1,15 @@
 """`rota task log`: what the handler of a task has logged; with `--follow` also what it logs from now on."""
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rota.cli import output
 from rota.cli.opened_app import with_app
-from rota.cli.option_types import Queue, TaskId, Url
+from rota.cli.option_types import AsJson, Queue, TaskId, Url
 from rota.cli.task.listing import found_task
 from rota.errors import TaskNotFound
 from rota.inspect import TaskSnapshot
@@ -26,10 +27,11 @@ def log(
     queue: Queue = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the task has ended.")] = False,
     url: Url = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the log lines of a task. The exit code of --follow is 1 if the task has failed."""
     try:
-        task = with_app(url, lambda app: _print(app, task_id, queue, follow))
+        task = with_app(url, lambda app: _print(app, task_id, queue, follow, _object if as_json else output.echo))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if not follow and not task.log:
@@ -39,14 +41,20 @@ def log(
         raise typer.Exit(1 if task.state == TaskState.ARCHIVED else 0)
 
 
-async def _print(app: "Rota", task_id: str, queue: str | None, follow: bool) -> TaskSnapshot:
+def _object(line: str) -> None:
+    typer.echo(json.dumps({"line": line}, ensure_ascii=False))
+
+
+async def _print(
+    app: "Rota", task_id: str, queue: str | None, follow: bool, show: Callable[[str], None]
+) -> TaskSnapshot:
     inspector = app.inspector()
     task = await found_task(inspector, task_id, queue)
     seen: list[str] = []
     while True:
         lines = task.log_lines
         for line in new_lines(seen, lines):
-            output.echo(line)
+            show(line)
         seen = lines
         if not follow or task.state in _ENDS:
             return task

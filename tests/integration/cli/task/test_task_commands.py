@@ -142,6 +142,9 @@ def test_log_of_a_task_that_has_ended_is_printed(shell: Shell) -> None:
     printed = shell.run("task", "log", task)
 
     assert "line of x" in printed.stdout
+    for words in (["--json"], ["--json", "--follow"]):
+        lines = shell.run("task", "log", task, *words).stdout.splitlines()
+        assert [json.loads(line)["line"] for line in lines] == printed.stdout.splitlines()
     assert printed.returncode == 0
     assert '"result": "7"' in shell.run("task", "inspect", task, "--json").stdout
 

@@ -36,6 +36,13 @@ class Changes(Places):
             self.unlock(task)
         return "done"
 
+    def free_lock(self, lock: str, *, force: bool) -> str:
+        task = self.holder(lock)
+        if task is not None and task.state not in ("archived", "completed") and not force:
+            return "held"
+        del self.locks[lock]
+        return "done"
+
     def put_elsewhere(self, task_id: str, *, first: bool) -> str:
         """Take a task away and put it back as it was; a pending one `first` of its queue, or last."""
         task = self.tasks.get(task_id)

@@ -58,6 +58,16 @@ class Changes(Machine):
         cancelled = expected == "done" and self.model.tasks[task_id].state == "archived"
         assert self.send(call, "state" if cancelled else "same" if expected == "done" else expected).reply == expected
 
+    @precondition(lambda self: self.model.locks)
+    @rule(pick=PICK, force=st.booleans(), changed=st.booleans())
+    def free_lock(self, pick: int, force: bool, changed: bool) -> None:
+        """Also one that another task has taken since it was read."""
+        lock = sorted(self.model.locks)[pick % len(self.model.locks)]
+        holder = "another" if changed else self.model.locks[lock]
+        expected = "changed" if changed else self.model.free_lock(lock, force=force)
+        call = edit.unlock(self.keys, lock, holder.encode(), force=force)
+        assert self.send(call, "gone" if expected == "done" else expected).reply == expected
+
     @rule(picks=st.lists(PICK, min_size=1, max_size=5), act=st.sampled_from(["run_now", "delete", "archive", "cancel"]))
     def change_many(self, picks: list[int], act: str) -> None:
         """Several tasks in one call, one of them perhaps twice."""

@@ -12,7 +12,10 @@ if id ~= ARGV[2] then
   return { 'changed', '', id }
 end
 local other, state = holder(KEYS[1], ARGV[1])
-if other and ARGV[3] ~= '1' and state ~= 'archived' and state ~= 'completed' then
+-- A task that is aside is archived only until it has arrived elsewhere.
+local has_ended = (state == 'archived' or state == 'completed')
+  and redis.call('HEXISTS', ARGV[1] .. id, 'rota_aside') == 0
+if other and ARGV[3] ~= '1' and not has_ended then
   return { 'held', state, id }
 end
 redis.call('DEL', KEYS[1])

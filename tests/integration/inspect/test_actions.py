@@ -162,6 +162,8 @@ async def test_lock_is_held_while_its_task_is_on_its_way(
     unique = Unique("10m") if scope == "ttl" else Unique(scope=scope)
     job = await client.enqueue(plan(unique=unique))
     await half_moved(actions, TaskRef("default", job.id), steps=1)
+    with pytest.raises(TaskStateError, match="holds it"):
+        await actions.free_lock("default", await actions.unique_lock("default", job.id))
     assert (await client.enqueue(plan(unique=unique))).created is False
     await actions.move("default", job.id, "there", create=True)
     assert (await client.enqueue(plan(unique=unique))).created is True

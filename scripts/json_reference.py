@@ -69,6 +69,7 @@ BULK: Mapping[str, str] = {
     "failures": "the first 100 of them: `queue`, `id`, `kind` and `error`",
     "stopped, ended, took": "whether it was stopped or came to its end, and how long it took",
     "deletion": "the name for `rota task undo --deletion`; empty if nothing was kept",
+    "unread": "with --where: lists that could not be read to the end",
 }
 SHAPES: dict[str, Shape] = {
     "task list": Listing,

@@ -111,7 +111,8 @@ class BulkProgress:
     `total` is None if it is not known how many tasks there are. `seen` tasks were tried: `done` of them were changed or
     were as wanted already, `failed` were left as they were. `failures` are the first of these, `reasons` counts the
     kinds of all their errors. `ended` is true after the last task, `stopped` after `stop()`. `deletion` names what
-    `undo_all` puts back; empty if nothing was kept.
+    `undo_all` puts back; empty if nothing was kept. `unread` names the lists that the search of a query could not read
+    to the end, so that tasks in them may have been left out.
     """
 
     act: str
@@ -125,6 +126,7 @@ class BulkProgress:
     ended: bool = False
     took: timedelta = timedelta()
     deletion: str = ""
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,10 @@ class Preview:
 
 
 class Bulk(Stream[BulkProgress]):
-    """An act on many tasks. `progress` tells how far it has come."""
+    """An act on many tasks. `progress` tells how far it has come, `outcomes` what was done to each of the last batch.
+
+    An outcome is a word, such as `done`, or the error of a task that was left as it was.
+    """
 
     def __init__(
         self,
@@ -158,6 +163,7 @@ class Bulk(Stream[BulkProgress]):
         """`do` does the act to one batch. `prepare` checks before the first one whether it can be done at all."""
         self.act, self.targets = act, targets
         self.progress = BulkProgress(_verb(act), targets.total, deletion=deletion)
+        self.outcomes: Mapping[TaskRef, Done] = {}
         self._keys, self._do, self._prepare = keys, do, prepare
         self._begun: float | None = None
         self._stayed = 0
@@ -194,6 +200,7 @@ class Bulk(Stream[BulkProgress]):
         self._note()
 
     def _count(self, batch: Sequence[TaskRef], outcomes: Sequence[Done]) -> None:
+        self.outcomes = dict(zip(batch, outcomes, strict=True))
         failures = [
             BulkFailure(task, outcome)
             for task, outcome in zip(batch, outcomes, strict=True)
@@ -211,7 +218,8 @@ class Bulk(Stream[BulkProgress]):
 
     def _note(self, **changes: object) -> BulkProgress:
         took = timedelta(seconds=time.monotonic() - (self._begun or time.monotonic()))
-        known = {"total": self.targets.total, "reasons": dict(self._reasons), "took": took}
+        unread = self.targets.unread if isinstance(self.targets, Matching) else ()
+        known = {"total": self.targets.total, "reasons": dict(self._reasons), "took": took, "unread": unread}
         self.progress = replace(self.progress, **known, **changes)  # type: ignore[arg-type]
         return self.progress
 

@@ -73,10 +73,12 @@ class FromStream(Targets):
 class Matching(Targets):
     """The tasks that a query finds, such as `state:archived error:timeout` (docs/search.md).
 
-    `scanned` of about `of` tasks have been looked at. A batch may be empty, because it is a page of the search.
+    `scanned` of about `of` tasks have been looked at, and the lists `unread` could not be read to the end. A batch may
+    be empty, because it is a page of the search.
     """
 
     scanned = of = 0
+    unread: tuple[str, ...] = ()
 
     def __init__(self, query: Query | str) -> None:
         """Raises QueryError for a text that is not a query."""
@@ -110,7 +112,7 @@ class Matching(Targets):
         page = None if self._search is None else (yield from self._search.next_batch())
         if page is None:
             return None
-        self.scanned, self.of = page.scanned, page.total
+        self.scanned, self.of, self.unread = page.scanned, page.total, page.unread
         return [hit.ref for hit in page.hits if hit.state not in _TIMED or hit.at is None or hit.at != self._instant]
 
 

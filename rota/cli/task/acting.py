@@ -6,8 +6,7 @@ how many tasks it is about and shows some of them, and asks; `--yes` answers. An
 IDs asks only for a profile with `confirm`. Ctrl-C ends it after the batch that is being done, and what was done is
 printed in any case.
 
-The exit code is 0 if every task was changed or was as wanted already, 1 if a task was left as it was, and 2 for wrong
-use; 130 after Ctrl-C.
+Exit codes: 0 if each task was changed or was as wanted, 1 if one was left as it was, 2 for wrong use, 130 after Ctrl-C.
 """
 
 import asyncio
@@ -24,6 +23,7 @@ from rota.cli import option_types, output, questions
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, Url, Yes
 from rota.cli.task.listing import found_refs
+from rota.cli.task.search_command import note_unread
 from rota.core.text import counted
 from rota.errors import BrokerError, OptionError, StoreError
 from rota.inspect import (
@@ -213,10 +213,8 @@ def _act(act: BulkAct, which: Which, verb: str, yes: bool, url: str | None, as_j
         output.print_json(json_of(progress))
     else:
         _tell(progress, verb)
-    if progress.stopped:
-        raise typer.Exit(STOPPED)
-    if progress.failed:
-        raise typer.Exit(1)
+    if progress.stopped or progress.failed:
+        raise typer.Exit(STOPPED if progress.stopped else 1)
 
 
 async def _acted(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool) -> BulkProgress | None:
@@ -282,8 +280,7 @@ def json_of(progress: BulkProgress) -> dict[str, Any]:
         {"queue": each.task.queue, "id": each.task.id, "kind": type(each.error).__name__, "error": str(each.error)}
         for each in progress.failures
     ]
-    known = {each.name: getattr(progress, each.name) for each in fields(progress)}
-    return {**known, "failures": failures}
+    return {**{each.name: getattr(progress, each.name) for each in fields(progress)}, "failures": failures}
 
 
 def _tell(progress: BulkProgress, verb: str) -> None:
@@ -292,6 +289,7 @@ def _tell(progress: BulkProgress, verb: str) -> None:
         output.fail(str(failure.error))
     if (rest := progress.failed - SHOWN_FAILURES) > 0:
         output.fail(f"{counted(rest, 'more task')} left as they were. --json names the first 100.")
+    note_unread(progress.unread)
     if progress.stopped:
         output.note("Stopped. Run the command again to go on.")
     if progress.deletion and progress.done:

@@ -143,7 +143,7 @@ def _print_search(found: _Found, *, as_json: bool) -> None:
     if last is None:
         return
     output.note(f"{counted(len(found.hits), 'task')} found; looked at {last.scanned:,} of {last.total:,}.")
-    _note_unread(last.unread)
+    note_unread(last.unread)
     if has_more:
         output.note(f"To go on: rota task search --cursor {last.cursor}")
 
@@ -191,7 +191,8 @@ def hit_json(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _note_unread(unread: Sequence[str]) -> None:
+def note_unread(unread: Sequence[str]) -> None:
+    """Warn of lists that a search could not read to the end."""
     if unread:
         output.warn(
             f"{counted(len(unread), 'list')} could not be read to the end, because another program has changed the "
@@ -224,7 +225,7 @@ def _print_errors(page: ErrorPage | None, limit: int, *, as_json: bool) -> None:
         output.note(f"{len(page.groups) - limit} more: --limit {len(page.groups)} prints all.")
     if page.ungrouped:
         output.note(f"Not grouped: {counted(page.ungrouped, 'task')} with further errors. Search for fewer tasks.")
-    _note_unread(page.unread)
+    note_unread(page.unread)
 
 
 _ERROR_COLUMNS = (

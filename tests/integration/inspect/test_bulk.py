@@ -11,7 +11,7 @@ import pytest
 from rota.broker import Broker, BrokerOptions, SyncBroker
 from rota.broker.url import parse
 from rota.client import Client
-from rota.errors import BrokerUnavailable, OptionError, QueueNotFound, RotaError
+from rota.errors import BrokerUnavailable, OptionError, QueueNotFound, RotaError, TaskNotFound
 from rota.inspect import (
     Actions,
     Archive,
@@ -176,6 +176,16 @@ async def test_refused_tasks_are_counted_and_the_first_ones_kept(client: Client,
     assert [failure.task for failure in progress.failures] == gone[:MOST_FAILURES]
 
 
+async def test_outcome_of_each_task_is_told_after_its_batch(client: Client, actions: Actions) -> None:
+    good, gone = await fill(client, 1500), TaskRef("default", "gone")
+    bulk, told = actions.bulk(Archive(), Chosen([*good, gone, *good[:1]])), dict[TaskRef, str | RotaError]()
+    async for _ in actions.batches(bulk):
+        assert len(bulk.outcomes) <= 1000
+        told.update(bulk.outcomes)
+    assert isinstance(told.pop(gone), TaskNotFound)
+    assert told == dict.fromkeys(good, "done")
+
+
 async def test_tasks_that_stay_in_their_state_are_passed_by(client: Client, actions: Actions, desk: Desk) -> None:
     """Their hashes are of the wrong type, so they can be neither run nor counted as done."""
     refs = await fill(client, 1500, delay="1h")
@@ -216,6 +226,10 @@ async def test_all_that_match_a_query_are_done(client: Client, desk: Desk) -> No
     progress = await done(actions, actions.bulk(Archive(), Matching("type:other")))
     assert (progress.done, progress.failed, progress.total) == (700, 0, None)
     assert (len(await desk.ids("archived")), len(await desk.ids("scheduled"))) == (700, 1200)
+    await desk.broker.admin.execute("SET", desk.keys.retry, "of another program")
+    part = await done(actions, actions.bulk(Delete(), Matching("type:other")))
+    assert (part.done, part.unread) == (700, (desk.keys.retry,))
+    await desk.broker.admin.execute("DEL", desk.keys.retry)
     none = await done(actions, actions.bulk(Archive(), Matching("type:nothing")))
     assert (none.seen, none.ended) == (0, True)
 

@@ -1,13 +1,15 @@
 import json
 import random
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from rota.broker.sync import SyncBroker
 from rota.errors import OptionError, QueryError
-from rota.inspect import Inspector, TaskRef
+from rota.inspect import Inspector, SyncInspector, TaskRef
 from rota.inspect.candidate import Candidate, Hit
 from rota.inspect.match import Matcher
 from rota.inspect.query_parser import parse
@@ -17,6 +19,7 @@ from rota.tasks.job import TaskState
 from rota.wire import scan
 from rota.wire.keys import Keys, QueueKeys
 from tests.integration.inspect.state import State
+from tests.servers.roles import as_role
 
 STATES = [state.value for state in TaskState]
 KEYS = Keys()
@@ -402,11 +405,26 @@ async def test_worker_of_a_running_task_is_found(inspector: Inspector, state: St
 
 
 async def test_sync_inspector_searches_as_the_other_one_does(redis_url: str, state: State):
-    from rota.broker.sync import SyncBroker
-    from rota.inspect import SyncInspector
-    from tests.servers.roles import as_role
-
     fill(state, 30)
     with SyncBroker.from_url(as_role(redis_url, "inspector")) as broker:
         found = [hit.ref for page in SyncInspector(broker).search("type:email:*") for hit in page.hits]
     assert len(found) == len(brute_force(state, "type:email:*"))
+
+
+def test_search_of_many_tasks_needs_no_more_memory_than_one_of_few(redis_url: str, state: State):
+    """Every task matches, and nobody keeps the hits."""
+    peaks: list[int] = []
+    with SyncBroker.from_url(as_role(redis_url, "inspector")) as broker:
+        twin = SyncInspector(broker)
+        for first, last in ((0, 1500), (1500, 9000)):
+            for number in range(first, last):
+                state.task(state.queue(), f"id-{number}", "scheduled", payload=b"x" * 500)
+            assert sum(len(page.hits) for page in twin.search("type:t")) == last
+            tracemalloc.start()
+            try:
+                assert sum(len(page.hits) for page in twin.search("type:t")) == last
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+    hashes = 200 * 7500  # of the hits, so that none comes twice; at most 100,000
+    assert peaks[1] < peaks[0] + hashes + 500_000

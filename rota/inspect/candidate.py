@@ -1,7 +1,8 @@
 """A task as a search reads it (`Candidate`), and as the search returns it (`Hit`)."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,11 +11,13 @@ from typing import Any, NamedTuple
 from rota.client.task_record import traceback_of
 from rota.errors import PayloadError
 from rota.inspect.face import TaskRef
+from rota.inspect.query import Pattern
 from rota.tasks.job import TaskState
 from rota.wire.attempts import records
 from rota.wire.message import unpack
 from rota.wire.names import text as id_text
 from rota.wire.proto import TaskMessage
+from rota.wire.server_record import beginning_of_id
 from rota.wire.times import from_unix, from_unix_ns
 
 
@@ -70,7 +73,10 @@ class Candidate:
 
     @cached_property
     def workers(self) -> frozenset[str]:
-        """The names of the workers that run the task or began an attempt at it: ID, host, and host:pid."""
+        """The names of the workers that run the task or began an attempt at it: ID, host, and host:pid.
+
+        Of an attempt only the beginning of its server's ID is known.
+        """
         found: set[str] = set()
         if self.running is not None:
             found |= {self.running.server, self.running.host, f"{self.running.host}:{self.running.pid}"}
@@ -79,7 +85,7 @@ class Candidate:
         for record in records(self.fields.get("rota_attempts") or b""):
             host = record.get("host")
             found |= {str(record.get("worker") or ""), str(host or ""), f"{host}:{record.get('pid')}" if host else ""}
-        return frozenset(found - {""})
+        return frozenset((found | {beginning_of_id(name) for name in found}) - {""})
 
     @cached_property
     def payload_value(self) -> Any:
@@ -90,6 +96,16 @@ class Candidate:
     def result_value(self) -> Any:
         """The result as JSON; `NOT_JSON` if it is not JSON in UTF-8."""
         return _json(self.fields.get("result") or b"")
+
+
+_SERVER_ID = re.compile(r"(rota-[0-9a-f]{8}-[0-9a-f]{4})-[0-9a-f-]{22}")
+
+
+def beginnings(ids: Iterable[Pattern]) -> Iterator[Pattern]:
+    """Yield the beginnings of whole IDs of Rota's servers: an attempt tells no more of its worker."""
+    for each in ids:
+        if each.is_exact and (found := _SERVER_ID.fullmatch(each.parts[0])):
+            yield Pattern((found[1],))
 
 
 NOT_JSON = object()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, cast
 
-from rota.inspect.candidate import NOT_JSON, Candidate
+from rota.inspect.candidate import NOT_JSON, Candidate, beginnings
 from rota.inspect.query import Field, Pattern, Query, StateTerm, TextTerm, TimeTerm
 from rota.tasks.job import TaskState
 from rota.wire.scan import Bounds
@@ -160,7 +160,8 @@ def _finder(term: TextTerm) -> Check:
         case Field.GROUP:
             return lambda task: _fits_one(values, task.message.group_key)
         case Field.WORKER:
-            return lambda task: any(_fits_one(values, name) for name in task.workers)
+            named = [*values, *beginnings(values)]
+            return lambda task: any(_fits_one(named, name) for name in task.workers)
         case Field.PAYLOAD if term.path:
             return lambda task: _fits_value(values, task.payload_value, term.path)
         case Field.RESULT if term.path:

@@ -10,6 +10,7 @@ record. If the record is missing (the first server with this code, a restart of 
 reply says so, and the server sends it with `publish`. `rota.tasks.type_record` makes the record.
 """
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ MAX_SHOWN_PAYLOAD_BYTES = 16384
 
 _OWN = "rota-"
 """How the IDs of Rota's servers begin. Asynq accepts any text."""
+
+_WORKER = re.compile("[0-9a-f]{12}")
+"""The ID of a worker, with which the tokens of its attempts begin."""
 
 Status = Literal["new", "active", "stopped", "closed"]
 
@@ -64,9 +68,15 @@ class RunningTask:
     deadline_ns: int | None = None
 
 
-def new_server_id() -> str:
-    """Return a new ID for a server that starts."""
-    return f"{_OWN}{uuid.uuid4()}"
+def new_server_id(worker: str = "") -> str:
+    """Return a new ID for a server that starts. It begins as `beginning_of_id` says, so that attempts can be found."""
+    digits = uuid.uuid4().hex
+    return f"{_OWN}{uuid.UUID(worker + digits[len(worker) :] if _WORKER.fullmatch(worker) else digits)}"
+
+
+def beginning_of_id(worker: str) -> str:
+    """Return how the ID of the server begins whose attempts have this ID of a worker; empty for one of another form."""
+    return f"{_OWN}{worker[:8]}-{worker[8:]}" if _WORKER.fullmatch(worker) else ""
 
 
 def is_own(server_id: str) -> bool:

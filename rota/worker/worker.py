@@ -53,7 +53,7 @@ class Worker:
         self.settings = settings
         # The token of each attempt starts with this ID, so that a supervisor can find the tasks that this worker holds.
         self.id = id or uuid.uuid4().hex[:12]
-        self.server_id = new_server_id()
+        self.server_id = new_server_id(self.id)
         self.host = socket.gethostname() or "unknown-host"
         self.pid = os.getpid()
         self.started_at = time.time()

@@ -14,6 +14,7 @@ from rota.inspect import TaskSnapshot
 from rota.tasks.context import Context
 from rota.tasks.job import TaskAttempt
 from rota.tasks.policy import Retry
+from rota.wire.server_record import beginning_of_id
 from tests.integration.worker.conftest import Bench, eventually
 
 QUICK = Retry(max=3, delay="10ms")
@@ -33,6 +34,8 @@ async def test_each_attempt_is_recorded_with_worker_times_error_and_traceback(ap
     before = datetime.now(UTC) - timedelta(seconds=1)
     async with app.worker() as worker:
         task = await bench.in_state((await flaky.enqueue()).id, "completed")
+        assert await eventually(app.inspector().servers)
+        [server] = [each.id for each in await app.inspector().servers()]
     assert outcomes(task) == [
         (1, "failed", "ValueError: no. 1"),
         (2, "failed", "ValueError: no. 2"),
@@ -41,6 +44,7 @@ async def test_each_attempt_is_recorded_with_worker_times_error_and_traceback(ap
     assert {(each.worker, each.host, each.pid) for each in task.attempts} == {
         (worker.id, socket.gethostname(), os.getpid())
     }
+    assert server.startswith(beginning_of_id(worker.id))
     known = [time for each in task.attempts for time in (each.started_at, each.ended_at) if time is not None]
     assert len(known) == 6
     assert known == sorted(known)

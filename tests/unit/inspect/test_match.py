@@ -13,6 +13,7 @@ from rota.inspect.query_parser import parse
 from rota.tasks.job import TaskState
 from rota.wire.proto import TaskMessage
 from rota.wire.scan import Bounds
+from rota.wire.server_record import new_server_id
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -197,6 +198,18 @@ def test_worker_is_found_by_id_host_and_process_also_of_an_earlier_attempt():
     for name in ("rota-1", "web-1", "web-1:12", "w1-x", "w9", "old", "old:7", "web*"):
         assert matches(f"worker:{name}", task), name
     assert not matches("worker:web", task)
+
+
+def test_worker_of_an_earlier_attempt_is_found_by_the_id_that_its_server_shows():
+    server = new_server_id("5ca4b16b9994")
+    task = candidate(fields={"rota_attempts": b'{"n":1,"worker":"5ca4b16b9994","outcome":"failed"}\n'})
+    for name in (server, f"{server[:13]}*", f"x,{server}", "5ca4b16b9994"):
+        assert matches(f"worker:{name}", task), name
+    for name in (new_server_id(), server[:13], f"{server}0"):
+        assert not matches(f"worker:{name}", task), name
+
+
+def test_task_without_a_worker_has_no_name_of_one():
     assert not matches("worker:*", candidate())
 
 

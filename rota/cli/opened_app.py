@@ -7,6 +7,7 @@ from typing import TypeVar
 from rota.app import Rota
 from rota.cli.option_types import settings_of
 from rota.cli.target import load_app
+from rota.settings.settings import Settings
 
 T = TypeVar("T")
 
@@ -16,7 +17,7 @@ def app_of(url: str | None, target: str | None = None, **options: str) -> Rota:
 
     `options` are further settings, such as shorter time limits.
     """
-    app = load_app(target) if target else Rota()
+    app = load_app(target) if target else Rota(settings=Settings())  # else an error would name a line of Typer
     if url is not None or options:
         app.settings = app.settings.updated_by(settings_of([], url=url, **options))
     return app

@@ -134,6 +134,15 @@ def test_unknown_profile_is_refused_before_anything_is_done(monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("as_command")
+def test_wrong_setting_of_a_command_names_no_line_of_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_CONCURRENCY", "many")
+    done = CliRunner().invoke(program, ["stats"])
+    assert isinstance(done.exception, ConfigError)
+    assert "(from environment)" in str(done.exception)
+    assert ".py:" not in str(done.exception)
+
+
+@pytest.mark.usefixtures("as_command")
 @pytest.mark.parametrize(
     ("answer", "variable", "words", "is_agreed"),
     [

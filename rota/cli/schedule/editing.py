@@ -267,7 +267,7 @@ def _edited(before: StoredSchedule) -> dict[str, Any]:
             [filed] = read_file(changed, "the edited text").schedules
         except (ConfigError, ValueError) as error:
             output.fail(f"{error}")
-            if not typer.confirm("Edit it again?", default=True, err=True):
+            if not questions.confirmed("Edit it again?", default=True):
                 raise typer.Exit(1) from None
             text = changed
             continue

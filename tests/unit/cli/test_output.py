@@ -1,7 +1,12 @@
 """The printing that all commands share: what a terminal, a pipe and a program get."""
 
+import asyncio
 import io
 import json
+import os
+import signal
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -135,6 +140,42 @@ def test_question_is_answered_by_a_person_or_by_yes(typed: str, yes: bool, code:
     done = CliRunner().invoke(program, [], input=typed)
     assert done.exit_code == code
     assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_agreed"), [("是\n", True), ("YES\n", True), ("否\n", False), ("\n", False), ("maybe\ny\n", True)]
+)
+def test_question_takes_a_chinese_answer_and_asks_again_after_another_word(
+    typed: str, is_agreed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    program = typer.Typer()
+
+    @program.command()
+    def ask() -> None:
+        raise typer.Exit(0 if questions.agreed("Delete 3 tasks?", yes=False) else 1)
+
+    done = CliRunner().invoke(program, [], input=typed)
+    assert done.exit_code == (0 if is_agreed else 1)
+    assert ("请回答 y（是）或 n（否）。" in done.stderr) == ("maybe" in typed)
+
+
+def test_interrupt_ends_a_command_at_its_question(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(prompt: str) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        return "y"
+
+    async def command() -> None:
+        questions.agreed("Delete 3 tasks?", yes=False)
+
+    monkeypatch.setenv("ROTA_LANG", "en")
+    monkeypatch.setattr(sys.modules[typer.prompt.__module__], "visible_prompt_func", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(command())
+    assert capsys.readouterr().err.endswith("\nNothing was changed.\n")
 
 
 def test_progress_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

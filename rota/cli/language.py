@@ -46,6 +46,7 @@ class Phrase(NamedTuple):
     translation: str
     is_vague: bool
     has_few_letters: bool
+    begins_with_value: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class Catalogue:
                 values = [self.translate(value, depth + 1) for value in match.groups()]
                 if template.has_few_letters and any(map(_ENGLISH.search, values)):
                     continue
+                if template.begins_with_value and ": " in _QUOTED.sub("", f"{match[1]} "):
+                    continue  # "a.yaml:2: The schedule 'b': timezone" is a place and a name, and not one value
                 return template.translation.format(*values)
             if not is_vague and (whole := self._by_sentences(text, depth)) != text:
                 return whole
@@ -142,4 +145,4 @@ def _template(key: str, translation: str, value: str) -> Phrase:
     words = key.split(_HOLE)
     pattern = re.compile(f"({value})".join(map(re.escape, words)), re.DOTALL)
     letters = sum(map(str.isalpha, key)) if value == ".*?" else _FEW_LETTERS
-    return Phrase(pattern, translation, letters < _VAGUE, letters < _FEW_LETTERS)
+    return Phrase(pattern, translation, letters < _VAGUE, letters < _FEW_LETTERS, not words[0])

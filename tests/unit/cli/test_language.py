@@ -146,6 +146,41 @@ def test_no_translation_is_half_english(monkeypatch: pytest.MonkeyPatch) -> None
             "A store needs alembic, not installed here: pip install 'rota[store]'",
             "存储需要 alembic，此处未安装：pip install 'rota[store]'",
         ),
+        (
+            "The schedule 'a' is wrong: overlap is 'maybe'. It must be one of: skip, allow.",
+            "调度 'a' 有误：overlap 为 'maybe'。须为其一：skip, allow。",
+        ),
+        (
+            "The schedule 'a' is wrong: timezone is 'Asia/Shangai', which is not a time zone. Did you mean "
+            "'Asia/Shanghai'?",
+            "调度 'a' 有误：timezone 为 'Asia/Shangai'，不是时区。你是想用 'Asia/Shanghai' 吗？",
+        ),
+        ("There is no field 'b' of a schedule. Known: a.", "调度没有字段 'b'。可选：a。"),
+        (
+            "--state is 'b'. Known: deleted, running, scheduled, waiting.",
+            "--state 的值是 'b'。可选：deleted, running, scheduled, waiting。",
+        ),
+        (
+            "--within is '1x', which is not a duration: write numbers with the units w, d, h, m, s, ms or us, as in "
+            "'1h30m'.",
+            "--within 为 '1x'，不是时长：请写数字加单位 w、d、h、m、s、ms 或 us，如 '1h30m'。",
+        ),
+        (
+            "Queue 'a' took no task: it is paused for producers since 2026-01-31 18:00:05 UTC by anna (sale). Enqueue "
+            "again later, or resume it: rota queue resume a",
+            "队列 'a' 不接受任务：它已对生产者暂停（自 2026-01-31 18:00:05 UTC 起，操作人 anna，原因：sale）。"
+            "请稍后再入队，或恢复它：rota queue resume a",
+        ),
+        ("/a.yaml cannot be read: No such file or directory.", "/a.yaml 无法读取：没有这个文件或目录。"),
+        (
+            "Queue workers is paused for workers and producers (sale).",
+            "队列 workers 已对 worker 和生产者暂停（sale）。",
+        ),
+        ("No such option: --in (Possible options: --json)", "没有这个选项：--in（相近的选项：--json）"),
+        (
+            "Invalid value for '--page': Input should be greater than or equal to 1",
+            "'--page' 的值无效：须大于或等于 1",
+        ),
     ],
 )
 def test_error_that_is_put_together_of_parts_is_translated_as_a_whole(
@@ -256,8 +291,8 @@ def template(node: ast.AST) -> str | None:
 
 
 def is_sentence(text: str) -> bool:
-    """Return whether a text is for people: words that begin with a capital letter and end with a mark."""
-    return bool(re.match(r"(9 )?[A-Z`-]", text)) and " " in text.strip() and text.rstrip()[-1:] in ".?:!"
+    """Return whether a text is for people: words that begin with a capital letter or a value and end with a mark."""
+    return bool(re.match(r"9 |[A-Z`-]", text)) and " " in text.strip() and text.rstrip()[-1:] in ".?:!"
 
 
 def titles_of(path: Path) -> Iterator[str]:

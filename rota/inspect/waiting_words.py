@@ -38,8 +38,8 @@ TEMPLATES: Mapping[Reason, Template] = {
     Reason.LEASE_EXPIRED: Template(
         "The worker that ran the task died, or cannot reach the server[: its lease expired at {since}]. Workers of the "
         "queue will run it again within a minute or so; start one if there is none.",
-        "运行该任务的进程已死亡，或无法连接服务器[（租约已于 {since} 到期）]。"
-        "该队列的工作进程会在约一分钟内重新运行它；如果没有工作进程，请启动一个。",
+        "运行该任务的 worker 已死亡，或无法连接服务器[（租约已于 {since} 到期）]。"
+        "该队列的 worker 会在约一分钟内重新运行它；如果没有 worker，请启动一个。",
     ),
     Reason.QUEUE_PAUSED: Template(
         "The queue {queue} was paused[ at {since}][ by {by}][: {why}]. Resume it: rota queue resume {queue}",
@@ -48,34 +48,34 @@ TEMPLATES: Mapping[Reason, Template] = {
     Reason.NO_SERVER: Template(
         "No worker serves the queue {queue} ({servers|live server} in all). Start one with --queues {queue}, or move "
         "the task to another queue.",
-        "没有工作进程服务于队列 {queue}（共有 {servers} 个在线进程）。"
+        "没有 worker 服务于队列 {queue}（共有 {servers} 个在线服务器）。"
         "请用 --queues {queue} 启动一个，或把任务移到其他队列。",
     ),
     Reason.SERVERS_QUIET: Template(
         "The workers of the queue {queue} take no more tasks, because they were quieted or are stopping: {servers}. "
         "Start new ones.",
-        "队列 {queue} 的工作进程不再领取任务，因为它们已被静默或正在停止：{servers}。请启动新的进程。",
+        "队列 {queue} 的 worker 不再取任务，因为它们已被静默或正在停止：{servers}。请启动新的 worker。",
     ),
     Reason.TYPE_UNKNOWN: Template(
         "No worker of the queue {queue} handles the type {type}: {servers}. Import the module of the task in the "
         "worker's app, or check the name of the type.",
-        "队列 {queue} 的工作进程都不处理类型 {type}：{servers}。请在工作进程的应用中导入该任务的模块，或检查类型名称。",
+        "队列 {queue} 的 worker 都不处理类型 {type}：{servers}。请在 worker 的应用中导入该任务的模块，或检查类型名称。",
     ),
     Reason.TYPE_UNSURE: Template(
         "No worker of the queue {queue} is known to handle the type {type}. These do not say which types they handle, "
         "as Go servers never do: {servers}.",
-        "不能确定队列 {queue} 是否有进程处理类型 {type}。"
-        "这些进程没有公布它们处理的类型（Go 服务器从不公布）：{servers}。",
+        "不能确定队列 {queue} 是否有 worker 处理类型 {type}。"
+        "下列 worker 没有公布其处理的类型（Go 服务器从不公布）：{servers}。",
     ),
     Reason.NOT_TAKEN: Template(
         "The task is the next of the queue {queue} and has been waiting for {waited}, although workers have "
         "{free|free slot}: {servers}. They may serve heavier queues first, or cannot fetch: ask them with rota health.",
-        "该任务是队列 {queue} 的下一个任务，已等待 {waited}，但工作进程还有 {free} 个空闲位：{servers}。"
-        "它们可能在优先处理权重更高的队列，或无法领取任务：请用 rota health 检查。",
+        "该任务是队列 {queue} 的下一个任务，已等待 {waited}，但 worker 还有 {free} 个空闲槽位：{servers}。"
+        "它们可能在优先处理权重更高的队列，或取不到任务：请用 rota health 检查。",
     ),
     Reason.NOT_PROMOTED: Template(
         "The task has been due since {since}, but no worker has moved it to the waiting tasks.",
-        "任务自 {since} 起已到期，但没有工作进程把它移入等待列表。",
+        "任务自 {since} 起已到期，但没有 worker 把它移入等待列表。",
     ),
     Reason.TYPE_BUSY: Template(
         "As many tasks of the type {type} run as its concurrency allows: {running} of {limit}.",
@@ -83,7 +83,7 @@ TEMPLATES: Mapping[Reason, Template] = {
     ),
     Reason.SLOTS_BUSY: Template(
         "All {slots|slot} of the workers of the queue {queue} are in use: {servers}.",
-        "队列 {queue} 的工作进程的全部 {slots} 个位置都在使用中：{servers}。",
+        "队列 {queue} 的 worker 的全部 {slots} 个槽位都在使用中：{servers}。",
     ),
     Reason.BEHIND: Template(
         "The task is behind {ahead|other task} of the queue {queue}[; {per_second} end in a second, so it is due in "
@@ -92,7 +92,7 @@ TEMPLATES: Mapping[Reason, Template] = {
     ),
     Reason.RETRY_LATER: Template(
         "The task failed and will run again in {after}, at {at}: retry {retried} of {max_retry}[. Its error: {error}]",
-        "任务失败，将在 {after} 后（{at}）重试：第 {retried}/{max_retry} 次[。错误：{error}]",
+        "任务失败，将在 {after}后（{at}）重试：第 {retried}/{max_retry} 次[。错误：{error}]",
     ),
     Reason.NOT_DUE: Template(
         "The task is planned for {at}, in {after}.",
@@ -100,11 +100,11 @@ TEMPLATES: Mapping[Reason, Template] = {
     ),
     Reason.IN_GROUP: Template(
         "The task waits in the group {group} with {size|task}[, since {since}], until the group is aggregated.",
-        "任务在分组 {group} 中等待聚合，组内共有 {size} 个任务[，自 {since} 起]。",
+        "任务在组 {group} 中等待聚合，组内共有 {size} 个任务[，自 {since} 起]。",
     ),
     Reason.IN_AGGREGATION: Template(
         "A worker is aggregating the tasks of the group {group}.",
-        "一个工作进程正在聚合分组 {group} 的任务。",
+        "一个 worker 正在聚合组 {group} 的任务。",
     ),
     Reason.LOCK_HELD: Template(
         "Another task, {holder} ({state}), holds the unique lock of this task. This task runs all the same.",
@@ -123,8 +123,8 @@ TEMPLATES: Mapping[Reason, Template] = {
         "任务没有在等待：它已完成[，时间 {at}]。",
     ),
     Reason.ARCHIVED: Template(
-        "The task does not wait: it was archived[ as {end}] and will not run again[. Its error: {error}]",
-        "任务没有在等待：它已归档[（{end}）]，不会再运行[。错误：{error}]",
+        "The task does not wait: it was archived[ as {end}] and will not run again.[ Its error: {error}]",
+        "任务没有在等待：它已归档[（{end}）]，不会再运行。[错误：{error}]",
     ),
 }
 

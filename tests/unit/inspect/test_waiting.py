@@ -204,7 +204,7 @@ def test_each_reason_has_facts_and_words_in_each_language():
             cause(Reason.NO_SERVER, queue="q", servers=0),
             "No worker serves the queue q (0 live servers in all). Start one with --queues q, or move the task to "
             "another queue.",
-            "没有工作进程服务于队列 q（共有 0 个在线进程）。请用 --queues q 启动一个，或把任务移到其他队列。",
+            "没有 worker 服务于队列 q（共有 0 个在线服务器）。请用 --queues q 启动一个，或把任务移到其他队列。",
         ),
     ],
 )

@@ -138,7 +138,7 @@ def test_why_finds_the_queue_of_a_task_and_says_the_causes(task: Run) -> None:
 
 def test_why_speaks_chinese_in_a_chinese_locale(task: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "zh")
-    assert "没有工作进程服务于队列 mail" in task("why", "p").out
+    assert "没有 worker 服务于队列 mail" in task("why", "p").out
 
 
 def test_fault_of_a_query_is_told_in_chinese(task: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from holidays import HolidayBase
 
 _ENGLISH = "en_US"
-MAKE_UP_DAY = "make-up working day"
+MAKE_UP_DAY, _IN_CHINESE = "make-up working day", "调休上班"
 _ANNOUNCED_BEFORE = 3  # years in which to look whether a country announces make-up days
 
 
@@ -40,13 +40,14 @@ def public_holidays(
         raise OptionError("years is empty: name the years of the calendar, such as [2026, 2027].")
     found = _holidays(country, subdivision, language, range(wanted[0] - _ANNOUNCED_BEFORE, wanted[-1] + 1))
     announced = {day.year for day in found.weekend_workdays if day.year >= wanted[0] - _ANNOUNCED_BEFORE}
+    label = _IN_CHINESE if (language or "").lower().startswith("zh") else MAKE_UP_DAY
     return Calendar(
         name or "-".join(filter(None, (country, subdivision))),
         days_off=DayList(
             weekdays=dict.fromkeys(sorted(found.weekend), ""),
             dates={day: ", ".join(label.split("; ")) for day, label in found.items() if day.year in wanted},
         ),
-        working_days=DayList(dates={day: MAKE_UP_DAY for day in found.weekend_workdays if day.year in wanted}),
+        working_days=DayList(dates={day: label for day in found.weekend_workdays if day.year in wanted}),
         ends=date(min(wanted[-1], max(announced, default=wanted[-1])), 12, 31),
     )
 
@@ -60,7 +61,7 @@ def _holidays(country: str, subdivision: str | None, language: str | None, years
         ) from error
     supported = holidays.list_supported_countries()
     if country not in supported:
-        raise OptionError(f"The library holidays has no country {country!r}. {did_you_mean(country, supported)}")
+        raise OptionError(f"The library holidays has no country {country!r}. Write its code in ISO 3166, such as CN.")
     languages = holidays.list_localized_countries().get(country, ())
     if language is not None:
         language = {each.lower(): each for each in languages}.get(language.lower().replace("-", "_"), language)

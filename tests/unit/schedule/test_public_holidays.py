@@ -18,7 +18,7 @@ def test_china_has_holidays_weekends_and_make_up_days() -> None:
     assert "国庆节" in calendar.reason(date(2025, 10, 1))
     assert calendar.is_off(date(2025, 10, 18))  # a Saturday
     assert not calendar.is_off(date(2025, 10, 11))  # a Saturday that was worked
-    assert calendar.reason(date(2025, 10, 11)).endswith("make-up working day")
+    assert calendar.reason(date(2025, 10, 11)).endswith("调休上班")
     assert calendar.ends == date(2025, 12, 31)
 
 

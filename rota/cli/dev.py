@@ -16,6 +16,7 @@ from rota.broker import dev_server
 from rota.broker.dev_server import DATA, URL_FILE
 from rota.broker.embedded import Embedded
 from rota.broker.url import masked
+from rota.cli.language import translated
 from rota.cli.option_types import settings_of
 from rota.cli.reload import Reloader, SecondProgram, can_watch
 from rota.cli.target import APP_HELP, SEPARATOR, Discover, ImportFailed, Modules, chosen, load_app
@@ -82,10 +83,11 @@ def _settings(target: str) -> Settings:
 
 
 def _announce(console: Console, url: str, data: Path) -> None:
-    console.print(f"[dim]embedded server: {escape(masked(url))}, its data is in {escape(str(data))}[/]")
+    told = translated(f"embedded server: {masked(url)}, its data is in {data}")
+    console.print(f"[dim]{escape(told)}[/]")
     place = escape(str((data / URL_FILE).absolute()))
     found = "programs in this folder find it by themselves; elsewhere" if data == DATA else "for other programs"
-    console.print(f"[dim]{found}: export ROTA_URL=\"$(cat '{place}')\"[/]")
+    console.print(f"[dim]{translated(found)}: export ROTA_URL=\"$(cat '{place}')\"[/]")
 
 
 def _worker(target: str, said: CommandLine, log_level: logs.LogLevel | None) -> list[str]:

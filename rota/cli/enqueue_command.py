@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from rota.app import Rota
 from rota.cli import option_types as words
 from rota.cli import output, questions
+from rota.cli.language import translated
 from rota.cli.opened_app import app_of
 from rota.cli.option_types import Url
 from rota.cli.target import Discover, target_of
@@ -91,7 +92,7 @@ async def _enqueue(
                 raise OptionError("--wait needs a result, but with a retention of 0 the task keeps none.")
             return printed(await app.call(plan._replace(decode=bytes), wait))
         job = await app.send(plan)
-        return job.id if job.created else f"{job.id} (existed already)"
+        return job.id if job.created else f"{job.id}{translated(' (existed already)')}"
     finally:
         await app.aclose()
 

@@ -156,6 +156,7 @@ def _dress(command: Command, path: tuple[str, ...]) -> None:
             has_variables = True
     _style_help(command)
     _translate_parameters(command)
+    _translate_usage(command)
     command.help = translated_help(command.help) if command.help else command.help
     if has_variables:
         command.epilog = translated(f"Each option is an environment variable too: --x is {_prefix(path)}X.")
@@ -191,6 +192,13 @@ def _translate_parameters(command: Command) -> None:
 
     if language() != "en":
         vars(command)["get_params"] = shown
+
+
+def _translate_usage(command: Command) -> None:
+    """Put the first word of the usage line, which Typer writes, into the language of the locale."""
+    original = command.get_usage
+    if language() != "en":
+        vars(command)["get_usage"] = lambda ctx: original(ctx).replace("Usage: ", translated_title("Usage: "), 1)
 
 
 def _prefix(path: tuple[str, ...]) -> str:

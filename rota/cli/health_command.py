@@ -9,7 +9,7 @@ import typer
 
 from rota.broker.sync import SyncBroker
 from rota.cli import option_types as words
-from rota.cli.language import translated
+from rota.cli.language import translated, translated_title
 from rota.client.connections import broker_options
 from rota.errors import BrokerError, ConfigError
 from rota.health import discovery as meeting
@@ -46,7 +46,7 @@ def command(
         said.append(_broker(url, limit))
     well = all(each.well for each in said)
     lines = [line for each in said for line in translated(each.text).splitlines()]
-    typer.echo(f"{'ok' if well else 'not ok'}: {'; '.join(lines)}")
+    typer.echo(f"{translated_title('ok' if well else 'not ok')}{translated(': ')}{translated('; ').join(lines)}")
     raise typer.Exit(0 if well else 1)
 
 

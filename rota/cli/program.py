@@ -1,5 +1,6 @@
 """The command-line program and its standard streams. `frame` has the table of its commands."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ import typer
 
 from rota.cli import output, version
 from rota.cli.frame import Frame
+from rota.cli.language import translated
 from rota.errors import RotaError
 from rota.settings.origin import read_project_file
 from rota.settings.values import as_utf8
@@ -25,12 +27,22 @@ program.callback()(version.option)
 def main() -> None:
     """Run the command line. An error that Rota itself raises is printed as one line without a traceback."""
     prepare_streams()
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Translating())
     read_project_file()
     try:
         words, second_program = split_words(sys.argv[1:])
         program(words, obj=second_program, prog_name="rota")  # also for `python -m rota.cli`
     except RotaError as error:
         sys.exit(output.explain(error))
+
+
+class Translating(logging.Formatter):
+    """Gives warnings of a command, which has no log of its own, the language of the locale."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a warning, with its traceback if it has one."""
+        return translated(super().format(record))
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str] | None]:

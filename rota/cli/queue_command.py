@@ -8,6 +8,7 @@ import typer
 
 from rota.cli import output, queue_steering
 from rota.cli.inspecting import STATES, labelled, name_heading, opened, print_states, share
+from rota.cli.language import translated
 from rota.cli.option_types import AsJson, Url
 from rota.cli.stats_command import oldest, print_queues, state_of
 from rota.core.text import counted, did_you_mean
@@ -120,7 +121,7 @@ def _show(queue: QueueSnapshot, groups: Sequence[GroupSnapshot], days: Sequence[
 
 def _lines(queue: QueueSnapshot, groups: Sequence[GroupSnapshot], seen: Overview) -> list[tuple[str, str]]:
     at = output.now()
-    since = f", {output.relative(queue.paused_at, at)}" if queue.paused_at is not None else ""
+    since = f"{translated(', ')}{output.relative(queue.paused_at, at)}" if queue.paused_at is not None else ""
     lines = [
         ("State", f"{state_of(queue, seen)}{since}"),
         ("Size", counted(queue.size, "task")),

@@ -85,7 +85,12 @@ def drain(
             return False
         return True
 
-    if not with_app(url, act):
+    try:
+        is_done = with_app(url, act)
+    except KeyboardInterrupt:
+        output.note("\nThe drain goes on: new tasks are refused until `rota queue resume`.")
+        raise
+    if not is_done:
         raise typer.Exit(1)
 
 

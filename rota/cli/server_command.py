@@ -35,7 +35,7 @@ def _show(broker: BrokerSnapshot) -> None:
             typer.echo()
         name_heading(f"{node.product or 'Server'} {node.version or ''}, {node.address}".replace(" ,", ","))
         if numbers := _numbers(node):
-            output.echo(", ".join(map(translated, numbers)))
+            output.echo(translated(", ").join(map(translated, numbers)))
         for fact in node.facts:
             _print_fact(fact)
         _print_slow(node)

@@ -55,6 +55,7 @@ def command(
         try:
             _watch(inspector, seconds, as_json=as_json)
         except KeyboardInterrupt:
+            output.note("")  # what the shell prints next begins on a line of its own
             raise typer.Exit(0) from None
 
 

@@ -119,7 +119,7 @@ def _run_row(run: ScheduleRun, zone: str, names: dict[str, str] | None) -> tuple
     outcome: str = run.outcome or ("running" if run.started_at else "enqueued")
     if run.skip_count > 1:
         outcome += f" ({run.skip_count})"
-    about = run.error.splitlines()[0] if run.error else run.note or (run.skip_reason or "")
+    about = run.error.splitlines()[0] if run.error else translated(run.note) or (run.skip_reason or "")
     return (
         output.at_zone(run.planned_at, zone),
         *((names.get(run.schedule_id, run.schedule_id),) if names is not None else ()),
@@ -154,7 +154,7 @@ def _run_lines(run: ScheduleRun, schedule: StoredSchedule | None) -> Iterator[st
         "started": at(run.started_at),
         "ended": at(run.ended_at),
         "skipped": run.skip_reason or "",
-        "note": run.note,
+        "note": translated(run.note),
         "result": run.result.decode(errors="replace") if run.result else "",
         "error": run.error,
     }

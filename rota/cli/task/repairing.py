@@ -12,7 +12,7 @@ from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, TaskId, Url, Yes
 from rota.cli.task.listing import found_refs
 from rota.core.text import counted
-from rota.errors import OptionError, RotaError
+from rota.errors import OptionError, RotaError, TaskNotFound
 from rota.inspect import TrashedTask
 from rota.inspect.named_queue import actor
 
@@ -104,10 +104,12 @@ def undo(
 
     outcomes = with_app(url, act)
     failures = [each for each in outcomes if isinstance(each, RotaError)]
+    if not outcomes:
+        raise TaskNotFound(f"No task of the deletion {deletion!r} is kept. `rota task undo --list` lists what is kept.")
     output.say(f"{counted(len(outcomes) - len(failures), 'task')} put back.")
     for failure in failures[:10]:
         output.fail(str(failure))
-    if failures or not outcomes:
+    if failures:
         raise typer.Exit(1)
 
 

@@ -33,6 +33,7 @@ def log(
     try:
         task = with_app(url, lambda app: _print(app, task_id, queue, follow, _object if as_json else output.echo))
     except KeyboardInterrupt:
+        output.note("")  # what the shell prints next begins on a line of its own
         raise typer.Exit(130) from None
     if not follow and not task.log:
         output.note("The task has no log lines: a handler writes them with context.log(...), in Rota workers only.")

@@ -47,7 +47,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def answered(path: Path, question: str, timeout: object) -> ProbeReply:
     if path == Path("42"):
-        raise NoReply("it does not answer within 5s")
+        raise NoReply("it does not answer (timed out)")
     return ProbeReply(200, "worker 41 (default): ready")
 
 

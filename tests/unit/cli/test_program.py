@@ -1,5 +1,6 @@
 """The frame of the command line: the help, profiles, environment variables and words of all commands."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from rich.cells import cell_len
 from typer.core import TyperOption
 from typer.testing import CliRunner
 
+from rota import events
 from rota.cli.frame import PANELS, WITHOUT_VARIABLE, tree
-from rota.cli.program import program
+from rota.cli.program import Translating, program
 from rota.errors import ConfigError
 from rota.settings import origin
 from rota.settings.origin import without_known_variables
@@ -217,3 +219,11 @@ def test_unknown_command_is_refused_with_the_nearest_name() -> None:
     done = CliRunner().invoke(program, ["schedul", "list"])
     assert done.exit_code == 2
     assert "'schedule'" in done.stderr
+
+
+def test_usage_and_warnings_are_in_the_language_of_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    done = subprocess.run([sys.executable, "-m", "rota.cli", "task", "why"], capture_output=True, text=True)
+    assert "用法：rota task why" in done.stderr
+    warning = logging.LogRecord("rota", logging.WARNING, "", 0, events.DevServerUsed.text, None, None)
+    assert Translating().format(warning).startswith("使用本目录中 `rota dev` 的服务器。")

@@ -98,6 +98,9 @@ def test_deleted_tasks_are_listed_and_put_back(task: Run, state: State, keys: Qu
     gone = task("delete", "--all", "-q", "mail", "-s", "archived", "--yes")
     [deletion] = [line.split()[-1] for line in gone.err.splitlines() if "--deletion" in line]
     assert task("undo", "--deletion", deletion).out == "3 tasks put back.\n"
+    unknown = task("undo", "--deletion", "x")
+    assert unknown.code == 1
+    assert "No task of the deletion 'x' is kept." in unknown.err
     assert ids(state, keys.archived) == ["a0", "a1", "a2"]
 
 

@@ -24,6 +24,7 @@ from rota.cli.asynq_words import rota_words
 from rota.cli.completion import complete, finder_of
 from rota.cli.language import language, translated, translated_help, translated_title
 from rota.cli.lazy_group import Command, LazyGroup, Source
+from rota.cli.wrapping import break_chinese_anywhere
 from rota.settings.origin import ENVIRONMENT_PREFIX, add_variables, all_profiles, current_profile
 from rota.settings.profiles import PROFILE_VARIABLE
 
@@ -75,6 +76,8 @@ class Frame(LazyGroup):
         self.commands.dress = self._enter
         _dress(self, ())
         add_variables(self._variables)
+        if language() != "en":
+            break_chinese_anywhere()
 
     def _enter(self, name: str, command: Command) -> None:
         """Give a command of this group what all commands share, and later those below it."""

@@ -97,7 +97,8 @@ def _runs(report: str, backup: str, ping: str, *_: str) -> Iterator[ScheduleRun]
         skip_reason="overlap",
         skip_count=7,
         skip_until=NOW - 10 * _MINUTE,
-        note="overlap is skip, and run 019bb000-0000-7000-8000-000000000003-1769857500000 has been running since 2026-01-31 11:15:00 UTC",
+        note="overlap is skip, and run 019bb000-0000-7000-8000-000000000003-1769857500000 has been running since "
+        "2026-01-31 11:15:00 UTC",
     )
     yield _run(ping, NOW - 5 * _MINUTE, started_at=NOW - 4 * _MINUTE)
 

@@ -27,14 +27,20 @@ program.callback()(version.option)
 def main() -> None:
     """Run the command line. An error that Rota itself raises is printed as one line without a traceback."""
     prepare_streams()
-    if logging.lastResort is not None:
-        logging.lastResort.setFormatter(Translating())
+    prepare_warnings()
     read_project_file()
     try:
         words, second_program = split_words(sys.argv[1:])
         program(words, obj=second_program, prog_name="rota")  # also for `python -m rota.cli`
     except RotaError as error:
         sys.exit(output.explain(error))
+
+
+def prepare_warnings() -> None:
+    """Print warnings in the language of the locale, and none into the line that a shell completes."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Translating())
+        logging.lastResort.setLevel(logging.CRITICAL + 1 if "_ROTA_COMPLETE" in os.environ else logging.WARNING)
 
 
 class Translating(logging.Formatter):

@@ -36,6 +36,20 @@ class Console(code.InteractiveConsole):
         self._loop = loop
         self._task: asyncio.Task[Any] | None = None
         self._calling = False
+        self._reads = False
+        self._is_dropped = False
+
+    def raw_input(self, prompt: str = "") -> str:
+        """Read a line. Raises KeyboardInterrupt if Ctrl-C has dropped what was being typed."""
+        self._reads = True
+        try:
+            line = super().raw_input(prompt)
+        finally:
+            self._reads = False
+        if self._is_dropped:
+            self._is_dropped = False
+            raise KeyboardInterrupt
+        return line
 
     def runcode(self, code: CodeType) -> None:
         """Run one line in the loop, and wait for its end. An error of the line is printed, as Python does."""
@@ -49,7 +63,14 @@ class Console(code.InteractiveConsole):
             self.write("".join(traceback.format_exception(error.with_traceback(_typed(error)))))
 
     def interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        """End the line that runs, for Ctrl-C."""
+        """End the line that runs, for Ctrl-C. What is being typed is dropped with the next Enter.
+
+        The thread that reads it cannot be interrupted.
+        """
+        if self._reads:
+            self._is_dropped = True
+            self.write(translated("Enter drops this input.") + "\n")
+            return
         if self._calling:
             raise KeyboardInterrupt
         if self._task is not None:

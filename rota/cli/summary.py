@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,6 +21,7 @@ from rota import events
 from rota.app import Rota
 from rota.broker.broker import Broker
 from rota.broker.server_info import ServerInfo
+from rota.cli.language import translated, translated_title
 from rota.cli.version import rota_version
 from rota.errors import BrokerError, BrokerRefused, ConfigError
 from rota.settings.settings import Settings
@@ -28,6 +30,7 @@ from rota.tasks.router import left_out
 from rota.worker.consume.wakeup import choose
 
 _MOST_TYPES = 6
+_LABEL_WIDTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Banner:
 
     def lines(self) -> list[str]:
         """Return the lines with Rich's markup."""
-        order = "strict: the first that has tasks" if self.strict else "weighted"
+        order = translated("strict: the first that has tasks") if self.strict else translated_title("weighted")
         slots = f"{self.concurrency} at once" + (
             f" in each of {self.processes} processes" if self.processes.most > 1 else ""
         )
@@ -57,16 +60,16 @@ class Banner:
             "broker": self.broker,
             "server": self.server,
             "queues": f"{', '.join(f'{name}={weight}' for name, weight in self.queues.items())} ({order})",
-            "tasks": slots,
+            "tasks": translated(slots),
             "types": self._types(),
             "wake-up": self.wake_up,
-            "stop": "Ctrl-C once: finish what runs; twice: at once",
+            "stop": translated("Ctrl-C once: finish what runs; twice: at once"),
         }
         lines = [f"[bold cyan]Rota {escape(self.version)}[/]"]
-        lines += [f"  [dim]{name:<8}[/] {escape(value)}" for name, value in facts.items()]
+        lines += [f"  [dim]{_label(name)}[/] {escape(value)}" for name, value in facts.items()]
         if not self.warnings:
-            return [*lines, "  [dim]warnings[/] none"]
-        return lines + [f"  [yellow]warning  {escape(warning)}[/]" for warning in self.warnings]
+            return [*lines, f"  [dim]{_label('warnings')}[/] {translated_title('none')}"]
+        return lines + [f"  [yellow]{_label('warning')} {escape(translated(each))}[/]" for each in self.warnings]
 
     def show(self, console: Console) -> None:
         """Print the banner."""
@@ -75,12 +78,16 @@ class Banner:
 
     def _types(self) -> str:
         if not self.types:
-            return (
+            return translated(
                 "none. Tasks are registered when their module is imported: name those modules too, "
                 f"rota worker {self.app} module_with_tasks"
             )
         more = len(self.types) - _MOST_TYPES
-        return ", ".join(sorted(self.types)[:_MOST_TYPES]) + (f" and {more} more" if more > 0 else "")
+        return ", ".join(sorted(self.types)[:_MOST_TYPES]) + (translated(f" and {more} more") if more > 0 else "")
+
+
+def _label(name: str) -> str:
+    return set_cell_size(translated_title(name), _LABEL_WIDTH)
 
 
 FIRST_PAUSE_SECONDS = 0.25

@@ -10,6 +10,7 @@ Alembic is loaded only to migrate. Its own files (`alembic.ini`, `env.py`) are n
 """
 
 import io
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ from rota.store.tables import counters
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it logs each part of itself at its import
 
 _VERSION_TABLE: Final = "rota_revision"
 _LOCK: Final = 7_682_001

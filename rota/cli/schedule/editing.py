@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rota.cli import option_types, output, questions
-from rota.cli.language import language
+from rota.cli.language import language, translated
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import (
     ORIGIN,
@@ -264,7 +264,7 @@ def _edited(before: StoredSchedule) -> dict[str, Any]:
             output.note("Nothing was changed.")
             raise typer.Exit(0)
         try:
-            [filed] = read_file(changed, "the edited text").schedules
+            [filed] = read_file(changed, translated("the edited text")).schedules
         except (ConfigError, ValueError) as error:
             output.fail(f"{error}")
             if not questions.confirmed("Edit it again?", default=True):

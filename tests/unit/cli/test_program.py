@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from rota import events
 from rota.cli.frame import PANELS, WITHOUT_VARIABLE, tree
-from rota.cli.program import Translating, program
+from rota.cli.program import Translating, prepare_warnings, program
 from rota.errors import ConfigError
 from rota.settings import origin
 from rota.settings.origin import without_known_variables
@@ -225,5 +225,10 @@ def test_usage_and_warnings_are_in_the_language_of_the_locale(monkeypatch: pytes
     monkeypatch.setenv("ROTA_LANG", "zh")
     done = subprocess.run([sys.executable, "-m", "rota.cli", "task", "why"], capture_output=True, text=True)
     assert "用法：rota task why" in done.stderr
+    monkeypatch.setattr(logging, "lastResort", logging.StreamHandler())
+    monkeypatch.setenv("_ROTA_COMPLETE", "complete_bash")
+    prepare_warnings()
+    assert logging.lastResort is not None
+    assert logging.lastResort.level > logging.CRITICAL
     warning = logging.LogRecord("rota", logging.WARNING, "", 0, events.DevServerUsed.text, None, None)
     assert Translating().format(warning).startswith("使用本目录中 `rota dev` 的服务器。")

@@ -46,6 +46,29 @@ async def test_ctrl_c_ends_the_line_that_waits(capsys: pytest.CaptureFixture[str
     assert "KeyboardInterrupt" in capsys.readouterr().err
 
 
+async def test_ctrl_c_at_the_prompt_drops_what_is_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, Any] = {}
+    console = Console(names, asyncio.get_running_loop())
+    lines = iter(["x = [", "dropped", "y = 1"])
+
+    def read(_prompt: str) -> str:
+        line = next(lines, None)
+        if line is None:
+            raise EOFError
+        if line == "dropped":
+            console.interrupt(2, None)
+        return line
+
+    monkeypatch.setattr("builtins.input", read)
+    await asyncio.to_thread(console.interact, banner="", exitmsg="")
+    error = capsys.readouterr().err
+    assert names["y"] == 1
+    assert "KeyboardInterrupt" in error
+    assert "SyntaxError" not in error
+
+
 async def test_exit_ends_the_console() -> None:
     with pytest.raises(SystemExit):
         await typed("raise SystemExit")

@@ -1,5 +1,6 @@
 """The banner: the facts of a start on ten lines."""
 
+import pytest
 from rich.text import Text
 
 from rota.cli.summary import Banner
@@ -63,3 +64,12 @@ def test_each_warning_has_its_line() -> None:
 
 def test_brackets_in_names_are_not_taken_for_colours() -> None:
     assert "mail[bulk]" in plain(banner(queues={"mail[bulk]": 1}))
+
+
+def test_a_banner_is_in_the_language_of_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    text = plain(banner())
+
+    assert "  队列     critical=6, default=3 (按权重)" in text
+    assert "  任务     2 个进程各同时 50 个" in text
+    assert "  警告     无" in text

@@ -87,7 +87,7 @@ def _announce(console: Console, url: str, data: Path) -> None:
     console.print(f"[dim]{escape(told)}[/]")
     place = escape(str((data / URL_FILE).absolute()))
     found = "programs in this folder find it by themselves; elsewhere" if data == DATA else "for other programs"
-    console.print(f"[dim]{translated(found)}: export ROTA_URL=\"$(cat '{place}')\"[/]")
+    console.print(f"[dim]{translated(found)}{translated(': ')}export ROTA_URL=\"$(cat '{place}')\"[/]")
 
 
 def _worker(target: str, said: CommandLine, log_level: logs.LogLevel | None) -> list[str]:

@@ -22,9 +22,8 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from rota.cli.asynq_words import rota_words
 from rota.cli.completion import complete, finder_of
-from rota.cli.language import language, translated, translated_help, translated_title
+from rota.cli.language import break_lines_of_chinese, language, translated, translated_help, translated_title
 from rota.cli.lazy_group import Command, LazyGroup, Source
-from rota.cli.wrapping import break_chinese_anywhere
 from rota.settings.origin import ENVIRONMENT_PREFIX, add_variables, all_profiles, current_profile
 from rota.settings.profiles import PROFILE_VARIABLE
 
@@ -76,8 +75,7 @@ class Frame(LazyGroup):
         self.commands.dress = self._enter
         _dress(self, ())
         add_variables(self._variables)
-        if language() != "en":
-            break_chinese_anywhere()
+        break_lines_of_chinese()
 
     def _enter(self, name: str, command: Command) -> None:
         """Give a command of this group what all commands share, and later those below it."""
@@ -200,8 +198,12 @@ def _translate_parameters(command: Command) -> None:
 def _translate_usage(command: Command) -> None:
     """Put the first word of the usage line, which Typer writes, into the language of the locale."""
     original = command.get_usage
+
+    def shown(ctx: Any) -> str:
+        return original(ctx).replace("Usage: ", translated_title("Usage: "), 1)
+
     if language() != "en":
-        vars(command)["get_usage"] = lambda ctx: original(ctx).replace("Usage: ", translated_title("Usage: "), 1)
+        vars(command)["get_usage"] = shown
 
 
 def _prefix(path: tuple[str, ...]) -> str:

@@ -39,6 +39,13 @@ _DEEPEST = 4
 """How often a value of a text is translated inside another one."""
 
 
+_CHARACTER = "\u3400-\u4dbf\u4e00-\u9fff"
+_OPENING, _CLOSING = "（《「『【“‘", "，。、；：！？）》」』】”’…"
+_OTHERS = f"(?:(?![{_CHARACTER}{_OPENING}{_CLOSING}])\\S)+"
+WORD = re.compile(rf"\s*[{_OPENING}]*(?:[{_CHARACTER}]|{_OTHERS}|[{_OPENING}{_CLOSING}])[{_CLOSING}]*\s*")
+"""A Chinese character or a word of other letters, with the marks that belong to it: it stays on one line."""
+
+
 class Phrase(NamedTuple):
     """A text with places for values, and its translation. A vague one has few words of its own."""
 
@@ -134,6 +141,18 @@ def translated_help(text: str) -> str:
         return text
     paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
     return "\n\n".join(_catalogue().translate(paragraph) for paragraph in paragraphs)
+
+
+def break_lines_of_chinese() -> None:
+    """Let Rich break lines between Chinese characters, but not before a full stop.
+
+    Rich knows only white space between words. It takes a Chinese sentence for one long word, moves the whole of it to
+    the next line, and leaves half of the line before it empty.
+    """
+    from rich import _wrap
+
+    if language() != "en":
+        _wrap.re_word = WORD
 
 
 @cache

@@ -140,7 +140,7 @@ def left_words(progress: DrainProgress, at: datetime) -> str:
         return f"{progress.queue}: nothing is left."
     parts = [f"{counted(progress.runnable, 'task')} left, of which {progress.running} run"]
     if progress.later:
-        parts.append(f"{progress.later} later, the last {output.relative(progress.last_due, at)}")
+        parts.append(f"{progress.later:,} later, the last {output.relative(progress.last_due, at)}")
     if progress.groups:
         parts.append(counted(progress.groups, "group"))
     if progress.is_paused:

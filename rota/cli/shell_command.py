@@ -63,7 +63,7 @@ class Console(code.InteractiveConsole):
             self.write("".join(traceback.format_exception(error.with_traceback(_typed(error)))))
 
     def interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        """End the line that runs, for Ctrl-C. What is being typed is dropped with the next Enter.
+        """End the line that runs, for Ctrl-C. Input that is being typed is dropped with the next Enter.
 
         The thread that reads it cannot be interrupted.
         """

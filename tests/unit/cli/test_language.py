@@ -155,7 +155,6 @@ def test_no_translation_is_half_english(monkeypatch: pytest.MonkeyPatch) -> None
             "'Asia/Shanghai'?",
             "调度 'a' 有误：timezone 为 'Asia/Shangai'，不是时区。你是想用 'Asia/Shanghai' 吗？",
         ),
-        ("There is no field 'b' of a schedule. Known: a.", "调度没有字段 'b'。可选：a。"),
         (
             "--state is 'b'. Known: deleted, running, scheduled, waiting.",
             "--state 的值是 'b'。可选：deleted, running, scheduled, waiting。",
@@ -177,10 +176,6 @@ def test_no_translation_is_half_english(monkeypatch: pytest.MonkeyPatch) -> None
             "队列 workers 已对 worker 和生产者暂停（sale）。",
         ),
         ("No such option: --in (Possible options: --json)", "没有这个选项：--in（相近的选项：--json）"),
-        (
-            "Invalid value for '--page': Input should be greater than or equal to 1",
-            "'--page' 的值无效：须大于或等于 1",
-        ),
     ],
 )
 def test_error_that_is_put_together_of_parts_is_translated_as_a_whole(

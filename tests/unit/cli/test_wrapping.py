@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rota.cli.wrapping import WORD
+from rota.cli.language import WORD
 
 
 @pytest.mark.parametrize(

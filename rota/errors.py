@@ -243,7 +243,7 @@ class StoreNotFound(StoreError, LookupError):
 
 
 class WorkerNotFound(RotaError, LookupError):
-    """No live worker or Go server has this ID or name."""
+    """No live worker or Go server has this ID or name, or none handles this task type."""
 
 
 class WorkerOrderFailed(RotaError):

@@ -93,6 +93,8 @@ async def _enqueue(
             return printed(await app.call(plan._replace(decode=bytes), wait))
         job = await app.send(plan)
         return job.id if job.created else f"{job.id}{translated(' (existed already)')}"
+    except PayloadError as error:  # wrong use of this command, and not a task that cannot be read
+        raise OptionError(str(error)) from None
     finally:
         await app.aclose()
 
@@ -113,6 +115,6 @@ def _json(data: bytes) -> Any:
     try:
         return from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        raise PayloadError(
+        raise OptionError(
             f"The payload is not JSON ({error}). Quote it for the shell, or add --raw to send it as it is."
         ) from None

@@ -15,7 +15,7 @@ from rota.cli.language import translated, translated_title
 from rota.cli.option_types import AsJson, Url
 from rota.core.duration import display
 from rota.core.text import counted, did_you_mean, printable
-from rota.errors import RoutingError
+from rota.errors import WorkerNotFound
 from rota.inspect import TypeList, TypeSnapshot, TypeVersion
 
 
@@ -41,7 +41,7 @@ def _found(types: TypeList, name: str) -> TypeSnapshot:
     found = types.find(name)
     if found is None:
         advice = did_you_mean(name, [each.type for each in types.types])
-        raise RoutingError(f"No live worker publishes a handler for the type {name!r}. {advice}")
+        raise WorkerNotFound(f"No live worker publishes a handler for the type {name!r}. {advice}")
     return found
 
 

@@ -84,7 +84,7 @@ def test_options_are_shown_in_words_and_a_queue_that_nobody_serves_is_named(serv
 def test_unknown_type_is_an_error_with_advice(served: Shell) -> None:
     asked = served.run("types", "note:wirte")
 
-    assert asked.returncode == 2
+    assert asked.returncode == 1
     assert "'note:wirte'. Did you mean 'note:write'?" in asked.stderr
 
 

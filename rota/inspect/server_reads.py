@@ -14,8 +14,8 @@ from rota.inspect.scheduler_snapshot import (
 from rota.inspect.server_snapshot import ServerSnapshot, read_server
 from rota.inspect.task_reads import check_page
 from rota.inspect.task_type import TypeList, read_types
+from rota.wire import look_server
 from rota.wire import scheduler_entry as look_entry
-from rota.wire import server_record as look_server
 from rota.wire.keys import Keys
 
 ENTRIES_AT_ONCE = 1000

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from rota.errors import PayloadError
-from rota.wire.server_record import RunningTask, ServerLook, is_own, unpack_running, unpack_server
+from rota.wire.look_server import ServerLook
+from rota.wire.server_record import RunningTask, is_own, unpack_running, unpack_server
 from rota.wire.times import from_unix_ns
 
 

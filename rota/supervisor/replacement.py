@@ -4,18 +4,17 @@
 does not overlap are only stopped here, and their fleet starts the successor after their end.
 """
 
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rota import events
 from rota.core.randomness import RANDOM
 from rota.core.text import counted
+from rota.core.this_process import resident_bytes
 from rota.settings.setting_groups import SupervisorSettings
 
 if TYPE_CHECKING:
@@ -59,15 +58,6 @@ class Lifetime:
         if self.rss_bytes and (rss_bytes or 0) >= self.rss_bytes:
             return f"its memory has grown to {(rss_bytes or 0) // _MIB} MiB"
         return ""
-
-
-def resident_bytes(pid: int) -> int | None:
-    """Return the resident memory of a process; None if the system does not show it (only Linux does, in /proc)."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class RestartBackoff:

@@ -5,7 +5,7 @@ import pytest
 
 from rota.broker import Broker
 from rota.inspect import Inspector, RunningSnapshot, ServerSnapshot
-from rota.wire import server_record
+from rota.wire import look_server, server_record
 from rota.wire.server_record import RunningTask, ServerState
 from tests.integration.inspect.state import State
 
@@ -100,9 +100,9 @@ async def test_a_record_that_cannot_be_read_does_not_hide_the_others(broker: Bro
 async def test_a_server_that_beats_between_two_pages_hides_no_other_one(broker: Broker, state: State):
     now = int(time.time())
     state.client.zadd(broker.keys.servers, {"old": now + 100, "middle": now + 110, "new": now + 120})
-    page = await broker.run(server_record.servers(broker.keys, 0, 2))
+    page = await broker.run(look_server.servers(broker.keys, 0, 2))
     state.client.zadd(broker.keys.servers, dict.fromkeys(page, now + 130))
-    rest = await broker.run(server_record.servers(broker.keys, 2, 2))
+    rest = await broker.run(look_server.servers(broker.keys, 2, 2))
     assert {*page, *rest} == {"old", "middle", "new"}
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from rota.errors import PayloadError
 from rota.wire.look_server import ServerLook
 from rota.wire.server_record import RunningTask, is_own, unpack_running, unpack_server
 from rota.wire.times import from_unix_ns
+from rota.wire.worker_about import WorkerAbout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,17 @@ class ServerSnapshot:
     started_at: datetime | None
     active: int
     running: tuple[RunningSnapshot, ...]
+    version: str | None = None
+    """The version of Rota. This and the next five are None for a Go server and for a worker of an older Rota."""
+    python_version: str | None = None
+    memory_bytes: int | None = None
+    """The resident memory of its process, without those of a process pool. None too where only Linux would tell it."""
+    blocked_by: str | None = None
+    """The task or the code that blocks its event loop; empty if the loop turns."""
+    blocked_for: timedelta | None = None
+    """How long its event loop has been blocked; 0 if the loop turns."""
+    last_blocked_for: timedelta | None = None
+    """How long the last blockage of its event loop took that is over; 0 if there was none."""
     json_properties: ClassVar[tuple[str, ...]] = ("is_go",)
 
     @property
@@ -68,7 +80,24 @@ def read_server(look: ServerLook) -> ServerSnapshot | None:
         started_at=from_unix_ns(state.started_ns),
         active=state.active,
         running=tuple(sorted(running, key=lambda task: (task.queue, task.id))),
+        **_about(look.about if is_own(state.server_id) else None),
     )
+
+
+def _about(record: bytes | None) -> dict[str, Any]:
+    about = WorkerAbout.from_json(record)
+    return {
+        "version": about.version,
+        "python_version": about.python,
+        "memory_bytes": about.memory_bytes,
+        "blocked_by": about.blocked_by,
+        "blocked_for": _seconds(about.blocked_seconds),
+        "last_blocked_for": _seconds(about.last_blocked_seconds),
+    }
+
+
+def _seconds(number: float | None) -> timedelta | None:
+    return None if number is None else timedelta(seconds=number)
 
 
 def _running(record: bytes) -> RunningSnapshot | None:

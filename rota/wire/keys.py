@@ -132,6 +132,10 @@ class Keys:
         """The key of the orders to one server. It has the same hash tag as the server's record. Only in Rota."""
         return self.own(f"orders:{{{host}:{pid}:{server_id}}}")
 
+    def about(self, host: str, pid: int, server_id: str) -> str:
+        """The key of what one server tells about itself, with the same hash tag as its record. Only in Rota."""
+        return self.own(f"about:{{{host}:{pid}:{server_id}}}")
+
 
 def unique_key(keys: QueueKeys, type: str, payload: bytes | None) -> str:
     """Return the key of the lock that Go takes for the same queue, type and payload.

@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 from rota.wire.keys import Keys
 from rota.wire.look_task import MAX_PAGE, text
 from rota.wire.script import Call, load
+from rota.wire.worker_about import MOST_BYTES
 
 
 class ServerLook(NamedTuple):
-    """The record of a server (None if it has just expired), and the records of its running tasks."""
+    """The records of a server (None if it has just expired), of its running tasks, and of itself (`WorkerAbout`)."""
 
     server: bytes | None
     running: Sequence[bytes]
+    about: bytes | None = None
 
 
 def servers(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list[str]]:
@@ -32,5 +34,6 @@ def servers_by_types(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list
 
 def server(keys: Keys, record: str) -> Call[ServerLook]:
     """Read one server by the key of its record, which `servers` returns."""
-    running = keys.workers + record.removeprefix(keys.servers)
-    return Call(load("look_server"), (record, running), (), lambda reply: ServerLook(reply[0], reply[1]))
+    name = record.removeprefix(keys.servers)
+    places = (record, keys.workers + name, keys.own(f"about{name}"))
+    return Call(load("look_server"), places, (MOST_BYTES,), lambda reply: ServerLook(*reply))

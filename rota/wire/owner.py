@@ -72,7 +72,8 @@ def keep(
 
 def show(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL) -> Call[bool]:
     """Extend the life of a server's record, and return whether there is a record. Call `listed` afterwards."""
-    places = (keys.server(host, pid, server_id), keys.worker(host, pid, server_id))
+    identity = host, pid, server_id
+    places = (keys.server(*identity), keys.worker(*identity), keys.about(*identity))
     return Call(load("owner_show"), places, (int(ttl.total_seconds()),), bool)
 
 

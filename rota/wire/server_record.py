@@ -4,7 +4,9 @@ A record expires ten seconds, or two intervals, after its last heartbeat. Of Asy
 and two are lists of all servers. In a Cluster these are on different nodes, so there a heartbeat is several calls, sent
 in one burst. A long list is read in pages.
 
-Only Rota has the record of task types. It stands under its digest, so processes that run the same code share one
+Only Rota has a record of what a worker tells about itself (`rota.wire.worker_about`), beside that of the server.
+
+Only Rota has the record of task types too. It stands under its digest, so processes that run the same code share one
 record. Each heartbeat extends the record and the server's entry in a list of servers and digests. It does not send the
 record. If the record is missing (the first server with this code, a restart of Redis without its data, FLUSHALL), the
 reply says so, and the server sends it with `publish`. `rota.tasks.type_record` makes the record.
@@ -26,6 +28,7 @@ from rota.wire.keys import Keys
 from rota.wire.message import from_timestamp, to_timestamp
 from rota.wire.proto import ServerInfo, WorkerInfo
 from rota.wire.script import Argument, Call, load
+from rota.wire.worker_about import WorkerAbout
 from rota.wire.worker_order import read_orders
 
 TTL = timedelta(seconds=10)
@@ -53,6 +56,8 @@ class ServerState:
     status: str = "active"
     started_ns: int | None = None
     active: int = 0
+    about: WorkerAbout | None = None
+    """Told only by Rota, in a record of its own: a field in Asynq's record would reach Go programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +121,15 @@ def beat(
     """
     own, workers = _keys(keys, server)
     seconds = int(ttl.total_seconds())
-    args: list[Argument] = [seconds, pack_server(server), *_answers(answers)]
+    about = b"" if server.about is None else server.about.to_json()
+    args: list[Argument] = [seconds, pack_server(server), about, *_answers(answers)]
     seen: set[str] = set()
     for task in running:
         # Asynq uses the task ID as the name of the field, and never reads the name. The queue is appended to an ID that
         # occurs twice, because tasks of two queues may have the same ID.
         args += (f"{task.id}\0{task.queue}" if task.id in seen else task.id, pack_running(server, task))
         seen.add(task.id)
-    places = (own, workers, _orders(keys, server))
+    places = (own, workers, _orders(keys, server), _about(keys, server))
     if not spread:
         everywhere = (*places, keys.servers, keys.workers, *_type_keys(keys, types))
         return [Call(load("server_beat"), everywhere, args, _beaten)]
@@ -156,7 +162,7 @@ def clear(
     own, workers = _keys(keys, server)
     calls = [
         *listed(keys, own, workers, timedelta(0), types=types),
-        Call(load("server_clear"), (own, workers), (), _listed),
+        Call(load("server_clear"), (own, workers, _about(keys, server)), (), _listed),
     ]
     if answers:
         calls.append(Call(load("server_answers"), (_orders(keys, server),), _answers(answers), _listed))
@@ -240,6 +246,10 @@ def _keys(keys: Keys, server: ServerState) -> tuple[str, str]:
 
 def _orders(keys: Keys, server: ServerState) -> str:
     return keys.orders(server.host, server.pid, server.server_id)
+
+
+def _about(keys: Keys, server: ServerState) -> str:
+    return keys.about(server.host, server.pid, server.server_id)
 
 
 def _answers(answers: Mapping[str, str]) -> list[Argument]:

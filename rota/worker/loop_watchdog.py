@@ -34,13 +34,17 @@ _HERE = str(Path(__file__).parent)
 
 @dataclass(frozen=True, slots=True)
 class LoopStatistics:
-    """When the loop last turned, what blocks it now, and how often and for how long it was blocked."""
+    """When the loop last turned, what blocks it now, and how often and for how long it was blocked.
+
+    `last_seconds` is the length of the last blockage that is over.
+    """
 
     turned_at: float = 0.0
     blocked_by: str = ""
     blockages: int = 0
     blocked_seconds: float = 0.0
     longest_seconds: float = 0.0
+    last_seconds: float = 0.0
 
 
 class LoopWatchdog:
@@ -136,6 +140,7 @@ class LoopWatchdog:
             done,
             blocked_seconds=done.blocked_seconds + seconds,
             longest_seconds=max(done.longest_seconds, seconds),
+            last_seconds=seconds,
         )
         events.emit(events.LoopTurnsAgain(seconds=seconds))
 

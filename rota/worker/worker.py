@@ -202,6 +202,7 @@ class Worker:
             status=self.heartbeat.status,
             started_ns=int(self.started_at * 1e9),
             active=len(self.executor.held),
+            about=self.status.about(),
         )
 
     def hear(self, message: str) -> None:

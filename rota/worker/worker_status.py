@@ -6,6 +6,7 @@ is not a consistent snapshot: counts may change while they are read.
 A worker without a supervisor answers health probes itself, from a thread that a blocking handler does not stop.
 """
 
+import platform
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rota import events
+from rota.core.this_process import resident_bytes, rota_version
 from rota.health.endpoints import Answers, HealthPort, in_thread
 from rota.health.process_status import Counters, ProcessStatus
+from rota.wire.worker_about import WorkerAbout
 
 if TYPE_CHECKING:
     from rota.worker.consume.node_consumer import NodeConsumer
@@ -24,7 +27,16 @@ if TYPE_CHECKING:
 
 
 FRESH_SECONDS = 2.0
-_STATES = {"running", "listening", "last_beat_at", "turned_at", "longest_seconds", "threads", "processes"}
+_STATES = {
+    "running",
+    "listening",
+    "last_beat_at",
+    "turned_at",
+    "longest_seconds",
+    "last_seconds",
+    "threads",
+    "processes",
+}
 
 
 class WorkerStatus:
@@ -50,6 +62,19 @@ class WorkerStatus:
             slots=worker.slots.capacity,
         )
         return self._of_parts(common, now) if worker.ready.is_set() else common
+
+    def about(self) -> WorkerAbout:
+        """Return what the worker tells about itself with each heartbeat."""
+        loop = self._worker.parts.loop_watchdog.statistics()
+        blocked = time.monotonic() - loop.turned_at if loop.blocked_by else 0.0
+        return WorkerAbout(
+            version=rota_version() or None,
+            python=platform.python_version(),
+            memory_bytes=resident_bytes(self._worker.pid),
+            blocked_by=loop.blocked_by,
+            blocked_seconds=round(blocked, 3),
+            last_blocked_seconds=round(loop.last_seconds, 3),
+        )
 
     def look(self) -> None:
         """Note whether the worker can take tasks now. Called several times a second."""

@@ -11,6 +11,7 @@ from rota.wire import enqueue, server_record
 from rota.wire.enqueue import Item
 from rota.wire.message import pack
 from rota.wire.server_record import RunningTask, ServerState
+from rota.wire.worker_about import WorkerAbout
 from tests.servers.fleet import ClusterFleet
 from tests.servers.process import Server, wait_until
 
@@ -44,15 +45,16 @@ async def test_queues_on_all_nodes_can_be_looked_at(broker: Broker):
 
 
 async def test_servers_on_all_nodes_are_shown(broker: Broker):
+    about = WorkerAbout(version="0.5.0")
     states = [
-        ServerState(host="cluster", pid=i, server_id=f"s{i}", concurrency=1, queues={"q": 1}, active=1)
+        ServerState(host="cluster", pid=i, server_id=f"rota-{i}", concurrency=1, queues={"q": 1}, active=1, about=about)
         for i in range(12)
     ]
     task = RunningTask(id="1", type="t", payload=b"", queue="q")
     calls = [call for state in states for call in server_record.beat(broker.keys, state, [task])]
     assert not [reply for reply in await broker.run_many(calls) if isinstance(reply, BrokerError)]
     seen = [each for each in await Inspector(broker).servers() if each.host == "cluster"]
-    assert [(each.pid, len(each.running)) for each in seen] == [(i, 1) for i in range(12)]
+    assert [(each.pid, len(each.running), each.version) for each in seen] == [(i, 1, "0.5.0") for i in range(12)]
 
     cleared = [call for state in states for call in server_record.clear(broker.keys, state)]
     assert not [reply for reply in await broker.run_many(cleared) if isinstance(reply, BrokerError)]

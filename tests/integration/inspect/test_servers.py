@@ -1,5 +1,5 @@
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -7,6 +7,7 @@ from rota.broker import Broker
 from rota.inspect import Inspector, RunningSnapshot, ServerSnapshot
 from rota.wire import look_server, server_record
 from rota.wire.server_record import RunningTask, ServerState
+from rota.wire.worker_about import WorkerAbout
 from tests.integration.inspect.state import State
 
 STARTED_NS = 1700000000_500000000
@@ -42,6 +43,59 @@ async def test_a_server_is_shown_with_what_it_runs(broker: Broker):
             running=(RunningSnapshot(id="1", type="t", payload=b"{}", queue="low", started_at=started, deadline=None),),
         )
     ]
+
+
+ABOUT = WorkerAbout(
+    version="0.5.0",
+    python="3.12.1",
+    memory_bytes=71_303_168,
+    blocked_by="task 1 (t) in queue low",
+    blocked_seconds=12.5,
+    last_blocked_seconds=1.5,
+)
+
+
+async def test_a_worker_of_rota_is_shown_with_its_version_its_memory_and_what_blocks_it(broker: Broker):
+    await broker.run_many(server_record.beat(broker.keys, described("rota-a", about=ABOUT), []))
+    await broker.run_many(server_record.beat(broker.keys, described("rota-old"), []))
+    await broker.run_many(server_record.beat(broker.keys, described("of-go"), []))
+    go, new, old = await Inspector(broker).servers()
+    assert (new.version, new.python_version, new.memory_bytes) == ("0.5.0", "3.12.1", 71_303_168)
+    assert new.blocked_by == "task 1 (t) in queue low"
+    assert (new.blocked_for, new.last_blocked_for) == (timedelta(seconds=12.5), timedelta(seconds=1.5))
+    for each in (go, old):
+        assert (each.version, each.python_version, each.memory_bytes) == (None, None, None)
+        assert (each.blocked_by, each.blocked_for, each.last_blocked_for) == (None, None, None)
+
+
+async def test_the_record_of_go_has_no_byte_of_what_only_rota_tells(broker: Broker, state: State):
+    await broker.run_many(server_record.beat(broker.keys, described("rota-a", about=ABOUT), []))
+    stored = state.client.get("asynq:servers:{host:7:rota-a}")
+    assert stored == server_record.pack_server(described("rota-a"))
+    assert not state.client.exists("asynq:workers:{host:7:rota-a}")
+
+
+async def test_what_a_worker_tells_lives_as_long_as_its_record_and_leaves_no_trace(broker: Broker, state: State):
+    told = described("rota-a", about=ABOUT)
+    await broker.run_many(server_record.beat(broker.keys, told, [], timedelta(seconds=40)))
+    assert all(30 < state.client.ttl(f"{name}:{{host:7:rota-a}}") <= 40 for name in ("asynq:servers", "rota:about"))
+    await broker.run_many(server_record.clear(broker.keys, told))
+    assert state.everything() == {}
+
+
+async def test_a_server_that_another_program_describes_is_shown_without_the_description(broker: Broker, state: State):
+    await broker.run_many(server_record.beat(broker.keys, described("rota-a"), []))
+    await broker.run_many(server_record.beat(broker.keys, described("of-go"), []))
+    about = "rota:about:{host:7:rota-a}"
+    state.client.set("rota:about:{host:7:of-go}", ABOUT.to_json())
+    for stored in (b"\xff", b"[]", b'{"version": 7}', b'"' + b"x" * 100_000 + b'"'):
+        state.client.set(about, stored)
+        assert [each.version for each in await Inspector(broker).servers()] == [None, None]
+    state.client.delete(about)
+    state.client.lpush(about, "a list")
+    assert [each.id for each in await Inspector(broker).servers()] == ["of-go", "rota-a"]
+    await broker.run_many(server_record.beat(broker.keys, described("rota-a", about=ABOUT), []))
+    assert [each.version for each in await Inspector(broker).servers()] == [None, "0.5.0"]
 
 
 async def test_a_beat_replaces_the_beat_before(broker: Broker):

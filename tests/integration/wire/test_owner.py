@@ -9,6 +9,7 @@ import pytest
 from rota.broker import Broker
 from rota.wire.owner import Returned, give_back, keep, listed, show, waiting
 from rota.wire.server_record import Beaten, ServerState, beat
+from rota.wire.worker_about import WorkerAbout
 from tests.integration.worker.yard import Yard, message, open_yard
 from tests.servers.fleet import ClusterFleet
 
@@ -114,12 +115,13 @@ async def test_the_leases_of_living_workers_are_extended_and_of_nobody_else(yard
 
 async def test_a_record_of_a_server_lives_on_and_one_that_is_gone_stays_gone(yard: Yard) -> None:
     keys = yard.broker.keys
-    server = ServerState(host="h", pid=1, server_id="s", concurrency=1, queues={"q": 1})
+    server = ServerState(host="h", pid=1, server_id="s", concurrency=1, queues={"q": 1}, about=WorkerAbout(version="1"))
     assert await yard.broker.run(show(keys, "h", 1, "s")) is False
     for call in beat(keys, server, [], timedelta(seconds=30)):
         await yard.broker.run(call)
     assert await yard.broker.run(show(keys, "h", 1, "s", timedelta(seconds=90))) is True
-    assert await yard.number("TTL", keys.server("h", 1, "s")) > 60
+    for key in (keys.server("h", 1, "s"), keys.about("h", 1, "s")):
+        assert await yard.number("TTL", key) > 60
 
 
 async def test_tasks_of_a_paused_queue_wait_for_nobody(yard: Yard) -> None:

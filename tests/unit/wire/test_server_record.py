@@ -1,11 +1,14 @@
 """The bytes in these tests were produced by Go's own code."""
 
+from dataclasses import replace
+
 import pytest
 
 from rota.errors import PayloadError
 from rota.wire import server_record
 from rota.wire.keys import Keys
 from rota.wire.server_record import RunningTask, ServerState
+from rota.wire.worker_about import WorkerAbout
 
 SERVER = ServerState(
     host="h",
@@ -58,10 +61,11 @@ def test_a_long_payload_is_shown_in_part():
 def test_a_beat_writes_the_record_under_the_keys_of_asynq():
     write, listed, workers = server_record.beat(Keys(), SERVER, [RUNNING])
     own, running = "asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}"
-    assert write.keys == (own, running, "rota:orders:{h:1:s}")
+    assert write.keys == (own, running, "rota:orders:{h:1:s}", "rota:about:{h:1:s}")
     assert [part if isinstance(part, int | str) else part.hex() for part in write.args] == [
         10,
         SERVER_BYTES,
+        "",
         0,
         "id1",
         RUNNING_BYTES,
@@ -72,13 +76,20 @@ def test_a_beat_writes_the_record_under_the_keys_of_asynq():
 
 def test_a_beat_is_one_call_where_all_keys_are_on_one_server():
     [call] = server_record.beat(Keys(), SERVER, [RUNNING], spread=False)
-    own = ("asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}", "rota:orders:{h:1:s}")
+    own = ("asynq:servers:{h:1:s}", "asynq:workers:{h:1:s}", "rota:orders:{h:1:s}", "rota:about:{h:1:s}")
     assert call.keys == (*own, "asynq:servers", "asynq:workers")
 
 
 def test_a_beat_carries_the_answers_to_orders_before_the_running_tasks():
     [call] = server_record.beat(Keys(), SERVER, [RUNNING], spread=False, answers={"o1": "done", "o2": "no"})
-    assert call.args[2:8] == [2, "o1", "done", "o2", "no", "id1"]
+    assert call.args[3:9] == [2, "o1", "done", "o2", "no", "id1"]
+
+
+def test_a_beat_carries_what_the_server_tells_about_itself_beside_its_record():
+    told = replace(SERVER, about=WorkerAbout(version="1.2"))
+    [call] = server_record.beat(Keys(), told, [RUNNING], spread=False)
+    assert [part.hex() if isinstance(part, bytes) else part for part in call.args[1:2]] == [SERVER_BYTES]
+    assert call.args[2] == b'{"version": "1.2"}'
 
 
 def test_a_stopped_server_writes_its_last_answers_only_if_it_has_some():

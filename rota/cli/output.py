@@ -103,8 +103,9 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
             overflow=overflow,
             no_wrap=not column.folds,
             justify="right" if column.right else "left",
-            # Rich would cut all columns a little, and give one that folds a letter a line.
-            min_width=least[number] if fits or column.folds else None,
+            # Rich would cut all columns a little, and give one that folds a letter a line. It also counts half a gap
+            # too many at both ends. If no column that folds may give it up, it cuts off the end of each row.
+            min_width=(least[number] - _GAP if column.folds else least[number]) if fits or column.folds else None,
         )
     for row in shown:
         table.add_row(*(styled(row[number]) for number in kept))

@@ -76,6 +76,14 @@ def test_column_that_does_not_fold_is_whole_while_others_can_fold(monkeypatch: p
     assert text.count("x") == 30
 
 
+@pytest.mark.parametrize("width", range(79, 84))
+def test_table_that_just_fits_loses_no_letter(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (Column("a", folds=True), Column("b"), Column("c", folds=True), Column("d"), Column("e", folds=True))
+    text = printed_at(width, monkeypatch, columns, [("x" * 30, "1m 4s", "y" * 13, "u" * 36, "z" * 15)])
+    assert max(map(len, text.splitlines())) <= width
+    assert [text.count(letter) for letter in "xyuz"] == [30, 13, 36, 15]
+
+
 def test_columns_of_text_fold_where_a_table_would_lose_its_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     columns = (Column("id"), Column("size", right=True), Column("state"), Column("why", folds=True))
     text = printed_at(40, monkeypatch, columns, [("y" * 36, "1,200", "pending", "because")])

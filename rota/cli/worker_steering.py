@@ -1,6 +1,7 @@
 """`rota worker list`, `quiet`, `wake`, `stop` and `scale`: the workers that run anywhere, steered over the server."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -11,6 +12,7 @@ from rota.cli.option_types import AsJson, Url, Yes
 from rota.core.text import counted
 from rota.errors import ConfigError, RotaError, WorkerNotFound
 from rota.inspect import ServerSnapshot
+from rota.inspect.judgement import size
 from rota.inspect.worker_actions import WorkerAnswer, matching
 
 if TYPE_CHECKING:
@@ -30,40 +32,90 @@ SHORT_ID = 13
 """Characters of an ID that the table shows: `rota-` and the first eight of the UUID."""
 
 
-def list_workers(url: Url = None, as_json: AsJson = False) -> None:
+def list_workers(
+    running: Annotated[
+        bool, typer.Option("--running", help="Show each running task, and for how long it runs.")
+    ] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
     """List the workers of Rota and the servers of Asynq, with their slots and queues, as of their last heartbeat."""
     servers = with_app(url, lambda app: app.inspector().servers())
     if as_json:
         output.print_json(servers)
-        return
-    if not servers:
+    elif not servers:
         output.say("No worker runs. Start one: rota worker module:app")
-        return
-    at = output.now()
+    elif running:
+        _print_running(servers, output.now())
+    else:
+        _print_workers(servers, output.now())
+
+
+def _print_workers(servers: Sequence[ServerSnapshot], at: datetime) -> None:
     columns = [
         output.Column("id"),
         output.Column("host:pid", folds=True),
         output.Column("kind"),
+        output.Column("version", optional=True),
         output.Column("status"),
         output.Column("busy", right=True),
         output.Column("slots", right=True),
         output.Column("started", optional=True),
+        output.Column("memory", right=True, optional=True),
         output.Column("queues", folds=True),
+    ]
+    output.print_table(columns, [_worker_row(each, at) for each in servers])
+    for each in servers:
+        if each.blocked_by and each.blocked_for is not None:
+            length = output.precise(each.blocked_for)
+            output.warn(f"The event loop of {_place(each)} has been blocked for {length} by {each.blocked_by}.")
+
+
+def _worker_row(server: ServerSnapshot, at: datetime) -> tuple[str, ...]:
+    return (
+        server.id[:SHORT_ID],
+        _place(server),
+        "Go" if server.is_go else "Rota",
+        server.version or "-",
+        _STATUS.get(server.status, server.status),
+        f"{server.active}",
+        f"{server.concurrency}",
+        output.relative(server.started_at, at),
+        "-" if server.memory_bytes is None else size(server.memory_bytes),
+        ", ".join(f"{name}={priority}" for name, priority in server.queues.items()),
+    )
+
+
+def _print_running(servers: Sequence[ServerSnapshot], at: datetime) -> None:
+    """Print the running tasks of each server, the one that has run the longest first."""
+    columns = [
+        output.Column("worker", folds=True),
+        output.Column("for", right=True),
+        output.Column("type", folds=True),
+        output.Column("id"),
+        output.Column("queue", folds=True),
+        output.Column("deadline", optional=True),
     ]
     rows = [
         (
-            each.id[:SHORT_ID],
-            f"{each.host}:{each.pid}",
-            "Go" if each.is_go else "Rota",
-            _STATUS.get(each.status, each.status),
-            f"{each.active}",
-            f"{each.concurrency}",
-            output.relative(each.started_at, at),
-            ", ".join(f"{name}={priority}" for name, priority in each.queues.items()),
+            _place(server),
+            "-" if task.started_at is None else output.rough(max(at - task.started_at, timedelta(0))),
+            task.type,
+            task.id,
+            task.queue,
+            output.relative(task.deadline, at, units=1),
         )
-        for each in servers
+        for server in servers
+        for task in sorted(server.running, key=lambda task: task.started_at or at)
     ]
-    output.print_table(columns, rows)
+    if rows:
+        output.print_table(columns, rows)
+    else:
+        output.say("No worker runs a task at the moment.")
+
+
+def _place(server: ServerSnapshot) -> str:
+    return f"{server.host}:{server.pid}"
 
 
 def quiet(
@@ -166,7 +218,7 @@ def _order(
 
 
 async def _give(actions: "Actions", server: ServerSnapshot, order: Order, done: str) -> bool:
-    name = f"{server.host}:{server.pid} ({server.id[:SHORT_ID]})"
+    name = f"{_place(server)} ({server.id[:SHORT_ID]})"
     try:
         answer = await order(actions, server)
     except RotaError as error:

@@ -18,7 +18,7 @@ class TaskGroup(LazyGroup):
         "search": Source("task.search_command", "search", NO_SHORT_OPTIONS),
         "errors": Source("task.search_command", "errors", NO_SHORT_OPTIONS),
         "why": Source("task.why_command", "why"),
-        "inspect": Source("task.listing", "inspect"),
+        "inspect": Source("task.one_task", "inspect"),
         "log": Source("task.task_log", "log"),
         "enqueue": Source("enqueue_command", "command"),
     }

@@ -1,21 +1,20 @@
-"""`rota task list` and `rota task inspect`: the tasks of a queue or of all, and one task in full."""
+"""`rota task list`: the tasks of a queue or of all. Other commands of tasks find and show tasks with it too."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import product
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from rota.cli import option_types, output
 from rota.cli.language import translated
 from rota.cli.opened_app import with_app
-from rota.cli.option_types import AsJson, Queue, TaskId, Url
-from rota.core.duration import display
+from rota.cli.option_types import AsJson, Queue, Url
 from rota.errors import OptionError, TaskNotFound
 from rota.inspect import TaskList, TaskRef, TaskSnapshot
-from rota.tasks.job import TaskAttempt, TaskState
+from rota.tasks.job import TaskState
 
 if TYPE_CHECKING:
     from rota.app import Rota
@@ -33,6 +32,17 @@ STATES = (
 _CLIPPED = 200
 
 
+class RunningPlace(NamedTuple):
+    """The server that runs an active task, as its last heartbeat says. `server` is its ID."""
+
+    queue: str
+    id: str
+    server: str
+    host: str
+    pid: int
+    started_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """Some tasks of one or several lists. `total` counts the tasks in them, `next` is the cursor of the next page."""
@@ -40,6 +50,8 @@ class Listing:
     tasks: tuple[TaskSnapshot, ...]
     total: int
     next: str | None = None
+    running: tuple[RunningPlace, ...] = ()
+    """Where the active tasks of these run. A task that began after the last heartbeat of its worker is left out."""
 
 
 def list_tasks(
@@ -71,8 +83,8 @@ def list_tasks(
         inspector = app.inspector()
         if queue is not None and state is not None:
             found = await inspector.tasks(queue, state, page=page, size=size, cursor=cursor, group=group)
-            return Listing(found.tasks, found.total, found.next)
-        return await _several(inspector, queue, state, size)
+            return await _with_places(inspector, Listing(found.tasks, found.total, found.next))
+        return await _with_places(inspector, await _several(inspector, queue, state, size))
 
     found = with_app(url, read)
     if as_json:
@@ -96,59 +108,61 @@ async def _several(inspector: "Inspector", queue: str | None, state: str | None,
     return Listing(tuple(shown), total)
 
 
+async def _with_places(inspector: "Inspector", found: Listing) -> Listing:
+    """Add where the active tasks run. That reads all servers, so it is left out where no task is active."""
+    if not any(each.state is TaskState.ACTIVE for each in found.tasks):
+        return found
+    places = {
+        (task.queue, task.id): RunningPlace(task.queue, task.id, server.id, server.host, server.pid, task.started_at)
+        for server in await inspector.servers()
+        for task in server.running
+    }
+    refs = [(each.queue, each.id) for each in found.tasks if each.state is TaskState.ACTIVE]
+    return replace(found, running=tuple(places[ref] for ref in refs if ref in places))
+
+
 def print_list(found: Listing, now: datetime, *, several_states: bool) -> None:
-    """Print tasks as a table. A column that has one value in all rows, the queue or the state, is left out."""
-    several = {"queue": len({each.queue for each in found.tasks}) > 1, "state": several_states}
-    columns = [
-        output.Column("id"),
-        *(output.Column(name) for name, wanted in several.items() if wanted),
-        output.Column("type", folds=True),
-        output.Column("when"),
-        output.Column("tries", right=True, optional=True),
-        output.Column("error", folds=True, optional=True),
-        output.Column("payload", folds=True, optional=True),
-    ]
-    rows = [
-        (
-            each.id,
-            *([each.queue] if several["queue"] else []),
-            *([each.state.value] if several["state"] else []),
-            each.type or _damage(each),
-            when(each, now),
-            f"{each.retried}/{each.max_retry}",
-            clipped(each.last_error),
-            clipped(readable(each.payload)),
-        )
-        for each in found.tasks
-    ]
-    output.print_table(columns, rows)
+    """Print tasks as a table. A column that says nothing, such as a queue that all rows share, is left out."""
+    running = {(each.queue, each.id): each for each in found.running}
+    shown = {
+        "queue": len({each.queue for each in found.tasks}) > 1,
+        "state": several_states,
+        "worker": bool(found.running),
+    }
+    columns = _columns(several_states)
+    rows = [_row(each, running.get((each.queue, each.id)), now) for each in found.tasks]
+    kept = [number for number, column in enumerate(columns) if shown.get(column.title, True)]
+    output.print_table([columns[number] for number in kept], [[row[number] for number in kept] for row in rows])
     if (rest := found.total - len(found.tasks)) > 0:
         output.note(f"{rest} more. `--size`, `--page`, --queue and --state show them.")
 
 
-def inspect(task_id: TaskId, queue: Queue = None, url: Url = None, as_json: AsJson = False) -> None:
-    """Show one task in full: its options, attempts, last error, payload, result and log."""
-    task = with_app(url, lambda app: found_task(app.inspector(), task_id, queue))
-    if as_json:
-        output.print_json(task)
-        return
-    print_task(task, output.now())
+def _columns(several_states: bool) -> list[output.Column]:
+    return [
+        output.Column("id"),
+        output.Column("queue"),
+        output.Column("state"),
+        output.Column("type", folds=True),
+        output.Column("when"),
+        output.Column("worker", folds=True, optional=several_states),
+        output.Column("tries", right=True, optional=True),
+        output.Column("error", folds=True, optional=True),
+        output.Column("payload", folds=True, optional=True),
+    ]
 
 
-def print_task(task: TaskSnapshot, now: datetime) -> None:
-    """Print all that is known of a task."""
-    output.print_fields(_facts(task, now))
-    for title, text in (
-        ("payload", readable(task.payload)),
-        ("result", readable(task.result)),
-        ("error", task.last_error),
-        ("traceback", task.traceback),
-        ("log", "\n".join(task.log_lines)),
-    ):
-        if text:
-            output.print_section(title, text)
-    if task.attempts:
-        _print_attempts(task.attempts, now)
+def _row(task: TaskSnapshot, place: RunningPlace | None, now: datetime) -> tuple[str, ...]:
+    return (
+        task.id,
+        task.queue,
+        task.state.value,
+        task.type or damage(task),
+        when(task, now, None if place is None else place.started_at),
+        "-" if place is None else f"{place.host}:{place.pid}",
+        f"{task.retried}/{task.max_retry}",
+        clipped(task.last_error),
+        clipped(readable(task.payload)),
+    )
 
 
 async def found_task(inspector: "Inspector", task_id: str, queue: str | None) -> TaskSnapshot:
@@ -176,87 +190,15 @@ async def found_refs(inspector: "Inspector", ids: Sequence[str], queue: str | No
     return refs
 
 
-def _facts(task: TaskSnapshot, now: datetime) -> dict[str, str]:
-    """Return the fields of a task that a person reads first, without those that are not set."""
-    moments = {
-        "waits since": task.pending_since,
-        "runs next": task.next_process_at if task.state in (TaskState.SCHEDULED, TaskState.RETRY) else None,
-        "last failed": task.last_failed_at,
-        "completed": task.completed_at,
-        "lease until": task.lease_until,
-        "deadline": task.deadline,
-    }
-    facts = {
-        "id": task.id,
-        "queue": task.queue,
-        "type": task.type or _damage(task),
-        "state": f"{task.state.value} ({_condition(task)})" if _condition(task) else task.state.value,
-        "tries": f"{task.retried}/{task.max_retry}",
-        **{name: _moment(moment, now) for name, moment in moments.items() if moment is not None},
-        "timeout": _length(task.timeout),
-        "retention": _length(task.retention),
-        "group": task.group,
-        "lock": task.unique_key,
-        "headers": ", ".join(f"{name}={value}" for name, value in task.headers.items()),
-        "progress": _progress(task),
-    }
-    return {name: value for name, value in facts.items() if value}
-
-
-def _condition(task: TaskSnapshot) -> str:
-    if task.is_orphaned:
-        return translated("its worker has died, or lost its lease")
-    if task.cancel_reason:
-        return translated(f"to be cancelled: {task.cancel_reason}")
-    if task.cancel_reason is not None:
-        return translated("to be cancelled")
-    return task.end
-
-
-def _damage(task: TaskSnapshot) -> str:
+def damage(task: TaskSnapshot) -> str:
+    """Return why a task has no type to show."""
     return translated("(only the ID is left)" if task.is_dangling else "(not readable)")
 
 
-def _progress(task: TaskSnapshot) -> str:
-    report = task.last_report
-    if report is None:
-        return ""
-    if report.total:
-        share = f"{output.bar(report.done, report.total, 20)} {report.done / report.total:.0%}"
-    else:
-        share = f"{report.done:g}"
-    return f"{share} {report.text}".rstrip()
-
-
-def _print_attempts(attempts: Sequence[TaskAttempt], now: datetime) -> None:
-    typer.echo()
-    columns = [
-        output.Column("attempt", right=True),
-        output.Column("outcome"),
-        output.Column("began"),
-        output.Column("took", right=True),
-        output.Column("worker", folds=True, optional=True),
-        output.Column("error", folds=True, optional=True),
-    ]
-    output.print_table(
-        columns,
-        [
-            (
-                str(each.number),
-                each.outcome or "running",
-                output.relative(each.started_at, now),
-                output.precise(each.ended_at - each.started_at if each.ended_at and each.started_at else None),
-                f"{each.host}:{each.pid}" if each.pid is not None else each.worker,
-                clipped(each.error),
-            )
-            for each in attempts
-        ],
-    )
-
-
-def when(task: TaskSnapshot, now: datetime) -> str:
-    """Return the time that matters in the state of a task: when it runs, failed, completed, or began to wait."""
+def when(task: TaskSnapshot, now: datetime, began: datetime | None = None) -> str:
+    """Return the time that matters in the state of a task: when it runs, began, failed, completed, began to wait."""
     moment = {
+        TaskState.ACTIVE: began,
         TaskState.SCHEDULED: task.next_process_at,
         TaskState.RETRY: task.next_process_at,
         TaskState.ARCHIVED: task.last_failed_at,
@@ -277,11 +219,3 @@ def readable(data: bytes) -> str:
 def clipped(text: str) -> str:
     """Return the beginning of a text, for a cell of a table."""
     return text if len(text) <= _CLIPPED else f"{text[: _CLIPPED - 1]}…"
-
-
-def _moment(moment: datetime, now: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({output.relative(moment, now)})"
-
-
-def _length(length: timedelta | None) -> str:
-    return "" if length is None else display(length)

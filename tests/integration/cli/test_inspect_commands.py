@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -101,6 +102,44 @@ def test_a_queue_that_cannot_be_read_is_named(ask: Ask, mail: State) -> None:
     assert "mail" in done.out
     with_odd = ask("queue", "inspect", "odd")
     assert (with_odd.code, "cannot be read" in with_odd.err) == (1, True)
+
+
+def test_running_tasks_are_listed_with_their_workers_and_since_when(ask: Ask, mail: State) -> None:
+    rota = ServerState(host="web1", pid=7, server_id="rota-1", concurrency=8, queues={"mail": 1}, active=1)
+    go = replace(rota, host="go1", server_id="5d1c")
+    began = int((mail.now - 3 * 3600 - 60) * 1e9)
+    for server, task_id in ((rota, "a"), (go, "of-go")):
+        running = RunningTask(id=task_id, type="a:b", payload=b"{}", queue="mail", started_ns=began)
+        own, workers = (name(server.host, 7, server.server_id) for name in (KEYS.server, KEYS.worker))
+        mail.client.set(own, server_record.pack_server(server), ex=60)
+        mail.client.hset(workers, task_id, server_record.pack_running(server, running))
+        mail.client.zadd(KEYS.servers, {own: mail.now + 60})
+    mail.task(mail.queue("mail"), "of-go", "active")
+    mail.task(mail.queue("mail"), "just begun", "active")
+
+    heading, *rows = words(ask("worker", "list", "--running"))
+    assert heading == ["worker", "for", "type", "id", "queue", "deadline"]
+    assert sorted(rows) == [
+        ["go1:7", "3h", "1m", "a:b", "of-go", "mail", "-"],
+        ["web1:7", "3h", "1m", "a:b", "a", "mail", "-"],
+    ]
+
+    listed = ask("task", "list", "--queue", "mail", "--state", "active").out.splitlines()
+    assert listed[0].split() == ["id", "type", "when", "worker", "tries", "error", "payload"]
+    for place, task_id, began_ago in (
+        ("web1:7", "a ", "3h ago"),
+        ("go1:7", "of-go", "3h ago"),
+        (" - ", "just begun", " - "),
+    ):
+        [line] = [line for line in listed if line.startswith(task_id)]
+        assert place in line
+        assert began_ago in line
+    found = ask("task", "list", "--state", "active", "--json").json["running"]
+    assert {(each["queue"], each["id"], each["server"], each["host"], each["pid"]) for each in found} == {
+        ("mail", "a", "rota-1", "web1", 7),
+        ("mail", "of-go", "5d1c", "go1", 7),
+    }
+    assert ask("task", "list", "--state", "pending", "--json").json["running"] == []
 
 
 def test_queues_are_listed(ask: Ask, mail: State) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rota import Rota
+from rota.core.this_process import rota_version
 from rota.inspect import SyncInspector
 from rota.settings import origin
 from rota.worker.worker import Worker
@@ -144,8 +145,14 @@ def test_list_of_workers(do: Do, worker: Worker) -> None:
     [server] = do("worker", "list", "--json").json
     assert (server["id"], server["concurrency"], server["queues"]) == (worker.server_id, 3, {"mail": 1})
     heading, row = do("worker", "list").out.splitlines()
-    assert heading.split() == ["id", "host:pid", "kind", "status", "busy", "slots", "started", "queues"]
-    assert row.split()[:6] == [worker.server_id[:13], f"{worker.host}:{worker.pid}", "Rota", "active", "0", "3"]
+    assert heading.split() == [
+        *("id", "host:pid", "kind", "version", "status", "busy", "slots", "started", "memory", "queues")
+    ]
+    place = f"{worker.host}:{worker.pid}"
+    assert row.split()[:7] == [worker.server_id[:13], place, "Rota", rota_version(), "active", "0", "3"]
+    assert " MB  mail=1" in row
+    assert (server["version"], server["blocked_by"]) == (rota_version(), "")
+    assert do("worker", "list", "--running").out == "No worker runs a task at the moment.\n"
 
 
 def test_list_without_workers_says_how_to_start_one(do: Do) -> None:

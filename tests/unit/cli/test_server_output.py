@@ -28,6 +28,7 @@ from rota.inspect import (
     MetricSample,
     Preview,
     Reason,
+    RunningSnapshot,
     SearchPage,
     ServerSnapshot,
     TaskRef,
@@ -57,9 +58,54 @@ ROTA = ServerSnapshot(
     status="active",
     started_at=NOW - timedelta(days=2, hours=3),
     active=4,
-    running=(),
+    running=(
+        RunningSnapshot(
+            id="0d3c1c0e-7a5e-4a39-8a39-4d3a2e6f5b01",
+            type="email:welcome",
+            payload=b"{}",
+            queue="mail:newsletter",
+            started_at=NOW - timedelta(seconds=42),
+            deadline=NOW + timedelta(minutes=29),
+        ),
+        RunningSnapshot(
+            id="report-2026-01",
+            type="报表:月度",
+            payload=b"{}",
+            queue="报表",
+            started_at=NOW - timedelta(hours=2, minutes=5),
+            deadline=None,
+        ),
+    ),
+    version="0.5.0",
+    python_version="3.12.1",
+    memory_bytes=71_303_168,
+    blocked_by="",
+    blocked_for=timedelta(0),
+    last_blocked_for=timedelta(0),
 )
-GO = replace(ROTA, id="5d1c7a0e-7f6e-4a57-9d3c-6ac4f1b0e2d1", host="go-1", pid=7, status="stopped", active=0)
+GO = ServerSnapshot(
+    id="5d1c7a0e-7f6e-4a57-9d3c-6ac4f1b0e2d1",
+    host="go-1",
+    pid=7,
+    concurrency=10,
+    queues=ROTA.queues,
+    strict_priority=False,
+    status="stopped",
+    started_at=ROTA.started_at,
+    active=1,
+    running=(replace(ROTA.running[0], id="go-task", started_at=None),),
+)
+OTHER = replace(
+    ROTA,
+    id="rota-77",
+    pid=4002,
+    status="closed",
+    queues={"low": 1},
+    running=(),
+    version="0.4.0",
+    blocked_by="task report-2026-01 (报表:月度) in queue 报表",
+    blocked_for=timedelta(seconds=12.5),
+)
 HIT = Hit(
     ref=TaskRef("mail", "0d3c1c0e-7a5e-4a39-8a39-4d3a2e6f5b01"),
     state=TaskState.RETRY,
@@ -87,7 +133,7 @@ class Server:
         return lambda *_, **__: self
 
     def servers(self) -> Awaitable[list[ServerSnapshot]]:
-        return _at_once([ROTA, GO, replace(ROTA, id="rota-77", pid=4002, status="closed", queues={"low": 1})])
+        return _at_once([ROTA, GO, OTHER])
 
     def queues(self) -> Awaitable[list[str]]:
         return _at_once(["mail", "报表"])
@@ -194,6 +240,19 @@ def show_workers() -> None:
     worker_steering.list_workers()
 
 
+def show_workers_with_short_names() -> None:
+    servers = [replace(each, host="web-1", queues={"low": 1}) for each in (ROTA, GO)]
+    worker_steering._print_workers(servers, NOW)
+
+
+def show_running_tasks() -> None:
+    worker_steering.list_workers(running=True)
+
+
+def show_no_running_tasks() -> None:
+    worker_steering._print_running([OTHER], NOW)
+
+
 def show_stop_of_workers() -> None:
     async def stop(*_: object, **__: object) -> Any:
         return type("Answer", (), {"is_obeyed": True})
@@ -274,7 +333,8 @@ def show_health() -> None:
 
 
 @in_each_terminal(
-    show_workers, show_stop_of_workers, show_groups, show_history, show_search, show_errors, show_why,
+    show_workers, show_workers_with_short_names, show_running_tasks, show_no_running_tasks,
+    show_stop_of_workers, show_groups, show_history, show_search, show_errors, show_why,
     show_deletion_of_tasks, show_deleted_tasks, show_deletion_of_queues, show_metrics, show_examination, show_health,
 )  # fmt: skip
 def test_output_is_as_in_its_file(show: Show, width: int, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +343,7 @@ def test_output_is_as_in_its_file(show: Show, width: int, language: str, monkeyp
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
-    "show", [show_workers, show_groups, show_history, show_search, show_errors, show_deleted_tasks]
+    "show", [show_workers, show_running_tasks, show_groups, show_history, show_search, show_errors, show_deleted_tasks]
 )
 def test_tables_fit_into_80_columns(show: Show, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = printed(show, 80, language, monkeypatch).splitlines()

@@ -1,11 +1,13 @@
 """Commands of tasks print what their files hold, at 80 and 200 columns, in English and Chinese."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from rich.cells import cell_len
 
-from rota.cli.task.listing import Listing, print_list, print_task
+from rota.cli.task.listing import Listing, RunningPlace, print_list
+from rota.cli.task.one_task import print_task
 from rota.inspect import TaskSnapshot
 from rota.tasks.job import TaskAttempt, TaskState
 from tests.unit.cli.snapshot import NOW, Show, compare, in_each_terminal, printed
@@ -57,16 +59,38 @@ def show_list() -> None:
     print_list(Listing(TASKS, 1200), NOW, several_states=True)
 
 
+ACTIVE = [
+    replace(TASKS[0], state=TaskState.ACTIVE, pending_since=None),
+    replace(TASKS[0], state=TaskState.ACTIVE, id="report-2026-01", type="报表:月度"),
+    TASKS[2],
+]
+PLACES = (
+    RunningPlace("mail", TASKS[0].id, "rota-1", "web-01.example.internal", 4001, NOW - timedelta(minutes=3)),
+    RunningPlace("mail", "report-2026-01", "5d1c7a0e", "go-1", 7, NOW - timedelta(hours=2)),
+)
+
+
+def show_active_tasks() -> None:
+    print_list(Listing(tuple(ACTIVE), 3, running=PLACES), NOW, several_states=False)
+
+
+def show_tasks_of_several_states() -> None:
+    print_list(Listing((TASKS[1], *ACTIVE), 4, running=PLACES), NOW, several_states=True)
+
+
 def show_task() -> None:
     print_task(TASKS[1], NOW)
 
 
-@in_each_terminal(show_list, show_task)
+@in_each_terminal(show_list, show_active_tasks, show_tasks_of_several_states, show_task)
 def test_output_is_as_in_its_file(show: Show, width: int, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compare(show, width, language, monkeypatch)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_table_in_a_terminal_of_80_columns_is_not_wider(language: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = printed(show_list, 80, language, monkeypatch).splitlines()
+@pytest.mark.parametrize("show", [show_list, show_active_tasks, show_tasks_of_several_states])
+def test_table_in_a_terminal_of_80_columns_is_not_wider(
+    show: Show, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = printed(show, 80, language, monkeypatch).splitlines()
     assert max(map(cell_len, lines)) <= 80

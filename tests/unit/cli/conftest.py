@@ -4,6 +4,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from rich import _wrap
+
+
+@pytest.fixture(autouse=True)
+def lines_break_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back how a command in Chinese lets lines break, for its whole process."""
+    monkeypatch.setattr(_wrap, "re_word", _wrap.re_word)
 
 
 @pytest.fixture

@@ -19,6 +19,9 @@ from typing import TypeVar
 
 import pytest
 import typer
+from rich import _wrap
+
+from rota.cli.language import WORD
 
 FOLDER = Path(__file__).with_name("snapshots")
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -73,6 +76,8 @@ def printed(show: Show, width: int, language: str, monkeypatch: pytest.MonkeyPat
         "ROTA_LANG": language,
     }.items():
         monkeypatch.setenv(name, value)
+    # A command in Chinese does this for its whole process.
+    monkeypatch.setattr(_wrap, "re_word", _wrap.re_word if language == "en" else WORD)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.setattr("sys.stdout", stream)
     monkeypatch.setattr("sys.stderr", stream)

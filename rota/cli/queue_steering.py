@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -25,6 +27,8 @@ For: TypeAlias = Annotated[
     str, typer.Option("--for", help="Whom: workers, producers or both. Go producers do not obey.")
 ]
 Reason: TypeAlias = Annotated[str, typer.Option("--reason", help="Why, for everybody to see.")]
+STOPPED = 130
+"""The exit code after Ctrl-C."""
 LINE_SECONDS = 10.0
 """How often the progress is printed where the output is not a terminal."""
 
@@ -69,9 +73,11 @@ def drain(
     if limit is not None and not wait:
         raise OptionError("--timeout limits how long the drain is followed, so it does not go with --no-wait.")
     questions.guard(f"Drain {', '.join(queues)}?")
+    closed: list[str] = []
 
     async def act(app: "Rota") -> bool:
         for queue in queues:
+            closed.append(queue)
             await app.actions().drain(queue, reason=reason)
         if not wait:
             output.say(f"New tasks for {counted(len(queues), 'queue')} are refused until `rota queue resume`.")
@@ -85,11 +91,8 @@ def drain(
             return False
         return True
 
-    try:
+    with _told_at_ctrl_c(closed, _drain_goes_on):
         is_done = with_app(url, act)
-    except KeyboardInterrupt:
-        output.note("\nThe drain goes on: new tasks are refused until `rota queue resume`.")
-        raise
     if not is_done:
         raise typer.Exit(1)
 
@@ -104,6 +107,7 @@ def delete(
     url: Url = None,
 ) -> None:
     """Delete queues with all their tasks, groups, locks and counters. Refused while tasks run. It can be run again."""
+    closed: list[str] = []
 
     async def act(app: "Rota") -> None:
         known = await app.inspector().queues()
@@ -117,9 +121,33 @@ def delete(
         if not questions.agreed(f"Delete {', '.join(sizes)} for good?", yes=is_sure):
             raise typer.Exit(1)
         for queue in queues:
+            closed[:] = [queue]
             await _delete(app, queue, force=force, reason=reason)
 
-    with_app(url, act)
+    with _told_at_ctrl_c(closed, _left_in_part):
+        with_app(url, act)
+
+
+@contextmanager
+def _told_at_ctrl_c(closed: Sequence[str], sentence: Callable[[str], str]) -> Generator[None]:
+    """Say after a Ctrl-C how to go on with the queues that are closed, and end the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if closed:
+            output.note(f"\n{sentence(' '.join(closed))}")
+        raise typer.Exit(STOPPED) from None
+
+
+def _drain_goes_on(queues: str) -> str:
+    return f"The drain goes on without this command: new tasks are refused until `rota queue resume {queues}`."
+
+
+def _left_in_part(queue: str) -> str:
+    return (
+        f"The deletion of queue {queue} is not done, and the queue stays closed: the same command deletes the rest, "
+        f"and `rota queue resume {queue}` keeps it."
+    )
 
 
 async def _follow(app: "Rota", queue: str) -> None:

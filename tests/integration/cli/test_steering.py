@@ -1,14 +1,14 @@
 """`rota queue pause|resume|drain|delete` and `rota worker list|quiet|wake|stop|scale` on a real server."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from rota import Rota
 from rota.core.this_process import rota_version
-from rota.inspect import SyncInspector
+from rota.inspect import Actions, SyncInspector
 from rota.settings import origin
 from rota.worker.worker import Worker
 from tests.integration.cli.conftest import Done, Run
@@ -127,6 +127,37 @@ def test_queue_is_deleted_after_a_question(do: Do, app: Rota, inspector: SyncIns
     done = do("queue", "delete", "mail", "--yes")
     assert (done.code, done.out) == (0, "Queue mail is deleted: 1 pending; 0 other keys.\n")
     assert inspector.queues() == []
+
+
+@pytest.mark.parametrize(
+    ("act", "reads", "said"),
+    [
+        ("drain", "watch_drain", "The drain goes on without this command: new tasks are refused until"),
+        (
+            "delete",
+            "delete_queue",
+            "The deletion of queue mail is not done, and the queue stays closed: ",
+        ),
+    ],
+)
+def test_ctrl_c_says_how_to_go_on_with_a_queue_that_stays_closed(
+    act: str, reads: str, said: str, do: Do, app: Rota, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.enqueue_sync("t", queue="mail")
+    original = getattr(Actions, reads)
+
+    async def interrupted(self: Actions, queue: str, **words: object) -> AsyncIterator[object]:
+        yield await anext(original(self, queue, **words))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Actions, reads, interrupted)
+        done = do("queue", act, "mail", *(["--yes"] if act == "delete" else []))
+    assert done.code == 130
+    assert said in done.err
+    assert "`rota queue resume mail`" in done.err
+    assert f" {'draining' if act == 'drain' else 'deleting'} " in do("queue", "list").out
+    assert "Queue mail is resumed." in do("queue", "resume", "mail").out
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 
 from rota.core.text import counted
 from rota.schedule.definition import StoredSchedule
-from rota.schedule.simulation import simulate_all
+from rota.schedule.fire_counts import FireCounter
 from rota.schedule.timetable import DaysOff
 
 SPREADABLE = timedelta(minutes=20)
@@ -39,30 +39,34 @@ def make_forecast(
 ) -> Forecast:
     """Return the forecast of an interval. A minute in which more than `limit` schedules fire is crowded.
 
-    Raises OptionError if there are too many fires.
+    The memory depends on the number of minutes, and not on how often a schedule fires in one. Raises OptionError if
+    there are too many fires that no division counts (`fire_counts`).
     """
-    by_schedule: dict[str, tuple[StoredSchedule, list[datetime]]] = {}
-    for schedule, each in simulate_all(schedules, start, until, calendars=calendars):
-        of_schedule = by_schedule.setdefault(schedule.id, (schedule, []))[1]
-        of_schedule.append(each.at.replace(second=0, microsecond=0))
-    minutes = list(by_schedule.values())
-    days = Counter(minute.date() for _, found in minutes for minute in found)
-    firing = Counter(minute for _, found in minutes for minute in set(found))
+    counter = FireCounter(start, until, calendars)
+    days, firing = Counter[date](), Counter[datetime]()
+    rare: list[tuple[StoredSchedule, Counter[datetime]]] = []
+    for schedule in schedules:
+        own = Counter[datetime]()
+        for minute, fires in counter.by_minute(schedule):
+            own[minute] += fires
+            days[minute.date()] += fires
+        firing.update(own.keys())
+        if own.total() * SPREADABLE <= until - start:
+            rare.append((schedule, own))
     crowded = {minute: number for minute, number in firing.items() if number > limit}
     fullest = dict(sorted(crowded.items(), key=lambda pair: (-pair[1], pair[0])))
-    rare = [(each, found) for each, found in minutes if len(found) * SPREADABLE <= until - start]
     return Forecast(dict(sorted(days.items())), fullest, _proposals(rare, crowded))
 
 
 def _proposals(
-    minutes: Iterable[tuple[StoredSchedule, list[datetime]]], crowded: Mapping[datetime, int]
+    rare: Iterable[tuple[StoredSchedule, Counter[datetime]]], crowded: Mapping[datetime, int]
 ) -> tuple[str, ...]:
     """Propose `H` or a jitter for the schedules that have most of their fires in crowded minutes."""
     found: list[tuple[int, str]] = []
-    for schedule, fires in minutes:
+    for schedule, fires in rare:
         definition = schedule.definition
-        hits = sum(minute in crowded for minute in fires)
-        if not hits or definition.jitter is not None or hits * 2 < len(fires):
+        hits = sum(number for minute, number in fires.items() if minute in crowded)
+        if not hits or definition.jitter is not None or hits * 2 < fires.total():
             continue
         specs = tuple(map(_spread, definition.specs))
         advice = (
@@ -71,7 +75,7 @@ def _proposals(
             else "give it a jitter of 10m"
         )
         found.append(
-            (hits, f"{definition.name}: {hits} of {counted(len(fires), 'fire')} in crowded minutes; {advice}.")
+            (hits, f"{definition.name}: {hits} of {counted(fires.total(), 'fire')} in crowded minutes; {advice}.")
         )
     return tuple(line for _, line in sorted(found, key=lambda pair: (-pair[0], pair[1])))
 

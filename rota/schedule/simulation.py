@@ -15,7 +15,7 @@ from rota.schedule.search import Note
 from rota.schedule.timetable import DaysOff, Timetable
 
 MOST_FIRES = 200_000
-"""Fires that one simulation or forecast goes through. More of them take minutes, and a lot of memory."""
+"""Fires that one simulation of several schedules lists. More of them take minutes, and a lot of memory."""
 LONGEST_SILENCE = timedelta(days=8 * 366)
 """Without a last moment, a simulation ends after this time without a fire: a calendar may have no working day left."""
 
@@ -50,16 +50,11 @@ def simulate(
     Times that are skipped (a day off, a pause, after `ends_at`) are left out. A schedule that is stopped, that runs on
     demand, or whose delay counts from the end of a run has no such times.
     """
-    definition = schedule.definition
-    if not definition.enabled:
+    found = begun(schedule, start, calendars)
+    if found is None:
         return
-    calendar = None if definition.calendar is None else (calendars or {}).get(definition.calendar)
-    since = min(schedule.updated_at, start) if definition.kind == "once" else schedule.updated_at
-    timetable = Timetable(schedule.id, definition, since, calendar)
-    if timetable.trigger is None or timetable.trigger.after_end:
-        return
-    left = definition.max_runs
-    at = timetable.next(max(start - _SMALLEST, (definition.pause_until or start) - _SMALLEST))
+    timetable, at = found
+    left = schedule.definition.max_runs
     end = until or max(start, at or start) + LONGEST_SILENCE
     while at is not None and at < end and left != 0:
         if timetable.is_off(at):
@@ -69,6 +64,24 @@ def simulate(
         left = None if left is None else left - 1
         end = until or at + LONGEST_SILENCE
         at = timetable.next(at)
+
+
+def begun(
+    schedule: StoredSchedule, start: datetime, calendars: Mapping[str, DaysOff] | None
+) -> tuple[Timetable, datetime | None] | None:
+    """Return the timetable of a schedule and its first planned time from `start` on; None if it has no such times.
+
+    This time may lie on a day off.
+    """
+    definition = schedule.definition
+    if not definition.enabled:
+        return None
+    calendar = None if definition.calendar is None else (calendars or {}).get(definition.calendar)
+    since = min(schedule.updated_at, start) if definition.kind == "once" else schedule.updated_at
+    timetable = Timetable(schedule.id, definition, since, calendar)
+    if timetable.trigger is None or timetable.trigger.after_end:
+        return None
+    return timetable, timetable.next(max(start, definition.pause_until or start) - _SMALLEST)
 
 
 def simulate_all(
@@ -87,12 +100,16 @@ def simulate_all(
         for each in simulate(schedule, start, until, calendars=calendars):
             number += 1
             if number > MOST_FIRES:
-                raise OptionError(
-                    f"More than {MOST_FIRES:,} fires lie between {start:%Y-%m-%d %H:%M} and {until:%Y-%m-%d %H:%M} UTC "
-                    f"(the schedule {schedule.definition.name!r} has brought the last ones). Choose a shorter "
-                    "interval, or fewer schedules."
-                )
+                raise too_many_fires(MOST_FIRES, schedule, start, until)
             yield schedule, each
+
+
+def too_many_fires(most: int, schedule: StoredSchedule, start: datetime, until: datetime) -> OptionError:
+    """Return the error for an interval in which schedules fire too often to go through all fires."""
+    return OptionError(
+        f"More than {most:,} fires lie between {start:%Y-%m-%d %H:%M} and {until:%Y-%m-%d %H:%M} UTC (the schedule "
+        f"{schedule.definition.name!r} has brought the last ones). Choose a shorter interval, or fewer schedules."
+    )
 
 
 def _note(timetable: Timetable, at: datetime) -> str:

@@ -102,7 +102,7 @@ class Timetable:
 
     def is_off(self, planned: datetime) -> bool:
         """Whether a planned time is skipped, because it lies on a day off."""
-        return self.calendar is not None and not self._moves and self.calendar.is_off(self.day(planned))
+        return self.calendar is not None and not self.moves and self.calendar.is_off(self.day(planned))
 
     def days_off_start(self, planned: datetime) -> datetime:
         """Return the start of the days off, without a working day between, that a planned time lies in."""
@@ -112,6 +112,10 @@ class Timetable:
     def days_off_end(self, planned: datetime) -> datetime:
         """Return the end of the days off, without a working day between, that a planned time lies in."""
         return self._midnight(self._spread(self.day(planned), 1) + _DAY)
+
+    def day_end(self, instant: datetime) -> datetime:
+        """Return the end of the day of an instant in the time zone of the schedule."""
+        return self._midnight(self.day(instant) + _DAY)
 
     def day(self, instant: datetime) -> date:
         """Return the day of an instant in the time zone of the schedule."""
@@ -126,7 +130,8 @@ class Timetable:
         return ZoneInfo(self.definition.timezone)
 
     @property
-    def _moves(self) -> bool:
+    def moves(self) -> bool:
+        """Whether planned times on days off move to working days."""
         return self.calendar is not None and self.definition.on_day_off != "skip"
 
     @property
@@ -137,7 +142,7 @@ class Timetable:
         trigger = self.trigger
         if trigger is None:
             return None
-        if not self._moves:
+        if not self.moves:
             return trigger.next(after)
         working = self._working(self.day(after))
         while working is not None:
@@ -158,7 +163,7 @@ class Timetable:
         trigger = self.trigger
         if trigger is None:
             return None
-        if not self._moves:
+        if not self.moves:
             return trigger.previous(before)
         latest = before - _SMALLEST
         working = self._working(self.day(latest))

@@ -9,6 +9,7 @@ shared folder.
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from rota import events
@@ -24,12 +25,18 @@ _announced: set[str] = set()
 _silent = False
 
 
-def found() -> str | None:
-    """Return the URL of the server of `rota dev` in the current folder, and log once that it is used."""
+def found(tell: Callable[[], object] | None = None) -> str | None:
+    """Return the URL of the server of `rota dev` in the current folder, and log once that it is used.
+
+    With `tell`, this is called instead: a command of a second has no log.
+    """
     url = running(DATA)
     if url is not None and not _silent and url not in _announced:
         _announced.add(url)
-        events.emit(events.DevServerUsed(url=masked(url)))
+        if tell is None:
+            events.emit(events.DevServerUsed(url=masked(url)))
+        else:
+            tell()
     return url
 
 

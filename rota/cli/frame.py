@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from rota.cli import unknown_variables
 from rota.cli.asynq_words import rota_words
 from rota.cli.completion import complete, finder_of
 from rota.cli.language import break_lines_of_chinese, language, translated, translated_help, translated_title
@@ -227,6 +228,9 @@ def _use_profile(ctx: typer.Context, value: str | None) -> None:
         before = os.environ.get(PROFILE_VARIABLE)
         os.environ[PROFILE_VARIABLE] = value  # so that the processes of a worker use it too
         ctx.call_on_close(lambda: _restore(before))
+    if not isinstance(ctx.command, TyperGroup):
+        path = " ".join(ctx.command_path.split()[1:])
+        unknown_variables.warn(ctx.find_root().command, path, unknown_variables.variables_of(ctx.command))
     if not isinstance(ctx.command, TyperGroup) and sys.stderr.isatty() and (profile := current_profile()) is not None:
         Console(stderr=True, highlight=False).print(f"[bold {profile.colour or 'cyan'}]{profile.name}[/]")
 

@@ -28,7 +28,7 @@ def main() -> None:
     """Run the command line. An error that Rota itself raises is printed as one line without a traceback."""
     prepare_streams()
     prepare_warnings()
-    read_project_file()
+    read_project_file(_tell_of_dev_server)
     try:
         words, second_program = split_words(sys.argv[1:])
         program(words, obj=second_program, prog_name="rota")  # also for `python -m rota.cli`
@@ -49,6 +49,11 @@ class Translating(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a warning, with its traceback if it has one."""
         return translated(super().format(record))
+
+
+def _tell_of_dev_server() -> None:
+    if not any(name.startswith("_ROTA_COMPLETE") for name in os.environ):  # a note would stand in the line being typed
+        output.note("Using the server of `rota dev` in this folder.")
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str] | None]:

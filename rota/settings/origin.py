@@ -29,6 +29,8 @@ _FOLDERS_ABOVE = 3
 
 _is_command = False
 """Whether this process runs a command of `rota`, or works for one."""
+_tell: Callable[[], object] | None = None
+"""Says that the server of `rota dev` is used, where the log does not."""
 LANGUAGE_VARIABLE = "ROTA_LANG"
 CONFIRM_VARIABLE = "ROTA_CONFIRM"
 _variables = {PROFILE_VARIABLE, FILE_VARIABLE, LANGUAGE_VARIABLE, CONFIRM_VARIABLE}
@@ -91,14 +93,16 @@ def collect(said: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, An
     return values, origins
 
 
-def read_project_file() -> None:
+def read_project_file(tell: Callable[[], object] | None = None) -> None:
     """Read `pyproject.toml` for all settings that this process makes from now on.
+
+    `tell` is called once if they use the server of `rota dev`, in place of a line in the log.
 
     Only the commands call this, before they import an app. A program that imports an app is started in any folder, and
     must not take the server from a file that happens to be there.
     """
-    global _is_command
-    _is_command = True
+    global _is_command, _tell
+    _is_command, _tell = True, tell
 
 
 def current_profile() -> Profile | None:
@@ -122,6 +126,11 @@ def add_variables(names: Callable[[], Iterable[str]]) -> None:
     """
     global _further_variables
     _further_variables = names
+
+
+def is_of_all_commands(name: str) -> bool:
+    """Return whether a variable is one that all commands read and that is no setting."""
+    return name in _variables
 
 
 def without_known_variables(names: Iterable[str]) -> list[str]:
@@ -168,7 +177,7 @@ def _dev_server() -> str | None:
         return None
     from rota.broker import dev_server
 
-    return dev_server.found()
+    return dev_server.found(_tell)
 
 
 def abouts(group: type) -> dict[str, str]:

@@ -53,6 +53,17 @@ def test_settings_without_a_url_use_the_server_of_rota_dev_and_log_it_once(
     assert "Set ROTA_URL to use another one" in caplog.text
 
 
+def test_command_says_once_which_server_it_uses_and_does_not_log_it(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: list[str] = []
+    with answering() as url, caplog.at_level(logging.WARNING, "rota"):
+        (folder / "url").write_text(url)
+        found = [dev_server.found(lambda: said.append("used")) for _ in range(2)]
+
+    assert (found, said, caplog.text) == ([url, url], ["used"], "")
+
+
 @pytest.mark.parametrize("place", ["code", "environment", "pyproject.toml"])
 def test_any_other_url_wins_over_the_server_of_rota_dev(
     folder: Path, place: str, monkeypatch: pytest.MonkeyPatch

@@ -106,6 +106,31 @@ def test_variable_of_an_option_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Invalid value for '--number'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ROTA_SCHEDULE_PREVIEW_NUMBRE", "Did you mean ROTA_SCHEDULE_PREVIEW_NUMBER?"),
+        ("ROTA_TASK_LIST_SIEZ", "Did you mean ROTA_TASK_LIST_SIZE?"),
+        ("ROTA_TAKS_LIST_SIZE", "Did you mean ROTA_TASK_LIST_SIZE?"),
+        ("ROTA_CONCURENCY", "Did you mean ROTA_CONCURRENCY?"),
+        ("ROTA_ZZZZZZ", "`rota config` lists the settings."),
+    ],
+)
+def test_misspelt_variable_is_warned_of_once(name: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "en")
+    monkeypatch.setenv(name, "2")
+    done = CliRunner().invoke(program, ["schedule", "preview", "@hourly"])
+    assert done.exit_code == 0
+    warning = f"{name} is set, but no setting and no option has this name: it changes nothing. {said}"
+    assert done.stderr.count(warning) == 1
+
+
+def test_variables_that_some_command_reads_are_not_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ROTA_TASK_LIST_SIZE", "ROTA_SCHEDULE_RUN_SHOW_JSON", "ROTA_CONCURRENCY", "ROTA_SCHEDULE_APPLY_PRUNE"):
+        monkeypatch.setenv(name, "1")
+    assert CliRunner().invoke(program, ["schedule", "preview", "@hourly"]).stderr == ""
+
+
 def test_help_names_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "en")
     text = " ".join(CliRunner().invoke(program, ["schedule", "apply", "--help"]).stdout.split())

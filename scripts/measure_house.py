@@ -46,6 +46,7 @@ LATER = {
     "profiles_command",
     "shell_command",
     "task",
+    "tables",
     "unknown_variables",
     "histogram",
     "metric_reads",

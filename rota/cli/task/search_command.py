@@ -1,14 +1,15 @@
 """`rota task search` and `rota task errors`: both read tasks of all queues, show how far they are, and can be stopped.
 
-Ctrl-C stops the reading and prints what was found so far. A query is one argument or several, which are joined by
-blanks. A term may begin with a `-`, so these commands have no short options.
+A search prints each task as soon as it is found. Ctrl-C stops the reading, and errors are printed as found so far. A
+query is one argument or several, which are joined by blanks. A term may begin with a `-`, so these commands have no
+short options.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -19,7 +20,7 @@ from rota.cli.inspecting import opened
 from rota.cli.option_types import AsJson, Url, duration
 from rota.cli.output import Column
 from rota.core.text import counted
-from rota.errors import ConfigError, QueryError
+from rota.errors import ConfigError, OptionError, QueryError
 from rota.inspect import ErrorGroup, ErrorPage, Hit, SearchPage
 from rota.inspect.query import Query
 from rota.inspect.query_parser import parse
@@ -38,6 +39,9 @@ def search(
     limit: Annotated[int, typer.Option(min=1, help="Stop after this many tasks.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on behind an earlier search, which has printed this.")] = None,
     as_json: AsJson = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="For programs: one object a line, as soon as a task is found.")
+    ] = False,
     url: Url = None,
 ) -> None:
     """Search the tasks of all states and queues. The exit code is 1 if there is none.
@@ -45,13 +49,15 @@ def search(
     Terms: type: state: queue: group: error: id: worker: payload: payload.user_id: result: before: after: or a word.
     A comma separates choices, * stands for any text, quotes keep blanks, and - negates, as in -state:completed.
     """
+    if as_json and json_lines:
+        raise OptionError("--json prints one object at the end, and --json-lines many: give one of them.")
     read = query_of(query)
-    found = _Found()
+    found = _Found(None if as_json else _print_lines if json_lines else _rows_printer())
     asked = "" if cursor is not None and not query else read
     with opened(url) as inspector:
         found.is_stopped = _read(inspector.search(asked, limit=limit, cursor=cursor), found.add)
-    _print_search(found, as_json=as_json)
-    raise typer.Exit(STOPPED if found.is_stopped else 0 if found.hits else NOTHING_FOUND)
+    _end_search(found)
+    raise typer.Exit(STOPPED if found.is_stopped else 0 if found.number else NOTHING_FOUND)
 
 
 def errors(
@@ -101,9 +107,12 @@ def _read(pages: Iterator[PageT], take: Callable[[PageT], None]) -> bool:
     """Read all pages, and show how many tasks they have looked at. Returns whether the user has stopped it."""
     try:
         first = next(pages)
+        take(first)
         with output.progress("Looking at tasks", first.total) as show:
-            for page in chain([first], pages):
-                take(page)
+            show(first.scanned)
+            for page in pages:
+                with show.aside() if isinstance(page, SearchPage) and page.hits else nullcontext():
+                    take(page)
                 show(page.scanned)
     except KeyboardInterrupt:
         return True
@@ -112,21 +121,42 @@ def _read(pages: Iterator[PageT], take: Callable[[PageT], None]) -> bool:
 
 @dataclass(slots=True)
 class _Found:
-    """The hits of a search so far."""
+    """The hits of a search so far. Without a `printer`, they are kept for the end."""
 
+    printer: Callable[[Sequence[Hit]], None] | None
+    number: int = 0
     hits: list[Hit] = field(default_factory=list[Hit])
     last: SearchPage | None = None
     is_stopped: bool = False
 
     def add(self, page: SearchPage) -> None:
-        self.hits += page.hits
         self.last = page
+        self.number += len(page.hits)
+        if self.printer is None:
+            self.hits += page.hits
+        elif page.hits:
+            self.printer(page.hits)
 
 
-def _print_search(found: _Found, *, as_json: bool) -> None:
+def _rows_printer() -> Callable[[Sequence[Hit]], None]:
+    table = output.RowTable(_COLUMNS)
+
+    def print_rows(hits: Sequence[Hit]) -> None:
+        now = output.now()
+        table.add([_row(hit, now) for hit in hits])
+
+    return print_rows
+
+
+def _print_lines(hits: Sequence[Hit]) -> None:
+    for hit in hits:
+        output.print_json_line(hit_json(hit))
+
+
+def _end_search(found: _Found) -> None:
     last = found.last
     has_more = found.is_stopped or (last is not None and not last.is_last)
-    if as_json:
+    if found.printer is None:
         output.print_json(
             {
                 "hits": [hit_json(hit) for hit in found.hits],
@@ -137,12 +167,9 @@ def _print_search(found: _Found, *, as_json: bool) -> None:
             }
         )
         return
-    now = output.now()
-    if found.hits:
-        output.print_table(_COLUMNS, [_row(hit, now) for hit in found.hits])
     if last is None:
         return
-    output.note(f"{counted(len(found.hits), 'task')} found; looked at {last.scanned:,} of {last.total:,}.")
+    output.note(f"{counted(found.number, 'task')} found; looked at {last.scanned:,} of {last.total:,}.")
     note_unread(last.unread)
     if has_more:
         output.note(f"To go on: rota task search --cursor {last.cursor}")

@@ -1,5 +1,7 @@
 """`rota task search`, `errors` and `why`, on a server with tasks as Asynq stores them."""
 
+import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +82,32 @@ def test_interrupted_search_prints_what_it_has_found(task: Run, monkeypatch: pyt
     assert done.code == 130
     assert [hit["id"] for hit in done.json["hits"]] == ["m0"]
     assert len(task("search", "--cursor", done.json["cursor"], "--json").json["hits"]) == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--json-lines",)])
+def test_tasks_are_printed_before_the_next_page_is_read(
+    task: Run, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[list[str]] = []
+
+    def watched(self: SyncInspector, *args: object, **words: object) -> Iterator[SearchPage]:
+        for number in range(3):
+            page = next(self.batches(Search(Keys(), parse(f"id:m{number}"))))
+            yield page
+            printed.append([f"m{each}" for each in range(3) if f"m{each}" in sys.stdout.buffer.getvalue().decode()])
+
+    monkeypatch.setattr(SyncInspector, "search", watched)
+    done = task("search", "type:email:*", *options)
+    assert printed == [["m0"], ["m0", "m1"], ["m0", "m1", "m2"]]
+    if options:
+        assert [json.loads(line)["id"] for line in done.out.splitlines()] == ["m0", "m1", "m2"]
+    else:
+        assert [line.split()[1] for line in done.out.splitlines()] == ["id", "m0", "m1", "m2"]
+    assert "3 tasks found" in done.err
+
+
+def test_json_and_lines_of_it_exclude_each_other(task: Run) -> None:
+    assert task("search", "x", "--json", "--json-lines").code == 2
 
 
 def test_json_of_a_search_has_the_whole_hit(task: Run) -> None:

@@ -34,6 +34,7 @@ LATER = {
     "store",
     "scheduler",
     "attempts",
+    "asynq_config",
     "asynq_words",
     "calendar_command",
     "completion",

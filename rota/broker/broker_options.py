@@ -22,6 +22,8 @@ class TLS:
     cert: Path | str | None = None
     key: Path | str | None = None
     verify: bool = True
+    server_name: str | None = None
+    """The name that the certificate has to be for, instead of the host: of a server behind a tunnel, for example."""
 
     def context(self) -> ssl.SSLContext:
         """Build the context. Raises `ConfigError` if a file is missing or is not valid PEM."""

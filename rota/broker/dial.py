@@ -33,6 +33,7 @@ class Login:
     response_timeout_seconds: float
     clustered: bool
     test_clock: bool = False
+    server_name: str | None = None
 
     @classmethod
     def to_server(cls, address: Address, options: BrokerOptions) -> "Login":
@@ -47,6 +48,7 @@ class Login:
             options.response_timeout.total_seconds(),
             address.mode == "cluster",
             address.test_clock,
+            options.tls.server_name,
         )
 
 
@@ -80,7 +82,7 @@ async def _connect(endpoint: Endpoint, login: Login) -> Link:
     if endpoint.path is not None:
         _, link = await loop.create_unix_connection(protocol, endpoint.path)
         return link
-    server_hostname = endpoint.host if login.tls is not None else None
+    server_hostname = (login.server_name or endpoint.host) if login.tls is not None else None
     connection = await tcp.connected(endpoint)
     opening = loop.create_connection(protocol, sock=connection, ssl=login.tls, server_hostname=server_hostname)
     _, link = await (opening if login.tls is None else _unless_plain(opening, endpoint, login))

@@ -169,19 +169,20 @@ def _connect(endpoint: Endpoint, login: Login) -> socket.socket:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         keep_alive(connection)
         if login.tls is not None:
-            return _shake_hands(connection, login.tls, endpoint, login.connect_timeout_seconds)
+            return _shake_hands(connection, login.tls, endpoint, login)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _shake_hands(connection: socket.socket, tls: ssl.SSLContext, endpoint: Endpoint, seconds: float) -> socket.socket:
+def _shake_hands(connection: socket.socket, tls: ssl.SSLContext, endpoint: Endpoint, login: Login) -> socket.socket:
     """Start TLS, or raise `BrokerRefused` if the port does not use TLS.
 
     A plain port does not answer a TLS handshake, so it is checked before the connect time-out is over.
     """
-    wrapped = tls.wrap_socket(connection, server_hostname=endpoint.host, do_handshake_on_connect=False)
+    seconds, name = login.connect_timeout_seconds, login.server_name or endpoint.host
+    wrapped = tls.wrap_socket(connection, server_hostname=name, do_handshake_on_connect=False)
     try:
         first = wrong_port.silence_seconds(seconds)
         wrapped.settimeout(first)

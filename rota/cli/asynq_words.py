@@ -6,8 +6,10 @@ replaced only where the command itself has no such word, so a command of Rota is
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
+from rota.cli.asynq_config import read_config
 from rota.errors import ConfigError
 
 COMMANDS: Mapping[tuple[str, ...], tuple[str, ...]] = {
@@ -51,6 +53,7 @@ FLAGS: Mapping[tuple[str, ...], Mapping[str, str]] = {
 }
 """The flags of Asynq that have another name here."""
 
+CONFIG = "config"
 SERVER: Mapping[str, str] = {
     "-u": "uri",
     "--uri": "uri",
@@ -61,19 +64,28 @@ SERVER: Mapping[str, str] = {
     "-U": "username",
     "--username": "username",
     "--cluster_addrs": "cluster_addrs",
+    "--tls_server": "tls_server",
+    "--config": CONFIG,
 }
 """The flags for Asynq's server, which one URL replaces."""
-SWITCHES: Mapping[str, str] = {"--cluster": "cluster", "--tls": "tls"}
+SWITCHES: Mapping[str, str] = {"--cluster": "cluster", "--tls": "tls", "--insecure": "insecure"}
 Declared = Callable[[Sequence[str]], Collection[str] | None]
 """Returns the flags of the command with these words; None if there is none."""
 _GROUPS = {path[0] for path in (*COMMANDS, *FLAGS)}
 
 
-def rota_words(words: Sequence[str], declared: Declared) -> list[str]:
-    """Return the words of a command line with those of Asynq replaced."""
+class Meant(NamedTuple):
+    """A command line without words of Asynq, and the environment variables that stand for some of them."""
+
+    words: list[str]
+    variables: Mapping[str, str] = {}
+
+
+def rota_words(words: Sequence[str], declared: Declared) -> Meant:
+    """Return a command line with the words of Asynq replaced."""
     named = _named_first(words)
     if not named or named[0] not in _GROUPS:
-        return list(words)
+        return Meant(list(words))
     path, rest = _command(named, declared)
     own = declared(path) or ()
     renamed = {flag: new for flag, new in FLAGS.get(path[:2], FLAGS.get(path[:1], {})).items() if flag not in own}
@@ -96,7 +108,10 @@ def rota_words(words: Sequence[str], declared: Declared) -> list[str]:
         else:
             kept.append(word)
     placed = [arguments[name] for name in _ORDER if name in arguments]
-    return [*path, *placed, *kept, *(["--url", _url(server)] if server else [])]
+    if (file := server.pop(CONFIG, None)) is not None:
+        server = {**read_config(file), **server}
+    url = ["--url", _url(server)] if server.keys() - {"insecure"} else []
+    return Meant([*path, *placed, *kept, *url], _variables(server))
 
 
 _ORDER = ("t", "p", "l", "i")
@@ -132,11 +147,17 @@ def _value(stream: Iterator[str], flag: str) -> str:
     return value
 
 
+def _variables(server: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings for what no URL says about TLS."""
+    found = {"ROTA_TLS_VERIFY": "false"} if "insecure" in server else {}
+    return found | ({"ROTA_TLS_SERVER_NAME": server["tls_server"]} if "tls_server" in server else {})
+
+
 def _url(server: Mapping[str, str]) -> str:
     """Return the URL for the flags of Asynq's server."""
     user, password = quote(server.get("username", ""), safe=""), quote(server.get("password", ""), safe="")
     login = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    scheme = "rediss" if "tls" in server else "redis"
+    scheme = "rediss" if server.keys() & {"tls", "tls_server"} else "redis"
     if "cluster" in server:
         return f"{scheme}+cluster://{login}{server.get('cluster_addrs', '127.0.0.1:7000')}"
     return f"{scheme}://{login}{server.get('uri', '127.0.0.1:6379')}/{server.get('db', '0')}"

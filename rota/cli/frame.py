@@ -100,7 +100,13 @@ class Frame(LazyGroup):
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Parse the words, in which those of Asynq's tool are replaced."""
         with _translated_errors():
-            return super().make_context(info_name, rota_words(args, self._flags), parent, **extra)
+            words, variables = rota_words(args, self._flags)
+            before = {name: os.environ.get(name) for name in variables}
+            os.environ.update(variables)
+            made = super().make_context(info_name, words, parent, **extra)
+            for name, value in before.items():
+                made.call_on_close(partial(_restore, name, value))
+            return made
 
     def _flags(self, path: Sequence[str]) -> set[str] | None:
         """Return the flags of a command; None if there is no such command."""
@@ -227,7 +233,7 @@ def _use_profile(ctx: typer.Context, value: str | None) -> None:
     if value is not None:
         before = os.environ.get(PROFILE_VARIABLE)
         os.environ[PROFILE_VARIABLE] = value  # so that the processes of a worker use it too
-        ctx.call_on_close(lambda: _restore(before))
+        ctx.call_on_close(lambda: _restore(PROFILE_VARIABLE, before))
     if not isinstance(ctx.command, TyperGroup):
         path = " ".join(ctx.command_path.split()[1:])
         unknown_variables.warn(ctx.find_root().command, path, unknown_variables.variables_of(ctx.command))
@@ -235,11 +241,11 @@ def _use_profile(ctx: typer.Context, value: str | None) -> None:
         Console(stderr=True, highlight=False).print(f"[bold {profile.colour or 'cyan'}]{profile.name}[/]")
 
 
-def _restore(before: str | None) -> None:
+def _restore(name: str, before: str | None) -> None:
     if before is None:
-        os.environ.pop(PROFILE_VARIABLE, None)
+        os.environ.pop(name, None)
     else:
-        os.environ[PROFILE_VARIABLE] = before
+        os.environ[name] = before
 
 
 def _names_of_profiles(incomplete: str) -> list[str]:

@@ -34,6 +34,7 @@ def broker_options(settings: BrokerSettings) -> "BrokerOptions":
             cert=settings.tls_cert,
             key=settings.tls_key,
             verify=settings.tls_verify,
+            server_name=settings.tls_server_name,
         ),
         username=settings.username,
         password=None if password is None else password.get_secret_value(),

@@ -81,6 +81,8 @@ class BrokerSettings(SettingGroup):
     """The key of this client's certificate."""
     tls_verify: bool = True
     """Whether the server's certificate is checked."""
+    tls_server_name: Annotated[str, Field(min_length=1)] | None = None
+    """The name that the server's certificate has to be for, instead of the host of the URL."""
     client_name: str = "rota"
     """The name of the connections in the server's `CLIENT LIST`."""
     connect_timeout: PositiveDuration = timedelta(seconds=5)

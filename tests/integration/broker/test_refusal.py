@@ -161,6 +161,23 @@ async def test_an_untrusted_certificate_may_be_accepted_explicitly(tls_server: T
         assert (await broker.check()).role == "master"
 
 
+@pytest.mark.parametrize(("name", "is_refused"), [("localhost", False), ("elsewhere.example", True)])
+async def test_certificate_is_compared_with_the_name_that_the_options_give(
+    tls_server: TLSServer, name: str, is_refused: bool
+) -> None:
+    tls = TLS(tls_server.ca, tls_server.client.cert, tls_server.client.key, server_name=name)
+    options = BrokerOptions(tls=tls, retry_for=timedelta(0))
+    if is_refused:
+        assert "certificate is not trusted" in str(await told(tls_server.url, options))
+        with pytest.raises(BrokerRefused), SyncBroker.from_url(tls_server.url, options=options) as sync_broker:
+            sync_broker.execute("PING")
+        return
+    async with Broker.from_url(tls_server.url, options=options) as broker:
+        assert (await broker.check()).role == "master"
+    with SyncBroker.from_url(tls_server.url, options=options) as sync_broker:
+        assert sync_broker.execute("PING") == b"PONG"
+
+
 async def test_a_missing_client_certificate(tls_server: TLSServer) -> None:
     error = await told(tls_server.url, BrokerOptions(tls=TLS(tls_server.ca), retry_for=timedelta(0)))
     assert "does it ask for a client's certificate" in str(error)

@@ -1,6 +1,7 @@
 """Every command and flag that the help of Asynq's tool shows is understood, and is in the table of the docs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,7 @@ from scripts.tree import ROOT
 
 TOOL: dict[str, Any] = json.loads((ROOT / "tests" / "interop" / "asynq_tool.json").read_text())
 PAGE = (ROOT / "docs" / "asynq-cli.md").read_text()
-WITHOUT_COUNTERPART = {"--config", "--tls_server", "--insecure"}
-"""The page says what is used instead."""
-SWITCHES = {"--force", "--json", "--cluster", "--tls"}
+SWITCHES = {"--force", "--json", "--cluster", "--tls", "--insecure"}
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +29,18 @@ def declared() -> dict[tuple[str, ...], set[str]]:
 
 @pytest.mark.parametrize("command", TOOL["commands"])
 def test_command_of_asynq_is_a_command_here_with_all_its_flags(
-    command: str, declared: dict[tuple[str, ...], set[str]]
+    command: str, declared: dict[tuple[str, ...], set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = [*TOOL["commands"][command], *(flag for flag in TOOL["flags"] if flag not in WITHOUT_COUNTERPART)]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "1").write_text("tls: true\n")  # the file of --config
+    flags = [*TOOL["commands"][command], *TOOL["flags"]]
     typed = [*command.split(), *(word for flag in flags for word in ([flag] if flag in SWITCHES else [flag, "1"]))]
 
-    meant = rota_words(typed, lambda path: declared.get(tuple(path)))
+    meant, variables = rota_words(typed, lambda path: declared.get(tuple(path)))
 
     path = tuple(meant[:2]) if tuple(meant[:2]) in declared else tuple(meant[:1])
     assert path in declared
+    assert variables == {"ROTA_TLS_VERIFY": "false", "ROTA_TLS_SERVER_NAME": "1"}
     assert [word for word in meant if word.startswith("--") and word not in declared[path]] == []
 
 

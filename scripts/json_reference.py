@@ -76,7 +76,7 @@ SHAPES: dict[str, Shape] = {
     "task inspect": TaskSnapshot,
     "task search": {
         "hits": "a list of objects: `queue`, `id`, `state`, `at`, `type`, `payload`, `error`, `failed_at`, `retried`, "
-        "`max_retry` and `group` of a task",
+        "`max_retry` and `group` of a task; --json-lines prints each of them as a line of its own",
         "scanned, total": "how many tasks were looked at, and how many there are",
         "cursor": "the value for --cursor that goes on, or null at the end",
         "unread": "lists that could not be read to the end",

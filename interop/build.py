@@ -20,6 +20,12 @@ class GoMissing(RuntimeError):
 @cache
 def binaries() -> Path:
     """Build what has changed and return the folder of the programs; a second run costs Go half a second."""
+    go_build(HERE, f"{BIN}{os.sep}", "./cmd/...")
+    return BIN
+
+
+def go_build(folder: Path, output: Path | str, packages: str) -> None:
+    """Build packages with the module of a folder, whose `go.sum` pins all that they need."""
     go = shutil.which("go", path=f"{os.environ.get('PATH', '')}{os.pathsep}{OWN_GO}")
     if go is None:
         raise GoMissing("no `go` command found: scripts/install-go installs it for this project alone")
@@ -27,12 +33,10 @@ def binaries() -> Path:
     with (BIN / ".lock").open("w") as lock:  # test processes that start together must not link over each other
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
-            [go, "build", "-o", f"{BIN}{os.sep}", "./cmd/..."],
-            cwd=HERE, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [go, "build", "-o", output, packages], cwd=folder, capture_output=True, text=True, check=False
+        )
     if done.returncode:
-        raise RuntimeError(f"go build failed in {HERE}:\n{done.stderr}")
-    return BIN
+        raise RuntimeError(f"go build failed in {folder}:\n{done.stderr}")
 
 
 if __name__ == "__main__":

@@ -60,6 +60,18 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         "it ends connections over one that is there already: of one node, and with a right that no role has",
     ),
     *(
+        (
+            f"tests/interop/test_commands.py::{name}",
+            {"sentinel", "cluster"},
+            "Asynq's tool knows no Sentinel, and shows other tables of a Cluster",
+        )
+        for name in (
+            "test_numbers_of_queues_are_those_of_the_tool",
+            "test_listed_tasks_are_those_of_the_tool",
+            "test_entries_and_their_history_are_those_of_go",
+        )
+    ),
+    *(
         (place, {"cluster"}, "weights and strict order hold within a node of a Cluster")
         for place in (
             "tests/integration/worker/test_waking.py::test_weighted_queues_are_drained_in_proportion",

@@ -1,7 +1,7 @@
 """Writes `asynq_tool.json`: the commands and flags of Asynq's own tool, as its `--help` shows them.
 
-`python -m tests.interop.record_asynq_tool PATH` runs the tool at PATH. The module of the tool is not published, so this
-is done by hand, from a checkout of Asynq: `cd tools && go build ./asynq`. The tests compare our words with the file.
+`python -m tests.interop.record_asynq_tool PATH` runs the tool at PATH; `interop.asynq_tool.tool()` builds it. The tests
+that need no Go compare our words with the file.
 """
 
 import json

@@ -47,7 +47,7 @@ LATER = {
     "profiles_command",
     "shell_command",
     "task",
-    "tables",
+    "row_table",
     "unknown_variables",
     "histogram",
     "metric_reads",

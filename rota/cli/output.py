@@ -1,6 +1,6 @@
 """Prints for people and for programs: what all commands share.
 
-`tables` has the tables. Results go to standard output. Notes, warnings, questions and progress go to standard error, so
+`row_table` has tables. Results go to standard output. Notes, warnings, questions and progress go to standard error, so
 that `rota ... --json | jq` reads the result alone. Names from the server are printed with escapes, because a terminal
 would carry out a control sequence in one of them.
 """
@@ -19,11 +19,11 @@ from rich.markup import escape
 
 from rota.cli.json_values import plain_json
 from rota.cli.language import translated, translated_title
-from rota.cli.tables import STYLES, styled
-from rota.cli.tables import Column as Column
-from rota.cli.tables import RowTable as RowTable
-from rota.cli.tables import aligned as aligned
-from rota.cli.tables import print_table as print_table
+from rota.cli.row_table import STYLES, styled
+from rota.cli.row_table import Column as Column
+from rota.cli.row_table import RowTable as RowTable
+from rota.cli.row_table import aligned as aligned
+from rota.cli.row_table import print_table as print_table
 from rota.core.text import printable
 from rota.errors import ConfigError, RotaError
 

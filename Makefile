@@ -14,9 +14,9 @@ WATCH = $(BIN)/python scripts/watchdog.py --limit
 # and not for 7 s.
 unexport PYTHONDONTWRITEBYTECODE
 # How many tests run at once (AT_ONCE=0: one, in this process, as a debugger needs it). Most tests wait for other processes,
-# so that more of them than cores end sooner.
-AT_ONCE ?= 4
-PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal
+# so that more of them than cores end sooner. Those of the conformance suite wait for five sixths of their time.
+AT_ONCE ?=
+PYTEST = $(BIN)/python -m pytest --dist worksteal -n
 MINUTES ?= 20
 PYTHONS ?= 3.12 3.13
 ON ?= redis redis62 valkey sentinel cluster acl
@@ -38,18 +38,18 @@ demo: $(DEMO_READY) ## Run the example shop on an embedded Valkey; FOR=30 ends i
 	@$(if $(FOR),$(WATCH) $(or $(LIMIT),$(FOR)s+3m)) $(BIN)/python -m examples.shop $(if $(FOR),--for $(FOR))
 
 test: $(READY) ## Run the quick tests (ARGS="-k name" is handed to pytest)
-	@$(WATCH) $(or $(LIMIT),30m) $(PYTEST) -m "not slow and not interop" $(ARGS)
+	@$(WATCH) $(or $(LIMIT),30m) $(PYTEST) $(or $(AT_ONCE),6) -m "not slow and not interop" $(ARGS)
 
 test-slow: $(READY) ## Run the slow tests and those against the Go programs
-	@$(WATCH) $(or $(LIMIT),60m) $(PYTEST) -m "slow or interop" --timeout 300 $(ARGS)
+	@$(WATCH) $(or $(LIMIT),60m) $(PYTEST) $(or $(AT_ONCE),6) -m "slow or interop" --timeout 300 $(ARGS)
 
 test-conformance: $(ON:%=conformance-%) ## Run the one suite on every deployment (ON=cluster, or several names: only there)
 
 conformance-%: $(READY)
-	@$(WATCH) $(or $(LIMIT),40m) $(PYTEST) --on $* --timeout 300 tests/integration tests/interop $(ARGS)
+	@$(WATCH) $(or $(LIMIT),40m) $(PYTEST) $(or $(AT_ONCE),8) --on $* --timeout 300 tests/integration tests/interop $(ARGS)
 
 test-pythons: $(READY) ## Run the unit tests on Python 3.12 and 3.13, where this machine has them (PYTHONS=3.12: only there)
-	@$(WATCH) $(or $(LIMIT),40m) scripts/test-pythons "$(PYTHONS)" -n $(AT_ONCE) $(ARGS)
+	@$(WATCH) $(or $(LIMIT),40m) scripts/test-pythons "$(PYTHONS)" -n $(or $(AT_ONCE),3) $(ARGS)
 
 test-all: test test-slow ## Run every test
 

@@ -115,15 +115,18 @@ class Driver(ABC):
         self._waits_for_replicas = waits_for_replicas
 
     async def carry_out(self, act: Act[R], messages: Any = None) -> R:
-        """Run each step of an operation until its end, and return its result."""
+        """Run each step of an operation until its end, and return its result.
+
+        An interruption is raised in the operation too, so that it can close what it has opened.
+        """
         answer: Any = None
-        error: RotaError | None = None
+        error: BaseException | None = None
         try:
             while True:
                 step = act.send(answer) if error is None else act.throw(error)
                 try:
                     answer, error = await self._take(step, messages), None
-                except RotaError as raised:
+                except (RotaError, asyncio.CancelledError, KeyboardInterrupt) as raised:
                     error = raised
         except StopIteration as end:
             return cast(R, end.value)
@@ -162,8 +165,8 @@ class Driver(ABC):
                 return await self._next_message(messages, seconds)
             case Pause(seconds):
                 return await self._next_message(None, seconds)
-            case Outside(act):
-                return await self._outside(act)
+            case Outside(act, runner):
+                return await self._outside(act, runner)
 
     async def _again(self, burst: Burst, lost: BrokerUnavailable) -> Any:
         if not lost.maybe_applied:
@@ -216,7 +219,7 @@ class Driver(ABC):
         """Wait up to `seconds` for a message of a subscription. Without a subscription, wait `seconds`."""
 
     @abstractmethod
-    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]]) -> Any: ...
+    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]], runner: asyncio.Runner | None) -> Any: ...
 
     @staticmethod
     async def _outcome(ask: Ask, request: Request) -> Any:
@@ -262,7 +265,7 @@ class Requests(Driver):
     async def _everywhere(self, words: tuple[Argument, ...]) -> dict[str, Any]:
         return await self._broker.execute_everywhere(*words)
 
-    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]], runner: asyncio.Runner | None) -> Any:
         return await act()
 
     async def _next_message(self, messages: "Subscription | None", seconds: float) -> bytes | None:
@@ -313,8 +316,8 @@ class SyncRequests(Driver):
     async def _everywhere(self, words: tuple[Argument, ...]) -> dict[str, Any]:
         return self._broker.execute_everywhere(*words)
 
-    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        return asyncio.run(act())
+    async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]], runner: asyncio.Runner | None) -> Any:
+        return asyncio.run(act()) if runner is None else runner.run(act())
 
     async def _next_message(self, messages: "SyncSubscription | None", seconds: float) -> bytes | None:
         if messages is not None:

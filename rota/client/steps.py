@@ -3,6 +3,7 @@
 An operation is a generator that yields steps. `requests` carries them out.
 """
 
+from asyncio import Runner
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -79,10 +80,11 @@ class Listen:
 class Outside:
     """Something that does not concern the server, such as a write to the store. The answer is what it returns.
 
-    The client for blocking code runs it in an event loop of its own.
+    The client for blocking code runs it in the event loop of `runner`, without one in a new loop.
     """
 
     act: Callable[[], Coroutine[Any, Any, Any]]
+    runner: Runner | None = None
 
 
 @dataclass(frozen=True, slots=True)

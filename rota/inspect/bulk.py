@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rota.client.steps import Act
 from rota.core.duration import DurationLike
@@ -22,6 +23,9 @@ from rota.inspect.query import Field, Pattern, StateTerm, Term, TextTerm
 from rota.inspect.targets import Matching, Targets
 from rota.tasks.job import TaskInfo, TaskState
 from rota.wire.keys import Keys
+
+if TYPE_CHECKING:
+    from rota.inspect.kept_deletion import KeptDeletion
 
 MOST_FAILURES = 100
 """How many failures of a bulk are kept. All are counted."""
@@ -39,7 +43,9 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete tasks that are not running; with a store they are kept for undo."""
+    """Delete tasks that are not running; with a store they are kept for undo, unless `undo` is false."""
+
+    undo: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +114,12 @@ class BulkFailure:
 class BulkProgress:
     """How far a bulk has come.
 
-    `total` is None if it is not known how many tasks there are. `seen` tasks were tried: `done` of them were changed or
-    were as wanted already, `failed` were left as they were. `failures` are the first of these, `reasons` counts the
-    kinds of all their errors. `ended` is true after the last task, `stopped` after `stop()`. `deletion` names what
-    `undo_all` puts back; empty if nothing was kept. `unread` names the lists that the search of a query could not read
-    to the end, so that tasks in them may have been left out.
+    `total` is None if it is not known how many tasks there are. `seen` tasks were tried: `done` of them were
+    changed or were as wanted already, `failed` were left as they were. `failures` are the first of these, `reasons`
+    counts the kinds of all their errors. `ended` is true after the last task, `stopped` after `stop()`. `deletion`
+    names what `undo_all` puts back; empty if nothing was kept. `unkept` of the deleted tasks are not kept any more,
+    because deletions of others have needed the room; this is known at the end. `unread` names the lists that the
+    search of a query could not read to the end, so that tasks in them may have been left out.
     """
 
     act: str
@@ -126,6 +133,7 @@ class BulkProgress:
     ended: bool = False
     took: timedelta = timedelta()
     deletion: str = ""
+    unkept: int = 0
     unread: tuple[str, ...] = ()
 
 
@@ -158,13 +166,17 @@ class Bulk(Stream[BulkProgress]):
         keys: Keys,
         do: Callable[[Sequence[TaskRef]], Act[Sequence[Done]]],
         prepare: Callable[[], Act[None]] | None = None,
-        deletion: str = "",
+        kept: "KeptDeletion | None" = None,
     ) -> None:
-        """`do` does the act to one batch. `prepare` checks before the first one whether it can be done at all."""
+        """`do` does the act to one batch. `prepare` checks before the first one whether it can be done at all.
+
+        `kept` is what keeps deleted tasks for undo.
+        """
         self.act, self.targets = act, targets
-        self.progress = BulkProgress(_verb(act), targets.total, deletion=deletion)
+        self.progress = BulkProgress(_verb(act), targets.total, deletion=kept.deletion if kept else "")
         self.outcomes: Mapping[TaskRef, Done] = {}
         self._keys, self._do, self._prepare = keys, do, prepare
+        self._kept = kept
         self._begun: float | None = None
         self._stayed = 0
         self._is_to_stop = False
@@ -181,16 +193,25 @@ class Bulk(Stream[BulkProgress]):
         if self._begun is None:
             yield from self._begin()
         if self._is_to_stop:
-            return self._note(stopped=True)
+            return (yield from self._over(stopped=True))
         batch = yield from self.targets.next(self._stayed)
         if batch is None:
-            return self._note(ended=True)
+            return (yield from self._over(ended=True))
         outcomes: Sequence[str | RotaError] = (yield from self._do(batch)) if batch else ()
         self._count(batch, outcomes)
         errors = [each for each in outcomes if isinstance(each, BrokerError | StoreError)]
         if errors and len(errors) == len(outcomes):  # the next batch would fail as this one
             raise errors[0]
         return self.progress
+
+    def end(self) -> Act[None]:
+        """Close the store, if deleted tasks are kept there."""
+        if self._kept is not None:
+            self._note(unkept=max(self.progress.unkept, (yield from self._kept.end())))
+
+    def _over(self, **how: bool) -> Act[BulkProgress]:
+        yield from self.end()
+        return self._note(**how)
 
     def _begin(self) -> Act[None]:
         if self._prepare is not None:

@@ -45,6 +45,11 @@ class Stream(ABC, Generic[T]):
     def next_batch(self) -> Act[T | None]:
         """Get the next batch; None after the last one."""
 
+    def end(self) -> Act[None]:
+        """Close what the stream has opened. It is called after the last batch, and if the loop is left before."""
+        return
+        yield  # makes this a generator
+
 
 class Streamed(Protocol[P, T_co]):
     """The type of a method that gives a stream to both faces: type checkers see an iterator for each."""
@@ -91,8 +96,11 @@ class Awaited(AsyncFace):
 
     async def batches(self, stream: Stream[T]) -> AsyncGenerator[T]:
         """Yield the batches of a stream."""
-        while (batch := await self._requests.carry_out(stream.next_batch())) is not None:
-            yield batch
+        try:
+            while (batch := await self._requests.carry_out(stream.next_batch())) is not None:
+                yield batch
+        finally:
+            await self._requests.carry_out(stream.end())
 
 
 class Blocking(SyncFace):
@@ -109,5 +117,8 @@ class Blocking(SyncFace):
 
     def batches(self, stream: Stream[T]) -> Generator[T]:
         """Yield the batches of a stream."""
-        while (batch := finish(self._requests.carry_out(stream.next_batch()))) is not None:
-            yield batch
+        try:
+            while (batch := finish(self._requests.carry_out(stream.next_batch()))) is not None:
+                yield batch
+        finally:
+            finish(self._requests.carry_out(stream.end()))

@@ -1,16 +1,15 @@
-"""Moves tasks to another queue, deletes them so that this can be undone, and undoes it.
+"""Moves tasks to another queue.
 
-On one server a move is one script (`move_at_once`). On a Cluster, and for a deletion, the steps are those of
-`rota.wire.aside`. If the process dies between two of them, the tasks are in the archive of their queue with a note, and
-the same act again ends what was begun. `doctor` finds them.
+On one server a move is one script (`move_at_once`). On a Cluster, and for a deletion that can be undone, the steps are
+those of `rota.wire.aside`. If the process dies between two of them, the tasks are in the archive of their queue with a
+note, and the same act again ends what was begun. `doctor` finds them.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
-from rota.client.steps import Act, Burst, Command, Outside
+from rota.client.steps import Act, Burst, Command
 from rota.client.verbs import Verb, change_many, in_calls, queue_of, refusal
 from rota.errors import (
     BrokerError,
@@ -20,17 +19,14 @@ from rota.errors import (
     PayloadError,
     QueueNotFound,
     RotaError,
-    StoreError,
     TaskIdConflict,
 )
 from rota.inspect.face import TaskRef
 from rota.inspect.queue_reads import exists
-from rota.inspect.trash import OpenTrash, TrashedTask
 from rota.wire import aside, edit
 from rota.wire.aside import TakenTask
 from rota.wire.edit import Edited
 from rota.wire.keys import Keys
-from rota.wire.message import unpack
 from rota.wire.names import raw
 
 Done = str | RotaError
@@ -38,7 +34,6 @@ Done = str | RotaError
 
 _MOVE_NOTE = "This task is being moved to the queue {queue!r}. To finish a move that was cut off, move it there again."
 _CANNOT_MOVE = "can't be moved"
-_DELETE_NOTE = "This task is being deleted. To finish a deletion that was cut off, delete it again."
 
 
 def check_target(keys: Keys, queue: str, *, create: bool) -> Act[None]:
@@ -64,7 +59,7 @@ def move_at_once(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[
     for task, reply in replies.items():
         if task not in outcomes:
             is_done = isinstance(reply, Edited) and reply.reply == "done"
-            outcomes[task] = "done" if is_done else _not_taken_in(task, target, reply)
+            outcomes[task] = "done" if is_done else not_taken_in(task, target, reply)
     return [_is_there(task, target) if task.queue == target else outcomes[task] for task in tasks]
 
 
@@ -99,7 +94,7 @@ def move(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
         if taken is None:
             outcomes[i] = _is_there(task, target)
         elif not isinstance(taken, TakenTask):
-            outcomes[i] = _refused(task, taken, _CANNOT_MOVE)
+            outcomes[i] = refused(task, taken, _CANNOT_MOVE)
         else:
             try:
                 renamed.append((i, taken.renamed(keys.queue(task.queue), there)))
@@ -119,10 +114,10 @@ def move(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
         elif reply.reply in ("done", "same"):
             arrived.append(i)
         else:
-            outcomes[i] = _not_taken_in(tasks[i], target, reply)
+            outcomes[i] = not_taken_in(tasks[i], target, reply)
             back.append(i)
-    yield from _put_back(keys, tasks, found, back, outcomes)
-    yield from _drop(keys, tasks, found, arrived, outcomes, f"moving it to {target!r}")
+    yield from put_back_all(keys, tasks, found, back, outcomes)
+    yield from drop(keys, tasks, found, arrived, outcomes, f"moving it to {target!r}")
     settled = _settled(found, arrived, outcomes, token)
     if settled:
         yield Burst([aside.settle(there, settled)])  # if this fails, the queue remembers them longer
@@ -140,94 +135,10 @@ def _settled(found: Sequence[Any], arrived: Sequence[int], outcomes: Sequence[An
     return sorted(done - still)
 
 
-def delete_kept(keys: Keys, tasks: Sequence[TaskRef], trash: OpenTrash, *, deletion: str, by: str) -> Act[list[Done]]:
-    """Delete tasks, after they were stored. If they cannot be stored, they are put back."""
-    found = yield from _take(keys, tasks, "", _DELETE_NOTE, secrets.token_hex(16))
-    outcomes: list[Any] = [None] * len(tasks)
-    kept: list[int] = []
-    for i, (task, taken) in enumerate(zip(tasks, found, strict=True)):
-        if isinstance(taken, TakenTask):
-            kept.append(i)
-        else:
-            outcomes[i] = _refused(task, taken, "can't be deleted: cancel it first")
-    rows = [_trashed(tasks[i], found[i], deletion, by) for i in kept]
-    try:
-        if rows:
-            yield Outside(lambda: _in_trash(trash, lambda place: place.keep_deleted(rows)))
-    except StoreError as error:
-        for i in kept:
-            outcomes[i] = error
-        yield from _put_back(keys, tasks, found, kept, outcomes)
-    else:
-        yield from _drop(keys, tasks, found, kept, outcomes, "deleting it")
-    return outcomes
-
-
-def undo(keys: Keys, rows: Sequence[TrashedTask], trash: OpenTrash) -> Act[list[Done]]:
-    """Put deleted tasks back into their queues as they were, and forget the deletion of those."""
-    names = sorted({row.queue for row in rows})
-    for queue in names:
-        yield Command(("SADD", keys.queues, queue), keys.queues)
-    tasks = [TaskRef(row.queue, row.task_id) for row in rows]
-    taken = [TakenTask(row.task_id, row.id, row.state, row.score, row.lock_ms, row.fields) for row in rows]
-    pairs = list(zip(tasks, taken, strict=True))
-    replies = yield from in_calls(
-        pairs,
-        lambda pair: pair[0].queue,
-        lambda queue, some: aside.put(keys.queue(queue), [each for _, each in some]),
-    )
-    outcomes: list[Any] = []
-    for task, reply in zip(tasks, replies, strict=True):
-        if isinstance(reply, Edited) and reply.reply in ("done", "same"):
-            outcomes.append(reply.reply)
-        else:
-            outcomes.append(_not_taken_in(task, task.queue, reply))
-    # A deletion that was cut off before its last step: the task is still there, aside.
-    conflicts = [i for i, each in enumerate(outcomes) if isinstance(each, TaskIdConflict)]
-    returned = yield from _dropped(keys, tasks, taken, conflicts, put_back=True)
-    for i, reply in zip(conflicts, returned, strict=True):
-        if isinstance(reply, Edited) and reply.reply == "done":
-            outcomes[i] = "done"
-    over = [row.id for row, outcome in zip(rows, outcomes, strict=True) if outcome in ("done", "same")]
-    if over:
-        yield Outside(lambda: _in_trash(trash, lambda place: place.forget_deleted(over)))
-    return outcomes
-
-
-async def _in_trash(trash: OpenTrash, act: Callable[[Any], Any]) -> Any:
-    async with trash() as place:
-        return await act(place)
-
-
-def read_trash(trash: OpenTrash, **words: Any) -> Act[list[TrashedTask]]:
-    """Read deleted tasks; the keywords are those of `Trash.deleted_tasks`."""
-    rows: list[TrashedTask] = yield Outside(lambda: _in_trash(trash, lambda place: place.deleted_tasks(**words)))
-    return rows
-
-
-def _trashed(task: TaskRef, taken: Any, deletion: str, by: str) -> TrashedTask:
-    try:
-        type_name = unpack(taken.fields.get("msg", b"")).type
-    except PayloadError:
-        type_name = ""
-    return TrashedTask(
-        id=taken.mark,
-        deletion=deletion,
-        queue=task.queue,
-        task_id=task.id,
-        type=type_name,
-        state=taken.state,
-        score=taken.score,
-        lock_ms=taken.lock_ms,
-        deleted_at=datetime.now(UTC),
-        deleted_by=by,
-        fields=taken.fields,
-    )
-
-
-def _take(
+def take(
     keys: Keys, tasks: Sequence[TaskRef], to: str, note: str, token: str
 ) -> Act[list[TakenTask | Edited | BrokerError]]:
+    """Set tasks aside. `to` is the queue to which they go, `""` for the store; `token` is new for each act."""
     # With the queue, because tasks of two queues may have one ID and go to one queue.
     return (
         yield from in_calls(
@@ -243,16 +154,17 @@ def _take(
 def _take_elsewhere(keys: Keys, tasks: Sequence[TaskRef], target: str, token: str) -> Act[list[Any]]:
     """Take the tasks aside that are not in the queue `target`; None stands for those that are."""
     elsewhere = [i for i, task in enumerate(tasks) if task.queue != target]
-    taken = yield from _take(keys, [tasks[i] for i in elsewhere], target, _MOVE_NOTE.format(queue=target), token)
+    taken = yield from take(keys, [tasks[i] for i in elsewhere], target, _MOVE_NOTE.format(queue=target), token)
     found: list[Any] = [None] * len(tasks)
     for i, each in zip(elsewhere, taken, strict=True):
         found[i] = each
     return found
 
 
-def _dropped(
+def dropped(
     keys: Keys, tasks: Sequence[TaskRef], found: Sequence[Any], chosen: Sequence[int], *, put_back: bool
 ) -> Act[list[Edited | BrokerError]]:
+    """Delete the `chosen` ones of the tasks that are aside, or put them back; return the reply for each."""
     pairs = [(tasks[i], found[i]) for i in chosen]
     return (
         yield from in_calls(
@@ -264,11 +176,11 @@ def _dropped(
     )
 
 
-def _drop(
+def drop(
     keys: Keys, tasks: Sequence[TaskRef], found: Sequence[Any], chosen: Sequence[int], outcomes: list[Any], how: str
 ) -> Act[None]:
     """Delete the tasks that have arrived elsewhere."""
-    replies = yield from _dropped(keys, tasks, found, chosen, put_back=False)
+    replies = yield from dropped(keys, tasks, found, chosen, put_back=False)
     for i, reply in zip(chosen, replies, strict=True):
         if isinstance(reply, BrokerError):
             outcomes[i] = _left_aside(tasks[i], reply, how)
@@ -283,21 +195,24 @@ def _drop(
             )
 
 
-def _put_back(
+def put_back_all(
     keys: Keys, tasks: Sequence[TaskRef], found: Sequence[Any], chosen: Sequence[int], outcomes: list[Any]
 ) -> Act[None]:
     """Put refused tasks back where they were. Their outcomes stay, unless that fails."""
-    replies = yield from _dropped(keys, tasks, found, chosen, put_back=True)
-    for i, reply in zip(chosen, replies, strict=True):
+    last_first = chosen[::-1]  # each pending one goes to the front, so the first of them has to be the last here
+    replies = yield from dropped(keys, tasks, found, last_first, put_back=True)
+    for i, reply in zip(last_first, replies, strict=True):
         if isinstance(reply, BrokerError):
             outcomes[i] = _left_aside(tasks[i], reply, "putting it back")
 
 
-def _refused(task: TaskRef, reply: Edited | BrokerError, cannot: str) -> RotaError:
+def refused(task: TaskRef, reply: Edited | BrokerError, cannot: str) -> RotaError:
+    """Return the error for a task that was not set aside."""
     return reply if isinstance(reply, BrokerError) else refusal(task.queue, task.id, reply, cannot)
 
 
-def _not_taken_in(task: TaskRef, queue: str, reply: Edited | BrokerError) -> RotaError:
+def not_taken_in(task: TaskRef, queue: str, reply: Edited | BrokerError) -> RotaError:
+    """Return the error for a task that was not put into a queue."""
     if isinstance(reply, BrokerError):
         return reply
     if reply.reply == "conflict":

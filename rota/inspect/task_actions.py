@@ -5,7 +5,6 @@ The simple acts on one task (run, archive, delete, cancel, another time, another
 undone, and an act on many.
 """
 
-import secrets
 from abc import ABC
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -31,12 +30,13 @@ from rota.inspect.bulk import (
     meant,
 )
 from rota.inspect.face import TaskRef
+from rota.inspect.kept_deletion import KeptDeletion, delete_kept, undo_all, undo_one
 from rota.inspect.moving import Done
 from rota.inspect.payload_check import check_payload
 from rota.inspect.requeueing import requeue_many
 from rota.inspect.server_reads import published_types
 from rota.inspect.targets import Matching, Targets
-from rota.inspect.trash import OpenTrash, TrashedTask
+from rota.inspect.trash import HeldTrash, OpenTrash, TrashedTask
 from rota.tasks.job import TaskInfo
 from rota.wire import edit
 from rota.wire.edit import Edited
@@ -66,7 +66,7 @@ class TaskActions(TaskOperations, ABC):
             yield from change(DELETE, self._place(queue, task_id), task_id)
         else:
             self._place(queue, task_id)
-            yield from _only(self._delete_kept([TaskRef(queue, task_id)], secrets.token_hex(16)))
+            yield from _only(delete_kept(self._keys, [TaskRef(queue, task_id)], self._trash, by=self._by))
 
     @operation
     def move(self, queue: str, task_id: str, to: str, *, create: bool = False) -> Act[None]:
@@ -146,8 +146,9 @@ class TaskActions(TaskOperations, ABC):
         self, *, queue: str | None = None, task_id: str | None = None, deletion: str | None = None, limit: int = 100
     ) -> Act[list[TrashedTask]]:
         """Return deleted tasks that are kept, the latest deletion first."""
-        words = {"queue": queue, "task_id": task_id, "deletion": deletion, "limit": limit}
-        return (yield from moving.read_trash(self._needed_trash(), **words))
+        words: dict[str, Any] = {"queue": queue, "task_id": task_id, "deletion": deletion, "limit": limit}
+        trash = HeldTrash(self._needed_trash())
+        return (yield from trash.during(trash.ask(lambda place: place.deleted_tasks(**words))))
 
     @operation
     def undo(self, queue: str, task_id: str) -> Act[None]:
@@ -156,25 +157,14 @@ class TaskActions(TaskOperations, ABC):
         A pending task joins the end of its queue. Raises TaskNotFound if the deletion is not kept, TaskIdConflict or
         DuplicateTask if its ID or its lock is taken by now.
         """
-        trash = self._needed_trash()
-        rows = yield from moving.read_trash(trash, queue=queue, task_id=task_id, limit=1)
-        if not rows:
-            raise TaskNotFound(
-                f"No deleted task {task_id} of queue {queue!r} is kept. Deleted tasks are kept for the setting "
-                "`deleted_age`, if they were deleted by Rota with a store."
-            )
-        yield from _only(moving.undo(self._keys, rows, trash))
+        trash = HeldTrash(self._needed_trash())
+        yield from trash.during(undo_one(self._keys, queue, task_id, trash))
 
     @operation
     def undo_all(self, deletion: str) -> Act[list[Done]]:
         """Put all tasks back that were deleted together, and return what was done to each."""
-        trash, outcomes = self._needed_trash(), list[Done]()
-        left = 0  # rows that are put back are forgotten, so only the others are to be skipped
-        while rows := (yield from moving.read_trash(trash, deletion=deletion, limit=1000, skip=left)):
-            done = yield from moving.undo(self._keys, rows, trash)
-            left += sum(isinstance(each, RotaError) for each in done)
-            outcomes += done
-        return outcomes
+        trash = HeldTrash(self._needed_trash())
+        return (yield from trash.during(undo_all(self._keys, deletion, trash)))
 
     # Acts on many
 
@@ -183,7 +173,7 @@ class TaskActions(TaskOperations, ABC):
 
         Tasks that match a query and are as the act would make them are left out.
         """
-        keys, deletion, targets = self._keys, "", meant(act, targets)
+        keys, targets = self._keys, meant(act, targets)
         match act:
             case MoveTo(queue, create):
                 self._place(queue, "-")
@@ -196,11 +186,9 @@ class TaskActions(TaskOperations, ABC):
                 )
             case Requeue():
                 return Bulk(act, targets, keys=keys, do=lambda tasks: requeue_many(keys, tasks))
-            case Delete() if self._trash is not None:
-                deletion = secrets.token_hex(16)
-                return Bulk(
-                    act, targets, keys=keys, do=lambda tasks: self._delete_kept(tasks, deletion), deletion=deletion
-                )
+            case Delete(undo=True) if self._trash is not None:
+                kept = KeptDeletion(keys, self._trash, self._by, targets)
+                return Bulk(act, targets, keys=keys, do=kept.delete, kept=kept)
             case _:
                 return Bulk(act, targets, keys=keys, do=_doing(act, keys, targets))
 
@@ -231,9 +219,6 @@ class TaskActions(TaskOperations, ABC):
         if isinstance(targets, Matching):
             return Preview(count, ended, tuple(found), targets.scanned, targets.of)
         return Preview(count, ended, tuple(found))
-
-    def _delete_kept(self, tasks: Sequence[TaskRef], deletion: str) -> Act[list[Done]]:
-        return moving.delete_kept(self._keys, tasks, self._needed_trash(), deletion=deletion, by=self._by)
 
     def _needed_trash(self) -> OpenTrash:
         if self._trash is None:

@@ -4,11 +4,17 @@ The store (`rota.store`) is such a place. It is a program of its own for this mo
 has to work too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from rota.client.steps import Act, Outside
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +44,18 @@ class TrashedTask:
 
 
 class Trash(Protocol):
-    """Keeps deleted tasks for a set time."""
+    """Keeps deleted tasks for a set time in a bounded space. It is opened for one act, which may have many batches."""
 
-    async def keep_deleted(self, tasks: Sequence[TrashedTask]) -> None:
-        """Keep tasks. A task with the same `id` is replaced. Raises StoreError if they cannot be kept."""
+    async def keep_deleted(self, tasks: Sequence[TrashedTask], *, more: int = 0) -> None:
+        """Keep tasks of one deletion, all or none. A task with the same `id` is replaced. Older ones make room.
+
+        About `more` tasks of the deletion follow. Raises StoreError if these tasks cannot be kept, StoreRefused if the
+        deletion is too large: what it has kept never makes room for the rest of it.
+        """
+
+    async def settle_deleted(self) -> int:
+        """Remove what is too old or too much, and return how many of the tasks that were kept here are not any more."""
+        ...
 
     async def deleted_tasks(
         self,
@@ -60,4 +74,52 @@ class Trash(Protocol):
 
 
 OpenTrash: TypeAlias = Callable[[], AbstractAsyncContextManager[Trash]]
-"""Opens the place where deleted tasks are kept, for one batch."""
+"""Opens the place where deleted tasks are kept, for one act."""
+
+
+class HeldTrash:
+    """The place of deleted tasks, held open from the first step that needs it until `close`.
+
+    Its connections belong to one event loop: in blocking code to that of `Outside.runner`.
+    """
+
+    def __init__(self, trash: OpenTrash) -> None:
+        self._trash = trash
+        self._place: Trash | None = None
+        self._stack = AsyncExitStack()
+        self._runner = asyncio.Runner()  # makes its loop at the first use
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a step has needed the place."""
+        return self._place is not None
+
+    def ask(self, act: Callable[[Trash], Coroutine[Any, Any, R]]) -> Act[R]:
+        """Do something with the place."""
+        answer: R = yield Outside(partial(self._ask, act), self._runner)
+        return answer
+
+    def close(self) -> Act[None]:
+        """Close the place, if it is open."""
+        if self._place is not None:
+            self._place = None
+            yield Outside(self._stack.aclose, self._runner)
+        self._runner.close()
+        self._runner = asyncio.Runner()  # an act that has failed may go on
+
+    def during(self, act: Act[R]) -> Act[R]:
+        """Do an act, and close the place at its end."""
+        try:
+            result = yield from act
+        except GeneratorExit:  # no further step is taken
+            raise
+        except BaseException:
+            yield from self.close()
+            raise
+        yield from self.close()
+        return result
+
+    async def _ask(self, act: Callable[[Trash], Coroutine[Any, Any, R]]) -> R:
+        if self._place is None:
+            self._place = await self._stack.enter_async_context(self._trash())
+        return await act(self._place)

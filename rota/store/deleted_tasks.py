@@ -1,36 +1,37 @@
-"""Keeps deleted tasks for undo, for a set time and in a bounded space: the oldest ones go first.
+"""The table of deleted tasks, which are kept for undo.
 
-Each task is one row: what is searched has columns, and everything that the task consisted of is in `data`, as JSON with
-its bytes in base64. Expired rows are not read any more; they are removed by the next deletion and by the scheduler.
+Each task is one row (`deleted_rows`). Expired rows are not read any more; they are removed by the next deletion and by
+the scheduler. `bounded_trash` decides how much a deletion may keep.
 """
 
-import base64
-import hashlib
-import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rota.core.text import counted
-from rota.errors import StoreRefused
-from rota.inspect.trash import OpenTrash, TrashedTask
-from rota.store.database import Database, Record, records
+from rota.inspect.trash import TrashedTask
+from rota.store.column_types import Instant
+from rota.store.database import Database, Record
+from rota.store.deleted_rows import KEPT, key_of, short, task_of
 from rota.store.edits import now
-from rota.store.store_values import text_for_database
-from rota.store.tables import NAME, trash
-
-if TYPE_CHECKING:
-    from rota.settings.setting_groups import DatabaseSettings
+from rota.store.tables import trash
 
 DELETED_AGE: Final = timedelta(days=7)
-DELETED_MAX_BYTES: Final = 256 * 1024 * 1024
-_PART: Final = 200
-"""Rows that one statement writes or removes."""
+_PART: Final = 1000
+"""Rows that one transaction removes."""
+_INSTANT: Final = Instant()
+_COLUMNS: Final = [column.name for column in trash.columns if not column.primary_key]
+
+
+class TrashSize(NamedTuple):
+    """How many deleted tasks a store has, and their bytes."""
+
+    number: int
+    size: int
 
 
 class DeletedTasks:
@@ -38,22 +39,22 @@ class DeletedTasks:
 
     database: Database
 
-    async def keep_deleted(
-        self, tasks: Sequence[TrashedTask], *, age: timedelta = DELETED_AGE, max_bytes: int = DELETED_MAX_BYTES
-    ) -> None:
-        """Keep tasks, all or none. A task with the same `id` is replaced. Older ones make room.
+    async def write_deleted(self, rows: Sequence[Record]) -> None:
+        """Write rows, all or none. A row with the same `id` is replaced."""
+        if rows:
+            await self.database.write(partial(_write, rows=rows, dialect=self.database.dialect))
 
-        Raises StoreRefused if these tasks alone need more than `max_bytes`.
-        """
-        rows = [_row(task) for task in tasks]
-        size = sum(row["size"] for row in rows)
-        if size > max_bytes:
-            raise StoreRefused(
-                f"{counted(len(rows), 'task')} of {size} bytes would not fit into the {max_bytes} bytes for deleted "
-                "tasks, so nothing was deleted. Raise deleted_max_bytes, delete fewer at once, or delete without undo."
-            )
-        await self.database.write(partial(_keep, rows=rows))
-        await self.trim_deleted(age=age, max_bytes=max_bytes)
+    async def held_deleted(self, deletion: str | None = None) -> TrashSize:
+        """Count the deleted tasks that are kept, of all deletions or of one. Reads an entry of an index for each."""
+        query = select(func.count(), func.coalesce(func.sum(trash.c.size), 0)).select_from(trash)
+        if deletion is not None:
+            query = query.where(trash.c.deletion == deletion)
+
+        async def act(connection: AsyncConnection) -> TrashSize:
+            number, size = (await connection.execute(query)).one()
+            return TrashSize(int(number), int(size))
+
+        return await self.database.read(act)
 
     async def deleted_tasks(
         self,
@@ -67,61 +68,51 @@ class DeletedTasks:
     ) -> list[TrashedTask]:
         """Return deleted tasks after the first `skip` ones, the latest deletion first."""
         column = trash.c
-        query = select(trash).where(column.deleted_at > now() - age)
+        query = select(*KEPT).where(column.deleted_at > now() - age)
         for name, value in (("queue", queue), ("task_id", task_id), ("deletion", deletion)):
             if value is not None:
-                query = query.where(column[name] == _short(value))
+                query = query.where(column[name] == short(value))
         query = query.order_by(column.deleted_at.desc(), column.id.desc()).offset(skip).limit(limit)
-        rows = await self.database.read(lambda connection: records(connection, query))
-        found = [_task(row) for row in rows]
+
+        async def act(connection: AsyncConnection) -> list[TrashedTask]:
+            return [task_of(*row) for row in await connection.execute(query)]
+
+        found = await self.database.read(act)
         return [
             task for task in found if queue in (None, task.queue) and task_id in (None, task.task_id)
         ]  # a name that was cut may be that of several
 
     async def forget_deleted(self, ids: Sequence[str]) -> None:
         """Remove tasks by the IDs of their deletion."""
-        await self.database.write(partial(_remove, ids=[_key(each) for each in ids]))
+        await self.database.write(partial(_remove, ids=[key_of(each) for each in ids]))
 
     async def trim_deleted(self, *, age: timedelta, max_bytes: int) -> int:
         """Remove tasks that are older than `age`, and the oldest ones beyond `max_bytes`. Returns their number."""
-        removed = 0
-        while number := await self.database.write(partial(_trim, age=age, max_bytes=max_bytes)):
-            removed += number
+        excess = (await self.held_deleted()).size - max_bytes
+        return (await self.remove_oldest(excess, before=now() - age)).number
+
+    async def remove_oldest(self, size: int, *, before: datetime | None = None, spare: str = "") -> TrashSize:
+        """Remove the oldest tasks until `size` bytes are free, and all from before a time. Returns what was removed.
+
+        Tasks of the deletion `spare` stay. Each step is a transaction of its own.
+        """
+        removed = TrashSize(0, 0)
+        while before is not None or size > removed.size:
+            step = partial(_remove_oldest, size=size - removed.size, before=before, spare=spare)
+            part = await self.database.write(step)
+            removed = TrashSize(removed.number + part.number, removed.size + part.size)
+            if part.number < _PART:
+                break
         return removed
 
 
-def open_trash(url: str, settings: "DatabaseSettings") -> OpenTrash:
-    """Return what opens the deleted tasks of a store, with the limits of the settings."""
-    from rota.store.store import open_store
-
-    @asynccontextmanager
-    async def opened() -> AsyncGenerator[_Trash]:
-        async with open_store(url) as store:
-            yield _Trash(store, settings.deleted_age, settings.deleted_max_bytes)
-
-    return opened
-
-
-class _Trash:
-    """The deleted tasks of a store within the limits of the settings."""
-
-    def __init__(self, store: DeletedTasks, age: timedelta, max_bytes: int) -> None:
-        self._store, self._age, self._max_bytes = store, age, max_bytes
-
-    async def keep_deleted(self, tasks: Sequence[TrashedTask]) -> None:
-        await self._store.keep_deleted(tasks, age=self._age, max_bytes=self._max_bytes)
-
-    async def deleted_tasks(self, **words: Any) -> list[TrashedTask]:
-        return await self._store.deleted_tasks(**words, age=self._age)
-
-    async def forget_deleted(self, ids: Sequence[str]) -> None:
-        await self._store.forget_deleted(ids)
-
-
-async def _keep(connection: AsyncConnection, *, rows: Sequence[Record]) -> None:
-    await _remove(connection, ids=[row["id"] for row in rows])
-    for start in range(0, len(rows), _PART):
-        await connection.execute(insert(trash), list(rows[start : start + _PART]))
+async def _write(connection: AsyncConnection, *, rows: Sequence[Record], dialect: str) -> None:
+    # Straight to the driver: to convert ten values of each row takes SQLAlchemy as long as the database takes for it.
+    statement = _UPSERTS[dialect].compile(dialect=connection.dialect)
+    bare = [{**row, "deleted_at": _INSTANT.process_bind_param(row["deleted_at"], connection.dialect)} for row in rows]
+    names = statement.positiontup
+    values = bare if names is None else [tuple([row[name] for name in names]) for row in bare]
+    await connection.exec_driver_sql(str(statement), values)
 
 
 async def _remove(connection: AsyncConnection, *, ids: Sequence[str]) -> None:
@@ -129,64 +120,34 @@ async def _remove(connection: AsyncConnection, *, ids: Sequence[str]) -> None:
         await connection.execute(delete(trash).where(trash.c.id.in_(ids[start : start + _PART])))
 
 
-async def _trim(connection: AsyncConnection, *, age: timedelta, max_bytes: int) -> int:
+async def _remove_oldest(connection: AsyncConnection, *, size: int, before: datetime | None, spare: str) -> TrashSize:
     column = trash.c
-    size = int((await connection.execute(select(func.coalesce(func.sum(column.size), 0)))).scalar_one())
     query = select(column.id, column.size, column.deleted_at).order_by(column.deleted_at, column.id).limit(_PART)
+    if spare:
+        query = query.where(column.deletion != spare)
     gone: list[str] = []
-    for row in await records(connection, query):
-        if row["deleted_at"] > now() - age and size <= max_bytes:
+    freed = 0
+    for row_id, bytes_of_row, deleted_at in await connection.execute(query):
+        if freed >= size and (before is None or deleted_at > before):
             break
-        size -= row["size"]
-        gone.append(row["id"])
+        freed += bytes_of_row
+        gone.append(row_id)
     await _remove(connection, ids=gone)
-    return len(gone)
+    return TrashSize(len(gone), freed)
 
 
-def _key(mark: str) -> str:
-    return hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _short(text: str) -> str:
-    return text_for_database(text)[:NAME]
-
-
-def _row(task: TrashedTask) -> Record:
-    whole = {
-        "id": task.id,
-        "queue": task.queue,
-        "task_id": task.task_id,
-        "score": task.score,
-        "lock_ms": task.lock_ms,
-        "fields": {name: base64.b64encode(value).decode() for name, value in task.fields.items()},
-    }
-    data = json.dumps(whole).encode()  # as ASCII, so that a name of any bytes can be kept
+def _upserts() -> dict[str, Any]:
+    """Return the statement that writes a row or replaces it, for each kind of database."""
+    in_sqlite, in_postgresql, in_mysql = sqlite.insert(trash), postgresql.insert(trash), mysql.insert(trash)
     return {
-        "id": _key(task.id),
-        "deletion": task.deletion,
-        "queue": _short(task.queue),
-        "task_id": _short(task.task_id),
-        "type": _short(task.type),
-        "state": task.state,
-        "size": len(data),
-        "deleted_at": task.deleted_at,
-        "deleted_by": _short(task.deleted_by),
-        "data": data,
+        "sqlite": in_sqlite.on_conflict_do_update(
+            index_elements=["id"], set_={name: in_sqlite.excluded[name] for name in _COLUMNS}
+        ),
+        "postgresql": in_postgresql.on_conflict_do_update(
+            index_elements=["id"], set_={name: in_postgresql.excluded[name] for name in _COLUMNS}
+        ),
+        "mysql": in_mysql.on_duplicate_key_update({name: in_mysql.inserted[name] for name in _COLUMNS}),
     }
 
 
-def _task(row: Record) -> TrashedTask:
-    whole = json.loads(row["data"])
-    return TrashedTask(
-        id=whole["id"],
-        deletion=row["deletion"],
-        queue=whole["queue"],
-        task_id=whole["task_id"],
-        type=row["type"],
-        state=row["state"],
-        score=whole["score"],
-        lock_ms=whole["lock_ms"],
-        deleted_at=row["deleted_at"],
-        deleted_by=row["deleted_by"],
-        fields={name: base64.b64decode(value) for name, value in whole["fields"].items()},
-    )
+_UPSERTS: Final = _upserts()

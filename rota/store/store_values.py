@@ -149,6 +149,8 @@ class StoreChanges:
 
 def text_for_database(text: str) -> str:
     """Return a text that every database accepts: without NUL, which PostgreSQL refuses, and without half characters."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 

@@ -25,7 +25,7 @@ from rota.cli.option_types import AsJson, Queue, Url, Yes
 from rota.cli.task.listing import found_refs
 from rota.cli.task.search_command import note_unread
 from rota.core.text import counted
-from rota.errors import BrokerError, OptionError, StoreError
+from rota.errors import BrokerError, OptionError, RotaError, StoreError
 from rota.inspect import (
     Actions,
     Archive,
@@ -128,12 +128,15 @@ def delete(
     state: State = None,
     group: Group = None,
     where: Where = None,
+    no_undo: Annotated[bool, typer.Option("--no-undo", help="Do not keep them for undo, also with a store.")] = False,
     yes: Yes = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete tasks that are not running. With a store they are kept for `rota task undo`."""
-    _act(Delete(), Which(ids or (), queue, everything, state, group, where), "Delete", yes, url, as_json)
+    _act(
+        Delete(undo=not no_undo), Which(ids or (), queue, everything, state, group, where), "Delete", yes, url, as_json
+    )
 
 
 def cancel(
@@ -242,9 +245,9 @@ async def _do(actions: Actions, bulk: Bulk, verb: str) -> None:
         with output.progress(verb, bulk.progress.total) as done:
             async for progress in actions.batches(bulk):
                 done(progress.seen)
-    except (BrokerError, StoreError):
+    except (BrokerError, StoreError) as error:
         if bulk.progress.seen > 1:
-            _tell(bulk.progress, verb)
+            _tell(bulk.progress, verb, raised=error)
         raise
     finally:
         with suppress(NotImplementedError):
@@ -283,16 +286,20 @@ def json_of(progress: BulkProgress) -> dict[str, Any]:
     return {**{each.name: getattr(progress, each.name) for each in fields(progress)}, "failures": failures}
 
 
-def _tell(progress: BulkProgress, verb: str) -> None:
+def _tell(progress: BulkProgress, verb: str, raised: RotaError | None = None) -> None:
+    """Print what was done. `raised` has ended the act, and is printed after it."""
     output.say(_DONE[verb].format(counted(progress.done, "task")))
-    for failure in progress.failures[:SHOWN_FAILURES]:
+    shown = [each for each in progress.failures if each.error is not raised][:SHOWN_FAILURES]
+    for failure in shown:
         output.fail(str(failure.error))
-    if (rest := progress.failed - SHOWN_FAILURES) > 0:
-        output.fail(f"{counted(rest, 'more task')} left as they were. --json names the first 100.")
+    if (rest := progress.failed - len(shown)) > 0:
+        output.fail(f"{counted(rest, 'more task' if shown else 'task')} left as they were. --json names the first 100.")
     note_unread(progress.unread)
     if progress.stopped:
         output.note("Stopped. Run the command again to go on.")
-    if progress.deletion and progress.done:
+    if progress.unkept:
+        output.note(f"{progress.unkept:,} of the deleted tasks are not kept any more: other deletions needed the room.")
+    if progress.deletion and progress.done > progress.unkept:
         output.note(f"To put them back: rota task undo --deletion {progress.deletion}")
 
 

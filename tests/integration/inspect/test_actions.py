@@ -1,7 +1,6 @@
 """Actions that need more than one request, on one task: a move, a stuck task, a lock, a checked payload, an undo."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ from rota.errors import (
     TaskStateError,
 )
 from rota.inspect import Actions, TaskRef
-from rota.inspect.moving import delete_kept, move
+from rota.inspect.kept_deletion import delete_kept
+from rota.inspect.moving import move
 from rota.settings.setting_groups import DatabaseSettings
-from rota.store import open_store, open_trash
+from rota.store import open_trash
 from rota.tasks.policy import Unique
 from rota.tasks.type_record import TypeRecord, pack
 from rota.wire.keys import own_unique_key, unique_key
@@ -40,11 +40,7 @@ KEPT = plan(b'{"a":1}', retention="1h", max_retry=7, headers={"h": "w"}, unique=
 
 @pytest.fixture
 async def keeping(any_url: str, tmp_path: Path) -> AsyncIterator[Actions]:
-    @asynccontextmanager
-    async def trash() -> AsyncIterator[Any]:
-        async with open_store(f"sqlite:///{tmp_path}/rota.db") as store:
-            yield store
-
+    trash = open_trash(f"sqlite:///{tmp_path}/rota.db", DatabaseSettings())
     async with Broker.from_url(as_role(any_url, "producer")) as broker:
         yield Actions(broker, trash=trash, by="anna")
 
@@ -487,7 +483,7 @@ async def test_deletion_that_was_cut_off_is_finished_by_deleting_again(
     client: Client, keeping: Actions, desk: Desk
 ) -> None:
     job = await client.enqueue(plan(delay="1h"))
-    act = delete_kept(keeping._keys, [TaskRef("default", job.id)], keeping._trash, deletion="d", by="")
+    act = delete_kept(keeping._keys, [TaskRef("default", job.id)], keeping._trash, by="")
     answer: Any = None
     for _ in range(2):  # taken and stored, and then the process died
         answer = await keeping._requests._take(act.send(answer), None)

@@ -156,6 +156,7 @@ class Server:
         failures=(BulkFailure(TaskRef("报表", "report-2026-01"), TaskNotFound("Task report-2026-01 is gone.")),),
         ended=True,
         deletion="019bb000",
+        unkept=100,
     )
 
     async def batches(self, bulk: object) -> AsyncIterator[BulkProgress]:

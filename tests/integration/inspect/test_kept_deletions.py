@@ -1,0 +1,340 @@
+"""Acts that delete many tasks and keep them for undo: what is kept, what is refused, and what faults leave behind."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from rota.broker import Broker, BrokerOptions, SyncBroker
+from rota.broker.url import parse
+from rota.client import Client
+from rota.errors import RotaError, StoreError, StoreRefused, StoreUnavailable
+from rota.inspect import Actions, Chosen, Delete, InState, SyncActions, TaskRef
+from rota.inspect.trash import OpenTrash, Trash
+from rota.settings.setting_groups import DatabaseSettings
+from rota.store import open_store, open_trash
+from rota.store.bounded_trash import BoundedTrash
+from tests.integration.client.conftest import Desk, plan
+from tests.integration.client.cut import LosesReplies
+from tests.integration.inspect.test_bulk import done, fill
+from tests.integration.store.test_database_faults import limit_pages
+from tests.servers.roles import as_role
+
+SECONDS = 60
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of a store."""
+    return f"sqlite:///{tmp_path}/rota.db"
+
+
+def keeping(broker: Any, url: str, **settings: Any) -> Actions:
+    """Actions that keep deleted tasks."""
+    return Actions(broker, trash=open_trash(url, DatabaseSettings(**settings)))
+
+
+class Counting:
+    """A trash that counts how often it is opened and closed, and that fails from a batch on."""
+
+    def __init__(self, trash: OpenTrash, fails_at: int = 10**6) -> None:
+        self.opened = self.closed = self.batches = 0
+        self._trash, self._fails_at = trash, fails_at
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[Trash]:
+        self.opened += 1
+        async with self._trash() as place:
+            keep = place.keep_deleted
+
+            async def keep_deleted(*args: Any, **words: Any) -> None:
+                self.batches += 1
+                if self.batches >= self._fails_at:
+                    raise StoreUnavailable("The store is away.")
+                await keep(*args, **words)
+
+            place.keep_deleted = keep_deleted  # type: ignore[method-assign]
+            yield place
+        self.closed += 1
+
+
+async def test_store_is_opened_once_for_all_batches(client: Client, desk: Desk, url: str) -> None:
+    trash = Counting(open_trash(url, DatabaseSettings()))
+    actions = Actions(desk.broker, trash=trash)
+    await fill(client, 2100)
+    progress = await done(actions, actions.bulk(Delete(), InState("default", "pending")))
+    assert (progress.done, trash.batches, trash.opened, trash.closed) == (2100, 3, 1, 1)
+    assert await actions.undo_all(progress.deletion) == ["done"] * 2100
+    assert (trash.opened, trash.closed) == (2, 2)
+    bulk = actions.bulk(Delete(), InState("default", "pending"))
+    batches = actions.batches(bulk)
+    await anext(batches)
+    await batches.aclose()
+    assert (bulk.progress.done, trash.opened, trash.closed) == (1000, 3, 3)
+
+
+async def test_interrupted_undo_closes_the_store(client: Client, desk: Desk, url: str) -> None:
+    trash = Counting(open_trash(url, DatabaseSettings()))
+    actions = Actions(desk.broker, trash=trash)
+    await fill(client, 1500)
+    progress = await done(actions, actions.bulk(Delete(), InState("default", "pending")))
+    undoing = asyncio.create_task(actions.undo_all(progress.deletion))
+    while trash.opened < 2:
+        await asyncio.sleep(0)
+    undoing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await undoing
+    await actions.undo_all(progress.deletion)
+    assert len(await desk.ids("pending")) == 1500
+
+
+def test_blocking_code_opens_the_store_once(redis_url: str, url: str) -> None:
+    from rota.client import SyncClient
+
+    with SyncBroker.from_url(redis_url) as broker:
+        SyncClient(broker).enqueue_many([plan(delay="1h") for _ in range(2100)])
+        trash = Counting(open_trash(url, DatabaseSettings()))
+        actions = SyncActions(broker, trash=trash)
+        bulk = actions.bulk(Delete(), InState("default", "scheduled"))
+        assert [progress.seen for progress in actions.batches(bulk)] == [1000, 2000, 2100, 2100]
+        assert (trash.opened, trash.closed) == (1, 1)
+        assert actions.undo_all(bulk.progress.deletion) == ["done"] * 2100
+        assert (trash.opened, trash.closed) == (2, 2)
+
+
+async def test_deletion_without_undo_keeps_nothing(client: Client, desk: Desk, url: str) -> None:
+    await fill(client, 3)
+    actions = keeping(desk.broker, url, deleted_max_bytes=1)
+    progress = await done(actions, actions.bulk(Delete(undo=False), InState("default", "pending")))
+    assert (progress.done, progress.deletion, await actions.deleted()) == (3, "", [])
+
+
+# A deletion that is larger than the space
+
+
+async def test_deletion_that_cannot_be_kept_is_refused_before_anything_is_deleted(
+    client: Client, desk: Desk, url: str
+) -> None:
+    refs = await fill(client, 3000)
+    order = await desk.ids("pending")
+    actions = keeping(desk.broker, url, deleted_max_bytes=1_000_000)  # enough for the first batch
+    bulk = actions.bulk(Delete(), InState("default", "pending"))
+    with pytest.raises(StoreRefused, match=r"Nothing was deleted: 3,000 tasks of about .* Raise deleted_max_bytes"):
+        await done(actions, bulk)
+    assert (bulk.progress.done, bulk.progress.failed) == (0, 1000)
+    assert (len(refs), await desk.ids("pending"), await actions.deleted()) == (3000, order, [])
+
+
+async def test_deletion_stops_before_it_deletes_what_cannot_be_kept(client: Client, desk: Desk, url: str) -> None:
+    """The tasks grow, so the first ones do not tell how large all are."""
+    await fill(client, 1000, delay="1h")
+    large = [plan(b"x" * 2000, delay="2h") for _ in range(1500)]
+    await client.enqueue_many(large)
+    before = set(await desk.ids("scheduled"))
+    actions = keeping(desk.broker, url, deleted_max_bytes=2_000_000)
+    bulk = actions.bulk(Delete(), InState("default", "scheduled"))
+    with pytest.raises(StoreRefused, match="The deletion was stopped: 1,000 deleted tasks of it"):
+        await done(actions, bulk)
+    assert (bulk.progress.done, bulk.progress.failed, bulk.progress.unkept) == (1000, 1000, 0)
+    assert len(await desk.ids("scheduled")) == 1500
+    assert await actions.undo_all(bulk.progress.deletion) == ["done"] * 1000
+    assert set(await desk.ids("scheduled")) == before
+
+
+async def test_deletion_tells_what_others_have_pushed_out(client: Client, desk: Desk, url: str) -> None:
+    await fill(client, 2000)
+    actions = keeping(desk.broker, url)
+    bulk = actions.bulk(Delete(), InState("default", "pending"))
+    async for progress in actions.batches(bulk):
+        if progress.seen == 2000 and not progress.ended:
+            async with open_store(url) as store:
+                await store.remove_oldest((await store.held_deleted()).size // 2)
+    assert 900 < bulk.progress.unkept < 1100
+    assert len(await actions.undo_all(bulk.progress.deletion)) == 2000 - bulk.progress.unkept
+
+
+# Faults
+
+
+async def test_store_that_goes_away_in_the_middle_loses_nothing(client: Client, desk: Desk, url: str) -> None:
+    await fill(client, 2500)
+    order = await desk.ids("pending")
+    trash = Counting(open_trash(url, DatabaseSettings()), fails_at=2)
+    actions = Actions(desk.broker, trash=trash)
+    bulk = actions.bulk(Delete(), InState("default", "pending"))
+    with pytest.raises(StoreUnavailable):
+        await done(actions, bulk)
+    assert (bulk.progress.done, bulk.progress.failed, dict(bulk.progress.reasons)) == (
+        1000,
+        1000,
+        {"StoreUnavailable": 1000},
+    )
+    assert await desk.ids("pending") == order[:1500]
+    assert await actions.undo_all(bulk.progress.deletion) == ["done"] * 1000
+    assert sorted(await desk.ids("pending")) == sorted(order)
+
+
+@pytest.mark.slow
+async def test_database_that_ends_all_connections_loses_nothing(
+    client: Client, desk: Desk, postgres_server: Any
+) -> None:
+    url = postgres_server.new_database()
+    name = urlsplit(url).path.lstrip("/")
+    async with open_store(url, migrate=True):
+        pass
+    await fill(client, 2500)
+    order = await desk.ids("pending")
+    actions = keeping(desk.broker, url)
+    bulk = actions.bulk(Delete(), InState("default", "pending"))
+    batches = actions.batches(bulk)
+    await anext(batches)
+    postgres_server.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    postgres_server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    with pytest.raises(StoreError):
+        await anext(batches)
+    assert (bulk.progress.done, await desk.ids("pending")) == (1000, order[:1500])
+    postgres_server.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    assert await actions.undo_all(bulk.progress.deletion) == ["done"] * 1000
+
+
+async def test_full_disk_leaves_the_tasks_where_they_are(client: Client, desk: Desk, url: str) -> None:
+    async with open_store(url):
+        pass
+
+    @asynccontextmanager
+    async def full() -> AsyncIterator[Trash]:
+        async with open_store(url) as store:
+            limit_pages(store, 500)
+            await store.database.aclose()
+            yield BoundedTrash(store, DatabaseSettings())
+
+    await fill(client, 4000)
+    order = await desk.ids("pending")
+    actions = Actions(desk.broker, trash=full)
+    bulk = actions.bulk(Delete(), InState("default", "pending"))
+    with pytest.raises(StoreUnavailable, match="no room left"):
+        await done(actions, bulk)
+    assert 0 < bulk.progress.done < 4000
+    assert await desk.ids("pending") == order[: 4000 - bulk.progress.done]
+    actions = keeping(desk.broker, url)
+    assert await actions.undo_all(bulk.progress.deletion) == ["done"] * bulk.progress.done
+
+
+@pytest.mark.parametrize("losses", [1, 2, 3])
+async def test_lost_replies_lose_no_task(client: Client, desk: Desk, any_url: str, url: str, losses: int) -> None:
+    refs = await fill(client, 300, delay="2h")
+    before = {ref.id: await desk.hash(ref.id) for ref in refs}
+    place = parse(as_role(any_url, "producer"))
+    options = BrokerOptions(username=place.username, password=place.password)
+    async with (
+        LosesReplies(urlsplit(any_url).path) as proxy,
+        Broker.from_url(f"{proxy.url}/{place.database}", options=options) as broker,
+    ):
+        actions = keeping(broker, url)
+        await done(actions, actions.bulk(Delete(), Chosen(await fill(client, 1, queue="warm"))))
+        proxy.losses = losses
+        progress = await done(actions, actions.bulk(Delete(), Chosen(refs)))
+        assert (progress.done, progress.failed, proxy.lost > 0) == (300, 0, True)
+        proxy.losses = losses
+        outcomes = await actions.undo_all(progress.deletion)
+    assert (len(outcomes), [each for each in outcomes if isinstance(each, RotaError)]) == (300, [])
+    assert {ref.id: await desk.hash(ref.id) for ref in refs} == before
+    assert len(await desk.ids("scheduled")) == 300
+
+
+KILLED = """
+import os, signal, sys
+from rota.broker import SyncBroker
+from rota.inspect import Delete, InState, SyncActions, kept_deletion
+from rota.settings.setting_groups import DatabaseSettings
+from rota.store import open_trash
+
+url, store, step = sys.argv[1:]
+once = getattr(kept_deletion, step) if step != "keep" else kept_deletion.KeptDeletion._keep
+calls = 0
+
+def dies(*args, **words):  # the second time, after the step
+    global calls
+    calls += 1
+    result = yield from once(*args, **words)
+    if calls == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+if step == "keep":
+    kept_deletion.KeptDeletion._keep = dies
+else:
+    setattr(kept_deletion, step, dies)
+with SyncBroker.from_url(url) as broker:
+    actions = SyncActions(broker, trash=open_trash(store, DatabaseSettings()))
+    bulk = actions.bulk(Delete(), InState("default", "scheduled"))
+    print(bulk.progress.deletion, flush=True)
+    for _ in actions.batches(bulk):
+        pass
+"""
+
+
+@pytest.mark.parametrize("step", ["take", "keep", "drop"])
+async def test_process_that_is_killed_in_the_middle_loses_no_task(
+    client: Client, desk: Desk, any_url: str, url: str, step: str
+) -> None:
+    refs = await fill(client, 2500, delay="1h")
+    before = {ref.id: await desk.hash(ref.id) for ref in refs}
+    dying = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", KILLED, any_url, url, step],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env=dict(os.environ),
+    )
+    assert (dying.returncode, dying.stderr) == (-signal.SIGKILL, "")
+    first = dying.stdout.split()[0]
+    aside = await desk.ids("archived")
+    assert (len(await desk.ids("scheduled")), len(aside)) == (500, 0 if step == "drop" else 1000)
+    actions = keeping(desk.broker, url)
+    again = await done(actions, actions.bulk(Delete(), Chosen([TaskRef("default", each) for each in aside])))
+    assert again.failed == 0
+    outcomes = [*await actions.undo_all(first), *await actions.undo_all(again.deletion)]
+    assert [each for each in outcomes if isinstance(each, RotaError)] == []
+    assert {ref.id: await desk.hash(ref.id) for ref in refs} == before
+    assert (len(await desk.ids("scheduled")), await desk.ids("archived"), await actions.deleted()) == (2500, [], [])
+
+
+async def test_copies_of_a_cut_off_deletion_put_its_tasks_back(
+    client: Client, desk: Desk, any_url: str, url: str
+) -> None:
+    """The tasks of the last batch were stored and not deleted: the undo of the deletion ends that too."""
+    refs = await fill(client, 2500, delay="1h")
+    before = {ref.id: await desk.hash(ref.id) for ref in refs}
+    dying = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", KILLED, any_url, url, "keep"], capture_output=True, timeout=SECONDS
+    )
+    actions = keeping(desk.broker, url)
+    outcomes = await actions.undo_all(dying.stdout.decode().split()[0])
+    assert (len(outcomes), [each for each in outcomes if isinstance(each, RotaError)]) == (2000, [])
+    assert {ref.id: await desk.hash(ref.id) for ref in refs} == before
+    assert (len(await desk.ids("scheduled")), await desk.ids("archived")) == (2500, [])
+
+
+async def test_locked_store_is_waited_for(client: Client, desk: Desk, url: str) -> None:
+    await fill(client, 10)
+    actions = keeping(desk.broker, url)
+    await done(actions, actions.bulk(Delete(), Chosen(await fill(client, 1, queue="warm"))))
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    deleting = asyncio.create_task(done(actions, actions.bulk(Delete(), InState("default", "pending"))))
+    await asyncio.sleep(0.5)
+    assert not deleting.done()
+    other.execute("ROLLBACK")
+    assert (await deleting).done == 10
+    other.close()

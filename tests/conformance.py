@@ -40,6 +40,11 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         "its proxy loses replies before the socket of one server, and nobody would be sent to it",
     ),
     (
+        "tests/integration/inspect/test_kept_deletions.py::test_lost_replies_lose_no_task",
+        {"sentinel", "cluster"},
+        "its proxy loses replies before the socket of one server, and nobody would be sent to it",
+    ),
+    (
         "tests/integration/inspect/test_rights.py::test_a_read_only_replica_is_enough",
         {"redis62", "valkey", "sentinel", "cluster", "acl"},
         "its replica is one of the shared Redis",

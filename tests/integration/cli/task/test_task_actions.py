@@ -104,6 +104,21 @@ def test_deleted_tasks_are_listed_and_put_back(task: Run, state: State, keys: Qu
     assert ids(state, keys.archived) == ["a0", "a1", "a2"]
 
 
+def test_deletion_that_cannot_be_kept_says_so_and_promises_no_undo(
+    task: Run, state: State, keys: QueueKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROTA_DELETED_MAX_BYTES", "500")
+    words = ("delete", "--all", "-q", "mail", "-s", "archived", "--yes")
+    refused = task(*words)
+    assert (refused.code != 0, refused.out) == (True, "0 tasks deleted.\n")
+    assert "Nothing was deleted: 3 tasks of about" in refused.err
+    assert ("--no-undo" in refused.err, "To put them back" in refused.err) == (True, False)
+    assert refused.err.count("Nothing was deleted") == 1
+    assert (ids(state, keys.archived), task("undo", "--list").out) == (["a0", "a1", "a2"], "")
+    gone = task(*words, "--no-undo")
+    assert (gone.code, gone.out, "To put them back" in gone.err) == (0, "3 tasks deleted.\n", False)
+
+
 def test_move_and_reschedule(task: Run, state: State, keys: QueueKeys) -> None:
     refused = task("move", "s", "--to", "lwo")
     assert (refused.code, "There is no queue 'lwo'" in refused.err) == (1, True)

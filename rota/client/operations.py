@@ -131,7 +131,7 @@ class TaskOperations(ABC):
                 return  # an earlier answer was lost, and the payload has been replaced already
             edited: Edited = yield Change(edit.update_payload(keys, task_id, message, payload))
             if edited.reply != "changed":
-                if edited.reply != "done":
+                if edited.reply not in ("done", "same"):
                     raise refusal(queue, task_id, edited, "can't get another payload")
                 return
         raise TaskStateError(

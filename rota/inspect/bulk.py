@@ -6,22 +6,20 @@ being done; every task of that batch is done as a whole or left as it was. A bul
 ends, the rest is left undone, and the same bulk again does it.
 """
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rota.client.steps import Act
-from rota.core.duration import DurationLike
-from rota.errors import BrokerError, RotaError, StoreError, TaskNotFound
+from rota.errors import BrokerError, RotaError, StoreError
+from rota.inspect.bulk_acts import BulkAct, has_left, stays, verb_of
 from rota.inspect.face import Stream, TaskRef
 from rota.inspect.moving import Done
-from rota.inspect.query import Field, Pattern, StateTerm, Term, TextTerm
 from rota.inspect.targets import Matching, Targets
-from rota.tasks.job import TaskInfo, TaskState
+from rota.tasks.job import TaskInfo
 from rota.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -29,77 +27,7 @@ if TYPE_CHECKING:
 
 MOST_FAILURES = 100
 """How many failures of a bulk are kept. All are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunNow:
-    """Make tasks pending, so that they run next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """Archive tasks that are not running."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Delete tasks that are not running; with a store they are kept for undo, unless `undo` is false."""
-
-    undo: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Archive waiting tasks as cancelled, and ask the workers of running ones to cancel them."""
-
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reschedule:
-    """Move waiting tasks to an instant, or to a duration from now."""
-
-    when: datetime | DurationLike
-
-
-@dataclass(frozen=True, slots=True)
-class MoveTo:
-    """Move tasks to another queue. Only with `create` may that queue be new."""
-
-    queue: str
-    create: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Requeue:
-    """Put active tasks back that no worker runs any more."""
-
-
-BulkAct = RunNow | Archive | Delete | Cancel | Reschedule | MoveTo | Requeue
-
-
-def meant(act: BulkAct, targets: Targets) -> Targets:
-    """Leave out of all that match a query what the act has nothing to do with, because it is as wanted.
-
-    The search comes to the place later to which the act brings tasks. It would find them again there, and count them
-    twice or as refused.
-    """
-    term = _as_wanted(act)
-    return targets.without(term) if term is not None and isinstance(targets, Matching) else targets
-
-
-def _as_wanted(act: BulkAct) -> Term | None:
-    match act:
-        case RunNow():
-            return StateTerm((TaskState.PENDING,))
-        case Archive():
-            return StateTerm((TaskState.ARCHIVED,))
-        case Cancel():
-            return StateTerm((TaskState.ARCHIVED, TaskState.COMPLETED))
-        case MoveTo(queue):
-            return TextTerm(Field.QUEUE, (Pattern((queue,)),))
-        case _:
-            return None
+_AS_WANTED = ("same", "none", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +42,19 @@ class BulkFailure:
 class BulkProgress:
     """How far a bulk has come.
 
-    `total` is None if it is not known how many tasks there are. `seen` tasks were tried: `done` of them were
-    changed or were as wanted already, `failed` were left as they were. `failures` are the first of these, `reasons`
-    counts the kinds of all their errors. `ended` is true after the last task, `stopped` after `stop()`. `deletion`
-    names what `undo_all` puts back; empty if nothing was kept. `unkept` of the deleted tasks are not kept any more,
-    because deletions of others have needed the room; this is known at the end. `unread` names the lists that the
-    search of a query could not read to the end, so that tasks in them may have been left out.
+    `total` is None if it is not known how many tasks there are. `seen` tasks were tried: `done` of them were changed or
+    were as wanted already (`same` counts these alone), `failed` were left as they were. `failures` are the first of
+    these, `reasons` counts the kinds of all their errors. `ended` is true after the last task, `stopped` after
+    `stop()`. `deletion` names what `undo_all` puts back; empty if nothing was kept. `unkept` of the deleted tasks are
+    not kept any more, because deletions of others have needed the room; this is known at the end. `unread` names the
+    lists that the search of a query could not read to the end, so that tasks in them may have been left out.
     """
 
     act: str
     total: int | None = None
     seen: int = 0
     done: int = 0
+    same: int = 0
     failed: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict[str, int])
     failures: tuple[BulkFailure, ...] = ()
@@ -173,7 +102,7 @@ class Bulk(Stream[BulkProgress]):
         `kept` is what keeps deleted tasks for undo.
         """
         self.act, self.targets = act, targets
-        self.progress = BulkProgress(_verb(act), targets.total, deletion=kept.deletion if kept else "")
+        self.progress = BulkProgress(verb_of(act), targets.total, deletion=kept.deletion if kept else "")
         self.outcomes: Mapping[TaskRef, Done] = {}
         self._keys, self._do, self._prepare = keys, do, prepare
         self._kept = kept
@@ -216,7 +145,7 @@ class Bulk(Stream[BulkProgress]):
     def _begin(self) -> Act[None]:
         if self._prepare is not None:
             yield from self._prepare()
-        yield from self.targets.begin(self._keys, stays=isinstance(self.act, Reschedule))
+        yield from self.targets.begin(self._keys, stays=stays(self.act))
         self._begun = time.monotonic()
         self._note()
 
@@ -228,12 +157,13 @@ class Bulk(Stream[BulkProgress]):
             if isinstance(outcome, RotaError)
         ]
         self._reasons.update(type(each.error).__name__ for each in failures)
-        self._stayed = sum(not _has_left(outcome) for outcome in outcomes)
+        self._stayed = sum(not has_left(self.act, self.targets, outcome) for outcome in outcomes)
         room = MOST_FAILURES - len(self.progress.failures)
         self._note(
             seen=self.progress.seen + len(batch),
             failed=self.progress.failed + len(failures),
             done=self.progress.done + len(batch) - len(failures),
+            same=self.progress.same + sum(outcome in _AS_WANTED for outcome in outcomes),
             failures=(*self.progress.failures, *failures[: max(0, room)]),
         )
 
@@ -243,13 +173,3 @@ class Bulk(Stream[BulkProgress]):
         known = {"total": self.targets.total, "reasons": dict(self._reasons), "took": took, "unread": unread}
         self.progress = replace(self.progress, **known, **changes)  # type: ignore[arg-type]
         return self.progress
-
-
-def _verb(act: BulkAct) -> str:
-    """Return the name of an act: the first word of its class, in small letters."""
-    return re.split(r"(?<!^)(?=[A-Z])", type(act).__name__)[0].lower()
-
-
-def _has_left(outcome: Done) -> bool:
-    """Whether a task is not any more in the state in which it was chosen."""
-    return outcome == "done" or isinstance(outcome, TaskNotFound)

@@ -241,6 +241,17 @@ def _unescaped(text: str) -> str:
     return re.sub(r'\\(["\\])', r"\1", text)
 
 
+def payload_keys(path: str) -> tuple[str, ...]:
+    """Return the keys of a path into JSON that is written as after `payload.`; no keys if it is not one."""
+    return _keys(f".{path}") if re.fullmatch(rf"{_KEY}(?:\.{_KEY})*", path) else ()
+
+
+def payload_assignment(text: str) -> tuple[str, str] | None:
+    """Split `path=value` into the path and the value; None if it does not begin with a path."""
+    match = re.fullmatch(r'((?:"(?:[^"\\]|\\["\\])*"|[^\s",*:.="]+|\.)+)=(.*)', text, re.DOTALL)
+    return (match[1], match[2]) if match else None
+
+
 def _keys(path: str) -> tuple[str, ...]:
     found: list[str] = re.findall(rf"\.({_KEY})", path)
     return tuple(_unescaped(key[1:-1]) if key.startswith('"') else key for key in found)

@@ -135,7 +135,7 @@ class InState(Targets):
         check_group(self.state, group or None)
         self._key = ""
         self._is_list = self.state in (TaskState.PENDING, TaskState.ACTIVE)
-        self._by_cursor = False
+        self._by_cursor = self._from_head = False
         self._cursor: bytes | str | None = "0"
         self._passed = self._read = 0
 
@@ -145,6 +145,8 @@ class InState(Targets):
         self._key = keys.queue(self.queue).tasks_in(self.state, self.group)
         # A task whose score changes may be met again by its rank, but not by a cursor, which follows no order.
         self._by_cursor = stays and not self._is_list
+        # Workers take tasks from the tail, so positions from the head stay right while the tasks are left in the list.
+        self._from_head = stays and self._is_list
         self.total = yield Command(("LLEN" if self._is_list else "ZCARD", self._key), self._key)
 
     def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
@@ -155,10 +157,14 @@ class InState(Targets):
 
     def _page(self, stayed: int) -> Act[list[bytes]]:
         self._passed += stayed
-        number = min(BATCH, (self.total or 0) - self._read)
+        total = self.total or 0
+        # From the head, tasks are met again that new ones have pushed on. So it reads on to the end of the list.
+        number = min(BATCH, (2 * total + BATCH if self._from_head else total) - self._read)
         if number <= 0:
             return []
         first, last = self._passed, self._passed + number - 1
+        if self._from_head:
+            return (yield Command(("LRANGE", self._key, first, last), self._key))  # type: ignore[no-any-return]
         if self._is_list:  # the task that runs next is at the tail
             ids: list[bytes] = yield Command(("LRANGE", self._key, -last - 1, -first - 1), self._key)
             return ids[::-1]

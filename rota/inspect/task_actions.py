@@ -6,47 +6,32 @@ undone, and an act on many.
 """
 
 from abc import ABC
-from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, cast
 
 from rota.client.operations import TaskOperations, operation
 from rota.client.packing import Packer
-from rota.client.steps import Act, Change, Command
-from rota.client.verbs import ARCHIVE, DELETE, RUN, Verb, cancelling, change, change_many, rescheduling
-from rota.errors import ConfigError, OptionError, RotaError, TaskNotFound, TaskStateError
-from rota.inspect import moving
-from rota.inspect.bulk import (
-    Archive,
-    Bulk,
-    BulkAct,
-    Cancel,
-    Delete,
-    MoveTo,
-    Preview,
-    Requeue,
-    Reschedule,
-    RunNow,
-    meant,
-)
+from rota.client.steps import Act
+from rota.client.verbs import DELETE, change
+from rota.errors import ConfigError, RotaError, TaskNotFound
+from rota.inspect import moving, unlocking
+from rota.inspect.bulk import Bulk, Preview
+from rota.inspect.bulk_acts import BulkAct, Delete, EditPayload, MoveTo, meant
+from rota.inspect.bulk_doing import doing
 from rota.inspect.face import TaskRef
 from rota.inspect.kept_deletion import KeptDeletion, delete_kept, undo_all, undo_one
 from rota.inspect.moving import Done
-from rota.inspect.payload_check import check_payload
+from rota.inspect.new_payloads import Editing
 from rota.inspect.requeueing import requeue_many
-from rota.inspect.server_reads import published_types
 from rota.inspect.targets import Matching, Targets
 from rota.inspect.trash import HeldTrash, OpenTrash, TrashedTask
 from rota.tasks.job import TaskInfo
-from rota.wire import edit
-from rota.wire.edit import Edited
 from rota.wire.keys import Keys, own_unique_key, unique_key
 
 MOST_PREVIEWED = 10_000
 """How many tasks a preview counts, if their number cannot be asked for."""
 MOST_SCANNED = 100_000
 """How many tasks the search of a preview looks at."""
-_MOST_READINGS = 5
 
 
 class TaskActions(TaskOperations, ABC):
@@ -97,12 +82,11 @@ class TaskActions(TaskOperations, ABC):
         The payload is checked against the JSON Schema that the workers of its type publish, if there is one. Raises
         PayloadError if it does not fit; without `check` it is not checked.
         """
-        info: TaskInfo = yield from _described(self, "info", queue, task_id)
-        if check:
-            check_payload((yield from published_types(self._keys)), info.type, payload)
-        yield from _described(self, "update_payload", queue, task_id, payload)
-        if run:
-            yield from change(RUN, self._place(queue, task_id), task_id)
+        self._place(queue, task_id)
+        act = EditPayload(self._packer.checked_payload(task_id, payload), run=run, check=check)
+        editing = Editing(act, self._keys, self._packer)
+        yield from editing.prepare()
+        yield from _only(editing.edit([TaskRef(queue, task_id)]))
 
     @operation
     def unique_lock(self, queue: str, task_id: str) -> Act[str]:
@@ -116,25 +100,17 @@ class TaskActions(TaskOperations, ABC):
 
         `lock` is its key, as `lock_of` and `unique_lock` return it. Raises TaskStateError if a task holds it.
         """
-        keys = self._place(queue, "-")
-        if not lock.startswith(f"{keys.base}unique:"):
-            raise OptionError(
-                f"{lock!r} is not a unique lock of the queue {queue!r}: these begin with {keys.base}unique:. "
-                "The method lock_of returns the lock of a type and a payload."
-            )
-        for _ in range(_MOST_READINGS):
-            holder = yield Command(("GET", lock), lock)
-            if holder is None:
-                return False
-            edited: Edited = yield Change(edit.unlock(keys, lock, holder, force=force))
-            if edited.reply in ("done", "gone"):
-                return True
-            if edited.reply == "held":
-                raise TaskStateError(
-                    f"The lock {lock} was left as it is: task {edited.id} holds it and is {edited.state}. Wait until "
-                    "that task has ended, cancel it, or use force."
-                )
-        raise TaskStateError(f"The lock {lock} is taken by another task at each look, so it was not freed.")
+        return (yield from unlocking.free_lock(self._place(queue, "-"), lock, force=force))
+
+    @operation
+    def free_lock_of(self, queue: str, task_id: str, *, force: bool = False) -> Act[bool]:
+        """Free the unique lock that a task names. False: the lock was free, or the task names none.
+
+        Raises TaskStateError if the task holds it and has not ended, unless `force`; DuplicateTask if another task
+        holds it, also with `force`.
+        """
+        self._place(queue, task_id)
+        return (yield from _only(unlocking.free_many(self._keys, [TaskRef(queue, task_id)], force=force))) == "done"
 
     def lock_of(self, queue: str, type: str, *, payload: bytes | None = None, key: str | None = None) -> str:
         """Return the key of the unique lock of a type and a payload, or of the key that the enqueue names."""
@@ -184,13 +160,14 @@ class TaskActions(TaskOperations, ABC):
                     do=lambda tasks: self._move(keys, tasks, queue),
                     prepare=lambda: moving.check_target(keys, queue, create=create),
                 )
-            case Requeue():
-                return Bulk(act, targets, keys=keys, do=lambda tasks: requeue_many(keys, tasks))
+            case EditPayload():
+                editing = Editing(act, keys, self._packer)
+                return Bulk(act, targets, keys=keys, do=editing.edit, prepare=editing.prepare)
             case Delete(undo=True) if self._trash is not None:
                 kept = KeptDeletion(keys, self._trash, self._by, targets)
                 return Bulk(act, targets, keys=keys, do=kept.delete, kept=kept)
             case _:
-                return Bulk(act, targets, keys=keys, do=_doing(act, keys, targets))
+                return Bulk(act, targets, keys=keys, do=doing(act, keys, targets))
 
     @operation
     def preview(self, targets: Targets, sample: int = 5, *, act: BulkAct | None = None) -> Act[Preview]:
@@ -200,7 +177,7 @@ class TaskActions(TaskOperations, ABC):
         it would make them are left out, as the bulk does.
         """
         targets = targets if act is None else meant(act, targets)
-        yield from targets.begin(self._keys, stays=True)
+        yield from targets.begin(self._keys, stays=False)
         shown: list[TaskRef] = []
         count, ended = 0, False
         while not ended and (len(shown) < sample or targets.total is None) and not _is_enough(targets, count):
@@ -234,42 +211,12 @@ def _is_enough(targets: Targets, count: int) -> bool:
     return count >= MOST_PREVIEWED or (isinstance(targets, Matching) and targets.scanned >= MOST_SCANNED)
 
 
-def _verb(act: BulkAct) -> Verb:
-    match act:
-        case RunNow():
-            return RUN
-        case Archive():
-            return ARCHIVE
-        case Delete():
-            return DELETE
-        case Cancel(reason):
-            return cancelling(reason)
-        case Reschedule(when):
-            return rescheduling(when)
-        case _:
-            raise OptionError(f"{act!r} is not an act on many tasks: use one of the classes in rota.inspect.bulk.")
-
-
-def _doing(act: BulkAct, keys: Keys, targets: Targets) -> Callable[[Sequence[TaskRef]], Act[list[Done]]]:
-    verb = _verb(act)
-    if isinstance(act, Reschedule) and isinstance(targets, Matching):
-        return lambda tasks: _done(rescheduling(targets.fixed(act.when)), keys, tasks)
-    return lambda tasks: _done(verb, keys, tasks)
-
-
-def _done(verb: Verb, keys: Keys, tasks: Sequence[TaskRef]) -> Act[list[Done]]:
-    outcomes = yield from change_many(verb, keys, tasks)
-    return [
-        (verb.refusal(task.queue, task.id, each) or each.reply) if isinstance(each, Edited) else each
-        for task, each in zip(tasks, outcomes, strict=True)
-    ]
-
-
-def _only(act: Act[list[Done]]) -> Act[None]:
-    """Do an act on many to one task, and raise the error of a refusal."""
+def _only(act: Act[list[Done]]) -> Act[str]:
+    """Do an act on many to one task, and return the outcome. Raises the error of a refusal."""
     [outcome] = yield from act
     if isinstance(outcome, RotaError):
         raise outcome
+    return outcome
 
 
 def _described(actions: TaskOperations, name: str, *args: Any) -> Act[Any]:

@@ -25,7 +25,7 @@ class Edited(NamedTuple):
     """The result of a change.
 
     `reply` is `done`, `gone` (the task does not exist), `state` (not allowed in this state), `locked` (the task `id`
-    holds the lock), `changed` (another client changed the message: read it again), `same` (was pending already),
+    holds the lock), `changed` (another client changed the message: read it again), `same` (was as wanted already),
     `asked` (its worker is asked to cancel it), `ended` (had ended already), `aside` (it is on its way to the queue
     `state`, or to the store if that is empty), `alive` or `leaseless` (see `requeue`), `held` (see `unlock`), `later`
     (this call did enough) or `error` (`state` is the text of the server). Otherwise `state` is the state that the
@@ -37,23 +37,49 @@ class Edited(NamedTuple):
     id: str
 
 
-def update_payload(keys: QueueKeys, task_id: str, message: bytes, payload: bytes) -> Call[Edited]:
-    """Replace the payload of the task whose stored message was read as `message`.
+class NewMessage(NamedTuple):
+    """The message of a task with another payload: `read` is the message of which it was made.
 
     A lock that is derived from the payload moves to the new payload. A lock with a key that the caller chose stays.
     """
+
+    id: str
+    read: bytes
+    written: bytes
+    old_lock: str
+    new_lock: str
+
+
+def new_message(keys: QueueKeys, task_id: str, read: bytes, payload: bytes) -> NewMessage:
+    """Return the message of a task with another payload. Raises PayloadError if the message cannot be read."""
     from rota.wire.message import unpack  # imported here so that a program that only enqueues does not load protobuf
     from rota.wire.proto import TaskMessage
 
-    old = unpack(message)
+    old = unpack(read)
     lock = old.unique_key
     moves = lock != "" and lock in (unique_key(keys, old.type, old.payload), unique_key(keys, old.type, None))
     new = TaskMessage()
     new.CopyFrom(old)
     new.payload = payload
     new.unique_key = unique_key(keys, old.type, payload) if moves else lock
-    args = (keys.task_prefix, task_id, message, new.SerializeToString(), lock, new.unique_key, keys.base)
-    return Call(load("edit_payload"), (keys.task(task_id),), args, edited)
+    written = read if payload == old.payload else new.SerializeToString()
+    return NewMessage(task_id, read, written, lock, new.unique_key)
+
+
+def update_payload(keys: QueueKeys, task_id: str, message: bytes, payload: bytes) -> Call[Edited]:
+    """Replace the payload of the task whose stored message was read as `message`."""
+    return one(replace_messages(keys, [new_message(keys, task_id, message, payload)]))
+
+
+def replace_messages(keys: QueueKeys, messages: Sequence[NewMessage], *, run: bool = False) -> Call[list[Edited]]:
+    """Replace the messages of tasks that do not run, each if it has not changed; with `run` make the tasks pending.
+
+    `same` says that the message is the new one already, and with `run` that the task is pending or active.
+    """
+    args: list[Argument] = [keys.base, keys.task_prefix, int(run)]
+    for each in messages:
+        args += (raw(each.id), each.read, each.written, each.old_lock, each.new_lock)
+    return Call(load("edit_payload"), (keys.pending,), args, all_edited)
 
 
 def set_time(keys: QueueKeys, ids: Sequence[str], when: str) -> Call[list[Edited]]:
@@ -124,6 +150,14 @@ def unlock(keys: QueueKeys, lock: str, task_id: bytes, *, force: bool = False) -
     With `force` a lock is freed that a task holds.
     """
     return Call(load("edit_unlock"), (lock,), (keys.task_prefix, task_id, int(force)), edited)
+
+
+def free_locks(keys: QueueKeys, ids: Sequence[str], *, force: bool = False) -> Call[list[Edited]]:
+    """Free the unique locks that tasks name. `held`: the task holds it; `locked`: another task does.
+
+    `none`: the task names no lock; `same`: its lock is free. With `force` a lock is freed that the task itself holds.
+    """
+    return _many("edit_free", keys, (keys.pending,), (int(force),), ids)
 
 
 def one(call: Call[list[Edited]]) -> Call[Edited]:

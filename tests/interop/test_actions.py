@@ -13,8 +13,21 @@ from redis.asyncio import Redis
 from interop.programs import Go, GoRefused, request
 from rota.broker import Broker
 from rota.errors import RotaError
-from rota.inspect import Actions, Cancel, Delete, Inspector, InState, MoveTo, RunNow, TaskRef
-from rota.inspect.bulk import Archive, BulkAct
+from rota.inspect import (
+    Actions,
+    Bulk,
+    Cancel,
+    Chosen,
+    Delete,
+    EditPayload,
+    FreeLock,
+    Inspector,
+    InState,
+    MoveTo,
+    RunNow,
+    TaskRef,
+)
+from rota.inspect.bulk_acts import Archive, BulkAct
 from rota.inspect.moving import move
 from rota.store import open_store
 from tests.interop.both_views import assert_they_agree
@@ -97,6 +110,44 @@ async def test_acts_on_many_tasks_of_go(go: Go, actions: Actions, act: BulkAct, 
             pass
         assert bulk.progress.failed == 0
     assert (await go.queue()).counts() == counts
+
+
+async def done(actions: Actions, act: BulkAct, refs: list[TaskRef]) -> Bulk:
+    bulk = actions.bulk(act, Chosen(refs))
+    async for _ in actions.batches(bulk):
+        pass
+    return bulk
+
+
+async def test_go_sees_the_new_payloads_of_many_and_their_locks(go: Go, actions: Actions) -> None:
+    requests = [request("t", b'{"n": %d}' % n, unique=HOUR, process_in=HOUR) for n in range(3)]
+    names = await ids(await go.enqueue_all([*requests, request("t", b'{"n": 7}', group="g", unique=HOUR)]))
+    for name in names[:2]:
+        await go.act("archive", name)
+    act = EditPayload(fields={"to": "x"}, run=True)
+    bulk = await done(actions, act, [TaskRef("default", name) for name in names])
+    assert (bulk.progress.done, bulk.progress.failed) == (4, 0)
+    seen = [await go.task(name) for name in names]
+    assert [(each.state, each.payload) for each in seen] == [
+        ("pending", b'{"n": %d, "to": "x"}' % n) for n in (0, 1, 2, 7)
+    ]
+    again = await go.enqueue_all([request("t", b'{"n": %d, "to": "x"}' % n, unique=HOUR) for n in (0, 1, 2, 7)])
+    assert [answer.kind for answer in again if isinstance(answer, GoRefused)] == ["duplicate"] * 4
+    assert len(await ids(await go.enqueue_all(requests))) == 3
+
+
+async def test_locks_of_many_tasks_of_go_are_freed(go: Go, actions: Actions) -> None:
+    """Also those of grouped tasks, whose lock Asynq keeps in the message only."""
+    requests = [request("t", b"1", unique=HOUR), request("t", b"2", group="g", unique=HOUR), request("t", b"3")]
+    refs = [TaskRef("default", name) for name in await ids(await go.enqueue_all(requests))]
+    held = await done(actions, FreeLock(), refs)
+    assert dict(held.progress.reasons) == {"TaskStateError": 2}
+    freed = await done(actions, FreeLock(force=True), refs)
+    assert [freed.outcomes[ref] for ref in refs] == ["done", "done", "none"]
+    again = [TaskRef("default", name) for name in await ids(await go.enqueue_all(requests))]
+    assert len(again) == 3
+    refused = await done(actions, FreeLock(force=True), refs)
+    assert dict(refused.progress.reasons) == {"DuplicateTask": 2}
 
 
 async def half_moved(actions: Actions, ref: TaskRef, steps: int = 1) -> None:

@@ -22,7 +22,7 @@ class TaskGroup(LazyGroup):
         "log": Source("task.task_log", "log"),
         "enqueue": Source("enqueue_command", "command"),
     }
-    further = ("task.acting", "task.repairing")
+    further = ("task.acting", "task.undoing", "task.repairing")
 
 
 program = typer.Typer(

@@ -5,16 +5,14 @@
 --         running or being aggregated), locked (by the task `id`), aside (it is on its way to the queue `state`), later
 --         and error (see `each`)
 -- A task that had ended gets all its retries again. In Asynq it keeps its count, so its next failure archives it again.
---! include clock
---! include holder
---! include leave
+--! include make_pending
 --! include aside
 --! include each
 local base, prefix = ARGV[1], ARGV[2]
 redis.call('LLEN', KEYS[1]) -- fails on a key of the wrong type, before the first write
 
 local function refusal_of(row, id)
-  local state, scoped, aside = row[1], row[3] and row[4], aside_of(row[1], row[6], row[5])
+  local state, aside = row[1], aside_of(row[1], row[6], row[5])
   if state == 'pending' then
     return { 'same', state, id }
   elseif state == 'active' then
@@ -24,12 +22,7 @@ local function refusal_of(row, id)
   elseif is_too_much(id, state, #(row[5] or '')) then
     return { 'later', state, id }
   end
-  if scoped then
-    local other, other_state = holder(row[3], prefix)
-    if other and other ~= id then
-      return { 'locked', other_state, other }
-    end
-  end
+  return lock_refusal(id, row[3], row[4], prefix)
 end
 
 return each(3, 1, function(id, key)
@@ -42,21 +35,8 @@ return each(3, 1, function(id, key)
   if refusal then
     return refusal
   end
-  if not leave(base, id, state, row[2] or '') then
-    return { 'state', state, id }
-  end
-  if row[3] and row[4] and redis.call('GET', row[3]) ~= id then
-    redis.call('SET', row[3], id)
-  end
-  if state == 'archived' or state == 'completed' then
-    -- If a protobuf field occurs twice, the last one counts. So `retried` (6) and `completed_at` (13) become 0.
-    redis.call('HSET', key, 'msg', (row[5] or '') .. '\48\0' .. '\104\0')
-    redis.call('HDEL', key, 'result', 'rota_cancel', 'rota_end', 'rota_crashes', 'rota_progress', 'rota_log',
-      'rota_aside')
-  end
-  -- Without this, the task would go back to its group at its first retry.
-  redis.call('HDEL', key, 'group')
-  redis.call('LPUSH', KEYS[1], id)
-  redis.call('HSET', key, 'state', 'pending', 'pending_since', now_ns)
-  return { 'done', state, id }
+  local task = {
+    group = row[2] or '', unique_key = row[3], scoped = row[4], msg = row[5] or '', place = KEYS[1],
+  }
+  return { make_pending(base, id, key, state, task) and 'done' or 'state', state, id }
 end)

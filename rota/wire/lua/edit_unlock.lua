@@ -3,7 +3,7 @@
 -- ARGV  1 prefix of the task hashes, 2 id that the lock contained when it was read, 3 1 to free it in any case
 -- Result: false if the lock is free, else { reply, state, id }: done, held (by the task `id`), changed (it contains
 --         another id by now)
---! include holder
+--! include kept_lock
 local id = redis.call('GET', KEYS[1])
 if not id then
   return false
@@ -11,11 +11,8 @@ end
 if id ~= ARGV[2] then
   return { 'changed', '', id }
 end
-local other, state = holder(KEYS[1], ARGV[1])
--- A task that is aside is archived only until it has arrived elsewhere.
-local has_ended = (state == 'archived' or state == 'completed')
-  and redis.call('HEXISTS', ARGV[1] .. id, 'rota_aside') == 0
-if other and ARGV[3] ~= '1' and not has_ended then
+local other, state = keeper(KEYS[1], ARGV[1])
+if other and ARGV[3] ~= '1' then
   return { 'held', state, id }
 end
 redis.call('DEL', KEYS[1])

@@ -44,7 +44,9 @@ CHANGES = """
     task requeue stuck
     task requeue --all --queue mail --yes
     task edit a {}
+    task edit --where state:archived --set a=1 --run --yes
     task unlock a
+    task unlock a --force --yes
     task unlock --queue mail --type t --key k --force --yes
     task undo gone
     task undo --deletion d

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 
@@ -15,11 +14,11 @@ from rota.errors import BrokerUnavailable, OptionError, QueueNotFound, RotaError
 from rota.inspect import (
     Actions,
     Archive,
-    Bulk,
-    BulkProgress,
     Cancel,
     Chosen,
     Delete,
+    EditPayload,
+    FreeLock,
     InState,
     Matching,
     MoveTo,
@@ -35,6 +34,7 @@ from rota.settings.setting_groups import DatabaseSettings
 from rota.store import open_trash
 from tests.integration.client.conftest import Desk, plan
 from tests.integration.client.cut import LosesReplies
+from tests.integration.inspect.many import done, fill
 from tests.servers.roles import as_role
 
 STATES = ["pending", "active", "scheduled", "aggregating", "retry", "archived", "completed"]
@@ -47,6 +47,9 @@ ONE: dict[str, Callable[[Actions, TaskRef], Any]] = {
     "reschedule": lambda actions, ref: actions.reschedule(*ref, "1h"),
     "moveto": lambda actions, ref: actions.move(*ref, "there", create=True),
     "requeue": lambda actions, ref: actions.requeue(*ref),
+    "free": lambda actions, ref: actions.free_lock_of(*ref),
+    "edit": lambda actions, ref: actions.edit(*ref, b"new", check=False),
+    "edit and run": lambda actions, ref: actions.edit(*ref, b"new", run=True, check=False),
 }
 MANY = {
     "run": RunNow(),
@@ -56,37 +59,21 @@ MANY = {
     "reschedule": Reschedule("1h"),
     "moveto": MoveTo("there", create=True),
     "requeue": Requeue(),
+    "free": FreeLock(),
+    "edit": EditPayload(b"new", check=False),
+    "edit and run": EditPayload(b"new", run=True, check=False),
 }
 
 
-async def done(actions: Actions, bulk: Bulk) -> BulkProgress:
-    """Do all batches."""
-    async for _ in actions.batches(bulk):
-        pass
-    return bulk.progress
-
-
-async def fill(client: Client, number: int, **words: Any) -> list[TaskRef]:
-    """Enqueue this number of tasks, each once, also when an answer is lost, as on a machine that is busy."""
-    ids = [str(uuid4()) for _ in range(number)]
-    plans = [plan(b"%d" % n, task_id=task_id, **words) for n, task_id in enumerate(ids)]
-    left = plans
-    for _ in range(5):
-        outcomes = zip(left, await client.enqueue_many(left), strict=True)
-        left = [each for each, outcome in outcomes if isinstance(outcome, BrokerUnavailable)]
-        if not left:
-            return [TaskRef(str(words.get("queue", "default")), task_id) for task_id in ids]
-    raise AssertionError(f"{len(left)} of {number} tasks could not be enqueued")
-
-
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("act", list(MANY))
+@pytest.mark.parametrize(("act", "unique"), [*((act, None) for act in MANY), ("free", "10m"), ("edit and run", "10m")])
 async def test_act_on_many_with_one_task_is_the_act_on_one(
-    client: Client, actions: Actions, desk: Desk, act: str, state: str
+    client: Client, actions: Actions, desk: Desk, act: str, state: str, unique: str | None
 ) -> None:
     second = Desk(desk.broker, "second")
-    one = await desk.bring(client, state, KEPT)
-    other = await second.bring(client, state, KEPT.updated(queue="second"))
+    kept = KEPT.updated(unique=unique)
+    one = await desk.bring(client, state, kept)
+    other = await second.bring(client, state, kept.updated(queue="second"))
     error: RotaError | None = None
     try:
         await ONE[act](actions, TaskRef("default", one.id))
@@ -102,6 +89,7 @@ async def test_act_on_many_with_one_task_is_the_act_on_one(
         if place != "aggregating":
             assert (one.id in await desk.ids(place)) == (other.id in await second.ids(place)), place
     assert (await desk.hash(one.id)).keys() == (await second.hash(other.id)).keys()
+    assert len(await desk.locks()) == len(await second.locks())
 
 
 @pytest.mark.parametrize("number", [0, 1, 2500])
@@ -328,18 +316,27 @@ async def shaky(any_url: str) -> AsyncIterator[tuple[Actions, LosesReplies]]:
 
 
 @pytest.mark.parametrize("losses", [1, 2, 3])
-@pytest.mark.parametrize("act", ["run", "archive", "delete", "cancel", "moveto", "reschedule"])
+@pytest.mark.parametrize(
+    "act", ["run", "archive", "delete", "cancel", "moveto", "reschedule", "free", "edit", "edit and run"]
+)
 async def test_lost_replies_leave_no_task_half_done_and_count_none_as_failed(
     client: Client, shaky: tuple[Actions, LosesReplies], desk: Desk, act: str, losses: int
 ) -> None:
-    refs = await fill(client, 300, delay="2h")
+    unique = "1h" if act == "free" else None
+    refs = await fill(client, 300, delay="2h", unique=unique)
     actions, proxy = shaky
-    await done(actions, actions.bulk(MANY[act], Chosen(await fill(client, 1, delay="2h", queue="warm"))))
+    many = FreeLock(force=True) if act == "free" else MANY[act]
+    await done(actions, actions.bulk(many, Chosen(await fill(client, 1, delay="2h", queue="warm", unique=unique))))
     proxy.losses = losses
-    progress = await done(actions, actions.bulk(MANY[act], Chosen(refs)))
+    progress = await done(actions, actions.bulk(many, Chosen(refs)))
     assert proxy.lost > 0
     assert (progress.done, progress.failed) == (300, 0)
-    assert len(await desk.ids("scheduled")) == (300 if act == "reschedule" else 0)
+    assert len(await desk.ids("scheduled")) == (300 if act in ("reschedule", "free", "edit") else 0)
+    if act == "free":
+        assert await desk.locks() == []
+    if act.startswith("edit"):
+        assert {(await desk.message(ref.id)).payload for ref in refs[::10]} == {b"new"}
+        assert len(await desk.ids("pending")) == (300 if "run" in act else 0)
     if act == "moveto":
         assert len(await Desk(desk.broker, "there").ids("scheduled")) == 300 + 1
 

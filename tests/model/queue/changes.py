@@ -43,6 +43,21 @@ class Changes(Places):
         del self.locks[lock]
         return "done"
 
+    def free_lock_of(self, task_id: str, *, force: bool) -> str:
+        task = self.tasks.get(task_id)
+        if task is None:
+            return "gone"
+        if not task.lock or task.lock not in self.locks:
+            return "same" if task.lock else "none"
+        other = self.holder(task.lock)
+        if other is not None and other.state not in ("archived", "completed"):
+            if other is not task:
+                return "locked"
+            if not force:
+                return "held"
+        del self.locks[task.lock]
+        return "done"
+
     def put_elsewhere(self, task_id: str, *, first: bool) -> str:
         """Take a task away and put it back as it was; a pending one `first` of its queue, or last."""
         task = self.tasks.get(task_id)
@@ -108,8 +123,20 @@ class Changes(Places):
                 return "locked"
             del self.locks[task.lock]
             self.locks[lock] = task_id
+        is_new = task.payload != payload
         task.payload, task.lock = payload, lock
-        return "done"
+        return "done" if is_new else "same"
+
+    def edit_and_run(self, task_id: str, payload: bytes, lock: str) -> str:
+        """Both, or nothing."""
+        task = self.tasks.get(task_id)
+        waits = task is not None and task.state not in ("active", "pending", "completed") and not task.set
+        if task is not None and waits:
+            moves = lock != task.lock and self.locks.get(task.lock) == task_id
+            if task.lock and (moves or task.scope != "ttl") and self.holder(lock) not in (None, task):
+                return "locked"
+        reply = self.update_payload(task_id, payload, lock)
+        return self.run_now(task_id) if waits else reply
 
     def clean(self, expired: list[str], trimmed: list[str]) -> None:
         for task_id in (*expired, *trimmed):

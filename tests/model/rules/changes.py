@@ -68,6 +68,13 @@ class Changes(Machine):
         call = edit.unlock(self.keys, lock, holder.encode(), force=force)
         assert self.send(call, "gone" if expected == "done" else expected).reply == expected
 
+    @rule(pick=PICK, force=st.booleans())
+    def free_lock_of(self, pick: int, force: bool) -> None:
+        task_id = self.any_id(pick)
+        expected = self.model.free_lock_of(task_id, force=force)
+        call = edit.one(edit.free_locks(self.keys, [task_id], force=force))
+        assert self.send(call, "same" if expected == "done" else expected).reply == expected
+
     @rule(picks=st.lists(PICK, min_size=1, max_size=5), act=st.sampled_from(["run_now", "delete", "archive", "cancel"]))
     def change_many(self, picks: list[int], act: str) -> None:
         """Several tasks in one call, one of them perhaps twice."""
@@ -143,10 +150,15 @@ class Changes(Machine):
         lock = unique_key(self.keys, "t", payload) if moves else old.unique_key
         expected = self.model.update_payload(task_id, payload, lock)
         call = edit.update_payload(self.keys, task_id, message, payload)
-        edited = self.run(call)
-        assert edited.reply == expected
-        is_read_again = expected == "done" and self.world.message(task_id) != message
-        assert self.run(call).reply == ("changed" if is_read_again else expected)
+        assert self.send(call, "same" if expected == "done" else expected).reply == expected
+
+    @rule(pick=PICK, payload=PAYLOADS)
+    def edit_and_run(self, pick: int, payload: bytes) -> None:
+        task_id = self.any_id(pick)
+        new = edit.new_message(self.keys, task_id, self.world.message(task_id), payload)
+        expected = self.model.edit_and_run(task_id, payload, new.new_lock)
+        call = edit.one(edit.replace_messages(self.keys, [new], run=True))
+        assert self.send(call, "same" if expected == "done" else expected).reply == expected
 
     @precondition(lambda self: self.model.ids("archived", "completed"))
     @rule(size=st.integers(0, 3))

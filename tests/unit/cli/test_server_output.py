@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from rota.cli import cron_command, doctor, group_command, metrics_chart, output, queue_steering, worker_steering
-from rota.cli.task import acting, repairing, search_command, why_command
+from rota.cli.task import acting, many, search_command, undoing, why_command
 from rota.errors import BrokerRefused, TaskNotFound
 from rota.inspect import (
     AggregationSnapshot,
@@ -231,7 +231,7 @@ def _opened(url: str | None) -> Generator[Server]:
 @pytest.fixture(autouse=True)
 def with_fixed_answers(monkeypatch: pytest.MonkeyPatch, in_utc: None) -> None:
     monkeypatch.setattr(output, "now", lambda: NOW)
-    for module in (acting, queue_steering, repairing, worker_steering):
+    for module in (many, queue_steering, undoing, worker_steering):
         monkeypatch.setattr(module, "with_app", _with_app)
     for module in (cron_command, group_command, search_command, why_command):
         monkeypatch.setattr(module, "opened", _opened)
@@ -287,7 +287,7 @@ def show_deletion_of_tasks() -> None:
 
 
 def show_deleted_tasks() -> None:
-    repairing.undo(listed=True)
+    undoing.undo(listed=True)
 
 
 def show_deletion_of_queues() -> None:

@@ -131,7 +131,7 @@ def test_move_and_reschedule(task: Run, state: State, keys: QueueKeys) -> None:
 
 def test_edit_reads_the_payload_from_the_arguments(task: Run, state: State, keys: QueueKeys) -> None:
     done = task("edit", "a0", '{"user": 8}', "--run")
-    assert (done.code, done.out) == (0, "The payload was replaced, and the task is pending.\n")
+    assert (done.code, done.out) == (0, "1 task with the new payload, now pending.\n")
     assert b'{"user": 8}' in state.client.hget(keys.task("a0"), "msg")
     assert "a0" in ids(state, keys.pending)
 
@@ -149,12 +149,35 @@ def test_lock_is_freed_by_its_task_or_by_type_and_payload(task: Run, state: Stat
     state.task(keys, "u", "pending", {"unique_key": lock}, unique_key=lock, payload=b"1")
     state.client.set(lock, "u")
     held = task("unlock", "u")
-    assert (held.code, "task u holds it" in held.err) == (1, True)
-    assert task("unlock", "u", "--force", "--yes").out == "The lock was freed.\n"
+    assert (held.code, "the task holds it" in held.err) == (1, True)
+    asked = task("unlock", "u", "--force", typed="n\n")
+    assert (asked.code, "Free the unique locks of 1 task, so that second ones can run" in asked.err) == (1, True)
+    assert task("unlock", "u", "--force", "--yes").out == "1 task without a lock now.\n"
+    plain = task("unlock", "p", "u")
+    assert (plain.code, "Of these, 2 tasks needed no change." in plain.err) == (0, True)
     state.client.set(lock, "gone")
     assert task("unlock", "--type", "t", "--payload", "1", "-q", "mail").out == "The lock was freed.\n"
     assert task("unlock", "--type", "t", "--payload", "1", "-q", "mail").out == "The lock was free.\n"
-    assert task("unlock", "p").code == 2
+
+
+def test_payloads_of_many_get_other_values_and_the_locks_of_many_are_freed(
+    task: Run, state: State, keys: QueueKeys
+) -> None:
+    words = "edit", "--set", "user=8", "--set", "to.city=Bonn", "--where", "state:archived type:email:*", "--run"
+    asked = task(*words, typed="n\n")
+    assert (asked.code, "Replace the payload of 3 tasks and run them?" in asked.err) == (1, True)
+    done = task(*words, "--yes", "--json")
+    assert (done.code, done.json["act"], done.json["done"], done.json["same"]) == (0, "edit", 3, 0)
+    for name in ("a0", "a1", "a2"):
+        assert b'{"user":8, "to": {"city": "Bonn"}}' in state.client.hget(keys.task(name), "msg")
+    assert ids(state, keys.pending) == ["a0", "a1", "a2", "p"]
+    whole = task("edit", "--all", "-q", "mail", "-s", "pending", '{"user": 9}', "--yes")
+    assert (whole.code, whole.out) == (0, "4 tasks with the new payload.\n")
+    mixed = task("edit", "a0", "s", "--set", "user=10")
+    assert (mixed.code, mixed.out) == (1, "1 task with the new payload.\n")
+    assert "The payload of task s in queue 'mail' was left as it is: it is not JSON" in mixed.err
+    freed = task("unlock", "--all", "-q", "mail", "-s", "pending", "--yes")
+    assert (freed.code, freed.out) == (0, "4 tasks without a lock now.\n")
 
 
 @pytest.mark.parametrize(
@@ -174,6 +197,14 @@ def test_lock_is_freed_by_its_task_or_by_type_and_payload(task: Run, state: Stat
         ["undo"],
         ["unlock"],
         ["unlock", "--type", "t"],
+        ["unlock", "p", "--type", "t", "--key", "k"],
+        ["unlock", "p", "--key", "k"],
+        ["edit"],
+        ["edit", "a0"],
+        ["edit", "{}"],
+        ["edit", "--set", "user=1"],
+        ["edit", "a0", "--set", "user"],
+        ["edit", "a0", "--set", "us er..=1"],
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_written(task: Run, state: State, words: list[str]) -> None:

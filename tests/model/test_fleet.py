@@ -9,13 +9,14 @@ from tests.model.rules.attempts import Attempts
 from tests.model.rules.changes import Changes
 from tests.model.rules.go import Go
 from tests.model.rules.groups import Groups
+from tests.model.rules.pauses import Pauses
 from tests.model.rules.supervisor import Supervisor
 from tests.model.rules.sweep import Sweeps
 
 pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 
 
-class Fleet(Groups, Attempts, Changes, Supervisor, Sweeps, Go):
+class Fleet(Groups, Attempts, Changes, Pauses, Supervisor, Sweeps, Go):
     """Everybody."""
 
     @initialize(scope=st.sampled_from([None, "ttl", "queued", "running"]))

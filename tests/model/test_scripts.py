@@ -9,13 +9,14 @@ from tests.model.rules.adding import Adding
 from tests.model.rules.attempts import Attempts
 from tests.model.rules.changes import Changes
 from tests.model.rules.groups import Groups
+from tests.model.rules.pauses import Pauses
 from tests.model.rules.supervisor import Supervisor
 from tests.model.rules.sweep import Sweeps
 
 pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 
 
-class Workers(Adding, Attempts, Changes, Supervisor, Sweeps):
+class Workers(Adding, Attempts, Changes, Pauses, Supervisor, Sweeps):
     """Workers of ours and their supervisors."""
 
     @initialize(wanted=st.integers(0, 4))
@@ -27,7 +28,7 @@ class Workers(Adding, Attempts, Changes, Supervisor, Sweeps):
             self.fetch(wanted, "w1")
 
 
-class Aggregators(Groups, Changes, Sweeps):
+class Aggregators(Groups, Changes, Pauses, Sweeps):
     """Aggregators of ours, and whoever changes tasks meanwhile."""
 
     @initialize(scope=st.sampled_from(["ttl", "queued", "running"]), size=st.integers(1, 3))

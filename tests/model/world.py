@@ -65,7 +65,7 @@ class World:
         keys = self.keys
         known = {keys.task(task_id) for task_id in model.tasks} | set(model.locks)
         known |= {keys.base + place for place in ("pending", "active", "lease", "groups", "paused", *SETS)}
-        known |= {keys.aggregation_sets, spent_key(keys), failures_key(keys), keys.repaired}
+        known |= {keys.aggregation_sets, spent_key(keys), failures_key(keys), keys.repaired, keys.pause}
         known |= {keys.group(group) for group in model.groups()}
         known |= {self.set_key(name, each.group) for name, each in model.sets.items()}
         return known

@@ -8,11 +8,13 @@
 -- program deletes that key.
 --! include clock
 --! include pause_row
+--! include lapsed
 local row = redis.call('HMGET', KEYS[2], 'producers', 'workers')
 if row[1] and string.find(row[1], '"kind": "delete"', 1, true) then
   return false
 end
 redis.call('GET', KEYS[1]) -- fails on a key of the wrong type, before the first write
+forget_lapsed(KEYS[1], KEYS[2])
 local at = string.format('%.6f', now)
 if ARGV[1] ~= 'producers' then
   redis.call('SET', KEYS[1], string.format('%d', now), 'NX')

@@ -5,7 +5,9 @@
 -- Result: as for `look_pause` before the change
 -- A queue that is being deleted is resumed too: the deletion notices it at its next step, and stops.
 --! include pause_row
+--! include lapsed
 local row = pause_row(KEYS[1], KEYS[2])
+forget_lapsed(KEYS[1], KEYS[2])
 if ARGV[1] ~= 'producers' then
   redis.call('DEL', KEYS[1])
   redis.call('HDEL', KEYS[2], 'workers', 'workers_at', 'workers_with')

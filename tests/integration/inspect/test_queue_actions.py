@@ -139,6 +139,18 @@ def test_blocking_face_pauses_drains_and_deletes(any_url: str) -> None:
         assert list(actions.delete_queue(QUEUE))[-1].tasks == {"pending": 1}
 
 
+@pytest.mark.parametrize("act", ["pause", "resume"])
+async def test_pause_of_both_that_a_go_program_has_ended_does_not_come_back_for_producers(
+    place: Place, actions: Actions, act: str
+) -> None:
+    await place.app.enqueue("t", queue=QUEUE)
+    await actions.pause(QUEUE, "both", by="anna")
+    await place.execute("DEL", place.keys.paused)
+    await getattr(actions, act)(QUEUE, "workers")
+    assert (await actions.queue_pause(QUEUE)).producers is None
+    await place.app.enqueue("t", queue=QUEUE)
+
+
 @pytest.mark.parametrize("act", ["pause", "drain", "delete_queue"])
 async def test_queue_that_does_not_exist_is_an_error(actions: Actions, act: str) -> None:
     with pytest.raises(QueueNotFound, match="check the name"):

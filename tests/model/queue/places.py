@@ -22,6 +22,11 @@ class Places:
     failures: Counter[str] = field(default_factory=Counter)
     locks: dict[str, str] = field(default_factory=dict)
     paused: bool = False
+    paused_with: bytes | None = None
+    """What Asynq's key of the pause has."""
+    refused: bool = False
+    """Whether producers are refused, as long as that key has `bound_to`, if there is one."""
+    bound_to: bytes | None = None
     processed: int = 0
     failed: int = 0
     crashed: int = 0
@@ -35,6 +40,12 @@ class Places:
     def due(self, state: str) -> list[Task]:
         waiting = (task for task in self.tasks.values() if task.state == state and task.at < NOW)
         return sorted(waiting, key=lambda task: (task.at, task.id))
+
+    def refuses(self) -> bool:
+        """Whether an enqueue is refused."""
+        if self.bound_to is not None and self.bound_to != self.paused_with:
+            self.refused, self.bound_to = False, None
+        return self.refused
 
     # Locks
 

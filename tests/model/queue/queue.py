@@ -4,7 +4,8 @@ from tests.model.queue.attempts import Attempts
 from tests.model.queue.changes import Changes
 from tests.model.queue.go import GoMoves
 from tests.model.queue.groups import Groups
+from tests.model.queue.pauses import Pauses
 
 
-class Queue(Attempts, Changes, Groups, GoMoves):
+class Queue(Attempts, Changes, Groups, GoMoves, Pauses):
     """One queue and all that can be done to it."""

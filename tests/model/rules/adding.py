@@ -27,6 +27,8 @@ class Adding(Machine):
             ]
             return len(replies)
 
+        if self.is_refused(call):
+            return
         assert self.run(call) == made()
         assert self.run(call) == 0
         self.sent.append((call, made))
@@ -95,6 +97,8 @@ class Adding(Machine):
     def a_request_comes_again_late(self, pick: int) -> None:
         """It adds nothing as long as its task is there. A task that is gone is added once more: at least once."""
         call, made = self.sent[-1 - pick % len(self.sent)]
+        if self.is_refused(call):
+            return
         assert self.run(call) == made()
 
     @precondition(lambda self: any(task.at < NOW for task in self.model.tasks.values()))

@@ -66,6 +66,7 @@ class Attempts(Machine):
     @rule()
     def pause_or_resume(self) -> None:
         self.model.paused = not self.model.paused
+        self.model.paused_with = b"1" if self.model.paused else None
         if self.model.paused:
             self.world.redis.set(self.keys.paused, 1)
         else:

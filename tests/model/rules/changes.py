@@ -84,6 +84,7 @@ class Changes(Machine):
         expected = [getattr(self.model, "archive_by_hand" if act == "archive" else act)(task_id) for task_id in ids]
         assert [edited.reply for edited in self.run(call)] == expected
 
+    @precondition(lambda self: not self.model.refused)
     @rule(pick=PICK)
     def move_at_once_there_and_back(self, pick: int) -> None:
         task_id, other = self.any_id(pick), self.world.broker.keys.queue("r")
@@ -95,6 +96,7 @@ class Changes(Machine):
             assert self.run(edit.move(self.keys, other, [task_id])) == [("gone", state, task_id)]
             assert self.run(edit.move(other, self.keys, [task_id])) == [("done", state, task_id)]
 
+    @precondition(lambda self: not self.model.refused)
     @rule(pick=PICK)
     def move_there_and_back(self, pick: int) -> None:
         task_id, other = self.any_id(pick), self.world.broker.keys.queue("r")
@@ -125,6 +127,23 @@ class Changes(Machine):
         assert 0 < self.world.redis.ttl(key) <= aside.MARK_SETTLED.total_seconds()
         assert self.world.redis.delete(key) == 1
         return "done"
+
+    @precondition(lambda self: not self.model.refused)
+    @rule(pick=PICK)
+    def delete_and_undo(self, pick: int) -> None:
+        """As with a store: the bytes of the task are kept, the task is deleted, and then it is put back."""
+        task_id = self.any_id(pick)
+        expected = self.model.put_elsewhere(task_id, first=False)
+        [taken] = self.run(aside.take(self.keys, [task_id], to="", mark=f"m{self.number()}", note="going"))
+        if not isinstance(taken, TakenTask):
+            assert taken.reply == expected
+            return
+        drop = aside.drop(self.keys, [taken])
+        assert [self.run(drop)[0].reply for _ in range(2)] == ["done", "gone"]
+        assert not self.world.redis.exists(self.keys.task(task_id))
+        put = aside.put(self.keys, [taken])
+        assert [self.run(put)[0].reply for _ in range(2)] == ["done", "same"]
+        assert self.world.redis.delete(f"{self.keys.own('put:')}{taken.batch}") == 1
 
     @rule(pick=PICK)
     def take_aside_and_put_back(self, pick: int) -> None:

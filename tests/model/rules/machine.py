@@ -4,9 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from rota.errors import QueuePaused
 from rota.wire.keys import QueueKeys, own_unique_key, unique_key
 from rota.wire.recover import Slack
 from rota.wire.script import Call
@@ -66,8 +68,17 @@ class Machine(RuleBasedStateMachine):
 
     def enqueues(self, call: Call[Any], made: Callable[[], Any]) -> None:
         """Send an enqueue. `made` does the same in the model, and returns the reply."""
+        if self.is_refused(call):
+            return
         assert self.send(call) == made()
         self.sent.append((call, made))
+
+    def is_refused(self, call: Call[Any]) -> bool:
+        """Whether the queue refuses producers. Then the enqueue is refused and writes nothing."""
+        if self.model.refuses():
+            with pytest.raises(QueuePaused):
+                self.run(call)
+        return self.model.refused
 
     def let_pass(self, task_id: str) -> None:
         """Let the time come at which a task is due."""

@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rota.broker import Broker
+from rota.client import Client
 from rota.errors import BrokerError
-from rota.inspect import Actions, Inspector, SyncInspector
+from rota.inspect import Actions, Chosen, EditPayload, FreeLock, Inspector, SyncInspector, TaskRef
 from rota.wire import enqueue, server_record
 from rota.wire.enqueue import Item
 from rota.wire.message import pack
 from rota.wire.server_record import RunningTask, ServerState
 from rota.wire.worker_about import WorkerAbout
+from tests.integration.client.conftest import plan
 from tests.servers.fleet import ClusterFleet
 from tests.servers.process import Server, wait_until
 
@@ -42,6 +44,20 @@ async def test_queues_on_all_nodes_can_be_looked_at(broker: Broker):
     assert again == {name: queue.size for name, queue in seen.items()}
     wanted = [(name, task_id) for name in names for task_id in ("now", "g")]
     assert set(await inspector.chosen_tasks(wanted)) == set(wanted)
+
+
+async def test_payloads_and_locks_of_queues_on_all_nodes_are_changed(broker: Broker):
+    names = [f"edited-{i}" for i in range(12)]
+    jobs = [await Client(broker).enqueue(plan(b'{"a":1}', queue=name, unique="1h")) for name in names]
+    refs, actions = [TaskRef(job.queue, job.id) for job in jobs], Actions(broker)
+    for act in (EditPayload(fields={"a": 2}, run=True), FreeLock(force=True)):
+        bulk = actions.bulk(act, Chosen(refs))
+        async for _ in actions.batches(bulk):
+            pass
+        assert [bulk.outcomes[ref] for ref in refs] == ["done"] * 12
+    assert {(await Inspector(broker).task(*ref)).payload for ref in refs} == {b'{"a":2}'}
+    locks = [await actions.unique_lock(*ref) for ref in refs]
+    assert [await broker.execute("EXISTS", lock, key=lock) for lock in locks] == [0] * 12
 
 
 async def test_servers_on_all_nodes_are_shown(broker: Broker):

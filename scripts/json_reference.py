@@ -65,10 +65,12 @@ BULK: Mapping[str, str] = {
     "act": "what was done",
     "total, seen": "how many tasks there were (null if that is not known), and how many were tried",
     "done, failed": "how many were changed or were as wanted already, and how many were left as they were",
+    "same": "of an edit or freed locks: how many of those done needed no change",
     "reasons": "for each kind of error, how many tasks had it",
     "failures": "the first 100 of them: `queue`, `id`, `kind` and `error`",
     "stopped, ended, took": "whether it was stopped or came to its end, and how long it took",
     "deletion": "the name for `rota task undo --deletion`; empty if nothing was kept",
+    "unkept": "how many of the deleted tasks are not kept any more, because other deletions needed the room",
     "unread": "with --where: lists that could not be read to the end",
 }
 SHAPES: dict[str, Shape] = {
@@ -91,7 +93,10 @@ SHAPES: dict[str, Shape] = {
         "queue, id, state, type": "the task",
         "causes": "a list of objects: `reason` (a fixed word), `facts` and `words` (in English)",
     },
-    **{f"task {verb}": BULK for verb in ("run", "archive", "delete", "cancel", "reschedule", "move", "requeue")},
+    **{
+        f"task {verb}": BULK
+        for verb in ("run", "archive", "delete", "cancel", "reschedule", "move", "requeue", "edit", "unlock")
+    },
     "task undo": {
         "(each) id, deletion, queue, task_id, type, state": "with --list: a deleted task, and its deletion",
         "(each) deleted_at, deleted_by": "when it was deleted and by whom",

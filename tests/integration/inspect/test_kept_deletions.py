@@ -333,7 +333,8 @@ async def test_locked_store_is_waited_for(client: Client, desk: Desk, url: str) 
     other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     deleting = asyncio.create_task(done(actions, actions.bulk(Delete(), InState("default", "pending"))))
-    await asyncio.sleep(0.5)
+    while len(await desk.ids("archived")) < 10:  # they are set aside, and the store is next
+        await asyncio.sleep(0)
     assert not deleting.done()
     other.execute("ROLLBACK")
     assert (await deleting).done == 10

@@ -145,7 +145,7 @@ def _other_key(client: redis.Redis, raw: bytes, found: Keyspace) -> None:
     elif own is not None and own["name"] == b"sweep":
         queue = own["queue"].decode()
         found.counters.update({(queue, f"repaired {kind.decode()}"): int(n) for kind, n in client.hgetall(raw).items()})
-    elif re.match(r"asynq:(servers|workers):\{|rota:sweep:|rota:\{asynq:servers\}:types", text):
+    elif re.match(r"asynq:(servers|workers):\{|rota:about:\{|rota:sweep:|rota:\{asynq:servers\}:types", text):
         if client.ttl(raw) < 0 and client.exists(raw):
             found.faults.append(f"{text} never expires")
     elif text not in ("asynq:queues", "asynq:servers", "asynq:workers"):

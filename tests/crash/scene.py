@@ -32,7 +32,7 @@ MOST_BYTES_LEFT = 16 * 1024
 LARGEST_SHOWN = 8
 KEPT = re.compile(
     r"asynq:(servers|workers|\{[^}]*\}:(t:|archived$|completed$))"
-    r"|rota:(\{asynq:servers\}:types|\{[^}]*\}:minute:)"
+    r"|rota:(about:|\{asynq:servers\}:types|\{[^}]*\}:minute:)"
 )
 """Records of servers, gone ten seconds after their last beat; the lists of servers, which keep a dead one for an hour
 (`listed.lua`), and a soak kills hundreds; counts by the minute, whose names are bounded; and tasks that are kept, which

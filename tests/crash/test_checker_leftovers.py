@@ -23,6 +23,7 @@ from tests.crash.plant import Plant, message
         (lambda r: r.set("rota:{q}:lock", 1), "unknown key rota:{q}:lock"),
         (lambda r: r.set("elsewhere", 1), "unknown key elsewhere"),
         (lambda r: r.set("asynq:servers:{h:1:a}", 1), "asynq:servers:{h:1:a} never expires"),
+        (lambda r: r.set("rota:about:{h:1:a}", 1), "rota:about:{h:1:a} never expires"),
         (lambda r: r.zadd("asynq:{q}:aggregation_sets", {"asynq:{q}:g:a:1": 1}), "still lists a set"),
         (lambda r: r.set("asynq:{q}:processed", 3), "processed of q is 3, the runs and tasks make 2"),
         (lambda r: r.set("asynq:{q}:failed", 0), "failed of q is 0, the runs and tasks make 1"),

@@ -98,7 +98,8 @@ def rota_words(words: Sequence[str], declared: Declared) -> Meant:
         if flag in own:
             kept.append(word)
         elif flag in SWITCHES:
-            server[SWITCHES[flag]] = value
+            if value.lower() not in ("false", "f", "0"):
+                server[SWITCHES[flag]] = value
         elif flag in SERVER:
             server[SERVER[flag]] = value if separator else _value(stream, flag)
         elif renamed.get(flag) == ARGUMENT:

@@ -77,8 +77,8 @@ def drain(
 
     async def act(app: "Rota") -> bool:
         for queue in queues:
-            closed.append(queue)
             await app.actions().drain(queue, reason=reason)
+            closed.append(queue)
         if not wait:
             output.say(f"New tasks for {counted(len(queues), 'queue')} are refused until `rota queue resume`.")
             return True

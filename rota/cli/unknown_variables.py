@@ -5,6 +5,7 @@ themselves are left out.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from rota.settings.origin import ENVIRONMENT_PREFIX, is_of_all_commands
 WARN_THEMSELVES = ("config", "dev", "worker run")
 _USUAL = {f"{ENVIRONMENT_PREFIX}{name}" for name in ("URL", "STORE", "APP", "QUEUES")}
 """Settings for which the module with all settings is not imported."""
+_OF_A_SERVICE = re.compile(r".*_SERVICE_(HOST|PORT)(_.*)?|.*_PORT(_\d+_.*)?")
+"""Variables of the services of a Kubernetes namespace: each pod has them of a service that is called rota, too."""
 
 
 def warn(root: Any, path: str, own: set[str]) -> None:
@@ -27,7 +30,10 @@ def warn(root: Any, path: str, own: set[str]) -> None:
     others = [
         name
         for name in given
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in own | _USUAL and not is_of_all_commands(name)
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and name not in own | _USUAL
+        and not is_of_all_commands(name)
+        and not _OF_A_SERVICE.fullmatch(name)
     ]
     if not others:
         return

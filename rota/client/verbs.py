@@ -181,9 +181,13 @@ def refusal(queue: str, task_id: str, edited: Edited, cannot: str) -> RotaError:
                 task_id=edited.id,
             )
         case "aside":
-            where = f"on its way to the queue {edited.state!r}" if edited.state else "about to be deleted"
-            how = "moving it there" if edited.state else "deleting it"
-            return TaskStateError(f"{what} is {where}, so it {cannot}. Finish what was cut off by {how} again.")
+            return TaskStateError(
+                f"{what} is on its way to the queue {edited.state!r}, so it was left as it is. Finish what was cut off "
+                "by moving it there again."
+                if edited.state
+                else f"{what} is about to be deleted, so it was left as it is. Finish what was cut off by deleting it "
+                "again."
+            )
         case "error":
             return BrokerRefused(f"{what} was left as it is, because the server refused the change: {edited.state}")
         case _:

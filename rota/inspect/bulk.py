@@ -129,8 +129,9 @@ class Bulk(Stream[BulkProgress]):
         outcomes: Sequence[str | RotaError] = (yield from self._do(batch)) if batch else ()
         self._count(batch, outcomes)
         errors = [each for each in outcomes if isinstance(each, BrokerError | StoreError)]
-        if errors and len(errors) == len(outcomes):  # the next batch would fail as this one
-            raise errors[0]
+        of_store = [each for each in errors if isinstance(each, StoreError)]
+        if of_store or (errors and len(errors) == len(outcomes)):  # the next batch would fail as this one
+            raise (of_store or errors)[0]
         return self.progress
 
     def end(self) -> Act[None]:
@@ -145,7 +146,7 @@ class Bulk(Stream[BulkProgress]):
     def _begin(self) -> Act[None]:
         if self._prepare is not None:
             yield from self._prepare()
-        yield from self.targets.begin(self._keys, stays=stays(self.act))
+        yield from self.targets.begin(self._keys, stays=stays(self.act, self.targets))
         self._begun = time.monotonic()
         self._note()
 

@@ -96,9 +96,15 @@ def verb_of(act: BulkAct) -> str:
     return re.split(r"(?<!^)(?=[A-Z])", type(act).__name__)[0].lower()
 
 
-def stays(act: BulkAct) -> bool:
+def stays(act: BulkAct, targets: Targets) -> bool:
     """Whether a task may be in the same state after the act."""
-    return isinstance(act, Reschedule | FreeLock) or (isinstance(act, EditPayload) and not act.run)
+    match act:
+        case Reschedule() | FreeLock() | EditPayload(run=False):
+            return True
+        case EditPayload():
+            return isinstance(targets, InState) and targets.state is TaskState.PENDING
+        case _:
+            return False
 
 
 def has_left(act: BulkAct, targets: Targets, outcome: Done) -> bool:

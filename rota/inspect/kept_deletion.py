@@ -2,7 +2,8 @@
 
 1. The tasks are set aside (`rota.wire.aside`): they are in the archive of their queue with a note.
 2. They are written to the store, all tasks of a batch in one transaction.
-3. They are deleted. If they cannot be stored, they are put back instead.
+3. They are deleted. If they cannot be stored, they are put back instead. If it is not known whether they are stored,
+   because the answer to the commit was lost, they stay aside.
 
 If the process dies after step 1 or 2, the same deletion again ends what was begun. The copies in the store do no
 harm: they have the mark with which the task was set aside, and the second deletion replaces them.
@@ -16,9 +17,9 @@ from typing import Any
 
 from rota.client.steps import Act, Command
 from rota.client.verbs import in_calls
-from rota.errors import PayloadError, RotaError, StoreError, TaskIdConflict, TaskNotFound
+from rota.errors import PayloadError, RotaError, StoreError, StoreUnavailable, TaskIdConflict, TaskNotFound
 from rota.inspect.face import TaskRef
-from rota.inspect.moving import Done, drop, dropped, not_taken_in, put_back_all, refused, take
+from rota.inspect.moving import Done, drop, dropped, left_aside, not_taken_in, put_back_all, refused, take
 from rota.inspect.targets import Targets
 from rota.inspect.trash import HeldTrash, OpenTrash, Trash, TrashedTask
 from rota.wire import aside
@@ -55,9 +56,11 @@ class KeptDeletion:
         try:
             yield from self._keep([(tasks[i], found[i]) for i in kept])
         except StoreError as error:
+            is_unsure = isinstance(error, StoreUnavailable) and error.maybe_applied
             for i in kept:
-                outcomes[i] = error
-            yield from put_back_all(self._keys, tasks, found, kept, outcomes)
+                outcomes[i] = left_aside(tasks[i], error, "deleting it") if is_unsure else error
+            if not is_unsure:  # what the store has is not put back: an undo would run it a second time
+                yield from put_back_all(self._keys, tasks, found, kept, outcomes)
         else:
             yield from drop(self._keys, tasks, found, kept, outcomes, "deleting it")
         return outcomes

@@ -19,6 +19,7 @@ from rota.errors import (
     PayloadError,
     QueueNotFound,
     RotaError,
+    StoreError,
     TaskIdConflict,
 )
 from rota.inspect.face import TaskRef
@@ -107,7 +108,7 @@ def move(keys: Keys, tasks: Sequence[TaskRef], target: str) -> Act[list[Done]]:
     back: list[int] = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, PayloadError)]
     for (i, _), reply in zip(renamed, replies, strict=True):
         if isinstance(reply, BrokerError) and reply.maybe_applied:
-            outcomes[i] = _left_aside(tasks[i], reply, f"moving it to {target!r}")
+            outcomes[i] = left_aside(tasks[i], reply, f"moving it to {target!r}")
         elif isinstance(reply, BrokerError):
             outcomes[i] = reply
             back.append(i)
@@ -183,7 +184,7 @@ def drop(
     replies = yield from dropped(keys, tasks, found, chosen, put_back=False)
     for i, reply in zip(chosen, replies, strict=True):
         if isinstance(reply, BrokerError):
-            outcomes[i] = _left_aside(tasks[i], reply, how)
+            outcomes[i] = left_aside(tasks[i], reply, how)
         elif reply.reply in ("done", "gone"):
             outcomes[i] = "done"
         else:
@@ -203,7 +204,7 @@ def put_back_all(
     replies = yield from dropped(keys, tasks, found, last_first, put_back=True)
     for i, reply in zip(last_first, replies, strict=True):
         if isinstance(reply, BrokerError):
-            outcomes[i] = _left_aside(tasks[i], reply, "putting it back")
+            outcomes[i] = left_aside(tasks[i], reply, "putting it back")
 
 
 def refused(task: TaskRef, reply: Edited | BrokerError, cannot: str) -> RotaError:
@@ -228,8 +229,8 @@ def not_taken_in(task: TaskRef, queue: str, reply: Edited | BrokerError) -> Rota
     return refusal(task.queue, task.id, reply, _CANNOT_MOVE)
 
 
-def _left_aside(task: TaskRef, error: BrokerError, how: str) -> RotaError:
-    """Make the error for a task that is aside now, because a step after the first one failed."""
+def left_aside(task: TaskRef, error: BrokerError | StoreError, how: str) -> RotaError:
+    """Return the error for a task that is aside now, because a step after the first one failed."""
     text = (
         f"Task {raw(task.id).decode(errors='replace')} in queue {task.queue!r} is in the archive with a note, because "
     )

@@ -248,7 +248,7 @@ def payload_keys(path: str) -> tuple[str, ...]:
 
 def payload_assignment(text: str) -> tuple[str, str] | None:
     """Split `path=value` into the path and the value; None if it does not begin with a path."""
-    match = re.fullmatch(r'((?:"(?:[^"\\]|\\["\\])*"|[^\s",*:.="]+|\.)+)=(.*)', text, re.DOTALL)
+    match = re.fullmatch(r'((?:"(?:[^"\\]|\\["\\])*"|[^\s",*:="])+)=(.*)', text, re.DOTALL)
     return (match[1], match[2]) if match else None
 
 

@@ -25,7 +25,8 @@ def free_lock(keys: QueueKeys, lock: str, *, force: bool) -> Act[bool]:
         holder = yield Command(("GET", lock), lock)
         if holder is None:
             return False
-        edited: Edited = yield Change(edit.unlock(keys, lock, holder, force=force))
+        # A request that is sent again, because its answer was lost, finds the lock free.
+        edited: Edited = yield Change(edit.unlock(keys, lock, holder, force=force), lambda found: found.reply == "gone")
         if edited.reply in ("done", "gone"):
             return True
         if edited.reply == "held":
@@ -64,4 +65,4 @@ def _done(task: TaskRef, outcome: Edited | BrokerError) -> Done:
                 task_id=outcome.id,
             )
         case _:
-            return refusal(task.queue, task.id, outcome, "its lock can't be freed")
+            return refusal(task.queue, task.id, outcome, "can't have its lock freed")

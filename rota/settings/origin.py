@@ -33,7 +33,7 @@ _tell: Callable[[], object] | None = None
 """Says that the server of `rota dev` is used, where the log does not."""
 LANGUAGE_VARIABLE = "ROTA_LANG"
 CONFIRM_VARIABLE = "ROTA_CONFIRM"
-_variables = {PROFILE_VARIABLE, FILE_VARIABLE, LANGUAGE_VARIABLE, CONFIRM_VARIABLE}
+_variables = {PROFILE_VARIABLE, FILE_VARIABLE, LANGUAGE_VARIABLE, CONFIRM_VARIABLE, "ROTA_TASK_ID"}
 """Environment variables of all commands that begin with `ROTA_` and are no settings."""
 
 

@@ -6,11 +6,11 @@ counted again, because other processes write too.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rota.core.text import counted
-from rota.errors import StoreRefused
+from rota.errors import StoreError, StoreRefused
 from rota.inspect.trash import OpenTrash, TrashedTask
 from rota.store.deleted_rows import row_of
 from rota.store.deleted_tasks import TrashSize
@@ -56,7 +56,9 @@ class BoundedTrash:
         await self._store.write_deleted([rows[key] for key in sorted(rows)])  # in order, so that none waits in a circle
         self._used, self._own = self._used + own.size - self._own.size, own
         if self._used > self._max_bytes:
-            self._used -= (await self._store.remove_oldest(self._used - self._max_bytes, spare=deletion)).size
+            # The tasks are stored. An error would have them put back, and an undo would run them a second time.
+            with suppress(StoreError):
+                self._used -= (await self._store.remove_oldest(self._used - self._max_bytes, spare=deletion)).size
 
     async def settle_deleted(self) -> int:
         """Remove what is too old or too much, and return how many tasks of the deletion are not kept any more."""

@@ -1,7 +1,7 @@
 """Our actions on tasks of Go, and Go's on tasks in the middle of ours: afterwards both inspectors show the same."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from rota.inspect import (
 )
 from rota.inspect.bulk_acts import Archive, BulkAct
 from rota.inspect.moving import move
-from rota.store import open_store
+from rota.settings.setting_groups import DatabaseSettings
+from rota.store import open_trash
 from tests.interop.both_views import assert_they_agree
 from tests.interop.raw_queue import RawQueue
 from tests.servers.roles import as_role
@@ -40,12 +41,7 @@ HOUR = timedelta(hours=1)
 @pytest_asyncio.fixture
 async def actions(redis_url: str, go: Go, tmp_path: Path) -> AsyncIterator[Actions]:
     """Actions that keep what they delete. After each test with them both inspectors must show the same."""
-
-    @asynccontextmanager
-    async def trash() -> AsyncIterator[Any]:
-        async with open_store(f"sqlite:///{tmp_path}/rota.db") as store:
-            yield store
-
+    trash = open_trash(f"sqlite:///{tmp_path}/rota.db", DatabaseSettings())
     broker = Broker.from_url(as_role(redis_url, "producer"))
     yield Actions(broker, trash=trash)
     await broker.aclose()

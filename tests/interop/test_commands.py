@@ -82,7 +82,7 @@ async def test_numbers_of_queues_are_those_of_the_tool(go: Go, shown: Any, asynq
         for day in shown("queue", "history", name, "--days", "2")[name]:
             row = days[day["day"]]
             assert (day["processed"], day["failed"]) == (int(row["processed"]), int(row["failed"]))
-    assert asynq.lines("group", "ls", "-q", "low") == [group["name"] for group in shown("group", "list", "low")]
+    assert sorted(asynq.lines("group", "ls", "-q", "low")) == [each["name"] for each in shown("group", "list", "low")]
 
 
 async def test_listed_tasks_are_those_of_the_tool(go: Go, shown: Any, asynq: AsynqTool) -> None:

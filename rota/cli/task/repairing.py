@@ -60,7 +60,16 @@ def edit(
 
 
 def _payload(text: str) -> bytes:
-    return sys.stdin.buffer.read() if text == "-" else text.encode()
+    if text == "-":
+        return sys.stdin.buffer.read()
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        raise OptionError(
+            f"The last word is the new payload, and {text!r} is not JSON. Quote it for the shell; a payload that is "
+            "not JSON is read from standard input (-)."
+        ) from None
+    return text.encode()
 
 
 def _fields(sets: Sequence[str]) -> dict[str, Any]:
@@ -99,16 +108,20 @@ def unlock(
         which = Which(ids or (), queue, everything, state, group, where)
         act_on(FreeLock(force), which, "Unlock", yes, url, as_json, is_risky=force)
         return
-    if ids or everything or where is not None:
+    if ids or everything or where is not None or state is not None or group is not None:
         raise OptionError("Name locks by the IDs of tasks, by --all, by --where, or by --type.")
     if queue is None or (payload is None) == (key is None):
         raise OptionError("--type needs --queue, and --payload or --key.")
-    _unlock_one(queue, type_name, None if payload is None else payload.encode(), key, force, yes, url)
+    is_freed = _unlock_one(queue, type_name, None if payload is None else payload.encode(), key, force, yes, url)
+    if as_json:
+        output.print_json({"freed": is_freed})
+    else:
+        output.say("The lock was freed." if is_freed else "The lock was free.")
 
 
 def _unlock_one(
     queue: str, type_name: str, payload: bytes | None, key: str | None, force: bool, yes: bool, url: str | None
-) -> None:
+) -> bool:
     if not force:
         questions.guard("Free a unique lock?")
     elif not questions.agreed("Free a lock that a task may hold, so that a second one can run?", yes=yes):
@@ -118,7 +131,7 @@ def _unlock_one(
         actions = app.actions(by=actor())
         return await actions.free_lock(queue, actions.lock_of(queue, type_name, payload=payload, key=key), force=force)
 
-    output.say("The lock was freed." if with_app(url, act) else "The lock was free.")
+    return with_app(url, act)
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (edit, unlock)

@@ -118,6 +118,53 @@ async def test_deletion_without_undo_keeps_nothing(client: Client, desk: Desk, u
     assert (progress.done, progress.deletion, await actions.deleted()) == (3, "", [])
 
 
+class AfterTheCommit:
+    """A trash that keeps the tasks of a deletion, and then fails."""
+
+    def __init__(self, trash: OpenTrash, *, at: str, error: StoreError) -> None:
+        self._trash, self._at, self._error = trash, at, error
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[Trash]:
+        async with self._trash() as place:
+            assert isinstance(place, BoundedTrash)
+            owner: Any = place if self._at == "keep_deleted" else place._store
+            real = getattr(owner, self._at)
+
+            async def fails(*args: Any, **words: Any) -> None:
+                if self._at == "keep_deleted":
+                    await real(*args, **words)
+                raise self._error
+
+            setattr(owner, self._at, fails)
+            yield place
+
+
+async def test_tasks_whose_commit_may_have_been_made_are_not_put_back(client: Client, desk: Desk, url: str) -> None:
+    lost = StoreUnavailable("The answer to the commit was lost.", maybe_applied=True)
+    trash = AfterTheCommit(open_trash(url, DatabaseSettings()), at="keep_deleted", error=lost)
+    [ref] = await fill(client, 1)
+    with pytest.raises(RotaError, match="is in the archive with a note, because deleting it was cut off"):
+        await done(Actions(desk.broker, trash=trash), Actions(desk.broker, trash=trash).bulk(Delete(), Chosen([ref])))
+    assert await desk.ids("pending") == []  # no worker runs it, and an undo puts it back once
+    actions = keeping(desk.broker, url)
+    await actions.undo("default", ref.id)
+    assert (await desk.ids("pending"), await actions.deleted()) == ([ref.id], [])
+
+
+async def test_tasks_that_are_stored_are_deleted_although_older_ones_make_no_room(
+    client: Client, desk: Desk, url: str
+) -> None:
+    first, second = await fill(client, 2)
+    await keeping(desk.broker, url).delete("default", first.id)
+    fails = AfterTheCommit(
+        open_trash(url, DatabaseSettings(deleted_max_bytes=600)), at="remove_oldest", error=StoreUnavailable("Locked.")
+    )
+    actions = Actions(desk.broker, trash=fails)
+    progress = await done(actions, actions.bulk(Delete(), Chosen([second])))
+    assert (progress.done, progress.failed, await desk.ids("pending")) == (1, 0, [])
+
+
 # A deletion that is larger than the space
 
 

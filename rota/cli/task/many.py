@@ -18,7 +18,7 @@ from rota.cli.opened_app import with_app
 from rota.cli.task.listing import found_refs
 from rota.cli.task.search_command import note_unread
 from rota.core.text import counted
-from rota.errors import BrokerError, OptionError, RotaError, StoreError
+from rota.errors import OptionError, RotaError
 from rota.inspect import Actions, Bulk, BulkProgress, Chosen, InState, Matching, Preview, Targets, TaskRef
 from rota.inspect.bulk_acts import BulkAct
 from rota.inspect.named_queue import actor
@@ -110,7 +110,7 @@ async def _do(actions: Actions, bulk: Bulk, verb: str) -> None:
         with output.progress(verb, bulk.progress.total) as done:
             async for progress in actions.batches(bulk):
                 done(progress.seen)
-    except (BrokerError, StoreError) as error:
+    except RotaError as error:
         if bulk.progress.seen > 1:
             _tell(bulk.progress, verb, raised=error)
         raise

@@ -46,11 +46,12 @@ async def test_each_task_of_a_state_gets_the_payload_once_and_stays(
     assert {(await desk.message(each)).payload for each in before[::50]} == {b"new"}
 
 
+@pytest.mark.parametrize("run", [False, True])
 async def test_waiting_tasks_get_the_payload_while_workers_take_some_and_others_come(
-    client: Client, actions: Actions, desk: Desk
+    client: Client, actions: Actions, desk: Desk, run: bool
 ) -> None:
     await fill(client, 3000)
-    bulk = actions.bulk(EditPayload(b"new"), InState("default", "pending"))
+    bulk = actions.bulk(EditPayload(b"new", run=run), InState("default", "pending"))
     async for progress in actions.batches(bulk):
         if progress.seen in (1000, 2000):
             await desk.take(300)

@@ -52,6 +52,8 @@ def declared(path: Sequence[str]) -> set[str] | None:
         ("-p secret task -U anna ls", "task list --url redis://anna:secret@127.0.0.1:6379/0"),
         ("stats --tls_server db.example -u h:1", "stats --url rediss://h:1/0"),
         ("--insecure stats", "stats"),
+        ("stats --tls=false -u h:1", "stats --url redis://h:1/0"),
+        ("stats --insecure=false", "stats"),
         ("task list -q mail --json", "task list -q mail --json"),
         ("doctor -u x", "doctor -u x"),
         ("-u x doctor", "-u x doctor"),
@@ -60,6 +62,11 @@ def declared(path: Sequence[str]) -> set[str] | None:
 )
 def test_words_of_asynq_are_replaced(typed: str, meant: str) -> None:
     assert rota_words(typed.split(), declared).words == meant.split()
+
+
+def test_check_of_certificates_stays_where_the_flag_says_false() -> None:
+    assert rota_words(["stats", "--insecure=false"], declared).variables == {}
+    assert rota_words(["stats", "--insecure=true"], declared).variables != {}
 
 
 def test_word_that_the_command_has_itself_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,12 @@ def test_misspelt_variable_is_warned_of_once(name: str, said: str, monkeypatch: 
     assert done.stderr.count(warning) == 1
 
 
+@pytest.mark.parametrize("name", ["ROTA_TASK_ID", "ROTA_PORT", "ROTA_SERVICE_HOST", "ROTA_PORT_6379_TCP_ADDR"])
+def test_variable_that_rota_or_a_cluster_sets_is_not_warned_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "2")
+    assert CliRunner().invoke(program, ["schedule", "preview", "@hourly"]).stderr == ""
+
+
 def test_variables_that_some_command_reads_are_not_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ROTA_TASK_LIST_SIZE", "ROTA_SCHEDULE_RUN_SHOW_JSON", "ROTA_CONCURRENCY", "ROTA_SCHEDULE_APPLY_PRUNE"):
         monkeypatch.setenv(name, "1")

@@ -17,7 +17,7 @@ from rota.inspect.query import (
     TimeTerm,
     render,
 )
-from rota.inspect.query_parser import MOST_CHARACTERS, MOST_VALUES, parse
+from rota.inspect.query_parser import MOST_CHARACTERS, MOST_VALUES, parse, payload_assignment
 from rota.tasks.job import TaskState
 
 
@@ -150,3 +150,9 @@ def test_no_text_makes_the_parser_fail_in_another_way(said: str):
     assert fault.text == said
     assert 0 <= fault.position <= len(said)
     assert fault.length >= 1
+
+
+def test_assignment_is_split_at_its_first_equals_sign_outside_of_quotes() -> None:
+    assert payload_assignment('a."b=c".d=1=2') == ('a."b=c".d', "1=2")
+    assert payload_assignment("a b=1") is None
+    assert payload_assignment("name_of_the_customer" * 200 + ":Bonn") is None  # in a moment, and not in a century

@@ -70,9 +70,9 @@ def test_a_short_demo_does_all_of_its_work_and_ends_well(tmp_path: Path, started
 def test_demo_fires_its_schedules_and_shows_a_failure_that_recovers(
     tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
-    demo = start(tmp_path, started, "--for", "20")
+    demo = start(tmp_path, started, "--for", "35")
 
-    output, _ = demo.communicate(timeout=100)
+    output, _ = demo.communicate(timeout=150)
 
     assert demo.returncode == 0, output
     assert "each planned time once" in output

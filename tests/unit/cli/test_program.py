@@ -59,7 +59,6 @@ def test_every_help_fits_the_terminal_and_its_boxes_are_straight(
 ) -> None:
     monkeypatch.setenv("ROTA_LANG", language)
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("TERMINAL_WIDTH", str(width))
     group = typer.main.get_group(program)
     crooked: list[str] = []
     for path, command in tree(group):
@@ -76,7 +75,6 @@ def test_every_help_fits_the_terminal_and_its_boxes_are_straight(
 def test_help_of_an_option_is_not_cut_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "zh")
     monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.setenv("TERMINAL_WIDTH", "60")
     text = CliRunner().invoke(program, ["schedule", "apply", "--help"]).stdout
     assert "…" not in text
     assert "显示本帮助并退出" in text

@@ -109,13 +109,9 @@ def stays(act: BulkAct, targets: Targets) -> bool:
 
 def has_left(act: BulkAct, targets: Targets, outcome: Done) -> bool:
     """Whether a task is not any more in the state in which it was chosen."""
-    match act:
-        case FreeLock() | EditPayload(run=False):
-            return isinstance(outcome, TaskNotFound)
-        case EditPayload() if isinstance(targets, InState) and targets.state is TaskState.PENDING:
-            return isinstance(outcome, TaskNotFound)
-        case _:
-            return outcome == "done" or isinstance(outcome, TaskNotFound)
+    if isinstance(act, FreeLock | EditPayload) and stays(act, targets):
+        return isinstance(outcome, TaskNotFound)
+    return outcome == "done" or isinstance(outcome, TaskNotFound)
 
 
 def meant(act: BulkAct, targets: Targets) -> Targets:

@@ -40,14 +40,14 @@ def public_holidays(
         raise OptionError("years is empty: name the years of the calendar, such as [2026, 2027].")
     found = _holidays(country, subdivision, language, range(wanted[0] - _ANNOUNCED_BEFORE, wanted[-1] + 1))
     announced = {day.year for day in found.weekend_workdays if day.year >= wanted[0] - _ANNOUNCED_BEFORE}
-    label = _IN_CHINESE if (language or "").lower().startswith("zh") else MAKE_UP_DAY
+    make_up_day = _IN_CHINESE if (language or "").lower().startswith("zh") else MAKE_UP_DAY
     return Calendar(
         name or "-".join(filter(None, (country, subdivision))),
         days_off=DayList(
             weekdays=dict.fromkeys(sorted(found.weekend), ""),
             dates={day: ", ".join(label.split("; ")) for day, label in found.items() if day.year in wanted},
         ),
-        working_days=DayList(dates={day: label for day in found.weekend_workdays if day.year in wanted}),
+        working_days=DayList(dates={day: make_up_day for day in found.weekend_workdays if day.year in wanted}),
         ends=date(min(wanted[-1], max(announced, default=wanted[-1])), 12, 31),
     )
 

@@ -213,13 +213,13 @@ class Broker:
         await self.aclose()
 
     async def _dial(self, key: str | None) -> Link:
-        patience = RetryBudget(self._retry_seconds)
+        budget = RetryBudget(self._retry_seconds)
         while True:
             try:
                 return await self._route.dial(key)
             except NotNow as error:
                 self._route.learn(error)
-                await asyncio.sleep(patience.pause_after(error))
+                await asyncio.sleep(budget.pause_after(error))
 
     async def _persist(
         self,
@@ -228,12 +228,12 @@ class Broker:
         error: NotNow | None = None,
     ) -> T:
         """Run a request, and repeat it after each `NotNow` until it succeeds or `retry_for` is over."""
-        patience = RetryBudget(self._retry_seconds)
+        budget = RetryBudget(self._retry_seconds)
         while True:
             if error is not None:
                 self._route.learn(error)
-                await asyncio.sleep(patience.pause_after(error))
-            left = patience.left_seconds()
+                await asyncio.sleep(budget.pause_after(error))
+            left = budget.left_seconds()
             try:
                 if isinstance(error, SlotMoved) and error.ask:
                     return await request(await self._route.redirected(error.endpoint, left), True)

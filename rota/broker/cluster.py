@@ -38,13 +38,13 @@ class ClusterRoute:
             return None if node is None else node.link
         return next((link for node in self._nodes.values() if (link := node.link) is not None), None)
 
-    async def connect(self, key: str | None, patience_seconds: float) -> Link:
+    async def connect(self, key: str | None, timeout_seconds: float) -> Link:
         """Return the shared link to the master of `key`, after connecting if necessary."""
-        return await self._reach(await self._owner(key), patience_seconds)
+        return await self._reach(await self._owner(key), timeout_seconds)
 
-    async def redirected(self, endpoint: Endpoint, patience_seconds: float) -> Link:
+    async def redirected(self, endpoint: Endpoint, timeout_seconds: float) -> Link:
         """Return the shared link to the node that an `ASK` names."""
-        return await self._reach(endpoint, patience_seconds)
+        return await self._reach(endpoint, timeout_seconds)
 
     async def dial(self, key: str | None) -> Link:
         """Open another link to the master of `key`, or to any master. It is not shared."""
@@ -65,10 +65,10 @@ class ClusterRoute:
         """Reload the slot map."""
         await shared(self._look())
 
-    async def links(self, patience_seconds: float) -> list[Link]:
+    async def links(self, timeout_seconds: float) -> list[Link]:
         """Return the shared link to each master."""
         await self._owner(None)
-        return [await self._reach(endpoint, patience_seconds) for endpoint in self._slots.masters]
+        return [await self._reach(endpoint, timeout_seconds) for endpoint in self._slots.masters]
 
     async def aclose(self) -> None:
         """Close all shared links, and refuse to connect again."""
@@ -87,9 +87,9 @@ class ClusterRoute:
             raise NotNow(UNSERVED.format(key))
         return endpoint
 
-    async def _reach(self, endpoint: Endpoint, patience_seconds: float) -> Link:
+    async def _reach(self, endpoint: Endpoint, timeout_seconds: float) -> Link:
         try:
-            return await self._node(endpoint).connect(patience_seconds)
+            return await self._node(endpoint).connect(timeout_seconds)
         except BrokerError:
             self._stale = True
             raise

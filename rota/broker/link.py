@@ -55,12 +55,12 @@ class Link(asyncio.Protocol):
         self.closed = False
         self._failed = False
         self._loop = asyncio.get_running_loop()
-        self._patience_seconds = response_timeout_seconds
+        self._timeout_seconds = response_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
         self._sources = ScriptCache(guarded=clustered, test_clock=test_clock)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         # Seconds allowed for requests that block by design (WAIT), in place of the response time-out.
-        self._patient: dict[asyncio.Future[Any], float] = {}
+        self._own_timeouts: dict[asyncio.Future[Any], float] = {}
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
@@ -107,14 +107,14 @@ class Link(asyncio.Protocol):
         except Exception as error:
             raise self.senseless(call) from error
 
-    async def execute(self, *words: Argument, asking: bool = False, patience_seconds: float | None = None) -> Any:
+    async def execute(self, *words: Argument, asking: bool = False, timeout_seconds: float | None = None) -> Any:
         """Run one plain command and return its raw reply.
 
-        `patience_seconds` replaces the response time-out for a command that blocks by design.
+        `timeout_seconds` replaces the response time-out for a command that blocks by design.
         """
         if self._room is not None:
             await self._wait_for_room()
-        reply = await (self._ask(words) if asking else self.send(words, patience_seconds))
+        reply = await (self._ask(words) if asking else self.send(words, timeout_seconds))
         if reply.__class__ is ReplyError:
             raise self._refusal(reply, words)
         return reply
@@ -171,7 +171,7 @@ class Link(asyncio.Protocol):
                 replies.append(error)
         return replies
 
-    def send(self, words: Words, patience_seconds: float | None = None) -> "asyncio.Future[Any]":
+    def send(self, words: Words, timeout_seconds: float | None = None) -> "asyncio.Future[Any]":
         """Send one command now. The future gets the raw reply, which may be an error reply."""
         if self.closed:
             raise failure.not_sent(self.endpoint, self.reason)
@@ -182,8 +182,8 @@ class Link(asyncio.Protocol):
             if self._watch is None:
                 self._listen()
         self._waiting.append(future)
-        if patience_seconds is not None:
-            self._patient[future] = patience_seconds
+        if timeout_seconds is not None:
+            self._own_timeouts[future] = timeout_seconds
         self._write(packed)
         return future
 
@@ -261,7 +261,7 @@ class Link(asyncio.Protocol):
         except (ProtocolError, IndexError) as error:
             self.close(no_resp3(error))
         if not waiting:
-            self._patient.clear()
+            self._own_timeouts.clear()
             if self.closed:
                 self.close(self.reason)
 
@@ -280,21 +280,21 @@ class Link(asyncio.Protocol):
 
     def _listen(self) -> None:
         """Start the response time-out, when the first request is sent on an idle connection."""
-        self._watch = self._loop.call_later(self._patience_seconds, self._check_silence)
+        self._watch = self._loop.call_later(self._timeout_seconds, self._check_silence)
 
     def _check_silence(self) -> None:
         self._watch = None
         if not self._waiting:
             return
-        patience = self._patient.get(self._waiting[0], self._patience_seconds)
-        left = self._heard + patience - self._loop.time()
+        limit = self._own_timeouts.get(self._waiting[0], self._timeout_seconds)
+        left = self._heard + limit - self._loop.time()
         if left > 0:
             self._watch = self._loop.call_later(left, self._check_silence)
         else:
             # A half-open connection cannot be told from a slow server, and only closing it helps. A blocked event loop
             # does not cause this: asyncio and uvloop read sockets before they run timers, so replies that arrived
             # meanwhile have reset `_heard`.
-            self.close(f"no answer for {patience:g} s")
+            self.close(f"no answer for {limit:g} s")
 
     def abandon(self) -> None:
         """Close the socket of a link whose event loop is closed."""
@@ -317,7 +317,7 @@ class Link(asyncio.Protocol):
             self._watch = None
         self.resume_writing()
         waiting, self._waiting = self._waiting, deque()
-        self._patient.clear()
+        self._own_timeouts.clear()
         for future in waiting:
             if not future.done():
                 future.set_exception(failure.lost(self.endpoint, reason))

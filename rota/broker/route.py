@@ -24,7 +24,7 @@ class ServerRoute(Protocol):
         """Return the shared link if it is connected, else None."""
         ...
 
-    async def connect(self, key: str | None, patience_seconds: float) -> Link:
+    async def connect(self, key: str | None, timeout_seconds: float) -> Link:
         """Return the shared link, after connecting if necessary."""
         ...
 
@@ -32,7 +32,7 @@ class ServerRoute(Protocol):
         """Open another link, which is not shared."""
         ...
 
-    async def redirected(self, endpoint: Endpoint, patience_seconds: float) -> Link:
+    async def redirected(self, endpoint: Endpoint, timeout_seconds: float) -> Link:
         """Return the shared link to the node that a Cluster's `ASK` names."""
         ...
 
@@ -44,7 +44,7 @@ class ServerRoute(Protocol):
         """Look up again which server holds which key, if that can change without an error."""
         ...
 
-    async def links(self, patience_seconds: float) -> list[Link]:
+    async def links(self, timeout_seconds: float) -> list[Link]:
         """Return the shared link to each master."""
         ...
 
@@ -72,10 +72,10 @@ class Node:
         link = self.latest
         return None if link is None or link.closed else link
 
-    async def connect(self, patience_seconds: float) -> Link:
+    async def connect(self, timeout_seconds: float) -> Link:
         """Return the link, after connecting if necessary.
 
-        After a failed attempt the next one is delayed. If that delay exceeds `patience_seconds`, the error of the
+        After a failed attempt the next one is delayed. If that delay exceeds `timeout_seconds`, the error of the
         failed attempt is raised at once.
         """
         if (link := self.link) is not None:
@@ -84,7 +84,7 @@ class Node:
             raise closed()
         if self._attempt is None or self._attempt.done():
             pause = self._not_before - asyncio.get_running_loop().time()
-            if self._last is not None and pause > patience_seconds:
+            if self._last is not None and pause > timeout_seconds:
                 raise type(self._last)(str(self._last))
             self._attempt = asyncio.create_task(self._try(pause))
             self._attempt.add_done_callback(look_at)
@@ -158,17 +158,17 @@ class SingleRoute:
         link = self._node.latest  # the same as `Node.link`, which would cost one more call for each request
         return None if link is None or link.closed else link
 
-    async def connect(self, key: str | None, patience_seconds: float) -> Link:
+    async def connect(self, key: str | None, timeout_seconds: float) -> Link:
         """Return the shared link, after connecting if necessary."""
-        return await self._node.connect(patience_seconds)
+        return await self._node.connect(timeout_seconds)
 
     async def dial(self, key: str | None) -> Link:
         """Open another link, which is not shared."""
         return await dial(self._endpoint, self._login)
 
-    async def redirected(self, endpoint: Endpoint, patience_seconds: float) -> Link:
+    async def redirected(self, endpoint: Endpoint, timeout_seconds: float) -> Link:
         """Return the shared link: the server belongs to a Cluster, but the URL is not a Cluster URL."""
-        return await self.connect(None, patience_seconds)
+        return await self.connect(None, timeout_seconds)
 
     def learn(self, error: BrokerError) -> None:
         """Do nothing: there is no other server."""
@@ -176,9 +176,9 @@ class SingleRoute:
     async def survey(self) -> None:
         """Do nothing: all keys are on the one server."""
 
-    async def links(self, patience_seconds: float) -> list[Link]:
+    async def links(self, timeout_seconds: float) -> list[Link]:
         """Return the one link."""
-        return [await self.connect(None, patience_seconds)]
+        return [await self.connect(None, timeout_seconds)]
 
     async def aclose(self) -> None:
         """Close the shared link."""

@@ -66,11 +66,11 @@ class Subscription:
 class Channels:
     """The subscriptions to each channel, and their shared connection."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Link]], patience_seconds: float, ping_every_seconds: float) -> None:
+    def __init__(self, dial: Callable[[], Awaitable[Link]], timeout_seconds: float, ping_every_seconds: float) -> None:
         self._dial = dial
         self._ping_every_seconds = ping_every_seconds
         self._next_ping: asyncio.TimerHandle | None = None
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         self._listeners: dict[str, set[Subscription]] = {}
         self._node = Node(self._open)
         self._revival: asyncio.Task[None] | None = None
@@ -79,7 +79,7 @@ class Channels:
         """Add a subscription. Returns when the server has confirmed every channel."""
         for name in subscription.names:
             self._listeners.setdefault(name, set()).add(subscription)
-        link = await self._node.connect(self._patience_seconds)
+        link = await self._node.connect(self._timeout_seconds)
         # A second SUBSCRIBE to the same channel is harmless, and its confirmation shows that the channel is active.
         await _confirm(link, subscription.names)
 

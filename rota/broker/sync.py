@@ -196,11 +196,11 @@ class SyncBroker:
         return self._repeat(attempt)
 
     def _repeat(self, attempt: Callable[[NotNow | None], T], error: NotNow | None = None) -> T:
-        patience = RetryBudget(self._retry_seconds)
+        budget = RetryBudget(self._retry_seconds)
         while True:
             if error is not None:
                 self._route.learn(error)
-                time.sleep(patience.pause_after(error))
+                time.sleep(budget.pause_after(error))
             try:
                 return attempt(error)
             except NotNow as again:

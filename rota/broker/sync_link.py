@@ -32,7 +32,7 @@ class SyncLink:
         self.endpoint = endpoint
         self.sources = ScriptCache(guarded=login.clustered, test_clock=login.test_clock)
         self.messages: deque[tuple[str, bytes]] = deque()
-        self._patience_seconds = login.connect_timeout_seconds
+        self._timeout_seconds = login.connect_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
         self._reason: object = None
         self._socket: socket.socket | None = None
@@ -50,7 +50,7 @@ class SyncLink:
             if isinstance(error, OSError):
                 raise failure.of_connecting(error, endpoint, tls=login.tls is not None) from error
             raise
-        self._patience_seconds = login.response_timeout_seconds
+        self._timeout_seconds = login.response_timeout_seconds
 
     @property
     def closed(self) -> bool:
@@ -67,7 +67,7 @@ class SyncLink:
         packed = b"".join(map(pack, commands))
         try:
             self._socket.sendall(packed)
-            deadline = time.monotonic() + self._patience_seconds
+            deadline = time.monotonic() + self._timeout_seconds
             return [self._reply(deadline) for _ in commands]
         except (OSError, HiredisError) as error:
             self._give_up()
@@ -117,7 +117,7 @@ class SyncLink:
 
     def _why(self, error: Exception) -> object:
         if isinstance(error, TimeoutError):
-            return f"no answer for {self._patience_seconds:g} s"
+            return f"no answer for {self._timeout_seconds:g} s"
         return no_resp3(error) if isinstance(error, HiredisError) else error
 
     def _greet(self, login: Login) -> None:

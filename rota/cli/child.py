@@ -70,9 +70,9 @@ def _wake(worker: Worker) -> None:
 
 def _report(worker: Worker) -> ProcessReport:
     """Return a report. Runs in the lifeline's thread, so it only reads and does not call into the event loop."""
-    vitals = worker.status.read()
+    status = worker.status.read()
     if not worker.ready.is_set():
-        return ProcessReport(stopping=worker.stopping, vitals=vitals)
+        return ProcessReport(stopping=worker.stopping, status=status)
     return ProcessReport(
         ready=True,
         stopping=worker.stopping,
@@ -85,5 +85,5 @@ def _report(worker: Worker) -> ProcessReport:
         queues=worker.queue_names(),
         types=worker.heartbeat.published,
         orders=list(worker.orders.passed_on),
-        vitals=vitals,
+        status=status,
     )

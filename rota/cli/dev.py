@@ -70,8 +70,8 @@ def command(
         if settings.source_of("url") in ("default", "rota dev"):
             environment["ROTA_URL"] = stack.enter_context(Embedded(data)).url
             _announce(console, environment["ROTA_URL"], data)
-        workshop = Reloader(_worker(target, said, log_level), environment, console, second)
-        code = asyncio.run(workshop.run(watch if reload else None))
+        reloader = Reloader(_worker(target, said, log_level), environment, console, second)
+        code = asyncio.run(reloader.run(watch if reload else None))
     sys.exit(code)
 
 

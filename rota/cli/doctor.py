@@ -28,14 +28,14 @@ from rota.core.duration import display
 from rota.core.text import counted, printable
 from rota.errors import BrokerError
 from rota.inspect.doctor import Examination, Finding, Repair, examine
-from rota.inspect.doctor.repair import PATIENCE
+from rota.inspect.doctor.repair import DELAY
 from rota.wire.reconcile import MEANING, MOST_SEARCHED
 from rota.wire.rights import Role
 
 Repaired = Mapping[str, Mapping[str, int]]
 
 _BEFORE_A_REPAIR = ("server", "rights", "not-looked-at", "not-compared")
-_START = "Repairing in {patience}, what is still the same then. Ctrl-C stops; run it again to go on."
+_START = "Repairing in {delay}, what is still the same then. Ctrl-C stops; run it again to go on."
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -99,15 +99,15 @@ def _repair(seen: Examination, app: Rota, *, yes: bool) -> Repaired | None:
     if not questions.agreed(f"Repair {counted(number, 'entry', 'entries')}?", yes=yes):
         return None
     settings, broker = app.settings, app.connect()
-    patience = max(PATIENCE, 2 * settings.worker.heartbeat)
+    delay = max(DELAY, 2 * settings.worker.heartbeat)
     repair = Repair(
         broker,
         max_crashes=settings.worker.max_crashes,
         attempts_limit=settings.logging.attempts_limit_bytes,
-        patience=patience,
+        delay=delay,
     )
     try:
-        asyncio.run(_run(repair, broker, _START.format(patience=display(patience))))
+        asyncio.run(_run(repair, broker, _START.format(delay=display(delay))))
     except KeyboardInterrupt:
         _tell(repair)
         output.note("Stopped. The repaired entries are complete; run the command again to go on.")

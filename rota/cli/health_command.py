@@ -85,8 +85,8 @@ def _read(reply: ProbeReply) -> Said:
 
 
 def _broker(url: str, timeout: timedelta) -> Said:
-    patience = {"connect_timeout": timeout, "response_timeout": timeout, "retry_for": timedelta(0)}
-    settings = Settings().updated_by(CommandLine({"url": url, **patience}, dict.fromkeys(("url", *patience), "--url")))
+    limits = {"connect_timeout": timeout, "response_timeout": timeout, "retry_for": timedelta(0)}
+    settings = Settings().updated_by(CommandLine({"url": url, **limits}, dict.fromkeys(("url", *limits), "--url")))
     try:
         with SyncBroker.from_url(url, options=broker_options(settings.broker)) as broker:
             broker.check()

@@ -42,5 +42,5 @@ def _report(scheduler: Scheduler, app: Rota) -> ProcessReport:
     return ProcessReport(
         ready=scheduler.ready.is_set(),
         stopping=scheduler.stopping,
-        vitals=process_status(scheduler, app.settings.health),
+        status=process_status(scheduler, app.settings.health),
     )

@@ -37,7 +37,7 @@ class Replicas:
 
     async def _wait(self, link: Link) -> int | BrokerRefused:
         try:
-            return int(await link.execute(*self._demand.words, patience_seconds=self._seconds))
+            return int(await link.execute(*self._demand.words, timeout_seconds=self._seconds))
         except BrokerRefused as error:
             return error
         except BrokerUnavailable as error:

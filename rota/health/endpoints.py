@@ -57,7 +57,7 @@ class Answers:
         match path:
             case "/live":
                 processes = self._processes()
-                shown = processes if named else [replace(vitals, blocked_by="") for vitals in processes]
+                shown = processes if named else [replace(process, blocked_by="") for process in processes]
                 return _judged(live(shown, self._clock()))
             case "/ready":
                 return _judged(ready(self._processes(), self._clock()))

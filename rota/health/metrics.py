@@ -112,7 +112,7 @@ class _Collector:
 
 
 def _turns(processes: Sequence[ProcessStatus]) -> list[float]:
-    return [vitals.turned_at for vitals in processes if vitals.turned_at]
+    return [process.turned_at for process in processes if process.turned_at]
 
 
 def _age(moments: Sequence[float], now: float) -> float:

@@ -83,69 +83,71 @@ class ProbeResult(NamedTuple):
 
 def live(processes: Sequence[ProcessStatus], now: float) -> ProbeResult:
     """Judge whether the processes are live. With no process yet, one is starting, which counts as live."""
-    judged = [_live(vitals, now) for vitals in processes]
+    judged = [_live(process, now) for process in processes]
     return ProbeResult(all(holds for holds, _ in judged), [line for _, line in judged] or ["starting"])
 
 
 def ready(processes: Sequence[ProcessStatus], now: float) -> ProbeResult:
     """Judge whether at least one process of each kind is ready, and no active process is unable to work."""
-    judged = [_ready(vitals, now) for vitals in processes]
-    in_vain = any(not holds and vitals.status == "active" for vitals, (holds, _) in zip(processes, judged, strict=True))
-    working = {vitals.kind for vitals, (holds, _) in zip(processes, judged, strict=True) if holds}
-    works = bool(working) and working == {vitals.kind for vitals in processes} and not in_vain
+    judged = [_ready(process, now) for process in processes]
+    in_vain = any(
+        not holds and process.status == "active" for process, (holds, _) in zip(processes, judged, strict=True)
+    )
+    working = {process.kind for process, (holds, _) in zip(processes, judged, strict=True) if holds}
+    works = bool(working) and working == {process.kind for process in processes} and not in_vain
     return ProbeResult(works, [line for _, line in judged] or ["not ready: starting"])
 
 
-def _live(vitals: ProcessStatus, now: float) -> tuple[bool, str]:
-    silent, blocked = _silent(vitals, now), _blocked(vitals, now)
+def _live(process: ProcessStatus, now: float) -> tuple[bool, str]:
+    silent, blocked = _silent(process, now), _blocked(process, now)
     seconds = max(silent, blocked)
-    holds = seconds < vitals.live_within_seconds
+    holds = seconds < process.live_within_seconds
     word = "live" if holds else "not live"
     if silent > SILENT_SECONDS:
         return (
             holds,
-            f"{_name(vitals)} {word}: it has held the interpreter for {silent:.1f} s (a call into C?)",
+            f"{_name(process)} {word}: it has held the interpreter for {silent:.1f} s (a call into C?)",
         )
     if blocked > SHORT_SECONDS:
-        by = f" by {vitals.blocked_by}" if vitals.blocked_by else ""
-        return holds, f"{_name(vitals)} {word}: its event loop has been blocked for {blocked:.1f} s{by}"
-    return holds, f"{_name(vitals)} {word}"
+        by = f" by {process.blocked_by}" if process.blocked_by else ""
+        return holds, f"{_name(process)} {word}: its event loop has been blocked for {blocked:.1f} s{by}"
+    return holds, f"{_name(process)} {word}"
 
 
-def _ready(vitals: ProcessStatus, now: float) -> tuple[bool, str]:
-    why = _obstacle(vitals, now)
-    head = _name(vitals)
-    notes = f": {', '.join(vitals.notes)}" if vitals.notes else ""
+def _ready(process: ProcessStatus, now: float) -> tuple[bool, str]:
+    why = _obstacle(process, now)
+    head = _name(process)
+    notes = f": {', '.join(process.notes)}" if process.notes else ""
     return (False, f"{head} not ready: {why}") if why else (True, f"{head} ready{notes}")
 
 
-def _name(vitals: ProcessStatus) -> str:
-    return f"{vitals.kind} {vitals.pid}" if vitals.pid else vitals.kind
+def _name(process: ProcessStatus) -> str:
+    return f"{process.kind} {process.pid}" if process.pid else process.kind
 
 
-def _obstacle(vitals: ProcessStatus, now: float) -> str:
-    limit = vitals.ready_within_seconds
-    if vitals.status != "active":
+def _obstacle(process: ProcessStatus, now: float) -> str:
+    limit = process.ready_within_seconds
+    if process.status != "active":
         words = {"new": "starting", "stopped": "asked to take no more tasks", "closed": "stopping"}
-        return words.get(vitals.status, vitals.status)
+        return words.get(process.status, process.status)
     for since, what in (
-        (vitals.beat_at, "the broker has not been reached"),
-        (vitals.fetch_lost_at or now, "no tasks could be taken"),
-        (vitals.record_lost_at or now, "no outcome could be recorded"),
-        (vitals.tick_lost_at or now, "it leads, but no schedule could be fired"),
-        (now - max(_blocked(vitals, now), _silent(vitals, now)), "the event loop has been blocked"),
+        (process.beat_at, "the broker has not been reached"),
+        (process.fetch_lost_at or now, "no tasks could be taken"),
+        (process.record_lost_at or now, "no outcome could be recorded"),
+        (process.tick_lost_at or now, "it leads, but no schedule could be fired"),
+        (now - max(_blocked(process, now), _silent(process, now)), "the event loop has been blocked"),
     ):
         if now - since > limit:
             return f"{what} for {now - since:.0f} s"
     return ""
 
 
-def _blocked(vitals: ProcessStatus, now: float) -> float:
-    return now - vitals.turned_at if vitals.turned_at else 0.0
+def _blocked(process: ProcessStatus, now: float) -> float:
+    return now - process.turned_at if process.turned_at else 0.0
 
 
-def _silent(vitals: ProcessStatus, now: float) -> float:
-    return now - vitals.taken_at
+def _silent(process: ProcessStatus, now: float) -> float:
+    return now - process.taken_at
 
 
 MOST_TYPES = 50
@@ -178,21 +180,21 @@ class Counters:
         """Add to a count that does not belong to one process."""
         self._past[name] += number
 
-    def ended(self, vitals: ProcessStatus) -> None:
+    def ended(self, process: ProcessStatus) -> None:
         """Add the counts from the last report of a process that has ended."""
-        self._past.update(self._counts(vitals))
+        self._past.update(self._counts(process))
 
     def total(self, processes: Iterable[ProcessStatus]) -> dict[str, float]:
         """Return the sums, including the counts of these running processes."""
         total = Counter(self._past)
-        for vitals in processes:
-            total.update(self._counts(vitals))
+        for process in processes:
+            total.update(self._counts(process))
         return dict[str, float](total)
 
-    def _counts(self, vitals: ProcessStatus) -> dict[str, int]:
+    def _counts(self, process: ProcessStatus) -> dict[str, int]:
         unknown: Counter[str] = Counter()
-        for name, count in vitals.unknown_types.items():
+        for name, count in process.unknown_types.items():
             # Each process bounds its own names, but different processes may have received different types.
             unknown[f"unknown:{self._types.name(name)}"] += count
         # Counter also adds floats; only its type annotation is limited to int.
-        return {**vitals.counts, **unknown}  # type: ignore[dict-item]
+        return {**process.counts, **unknown}  # type: ignore[dict-item]

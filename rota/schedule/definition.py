@@ -51,7 +51,7 @@ from rota.schedule.trigger import Trigger
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from rota.schedule.keywords import ScheduleWords
+    from rota.schedule.keywords import ScheduleKeywords
 
 ScheduleKind: TypeAlias = Literal["periodic", "once", "wait"]
 Missed: TypeAlias = Literal["once", "skip", "all"]
@@ -151,7 +151,7 @@ class ScheduleDefinition(BaseModel):
     tags: Tags = ()
     owner: Name | None = None
 
-    def __init__(self, **words: "Unpack[ScheduleWords]") -> None:
+    def __init__(self, **words: "Unpack[ScheduleKeywords]") -> None:
         """Check the fields. Raises ScheduleInvalid with every problem."""
         given = {name: value for name, value in words.items() if value is not None}
         problems, sound = self._fill(given)
@@ -184,7 +184,7 @@ class ScheduleDefinition(BaseModel):
                 None, [("", f"{brief(given)} is not a schedule: write an object with name, task_type and specs.")]
             )
         words = {"timezone": timezone, **{str(name): value for name, value in given.items() if value is not None}}
-        return cls(**cast("ScheduleWords", words))
+        return cls(**cast("ScheduleKeywords", words))
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the short form, as JSON can express it: what differs from the defaults, and always the time zone.

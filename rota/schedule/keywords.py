@@ -51,7 +51,7 @@ class ScheduleOptions(TypedDict, total=False):
     owner: str | None
 
 
-class ScheduleWords(ScheduleOptions, total=False):
+class ScheduleKeywords(ScheduleOptions, total=False):
     """All keywords of `ScheduleDefinition`."""
 
     name: Required[str]

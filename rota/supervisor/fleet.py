@@ -162,14 +162,14 @@ class Fleet:
 
     # Starting, ending and starting again
 
-    async def start(self, patience: RestartBackoff, *, first: bool = False) -> ChildProcess:
+    async def start(self, backoff: RestartBackoff, *, first: bool = False) -> ChildProcess:
         """Start one process. Raises OSError if the system refuses. `first` marks the first process of the command."""
         order = self._order
         show_banner = first and order.show_banner
         setup = ProcessSetup(
             uuid.uuid4().hex[:12], order.target, order.said, order.log_level, first, show_banner, order.burst
         )
-        process = await ChildProcess.start(self.kind, setup, patience, self.ended)
+        process = await ChildProcess.start(self.kind, setup, backoff, self.ended)
         self._owner.started(process)
         events.emit(events.ChildProcessStarted(**process.about))
         if self._settings is not None:
@@ -202,7 +202,7 @@ class Fleet:
         if process.leaving or self._has_finished(process):
             events.emit(events.ChildProcessEnded(**process.about))
             if process.leaving and (process.replaced or not self.kind.overlaps):
-                self._keep(self._restart(process.patience, 0.0))
+                self._keep(self._restart(process.backoff, 0.0))
         else:
             self._crashed(process)
         self._owner.ended(process)
@@ -222,24 +222,24 @@ class Fleet:
             # `BURST_STARTS` processes, whatever the error is.
             self._owner.give_up(code if code > 0 else 1)
             return
-        wait = process.patience.died()
+        wait = process.backoff.died()
         events.emit(events.ChildProcessDied(**process.about, how=str(process.exit), seconds=wait))
-        self._keep(self._restart(process.patience, wait))
+        self._keep(self._restart(process.backoff, wait))
 
     def _keep(self, starting: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(starting)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
-    async def _restart(self, patience: RestartBackoff, wait_seconds: float) -> None:
+    async def _restart(self, backoff: RestartBackoff, wait_seconds: float) -> None:
         while True:
             await self._unless_closed(wait_seconds)
             if self._closed.is_set() or len(self.staying) - self._recycling.extra >= self.target:
                 return
             try:
-                await self.start(patience)
+                await self.start(backoff)
             except Exception as error:  # any error, because nothing else would start this process again
-                wait_seconds = patience.died()
+                wait_seconds = backoff.died()
                 events.emit(events.ChildProcessNotStarted(error=error, seconds=wait_seconds))
             else:
                 return

@@ -25,7 +25,7 @@ class FleetHealth:
     def port(self, settings: HealthSettings) -> HealthPort:
         """Return the health port. Entering it with `async with` opens it."""
         return HealthPort(
-            Answers(self._vitals, self._counts),
+            Answers(self._statuses, self._counts),
             host=settings.health_host,
             port=settings.health_port,
             socket_path=meeting.own_socket(settings.health_dir),
@@ -39,8 +39,8 @@ class FleetHealth:
         """Note that a process has ended."""
         if not process.leaving:
             self._counters.count(_counter(process, "process_crashes"))
-        if process.report.vitals is not None:
-            self._counters.ended(process.report.vitals)
+        if process.report.status is not None:
+            self._counters.ended(process.report.status)
 
     def returned(self, returned: Returned) -> None:
         """Count where the tasks of a dead process went."""
@@ -48,23 +48,23 @@ class FleetHealth:
             self._counters.count(f"returned:{how}", getattr(returned, how))
 
     def _counts(self) -> dict[str, float]:
-        total = self._counters.total(self._vitals())
+        total = self._counters.total(self._statuses())
         for name, number in events.counts().items():  # those of this process
             total[f"event:{name}"] = total.get(f"event:{name}", 0.0) + number
         return total
 
-    def _vitals(self) -> list[ProcessStatus]:
+    def _statuses(self) -> list[ProcessStatus]:
         found = [(fleet, list(_reported(fleet))) for fleet in self._fleets]
         if any(reports for _, reports in found):
             # Otherwise a kind whose only process has died would be left out, and the answer would be "ready".
             found = [(fleet, reports or _absent(fleet)) for fleet, reports in found]
-        return [vitals for _, reports in found for vitals in reports]
+        return [status for _, reports in found for status in reports]
 
 
 def _reported(fleet: Fleet) -> Iterator[ProcessStatus]:
     for process in fleet.processes:
-        if process.report.vitals is not None:
-            yield _seen(process.report.vitals, process.leaving)
+        if process.report.status is not None:
+            yield _seen(process.report.status, process.leaving)
 
 
 def _absent(fleet: Fleet) -> list[ProcessStatus]:
@@ -79,6 +79,6 @@ def _counter(process: ChildProcess, name: str) -> str:
     return name if process.kind is WORKER else f"{process.kind.name}:{name}"
 
 
-def _seen(vitals: ProcessStatus, leaving: bool) -> ProcessStatus:
+def _seen(status: ProcessStatus, leaving: bool) -> ProcessStatus:
     # A process that was asked to stop reports "active" until it has read the request.
-    return replace(vitals, status="stopped") if leaving and vitals.status == "active" else vitals
+    return replace(status, status="stopped") if leaving and status.status == "active" else status

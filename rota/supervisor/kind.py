@@ -6,7 +6,7 @@ command runs a program that talks to the supervisor as a worker does (`rota.supe
 1. `Lifeline.on_standard_input().read_setup()` returns its `ProcessSetup`.
 2. It loads the app, and sends an `Introduction` within the start limit.
 3. It sends a `ProcessReport` several times a second, from the thread that `Lifeline.start` starts. `ready` says that it
-   has begun its work, and `vitals` is its share in the answers of health probes.
+   has begun its work, and `status` is its share in the answers of health probes.
 4. It stops on SIGTERM, at once on SIGINT, and if the supervisor has ended. Exit code 0 is a good end, and exit code 2,
    before the process was ready, says that another process would fail in the same way.
 

@@ -105,7 +105,7 @@ class LeaseKeeper:
 
 
 def _reason(process: ChildProcess, now: float) -> str:
-    vitals = process.report.vitals
-    if vitals is not None and now - vitals.taken_at < SILENT_SECONDS:
+    status = process.report.status
+    if status is not None and now - status.taken_at < SILENT_SECONDS:
         return "it did not reach the broker"
     return "something in it does not let the interpreter go"

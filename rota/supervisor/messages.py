@@ -74,7 +74,7 @@ class ProcessReport:
     queues: list[str] = field(default_factory=list[str])
     types: str = ""
     orders: list[str] = field(default_factory=list[str])
-    vitals: ProcessStatus | None = None
+    status: ProcessStatus | None = None
 
 
 Message = ProcessSetup | Introduction | ProcessReport
@@ -92,8 +92,8 @@ def encode(message: Message) -> bytes:
 def decode(line: bytes) -> Message:
     """Parse a line. Raises ValueError if it is not valid JSON."""
     [(kind, fields)] = json.loads(line).items()
-    if fields.get("vitals") is not None:
-        fields["vitals"] = read_status(fields["vitals"])
+    if fields.get("status") is not None:
+        fields["status"] = read_status(fields["status"])
     if kind == "setup":
         fields["said"] = CommandLine(**fields["said"])
     return _KINDS[kind](**fields)

@@ -70,13 +70,11 @@ class ChildProcess:
     are all queues that it has reported since its start.
     """
 
-    def __init__(
-        self, id: str, process: subprocess.Popen[bytes], patience: RestartBackoff, kind: Kind = WORKER
-    ) -> None:
+    def __init__(self, id: str, process: subprocess.Popen[bytes], backoff: RestartBackoff, kind: Kind = WORKER) -> None:
         self.id = id
         self.kind = kind
         self.pid = process.pid
-        self.patience = patience
+        self.backoff = backoff
         self.lifetime = Lifetime()
         self.started_at = self.loading_since = time.monotonic()
         self.loaded = False
@@ -106,7 +104,7 @@ class ChildProcess:
         cls,
         kind: Kind,
         setup: ProcessSetup,
-        patience: RestartBackoff,
+        backoff: RestartBackoff,
         on_exit: Callable[["ChildProcess"], object],
     ) -> "ChildProcess":
         """Start a fresh process (not a fork) and send it its setup. Raises OSError if the system refuses."""
@@ -117,8 +115,8 @@ class ChildProcess:
             except BaseException:
                 ours.close()
                 raise
-        patience.started()
-        child = cls(setup.id, process, patience, kind)
+        backoff.started()
+        child = cls(setup.id, process, backoff, kind)
         child._watch(on_exit)
         reader, child._writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
         child._writer.write(encode(setup))
@@ -221,13 +219,13 @@ class ChildProcess:
         with contextlib.suppress(OSError):
             while line := await reader.readline():
                 try:
-                    self._hear(decode(line))
+                    self._receive(decode(line))
                 except Exception as error:
                     # The last line of a dead process may be cut off, and an upgrade of the package while the fleet
                     # runs may have changed the messages.
                     events.emit(events.ReportUnreadable(**self.about, error=error))
 
-    def _hear(self, message: Message) -> None:
+    def _receive(self, message: Message) -> None:
         self.heard_at = time.monotonic()
         self.loaded = True
         if isinstance(message, Introduction):

@@ -95,7 +95,7 @@ class Recycling:
         self._overlaps = overlaps
         self._drain_seconds = drain.total_seconds()
         self._pair: tuple[ChildProcess, ChildProcess] | None = None
-        self._patience = RestartBackoff()
+        self._backoff = RestartBackoff()
         self._not_before = 0.0
 
     @property
@@ -116,7 +116,7 @@ class Recycling:
                 if not self._overlaps:
                     process.drain(self._drain_seconds)
                     return
-                self._patience.started()
+                self._backoff.started()
                 with suppress(OSError):
                     self._pair = process, await self._start(RestartBackoff())
                 return
@@ -126,7 +126,7 @@ class Recycling:
             return
         self._pair = None
         if new.exit is not None:
-            self._not_before = time.monotonic() + self._patience.died()
+            self._not_before = time.monotonic() + self._backoff.died()
         elif old.exit is None:
             old.drain(self._drain_seconds)
 

@@ -31,7 +31,7 @@ Event: TypeAlias = Literal["success", "failure", "exhausted"]
 NO_WORDS: Mapping[str, Any] = MappingProxyType({})
 
 
-class Surroundings(Protocol):
+class AppContext(Protocol):
     """The middlewares and overrides of an app, which apply to every handler."""
 
     @property
@@ -70,7 +70,7 @@ class Joining:
     options: Options
     retry: Retry
     hooks: Hooks
-    surroundings: Surroundings
+    app_context: AppContext
     sender: "Sender"
     modules: tuple[str, ...]
 
@@ -119,7 +119,7 @@ class Handler:
         self.arguments = arguments_of(signature)
         self.result = Result(signature.name, signature.returns, is_raw=signature.is_raw)
         self.target: Callable[..., Any] = importable(function) if self.run == "process" else function
-        self._surroundings: Surroundings | None = None
+        self._app_context: AppContext | None = None
         self.invoke: Invoke = self._prepare_and_invoke
         if signature.dependencies:
             Recipe(signature, {})  # wrong dependencies are refused at import, not in the first task
@@ -131,7 +131,7 @@ class Handler:
         self.timeout = joining.options.timeout
         self.modules += joining.modules
         self.sender = joining.sender
-        self._surroundings = joining.surroundings
+        self._app_context = joining.app_context
         self.reset()
 
     @property
@@ -188,7 +188,7 @@ class Handler:
 
     def prepare(self) -> None:
         """Build the chain of calls. Must be called again after a middleware was added or an override changed."""
-        around = self._surroundings
+        around = self._app_context
         core = self._plain() if not self.signature.dependencies else self._with_dependencies()
         self.invoke = chain(around.middlewares, core) if around is not None else core
 
@@ -231,7 +231,7 @@ class Handler:
     def _with_dependencies(self) -> Invoke:
         read, context_names = self.arguments.read, self.signature.context_names
         target, direct = self.target, self._direct()
-        overrides = self._surroundings.overrides if self._surroundings is not None else Overrides()
+        overrides = self._app_context.overrides if self._app_context is not None else Overrides()
         recipe, version = Recipe(self.signature, overrides), overrides.version
 
         async def invoke(context: Context, payload: bytes, call: Call | None = None) -> Any:

@@ -277,7 +277,7 @@ class Tasks(Scheduling):
             options=options,
             retry=retry,
             hooks=self._hooks_of(handler),
-            surroundings=Around(self, home),
+            app_context=Around(self, home),
             sender=home,
             modules=tuple(each.module for each in inclusions),
         )

@@ -34,7 +34,7 @@ from rota.testing.joined_app import JoinedApp, TaskRun
 from rota.testing.travel import SandboxClock, rounded_up
 from rota.wire.look_task import tasks, work_left
 from rota.wire.recover import reclaim_sets
-from rota.worker.groups.aggregation import AggregationPace, GroupDefaults
+from rota.worker.groups.aggregation import AggregatorOptions, GroupDefaults
 from rota.worker.groups.aggregator import Aggregator
 from rota.worker.worker import Worker
 
@@ -155,7 +155,7 @@ class _Look:
             app.all_aggregators.find,
             GroupDefaults(groups.group_grace, groups.group_max_delay, groups.group_max_size),
             # A failed set is past its deadline at once: see `return_groups`.
-            AggregationPace(notified=False, wait_after_failure=timedelta(seconds=-1)),
+            AggregatorOptions(notified=False, wait_after_failure=timedelta(seconds=-1)),
             payload_limit_bytes=app.settings.enqueue.payload_limit_bytes,
         )
 

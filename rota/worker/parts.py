@@ -16,7 +16,7 @@ from rota.broker.broker import Broker
 from rota.core.own_thread import in_own_thread
 from rota.errors import ProcessDied
 from rota.tasks.type_record import published_types
-from rota.worker.groups.aggregation import AggregationPace, GroupDefaults
+from rota.worker.groups.aggregation import AggregatorOptions, GroupDefaults
 from rota.worker.groups.aggregator import Aggregator
 from rota.worker.heartbeat import Heartbeat
 from rota.worker.housekeeping.sweeper import Sweep
@@ -51,7 +51,7 @@ class Parts:
             lease=settings.worker.lease,
         )
         self.sweep = Sweep(worker, broker)
-        self.subscriber = Subscriber(broker, worker.hear)
+        self.subscriber = Subscriber(broker, worker.receive)
         self.reporter = _reporter(worker, broker)
         self.aggregator = _aggregator(worker, broker)
         self.loop_watchdog = LoopWatchdog(worker.held, settings.health.blocked_after, worker.status.look)
@@ -135,7 +135,7 @@ def _aggregator(worker: "Worker", broker: Broker) -> Aggregator:
         GroupDefaults(
             settings.aggregation.group_grace, settings.aggregation.group_max_delay, settings.aggregation.group_max_size
         ),
-        AggregationPace(settings.aggregation.group_interval, settings.aggregation.group_concurrency),
+        AggregatorOptions(settings.aggregation.group_interval, settings.aggregation.group_concurrency),
         payload_limit_bytes=settings.enqueue.payload_limit_bytes,
     )
 

@@ -205,7 +205,7 @@ class Worker:
             about=self.status.about(),
         )
 
-    def hear(self, message: str) -> None:
+    def receive(self, message: str) -> None:
         """Act on a message of the cancel channel: the ID of a task to cancel, or a notice of orders to a worker."""
         if message == notice(self.server_id):
             self.heartbeat.soon()

@@ -32,7 +32,7 @@ async def settled(go: Go, processed: int, at_most_s: float = 60) -> None:
 
 
 async def keep_looking(repair: Repair, seen: list[float]) -> None:
-    """Look at everything and repair what shows, as fast as it goes and without any patience."""
+    """Look at everything and repair what shows, as fast as it goes and without a delay."""
     while True:
         await repair.run()
         seen.append(time.monotonic())
@@ -42,7 +42,7 @@ async def keep_looking(repair: Repair, seen: list[float]) -> None:
 async def test_nothing_of_a_go_server_under_load_is_repaired(go: Go, redis: Redis, redis_url: str) -> None:
     """Tasks run, fail, wait for their retry, are kept, scheduled, locked and grouped, while all places are compared."""
     broker = Broker.from_url(as_role(redis_url, "repairer"))
-    repair = Repair(broker, patience=timedelta(0))
+    repair = Repair(broker, delay=timedelta(0))
     rounds: list[float] = []
     requests = [
         each

@@ -114,9 +114,9 @@ async def _plan(
 async def _fill(
     app: Rota, schedule: str, times: Iterator[datetime], at_once: int, queue: str | None, tally: "Counter[str]"
 ) -> None:
-    """Run the times, as many at once as there are lanes. The first error of the server or the leader ends all."""
+    """Run the times, at most `at_once` at the same time. The first error of the server or the leader ends all."""
 
-    async def lane() -> None:
+    async def run_in_turn() -> None:
         for at in times:
             run = await _start(app, schedule, at, queue)
             code, lines = await outcome_of(app, run)
@@ -130,7 +130,7 @@ async def _fill(
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
-                group.create_task(lane())
+                group.create_task(run_in_turn())
     except* RotaError as errors:
         raise _first(errors) from None
 

@@ -48,7 +48,7 @@ TROUBLES = {
 
 
 class Comparison:
-    """One walk through all queues and keys. `tasks` counts the tasks whose hashes were compared."""
+    """One scan of all queues and keys. `tasks` counts the tasks whose hashes were compared."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker

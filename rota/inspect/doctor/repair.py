@@ -1,7 +1,7 @@
 """Repairs what a comparison of all tasks and locks finds, beside running workers and Go servers.
 
 1. Collect up to `MOST_FINDINGS` findings of a `Comparison`.
-2. Wait for `patience`, which is longer than a heartbeat, and read which tasks the live servers run.
+2. Wait for `delay`, which is longer than a heartbeat, and read which tasks the live servers run.
 3. Repair each finding in small batches, if the script still finds the same fault and nothing has moved the task. A task
    that a live server runs is left alone.
 4. Go on until a whole pass through all keys has repaired nothing.
@@ -23,7 +23,7 @@ from rota.wire.attempts import LIMIT_BYTES
 from rota.wire.keys import QueueKeys
 from rota.wire.reconcile import LATER, LONG, MEANING, Discrepancy, StrayLock, delete_locks, repair
 
-PATIENCE = timedelta(seconds=10)
+DELAY = timedelta(seconds=10)
 """Twice the heartbeat of Rota and of Asynq. A task that was taken before it was found is in the record of its server
 by then."""
 MOST_FINDINGS = 5000
@@ -41,11 +41,11 @@ class Repair:
         *,
         max_crashes: int = 3,
         attempts_limit: int = LIMIT_BYTES,
-        patience: timedelta = PATIENCE,
+        delay: timedelta = DELAY,
     ) -> None:
         self._broker = broker
         self._call = partial(repair, max_crashes=max_crashes, attempts_limit=attempts_limit)
-        self._patience_seconds = patience.total_seconds()
+        self._delay_seconds = delay.total_seconds()
         self.repaired: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.running: set[tuple[str, str]] = set()
         """Queue and ID of the tasks that were left alone in the last pass, because a live server runs them."""
@@ -79,7 +79,7 @@ class Repair:
             await self._settle(batch)
 
     async def _settle(self, batch: Sequence[Found]) -> None:
-        await asyncio.sleep(self._patience_seconds)
+        await asyncio.sleep(self._delay_seconds)
         running = await self._running_tasks()
         tasks: defaultdict[QueueKeys, dict[bytes, Discrepancy]] = defaultdict(dict)
         locks: defaultdict[QueueKeys, list[StrayLock]] = defaultdict(list)

@@ -259,7 +259,7 @@ class GroupDefaults:
 
 
 @dataclass(frozen=True, slots=True)
-class AggregationPace:
+class AggregatorOptions:
     """How often groups are checked, how many aggregations of one aggregator run at once, and when a set is retried.
 
     Without `notified` the groups are polled every `every`, also if the server could send notifications.

@@ -36,7 +36,7 @@ from rota.tasks.groups import GroupHandler as Registered
 from rota.wire.group import AggregationSet, GroupLook, Look, group_names, look, look_at
 from rota.wire.keys import QueueKeys
 from rota.worker.clock import BrokerClock
-from rota.worker.groups.aggregation import Aggregation, AggregationPace, Came, Find, GroupDefaults
+from rota.worker.groups.aggregation import Aggregation, AggregatorOptions, Came, Find, GroupDefaults
 from rota.worker.groups.group_watch import DueGroups, GroupWatch, Key
 from rota.worker.ticker import Ticker
 
@@ -67,7 +67,7 @@ class Aggregator:
     """Aggregates the groups of the queues that `queues` returns at that time.
 
     `find(type, group)` returns the registered aggregator for a task, or None. Each registered aggregator runs at most
-    `pace.at_once` aggregations at the same time, so that a slow one does not delay the groups of the others. Full
+    `options.at_once` aggregations at the same time, so that a slow one does not delay the groups of the others. Full
     groups come first. A plain function that runs on in its thread after the time limit keeps its slot until the thread
     ends.
     """
@@ -78,30 +78,30 @@ class Aggregator:
         queues: Callable[[], Iterable[str]],
         find: Find,
         defaults: GroupDefaults | None = None,
-        pace: AggregationPace | None = None,
+        options: AggregatorOptions | None = None,
         payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
-        pace = pace or AggregationPace()
+        options = options or AggregatorOptions()
         self._broker = broker
         self._queues = queues
         self._find = find
         self._defaults = defaults or GroupDefaults()
-        self._ticker = Ticker("aggregator", pace.every)
+        self._ticker = Ticker("aggregator", options.every)
         self._clock = BrokerClock()
-        self._at_once = pace.at_once
+        self._at_once = options.at_once
         self._running: Counter[Registered] = Counter()
         self._waiting: dict[Registered, deque[Key]] = {}
         self._busy: dict[Key, asyncio.Task[None]] = {}
         self._due_groups = DueGroups()
         self._news = asyncio.Event()
         self._watch = GroupWatch(broker, self._note_change)
-        self._notified = pace.notified
+        self._notified = options.notified
         self._counts: Counter[str] = Counter()
         self._reported: set[str] = set()
         self._reported_running: set[Registered] = set()
         packer = Packer(broker.keys, payload_limit_bytes)
         self._aggregation = Aggregation(
-            broker, find, packer, self._clock, self._counts, pace.wait_after_failure, self._left_running
+            broker, find, packer, self._clock, self._counts, options.wait_after_failure, self._left_running
         )
 
     async def run(self) -> None:

@@ -4,7 +4,7 @@ An active task has its ID in `active` and a lease. Asynq checks only leases, so 
 active for ever. A sweep compares the two numbers of each queue. For a queue in which they differ:
 
 1. Look at each active task and each lease. There are no more of them than the fleet has slots.
-2. Remember each finding for `patience`.
+2. Remember each finding for `delay`.
 3. Repair it if the script still finds the same fault, and nothing has moved the task in between.
 
 Two faults that hide each other, a task without a lease and a lease without a task, are found when the lease expires,
@@ -33,7 +33,7 @@ MOST_FINDINGS = 5000
 
 
 class Reconciler:
-    """Compares the queues that a sweep names; a finding is repaired after `patience` at the earliest."""
+    """Compares the queues that a sweep names; a finding is repaired after `delay` at the earliest."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class Reconciler:
         *,
         max_crashes: int = 3,
         attempts_limit: int = LIMIT_BYTES,
-        patience: timedelta = timedelta(seconds=5),
+        delay: timedelta = timedelta(seconds=5),
     ) -> None:
         self._broker = broker
         self._repair = partial(repair, max_crashes=max_crashes, attempts_limit=attempts_limit)
-        self._patience_seconds = patience.total_seconds()
+        self._delay_seconds = delay.total_seconds()
         self._findings: dict[tuple[QueueKeys, bytes], tuple[Discrepancy, float]] = {}
         self._repaired: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
@@ -62,7 +62,7 @@ class Reconciler:
         answers.check()
 
     async def repair(self) -> None:
-        """Repair the findings that are at least `patience` old and still the same."""
+        """Repair the findings that are at least `delay` old and still the same."""
         done: defaultdict[QueueKeys, Counter[str]] = defaultdict(Counter)
         answers = NodeReplies()
         for queue, findings in self._ripe_findings().items():
@@ -83,7 +83,7 @@ class Reconciler:
         if not self._findings:
             return None
         _, first = next(iter(self._findings.values()))
-        return max(0.0, first + self._patience_seconds - time.monotonic())
+        return max(0.0, first + self._delay_seconds - time.monotonic())
 
     def forget(self) -> None:
         """Forget all findings, because another worker sweeps now."""
@@ -112,12 +112,12 @@ class Reconciler:
     def _ripe_findings(self) -> dict[QueueKeys, list[Discrepancy]]:
         ripe: defaultdict[QueueKeys, list[Discrepancy]] = defaultdict(list)
         for (queue, task_id), (finding, found_at) in list(self._findings.items()):
-            if time.monotonic() - found_at >= self._patience_seconds:
+            if time.monotonic() - found_at >= self._delay_seconds:
                 del self._findings[queue, task_id]
                 ripe[queue].append(finding)
         return ripe
 
     def _keep(self, queue: QueueKeys, findings: Sequence[Discrepancy]) -> None:
         # The repair script searches lists of a bounded length in one call. The next sweep continues at once.
-        at = time.monotonic() - self._patience_seconds
+        at = time.monotonic() - self._delay_seconds
         self._findings = {(queue, finding.id): (finding, at) for finding in findings} | self._findings

@@ -240,10 +240,10 @@ class Recoverer:
         if dead.ours:
             return self._crash(dead)
         if dead.cancel:
-            judgement = Recovery(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
+            recovery = Recovery(None, counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
         else:
-            judgement = self._judge(message, dead.explicit)
-        delay, counts, text, ending = judgement
+            recovery = self._judge(message, dead.explicit)
+        delay, counts, text, ending = recovery
         stored = with_failure(message, text, int(found.now), counts=counts and delay is not None)
         if delay is None:
             return Move(dead, "archive", stored, counts=counts, text=text, ending=ending)

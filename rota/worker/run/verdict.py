@@ -62,7 +62,7 @@ class DeadlinePassed(Exception):
     """The deadline of a task passed before its handler could begin."""
 
 
-class OutcomeWords(TypedDict, total=False):
+class OutcomeFields(TypedDict, total=False):
     """The optional fields of an outcome."""
 
     message: bytes
@@ -272,5 +272,5 @@ def _bytes(text: str) -> bytes:
     return clean_text(text).encode()
 
 
-def _outcome(attempt: Attempt, kind: Kind, **rest: Unpack[OutcomeWords]) -> Outcome:
+def _outcome(attempt: Attempt, kind: Kind, **rest: Unpack[OutcomeFields]) -> Outcome:
     return Outcome(attempt.id, attempt.token, kind, **rest)

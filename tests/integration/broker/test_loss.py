@@ -55,7 +55,7 @@ async def answered(broker: Broker) -> None:
 async def test_a_request_under_way_may_have_been_carried_out(own_server: Server) -> None:
     async with Broker.from_url(own_server.url) as broker:
         link = await broker.open_link("q")
-        blocked = asyncio.create_task(link.execute("BLPOP", "none", 0, patience_seconds=60))
+        blocked = asyncio.create_task(link.execute("BLPOP", "none", 0, timeout_seconds=60))
         await until_waiting(link)
         own_server.kill()
         with pytest.raises(BrokerUnavailable, match="may have been carried out") as caught:
@@ -82,14 +82,14 @@ async def test_link_that_finishes_waits_for_its_replies_and_refuses_further_requ
 async def test_link_that_finishes_is_closed_if_no_reply_comes_in_time(own_server: Server) -> None:
     async with Broker.from_url(own_server.url) as broker:
         link = await broker.open_link("q")
-        blocked = asyncio.create_task(link.execute("BLPOP", "none", 0, patience_seconds=60))
+        blocked = asyncio.create_task(link.execute("BLPOP", "none", 0, timeout_seconds=60))
         await until_waiting(link)
         await link.finish(0.05)
         with pytest.raises(BrokerUnavailable, match="may have been carried out"):
             await blocked
 
 
-async def test_without_patience_a_server_that_is_gone_fails_at_once(own_server: Server) -> None:
+async def test_without_retries_a_server_that_is_gone_fails_at_once(own_server: Server) -> None:
     async with Broker.from_url(own_server.url, options=AT_ONCE) as broker:
         await broker.execute("PING")
         own_server.kill()
@@ -130,7 +130,7 @@ async def test_a_command_that_blocks_by_nature_may_take_its_time(own_server: Ser
     options = BrokerOptions(response_timeout=timedelta(milliseconds=100))
     async with Broker.from_url(own_server.url, options=options) as broker:
         link = await broker.open_link("q")
-        assert await link.execute("BLPOP", "none", 0.4, patience_seconds=10) is None
+        assert await link.execute("BLPOP", "none", 0.4, timeout_seconds=10) is None
         assert not link.closed
         await link.aclose()
 

@@ -31,7 +31,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """Without the wait between finding and repair."""
-    monkeypatch.setattr("rota.cli.doctor.PATIENCE", timedelta(0))
+    monkeypatch.setattr("rota.cli.doctor.DELAY", timedelta(0))
     monkeypatch.setenv("ROTA_URL", server.unix_url)
     monkeypatch.setenv("ROTA_HEARTBEAT", "10ms")
 

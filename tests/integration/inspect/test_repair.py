@@ -34,7 +34,7 @@ def repaired(yard: Yard, doctor: Broker) -> Repaired:
     """Repair everything; return the counters of the queue."""
 
     async def run() -> dict[str, int]:
-        await Repair(doctor, patience=timedelta(0)).run()
+        await Repair(doctor, delay=timedelta(0)).run()
         counted = await yard.execute("HGETALL", yard.keys.repaired)
         pairs = counted.items() if isinstance(counted, dict) else zip(counted[::2], counted[1::2], strict=True)
         return {kind.decode(): int(number) for kind, number in pairs}
@@ -299,7 +299,7 @@ async def test_a_list_that_is_too_long_to_be_searched_is_left_for_later(yard: Ya
     await yard.execute("EVAL", script, 1, yard.keys.pending, MOST_SEARCHED)
     await yard.hash("passed", msg=message("passed"), state="pending", pending_since="1")
     await yard.hash("stub", result="late")
-    repair = Repair(doctor, patience=timedelta(0))
+    repair = Repair(doctor, delay=timedelta(0))
     await repair.run()
     assert repair.repaired == {QUEUE: {"stub": 1}}
     assert repair.long == {(QUEUE, b"passed")}
@@ -342,7 +342,7 @@ async def test_a_task_that_moves_between_two_looks_is_left_alone(yard: Yard, doc
             await yard.execute("SET", yard.keys.base + OWN_LOCK, "another")
             return set()
 
-    repair = Moving(doctor, patience=timedelta(0))
+    repair = Moving(doctor, delay=timedelta(0))
     await repair._pass()
     assert repair.total == 0
     assert await yard.members(yard.keys.pending) == ["back"]
@@ -382,7 +382,7 @@ async def test_any_number_of_findings_is_repaired_in_batches(
       redis.call('ZADD', KEYS[1] .. 'archived', i, 'ghost' .. i)
     end"""
     await yard.execute("EVAL", script, 1, yard.keys.base)
-    repair = Repair(doctor, patience=timedelta(0))
+    repair = Repair(doctor, delay=timedelta(0))
     await repair.run()
     assert repair.repaired == {QUEUE: {"unlisted": 1000, "ghost": 1000}}
     assert await yard.number("ZCARD", yard.keys.retry) == 1000

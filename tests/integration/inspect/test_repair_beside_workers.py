@@ -68,7 +68,7 @@ async def test_nothing_of_busy_workers_is_repaired(app: Rota, doctor: Broker) ->
     def join(group: str, tasks: list[object]) -> object:
         return together.plan(len(tasks))
 
-    repair = Repair(doctor, patience=NOW)
+    repair = Repair(doctor, delay=NOW)
     passes = 0
 
     async def look() -> None:
@@ -115,7 +115,7 @@ async def test_a_task_that_a_worker_runs_is_left_alone(app: Rota, doctor: Broker
         for _ in range(20):
             await broker.admin.execute("DEL", keys.active)
             await broker.admin.execute("DEL", keys.lease)
-            repair = Repair(doctor, patience=NOW)
+            repair = Repair(doctor, delay=NOW)
             await repair.run()
             assert repair.total == 0
             assert {task for _, task in repair.running} <= {job.id for job in jobs}
@@ -137,7 +137,7 @@ async def test_a_task_is_repaired_when_its_server_is_gone(yard: Yard, doctor: Br
     running = [RunningTask(id="held", type="test:it", payload=b"", queue=QUEUE)]
     for reply in await yard.broker.run_many(records.beat(yard.broker.keys, server, running, timedelta(minutes=1))):
         assert not isinstance(reply, BrokerError)
-    repair = Repair(doctor, patience=NOW)
+    repair = Repair(doctor, delay=NOW)
     await repair.run()
     assert repair.repaired[QUEUE] == {"lock": 1}
     assert repair.running == {(QUEUE, "held")}
@@ -166,14 +166,14 @@ async def test_a_repair_that_is_stopped_goes_on_when_it_is_run_again(
                 stopped.cancel()
             return await super()._running_tasks()
 
-    first = Stopped(doctor, patience=NOW)
+    first = Stopped(doctor, delay=NOW)
     stopped = asyncio.create_task(first.run())
     await asyncio.wait([stopped])
     assert stopped.cancelled()
     done = first.total
     assert 0 < done < 300
     assert len(await yard.members(yard.keys.pending)) == done
-    again = Repair(doctor, patience=NOW)
+    again = Repair(doctor, delay=NOW)
     await again.run()
     assert done + again.total == 300
     assert sorted(await yard.members(yard.keys.pending)) == sorted(ids)

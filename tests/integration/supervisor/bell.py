@@ -34,10 +34,10 @@ async def ring(lifeline: Lifeline) -> None:
 
     def report() -> ProcessReport:
         now, status = time.monotonic(), "closed" if stop.is_set() else "active"
-        vitals = ProcessStatus(
+        status = ProcessStatus(
             worker="", kind="bell", pid=os.getpid(), status=status, taken_at=now, beat_at=now, turned_at=now
         )
-        return ProcessReport(ready=True, stopping=stop.is_set(), vitals=vitals)
+        return ProcessReport(ready=True, stopping=stop.is_set(), status=status)
 
     lifeline.start(report, {}, stop.set, 0.05)
     await stop.wait()

@@ -29,7 +29,7 @@ class Broom:
         owner: str = "one",
         *,
         every: timedelta = timedelta(seconds=60),
-        patience: timedelta = NOW,
+        delay: timedelta = NOW,
         limits: SweepLimits = LIMITS,
         **parts: Any,
     ) -> None:
@@ -37,7 +37,7 @@ class Broom:
         self.forwarder = parts.get("forwarder") or Forwarder(broker, limit=1000)
         self.janitor = Janitor(broker, limits.archive_size, limits.archive_age, limit=1000)
         self.recoverer = Recoverer(broker, lambda _: Recovery(NOW), slack=limits.slack)
-        self.reconciler = Reconciler(broker, patience=patience)
+        self.reconciler = Reconciler(broker, delay=delay)
         self.sweeper = Sweeper(
             broker,
             lambda: list(queues),

@@ -13,7 +13,7 @@ from rota.tasks.groups import Aggregators, GroupedTask
 from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
-from rota.worker.groups.aggregation import AggregationPace, GroupDefaults
+from rota.worker.groups.aggregation import AggregatorOptions, GroupDefaults
 from rota.worker.groups.aggregator import Aggregator
 from tests.integration.worker.conftest import Bench, eventually
 from tests.integration.worker.yard import Yard, message, open_yard
@@ -50,7 +50,7 @@ async def running(yard: Yard, **words: Any) -> AsyncIterator[Stopwatch]:
     stopwatch, registry = Stopwatch(yard), Aggregators()
     registry.add(Registered(stopwatch, **words))
     defaults = GroupDefaults(timedelta(minutes=10))
-    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, AggregationPace(timedelta(minutes=5)))
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, AggregatorOptions(timedelta(minutes=5)))
     task = asyncio.create_task(aggregator.run())
 
     async def looked() -> bool:
@@ -191,8 +191,8 @@ async def test_groups_are_found_again_after_the_connection_that_tells_of_them_wa
 async def test_where_the_server_tells_of_nothing_groups_are_polled(yard: Yard) -> None:
     registry, stopwatch = Aggregators(), Stopwatch(yard)
     registry.add(Registered(stopwatch, max_size=1))
-    pace = AggregationPace(timedelta(milliseconds=50), notified=False)
-    aggregator = Aggregator(yard.broker, yard.queues, registry.find, pace=pace)
+    options = AggregatorOptions(timedelta(milliseconds=50), notified=False)
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find, options=options)
     task = asyncio.create_task(aggregator.run())
     await passes(0.1)
     await yard.grouped("a", "g", await yard.now())

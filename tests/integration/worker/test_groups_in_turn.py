@@ -14,7 +14,7 @@ from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
 from rota.worker.groups import aggregation
-from rota.worker.groups.aggregation import AggregationPace, GroupDefaults
+from rota.worker.groups.aggregation import AggregatorOptions, GroupDefaults
 from rota.worker.groups.aggregator import Aggregator
 from tests.integration.worker.conftest import eventually
 from tests.integration.worker.groups import OLD
@@ -54,8 +54,8 @@ async def running(yard: Yard, *registered: Registered, **words: Any) -> AsyncIte
     for each in registered:
         registry.add(each)
     defaults = GroupDefaults(timedelta(minutes=10))
-    pace = AggregationPace(timedelta(minutes=5), **words)
-    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, pace)
+    options = AggregatorOptions(timedelta(minutes=5), **words)
+    aggregator = Aggregator(yard.broker, yard.queues, registry.find, defaults, options)
     task = asyncio.create_task(aggregator.run())
     try:
         yield aggregator

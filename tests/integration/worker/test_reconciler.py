@@ -23,7 +23,7 @@ async def yard(any_url: str) -> AsyncIterator[Yard]:
 
 @pytest.fixture
 def reconciler(yard: Yard) -> Reconciler:
-    return Reconciler(yard.broker, patience=timedelta(0))
+    return Reconciler(yard.broker, delay=timedelta(0))
 
 
 async def lease_of(yard: Yard, task_id: str) -> float:
@@ -73,17 +73,17 @@ async def test_a_task_that_moves_between_two_sweeps_is_left_alone(yard: Yard, re
 
 
 async def test_a_finding_waits_until_it_is_seen_again(yard: Yard) -> None:
-    patient = Reconciler(yard.broker, patience=timedelta(seconds=60))
+    later = Reconciler(yard.broker, delay=timedelta(seconds=60))
     await yard.put("unleased", "active")
-    await patient.reconcile([QUEUE])
-    await patient.reconcile([QUEUE])
-    ripe = patient.ripe_seconds
+    await later.reconcile([QUEUE])
+    await later.reconcile([QUEUE])
+    ripe = later.ripe_seconds
     assert ripe is not None
     assert 50 < ripe <= 60
-    await patient.repair()
+    await later.repair()
     assert await yard.members(yard.keys.lease) == []
-    patient.forget()
-    assert patient.ripe_seconds is None
+    later.forget()
+    assert later.ripe_seconds is None
 
 
 async def test_a_broken_queue_does_not_hide_another_one(yard: Yard, reconciler: Reconciler) -> None:

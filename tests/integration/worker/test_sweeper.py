@@ -239,7 +239,7 @@ async def test_who_finds_the_turn_taken_asks_less_often(yard: Yard) -> None:
 async def test_who_has_found_something_keeps_the_turn_until_it_may_be_repaired(yard: Yard) -> None:
     """Else the next one would have to find it again, and so on."""
     await yard.put("unleased", "active")
-    broom = Broom(yard.broker, [QUEUE], every=timedelta(seconds=2), patience=timedelta(seconds=50))
+    broom = Broom(yard.broker, [QUEUE], every=timedelta(seconds=2), delay=timedelta(seconds=50))
     assert await broom.sweep() is None
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rota.errors import ConfigError, ScheduleInvalid
 from rota.schedule.definition import FIELDS, ScheduleDefinition
-from rota.schedule.keywords import ScheduleWords
+from rota.schedule.keywords import ScheduleKeywords
 
 NIGHTLY = {"name": "backup", "task_type": "backup:run", "specs": ["30 2 * * *"], "timezone": "Europe/Berlin"}
 
@@ -279,7 +279,7 @@ def test_limits_follow_from_the_policies() -> None:
 
 
 def test_keywords_for_type_checkers_are_the_fields() -> None:
-    assert set(ScheduleWords.__annotations__) == set(FIELDS)
+    assert set(ScheduleKeywords.__annotations__) == set(FIELDS)
 
 
 def test_definition_cannot_be_changed() -> None:

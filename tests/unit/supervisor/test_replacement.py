@@ -34,8 +34,8 @@ def test_the_first_death_is_made_good_at_once() -> None:
 
 
 def test_each_further_death_waits_longer_up_to_a_limit_and_never_exactly_alike() -> None:
-    patience = RestartBackoff(Clock())
-    waits = [patience.died() for _ in range(40)]
+    backoff = RestartBackoff(Clock())
+    waits = [backoff.died() for _ in range(40)]
     assert waits[1] < waits[3] < waits[5]
     assert max(waits) <= MOST_SECONDS
     assert min(waits[10:]) >= MOST_SECONDS / 2
@@ -44,9 +44,9 @@ def test_each_further_death_waits_longer_up_to_a_limit_and_never_exactly_alike()
 
 def test_a_process_that_lived_for_long_begins_anew() -> None:
     clock = Clock()
-    patience = RestartBackoff(clock)
+    backoff = RestartBackoff(clock)
     for _ in range(5):
-        patience.died()
-    patience.started()
+        backoff.died()
+    backoff.started()
     clock.now += STABLE_SECONDS
-    assert patience.died() == 0
+    assert backoff.died() == 0

@@ -10,18 +10,17 @@ error says that the request may have been carried out (`maybe_applied`).
 """
 
 import asyncio
-import itertools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from rota import events
-from rota.broker.failure import pause_seconds
 from rota.client.steps import (
     Act,
+    Beside,
     Burst,
     Change,
     Command,
@@ -33,8 +32,7 @@ from rota.client.steps import (
     Reach,
     Request,
     Step,
-    after_a_loss,
-    is_lost,
+    asked_again,
 )
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, RotaError
 from rota.wire.script import Argument, Call
@@ -55,43 +53,8 @@ _LATE_SECONDS = 0.1
 Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 
-def asked_again(burst: Burst, outcomes: list[Any], seconds: float) -> Act[list[Any]]:
-    """Send the requests of a burst whose answers were lost again: at least once, and for at most `seconds`."""
-    deadline = time.monotonic() + seconds
-    for failures in itertools.count(1):
-        lost = [i for i, outcome in enumerate(outcomes) if is_lost(outcome)]
-        if not lost:
-            break
-        _log(lost, outcomes)
-        again: list[Any] = yield Burst([burst.requests[i] for i in lost], burst.enqueues)
-        ended = True
-        for i, outcome in zip(lost, again, strict=True):
-            ended = ended and not is_lost(outcome)
-            outcomes[i] = _after_a_loss(burst.requests[i], outcome, outcomes[i])
-        pause = pause_seconds(failures)
-        if ended or time.monotonic() + pause > deadline:
-            break
-        yield Pause(pause)
-    return outcomes
-
-
-def _after_a_loss(request: Request, outcome: Any, lost: BrokerUnavailable) -> Any:
-    """Return the outcome of a request that was sent again. Even if it was refused now, it may have been carried out."""
-    if isinstance(outcome, BrokerUnavailable) and not outcome.maybe_applied:
-        return lost
-    if isinstance(outcome, BrokerError):
-        outcome.maybe_applied = True
-    elif isinstance(request, Change) and outcome.reply != "changed":  # a caller reads a changed message again
-        return after_a_loss(outcome, request.is_met, lost)
-    return outcome
-
-
 def _call(request: Call[Any] | Change) -> Call[Any]:
     return request.call if isinstance(request, Change) else request
-
-
-def _log(lost: Sequence[int], outcomes: Sequence[Any]) -> None:
-    events.emit(events.RequestsRepeated(requests=len(lost), error=outcomes[lost[0]]))
 
 
 def finish(coroutine: Coroutine[Any, Any, R]) -> R:
@@ -167,6 +130,8 @@ class Driver(ABC):
                 return await self._next_message(None, seconds)
             case Outside(act, runner):
                 return await self._outside(act, runner)
+            case Beside(outside, act):
+                return await self._beside(outside, act)
 
     async def _again(self, burst: Burst, lost: BrokerUnavailable) -> Any:
         if not lost.maybe_applied:
@@ -221,6 +186,9 @@ class Driver(ABC):
     @abstractmethod
     async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]], runner: asyncio.Runner | None) -> Any: ...
 
+    @abstractmethod
+    async def _beside(self, outside: Outside, act: Act[Any]) -> tuple[Any, Any]: ...
+
     @staticmethod
     async def _outcome(ask: Ask, request: Request) -> Any:
         try:
@@ -268,6 +236,16 @@ class Requests(Driver):
     async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]], runner: asyncio.Runner | None) -> Any:
         return await act()
 
+    async def _beside(self, outside: Outside, act: Act[Any]) -> tuple[Any, Any]:
+        going_on = asyncio.ensure_future(outside.act())
+        try:
+            result = await self.carry_out(act)
+            return await going_on, result
+        finally:
+            if not going_on.done():
+                going_on.cancel()
+                await asyncio.wait([going_on])
+
     async def _next_message(self, messages: "Subscription | None", seconds: float) -> bytes | None:
         if messages is None:
             await asyncio.sleep(seconds)
@@ -276,6 +254,18 @@ class Requests(Driver):
             async with asyncio.timeout(seconds):
                 return (await messages.get())[1]
         return None
+
+
+def _wait(future: Future[Any]) -> None:
+    """Wait for the end of a future also if the user interrupts: what it uses is closed afterwards."""
+    interrupted = False
+    while not future.done():
+        try:
+            wait([future])
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 class SyncRequests(Driver):
@@ -318,6 +308,15 @@ class SyncRequests(Driver):
 
     async def _outside(self, act: Callable[[], Coroutine[Any, Any, Any]], runner: asyncio.Runner | None) -> Any:
         return asyncio.run(act()) if runner is None else runner.run(act())
+
+    async def _beside(self, outside: Outside, act: Act[Any]) -> tuple[Any, Any]:
+        with ThreadPoolExecutor(1) as pool:
+            going_on = pool.submit(lambda: finish(self._outside(outside.act, outside.runner)))
+            try:
+                result = await self.carry_out(act)
+            finally:
+                _wait(going_on)
+        return going_on.result(), result
 
     async def _next_message(self, messages: "SyncSubscription | None", seconds: float) -> bytes | None:
         if messages is not None:

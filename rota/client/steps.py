@@ -3,11 +3,15 @@
 An operation is a generator that yields steps. `requests` carries them out.
 """
 
+import itertools
+import time
 from asyncio import Runner
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from rota import events
+from rota.broker.failure import pause_seconds
 from rota.errors import BrokerError, BrokerUnavailable
 from rota.wire.edit import Edited
 from rota.wire.script import Argument, Call
@@ -88,6 +92,18 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Carry out an act while something outside goes on. The answer: what both of them return.
+
+    If one of them fails, the error is raised after the other one has ended or was cancelled. In blocking code the
+    outside goes on in a thread.
+    """
+
+    outside: Outside
+    act: "Act[Any]"
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Wait before a request is sent again."""
 
@@ -95,7 +111,7 @@ class Pause:
 
 
 Request: TypeAlias = Call[Any] | Command | Change
-Step: TypeAlias = Request | Enqueue | Burst | Reach | Everywhere | Listen | Pause | Outside
+Step: TypeAlias = Request | Enqueue | Burst | Reach | Everywhere | Listen | Pause | Outside | Beside
 Act: TypeAlias = Generator[Step, Any, R]
 
 
@@ -123,3 +139,38 @@ def after_a_loss(
         return edited._replace(reply="done")
     now = edited.state or "gone"
     return BrokerUnavailable(f"{lost} Sent again, it was refused, because the task is {now}.", maybe_applied=True)
+
+
+def asked_again(burst: Burst, outcomes: list[Any], seconds: float) -> Act[list[Any]]:
+    """Send the requests of a burst whose answers were lost again: at least once, and for at most `seconds`."""
+    deadline = time.monotonic() + seconds
+    for failures in itertools.count(1):
+        lost = [i for i, outcome in enumerate(outcomes) if is_lost(outcome)]
+        if not lost:
+            break
+        _log(lost, outcomes)
+        again: list[Any] = yield Burst([burst.requests[i] for i in lost], burst.enqueues)
+        ended = True
+        for i, outcome in zip(lost, again, strict=True):
+            ended = ended and not is_lost(outcome)
+            outcomes[i] = _after_a_loss(burst.requests[i], outcome, outcomes[i])
+        pause = pause_seconds(failures)
+        if ended or time.monotonic() + pause > deadline:
+            break
+        yield Pause(pause)
+    return outcomes
+
+
+def _after_a_loss(request: Request, outcome: Any, lost: BrokerUnavailable) -> Any:
+    """Return the outcome of a request that was sent again. Even if it was refused now, it may have been carried out."""
+    if isinstance(outcome, BrokerUnavailable) and not outcome.maybe_applied:
+        return lost
+    if isinstance(outcome, BrokerError):
+        outcome.maybe_applied = True
+    elif isinstance(request, Change) and outcome.reply != "changed":  # a caller reads a changed message again
+        return after_a_loss(outcome, request.is_met, lost)
+    return outcome
+
+
+def _log(lost: Sequence[int], outcomes: Sequence[Any]) -> None:
+    events.emit(events.RequestsRepeated(requests=len(lost), error=outcomes[lost[0]]))

@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from rota.client.packing import textual
-from rota.client.requests import asked_again
-from rota.client.steps import Act, Burst, Change, Command, after_a_loss, is_lost
+from rota.client.steps import Act, Burst, Change, Command, after_a_loss, asked_again, is_lost
 from rota.core.duration import DurationLike, parse
 from rota.errors import BrokerError, BrokerRefused, DuplicateTask, OptionError, RotaError, TaskNotFound, TaskStateError
 from rota.wire import edit

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rota.client.steps import Act
 from rota.errors import BrokerError, RotaError, StoreError
-from rota.inspect.bulk_acts import BulkAct, has_left, stays, verb_of
+from rota.inspect.bulk_acts import BulkAct, stays, verb_of
 from rota.inspect.face import Stream, TaskRef
 from rota.inspect.moving import Done
 from rota.inspect.targets import Matching, Targets
@@ -107,7 +107,6 @@ class Bulk(Stream[BulkProgress]):
         self._keys, self._do, self._prepare = keys, do, prepare
         self._kept = kept
         self._begun: float | None = None
-        self._stayed = 0
         self._is_to_stop = False
         self._reasons: Counter[str] = Counter()
 
@@ -123,7 +122,7 @@ class Bulk(Stream[BulkProgress]):
             yield from self._begin()
         if self._is_to_stop:
             return (yield from self._over(stopped=True))
-        batch = yield from self.targets.next(self._stayed)
+        batch = yield from self.targets.next()
         if batch is None:
             return (yield from self._over(ended=True))
         outcomes: Sequence[str | RotaError] = (yield from self._do(batch)) if batch else ()
@@ -158,7 +157,6 @@ class Bulk(Stream[BulkProgress]):
             if isinstance(outcome, RotaError)
         ]
         self._reasons.update(type(each.error).__name__ for each in failures)
-        self._stayed = sum(not has_left(self.act, self.targets, outcome) for outcome in outcomes)
         room = MOST_FAILURES - len(self.progress.failures)
         self._note(
             seen=self.progress.seen + len(batch),

@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from rota.core.duration import DurationLike
-from rota.errors import OptionError, TaskNotFound
-from rota.inspect.moving import Done
+from rota.errors import OptionError
 from rota.inspect.query import Field, Pattern, StateTerm, Term, TextTerm
 from rota.inspect.targets import InState, Matching, Targets
 from rota.tasks.job import TaskState
@@ -105,13 +104,6 @@ def stays(act: BulkAct, targets: Targets) -> bool:
             return isinstance(targets, InState) and targets.state is TaskState.PENDING
         case _:
             return False
-
-
-def has_left(act: BulkAct, targets: Targets, outcome: Done) -> bool:
-    """Whether a task is not any more in the state in which it was chosen."""
-    if isinstance(act, FreeLock | EditPayload) and stays(act, targets):
-        return isinstance(outcome, TaskNotFound)
-    return outcome == "done" or isinstance(outcome, TaskNotFound)
 
 
 def meant(act: BulkAct, targets: Targets) -> Targets:

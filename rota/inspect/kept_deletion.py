@@ -1,15 +1,18 @@
 """Deletes tasks so that this can be undone, and undoes it.
 
 1. The tasks are set aside (`rota.wire.aside`): they are in the archive of their queue with a note.
-2. They are written to the store, all tasks of a batch in one transaction.
+2. They are written to the store, all tasks of a part in one transaction.
 3. They are deleted. If they cannot be stored, they are put back instead. If it is not known whether they are stored,
    because the answer to the commit was lost, they stay aside.
+
+A batch is done in parts: while one is written, the server deletes the part before it and sets the next one aside.
 
 If the process dies after step 1 or 2, the same deletion again ends what was begun. The copies in the store do no
 harm: they have the mark with which the task was set aside, and the second deletion replaces them.
 """
 
 import secrets
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +20,7 @@ from typing import Any
 
 from rota.client.steps import Act, Command
 from rota.client.verbs import in_calls
-from rota.errors import PayloadError, RotaError, StoreError, StoreUnavailable, TaskIdConflict, TaskNotFound
+from rota.errors import BrokerError, PayloadError, RotaError, StoreError, StoreUnavailable, TaskIdConflict, TaskNotFound
 from rota.inspect.face import TaskRef
 from rota.inspect.moving import Done, drop, dropped, left_aside, not_taken_in, put_back_all, refused, take
 from rota.inspect.targets import Targets
@@ -32,6 +35,30 @@ _NOTE = "This task is being deleted. To finish a deletion that was cut off, dele
 _CANNOT = "can't be deleted: cancel it first"
 PAGE = 1000
 """Deleted tasks that are put back together."""
+PART = 1000
+"""Tasks that are written to the store together. With fewer, the commits take longer than the steps meanwhile."""
+_PARTS = 4
+"""Parts of a batch."""
+
+
+class _Part:
+    """Some tasks of a batch: how they were taken, and what was done to each; None for those that are aside."""
+
+    def __init__(self, tasks: Sequence[TaskRef]) -> None:
+        self.tasks = tasks
+        self.found: Sequence[Any] = ()
+        self.outcomes: list[Any] = []
+
+    @property
+    def aside(self) -> list[int]:
+        """The numbers of the tasks that are aside."""
+        return [i for i, outcome in enumerate(self.outcomes) if outcome is None]
+
+    @property
+    def fault(self) -> BrokerError | None:
+        """The error if the server has failed for all tasks, so that it would fail for the next part too."""
+        is_failed = all(isinstance(each, BrokerError) for each in self.outcomes)
+        return self.outcomes[0] if is_failed else None
 
 
 class KeptDeletion:
@@ -43,39 +70,79 @@ class KeptDeletion:
         self.trash = HeldTrash(trash)
         self._keys, self._by, self._targets = keys, by, targets
         self._seen = 0
+        if targets is not None:
+            targets.batch = _PARTS * PART
 
     def delete(self, tasks: Sequence[TaskRef]) -> Act[list[Done]]:
         """Delete the tasks of a batch, after they were stored."""
-        found = yield from take(self._keys, tasks, "", _NOTE, secrets.token_hex(16))
-        self._seen += len(tasks)
-        outcomes: list[Any] = [
-            None if isinstance(taken, TakenTask) else refused(task, taken, _CANNOT)
-            for task, taken in zip(tasks, found, strict=True)
-        ]
-        kept = [i for i, outcome in enumerate(outcomes) if outcome is None]
-        try:
-            yield from self._keep([(tasks[i], found[i]) for i in kept])
-        except StoreError as error:
-            is_unsure = isinstance(error, StoreUnavailable) and error.maybe_applied
-            for i in kept:
-                outcomes[i] = left_aside(tasks[i], error, "deleting it") if is_unsure else error
-            if not is_unsure:  # what the store has is not put back: an undo would run it a second time
-                yield from put_back_all(self._keys, tasks, found, kept, outcomes)
-        else:
-            yield from drop(self._keys, tasks, found, kept, outcomes, "deleting it")
-        return outcomes
+        chosen = list(dict.fromkeys(tasks))  # a search may find a task twice
+        parts = [_Part(chosen[first : first + PART]) for first in range(0, len(chosen), PART)]
+        fault = (yield from self._in_turn(parts)) if parts else None
+        done: dict[TaskRef, Any] = {}
+        for part in parts:
+            done.update(zip(part.tasks, part.outcomes or [fault] * len(part.tasks), strict=True))
+        return [done[task] for task in tasks]
+
+    def _in_turn(self, parts: Sequence[_Part]) -> Act[RotaError | None]:
+        """Delete the parts; return the error that has ended it before the last one."""
+        before: _Part | None = None
+        part, left = parts[0], deque(parts[1:])
+        yield from self._take(part)
+        while True:
+            after = left.popleft() if left and part.fault is None else None
+            error = yield from self._keep(part, self._meanwhile(before, after))
+            if error is not None:
+                yield from self._give_up(part, after, error)
+                return error
+            if after is None:
+                yield from self._drop(part)
+                return part.fault
+            before, part = part, after
 
     def end(self) -> Act[int]:
         """Make room in the store, close it, and return how many of the deleted tasks are not kept any more."""
         return (yield from self.trash.during(self.settle()))
 
-    def _keep(self, pairs: Sequence[tuple[TaskRef, Any]]) -> Act[None]:
-        if pairs:
-            at = datetime.now(UTC)
-            rows = [_trashed(task, taken, self.deletion, at, self._by) for task, taken in pairs]
-            total = None if self._targets is None else self._targets.total
-            more = max(0, (total or 0) - self._seen)
-            yield from self.trash.ask(lambda place: place.keep_deleted(rows, more=more))
+    def _take(self, part: _Part) -> Act[None]:
+        part.found = yield from take(self._keys, part.tasks, "", _NOTE, secrets.token_hex(16))
+        part.outcomes = [
+            None if isinstance(taken, TakenTask) else refused(task, taken, _CANNOT)
+            for task, taken in zip(part.tasks, part.found, strict=True)
+        ]
+
+    def _keep(self, part: _Part, meanwhile: Act[None]) -> Act[StoreError | None]:
+        self._seen += len(part.tasks)
+        at = datetime.now(UTC)
+        rows = [_trashed(part.tasks[i], part.found[i], self.deletion, at, self._by) for i in part.aside]
+        if not rows:
+            yield from meanwhile
+            return None
+        total = None if self._targets is None else self._targets.total
+        more = max(0, (total or 0) - self._seen)
+        error, _ = yield from self.trash.ask_beside(lambda place: place.keep_deleted(rows, more=more), meanwhile)
+        return error  # type: ignore[no-any-return]
+
+    def _meanwhile(self, before: _Part | None, after: _Part | None) -> Act[None]:
+        if before is not None:
+            yield from self._drop(before)
+        if after is not None:
+            yield from self._take(after)
+
+    def _drop(self, part: _Part) -> Act[None]:
+        yield from drop(self._keys, part.tasks, part.found, part.aside, part.outcomes, "deleting it")
+
+    def _give_up(self, part: _Part, after: _Part | None, error: StoreError) -> Act[None]:
+        """Put tasks back that could not be stored, and those of the next part. Tasks that may be stored stay aside."""
+        is_unsure = isinstance(error, StoreUnavailable) and error.maybe_applied
+        for each in (after, part):  # the last one first, because a pending task goes to the front
+            kept = [] if each is None else each.aside
+            if each is None or not kept:
+                continue
+            is_left = each is part and is_unsure  # if it was put back, an undo would run it a second time
+            for i in kept:
+                each.outcomes[i] = left_aside(each.tasks[i], error, "deleting it") if is_left else error
+            if not is_left:
+                yield from put_back_all(self._keys, each.tasks, each.found, kept, each.outcomes)
 
     def settle(self) -> Act[int]:
         """Make room in the store, and return how many of the deleted tasks are not kept any more."""

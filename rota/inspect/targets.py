@@ -1,11 +1,13 @@
 """Which tasks an act on many is about: named ones, all in a state, all that match a query, or a stream of batches.
 
 The targets are read in batches while the act goes on, so that any number of tasks fits into memory. An act takes tasks
-out of the list that is being read, so `next` learns how many of the last batch have stayed in their state.
+out of the list that is being read, or leaves them there, and meanwhile workers and producers change it too. So each
+read begins before the place that was reached, and passes by the tasks that it knows from the last batches.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -26,6 +28,8 @@ from rota.wire.names import text
 
 BATCH = 1000
 """The tasks of one batch: a few calls of the server, which are sent together."""
+_BEFORE = 2 * BATCH
+"""How many IDs before the place that was reached a read begins. As many tasks may leave the list between two reads."""
 _TIMED = (TaskState.SCHEDULED, TaskState.RETRY)
 
 
@@ -34,6 +38,8 @@ class Targets(ABC):
 
     total: int | None = None
     """How many tasks there are, if it is known. Known after `begin`."""
+    batch = BATCH
+    """The most tasks of a batch; that of a search is one page."""
 
     def begin(self, keys: Keys, *, stays: bool) -> Act[None]:
         """Begin to read. `stays` says that a task may be in the same state after the act."""
@@ -41,8 +47,8 @@ class Targets(ABC):
         yield  # makes this a generator
 
     @abstractmethod
-    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
-        """Return the next batch; None after the last one. `stayed` of the last batch are still in their state."""
+    def next(self) -> Act[Sequence[TaskRef] | None]:
+        """Return the next batch; None after the last one."""
 
 
 class Chosen(Targets):
@@ -53,9 +59,9 @@ class Chosen(Targets):
         self.total = len(self.tasks)
         self._left = iter(self.tasks)
 
-    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
+    def next(self) -> Act[Sequence[TaskRef] | None]:
         """Return the next batch."""
-        return list(islice(self._left, BATCH)) or None
+        return list(islice(self._left, self.batch)) or None
         yield
 
 
@@ -65,7 +71,7 @@ class FromStream(Targets):
     def __init__(self, batches: Stream[Sequence[TaskRef]]) -> None:
         self._batches = batches
 
-    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
+    def next(self) -> Act[Sequence[TaskRef] | None]:
         """Return the next batch."""
         return (yield from self._batches.next_batch())
 
@@ -107,7 +113,7 @@ class Matching(Targets):
         return
         yield
 
-    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
+    def next(self) -> Act[Sequence[TaskRef] | None]:
         """Return the hits of the next page."""
         page = None if self._search is None else (yield from self._search.next_batch())
         if page is None:
@@ -137,6 +143,7 @@ class InState(Targets):
         self._is_list = self.state in (TaskState.PENDING, TaskState.ACTIVE)
         self._by_cursor = self._from_head = False
         self._cursor: bytes | str | None = "0"
+        self._last: deque[bytes] = deque(maxlen=4 * _BEFORE)
         self._passed = self._read = 0
 
     def begin(self, keys: Keys, *, stays: bool) -> Act[None]:
@@ -149,20 +156,29 @@ class InState(Targets):
         self._from_head = stays and self._is_list
         self.total = yield Command(("LLEN" if self._is_list else "ZCARD", self._key), self._key)
 
-    def next(self, stayed: int) -> Act[Sequence[TaskRef] | None]:
-        """Read the next batch. Tasks that have stayed are passed by."""
-        ids = yield from (self._scan() if self._by_cursor else self._page(stayed))
+    def next(self) -> Act[Sequence[TaskRef] | None]:
+        """Read the next batch."""
+        ids = yield from (self._scan() if self._by_cursor else self._page())
         self._read += len(ids)
         return [TaskRef(self.queue, text(task_id)) for task_id in ids] or None
 
-    def _page(self, stayed: int) -> Act[list[bytes]]:
-        self._passed += stayed
+    def _page(self) -> Act[list[bytes]]:
+        """Read the next IDs that are not known from the last batches. Those that are have stayed, and are passed by."""
         total = self.total or 0
         # From the head, tasks are met again that new ones have pushed on. So it reads on to the end of the list.
-        number = min(BATCH, (2 * total + BATCH if self._from_head else total) - self._read)
-        if number <= 0:
-            return []
-        first, last = self._passed, self._passed + number - 1
+        while (number := min(self.batch, (2 * total + self.batch if self._from_head else total) - self._read)) > 0:
+            known = set(self._last)
+            first = max(0, self._passed - _BEFORE)
+            ids = yield from self._range(first, self._passed + number - 1)
+            new = [task_id for task_id in (_from_known(ids, known) if self._from_head else ids) if task_id not in known]
+            reached = len(ids) < self._passed + number - first
+            self._passed = first + len(ids) - len(new)
+            if new or reached:
+                self._last.extend(new)
+                return new
+        return []
+
+    def _range(self, first: int, last: int) -> Act[list[bytes]]:
         if self._from_head:
             return (yield Command(("LRANGE", self._key, first, last), self._key))  # type: ignore[no-any-return]
         if self._is_list:  # the task that runs next is at the tail
@@ -178,3 +194,9 @@ class InState(Targets):
             self._cursor = None if int(reply[0]) == 0 else reply[0]
             ids = reply[1][::2]
         return ids
+
+
+def _from_known(ids: Sequence[bytes], known: Set[bytes]) -> Sequence[bytes]:
+    """Leave out the IDs before the first known one: they have come since, because new tasks come before the others."""
+    first = next((i for i, task_id in enumerate(ids) if task_id in known), 0)
+    return ids[first:]

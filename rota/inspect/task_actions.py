@@ -181,7 +181,7 @@ class TaskActions(TaskOperations, ABC):
         shown: list[TaskRef] = []
         count, ended = 0, False
         while not ended and (len(shown) < sample or targets.total is None) and not _is_enough(targets, count):
-            batch = yield from targets.next(len(shown))
+            batch = yield from targets.next()
             ended = batch is None
             count += len(batch or ())
             shown += islice(batch or (), sample - len(shown))

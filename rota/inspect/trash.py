@@ -12,7 +12,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from rota.client.steps import Act, Outside
+from rota.client.steps import Act, Beside, Outside
+from rota.errors import StoreError
 
 R = TypeVar("R")
 
@@ -98,6 +99,19 @@ class HeldTrash:
         """Do something with the place."""
         answer: R = yield Outside(partial(self._ask, act), self._runner)
         return answer
+
+    def ask_beside(self, act: Callable[[Trash], Coroutine[Any, Any, None]], meanwhile: Act[R]) -> Act[tuple[Any, R]]:
+        """Do something with the place, and an act meanwhile. Returns the first one's StoreError, and the result."""
+
+        async def tried() -> StoreError | None:
+            try:
+                await self._ask(act)
+            except StoreError as error:
+                return error
+            return None
+
+        answers: tuple[Any, R] = yield Beside(Outside(tried, self._runner), meanwhile)
+        return answers
 
     def close(self) -> Act[None]:
         """Close the place, if it is open."""

@@ -8,6 +8,8 @@ import json
 import re
 from binascii import a2b_base64, b2a_base64
 from datetime import datetime
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Final
 
 from rota.inspect.trash import TrashedTask
@@ -16,7 +18,6 @@ from rota.store.store_values import text_for_database
 from rota.store.tables import NAME, trash
 
 _TOKEN: Final = re.compile("[0-9a-f]{32}:")
-_ENCODER: Final = json.JSONEncoder(check_circular=False, separators=(",", ":"))
 KEPT: Final = (trash.c.data, trash.c.deletion, trash.c.type, trash.c.state, trash.c.deleted_at, trash.c.deleted_by)
 """The columns of which `task_of` makes a task."""
 
@@ -36,29 +37,35 @@ def short(text: str) -> str:
     return text_for_database(text[:NAME])[:NAME]
 
 
+_short_again = lru_cache(maxsize=64)(short)  # the tasks of a deletion have few queues and types
+
+
 def row_of(task: TrashedTask) -> Record:
     """Return the row of a task."""
-    whole = {
-        "id": task.id,
-        "queue": task.queue,
-        "task_id": task.task_id,
-        "score": task.score,
-        "lock_ms": task.lock_ms,
-        "fields": {name: b2a_base64(value, newline=False).decode() for name, value in task.fields.items()},
-    }
-    data = _ENCODER.encode(whole).encode()  # as ASCII, so that a name of any bytes can be kept
+    data = _data_of(task)
     return {
         "id": key_of(task.id),
         "deletion": task.deletion,
-        "queue": short(task.queue),
+        "queue": _short_again(task.queue),
         "task_id": short(task.task_id),
-        "type": short(task.type),
+        "type": _short_again(task.type),
         "state": task.state,
         "size": len(data),
         "deleted_at": task.deleted_at,
-        "deleted_by": short(task.deleted_by),
+        "deleted_by": _short_again(task.deleted_by),
         "data": data,
     }
+
+
+def _data_of(task: TrashedTask) -> bytes:
+    # Put together here, because `json.dumps` takes three times as long for a dictionary of this size. As ASCII, so that
+    # a name of any bytes can be kept.
+    quoted = encode_basestring_ascii
+    fields = ",".join(
+        [f'{quoted(name)}:"{b2a_base64(value, newline=False).decode()}"' for name, value in task.fields.items()]
+    )
+    words = f'"score":{quoted(task.score)},"lock_ms":{quoted(task.lock_ms)},"fields":{{{fields}}}'
+    return f'{{"id":{quoted(task.id)},"queue":{quoted(task.queue)},"task_id":{quoted(task.task_id)},{words}}}'.encode()
 
 
 def task_of(

@@ -108,8 +108,10 @@ class DeletedTasks:
 
 async def _write(connection: AsyncConnection, *, rows: Sequence[Record], dialect: str) -> None:
     # Straight to the driver: to convert ten values of each row takes SQLAlchemy as long as the database takes for it.
-    statement = _UPSERTS[dialect].compile(dialect=connection.dialect)
-    bare = [{**row, "deleted_at": _INSTANT.process_bind_param(row["deleted_at"], connection.dialect)} for row in rows]
+    of_driver = connection.dialect
+    statement = _UPSERTS[dialect].compile(dialect=of_driver)
+    times = {at: _INSTANT.process_bind_param(at, of_driver) for at in {row["deleted_at"] for row in rows}}
+    bare = [{**row, "deleted_at": times[row["deleted_at"]]} for row in rows]
     names = statement.positiontup
     values = bare if names is None else [tuple([row[name] for name in names]) for row in bare]
     await connection.exec_driver_sql(str(statement), values)

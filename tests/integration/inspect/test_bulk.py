@@ -185,6 +185,39 @@ async def test_tasks_that_stay_in_their_state_are_passed_by(client: Client, acti
     assert sorted(await desk.ids("scheduled")) == sorted(ref.id for ref in refs[:20])
 
 
+@pytest.mark.parametrize("state", ["pending", "scheduled"])
+async def test_ids_without_a_task_do_not_hide_the_tasks_behind_them(
+    client: Client, actions: Actions, desk: Desk, state: str
+) -> None:
+    refs = await fill(client, 2600, delay="1h" if state == "scheduled" else None)
+    await desk.broker.admin.execute("DEL", *(desk.keys.task(ref.id) for ref in refs[:2500]))
+    progress = await done(actions, actions.bulk(Archive(), InState("default", state)))
+    assert (progress.seen, progress.done, dict(progress.reasons)) == (2600, 100, {"TaskNotFound": 2500})
+    assert sorted(await desk.ids("archived")) == sorted(ref.id for ref in refs[2500:])
+
+
+async def test_cancel_reaches_all_active_tasks_although_some_end_meanwhile(
+    client: Client, actions: Actions, desk: Desk
+) -> None:
+    await fill(client, 5000)
+    while await desk.ids("pending"):
+        await desk.take(1000)
+    bulk = actions.bulk(Cancel(), InState("default", "active"))
+    async for progress in actions.batches(bulk):
+        if not progress.ended:
+            for task in list(bulk.outcomes)[::2]:
+                await desk.end(task.id)
+    assert (bulk.progress.seen, bulk.progress.done) == (5000, 5000)
+    left = await desk.ids("active")
+    assert 2400 < len(left) <= 2500
+    cancelled = [
+        task_id
+        for task_id in left
+        if b"rota_cancel" in await desk.broker.admin.execute("HKEYS", desk.keys.task(task_id))
+    ]
+    assert cancelled == left
+
+
 async def test_bulk_that_is_stopped_leaves_the_rest(client: Client, actions: Actions, desk: Desk) -> None:
     await fill(client, 3000, delay="1h")
     bulk = actions.bulk(RunNow(), InState("default", "scheduled"))
@@ -294,7 +327,7 @@ def test_blocking_code_does_the_same(redis_url: str, tmp_path: Path) -> None:
     client.enqueue_many([plan(delay="1h") for _ in range(1100)])
     actions = SyncActions(broker, trash=open_trash(f"sqlite:///{tmp_path}/rota.db", DatabaseSettings()))
     bulk = actions.bulk(Delete(), InState("default", "scheduled"))
-    assert [progress.seen for progress in actions.batches(bulk)] == [1000, 1100, 1100]
+    assert [progress.seen for progress in actions.batches(bulk)] == [1100, 1100]
     assert actions.undo_all(bulk.progress.deletion) == ["done"] * 1100
     assert actions.preview(InState("default", "scheduled")).count == 1100
     broker.close()

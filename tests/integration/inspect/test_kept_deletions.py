@@ -18,7 +18,7 @@ from rota.broker import Broker, BrokerOptions, SyncBroker
 from rota.broker.url import parse
 from rota.client import Client
 from rota.errors import RotaError, StoreError, StoreRefused, StoreUnavailable
-from rota.inspect import Actions, Chosen, Delete, InState, SyncActions, TaskRef
+from rota.inspect import Actions, Chosen, Delete, InState, SyncActions, TaskRef, kept_deletion
 from rota.inspect.trash import OpenTrash, Trash
 from rota.settings.setting_groups import DatabaseSettings
 from rota.store import open_store, open_trash
@@ -30,6 +30,12 @@ from tests.integration.store.test_database_faults import limit_pages
 from tests.servers.roles import as_role
 
 SECONDS = 60
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch has 1,000 tasks in four parts, so that few tasks make several batches."""
+    monkeypatch.setattr(kept_deletion, "PART", 250)
 
 
 @pytest.fixture
@@ -72,7 +78,7 @@ async def test_store_is_opened_once_for_all_batches(client: Client, desk: Desk, 
     actions = Actions(desk.broker, trash=trash)
     await fill(client, 2100)
     progress = await done(actions, actions.bulk(Delete(), InState("default", "pending")))
-    assert (progress.done, trash.batches, trash.opened, trash.closed) == (2100, 3, 1, 1)
+    assert (progress.done, trash.batches, trash.opened, trash.closed) == (2100, 9, 1, 1)
     assert await actions.undo_all(progress.deletion) == ["done"] * 2100
     assert (trash.opened, trash.closed) == (2, 2)
     bulk = actions.bulk(Delete(), InState("default", "pending"))
@@ -184,16 +190,16 @@ async def test_deletion_that_cannot_be_kept_is_refused_before_anything_is_delete
 async def test_deletion_stops_before_it_deletes_what_cannot_be_kept(client: Client, desk: Desk, url: str) -> None:
     """The tasks grow, so the first ones do not tell how large all are."""
     await fill(client, 1000, delay="1h")
-    large = [plan(b"x" * 2000, delay="2h") for _ in range(1500)]
+    large = [plan(b"x" * 4000, delay="2h") for _ in range(1500)]
     await client.enqueue_many(large)
     before = set(await desk.ids("scheduled"))
     actions = keeping(desk.broker, url, deleted_max_bytes=2_000_000)
     bulk = actions.bulk(Delete(), InState("default", "scheduled"))
-    with pytest.raises(StoreRefused, match="The deletion was stopped: 1,000 deleted tasks of it"):
+    with pytest.raises(StoreRefused, match="The deletion was stopped: 1,250 deleted tasks of it"):
         await done(actions, bulk)
-    assert (bulk.progress.done, bulk.progress.failed, bulk.progress.unkept) == (1000, 1000, 0)
-    assert len(await desk.ids("scheduled")) == 1500
-    assert await actions.undo_all(bulk.progress.deletion) == ["done"] * 1000
+    assert (bulk.progress.done, bulk.progress.failed, bulk.progress.unkept) == (1250, 750, 0)
+    assert len(await desk.ids("scheduled")) == 1250
+    assert await actions.undo_all(bulk.progress.deletion) == ["done"] * 1250
     assert set(await desk.ids("scheduled")) == before
 
 
@@ -212,21 +218,25 @@ async def test_deletion_tells_what_others_have_pushed_out(client: Client, desk: 
 # Faults
 
 
-async def test_store_that_goes_away_in_the_middle_loses_nothing(client: Client, desk: Desk, url: str) -> None:
+@pytest.mark.parametrize("part", [5, 6, 8])
+async def test_store_that_goes_away_in_the_middle_loses_nothing(
+    client: Client, desk: Desk, url: str, part: int
+) -> None:
+    stored = (part - 1) * 250
     await fill(client, 2500)
     order = await desk.ids("pending")
-    trash = Counting(open_trash(url, DatabaseSettings()), fails_at=2)
+    trash = Counting(open_trash(url, DatabaseSettings()), fails_at=part)
     actions = Actions(desk.broker, trash=trash)
     bulk = actions.bulk(Delete(), InState("default", "pending"))
     with pytest.raises(StoreUnavailable):
         await done(actions, bulk)
     assert (bulk.progress.done, bulk.progress.failed, dict(bulk.progress.reasons)) == (
-        1000,
-        1000,
-        {"StoreUnavailable": 1000},
+        stored,
+        2000 - stored,
+        {"StoreUnavailable": 2000 - stored},
     )
-    assert await desk.ids("pending") == order[:1500]
-    assert await actions.undo_all(bulk.progress.deletion) == ["done"] * 1000
+    assert await desk.ids("pending") == order[: 2500 - stored]
+    assert await actions.undo_all(bulk.progress.deletion) == ["done"] * stored
     assert sorted(await desk.ids("pending")) == sorted(order)
 
 
@@ -306,6 +316,7 @@ from rota.settings.setting_groups import DatabaseSettings
 from rota.store import open_trash
 
 url, store, step = sys.argv[1:]
+kept_deletion.PART = 250
 once = getattr(kept_deletion, step) if step != "keep" else kept_deletion.KeptDeletion._keep
 calls = 0
 
@@ -330,9 +341,9 @@ with SyncBroker.from_url(url) as broker:
 """
 
 
-@pytest.mark.parametrize("step", ["take", "keep", "drop"])
+@pytest.mark.parametrize(("step", "left", "taken"), [("take", 2000, 500), ("keep", 1750, 500), ("drop", 1750, 250)])
 async def test_process_that_is_killed_in_the_middle_loses_no_task(
-    client: Client, desk: Desk, any_url: str, url: str, step: str
+    client: Client, desk: Desk, any_url: str, url: str, step: str, left: int, taken: int
 ) -> None:
     refs = await fill(client, 2500, delay="1h")
     before = {ref.id: await desk.hash(ref.id) for ref in refs}
@@ -347,7 +358,7 @@ async def test_process_that_is_killed_in_the_middle_loses_no_task(
     assert (dying.returncode, dying.stderr) == (-signal.SIGKILL, "")
     first = dying.stdout.split()[0]
     aside = await desk.ids("archived")
-    assert (len(await desk.ids("scheduled")), len(aside)) == (500, 0 if step == "drop" else 1000)
+    assert (len(await desk.ids("scheduled")), len(aside)) == (left, taken)
     actions = keeping(desk.broker, url)
     again = await done(actions, actions.bulk(Delete(), Chosen([TaskRef("default", each) for each in aside])))
     assert again.failed == 0
@@ -360,7 +371,7 @@ async def test_process_that_is_killed_in_the_middle_loses_no_task(
 async def test_copies_of_a_cut_off_deletion_put_its_tasks_back(
     client: Client, desk: Desk, any_url: str, url: str
 ) -> None:
-    """The tasks of the last batch were stored and not deleted: the undo of the deletion ends that too."""
+    """The second part was stored and not deleted: the undo of the deletion ends that too. The third one is aside."""
     refs = await fill(client, 2500, delay="1h")
     before = {ref.id: await desk.hash(ref.id) for ref in refs}
     dying = await asyncio.to_thread(
@@ -368,7 +379,10 @@ async def test_copies_of_a_cut_off_deletion_put_its_tasks_back(
     )
     actions = keeping(desk.broker, url)
     outcomes = await actions.undo_all(dying.stdout.decode().split()[0])
-    assert (len(outcomes), [each for each in outcomes if isinstance(each, RotaError)]) == (2000, [])
+    assert (len(outcomes), [each for each in outcomes if isinstance(each, RotaError)]) == (500, [])
+    aside = await desk.ids("archived")
+    again = await done(actions, actions.bulk(Delete(), Chosen([TaskRef("default", each) for each in aside])))
+    assert (len(aside), await actions.undo_all(again.deletion)) == (250, ["done"] * 250)
     assert {ref.id: await desk.hash(ref.id) for ref in refs} == before
     assert (len(await desk.ids("scheduled")), await desk.ids("archived")) == (2500, [])
 

@@ -14,10 +14,9 @@ from rota.errors import BrokerError, PayloadError, TaskStateError
 from rota.inspect.bulk_acts import EditPayload
 from rota.inspect.face import TaskRef
 from rota.inspect.moving import Done
-from rota.inspect.payload_check import check_payload
+from rota.inspect.payload_check import PayloadCheck
 from rota.inspect.payload_fields import read_fields, with_fields
 from rota.inspect.server_reads import published_types
-from rota.inspect.task_type import TypeList
 from rota.wire import edit
 from rota.wire.edit import Edited, NewMessage
 from rota.wire.keys import Keys
@@ -47,13 +46,13 @@ class Editing:
         self._act, self._keys, self._packer = act, keys, packer
         self._fields = read_fields(act.fields or {})
         self._payload = b"" if act.payload is None else packer.checked_payload("-", act.payload)
-        self._types: TypeList | None = None
+        self._check_of_types: PayloadCheck | None = None
         self._faults: dict[str, PayloadError | None] = {}
 
     def prepare(self) -> Act[None]:
-        """Read what the workers publish of their task types."""
+        """Read what the workers publish of their task types. Raises ConfigError if nothing can be checked."""
         if self._act.check:
-            self._types = yield from published_types(self._keys)
+            self._check_of_types = PayloadCheck((yield from published_types(self._keys)))
 
     def edit(self, tasks: Sequence[TaskRef]) -> Act[list[Done]]:
         """Edit tasks, and return what was done to each."""
@@ -127,12 +126,12 @@ class Editing:
 
     def _check(self, type: str, payload: bytes) -> None:
         """Compare a payload with the schema of its type. One payload for all tasks is compared once with each type."""
-        if self._types is None:
+        if self._check_of_types is None:
             return
         if self._fields or type not in self._faults:
             self._faults[type] = None
             try:
-                check_payload(self._types, type, payload)
+                self._check_of_types.check(type, payload)
             except PayloadError as error:
                 self._faults[type] = error
         if fault := self._faults[type]:

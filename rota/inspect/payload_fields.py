@@ -36,6 +36,8 @@ def read_fields(fields: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
             text.encode()
         except (TypeError, ValueError) as error:
             raise OptionError(f"The value for {path} cannot be written as JSON: {error}.") from error
+        except RecursionError:
+            raise OptionError(f"The value for {path} cannot be written as JSON: it is nested too deeply.") from None
         read[keys] = text
     return read
 

@@ -83,6 +83,8 @@ def _fields(sets: Sequence[str]) -> dict[str, Any]:
             fields[pair[0]] = json.loads(pair[1])
         except ValueError:
             fields[pair[0]] = pair[1]
+        except RecursionError:
+            raise OptionError(f"The value for {pair[0]} cannot be written as JSON: it is nested too deeply.") from None
     return fields
 
 

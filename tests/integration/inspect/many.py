@@ -1,4 +1,4 @@
-"""Acts on many tasks, for their tests."""
+"""Acts on many tasks, and the types that a worker publishes, for their tests."""
 
 from typing import Any
 from uuid import uuid4
@@ -6,7 +6,9 @@ from uuid import uuid4
 from rota.client import Client
 from rota.errors import BrokerUnavailable
 from rota.inspect import Actions, Bulk, BulkProgress, TaskRef
-from tests.integration.client.conftest import plan
+from rota.tasks.type_record import TypeRecord, pack
+from rota.wire.server_record import ServerState, beat, publish
+from tests.integration.client.conftest import Desk, plan
 
 
 async def done(actions: Actions, bulk: Bulk) -> BulkProgress:
@@ -31,3 +33,12 @@ async def fill(client: Client, number: int, **words: Any) -> list[TaskRef]:
 
 def ref_of(job: Any) -> TaskRef:
     return TaskRef(job.queue, job.id)
+
+
+async def publish_types(desk: Desk, *records: TypeRecord) -> None:
+    """Write the record of a live server that handles these types."""
+    types = pack(records)
+    server = ServerState(host="h", pid=1, server_id="rota-s", concurrency=1, queues={"default": 1})
+    for call in beat(desk.broker.keys, server, [], types=types.digest):
+        await desk.broker.run(call)
+    await desk.broker.run(publish(desk.broker.keys, *types))

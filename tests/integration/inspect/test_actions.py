@@ -26,11 +26,12 @@ from rota.inspect.moving import move
 from rota.settings.setting_groups import DatabaseSettings
 from rota.store import open_trash
 from rota.tasks.policy import Unique
-from rota.tasks.type_record import TypeRecord, pack
+from rota.tasks.type_record import TypeRecord
 from rota.wire.keys import own_unique_key, unique_key
 from rota.wire.message import unpack
-from rota.wire.server_record import RunningTask, ServerState, beat, publish
+from rota.wire.server_record import RunningTask, ServerState, beat
 from tests.integration.client.conftest import Desk, plan
+from tests.integration.inspect.many import publish_types
 from tests.servers.overseen import Overseen
 from tests.servers.roles import as_role
 
@@ -410,11 +411,7 @@ async def test_payload_is_checked_against_the_schema_that_workers_publish(
     client: Client, actions: Actions, desk: Desk
 ) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
-    types = pack([TypeRecord(type="t", schema=schema)])
-    server = ServerState(host="h", pid=1, server_id="rota-s", concurrency=1, queues={"default": 1})
-    for call in beat(desk.broker.keys, server, [], types=types.digest):
-        await desk.broker.run(call)
-    await desk.broker.run(publish(desk.broker.keys, *types))
+    await publish_types(desk, TypeRecord(type="t", schema=schema))
     job = await desk.bring(client, "archived", plan(b'{"a":1}'))
     with pytest.raises(PayloadError, match="a: 'x' is not of type 'integer'"):
         await actions.edit("default", job.id, b'{"a":"x"}')

@@ -1,16 +1,18 @@
 """Give many tasks another payload: the same for all, or other values in the payload that each has."""
 
+import sys
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from rota.client import Client
-from rota.errors import OptionError, TaskNotFound
+from rota.errors import ConfigError, OptionError, TaskNotFound
 from rota.inspect import Actions, Archive, Chosen, EditPayload, InState, TaskRef
 from rota.inspect.new_payloads import Editing
+from rota.tasks.type_record import TypeRecord
 from tests.integration.client.conftest import Desk, plan
-from tests.integration.inspect.many import done, fill, ref_of
+from tests.integration.inspect.many import done, fill, publish_types, ref_of
 
 
 async def test_archived_tasks_run_again_with_a_corrected_payload(client: Client, actions: Actions, desk: Desk) -> None:
@@ -77,6 +79,35 @@ async def test_payload_that_fits_no_task_leaves_each_as_it_was(client: Client, a
     for fields in ({"a..b": 1}, {"": 1}, {"a": {1, 2}}, {"a": float("nan")}):
         with pytest.raises(OptionError):
             actions.bulk(EditPayload(fields=fields), Chosen([]))
+
+
+@pytest.mark.parametrize("act", [EditPayload(b'{"a": 2}'), EditPayload(fields={"a": 2})])
+async def test_broken_schema_of_a_type_leaves_its_tasks_as_they_were_and_edits_the_others(
+    client: Client, actions: Actions, desk: Desk, act: EditPayload
+) -> None:
+    broken = {"type": "object", "properties": {"a": {"$ref": "#/$defs/missing"}}}
+    await publish_types(desk, TypeRecord(type="bad", schema=broken), TypeRecord(type="t", schema={"type": "object"}))
+    jobs = [await client.enqueue(plan(b'{"a": 1}', type=type)) for type in ("bad", "t", "bad", "t")]
+    progress = await done(actions, actions.bulk(act, Chosen(ref_of(job) for job in jobs)))
+    assert (progress.ended, progress.done, dict(progress.reasons)) == (True, 2, {"PayloadError": 2})
+    assert "The payload for bad cannot be checked" in str(progress.failures[0].error)
+    payloads = [(await desk.message(job.id)).payload for job in jobs]
+    assert payloads == [b'{"a": 1}', b'{"a": 2}'] * 2
+
+
+async def test_edit_without_the_package_of_schemas_is_refused_before_the_first_task(
+    client: Client, actions: Actions, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish_types(desk, TypeRecord(type="t", schema={"type": "object"}))
+    jobs = [await client.enqueue(plan(b"{}", type=type)) for type in ("of-go", "t")]
+    refs = [ref_of(job) for job in jobs]
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    bulk = actions.bulk(EditPayload(b"[]"), Chosen(refs))
+    with pytest.raises(ConfigError, match="Install rota"):
+        await done(actions, bulk)
+    assert (bulk.progress.seen, (await desk.message(refs[0].id)).payload) == (0, b"{}")
+    progress = await done(actions, actions.bulk(EditPayload(b"[]", check=False), Chosen(refs)))
+    assert progress.done == 2
 
 
 async def test_unique_tasks_with_one_payload_become_one_and_the_others_stay(

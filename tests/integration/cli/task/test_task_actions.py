@@ -204,6 +204,7 @@ def test_payloads_of_many_get_other_values_and_the_locks_of_many_are_freed(
         ["edit", "{}"],
         ["edit", "--set", "user=1"],
         ["edit", "a0", "--set", "user"],
+        ["edit", "a0", "--set", f"user={'[' * 20_000}"],
         ["edit", "a0", "--set", "us er..=1"],
     ],
 )

@@ -98,9 +98,11 @@ SHAPES: dict[str, Shape] = {
         for verb in ("run", "archive", "delete", "cancel", "reschedule", "move", "requeue", "edit", "unlock")
     },
     "task undo": {
-        "(each) id, deletion, queue, task_id, type, state": "with --list: a deleted task, and its deletion",
-        "(each) deleted_at, deleted_by": "when it was deleted and by whom",
-        "(each) score, lock_ms, fields": "what it consisted of, as Redis had it",
+        "done, failed": "how many tasks were put back, and how many were not",
+        "failures": "the first 100 of these: `kind` and `error`",
+        "id, deletion, queue, task_id, type, state": "with --list, a list of objects: a deleted task, and its deletion",
+        "deleted_at, deleted_by": "with --list: when it was deleted and by whom",
+        "score, lock_ms, fields": "with --list: what it consisted of, as Redis had it",
     },
     "stats": Stats,
     "task log": {"line": "a line of the log; each is an object of its own on a line of its own, also with --follow"},
@@ -137,7 +139,8 @@ SHAPES: dict[str, Shape] = {
         "queues, servers, tasks": "how many were examined",
         "findings": "a list of objects with `code`, `severity`, `what`, `cause`, `fix` and `link`",
         "discrepancies": "for each queue, how many tasks have which discrepancy",
-        "repaired": "with --repair: the same for what was repaired",
+        "repaired": "with --repair: the same for what was repaired; if the repair was cut off, the other keys are as "
+        "before it",
     },
     "schedule list": {f"(each) {key}": text for key, text in OVERVIEW.items()},
     "schedule show": {**OVERVIEW, "next_times, runs, statistics": "its next times, its latest runs and their numbers"},

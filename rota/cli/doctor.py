@@ -68,10 +68,10 @@ def command(
     if repair:
         if not as_json:
             _show(done, Console(highlight=False))
-        if (repaired := _repair(done, opened, yes=yes)) is not None:
+        if (repaired := _repair(done, opened, yes=yes, as_json=as_json)) is not None:
             done = asyncio.run(look())
     if as_json:
-        typer.echo(json.dumps(_plain(done) | ({"repaired": repaired or {}} if repair else {}), indent=2))
+        _print_json(done, (repaired or {}) if repair else None)
     elif not repair or repaired is not None:
         _show(done, Console(highlight=False))
     raise typer.Exit(0 if done.healthy else 1)
@@ -87,8 +87,11 @@ async def _examine(app: Rota, role: Role, handles: Callable[[str], bool] | None)
         await broker.aclose()
 
 
-def _repair(seen: Examination, app: Rota, *, yes: bool) -> Repaired | None:
-    """Repair what was found if the user agrees. Returns the repairs, or None if nothing was tried."""
+def _repair(seen: Examination, app: Rota, *, yes: bool, as_json: bool) -> Repaired | None:
+    """Repair what was found if the user agrees. Returns the repairs, or None if nothing was tried.
+
+    A repair that is cut off ends the command. For programs it prints what was found before, and what was repaired.
+    """
     if any(finding.code in _BEFORE_A_REPAIR and finding.severity == "error" for finding in seen.findings):
         output.note("Nothing was repaired: first correct the errors of the server and of the rights.")
         return None
@@ -109,14 +112,24 @@ def _repair(seen: Examination, app: Rota, *, yes: bool) -> Repaired | None:
     try:
         asyncio.run(_run(repair, broker, _START.format(delay=display(delay))))
     except KeyboardInterrupt:
-        _tell(repair)
+        _cut_off(repair, seen, as_json=as_json)
         output.note("Stopped. The repaired entries are complete; run the command again to go on.")
         raise typer.Exit(130) from None
     except BrokerError as error:
-        _tell(repair)
+        _cut_off(repair, seen, as_json=as_json)
         output.note(f"The repair ended early: {error} Run it again to go on.")
         raise typer.Exit(1) from None
     _tell(repair)
+    return _numbers(repair)
+
+
+def _cut_off(repair: Repair, seen: Examination, *, as_json: bool) -> None:
+    _tell(repair)
+    if as_json:
+        _print_json(seen, _numbers(repair))
+
+
+def _numbers(repair: Repair) -> Repaired:
     return {queue: dict(kinds) for queue, kinds in repair.repaired.items()}
 
 
@@ -154,6 +167,10 @@ def _plain(done: Examination) -> dict[str, object]:
     findings = [{**asdict(finding), "link": finding.link} for finding in done.findings]
     numbers = {"queues": done.queues, "servers": done.servers, "tasks": done.tasks}
     return {"healthy": done.healthy, **numbers, "findings": findings, "discrepancies": done.discrepancies}
+
+
+def _print_json(done: Examination, repaired: Repaired | None) -> None:
+    typer.echo(json.dumps(_plain(done) | ({} if repaired is None else {"repaired": repaired}), indent=2))
 
 
 def _show(done: Examination, console: Console) -> None:

@@ -82,12 +82,15 @@ def backfill(
     try:
         with_app(url, lambda app: _fill(app, schedule.id, times, at_once, queue, tally))
     except KeyboardInterrupt:
+        if as_json:
+            output.print_json(dict(tally))
         output.note(f"\nStopped. {_counts(tally)}; the same command goes on with the others.")
         raise typer.Exit(130) from None
-    if as_json:
-        output.print_json(dict(tally))
-    else:
-        output.say(_counts(tally))
+    except RotaError:
+        if tally:
+            _show_tally(tally, as_json)
+        raise
+    _show_tally(tally, as_json)
     raise typer.Exit(0 if set(tally) <= {"succeeded"} else 1)
 
 
@@ -173,6 +176,13 @@ def _show_plan(schedule: StoredSchedule, plan: BackfillPlan, as_json: bool) -> N
     zone = schedule.definition.timezone
     first, last = output.at_zone(plan.times[0], zone), output.at_zone(plan.times[-1], zone)
     output.say(f"{counted(len(plan.times), 'run')}{done}: from {first} to {last}.")
+
+
+def _show_tally(tally: "Counter[str]", as_json: bool) -> None:
+    if as_json:
+        output.print_json(dict(tally))
+    else:
+        output.say(_counts(tally))
 
 
 def _counts(tally: "Counter[str]") -> str:

@@ -72,18 +72,28 @@ def act_on(
 ) -> None:
     """Do an act to the tasks that a command names, and print the result. A risky act asks for named tasks too."""
     which.check()
-    progress = with_app(url, lambda app: _acted(app, act, which, verb, yes, is_risky))
+
+    async def run(app: Rota) -> BulkProgress | None:
+        bulk = await _asked_for(app, act, which, verb, yes, is_risky)
+        if bulk is None:
+            return None
+        try:
+            await _do(app.actions(by=actor()), bulk, verb)
+        except RotaError as error:
+            _end(bulk.progress, verb, as_json, raised=error)
+            raise
+        return bulk.progress
+
+    progress = with_app(url, run)
     if progress is None:
         raise typer.Exit(1)
-    if as_json:
-        output.print_json(json_of(progress))
-    else:
-        _tell(progress, verb)
+    _end(progress, verb, as_json)
     if progress.stopped or progress.failed:
         raise typer.Exit(STOPPED if progress.stopped else 1)
 
 
-async def _acted(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool, is_risky: bool) -> BulkProgress | None:
+async def _asked_for(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool, is_risky: bool) -> Bulk | None:
+    """Preview the act, and ask. Returns None if the answer is no."""
     actions = app.actions(by=actor())
     refs = await found_refs(app.inspector(), which.ids, which.queue)
     if which.ids:
@@ -96,9 +106,7 @@ async def _acted(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool, is
         number = counted(seen.count, "task") if seen.is_exact else f"at least {counted(seen.count, 'task')}"
         if (seen.count or not seen.is_exact) and not questions.agreed(_asked(verb, number, is_risky), yes=yes):
             return None
-    bulk = actions.bulk(act, which.targets(refs))
-    await _do(actions, bulk, verb)
-    return bulk.progress
+    return actions.bulk(act, which.targets(refs))
 
 
 async def _do(actions: Actions, bulk: Bulk, verb: str) -> None:
@@ -110,10 +118,6 @@ async def _do(actions: Actions, bulk: Bulk, verb: str) -> None:
         with output.progress(verb, bulk.progress.total) as done:
             async for progress in actions.batches(bulk):
                 done(progress.seen)
-    except RotaError as error:
-        if bulk.progress.seen > 1:
-            _tell(bulk.progress, verb, raised=error)
-        raise
     finally:
         with suppress(NotImplementedError):
             loop.remove_signal_handler(signal.SIGINT)
@@ -165,8 +169,15 @@ def json_of(progress: BulkProgress) -> dict[str, Any]:
     return {**{each.name: getattr(progress, each.name) for each in fields(progress)}, "failures": failures}
 
 
-def _tell(progress: BulkProgress, verb: str, raised: RotaError | None = None) -> None:
-    """Print what was done. `raised` has ended the act, and is printed after it."""
+def _end(progress: BulkProgress, verb: str, as_json: bool, raised: RotaError | None = None) -> None:
+    """Print what was done. `raised` has ended the act: it is printed after this, and alone if nothing was tried."""
+    if as_json and (progress.seen or raised is None):
+        output.print_json(json_of(progress))
+    elif not as_json and (progress.seen > 1 or raised is None):
+        _tell(progress, verb, raised)
+
+
+def _tell(progress: BulkProgress, verb: str, raised: RotaError | None) -> None:
     output.say(_DONE[verb].format(counted(progress.done, "task")))
     if verb in _ASKED and progress.same:
         output.note(f"Of these, {counted(progress.same, 'task')} needed no change.")

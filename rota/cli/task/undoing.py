@@ -1,6 +1,6 @@
 """`rota task undo`: puts deleted tasks back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -9,9 +9,11 @@ from rota.app import Rota
 from rota.cli import output, questions
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, Url
+from rota.cli.task.many import SHOWN_FAILURES
 from rota.core.text import counted
 from rota.errors import OptionError, RotaError, TaskNotFound
 from rota.inspect import TrashedTask
+from rota.inspect.bulk import MOST_FAILURES
 from rota.inspect.named_queue import actor
 
 
@@ -33,6 +35,8 @@ def undo(
     if listed:
         _print_deleted(with_app(url, lambda app: app.actions().deleted(queue=queue)), as_json)
         return
+    if deletion is not None and queue is not None:
+        raise OptionError("--deletion puts back all tasks of a deletion, so it does not go with --queue. Leave it out.")
     questions.guard("Put deleted tasks back?")
 
     async def act(app: Rota) -> list[str | RotaError]:
@@ -47,11 +51,19 @@ def undo(
     failures = [each for each in outcomes if isinstance(each, RotaError)]
     if not outcomes:
         raise TaskNotFound(f"No task of the deletion {deletion!r} is kept. `rota task undo --list` lists what is kept.")
-    output.say(f"{counted(len(outcomes) - len(failures), 'task')} put back.")
-    for failure in failures[:10]:
-        output.fail(str(failure))
+    _print_outcome(len(outcomes) - len(failures), failures, as_json)
     if failures:
         raise typer.Exit(1)
+
+
+def _print_outcome(done: int, failures: Sequence[RotaError], as_json: bool) -> None:
+    if as_json:
+        shown = [{"kind": type(each).__name__, "error": str(each)} for each in failures[:MOST_FAILURES]]
+        output.print_json({"done": done, "failed": len(failures), "failures": shown})
+        return
+    output.say(f"{counted(done, 'task')} put back.")
+    for failure in failures[:SHOWN_FAILURES]:
+        output.fail(str(failure))
 
 
 def _print_deleted(found: list[TrashedTask], as_json: bool) -> None:

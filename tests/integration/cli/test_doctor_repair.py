@@ -155,18 +155,19 @@ def test_a_missing_right_is_named_before_anything_is_repaired(
 
 def test_ctrl_c_stops_a_repair_and_the_next_one_goes_on(server: Server) -> None:
     damage(server)
-    command = [sys.executable, "-m", "rota.cli", "doctor", "--repair", "--yes"]
+    command = [sys.executable, "-m", "rota.cli", "doctor", "--repair", "--yes", "--json"]
     environment = {**os.environ, "ROTA_URL": server.unix_url}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as run:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
+        assert run.stdout is not None
         assert run.stderr.readline() == (
             "Repairing in 10s, what is still the same then. Ctrl-C stops; run it again to go on.\n"
         )
         run.send_signal(signal.SIGINT)
         assert run.wait(30) == 130
         assert run.stderr.read() == "Stopped. The repaired entries are complete; run the command again to go on.\n"
+        told = json.load(run.stdout)
+    assert (told["healthy"], told["repaired"]) == (False, {})
     assert placed(server) == []
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert again.returncode == 0

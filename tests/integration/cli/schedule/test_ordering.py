@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from rota.app import Rota
+from rota.cli.schedule import backfilling
+from rota.errors import BrokerUnavailable
 from rota.schedule.definition import ScheduleDefinition
 from tests.integration.cli.schedule.conftest import Run
 
@@ -163,6 +165,23 @@ def test_backfill_runs_each_time_once(rota: Run, url: str, tmp_path: Path) -> No
         runs = rota("runs", "daily", "--json").json
         assert {run["cause"] for run in runs} == {"backfill"}
         assert "3 were backfilled before" in rota("backfill", "daily", *DAYS, "--what", "all", "--yes").out
+
+
+def test_backfill_that_is_cut_off_prints_what_is_over(
+    rota: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter([(0, ["done"])])
+
+    async def outcome(*_: object) -> object:
+        for end in ends:
+            return end
+        raise BrokerUnavailable("The server is away.")
+
+    monkeypatch.setattr(backfilling, "outcome_of", outcome)
+    with running(url, tmp_path):
+        rota("add", "daily", "day", '{"at": "x"}', "--spec", "0 0 * * *")
+        done = rota("backfill", "daily", *DAYS, "--yes", "--json")
+    assert (done.code, done.json, "is away" in done.err) == (1, {"succeeded": 1}, True)
 
 
 def test_backfill_knows_the_schedules_of_an_app(rota: Run, tmp_path: Path) -> None:

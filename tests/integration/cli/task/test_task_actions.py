@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from rota.client.steps import Act
+from rota.errors import BrokerUnavailable
+from rota.inspect import Bulk, BulkProgress
 from rota.wire.keys import QueueKeys, unique_key
 from tests.integration.cli.conftest import Done, Run
 from tests.integration.inspect.state import State
@@ -97,11 +100,35 @@ def test_deleted_tasks_are_listed_and_put_back(task: Run, state: State, keys: Qu
 
     gone = task("delete", "--all", "-q", "mail", "-s", "archived", "--yes")
     [deletion] = [line.split()[-1] for line in gone.err.splitlines() if "--deletion" in line]
-    assert task("undo", "--deletion", deletion).out == "3 tasks put back.\n"
+    assert task("undo", "--deletion", deletion, "--json").json == {"done": 3, "failed": 0, "failures": []}
+    again = task("delete", "a0", "a1", "--json").json
+    assert task("undo", "a0").out == "1 task put back.\n"
+    state.task(keys, "a1", "archived")
+    taken = task("undo", "--deletion", again["deletion"], "--json")
+    assert (taken.code, taken.json["done"], taken.json["failed"]) == (1, 0, 1)
+    assert taken.json["failures"][0]["kind"] == "TaskIdConflict"
     unknown = task("undo", "--deletion", "x")
     assert unknown.code == 1
     assert "No task of the deletion 'x' is kept." in unknown.err
     assert ids(state, keys.archived) == ["a0", "a1", "a2"]
+
+
+def test_act_that_is_cut_off_prints_what_was_done_before_the_error(task: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Bulk.next_batch
+
+    def cut_off(bulk: Bulk) -> Act[BulkProgress | None]:
+        if bulk.progress.seen:
+            raise BrokerUnavailable("The server is away.")
+        return (yield from whole(bulk))
+
+    monkeypatch.setattr(Bulk, "next_batch", cut_off)
+    words = "--all", "-q", "mail", "-s", "archived", "--yes"
+    done = task("run", *words, "--json")
+    assert (done.code, done.json["done"], done.json["ended"], "is away" in done.err) == (1, 3, False, True)
+    told = task("archive", "--all", "-q", "mail", "-s", "pending", "--yes")
+    assert (told.code, told.out, "is away" in told.err) == (1, "4 tasks archived.\n", True)
+    wrong = task("run", "nobody", "--json")
+    assert (wrong.code, wrong.out) == (1, "")
 
 
 def test_deletion_that_cannot_be_kept_says_so_and_promises_no_undo(
@@ -195,6 +222,7 @@ def test_payloads_of_many_get_other_values_and_the_locks_of_many_are_freed(
         ["reschedule", "s"],
         ["reschedule", "s", "--delay", "1h", "--at", "2030-01-01T00:00"],
         ["undo"],
+        ["undo", "--deletion", "x", "--queue", "mail"],
         ["unlock"],
         ["unlock", "--type", "t"],
         ["unlock", "p", "--type", "t", "--key", "k"],

@@ -126,9 +126,12 @@ def import_calendar(
         calendar = public_holidays(country, _years(years), subdivision=subdivision, language=language, name=name or "")
     else:
         calendar = _read(file or "", name, _day(until, "--until") if until else None)
-    present = with_store(store, lambda opened: _present(opened, calendar.name))
+    present = with_store(store, lambda opened: _present(opened, calendar.name), missing="empty")
     if present is not None and present.calendar == calendar:
-        output.say(f"The calendar {calendar.name!r} is as it was.")
+        if as_json:
+            output.print_json(_json(present))
+        else:
+            output.say(f"The calendar {calendar.name!r} is as it was.")
         return
     if present is None:
         questions.guard(f"Save the calendar {calendar.name!r}?")
@@ -136,19 +139,22 @@ def import_calendar(
         raise typer.Exit(1)
     version = 0 if present is None else present.version
     saved = with_store(
-        store, lambda opened: opened.save_calendar(calendar, by=actor(), expected_version=version, origin=ORIGIN)
+        store,
+        lambda opened: opened.save_calendar(calendar, by=actor(), expected_version=version, origin=ORIGIN),
+        missing="make",
     )
     if as_json:
         output.print_json(_json(saved))
     else:
-        dates = counted(len(calendar.days_off.dates), "date")
-        name = repr(calendar.name)
-        output.say(
-            f"Saved the calendar {name} with {dates}."
-            if present is None
-            else f"Replaced the calendar {name} with {dates}."
-        )
+        _say_saved(calendar, was_there=present is not None)
     _warn(calendar)
+
+
+def _say_saved(calendar: Calendar, *, was_there: bool) -> None:
+    dates, name = counted(len(calendar.days_off.dates), "date"), repr(calendar.name)
+    output.say(
+        f"Replaced the calendar {name} with {dates}." if was_there else f"Saved the calendar {name} with {dates}."
+    )
 
 
 @program.command()

@@ -16,7 +16,8 @@ from rota.app import Rota
 from rota.cli import metrics_chart, option_types
 from rota.cli.opened_app import app_of, with_app
 from rota.cli.option_types import AsJson, Url
-from rota.cli.output import note, print_json
+from rota.cli.output import note, print_json, warn
+from rota.cli.schedule.opened_store import fault_of_missing_store
 from rota.client.requests import Requests
 from rota.core.duration import display
 from rota.core.text import did_you_mean
@@ -62,6 +63,11 @@ def command(
     length = option_types.duration(last, "--last") or timedelta(hours=1)
     points = _step(step, length)
     place = store or Settings().database.store
+    if place is not None and (fault := fault_of_missing_store(place)) is not None:
+        if store is not None:
+            raise fault
+        warn(str(fault))  # the last two hours are in Redis, whatever the settings say of a store
+        place = None
     found = with_app(url, lambda app: _read(app.inspector(), place, length, points, queue, type))
     if as_json:
         return print_json(series_json(found))

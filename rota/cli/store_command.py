@@ -19,6 +19,7 @@ from rich.cells import cell_len
 from rota.cli import output, questions
 from rota.cli.language import translated
 from rota.cli.option_types import AsJson
+from rota.cli.schedule.opened_store import refuse_missing_store
 from rota.core.text import counted
 from rota.errors import ConfigError, RotaError
 from rota.settings.settings import Settings
@@ -185,6 +186,9 @@ def _with_database(url: str | None, act: Callable[["Database"], Awaitable[T]]) -
 
 def _with_store(url: str | None, act: Callable[["Store"], Awaitable[T]], *, migrate: bool = False) -> T:
     from rota.store import open_store
+
+    if not migrate:
+        refuse_missing_store(_url(url))
 
     async def run() -> T:
         async with open_store(_url(url), migrate=migrate) as opened:

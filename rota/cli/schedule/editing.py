@@ -93,7 +93,7 @@ def add(
         raise ScheduleInvalid(f"The schedule {name!r} is wrong: {problem}", problems=[("specs", problem)])
     if not confirmed(definition, url, yes=yes):
         raise typer.Exit(1)
-    made = with_store(store, lambda opened: opened.create(definition, by=actor(), origin=ORIGIN))
+    made = with_store(store, lambda opened: opened.create(definition, by=actor(), origin=ORIGIN), missing="make")
     if as_json:
         output.print_json(schedule_json(made))
         return

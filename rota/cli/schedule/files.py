@@ -72,7 +72,7 @@ def apply(
     async def look(opened: "Store") -> ApplyPlan:
         return plan_apply(wanted, await every_schedule(opened), prune=prune)
 
-    plan = with_store(store, look)
+    plan = with_store(store, look, missing="empty")
     if as_json:
         output.print_json(_plan_json(plan))
     else:
@@ -86,7 +86,7 @@ def apply(
     number = len(plan.create) + len(plan.update) + len(plan.delete)
     if not questions.agreed(f"Apply {counted(number, 'change')}?", yes=yes):
         raise typer.Exit(1)
-    failed = with_store(store, lambda opened: _carry_out(opened, plan))
+    failed = with_store(store, lambda opened: _carry_out(opened, plan), missing="make")
     for line in failed:
         output.fail(f"{line}")
     if failed:

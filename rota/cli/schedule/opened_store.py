@@ -1,10 +1,11 @@
 """Opens the store for one command, and finds the schedules that it names."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -40,15 +41,57 @@ ORIGIN = "command line"
 _PAGE = 500
 
 
-def with_store(url: str | None, act: "Callable[[Store], Awaitable[T]]") -> T:
-    """Open the store, do one thing with it, and close it. Its libraries are an extra, so they are loaded here."""
-    from rota.store import DEFAULT_STORE, open_store
+Missing: TypeAlias = Literal["make", "refuse", "empty"]
+
+
+def with_store(url: str | None, act: "Callable[[Store], Awaitable[T]]", missing: Missing | None = None) -> T:
+    """Open the store, do one thing with it, and close it. Its libraries are an extra, so they are loaded here.
+
+    `missing` is what becomes of an SQLite store whose file does not exist. Without it, a store that the user has named
+    is refused, because its path is wrong then. The store that is used where none is named is read as an empty one.
+    """
+    named = url or Settings().database.store
 
     async def run() -> T:
-        async with open_store(url or Settings().database.store or DEFAULT_STORE) as store:
+        async with _opened(named, missing or ("empty" if named is None else "refuse")) as store:
             return await act(store)
 
     return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _opened(named: str | None, missing: Missing) -> "AsyncGenerator[Store]":
+    from rota.store import DEFAULT_STORE, open_store
+
+    place = named or DEFAULT_STORE
+    if missing == "refuse":
+        refuse_missing_store(place)
+    if missing != "empty" or fault_of_missing_store(place) is None:
+        async with open_store(place) as store:
+            yield store
+        return
+    with tempfile.TemporaryDirectory(prefix="rota-empty-") as folder:
+        async with open_store(f"sqlite:///{folder}/rota.db") as store:
+            yield store
+
+
+def refuse_missing_store(store: str) -> None:
+    """Raise ConfigError for an SQLite store whose file does not exist: a command that reads does not make it."""
+    if (fault := fault_of_missing_store(store)) is not None:
+        raise fault
+
+
+def fault_of_missing_store(store: str) -> ConfigError | None:
+    """Return the error for an SQLite store whose file does not exist; None for any other store."""
+    from rota.store.address import read_address
+
+    address = read_address(store)
+    if address.dialect != "sqlite" or address.file.exists():
+        return None
+    return ConfigError(
+        f"There is no store in {str(address)!r}: the file does not exist. Correct --store or ROTA_STORE; "
+        "`rota store upgrade` makes a new store there."
+    )
 
 
 def hint_of_store(url: str | None) -> str | None:

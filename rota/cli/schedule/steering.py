@@ -135,7 +135,8 @@ def hold(
     end = _end(until, length)
     if not questions.agreed("Hold all schedules? Nothing fires until the hold is lifted.", yes=yes):
         raise typer.Exit(1)
-    with_store(store, lambda opened: opened.set_hold(by=actor(), reason=note or "", until=end, origin=ORIGIN))
+    by, reason = actor(), note or ""
+    with_store(store, lambda opened: opened.set_hold(by=by, reason=reason, until=end, origin=ORIGIN), missing="refuse")
     ends = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
     output.say(f"All schedules are held{ends}. `rota schedule start --all` lifts the hold.")
 

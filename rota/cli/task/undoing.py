@@ -9,12 +9,14 @@ from rota.app import Rota
 from rota.cli import output, questions
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, Url
+from rota.cli.schedule.opened_store import refuse_missing_store
 from rota.cli.task.many import SHOWN_FAILURES
 from rota.core.text import counted
 from rota.errors import OptionError, RotaError, TaskNotFound
 from rota.inspect import TrashedTask
 from rota.inspect.bulk import MOST_FAILURES
 from rota.inspect.named_queue import actor
+from rota.settings.settings import Settings
 
 
 def undo(
@@ -32,6 +34,8 @@ def undo(
     """Put deleted tasks back as they were, as long as they are kept (the setting deleted_age)."""
     if sum((task_id is not None, deletion is not None, listed)) != 1:
         raise OptionError("Name a deleted task by its ID, all of a deletion by --deletion, or list them by --list.")
+    if (place := Settings().database.store) is not None:
+        refuse_missing_store(place)
     if listed:
         _print_deleted(with_app(url, lambda app: app.actions().deleted(queue=queue)), as_json)
         return

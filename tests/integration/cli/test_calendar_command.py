@@ -112,6 +112,7 @@ def test_calendar_is_replaced_only_with_consent(rota: Run) -> None:
 )
 def test_mistake_is_refused(rota: Run, words: tuple[str, ...], said: str) -> None:
     Path("x.txt").write_text("")
+    rota("store", "upgrade")
     refused = rota("calendar", *words)
     assert refused.code in (1, 2)
     assert said in refused.err.replace("\n", " ")

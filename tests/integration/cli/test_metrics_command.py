@@ -80,6 +80,14 @@ def test_wrong_words_are_explained(command: Run, worked: str, words: tuple[str, 
     assert said in done.err
 
 
+def test_store_that_is_not_there_is_refused_if_it_is_named_and_else_only_told(command: Run, worked: str) -> None:
+    told = command("metrics", "--url", worked, "--json")
+    assert (told.code, told.json["total"]["processed"]) == (0, 4)
+    assert "warning There is no store in" in told.err
+    refused = command("metrics", "--url", worked, "--store", "sqlite:///other.db", "--json")
+    assert (refused.code, refused.out, Path("other.db").exists()) == (2, "", False)
+
+
 def test_nothing_recorded_is_said_and_no_chart_is_shown(
     command: Run, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def test_sql_of_an_upgrade_is_printed_and_nothing_is_made(command: Run, tmp_path
 
 
 def test_old_runs_are_trimmed(command: Run) -> None:
+    command("store", "upgrade")
     assert (
         command("store", "trim").out == "Deleted 0 runs, 0 versions, 0 rows of the audit, and 0 tasks kept for undo.\n"
     )
@@ -64,6 +65,7 @@ def test_wrong_store_is_one_line_without_a_password(
 
 
 def test_dump_is_loaded_into_another_store(command: Run, tmp_path: Path) -> None:
+    command("store", "upgrade")
     assert command("store", "dump", "backup.jsonl").err == "Dumped 6 rows.\n"
     assert (tmp_path / "backup.jsonl").stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.part"))
@@ -75,6 +77,7 @@ def test_dump_is_loaded_into_another_store(command: Run, tmp_path: Path) -> None
 
 def test_dump_of_one_process_is_loaded_by_another(tmp_path: Path) -> None:
     shell = Shell(tmp_path, None)
+    shell.run("store", "upgrade")
     printed = shell.run("store", "dump")
     loaded = shell.run("store", "load", "-", "--store", "sqlite:///c.db", text=printed.stdout)
 
@@ -117,3 +120,53 @@ def test_sql_of_a_store_without_a_due_upgrade_says_so(command: Run) -> None:
     command("store", "upgrade")
     done = command("store", "sql")
     assert (done.out, done.err) == ("", "No upgrade is due.\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("schedule", "list"),
+        ("schedule", "show", "x"),
+        ("schedule", "versions", "x"),
+        ("schedule", "runs"),
+        ("schedule", "run-show", "x"),
+        ("schedule", "simulate"),
+        ("schedule", "forecast"),
+        ("schedule", "export"),
+        ("schedule", "hold", "--yes"),
+        ("schedule", "restart", "--all"),
+        ("schedule", "delete", "x"),
+        ("schedule", "edit", "x", "--remark", "r"),
+        ("schedule", "cancel", "x"),
+        ("calendar", "list"),
+        ("calendar", "show", "x"),
+        ("store", "trim"),
+        ("store", "verify"),
+        ("store", "dump"),
+        ("task", "undo", "--list"),
+    ],
+)
+def test_store_that_is_not_there_is_refused_and_not_made(command: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = command(*words)
+    assert (done.code, done.out) == (2, "")
+    assert f"There is no store in '{tmp_path / 'store.db'}': the file does not exist." in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_default_store_that_is_not_there_is_read_as_empty_and_not_made(
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROTA_STORE")
+    assert command("schedule", "list", "--json").json == []
+    assert command("calendar", "list", "--json").json == []
+    held = command("schedule", "hold", "--yes")
+    assert (held.code, "There is no store in '.rota/rota.db'" in held.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+    assert command("schedule", "add", "a", "t").code == 0
+    assert len(command("schedule", "list", "--json").json) == 1
+
+
+def test_calendar_that_is_as_it_was_is_printed_for_programs_too(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("name: c\ndays_off: [sun]\n")
+    first = command("calendar", "import", "c.yaml", "--json")
+    assert command("calendar", "import", "c.yaml", "--json").json == first.json

@@ -1,5 +1,6 @@
 """The frame of the command line: the help, profiles, environment variables and words of all commands."""
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -19,6 +20,7 @@ from rota.errors import ConfigError
 from rota.settings import origin
 from rota.settings.origin import without_known_variables
 from rota.settings.settings import GROUP_OF
+from rota.store import open_store
 
 NAMES = [name for names in PANELS.values() for name in names]
 PROFILES = '[prod]\nurl = "redis://127.0.0.1:1/0"\nconfirm = true\n'
@@ -173,6 +175,11 @@ def test_wrong_setting_of_a_command_names_no_line_of_a_library(monkeypatch: pyte
     assert ".py:" not in str(done.exception)
 
 
+async def upgraded(store: str) -> None:
+    async with open_store(store):
+        pass
+
+
 @pytest.mark.usefixtures("as_command")
 @pytest.mark.parametrize(
     ("answer", "variable", "words", "is_agreed"),
@@ -192,6 +199,7 @@ def test_profile_with_confirm_wants_its_name(
     monkeypatch.setenv("ROTA_STORE", "sqlite:///store.db")
     if variable is not None:
         monkeypatch.setenv("ROTA_CONFIRM", variable)
+    asyncio.run(upgraded("sqlite:///store.db"))
     done = CliRunner().invoke(program, ["schedule", "hold", *words], input=answer)
     assert ("Nothing was changed." in done.stderr) != is_agreed
     assert (done.exit_code == 0) == is_agreed, done.output

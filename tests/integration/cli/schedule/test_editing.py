@@ -1,5 +1,7 @@
 """Adding, changing, deleting and restoring schedules from the shell."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.integration.cli.schedule.conftest import Run
@@ -133,7 +135,7 @@ def test_moment_long_ago_is_refused_before_it_is_stored(rota: Run) -> None:
     refused = rota("add", "late", "t", "--at", "2020-01-01T00:00Z")
     assert refused.code == 2
     assert "more than a day ago" in refused.err
-    assert rota("list", "--json").json == []
+    assert not Path("store.db").exists()
 
 
 def test_default_store_is_named_because_workers_do_not_look_there(rota: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,10 +94,11 @@ def test_run_is_enqueued_skipped_or_not_over(rota: Run, url: str, tmp_path: Path
         assert (late.code, "did not end" in late.err or "within" in late.err) == (5, True)
 
 
-def test_orders_without_a_scheduler_say_so_at_once(rota: Run, url: str) -> None:
+def test_orders_without_a_scheduler_say_so_at_once(rota: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in (("run", "nightly"), ("skip", "nightly"), ("run", "nightly", "--wait")):
         done = rota(*words)
         assert (done.code, "No scheduler leads" in done.err) == (1, True)
+    monkeypatch.delenv("ROTA_STORE")
     assert "start a scheduler first" in rota("stop", "nightly").err
 
 
@@ -184,7 +185,8 @@ def test_backfill_that_is_cut_off_prints_what_is_over(
     assert (done.code, done.json, "is away" in done.err) == (1, {"succeeded": 1}, True)
 
 
-def test_backfill_knows_the_schedules_of_an_app(rota: Run, tmp_path: Path) -> None:
+def test_backfill_knows_the_schedules_of_an_app(rota: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROTA_STORE")
     (tmp_path / "declaring.py").write_text(
         "from rota import Rota\n\napp = Rota()\n\n\n@app.cron('0 0 * * *', name='coded')\n"
         "@app.task('t')\nasync def t() -> None: ...\n"

@@ -26,7 +26,7 @@ from rota.cli.schedule.opened_store import (
     with_store,
 )
 from rota.cli.schedule.schedule_fields import field_value, schedule_json
-from rota.cli.schedule.served import confirmed
+from rota.cli.schedule.served import confirmed, is_elsewhere
 from rota.core.text import counted, did_you_mean
 from rota.errors import ConfigError, ScheduleInvalid
 from rota.inspect.named_queue import actor
@@ -76,7 +76,7 @@ def add(
 ) -> None:
     """Add a schedule. With --at or --in it fires once; with neither these nor --spec it runs on demand.
 
-    Asks first if live workers publish their task types, and none takes this one.
+    Asks first if live workers publish their task types, and none takes this one in its queue.
     """
     given = _given(spec=spec, timezone=timezone, at=at, after=after, queue=queue, tag=tag, remark=remark, fields=fields)
     words = {
@@ -123,7 +123,7 @@ def edit(
 ) -> None:
     """Change fields of a schedule. Without options, open its definition in $EDITOR.
 
-    Asks first if the task type is new, live workers publish their types, and none takes it.
+    Asks first if the task type or the queue is new, live workers publish their types, and none takes it there.
     """
     patch = _given(spec=spec, timezone=timezone, at=at, after=after, queue=queue, tag=tag, remark=remark, fields=fields)
     for field in unset or []:
@@ -133,8 +133,7 @@ def edit(
     change = patch or _edited(before)
     expected = version if patch else before.version  # an editor may be open for a long time
     wanted = before.definition.patched(change)
-    is_new_type = wanted.task_type != before.definition.task_type
-    if not confirmed(wanted, url, yes=yes, is_new_type=is_new_type):
+    if not confirmed(wanted, url, yes=yes, is_new=is_elsewhere(before.definition, wanted)):
         raise typer.Exit(1)
     if problem := never_fires(wanted, output.now()):
         output.warn(problem)

@@ -13,12 +13,12 @@ from rota.cli import output, questions
 from rota.cli.option_types import AsJson, Url, Yes
 from rota.cli.schedule.opened_store import ORIGIN, StoreUrl, Tag, every_schedule, find_schedule, with_store
 from rota.cli.schedule.schedule_fields import field_value
-from rota.cli.schedule.served import warnings_of
+from rota.cli.schedule.served import is_elsewhere, warnings_of
 from rota.cli.schedule.text_files import read_text, source_of, write_text
 from rota.core.text import counted, printable
 from rota.errors import ConfigError, RotaError, ScheduleInvalid
 from rota.inspect.named_queue import actor
-from rota.schedule.apply_plan import ApplyPlan, ScheduleChange, plan_apply
+from rota.schedule.apply_plan import ApplyPlan, plan_apply
 from rota.schedule.crontab import COMMAND_TYPE, read_crontab
 from rota.schedule.definition import ScheduleDefinition, StoredSchedule
 from rota.schedule.schedule_file import ScheduleFile, read_file, write_file
@@ -149,13 +149,9 @@ def _warnings(plan: ApplyPlan, url: str | None) -> Iterator[str]:
     for definition in changed:
         if problem := never_fires(definition, output.now()):
             yield f"{definition.name}: {problem}"
-    typed = [*plan.create, *(change.wanted for change in plan.update if _has_new_type(change))]
-    if typed:
-        yield from warnings_of(typed, url)
-
-
-def _has_new_type(change: ScheduleChange) -> bool:
-    return change.wanted.task_type != change.stored.definition.task_type
+    moved = [each.wanted for each in plan.update if is_elsewhere(each.stored.definition, each.wanted)]
+    if placed := [*plan.create, *moved]:
+        yield from warnings_of(placed, url)
 
 
 async def _carry_out(store: "Store", plan: ApplyPlan) -> list[str]:

@@ -48,6 +48,27 @@ async def test_type_that_no_live_worker_takes_is_named(app: Rota, redis_url: str
     assert "Did you mean 'backup'?" in warning
 
 
+@pytest.mark.parametrize(
+    ("declared", "named", "wanted"), [("default", None, "default"), ("low", None, ""), ("low", "mail", "mail")]
+)
+async def test_type_that_workers_take_only_in_other_queues_is_named(
+    app: Rota, redis_url: str, declared: str, named: str | None, wanted: str
+) -> None:
+    @app.task("backup", queue=declared)
+    async def backup() -> None: ...
+
+    async with app.worker(queues={"low": 1}):
+
+        async def published() -> Any:
+            return (await app.inspector().types()).types
+
+        await eventually(published)
+        definition = ScheduleDefinition(name="b", task_type="backup", specs=["@daily"], queue=named)
+        found = await asyncio.to_thread(warnings_of, [definition], redis_url)
+    expected = f"only in other queues (low), so its tasks would wait in the queue '{wanted}'."
+    assert [expected in each for each in found] == ([True] if wanted else [])
+
+
 def test_server_that_is_away_gives_no_warning() -> None:
     assert warnings_of([define("t")], "redis://127.0.0.1:1/0") == []
 

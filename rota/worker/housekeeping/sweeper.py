@@ -87,7 +87,7 @@ class Sweeper:
         self._queues = queues
         self._election = election
         self._limits = limits
-        self._forwarder, self._janitor, self._recoverer, self._reconciler = steps
+        self._steps = steps
         self._note = note
         self._ticker = Ticker("sweeper", every)
         self._counts: Counter[str] = Counter()
@@ -95,7 +95,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled. At first no attempt is recovered, so that other workers can extend their leases."""
-        self._recoverer.hold()
+        self._steps.recoverer.hold()
         try:
             await self._ticker.keep(self._next)
         finally:
@@ -112,7 +112,7 @@ class Sweeper:
         faults.answered("sweep:seen")
         if seen is None:
             self._counts["left_to_others"] += 1
-            self._reconciler.forget()
+            self._steps.reconciler.forget()
             return TAKEN * self._ticker.every
         async with self._election.kept(candidacy):
             await self._act(seen)
@@ -132,7 +132,7 @@ class Sweeper:
         except BrokerUnavailable:
             # After an outage all leases have expired, so the recoverer must wait. The fetchers are woken because their
             # connections may be broken without their notice.
-            self._recoverer.hold()
+            self._steps.recoverer.hold()
             self._note(None)
             raise
 
@@ -163,15 +163,15 @@ class Sweeper:
             return [queue for queue, look in seen.items() if look.need & (need | Need.BROKEN)]
 
         if due := needing(Need.FORWARD):
-            await self._try(self._forwarder.forward(due))
+            await self._try(self._steps.forwarder.forward(due))
         for queue in needing(Need.WAITING):
             self._note(queue)
         if over := needing(Need.EXPIRED | Need.TRIM):
-            await self._try(self._janitor.clean(over))
+            await self._try(self._steps.janitor.clean(over))
         dead = needing(Need.RECOVER | Need.RECLAIM)
-        if dead and not self._recoverer.held_seconds:
-            await self._try(self._recoverer.recover(dead))
-        await self._try(self._reconciler.reconcile(needing(Need.UNEVEN)))
+        if dead and not self._steps.recoverer.held_seconds:
+            await self._try(self._steps.recoverer.recover(dead))
+        await self._try(self._steps.reconciler.reconcile(needing(Need.UNEVEN)))
 
     async def _try(self, act: Awaitable[object]) -> None:
         """Do one step. A refusal, for missing permissions or a broken key, does not prevent the other steps."""
@@ -185,9 +185,9 @@ class Sweeper:
 
     def _wait(self, seen: dict[str, Seen]) -> timedelta | None:
         dead = [look.dead_in for look in seen.values() if look.dead_in is not None]
-        dead += [0.0 for look in seen.values() if look.need & Need.RECOVER and self._recoverer.held_seconds]
-        soon = [max(min(dead), self._recoverer.held_seconds)] if dead else []
-        if (ripe := self._reconciler.ripe_seconds) is not None:
+        dead += [0.0 for look in seen.values() if look.need & Need.RECOVER and self._steps.recoverer.held_seconds]
+        soon = [max(min(dead), self._steps.recoverer.held_seconds)] if dead else []
+        if (ripe := self._steps.reconciler.ripe_seconds) is not None:
             soon.append(ripe)
         if not soon or min(soon) >= self._ticker.every.total_seconds():
             # If all queues are empty, the election expires before the next sweep. That does no harm: a worker that asks

@@ -28,7 +28,7 @@ _silent = False
 def found(tell: Callable[[], object] | None = None) -> str | None:
     """Return the URL of the server of `rota dev` in the current folder, and log once that it is used.
 
-    With `tell`, this is called instead: a command of a second has no log.
+    With `tell`, that function is called instead of the log, for commands that print a note and do not log.
     """
     url = running(DATA)
     if url is not None and not _silent and url not in _announced:

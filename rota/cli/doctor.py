@@ -35,7 +35,7 @@ from rota.wire.rights import Role
 Repaired = Mapping[str, Mapping[str, int]]
 
 _BEFORE_A_REPAIR = ("server", "rights", "not-looked-at", "not-compared")
-_START = "Repairing in {delay}, what is still the same then. Ctrl-C stops; run it again to go on."
+_START = "In {delay}, what is still wrong then is repaired. Ctrl-C stops; run it again to go on."
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -135,7 +135,7 @@ def _numbers(repair: Repair) -> Repaired:
 
 async def _run(repair: Repair, broker: Broker, first_line: str) -> None:
     try:
-        # Said from here, because a Ctrl-C while the loop is being made would leave it half made.
+        # Printed inside the loop, because a Ctrl-C while the loop is being made would leave it half made.
         output.note(first_line)
         await repair.run()
     finally:

@@ -1,6 +1,6 @@
 """`rota stats`: all queues at a glance, once or again and again.
 
-With `--watch` the command looks every few seconds, and shows how fast each queue is worked off since the look before.
+With `--watch` the command looks every few seconds, and shows how many tasks of each queue ran per second since then.
 When the server is away it says so, keeps the last numbers and goes on.
 """
 
@@ -106,7 +106,7 @@ def print_queues(seen: Overview, rates: dict[str, Rate]) -> None:
 
 
 def state_of(queue: QueueSnapshot, seen: Overview) -> str:
-    """Return in a word or two whether a queue is worked off. `refusing` means that only its producers are paused."""
+    """Return in a word or two how a queue is doing. `refusing` means that only its producers are paused."""
     if queue.producers is not None and queue.producers.kind == "drain":
         return translated("draining")
     if queue.producers is not None and queue.producers.kind == "delete":

@@ -23,7 +23,7 @@ _OF_A_SERVICE = re.compile(r".*_SERVICE_(HOST|PORT)(_.*)?|.*_PORT(_\d+_.*)?")
 
 
 def warn(root: Any, path: str, own: set[str]) -> None:
-    """Warn of each variable that is no setting and no option. `own` are the variables of the command that is run."""
+    """Warn of each variable that is neither a setting nor an option. `own` are those of the command that is run."""
     if path in WARN_THEMSELVES:
         return
     given = sorted(name.upper() for name, value in os.environ.items() if value)

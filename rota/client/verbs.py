@@ -104,7 +104,7 @@ def cancel_one(keys: Keys, place: QueueKeys, task_id: str, reason: str) -> Act[N
 def told(keys: Keys, task_id: str | bytes) -> Command:
     """Return the command that tells workers to cancel a task.
 
-    It is no part of the script, because the channel, which Go servers subscribe to as well, does not belong to a queue.
+    The script cannot send it, because the channel, which Go servers subscribe to as well, does not belong to a queue.
     """
     return Command(("PUBLISH", keys.cancel, task_id))
 

@@ -52,7 +52,7 @@ class Overview:
         return tuple(server for server in self.servers if queue in server.queues)
 
     def rates(self, earlier: "Overview") -> dict[str, Rate]:
-        """Return how fast the queues have been worked off since an earlier look.
+        """Return the runs per second of each queue since an earlier look.
 
         A queue is left out if it is new, or if its counters were deleted meanwhile.
         """

@@ -39,7 +39,7 @@ def doing(act: BulkAct, keys: Keys, targets: Targets) -> Callable[[Sequence[Task
         case FreeLock(force):
             return lambda tasks: free_many(keys, tasks, force=force)
         case Reschedule(when) if isinstance(targets, Matching):
-            _verb(act)  # raises OptionError for a time that is none
+            _verb(act)  # raises OptionError for a wrong time
             return lambda tasks: _done(rescheduling(targets.fixed(when)), keys, tasks)
         case _:
             verb = _verb(act)

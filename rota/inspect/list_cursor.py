@@ -17,7 +17,7 @@ def write_cursor(state: str, mark: Mark) -> str:
 
 
 def read_cursor(state: str, cursor: str) -> Mark:
-    """Return the end of the page before. Raises OptionError for a text that is no cursor of a list in this state."""
+    """Return the end of the page before. Raises OptionError if the text is not a cursor of a list in this state."""
     match _words(cursor):
         case [str() as named, str() as at, str() as last, *others] if all(isinstance(each, str) for each in others):
             if named != state:
@@ -46,4 +46,6 @@ def _check_number(at: str) -> None:
 
 
 def _no_cursor() -> OptionError:
-    return OptionError("This is no cursor: give `next` of the page before as it is, or no cursor for the first page.")
+    return OptionError(
+        "This is not a cursor: give `next` of the page before as it is, or no cursor for the first page."
+    )

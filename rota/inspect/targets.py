@@ -132,7 +132,7 @@ def _after(begun: datetime, length: DurationLike) -> datetime:
 class InState(Targets):
     """All tasks of a queue in one state; grouped tasks are named by their group too.
 
-    It takes as many tasks as there were at its begin, in the order in which they would run. Tasks that come or go
+    It takes as many tasks as there were at its beginning, in the order in which they would run. Tasks that come or go
     meanwhile may be among them or not.
     """
 
@@ -150,7 +150,7 @@ class InState(Targets):
         """Count the tasks. Raises QueueNotFound."""
         check_queue(self.queue, (yield exists(keys, self.queue)))
         self._key = keys.queue(self.queue).tasks_in(self.state, self.group)
-        # A task whose score changes may be met again by its rank, but not by a cursor, which follows no order.
+        # A task whose score changes may be read again by its rank, but not by a cursor, which follows no order.
         self._by_cursor = stays and not self._is_list
         # Workers take tasks from the tail, so positions from the head stay right while the tasks are left in the list.
         self._from_head = stays and self._is_list
@@ -165,7 +165,7 @@ class InState(Targets):
     def _page(self) -> Act[list[bytes]]:
         """Read the next IDs that are not known from the last batches. Those that are have stayed, and are passed by."""
         total = self.total or 0
-        # From the head, tasks are met again that new ones have pushed on. So it reads on to the end of the list.
+        # New tasks push the others on, so some are read again. So this reads on to the end of the list.
         while (number := min(self.batch, (2 * total + self.batch if self._from_head else total) - self._read)) > 0:
             known = set(self._last)
             first = max(0, self._passed - _BEFORE)

@@ -1,7 +1,7 @@
 """Deleted tasks that are kept for undo: what is kept, and what a place that keeps them can do.
 
-The store (`rota.store`) is such a place. It is a program of its own for this module, because a deletion without a store
-has to work too.
+The store (`rota.store`) is such a place. This module does not import it, because a deletion has to work without a store
+too.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Trash(Protocol):
         """
 
     async def settle_deleted(self) -> int:
-        """Remove what is too old or too much, and return how many of the tasks that were kept here are not any more."""
+        """Delete what is too old or too much. Returns how many of the tasks that were kept here are no longer kept."""
         ...
 
     async def deleted_tasks(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ENGLISH = "en_US"
 MAKE_UP_DAY, _IN_CHINESE = "make-up working day", "调休上班"
-_ANNOUNCED_BEFORE = 3  # years in which to look whether a country announces make-up days
+_ANNOUNCED_BEFORE = 3  # years in which to search for make-up days that a country has announced
 
 
 def public_holidays(

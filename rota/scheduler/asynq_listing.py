@@ -26,7 +26,7 @@ from rota.wire.script import Call
 
 EVERY_SECONDS = 10.0
 LOOK_SECONDS = 1.0
-"""How often the listing looks whether a schedule was added, edited or removed. Then it writes the entries at once."""
+"""How often the listing checks whether a schedule was added, edited or removed. Then it writes the entries at once."""
 TTL = timedelta(seconds=20)
 LAST_SECONDS = 1.0
 MOST_EVENTS = 10_000
@@ -59,7 +59,7 @@ class AsynqListing:
         self._woken.set()
 
     async def run(self) -> None:
-        """Write until cancelled. An error of the server is left to the parts that fire: they meet it too."""
+        """Write until cancelled. The parts that fire report an error of the server, because they get it too."""
         while True:
             with suppress(BrokerError):
                 await self._write()

@@ -1,8 +1,8 @@
 """The candidacy of one scheduler: a lease on the server decides which of them leads. Each answer brings the time.
 
 A scheduler that does not lead asks twice a second, and the leader renews its lease of 4 s each second. So another one
-leads at most 5 s after the leader has died. The lease only decides who tries. That two leaders never fire the same
-planned time is the work of the epochs in `rota.wire.scheduler_steps`.
+leads at most 5 s after the leader has died. The lease only decides which scheduler tries. The epochs in
+`rota.wire.scheduler_steps` ensure that two leaders never fire the same planned time.
 """
 
 import time

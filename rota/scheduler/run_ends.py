@@ -76,7 +76,7 @@ class RunEnds:
         }
         given_up = await self._give_up(looked, found)
         for entry in looked:
-            still = {run.id for run in entry.memory.open}  # what came after another run may have looked meanwhile
+            still = {run.id for run in entry.memory.open}  # an order after another run may have noted some ends
             seen = [
                 each._replace(end="cancelled") if each.run.id in given_up else each
                 for each in found[entry.id]

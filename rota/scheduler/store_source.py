@@ -38,7 +38,7 @@ PAGE = 200
 """Schedules that are read at once: so few that a fire is not late because others are being read."""
 MOST_EDITS = 500
 LOOK_AHEAD = timedelta(seconds=20)
-"""How often the leader looks which further schedules have come into the window."""
+"""How often the leader reads the schedules that have come into the window."""
 
 
 class StoreSource:

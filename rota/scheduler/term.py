@@ -3,12 +3,12 @@
 A round has these steps:
 
 1. Apply what the sources gave since the last round, and carry out the orders that users sent.
-2. Look which open runs are over, of the schedules that are due and of those that wait for an end.
+2. Check which open runs are over, of the schedules that are due and of those that wait for an end.
 3. Decide the schedules that are due.
 4. Claim, enqueue and confirm, for all of them together, and then remember the decisions.
 5. Sleep until the next schedule is due, at most a second. A source that has something new ends the sleep.
 
-All that changes the agenda is done by the rounds, one after the other, so no two changes meet.
+All that changes the agenda is done by the rounds, one after the other, so no two changes happen at once.
 """
 
 import asyncio

@@ -34,7 +34,7 @@ _tell: Callable[[], object] | None = None
 LANGUAGE_VARIABLE = "ROTA_LANG"
 CONFIRM_VARIABLE = "ROTA_CONFIRM"
 _variables = {PROFILE_VARIABLE, FILE_VARIABLE, LANGUAGE_VARIABLE, CONFIRM_VARIABLE, "ROTA_TASK_ID"}
-"""Environment variables of all commands that begin with `ROTA_` and are no settings."""
+"""Environment variables of all commands that begin with `ROTA_` and are not settings."""
 
 
 def _no_variables() -> Iterable[str]:
@@ -129,7 +129,7 @@ def add_variables(names: Callable[[], Iterable[str]]) -> None:
 
 
 def is_of_all_commands(name: str) -> bool:
-    """Return whether a variable is one that all commands read and that is no setting."""
+    """Return whether all commands read a variable that is not a setting."""
     return name in _variables
 
 

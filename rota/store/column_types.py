@@ -21,7 +21,7 @@ INSTANT_LENGTH = 26
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """The text of a column that holds neither a time nor JSON, as it should."""
+    """The text of a column that should hold a time or JSON, and holds something else."""
 
     text: str
 

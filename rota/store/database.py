@@ -84,7 +84,7 @@ class Database:
         return await self._attempt(act, options, limit)
 
     async def breathe(self) -> None:
-        """Let other processes write, between the parts of a long work. They ask for SQLite's lock every 100 ms."""
+        """Let other processes write between the parts of a long operation. They ask for SQLite's lock every 100 ms."""
         if self.dialect == "sqlite":
             await asyncio.sleep(BREATH_SECONDS)
 
@@ -147,7 +147,7 @@ def _engine(address: StoreAddress) -> AsyncEngine:
         engine = create_async_engine(place, connect_args={"timeout": BUSY_SECONDS}, **options)
         _listen_sqlite(engine.sync_engine)
         return engine
-    if address.dialect == "mysql":  # it logs each note of the server, such as that of a name that MySQL does not keep
+    if address.dialect == "mysql":  # the driver logs each note of the server, such as that it ignores a name
         logging.getLogger("asyncmy").setLevel(logging.ERROR)
     return create_async_engine(
         address.url,

@@ -92,7 +92,7 @@ _AWAY_STATES = ("08", "53", "57", "58")
 _AWAY_NUMBERS = {1053, 1077, 1078, 1079, 1152, 1153, 1158, 1159, 1160, 1161, 1927, *range(2000, 2100)}
 """Shutdown, broken connections, and the errors of the client."""
 _CONFLICTS = {"40001", "40P01", 1213}
-"""Two transactions stood in each other's way, and the database gave one of them up. It can be tried again."""
+"""Two transactions were in conflict, and the database rolled one of them back. It can be repeated."""
 
 
 def is_conflict(error: BaseException) -> bool:

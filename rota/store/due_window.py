@@ -73,7 +73,7 @@ class DueWindow:
         column = schedules.c
         query = select(schedules).where(column.live_name.is_not(None))
         if after is not None:
-            # Said twice, because databases find the place in the index by the first condition.
+            # The first condition follows from the second, but databases find the place in the index by it.
             query = query.where(
                 column.due_at >= after.due_at, or_(column.due_at > after.due_at, column.id > after.schedule_id)
             )

@@ -138,7 +138,8 @@ async def _lock(connection: AsyncConnection, database: Database) -> None:
 
 async def _unlock(connection: AsyncConnection, database: Database, end: str) -> None:
     if database.dialect == "mysql":
-        # Its lock is one of the session. Freed before the commit, it let another process run the last revision again.
+        # MySQL's lock belongs to the session. If it were freed before the commit, another process would run the last
+        # revision again.
         await connection.execute(text(end))
         await connection.execute(text(f"SELECT RELEASE_LOCK('{_LOCK_NAME}')"))
 

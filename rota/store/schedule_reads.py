@@ -127,7 +127,7 @@ class ScheduleReads:
     async def _page(self, query: Select[Any], cursor: str | None, limit: int) -> StorePage[StoredSchedule]:
         if cursor is not None:
             name, schedule_id = read_cursor(cursor, str, str)
-            # Said twice, because databases find the place in the index by the first condition.
+            # The first condition follows from the second, but databases find the place in the index by it.
             later = or_(schedules.c.name > name, schedules.c.id > schedule_id)
             query = query.where(schedules.c.name >= name, later)
         rows = await self._rows(query.order_by(schedules.c.name, schedules.c.id).limit(limit + 1))

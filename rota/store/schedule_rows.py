@@ -50,7 +50,7 @@ def readable(
 
 
 def refuse_unreadable(row: Record) -> None:
-    """Raise ValueError if a column holds neither a time nor JSON, as it should."""
+    """Raise ValueError if a column that should hold a time or JSON holds something else."""
     for name, value in row.items():
         if isinstance(value, Unreadable):
             raise ValueError(f"its column {name} holds {value.text[:80]!r}.")

@@ -11,7 +11,7 @@ The steps of one pass:
 
 1. Start the worker.
 2. Aggregate the groups that are due.
-3. Look whether a task is running, pending or due. If one is, wait and repeat step 2.
+3. Check whether a task is running, pending or due. If one is, wait and repeat step 2.
 4. Stop the worker.
 """
 
@@ -140,7 +140,7 @@ class Drain:
 
 
 class _Look:
-    """Looks whether a worker has anything left to do."""
+    """Checks whether a worker has anything left to do."""
 
     def __init__(self, app: JoinedApp, worker: Worker, broker: Broker) -> None:
         self.unknown: dict[str, int] = {}

@@ -166,7 +166,7 @@ def work_left(keys: QueueKeys) -> Call[WorkLeft]:
 
 
 def ends(keys: QueueKeys, task_ids: Sequence[str], *, dead_after_seconds: float | None = None) -> Call[list[TaskEnd]]:
-    """Look how some tasks have ended. One that is gone is lost.
+    """Read how some tasks have ended. One that is gone is lost.
 
     With `dead_after_seconds`, so is a running task whose lease expired this long ago.
     """

@@ -215,7 +215,7 @@ def inbox(keys: SchedulerKeys, done: Sequence[AnsweredOrder], *, most: int, life
 
 
 def look(keys: SchedulerKeys) -> Call[LeaderLook]:
-    """Look which scheduler leads, and how many orders wait."""
+    """Read which scheduler leads, and how many orders wait."""
     return Call(
         load("look_scheduler"),
         (keys.lease, keys.inbox),

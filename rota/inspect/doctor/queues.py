@@ -185,7 +185,7 @@ def _cut_off(each: QueueSample) -> Iterator[Finding]:
         "cut-off-moves",
         f"The queue {each.name!r} has {counted(len(each.cut_off), 'task')} in its archive whose move or deletion was "
         f"cut off; one is {task.id}, which was {was} at {since:%Y-%m-%d %H:%M:%S} UTC.",
-        "The program that moved or deleted them ended in the middle, so nobody runs them.",
+        "The program that moved or deleted them ended in the middle, so no worker runs them.",
         f"Finish it with the same act: rota task {f'move --to {to}' if to else 'delete'} --queue {each.name} {task.id}",
     )
 

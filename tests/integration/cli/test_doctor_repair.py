@@ -161,7 +161,7 @@ def test_ctrl_c_stops_a_repair_and_the_next_one_goes_on(server: Server) -> None:
         assert run.stderr is not None
         assert run.stdout is not None
         assert run.stderr.readline() == (
-            "Repairing in 10s, what is still the same then. Ctrl-C stops; run it again to go on.\n"
+            "In 10s, what is still wrong then is repaired. Ctrl-C stops; run it again to go on.\n"
         )
         run.send_signal(signal.SIGINT)
         assert run.wait(30) == 130

@@ -1,13 +1,15 @@
-"""Flags English that a reader has to decode, in docstrings, comments and pages of the docs.
+"""Flags English that a reader has to decode, in docstrings, comments, pages of the docs and subjects of commits.
 
 Flagged are sentences that begin with Who, Whoever, Whom or What and are no questions, and words and phrases that stand
 where a name, a number or a plain negation belongs. `python -m scripts.check_english [path ...]` prints each place;
-code, quoted text and the change log are left out. A flagged text that is right can be said in other words.
+code, quoted text and the change log are left out. A flagged text that is right can be said in other words. Without a
+path, the subjects of the last commits are read too: one has at most 72 characters.
 """
 
 import ast
 import io
 import re
+import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -19,10 +21,15 @@ OPENING = re.compile(r"(?:^|[.:;] )((?:Who|Whoever|Whom|What) [^.?!]*)(?=[.!]|$)
 PHRASES = re.compile(
     r"\b(somebody|nobody|whoever|whomever|all the same|at last|so long (?!as\b)|so many\b|so much\b(?! as)|that many"
     r"|now and then|stops? to (?:listen|fetch|take|run|send)|begins? to be"
+    r"|look(?:s|ed|ing)? (?:whether|which|what)|(?:is|are) not any more|that (?:is|are) (?-i:none)\b|as it should\b"
+    r"|(?<!there )(?:is|are) no (?:setting|option|cursor|event|part|address|word)\b"
     r"|(?:is|are|was|were|has|have|had) no (?:JSON|number|text|task|message|duration|plan|name|function|good|valid)\b)",
     re.IGNORECASE,
 )
 LEFT_OUT = {"CHANGELOG.md"}
+LONGEST_SUBJECT = 72
+COMMITS = 100
+"""The last commits whose subjects are checked. Those before the rule are older."""
 CODE = re.compile(r"`[^`]*`|\"[^\"]*\"|\([^)]*\]\([^)]*\)")
 Line = tuple[int, str]
 
@@ -68,10 +75,26 @@ def faults_of(lines: Iterator[Line]) -> Iterator[Line]:
             yield number, f"{found[1]!r}: {text.strip()}"
 
 
+def subjects(root: Path = ROOT) -> list[str]:
+    """Return the last commits, each as its short hash and its subject."""
+    command = ["git", "log", "--no-merges", f"--max-count={COMMITS}", "--format=%h %s"]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def long_subjects(commits: list[str]) -> Iterator[str]:
+    """Yield a sentence for each subject that is too long."""
+    for commit in commits:
+        name, _, subject = commit.partition(" ")
+        if len(subject) > LONGEST_SUBJECT:
+            yield f"commit {name}: its subject has {len(subject)} characters, and {LONGEST_SUBJECT} at most are allowed"
+
+
 def main(arguments: list[str]) -> int:
-    """Check the given files or folders, or `rota/` and `docs/`."""
+    """Check the given files or folders; or `rota/`, `docs/`, two pages and the last commits."""
     wanted = [str(Path(each)) for each in arguments] or ["rota", "docs", "README.md", "CONTRIBUTING.md"]
-    count = 0
+    long = [] if arguments else list(long_subjects(subjects()))
+    print(*long, sep="\n", end="\n" if long else "")
+    count = len(long)
     for suffix, read in READERS.items():
         for path in project_files(suffix):
             place = str(path.relative_to(ROOT))

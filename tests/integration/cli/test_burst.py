@@ -88,15 +88,19 @@ def test_a_burst_of_empty_queues_ends_at_once_with_code_0(bursts: Bursts, mode: 
 
 
 @MODES
-def test_a_burst_runs_all_that_is_there_and_what_its_tasks_enqueue(bursts: Bursts, mode: tuple[str, ...]) -> None:
+def test_a_burst_runs_what_is_there_or_due_what_it_puts_off_and_what_its_tasks_enqueue(
+    bursts: Bursts, mode: tuple[str, ...]
+) -> None:
     bursts.enqueue("burst:one", 300, {"seconds": 0.01})
+    bursts.enqueue("burst:one", 2, delay=timedelta(milliseconds=10))
+    bursts.enqueue("burst:limited", 12)  # of which the burst itself puts off some
     bursts.enqueue("burst:chain", 1, {"links": 3})
 
     done = bursts.run(*mode, "--concurrency", "5", "--queues", "default,chain-*")
 
     assert done.returncode == 0
-    assert bursts.size("pending") == bursts.size("active") == 0
-    assert int(bursts.redis.get("asynq:{default}:processed") or 0) == 301
+    assert bursts.size("pending") == bursts.size("active") == bursts.size("scheduled") == 0
+    assert int(bursts.redis.get("asynq:{default}:processed") or 0) == 315
     assert [int(bursts.redis.get(f"asynq:{{chain-{link}}}:processed") or 0) for link in (1, 2, 3)] == [1, 1, 1]
 
 
@@ -112,21 +116,6 @@ def test_a_burst_leaves_what_is_for_later_and_what_is_paused(bursts: Bursts, mod
     assert done.returncode == 0
     assert (bursts.size("scheduled"), bursts.size("retry"), bursts.size("pending", "held")) == (2, 1, 3)
     assert "Nothing is left to run now; 6 tasks for later or in paused queues. The worker stops." in done.stderr
-
-
-def test_a_burst_runs_tasks_that_are_due(bursts: Bursts) -> None:
-    bursts.enqueue("burst:one", 2, delay=timedelta(milliseconds=10))
-
-    assert bursts.run().returncode == 0
-    assert bursts.size("scheduled") == 0
-
-
-def test_a_burst_waits_for_tasks_that_it_put_off_itself(bursts: Bursts) -> None:
-    bursts.enqueue("burst:limited", 12)
-
-    assert bursts.run("--processes", "2").returncode == 0
-    assert bursts.size("scheduled") == bursts.size("pending") == 0
-    assert int(bursts.redis.get("asynq:{default}:processed") or 0) == 12
 
 
 def test_a_task_that_kills_its_process_is_run_until_it_is_in_quarantine(bursts: Bursts) -> None:

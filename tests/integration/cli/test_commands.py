@@ -146,8 +146,9 @@ def test_a_second_task_with_the_same_id_is_one_line_of_error(shell: Shell) -> No
     [
         (("worker",), "Which application?"),
         (("worker", "nowhere:app"), "no module 'nowhere'"),
-        (("worker", "notes:app", "--set", "concurency=3"), "Did you mean 'concurrency'"),
-        (("worker", "notes:app", "--set", "lease=30"), "The setting lease (from --set)"),
+        (("worker", "notes:app", "--no-supervisor", "--set", "concurency=3"), "Did you mean 'concurrency'"),
+        (("worker", "notes:app", "--no-supervisor", "--set", "lease=30"), "The setting lease (from --set)"),
+        (("worker", "notes:app", "--processes", "8..1"), "8..1 is no range"),
         (("worker", "notes:app", "--no-supervisor", "--queues", "a=x"), "The setting queues (from --queues)"),
         (("dev", "notes:app", "--queues", "a=x"), "The setting queues (from --queues)"),
         (("enqueue", "note:write", "{}", "--delay", "-5s"), "--delay is '-5s', but a duration cannot be negative"),

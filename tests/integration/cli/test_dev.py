@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from tests.integration.cli.shell import Shell
+from tests.integration.cli.conftest import Run
+from tests.integration.cli.shell import QuickShell, Shell
 
 PROGRAM = """
 import os, signal, sys
@@ -33,8 +35,8 @@ while True:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    shell = Shell(tmp_path, None)
+def shell(tmp_path: Path, command: Run) -> Iterator[Shell]:
+    shell = QuickShell(tmp_path, None, command)
     (tmp_path / "program.py").write_text(PROGRAM)
     yield shell
     for dev in shell.programs:
@@ -58,26 +60,28 @@ def said_until(dev: "subprocess.Popen[str]", words: str) -> str:
     return said
 
 
-def test_dev_brings_its_own_server_and_reloads_on_change(tmp_path: Path) -> None:
-    shell = Shell(tmp_path, None)
-    server = tmp_path / "server"
+def test_dev_brings_its_own_server_and_reloads_on_change(shell: Shell) -> None:
+    server = shell.folder / "server"
     dev = shell.start("dev", "notes:app", "--data", str(server))
-    try:
-        shell.wait_for((server / "url").exists, "the server")
-        shell.environment["ROTA_URL"] = (server / "url").read_text()
-        shell.run("enqueue", "note:write", '{"name": "one.txt"}', "--wait", "20s")
-        assert (tmp_path / "one.txt").read_text() == "first"
+    said = said_until(dev, "is ready")
+    shell.environment["ROTA_URL"] = (server / "url").read_text()
+    shell.run("enqueue", "note:write", '{"name": "one.txt"}', "--wait", "20s")
+    assert (shell.folder / "one.txt").read_text() == "first"
+    # The line that other folders need.
+    [line] = [line for line in said.splitlines() if "export ROTA_URL=" in line]
+    export = line[line.index("export") :]
+    done = subprocess.run(["sh", "-c", f"{export}; echo $ROTA_URL"], capture_output=True, text=True, timeout=20)
+    assert done.stdout.startswith("unix://")
+    assert str(server) in done.stdout
 
-        shell.write_app("second")
-        assert dev.stderr is not None
-        shell.wait_for(lambda: "changed; starting anew" in dev.stderr.readline(), "the reload")  # type: ignore[union-attr]
-        shell.wait_for(lambda: "is ready" in dev.stderr.readline(), "the new worker")  # type: ignore[union-attr]
-        shell.run("enqueue", "note:write", '{"name": "two.txt"}', "--wait", "20s")
+    shell.write_app("second")
+    said_until(dev, "changed; starting anew")
+    said_until(dev, "is ready")
+    shell.run("enqueue", "note:write", '{"name": "two.txt"}', "--wait", "20s")
 
-        assert (tmp_path / "two.txt").read_text() == "second"
-    finally:
-        dev.send_signal(signal.SIGINT)
-        dev.communicate(timeout=30)
+    assert (shell.folder / "two.txt").read_text() == "second"
+    dev.send_signal(signal.SIGINT)
+    dev.communicate(timeout=30)
     assert dev.returncode == 0
 
 
@@ -85,9 +89,10 @@ def test_commands_in_the_folder_of_rota_dev_find_its_server_and_say_so(shell: Sh
     dev = shell.start("dev", "notes:app", "--no-reload")
     said_until(dev, "is ready")
 
-    enqueued = shell.run("enqueue", "note:write", '{"name": "one.txt"}', "--app", "notes", "--wait", "20s")
-    config = json.loads(shell.run("config", "--json").stdout)
-    doctor = shell.run("doctor")
+    run = partial(Shell.run, shell)  # only a program looks for the server in its folder
+    enqueued = run("enqueue", "note:write", '{"name": "one.txt"}', "--app", "notes", "--wait", "20s")
+    config = json.loads(run("config", "--json").stdout)
+    doctor = run("doctor")
 
     assert json.loads(enqueued.stdout or "0"), enqueued.stderr
     assert "Using the server of `rota dev` in this folder" in enqueued.stderr
@@ -98,17 +103,6 @@ def test_commands_in_the_folder_of_rota_dev_find_its_server_and_say_so(shell: Sh
     dev.send_signal(signal.SIGINT)
     dev.communicate(timeout=30)
     assert "localhost:6379" in shell.run("config", "--changed", "--json").stdout + shell.run("config").stdout
-
-
-def test_dev_prints_the_line_that_other_folders_need(shell: Shell) -> None:
-    dev = shell.start("dev", "notes:app", "--no-reload", "--data", str(shell.folder / "elsewhere"))
-    said = said_until(dev, "is ready")
-
-    [line] = [line for line in said.splitlines() if "export ROTA_URL=" in line]
-    export = line[line.index("export") :]
-    done = subprocess.run(["sh", "-c", f"{export}; echo $ROTA_URL"], capture_output=True, text=True, timeout=20)
-    assert done.stdout.startswith("unix://")
-    assert str(shell.folder / "elsewhere") in done.stdout
 
 
 def test_dev_runs_a_second_program_on_the_same_server_and_ends_it_at_ctrl_c(shell: Shell) -> None:
@@ -134,27 +128,22 @@ def test_a_closed_terminal_ends_worker_server_and_program(shell: Shell) -> None:
     assert not (shell.folder / ".rota/server/url").exists()
 
 
-def test_the_worker_goes_on_when_the_second_program_ends(shell: Shell) -> None:
-    dev = shell.start("dev", "notes:app", "--no-reload", "--", sys.executable, "program.py", "ends")
+def test_dev_passes_its_options_on_to_the_worker_which_goes_on_when_the_second_program_ends(shell: Shell) -> None:
+    words = ("--concurrency", "3", "--queues", "default=2,high=5", "--set", "client_name=mine", "--log-level", "debug")
+    dev = shell.start("dev", "notes:app", "--no-reload", *words, "--", sys.executable, "program.py", "ends")
 
-    said_until(dev, "ended with code 3; the worker goes on")
-    shell.run("enqueue", "note:write", '{"name": "after.txt"}', "--wait", "20s")
-
-    assert (shell.folder / "after.txt").exists()
-
-
-def test_dev_passes_its_options_on_to_the_worker(shell: Shell) -> None:
-    words = ("--concurrency", "3", "--queues", "low=2,high=5", "--set", "client_name=mine", "--log-level", "debug")
-    dev = shell.start("dev", "notes:app", "--no-reload", *words)
-
-    said = said_until(dev, "is ready")
+    said = said_until(dev, "ended with code 3; the worker goes on")
+    if "is ready" not in said:
+        said += said_until(dev, "is ready")
 
     assert "3 at once" in said
-    assert "low=2, high=5" in said
+    assert "default=2, high=5" in said
     with Redis.from_url((shell.folder / ".rota/server/url").read_text()) as server:
         names = {each["name"] for each in server.client_list()}
     assert any(name.startswith("mine") for name in names), names
-    assert shell.run("enqueue", "note:write", '{"name": "by-dev.txt"}', "--queue", "high").returncode == 0
+    job = '{"name": "after.txt"}'
+    assert shell.run("enqueue", "note:write", job, "--queue", "high", "--wait", "20s").returncode == 0
+    assert (shell.folder / "after.txt").exists()
     more = said_until(dev, "note:write")
     assert " DEBUG " in said + more, said + more
 
@@ -180,11 +169,30 @@ def test_a_module_that_does_not_import_is_told_and_started_again_when_it_is_mend
         (("--set", "concurency=3"), "Did you mean 'concurrency'"),
         (("--set", "concurrency"), "--set needs name=value"),
         (("--queues", "a=x"), "setting queues"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_starts(
+    tmp_path: Path, command: Run, words: tuple[str, ...], said: str
+) -> None:
+    QuickShell(tmp_path, None, command)  # writes the app
+
+    done = command("dev", "notes:app", *words)
+
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         (("--", "no-such-program-here"), "no program 'no-such-program-here'"),
         (("--",), "Name the program after the --"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_starts(shell: Shell, words: tuple[str, ...], said: str) -> None:
+def test_a_second_program_that_is_missing_is_told_before_anything_starts(
+    shell: Shell, words: tuple[str, ...], said: str
+) -> None:
     done = shell.run("dev", "notes:app", *words)
 
     assert done.returncode == 2

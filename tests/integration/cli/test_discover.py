@@ -4,11 +4,13 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.shell import Shell
+from tests.integration.cli.conftest import Run
+from tests.integration.cli.shell import QuickShell, Shell
 
 TASKS = """
 import os
@@ -35,8 +37,8 @@ def write_module(shell: Shell, name: str, type: str) -> None:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, redis_url: str) -> Iterator[Shell]:
-    shell = Shell(tmp_path, redis_url)
+def shell(tmp_path: Path, redis_url: str, command: Run) -> Iterator[Shell]:
+    shell = QuickShell(tmp_path, redis_url, command)
     write_module(shell, "extra.py", "extra:run")
     write_module(shell, "pack/tasks.py", "pack:run")
     write_module(shell, "pack/mail/tasks.py", "mail:run")
@@ -73,22 +75,35 @@ def test_worker_runs_tasks_of_named_and_discovered_modules(shell: Shell, supervi
 
 def test_setting_names_the_modules_for_each_command(shell: Shell) -> None:
     (shell.folder / "pyproject.toml").write_text('[tool.rota]\napp = "notes:app, pack.**.tasks"\n')
+    run = partial(Shell.run, shell)  # only a program reads the file of the project
 
-    assert "does not handle" not in shell.run("enqueue", "mail:run").stderr
-    assert "does not handle the type 'extra:run'" in shell.run("enqueue", "extra:run", "--discover", "pack.mail").stderr
-    assert shell.run("config", "notes", "extra", "--discover", "pack").returncode == 0
-    assert "no module named 'tasks' in the package empty" in shell.run("config", "--discover", "empty").stderr
+    assert "does not handle" not in run("enqueue", "mail:run").stderr
+    assert "does not handle the type 'extra:run'" in run("enqueue", "extra:run", "--discover", "pack.mail").stderr
+    assert run("config", "notes", "extra", "--discover", "pack").returncode == 0
+    assert "no module named 'tasks' in the package empty" in run("config", "--discover", "empty").stderr
 
 
-@pytest.mark.parametrize("command", [["worker"], ["worker", "--no-supervisor"], ["dev", "--no-reload"], ["doctor"]])
-def test_failure_of_one_module_names_the_module_and_ends_the_command(shell: Shell, command: list[str]) -> None:
-    (shell.folder / "pack/mail/tasks.py").write_text("x = 1\ny = z\n")
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [
+        (["worker"], "pack.mail.tasks"),
+        (["worker"], "notes"),
+        (["worker", "--no-supervisor"], "pack.mail.tasks"),
+        (["dev", "--no-reload"], "pack.mail.tasks"),
+        (["doctor"], "pack.mail.tasks"),
+    ],
+)
+def test_failure_of_one_module_names_the_module_and_ends_the_command(
+    shell: Shell, words: list[str], module: str
+) -> None:
+    file = f"{module.replace('.', '/')}.py"
+    (shell.folder / file).write_text("x = 1\ny = z\n")
 
-    ended = shell.run(command[0], "notes:app", "--discover", "pack", *command[1:])
+    ended = shell.run(words[0], "notes:app", "--discover", "pack", *words[1:])
 
     assert ended.returncode == 1
-    assert "The module pack.mail.tasks cannot be imported: NameError" in ended.stderr
-    assert "pack/mail/tasks.py:2: y = z" in ended.stderr
+    assert f"The module {module} cannot be imported: NameError" in ended.stderr
+    assert f"{file}:2: y = z" in ended.stderr
 
 
 def test_reload_finds_a_module_that_was_added_since(shell: Shell) -> None:

@@ -21,7 +21,8 @@ async def write() -> str:
 """
 
 Start = Callable[..., "Program"]
-MODES = pytest.mark.parametrize("mode", [("--processes", "3"), ("--no-supervisor",)], ids=["supervised", "alone"])
+SUPERVISED, ALONE = ("--processes", "2"), ("--no-supervisor",)
+MODES = pytest.mark.parametrize("mode", [SUPERVISED, ALONE], ids=["supervised", "alone"])
 
 
 class Program:
@@ -72,7 +73,7 @@ def test_a_worker_waits_for_a_server_that_is_not_there_yet_and_says_so_once(
     worker.says("does not answer yet")
     server.start()
     try:
-        worker.says("is ready", 3 if "3" in mode else 1)
+        worker.says("is ready", 2 if mode == SUPERVISED else 1)
         worker.process.send_signal(signal.SIGTERM)
 
         assert worker.process.wait(20) == 0
@@ -85,18 +86,24 @@ def test_a_worker_waits_for_a_server_that_is_not_there_yet_and_says_so_once(
 
 
 @MODES
-def test_a_worker_that_waits_for_its_server_stops_when_it_is_asked(start: Start, mode: tuple[str, ...]) -> None:
-    worker = start("redis://localhost:1/0", *mode)
+def test_a_worker_that_waits_for_its_server_tells_of_a_misspelt_variable_and_stops_when_it_is_asked(
+    start: Start, mode: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROTA_CONCURENCY", "3")
+    worker = start("redis://localhost:1/0", "--no-banner", *mode)
     worker.says("does not answer yet")
 
     worker.process.send_signal(signal.SIGINT)
 
     assert worker.process.wait(20) == 0
     assert "Traceback" not in worker.said
+    assert worker.said.count("ROTA_CONCURENCY is set, but there is no such setting") == 1
+    assert "Did you mean ROTA_CONCURRENCY?" in worker.said
 
 
-@MODES
-@pytest.mark.parametrize("user", ["", "nobody"])
+@pytest.mark.parametrize(
+    ("mode", "user"), [(SUPERVISED, ""), (ALONE, "nobody")], ids=["supervised, without a user", "alone, with a user"]
+)
 def test_a_login_that_is_refused_ends_the_command_with_one_line_and_code_2(
     start: Start, mode: tuple[str, ...], user: str
 ) -> None:
@@ -119,18 +126,6 @@ def test_a_supervised_worker_that_cannot_set_up_tls_says_it_once(start: Start) -
     assert len(worker.said.splitlines()) == 1
 
 
-def test_a_misspelt_variable_is_told_by_a_worker_without_a_banner_and_without_a_server(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ROTA_CONCURENCY", "3")
-
-    worker = start("redis://localhost:1/0", "--no-banner", "--processes", "2")
-
-    worker.says("does not answer yet")
-    assert worker.said.count("ROTA_CONCURENCY is set, but there is no such setting") == 1
-    assert "Did you mean ROTA_CONCURRENCY?" in worker.said
-
-
 @MODES
 @pytest.mark.parametrize("banner", [(), ("--no-banner",)], ids=["banner", "no banner"])
 def test_a_warning_of_the_server_is_told_once_for_the_whole_command(
@@ -138,8 +133,8 @@ def test_a_warning_of_the_server_is_told_once_for_the_whole_command(
 ) -> None:
     server = Server().start()
     try:
-        worker = start(server.url, *mode, *banner, "--set", "process_max_age=1s" if "3" in mode else "lease=20s")
-        worker.says("is ready", 4 if "3" in mode else 1)  # three processes and one that replaced one, or one alone
+        worker = start(server.url, *mode, *banner, "--set", "process_max_age=1s" if mode == SUPERVISED else "lease=20s")
+        worker.says("is ready", 3 if mode == SUPERVISED else 1)  # two and one that replaced one, or one alone
         worker.process.send_signal(signal.SIGTERM)
 
         assert worker.process.wait(30) == 0

@@ -128,8 +128,12 @@ def test_each_task_shows_its_begin_and_end_at_the_level_debug(say: Say, mode: st
         assert ended == started
 
 
-@MODES
-@pytest.mark.parametrize("configuration", ["", BASIC, LATE], ids=["none", "basicConfig", "in a lifespan"])
+# The lines are made into JSON in the process that runs the tasks, in both modes by the same call.
+@pytest.mark.parametrize(
+    ("mode", "configuration"),
+    [("--supervisor", ""), ("--no-supervisor", ""), ("--supervisor", BASIC), ("--no-supervisor", LATE)],
+    ids=["supervised", "alone", "supervised with basicConfig", "alone and in a lifespan"],
+)
 def test_each_line_is_one_json_object_if_the_environment_asks_for_it(
     say: Say, monkeypatch: pytest.MonkeyPatch, mode: str, configuration: str
 ) -> None:

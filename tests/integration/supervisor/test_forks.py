@@ -3,41 +3,31 @@
 import os
 import signal
 
-import pytest
-
 from tests.integration.supervisor.conftest import Shift, alive
 from tests.servers.process import wait_until
 
 
-def test_processes_forked_in_a_thread_and_ended_by_term_do_not_stop_the_worker(shift: Shift) -> None:
+def test_forks_end_with_their_functions_and_the_end_of_one_by_term_does_not_stop_the_worker(shift: Shift) -> None:
     shift.start(processes=1, concurrency=3).ready()
     [worker] = shift.children()
+    acts = ("return", "exit", "fail")
+    forks = [(f"fork_{place}", act) for place in ("in_thread", "in_process", "on_loop") for act in acts]
 
     shift.enqueue("pool", 6)
-
-    assert len(shift.wait_for("end", 6, 60)) == 6
-    assert len(shift.events("sum-45")) == 6
-    shift.enqueue("count")
-    shift.wait_for("end", 7)
-    assert shift.children() == [worker]
-    assert "Stopping" not in shift.log.read_text()
-
-
-@pytest.mark.parametrize("where", ["thread", "process", "loop"])
-def test_a_fork_ends_with_its_function_and_the_task_ends_once(shift: Shift, where: str) -> None:
-    shift.start(processes=1, concurrency=3).ready()
-    acts = ["return", "exit", "fail", *(["await"] if where == "loop" else [])]
-
-    for act in acts:
-        shift.enqueue(f"fork_in_{where}" if where != "loop" else "fork_on_loop", act=act)
-    shift.wait_for("end", len(acts), 60)
+    for kind, act in [*forks, ("fork_on_loop", "await")]:
+        shift.enqueue(kind, act=act)
+    ends = 6 + len(forks) + 1
+    shift.wait_for("end", ends, 90)
     shift.enqueue("count", 3)
-    shift.wait_for("end", len(acts) + 3)
+    shift.wait_for("end", ends + 3)
 
     wait_until(lambda: shift.size("active") == 0)
+    assert len(shift.events("sum-45")) == 6
     assert shift.events("goes-on") == []
-    assert len(shift.events("end")) == len(acts) + 3
+    assert len(shift.events("end")) == ends + 3
     assert shift.size("archived") == shift.size("retry") == 0
+    assert shift.children() == [worker]
+    assert "Stopping" not in shift.log.read_text()
 
 
 def test_a_worker_that_stopped_without_an_order_and_does_not_exit_is_replaced(shift: Shift) -> None:

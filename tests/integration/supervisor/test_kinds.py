@@ -70,37 +70,27 @@ def holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-async def test_second_kind_starts_after_the_first_is_ready_and_a_dead_one_is_restarted_with_back_off(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with supervised([WORKER, BELL], url) as supervisor:
-        [worker], [bell] = of(supervisor, WORKER), of(supervisor, BELL)
-        assert worker.started_at < bell.started_at
-        for _ in range(2):
-            [bell] = of(supervisor, BELL)
-            os.kill(bell.pid, signal.SIGKILL)
-            await bell.ended.wait()
-            await until(lambda: of(supervisor, BELL))
-
-        assert of(supervisor, WORKER) == [worker]
-    told = [text for text in caplog.messages if text.startswith("Bell process")]
-    assert "a new one starts in 0.0 s" in told[0]
-    assert "a new one starts in 0." in told[1]
-    assert "in 0.0 s" not in told[1]
-
-
-async def test_hanging_process_of_the_second_kind_is_killed_and_replaced(
+async def test_second_kind_starts_after_the_first_and_is_restarted_with_back_off_when_it_dies_or_hangs(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     hasty = replace(
         BELL, limits=lambda settings: Limits(timedelta(seconds=60), timedelta(seconds=1), timedelta(seconds=60))
     )
     async with supervised([WORKER, hasty], url) as supervisor:
-        [hung] = of(supervisor, hasty)
-        os.kill(hung.pid, signal.SIGSTOP)
-        await hung.ended.wait()
-        await until(lambda: of(supervisor, hasty))
-    assert f"Bell process {hung.pid} has not sent a report for 1 s: it is killed." in caplog.messages
+        [worker], [bell] = of(supervisor, WORKER), of(supervisor, hasty)
+        assert worker.started_at < bell.started_at
+        for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGSTOP):
+            [bell] = of(supervisor, hasty)
+            os.kill(bell.pid, number)
+            await bell.ended.wait()
+            await until(lambda: of(supervisor, hasty))
+
+        assert of(supervisor, WORKER) == [worker]
+    told = [text for text in caplog.messages if text.startswith("Bell process")]
+    assert "a new one starts in 0.0 s" in told[0]
+    assert "a new one starts in 0." in told[1]
+    assert "in 0.0 s" not in told[1]
+    assert f"Bell process {bell.pid} has not sent a report for 1 s: it is killed." in caplog.messages
 
 
 @pytest.mark.parametrize("overlaps", [True, False])

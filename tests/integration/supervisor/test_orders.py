@@ -28,43 +28,37 @@ def until(condition: Callable[[], Any]) -> None:
     wait_until(lambda: bool(condition()))
 
 
-def test_process_that_is_ordered_to_stop_ends_its_tasks_and_is_replaced(shift: Shift) -> None:
+def test_process_that_is_ordered_to_stop_is_replaced_and_a_fleet_that_is_ordered_to_stop_ends(shift: Shift) -> None:
     shift.start(processes=2, shutdown_timeout="20s").ready(2)
     first, second = found(shift, 2)
     shift.enqueue("wait", 4, seconds=1)
     shift.wait_for("start", 4)
+    actions = shift.app.actions_sync()
 
-    assert shift.app.actions_sync().stop_worker(first, by="anna").is_obeyed
+    assert actions.stop_worker(first, by="anna").is_obeyed
 
     shift.says("passes on an order to stop; another process takes its place")
     shift.ready(3)
     until(lambda: {each.id for each in seen(shift)} & {first.id, second.id} == {second.id})
-    assert len(found(shift, 2)) == 2
+    one, other = found(shift, 2)
     shift.wait_for("end", 4)
     assert "new one starts in" not in shift.log.read_text(), "that is the line of a crash"
-    assert shift.stop() == 0
 
-
-def test_fleet_that_is_ordered_to_stop_starts_no_further_process(shift: Shift) -> None:
-    shift.start(processes=2, shutdown_timeout="20s").ready(2)
-    first, second = found(shift, 2)
     shift.enqueue("wait", 4, seconds=1)
-    shift.wait_for("start", 4)
-
-    actions = shift.app.actions_sync()
-    assert actions.stop_worker(first, fleet=True).is_obeyed
+    shift.wait_for("start", 8)
+    assert actions.stop_worker(one, fleet=True).is_obeyed
     with suppress(WorkerOrderFailed):  # it may have ended by then
-        actions.stop_worker(second, fleet=True)  # a second order is not a second request to stop
+        actions.stop_worker(other, fleet=True)  # a second order is not a second request to stop
 
     assert shift.process.wait(30) == 0
-    assert len(shift.events("end")) == 4
+    assert len(shift.events("end")) == 8
     assert shift.size("active") == shift.size("pending") == 0
-    assert shift.log.read_text().count("is ready") == 2
+    assert shift.log.read_text().count("is ready") == 3
 
 
-def test_fleet_is_quieted_and_woken_by_one_order(shift: Shift) -> None:
-    shift.start(processes=2).ready(2)
-    first, _ = found(shift, 2)
+def test_fleet_is_quieted_and_woken_by_one_order_and_concurrency_belongs_to_each_process(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=3).ready(2)
+    first, second = found(shift, 2)
     actions = shift.app.actions_sync()
 
     assert actions.quiet_worker(first, fleet=True).is_obeyed
@@ -78,12 +72,6 @@ def test_fleet_is_quieted_and_woken_by_one_order(shift: Shift) -> None:
     assert actions.wake_worker(first, fleet=True).is_obeyed
     shift.wait_for("end", 1)
     until(lambda: statuses(shift) == ["active"] * 2)
-    assert shift.stop() == 0
-
-
-def test_concurrency_belongs_to_each_process(shift: Shift) -> None:
-    shift.start(processes=2, concurrency=3).ready(2)
-    first, second = found(shift, 2)
-    assert shift.app.actions_sync().scale_worker(first, 7).is_obeyed
+    assert actions.scale_worker(first, 7).is_obeyed
     until(lambda: {each.id: each.concurrency for each in seen(shift)} == {first.id: 7, second.id: 3})
     assert shift.stop() == 0

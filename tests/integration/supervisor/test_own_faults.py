@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,9 +146,10 @@ async def test_the_place_of_a_dead_process_is_filled_although_the_start_failed_b
 
 
 async def test_a_process_that_cannot_be_started_for_the_load_does_not_count_as_one(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("ROTA_URL", redis_url)
+    monkeypatch.setenv("SHIFT_EVENTS", str(tmp_path / "events"))
     caplog.set_level("INFO", "rota.supervisor")
     async with supervised(redis_url, processes="1..2", scale_up_after="10ms", scale_down_after="1h") as supervisor:
         tried = refuse(monkeypatch, OSError("no more processes"), 3)

@@ -18,17 +18,6 @@ def own_server() -> Iterator[Server]:
     server.stop()
 
 
-def test_term_lets_what_runs_end_and_the_command_ends_well(shift: Shift) -> None:
-    shift.start(processes=2, concurrency=5, shutdown_timeout="20s").ready(2)
-    shift.enqueue("wait", 4, seconds=1)
-    shift.wait_for("start", 4)
-
-    assert shift.stop() == 0
-
-    assert len(shift.events("end")) == 4
-    assert shift.size("active") == shift.size("pending") == 0
-
-
 def test_term_to_every_process_at_once_as_systemd_sends_it_still_lets_end_what_runs(shift: Shift) -> None:
     shift.start(processes=2, concurrency=5, shutdown_timeout="20s").ready(2)
     shift.enqueue("wait", 4, seconds=2)
@@ -96,10 +85,11 @@ def test_interrupts_end_it_also_while_the_server_does_not_answer(
         shift.close()
 
 
-def test_tstp_takes_no_more_tasks_and_finishes_what_runs(shift: Shift) -> None:
-    shift.start(processes=2, concurrency=5).ready(2)
-    shift.enqueue("wait", seconds=2)
-    shift.wait_for("start", 1)
+def test_tstp_takes_no_more_tasks_and_finishes_what_runs_also_after_a_term(shift: Shift) -> None:
+    shift.start(processes=2, concurrency=5, shutdown_timeout="20s").ready(2)
+    shift.enqueue("wait", seconds=1)
+    shift.enqueue("wait", 4, seconds=5)
+    shift.wait_for("start", 5)
 
     shift.send(signal.SIGTSTP)
     wait_until(lambda: [status(record) for record in records(shift)] == ["stopped", "stopped"])
@@ -108,6 +98,8 @@ def test_tstp_takes_no_more_tasks_and_finishes_what_runs(shift: Shift) -> None:
     shift.wait_for("end", 1)
     assert shift.size("pending") == 1
     assert shift.stop() == 0
+    assert len(shift.events("end")) == 5
+    assert (shift.size("active"), shift.size("pending")) == (0, 1)
 
 
 def test_a_process_that_does_not_stop_is_killed_and_its_task_handed_back(
@@ -135,11 +127,11 @@ def test_what_keeps_the_interpreter_from_its_exit_does_not_keep_the_process(shif
     assert "it is killed" not in shift.log.read_text()
 
 
-@pytest.mark.parametrize("trouble", ["SHIFT_IGNORES_CHILDREN", "SHIFT_BREAKS_LOGGING"])
-def test_an_app_that_changes_its_process_is_stopped_gently(
-    shift: Shift, trouble: str, monkeypatch: pytest.MonkeyPatch
+def test_an_app_that_ignores_children_and_breaks_logging_is_stopped_gently(
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(trouble, "1")
+    monkeypatch.setenv("SHIFT_IGNORES_CHILDREN", "1")
+    monkeypatch.setenv("SHIFT_BREAKS_LOGGING", "1")
     shift.start(processes=1, concurrency=5, shutdown_timeout="20s")
     shift.enqueue("apart", seconds=1)
     shift.wait_for("start", 1)
@@ -180,23 +172,6 @@ def test_a_machine_that_was_frozen_while_it_stopped_has_the_time_that_is_left(sh
     assert "does not stop" not in shift.log.read_text()
     assert shift.size("pending") == 1
     assert shift.field(task, "rota_crashes") is None
-
-
-def test_an_app_that_does_not_import_ends_the_command_with_its_error(
-    shift: Shift, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SHIFT_BROKEN", "1")
-    shift.start()
-
-    assert shift.process.wait(20) == 1
-    assert "this module does not import" in shift.log.read_text()
-
-
-def test_a_wrong_setting_ends_the_command_with_one_line(shift: Shift) -> None:
-    shift.start(processes="8..1")
-
-    assert shift.process.wait(20) == 2
-    assert "8..1 is no range" in shift.log.read_text()
 
 
 def test_passwords_are_on_no_command_line(shift: Shift) -> None:

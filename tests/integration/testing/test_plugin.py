@@ -39,7 +39,7 @@ import pytest
 from tasks import app, welcome
 
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(5))
 def test_plain(rota_sandbox, number):
     assert rota_sandbox.enqueued() == []
     welcome.enqueue_sync(number)
@@ -151,21 +151,21 @@ def test_plain_asyncio_anyio_and_unittest_tests_run_side_by_side_in_random_order
 
     output = run(project, "pytest", "-q", "-p", "randomly", "-W", "error", "-n", "0")
 
-    assert passed(output) == 21 + 6 + 5 + 3
+    assert passed(output) == 6 + 6 + 5 + 3
 
 
 def test_processes_of_xdist_have_a_server_each(project: Path) -> None:
     (project / "test_plain.py").write_text(PLAIN)
     (project / "test_server.py").write_text(
         "import os, pathlib, pytest\n"
-        "@pytest.mark.parametrize('number', range(20))\n"
+        "@pytest.mark.parametrize('number', range(5))\n"
         "def test_server(rota_sandbox, number):\n"
         "    line = f'{os.getpid()} {rota_sandbox.url.partition(\"?\")[0]}'\n"
         "    pathlib.Path(f'seen-{os.getpid()}-{number}').write_text(line)\n"
     )
 
     # Each process runs all tests. Otherwise one process could run all of them while the other one starts.
-    assert passed(run(project, "pytest", "-q", "--dist", "each", "--tx", "2*popen", "-W", "error")) == 2 * 41
+    assert passed(run(project, "pytest", "-q", "--dist", "each", "--tx", "2*popen", "-W", "error")) == 2 * 11
 
     pairs = {tuple(path.read_text().split()) for path in project.glob("seen-*")}
     assert len(pairs) == len({process for process, _ in pairs}) == len({server for _, server in pairs}) == 2
@@ -181,10 +181,20 @@ def test_unittest_needs_no_pytest(project: Path) -> None:
 
 WORKER = """
 import subprocess, sys
-from tasks import app, welcome
+
+import pytest
+
+
+@pytest.fixture
+def rota_apps():
+    from tasks import app
+
+    return app
 
 
 def test_worker_program_sees_the_clock_of_the_sandbox(rota_sandbox, monkeypatch):
+    from tasks import welcome
+
     job = welcome.options(delay="1h", retention="10d").enqueue_sync(7)
     monkeypatch.setenv("ROTA_URL", rota_sandbox.url)
     rota_sandbox.clock.travel("1h")
@@ -207,20 +217,36 @@ async def welcome(user_id: int) -> str:
 """
 
 
-def test_program_with_the_url_of_the_sandbox_sees_its_clock(project: Path) -> None:
-    (project / "test_worker.py").write_text(WORKER)
+UNUSED = """
+import sys
+
+
+def test_a_run_that_has_not_used_the_fixtures_has_not_imported_rota():
+    assert "pytest_rota" in sys.modules
+    assert "rota" not in sys.modules
+"""
+
+WITHOUT_APPS = """
+import pytest
+
+
+def test_sandbox_without_apps_tells_what_to_override(rota_sandbox):
+    from rota.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="rota_apps"):
+        rota_sandbox.drain_sync()
+"""
+
+
+def test_fixtures_import_rota_late_need_apps_and_give_a_program_with_the_url_their_clock(project: Path) -> None:
+    (project / "conftest.py").unlink()
+    # In this order: a module of tests is imported when it is collected, so each imports Rota in its tests alone.
+    (project / "test_1_unused.py").write_text(UNUSED)
+    (project / "test_2_without_apps.py").write_text(WITHOUT_APPS)
+    (project / "test_3_worker.py").write_text(WORKER)
     (project / "worker_program.py").write_text(WORKER_PROGRAM)
 
-    assert passed(run(project, "pytest", "-q", "-p", "no:randomly")) == 1
-
-
-def test_run_that_does_not_use_the_fixtures_does_not_import_rota(project: Path) -> None:
-    (project / "conftest.py").unlink()
-    (project / "test_none.py").write_text(
-        "import sys\ndef test_none():\n    assert 'pytest_rota' in sys.modules\n    assert 'rota' not in sys.modules\n"
-    )
-
-    assert passed(run(project, "pytest", "-q")) == 1
+    assert passed(run(project, "pytest", "-q", "-p", "no:randomly")) == 3
 
 
 def test_fixtures_are_listed_with_what_they_do(project: Path) -> None:
@@ -233,14 +259,3 @@ def test_fixtures_are_listed_with_what_they_do(project: Path) -> None:
         "rota_apps": 1,
         "rota_sandbox": 1,
     }
-
-
-def test_sandbox_without_apps_tells_what_to_override(project: Path) -> None:
-    (project / "conftest.py").unlink()
-    (project / "test_none.py").write_text(
-        "import pytest\nfrom rota.errors import ConfigError\n"
-        "def test_none(rota_sandbox):\n"
-        "    with pytest.raises(ConfigError, match='rota_apps'):\n        rota_sandbox.drain_sync()\n"
-    )
-
-    assert passed(run(project, "pytest", "-q")) == 1

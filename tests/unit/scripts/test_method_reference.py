@@ -1,19 +1,21 @@
 """The reference of methods shows each public method of the public classes, with its signature and its docstring."""
 
 import ast
+from functools import cache
 
 import pytest
 
 from scripts.method_reference import CLASSES, INTERNAL, method_reference, public_methods
 
+page = cache(method_reference)
+
 
 @pytest.mark.parametrize("title", CLASSES)
 def test_reference_has_a_heading_for_each_public_method(title: str) -> None:
-    page = method_reference()
 
     inherited = {name for kind in CLASSES[title] for name in vars(kind) if not name.startswith("_")}
     methods = {name for name in inherited if callable(getattr(CLASSES[title][0], name)) or _is_property(title, name)}
-    shown = {name for name in methods if f"\n### {title}.{name}\n" in page}
+    shown = {name for name in methods if f"\n### {title}.{name}\n" in page()}
     assert shown == methods - INTERNAL.get(title, frozenset())
 
 
@@ -34,10 +36,8 @@ def test_each_internal_method_exists(title: str) -> None:
 
 
 def test_signature_keeps_the_short_names_of_the_source() -> None:
-    page = method_reference()
-
-    assert "async def enqueue(*args: P.args, **kwargs: P.kwargs) -> Job[R]" in page
-    assert "def result(timeout: DurationLike | None = None) -> R_co" in page
-    assert "stopping: bool  # property" in page
-    assert "async with worker(**settings: Any) -> AsyncGenerator[Worker]" not in page
-    assert "async with worker(**settings: Any)" in page
+    assert "async def enqueue(*args: P.args, **kwargs: P.kwargs) -> Job[R]" in page()
+    assert "def result(timeout: DurationLike | None = None) -> R_co" in page()
+    assert "stopping: bool  # property" in page()
+    assert "async with worker(**settings: Any) -> AsyncGenerator[Worker]" not in page()
+    assert "async with worker(**settings: Any)" in page()

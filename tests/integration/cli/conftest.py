@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich import _wrap
 from typer.testing import CliRunner
 
 from rota.cli.output import explain
@@ -38,6 +39,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("USER", "anna")
     monkeypatch.setenv("LOGNAME", "anna")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_wrap, "re_word", _wrap.re_word)  # a command in Chinese sets it for its whole process
 
     def run(*words: str, typed: str = "") -> Done:
         result = CliRunner().invoke(program, words, input=typed)

@@ -10,6 +10,7 @@ values with fixed times, so that no server is needed; `show_...` prints one of t
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +27,8 @@ from rota.cli.language import WORD
 FOLDER = Path(__file__).with_name("snapshots")
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 WIDTHS, LANGUAGES = (80, 200), ("en", "zh")
+RICH_WORD = re.compile(r"\s*\S+\s*")
+"""What Rich takes for a word."""
 Show = Callable[[], None]
 TestT = TypeVar("TestT", bound=Callable[..., object])
 
@@ -76,8 +79,8 @@ def printed(show: Show, width: int, language: str, monkeypatch: pytest.MonkeyPat
         "ROTA_LANG": language,
     }.items():
         monkeypatch.setenv(name, value)
-    # A command in Chinese does this for its whole process.
-    monkeypatch.setattr(_wrap, "re_word", _wrap.re_word if language == "en" else WORD)
+    # A command in Chinese does this for its whole process, so a test before this one may have left it behind.
+    monkeypatch.setattr(_wrap, "re_word", RICH_WORD if language == "en" else WORD)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.setattr("sys.stdout", stream)
     monkeypatch.setattr("sys.stderr", stream)

@@ -3,10 +3,12 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import pytest
 
+import rota
 from rota import INJECTED, Context, Depends, Retry, Rota
 from rota.core.tracebacks import MOST_FRAMES, last_lines, text_of
 from rota.errors import PayloadError
@@ -79,7 +81,7 @@ async def test_an_error_that_rota_raises_on_purpose_ends_at_the_line_of_the_user
     assert "await other.enqueue" in text
     assert "rota.errors.PayloadError" in text
     assert "pydantic" not in text.replace("errors.pydantic.dev", "")
-    assert "/rota/" not in text
+    assert f"{Path(rota.__file__).parent}/" not in text  # a clone may lie in another folder named rota
 
 
 async def test_an_error_without_a_frame_of_the_user_has_no_traceback() -> None:

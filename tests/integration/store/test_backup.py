@@ -74,7 +74,12 @@ async def test_dump_is_one_moment_while_others_edit(store: Store, store_url: str
     lines: list[str] = []
 
     async with open_store(store_url) as other:
-        edits = asyncio.gather(*(other.create(define(f"s{number}"), by="ann") for number in range(20)))
+
+        async def edit() -> None:
+            for number in range(20):
+                await other.create(define(f"s{number}"), by="ann")
+
+        edits = asyncio.create_task(edit())
         await store.dump(lines.append)
         await edits
     end = json.loads(lines[-1])["end"]

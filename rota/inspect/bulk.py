@@ -120,7 +120,7 @@ class Bulk(Stream[BulkProgress]):
             return None
         if self._begun is None:
             yield from self._begin()
-        if self._is_to_stop:
+        if self._is_to_stop and self.progress.seen != self.targets.total:  # else it is at its end
             return (yield from self._over(stopped=True))
         batch = yield from self.targets.next()
         if batch is None:

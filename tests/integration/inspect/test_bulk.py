@@ -228,6 +228,14 @@ async def test_bulk_that_is_stopped_leaves_the_rest(client: Client, actions: Act
     assert len(await desk.ids("scheduled")) == 2000
 
 
+async def test_stop_after_the_last_task_changes_nothing(client: Client, actions: Actions, desk: Desk) -> None:
+    await fill(client, 3, delay="1h")
+    bulk = actions.bulk(RunNow(), InState("default", "scheduled"))
+    async for _ in actions.batches(bulk):
+        bulk.stop()
+    assert (bulk.progress.stopped, bulk.progress.ended, bulk.progress.done) == (False, True, 3)
+
+
 async def test_preview_counts_and_shows_some_and_changes_nothing(client: Client, actions: Actions, desk: Desk) -> None:
     refs = await fill(client, 30, delay="1h")
     seen = await actions.preview(InState("default", "scheduled"), sample=3)

@@ -3,6 +3,7 @@
 `rota schedule` shows the schedules of Rota in full. Here stands what every program on Asynq's keys can see.
 """
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -51,7 +52,7 @@ def _print_entries(found: list[SchedulerEntrySnapshot]) -> None:
             "Go" if entry.is_go else "Rota",
             entry.spec,
             entry.task_type,
-            output.relative(entry.next_at, at),
+            _next(entry, at),
             output.relative(entry.previous_at, at),
             ", ".join(entry.options) or "-",
             _text(entry.payload),
@@ -59,6 +60,13 @@ def _print_entries(found: list[SchedulerEntrySnapshot]) -> None:
         for entry in found
     ]
     output.print_table(columns, rows)
+
+
+def _next(entry: SchedulerEntrySnapshot, at: datetime) -> str:
+    """Return when an entry fires next, and why not before."""
+    if not entry.pause:
+        return output.relative(entry.next_at, at)
+    return entry.pause if entry.next_at is None else f"{output.relative(entry.next_at, at)} ({entry.pause})"
 
 
 def _text(payload: bytes) -> str:

@@ -6,9 +6,12 @@ from datetime import datetime
 from typing import ClassVar
 
 from rota.errors import PayloadError
+from rota.wire.option_text import TextOption, render
 from rota.wire.scheduler_entry import unpack_entry, unpack_event
 from rota.wire.server_record import is_own
 from rota.wire.times import from_unix_ns
+
+_PAUSES = {render(TextOption("Paused", word)): word for word in ("stopped", "held", "paused")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,8 @@ class SchedulerEntrySnapshot:
     next_at: datetime | None
     previous_at: datetime | None
     scheduler: str
+    pause: str = ""
+    """Why it does not fire now: `stopped`, `held` (all schedules are), `paused` (until a time), or empty if it does."""
     json_properties: ClassVar[tuple[str, ...]] = ("is_go",)
 
     @property
@@ -57,10 +62,11 @@ def read_entries(key: str, records: Sequence[bytes]) -> list[SchedulerEntrySnaps
                 spec=entry.spec,
                 task_type=entry.task_type,
                 payload=entry.payload,
-                options=tuple(entry.options),
+                options=tuple(each for each in entry.options if each not in _PAUSES),
                 next_at=from_unix_ns(entry.next_ns),
                 previous_at=from_unix_ns(entry.previous_ns),
                 scheduler=scheduler,
+                pause=next((_PAUSES[each] for each in entry.options if each in _PAUSES), ""),
             )
         )
     return found

@@ -81,7 +81,7 @@ class Term:
         self._hooks = FireHooks(plans)
         self._tally = tally
         self._recorder = recorder
-        self._listing = AsynqListing(broker, agenda, identity)
+        self._listing = AsynqListing(broker, agenda, intake, clock, identity)
         self._firing = Firing(broker, now=clock.moment, keeps_records=recorder is not None, enqueued=self._enqueued)
         self._stopping = asyncio.Event()
         self._window = ScheduleWindow(agenda, intake, self._firing, clock)

@@ -15,7 +15,7 @@ from rota.errors import OptionError
 
 Value = int | str | timedelta | datetime | tuple[str, str]
 
-_TEXTS = frozenset({"Queue", "TaskID", "Group"})
+_TEXTS = frozenset({"Queue", "TaskID", "Group", "Paused"})
 _DURATIONS = frozenset({"Timeout", "Unique", "ProcessIn", "Retention"})
 _TIMES = frozenset({"Deadline", "ProcessAt"})
 _OPTION = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
@@ -26,7 +26,8 @@ class TextOption:
     """One option, with the name that Asynq gives it.
 
     The value is an int (`MaxRetry`), a text (`Queue`, `TaskID`, `Group`), a timedelta (`Timeout`, `Unique`,
-    `ProcessIn`, `Retention`), an aware datetime (`Deadline`, `ProcessAt`), or a name and value (`Header`).
+    `ProcessIn`, `Retention`), an aware datetime (`Deadline`, `ProcessAt`), or a name and value (`Header`). Rota alone
+    has `Paused`, with the text that says why a schedule does not fire now; Go passes over it.
     """
 
     name: str

@@ -216,3 +216,28 @@ async def test_times_before_an_edit_that_no_scheduler_saw_are_decided_by_the_ver
         await eventually(lambda: at_least(hand, 3))
     times = sorted(int(each.rpartition("-")[2]) for each in await hand.pending())
     assert times == list(range(times[0], int(edited.updated_at.timestamp() * 1000) + 1, 1000))
+
+
+async def test_entries_of_schedules_that_do_not_fire_say_why(app: Rota, store: Store, url: str) -> None:
+    until = (datetime.now(UTC) + timedelta(days=400)).replace(microsecond=0)
+    for name, words in (("fires", {}), ("stopped", {"enabled": False}), ("paused", {"pause_until": until})):
+        await store.create(each_second(name, specs=["@daily"], task_type=name, **words), by="anna")
+    shown: dict[str, tuple[str, datetime | None]] = {}
+
+    async def is_shown(*pauses: str) -> bool:
+        entries = await app.inspector().scheduler_entries()
+        shown.update((entry.task_type, (entry.pause, entry.next_at)) for entry in entries)
+        return tuple(shown[name][0] for name in ("fires", "stopped", "paused") if name in shown) == pauses
+
+    async with app.scheduler(store=url):
+        await eventually(lambda: is_shown("", "stopped", "paused"))
+        soon, never, later = (shown[name][1] for name in ("fires", "stopped", "paused"))
+        assert never is None
+        assert soon is not None
+        assert later is not None
+        assert (soon < until, until <= later <= until + timedelta(days=1)) == (True, True)
+        await store.set_hold(by="ben")
+        await eventually(lambda: is_shown("held", "stopped", "held"))
+        assert shown["fires"][1] is None
+        await store.lift_hold(by="ben")
+        await eventually(lambda: is_shown("", "stopped", "paused"))

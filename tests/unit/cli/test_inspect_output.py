@@ -100,11 +100,19 @@ ENTRIES = [
         task_type="report:daily",
         payload='{"格式": "pdf"}'.encode(),
         options=('Queue("low")', "MaxRetry(3)"),
-        next_at=NOW + timedelta(hours=2),
+        next_at=None if pause == "held" else NOW + timedelta(hours=2),
         previous_at=None,
         scheduler=f"h:1:{scheduler}",
+        pause=pause,
     )
-    for number, (spec, scheduler) in enumerate((("0 3 * * *", "rota-1"), ("@every 1h", "5d1c")))
+    for number, (spec, scheduler, pause) in enumerate(
+        (
+            ("0 3 * * *", "rota-1", ""),
+            ("@every 1h", "5d1c", ""),
+            ("0 4 * * *", "rota-1", "held"),
+            ("0 5 * * *", "rota-1", "paused"),
+        )
+    )
 ]
 
 

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple, cast
 from rota.cli.queue_command import InspectedQueue
 from rota.cli.stats_command import Stats
 from rota.cli.task.listing import Listing
+from rota.cli.task.one_task import InspectedTask
 from rota.inspect import (
     BrokerSnapshot,
     GroupSnapshot,
     QueueSnapshot,
     SchedulerEntrySnapshot,
     ServerSnapshot,
-    TaskSnapshot,
 )
 from rota.schedule.run import ScheduleRun
 from rota.settings.origin import Origin
@@ -75,7 +75,7 @@ BULK: Mapping[str, str] = {
 }
 SHAPES: dict[str, Shape] = {
     "task list": Listing,
-    "task inspect": TaskSnapshot,
+    "task inspect": InspectedTask,
     "task search": {
         "hits": "a list of objects: `queue`, `id`, `state`, `at`, `type`, `payload`, `error`, `failed_at`, `retried`, "
         "`max_retry` and `group` of a task; --json-lines prints each of them as a line of its own",

@@ -33,6 +33,8 @@ class TaskSnapshot(TaskInfo):
     is_unreadable: bool = False
     pending_since: datetime | None = None
     lease_until: datetime | None = None
+    archived_at: datetime | None = None
+    """When an archived task was archived: by its last failure, or by hand."""
     cancel_reason: str | None = None
     """The reason of a request to cancel the task; None without such a request."""
 
@@ -77,6 +79,7 @@ def read_task(stored: StoredTask) -> TaskSnapshot:
         is_unreadable=raw is not None and not message.type,
         pending_since=from_unix_ns(stored.number("pending_since")),
         lease_until=from_unix(stored.score) if stored.state == TaskState.ACTIVE else None,
+        archived_at=from_unix(stored.score) if stored.state == TaskState.ARCHIVED else None,
         cancel_reason=stored.text("rota_cancel"),
     )
 

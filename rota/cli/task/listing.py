@@ -83,8 +83,10 @@ def list_tasks(
         inspector = app.inspector()
         if queue is not None and state is not None:
             found = await inspector.tasks(queue, state, page=page, size=size, cursor=cursor, group=group)
-            return await _with_places(inspector, Listing(found.tasks, found.total, found.next))
-        return await _with_places(inspector, await _several(inspector, queue, state, size))
+            listing = Listing(found.tasks, found.total, found.next)
+        else:
+            listing = await _several(inspector, queue, state, size)
+        return replace(listing, running=await running_places(inspector, listing.tasks))
 
     found = with_app(url, read)
     if as_json:
@@ -108,17 +110,17 @@ async def _several(inspector: "Inspector", queue: str | None, state: str | None,
     return Listing(tuple(shown), total)
 
 
-async def _with_places(inspector: "Inspector", found: Listing) -> Listing:
-    """Add where the active tasks run. That reads all servers, so it is left out where no task is active."""
-    if not any(each.state is TaskState.ACTIVE for each in found.tasks):
-        return found
+async def running_places(inspector: "Inspector", tasks: Sequence[TaskSnapshot]) -> tuple[RunningPlace, ...]:
+    """Return where the active ones of these tasks run. That reads all servers, so it is left out where none is."""
+    refs = [(each.queue, each.id) for each in tasks if each.state is TaskState.ACTIVE]
+    if not refs:
+        return ()
     places = {
         (task.queue, task.id): RunningPlace(task.queue, task.id, server.id, server.host, server.pid, task.started_at)
         for server in await inspector.servers()
         for task in server.running
     }
-    refs = [(each.queue, each.id) for each in found.tasks if each.state is TaskState.ACTIVE]
-    return replace(found, running=tuple(places[ref] for ref in refs if ref in places))
+    return tuple(places[ref] for ref in refs if ref in places)
 
 
 def print_list(found: Listing, now: datetime, *, several_states: bool) -> None:
@@ -196,12 +198,12 @@ def damage(task: TaskSnapshot) -> str:
 
 
 def when(task: TaskSnapshot, now: datetime, began: datetime | None = None) -> str:
-    """Return the time that matters in the state of a task: when it runs, began, failed, completed, began to wait."""
+    """Return the time that matters in the state of a task: when it runs, began, ended, or began to wait."""
     moment = {
         TaskState.ACTIVE: began,
         TaskState.SCHEDULED: task.next_process_at,
         TaskState.RETRY: task.next_process_at,
-        TaskState.ARCHIVED: task.last_failed_at,
+        TaskState.ARCHIVED: task.archived_at,
         TaskState.COMPLETED: task.completed_at,
         TaskState.PENDING: task.pending_since,
     }.get(task.state)

@@ -1,7 +1,9 @@
 """`rota task inspect`: one task in full."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -9,22 +11,45 @@ from rota.cli import output
 from rota.cli.language import translated
 from rota.cli.opened_app import with_app
 from rota.cli.option_types import AsJson, Queue, TaskId, Url
-from rota.cli.task.listing import clipped, damage, found_task, readable
+from rota.cli.task.listing import RunningPlace, clipped, damage, found_task, readable, running_places
 from rota.core.duration import display
 from rota.inspect import TaskSnapshot
 from rota.tasks.job import TaskAttempt, TaskState
 
+if TYPE_CHECKING:
+    from rota.app import Rota
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedTask(TaskSnapshot):
+    """A task in full: with its lease and its condition, and with the server that runs it."""
+
+    running: RunningPlace | None = None
+    """Where an active task runs, and since when; None if it began after the last heartbeat of its worker."""
+
+    @classmethod
+    def of(cls, task: TaskSnapshot, places: Sequence[RunningPlace]) -> "InspectedTask":
+        """Make it of a task, and of the place where it runs, if there is one."""
+        known = {each.name: getattr(task, each.name) for each in fields(task)}
+        return cls(**known, running=next(iter(places), None))
+
 
 def inspect(task_id: TaskId, queue: Queue = None, url: Url = None, as_json: AsJson = False) -> None:
     """Show one task in full: its options, attempts, last error, payload, result and log."""
-    task = with_app(url, lambda app: found_task(app.inspector(), task_id, queue))
+
+    async def read(app: "Rota") -> InspectedTask:
+        inspector = app.inspector()
+        task = await found_task(inspector, task_id, queue)
+        return InspectedTask.of(task, await running_places(inspector, [task]))
+
+    task = with_app(url, read)
     if as_json:
         output.print_json(task)
         return
     print_task(task, output.now())
 
 
-def print_task(task: TaskSnapshot, now: datetime) -> None:
+def print_task(task: InspectedTask, now: datetime) -> None:
     """Print all that is known of a task."""
     output.print_fields(_facts(task, now))
     for title, text in (
@@ -40,12 +65,14 @@ def print_task(task: TaskSnapshot, now: datetime) -> None:
         _print_attempts(task.attempts, now)
 
 
-def _facts(task: TaskSnapshot, now: datetime) -> dict[str, str]:
+def _facts(task: InspectedTask, now: datetime) -> dict[str, str]:
     """Return the fields of a task that a person reads first, without those that are not set."""
     moments = {
         "waits since": task.pending_since,
         "runs next": task.next_process_at if task.state in (TaskState.SCHEDULED, TaskState.RETRY) else None,
+        "runs since": task.running and task.running.started_at,
         "last failed": task.last_failed_at,
+        "archived since": task.archived_at,
         "completed": task.completed_at,
         "lease until": task.lease_until,
         "deadline": task.deadline,
@@ -55,6 +82,7 @@ def _facts(task: TaskSnapshot, now: datetime) -> dict[str, str]:
         "queue": task.queue,
         "type": task.type or damage(task),
         "state": f"{task.state.value} ({_condition(task)})" if _condition(task) else task.state.value,
+        "worker": f"{task.running.host}:{task.running.pid}" if task.running else "",
         "tries": f"{task.retried}/{task.max_retry}",
         **{name: _moment(moment, now) for name, moment in moments.items() if moment is not None},
         "timeout": _length(task.timeout),

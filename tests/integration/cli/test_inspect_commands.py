@@ -267,3 +267,21 @@ def test_watching_goes_on_while_the_server_is_away(command: Run, monkeypatch: py
     monkeypatch.setattr(stats_command, "time", SimpleNamespace(sleep=pause))
     done = command("stats", "--watch", "--url", "redis://127.0.0.1:1/0")
     assert (done.code, done.err.count("The server does not answer")) == (0, 2)
+
+
+def test_active_task_is_shown_with_the_worker_that_runs_it(ask: Ask, mail: State) -> None:
+    shown = words(ask("task", "inspect", "a"))
+    assert ["worker", "web1:7"] in shown
+    running = ask("task", "inspect", "a", "--json").json["running"]
+    assert (running["server"], running["host"], running["pid"]) == ("rota-1", "web1", 7)
+    assert ask("task", "inspect", "p0", "--json").json["running"] is None
+
+
+def test_task_that_was_archived_by_hand_is_listed_with_its_time(
+    command: Run, ask: Ask, mail: State, redis_url: str
+) -> None:
+    assert command("task", "archive", "p0", "--url", redis_url).code == 0
+    listed = ask("task", "list", "-q", "mail", "-s", "archived")
+    assert words(listed)[1][2] != "-"
+    archived = ask("task", "inspect", "p0", "--json").json
+    assert (archived["last_failed_at"], archived["archived_at"] is None) == (None, False)

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from rota.cli.task.listing import Listing, RunningPlace, print_list
-from rota.cli.task.one_task import print_task
+from rota.cli.task.one_task import InspectedTask, print_task
 from rota.inspect import TaskSnapshot
 from rota.tasks.job import TaskAttempt, TaskState
 from tests.unit.cli.snapshot import NOW, Show, compare, in_each_terminal, printed
@@ -79,10 +79,22 @@ def show_tasks_of_several_states() -> None:
 
 
 def show_task() -> None:
-    print_task(TASKS[1], NOW)
+    print_task(InspectedTask.of(TASKS[1], ()), NOW)
 
 
-@in_each_terminal(show_list, show_active_tasks, show_tasks_of_several_states, show_task)
+def show_running_task() -> None:
+    print_task(InspectedTask.of(ACTIVE[0], PLACES[:1]), NOW)
+
+
+def show_archived_task() -> None:
+    archived = replace(TASKS[0], state=TaskState.ARCHIVED, pending_since=None, archived_at=NOW - timedelta(hours=3))
+    print_list(Listing((archived,), 1), NOW, several_states=False)
+    print_task(InspectedTask.of(archived, ()), NOW)
+
+
+@in_each_terminal(
+    show_list, show_active_tasks, show_tasks_of_several_states, show_task, show_running_task, show_archived_task
+)
 def test_output_is_as_in_its_file(show: Show, width: int, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compare(show, width, language, monkeypatch)
 

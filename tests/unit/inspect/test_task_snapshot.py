@@ -33,6 +33,11 @@ def test_only_active_tasks_can_be_orphaned():
     assert not read_task(stored(TaskState.RETRY, NOW - 10)).is_orphaned
 
 
+def test_archived_task_tells_when_it_was_archived():
+    assert read_task(stored(TaskState.ARCHIVED, NOW)).archived_at == datetime.fromtimestamp(NOW, UTC)
+    assert read_task(stored(TaskState.COMPLETED, NOW)).archived_at is None
+
+
 @pytest.mark.parametrize("message", [b"", b"\xff\xff", b"\x0a\x01\xff"])
 def test_a_message_that_is_none_makes_a_blank_task(message: bytes):
     task = read_task(stored(msg=message))

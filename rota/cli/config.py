@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rota.cli import output
-from rota.cli.language import translated_title
+from rota.cli.language import translated_help, translated_title
 from rota.cli.option_types import AsJson
 from rota.cli.target import Discover, Modules, load_app, target_of
 from rota.settings.origin import Origin
@@ -46,6 +46,7 @@ def command(
     if as_json:
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2))
         return
+    rows = [row._replace(about=translated_help(row.about)) for row in rows]
     if not rows:
         output.note("Every setting has its default.")
     console = Console(highlight=False)

@@ -128,6 +128,9 @@ def _translated_errors() -> Generator[None]:
     """Give errors of Typer, which has no translations, the language of the locale."""
     try:
         yield
+    except (typer.Abort, EOFError):  # Typer makes an Abort of the end of the input
+        _style_helps()
+        raise
     except Exception as error:
         if (text := getattr(error, "format_message", None)) is not None:
             _style_helps()

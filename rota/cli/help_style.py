@@ -19,10 +19,11 @@ _TITLES = {
         "DEFAULT_STRING",
         "REQUIRED_LONG_STRING",
         "RICH_HELP",
+        "ABORTED_TEXT",
     )
     if hasattr(rich_utils, name)
 }
-"""The words that Typer itself prints in the help."""
+"""The words that Typer itself prints in the help, and at the end of a command that was broken off."""
 
 
 class _Folding(rich_utils.OptionHighlighter):

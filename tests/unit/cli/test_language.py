@@ -15,6 +15,7 @@ from rota.cli.frame import PANELS, tree
 from rota.cli.language import CATALOGUE, Catalogue, translated, translated_help, translated_title
 from rota.cli.program import program
 from rota.inspect import judgement
+from rota.settings.settings import Settings
 
 PACKAGE = Path(rota.__file__).parent
 SOURCES = sorted((PACKAGE / "cli").rglob("*.py"))
@@ -207,6 +208,12 @@ def test_every_help_text_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> N
     helps = list(help_texts())
     monkeypatch.setenv("ROTA_LANG", "zh")
     assert sorted({text for text in helps if translated_help(text) == text}) == []
+
+
+def test_purpose_of_every_setting_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    abouts = [row.about for row in Settings().table()]
+    assert [about for about in abouts if translated_help(about) == about] == []
 
 
 def test_every_title_has_a_translation() -> None:

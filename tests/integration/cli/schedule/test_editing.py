@@ -173,3 +173,18 @@ def test_schedule_that_can_never_fire_is_refused_and_an_edit_warns(rota: Run) ->
 def test_versions_of_an_unknown_name_propose_the_nearest_schedule(rota: Run) -> None:
     rota("add", "nightly", "t")
     assert "There is no schedule 'nigtly'. Did you mean 'nightly'?" in rota("versions", "nigtly").err
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Aborted."), ("zh", "已中止。")])
+def test_end_of_the_input_at_a_question_is_told_in_each_language(
+    rota: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    rota("add", "a", "t", "--spec", "@daily")
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\necho nonsense > $1\n")
+    editor.chmod(0o700)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("ROTA_LANG", language)
+    done = rota("edit", "a")
+    assert (done.code, done.err.rstrip().endswith(said)) == (1, True)

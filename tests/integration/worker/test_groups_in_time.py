@@ -64,8 +64,12 @@ async def running(yard: Yard, **words: Any) -> AsyncIterator[Stopwatch]:
         await asyncio.wait([task])
 
 
-LATE = 0.1
-"""How late a group may be. The tests ask for it several times, since the machine may be busy once."""
+LATE = 0.4
+"""How late a group may be. The tests ask for it several times, since the machine may be busy once.
+
+It is less than any wait of the aggregator that a test could mistake for this one: a grace lasts a second. On a machine
+with a load of 40, the earliest of five groups was late by 0.13 s.
+"""
 
 
 async def passes(seconds: float) -> None:

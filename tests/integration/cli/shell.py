@@ -88,10 +88,10 @@ class Shell:
 class QuickShell(Shell):
     """Runs commands that end by themselves in this process, and all others as programs.
 
-    Also `config`, because only a program reads the file of the project.
+    Also `config` in a folder with a file of the project, because only a program reads that.
     """
 
-    PROGRAMS = ("dev", "scheduler", "shell", "config")
+    PROGRAMS = ("dev", "scheduler", "shell")
     OF_WORKERS = ("list", "quiet", "wake", "stop", "scale")
 
     def __init__(self, folder: Path, url: str | None, command: Run) -> None:
@@ -100,7 +100,8 @@ class QuickShell(Shell):
 
     def run(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         stays = words[:1] == ("worker",) and words[1:2] not in [(each,) for each in self.OF_WORKERS]
-        if not words or words[0] in self.PROGRAMS or words[0].startswith("-") or stays:
+        reads = words[:1] == ("config",) and (self.folder / "pyproject.toml").exists()
+        if not words or words[0] in self.PROGRAMS or words[0].startswith("-") or stays or reads:
             return super().run(*words, text=text)
         with self._environment():
             done = self._command(*words, typed=text or "")

@@ -148,4 +148,4 @@ def test_a_burst_whose_lifespan_fails_ends_instead_of_starting_again_for_ever(bu
     )
     (bursts.shell.folder / "bursts.py").write_text(text)
 
-    assert bursts.run("--processes", "2").returncode == 1
+    assert bursts.run().returncode == 1

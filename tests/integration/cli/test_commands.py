@@ -23,20 +23,6 @@ def shell(tmp_path: Path, redis_url: str, command: Run) -> Iterator[Shell]:
     shell.close()
 
 
-def test_a_worker_runs_what_the_shell_enqueues_and_stops_at_ctrl_c(shell: Shell) -> None:
-    worker = shell.start("worker", "notes:app")
-
-    enqueued = shell.run("enqueue", "note:write", '{"name": "a.txt"}', "--app", "notes", "--wait", "20s")
-
-    assert (shell.folder / "a.txt").read_text() == "first"
-    assert json.loads(enqueued.stdout).startswith("a.txt by")
-    worker.send_signal(signal.SIGINT)
-    _, told = worker.communicate(timeout=20)
-    assert worker.returncode == 0
-    for fact in ("Rota", "notes:app", "server   ", "default=1", "note:write", "tracking", "Ctrl-C once"):
-        assert fact in told
-
-
 RESULTS = """
 from datetime import UTC, datetime
 
@@ -51,27 +37,37 @@ def picture() -> bytes:
 @app.task("result:none")
 def nothing() -> None: ...
 """
+MORE = """
+from notes import app
+
+@app.task("more:say")
+async def say() -> str:
+    return "said"
+"""
 
 
-def test_a_result_of_any_type_is_printed_as_it_is_stored(shell: Shell) -> None:
+def test_a_worker_runs_what_the_shell_enqueues_and_the_first_ctrl_c_lets_a_running_task_end(shell: Shell) -> None:
     shell.write_app("first", RESULTS)
-    shell.start("worker", "notes:app")
+    (shell.folder / "more.py").write_text(MORE)
+    worker = shell.start("worker", "notes:app", "more")
 
+    enqueued = shell.run("enqueue", "note:write", '{"name": "a.txt"}', "--app", "notes", "--wait", "20s")
+    assert (shell.folder / "a.txt").read_text() == "first"
+    assert json.loads(enqueued.stdout).startswith("a.txt by")
+    # A result of any type is printed as it is stored.
     for name, printed in {"time": '"2030-01-01T00:00:00Z"', "bytes": "no JSON", "none": "null"}.items():
-        told = shell.run("enqueue", f"result:{name}", "--app", "notes", "--wait", "20s")
-        assert (told.stdout, told.stderr) == (f"{printed}\n", "")
+        done = shell.run("enqueue", f"result:{name}", "--app", "notes", "--wait", "20s")
+        assert (done.stdout, done.stderr) == (f"{printed}\n", "")
+    assert shell.run("enqueue", "more:say", "--wait", "20s").stdout.strip() == '"said"'
 
-
-def test_the_first_ctrl_c_lets_a_running_task_end(shell: Shell) -> None:
-    worker = shell.start("worker", "notes:app")
     shell.run("enqueue", "note:write", '{"name": "slow.txt", "wait": 1.5}')
     shell.wait_for((shell.folder / "slow.txt.started").exists, "the task to start")
-
     worker.send_signal(signal.SIGINT)
-    worker.communicate(timeout=20)
-
+    _, told = worker.communicate(timeout=20)
     assert worker.returncode == 0
     assert (shell.folder / "slow.txt").exists()
+    for fact in ("Rota", "notes:app", "server   ", "default=1", "note:write", "tracking", "Ctrl-C once"):
+        assert fact in told
 
 
 def test_the_second_ctrl_c_stops_at_once(shell: Shell) -> None:
@@ -226,15 +222,6 @@ def test_a_raw_payload_keeps_its_bytes(shell: Shell) -> None:
     )
 
     assert done.stdout.strip() == b"mine"
-
-
-def test_a_worker_imports_further_modules_with_tasks(shell: Shell) -> None:
-    (shell.folder / "more.py").write_text(
-        "from notes import app\n\n@app.task('more:say')\nasync def say() -> str:\n    return 'said'\n"
-    )
-    shell.start("worker", "notes:app", "more")
-
-    assert shell.run("enqueue", "more:say", "--wait", "20s").stdout.strip() == '"said"'
 
 
 def test_config_shows_where_a_value_comes_from(shell: Shell) -> None:

@@ -46,15 +46,30 @@ def end(program: subprocess.Popen[str]) -> str:
     return said
 
 
-@pytest.mark.parametrize("mode", ["--supervisor", "--no-supervisor"])
-def test_worker_fires_the_schedules_of_its_app(shell: Shell, mode: str) -> None:
-    worker = shell.start("worker", "ticking:app", mode)
+def test_worker_alone_fires_the_schedules_of_its_app(shell: Shell) -> None:
+    worker = shell.start("worker", "ticking:app", "--no-supervisor")
     shell.wait_for(lambda: len(ticks(shell)) >= 2, "two ticks")
-    if mode == "--supervisor":
-        health = shell.run("health")
-        assert "scheduler" in health.stdout
-        assert "it leads" in health.stdout
     assert "leads from now on" in end(worker)
+
+
+def test_supervised_worker_fires_the_schedules_of_its_app_also_when_the_scheduler_process_has_died(
+    shell: Shell, redis_url: str
+) -> None:
+    worker = shell.start("worker", "ticking:app")
+    shell.wait_for(lambda: len(ticks(shell)) >= 2, "two ticks")
+    health = shell.run("health")
+    assert "scheduler" in health.stdout
+    assert "it leads" in health.stdout
+
+    with client(redis_url, decode_responses=True) as redis:
+        leader = redis.get("rota:scheduler:{scheduler}:leader")
+    pid = int(leader.split(":")[1])
+    subprocess.run(["kill", "-9", str(pid)], check=True)
+    before = len(ticks(shell))
+    shell.wait_for(lambda: len(ticks(shell)) >= before + 2, "further ticks")
+    said = end(worker)
+    assert "leads from now on" in said
+    assert f"Scheduler process {pid} was ended by SIGKILL" in said
 
 
 def test_worker_without_its_scheduler_fires_nothing_until_a_scheduler_runs(shell: Shell, redis_url: str) -> None:
@@ -67,19 +82,6 @@ def test_worker_without_its_scheduler_fires_nothing_until_a_scheduler_runs(shell
         end(scheduler)
         assert not redis.exists("rota:scheduler:{scheduler}:leader")
     assert "leads from now on" not in end(worker)
-
-
-def test_scheduler_process_that_dies_is_replaced(shell: Shell, redis_url: str) -> None:
-    worker = shell.start("worker", "ticking:app")
-    shell.wait_for(lambda: len(ticks(shell)) >= 1, "a tick")
-    with client(redis_url, decode_responses=True) as redis:
-        leader = redis.get("rota:scheduler:{scheduler}:leader")
-    pid = int(leader.split(":")[1])
-    subprocess.run(["kill", "-9", str(pid)], check=True)
-    before = len(ticks(shell))
-    shell.wait_for(lambda: len(ticks(shell)) >= before + 2, "further ticks")
-    said = end(worker)
-    assert f"Scheduler process {pid} was ended by SIGKILL" in said
 
 
 def test_scheduler_alone_fires_the_schedules_of_a_store(shell: Shell, redis_url: str) -> None:

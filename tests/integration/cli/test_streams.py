@@ -64,11 +64,11 @@ def test_doctor_ends_as_usual_when_its_output_is_closed(shell: Shell) -> None:
     assert (closed.returncode, closed.stderr) == (shell.run("doctor").returncode, "")
 
 
-@pytest.mark.parametrize("by", ["argument", "environment"])
-def test_worker_serves_a_queue_that_is_not_ascii_where_the_locale_is(shell: Shell, by: str) -> None:
+@pytest.mark.parametrize(("by", "supervised"), [("argument", "--supervisor"), ("environment", "--no-supervisor")])
+def test_worker_serves_a_queue_that_is_not_ascii_where_the_locale_is(shell: Shell, by: str, supervised: str) -> None:
     shell.write_app("first", extra=NOTE)
     shell.environment |= ASCII | ({"ROTA_QUEUES": "grün"} if by == "environment" else {})
-    worker = shell.start("worker", "notes:app", *(["--queues", "grün"] if by == "argument" else []))
+    worker = shell.start("worker", "notes:app", supervised, *(["--queues", "grün"] if by == "argument" else []))
     assert shell.run("enqueue", "note:say", '{"note": "ö"}', "--queue", "grün").returncode == 0
     out = shell.folder / "out"
     shell.wait_for(lambda: out.exists() and out.read_text() == "'\\xf6'", "the task")

@@ -29,17 +29,12 @@ def shell(tmp_path: Path, redis_url: str, command: Run) -> Iterator[Shell]:
     shell.close()
 
 
-@pytest.fixture
-def served(shell: Shell) -> Shell:
+def test_types_of_live_workers_are_listed_and_shown_without_their_app(shell: Shell) -> None:
     shell.start("worker", "notes:app", "--queues", "default=1,low=1")
     shell.wait_for(lambda: "note:write" in shell.run("types").stdout, "the worker to publish its types")
     (shell.folder / "notes.py").unlink()
-    return shell
 
-
-def test_types_of_live_workers_are_listed(served: Shell) -> None:
-    listed = served.run("types")
-
+    listed = shell.run("types")
     assert listed.returncode == 0
     assert [line.split() for line in listed.stdout.splitlines()] == [
         ["type", "queue", "run", "servers", "description"],
@@ -49,10 +44,7 @@ def test_types_of_live_workers_are_listed(served: Shell) -> None:
     ]
     assert listed.stderr == ""
 
-
-def test_json_has_schema_defaults_and_servers(served: Shell) -> None:
-    [far, write, raw] = json.loads(served.run("types", "--json").stdout)
-
+    [far, write, raw] = json.loads(shell.run("types", "--json").stdout)
     assert (write["type"], write["queues"]) == ("note:write", ["default", "low"])
     [version] = write["versions"]
     assert version["schema"]["required"] == ["name"]
@@ -63,16 +55,11 @@ def test_json_has_schema_defaults_and_servers(served: Shell) -> None:
     assert raw["versions"][0]["is_raw"]
     assert far["versions"][0]["defaults"]["retry"]["base"] == 5.0
 
-
-def test_one_type_is_shown_in_full_also_by_the_name_of_a_task(served: Shell) -> None:
-    shown = served.run("types", "note:write:7").stdout
-    facts = ("note:write: served in the queues default, low", "source    notes:write", "timeout   30m", '"wait"')
-    for fact in facts:
+    shown = shell.run("types", "note:write:7").stdout  # a type, also by the name of a task
+    for fact in ("note:write: served in the queues default, low", "source    notes:write", "timeout   30m", '"wait"'):
         assert fact in shown
 
-
-def test_options_are_shown_in_words_and_a_queue_that_nobody_serves_is_named(served: Shell) -> None:
-    shown = served.run("types", "far:away").stdout
+    shown = shell.run("types", "far:away").stdout
     for fact in (
         "max_retry 3\n",
         "retry     backoff linear, base 5s, never KeyError\n",
@@ -80,10 +67,7 @@ def test_options_are_shown_in_words_and_a_queue_that_nobody_serves_is_named(serv
     ):
         assert fact in shown
 
-
-def test_unknown_type_is_an_error_with_advice(served: Shell) -> None:
-    asked = served.run("types", "note:wirte")
-
+    asked = shell.run("types", "note:wirte")
     assert asked.returncode == 1
     assert "'note:wirte'. Did you mean 'note:write'?" in asked.stderr
 

@@ -341,11 +341,11 @@ with SyncBroker.from_url(url) as broker:
 """
 
 
-@pytest.mark.parametrize(("step", "left", "taken"), [("take", 2000, 500), ("keep", 1750, 500), ("drop", 1750, 250)])
+@pytest.mark.parametrize(("step", "left", "taken"), [("take", 750, 500), ("keep", 500, 500), ("drop", 500, 250)])
 async def test_process_that_is_killed_in_the_middle_loses_no_task(
     client: Client, desk: Desk, any_url: str, url: str, step: str, left: int, taken: int
 ) -> None:
-    refs = await fill(client, 2500, delay="1h")
+    refs = await fill(client, 1250, delay="1h")
     before = {ref.id: await desk.hash(ref.id) for ref in refs}
     dying = await asyncio.to_thread(
         subprocess.run,
@@ -365,14 +365,14 @@ async def test_process_that_is_killed_in_the_middle_loses_no_task(
     outcomes = [*await actions.undo_all(first), *await actions.undo_all(again.deletion)]
     assert [each for each in outcomes if isinstance(each, RotaError)] == []
     assert {ref.id: await desk.hash(ref.id) for ref in refs} == before
-    assert (len(await desk.ids("scheduled")), await desk.ids("archived"), await actions.deleted()) == (2500, [], [])
+    assert (len(await desk.ids("scheduled")), await desk.ids("archived"), await actions.deleted()) == (1250, [], [])
 
 
 async def test_copies_of_a_cut_off_deletion_put_its_tasks_back(
     client: Client, desk: Desk, any_url: str, url: str
 ) -> None:
     """The second part was stored and not deleted: the undo of the deletion ends that too. The third one is aside."""
-    refs = await fill(client, 2500, delay="1h")
+    refs = await fill(client, 1250, delay="1h")
     before = {ref.id: await desk.hash(ref.id) for ref in refs}
     dying = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", KILLED, any_url, url, "keep"], capture_output=True, timeout=SECONDS
@@ -384,7 +384,7 @@ async def test_copies_of_a_cut_off_deletion_put_its_tasks_back(
     again = await done(actions, actions.bulk(Delete(), Chosen([TaskRef("default", each) for each in aside])))
     assert (len(aside), await actions.undo_all(again.deletion)) == (250, ["done"] * 250)
     assert {ref.id: await desk.hash(ref.id) for ref in refs} == before
-    assert (len(await desk.ids("scheduled")), await desk.ids("archived")) == (2500, [])
+    assert (len(await desk.ids("scheduled")), await desk.ids("archived")) == (1250, [])
 
 
 async def test_locked_store_is_waited_for(client: Client, desk: Desk, url: str) -> None:

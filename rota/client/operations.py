@@ -19,7 +19,18 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from rota.client.packing import Packer, sendable
 from rota.client.steps import Act, Change, Command, Listen
-from rota.client.verbs import ARCHIVE, DELETE, RUN, cancel_one, change, gone, refusal, rescheduling
+from rota.client.verbs import (
+    ARCHIVE,
+    DELETE,
+    MOST_READINGS,
+    RUN,
+    cancel_one,
+    change,
+    gone,
+    payload_refusal,
+    rescheduling,
+    unsteady,
+)
 from rota.core.duration import DurationLike, parse
 from rota.errors import (
     BrokerUnavailable,
@@ -28,7 +39,6 @@ from rota.errors import (
     TaskCancelled,
     TaskFailed,
     TaskNotFound,
-    TaskStateError,
 )
 from rota.tasks.job import TaskInfo, TwoFaced, not_kept
 from rota.tasks.options import Options
@@ -37,7 +47,6 @@ from rota.wire.edit import Edited
 from rota.wire.keys import Keys, QueueKeys
 from rota.wire.watch import Watched, announced, watch
 
-_MOST_READINGS = 10
 _FIRST_LOOK_SECONDS = 0.1
 # A task may disappear a moment before the announcement of its end arrives, because they use different connections.
 _LAST_WORD_SECONDS = 0.25
@@ -119,25 +128,20 @@ class TaskOperations(ABC):
     @operation
     def update_payload(self, queue: str, task_id: str, payload: bytes) -> Act[None]:
         """Replace the payload of a task that does not run. Its unique lock moves to the key of the new payload."""
-        from rota.wire.message import unpack  # a program that only enqueues does not load protobuf
-
+        # `rota.inspect.new_payloads` has this loop for many tasks. There a lost answer is asked for again for a fixed
+        # time, as in each act on many; the steps here obey the client's `retry_for`.
         payload = self._packer.checked_payload(task_id, payload)
         keys = self._place(queue, task_id)
-        for reading in range(_MOST_READINGS):
+        for _ in range(MOST_READINGS):
             message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
             if message is None:
                 raise gone(queue, task_id)
-            if reading and unpack(message).payload == payload:
-                return  # an earlier answer was lost, and the payload has been replaced already
             edited: Edited = yield Change(edit.update_payload(keys, task_id, message, payload))
             if edited.reply != "changed":
-                if edited.reply not in ("done", "same"):
-                    raise refusal(queue, task_id, edited, "can't get another payload")
+                if error := payload_refusal(queue, task_id, edited):
+                    raise error
                 return
-        raise TaskStateError(
-            f"Task {task_id} in queue {keys.queue!r} changed with every look at it, so its payload was not replaced. "
-            "Look at what rewrites it, and try again."
-        )
+        raise unsteady(queue, task_id)
 
 
 class Wait(NamedTuple):

@@ -21,6 +21,8 @@ from rota.wire.script import Call
 T = TypeVar("T")
 Reply = TypeVar("Reply")
 
+MOST_READINGS = 10
+"""How often the message of a task is read that another program changes before the new one is written."""
 AGAIN_SECONDS = 10.0
 """For how long the calls of many tasks whose answers were lost are sent again."""
 
@@ -191,6 +193,19 @@ def refusal(queue: str, task_id: str, edited: Edited, cannot: str) -> RotaError:
             return BrokerRefused(f"{what} was left as it is, because the server refused the change: {edited.state}")
         case _:
             return TaskStateError(f"{what} is {edited.state}, so it {cannot}.")
+
+
+def payload_refusal(queue: str, task_id: str, edited: Edited) -> RotaError | None:
+    """Return the error for a task whose message was to be replaced; None if it is the new one."""
+    return None if edited.reply in ("done", "same") else refusal(queue, task_id, edited, "can't get another payload")
+
+
+def unsteady(queue: str, task_id: str) -> TaskStateError:
+    """Return the error for a task whose message was another one at each of `MOST_READINGS`."""
+    return TaskStateError(
+        f"Task {task_id} in queue {queue!r} changed with every look at it, so its payload was not replaced. "
+        "Look at what rewrites it, and try again."
+    )
 
 
 def gone(queue: str, task_id: str) -> TaskNotFound:

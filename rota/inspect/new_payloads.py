@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from rota.client.packing import Packer
 from rota.client.steps import Act, Burst, Command
-from rota.client.verbs import gone, in_calls, refusal
-from rota.errors import BrokerError, PayloadError, TaskStateError
+from rota.client.verbs import MOST_READINGS, gone, in_calls, payload_refusal, unsteady
+from rota.errors import BrokerError, PayloadError
 from rota.inspect.bulk_acts import EditPayload
 from rota.inspect.face import TaskRef
 from rota.inspect.moving import Done
@@ -25,9 +25,7 @@ from rota.wire.names import raw
 
 MOST_READ = 50
 """How many messages are read at once, because each may have some megabytes."""
-_MOST_READINGS = 10
 _CALL_BYTES = 1024 * 1024
-_CANNOT = "can't get another payload"
 
 
 class _Draft(NamedTuple):
@@ -59,11 +57,11 @@ class Editing:
         outcomes: dict[int, Done] = {}
         for first in range(0, len(tasks), MOST_READ):
             left: Sequence[int] = range(first, min(len(tasks), first + MOST_READ))
-            for _ in range(_MOST_READINGS):
+            for _ in range(MOST_READINGS):
                 left = yield from self._read_and_write(tasks, left, outcomes)
                 if not left:
                     break
-            outcomes.update((i, _unsteady(tasks[i])) for i in left)
+            outcomes.update((i, unsteady(*tasks[i])) for i in left)
         return [outcomes[i] for i in range(len(tasks))]
 
     def _read_and_write(
@@ -143,11 +141,4 @@ def _done(draft: _Draft, reply: Edited | BrokerError) -> Done:
         return reply
     if reply.reply == "same" and draft.message.read != draft.message.written:
         return "done"  # by an earlier sending, whose answer was lost
-    return reply.reply if reply.reply in ("done", "same") else refusal(*draft.task, reply, _CANNOT)
-
-
-def _unsteady(task: TaskRef) -> TaskStateError:
-    return TaskStateError(
-        f"Task {task.id} in queue {task.queue!r} changed with every look at it, so its payload was not replaced. "
-        "Look at what rewrites it, and try again."
-    )
+    return payload_refusal(*draft.task, reply) or reply.reply

@@ -40,7 +40,9 @@ def undo(
         _print_deleted(with_app(url, lambda app: app.actions().deleted(queue=queue)), as_json)
         return
     if deletion is not None and queue is not None:
-        raise OptionError("--deletion puts back all tasks of a deletion, so it does not go with --queue. Leave it out.")
+        raise OptionError(
+            "--deletion puts back all tasks of a deletion, so it does not go with --queue. Leave --queue out."
+        )
     questions.guard("Put deleted tasks back?")
 
     async def act(app: Rota) -> list[str | RotaError]:

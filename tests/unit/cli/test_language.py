@@ -173,6 +173,10 @@ def test_no_translation_is_half_english(monkeypatch: pytest.MonkeyPatch) -> None
         ),
         ("/a.yaml cannot be read: No such file or directory.", "/a.yaml 无法读取：没有这个文件或目录。"),
         (
+            "a.yaml: 'x' is not a file of schedules: it needs a list `schedules`.",
+            "a.yaml：'x' 不是调度文件：需要列表 `schedules`。",
+        ),
+        (
             "Queue workers is paused for workers and producers (sale).",
             "队列 workers 已对 worker 和生产者暂停（sale）。",
         ),

@@ -290,23 +290,38 @@ def _decoded(link: SyncLink, call: Call[T], reply: Any) -> T:
         return call.decode(reply)
     except Exception as error:  # the reply may belong to another request, as may all later ones (see `Link`)
         link.close()
-        raise failure.lost(link.endpoint, f"the reply to {call.script.name} makes no sense") from error
+        raise _nonsense(link, call) from error
+
+
+def _nonsense(link: SyncLink, call: Call[Any]) -> BrokerUnavailable:
+    return failure.lost(link.endpoint, f"the reply to {call.script.name} makes no sense")
 
 
 def _run_many(link: SyncLink, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
-    replies = link.request([link.sources.words(call) for call in calls])
-    unknown = [i for i, reply in enumerate(replies) if is_unknown_script(reply)]
-    if unknown:
-        again = link.request(link.sources.again(calls[i] for i in unknown))
-        for i, reply in zip(unknown, again, strict=True):
-            replies[i] = reply
-    results: list[T | BrokerError] = []
-    for call, reply in zip(calls, replies, strict=True):
+    makes_sense = True
+
+    def outcome(call: Call[T], reply: Any) -> Any:
+        nonlocal makes_sense
         if isinstance(reply, ReplyError):
-            results.append(failure.of_reply(reply, call.command(), link.endpoint))
-        else:
-            try:
-                results.append(_decoded(link, call, reply))
-            except BrokerUnavailable as error:
-                results.append(error)
-    return results
+            return reply
+        try:
+            return call.decode(reply)
+        except Exception as error:
+            makes_sense = False
+            fault = _nonsense(link, call)
+            fault.__cause__ = error
+            return fault
+
+    results = link.request([link.sources.words(call) for call in calls], lambda i, reply: outcome(calls[i], reply))
+    unknown = [i for i, result in enumerate(results) if is_unknown_script(result)]
+    if unknown and makes_sense:
+        words = link.sources.again(calls[i] for i in unknown)
+        again = link.request(words, lambda n, reply: outcome(calls[unknown[n]], reply))
+        for i, result in zip(unknown, again, strict=True):
+            results[i] = result
+    if not makes_sense:
+        link.close()
+    return [
+        failure.of_reply(result, call.command(), link.endpoint) if isinstance(result, ReplyError) else result
+        for call, result in zip(calls, results, strict=True)
+    ]

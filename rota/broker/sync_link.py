@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hiredis import HiredisError, PushNotification, Reader, ReplyError
@@ -57,8 +57,11 @@ class SyncLink:
         """Whether the connection was closed."""
         return self._socket is None
 
-    def request(self, commands: Sequence[Words]) -> list[Any]:
+    def request(self, commands: Sequence[Words], read: Callable[[int, Any], Any] | None = None) -> list[Any]:
         """Send commands in one write and return their raw replies, including error replies.
+
+        `read` makes of the number of a command and its reply what is returned instead. It is called when a reply has
+        come, and the server does the next command meanwhile. It raises nothing.
 
         Every failure closes the connection, because later replies could not be matched to their requests.
         """
@@ -68,7 +71,9 @@ class SyncLink:
         try:
             self._socket.sendall(packed)
             deadline = time.monotonic() + self._timeout_seconds
-            return [self._reply(deadline) for _ in commands]
+            if read is None:
+                return [self._reply(deadline) for _ in commands]
+            return [read(number, self._reply(deadline)) for number in range(len(commands))]
         except (OSError, HiredisError) as error:
             self._give_up()
             self._reason = self._why(error)

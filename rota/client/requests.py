@@ -310,13 +310,14 @@ class SyncRequests(Driver):
         return asyncio.run(act()) if runner is None else runner.run(act())
 
     async def _beside(self, outside: Outside, act: Act[Any]) -> tuple[Any, Any]:
+        # The new thread comes first, so the server works while the outside keeps this one busy.
         with ThreadPoolExecutor(1) as pool:
-            going_on = pool.submit(lambda: finish(self._outside(outside.act, outside.runner)))
+            going_on = pool.submit(lambda: finish(self.carry_out(act)))
             try:
-                result = await self.carry_out(act)
+                result = await self._outside(outside.act, outside.runner)
             finally:
                 _wait(going_on)
-        return going_on.result(), result
+        return result, going_on.result()
 
     async def _next_message(self, messages: "SyncSubscription | None", seconds: float) -> bytes | None:
         if messages is not None:

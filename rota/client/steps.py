@@ -96,7 +96,7 @@ class Beside:
     """Carry out an act while something outside goes on. The answer: what both of them return.
 
     If one of them fails, the error is raised after the other one has ended or was cancelled. In blocking code the
-    outside goes on in a thread.
+    act goes on in a thread.
     """
 
     outside: Outside
@@ -127,6 +127,36 @@ def together(requests: "Sequence[Request]") -> Act[list[Any]]:
         if isinstance(outcome, BrokerError):
             raise outcome
     return outcomes
+
+
+def merged(*acts: Act[Any]) -> Act[list[Any]]:
+    """Carry out several acts whose steps raise no errors, and send their bursts together. Returns their results."""
+    results: list[Any] = [None] * len(acts)
+    waiting: dict[int, Step] = {}
+
+    def go_on(number: int, answer: Any) -> None:
+        try:
+            waiting[number] = acts[number].send(answer)
+        except StopIteration as end:
+            results[number] = end.value
+            del waiting[number]
+
+    for number in range(len(acts)):
+        waiting[number] = Pause(0)  # until its first step
+        go_on(number, None)
+    while waiting:
+        bursts = {
+            n: step for n, step in waiting.items() if isinstance(step, Burst) and not (step.enqueues or step.again)
+        }
+        if len(bursts) < 2:
+            number, step = next(iter(waiting.items()))
+            go_on(number, (yield step))
+            continue
+        answers: list[Any] = yield Burst([request for step in bursts.values() for request in step.requests])
+        left = iter(answers)
+        for number, step in bursts.items():
+            go_on(number, list(itertools.islice(left, len(step.requests))))
+    return results
 
 
 def after_a_loss(

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from rota.client.steps import Act, Command
+from rota.client.steps import Act, Command, merged
 from rota.client.verbs import in_calls
 from rota.errors import BrokerError, PayloadError, RotaError, StoreError, StoreUnavailable, TaskIdConflict, TaskNotFound
 from rota.inspect.face import TaskRef
@@ -35,9 +35,9 @@ _NOTE = "This task is being deleted. To finish a deletion that was cut off, dele
 _CANNOT = "can't be deleted: cancel it first"
 PAGE = 1000
 """Deleted tasks that are put back together."""
-PART = 1000
+PART = 500
 """Tasks that are written to the store together. With fewer, the commits take longer than the steps meanwhile."""
-_PARTS = 4
+PARTS = 8
 """Parts of a batch."""
 
 
@@ -71,7 +71,7 @@ class KeptDeletion:
         self._keys, self._by, self._targets = keys, by, targets
         self._seen = 0
         if targets is not None:
-            targets.batch = _PARTS * PART
+            targets.batch = PARTS * PART
 
     def delete(self, tasks: Sequence[TaskRef]) -> Act[list[Done]]:
         """Delete the tasks of a batch, after they were stored."""
@@ -123,13 +123,13 @@ class KeptDeletion:
         return error  # type: ignore[no-any-return]
 
     def _meanwhile(self, before: _Part | None, after: _Part | None) -> Act[None]:
-        if before is not None:
-            yield from self._drop(before)
-        if after is not None:
-            yield from self._take(after)
+        dropping = [] if before is None else [self._drop(before)]
+        taking = [] if after is None else [self._take(after)]
+        yield from merged(*dropping, *taking)
 
     def _drop(self, part: _Part) -> Act[None]:
         yield from drop(self._keys, part.tasks, part.found, part.aside, part.outcomes, "deleting it")
+        part.found = ()  # they may be large
 
     def _give_up(self, part: _Part, after: _Part | None, error: StoreError) -> Act[None]:
         """Put tasks back that could not be stored, and those of the next part. Tasks that may be stored stay aside."""

@@ -36,6 +36,7 @@ SECONDS = 60
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch has 1,000 tasks in four parts, so that few tasks make several batches."""
     monkeypatch.setattr(kept_deletion, "PART", 250)
+    monkeypatch.setattr(kept_deletion, "PARTS", 4)
 
 
 @pytest.fixture
@@ -316,7 +317,7 @@ from rota.settings.setting_groups import DatabaseSettings
 from rota.store import open_trash
 
 url, store, step = sys.argv[1:]
-kept_deletion.PART = 250
+kept_deletion.PART, kept_deletion.PARTS = 250, 4
 once = getattr(kept_deletion, step) if step != "keep" else kept_deletion.KeptDeletion._keep
 calls = 0
 
@@ -341,7 +342,7 @@ with SyncBroker.from_url(url) as broker:
 """
 
 
-@pytest.mark.parametrize(("step", "left", "taken"), [("take", 750, 500), ("keep", 500, 500), ("drop", 500, 250)])
+@pytest.mark.parametrize(("step", "left", "taken"), [("take", 750, 500), ("keep", 500, 500), ("drop", 250, 500)])
 async def test_process_that_is_killed_in_the_middle_loses_no_task(
     client: Client, desk: Desk, any_url: str, url: str, step: str, left: int, taken: int
 ) -> None:

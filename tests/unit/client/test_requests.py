@@ -9,7 +9,7 @@ import pytest
 from rota.broker import Broker
 from rota.client import steps
 from rota.client.requests import Requests, SyncRequests, finish
-from rota.client.steps import Act, Beside, Command, Everywhere, Outside, Pause, together
+from rota.client.steps import Act, Beside, Burst, Command, Everywhere, Outside, Pause, merged, together
 from rota.errors import BrokerRefused, BrokerUnavailable
 
 LOST = BrokerUnavailable("lost", maybe_applied=True)
@@ -77,6 +77,33 @@ def test_lost_answers_of_a_burst_are_asked_for_together_until_each_has_come(monk
 def test_the_first_error_of_a_burst_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BrokerRefused, match="no"):
         carried_out(both(), monkeypatch, execute=Answers(b"1", BrokerRefused("no")))
+
+
+def asking(*rounds: list[str]) -> Act[list[Any]]:
+    """Send a burst for each round, and return all answers."""
+    found: list[Any] = []
+    for keys in rounds:
+        found += yield Burst([Command(("GET", key)) for key in keys])
+    return found
+
+
+def test_acts_that_go_on_together_share_their_bursts() -> None:
+    sent: list[list[str]] = []
+
+    def answered(act: Act[Any]) -> Any:
+        answer: Any = None
+        while True:
+            try:
+                step: Any = act.send(answer)
+            except StopIteration as end:
+                return end.value
+            answer = [request.words[1] for request in step.requests]
+            sent.append(answer)
+
+    results = answered(merged(asking(["a", "b"], ["c"]), asking([]), asking(["d"], ["e"], ["f"])))
+    assert sent == [["a", "b", "d"], ["c", "e"], ["f"]]
+    assert results == [["a", "b", "c"], [], ["d", "e", "f"]]
+    assert answered(merged()) == []
 
 
 class Slow:

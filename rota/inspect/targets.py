@@ -25,6 +25,7 @@ from rota.inspect.task_search import Search
 from rota.tasks.job import TaskState
 from rota.wire.keys import Keys
 from rota.wire.names import text
+from rota.wire.times import whole_milliseconds
 
 BATCH = 1000
 """The tasks of one batch: a few calls of the server, which are sent together."""
@@ -104,7 +105,7 @@ class Matching(Targets):
         """
         if self._instant is None:
             begun = datetime.now(UTC) if self._search is None else datetime.fromtimestamp(self._search.started, UTC)
-            self._instant = when if isinstance(when, datetime) else _after(begun, when)
+            self._instant = whole_milliseconds(when if isinstance(when, datetime) else _after(begun, when))
         return self._instant
 
     def begin(self, keys: Keys, *, stays: bool) -> Act[None]:

@@ -36,6 +36,14 @@ def whole_seconds(duration: timedelta) -> int:
     return duration.days * 86400 + duration.seconds + (duration.microseconds > 0)
 
 
+def whole_milliseconds(at: datetime) -> datetime:
+    """Round up to whole milliseconds, as `time_score.lua` does with the times of waiting tasks."""
+    try:
+        return at + timedelta(microseconds=-at.microsecond % 1000)
+    except OverflowError:  # the last millisecond of the year 9999
+        return at
+
+
 def unix_deadline(deadline: datetime) -> int:
     """Return the Unix second of a deadline, rounded down. The epoch itself becomes 1, because 0 means "none"."""
     if deadline.tzinfo is None:

@@ -9,6 +9,7 @@
 -- The id was made for this request, so it identifies the writes of an earlier sending.
 -- The lock has the scope `queued`: a worker that takes the task releases it, so a call during the run adds a new task.
 --! include clock
+--! include time_score
 --! include holder
 --! include sent
 --! include renew
@@ -39,7 +40,7 @@ local at = now + tonumber(ARGV[5])
 if ARGV[6] ~= '' then
   at = math.min(at, first + tonumber(ARGV[6]))
 end
-local score = string.format('%.6f', at)
+local score = time_score(at)
 
 if state == 'pending' or state == 'scheduled' then
   local key = prefix .. other

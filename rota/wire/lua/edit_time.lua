@@ -5,6 +5,7 @@
 -- Result: for each task false if it does not exist, else { reply, state, id }: done (with its new state), state (it is
 --         neither scheduled nor in retry nor pending), later and error (see `each`)
 --! include clock
+--! include time_score
 --! include leave
 --! include each
 local at = tonumber(ARGV[3])
@@ -32,7 +33,7 @@ return each(4, 1, function(id, key)
   if not due then
     return { 'state', state, id }
   end
-  redis.call('ZADD', place, string.format('%.6f', at), id)
+  redis.call('ZADD', place, time_score(at), id)
   if state == 'pending' then
     state = 'scheduled'
     redis.call('HSET', key, 'state', state)

@@ -19,6 +19,7 @@
 -- the request added; `replaced <mark>` means that the request did not add the task. A repeated request writes the mark
 -- again, because `WAIT` covers only the writes of its own connection.
 --! include clock
+--! include time_score
 --! include holder
 --! include leave
 --! include sent
@@ -30,7 +31,7 @@ local refused = ARGV[3] ~= '' and refusal(ARGV[3], base .. 'paused')
 if refused then
   return refused
 end
-local now_text = string.format('%.6f', now)
+local now_score = time_score(now - 0.001)
 
 local function due(when)
   if when == '' then
@@ -85,9 +86,9 @@ end
 
 local function line_up(item, id, target)
   if target == 'scheduled' then
-    redis.call('ZADD', KEYS[2], string.format('%.6f', item.at), id)
+    redis.call('ZADD', KEYS[2], time_score(item.at), id)
   elseif target == 'aggregating' then
-    redis.call('ZADD', base .. 'g:' .. item.group, now_text, id)
+    redis.call('ZADD', base .. 'g:' .. item.group, now_score, id)
     redis.call('SADD', base .. 'groups', item.group)
   else
     redis.call('LPUSH', KEYS[1], id)

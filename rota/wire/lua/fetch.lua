@@ -23,6 +23,7 @@
 -- One more crash quarantines a task that has its last chance. So a process runs at most one of them, because a crash by
 -- one would quarantine the other too. A task that cannot be taken for this reason is rescheduled for a little later.
 --! include promote
+--! include time_score
 --! include spare
 --! include whose
 local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
@@ -62,7 +63,7 @@ local function must_wait(row)
 end
 
 local function put_off(set, id, key, out)
-  local at = string.format('%.6f', now + PUT_OFF_SECONDS)
+  local at = time_score(now + PUT_OFF_SECONDS)
   redis.call('ZADD', set, at, id)
   redis.call('HSET', key, 'state', 'scheduled')
   redis.call('HDEL', key, 'pending_since')

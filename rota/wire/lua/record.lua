@@ -18,6 +18,7 @@
 --        postpone  put it into `scheduled` for `seconds`; nothing is counted
 -- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty if all were.
 --! include attempts
+--! include time_score
 --! include count
 --! include deactivate
 --! include end
@@ -82,7 +83,7 @@ for number, id in ipairs(all_ids) do
 end
 
 local function move(item, state, set, score)
-  redis.call('ZADD', set, string.format('%.6f', score), item.id)
+  redis.call('ZADD', set, time_score(score), item.id)
   redis.call('HSET', item.key, 'state', state, unpack(item.fields))
 end
 

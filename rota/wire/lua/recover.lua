@@ -14,6 +14,7 @@
 -- Lease, message and token are compared again here. So two workers with the same list move each task once, and a worker
 -- with an old list cannot change a newer attempt.
 --! include hash
+--! include time_score
 --! include whose
 --! include crash
 local WIDTH, FIRST = 9, 9
@@ -88,7 +89,7 @@ local function settle(item)
     local task = held_task(queue, item.id, { row[1], row[4], row[5], row[6] })
     archive_task(queue, task, item.ending, item.text)
   else
-    redis.call('ZADD', KEYS[3], now + item.delay, item.id)
+    redis.call('ZADD', KEYS[3], time_score(now + item.delay), item.id)
     redis.call('HSET', item.key, 'state', 'retry')
   end
   if item.counts then

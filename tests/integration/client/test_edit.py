@@ -86,7 +86,7 @@ async def test_a_delay_and_an_instant_move_a_scheduled_task(client: Client, desk
     assert before + 2.5 <= await desk.score("scheduled", job.id) + 1e-5 <= await desk.now() + 2.51
     at = datetime.now(UTC) + timedelta(days=1)
     await job.reschedule(at)
-    assert await desk.score("scheduled", job.id) == pytest.approx(at.timestamp(), abs=1e-5)
+    assert await desk.score("scheduled", job.id) == pytest.approx(at.timestamp(), abs=1.1e-3)
 
 
 async def test_a_retry_moves_within_its_set_and_a_pending_task_becomes_scheduled(client: Client, desk: Desk) -> None:

@@ -67,10 +67,21 @@ async def test_a_delay_is_counted_from_the_servers_clock_and_keeps_its_fraction(
     assert set(await desk.hash(job.id)) == {"msg", "state"}
 
 
-async def test_process_at_keeps_microseconds(client: Client, desk: Desk) -> None:
-    at = datetime.now(UTC) + timedelta(hours=1)
-    job = await client.enqueue(plan(process_at=at))
-    assert await desk.score("scheduled", job.id) == pytest.approx(at.timestamp(), abs=1e-6)
+async def test_process_at_is_rounded_up_to_milliseconds(client: Client, desk: Desk) -> None:
+    at = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=123_000)
+    for late, milliseconds in ((0, 123), (1, 123), (500, 124), (999, 124)):  # 10 us early is as exact as the clock
+        job = await client.enqueue(plan(process_at=at + timedelta(microseconds=late)))
+        assert await desk.score("scheduled", job.id) == int(at.timestamp()) + milliseconds / 1000
+
+
+async def test_scores_are_written_without_an_exponent(client: Client, desk: Desk) -> None:
+    """Valkey writes these times as 1.99e+9, for which Asynq's inspector shows an error instead of the page."""
+    for micros in (5_144, 22_349, 39_554, 107_005, 124_210, 141_415, 208_866, 226_071):
+        await client.enqueue(plan(process_at=datetime(2033, 4, 14, 9, 48, 29, micros, tzinfo=UTC)))
+    key = desk.keys.scheduled
+    row = await desk.broker.admin.execute("EVAL", "return redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')", 1, key)
+    assert len(row) == 2 * 8
+    assert [score for score in row[1::2] if b"e" in score] == []
 
 
 @pytest.mark.parametrize("words", [{"process_at": datetime(2020, 1, 1, tzinfo=UTC)}, {"delay": 0}])

@@ -41,10 +41,11 @@ async def test_outcome_whose_reply_is_under_way_at_the_stop_is_not_sent_again(
         link = self._fetcher.link
         assert link is not None
         assert link._transport is not None
+        await eventually(lambda: _true(not self._fetcher._taking))  # a stop cuts a connection with a fetch under way
         reply = asyncio.ensure_future(send(self, call))
+        worker.stop()
         await asyncio.sleep(0)
         link._transport.pause_reading()
-        worker.stop()
         await eventually(lambda: _true(link.closed))
         if not link._failed:
             link._transport.resume_reading()

@@ -13,7 +13,7 @@ from rota.settings.settings import Settings
 from rota.wire.names import read_queue_names
 from rota.wire.script import MOST_DELETED, MOST_FORWARDED, Call, set_test_clock
 from rota.wire.sweep import clean, forward
-from rota.wire.times import EPOCH
+from rota.wire.times import EPOCH, whole_milliseconds
 
 MICROSECOND = timedelta(microseconds=1)
 LATEST = datetime(2255, 1, 1, tzinfo=UTC)
@@ -44,11 +44,15 @@ class SandboxClock:
         return self._move(self._step_to(instant))
 
     def freeze(self, at: datetime | None = None) -> datetime:
-        """Stop the clock, at an instant if one is given; return the time that it shows. It can still be moved."""
+        """Stop the clock, at an instant if one is given; return the time that it shows. It can still be moved.
+
+        Without an instant it shows whole milliseconds, as the times of waiting tasks have them. So the time of a task
+        is exactly this time and its delay.
+        """
         if at is not None:
             self._step_to(at)  # a clock that cannot go there goes on
         self._run(set_test_clock("freeze"))
-        return self.now() if at is None else self.travel_to(at)
+        return self.travel_to(whole_milliseconds(self.now()) if at is None else at)
 
     def resume(self) -> datetime:
         """Let a stopped clock go on from the time that it shows; return that time."""

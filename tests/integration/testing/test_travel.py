@@ -312,3 +312,9 @@ def test_clock_that_cannot_stop_at_an_instant_goes_on(sandbox: Sandbox) -> None:
             sandbox.clock.freeze(wrong)
 
     assert sandbox.clock.now() < sandbox.clock.now()
+
+
+def test_stopped_clock_shows_whole_milliseconds_as_the_times_of_tasks(sandbox: Sandbox) -> None:
+    times = [(sandbox.clock.freeze(), build.options(delay="1h").enqueue_sync(number)) for number in range(5)]
+    found = {task.id: task.next_process_at for task in sandbox.enqueued()}
+    assert [found[job.id] for _, job in times] == [now + timedelta(hours=1) for now, _ in times]

@@ -139,10 +139,9 @@ def merged(*acts: Act[Any]) -> Act[list[Any]]:
             waiting[number] = acts[number].send(answer)
         except StopIteration as end:
             results[number] = end.value
-            del waiting[number]
+            waiting.pop(number, None)
 
     for number in range(len(acts)):
-        waiting[number] = Pause(0)  # until its first step
         go_on(number, None)
     while waiting:
         bursts = {

@@ -33,7 +33,8 @@ class PayloadCheck:
         if not validators:
             return
         try:
-            faults = [_faults(validator, _value(type, payload)) for validator in validators]
+            value = _value(type, payload)
+            faults = [_faults(validator, value) for validator in validators]
         except RecursionError:
             raise PayloadError(
                 f"The payload for {type} cannot be compared with the schema that its workers publish: one of the two "

@@ -53,9 +53,8 @@ class BoundedTrash:
             self._used = (await self._store.held_deleted()).size
         own = TrashSize(self._own.number + len(rows), self._own.size + sum(row["size"] for row in rows.values()))
         self._refuse_too_large(own, more)
-        await self._store.write_deleted(
-            [rows[key] for key in sorted(rows)]
-        )  # in order, so that two deletions do not deadlock
+        in_order = [rows[key] for key in sorted(rows)]  # so that two deletions do not deadlock
+        await self._store.write_deleted(in_order)
         self._used, self._own = self._used + own.size - self._own.size, own
         if self._used > self._max_bytes:
             # The tasks are stored. An error would have them put back, and an undo would run them a second time.

@@ -31,7 +31,7 @@ local refused = ARGV[3] ~= '' and refusal(ARGV[3], base .. 'paused')
 if refused then
   return refused
 end
-local now_score = time_score(now - 0.001)
+local now_score = due_score(now)
 
 local function due(when)
   if when == '' then

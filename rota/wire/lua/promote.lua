@@ -61,7 +61,7 @@ local function promote(source, base, task_prefix, now, now_ns, limit)
     end_cancelled(base, task_prefix .. id, id)
   end
   for _, member in ipairs(grouped) do
-    redis.call('ZADD', base .. 'g:' .. member[2], time_score(now - 0.001), member[1])
+    redis.call('ZADD', base .. 'g:' .. member[2], due_score(now), member[1])
     redis.call('SADD', base .. 'groups', member[2])
     redis.call('HSET', task_prefix .. member[1], 'state', 'aggregating')
   end

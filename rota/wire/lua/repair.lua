@@ -86,13 +86,13 @@ local function put_back(id, row)
     redis.call('RPUSH', KEYS[1], id) -- to the front of the queue, because it may have missed its turn long ago
     set_state(id, state) -- with a new time, so that a repair by another process finds another mark
   elseif state == 'scheduled' or state == 'retry' then
-    redis.call('ZADD', place_of[state], time_score(now - 0.001), id) -- due now, because its time is not stored anywhere else
+    redis.call('ZADD', place_of[state], due_score(now), id) -- due now, because its time is not stored anywhere else
   elseif state == 'archived' then
     redis.call('ZADD', KEYS[6], last_failure(id), id)
   elseif state == 'completed' then
     redis.call('ZADD', KEYS[7], math.floor(now) + tonumber(ARGV[8]), id)
   elseif state == 'aggregating' and row[4] then
-    redis.call('ZADD', base .. 'g:' .. row[4], time_score(now - 0.001), id)
+    redis.call('ZADD', base .. 'g:' .. row[4], due_score(now), id)
     redis.call('SADD', KEYS[8], row[4])
   else
     return quarantine(id)

@@ -184,7 +184,7 @@ hoard: list[bytes] = []
 
 
 def run_out_of_memory() -> None:
-    """What the kernel's killer does, at a limit of our own: 64 MiB more than the process has."""
+    """Die as by the kernel's killer, at a limit of our own: 64 MiB more than the process has."""
     with open("/proc/self/statm", encoding="ascii") as sizes:
         limit = int(sizes.read().split()[0]) * resource.getpagesize() + (64 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

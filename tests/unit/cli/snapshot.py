@@ -28,7 +28,7 @@ FOLDER = Path(__file__).with_name("snapshots")
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 WIDTHS, LANGUAGES = (80, 200), ("en", "zh")
 RICH_WORD = re.compile(r"\s*\S+\s*")
-"""What Rich takes for a word."""
+"""The pattern of a word in Rich."""
 Show = Callable[[], None]
 TestT = TypeVar("TestT", bound=Callable[..., object])
 

@@ -27,7 +27,7 @@ from sqlalchemy import insert, update
 
 from benchmarks.server import Server
 from rota.app import Rota
-from rota.core.uuids import uuid7
+from rota.core.randomness import uuid7
 from rota.schedule.definition import ScheduleDefinition
 from rota.store import Store, open_store
 from rota.store.due_window import first_look

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, get_args
 
 from pydantic import ConfigDict, TypeAdapter
 
-from rota.core.uuids import uuid7
+from rota.core.randomness import uuid7
 
 Cause: TypeAlias = Literal["tick", "catch_up", "manual", "backfill", "then"]
 RunOutcome: TypeAlias = Literal["succeeded", "failed", "cancelled", "expired", "quarantined", "lost", "skipped"]

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from rota import events
 from rota.client.steps import Act, Command, Pause
-from rota.core.uuids import uuid7
+from rota.core.randomness import uuid7
 from rota.errors import BrokerRefused, OrderRefused, OrderTimeout, SchedulerAway
 from rota.schedule.definition import Overlap
 from rota.schedule.run import Cause, ScheduleRun

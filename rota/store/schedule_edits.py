@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rota.core.uuids import uuid7
+from rota.core.randomness import uuid7
 from rota.errors import StaleVersion, StoreConflict, StoreError, StoreNotFound
 from rota.schedule.definition import ScheduleDefinition, Source, StoredSchedule
 from rota.schedule.due import timing

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from rota.core.uuids import uuid7
+from rota.core.randomness import uuid7
 from rota.schedule.run import RunAttempt, ScheduleRun, manual_run_id, run_id, run_task_ids
 
 AT = datetime(2026, 3, 1, 2, 30, 0, 123_000, tzinfo=UTC)

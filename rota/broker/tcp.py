@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from rota.broker.url import Endpoint
-from rota.core.own_thread import in_own_thread
+from rota.core.sync_bridge import in_own_thread
 
 # The kernel closes a connection 4 + 3 x 2 s after its peer has vanished, even while the connection is idle.
 # TCP_USER_TIMEOUT is not set: it would override the number of probes, and requests have the response time-out.

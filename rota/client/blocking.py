@@ -13,9 +13,10 @@ from rota.client.core import Core, log_failures
 from rota.client.delivery import Delivery
 from rota.client.operations import Wait
 from rota.client.plans import check_plans
-from rota.client.requests import SyncRequests, finish
+from rota.client.requests import SyncRequests
 from rota.client.steps import Act
 from rota.core.duration import DurationLike
+from rota.core.sync_bridge import finish
 from rota.errors import RotaError
 from rota.tasks.job import Decode, Plan, SyncFace, SyncJob
 

@@ -34,6 +34,7 @@ from rota.client.steps import (
     Step,
     asked_again,
 )
+from rota.core.sync_bridge import finish
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable, RotaError
 from rota.wire.script import Argument, Call
 
@@ -55,16 +56,6 @@ Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 def _call(request: Call[Any] | Change) -> Call[Any]:
     return request.call if isinstance(request, Change) else request
-
-
-def finish(coroutine: Coroutine[Any, Any, R]) -> R:
-    """Run a coroutine that never waits, from blocking code."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return cast(R, end.value)
-    coroutine.close()
-    raise RuntimeError(f"{coroutine!r} waits, so blocking code cannot run it.")
 
 
 class Driver(ABC):

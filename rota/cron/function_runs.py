@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from rota import events
 from rota.core.duration import display
-from rota.core.own_thread import in_own_thread
+from rota.core.sync_bridge import in_own_thread
 from rota.cron.cron_options import Function, is_async
 from rota.errors import TimeLimitExceeded
 from rota.schedule.definition import ScheduleDefinition

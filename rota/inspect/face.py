@@ -16,8 +16,9 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
 from rota.broker.url import Mode
-from rota.client.requests import Requests, SyncRequests, finish
+from rota.client.requests import Requests, SyncRequests
 from rota.client.steps import Act
+from rota.core.sync_bridge import finish
 from rota.tasks.job import AsyncFace, SyncFace
 from rota.wire.keys import Keys
 

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from rota.core import forks
 from rota.core.canonical import is_count
 from rota.core.duration import DurationLike, at_least, display, parse
-from rota.core.own_thread import in_own_thread
+from rota.core.sync_bridge import in_own_thread
 from rota.core.text import unstopped
 from rota.errors import OptionError, PayloadError, RoutingError
 from rota.tasks.callback import check

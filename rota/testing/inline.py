@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from rota.app import Rota
 from rota.client.hooks import enter
-from rota.core.own_thread import in_own_thread
+from rota.core.sync_bridge import in_own_thread
 from rota.core.text import did_you_mean
 from rota.errors import OptionError, RoutingError
 from rota.tasks.context import SILENT, Context

@@ -18,7 +18,7 @@ from rota.broker.sync import SyncBroker
 from rota.client.connections import Connections, broker_options
 from rota.core.canonical import is_count
 from rota.core.duration import DurationLike, parse
-from rota.core.own_thread import in_own_thread
+from rota.core.sync_bridge import in_own_thread
 from rota.errors import ConfigError, OptionError
 from rota.inspect.task_snapshot import TaskSnapshot
 from rota.settings.settings import Settings

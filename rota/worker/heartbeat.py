@@ -25,8 +25,8 @@ from typing import Protocol
 from rota import events
 from rota.broker.sync import SyncBroker
 from rota.core import faults
-from rota.core.own_thread import in_own_thread
 from rota.core.randomness import RANDOM
+from rota.core.sync_bridge import in_own_thread
 from rota.errors import BrokerError
 from rota.tasks.type_record import PublishedTypes
 from rota.wire import server_record as records

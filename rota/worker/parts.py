@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rota import events
 from rota.broker.broker import Broker
-from rota.core.own_thread import in_own_thread
+from rota.core.sync_bridge import in_own_thread
 from rota.errors import ProcessDied
 from rota.tasks.type_record import published_types
 from rota.worker.groups.aggregation import AggregatorOptions, GroupDefaults

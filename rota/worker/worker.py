@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rota import events
 from rota.broker.broker import Broker
 from rota.core import forks
-from rota.core.own_thread import in_own_thread
+from rota.core.sync_bridge import in_own_thread
 from rota.errors import BrokerError, OptionError
 from rota.tasks.logs import restore
 from rota.wire.fetch import MAX_QUEUES

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rota.client.hooks import enter
-from rota.client.requests import finish
+from rota.core.sync_bridge import finish
 from rota.errors import OptionError
 from rota.tasks.job import Plan
 

@@ -8,8 +8,9 @@ import pytest
 
 from rota.broker import Broker
 from rota.client import steps
-from rota.client.requests import Requests, SyncRequests, finish
+from rota.client.requests import Requests, SyncRequests
 from rota.client.steps import Act, Beside, Burst, Command, Everywhere, Outside, Pause, merged, together
+from rota.core.sync_bridge import finish
 from rota.errors import BrokerRefused, BrokerUnavailable
 
 LOST = BrokerUnavailable("lost", maybe_applied=True)

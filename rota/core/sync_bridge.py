@@ -1,16 +1,20 @@
-"""Runs a blocking function in a new daemon thread.
+"""Lets asyncio code and blocking code call each other.
 
-The default executor of the event loop belongs to the application: its few threads may all be busy for minutes, or be
-shut down. Steps that a worker depends on (name resolution, its shutdown) must not wait for them. Because the thread is
-a daemon, it does not delay the exit of the program if it hangs.
+`in_own_thread` runs a blocking function in a new daemon thread. The default executor of the event loop belongs to the
+application: its few threads may all be busy for minutes, or be shut down. Steps that a worker depends on (name
+resolution, its shutdown) must not wait for them. Because the thread is a daemon, it does not delay the exit of the
+program if it hangs.
+
+`finish` runs a coroutine without an event loop. What both faces do is written once, as a coroutine that awaits what it
+is given: for blocking code, functions that block instead of waiting.
 """
 
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,3 +49,13 @@ async def in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwa
 
 def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return function(*args, **kwargs)
+
+
+def finish(coroutine: Coroutine[Any, Any, R]) -> R:
+    """Run a coroutine that never waits, from blocking code."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return cast(R, end.value)
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} waits, so blocking code cannot run it.")

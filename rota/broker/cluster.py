@@ -7,14 +7,15 @@ marks the map as stale, so that the next request that needs a connection reloads
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from rota.broker.dial import Login, dial
-from rota.broker.failure import NotNow, SlotMoved
+from rota.broker.failure import SlotMoved
 from rota.broker.link import Link
 from rota.broker.route import Node, closed, look_at, shared
-from rota.broker.slots import UNSERVED, SlotMap
+from rota.broker.script_cache import Words
+from rota.broker.slots import SlotMap
 from rota.broker.url import Address, Endpoint
-from rota.core.randomness import RANDOM
 from rota.errors import BrokerError
 
 
@@ -27,7 +28,6 @@ class ClusterRoute:
         self._slots = SlotMap()
         self._nodes: dict[Endpoint, Node] = {}
         self._survey: asyncio.Task[None] | None = None
-        self._stale = True
         self._closed = False
 
     def current(self, key: str | None) -> Link | None:
@@ -52,7 +52,7 @@ class ClusterRoute:
         try:
             return await dial(endpoint, self._login)
         except BrokerError:
-            self._stale = True
+            self._slots.stale = True
             raise
 
     def learn(self, error: BrokerError) -> None:
@@ -79,19 +79,15 @@ class ClusterRoute:
         await asyncio.gather(*(node.aclose() for node in self._nodes.values()))
 
     async def _owner(self, key: str | None) -> Endpoint:
-        if self._stale:
+        if self._slots.stale:
             await shared(self._look())
-        endpoint = RANDOM.choice(self._slots.masters) if key is None else self._slots.owner(key)
-        if endpoint is None:
-            self._stale = True
-            raise NotNow(UNSERVED.format(key))
-        return endpoint
+        return self._slots.locate(key)
 
     async def _reach(self, endpoint: Endpoint, timeout_seconds: float) -> Link:
         try:
             return await self._node(endpoint).connect(timeout_seconds)
         except BrokerError:
-            self._stale = True
+            self._slots.stale = True
             raise
 
     def _node(self, endpoint: Endpoint) -> Node:
@@ -109,30 +105,15 @@ class ClusterRoute:
         return self._survey
 
     async def _load(self) -> None:
-        errors: list[BrokerError] = []
-        for endpoint in self._informants():
-            try:
-                link = await self._node(endpoint).connect(0)
-                self._slots.load(await link.execute("CLUSTER", "SLOTS"), endpoint)
-            except BrokerError as error:
-                errors.append(error)
-                continue
-            if self._slots.masters:
-                self._stale = False
-                self._forget_strangers()
-                return
-        # Raises the first error: a refusal (wrong password, not a Cluster) is final, a `NotNow` is retried.
-        raise (
-            errors[0]
-            if errors
-            else NotNow("The Cluster has no slots assigned; create it with redis-cli --cluster create.")
-        )
+        await self._slots.reload(self._informants(), self._ask)
+        for stranger in [each for each in self._nodes if each not in self._slots.masters]:
+            self._nodes.pop(stranger).retire("it is not a master of the Cluster any more")
+
+    async def _ask(self, node: Endpoint, words: Words) -> Any:
+        link = await self._node(node).connect(0)
+        return await link.execute(*words)
 
     def _informants(self) -> Iterable[Endpoint]:
         """Return the nodes to ask for the map: connected masters, then other masters, then the hosts in the URL."""
         known = sorted(self._slots.masters, key=lambda each: each not in self._nodes or self._nodes[each].link is None)
         return dict.fromkeys((*known, *self._seeds))
-
-    def _forget_strangers(self) -> None:
-        for endpoint in [each for each in self._nodes if each not in self._slots.masters]:
-            self._nodes.pop(endpoint).retire("it is not a master of the Cluster any more")

@@ -6,15 +6,19 @@ A `Node` connects to one server: callers that arrive during an attempt share it,
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from rota.broker.dial import Login, dial
 from rota.broker.failure import NotNow, pause_seconds
 from rota.broker.link import Link
+from rota.broker.script_cache import Words
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError, BrokerUnavailable
 
 T = TypeVar("T")
+
+Ask: TypeAlias = Callable[[Endpoint, Words], Awaitable[Any]]
+"""Sends a command to a server and returns its reply. Raises `BrokerError`, also for an error reply."""
 
 
 class ServerRoute(Protocol):

@@ -13,7 +13,8 @@ from rota.broker.broker_options import BrokerOptions
 from rota.broker.dial import Login, dial
 from rota.broker.failure import Demoted, NotNow
 from rota.broker.link import Link
-from rota.broker.route import Node, SingleRoute
+from rota.broker.route import Ask, Node, SingleRoute
+from rota.broker.script_cache import Words
 from rota.broker.url import Address, Endpoint
 from rota.errors import BrokerError, BrokerRefused
 
@@ -21,57 +22,64 @@ from rota.errors import BrokerError, BrokerRefused
 _SENTINEL_SECONDS = 1.0
 
 
+class Sentinels:
+    """The sentinels of a URL, for asyncio and for blocking code: they get the function that asks a server."""
+
+    def __init__(self, address: Address) -> None:
+        self._master = address.master or ""
+        self._order = address.endpoints
+
+    async def find(self, ask: Ask) -> Endpoint:
+        """Return the master that the first sentinel names which answers. The next search asks that sentinel first."""
+        errors: list[BrokerError] = []
+        for sentinel in self._order:
+            try:
+                reply = await ask(sentinel, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master))
+                master = master_of(reply, self._master, sentinel)
+            except BrokerError as error:
+                errors.append(failure.not_sent(sentinel, "it did not answer") if error.maybe_applied else error)
+                continue
+            # One assignment, because threads may search at the same time.
+            self._order = (sentinel, *(each for each in self._order if each != sentinel))
+            return master
+        raise no_master(self._master, errors)
+
+
+async def confirm_master(server: Endpoint, ask: Ask) -> None:
+    """Raise `Demoted` if the server that the sentinels name is not a master (any more)."""
+    try:
+        role = await ask(server, ("ROLE",))
+    except BrokerRefused:
+        return  # the user may lack ROLE; then the first write tells a replica
+    if role[0] != b"master":
+        raise Demoted(f"The sentinels still name {server}, which is a replica by now; a fail-over is under way.")
+
+
 class SentinelRoute(SingleRoute):
     """Asks the sentinels before each connection, so connections made after a fail-over go to the new master."""
 
     def __init__(self, address: Address, login: Login, sentinel_login: Login) -> None:
-        self._master = address.master or ""
-        self._sentinels = list(address.endpoints)
+        self._sentinels = Sentinels(address)
         self._login = login
         self._sentinel_login = sentinel_login
         self._node = Node(lambda: self.dial(None))
 
     async def dial(self, key: str | None) -> Link:
         """Connect to the current master, and check that it reports the role of a master."""
-        endpoint = await self._resolve()
-        link = await dial(endpoint, self._login)
+        link = await dial(await self._sentinels.find(self._ask_sentinel), self._login)
         try:
-            await self._verify(link)
+            await confirm_master(link.endpoint, lambda _, words: link.execute(*words))
         except BaseException:
             link.close()
             raise
         return link
 
-    async def _verify(self, link: Link) -> None:
-        try:
-            role: Any = await link.execute("ROLE")
-        except BrokerRefused:
-            return  # the user may lack ROLE; then the first write tells a replica
-        check_role(role, link.endpoint)
-
-    async def _resolve(self) -> Endpoint:
-        errors: list[BrokerError] = []
-        for sentinel in tuple(self._sentinels):
-            try:
-                endpoint = await self._ask(sentinel)
-            except BrokerError as error:
-                errors.append(error)
-                continue
-            # The next connection asks the sentinel first that answered this time.
-            self._sentinels.remove(sentinel)
-            self._sentinels.insert(0, sentinel)
-            return endpoint
-        raise no_master(self._master, errors)
-
-    async def _ask(self, sentinel: Endpoint) -> Endpoint:
+    async def _ask_sentinel(self, sentinel: Endpoint, words: Words) -> Any:
         link = await dial(sentinel, self._sentinel_login)
         try:
-            reply: Any = await link.execute("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
-        except BrokerError as error:
-            raise failure.not_sent(sentinel) if error.maybe_applied else error from error
+            return await link.execute(*words)
         finally:
             link.close()
-        return master_of(reply, self._master, sentinel)
 
 
 def sentinel_login(address: Address, options: BrokerOptions) -> Login:
@@ -86,12 +94,6 @@ def sentinel_login(address: Address, options: BrokerOptions) -> Login:
         connect_timeout_seconds=min(login.connect_timeout_seconds, _SENTINEL_SECONDS),
         response_timeout_seconds=min(login.response_timeout_seconds, _SENTINEL_SECONDS),
     )
-
-
-def check_role(role: Any, endpoint: Endpoint) -> None:
-    """Raise `Demoted` unless `ROLE` replied "master": until a fail-over ends, sentinels name the old master."""
-    if role[0] != b"master":
-        raise Demoted(f"The sentinels still name {endpoint}, which is a replica by now; a fail-over is under way.")
 
 
 def master_of(reply: Any, master: str, sentinel: Endpoint) -> Endpoint:

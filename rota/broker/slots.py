@@ -1,13 +1,17 @@
-"""The slot map of a Cluster. Does no I/O, so the async and the sync broker share it."""
+"""The slot map of a Cluster, for asyncio and for blocking code: it gets the function that asks a node."""
 
 from binascii import crc_hqx
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from rota.broker.failure import NotNow
+from rota.broker.route import Ask
 from rota.broker.url import Endpoint
+from rota.core.randomness import RANDOM
+from rota.errors import BrokerError
 
 SLOTS = 16384
-UNSERVED = "No node of the Cluster serves the slot of {!r} now; wait for its fail-over, or mend the Cluster."
 
 
 @lru_cache(maxsize=4096)
@@ -27,10 +31,41 @@ class SlotMap:
     def __init__(self) -> None:
         self._owners: list[Endpoint | None] = [None] * SLOTS
         self.masters: tuple[Endpoint, ...] = ()
+        self.stale = True
+        """Whether the map has proved wrong, so that it has to be reloaded before a new connection is made."""
 
     def owner(self, key: str) -> Endpoint | None:
         """Return the node that serves a key; None if it is not known."""
         return self._owners[slot_of(key)]
+
+    def locate(self, key: str | None) -> Endpoint:
+        """Return the master of `key`; without a key, any master."""
+        endpoint = RANDOM.choice(self.masters) if key is None else self.owner(key)
+        if endpoint is None:
+            self.stale = True
+            raise NotNow(
+                f"No node of the Cluster serves the slot of {key!r} now; wait for its fail-over, or mend the Cluster."
+            )
+        return endpoint
+
+    async def reload(self, nodes: Iterable[Endpoint], ask: Ask) -> None:
+        """Load the map from the first of these nodes that has one."""
+        errors: list[BrokerError] = []
+        for node in nodes:
+            try:
+                self.load(await ask(node, ("CLUSTER", "SLOTS")), node)
+            except BrokerError as error:
+                errors.append(error)
+                continue
+            if self.masters:
+                self.stale = False
+                return
+        # Raises the first error: a refusal (wrong password, not a Cluster) is final, a `NotNow` is retried.
+        raise (
+            errors[0]
+            if errors
+            else NotNow("The Cluster has no slots assigned; create it with redis-cli --cluster create.")
+        )
 
     def assign(self, slot: int, endpoint: Endpoint) -> None:
         """Record the node that a `MOVED` names."""

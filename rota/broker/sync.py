@@ -103,12 +103,12 @@ class SyncBroker:
 
     def execute(self, *words: Argument, key: str | None = None) -> Any:
         """Run one plain command on the server of `key` (on any server without a key) and return its raw reply."""
-        return self._persist(key, lambda link, asking: _execute(link, words, asking))
+        return self._persist(key, lambda link, asking: link.execute(words, asking=asking))
 
     def execute_everywhere(self, *words: Argument) -> dict[str, Any]:
         """Run one plain command on every master, and return the raw replies by server."""
         masters = self._repeat(lambda error: self._route.masters())
-        return {str(each): self._on(each, lambda link: _execute(link, words, False)) for each in masters}
+        return {str(each): self._on(each, lambda link: link.execute(words)) for each in masters}
 
     def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
         """Run scripts in one burst for each server. Returns results in order, with errors as values."""
@@ -181,7 +181,7 @@ class SyncBroker:
         if self.address.mode == "cluster":
             return SyncClusterRoute(
                 self.address,
-                lambda endpoint: self._on(endpoint, lambda link: _execute(link, ("CLUSTER", "SLOTS"), False)),
+                lambda node, words: self._on(node, lambda link: link.execute(words)),
             )
         return SyncSingleRoute(self.address.endpoints[0])
 
@@ -255,7 +255,7 @@ class SyncBroker:
 def _info(link: SyncLink) -> bytes | None:
     """Return the text of `INFO`; None if this user may not run it."""
     try:
-        text: bytes = _execute(link, ("INFO",), False)
+        text: bytes = link.execute(("INFO",))
     except BrokerRefused:
         return None
     return text
@@ -266,23 +266,14 @@ def _close(pools: dict[Endpoint, Pool]) -> None:
         pool.close()
 
 
-def _execute(link: SyncLink, words: Words, asking: bool) -> Any:
-    # `ASKING` applies to the next command of the connection only.
-    return _accept(link, words, link.request([("ASKING",), words] if asking else [words])[-1])
-
-
-def _accept(link: SyncLink, words: Words, reply: Any) -> Any:
-    if isinstance(reply, ReplyError):
-        raise failure.of_reply(reply, words, link.endpoint)
-    return reply
-
-
 def _run(link: SyncLink, call: Call[T], asking: bool) -> T:
     words = link.sources.words(call)
     reply = link.request([("ASKING",), words] if asking else [words])[-1]
-    if not is_unknown_script(reply):
-        return _decoded(link, call, _accept(link, words, reply))
-    return _decoded(link, call, _execute(link, link.sources.again([call])[0], asking))
+    if is_unknown_script(reply):
+        reply = link.execute(link.sources.again([call])[0], asking=asking)
+    elif isinstance(reply, ReplyError):
+        raise failure.of_reply(reply, words, link.endpoint)
+    return _decoded(link, call, reply)
 
 
 def _decoded(link: SyncLink, call: Call[T], reply: Any) -> T:

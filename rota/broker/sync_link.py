@@ -83,6 +83,14 @@ class SyncLink:
             self._give_up()
             raise
 
+    def execute(self, words: Words, *, asking: bool = False) -> Any:
+        """Run one plain command and return its raw reply."""
+        # `ASKING` applies to the next command of the connection only.
+        reply = self.request([("ASKING",), words] if asking else [words])[-1]
+        if isinstance(reply, ReplyError):
+            raise failure.of_reply(reply, words, self.endpoint)
+        return reply
+
     def wait_for_push(self, timeout_seconds: float) -> bool:
         """Wait until `messages` holds a message. Returns False after the time-out."""
         if self._socket is None:

@@ -5,8 +5,8 @@ application: its few threads may all be busy for minutes, or be shut down. Steps
 resolution, its shutdown) must not wait for them. Because the thread is a daemon, it does not delay the exit of the
 program if it hangs.
 
-`finish` runs a coroutine without an event loop. What both faces do is written once, as a coroutine that awaits what it
-is given: for blocking code, functions that block instead of waiting.
+`finish` runs a coroutine without an event loop. Code for both faces is written once, as a coroutine that awaits the
+functions it is given. Blocking code gives it functions that block instead of waiting.
 """
 
 import asyncio

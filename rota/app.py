@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, overload
 
 from rota.client.connections import Connected, Connections
 from rota.core.duration import DurationLike
-from rota.core.source_line import caller, named, placed
+from rota.core.source_line import caller, named, names_source_line
 from rota.core.text import counted, did_you_mean
 from rota.errors import OptionError, RotaError
 from rota.settings.settings import Settings, settings_given
@@ -53,7 +53,7 @@ class Rota(Tasks, Connected):
 
     _name = "app"
 
-    @placed
+    @names_source_line
     def __init__(
         self,
         url: str | None = None,

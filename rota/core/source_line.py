@@ -42,17 +42,17 @@ def _users_frame() -> FrameType:
 
 
 @contextmanager
-def named(what: str, place: str) -> Generator[None]:
+def named(what: str, source_line: str) -> Generator[None]:
     """Add to a ConfigError raised in this block what was being set up, and where."""
     try:
         yield
     except ConfigError as error:
-        text = str(error) if error.place else f"{error} ({place})"
+        text = str(error) if error.place else f"{error} ({source_line})"
         # Not chained, because the new error has the whole text and the original traceback shows only code of Rota.
-        raise _placed(error, text if what in text else f"{what}: {text}", place) from None
+        raise _with_source_line(error, text if what in text else f"{what}: {text}", source_line) from None
 
 
-def placed(function: Callable[P, None]) -> Callable[P, None]:
+def names_source_line(function: Callable[P, None]) -> Callable[P, None]:
     """Decorate a constructor so that its ConfigErrors name the line that called it."""
 
     @functools.wraps(function)
@@ -60,14 +60,16 @@ def placed(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except ConfigError as error:
-            place = caller()
-            raise (error if error.place else _placed(error, f"{error} ({place})", place)) from error.__cause__
+            source_line = caller()
+            raise (
+                error if error.place else _with_source_line(error, f"{error} ({source_line})", source_line)
+            ) from error.__cause__
 
     return call
 
 
-def _placed(error: ConfigError, text: str, place: str) -> ConfigError:
+def _with_source_line(error: ConfigError, text: str, source_line: str) -> ConfigError:
     made = copy(error)  # keeps further attributes, such as the problems of a ScheduleInvalid
     made.args = (text,)
-    made.place = error.place or place
+    made.place = error.place or source_line
     return made

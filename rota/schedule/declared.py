@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Unpack
 
 from rota.core.duration import DurationLike, at_least, display
-from rota.core.source_line import caller, placed
+from rota.core.source_line import caller, names_source_line
 from rota.core.text import did_you_mean
 from rota.errors import OptionError, ScheduleInvalid
 
@@ -35,7 +35,7 @@ class When:
 
     words: Mapping[str, Any]
 
-    @placed
+    @names_source_line
     def __init__(
         self, *specs: str, tz: str | None = None, name: str | None = None, **options: "Unpack[ScheduleOptions]"
     ) -> None:
@@ -68,13 +68,13 @@ class NameCheck(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSchedule:
-    """One declaration. `what` is the code that made it, and `place` its line.
+    """One declaration. `what` is the code that made it, and `source_line` its line.
 
     `type` is the task type as it stands there, without the prefixes of includes, where no handler is known.
     """
 
     what: str
-    place: str
+    source_line: str
     words: Mapping[str, Any]
     type: str = ""
     handler: DeclaredTask | None = None
@@ -111,9 +111,9 @@ class DeclaredSchedule:
             definition=definition,
             source="code",
             created_at=self.declared_at,
-            created_by=self.place,
+            created_by=self.source_line,
             updated_at=self.declared_at,
-            updated_by=self.place,
+            updated_by=self.source_line,
         )
 
 
@@ -167,16 +167,16 @@ def add_to_handler(handler: DeclaredTask, made: DeclaredSchedule) -> None:
 
 def refuse_equal_names(named: Iterable[tuple[str, DeclaredSchedule]]) -> None:
     """Raise OptionError if two declarations have the same name."""
-    places: dict[str, str] = {}
+    source_lines: dict[str, str] = {}
     for name, each in sorted(named, key=lambda pair: pair[1].declared_at):
-        if name in places:
+        if name in source_lines:
             error = OptionError(
-                f"{each.what} declares a second schedule {name!r}; the first one is in {places[name]}. Give it a name "
-                f"of its own: name=... ({each.place})"
+                f"{each.what} declares a second schedule {name!r}; the first one is in {source_lines[name]}. Give it "
+                f"a name of its own: name=... ({each.source_line})"
             )
-            error.place = each.place
+            error.place = each.source_line
             raise error
-        places[name] = each.place
+        source_lines[name] = each.source_line
 
 
 def refuse_chains(schedules: "Sequence[StoredSchedule]") -> None:
@@ -200,4 +200,4 @@ class ScheduleProvider:
     function: Provide
     interval: timedelta
     name: str
-    place: str
+    source_line: str

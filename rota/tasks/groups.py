@@ -70,7 +70,7 @@ class GroupHandler:
         if not isinstance(group, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError(f"group is {group!r}, but must be the name of a group, or a pattern like 'user-*'.")
         self.function = function
-        self.place = ""
+        self.source_line = ""
         """Where it was registered, as `file:line`."""
         self.type = type
         self.serves_every_type = not type
@@ -155,7 +155,7 @@ class Aggregators:
         taken = self._by_type.get(type, {}).get(group) or (others or {}).get((type, group))
         if taken is not None:
             raise RoutingError(
-                f"Groups {group!r} of {type or 'every type'} are taken already, by {taken!r} ({taken.place})."
+                f"Groups {group!r} of {type or 'every type'} are taken already, by {taken!r} ({taken.source_line})."
             )
 
     def find(self, type: str, group: str) -> GroupHandler | None:

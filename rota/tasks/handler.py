@@ -64,7 +64,7 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """The place of a handler in an app. `modules` are those that included its routers."""
+    """What a handler gets when it joins an app. `modules` are those that included its routers."""
 
     type: str
     options: Options
@@ -97,7 +97,7 @@ class Handler:
         words: Mapping[str, Any] = NO_WORDS,
     ) -> None:
         self.type = type
-        self.place = ""
+        self.source_line = ""
         """Where it was registered, as `file:line`."""
         self.function = function
         self.signature = signature
@@ -125,7 +125,7 @@ class Handler:
             Recipe(signature, {})  # wrong dependencies are refused at import, not in the first task
 
     def join(self, joining: Joining) -> None:
-        """Take the place in an app."""
+        """Join an app."""
         self.type = joining.type
         self.options, self.retry, self.hooks = joining.options, joining.retry, joining.hooks
         self.timeout = joining.options.timeout

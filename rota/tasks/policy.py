@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 from rota.core.canonical import KeyFormatter, is_array
 from rota.core.duration import DurationLike, at_least, parse
 from rota.core.randomness import RANDOM
-from rota.core.source_line import placed
+from rota.core.source_line import names_source_line
 from rota.core.text import did_you_mean, unstopped
 from rota.errors import OptionError, PayloadError, RetryLater, Revoke, SkipRetry, leaves
 from rota.tasks.callback import check, refuse_unrun
@@ -48,7 +48,7 @@ class Retry:
     delay: timedelta | DelayFunction | None
     is_failure: Callable[[BaseException], bool] | None
 
-    @placed
+    @names_source_line
     def __init__(
         self,
         max: int = 25,
@@ -161,7 +161,7 @@ class Unique:
     key: str | None
     on_conflict: OnConflict
 
-    @placed
+    @names_source_line
     def __init__(
         self,
         ttl: DurationLike | None = None,
@@ -202,7 +202,7 @@ class Debounce:
     wait: timedelta
     max_wait: timedelta | None
 
-    @placed
+    @names_source_line
     def __init__(self, key: str, wait: DurationLike, max_wait: DurationLike | None = None) -> None:
         """Define which calls are joined. The key may name arguments: `"user-{user_id}"`."""
         put = object.__setattr__

@@ -195,7 +195,7 @@ class Inclusion:
     into: "Tasks"
     prefix: str
     options: Mapping[str, Any]
-    place: str
+    source_line: str
     module: str
 
 

@@ -1,6 +1,6 @@
 """Routers: a module registers its tasks on a router without knowing the app, and the app includes the router.
 
-How a task gets its place in an app:
+How a task joins an app:
 
 1. A decorator makes the handler and checks its options. On a router, the handler then waits for the app.
 2. `include` joins a router to an app, or to another router. A router is included once, so that each of its tasks has
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 from rota.core.duration import DurationLike
-from rota.core.source_line import caller, calling_module, named, placed
+from rota.core.source_line import caller, calling_module, named, names_source_line
 from rota.core.text import counted
 from rota.errors import OptionError, RoutingError
 from rota.tasks import middleware as around
@@ -61,11 +61,11 @@ class Tasks(Scheduling):
     _name: ClassVar[str] = "tasks"
     """The name of the object in error texts."""
 
-    @placed
+    @names_source_line
     def __init__(self, *, middleware: Sequence[Middleware] = ()) -> None:
         """Make a router. `middleware` runs around its tasks, inside the middleware of the app."""
         super().__init__()
-        self._place = caller()
+        self._source_line = caller()
         self._middlewares: list[Middleware] = [
             around.check(item) for item in around.each(f"{type(self).__name__}(middleware=...)", middleware)
         ]
@@ -87,10 +87,10 @@ class Tasks(Scheduling):
         self._check_type_given("task", type)
 
         def register(function: Callable[..., Any]) -> Task[..., Any]:
-            with self._named(what := f"task({type!r})", place := caller()):
+            with self._named(what := f"task({type!r})", source_line := caller()):
                 handler = task_handler(f"{self._name}.{what}", type, function, words)
                 check_blank(type)
-                handler.place = place
+                handler.source_line = source_line
             self._join([(self, handler)])
             self._handlers.append(handler)
             made: Task[..., Any] = AsyncTask(handler) if is_async(handler.function) else SyncTask(handler)
@@ -106,10 +106,10 @@ class Tasks(Scheduling):
         self._check_type_given("handler", type)
 
         def register(function: FunctionT) -> FunctionT:
-            with self._named(what := f"handler({type!r})", place := caller()):
+            with self._named(what := f"handler({type!r})", source_line := caller()):
                 handler = raw_handler(f"{self._name}.{what}", type, function, words)
                 check_blank(type)
-                handler.place = place
+                handler.source_line = source_line
             self._join([(self, handler)])
             self._handlers.append(handler)
             return function
@@ -135,7 +135,7 @@ class Tasks(Scheduling):
         self._check_type_given("aggregator", type)
 
         def register(function: FunctionT) -> FunctionT:
-            with self._named(f"aggregator({type!r}, group={group!r})", place := caller()):
+            with self._named(f"aggregator({type!r}, group={group!r})", source_line := caller()):
                 made = GroupHandler(
                     cast("AggregateFunction", function),
                     type=type,
@@ -144,7 +144,7 @@ class Tasks(Scheduling):
                     max_delay=max_delay,
                     max_size=max_size,
                 )
-                made.place = place
+                made.source_line = source_line
             self._join([], [(self, made)])
             self._group_handlers.append(made)
             return function
@@ -181,12 +181,12 @@ class Tasks(Scheduling):
         then the innermost include. A router is included once, in one app or one other router; a second include raises
         RoutingError. Tasks that are registered on the router later are taken in too.
         """
-        place = caller()
-        with named(f"{self._name}.include", place):
+        source_line = caller()
+        with named(f"{self._name}.include", source_line):
             self._check_includable(tasks)
             check_prefix(prefix)
             check_include_options(f"{self._name}.include", options)
-            tasks._inclusion = Inclusion(self, prefix, options, place, calling_module())
+            tasks._inclusion = Inclusion(self, prefix, options, source_line, calling_module())
             try:
                 tasks._check_joining()
                 self._join(tasks._all_handlers(), tasks._all_group_handlers())
@@ -201,7 +201,7 @@ class Tasks(Scheduling):
         return [each for router in reversed(list(self._outwards())) for each in router._middlewares]
 
     def __repr__(self) -> str:
-        return f"<Tasks with {counted(len(list(self._all_handlers())), 'handler')} ({self._place})>"
+        return f"<Tasks with {counted(len(list(self._all_handlers())), 'handler')} ({self._source_line})>"
 
     def warning(self) -> str | None:
         """A warning if this router has tasks or aggregators, and no app includes it."""
@@ -209,8 +209,8 @@ class Tasks(Scheduling):
             return None
         number = len(self._handlers) + len(self._group_handlers)
         return (
-            f"No app includes the router made in {self._place}, so its {counted(number, 'function')} cannot run here: "
-            "call app.include(...) with this router."
+            f"No app includes the router made in {self._source_line}, so its {counted(number, 'function')} cannot run "
+            "here: call app.include(...) with this router."
         )
 
     # Joining an app
@@ -244,7 +244,7 @@ class Tasks(Scheduling):
         handlers: "Iterable[tuple[Tasks, Handler]]",
         group_handlers: "Iterable[tuple[Tasks, GroupHandler]]" = (),
     ) -> None:
-        """Give handlers their place in the app; none of them changes if one is refused. Waits without an app."""
+        """Join handlers to the app; none of them changes if one is refused. Waits without an app."""
         home = self._home
         if home is None:
             return
@@ -258,7 +258,7 @@ class Tasks(Scheduling):
             types[joining.type] = handler
             joinings.append((handler, joining))
         for router, each in group_handlers:
-            with router._named(f"aggregator({each.type!r}, group={each.group!r})", each.place):
+            with router._named(f"aggregator({each.type!r}, group={each.group!r})", each.source_line):
                 type = router._prefix + each.type
                 home.aggregators.check(type, each.group, others=groups)
             groups[type, each.group] = each
@@ -302,11 +302,11 @@ class Tasks(Scheduling):
 
     # Refusing
 
-    def _named(self, what: str, place: str) -> AbstractContextManager[None]:
-        return named(f"{self._name}.{what}", place)
+    def _named(self, what: str, source_line: str) -> AbstractContextManager[None]:
+        return named(f"{self._name}.{what}", source_line)
 
     def _named_handler(self, handler: Handler) -> AbstractContextManager[None]:
-        return self._named(f"{'task' if handler.is_typed else 'handler'}({handler.type!r})", handler.place)
+        return self._named(f"{'task' if handler.is_typed else 'handler'}({handler.type!r})", handler.source_line)
 
     def _check_type_given(self, decorator: str, type: object) -> None:
         if not isinstance(type, str):
@@ -321,12 +321,12 @@ class Tasks(Scheduling):
         if tasks._home is not None and tasks._inclusion is None:
             raise OptionError("An app cannot be included. Register the tasks on a router instead: tasks = Tasks().")
         if tasks in self._outwards():
-            raise RoutingError(f"The router made in {tasks._place} would include itself.")
+            raise RoutingError(f"The router made in {tasks._source_line} would include itself.")
         if tasks._inclusion is not None:
             raise RoutingError(
-                f"The router made in {tasks._place} is included already, in {tasks._inclusion.place}. A router is "
-                "included once, so that each of its tasks has one type, one queue and one app. For a second app or "
-                "prefix, make the router in a function, and call this function for each include."
+                f"The router made in {tasks._source_line} is included already, in {tasks._inclusion.source_line}. A "
+                "router is included once, so that each of its tasks has one type, one queue and one app. For a second "
+                "app or prefix, make the router in a function, and call this function for each include."
             )
 
 

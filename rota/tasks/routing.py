@@ -113,8 +113,8 @@ def check_blank(type: object) -> None:
 
 
 def _described(route: TypeRoute) -> str:
-    place: str = getattr(route, "place", "")
-    return f"{route!r} ({place})" if place else repr(route)
+    source_line: str = getattr(route, "source_line", "")
+    return f"{route!r} ({source_line})" if source_line else repr(route)
 
 
 def check_name(name: str, *, pattern: bool = False) -> None:

@@ -99,7 +99,7 @@ class Scheduling(ABC):
     def _prefix(self) -> str: ...
 
     @abstractmethod
-    def _named(self, what: str, place: str) -> AbstractContextManager[None]: ...
+    def _named(self, what: str, source_line: str) -> AbstractContextManager[None]: ...
 
     @abstractmethod
     def _inclusions(self) -> "list[Inclusion]": ...
@@ -228,7 +228,7 @@ class Scheduling(ABC):
         made: list[StoredSchedule] = []
         for router, each in self._all_schedules():
             included = included_words([item.options for item in router._inclusions()])
-            with named(each.what, each.place):
+            with named(each.what, each.source_line):
                 made.append(each.stored(router._prefix, timezone, included))
         refuse_chains(made)
         return tuple(sorted(made, key=lambda item: item.definition.name))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
-from rota.core.source_line import placed
+from rota.core.source_line import names_source_line
 from rota.core.text import unstopped
 from rota.errors import OptionError
 from rota.tasks.context import Context
@@ -22,7 +22,7 @@ class Depends:
 
     __slots__ = ("provider",)
 
-    @placed
+    @names_source_line
     def __init__(self, provider: Callable[..., Any]) -> None:
         if not callable(provider):
             raise OptionError(f"Depends({provider!r}) needs a function that makes the value.")

@@ -212,9 +212,9 @@ class Task(Generic[P, R]):
         handler = self.handler
         if handler.sender is None:
             raise RoutingError(
-                f"The task {handler.type!r} ({handler.place}) is on a router that no app has included, so its full "
-                "type, its queue and its server are not known. Call app.include(...) with the router where the app is "
-                "made, and import that module before the first enqueue."
+                f"The task {handler.type!r} ({handler.source_line}) is on a router that no app has included, so its "
+                "full type, its queue and its server are not known. Call app.include(...) with the router where the "
+                "app is made, and import that module before the first enqueue."
             )
         self.type, self.default_options, self._sender = handler.type, self._changed_options(), handler.sender
 

@@ -79,7 +79,7 @@ def test_decorator_without_its_parentheses_says_how_to_write_it(decorator: str) 
         getattr(Rota(), decorator)(job)
 
 
-def test_second_registration_of_a_name_names_both_places() -> None:
+def test_second_registration_of_a_name_names_both_source_lines() -> None:
     app = Rota()
     app.task("test:job")(job)
     first = line() - 1
@@ -89,7 +89,7 @@ def test_second_registration_of_a_name_names_both_places() -> None:
         app.handler("test:job")(lambda ctx, payload: None)
 
 
-def test_second_aggregator_of_a_group_names_both_places() -> None:
+def test_second_aggregator_of_a_group_names_both_source_lines() -> None:
     app = Rota()
     app.aggregator("test:job", group="g")(lambda group, tasks: None)
     first = line() - 1
@@ -97,7 +97,7 @@ def test_second_aggregator_of_a_group_names_both_places() -> None:
         app.aggregator("test:job", group="g")(lambda group, tasks: None)
 
 
-def test_place_is_written_from_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_line_is_written_from_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parent)
 
     with pytest.raises(OptionError) as info:

@@ -107,7 +107,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "said"), REFUSED, ids=[said for _, said in REFUSED])
-def test_function_that_could_not_be_called_is_refused_at_import_with_its_place(
+def test_function_that_could_not_be_called_is_refused_at_import_with_its_source_line(
     make: Callable[[], object], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said) as info:

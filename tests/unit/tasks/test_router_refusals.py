@@ -18,7 +18,7 @@ def job(number: int) -> str:
 def silent(number: int) -> None: ...
 
 
-def test_second_include_is_refused_with_both_places() -> None:
+def test_second_include_is_refused_with_both_source_lines() -> None:
     app, tasks = Rota(), Tasks()
     app.include(tasks)
 
@@ -32,7 +32,7 @@ def test_second_include_is_refused_with_both_places() -> None:
         assert text.count(HERE) == 3  # where the router was made, and both includes
 
 
-def test_duplicate_types_are_refused_with_both_places_and_change_nothing() -> None:
+def test_duplicate_types_are_refused_with_both_source_lines_and_change_nothing() -> None:
     app, tasks = Rota(), Tasks()
     app.task("billing:charge")(job)
     fine, twice = tasks.task("fine")(job), tasks.task("charge")(job)
@@ -114,7 +114,7 @@ def test_module_given_for_a_router_is_answered_with_the_name_of_its_router() -> 
         ({"headers": "a"}, "must be a dict"),
     ],
 )
-def test_wrong_include_is_refused_with_its_place(words: dict[str, Any], reason: str) -> None:
+def test_wrong_include_is_refused_with_its_source_line(words: dict[str, Any], reason: str) -> None:
     app, tasks = Rota(), Tasks()
     charge = tasks.task("charge")(job)
 

@@ -334,6 +334,6 @@ async def test_provider_is_kept_with_its_interval() -> None:
 
     assert [each.interval.total_seconds() for each in app.schedule_providers] == [180, 10]
     assert {each.name for each in app.schedule_providers} == {"provide"}
-    assert all(HERE in each.place for each in app.schedule_providers)
+    assert all(HERE in each.source_line for each in app.schedule_providers)
     call: Callable[[], Awaitable[Any]] = app.schedule_providers[0].function
     assert len(await call()) == 2

@@ -26,7 +26,7 @@ from rota.errors import ConfigError, RotaError
 from rota.settings.settings import Settings
 from rota.tasks.router import Tasks
 
-MOST_PLACES = 5
+MOST_SOURCE_LINES = 5
 _OURS = str(Path(rota.__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
@@ -42,8 +42,8 @@ def failure(module: str, error: BaseException) -> RotaError:
 
 
 def _describe(module: str, error: BaseException) -> str:
-    """Return one sentence, then a line for each place in the user's code, the innermost last."""
-    return "\n".join([_sentence(module, error), *(f"  {place}" for place in _places(error))])
+    """Return one sentence, then each source line in the user's code, the innermost last."""
+    return "\n".join([_sentence(module, error), *(f"  {source_line}" for source_line in _source_lines(error))])
 
 
 def _sentence(module: str, error: BaseException) -> str:
@@ -65,24 +65,24 @@ def _text(error: BaseException) -> str:
         return "its text cannot be read"
 
 
-def _places(error: BaseException) -> list[str]:
+def _source_lines(error: BaseException) -> list[str]:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
-    shown = own[-MOST_PLACES:]
+    shown = own[-MOST_SOURCE_LINES:]
     # The line in a library that raised the error. Rota raises a ConfigError itself, below its own frames.
     if frames and frames[-1] not in shown and not isinstance(error, ConfigError):
         shown.append(frames[-1])
-    places = [_place(frame.filename, frame.lineno, frame.line) for frame in shown]
+    source_lines = [_source_line(frame.filename, frame.lineno, frame.line) for frame in shown]
     if isinstance(error, SyntaxError) and error.filename is not None:
-        places.append(_place(error.filename, error.lineno, error.text))
-    return places
+        source_lines.append(_source_line(error.filename, error.lineno, error.text))
+    return source_lines
 
 
 def _is_machinery(filename: str) -> bool:
     return filename.startswith((_OURS, "<frozen")) or "/importlib/" in filename
 
 
-def _place(filename: str, line: int | None, text: str | None) -> str:
+def _source_line(filename: str, line: int | None, text: str | None) -> str:
     path = Path(filename)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     code = (text or "").strip()

@@ -91,12 +91,12 @@ def changed_fields(before: ScheduleDefinition, after: ScheduleDefinition) -> tup
 
 def _check_sources(file: ScheduleFile, by_name: Mapping[str, StoredSchedule]) -> None:
     problems = [
-        (filed.place, f"The schedule {name!r} is declared in {now.source}: change it there, or use another name.")
+        (filed.source_line, f"The schedule {name!r} is declared in {now.source}: change it there, or use another name.")
         for filed in file.schedules
         if (now := by_name.get(name := filed.definition.name)) is not None and now.source != "database"
     ]
     if problems:
-        lines = "".join(f"\n- {place}: {text}" for place, text in problems)
+        lines = "".join(f"\n- {source_line}: {text}" for source_line, text in problems)
         raise ScheduleInvalid(
             f"Nothing is changed, because a file cannot change these schedules:{lines}", problems=problems
         )

@@ -28,7 +28,7 @@ LONGEST_SLUG = 40
 
 @dataclass(frozen=True, slots=True)
 class CrontabImport:
-    """The schedules of a crontab, their commands by name, and a note (its place and text) on what was left out."""
+    """The schedules of a crontab, their commands by name, and notes (source line and text) on what was left out."""
 
     definitions: tuple[ScheduleDefinition, ...]
     commands: dict[str, str]
@@ -59,7 +59,7 @@ def read_crontab(
     for number, line in enumerate(text.splitlines(), 1):
         _read_line(reading, line.strip(), f"{source}:{number}")
     if reading.problems:
-        lines = "".join(f"\n- {place}: {what}" for place, what in reading.problems)
+        lines = "".join(f"\n- {source_line}: {what}" for source_line, what in reading.problems)
         raise ScheduleInvalid(
             f"{counted(len(reading.problems), 'line')} of the crontab cannot be read, so nothing is imported:{lines}",
             problems=reading.problems,
@@ -67,7 +67,7 @@ def read_crontab(
     return CrontabImport(tuple(reading.definitions), reading.commands, tuple(reading.notes))
 
 
-def _read_line(reading: _CrontabReading, line: str, place: str) -> None:
+def _read_line(reading: _CrontabReading, line: str, source_line: str) -> None:
     if not line:
         reading.comment = ""
         return
@@ -76,25 +76,27 @@ def _read_line(reading: _CrontabReading, line: str, place: str) -> None:
         return
     variable = _VARIABLE.match(line)
     if variable is not None:
-        _set_variable(reading, variable["name"], variable["value"].strip().strip("\"'"), place)
+        _set_variable(reading, variable["name"], variable["value"].strip().strip("\"'"), source_line)
         return
     try:
         spec, user, command = _parts(line, system=reading.system)
-        reading.definitions.append(_definition(reading, spec, user, command, place))
+        reading.definitions.append(_definition(reading, spec, user, command, source_line))
     except ScheduleInvalid as error:
-        reading.problems += [(place, what) for _, what in error.problems]
+        reading.problems += [(source_line, what) for _, what in error.problems]
     except ValueError as error:
-        reading.problems.append((place, str(error)))
+        reading.problems.append((source_line, str(error)))
     reading.comment = ""
 
 
-def _set_variable(reading: _CrontabReading, name: str, value: str, place: str) -> None:
+def _set_variable(reading: _CrontabReading, name: str, value: str, source_line: str) -> None:
     if name in ("CRON_TZ", "TZ"):
         reading.timezone = value
     elif name in _HARMLESS:
-        reading.notes.append((place, f"{name} is not imported: alerts, shells and delays are settings of their own."))
+        reading.notes.append(
+            (source_line, f"{name} is not imported: alerts, shells and delays are settings of their own.")
+        )
     else:
-        reading.notes.append((place, f"{name}={value} is not imported: set it where the command runs."))
+        reading.notes.append((source_line, f"{name}={value} is not imported: set it where the command runs."))
 
 
 def _parts(line: str, *, system: bool) -> tuple[str, str, str]:
@@ -111,15 +113,17 @@ def _parts(line: str, *, system: bool) -> tuple[str, str, str]:
     return spec, words[count] if system else "", words[-1]
 
 
-def _definition(reading: _CrontabReading, spec: str, user: str, command: str, place: str) -> ScheduleDefinition:
+def _definition(reading: _CrontabReading, spec: str, user: str, command: str, source_line: str) -> ScheduleDefinition:
     if _UNESCAPED_PERCENT.search(command):
-        reading.notes.append((place, "The text after % was the standard input of the command: it is not given to it."))
+        reading.notes.append(
+            (source_line, "The text after % was the standard input of the command: it is not given to it.")
+        )
         command = _UNESCAPED_PERCENT.split(command, maxsplit=1)[0].rstrip()
     command = command.replace("\\%", "%")
     if not command:
         raise ValueError("This line has no command before the %: write one, such as: cat%text for its standard input")
     if user:
-        reading.notes.append((place, f"The user {user} is not imported: the worker's user runs the command."))
+        reading.notes.append((source_line, f"The user {user} is not imported: the worker's user runs the command."))
     name = next(each for each in _numbered(_slug(command)) if each not in reading.commands)
     reading.commands[name] = command
     return ScheduleDefinition.read(

@@ -48,11 +48,11 @@ JSON allows them inside of texts.
 
 @dataclass(frozen=True, slots=True)
 class FiledSchedule:
-    """One schedule of a file. `named` has the fields that the file gives, `place` its file and line."""
+    """One schedule of a file. `named` has the fields that the file gives, `source_line` its file and line."""
 
     definition: ScheduleDefinition
     named: frozenset[str]
-    place: str
+    source_line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class ScheduleFile:
 def read_file(text: str, source: str) -> ScheduleFile:
     """Read a file of schedules. `source` is its name for messages.
 
-    Raises ScheduleInvalid with every problem: each has the place, as `file:line`, and says what is wrong.
+    Raises ScheduleInvalid with every problem: each has the source line, as `file:line`, and says what is wrong.
     """
     if len(text) > MOST_CHARACTERS:
         raise _refusal([(source, f"The file has {len(text):,} characters, but may have {MOST_CHARACTERS:,}.")])
@@ -153,9 +153,11 @@ class _FileReader:
         return {str(name): value for name, value in defaults.items() if name in FIELDS}
 
     def _schedule(self, row: Any, rows: Any, index: int, defaults: Mapping[str, Any]) -> FiledSchedule | None:
-        place = self._place(rows, index)
+        source_line = self._source_line(rows, index)
         if not is_mapping(row):
-            self.problems.append((place, f"{brief(row)} is not a schedule: write an object with name and task_type."))
+            self.problems.append(
+                (source_line, f"{brief(row)} is not a schedule: write an object with name and task_type.")
+            )
             return None
         if row.get("process_in", defaults.get("process_in")) is not None:
             self._refuse(row, "process_in", "process_in would move each time the file is applied: write process_at.")
@@ -167,15 +169,15 @@ class _FileReader:
         except ScheduleInvalid as error:
             for path, text in error.problems:
                 field = path.partition(".")[0]
-                at = self._place(row, field) if field in row else place
+                at = self._source_line(row, field) if field in row else source_line
                 self.problems.append((at, f"{_named(row)}{text}"))
             return None
-        return FiledSchedule(definition, frozenset(map(str, (*defaults, *row))), place)
+        return FiledSchedule(definition, frozenset(map(str, (*defaults, *row))), source_line)
 
     def _refuse(self, holder: Any, key: object, text: str) -> None:
-        self.problems.append((self._place(holder, key), text))
+        self.problems.append((self._source_line(holder, key), text))
 
-    def _place(self, holder: Any, key: object) -> str:
+    def _source_line(self, holder: Any, key: object) -> str:
         """Return `file:line` of a key or an item. The containers that ruamel.yaml returns know their lines."""
         marks: Any = getattr(holder, "lc", None)
         if marks is None:
@@ -195,17 +197,17 @@ def _doubles(schedules: Iterable[FiledSchedule]) -> Iterator[tuple[str, str]]:
     for each in schedules:
         name = each.definition.name
         if name in first:
-            yield each.place, f"The name {name!r} stands at {first[name]} already: each schedule needs its own."
-        first.setdefault(name, each.place)
+            yield each.source_line, f"The name {name!r} stands at {first[name]} already: each schedule needs its own."
+        first.setdefault(name, each.source_line)
 
 
 def _refusal(problems: list[tuple[str, str]]) -> ScheduleInvalid:
-    lines = "".join(f"\n- {place}: {text}" for place, text in problems)
+    lines = "".join(f"\n- {source_line}: {text}" for source_line, text in problems)
     return ScheduleInvalid(f"{counted(len(problems), 'problem')}, so nothing is changed:{lines}", problems=problems)
 
 
 def read_content(text: str, source: str) -> Any:
-    """Read a file of YAML or JSON. Raises ScheduleInvalid with the place."""
+    """Read a file of YAML or JSON. Raises ScheduleInvalid with the source line."""
     yaml = _yaml()
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 

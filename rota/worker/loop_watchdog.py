@@ -124,13 +124,13 @@ class LoopWatchdog:
         culprit = self._culprit()
         frame = sys._current_frames().get(self._thread_id)  # pyright: ignore[reportPrivateUsage] - a documented function
         self._statistics = replace(
-            self._statistics, blocked_by=culprit or _place(frame), blockages=self._statistics.blockages + 1
+            self._statistics, blocked_by=culprit or _source_line(frame), blockages=self._statistics.blockages + 1
         )
         events.emit(
             events.LoopBlocked(
                 seconds=time.monotonic() - asked_at,
                 blocked_by=culprit or "code outside of any task",
-                trace=_where(frame) if frame else "(the place is unknown)",
+                trace=_stack(frame) if frame else "(the stack is unknown)",
             )
         )
 
@@ -154,11 +154,11 @@ class LoopWatchdog:
         return f"the coroutine {current.get_name()}"
 
 
-def _place(frame: FrameType | None) -> str:
+def _source_line(frame: FrameType | None) -> str:
     return "" if frame is None else f"{frame.f_code.co_qualname} in {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _where(frame: FrameType) -> str:
+def _stack(frame: FrameType) -> str:
     """Return the stack from the handler on. The frames before the handler are the same for every task."""
     stack = traceback.extract_stack(frame)
     ours = [number for number, line in enumerate(stack, 1) if line.filename.startswith(_HERE)]

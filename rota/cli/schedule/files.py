@@ -134,11 +134,11 @@ def import_crontab(
     commands = {name: {"argv": ["/bin/sh", "-c", command]} for name, command in found.commands.items()}
     if as_json:
         schedules = [definition.to_mapping() for definition in found.definitions]
-        notes = [{"place": place, "text": text} for place, text in found.notes]
+        notes = [{"place": source_line, "text": text} for source_line, text in found.notes]
         output.print_json({"schedules": schedules, "commands": commands, "notes": notes})
         return
-    for place, text in found.notes:
-        output.note(f"note {place}: {text}")
+    for source_line, text in found.notes:
+        output.note(f"note {source_line}: {text}")
     typer.echo(f"JOBS_COMMANDS={json.dumps(commands, ensure_ascii=False)}", err=True)
     typer.echo(write_file(found.definitions), nl=False)
 
@@ -150,8 +150,8 @@ def _warnings(plan: ApplyPlan, url: str | None) -> Iterator[str]:
         if problem := never_fires(definition, output.now()):
             yield f"{definition.name}: {problem}"
     moved = [each.wanted for each in plan.update if is_elsewhere(each.stored.definition, each.wanted)]
-    if placed := [*plan.create, *moved]:
-        yield from warnings_of(placed, url)
+    if elsewhere := [*plan.create, *moved]:
+        yield from warnings_of(elsewhere, url)
 
 
 async def _carry_out(store: "Store", plan: ApplyPlan) -> list[str]:
@@ -187,7 +187,7 @@ def _read(files: list[str]) -> ScheduleFile:
         except ScheduleInvalid as error:
             problems += error.problems
     if problems:
-        lines = "".join(f"\n- {place}: {text}" for place, text in problems)
+        lines = "".join(f"\n- {source_line}: {text}" for source_line, text in problems)
         raise ScheduleInvalid(f"{counted(len(problems), 'problem')}, so nothing is changed:{lines}", problems=problems)
     return ScheduleFile.joined(found)
 

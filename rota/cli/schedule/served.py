@@ -35,7 +35,7 @@ def is_elsewhere(before: ScheduleDefinition, after: ScheduleDefinition) -> bool:
 
 
 def confirmed(definition: ScheduleDefinition, url: str | None, *, yes: bool, is_new: bool = True) -> bool:
-    """Warn if no live worker takes the tasks of a new place, and ask whether to go on. Without a terminal: yes.
+    """Warn if no live worker takes the tasks of a new type or queue, and ask whether to go on. Without a terminal: yes.
 
     A profile with `confirm` wants its name in any case.
     """

@@ -71,11 +71,11 @@ def test_system_crontab_names_a_user() -> None:
         ("@daily %Dear all", "has no command before the %"),
     ],
 )
-def test_line_that_cannot_be_read_is_refused_with_its_place(line: str, said: str) -> None:
+def test_line_that_cannot_be_read_is_refused_with_its_source_line(line: str, said: str) -> None:
     with pytest.raises(ScheduleInvalid) as refused:
         read_crontab(f"@daily ok\n{line}\n", "tab")
-    [(place, what)] = refused.value.problems
-    assert place == "tab:2"
+    [(source_line, what)] = refused.value.problems
+    assert source_line == "tab:2"
     assert said in what
 
 

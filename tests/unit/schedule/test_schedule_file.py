@@ -30,13 +30,13 @@ schedules:
 
 
 def problems(text: str) -> dict[str, str]:
-    """The problems of a file that must be refused, by their places."""
+    """The problems of a file that must be refused, by their source lines."""
     with pytest.raises(ScheduleInvalid) as refused:
         read_file(text, "s.yaml")
-    assert all(f"{place}: {what}" in str(refused.value) for place, what in refused.value.problems)
+    assert all(f"{source_line}: {what}" in str(refused.value) for source_line, what in refused.value.problems)
     found: dict[str, str] = {}
-    for place, what in refused.value.problems:
-        found[place] = f"{found.get(place, '')}{what}\n"
+    for source_line, what in refused.value.problems:
+        found[source_line] = f"{found.get(source_line, '')}{what}\n"
     return found
 
 
@@ -54,7 +54,7 @@ def test_file_gives_defaults_and_its_tag_to_each_schedule() -> None:
     assert (mail.queue, mail.tags) == ("high", ("post", "shop"))
     assert mail.process_at is not None
     assert mail.process_at.isoformat() == "2026-03-01T08:00:00+00:00"
-    assert [each.place for each in file.schedules] == ["shop.yaml:6", "shop.yaml:10"]
+    assert [each.source_line for each in file.schedules] == ["shop.yaml:6", "shop.yaml:10"]
     assert file.schedules[1].named >= {"name", "timezone", "queue", "process_at"}
 
 
@@ -89,7 +89,7 @@ def test_any_text_in_a_payload_survives_writing_and_reading(remark: str, text: s
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "said"),
+    ("text", "source_line", "said"),
     [
         ("schedules:\n# \x07", "s.yaml:2", "write \\u0007 in double quotes"),
         ("schedules: [", "s.yaml:1", "not YAML or JSON"),
@@ -116,10 +116,10 @@ def test_any_text_in_a_payload_survives_writing_and_reading(remark: str, text: s
         ),
     ],
 )
-def test_fault_is_refused_at_its_line(text: str, place: str, said: str) -> None:
+def test_fault_is_refused_at_its_line(text: str, source_line: str, said: str) -> None:
     found = problems(text)
-    assert place in found, found
-    assert said in found[place]
+    assert source_line in found, found
+    assert said in found[source_line]
 
 
 def test_all_problems_are_shown_at_once() -> None:

@@ -127,7 +127,7 @@ def test_wrong_include_is_refused_with_its_source_line(words: dict[str, Any], re
     assert charge.type == "charge"
 
 
-def test_bad_name_is_refused_at_the_include_with_the_place_of_its_task() -> None:
+def test_bad_name_is_refused_at_the_include_with_the_source_line_of_its_task() -> None:
     tasks = Tasks()
     tasks.task("Charge")(job)
     with pytest.raises(RoutingError, match=r"tasks.task\('Charge'\).*capital letters") as caught:

@@ -103,7 +103,7 @@ def test_a_raw_handler_of_another_shape_is_refused() -> None:
 
 
 @pytest.mark.parametrize("default", [Depends(dict), Depends])
-def test_depends_as_a_default_is_answered_with_the_right_place(default: Any) -> None:
+def test_depends_as_a_default_is_answered_with_the_right_annotation(default: Any) -> None:
     def work(x: int, db: dict[str, int] = default) -> None: ...
 
     with pytest.raises(OptionError, match=r"work has Depends as .*'db'.*db: Annotated\[dict\[str, int\], Depends\("):

@@ -71,7 +71,7 @@ async def test_a_blockage_is_told_once_with_the_coroutine_and_the_line(caplog: p
     assert any(record.getMessage().startswith("The event loop turns again") for record in records)
 
 
-async def test_a_callback_outside_of_any_task_is_named_by_its_place() -> None:
+async def test_a_callback_outside_of_any_task_is_named_by_its_source_line() -> None:
     loop_watchdog = LoopWatchdog(list, LIMIT)
     running = await beating(loop_watchdog)
     named = asyncio.Event()

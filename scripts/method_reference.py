@@ -144,11 +144,11 @@ def _spaced(argument: str) -> str:
 def _split(arguments: str) -> Iterator[str]:
     """Split arguments at the commas that stand outside of brackets."""
     depth, start = 0, 0
-    for place, char in enumerate(arguments):
+    for index, char in enumerate(arguments):
         depth += (char in "([{") - (char in ")]}")
         if char == "," and depth == 0:
-            yield arguments[start:place].strip()
-            start = place + 1
+            yield arguments[start:index].strip()
+            start = index + 1
     yield arguments[start:].strip()
 
 

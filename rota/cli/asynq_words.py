@@ -108,11 +108,11 @@ def rota_words(words: Sequence[str], declared: Declared) -> Meant:
             kept += [renamed[flag], *([value] if separator else [])]
         else:
             kept.append(word)
-    placed = [arguments[name] for name in _ORDER if name in arguments]
+    ordered = [arguments[name] for name in _ORDER if name in arguments]
     if (file := server.pop(CONFIG, None)) is not None:
         server = {**read_config(file), **server}
     url = ["--url", _url(server)] if server.keys() - {"insecure"} else []
-    return Meant([*path, *placed, *kept, *url], _variables(server))
+    return Meant([*path, *ordered, *kept, *url], _variables(server))
 
 
 _ORDER = ("t", "p", "l", "i")
@@ -122,11 +122,11 @@ _ORDER = ("t", "p", "l", "i")
 def _named_first(words: Sequence[str]) -> list[str]:
     """Put the flags for Asynq's server that stand before the name of a command, or inside it, behind the words."""
     named, flags = list(words), list[str]()
-    for place in (0, 1):
-        while len(named) > place and (word := named[place].partition("="))[0] in (*SERVER, *SWITCHES):
+    for index in (0, 1):
+        while len(named) > index and (word := named[index].partition("="))[0] in (*SERVER, *SWITCHES):
             number = 1 if word[1] or word[0] in SWITCHES else 2
-            flags += named[place : place + number]
-            del named[place : place + number]
+            flags += named[index : index + number]
+            del named[index : index + number]
     return [*named, *flags]
 
 

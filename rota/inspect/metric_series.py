@@ -179,13 +179,13 @@ async def stored_samples(
     Only days and hours that are over are stored as such, so finer steps follow them.
     """
     found: list[MetricSample] = []
-    place = since
+    end = since
     for name, length in reversed(list(STEPS.items())):
         if length <= step or name == "minute":
-            rows = await store.metric_samples(name, since=place, until=until, queue=queue)
+            rows = await store.metric_samples(name, since=end, until=until, queue=queue)
             found += rows
-            place = max([place, *(each.at + length for each in rows)])
-    return found, place
+            end = max([end, *(each.at + length for each in rows)])
+    return found, end
 
 
 def at_minute(number: int) -> datetime:
@@ -242,12 +242,12 @@ def series(
     and therefore left out. `OTHER_TYPES` is the name of the types that are not counted by themselves.
     """
     number = max(1, -(-(until - since) // step))
-    places: list[list[MetricSample]] = [[] for _ in range(number)]
+    by_step: list[list[MetricSample]] = [[] for _ in range(number)]
     for each in samples:
         if since <= each.at < until and queue in (None, each.queue) and each.queue:
-            places[(each.at - since) // step].append(each)
-    points = tuple(_point(since + place * step, some, type) for place, some in enumerate(places))
-    everything = [each for some in places for each in some]
+            by_step[(each.at - since) // step].append(each)
+    points = tuple(_point(since + index * step, some, type) for index, some in enumerate(by_step))
+    everything = [each for some in by_step for each in some]
     names = sorted({name for each in everything for name in each.counts.by_type})
     types = {name: _point(since, everything, name) for name in names}
     if any(each.counts.others for each in everything):

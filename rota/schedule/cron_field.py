@@ -98,7 +98,7 @@ ZERO = CronField("0", (CronPart("0", "value", 0, 0),), 1, False, False)
 
 
 def read_field(number: int, text: str, seed: str = "") -> CronField:
-    """Read a field of the dialect `rota`. `number` is its place in RANGES. Raises FieldFault."""
+    """Read a field of the dialect `rota`. `number` is its index in RANGES. Raises FieldFault."""
     limits = RANGES[number]
     parts: list[CronPart] = []
     mask, star, repeats, position = 0, False, False, 0

@@ -66,27 +66,27 @@ class Recipe:
 
     def __init__(self, signature: Signature, overrides: Mapping[Provider, Provider]) -> None:
         self._steps: list[Step] = []
-        self._places: dict[Provider, int] = {}
+        self._indexes: dict[Provider, int] = {}
         self._overrides = overrides
-        self._wanted = tuple((name, self._place(provider, ())) for name, provider in signature.dependencies.items())
+        self._wanted = tuple((name, self._index(provider, ())) for name, provider in signature.dependencies.items())
 
     async def provide(self, context: Context, stack: AsyncExitStack) -> dict[str, Any]:
         """Make the values for one run, and push their cleanup on the stack."""
         made: list[Any] = []
         for step in self._steps:
             arguments: dict[str, Any] = dict.fromkeys(step.context_names, context)
-            for name, place in step.needs:
-                arguments[name] = made[place]
+            for name, index in step.needs:
+                arguments[name] = made[index]
             made.append(await _make(step, arguments, stack))
-        return {name: made[place] for name, place in self._wanted}
+        return {name: made[index] for name, index in self._wanted}
 
-    def _place(self, provider: Provider, path: tuple[Provider, ...]) -> int:
+    def _index(self, provider: Provider, path: tuple[Provider, ...]) -> int:
         if provider in path:
             names = " -> ".join(_name(item) for item in (*path, provider))
             raise OptionError(f"These dependencies need each other, so none can be first: {names}.")
-        place = self._places.get(provider)
-        if place is not None:
-            return place
+        index = self._indexes.get(provider)
+        if index is not None:
+            return index
         stand_in = self._overrides.get(provider, provider)
         signature = read_signature(stand_in, with_result=False)
         for parameter in signature.parameters:
@@ -95,11 +95,11 @@ class Recipe:
                     f"The dependency {_name(stand_in)} has the parameter {parameter.name!r}, which nothing provides: "
                     "give it a default, or annotate it as Context or Annotated[..., Depends(...)]."
                 )
-        needs = tuple((name, self._place(needed, (*path, provider))) for name, needed in signature.dependencies.items())
+        needs = tuple((name, self._index(needed, (*path, provider))) for name, needed in signature.dependencies.items())
         kind, opener = _kind(stand_in)
         self._steps.append(Step(stand_in, opener, kind, signature.context_names, needs))
-        self._places[provider] = place = len(self._steps) - 1
-        return place
+        self._indexes[provider] = index = len(self._steps) - 1
+        return index
 
 
 async def _make(step: Step, arguments: dict[str, Any], stack: AsyncExitStack) -> Any:

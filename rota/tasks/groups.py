@@ -184,7 +184,7 @@ class Aggregators:
 
 def _prefixes(type: str) -> list[str]:
     """Return the starts of a type name that end with a colon, the longest first."""
-    return [type[: place + 1] for place in range(len(type) - 1, -1, -1) if type[place] == ":"]
+    return [type[: index + 1] for index in range(len(type) - 1, -1, -1) if type[index] == ":"]
 
 
 def _is_plan(value: object) -> bool:

@@ -136,7 +136,7 @@ def _read_total(reply: Any) -> Totals:
 def with_minute(total: TypeCounts, by_type: Mapping[str, Counts]) -> TypeCounts:
     """Return the total with these counts of a minute, as the scripts will add them.
 
-    A type without a place in the total belongs to the others. The other types of the minute are in the total already.
+    A type without counts in the total belongs to the others. The other types of the minute are in the total already.
     """
     found = TypeCounts(dict(total.by_type), total.others)
     for type, counts in by_type.items():

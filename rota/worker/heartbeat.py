@@ -219,10 +219,10 @@ class Heartbeat:
                 error = reply
                 continue
             gone = set(reply.lost)
-            for place, reason in reply.cancelled.items():
-                self._tell(partial(self._cancel, chunk[place], reason))
-            for place, attempt in enumerate(chunk):
-                if place in gone:
+            for index, reason in reply.cancelled.items():
+                self._tell(partial(self._cancel, chunk[index], reason))
+            for index, attempt in enumerate(chunk):
+                if index in gone:
                     lost.append(attempt)
                 else:
                     attempt.lease_until = lease_until

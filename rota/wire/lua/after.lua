@@ -1,4 +1,4 @@
--- Fragment: finds the place in a list or sorted set of tasks from which a page goes on. Reads only.
+-- Fragment: finds the position in a list or sorted set of tasks from which a page goes on. Reads only.
 -- after_in_set(key, score, id) -> number of members up to this one, which may be gone or have another score by now
 -- after_in_list(key, from, ids) -> number of IDs up to the last one of the page before, or nil and from where to look on
 --   from  number of IDs that the page before had passed, counted from the next task to run
@@ -33,18 +33,18 @@ local function after_in_list(key, from, ids)
   if from == 0 then return 0 end
   local low = math.max(0, from - SEEN_AT_ONCE)
   local seen = redis.call('LRANGE', key, -from, -math.max(low, 1)) -- with the one that precedes those looked at
-  local number, place = {}, {}
+  local number, position = {}, {}
   for n, id in ipairs(ids) do
     number[id] = n
   end
   for i = 1, from - low do
     local n = number[seen[i]]
     if n and (i == from or (ids[n + 1] and seen[i + 1] == ids[n + 1])) then
-      place[n] = from - i + 1
+      position[n] = from - i + 1
     end
   end
   for n = 1, #ids do
-    if place[n] then return place[n] end
+    if position[n] then return position[n] end
   end
   if low == 0 then return 0 end
   return nil, low

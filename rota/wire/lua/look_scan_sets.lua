@@ -1,7 +1,7 @@
 -- Reads some tasks of sorted sets for a search, one set after the other, in the order of scores and IDs. Reads only.
 --
 -- The caller names the score and ID of the last task that it has read of the first set. The script reads on behind that
--- place, also if that task has left the set meanwhile. So a task that stays in a set is read exactly once.
+-- position, also if that task has left the set meanwhile. So a task that stays in a set is read exactly once.
 --
 -- KEYS  sorted sets of IDs
 -- ARGV  1 task key prefix, 2 most tasks, 3 most bytes of fields (one task is always read),
@@ -13,8 +13,8 @@
 --! include scan_rows
 --! include after
 
--- The rank of the first member behind the place (`up`), or the number of members before it (`down`).
-local function place(key, up, score, id)
+-- The rank of the first member behind the position (`up`), or the number of members before it (`down`).
+local function rank_after(key, up, score, id)
   local at = after_in_set(key, score, id)
   local is_there = at > 0 and redis.call('ZRANGE', key, at - 1, at - 1)[1] == id
   return (up or not is_there) and at or at - 1
@@ -28,7 +28,7 @@ for number, key in ipairs(KEYS) do
   local last = redis.call('ZCOUNT', key, '-inf', ARGV[6]) -- the ranks `first` to `last - 1` are left
   local first = last - redis.call('ZCOUNT', key, ARGV[5], ARGV[6])
   if number == 1 and ARGV[8] ~= '' then
-    local at = place(key, up, ARGV[7], ARGV[8])
+    local at = rank_after(key, up, ARGV[7], ARGV[8])
     if up then first = math.max(first, at) else last = math.min(last, at) end
   end
   local count = math.min(most - taken, last - first)

@@ -5,7 +5,7 @@
 --       read, however large), 6 number of marks, then the marks of the page before, after which this one goes on instead
 --       of at `start`: of a set the score and the ID, of a list the position and the last IDs; then the fields to read
 -- Result: { Redis time in seconds (text), length of 1, start, { ID, score or lease, { fields } }, ... }, with fewer tasks
---         than asked for if the reply is full; start is -n if the place after the marks is not among the IDs that one
+--         than asked for if the reply is full; start is -n if the position after the marks is not among the IDs that one
 --         call looks at: call again with the position n
 --! include clock
 --! include hash
@@ -15,12 +15,12 @@ local is_list = ARGV[2] == 'list'
 local total = redis.call(is_list and 'LLEN' or 'ZCARD', KEYS[1])
 local reply = { string.format('%.6f', now), total }
 if marks > 0 and is_list then
-  local place, left = after_in_list(KEYS[1], tonumber(ARGV[7]), { unpack(ARGV, 8, 6 + marks) })
-  if not place then
+  local position, left = after_in_list(KEYS[1], tonumber(ARGV[7]), { unpack(ARGV, 8, 6 + marks) })
+  if not position then
     reply[3] = -left
     return reply
   end
-  start = place
+  start = position
 elseif marks > 0 then
   start = after_in_set(KEYS[1], ARGV[7], ARGV[8])
 end

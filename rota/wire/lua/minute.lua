@@ -18,9 +18,9 @@
 -- at once, for example after the server's clock was set back.
 -- Each type has the count `n`, and the field `types` is the number of types. Types beyond MOST_TYPES, and types with a
 -- long name, are counted together, in fields without a colon: names of types come from producers, who may write an ID
--- into each. A type gets its place in the total with its first count, and counts without a colon are never only in the
--- open minute. So the total has the same types as if each batch was added to it, and the sum of the total and the open
--- minute never falls.
+-- into each. A type gets counts in the total with its first count, and counts without a colon are never only in the open
+-- minute. So the total has the same types as if each batch was added to it, and the sum of the total and the open minute
+-- never falls.
 -- The outcomes have been written by then, so a key of the wrong type is ignored: an error here would leave the script
 -- half done.
 --! include clock
@@ -32,23 +32,23 @@ local function minute_prefix(base)
 end
 
 local function counts_of_words(first)
-  local names, numbers, place = {}, {}, 0
+  local names, numbers, index = {}, {}, 0
   for i = first + 1, first + tonumber(ARGV[first]), 2 do
-    place = place + 1
-    names[place], numbers[place] = ARGV[i], ARGV[i + 1]
+    index = index + 1
+    names[index], numbers[index] = ARGV[i], ARGV[i + 1]
   end
   return names, numbers
 end
 
 -- Returns the names with those of some types put together, and the sums of the numbers.
 local function put_together(names, numbers, others)
-  local kept, sums, place_of = {}, {}, {}
+  local kept, sums, index_of = {}, {}, {}
   for i, name in ipairs(names) do
     local count, type = string.match(name, '^(%w+):(.*)$')
     if count and others[type] then name = count end
-    local place = place_of[name] or #kept + 1
-    place_of[name], kept[place] = place, name
-    sums[place] = (sums[place] or 0) + numbers[i]
+    local index = index_of[name] or #kept + 1
+    index_of[name], kept[index] = index, name
+    sums[index] = (sums[index] or 0) + numbers[i]
   end
   return kept, sums
 end

@@ -15,8 +15,8 @@ local function fold_all(prefix, key)
     local type = string.match(fields[i], '^%w+:(.*)$')
     if type then
       names[type], numbers[type] = names[type] or {}, numbers[type] or {}
-      local place = #names[type] + 1
-      names[type][place], numbers[type][place] = fields[i], tonumber(fields[i + 1]) or 0
+      local index = #names[type] + 1
+      names[type][index], numbers[type][index] = fields[i], tonumber(fields[i + 1]) or 0
     end
   end
   for type, its_names in pairs(names) do
@@ -44,11 +44,11 @@ end
 
 -- Returns whether there are further types. For a smaller hash, which Redis may search field by field, this would be slow.
 local function fold_types(prefix, key, folded)
-  local places = {}
+  local fields = {}
   for i = 1, TYPES_AT_ONCE + 1 do
-    places[i] = 'type_' .. folded + i
+    fields[i] = 'type_' .. folded + i
   end
-  local types = redis.pcall('HMGET', key, unpack(places))
+  local types = redis.pcall('HMGET', key, unpack(fields))
   for i = 1, TYPES_AT_ONCE do
     if types[i] then fold_type(prefix, key, types[i]) end
   end

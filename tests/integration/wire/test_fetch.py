@@ -33,8 +33,8 @@ async def take(broker: Overseen, wanted: int, *shares: tuple[str, int], token: s
     return await broker.run(fetch(queues, token=token, wanted=wanted, lease_seconds=30))
 
 
-def ids(fetched: Fetched, place: int = 0) -> list[str]:
-    return [task_id.decode() for task_id in fetched.batches[place].tasks[::2]]
+def ids(fetched: Fetched, index: int = 0) -> list[str]:
+    return [task_id.decode() for task_id in fetched.batches[index].tasks[::2]]
 
 
 async def test_a_batch_is_taken_in_the_order_of_its_arrival(broker: Overseen, seed: Seed) -> None:

@@ -38,8 +38,8 @@ def coroutine_of(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 async def fill(yard: Yard, group: str, names: str, score: float = OLD, **words: Any) -> None:
-    for place, name in enumerate(names):
-        await yard.grouped(name, group, score + place, msg=message(name, payload=name.encode(), **words))
+    for index, name in enumerate(names):
+        await yard.grouped(name, group, score + index, msg=message(name, payload=name.encode(), **words))
 
 
 async def pending(yard: Yard) -> list[bytes]:

@@ -41,7 +41,7 @@ def test_processed_elsewhere_is_what_asynqs_counters_have_beyond_ours() -> None:
     assert minute.Totals(counts, 2, 0, {}).elsewhere() == {"processed": 0, "failed": 0}  # the counters were reset
 
 
-def test_type_of_a_minute_without_a_place_in_the_total_belongs_to_the_others() -> None:
+def test_type_of_a_minute_without_counts_in_the_total_belongs_to_the_others() -> None:
     total = minute.TypeCounts({f"t{number}": {"n": 1} for number in range(minute.MOST_TYPES)}, {"n": 5})
     found = minute.with_minute(total, {"t7": {"n": 2, "failed": 2}, "late": {"n": 3}})
     assert found == minute.TypeCounts({**total.by_type, "t7": {"n": 3, "failed": 2}}, {"n": 8})

@@ -1,6 +1,6 @@
 """Reads a query from text. `rota.inspect.query` describes the language and the values that come out.
 
-The reader goes through the text once, from left to right, and raises `QueryError` at the first fault, with its place
+The reader goes through the text once, from left to right, and raises `QueryError` at the first fault, with its position
 and with what to write instead.
 """
 
@@ -31,7 +31,7 @@ def parse(text: str, zone: tzinfo | None = UTC) -> Query:
 
 
 class _Value(NamedTuple):
-    """A value as it is read: its pattern and its place."""
+    """A value as it is read: its pattern and its position."""
 
     pattern: Pattern
     start: int

@@ -2,7 +2,7 @@
 
 The targets are read in batches while the act goes on, so that any number of tasks fits into memory. An act takes tasks
 out of the list that is being read, or leaves them there, and meanwhile workers and producers change it too. So each
-read begins before the place that was reached, and passes by the tasks that it knows from the last batches.
+read begins before the position that was reached, and passes by the tasks that it knows from the last batches.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +30,7 @@ from rota.wire.times import whole_milliseconds
 BATCH = 1000
 """The tasks of one batch: a few calls of the server, which are sent together."""
 _BEFORE = 2 * BATCH
-"""How many IDs before the place that was reached a read begins. As many tasks may leave the list between two reads."""
+"""How many IDs before the reached position a read begins. As many tasks may leave the list between two reads."""
 _TIMED = (TaskState.SCHEDULED, TaskState.RETRY)
 
 

@@ -100,7 +100,7 @@ class _Listing(NamedTuple):
     container: str
 
     def read(self, start: int, size: int, after: Mark | None) -> Act[TaskList]:
-        """Read a page, in several calls if one reply would be too large, or the place is far from where it was."""
+        """Read a page, in several calls if one reply would be too large, or the position is far from where it was."""
         found: list[StoredTask] = []
         is_known, page = yield from together([exists(self.keys, self.queue), self._call(start, size, after)])
         check_queue(self.queue, is_known)

@@ -30,7 +30,7 @@ from rota.tasks.job import TaskState
 from rota.wire import look_task, scan
 from rota.wire.keys import Keys, QueueKeys
 from rota.wire.names import text as id_text
-from rota.wire.scan import ListPlace, Rows, SetPlace
+from rota.wire.scan import ListPosition, Rows, SetPosition
 
 REMEMBERED = 100_000
 MOST_READ, READ_AT_LEAST = 3, 5000
@@ -217,13 +217,13 @@ class Search(Stream[SearchPage]):
         page: scan.SetRows = yield scan.set_page(
             keys,
             [container(keys, place)],
-            SetPlace(at.score, at.id),
+            SetPosition(at.score, at.id),
             self._fields(state_of(place)),
             up=place not in _LATEST_FIRST,
             bounds=self._matcher.bounds(state_of(place)),
         )
         hits, looked_at = self._hits(state_of(place), page.rows)
-        self._note_set_place(page.rows, looked_at)
+        self._note_set_position(page.rows, looked_at)
         if looked_at == len(page.rows.ids) and page.ended:
             self._leave()
         return hits
@@ -241,7 +241,7 @@ class Search(Stream[SearchPage]):
             return []
         sets = [keys.group(name) for name in names]
         page: scan.SetRows = yield scan.set_page(
-            keys, sets, SetPlace(at.score, at.id), self._fields(TaskState.AGGREGATING)
+            keys, sets, SetPosition(at.score, at.id), self._fields(TaskState.AGGREGATING)
         )
         hits, looked_at = self._hits(TaskState.AGGREGATING, page.rows)
         last = page.rows.sets[looked_at - 1] if looked_at else 0
@@ -249,7 +249,7 @@ class Search(Stream[SearchPage]):
         if read:
             at.names, at.score, at.id = at.names[read:], "", ""
         if last >= read:
-            self._note_set_place(page.rows, looked_at)
+            self._note_set_position(page.rows, looked_at)
         return hits
 
     def _list_names(self, keys: QueueKeys, place: str) -> Act[None]:
@@ -263,13 +263,13 @@ class Search(Stream[SearchPage]):
             at.more = at.more + len(found) if len(found) == look_task.MAX_PAGE else 0
         at.is_listed = True
 
-    def _note_set_place(self, rows: Rows, looked_at: int) -> None:
+    def _note_set_position(self, rows: Rows, looked_at: int) -> None:
         if looked_at:
             self._at.score, self._at.id = rows.scores[looked_at - 1].decode(), id_text(rows.ids[looked_at - 1])
 
     def _some_of_list(self, keys: QueueKeys, place: str) -> Act[list[Hit]]:
         at, key = self._at, container(keys, place)
-        here = ListPlace(at.index, tuple(at.anchors))
+        here = ListPosition(at.index, tuple(at.anchors))
         page: scan.ListRows = yield scan.list_page(keys, key, here, self._fields(state_of(place)))
         at.longest = max(at.longest, page.length)
         if page.next_index == scan.LOST:
@@ -284,11 +284,11 @@ class Search(Stream[SearchPage]):
             self._leave()
         return hits
 
-    def _find_again(self, keys: QueueKeys, key: str, place: ListPlace) -> Act[None]:
-        """Find the place in a list that has changed much. If none of the last tasks is in it, begin it again."""
+    def _find_again(self, keys: QueueKeys, key: str, position: ListPosition) -> Act[None]:
+        """Find the position in a list that has changed much. If none of the last tasks is in it, begin it again."""
         at, start, more = self._at, 0, True
         while more:
-            page: scan.ListRows = yield scan.find_place(keys, key, place, start)
+            page: scan.ListRows = yield scan.find_position(keys, key, position, start)
             if page.next_index != scan.LOST:
                 at.index = page.next_index
                 return

@@ -26,7 +26,7 @@ from rota.scheduler.schedule_versions import with_end
 from rota.scheduler.sources import SourceChanges
 from rota.store import Store, open_store
 from rota.store.address import read_address
-from rota.store.due_window import DuePlace, DueSchedules
+from rota.store.due_window import DuePosition, DueSchedules
 from rota.store.store_values import StoreChanges, StoreProblem
 
 EVERY = timedelta(seconds=0.5)
@@ -61,7 +61,7 @@ class StoreSource:
         read_address(url)
         self._stack = AsyncExitStack()
         self._revision: int | None = None
-        self._place: DuePlace | None = None
+        self._position: DuePosition | None = None
         self._read = 0
         self._leads = False
         self._reported: set[str] = set()
@@ -76,7 +76,7 @@ class StoreSource:
         """All schedules of the store that are due before this moment were read."""
         if self.is_whole:
             return datetime.max.replace(tzinfo=UTC)
-        return datetime.min.replace(tzinfo=UTC) if self._place is None else self._place.due_at
+        return datetime.min.replace(tzinfo=UTC) if self._position is None else self._position.due_at
 
     def lead(self, leads: bool) -> None:
         """Note whether this scheduler leads. A new leader reads those within the window, unless it holds all."""
@@ -90,14 +90,14 @@ class StoreSource:
         Returns the moment after which schedules can be dropped: so late that no page reaches it while that is written.
         """
         end = self.now() + WINDOW
-        if self.is_whole or (self._place is not None and self._place.due_at > end):
-            self._place = DuePlace(end, "")
+        if self.is_whole or (self._position is not None and self._position.due_at > end):
+            self._position = DuePosition(end, "")
         self.is_whole, self._read = False, self.most_kept
         return end + WINDOW
 
     def forget(self) -> None:
         """Note that what was read is not held any more."""
-        self.is_whole, self._place, self._read = False, None, self.most_kept
+        self.is_whole, self._position, self._read = False, None, self.most_kept
 
     async def changes(self) -> SourceChanges:
         """Read what was edited since the last call, and the next schedules by their due times."""
@@ -119,7 +119,7 @@ class StoreSource:
             planned={**found.planned, **page.planned},
             calendars=_calendars(found),
             hold=found.hold,
-            more=found.more or page.place is not None,
+            more=found.more or page.position is not None,
         )
 
     async def pick_up(self, name: str) -> DueSchedules:
@@ -156,23 +156,23 @@ class StoreSource:
         """Read the schedules from the first one on, because others may be due first now."""
         if self.is_whole:
             return
-        self._place = None
+        self._position = None
         if self._read < self.most_kept:
             self._read = 0
 
     async def _next_page(self, store: Store) -> DueSchedules:
         """Read the next schedules by their due times, if this scheduler is to hold more of them."""
-        place, end = self._place, self.now() + WINDOW
-        within = self._leads and (place is None or place.due_at < end - LOOK_AHEAD)
+        position, end = self._position, self.now() + WINDOW
+        within = self._leads and (position is None or position.due_at < end - LOOK_AHEAD)
         if self.is_whole or not (within or self._read < self.most_kept):
             return DueSchedules((), {}, None)
         until = None if self._read < self.most_kept else end
-        page = await store.due_schedules(place, until=until, limit=PAGE)
+        page = await store.due_schedules(position, until=until, limit=PAGE)
         self._report(page.problems)
         self._read += len(page.schedules)
-        if place == self._place:  # else this scheduler began to lead meanwhile
-            self._place = page.place or (DuePlace(until, "") if until else place)
-            self.is_whole = page.place is None and until is None
+        if position == self._position:  # else this scheduler began to lead meanwhile
+            self._position = page.position or (DuePosition(until, "") if until else position)
+            self.is_whole = page.position is None and until is None
         return page
 
     def _report(self, problems: tuple[StoreProblem, ...]) -> None:

@@ -31,7 +31,7 @@ _DRIVERS = {
 
 @dataclass(frozen=True)
 class StoreAddress:
-    """The place of a store. Its text shows no password."""
+    """The address of a store. Its text shows no password."""
 
     url: URL
 

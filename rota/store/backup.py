@@ -104,18 +104,18 @@ async def _rows(connection: AsyncConnection, table: Table, report: BackupReport)
                 refuse_unreadable(row)
                 yield {name: _plain(value) for name, value in row.items()}
             except ValueError as error:
-                place = "/".join(str(row[key.name]) for key in keys)
-                report.problems.append(StoreProblem(table.name, place, "", str(error)))
+                row_id = "/".join(str(row[key.name]) for key in keys)
+                report.problems.append(StoreProblem(table.name, row_id, "", str(error)))
         rows = await records(connection, query.where(_after(keys, rows[-1])))
 
 
 def _after(keys: list[Column[Any]], row: Record) -> Any:
     first, *rest = keys
-    place = row[first.name]
+    last = row[first.name]
     if not rest:
-        return first > place
+        return first > last
     # The first condition is what databases find in the index.
-    return and_(first >= place, or_(first > place, _after(rest, row)))
+    return and_(first >= last, or_(first > last, _after(rest, row)))
 
 
 async def _refuse_filled(connection: AsyncConnection) -> None:

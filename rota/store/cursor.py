@@ -1,6 +1,6 @@
-"""Cursors of lists: the place of the last item in the order of the list, as an opaque text.
+"""Cursors of lists: the position of the last item in the order of the list, as an opaque text.
 
-The next part of a list begins after that place, so it is the same whether rows were added or removed in between, and
+The next part of a list begins after that position, so it is the same whether rows were added or removed in between, and
 costs the same for every part.
 """
 
@@ -14,19 +14,19 @@ from rota.errors import ConfigError
 MOST_ITEMS = 500
 
 
-def write_cursor(*place: str | int | datetime) -> str:
-    """Return the cursor of a place."""
-    plain = [each.isoformat() if isinstance(each, datetime) else each for each in place]
+def write_cursor(*position: str | int | datetime) -> str:
+    """Return the cursor of a position."""
+    plain = [each.isoformat() if isinstance(each, datetime) else each for each in position]
     return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
 
 
 def read_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
-    """Return the place of a cursor. Raises ConfigError if it is not a cursor of this list."""
+    """Return the position of a cursor. Raises ConfigError if it is not a cursor of this list."""
     try:
-        place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not isinstance(place, list) or len(place) != len(kinds):  # pyright: ignore[reportUnknownArgumentType]
+        position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not isinstance(position, list) or len(position) != len(kinds):  # pyright: ignore[reportUnknownArgumentType]
             raise ValueError
-        return tuple(_read(each, kind) for each, kind in zip(place, kinds, strict=True))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return tuple(_read(each, kind) for each, kind in zip(position, kinds, strict=True))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     except ValueError:
         raise ConfigError(f"The cursor {cursor!r} is not one of this list. Start again without a cursor.") from None
 

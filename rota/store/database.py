@@ -143,8 +143,8 @@ def _engine(address: StoreAddress) -> AsyncEngine:
     options: dict[str, Any] = {"json_serializer": encoded, "json_deserializer": decoded}
     if address.dialect == "sqlite":
         # A missing file is an error here, because only `create` makes one.
-        place = address.url.set(database=f"file:{quote(str(address.file))}", query={"mode": _FILE_MODE, "uri": "true"})
-        engine = create_async_engine(place, connect_args={"timeout": BUSY_SECONDS}, **options)
+        url = address.url.set(database=f"file:{quote(str(address.file))}", query={"mode": _FILE_MODE, "uri": "true"})
+        engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS}, **options)
         _listen_sqlite(engine.sync_engine)
         return engine
     if address.dialect == "mysql":  # the driver logs each note of the server, such as that it ignores a name

@@ -30,8 +30,8 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The `due_at` of a schedule that is not due before it is edited."""
 
 
-class DuePlace(NamedTuple):
-    """A place in the order of `due_at`."""
+class DuePosition(NamedTuple):
+    """A position in the order of `due_at`."""
 
     due_at: datetime
     schedule_id: str
@@ -39,14 +39,14 @@ class DuePlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DueSchedules:
-    """Schedules in the order of `due_at`. `place` is the last one, None at the end.
+    """Schedules in the order of `due_at`. `position` is the last one, None at the end.
 
     `planned` has the last planned times by ID, for a server that has lost its data.
     """
 
     schedules: tuple[StoredSchedule, ...]
     planned: Mapping[str, datetime]
-    place: DuePlace | None
+    position: DuePosition | None
     problems: tuple[StoreProblem, ...] = ()
 
 
@@ -67,13 +67,13 @@ class DueWindow:
     database: Database
 
     async def due_schedules(
-        self, after: DuePlace | None = None, *, until: datetime | None = None, limit: int
+        self, after: DuePosition | None = None, *, until: datetime | None = None, limit: int
     ) -> DueSchedules:
         """Return up to `limit` schedules that are needed up to `until`, the earliest first."""
         column = schedules.c
         query = select(schedules).where(column.live_name.is_not(None))
         if after is not None:
-            # The first condition follows from the second, but databases find the place in the index by it.
+            # The first condition follows from the second, but databases find the position in the index by it.
             query = query.where(
                 column.due_at >= after.due_at, or_(column.due_at > after.due_at, column.id > after.schedule_id)
             )
@@ -88,7 +88,7 @@ class DueWindow:
         rows, planned = await self.database.read(act)
         found, problems = readable(rows, schedule_of, "schedule")
         last = rows[-1] if len(rows) == limit else None
-        return DueSchedules(found, planned, None if last is None else _place(last), problems)
+        return DueSchedules(found, planned, None if last is None else _position(last), problems)
 
     async def pick_up(self, name: str, at: datetime) -> DueSchedules:
         """Return the schedule with a name or an ID, if there is one that is not deleted, as one that is needed now."""
@@ -162,6 +162,6 @@ async def last_planned(connection: AsyncConnection, rows: Sequence[Record]) -> d
     return {id: moment for id, moment in moments.items() if isinstance(moment, datetime)}
 
 
-def _place(row: Record) -> DuePlace:
+def _position(row: Record) -> DuePosition:
     due_at = row["due_at"]
-    return DuePlace(due_at if isinstance(due_at, datetime) else datetime(1970, 1, 1, tzinfo=UTC), row["id"])
+    return DuePosition(due_at if isinstance(due_at, datetime) else datetime(1970, 1, 1, tzinfo=UTC), row["id"])

@@ -1,4 +1,4 @@
-"""An edit of the store: its place among all edits, and its row in the audit.
+"""An edit of the store: its number among all edits, and its row in the audit.
 
 An edit begins by taking the next number of the counter `revision`. This locks the counter until the edit is committed,
 so edits are committed in the order of their numbers.

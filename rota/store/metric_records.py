@@ -72,9 +72,9 @@ class MetricRecords:
         for step in STEPS:
             deleted += await self._delete_before(step, now - AGES[step])
             column = metric_samples.c
-            place = select(column.at).where(column.step == step).order_by(column.at.desc()).offset(MOST_ROWS[step])
+            query = select(column.at).where(column.step == step).order_by(column.at.desc()).offset(MOST_ROWS[step])
             border: datetime | None = await self.database.read(
-                lambda connection, place=place: connection.scalar(place.limit(1))  # type: ignore[misc]
+                lambda connection, query=query: connection.scalar(query.limit(1))  # type: ignore[misc]
             )
             if border is not None:
                 deleted += await self._delete_before(step, border + timedelta(microseconds=1))

@@ -128,14 +128,14 @@ class RunReads:
         """Return the planned times and the counts of schedules by their IDs, by default of all that ever ran."""
         wanted = None if schedule_ids is None else sorted(set(schedule_ids))
         found: dict[str, ScheduleProgress] = {}
-        place = ""
+        position = ""
         while True:
-            rows = await self._states(place, wanted)
+            rows = await self._states(position, wanted)
             items, _ = readable(rows, progress_of, "state")
             found |= {item.schedule_id: item for item in items}
             if len(rows) < _PART:
                 return found
-            place = rows[-1]["schedule_id"]
+            position = rows[-1]["schedule_id"]
 
     async def due_before(self, moment: datetime) -> tuple[PlannedTimes, ...]:
         """Return the schedules whose next planned time is before a moment, the earliest first.

@@ -33,9 +33,9 @@ class RunRetention:
         old = and_(column.planned_at < before, or_(column.skip_until.is_(None), column.skip_until < before))
         ended = column.is_open == false()
         deleted = await self._delete(select(column.id).where(old, ended).order_by(column.planned_at))
-        place = ""
-        while found := await self.database.read(partial(_crowded, after=place)):
-            place = found[-1][0]
+        position = ""
+        while found := await self.database.read(partial(_crowded, after=position)):
+            position = found[-1][0]
             for schedule_id, number in found:
                 if number > most:
                     deleted += await self._trim_schedule(schedule_id, most)

@@ -40,8 +40,8 @@ class ScheduleEdits:
     ) -> StoredSchedule:
         """Store a new schedule. Raises StoreConflict if its name is taken.
 
-        `by` is the user and `origin` the place the edit comes from; both are written into the audit. The moment that
-        `process_in` means is counted from now.
+        `by` is the user and `origin` the program that the edit comes from; both are written into the audit. The
+        moment that `process_in` means is counted from now.
         """
 
         async def act(connection: AsyncConnection) -> StoredSchedule:

@@ -127,7 +127,7 @@ class ScheduleReads:
     async def _page(self, query: Select[Any], cursor: str | None, limit: int) -> StorePage[StoredSchedule]:
         if cursor is not None:
             name, schedule_id = read_cursor(cursor, str, str)
-            # The first condition follows from the second, but databases find the place in the index by it.
+            # The first condition follows from the second, but databases find the position in the index by it.
             later = or_(schedules.c.name > name, schedules.c.id > schedule_id)
             query = query.where(schedules.c.name >= name, later)
         rows = await self._rows(query.order_by(schedules.c.name, schedules.c.id).limit(limit + 1))
@@ -158,14 +158,14 @@ async def _newest(connection: AsyncConnection) -> int:
 async def _changes(connection: AsyncConnection, since: int, newest: int, most: int | None) -> StoreChanges:
     found: list[StoredSchedule] = []
     problems: list[StoreProblem] = []
-    place, more = since, False
-    while rows := await _part(connection, place, newest, everything=since == 0):
+    position, more = since, False
+    while rows := await _part(connection, position, newest, everything=since == 0):
         items, bad = readable(rows, schedule_of, "schedule")
         found += items
         problems += bad
-        place = rows[-1]["revision"]
-        if more := most is not None and len(found) >= most and place < newest:
-            newest = place
+        position = rows[-1]["revision"]
+        if more := most is not None and len(found) >= most and position < newest:
+            newest = position
             break
     dates, bad_dates = await _calendars(connection, since, newest)
     changed = select(flags.c.name).where(flags.c.revision > since)

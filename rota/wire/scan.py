@@ -1,12 +1,12 @@
 """The calls by which a search reads all tasks of lists and sorted sets in pages. No script here writes.
 
 A page is limited by the number of its tasks and by the bytes of their fields, so that no call holds the server for more
-than some milliseconds. Each call names the place behind which it reads on, and finds that place again although tasks
+than some milliseconds. Each call names the position behind which it reads on, and finds it again although tasks
 came and left in between:
 
-- in a sorted set by the score and the ID of the last task (`SetPlace`). A task that stays in the set is read once.
-- in a list by the last IDs (`ListPlace`). If all of them have left the list, or have moved too far, the page is `LOST`;
-  `find_place` then looks for them in longer pages of IDs alone.
+- in a sorted set by the score and the ID of the last task (`SetPosition`). A task that stays in the set is read once.
+- in a list by the last IDs (`ListPosition`). If all of them have left the list, or have moved too far, the page is
+  `LOST`; `find_position` then looks for them in longer pages of IDs alone.
 """
 
 from collections.abc import Sequence
@@ -21,28 +21,28 @@ MOST_BYTES = 512 * 1024
 MOST_SETS = 100
 ANCHORS = 16
 MARGIN = 250
-"""How many places tasks may have moved in a list between two pages, in both directions, without being lost."""
+"""How many positions tasks may have moved in a list between two pages, in both directions, without being lost."""
 MOST_LOOKED_AT = 5000
-"""IDs that `find_place` looks at in one call."""
+"""IDs that `find_position` looks at in one call."""
 LOST = -1
 
 
-class SetPlace(NamedTuple):
-    """A place in a sorted set: behind the task with this score and ID. The score is as Redis wrote it."""
+class SetPosition(NamedTuple):
+    """A position in a sorted set: behind the task with this score and ID. The score is as Redis wrote it."""
 
     score: str = ""
     id: str = ""
 
 
-class ListPlace(NamedTuple):
-    """A place in a list: `at` is the index of the next task, `anchors` are the IDs of the last tasks before it."""
+class ListPosition(NamedTuple):
+    """A position in a list: `at` is the index of the next task, `anchors` are the IDs of the last tasks before it."""
 
     at: int = 0
     anchors: tuple[str, ...] = ()
 
-    def after(self, at: int, ids: Sequence[str]) -> "ListPlace":
-        """Return the place behind some further tasks."""
-        return ListPlace(at, (*self.anchors, *ids)[-ANCHORS:])
+    def after(self, at: int, ids: Sequence[str]) -> "ListPosition":
+        """Return the position behind some further tasks."""
+        return ListPosition(at, (*self.anchors, *ids)[-ANCHORS:])
 
 
 class Bounds(NamedTuple):
@@ -92,22 +92,22 @@ class SetRows(NamedTuple):
 
 
 def list_page(
-    keys: QueueKeys, key: str, place: ListPlace, fields: Sequence[str], most: int = MOST_TASKS
+    keys: QueueKeys, key: str, position: ListPosition, fields: Sequence[str], most: int = MOST_TASKS
 ) -> Call[ListRows]:
-    """Read tasks of a list behind a place."""
-    start = max(0, place.at - MARGIN) if place.anchors else place.at
-    return _list(keys, key, place, fields, start, place.at - start + most + MARGIN, most)
+    """Read tasks of a list behind a position."""
+    start = max(0, position.at - MARGIN) if position.anchors else position.at
+    return _list(keys, key, position, fields, start, position.at - start + most + MARGIN, most)
 
 
-def find_place(keys: QueueKeys, key: str, place: ListPlace, start: int) -> Call[ListRows]:
-    """Look for the anchors of a lost place among some IDs from an index on. Pages have to overlap by `MARGIN`."""
-    return _list(keys, key, place, ("state",), start, MOST_LOOKED_AT, 0)
+def find_position(keys: QueueKeys, key: str, position: ListPosition, start: int) -> Call[ListRows]:
+    """Look for the anchors of a lost position among some IDs from an index on. Pages have to overlap by `MARGIN`."""
+    return _list(keys, key, position, ("state",), start, MOST_LOOKED_AT, 0)
 
 
 def _list(
-    keys: QueueKeys, key: str, place: ListPlace, fields: Sequence[str], start: int, length: int, most: int
+    keys: QueueKeys, key: str, position: ListPosition, fields: Sequence[str], start: int, length: int, most: int
 ) -> Call[ListRows]:
-    anchors = list(map(raw, place.anchors))
+    anchors = list(map(raw, position.anchors))
     args: list[Argument] = [keys.task_prefix, most, MOST_BYTES, start, length, len(anchors), *anchors, *fields]
     return Call(load("look_scan_list"), (key,), args, lambda reply: _list_rows(reply, len(fields)))
 
@@ -115,22 +115,22 @@ def _list(
 def set_page(
     keys: QueueKeys,
     sets: Sequence[str],
-    place: SetPlace,
+    position: SetPosition,
     fields: Sequence[str],
     *,
     up: bool = True,
     bounds: Bounds = Bounds(),  # noqa: B008 - a value
     most: int = MOST_TASKS,
 ) -> Call[SetRows]:
-    """Read tasks of at most `MOST_SETS` sorted sets, of the first one behind a place."""
+    """Read tasks of at most `MOST_SETS` sorted sets, of the first one behind a position."""
     args: list[Argument] = [
         keys.task_prefix,
         most,
         MOST_BYTES,
         "up" if up else "down",
         *bounds,
-        place.score,
-        raw(place.id),
+        position.score,
+        raw(position.id),
         *fields,
     ]
     return Call(load("look_scan_sets"), tuple(sets), args, lambda reply: _set_rows(reply, len(fields)))

@@ -81,7 +81,7 @@ def errors(
 
 
 def query_of(words: Sequence[str] | None) -> Query:
-    """Read the query of a command line. Times without an offset are local. An error shows the place."""
+    """Read the query of a command line. Times without an offset are local. An error shows the position."""
     given = list(words or ())
     spaced = next((word for word in given if len(given) > 1 and any(map(str.isspace, word)) and '"' not in word), None)
     if spaced is not None:

@@ -154,7 +154,7 @@ class TestLists:
         assert set(rest(twin, "pending", first, 4)) >= {f"{i:02}" for i in range(4, 12)}
 
 
-def test_a_place_far_from_the_front_is_found_again(twin: SyncInspector, state: State) -> None:
+def test_a_position_far_from_the_front_is_found_again(twin: SyncInspector, state: State) -> None:
     keys = state.queue()
     state.client.lpush(keys.pending, *(f"t{i}" for i in range(16_000)))
     page = twin.tasks("default", "pending", page=32, size=500)

@@ -327,7 +327,7 @@ async def test_task_that_stays_in_its_state_is_found_although_others_come_and_go
     assert len(found) == len(set(found))
 
 
-async def test_list_that_has_moved_far_is_read_on_from_the_same_place(inspector: Inspector, state: State):
+async def test_list_that_has_moved_far_is_read_on_from_the_same_position(inspector: Inspector, state: State):
     keys = state.queue()
     state.client.lpush(keys.pending, *[f"id-{number}" for number in range(3000)])
     search = Search(KEYS, parse("state:pending"))

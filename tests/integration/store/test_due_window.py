@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rota.schedule.calendar import Calendar
 from rota.schedule.definition import StoredSchedule
 from rota.store import Store
-from rota.store.due_window import NEVER, DuePlace, Postponed
+from rota.store.due_window import NEVER, DuePosition, Postponed
 from rota.store.schedule_rows import columns_of
 from rota.store.tables import counters, schedules
 from tests.integration.store.samples import define
@@ -73,9 +73,9 @@ async def test_schedules_are_read_in_the_order_in_which_they_are_needed(store: S
 
     first = await store.due_schedules(limit=2)
     assert [each.definition.name for each in first.schedules] == ["b", "c"]
-    assert first.place == DuePlace(FAR, made["c"].id)
-    rest = await store.due_schedules(first.place, limit=3)
-    assert ([each.definition.name for each in rest.schedules], rest.place) == (["a", "d"], None)
+    assert first.position == DuePosition(FAR, made["c"].id)
+    rest = await store.due_schedules(first.position, limit=3)
+    assert ([each.definition.name for each in rest.schedules], rest.position) == (["a", "d"], None)
     assert await ids(store, until=FAR) == [made["b"].id, made["c"].id]
 
 
@@ -135,8 +135,8 @@ async def test_schedules_are_read_from_an_index_without_sorting(store: Store) ->
     first = await store.due_schedules(limit=50)
 
     async def read() -> None:
-        await store.due_schedules(first.place, limit=50)
-        await store.due_schedules(first.place, until=FAR, limit=50)
+        await store.due_schedules(first.position, limit=50)
+        await store.due_schedules(first.position, until=FAR, limit=50)
         await store.changed_since(19_990)
 
     plans = [plan for plan in await plans_of(store, read, "rota_schedules") if "ORDER BY" in plan]

@@ -83,7 +83,7 @@ def test_time_without_an_offset_is_in_the_zone_of_the_caller():
         ("*", "*", "matches every task"),
     ],
 )
-def test_error_of_a_query_says_the_place_and_what_to_write(query: str, fault: str, advice: str):
+def test_error_of_a_query_says_the_position_and_what_to_write(query: str, fault: str, advice: str):
     with pytest.raises(QueryError) as raised:
         parse(query)
     error = raised.value

@@ -83,12 +83,12 @@ class OverviewReads(Reads):
         queues: list[QueueSnapshot] = []
         broken: dict[str, BrokerError] = {}
         for first in range(0, len(names), QUEUES_AT_ONCE):
-            places = [keys.queue(name) for name in names[first : first + QUEUES_AT_ONCE]]
-            for place, answers in (yield from _answers(places, with_memory=with_memory)):
+            queue_keys = [keys.queue(name) for name in names[first : first + QUEUES_AT_ONCE]]
+            for queue, answers in (yield from _answers(queue_keys, with_memory=with_memory)):
                 try:
-                    queues.append((yield from _snapshot(place, answers)))
+                    queues.append((yield from _snapshot(queue, answers)))
                 except BrokerError as error:
-                    broken[place.queue] = error
+                    broken[queue.queue] = error
         if not queues and (errors := [each for each in broken.values() if not isinstance(each, WrongType)]):
             raise errors[0]
         servers = yield from live_servers(keys)
@@ -96,14 +96,14 @@ class OverviewReads(Reads):
         return Overview(queues=tuple(queues), servers=tuple(servers), broken=reasons, taken_at=taken_at)
 
 
-def _answers(places: Sequence[QueueKeys], *, with_memory: bool) -> Act[list[tuple[QueueKeys, list[Any]]]]:
+def _answers(queue_keys: Sequence[QueueKeys], *, with_memory: bool) -> Act[list[tuple[QueueKeys, list[Any]]]]:
     calls: list[Call[Any]] = []
-    for place in places:
-        calls += [look_queue.queue(place, today()), look_queue.aggregation_sets(place, 0)]
-        calls += [look_queue.memory(place)] if with_memory else []
+    for queue in queue_keys:
+        calls += [look_queue.queue(queue, today()), look_queue.aggregation_sets(queue, 0)]
+        calls += [look_queue.memory(queue)] if with_memory else []
     answers: list[Any] = yield Burst(calls, again=True)
-    width = len(calls) // len(places)
-    return [(place, answers[i * width : (i + 1) * width]) for i, place in enumerate(places)]
+    width = len(calls) // len(queue_keys)
+    return [(queue, answers[i * width : (i + 1) * width]) for i, queue in enumerate(queue_keys)]
 
 
 def _snapshot(keys: QueueKeys, answers: Sequence[Any]) -> Act[QueueSnapshot]:

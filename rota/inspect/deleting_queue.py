@@ -14,7 +14,7 @@ from rota.client.steps import Act, Command, Pause
 from rota.core.text import counted
 from rota.errors import BrokerRefused, QueueStateError
 from rota.inspect.face import Stream
-from rota.inspect.named_queue import check_exists, place_of
+from rota.inspect.named_queue import check_exists, queue_keys
 from rota.wire import queue_deletion as deletion
 from rota.wire.keys import Keys
 from rota.wire.names import text
@@ -63,7 +63,7 @@ class QueueDeletion(Stream[DeletionProgress]):
 
     def __init__(self, keys: Keys, queue: str, *, force: bool, by: str, reason: str) -> None:
         self._all_keys = keys
-        self._keys = place_of(keys, queue)
+        self._keys = queue_keys(keys, queue)
         self._force = force
         self._by = by
         self._reason = reason

@@ -13,7 +13,7 @@ from rota.wire.keys import Keys, QueueKeys
 from rota.wire.pause import Pauses
 
 
-def place_of(keys: Keys, queue: str) -> QueueKeys:
+def queue_keys(keys: Keys, queue: str) -> QueueKeys:
     """Return the keys of a queue. Raises OptionError if no queue can have this name."""
     Options(queue=sendable("queue name", queue))
     return keys.queue(queue)

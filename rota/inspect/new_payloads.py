@@ -68,10 +68,10 @@ class Editing:
         self, tasks: Sequence[TaskRef], numbers: Sequence[int], outcomes: dict[int, Done]
     ) -> Act[list[int]]:
         """Edit some tasks, and return those that were changed by another program meanwhile."""
-        places = [self._keys.queue(tasks[i].queue) for i in numbers]
+        queue_keys = [self._keys.queue(tasks[i].queue) for i in numbers]
         reads = [
             Command(("HGET", raw(keys.task(tasks[i].id)), "msg"), keys.pending)
-            for i, keys in zip(numbers, places, strict=True)
+            for i, keys in zip(numbers, queue_keys, strict=True)
         ]
         found: list[Any] = yield Burst(reads, again=True)
         drafts = list(self._drafts(tasks, numbers, found, outcomes))

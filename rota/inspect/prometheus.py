@@ -36,9 +36,9 @@ def read_queues(keys: Keys) -> Act[list[QueueMetrics]]:
     """Read all queues."""
     found: list[QueueMetrics] = []
     for name in (yield from metric_series.queue_names(keys)):
-        place = keys.queue(name)
-        snapshot = yield from metric_series.sample(place)
-        found.append(QueueMetrics(snapshot, (yield from metric_series.totals(place))))
+        queue = keys.queue(name)
+        snapshot = yield from metric_series.sample(queue)
+        found.append(QueueMetrics(snapshot, (yield from metric_series.totals(queue))))
     return found
 
 

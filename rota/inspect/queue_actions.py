@@ -22,7 +22,7 @@ from rota.core.text import did_you_mean
 from rota.errors import OptionError, QueueStateError
 from rota.inspect.deleting_queue import QueueDeletion
 from rota.inspect.face import Reads, Stream, streamed
-from rota.inspect.named_queue import actor, check_exists, place_of
+from rota.inspect.named_queue import actor, check_exists, queue_keys
 from rota.wire import pause as wire_pause
 from rota.wire import queue_drain as wire_drain
 from rota.wire.keys import QueueKeys
@@ -84,19 +84,19 @@ class QueueActions(Reads):
         """
         if whom not in WHOM:
             raise OptionError(f"A queue cannot be resumed for {whom!r}. {did_you_mean(str(whom), WHOM)}")
-        was: Pauses = yield wire_pause.resume(place_of(self._keys, queue), whom)
+        was: Pauses = yield wire_pause.resume(queue_keys(self._keys, queue), whom)
         return was
 
     @operation
     def queue_pause(self, queue: str) -> Act[Pauses]:
         """Return for whom a queue is paused, by whom and why."""
-        found: Pauses = yield wire_pause.look(place_of(self._keys, queue))
+        found: Pauses = yield wire_pause.look(queue_keys(self._keys, queue))
         return found
 
     @streamed
     def watch_drain(self, queue: str, *, every: DurationLike = "1s") -> "DrainWatch":
         """Yield the progress of a drain every second, until nothing is left to run."""
-        return DrainWatch(place_of(self._keys, queue), parse(every, "every"))
+        return DrainWatch(queue_keys(self._keys, queue), parse(every, "every"))
 
     @streamed
     def delete_queue(self, queue: str, *, force: bool = False, reason: str = "", by: str = "") -> "QueueDeletion":
@@ -109,7 +109,7 @@ class QueueActions(Reads):
         return QueueDeletion(self._keys, queue, force=force, by=actor(by), reason=textual("reason", reason))
 
     def _stop(self, queue: str, whom: Whom, kind: Kind, reason: str, by: str) -> Act[Pauses]:
-        keys = place_of(self._keys, queue)
+        keys = queue_keys(self._keys, queue)
         reason, by = textual("reason", reason), actor(by)
         yield from check_exists(self._keys, queue)
         paused: Pauses | None = yield wire_pause.pause(keys, whom, by=by, reason=reason, kind=kind)

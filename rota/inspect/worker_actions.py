@@ -20,7 +20,7 @@ from rota.client.verbs import cancel_one
 from rota.core.duration import DurationLike, parse
 from rota.errors import OptionError, TaskNotFound, WorkerNotFound, WorkerOrderFailed
 from rota.inspect.face import Reads
-from rota.inspect.named_queue import actor, place_of
+from rota.inspect.named_queue import actor, queue_keys
 from rota.inspect.server_snapshot import ServerSnapshot
 from rota.wire import worker_order as wire
 from rota.wire.worker_order import DONE, WorkerOrder
@@ -97,7 +97,7 @@ class WorkerActions(Reads):
             )
         why = textual("reason", reason) or f"by {actor(by)}"
         for queue in queues:
-            yield from cancel_one(self._keys, place_of(self._keys, queue), task_id, why)
+            yield from cancel_one(self._keys, queue_keys(self._keys, queue), task_id, why)
 
     def _order(self, server: ServerSnapshot, order: WorkerOrder, within: DurationLike = LIFE) -> Act[WorkerAnswer]:
         textual("reason", order.reason)

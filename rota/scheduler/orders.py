@@ -111,8 +111,8 @@ def carry_out(keys: Keys, order: ScheduleOrder, *, wait_seconds: float = ANSWER_
 
     Raises SchedulerAway if no scheduler leads, OrderRefused, or OrderTimeout.
     """
-    places = SchedulerKeys(keys)
-    sent: int = yield send_order(places, order.to_json())
+    scheduler_keys = SchedulerKeys(keys)
+    sent: int = yield send_order(scheduler_keys, order.to_json())
     if sent == QUEUE_FULL:
         raise BrokerRefused("Too many orders wait for the scheduler, so this one was not sent. Send it again later.")
     if sent != ORDERED:
@@ -120,7 +120,7 @@ def carry_out(keys: Keys, order: ScheduleOrder, *, wait_seconds: float = ANSWER_
             f"No scheduler leads, so nothing was done about the schedule {order.schedule!r}. Start one: `rota "
             "scheduler`, or `rota worker` with schedules or a store."
         )
-    key, deadline = places.answer(order.id), time.monotonic() + wait_seconds
+    key, deadline = scheduler_keys.answer(order.id), time.monotonic() + wait_seconds
     while time.monotonic() < deadline:
         yield Pause(_LOOK_SECONDS)
         found: bytes | None = yield Command(("GET", key), key=key)

@@ -131,7 +131,7 @@ def requeue(
     The reply `alive` means that the lease has not expired, and `leaseless` that there is none. With `leaseless` such a
     task is put back too: first make sure that no server runs it.
     """
-    places = (keys.pending, keys.active, keys.lease, keys.archived, keys.crashed)
+    script_keys = (keys.pending, keys.active, keys.lease, keys.archived, keys.crashed)
     ours, go = slack
     args: tuple[Argument, ...] = (
         keys.ended_prefix,
@@ -141,7 +141,7 @@ def requeue(
         LIMIT_BYTES,
         int(leaseless),
     )
-    return _many("edit_requeue", keys, places, args, ids)
+    return _many("edit_requeue", keys, script_keys, args, ids)
 
 
 def unlock(keys: QueueKeys, lock: str, task_id: bytes, *, force: bool = False) -> Call[Edited]:
@@ -166,9 +166,9 @@ def one(call: Call[list[Edited]]) -> Call[Edited]:
 
 
 def _many(
-    script: str, keys: QueueKeys, places: tuple[str, ...], args: Sequence[Argument], ids: Sequence[str]
+    script: str, keys: QueueKeys, script_keys: tuple[str, ...], args: Sequence[Argument], ids: Sequence[str]
 ) -> Call[list[Edited]]:
-    return Call(load(script), places, (keys.base, keys.task_prefix, *args, *map(raw, ids)), all_edited)
+    return Call(load(script), script_keys, (keys.base, keys.task_prefix, *args, *map(raw, ids)), all_edited)
 
 
 def all_edited(reply: Any) -> list[Edited]:

@@ -149,8 +149,8 @@ def take(chosen: AggregationSet, due: Due, allowed: timedelta) -> Call[int]:
         due.grace.total_seconds(),
         int(allowed.total_seconds()),
     ]
-    where = (keys.group(chosen.group), chosen.key, keys.aggregation_sets, keys.groups)
-    return Call(load("take_group"), where, args, int)
+    script_keys = (keys.group(chosen.group), chosen.key, keys.aggregation_sets, keys.groups)
+    return Call(load("take_group"), script_keys, args, int)
 
 
 class GroupPage(NamedTuple):
@@ -171,16 +171,16 @@ def sort_out(taken: AggregationSet, tasks: Sequence[SortedOut]) -> Call[int]:
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended_prefix, taken.group]
     for task in tasks:
         args += (raw(task.id), *task[1:])
-    where = (taken.key, keys.group(taken.group), keys.groups, keys.archived)
-    return Call(load("sort_out"), where, args, int)
+    script_keys = (taken.key, keys.group(taken.group), keys.groups, keys.archived)
+    return Call(load("sort_out"), script_keys, args, int)
 
 
 def aggregate(taken: AggregationSet, result: Item | None) -> Call[Aggregated]:
     """Enqueue the result (None for no task) and end the set, in one step. Can be sent again."""
     keys = taken.queue
     adding = enqueue(keys, () if result is None else (result,), accepted=True)
-    where = (*adding.keys, taken.key, keys.aggregation_sets, spent_key(keys), failures_key(keys))
-    return Call(load("aggregate"), where, adding.args, _aggregated)
+    script_keys = (*adding.keys, taken.key, keys.aggregation_sets, spent_key(keys), failures_key(keys))
+    return Call(load("aggregate"), script_keys, adding.args, _aggregated)
 
 
 def spend(keys: QueueKeys, set_key: str, limit: int = PAGE) -> Call[int]:

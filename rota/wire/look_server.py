@@ -35,5 +35,5 @@ def servers_by_types(keys: Keys, start: int, count: int = MAX_PAGE) -> Call[list
 def server(keys: Keys, record: str) -> Call[ServerLook]:
     """Read one server by the key of its record, which `servers` returns."""
     name = record.removeprefix(keys.servers)
-    places = (record, keys.workers + name, keys.own(f"about{name}"))
-    return Call(load("look_server"), places, (MOST_BYTES,), lambda reply: ServerLook(*reply))
+    script_keys = (record, keys.workers + name, keys.own(f"about{name}"))
+    return Call(load("look_server"), script_keys, (MOST_BYTES,), lambda reply: ServerLook(*reply))

@@ -86,7 +86,7 @@ class Mark(NamedTuple):
 class TaskPage:
     """Some tasks of one state; `total` is the number of all tasks in it.
 
-    `end` is where the next page goes on, None if nothing is left. With `again`, the call looked only for the place:
+    `end` is where the next page goes on, None if nothing is left. With `again`, the call looked only for the position:
     make it again with `end`.
     """
 
@@ -155,14 +155,14 @@ def chosen(keys: QueueKeys, ids: Sequence[str], most_bytes: int = MAX_REPLY_BYTE
     At least one task is read. A task that does not exist has an empty state.
     """
     args: list[Argument] = [keys.task_prefix, most_bytes, len(_ALL_FIELDS), *_ALL_FIELDS, *map(id_bytes, ids)]
-    places = (keys.lease, keys.scheduled, keys.retry, keys.archived, keys.completed)
-    return Call(load("look_chosen"), places, args, lambda reply: _chosen(reply, keys.queue, ids))
+    script_keys = (keys.lease, keys.scheduled, keys.retry, keys.archived, keys.completed)
+    return Call(load("look_chosen"), script_keys, args, lambda reply: _chosen(reply, keys.queue, ids))
 
 
 def work_left(keys: QueueKeys) -> Call[WorkLeft]:
     """Count the tasks that can still run in a queue, for a worker that stops when no tasks are left."""
-    places = (keys.pending, keys.active, keys.paused, keys.scheduled, keys.retry)
-    return Call(load("work_left"), places, (), lambda reply: WorkLeft(*reply))
+    script_keys = (keys.pending, keys.active, keys.paused, keys.scheduled, keys.retry)
+    return Call(load("work_left"), script_keys, (), lambda reply: WorkLeft(*reply))
 
 
 def ends(keys: QueueKeys, task_ids: Sequence[str], *, dead_after_seconds: float | None = None) -> Call[list[TaskEnd]]:

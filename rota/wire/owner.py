@@ -56,10 +56,10 @@ def give_back(
     worker that was asked to stop, so that nothing is counted. `died` are the known members of the records of its
     attempts (`wire.attempts`).
     """
-    places = (keys.active, keys.lease, keys.pending, keys.archived, keys.crashed)
+    script_keys = (keys.active, keys.lease, keys.pending, keys.archived, keys.crashed)
     args: list[Argument] = [keys.base, keys.task_prefix, keys.ended_prefix, worker_id, max_crashes, error]
     args += (_upto(oldest), page, died, attempts_limit)
-    return Call(load("owner_return"), places, args, lambda reply: Returned(*reply))
+    return Call(load("owner_return"), script_keys, args, lambda reply: Returned(*reply))
 
 
 def keep(
@@ -73,8 +73,8 @@ def keep(
 def show(keys: Keys, host: str, pid: int, server_id: str, ttl: timedelta = TTL) -> Call[bool]:
     """Extend the life of a server's record, and return whether there is a record. Call `listed` afterwards."""
     identity = host, pid, server_id
-    places = (keys.server(*identity), keys.worker(*identity), keys.about(*identity))
-    return Call(load("owner_show"), places, (int(ttl.total_seconds()),), bool)
+    script_keys = (keys.server(*identity), keys.worker(*identity), keys.about(*identity))
+    return Call(load("owner_show"), script_keys, (int(ttl.total_seconds()),), bool)
 
 
 def listed(

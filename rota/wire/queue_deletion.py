@@ -50,9 +50,9 @@ class Place(NamedTuple):
 
 def begin(keys: QueueKeys, deletion: str, *, by: str, reason: str, force: bool) -> Call[Begun]:
     """Begin to delete a queue, or take over a deletion that was broken off."""
-    places = (keys.paused, keys.pause, keys.active, keys.aggregation_sets)
+    script_keys = (keys.paused, keys.pause, keys.active, keys.aggregation_sets)
     args = (deletion, pause.record(keys.queue, "delete", by, reason), int(force))
-    return Call(load("steer_delete_begin"), places, args, lambda reply: Begun(bool(reply[0]), reply[1], reply[2]))
+    return Call(load("steer_delete_begin"), script_keys, args, lambda reply: Begun(bool(reply[0]), reply[1], reply[2]))
 
 
 def places(keys: QueueKeys) -> list[Place]:
@@ -86,9 +86,9 @@ class Deleted(NamedTuple):
 
 def tasks(keys: QueueKeys, deletion: str, place: Place, most: int = MOST_TASKS) -> Call[Deleted]:
     """Delete some tasks of a place."""
-    where = (keys.pause, place.key, *((place.listed_in,) if place.listed_in else ()))
+    script_keys = (keys.pause, place.key, *((place.listed_in,) if place.listed_in else ()))
     args: list[Argument] = [deletion, keys.base, keys.task_prefix, most, MOST_BYTES, place.name]
-    return Call(load("steer_delete_tasks"), where, args, lambda reply: Deleted(reply[0], bool(reply[1])))
+    return Call(load("steer_delete_tasks"), script_keys, args, lambda reply: Deleted(reply[0], bool(reply[1])))
 
 
 def remove(keys: QueueKeys, deletion: str, names: Sequence[str]) -> Call[int]:
@@ -98,8 +98,8 @@ def remove(keys: QueueKeys, deletion: str, names: Sequence[str]) -> Call[int]:
 
 def end(keys: QueueKeys, deletion: str) -> Call[int]:
     """End the deletion. Returns `GONE`, `NOT_EMPTY` or `ENDED`."""
-    where = (keys.pause, keys.paused, *(place.key for place in places(keys)), keys.groups, keys.aggregation_sets)
-    return Call(load("steer_delete_end"), where, (deletion,), int)
+    script_keys = (keys.pause, keys.paused, *(place.key for place in places(keys)), keys.groups, keys.aggregation_sets)
+    return Call(load("steer_delete_end"), script_keys, (deletion,), int)
 
 
 def known_keys(keys: QueueKeys, today: date) -> list[str]:

@@ -23,7 +23,7 @@ class WorkToDrain(NamedTuple):
 
 def look(keys: QueueKeys) -> Call[WorkToDrain]:
     """Count the tasks of a queue that are still to run."""
-    places = (
+    script_keys = (
         keys.pending,
         keys.active,
         keys.scheduled,
@@ -32,7 +32,7 @@ def look(keys: QueueKeys) -> Call[WorkToDrain]:
         keys.aggregation_sets,
         keys.paused,
     )
-    return Call(load("look_drain"), places, (), _read)
+    return Call(load("look_drain"), script_keys, (), _read)
 
 
 def _read(reply: Any) -> WorkToDrain:

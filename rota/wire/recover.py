@@ -104,8 +104,8 @@ def recover(
         dead = move.dead
         args += (raw(dead.id), dead.message, dead.token, move.kind, move.message, move.delay.total_seconds())
         args += (int(move.counts), move.text, move.ending)
-    places = (keys.active, keys.lease, keys.retry, keys.archived, keys.pending, keys.crashed, keys.repaired)
-    return Call(load("recover"), places, args, _moved)
+    script_keys = (keys.active, keys.lease, keys.retry, keys.archived, keys.pending, keys.crashed, keys.repaired)
+    return Call(load("recover"), script_keys, args, _moved)
 
 
 def _seconds(slack: Slack) -> tuple[float, float]:
@@ -134,8 +134,8 @@ class ReclaimedSets(NamedTuple):
 
 def reclaim_sets(keys: QueueKeys, limit: int = 500) -> Call[ReclaimedSets]:
     """Put at most `limit` (<= 1000) tasks of sets past their deadline back into their groups."""
-    places = (keys.aggregation_sets, keys.groups, keys.repaired)
-    return Call(load("reclaim_sets"), places, (keys.base, limit), _reclaimed)
+    script_keys = (keys.aggregation_sets, keys.groups, keys.repaired)
+    return Call(load("reclaim_sets"), script_keys, (keys.base, limit), _reclaimed)
 
 
 def _reclaimed(reply: Any) -> ReclaimedSets:

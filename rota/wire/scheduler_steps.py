@@ -161,8 +161,8 @@ def claim(
     args.append(len(runs))
     for run_id, claimed in runs.items():
         args += (run_id, claimed)
-    places = (shard.fence, shard.last, shard.claims, shard.outbox)
-    return Call(load("scheduler_claim"), places, [*args, *records], _refused)
+    script_keys = (shard.fence, shard.last, shard.claims, shard.outbox)
+    return Call(load("scheduler_claim"), script_keys, [*args, *records], _refused)
 
 
 def enqueue_batch(
@@ -170,9 +170,9 @@ def enqueue_batch(
 ) -> Call[list[Reply] | None]:
     """Add the tasks of a batch to one queue. Returns None if they were added before."""
     call = enqueue(keys, items)
-    places = (*call.keys, keys.own("scheduler"))
+    script_keys = (*call.keys, keys.own("scheduler"))
     args = [*call.args, *number, shard.number]
-    return Call(load("scheduler_enqueue"), places, args, lambda reply: call.decode(reply) if reply else None)
+    return Call(load("scheduler_enqueue"), script_keys, args, lambda reply: call.decode(reply) if reply else None)
 
 
 def confirm(shard: ShardKeys, epoch: int, runs: Iterable[str], records: Sequence[bytes] = ()) -> Call[bool]:
@@ -207,11 +207,11 @@ class AnsweredOrder(NamedTuple):
 
 def inbox(keys: SchedulerKeys, done: Sequence[AnsweredOrder], *, most: int, life: timedelta) -> Call[list[bytes]]:
     """Answer and remove the orders that are carried out, and read the oldest ones of the others."""
-    places = (keys.inbox, *(keys.answer(each.id) for each in done))
+    script_keys = (keys.inbox, *(keys.answer(each.id) for each in done))
     args: list[Argument] = [most, round(life.total_seconds() * 1000)]
     for each in done:
         args += (each.order, each.answer)
-    return Call(load("scheduler_inbox"), places, args, lambda reply: list(reply))
+    return Call(load("scheduler_inbox"), script_keys, args, lambda reply: list(reply))
 
 
 def look(keys: SchedulerKeys) -> Call[LeaderLook]:

@@ -129,11 +129,11 @@ def beat(
         # occurs twice, because tasks of two queues may have the same ID.
         args += (f"{task.id}\0{task.queue}" if task.id in seen else task.id, pack_running(server, task))
         seen.add(task.id)
-    places = (own, workers, _orders(keys, server), _about(keys, server))
+    script_keys = (own, workers, _orders(keys, server), _about(keys, server))
     if not spread:
-        everywhere = (*places, keys.servers, keys.workers, *_type_keys(keys, types))
+        everywhere = (*script_keys, keys.servers, keys.workers, *_type_keys(keys, types))
         return [Call(load("server_beat"), everywhere, args, _beaten)]
-    return [Call(load("server_write"), places, args, _beaten), *listed(keys, own, workers, ttl, types=types)]
+    return [Call(load("server_write"), script_keys, args, _beaten), *listed(keys, own, workers, ttl, types=types)]
 
 
 def listed(keys: Keys, own: str, workers: str, ttl: timedelta = TTL, *, types: str = "") -> list[Call[Beaten]]:

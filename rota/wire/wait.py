@@ -9,7 +9,7 @@ from rota.wire.names import text as id_text
 from rota.wire.script import Call, load
 
 MOST_LOOKED_AT = 50_000
-"""How many of the next tasks of a queue are searched for the place of a task. More would take the server too long."""
+"""How many of the next tasks of a queue are searched for a task. More would take the server too long."""
 _FIELDS = ("state", "msg", "unique_key", "group", "pending_since", "rota_cancel", "rota_end")
 
 
@@ -38,7 +38,7 @@ class WaitLook:
 
 def look(keys: QueueKeys, task_id: str, most: int = MOST_LOOKED_AT) -> Call[WaitLook]:
     """Read one task, which has an empty state if it does not exist."""
-    places = (
+    script_keys = (
         keys.task(task_id),
         keys.pending,
         keys.active,
@@ -48,7 +48,7 @@ def look(keys: QueueKeys, task_id: str, most: int = MOST_LOOKED_AT) -> Call[Wait
         keys.processed,
     )
     args = (task_id, keys.base, keys.task_prefix, most, *_FIELDS)
-    return Call(load("look_wait"), places, args, lambda reply: _look(reply, keys.queue, task_id))
+    return Call(load("look_wait"), script_keys, args, lambda reply: _look(reply, keys.queue, task_id))
 
 
 def _look(reply: Any, queue: str, task_id: str) -> WaitLook:

@@ -67,8 +67,8 @@ class WorkerOrder:
 
 def give(keys: Keys, host: str, pid: int, server_id: str, order: WorkerOrder, life: timedelta) -> Call[int]:
     """Give an order to a server. Returns `GIVEN`, `NO_SERVER` or `TOO_MANY`. Can be sent again."""
-    places = (keys.server(host, pid, server_id), keys.orders(host, pid, server_id))
-    return Call(load("steer_order"), places, (order.id, order.to_json(), int(life.total_seconds())), int)
+    script_keys = (keys.server(host, pid, server_id), keys.orders(host, pid, server_id))
+    return Call(load("steer_order"), script_keys, (order.id, order.to_json(), int(life.total_seconds())), int)
 
 
 def notice(server_id: str) -> str:

@@ -330,9 +330,9 @@ async def _deliver_events() -> None:
 
 async def _cancel_reason(broker: Broker, attempt: Attempt) -> str | None:
     """Read the reason of a cancel request from the hash of the task; None if there is none."""
-    place = attempt.queue.task(attempt.id)
+    task_key = attempt.queue.task(attempt.id)
     try:
-        reason: bytes | None = await broker.execute("HGET", place, "rota_cancel", key=attempt.queue.base)
+        reason: bytes | None = await broker.execute("HGET", task_key, "rota_cancel", key=attempt.queue.base)
     except BrokerError:
         return None  # the cancel message is not repeated, so cancel without the reason
     return None if reason is None else reason.decode(errors="replace")

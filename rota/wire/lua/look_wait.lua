@@ -1,7 +1,7 @@
 -- Reads what decides when one task runs. Reads only.
 --
 -- KEYS  1 task hash, 2 pending, 3 active, 4 scheduled, 5 retry, 6 lease, 7 processed
--- ARGV  1 ID, 2 key base, 3 task key prefix, 4 most tasks of a list to look at for the place of the task,
+-- ARGV  1 ID, 2 key base, 3 task key prefix, 4 most tasks of a list to look at for the position of the task,
 --       then the fields to read, of which the first are state, msg, unique_key and group
 -- Result: { Redis time in seconds (text), { fields }, tasks before it in pending, or -1 if it is not among those looked at,
 --           length of pending, 1 if it is in active, score in scheduled, score in retry, score in lease, processed,

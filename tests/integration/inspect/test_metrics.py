@@ -15,8 +15,8 @@ async def test_samples_of_all_queues_or_of_one_are_read_by_minute(inspector: Ins
         state.queue(name)
     now = int(state.client.time()[0]) // 60
     for name, back in (("low", 1), ("mail", 1), ("mail", 90)):
-        place = f"{inspector._keys.queue(name).minute_prefix}{now - back}"
-        state.client.hset(place, mapping={"types": 1, "n:t": 3, "succeeded:t": 3, "r12:t": 3})
+        minute_key = f"{inspector._keys.queue(name).minute_prefix}{now - back}"
+        state.client.hset(minute_key, mapping={"types": 1, "n:t": 3, "succeeded:t": 3, "r12:t": 3})
     found = await inspector.metric_samples()
     assert [(each.queue, each.counts.by_type["t"]["n"]) for each in found] == [("low", 3), ("mail", 3), ("mail", 3)]
     assert len(await inspector.metric_samples("mail", last=timedelta(hours=1))) == 1

@@ -84,8 +84,8 @@ class Bench:
         """Leave the state of a leader whose last planned time was some minutes ago."""
         id, last = named_schedule_id("s"), now() - timedelta(minutes=minutes)
         text = ScheduleMemory(ScheduleState(since=last, timing=timing(definition), last=last)).text()
-        place = SchedulerKeys(self.hand.broker.keys).shard(id).last
-        await self.hand.broker.admin.execute("HSET", place, id, f"{unix_ms(last)} {text}")
+        last_key = SchedulerKeys(self.hand.broker.keys).shard(id).last
+        await self.hand.broker.admin.execute("HSET", last_key, id, f"{unix_ms(last)} {text}")
 
     async def caught_up(self, definition: ScheduleDefinition) -> int:
         """Return how many of six missed times run."""

@@ -256,20 +256,20 @@ async def test_a_beat_brings_an_order_until_it_is_answered(yard: Yard, holder: H
     holder.orders.read.clear()
     holder.orders.answers[order.id] = "done"
     await asyncio.to_thread(heartbeat.beat)
-    place = keys.orders(STATE.host, STATE.pid, STATE.server_id)
-    assert await yard.execute("HGET", place, worker_order.answer_field(order.id)) == b"done"
-    assert int(await yard.execute("TTL", place)) > 0
+    orders_key = keys.orders(STATE.host, STATE.pid, STATE.server_id)
+    assert await yard.execute("HGET", orders_key, worker_order.answer_field(order.id)) == b"done"
+    assert int(await yard.execute("TTL", orders_key)) > 0
     assert (holder.orders.read, holder.orders.answers) == ([], {})
 
 
 async def test_a_beat_does_not_bring_an_order_that_has_expired(yard: Yard, holder: Holder) -> None:
     heartbeat, order = holder.heartbeat(), WorkerOrder(act="stop")
     await asyncio.to_thread(heartbeat.beat)
-    place = yard.broker.keys.orders(STATE.host, STATE.pid, STATE.server_id)
-    await yard.execute("HSET", place, order.id, b"%d %s" % (int(await yard.now()) - 1, order.to_json()))
+    orders_key = yard.broker.keys.orders(STATE.host, STATE.pid, STATE.server_id)
+    await yard.execute("HSET", orders_key, order.id, b"%d %s" % (int(await yard.now()) - 1, order.to_json()))
     await asyncio.to_thread(heartbeat.beat)
     assert holder.orders.read == []
-    assert await yard.execute("EXISTS", place) == 0
+    assert await yard.execute("EXISTS", orders_key) == 0
 
 
 async def test_the_last_answers_reach_the_server_with_the_end_of_the_records(yard: Yard, holder: Holder) -> None:
@@ -277,9 +277,9 @@ async def test_the_last_answers_reach_the_server_with_the_end_of_the_records(yar
     await asyncio.to_thread(heartbeat.beat)
     holder.orders.answers["o1"] = "done"
     await asyncio.to_thread(heartbeat.clear)
-    place = yard.broker.keys.orders(STATE.host, STATE.pid, STATE.server_id)
-    assert await yard.execute("HGET", place, worker_order.answer_field("o1")) == b"done"
-    assert int(await yard.execute("TTL", place)) > 0
+    orders_key = yard.broker.keys.orders(STATE.host, STATE.pid, STATE.server_id)
+    assert await yard.execute("HGET", orders_key, worker_order.answer_field("o1")) == b"done"
+    assert int(await yard.execute("TTL", orders_key)) > 0
 
 
 async def test_a_server_gets_no_more_orders_while_a_hundred_wait(yard: Yard, holder: Holder) -> None:

@@ -213,16 +213,16 @@ async def test_order_that_is_read_again_is_obeyed_once_and_answered_again(
         server = await server_of(bench, worker)
         order = WorkerOrder(act="scale", concurrency=9, by="anna", reason="more work")
         give = worker_order.give(bench.broker.keys, server.host, server.pid, server.id, order, timedelta(seconds=30))
-        place = bench.broker.keys.orders(server.host, server.pid, server.id)
+        orders_key = bench.broker.keys.orders(server.host, server.pid, server.id)
 
         async def answered() -> object:
-            return await bench.execute("HGET", place, worker_order.answer_field(order.id))
+            return await bench.execute("HGET", orders_key, worker_order.answer_field(order.id))
 
         async with app.connect() as broker:
             await broker.run(give)
             assert await eventually(answered) == b"done"
             worker.scale(3)
-            await bench.execute("DEL", place)  # the answer was lost, and the order is sent again
+            await bench.execute("DEL", orders_key)  # the answer was lost, and the order is sent again
             await broker.run(give)
             assert await eventually(answered) == b"done"
         assert worker.slots.capacity == 3
@@ -233,12 +233,12 @@ async def test_order_that_is_read_again_is_obeyed_once_and_answered_again(
 async def test_worker_answers_an_order_that_it_does_not_know(app: Rota, bench: Bench) -> None:
     async with app.worker() as worker:
         server = await server_of(bench, worker)
-        place = bench.broker.keys.orders(server.host, server.pid, server.id)
-        await bench.execute("HSET", place, "o1", '9999999999 {"act": "dance"}')
-        await bench.execute("HSET", place, "o2", "9999999999 not JSON")
+        orders_key = bench.broker.keys.orders(server.host, server.pid, server.id)
+        await bench.execute("HSET", orders_key, "o1", '9999999999 {"act": "dance"}')
+        await bench.execute("HSET", orders_key, "o2", "9999999999 not JSON")
 
         async def answers() -> list[object]:
-            found = [await bench.execute("HGET", place, worker_order.answer_field(each)) for each in ("o1", "o2")]
+            found = [await bench.execute("HGET", orders_key, worker_order.answer_field(each)) for each in ("o1", "o2")]
             return found if all(found) else []
 
         for answer in await eventually(answers):  # type: ignore[attr-defined]

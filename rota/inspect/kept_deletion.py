@@ -119,7 +119,7 @@ class KeptDeletion:
             return None
         total = None if self._targets is None else self._targets.total
         more = max(0, (total or 0) - self._seen)
-        error, _ = yield from self.trash.ask_beside(lambda place: place.keep_deleted(rows, more=more), meanwhile)
+        error, _ = yield from self.trash.ask_beside(lambda opened: opened.keep_deleted(rows, more=more), meanwhile)
         return error  # type: ignore[no-any-return]
 
     def _meanwhile(self, before: _Part | None, after: _Part | None) -> Act[None]:
@@ -149,7 +149,7 @@ class KeptDeletion:
         if not self.trash.is_open:
             return 0
         try:
-            return (yield from self.trash.ask(lambda place: place.settle_deleted()))
+            return (yield from self.trash.ask(lambda opened: opened.settle_deleted()))
         except StoreError:  # the tasks are in the store, and the scheduler or the next deletion makes room there
             return 0
 
@@ -180,13 +180,13 @@ def undo(keys: Keys, rows: Sequence[TrashedTask], trash: HeldTrash) -> Act[list[
             outcomes[i] = "done"
     over = [row.id for row, outcome in zip(rows, outcomes, strict=True) if outcome in ("done", "same")]
     if over:
-        yield from trash.ask(lambda place: place.forget_deleted(over))
+        yield from trash.ask(lambda opened: opened.forget_deleted(over))
     return outcomes
 
 
 def undo_one(keys: Keys, queue: str, task_id: str, trash: HeldTrash) -> Act[None]:
     """Put the task back that was deleted last under an ID. Raises the error of a refusal."""
-    rows = yield from trash.ask(lambda place: place.deleted_tasks(queue=queue, task_id=task_id, limit=1))
+    rows = yield from trash.ask(lambda opened: opened.deleted_tasks(queue=queue, task_id=task_id, limit=1))
     if not rows:
         raise TaskNotFound(
             f"No deleted task {task_id} of queue {queue!r} is kept. Deleted tasks are kept for the setting "
@@ -208,8 +208,8 @@ def undo_all(keys: Keys, deletion: str, trash: HeldTrash) -> Act[list[Done]]:
     return outcomes
 
 
-async def _page(place: Trash, *, deletion: str, skip: int) -> list[TrashedTask]:
-    return await place.deleted_tasks(deletion=deletion, limit=PAGE, skip=skip)
+async def _page(trash: Trash, *, deletion: str, skip: int) -> list[TrashedTask]:
+    return await trash.deleted_tasks(deletion=deletion, limit=PAGE, skip=skip)
 
 
 def _deleted(kept: KeptDeletion, tasks: Sequence[TaskRef]) -> Act[list[Done]]:

@@ -1,6 +1,6 @@
 """The queues as Prometheus metrics, from the counts in Redis that the series are made of. Needs `rota[metrics]`.
 
-Every program that reads them gets the same numbers, whichever workers run, so one scrape of one place is enough. The
+Every program that reads them gets the same numbers, whichever workers run, so one scrape of one program is enough. The
 counts of types, and the histograms, are those of all time: a restart of a worker does not reset them. A worker's own
 `/metrics` (`rota.health.metrics`) tells of its processes instead.
 """

@@ -124,7 +124,7 @@ class TaskActions(TaskOperations, ABC):
         """Return deleted tasks that are kept, the latest deletion first."""
         words: dict[str, Any] = {"queue": queue, "task_id": task_id, "deletion": deletion, "limit": limit}
         trash = HeldTrash(self._needed_trash())
-        return (yield from trash.during(trash.ask(lambda place: place.deleted_tasks(**words))))
+        return (yield from trash.during(trash.ask(lambda opened: opened.deleted_tasks(**words))))
 
     @operation
     def undo(self, queue: str, task_id: str) -> Act[None]:

@@ -1,6 +1,6 @@
-"""Deleted tasks that are kept for undo: what is kept, and what a place that keeps them can do.
+"""Deleted tasks that are kept for undo: what is kept, and what the trash that keeps them can do.
 
-The store (`rota.store`) is such a place. This module does not import it, because a deletion has to work without a store
+The store (`rota.store`) is such a trash. This module does not import it, because a deletion has to work without a store
 too.
 """
 
@@ -75,33 +75,33 @@ class Trash(Protocol):
 
 
 OpenTrash: TypeAlias = Callable[[], AbstractAsyncContextManager[Trash]]
-"""Opens the place where deleted tasks are kept, for one act."""
+"""Opens the trash for one act."""
 
 
 class HeldTrash:
-    """The place of deleted tasks, held open from the first step that needs it until `close`.
+    """The trash, held open from the first step that needs it until `close`.
 
     Its connections belong to one event loop: in blocking code to that of `Outside.runner`.
     """
 
     def __init__(self, trash: OpenTrash) -> None:
         self._trash = trash
-        self._place: Trash | None = None
+        self._opened: Trash | None = None
         self._stack = AsyncExitStack()
         self._runner = asyncio.Runner()  # makes its loop at the first use
 
     @property
     def is_open(self) -> bool:
-        """Whether a step has needed the place."""
-        return self._place is not None
+        """Whether a step has needed the trash."""
+        return self._opened is not None
 
     def ask(self, act: Callable[[Trash], Coroutine[Any, Any, R]]) -> Act[R]:
-        """Do something with the place."""
+        """Do something with the trash."""
         answer: R = yield Outside(partial(self._ask, act), self._runner)
         return answer
 
     def ask_beside(self, act: Callable[[Trash], Coroutine[Any, Any, None]], meanwhile: Act[R]) -> Act[tuple[Any, R]]:
-        """Do something with the place, and an act meanwhile. Returns the first one's StoreError, and the result."""
+        """Do something with the trash, and an act meanwhile. Returns the first one's StoreError, and the result."""
 
         async def tried() -> StoreError | None:
             try:
@@ -114,15 +114,15 @@ class HeldTrash:
         return answers
 
     def close(self) -> Act[None]:
-        """Close the place, if it is open."""
-        if self._place is not None:
-            self._place = None
+        """Close the trash, if it is open."""
+        if self._opened is not None:
+            self._opened = None
             yield Outside(self._stack.aclose, self._runner)
         self._runner.close()
         self._runner = asyncio.Runner()  # an act that has failed may go on
 
     def during(self, act: Act[R]) -> Act[R]:
-        """Do an act, and close the place at its end."""
+        """Do an act, and close the trash at its end."""
         try:
             result = yield from act
         except GeneratorExit:  # no further step is taken
@@ -134,6 +134,6 @@ class HeldTrash:
         return result
 
     async def _ask(self, act: Callable[[Trash], Coroutine[Any, Any, R]]) -> R:
-        if self._place is None:
-            self._place = await self._stack.enter_async_context(self._trash())
-        return await act(self._place)
+        if self._opened is None:
+            self._opened = await self._stack.enter_async_context(self._trash())
+        return await act(self._opened)

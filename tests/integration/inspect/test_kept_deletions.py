@@ -60,8 +60,8 @@ class Counting:
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[Trash]:
         self.opened += 1
-        async with self._trash() as place:
-            keep = place.keep_deleted
+        async with self._trash() as opened:
+            keep = opened.keep_deleted
 
             async def keep_deleted(*args: Any, **words: Any) -> None:
                 self.batches += 1
@@ -69,8 +69,8 @@ class Counting:
                     raise StoreUnavailable("The store is away.")
                 await keep(*args, **words)
 
-            place.keep_deleted = keep_deleted  # type: ignore[method-assign]
-            yield place
+            opened.keep_deleted = keep_deleted  # type: ignore[method-assign]
+            yield opened
         self.closed += 1
 
 
@@ -133,9 +133,9 @@ class AfterTheCommit:
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[Trash]:
-        async with self._trash() as place:
-            assert isinstance(place, BoundedTrash)
-            owner: Any = place if self._at == "keep_deleted" else place._store
+        async with self._trash() as opened:
+            assert isinstance(opened, BoundedTrash)
+            owner: Any = opened if self._at == "keep_deleted" else opened._store
             real = getattr(owner, self._at)
 
             async def fails(*args: Any, **words: Any) -> None:
@@ -144,7 +144,7 @@ class AfterTheCommit:
                 raise self._error
 
             setattr(owner, self._at, fails)
-            yield place
+            yield opened
 
 
 async def test_tasks_whose_commit_may_have_been_made_are_not_put_back(client: Client, desk: Desk, url: str) -> None:

@@ -68,13 +68,13 @@ def _print_workers(servers: Sequence[ServerSnapshot], at: datetime) -> None:
     for each in servers:
         if each.blocked_by and each.blocked_for is not None:
             length = output.precise(each.blocked_for)
-            output.warn(f"The event loop of {_place(each)} has been blocked for {length} by {each.blocked_by}.")
+            output.warn(f"The event loop of {_host_and_pid(each)} has been blocked for {length} by {each.blocked_by}.")
 
 
 def _worker_row(server: ServerSnapshot, at: datetime) -> tuple[str, ...]:
     return (
         server.id[:SHORT_ID],
-        _place(server),
+        _host_and_pid(server),
         "Go" if server.is_go else "Rota",
         server.version or "-",
         _STATUS.get(server.status, server.status),
@@ -98,7 +98,7 @@ def _print_running(servers: Sequence[ServerSnapshot], at: datetime) -> None:
     ]
     rows = [
         (
-            _place(server),
+            _host_and_pid(server),
             "-" if task.started_at is None else output.rough(max(at - task.started_at, timedelta(0))),
             task.type,
             task.id,
@@ -114,7 +114,7 @@ def _print_running(servers: Sequence[ServerSnapshot], at: datetime) -> None:
         output.say("No worker runs a task at the moment.")
 
 
-def _place(server: ServerSnapshot) -> str:
+def _host_and_pid(server: ServerSnapshot) -> str:
     return f"{server.host}:{server.pid}"
 
 
@@ -218,7 +218,7 @@ def _order(
 
 
 async def _give(actions: "Actions", server: ServerSnapshot, order: Order, done: str) -> bool:
-    name = f"{_place(server)} ({server.id[:SHORT_ID]})"
+    name = f"{_host_and_pid(server)} ({server.id[:SHORT_ID]})"
     try:
         answer = await order(actions, server)
     except RotaError as error:

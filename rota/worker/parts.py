@@ -61,7 +61,7 @@ class Parts:
             modules=worker.app.modules,
             max_tasks=settings.pool.pool_max_tasks,
         )
-        self.places: Mapping[str, FunctionPool] = {"thread": self.threads, "process": self.processes}
+        self.pools: Mapping[str, FunctionPool] = {"thread": self.threads, "process": self.processes}
 
     def runs(self) -> list[Callable[[], Awaitable[None]]]:
         """The loops to start, except the node consumers and the heartbeat. The heartbeat starts first and ends last."""

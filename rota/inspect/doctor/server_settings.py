@@ -22,13 +22,13 @@ async def clock(broker: Broker, go_servers: int) -> list[Finding]:
     before = time.time()
     times = await broker.execute_everywhere("TIME")
     after = time.time()
-    skews = {place: _skew(before, reply, after) for place, reply in times.items()}
-    wrong = {place: skew for place, skew in skews.items() if skew > MOST_SKEW_SECONDS}
+    skews = {server: _skew(before, reply, after) for server, reply in times.items()}
+    wrong = {server: skew for server, skew in skews.items() if skew > MOST_SKEW_SECONDS}
     if not wrong:
         return []
     harmful = max(wrong.values()) > HARMFUL_SKEW_SECONDS or go_servers > 0
     make = warning if harmful else note
-    named = ", ".join(f"{skew:.1f} s from {place}" for place, skew in wrong.items())
+    named = ", ".join(f"{skew:.1f} s from {server}" for server, skew in wrong.items())
     return [
         make(
             "clock-skew",

@@ -51,7 +51,7 @@ class NodeConsumers:
         self._consumers: dict[str, NodeConsumer] = {}
         self._retiring: dict[asyncio.Task[None], NodeConsumer] = {}
         self._past = (FetchStatistics(), FinishStatistics())
-        self._places: dict[str, str] = {}
+        self._nodes: dict[str, str] = {}
         self._by_queue: dict[QueueKeys, NodeConsumer] = {}
         """Where the outcomes of a queue go, so that the path of every task has one lookup."""
         self._laying = asyncio.Lock()
@@ -106,27 +106,27 @@ class NodeConsumers:
             await self._lay()
 
     async def _lay(self) -> None:
-        places: dict[str, str] = {}
+        nodes: dict[str, str] = {}
         queues = list(self._queues())
         if queues:
             await self._broker.survey()
         for queue in queues:
-            places[queue.queue] = await self._broker.place(queue.pending)
-        if places == self._places and self._consumers:
+            nodes[queue.queue] = await self._broker.place(queue.pending)
+        if nodes == self._nodes and self._consumers:
             return
-        self._places = places
+        self._nodes = nodes
         self._by_queue.clear()
         if not self._stopping:
-            self._follow(set(places.values()) or {""})
+            self._follow(set(nodes.values()) or {""})
         for consumer in self._consumers.values():
             consumer.fetcher.queues_changed()
         self.laid.set()
 
     def _follow(self, wanted: set[str]) -> None:
-        for place in wanted - self._consumers.keys():
-            self._consumers[place] = self._start(place)
-        for place in self._consumers.keys() - wanted:
-            self._retire(self._consumers.pop(place))
+        for node in wanted - self._consumers.keys():
+            self._consumers[node] = self._start(node)
+        for node in self._consumers.keys() - wanted:
+            self._retire(self._consumers.pop(node))
 
     def finish(self, attempt: Attempt, outcome: Outcome | None) -> None:
         """Pass an outcome to the consumer of its queue."""
@@ -138,7 +138,7 @@ class NodeConsumers:
         consumer.finisher.add(attempt, outcome)
 
     def _consumer_of(self, queue: QueueKeys) -> "NodeConsumer":
-        consumer = self._consumers.get(self._places.get(queue.queue, ""))
+        consumer = self._consumers.get(self._nodes.get(queue.queue, ""))
         if consumer is None:
             return next(iter(self._consumers.values()))
         self._by_queue[queue] = consumer
@@ -163,9 +163,9 @@ class NodeConsumers:
                 return
             self._stopping = False
             self._by_queue.clear()
-            for place in list(self._consumers):
-                self._retire(self._consumers.pop(place))
-            self._follow(set(self._places.values()) or {""})
+            for node in list(self._consumers):
+                self._retire(self._consumers.pop(node))
+            self._follow(set(self._nodes.values()) or {""})
 
     async def flush(self) -> None:
         """Wait until all outcomes are recorded."""
@@ -190,8 +190,8 @@ class NodeConsumers:
     def _all(self) -> list[NodeConsumer]:
         return [*self._consumers.values(), *self._retiring.values()]
 
-    def _start(self, place: str) -> NodeConsumer:
-        fetcher = self._make_fetcher(lambda queue: self._places.get(queue) == place)
+    def _start(self, node: str) -> NodeConsumer:
+        fetcher = self._make_fetcher(lambda queue: self._nodes.get(queue) == node)
         finisher = self._make_finisher(fetcher)
         return NodeConsumer(fetcher, finisher, asyncio.create_task(fetcher.run()), asyncio.create_task(finisher.run()))
 

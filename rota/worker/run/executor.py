@@ -81,7 +81,7 @@ class RunSettings:
 class RunResources:
     """The pools of threads and processes by `run`, the reporter, and the state of the lifespan: handlers use them."""
 
-    places: Mapping[str, FunctionPool] = field(default_factory=dict[str, FunctionPool])
+    pools: Mapping[str, FunctionPool] = field(default_factory=dict[str, FunctionPool])
     reporter: Reporter | NoReports = field(default_factory=NoReports)
     state: Any = None
 
@@ -104,7 +104,7 @@ class Executor:
         self._slots = slots
         self._clock = clock
         self._finish = finish
-        self._places = resources.places
+        self._pools = resources.pools
         self.unhandled = unhandled
         self._settings = settings
         self._hooks = HookRunner(settings.hook_timeout, lambda: self.closed)
@@ -273,11 +273,11 @@ class Executor:
     def _elsewhere(
         self, attempt: Attempt, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
     ) -> Awaitable[Any]:
-        place = self._places[attempt.handler.run]
-        if place.full:
+        pool = self._pools[attempt.handler.run]
+        if pool.full:
             attempt.deadline_at = FAR  # the wait for a thread or process does not count
         begun = partial(self._limits.restart, attempt)
-        return place.call(attempt.context, function, args, kwargs, begun, attempt.check_lease)
+        return pool.call(attempt.context, function, args, kwargs, begun, attempt.check_lease)
 
     def _never_ran(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
         # An asyncio task that is cancelled before its first step never runs `_run`, so the attempt is judged here.

@@ -47,7 +47,7 @@ WORD = re.compile(rf"\s*[{_OPENING}]*(?:[{_CHARACTER}]|{_OTHERS}|[{_OPENING}{_CL
 
 
 class Phrase(NamedTuple):
-    """A text with places for values, and its translation. A vague one has few words of its own."""
+    """A text with placeholders for values, and its translation. A vague one has few words of its own."""
 
     pattern: re.Pattern[str]
     translation: str
@@ -58,7 +58,7 @@ class Phrase(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The translations: titles of columns and panels, whole texts, and texts with places for values."""
+    """The translations: titles of columns and panels, whole texts, and texts with placeholders for values."""
 
     titles: dict[str, str]
     texts: dict[str, str]
@@ -98,7 +98,7 @@ class Catalogue:
                 if template.has_few_letters and any(map(_ENGLISH.search, values)):
                     continue
                 if template.begins_with_value and ": " in _QUOTED.sub("", f"{match[1]} "):
-                    continue  # "a.yaml:2: The schedule 'b': timezone" is a place and a name, and not one value
+                    continue  # "a.yaml:2: The schedule 'b': timezone" is a source line and a name, and not one value
                 return template.translation.format(*values)
             if not is_vague and (whole := self._by_sentences(text, depth)) != text:
                 return whole

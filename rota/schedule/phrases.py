@@ -1,7 +1,7 @@
 """The words of descriptions, in one table for each language.
 
-Each phrase is a format with named places, so that a language chooses its own order. A pair is the form for one thing
-and the form for several. To add a language, write its table and name it in `LANGUAGES`.
+Each phrase is a format with named placeholders, so that a language chooses its own order. A pair is the form for one
+thing and the form for several. To add a language, write its table and name it in `LANGUAGES`.
 """
 
 import re

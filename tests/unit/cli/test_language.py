@@ -85,7 +85,7 @@ def test_english_is_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert translated_title("queue") == "queue"
 
 
-def test_places_of_values_agree_in_both_languages() -> None:
+def test_placeholders_agree_in_both_languages() -> None:
     wrong: list[str] = []
     catalogue = Catalogue.read(CATALOGUE)
     for key, text in catalogue.texts.items():

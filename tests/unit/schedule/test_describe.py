@@ -169,10 +169,10 @@ def test_any_text_is_refused_or_described(text: str) -> None:
 
 
 @pytest.mark.parametrize("phrase", [field.name for field in fields(ENGLISH)])
-def test_the_languages_have_the_same_phrases_with_the_same_places(phrase: str) -> None:
-    places = [_places(getattr(words, phrase)) for words in LANGUAGES.values()]
+def test_the_languages_have_the_same_phrases_with_the_same_placeholders(phrase: str) -> None:
+    placeholders = [_placeholders(getattr(words, phrase)) for words in LANGUAGES.values()]
 
-    assert all(each == places[0] for each in places[1:])
+    assert all(each == placeholders[0] for each in placeholders[1:])
 
 
 def test_chinese_has_no_english_words() -> None:
@@ -184,7 +184,7 @@ def test_chinese_has_no_english_words() -> None:
 
 
 def _own(value: object) -> str:
-    """The text of a phrase or of a table of phrases, without the named places."""
+    """The text of a phrase or of a table of phrases, without the named placeholders."""
     if isinstance(value, dict):
         return _own(tuple(value.values()))
     if isinstance(value, tuple):
@@ -192,12 +192,12 @@ def _own(value: object) -> str:
     return "".join(text for text, *_ in Formatter().parse(value)) if isinstance(value, str) else ""
 
 
-def _places(value: object) -> object:
-    """The named places of a phrase or of a table of phrases."""
+def _placeholders(value: object) -> object:
+    """The named placeholders of a phrase or of a table of phrases."""
     if isinstance(value, str):
         return {name for _, name, _, _ in Formatter().parse(value) if name}
     if isinstance(value, dict):
-        return {key: _places(item) for key, item in value.items()}
+        return {key: _placeholders(item) for key, item in value.items()}
     if isinstance(value, tuple):
-        return len(value), set().union(*(_places(item) for item in value))  # type: ignore[arg-type]
+        return len(value), set().union(*(_placeholders(item) for item in value))  # type: ignore[arg-type]
     return type(value)

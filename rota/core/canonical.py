@@ -158,7 +158,7 @@ def _own_text(value: object) -> str:
 
 
 class Difference(NamedTuple):
-    """The first place where two values differ; `path` is empty for the values themselves."""
+    """The first path at which two values differ; `path` is empty for the values themselves."""
 
     path: str
     sent: Any
@@ -166,7 +166,7 @@ class Difference(NamedTuple):
 
 
 def difference(sent: Any, read: Any, *, any_sequence: bool = False, path: str = "") -> Difference | None:
-    """Return the first place where `read` differs from `sent`, or None if they are equal.
+    """Return the first difference of `read` from `sent`, or None if they are equal.
 
     With `any_sequence` a list equals a tuple with the same items, because the abstract type `Sequence` does not say
     which of them is read.

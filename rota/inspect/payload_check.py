@@ -103,12 +103,12 @@ def _invalid(type: str, error: Exception) -> PayloadError:
 def _faults(validator: Any, value: Any) -> list[str]:
     faults: Iterable[Any] = validator.iter_errors(value)
     found = sorted(faults, key=lambda fault: list(map(str, fault.path)))
-    return [f"{_place(fault.path)}{_clipped(fault.message)}" for fault in found]
+    return [f"{_path(fault.path)}{_clipped(fault.message)}" for fault in found]
 
 
-def _place(path: Any) -> str:
-    place = ".".join(map(str, path))
-    return f"{place}: " if place else ""
+def _path(path: Any) -> str:
+    written = ".".join(map(str, path))
+    return f"{written}: " if written else ""
 
 
 def _clipped(text: str) -> str:

@@ -63,8 +63,8 @@ def _with_value(text: str, keys: Sequence[str], value: str) -> str:
     at = _after_blanks(text, 0)
     for depth, key in enumerate(keys):
         if text[at] not in "{[":
-            place = f"its value at {'.'.join(keys[:depth])}" if depth else "it"
-            raise PayloadError(f"{place} is neither an object nor a list, so {'.'.join(keys)} cannot be set")
+            subject = f"its value at {'.'.join(keys[:depth])}" if depth else "it"
+            raise PayloadError(f"{subject} is neither an object nor a list, so {'.'.join(keys)} cannot be set")
         members = list(_members(text, at))
         found = [each for each in members if each.key == key]
         if not found:

@@ -147,9 +147,7 @@ class _CalendarReader:
         try:
             return DayList.read(self.given.get(name, ()))
         except DayFault as fault:
-            self.problems += [
-                (f"{name}.{place}" if place else name, f"{name}: {text}") for place, text in fault.problems
-            ]
+            self.problems += [(f"{name}.{path}" if path else name, f"{name}: {text}") for path, text in fault.problems]
             return DayList()
 
     def _other_days(self) -> OtherDays:

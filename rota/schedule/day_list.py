@@ -46,11 +46,11 @@ class DayList:
         """Read a list of items, or an object of items with their labels. Raises DayFault with every problem."""
         reader = _DayReader()
         problems: list[tuple[str, str]] = []
-        for place, item, label in _items(value):
+        for path, item, label in _items(value):
             try:
                 reader.add(item, _checked_label(label))
             except ValueError as error:
-                problems.append((place, str(error)))
+                problems.append((path, str(error)))
         if problems:
             raise DayFault(problems)
         return cls(reader.weekdays, reader.of_year, reader.dates)

@@ -232,18 +232,18 @@ def _is_secret(annotation: Any) -> bool:
 def _cause(found: Difference | None) -> str:
     if found is None:
         return "an iterable is written otherwise when it is read again. Annotate it as a list."
-    place = f"{found.path}: " if found.path else ""
+    path = f"{found.path}: " if found.path else ""
     sent, read = type(found.sent).__name__, type(found.read).__name__
     if isinstance(found.sent, _SECRETS):
-        return f"{place}a {sent} is written as asterisks. Pass the name under which the worker finds the secret."
+        return f"{path}a {sent} is written as asterisks. Pass the name under which the worker finds the secret."
     if isinstance(found.sent, float) and not math.isfinite(found.sent):
-        return f"{place}JSON has no {found.sent}. Use None, or a text."
+        return f"{path}JSON has no {found.sent}. Use None, or a text."
     if (said := _lost_key(found)) is not None:
-        return f"{place}{said}"
+        return f"{path}{said}"
     if sent != read:
-        return f"{place}{sent} is read back as {read}. Annotate it with the type that it has."
+        return f"{path}{sent} is read back as {read}. Annotate it with the type that it has."
     return (
-        f"{place}the {sent} that is read back is not equal to it. Look for fields that are not written (exclude=True, "
+        f"{path}the {sent} that is read back is not equal to it. Look for fields that are not written (exclude=True, "
         "private attributes) and for validators and serializers that do not undo each other."
     )
 

@@ -301,7 +301,7 @@ def test_validator_that_breaks_on_its_own_output_is_named() -> None:
         argument(Annotated[str, BeforeValidator(half)], 4)
 
 
-def test_refusal_names_the_place_and_the_cause_but_no_secret() -> None:
+def test_refusal_names_the_path_and_the_cause_but_no_secret() -> None:
     with pytest.raises(
         PayloadError, match=r"arguments of .*act would arrive changed: value.token: a SecretStr"
     ) as info:

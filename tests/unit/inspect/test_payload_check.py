@@ -35,7 +35,7 @@ def test_payload_of_an_unknown_type_is_not_checked(known: TypeList) -> None:
     check(known, b"\xff")
 
 
-def test_payload_that_does_not_fit_is_refused_with_the_place() -> None:
+def test_payload_that_does_not_fit_is_refused_with_the_path() -> None:
     with pytest.raises(PayloadError, match="n: 'x' is not of type 'integer'"):
         check(types(SCHEMA), b'{"n":"x"}')
     with pytest.raises(PayloadError, match="is not JSON"):

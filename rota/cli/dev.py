@@ -85,9 +85,9 @@ def _settings(target: str) -> Settings:
 def _announce(console: Console, url: str, data: Path) -> None:
     told = translated(f"embedded server: {masked(url)}, its data is in {data}")
     console.print(f"[dim]{escape(told)}[/]")
-    place = escape(str((data / URL_FILE).absolute()))
+    url_file = escape(str((data / URL_FILE).absolute()))
     found = "programs in this folder find it by themselves; elsewhere" if data == DATA else "for other programs"
-    console.print(f"[dim]{translated(found)}{translated(': ')}export ROTA_URL=\"$(cat '{place}')\"[/]")
+    console.print(f"[dim]{translated(found)}{translated(': ')}export ROTA_URL=\"$(cat '{url_file}')\"[/]")
 
 
 def _worker(target: str, said: CommandLine, log_level: logs.LogLevel | None) -> list[str]:

@@ -51,9 +51,9 @@ def command(
 
 
 def _here(pid: int | None, question: str, timeout: timedelta) -> Iterator[Said]:
-    place = meeting.folder(Settings().health.health_dir)
+    folder = meeting.folder(Settings().health.health_dir)
     found = False
-    for of, path in meeting.sockets(place):
+    for of, path in meeting.sockets(folder):
         if pid not in (None, of):
             continue
         try:
@@ -67,7 +67,7 @@ def _here(pid: int | None, question: str, timeout: timedelta) -> Iterator[Said]:
         found = True
     if not found:
         who = "no worker of this user" if pid is None else f"no worker with the process ID {pid}"
-        yield Said(False, f"{who} answers on this machine (looked in {place})")
+        yield Said(False, f"{who} answers on this machine (looked in {folder})")
 
 
 def _at(address: str, question: str, timeout: timedelta) -> Said:

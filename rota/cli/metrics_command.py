@@ -62,17 +62,17 @@ def command(
         return typer.echo(asyncio.run(_exposed_once(app_of(url))), nl=False)
     length = option_types.duration(last, "--last") or timedelta(hours=1)
     points = _step(step, length)
-    place = store or Settings().database.store
-    if place is not None and (fault := fault_of_missing_store(place)) is not None:
+    store_url = store or Settings().database.store
+    if store_url is not None and (fault := fault_of_missing_store(store_url)) is not None:
         if store is not None:
             raise fault
         warn(str(fault))  # the last two hours are in Redis, whatever the settings say of a store
-        place = None
-    found = with_app(url, lambda app: _read(app.inspector(), place, length, points, queue, type))
+        store_url = None
+    found = with_app(url, lambda app: _read(app.inspector(), store_url, length, points, queue, type))
     if as_json:
         return print_json(series_json(found))
     if queue is None and not found.queues:
-        note(_nothing(length, place))
+        note(_nothing(length, store_url))
         return None
     metrics_chart.show(found, queue=queue, type=type)
     return None
@@ -107,8 +107,8 @@ async def _read(
     since = until - max(1, -(-length // step)) * step
     samples = live
     if store is not None:
-        stored, place = await _stored(store, since, until, step, queue)
-        samples = [*stored, *(each for each in live if each.at >= place)]
+        stored, end = await _stored(store, since, until, step, queue)
+        samples = [*stored, *(each for each in live if each.at >= end)]
     elif length > KEPT_IN_REDIS:
         note("Without a store only the last two hours are known: set ROTA_STORE, or give --store.")
     found = metric_series.series(samples, since=since, until=until, step=step, queue=queue, type=type)

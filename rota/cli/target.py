@@ -161,17 +161,17 @@ def _discovered(pattern: str) -> list[str]:
     if folders is None:
         raise ConfigError(f"{package} is a module and not a package, so it has no modules in it. Name it by itself.")
     found = {
-        f"{package}.{'.'.join(place.relative_to(folder).parts)}"
+        f"{package}.{'.'.join(path.relative_to(folder).parts)}"
         for folder in map(Path, folders)
-        for place in (
+        for path in (
             *(file.with_suffix("") for file in folder.rglob(f"{name}.py")),
             *(file.parent for file in folder.rglob(f"{name}/__init__.py")),
         )
     }
     names = sorted(filter(_names_a_module, found))  # a folder such as `.venv` or `node-modules` cannot be imported
     if not names:
-        places = ", ".join(map(str, folders))
-        raise ConfigError(f"There is no module named {name!r} in the package {package} ({places}).")
+        searched = ", ".join(map(str, folders))
+        raise ConfigError(f"There is no module named {name!r} in the package {package} ({searched}).")
     return names
 
 

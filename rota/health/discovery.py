@@ -42,29 +42,29 @@ def folder(chosen: Path | None) -> Path:
 
 def own_socket(chosen: Path | None) -> Path:
     """Create the folder if needed and return the socket path of this process. Raises ConfigError if it is not safe."""
-    place = folder(chosen)
+    parent = folder(chosen)
     with contextlib.suppress(OSError):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if chosen is None and place.exists():
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if chosen is None and parent.exists():
         # Every user can write to the temporary folder, so another user may have created this name first.
-        found = place.lstat()
+        found = parent.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise ConfigError(f"{place} does not belong to this user. Set health_dir to a folder that does.")
-    _tidy(place)
-    return place / f"{os.getpid()}{SUFFIX}"
+            raise ConfigError(f"{parent} does not belong to this user. Set health_dir to a folder that does.")
+    _tidy(parent)
+    return parent / f"{os.getpid()}{SUFFIX}"
 
 
-def _tidy(place: Path) -> None:
+def _tidy(folder: Path) -> None:
     """Delete the sockets of workers that were killed more than `OLD_SECONDS` ago."""
-    for _, path in sockets(place):
+    for _, path in sockets(folder):
         with contextlib.suppress(OSError, NoReply):
             if time.time() - path.stat().st_mtime > OLD_SECONDS and ask_socket(path, "/live", A_MOMENT) is None:
                 path.unlink()
 
 
-def sockets(place: Path) -> Iterator[tuple[int, Path]]:
+def sockets(folder: Path) -> Iterator[tuple[int, Path]]:
     """Yield the process ID and the path of each socket in the folder, including those of dead workers."""
-    for path in sorted(place.glob(f"*{SUFFIX}")):
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
         if path.stem.isdigit():
             yield int(path.stem), path
 

@@ -220,5 +220,5 @@ def masked_store(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
-    _, at, place = rest.rpartition("@")
-    return f"{scheme}://{'***@' if at else ''}{place.partition('?')[0]}"
+    _, at, location = rest.rpartition("@")
+    return f"{scheme}://{'***@' if at else ''}{location.partition('?')[0]}"

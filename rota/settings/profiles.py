@@ -60,8 +60,8 @@ def chosen_profile(project_file: Path | None, project: Mapping[str, Any]) -> Pro
         return None
     known = read_profiles(project_file, project)
     if name not in known:
-        places = " and ".join(str(file) for file in (own_file(), project_file) if file is not None)
-        raise ConfigError(f"There is no profile {name!r}. {did_you_mean(name, known)} Profiles are in {places}.")
+        files = " and ".join(str(file) for file in (own_file(), project_file) if file is not None)
+        raise ConfigError(f"There is no profile {name!r}. {did_you_mean(name, known)} Profiles are in {files}.")
     return known[name]
 
 

@@ -63,11 +63,11 @@ def with_store(url: str | None, act: "Callable[[Store], Awaitable[T]]", missing:
 async def _opened(named: str | None, missing: Missing) -> "AsyncGenerator[Store]":
     from rota.store import DEFAULT_STORE, open_store
 
-    place = named or DEFAULT_STORE
+    store_url = named or DEFAULT_STORE
     if missing == "refuse":
-        refuse_missing_store(place)
-    if missing != "empty" or fault_of_missing_store(place) is None:
-        async with open_store(place) as store:
+        refuse_missing_store(store_url)
+    if missing != "empty" or fault_of_missing_store(store_url) is None:
+        async with open_store(store_url) as store:
             yield store
         return
     with tempfile.TemporaryDirectory(prefix="rota-empty-") as folder:

@@ -34,8 +34,8 @@ def undo(
     """Put deleted tasks back as they were, as long as they are kept (the setting deleted_age)."""
     if sum((task_id is not None, deletion is not None, listed)) != 1:
         raise OptionError("Name a deleted task by its ID, all of a deletion by --deletion, or list them by --list.")
-    if (place := Settings().database.store) is not None:
-        refuse_missing_store(place)
+    if (store_url := Settings().database.store) is not None:
+        refuse_missing_store(store_url)
     if listed:
         _print_deleted(with_app(url, lambda app: app.actions().deleted(queue=queue)), as_json)
         return

@@ -41,7 +41,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_PROFILES_FILE", "p.toml")
     monkeypatch.setattr(store_command, "_with_database", lambda url, act: STATUS)
     monkeypatch.setattr(health_command.meeting, "folder", lambda chosen: Path("/run/rota"))
-    monkeypatch.setattr(health_command.meeting, "sockets", lambda place: [(41, Path("41")), (42, Path("42"))])
+    monkeypatch.setattr(health_command.meeting, "sockets", lambda folder: [(41, Path("41")), (42, Path("42"))])
     monkeypatch.setattr(health_command.meeting, "ask_socket", answered)
 
 
@@ -73,7 +73,7 @@ def show_health_of_workers() -> None:
 
 def show_health_without_workers() -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(health_command.meeting, "sockets", lambda place: [])
+        patched.setattr(health_command.meeting, "sockets", lambda folder: [])
         health_command.command()
 
 

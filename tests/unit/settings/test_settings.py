@@ -95,7 +95,7 @@ def test_names_of_queues_with_commas_are_given_as_json(monkeypatch: pytest.Monke
     assert Settings().updated_by(settings_of([], queues='{"x,y": 5}')).worker.queues == {"x,y": 5}
 
 
-def test_an_unknown_setting_is_refused_with_its_place_and_a_suggestion(empty_folder: Path) -> None:
+def test_an_unknown_setting_is_refused_with_its_origin_and_a_suggestion(empty_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"no setting 'concurency' \(from code\). Did you mean 'concurrency'"):
         Settings(concurency=1)  # type: ignore[call-arg]
     project(empty_folder, 'laese = "30s"')
@@ -229,7 +229,7 @@ def test_a_project_file_that_cannot_be_read_is_named(empty_folder: Path, text: b
     assert len("".join(traceback.format_exception(caught.value.with_traceback(None))).splitlines()) == 1
 
 
-def test_a_project_file_above_is_named_by_its_own_place(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_file_above_is_named_by_its_own_path(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (empty_folder / "pyproject.toml").write_text("[tool.rota")
     (empty_folder / "inside").mkdir()
     monkeypatch.chdir(empty_folder / "inside")

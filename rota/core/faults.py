@@ -1,4 +1,4 @@
-"""Fault points: named places in the worker at which a test kills or freezes the process, or drops a reply.
+"""Fault points: named points in the worker at which a test kills or freezes the process, or drops a reply.
 
 All faults are off unless an environment variable sets them before this module is imported:
 `_ROTA_FAULTS="record:answered=kill:/tmp/mark,fetch:answered=drop:/tmp/other"`. Each fault happens once among all

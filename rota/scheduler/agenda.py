@@ -65,7 +65,7 @@ class Agenda:
             if entry.id not in states:  # it was never stored, or the server has lost its data: it is written again
                 entry.memory.stored = ""
             memory = recalled(entry.id, entry.memory, states.get(entry.id))
-            self._place(entry.schedule, memory, now, entry.later)
+            self._enter(entry.schedule, memory, now, entry.later)
 
     def put(self, schedule: StoredSchedule, now: datetime, stored: StoredState | None = None) -> AgendaEntry:
         """Add a schedule with its state from Redis, or replace the definition of one that is there.
@@ -75,20 +75,20 @@ class Agenda:
         known = self.entries.get(schedule.id)
         memory = recalled(schedule.id, None, stored) if known is None else known.memory
         if memory is None:
-            return self._place(schedule, None, now)
+            return self._enter(schedule, None, now)
         before = memory.state
         if known is not None and before.timing == timing_of(known.schedule, memory):
             if known.schedule == schedule:  # read again, for example because its calendar was edited
-                return self._place(schedule, memory, now, known.later)
+                return self._enter(schedule, memory, now, known.later)
             if before.timing != timing_of(schedule, memory):
                 definition = schedule.definition
                 Timetable(schedule.id, definition, now, self._calendar_of(definition)).next(now)  # may refuse it
-                return self._place(known.schedule, memory, now, (*known.later, schedule))
-        placed = self._place(schedule, memory, now)
-        if schedule.source == "database" and before.timing not in (placed.memory.state.timing, ENDED):
+                return self._enter(known.schedule, memory, now, (*known.later, schedule))
+        entry = self._enter(schedule, memory, now)
+        if schedule.source == "database" and before.timing not in (entry.memory.state.timing, ENDED):
             self._unmet[schedule.id] = left = memory.copy()
             left.state = before
-        return placed
+        return entry
 
     def put_deleted(self, schedule: StoredSchedule, now: datetime, stored: StoredState | None = None) -> None:
         """Remove a schedule that was deleted in the store, once the times before the deletion are decided."""
@@ -99,7 +99,7 @@ class Agenda:
         try:
             if known is None or schedule.version not in {each.version for each in (known.schedule, *known.later)}:
                 known = self.put(live[0], now, stored)
-            self._place(known.schedule, known.memory, now, (*known.later, end))
+            self._enter(known.schedule, known.memory, now, (*known.later, end))
         except RotaError:  # its times cannot be known, for example because its calendar is gone
             self.delete(schedule.id)
 
@@ -118,7 +118,7 @@ class Agenda:
         """
         for number in range(len(versions) - 1, -1, -1):
             if timing_of(versions[number], memory) == memory.state.timing:
-                self._place(versions[number], memory, now, tuple(versions[number + 1 :]))
+                self._enter(versions[number], memory, now, tuple(versions[number + 1 :]))
                 return
 
     def follow(self, schedule_id: str, now: datetime) -> None:
@@ -126,7 +126,7 @@ class Agenda:
         entry = self.entries.get(schedule_id)
         if entry is not None and entry.later:
             later, entry.later = entry.later, ()
-            self._place(later[0], entry.memory, now, later[1:])
+            self._enter(later[0], entry.memory, now, later[1:])
 
     def delete(self, schedule_id: str) -> None:
         """Remove a schedule that no source gives any more. Its row of skips is still recorded to its end."""
@@ -249,9 +249,9 @@ class Agenda:
         """Pause an entry, or resume it."""
         memory = entry.memory
         memory.pause = pause
-        self._place(entry.schedule, memory, now, entry.later)
+        self._enter(entry.schedule, memory, now, entry.later)
 
-    def _place(
+    def _enter(
         self,
         schedule: StoredSchedule,
         memory: ScheduleMemory | None,
@@ -275,7 +275,7 @@ class Agenda:
         memory = ScheduleMemory(state) if memory is None else memory
         memory.state = state
         if later and (due is None or due > now):
-            return self._place(later[0], memory, now, later[1:])
+            return self._enter(later[0], memory, now, later[1:])
         if (before := self.entries.get(schedule.id)) is not None and self._names.get(before.name) == schedule.id:
             del self._names[before.name]
         entry = self.entries[schedule.id] = AgendaEntry(schedule, memory, timetable, later=later)

@@ -158,7 +158,7 @@ def describe(handler: Handler) -> TypeRecord:
         defaults=_defaults(handler),
         is_raw=not handler.is_typed,
         deprecated=getattr(function, "__deprecated__", None),
-        source=_place(function),
+        source=_function_name(function),
         notes=notes,
     )
 
@@ -275,7 +275,7 @@ def _retry(retry: Retry) -> RetryDefaults:
         cap=retry.cap,
         jitter=retry.jitter,
         delay=None if by_function else cast("timedelta | None", retry.delay),
-        delay_by=_place(cast("Callable[..., Any]", retry.delay)) if by_function else None,
+        delay_by=_function_name(cast("Callable[..., Any]", retry.delay)) if by_function else None,
         only=tuple(_class_name(each) for each in retry.only),
         never=tuple(_class_name(each) for each in retry.never),
     )
@@ -293,7 +293,7 @@ def _class_name(error: type[BaseException]) -> str:
     return error.__qualname__ if error.__module__ == "builtins" else f"{error.__module__}.{error.__qualname__}"
 
 
-def _place(function: Callable[..., Any]) -> str:
+def _function_name(function: Callable[..., Any]) -> str:
     """Return `module:function`; the class for an object that can be called, whose text would hold its address."""
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}:{named.__qualname__}"

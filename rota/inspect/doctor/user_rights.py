@@ -74,7 +74,7 @@ def _grants(names: Iterable[str]) -> str:
 async def _missing(broker: Broker, role: Role) -> AsyncIterator[str]:
     names = [name for name in rights.commands(role) if name not in _OUTSIDE_OF_SCRIPTS | _NOT_TRIED]
     refused: set[str] | None = None
-    for key, pattern in _places(broker).items():
+    for key, pattern in _probe_keys(broker).items():
         try:
             found = await broker.run(_try(key, names))
         except BrokerRefused as refusal:
@@ -90,7 +90,7 @@ async def _missing(broker: Broker, role: Role) -> AsyncIterator[str]:
             yield name
 
 
-def _places(broker: Broker) -> dict[str, str]:
+def _probe_keys(broker: Broker) -> dict[str, str]:
     """Return keys that do not exist, one for each key pattern."""
     keys = broker.keys
     queue = keys.queue(_QUEUE)

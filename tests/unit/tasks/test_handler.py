@@ -77,7 +77,7 @@ async def test_the_worker_decides_where_a_function_is_called() -> None:
     assert calls == [(double, (), {"number": 4})]
 
 
-async def test_a_process_function_goes_by_its_place() -> None:
+async def test_a_process_function_goes_by_its_name() -> None:
     sent: list[Any] = []
 
     async def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -36,7 +36,7 @@ class ScheduleInvalid(ConfigError, ValueError):
 
 
 class ScheduleError(OptionError):
-    """The text of a schedule is refused. `text` is that text, `position` the place of the fault, counted from 0."""
+    """The text of a schedule is refused. `text` is that text, `position` where the fault begins, counted from 0."""
 
     def __init__(self, message: str, *, text: str = "", position: int = 0) -> None:
         super().__init__(message)

@@ -115,12 +115,12 @@ async def running_places(inspector: "Inspector", tasks: Sequence[TaskSnapshot]) 
     refs = [(each.queue, each.id) for each in tasks if each.state is TaskState.ACTIVE]
     if not refs:
         return ()
-    places = {
+    found = {
         (task.queue, task.id): RunningPlace(task.queue, task.id, server.id, server.host, server.pid, task.started_at)
         for server in await inspector.servers()
         for task in server.running
     }
-    return tuple(places[ref] for ref in refs if ref in places)
+    return tuple(found[ref] for ref in refs if ref in found)
 
 
 def print_list(found: Listing, now: datetime, *, several_states: bool) -> None:
@@ -153,14 +153,14 @@ def _columns(several_states: bool) -> list[output.Column]:
     ]
 
 
-def _row(task: TaskSnapshot, place: RunningPlace | None, now: datetime) -> tuple[str, ...]:
+def _row(task: TaskSnapshot, running: RunningPlace | None, now: datetime) -> tuple[str, ...]:
     return (
         task.id,
         task.queue,
         task.state.value,
         task.type or damage(task),
-        when(task, now, None if place is None else place.started_at),
-        "-" if place is None else f"{place.host}:{place.pid}",
+        when(task, now, None if running is None else running.started_at),
+        "-" if running is None else f"{running.host}:{running.pid}",
         f"{task.retried}/{task.max_retry}",
         clipped(task.last_error),
         clipped(readable(task.payload)),

@@ -28,10 +28,10 @@ class InspectedTask(TaskSnapshot):
     """Where an active task runs, and since when; None if it began after the last heartbeat of its worker."""
 
     @classmethod
-    def of(cls, task: TaskSnapshot, places: Sequence[RunningPlace]) -> "InspectedTask":
-        """Make it of a task, and of the place where it runs, if there is one."""
+    def of(cls, task: TaskSnapshot, running: Sequence[RunningPlace]) -> "InspectedTask":
+        """Make it of a task, and of the server that runs it, if there is one."""
         known = {each.name: getattr(task, each.name) for each in fields(task)}
-        return cls(**known, running=next(iter(places), None))
+        return cls(**known, running=next(iter(running), None))
 
 
 def inspect(task_id: TaskId, queue: Queue = None, url: Url = None, as_json: AsJson = False) -> None:

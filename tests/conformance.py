@@ -1,4 +1,4 @@
-"""The conformance suite: every test that asks for a place (`redis_url`, `any_url`), on the deployment of `--on`.
+"""The conformance suite: every test that asks for a server (`redis_url`, `any_url`), on the deployment of `--on`.
 
 Without `--on` a test runs on Redis, and where it asks for `any_url` on Valkey too.
 """
@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 DEPLOYMENTS = ("redis", "redis62", "valkey", "sentinel", "cluster", "acl")
-PLACES = {"redis_url", "any_url"}
+URL_FIXTURES = {"redis_url", "any_url"}
 
 # What is the same everywhere: it is about processes and signals, and passes wherever the rest of the suite does.
 PROCESSES = (
@@ -77,8 +77,8 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         )
     ),
     *(
-        (place, {"cluster"}, "weights and strict order hold within a node of a Cluster")
-        for place in (
+        (test_id, {"cluster"}, "weights and strict order hold within a node of a Cluster")
+        for test_id in (
             "tests/integration/worker/test_waking.py::test_weighted_queues_are_drained_in_proportion",
             "tests/integration/worker/test_waking.py::test_strict_queues_are_drained_in_order",
             "tests/interop/test_worker_queues.py::test_strict_queues_of_go_are_emptied_in_order",
@@ -114,16 +114,16 @@ ELSEWHERE: list[tuple[str, set[str], str]] = [
         )
     ),
     *(
-        (place, {"redis62"}, "it takes a right to a subcommand away, which came with Redis 7")
-        for place in (
+        (test_id, {"redis62"}, "it takes a right to a subcommand away, which came with Redis 7")
+        for test_id in (
             "tests/integration/test_acl.py::test_a_worker_does_without_the_optional_rights",
             "tests/integration/worker/test_waking.py::test_worker_polls_when_its_user_has_no_right_to_track",
             "tests/integration/worker/test_groups_in_time.py::test_groups_are_polled_when_the_user_has_no_right_to_track",
         )
     ),
     *(
-        (place, {"redis62"}, "it asks with EXPIRETIME, which came with Redis 7")
-        for place in (
+        (test_id, {"redis62"}, "it asks with EXPIRETIME, which came with Redis 7")
+        for test_id in (
             "tests/integration/inspect/test_servers.py::test_a_record_lives_for_ten_seconds",
             "tests/integration/wire/test_fragments.py::test_a_day_counter_lives_ninety_days_from_its_first_count",
             "tests/integration/worker/test_heartbeat.py::test_asynq_s_records_show_the_server_and_what_it_runs",
@@ -149,17 +149,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     on = config.getoption("--on")
     if on is None:
         return
-    elsewhere = {place: reason for place, deployments, reason in ELSEWHERE if on in deployments}
+    elsewhere = {test_id: reason for test_id, deployments, reason in ELSEWHERE if on in deployments}
     chosen, left_out = [], []
     for item in items:
         test, _, _ = item.nodeid.partition("[")
-        place = next((each for each in (test, test.partition("::")[0]) if each in elsewhere), None)
+        test_id = next((each for each in (test, test.partition("::")[0]) if each in elsewhere), None)
         slow = on in QUICK_ONLY and any(map(item.get_closest_marker, ("slow", "interop")))
-        if slow or test.startswith(PROCESSES) or PLACES.isdisjoint(getattr(item, "fixturenames", ())):
+        if slow or test.startswith(PROCESSES) or URL_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             left_out.append(item)
-        elif place is not None:
+        elif test_id is not None:
             left_out.append(item)
-            config.stash.setdefault(LEFT_OUT, Counter())[place, elsewhere[place]] += 1
+            config.stash.setdefault(LEFT_OUT, Counter())[test_id, elsewhere[test_id]] += 1
         else:
             chosen.append(item)
     items[:] = chosen
@@ -167,5 +167,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for (place, reason), count in config.stash.get(LEFT_OUT, Counter()).items():
-        terminalreporter.write_line(f"not on {config.getoption('--on')} ({count}): {place}: {reason}")
+    for (test_id, reason), count in config.stash.get(LEFT_OUT, Counter()).items():
+        terminalreporter.write_line(f"not on {config.getoption('--on')} ({count}): {test_id}: {reason}")

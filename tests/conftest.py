@@ -115,20 +115,20 @@ def one_day() -> None:
 
 @pytest.fixture
 def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A place that nobody used before: a database of `redis_server`, or one on the deployment of `--on`."""
-    with _place(request.config.getoption("--on") or "redis", request) as url:
+    """A server that nobody used before: a database of `redis_server`, or one on the deployment of `--on`."""
+    with _server_url(request.config.getoption("--on") or "redis", request) as url:
         yield url
 
 
 @pytest.fixture
 def any_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The same, once on Redis and once on Valkey (tests/conformance.py)."""
-    with _place(request.param, request) as url:
+    with _server_url(request.param, request) as url:
         yield url
 
 
 @contextmanager
-def _place(deployment: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def _server_url(deployment: str, request: pytest.FixtureRequest) -> Iterator[str]:
     if deployment == "cluster":
         fleet: ClusterFleet = request.getfixturevalue("cluster")
         fleet.empty()

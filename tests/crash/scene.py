@@ -92,9 +92,9 @@ class Scene:
     def start(self, url: str | None = None, *, settings: Mapping[str, str] | None = None, **words: Any) -> Workers:
         """Start workers; `ready` waits for them."""
         said = {"queues": ",".join(f"{queue}=1" for queue in self.queues), **(settings or {})}
-        if (place := url or self.url) not in self._probes:
-            self._probes[place] = Probe(place, lambda: self.queues, self.note)
-        workers = Workers(place, self.ledger, self.note, settings=said, **words)
+        if (broker_url := url or self.url) not in self._probes:
+            self._probes[broker_url] = Probe(broker_url, lambda: self.queues, self.note)
+        workers = Workers(broker_url, self.ledger, self.note, settings=said, **words)
         self.workers.append(workers)
         return workers
 

@@ -66,11 +66,11 @@ async def test_a_typed_call_comes_back_as_a_typed_result(app: Rota) -> None:
 
 
 async def test_functions_run_on_the_loop_in_threads_and_in_processes(app: Rota) -> None:
-    @app.task("place:loop", retention="10m")
+    @app.task("run:loop", retention="10m")
     async def on_loop() -> int:
         return threading.get_ident()
 
-    @app.task("place:thread", retention="10m")
+    @app.task("run:thread", retention="10m")
     def in_thread() -> int:
         return threading.get_ident()
 

@@ -32,7 +32,7 @@ class Console:
             return json.load(reply)
 
     def tasks(self, state: str, queue: str = "mail") -> list[dict[str, Any]]:
-        tasks: list[dict[str, Any]] = self.get(f"/queues/{queue}/{place(state)}_tasks")["tasks"]
+        tasks: list[dict[str, Any]] = self.get(f"/queues/{queue}/{listing(state)}_tasks")["tasks"]
         return tasks
 
     def send(self, path: str, method: str = "POST", body: object = None) -> None:
@@ -41,8 +41,8 @@ class Console:
             assert reply.status < 300
 
 
-def place(state: str) -> str:
-    """Where the API keeps the tasks of a state: those of a group are below the group."""
+def listing(state: str) -> str:
+    """The path of the list that the API has of a state: that of a group is below the group."""
     return "groups/digest/aggregating" if state == "aggregating" else state
 
 

@@ -12,7 +12,7 @@ from interop.programs import Go
 from rota.app import Rota
 from rota.broker import Broker
 from rota.tasks.context import Context
-from tests.interop.console import STATES, TASKS, Console, place, stage
+from tests.interop.console import STATES, TASKS, Console, listing, stage
 from tests.interop.raw_queue import RawQueue
 
 
@@ -90,7 +90,7 @@ def test_the_group_and_the_server_with_its_running_task_are_shown(console: Conso
 async def test_an_action_moves_a_task_that_we_can_still_take(
     console: Console, queue: RawQueue, action: str, before: str, after: str
 ) -> None:
-    console.send(f"/queues/mail/{place(before)}_tasks/{TASKS[before]}:{action}")
+    console.send(f"/queues/mail/{listing(before)}_tasks/{TASKS[before]}:{action}")
 
     assert TASKS[before] in [task["id"] for task in console.tasks(after)]
     if after == "pending":
@@ -99,7 +99,7 @@ async def test_an_action_moves_a_task_that_we_can_still_take(
 
 @pytest.mark.parametrize("state", [state for state in STATES if state != "active"])
 async def test_a_task_is_deleted_with_its_hash(console: Console, queue: RawQueue, state: str) -> None:
-    console.send(f"/queues/mail/{place(state)}_tasks/{TASKS[state]}", "DELETE")
+    console.send(f"/queues/mail/{listing(state)}_tasks/{TASKS[state]}", "DELETE")
 
     assert console.tasks(state) == []
     assert not await queue.redis.exists(queue.keys.task(TASKS[state]))

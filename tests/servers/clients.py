@@ -17,23 +17,23 @@ def client(url: str, **options: Any) -> Any:
 
 def as_told(url: str, **options: Any) -> Any:
     """The same as the user of the URL, whoever that is."""
-    place = parse(url)
-    if place.mode == "cluster":
-        return RedisCluster(startup_nodes=[ClusterNode(each.host, each.port) for each in place.endpoints], **options)
-    return redis.Redis.from_url(url if place.mode == "single" else _one_server(url, place), **options)
+    address = parse(url)
+    if address.mode == "cluster":
+        return RedisCluster(startup_nodes=[ClusterNode(each.host, each.port) for each in address.endpoints], **options)
+    return redis.Redis.from_url(url if address.mode == "single" else _one_server(url, address), **options)
 
 
 def async_client(url: str, **options: Any) -> Any:
-    place = parse(as_admin(url))
-    if place.mode == "cluster":
-        nodes = [AsyncClusterNode(each.host, each.port) for each in place.endpoints]
+    address = parse(as_admin(url))
+    if address.mode == "cluster":
+        nodes = [AsyncClusterNode(each.host, each.port) for each in address.endpoints]
         return redis.asyncio.RedisCluster(startup_nodes=nodes, **options)
-    return redis.asyncio.Redis.from_url(_one_server(url, place), **options)
+    return redis.asyncio.Redis.from_url(_one_server(url, address), **options)
 
 
-def _one_server(url: str, place: Address) -> str:
-    if place.mode == "single":
+def _one_server(url: str, address: Address) -> str:
+    if address.mode == "single":
         return as_admin(url)
-    with redis.Redis(place.endpoints[0].host, place.endpoints[0].port, decode_responses=True) as sentinel:
-        host, port = sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", place.master)
-    return f"redis://{host}:{port}/{place.database}"
+    with redis.Redis(address.endpoints[0].host, address.endpoints[0].port, decode_responses=True) as sentinel:
+        host, port = sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.master)
+    return f"redis://{host}:{port}/{address.database}"

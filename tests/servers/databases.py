@@ -178,8 +178,8 @@ class PostgresServer(DatabaseServer):
         return [self.tool("postgres"), "-D", str(self.data), *words]
 
     def client(self, database: str) -> list[str]:
-        place = ["-h", str(self.folder), "-p", str(self.port), "-U", USER, "-d", database or "postgres"]
-        return [self.tool("psql"), *place, "-v", "ON_ERROR_STOP=1", "-qAtX"]
+        connection = ["-h", str(self.folder), "-p", str(self.port), "-U", USER, "-d", database or "postgres"]
+        return [self.tool("psql"), *connection, "-v", "ON_ERROR_STOP=1", "-qAtX"]
 
 
 class MariaServer(DatabaseServer):

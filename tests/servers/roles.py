@@ -44,7 +44,7 @@ def forget_denied(admin: Any) -> None:
 
 
 def restricted(url: str, role: Role = "worker") -> str:
-    """The same place for the user of a role."""
+    """The same URL for the user of a role."""
     return url.replace("://", f"://rota-{role}:{PASSWORD}@", 1)
 
 

@@ -7,9 +7,9 @@ from tests.conformance import DEPLOYMENTS, ELSEWHERE, PROCESSES
 
 
 def test_what_is_left_out_is_there_to_be_left_out() -> None:
-    for place, deployments, reason in ELSEWHERE:
-        file, _, test = place.partition("::")
-        assert re.search(rf"^(async )?def {test}", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), place
+    for test_id, deployments, reason in ELSEWHERE:
+        file, _, test = test_id.partition("::")
+        assert re.search(rf"^(async )?def {test}", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), test_id
         assert deployments <= set(DEPLOYMENTS)
         assert reason
-    assert [place for place in PROCESSES if not (ROOT / place).exists()] == []
+    assert [test_id for test_id in PROCESSES if not (ROOT / test_id).exists()] == []

@@ -96,8 +96,8 @@ def _sleeps_of_tests() -> Iterator[tuple[str, str]]:
         if ".sleep(" in source:
             for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                    place = f"{path.relative_to(ROOT)}::{node.name}"
-                    yield from ((place, ast.unparse(call)) for call in _calls(node.body))
+                    test = f"{path.relative_to(ROOT)}::{node.name}"
+                    yield from ((test, ast.unparse(call)) for call in _calls(node.body))
 
 
 def _calls(nodes: Iterable[ast.AST]) -> Iterator[ast.Call]:
@@ -111,7 +111,7 @@ def _calls(nodes: Iterable[ast.AST]) -> Iterator[ast.Call]:
 
 def test_no_test_waits_by_sleeping() -> None:
     """A test waits for a condition, with a deadline. `asyncio.sleep(0)` only lets others run."""
-    sleeps = [place for place, call in _sleeps_of_tests() if re.match(r"(time|asyncio)\.sleep\((?!0\))", call)]
+    sleeps = [test for test, call in _sleeps_of_tests() if re.match(r"(time|asyncio)\.sleep\((?!0\))", call)]
 
     assert sleeps == []
 

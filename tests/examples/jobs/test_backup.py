@@ -22,15 +22,15 @@ ROWS = [(number, f"customer {number}") for number in range(500)]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     return tmp_path / "backups"
 
 
 @pytest.fixture
-def environment(configure: Configure, tmp_path: Path, place: Path) -> dict[str, str]:
+def environment(configure: Configure, tmp_path: Path, folder: Path) -> dict[str, str]:
     write(tmp_path / "shop.sqlite3", ROWS)
     databases = {name: f"sqlite:///{tmp_path}/{name}.sqlite3" for name in ("shop", "shop-test", "nothing")}
-    return configure(databases=databases, folders={"backups": place})
+    return configure(databases=databases, folders={"backups": folder})
 
 
 def write(path: Path, rows: list[tuple[int, str]]) -> None:
@@ -50,7 +50,7 @@ def run_backup(task_id: str = "one", *, database: str = "shop", keep: int = 7) -
 
 
 @pytest.mark.usefixtures("environment")
-def test_backup_comes_back_in_another_database(tmp_path: Path, place: Path) -> None:
+def test_backup_comes_back_in_another_database(tmp_path: Path, folder: Path) -> None:
     name = run_backup()
 
     used = run_inline_sync(app, restore.plan("shop-test", "backups", name))
@@ -58,47 +58,47 @@ def test_backup_comes_back_in_another_database(tmp_path: Path, place: Path) -> N
     assert used == name
     assert read(tmp_path / "shop-test.sqlite3") == ROWS
     assert read(tmp_path / "shop.sqlite3") == ROWS
-    assert (place / name).stat().st_mode & 0o777 == 0o600
-    subprocess.run(["sha256sum", "--check", f"{name}.sha256"], cwd=place, check=True, capture_output=True)
+    assert (folder / name).stat().st_mode & 0o777 == 0o600
+    subprocess.run(["sha256sum", "--check", f"{name}.sha256"], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.mark.usefixtures("environment")
-def test_backup_has_what_was_committed_while_the_database_is_in_use(tmp_path: Path, place: Path) -> None:
+def test_backup_has_what_was_committed_while_the_database_is_in_use(tmp_path: Path, folder: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "shop.sqlite3")) as user:
         user.execute("INSERT INTO customers VALUES (1000, 'committed')")
         user.commit()
         user.execute("INSERT INTO customers VALUES (1001, 'not committed')")
         name = run_backup()
 
-    assert read(place / name) == [*ROWS, (1000, "committed")]
+    assert read(folder / name) == [*ROWS, (1000, "committed")]
 
 
 @pytest.mark.usefixtures("environment")
-def test_task_that_runs_twice_makes_one_backup(place: Path) -> None:
+def test_task_that_runs_twice_makes_one_backup(folder: Path) -> None:
     assert run_backup("one") == run_backup("one")
 
     assert run_backup("two") != run_backup("one")
-    assert len(backups(place, "shop")) == 2
+    assert len(backups(folder, "shop")) == 2
 
 
 @pytest.mark.usefixtures("environment")
-def test_newest_backups_stay_and_those_of_other_databases_too(tmp_path: Path, place: Path) -> None:
+def test_newest_backups_stay_and_those_of_other_databases_too(tmp_path: Path, folder: Path) -> None:
     write(tmp_path / "shop-test.sqlite3", [])
     other = run_backup(database="shop-test")
     names = [run_backup(f"task {number}", keep=2) for number in range(4)]
 
-    left = {path.name for path in place.iterdir() if not path.name.startswith(".")}
+    left = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     # Backups of one second are in the order of their marks.
-    kept = {path.name for path in backups(place, "shop")}
+    kept = {path.name for path in backups(folder, "shop")}
     assert len(kept) == 2
     assert kept < set(names)
     assert left == {f"{name}{end}" for name in {*kept, other} for end in ("", ".sha256")}
 
 
 @pytest.mark.usefixtures("environment")
-def test_restore_refuses_a_damaged_backup(tmp_path: Path, place: Path) -> None:
+def test_restore_refuses_a_damaged_backup(tmp_path: Path, folder: Path) -> None:
     name = run_backup()
-    with (place / name).open("r+b") as file:
+    with (folder / name).open("r+b") as file:
         file.seek(5000)
         file.write(b"?")
 
@@ -146,14 +146,14 @@ def test_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_second_backup_of_a_database_waits_for_the_first(place: Path) -> None:
-    with alone(place / ".shop.lock", "the backups"), pytest.raises(RetryLater, match="another task is working on"):
+def test_second_backup_of_a_database_waits_for_the_first(folder: Path) -> None:
+    with alone(folder / ".shop.lock", "the backups"), pytest.raises(RetryLater, match="another task is working on"):
         run_backup()
 
 
 @pytest.mark.slow
 def test_backup_that_is_killed_anywhere_leaves_only_whole_files(
-    environment: dict[str, str], tmp_path: Path, place: Path, killer: Callable[..., Killing]
+    environment: dict[str, str], tmp_path: Path, folder: Path, killer: Callable[..., Killing]
 ) -> None:
     for number in range(2):
         run_backup(f"before {number}")
@@ -165,12 +165,12 @@ def test_backup_that_is_killed_anywhere_leaves_only_whole_files(
 
     operation = 1
     while work.at(operation):
-        made = backups(place, "shop")
+        made = backups(folder, "shop")
         assert len(made) >= 2
         assert all(is_whole(path) and read(path) == ROWS for path in made), f"killed at {operation}"
         operation += 1
 
     assert operation > 10
     run_backup("after", keep=2)
-    names = [path.name for path in place.iterdir() if path.name != ".shop.lock"]
+    names = [path.name for path in folder.iterdir() if path.name != ".shop.lock"]
     assert len(names) == 4, names

@@ -82,12 +82,12 @@ def test_what_a_link_points_to_stays(folder: Path, tmp_path: Path) -> None:
     assert not (folder / "link.tmp").is_symlink()
 
 
-@pytest.mark.parametrize("place", ["cache/../..", "cache/linked", "elsewhere", "/etc"])
-def test_folder_outside_of_the_settings_is_refused(folder: Path, tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("path", ["cache/../..", "cache/linked", "elsewhere", "/etc"])
+def test_folder_outside_of_the_settings_is_refused(folder: Path, tmp_path: Path, path: str) -> None:
     (folder / "linked").symlink_to(tmp_path)
 
     with pytest.raises(JobRefused):
-        run_inline_sync(app, clean_files.plan(place, "*", MONTH))
+        run_inline_sync(app, clean_files.plan(path, "*", MONTH))
 
 
 # Rows

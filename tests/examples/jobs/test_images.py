@@ -112,7 +112,7 @@ def test_picture_that_is_cut_off_is_refused(photos: Path) -> None:
         run("a.jpg", 100)
 
 
-def test_other_formats_and_places_are_refused(photos: Path, tmp_path: Path) -> None:
+def test_other_formats_and_folders_are_refused(photos: Path, tmp_path: Path) -> None:
     Image.new("RGB", (60, 40)).save(photos / "a.tiff")
     Image.new("RGB", (60, 40)).save(tmp_path / "b.png")
 

@@ -36,7 +36,7 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture
-def place(s3: str, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(s3: str, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bucket = f"backups-{os.getpid()}-{tmp_path.name.replace('_', '-').lower()}"[:63].rstrip("-")
     urllib.request.urlopen(urllib.request.Request(f"{s3}/{bucket}", method="PUT"), timeout=30).close()
     for name, value in (
@@ -66,39 +66,39 @@ def stored() -> list[str]:
     return sorted(names(open_object_store(JobSettings.read(), "offsite")))
 
 
-def test_backup_comes_back_from_the_store_on_another_machine(place: Path, tmp_path: Path) -> None:
+def test_backup_comes_back_from_the_store_on_another_machine(folder: Path, tmp_path: Path) -> None:
     name = run_backup()
 
     assert run_inline_sync(app, fetch.plan("offsite", "other", name)) == name
     run_inline_sync(app, restore.plan("shop-test", "other", name))
 
     assert stored() == [name, f"{name}.sha256"]
-    assert (tmp_path / "other" / name).read_bytes() == (place / name).read_bytes()
+    assert (tmp_path / "other" / name).read_bytes() == (folder / name).read_bytes()
     with closing(sqlite3.connect(tmp_path / "shop-test.sqlite3")) as connection:
         assert connection.execute("SELECT name FROM customers").fetchall() == [("ann",)]
 
 
-def test_store_keeps_as_many_as_the_folder_and_leaves_other_files_alone(place: Path) -> None:
+def test_store_keeps_as_many_as_the_folder_and_leaves_other_files_alone(folder: Path) -> None:
     obstore.put(open_object_store(JobSettings.read(), "offsite"), "readme.txt", b"stay")
     for number in range(4):
         run_backup(f"task {number}", keep=2)
 
-    kept = [path.name for path in backups(place, "shop")]
+    kept = [path.name for path in backups(folder, "shop")]
     assert stored() == sorted(["readme.txt", *kept, *(f"{name}.sha256" for name in kept)])
     assert len(kept) == 2
 
 
-def test_retry_after_an_upload_that_failed_uploads_the_same_backup(place: Path) -> None:
+def test_retry_after_an_upload_that_failed_uploads_the_same_backup(folder: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run_backup(copy_to="none")
-    [made] = backups(place, "shop")
+    [made] = backups(folder, "shop")
 
     assert run_backup() == made.name
     assert run_backup() == made.name
     assert stored() == [made.name, f"{made.name}.sha256"]
 
 
-def test_damaged_download_leaves_nothing(place: Path, tmp_path: Path) -> None:
+def test_damaged_download_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     name = run_backup()
     obstore.put(open_object_store(JobSettings.read(), "offsite"), name, b"damaged")
 
@@ -107,7 +107,7 @@ def test_damaged_download_leaves_nothing(place: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "other").iterdir()) == []
 
 
-def test_store_or_file_that_is_not_there_is_refused(place: Path) -> None:
+def test_store_or_file_that_is_not_there_is_refused(folder: Path) -> None:
     with pytest.raises(JobRefused, match="no store 'elsewhere'"):
         run_backup(copy_to="elsewhere")
     with pytest.raises(JobRefused, match="has no file 'none' with its checksum"):
@@ -116,7 +116,7 @@ def test_store_or_file_that_is_not_there_is_refused(place: Path) -> None:
         run_inline_sync(app, fetch.plan("offsite", "other", "../shop.sqlite3"))
 
 
-def test_store_of_a_kind_that_is_not_known_is_refused(configure: Configure, place: Path) -> None:
+def test_store_of_a_kind_that_is_not_known_is_refused(configure: Configure, folder: Path) -> None:
     configure(stores={"offsite": "ftp://host/folder"})
 
     with pytest.raises(JobRefused, match="JOBS_STORES cannot be used"):

@@ -43,9 +43,9 @@ def test_link_that_leads_out_of_a_folder_is_refused(tmp_path: Path) -> None:
     settings = JobSettings(folders={"logs": tmp_path / "logs"})
 
     assert settings.folder("logs/sub") == tmp_path / "logs" / "sub"
-    for place in ("logs/out", "logs/..", "logs//etc", "logs/../logs2"):
+    for path in ("logs/out", "logs/..", "logs//etc", "logs/../logs2"):
         with pytest.raises(JobRefused, match="leads out"):
-            settings.folder(place)
+            settings.folder(path)
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def damage(server: Server) -> None:
         client.set(KEYS.base + "unique:t:" + "0" * 64, "gone")
 
 
-def placed(server: Server) -> list[str]:
+def listed(server: Server) -> list[str]:
     with server.client() as client:
         return client.zrange(KEYS.archived, 0, -1)
 
@@ -63,7 +63,7 @@ def test_a_repair_asks_and_tells_what_it_has_done(server: Server) -> None:
     assert "Repaired in the queue 'default': 2 × a task in no list or set: restored." in done.stderr
     assert "Repaired in the queue 'default': 1 × a uniqueness lock that no task holds: deleted." in done.stderr
     assert done.stdout.splitlines()[-1] == "Nothing is wrong: 1 queue and 0 servers looked at."
-    assert sorted(placed(server)) == ["one", "two"]
+    assert sorted(listed(server)) == ["one", "two"]
 
 
 @pytest.mark.usefixtures("at_once")
@@ -73,7 +73,7 @@ def test_without_a_yes_nothing_is_repaired(server: Server, answer: str, text: st
     done = CliRunner().invoke(program, ["doctor", "--repair"], input=answer)
     assert done.exit_code == 1
     assert text in done.stderr
-    assert placed(server) == []
+    assert listed(server) == []
 
 
 @pytest.mark.usefixtures("at_once")
@@ -82,7 +82,7 @@ def test_a_doctor_without_repair_changes_nothing_and_fails(server: Server) -> No
     done = CliRunner().invoke(program, ["doctor"])
     assert done.exit_code == 1
     assert "contradict each other" in done.stdout
-    assert placed(server) == []
+    assert listed(server) == []
 
 
 @pytest.mark.usefixtures("at_once")
@@ -150,7 +150,7 @@ def test_a_missing_right_is_named_before_anything_is_repaired(
     assert done.exit_code == 1
     assert f"lacks rights that a repairer needs: {right.upper()}." in done.stdout
     assert "Nothing was repaired: first correct the errors" in done.stderr
-    assert placed(server) == []
+    assert listed(server) == []
 
 
 def test_ctrl_c_stops_a_repair_and_the_next_one_goes_on(server: Server) -> None:
@@ -168,7 +168,7 @@ def test_ctrl_c_stops_a_repair_and_the_next_one_goes_on(server: Server) -> None:
         assert run.stderr.read() == "Stopped. The repaired entries are complete; run the command again to go on.\n"
         told = json.load(run.stdout)
     assert (told["healthy"], told["repaired"]) == (False, {})
-    assert placed(server) == []
+    assert listed(server) == []
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert again.returncode == 0
-    assert sorted(placed(server)) == ["one", "two"]
+    assert sorted(listed(server)) == ["one", "two"]

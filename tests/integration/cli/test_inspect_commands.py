@@ -126,13 +126,13 @@ def test_running_tasks_are_listed_with_their_workers_and_since_when(ask: Ask, ma
 
     listed = ask("task", "list", "--queue", "mail", "--state", "active").out.splitlines()
     assert listed[0].split() == ["id", "type", "when", "worker", "tries", "error", "payload"]
-    for place, task_id, began_ago in (
+    for worker, task_id, began_ago in (
         ("web1:7", "a ", "3h ago"),
         ("go1:7", "of-go", "3h ago"),
         (" - ", "just begun", " - "),
     ):
         [line] = [line for line in listed if line.startswith(task_id)]
-        assert place in line
+        assert worker in line
         assert began_ago in line
     found = ask("task", "list", "--state", "active", "--json").json["running"]
     assert {(each["queue"], each["id"], each["server"], each["host"], each["pid"]) for each in found} == {

@@ -34,7 +34,7 @@ def in_a_process() -> None:
 
 """
 TASKS = ("say:loop", "say:thread", "say:process")
-PLACES = ("on the loop", "in a thread", "in a process")
+WHERE_IT_RUNS = ("on the loop", "in a thread", "in a process")
 BASIC = 'logging.basicConfig(level="INFO", format="MINE %(name)s [%(task_type)s|%(queue)s|%(attempt)s] %(message)s")'
 DICTIONARY = """
 logging.config.dictConfig({
@@ -77,7 +77,7 @@ def say(tmp_path: Path, redis_url: str) -> Iterator[Say]:
         for type in TASKS:
             app.enqueue_sync(type)
         app.close()
-        wait_until(lambda: sum(place in path.read_text() for place in PLACES) == len(PLACES))
+        wait_until(lambda: sum(where in path.read_text() for where in WHERE_IT_RUNS) == len(WHERE_IT_RUNS))
         processes[-1].send_signal(signal.SIGTERM)
         processes[-1].wait(30)
         return path.read_text()
@@ -99,10 +99,10 @@ def test_the_format_of_the_app_is_used_and_rota_is_not_silenced(say: Say, mode: 
 
     lines = told.splitlines()
     assert any(line.startswith("MINE rota.worker [||] Worker") and "has stopped" in line for line in lines)
-    for type, place in zip(TASKS, PLACES, strict=True):
+    for type, where in zip(TASKS, WHERE_IT_RUNS, strict=True):
         if configuration == LATE and type == "say:process":
             continue  # a child process imports the app and enters no lifespan
-        assert lines.count(f"MINE shop [{type}|default|1] {place}") == 1
+        assert lines.count(f"MINE shop [{type}|default|1] {where}") == 1
 
 
 @MODES
@@ -110,8 +110,8 @@ def test_an_app_that_configures_nothing_has_its_lines_in_rotas_format(say: Say, 
     told = say("", mode)
 
     lines = [line.split(" ", 2)[2] for line in told.splitlines() if line.startswith("20")]
-    for place in PLACES:
-        [line] = [line for line in lines if line.endswith(place)]
+    for where in WHERE_IT_RUNS:
+        [line] = [line for line in lines if line.endswith(where)]
         assert line.startswith("INFO [")
     assert any("rota.worker: Worker" in line for line in lines)
     assert "rota.task" not in told
@@ -142,8 +142,8 @@ def test_each_line_is_one_json_object_if_the_environment_asks_for_it(
     lines = [json.loads(line) for line in say(configuration, mode, "--no-banner").splitlines()]
 
     said = {line["message"]: line for line in lines}
-    assert {said[place]["task_type"] for place in PLACES} == set(TASKS)
-    assert {said[place]["attempt"] for place in PLACES} == {1}
+    assert {said[where]["task_type"] for where in WHERE_IT_RUNS} == set(TASKS)
+    assert {said[where]["attempt"] for where in WHERE_IT_RUNS} == {1}
     names = {line.get("event") for line in lines}
     assert {"WorkerReady", "WorkerStopped"} < names
     assert ("ChildProcessEnded" in names) == (mode == "--supervisor")

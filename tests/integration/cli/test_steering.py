@@ -179,8 +179,8 @@ def test_list_of_workers(do: Do, worker: Worker) -> None:
     assert heading.split() == [
         *("id", "host:pid", "kind", "version", "status", "busy", "slots", "started", "memory", "queues")
     ]
-    place = f"{worker.host}:{worker.pid}"
-    assert row.split()[:7] == [worker.server_id[:13], place, "Rota", rota_version(), "active", "0", "3"]
+    host_and_pid = f"{worker.host}:{worker.pid}"
+    assert row.split()[:7] == [worker.server_id[:13], host_and_pid, "Rota", rota_version(), "active", "0", "3"]
     assert " MB  mail=1" in row
     assert (server["version"], server["blocked_by"]) == (rota_version(), "")
     assert do("worker", "list", "--running").out == "No worker runs a task at the moment.\n"

@@ -135,7 +135,7 @@ async def test_a_text_that_is_no_utf8_is_refused_before_anything_is_sent(client:
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("key", "words"),
     [
         ("pending", {}),
         ("pending", {"task_id": "x", "unique": "10m"}),
@@ -146,11 +146,11 @@ async def test_a_text_that_is_no_utf8_is_refused_before_anything_is_sent(client:
     ],
 )
 async def test_a_key_of_another_type_leaves_nothing_half_written(
-    client: Client, desk: Desk, place: str, words: dict[str, object]
+    client: Client, desk: Desk, key: str, words: dict[str, object]
 ) -> None:
     await client.enqueue(plan(queue="other"))
     await desk.broker.admin.execute("SADD", "asynq:queues", "default")
-    await desk.broker.admin.execute("SET", f"{desk.keys.base}{place}", "not ours")
+    await desk.broker.admin.execute("SET", f"{desk.keys.base}{key}", "not ours")
     before = sorted(await desk.broker.admin.execute("KEYS", "asynq:*"))
     with pytest.raises((BrokerRefused, TaskIdConflict)) as caught:
         await client.enqueue(plan(**words))

@@ -32,8 +32,8 @@ async def proxy(any_url: str) -> AsyncIterator[LosesReplies]:
 @pytest.fixture
 async def shaky(any_url: str, proxy: LosesReplies, client: Client) -> AsyncIterator[Client]:
     """A client behind the proxy, warm: the server knows the scripts, the queue is published."""
-    place = parse(as_role(any_url, "producer"))
-    options = BrokerOptions(username=place.username, password=place.password)
+    address = parse(as_role(any_url, "producer"))
+    options = BrokerOptions(username=address.username, password=address.password)
     for words in ({}, {"debounce": Debounce("warm", "1s")}, {"delay": "1h"}):
         job = await client.enqueue(plan(queue="warm", **words))
     await job.reschedule("2h")
@@ -41,7 +41,7 @@ async def shaky(any_url: str, proxy: LosesReplies, client: Client) -> AsyncItera
     await job.run_now()
     await client.delete("warm", job.id)
     await (await client.enqueue(plan(queue="warm"))).cancel()
-    async with Broker.from_url(f"{proxy.url}/{place.database}", options=options) as broker:
+    async with Broker.from_url(f"{proxy.url}/{address.database}", options=options) as broker:
         shaky = Client(broker)
         await shaky.enqueue(plan(queue="warm"))
         shaky._published_until["default"] = math.inf

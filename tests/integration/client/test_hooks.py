@@ -78,9 +78,9 @@ async def test_a_swallowed_error_is_an_error(broker: Overseen) -> None:
         await Client(broker, middlewares=[swallows]).enqueue(plan())
 
 
-@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before", "after"])
 async def test_what_a_middleware_raises_for_one_of_many_concerns_that_one(
-    broker: Overseen, any_url: str, caplog: pytest.LogCaptureFixture, place: str
+    broker: Overseen, any_url: str, caplog: pytest.LogCaptureFixture, moment: str
 ) -> None:
     left: list[bytes] = []
 
@@ -91,7 +91,7 @@ async def test_what_a_middleware_raises_for_one_of_many_concerns_that_one(
             left.append(plan.payload)
 
     def breaks(plan: Plan[Any]) -> Generator[None]:
-        if place == "before" and plan.payload == b"1":
+        if moment == "before" and plan.payload == b"1":
             raise ValueError("broken")
         yield
         if plan.payload == b"1":
@@ -102,11 +102,11 @@ async def test_what_a_middleware_raises_for_one_of_many_concerns_that_one(
     with SyncBroker.from_url(any_url) as sync:
         outcomes.append(SyncClient(sync, middlewares=[outer, breaks]).enqueue_many(plans))  # type: ignore[arg-type]
     for each in outcomes:
-        assert [isinstance(one, EnqueueError) for one in each] == [False, place == "before", False]
-        if place == "before":
+        assert [isinstance(one, EnqueueError) for one in each] == [False, moment == "before", False]
+        if moment == "before":
             assert "middleware raised ValueError: broken. The task was not sent." in str(each[1])
     assert sorted(left) == sorted([b"0", b"1", b"2"] * 2)
-    assert caplog.text.count("raised an error after its task was sent") == (0 if place == "before" else 2)
+    assert caplog.text.count("raised an error after its task was sent") == (0 if moment == "before" else 2)
 
 
 async def test_a_middleware_that_yields_no_plan_makes_an_outcome_of_that(broker: Overseen) -> None:

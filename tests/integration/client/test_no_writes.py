@@ -47,9 +47,9 @@ def noreplicas(server: Server) -> AbstractContextManager[None]:
 @contextlib.contextmanager
 def misconf(server: Server) -> Iterator[None]:
     """A snapshot that cannot be written: a folder is in its place."""
-    place = server.folder / "dump.rdb"
-    place.mkdir()
-    (place / "full").touch()
+    folder = server.folder / "dump.rdb"
+    folder.mkdir()
+    (folder / "full").touch()
     with server.admin() as admin:
         admin.config_set("save", "3600 1")
         admin.bgsave()

@@ -347,11 +347,11 @@ def test_blocking_code_does_the_same(redis_url: str, tmp_path: Path) -> None:
 @pytest.fixture
 async def shaky(any_url: str) -> AsyncIterator[tuple[Actions, LosesReplies]]:
     """Actions behind a proxy that loses replies."""
-    place = parse(as_role(any_url, "producer"))
-    options = BrokerOptions(username=place.username, password=place.password)
+    address = parse(as_role(any_url, "producer"))
+    options = BrokerOptions(username=address.username, password=address.password)
     async with (
         LosesReplies(urlsplit(any_url).path) as proxy,
-        Broker.from_url(f"{proxy.url}/{place.database}", options=options) as broker,
+        Broker.from_url(f"{proxy.url}/{address.database}", options=options) as broker,
     ):
         yield Actions(broker), proxy
 

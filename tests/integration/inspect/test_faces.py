@@ -31,8 +31,8 @@ def twin(redis_url: str) -> Iterator[SyncInspector]:
 def fill(state: State) -> None:
     for name in ("mail", "low"):
         keys = state.queue(name)
-        for place in ("pending", "active", "scheduled", "retry", "archived", "completed"):
-            state.task(keys, place, place, {"rota_log": "one\n"}, payload=b"{}")
+        for task_state in ("pending", "active", "scheduled", "retry", "archived", "completed"):
+            state.task(keys, task_state, task_state, {"rota_log": "one\n"}, payload=b"{}")
         state.task(keys, "grouped", "aggregating", group_key="g")
         taken = keys.group("g") + ":5f0c"
         state.client.zadd(taken, {"a": 1, "b": 2})
@@ -59,11 +59,11 @@ async def test_both_faces_read_the_same(inspector: Inspector, twin: SyncInspecto
     assert still(twin.queue("mail")) == still(await inspector.queue("mail"))
     assert twin.history("mail") == await inspector.history("mail")
     assert twin.groups("mail") == await inspector.groups("mail")
-    for place in (each for each in TaskState if each is not TaskState.AGGREGATING):
-        ours, theirs = twin.tasks("mail", place).tasks[0], (await inspector.tasks("mail", place)).tasks[0]
+    for task_state in (each for each in TaskState if each is not TaskState.AGGREGATING):
+        ours, theirs = twin.tasks("mail", task_state).tasks[0], (await inspector.tasks("mail", task_state)).tasks[0]
         assert replace(ours, next_process_at=None) == replace(theirs, next_process_at=None)
-        alone = await inspector.task("mail", place)
-        assert replace(twin.task("mail", place), next_process_at=None) == replace(alone, next_process_at=None)
+        alone = await inspector.task("mail", task_state)
+        assert replace(twin.task("mail", task_state), next_process_at=None) == replace(alone, next_process_at=None)
     wanted = [("mail", "retry"), ("low", "grouped"), ("low", "gone")]
     assert twin.chosen_tasks(wanted) == await inspector.chosen_tasks(wanted)
     assert twin.servers() == await inspector.servers()

@@ -291,11 +291,11 @@ async def test_full_disk_leaves_the_tasks_where_they_are(client: Client, desk: D
 async def test_lost_replies_lose_no_task(client: Client, desk: Desk, any_url: str, url: str, losses: int) -> None:
     refs = await fill(client, 300, delay="2h")
     before = {ref.id: await desk.hash(ref.id) for ref in refs}
-    place = parse(as_role(any_url, "producer"))
-    options = BrokerOptions(username=place.username, password=place.password)
+    address = parse(as_role(any_url, "producer"))
+    options = BrokerOptions(username=address.username, password=address.password)
     async with (
         LosesReplies(urlsplit(any_url).path) as proxy,
-        Broker.from_url(f"{proxy.url}/{place.database}", options=options) as broker,
+        Broker.from_url(f"{proxy.url}/{address.database}", options=options) as broker,
     ):
         actions = keeping(broker, url)
         await done(actions, actions.bulk(Delete(), Chosen(await fill(client, 1, queue="warm"))))

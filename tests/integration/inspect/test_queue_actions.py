@@ -27,7 +27,7 @@ QUEUE = "jobs[eu]*"
 NEIGHBOURS = ("jobs[eu]*2", "jobse*", "jobs")
 
 
-class Place:
+class QueueDesk:
     """A queue full of everything, with neighbours that must stay."""
 
     def __init__(self, app: Rota, broker: Overseen) -> None:
@@ -68,10 +68,10 @@ class Place:
 
 
 @pytest.fixture
-async def place(any_url: str) -> AsyncIterator[Place]:
+async def desk(any_url: str) -> AsyncIterator[QueueDesk]:
     app = Rota(as_role(any_url, "operator"))
     async with Overseen.from_url(any_url) as broker:
-        yield Place(app, broker)
+        yield QueueDesk(app, broker)
     await app.aclose()
 
 
@@ -82,8 +82,8 @@ def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def actions(place: Place) -> Actions:
-    return place.app.actions()
+async def actions(desk: QueueDesk) -> Actions:
+    return desk.app.actions()
 
 
 async def deleted(actions: Actions, **words: Any) -> DeletionProgress:
@@ -93,34 +93,34 @@ async def deleted(actions: Actions, **words: Any) -> DeletionProgress:
 # Pause and resume
 
 
-async def test_queue_is_paused_for_workers_by_whom_and_why(place: Place, actions: Actions) -> None:
-    await place.app.enqueue("t", queue=QUEUE)
+async def test_queue_is_paused_for_workers_by_whom_and_why(desk: QueueDesk, actions: Actions) -> None:
+    await desk.app.enqueue("t", queue=QUEUE)
     paused = await actions.pause(QUEUE, reason="migration", by="anna")
     assert paused.producers is None
     assert paused.workers is not None
     assert (paused.workers.by, paused.workers.reason) == ("anna", "migration")
     assert await actions.queue_pause(QUEUE) == paused
-    stored = await place.execute("GET", place.keys.paused)
+    stored = await desk.execute("GET", desk.keys.paused)
     assert int(stored) == int(paused.workers.since.timestamp())  # type: ignore[union-attr]
-    await place.app.enqueue("t", queue=QUEUE)
+    await desk.app.enqueue("t", queue=QUEUE)
     assert await actions.resume(QUEUE) == paused
-    assert await place.execute("EXISTS", place.keys.paused, place.keys.pause) == 0
+    assert await desk.execute("EXISTS", desk.keys.paused, desk.keys.pause) == 0
 
 
-async def test_reader_sees_who_stopped_whom_and_why(place: Place, actions: Actions) -> None:
-    await place.app.enqueue("t", queue=QUEUE)
-    seen = await place.app.inspector().queue(QUEUE)
+async def test_reader_sees_who_stopped_whom_and_why(desk: QueueDesk, actions: Actions) -> None:
+    await desk.app.enqueue("t", queue=QUEUE)
+    seen = await desk.app.inspector().queue(QUEUE)
     assert (seen.workers, seen.producers) == (None, None)
     paused = await actions.pause(QUEUE, "both", reason="migration", by="anna")
-    seen = await place.app.inspector().queue(QUEUE)
+    seen = await desk.app.inspector().queue(QUEUE)
     assert (seen.workers, seen.producers, seen.is_paused) == (paused.workers, paused.producers, True)
-    await place.execute("DEL", place.keys.paused)
-    seen = await place.app.inspector().queue(QUEUE)
+    await desk.execute("DEL", desk.keys.paused)
+    seen = await desk.app.inspector().queue(QUEUE)
     assert (seen.workers, seen.producers, seen.is_paused) == (None, None, False)
 
 
-async def test_user_of_the_program_is_named_by_default(place: Place, actions: Actions) -> None:
-    await place.app.enqueue("t", queue=QUEUE)
+async def test_user_of_the_program_is_named_by_default(desk: QueueDesk, actions: Actions) -> None:
+    await desk.app.enqueue("t", queue=QUEUE)
     paused = await actions.pause(QUEUE, "producers")
     assert paused.producers is not None
     assert "@" in paused.producers.by
@@ -141,14 +141,14 @@ def test_blocking_face_pauses_drains_and_deletes(any_url: str) -> None:
 
 @pytest.mark.parametrize("act", ["pause", "resume"])
 async def test_pause_of_both_that_a_go_program_has_ended_does_not_come_back_for_producers(
-    place: Place, actions: Actions, act: str
+    desk: QueueDesk, actions: Actions, act: str
 ) -> None:
-    await place.app.enqueue("t", queue=QUEUE)
+    await desk.app.enqueue("t", queue=QUEUE)
     await actions.pause(QUEUE, "both", by="anna")
-    await place.execute("DEL", place.keys.paused)
+    await desk.execute("DEL", desk.keys.paused)
     await getattr(actions, act)(QUEUE, "workers")
     assert (await actions.queue_pause(QUEUE)).producers is None
-    await place.app.enqueue("t", queue=QUEUE)
+    await desk.app.enqueue("t", queue=QUEUE)
 
 
 @pytest.mark.parametrize("act", ["pause", "drain", "delete_queue"])
@@ -157,15 +157,15 @@ async def test_queue_that_does_not_exist_is_an_error(actions: Actions, act: str)
         await (deleted(actions) if act == "delete_queue" else getattr(actions, act)(QUEUE))
 
 
-async def test_misspelt_queue_that_a_go_program_has_paused_can_be_resumed(place: Place, actions: Actions) -> None:
-    await place.execute("SET", place.keys.paused, "1700000000")
+async def test_misspelt_queue_that_a_go_program_has_paused_can_be_resumed(desk: QueueDesk, actions: Actions) -> None:
+    await desk.execute("SET", desk.keys.paused, "1700000000")
     assert (await actions.resume(QUEUE)).workers is not None
-    assert await place.names() == []
+    assert await desk.names() == []
 
 
-async def test_wrong_words_are_refused_before_anything_is_written(place: Place, actions: Actions) -> None:
-    await place.app.enqueue("t", queue=QUEUE)
-    before = await place.names()
+async def test_wrong_words_are_refused_before_anything_is_written(desk: QueueDesk, actions: Actions) -> None:
+    await desk.app.enqueue("t", queue=QUEUE)
+    before = await desk.names()
     with pytest.raises(OptionError, match="Did you mean"):
         await actions.pause(QUEUE, "worker")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="Did you mean"):
@@ -174,32 +174,32 @@ async def test_wrong_words_are_refused_before_anything_is_written(place: Place, 
         await actions.pause(QUEUE, reason=7)  # type: ignore[arg-type]
     with pytest.raises(OptionError):
         await actions.pause("")
-    assert await place.names() == before
+    assert await desk.names() == before
 
 
 # Drain
 
 
-async def test_drain_refuses_new_tasks_and_says_what_is_left(place: Place, actions: Actions) -> None:
+async def test_drain_refuses_new_tasks_and_says_what_is_left(desk: QueueDesk, actions: Actions) -> None:
     for number in range(3):
-        await place.app.enqueue("t", number, queue=QUEUE)
-    await place.app.enqueue("t", queue=QUEUE, delay="1h")
-    await place.app.enqueue("t", queue=QUEUE, group="g")
+        await desk.app.enqueue("t", number, queue=QUEUE)
+    await desk.app.enqueue("t", queue=QUEUE, delay="1h")
+    await desk.app.enqueue("t", queue=QUEUE, group="g")
     drained = await actions.drain(QUEUE, by="anna")
     assert drained.producers is not None
     assert drained.producers.kind == "drain"
     with pytest.raises(QueuePaused, match="is being drained"):
-        await place.app.enqueue("t", queue=QUEUE)
+        await desk.app.enqueue("t", queue=QUEUE)
     seen: list[DrainProgress] = []
     async for progress in actions.watch_drain(QUEUE, every="10ms"):
         seen.append(progress)
         if len(seen) == 1:
-            await place.execute("LPOP", place.keys.pending)
+            await desk.execute("LPOP", desk.keys.pending)
         if len(seen) == 2:
-            await place.execute("SET", place.keys.paused, "1700000000")
+            await desk.execute("SET", desk.keys.paused, "1700000000")
         if len(seen) == 3:
-            for key in (place.keys.pending, place.keys.scheduled, place.keys.groups):
-                await place.execute("DEL", key)
+            for key in (desk.keys.pending, desk.keys.scheduled, desk.keys.groups):
+                await desk.execute("DEL", key)
     first, second, third, last = seen
     assert (first.runnable, first.later, first.groups, first.ends_at) == (3, 1, 1, None)
     assert second.runnable == 2
@@ -214,66 +214,66 @@ async def test_drain_refuses_new_tasks_and_says_what_is_left(place: Place, actio
 
 
 async def test_deletion_leaves_nothing_of_the_queue_and_everything_of_its_neighbours(
-    place: Place, actions: Actions
+    desk: QueueDesk, actions: Actions
 ) -> None:
     for queue in (QUEUE, *NEIGHBOURS):
-        await place.fill(queue)
-    before = {queue: await place.names(queue) for queue in NEIGHBOURS}
+        await desk.fill(queue)
+    before = {queue: await desk.names(queue) for queue in NEIGHBOURS}
     progress = await deleted(actions, reason="not needed", by="anna")
-    assert await place.names() == []
-    assert not await place.is_listed()
-    assert {queue: await place.names(queue) for queue in NEIGHBOURS} == before
+    assert await desk.names() == []
+    assert not await desk.is_listed()
+    assert {queue: await desk.names(queue) for queue in NEIGHBOURS} == before
     assert progress.tasks == {
         "pending": 13, "scheduled": 1, "retry": 1, "archived": 1, "completed": 1, "aggregating": 3
     }  # fmt: skip
     assert (progress.is_over, progress.came_meanwhile) == (True, 0)
-    assert (await place.app.enqueue("t", "new", queue=QUEUE, unique="1h")).created, "the queue can be used again"
+    assert (await desk.app.enqueue("t", "new", queue=QUEUE, unique="1h")).created, "the queue can be used again"
 
 
-async def test_deletion_is_refused_while_tasks_run_unless_it_is_forced(place: Place, actions: Actions) -> None:
-    await place.fill()
-    await place.execute("LMOVE", place.keys.pending, place.keys.active, "RIGHT", "LEFT")
-    before = await place.names()
+async def test_deletion_is_refused_while_tasks_run_unless_it_is_forced(desk: QueueDesk, actions: Actions) -> None:
+    await desk.fill()
+    await desk.execute("LMOVE", desk.keys.pending, desk.keys.active, "RIGHT", "LEFT")
+    before = await desk.names()
     with pytest.raises(QueueStateError, match="1 task of it run, and 0 groups"):
         await deleted(actions)
-    assert await place.names() == before
+    assert await desk.names() == before
     progress = await deleted(actions, force=True)
     assert progress.tasks["active"] == 1
-    assert await place.names() == []
+    assert await desk.names() == []
 
 
-async def test_deletion_is_refused_while_a_group_is_being_aggregated(place: Place, actions: Actions) -> None:
-    await place.fill()
+async def test_deletion_is_refused_while_a_group_is_being_aggregated(desk: QueueDesk, actions: Actions) -> None:
+    await desk.fill()
     due = Due(None, timedelta(), timedelta(days=1))
-    assert await place.broker.run(take(AggregationSet(place.keys, "g", "set"), due, timedelta(minutes=2)))
+    assert await desk.broker.run(take(AggregationSet(desk.keys, "g", "set"), due, timedelta(minutes=2)))
     with pytest.raises(QueueStateError, match="1 group of it are being aggregated"):
         await deleted(actions)
     progress = await deleted(actions, force=True)
     assert progress.tasks["aggregating"] == 3
-    assert await place.names() == []
+    assert await desk.names() == []
 
 
-async def test_producers_and_workers_are_stopped_while_the_deletion_runs(place: Place, actions: Actions) -> None:
-    await place.fill()
+async def test_producers_and_workers_are_stopped_while_the_deletion_runs(desk: QueueDesk, actions: Actions) -> None:
+    await desk.fill()
     stream = actions.delete_queue(QUEUE, by="anna", reason="old")
     await anext(stream)
     with pytest.raises(QueuePaused, match=r"is being deleted since .* by anna \(old\)"):
-        await place.app.enqueue("t", queue=QUEUE)
-    assert await place.execute("EXISTS", place.keys.paused) == 1
+        await desk.app.enqueue("t", queue=QUEUE)
+    assert await desk.execute("EXISTS", desk.keys.paused) == 1
     with pytest.raises(QueueStateError, match="is being deleted"):
         await actions.pause(QUEUE)
     async for _ in stream:
         pass
-    assert await place.names() == []
+    assert await desk.names() == []
 
 
 async def test_deletion_that_was_killed_at_any_step_is_finished_by_the_next_one(
-    place: Place, actions: Actions, monkeypatch: pytest.MonkeyPatch
+    desk: QueueDesk, actions: Actions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deleting_queue, "MOST_TASKS", 5)
     broken_off = 0
     for steps in range(1, 200):
-        await place.fill()
+        await desk.fill()
         stream, last = actions.delete_queue(QUEUE), None
         for _ in range(steps):
             last = await anext(stream, None)
@@ -285,99 +285,99 @@ async def test_deletion_that_was_killed_at_any_step_is_finished_by_the_next_one(
         if not last.is_over:
             broken_off += 1
             with pytest.raises(QueuePaused):
-                await place.app.enqueue("t", queue=QUEUE)
-        if await place.names():
+                await desk.app.enqueue("t", queue=QUEUE)
+        if await desk.names():
             await deleted(actions)
-        assert await place.names() == []
-        assert not await place.is_listed()
+        assert await desk.names() == []
+        assert not await desk.is_listed()
     else:
         pytest.fail("the deletion does not end")
     assert broken_off > 10
 
 
 async def test_name_is_published_again_by_a_producer_that_was_refused_meanwhile(
-    place: Place, actions: Actions, monkeypatch: pytest.MonkeyPatch
+    desk: QueueDesk, actions: Actions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deleting_queue, "SETTLE_SECONDS", 0.2)
-    await place.app.enqueue("t", queue=QUEUE)
+    await desk.app.enqueue("t", queue=QUEUE)
     stream = actions.delete_queue(QUEUE)
     await anext(stream)
     for options in ({}, {"delay": "1s"}):
         with pytest.raises(QueuePaused):
-            await place.app.enqueue("t", queue=QUEUE, **options)  # type: ignore[arg-type]
-    assert isinstance((await place.app.enqueue_many([place.app.plan("t", queue=QUEUE)]))[0], QueuePaused)
+            await desk.app.enqueue("t", queue=QUEUE, **options)  # type: ignore[arg-type]
+    assert isinstance((await desk.app.enqueue_many([desk.app.plan("t", queue=QUEUE)]))[0], QueuePaused)
     async for _ in stream:
         pass
-    assert not await place.is_listed()
-    await place.app.enqueue("t", queue=QUEUE)
-    assert await place.is_listed()
+    assert not await desk.is_listed()
+    await desk.app.enqueue("t", queue=QUEUE)
+    assert await desk.is_listed()
 
 
-async def test_deletion_whose_name_is_removed_already_is_finished(place: Place, actions: Actions) -> None:
-    await place.fill()
+async def test_deletion_whose_name_is_removed_already_is_finished(desk: QueueDesk, actions: Actions) -> None:
+    await desk.fill()
     stream = actions.delete_queue(QUEUE)
     await anext(stream)
     await stream.aclose()
-    await place.execute("SREM", place.broker.keys.queues, QUEUE)
+    await desk.execute("SREM", desk.broker.keys.queues, QUEUE)
     await deleted(actions)
-    assert await place.names() == []
+    assert await desk.names() == []
 
 
-async def test_resume_ends_a_deletion_and_keeps_what_is_left(place: Place, actions: Actions) -> None:
-    await place.fill()
+async def test_resume_ends_a_deletion_and_keeps_what_is_left(desk: QueueDesk, actions: Actions) -> None:
+    await desk.fill()
     stream = actions.delete_queue(QUEUE)
     await anext(stream)
     await actions.resume(QUEUE)
     with pytest.raises(QueueStateError, match="the queue was resumed"):
         await anext(stream)
-    assert (await place.app.enqueue("t", queue=QUEUE)).created
-    assert await place.execute("LLEN", place.keys.pending) == 14
+    assert (await desk.app.enqueue("t", queue=QUEUE)).created
+    assert await desk.execute("LLEN", desk.keys.pending) == 14
 
 
-async def test_second_deletion_takes_over(place: Place, actions: Actions) -> None:
-    await place.fill()
+async def test_second_deletion_takes_over(desk: QueueDesk, actions: Actions) -> None:
+    await desk.fill()
     first = actions.delete_queue(QUEUE)
     await anext(first)
     await deleted(actions)
-    assert await place.names() == []
+    assert await desk.names() == []
     with pytest.raises(QueueStateError, match="another deletion has taken over"):
         await anext(first)
 
 
 async def test_tasks_of_go_producers_that_come_meanwhile_are_deleted_and_counted(
-    place: Place, actions: Actions
+    desk: QueueDesk, actions: Actions
 ) -> None:
-    await place.fill()
+    await desk.fill()
     came = 0
     seen: list[DeletionProgress] = []
     async for progress in actions.delete_queue(QUEUE):
         seen.append(progress)
-        if came < 3 and not await place.execute("EXISTS", place.keys.pending):
+        if came < 3 and not await desk.execute("EXISTS", desk.keys.pending):
             came += 1
-            await place.execute("HSET", place.keys.task(f"go-{came}"), "msg", "m", "state", "pending")
-            await place.execute("LPUSH", place.keys.pending, f"go-{came}")
+            await desk.execute("HSET", desk.keys.task(f"go-{came}"), "msg", "m", "state", "pending")
+            await desk.execute("LPUSH", desk.keys.pending, f"go-{came}")
     assert seen[-1].is_over
     assert seen[-1].tasks["pending"] == 13 + came
-    assert await place.names() == []
+    assert await desk.names() == []
 
 
-async def test_deletion_gives_up_on_a_queue_that_is_filled_all_the_time(place: Place, actions: Actions) -> None:
-    await place.fill()
+async def test_deletion_gives_up_on_a_queue_that_is_filled_all_the_time(desk: QueueDesk, actions: Actions) -> None:
+    await desk.fill()
 
     async def delete() -> None:
         async for _ in actions.delete_queue(QUEUE):
-            await place.execute("HSET", place.keys.task("go"), "msg", "m", "state", "pending")
-            await place.execute("LPUSH", place.keys.pending, "go")
+            await desk.execute("HSET", desk.keys.task("go"), "msg", "m", "state", "pending")
+            await desk.execute("LPUSH", desk.keys.pending, "go")
 
     with pytest.raises(QueueStateError, match="as fast as they are deleted"):
         await delete()
     with pytest.raises(QueuePaused):
-        await place.app.enqueue("t", queue=QUEUE)
+        await desk.app.enqueue("t", queue=QUEUE)
 
 
-async def deleted_without_scan(place: Place, monkeypatch: pytest.MonkeyPatch) -> DeletionProgress | None:
-    deletion = QueueDeletion(place.broker.keys, QUEUE, force=False, by="anna", reason="")
-    async with place.app.connect() as broker:
+async def deleted_without_scan(desk: QueueDesk, monkeypatch: pytest.MonkeyPatch) -> DeletionProgress | None:
+    deletion = QueueDeletion(desk.broker.keys, QUEUE, force=False, by="anna", reason="")
+    async with desk.app.connect() as broker:
         requests, last = Requests(broker), None
         execute = broker.execute
 
@@ -394,35 +394,35 @@ async def deleted_without_scan(place: Place, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.forbids
 async def test_server_that_does_not_permit_scan_leaves_only_what_no_list_names(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    desk: QueueDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await place.fill()
-    last = await deleted_without_scan(place, monkeypatch)
+    await desk.fill()
+    last = await deleted_without_scan(desk, monkeypatch)
     assert last is not None
     assert (last.is_over, last.others_known) == (True, False)
-    names = {name.removeprefix(place.keys.base.encode()) for name in await place.names()}
+    names = {name.removeprefix(desk.keys.base.encode()) for name in await desk.names()}
     assert names == {
         b"processed:2020-01-01", b"unique:t:left-behind", b"t:orphan", b"t:\x80odd",
-        place.keys.own("minute:1").encode(),
+        desk.keys.own("minute:1").encode(),
     }  # fmt: skip
 
 
 @pytest.mark.forbids
 async def test_tasks_that_are_aside_are_deleted_with_their_queue_without_scan(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    desk: QueueDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for target in ("", "other"):
-        job = await place.app.enqueue("t", target, queue=QUEUE, unique="1h")
-        [taken] = await place.broker.run(take_aside(place.keys, [job.id], to=target, mark=f"m-{target}", note="moving"))
+        job = await desk.app.enqueue("t", target, queue=QUEUE, unique="1h")
+        [taken] = await desk.broker.run(take_aside(desk.keys, [job.id], to=target, mark=f"m-{target}", note="moving"))
         assert isinstance(taken, TakenTask)
-    progress = await deleted_without_scan(place, monkeypatch)
+    progress = await deleted_without_scan(desk, monkeypatch)
     assert progress is not None
     assert progress.tasks == {"archived": 2}
-    assert await place.names() == []
+    assert await desk.names() == []
 
 
-async def test_waiting_tasks_of_a_paused_queue_run_after_resume(place: Place, actions: Actions) -> None:
-    job = await place.app.enqueue("t", queue=QUEUE)
+async def test_waiting_tasks_of_a_paused_queue_run_after_resume(desk: QueueDesk, actions: Actions) -> None:
+    job = await desk.app.enqueue("t", queue=QUEUE)
     await actions.pause(QUEUE, "both")
     await actions.resume(QUEUE)
     assert (await job.info()).state is TaskState.PENDING

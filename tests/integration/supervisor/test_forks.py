@@ -11,7 +11,7 @@ def test_forks_end_with_their_functions_and_the_end_of_one_by_term_does_not_stop
     shift.start(processes=1, concurrency=3).ready()
     [worker] = shift.children()
     acts = ("return", "exit", "fail")
-    forks = [(f"fork_{place}", act) for place in ("in_thread", "in_process", "on_loop") for act in acts]
+    forks = [(f"fork_{name}", act) for name in ("in_thread", "in_process", "on_loop") for act in acts]
 
     shift.enqueue("pool", 6)
     for kind, act in [*forks, ("fork_on_loop", "await")]:

@@ -334,7 +334,7 @@ def test_two_apps_with_a_handler_for_one_type_are_refused(server: SandboxServer)
 def test_handlers_run_in_the_loop_and_thread_of_the_test(server: SandboxServer) -> None:
     own = Rota(ELSEWHERE)
 
-    @own.task("place:look")
+    @own.task("run:look")
     async def look() -> bool:
         return asyncio.get_running_loop() is loops[0] and threading.current_thread() is threading.main_thread()
 

@@ -263,9 +263,9 @@ async def test_a_hook_that_returns_what_nobody_runs_is_named_and_the_next_one_ru
         assert said in caplog.text
 
 
-@pytest.mark.parametrize("place", ["middleware", "dependency", "result", "handler"])
+@pytest.mark.parametrize("code", ["middleware", "dependency", "result", "handler"])
 async def test_what_wants_to_end_the_program_around_a_handler_is_a_failure_of_the_task(
-    app: Rota, bench: Bench, place: str
+    app: Rota, bench: Bench, code: str
 ) -> None:
     class Leaves(BaseModel):
         @model_serializer
@@ -274,20 +274,20 @@ async def test_what_wants_to_end_the_program_around_a_handler_is_a_failure_of_th
 
     async def resource() -> AsyncIterator[int]:
         yield 1
-        if place == "dependency":
+        if code == "dependency":
             sys.exit(3)
 
     @app.middleware
     async def around(context: Context) -> AsyncGenerator[None]:
         yield
-        if place == "middleware":
+        if code == "middleware":
             sys.exit(3)
 
     @app.task("own:around", retention="1h", result=Any)
     async def work(number: Annotated[int, Depends(resource)] = INJECTED) -> object:
-        if place == "handler":
+        if code == "handler":
             sys.exit(3)
-        return Leaves() if place == "result" else number
+        return Leaves() if code == "result" else number
 
     async with app.worker() as worker:
         task = await bench.in_state((await work.enqueue()).id, "retry", "archived")

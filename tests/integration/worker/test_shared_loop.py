@@ -38,15 +38,15 @@ def app(app: Rota) -> Rota:
     return app
 
 
-@pytest.mark.parametrize("place", ["handler", "thread", "hook", "middleware", "dependency", "aggregator"])
+@pytest.mark.parametrize("code", ["handler", "thread", "hook", "middleware", "dependency", "aggregator"])
 @pytest.mark.parametrize("name", SHUTDOWNS)
 async def test_shutdown_of_the_loop_by_code_of_a_task_is_refused_and_the_worker_goes_on(
-    app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture, name: str, place: str
+    app: Rota, bench: Bench, caplog: pytest.LogCaptureFixture, name: str, code: str
 ) -> None:
     loop = asyncio.get_running_loop()
 
     async def act(here: str) -> None:
-        if here == place:
+        if here == code:
             await SHUT_DOWN[name](loop)
 
     async def resource() -> AsyncIterator[int]:
@@ -77,13 +77,13 @@ async def test_shutdown_of_the_loop_by_code_of_a_task_is_refused_and_the_worker_
         asyncio.run_coroutine_threadsafe(act("thread"), loop).result(30)
 
     async with app.worker():
-        if place == "aggregator":
+        if code == "aggregator":
             await app.enqueue("shared:grouped", {}, group="g")
             await eventually(lambda: _holds(f"loop.{name}()" in caplog.text))
         else:
-            job = await app.enqueue("shared:thread" if place == "thread" else "shared:act", {})
+            job = await app.enqueue("shared:thread" if code == "thread" else "shared:act", {})
             ended = await bench.in_state(job.id, "archived", "completed")
-            assert f"loop.{name}()" in (caplog.text if place == "hook" else ended.last_error)
+            assert f"loop.{name}()" in (caplog.text if code == "hook" else ended.last_error)
         assert await (await app.enqueue("shared:plain", {})).result("30s") == 7
     await asyncio.to_thread(int)  # the program's own executor is as it was
     assert name not in vars(loop)

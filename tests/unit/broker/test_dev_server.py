@@ -64,20 +64,20 @@ def test_command_says_once_which_server_it_uses_and_does_not_log_it(
     assert (found, said, caplog.text) == ([url, url], ["used"], "")
 
 
-@pytest.mark.parametrize("place", ["code", "environment", "pyproject.toml"])
+@pytest.mark.parametrize("source", ["code", "environment", "pyproject.toml"])
 def test_any_other_url_wins_over_the_server_of_rota_dev(
-    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if place == "environment":
+    if source == "environment":
         monkeypatch.setenv("ROTA_URL", "redis://elsewhere")
-    if place == "pyproject.toml":
+    if source == "pyproject.toml":
         monkeypatch.setattr("rota.settings.origin._is_command", True)
         Path("pyproject.toml").write_text('[tool.rota]\nurl = "redis://elsewhere"\n')
     with answering() as url:
         (folder / "url").write_text(url)
-        settings = Settings(url="redis://elsewhere") if place == "code" else Settings()
+        settings = Settings(url="redis://elsewhere") if source == "code" else Settings()
 
-    assert (settings.broker.url, settings.source_of("url")) == ("redis://elsewhere", place)
+    assert (settings.broker.url, settings.source_of("url")) == ("redis://elsewhere", source)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "redis://127.0.0.1:1/0", "unix:///nowhere.sock", "redis://a:b@c:d"])

@@ -64,18 +64,18 @@ ACTIVE = [
     replace(TASKS[0], state=TaskState.ACTIVE, id="report-2026-01", type="报表:月度"),
     TASKS[2],
 ]
-PLACES = (
+RUNNING = (
     RunningPlace("mail", TASKS[0].id, "rota-1", "web-01.example.internal", 4001, NOW - timedelta(minutes=3)),
     RunningPlace("mail", "report-2026-01", "5d1c7a0e", "go-1", 7, NOW - timedelta(hours=2)),
 )
 
 
 def show_active_tasks() -> None:
-    print_list(Listing(tuple(ACTIVE), 3, running=PLACES), NOW, several_states=False)
+    print_list(Listing(tuple(ACTIVE), 3, running=RUNNING), NOW, several_states=False)
 
 
 def show_tasks_of_several_states() -> None:
-    print_list(Listing((TASKS[1], *ACTIVE), 4, running=PLACES), NOW, several_states=True)
+    print_list(Listing((TASKS[1], *ACTIVE), 4, running=RUNNING), NOW, several_states=True)
 
 
 def show_task() -> None:
@@ -83,7 +83,7 @@ def show_task() -> None:
 
 
 def show_running_task() -> None:
-    print_task(InspectedTask.of(ACTIVE[0], PLACES[:1]), NOW)
+    print_task(InspectedTask.of(ACTIVE[0], RUNNING[:1]), NOW)
 
 
 def show_archived_task() -> None:

@@ -64,7 +64,7 @@ def test_text_of_an_error_loses_numbers_ids_and_addresses(text: str, expected: s
     assert without_details(text) == expected
 
 
-def test_error_with_a_traceback_is_placed_in_the_code_of_the_user():
+def test_error_with_a_traceback_is_found_in_the_code_of_the_user():
     failure = failure_of(hit("ConnectError: refused by 10.0.0.1", TRACE))
     assert failure == Failure(
         "shop:charge", "ConnectError", "shop/tasks.py:charge", "ConnectError: refused by <address>"

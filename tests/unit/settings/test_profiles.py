@@ -1,4 +1,4 @@
-"""Profiles: named servers in the user's file and in `pyproject.toml`, and their place among the sources of settings."""
+"""Profiles: named servers in the user's file and in `pyproject.toml`, and their rank among the sources of settings."""
 
 from pathlib import Path
 

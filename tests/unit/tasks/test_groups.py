@@ -39,19 +39,19 @@ async def test_an_app_registers_an_aggregator_and_it_makes_a_plan() -> None:
 
 
 async def test_a_plain_aggregator_runs_in_a_thread_and_an_async_one_on_the_loop() -> None:
-    places: list[int] = []
+    threads: list[int] = []
 
     def plain(group: str, tasks: list[GroupedTask]) -> None:
-        places.append(threading.get_ident())
+        threads.append(threading.get_ident())
 
     async def on_loop(group: str, tasks: list[GroupedTask]) -> None:
-        places.append(threading.get_ident())
+        threads.append(threading.get_ident())
 
     await GroupHandler(plain).aggregate("g", TASKS)
     await GroupHandler(on_loop).aggregate("g", TASKS)
 
-    assert places[0] != threading.get_ident()
-    assert places[1] == threading.get_ident()
+    assert threads[0] != threading.get_ident()
+    assert threads[1] == threading.get_ident()
 
 
 async def test_an_aggregator_that_returns_something_else_is_named() -> None:

@@ -1,4 +1,4 @@
-"""When a task that found no place of its type is called up again."""
+"""When a task that waits for the limit of its type is called up again."""
 
 import pytest
 

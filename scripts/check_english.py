@@ -1,7 +1,7 @@
 """Flags English that a reader has to decode, in docstrings, comments, pages of the docs and subjects of commits.
 
 Flagged are sentences that begin with Who, Whoever, Whom or What and are no questions, and words and phrases that stand
-where a name, a number or a plain negation belongs. `python -m scripts.check_english [path ...]` prints each place;
+where a name, a number or a plain negation belongs. `python -m scripts.check_english [path ...]` prints each sentence;
 code, quoted text and the change log are left out. A flagged text that is right can be said in other words. Without a
 path, the subjects of the last commits are read too: one has at most 72 characters.
 """
@@ -66,7 +66,7 @@ READERS = {".py": prose_of_python, ".lua": prose_of_lua, ".md": prose_of_page}
 
 
 def faults_of(lines: Iterator[Line]) -> Iterator[Line]:
-    """Yield number and reason of each flagged place."""
+    """Yield number and reason of each flagged sentence."""
     for number, text in lines:
         plain = CODE.sub("X", text)
         for found in OPENING.finditer(plain):
@@ -97,13 +97,13 @@ def main(arguments: list[str]) -> int:
     count = len(long)
     for suffix, read in READERS.items():
         for path in project_files(suffix):
-            place = str(path.relative_to(ROOT))
-            if path.name in LEFT_OUT or not any(place == each or place.startswith(f"{each}/") for each in wanted):
+            shown = str(path.relative_to(ROOT))
+            if path.name in LEFT_OUT or not any(shown == each or shown.startswith(f"{each}/") for each in wanted):
                 continue
             for number, reason in faults_of(read(path.read_text(encoding="utf-8"))):
-                print(f"{place}:{number}: {reason}")
+                print(f"{shown}:{number}: {reason}")
                 count += 1
-    print(f"{count} places to rewrite")
+    print(f"{count} sentences to rewrite")
     return int(count > 0)
 
 

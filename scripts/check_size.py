@@ -1,7 +1,7 @@
 """Holds files, classes and functions to a size that one can read at a sitting.
 
 A file over 300 lines is a warning and over 500 a fault; a class over 300 and a function over 50 lines are faults, and
-functions over 25 are counted. `size_exceptions.txt` lists what may be larger, as `<place> <lines>`. That list may only
+functions over 25 are counted. `size_exceptions.txt` lists what may be larger, as `<name> <lines>`. That list may only
 shrink: an entry has to match the present size, and goes when it is no longer needed.
 """
 
@@ -24,7 +24,7 @@ FUNCTION_GOAL, FUNCTION_LIMIT = 25, 50
 class Piece:
     """A file, class or function with its length."""
 
-    place: str
+    name: str
     kind: str
     lines: int
 
@@ -50,7 +50,7 @@ def _definitions(node: ast.AST, prefix: str) -> Iterator[Piece]:
 
 
 def read_exceptions(text: str) -> dict[str, int]:
-    """Read `<place> <lines>` per line; `#` starts a comment."""
+    """Read `<name> <lines>` per line; `#` starts a comment."""
     entries = (line.split("#")[0].split() for line in text.splitlines())
     return {entry[0]: int(entry[1]) for entry in entries if entry}
 
@@ -60,17 +60,17 @@ def judge(pieces: Iterable[Piece], allowed: dict[str, int]) -> list[str]:
     faults: list[str] = []
     unused = dict(allowed)
     for piece in pieces:
-        bound = unused.pop(piece.place, None)
+        bound = unused.pop(piece.name, None)
         if piece.lines <= piece.limit:
             if bound is not None:
-                faults.append(f"{piece.place} is within the limit again: take it off {EXCEPTIONS.name}")
+                faults.append(f"{piece.name} is within the limit again: take it off {EXCEPTIONS.name}")
         elif bound is None:
-            faults.append(f"{piece.place} has {piece.lines} lines, a {piece.kind} may have {piece.limit}: split it")
+            faults.append(f"{piece.name} has {piece.lines} lines, a {piece.kind} may have {piece.limit}: split it")
         elif piece.lines > bound:
-            faults.append(f"{piece.place} grew from {bound} to {piece.lines} lines: an exception may only shrink")
+            faults.append(f"{piece.name} grew from {bound} to {piece.lines} lines: an exception may only shrink")
         elif piece.lines < bound:
-            faults.append(f"{piece.place} shrank to {piece.lines} lines: write that number into {EXCEPTIONS.name}")
-    faults.extend(f"{place} does not exist: take it off {EXCEPTIONS.name}" for place in unused)
+            faults.append(f"{piece.name} shrank to {piece.lines} lines: write that number into {EXCEPTIONS.name}")
+    faults.extend(f"{name} does not exist: take it off {EXCEPTIONS.name}" for name in unused)
     return faults
 
 
@@ -78,7 +78,7 @@ def report(pieces: list[Piece]) -> None:
     """Print the warnings and how the functions stand."""
     for piece in pieces:
         if piece.kind == "file" and piece.lines > FILE_WARNING:
-            print(f"warning: {piece.place} has {piece.lines} lines; more than {FILE_WARNING} is hard to read")
+            print(f"warning: {piece.name} has {piece.lines} lines; more than {FILE_WARNING} is hard to read")
     lengths = sorted(piece.lines for piece in pieces if piece.kind == "function")
     if lengths:
         long = sum(length > FUNCTION_GOAL for length in lengths)

@@ -100,7 +100,7 @@ def modules(package: Path = PACKAGE) -> list[Path]:
 
 
 def names_of_two_things(sources: dict[str, str]) -> list[str]:
-    """Names of classes and modules that more than one place uses; `sources` has a text for each dotted module."""
+    """Names of classes and modules that stand for more than one thing; `sources` has a text for each dotted module."""
     names = Counter(name.rpartition(".")[2] for name in sources if not name.endswith("__"))
     for text in sources.values():
         names.update(node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef))

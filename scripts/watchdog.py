@@ -241,8 +241,8 @@ def _signal(pid: int, number: int) -> None:
 def _state(pid: int) -> str:
     """What the kernel says of where a process waits, as far as it says anything."""
     with contextlib.suppress(OSError):
-        place = (_PROC / str(pid) / "wchan").read_text()
-        return "[runs]" if place in ("", "0") else f"[{place}]"
+        wait = (_PROC / str(pid) / "wchan").read_text()
+        return "[runs]" if wait in ("", "0") else f"[{wait}]"
     return ""
 
 
@@ -250,9 +250,9 @@ def _open_its_stderr(pid: int, stack: contextlib.ExitStack) -> int | None:
     """Open what a process writes its errors to, unless that is where ours go."""
     theirs = f"/proc/{pid}/fd/2"
     with contextlib.suppress(OSError):
-        place = os.readlink(theirs)
+        target = os.readlink(theirs)
         ours = {os.readlink(f"/proc/self/fd/{number}") for number in (1, 2)}
-        if place not in ours and (place.startswith("pipe:") or os.path.isfile(theirs)):
+        if target not in ours and (target.startswith("pipe:") or os.path.isfile(theirs)):
             opened = os.open(theirs, os.O_RDONLY | os.O_NONBLOCK)
             stack.callback(os.close, opened)
             return opened

@@ -44,18 +44,18 @@ def back_up(context: Context, database: str, folder: str, keep: Annotated[int, G
     settings = JobSettings.read()
     url = read_url(settings.database(database))
     kind = dump_format(url)
-    place = settings.folder(folder)
-    with alone(place / f".{database}.lock", f"the backups of {database}"):
-        _remove_unfinished(place, database)
+    directory = settings.folder(folder)
+    with alone(directory / f".{database}.lock", f"the backups of {database}"):
+        _remove_unfinished(directory, database)
         mark = sha256(context.id.encode()).hexdigest()[:8]
-        made = _made_before(place, database, mark)
+        made = _made_before(directory, database, mark)
         if made is None:
-            made = place / f"{database}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{mark}{kind.suffix}"
+            made = directory / f"{database}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{mark}{kind.suffix}"
             with whole_file(made, mode=0o600, checksum=True) as unfinished:
                 kind.dump(url, unfinished)
         if copy_to:
             _copy(settings, copy_to, made, database, keep)
-        _remove_old(place, database, keep)
+        _remove_old(directory, database, keep)
     return made.name
 
 
@@ -71,10 +71,10 @@ def fetch(store: str, folder: str, backup: str) -> str:
     from examples.jobs import object_store  # imported late, as its library is needed only here
 
     settings = JobSettings.read()
-    place = settings.folder(folder)
-    file = plain_file(place, backup)
+    directory = settings.folder(folder)
+    file = plain_file(directory, backup)
     if not is_whole(file):
-        object_store.download(object_store.open_object_store(settings, store), file.name, place)
+        object_store.download(object_store.open_object_store(settings, store), file.name, directory)
     return file.name
 
 
@@ -89,13 +89,13 @@ def restore(database: str, folder: str, backup: str = "newest", *, overwrite: bo
     settings = JobSettings.read()
     url = read_url(settings.database(database))
     kind = dump_format(url)
-    place = settings.folder(folder)
-    file = _newest(place, database) if backup == "newest" else plain_file(place, backup)
+    directory = settings.folder(folder)
+    file = _newest(directory, database) if backup == "newest" else plain_file(directory, backup)
     if not file.name.endswith(kind.suffix):
         raise JobRefused(f"{file.name} is not a backup for this kind of database: it has to end in {kind.suffix}.")
     if not is_whole(file):
         raise DamagedCopy(f"{file} is missing, or differs from the checksum that was kept with it.")
-    with alone(place / f".{database}.restore.lock", f"the database {database}"):
+    with alone(directory / f".{database}.restore.lock", f"the database {database}"):
         if not overwrite and (tables := _tables(url)):
             raise JobRefused(
                 f"The database {database!r} has {counted(len(tables), 'table')}, among them {tables[0]!r}. "
@@ -119,10 +119,10 @@ def _backup_names(database: str, names: Iterable[str]) -> list[str]:
 def _copy(settings: JobSettings, store: str, made: Path, database: str, keep: int) -> None:
     from examples.jobs import object_store
 
-    place = object_store.open_object_store(settings, store)
-    object_store.upload(place, made)
-    for old in _backup_names(database, object_store.names(place))[keep:]:
-        object_store.remove(place, old)
+    opened = object_store.open_object_store(settings, store)
+    object_store.upload(opened, made)
+    for old in _backup_names(database, object_store.names(opened))[keep:]:
+        object_store.remove(opened, old)
 
 
 def _made_before(folder: Path, database: str, mark: str) -> Path | None:

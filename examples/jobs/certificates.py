@@ -54,15 +54,15 @@ async def inspect_certificates(
     return Inspection(gethostname(), measured, problems)
 
 
-def _read_file(settings: JobSettings, place: str) -> list[x509.Certificate]:
-    path: Path = settings.folder(place)
+def _read_file(settings: JobSettings, file: str) -> list[x509.Certificate]:
+    path: Path = settings.folder(file)
     return x509.load_pem_x509_certificates(path.read_bytes())
 
 
 async def _fetch(settings: JobSettings, host: str) -> x509.Certificate:
-    place = check_url(settings, f"https://{host}/")
-    port = place.port or 443
-    name = str(place.hostname)
+    parts = check_url(settings, f"https://{host}/")
+    port = parts.port or 443
+    name = str(parts.hostname)
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # one that has ended has to be seen too, and nothing is sent

@@ -39,9 +39,9 @@ def clean_files(
         raise JobRefused(f"{root} is not a folder.")
     before = time.time() - older_than.total_seconds()
     found = {"files": 0, "bytes": 0}
-    for name, about, place in _old_files(root, pattern, before, recursive):
+    for name, about, dir_fd in _old_files(root, pattern, before, recursive):
         context.raise_if_cancelled()
-        if not dry_run and not _removed(name, place):
+        if not dry_run and not _removed(name, dir_fd):
             continue
         found["files"] += 1
         found["bytes"] += about.st_size
@@ -50,26 +50,26 @@ def clean_files(
 
 def _old_files(root: Path, pattern: str, before: float, recursive: bool) -> Iterator[tuple[str, os.stat_result, int]]:
     # Names are looked up in the open folder, so that a folder that is replaced by a link does not lead elsewhere.
-    for _, folders, names, place in os.fwalk(root, follow_symlinks=False):
+    for _, folders, names, dir_fd in os.fwalk(root, follow_symlinks=False):
         for name in sorted({*names, *folders}):
             if fnmatch.fnmatchcase(name, pattern):
-                about = _about(name, place)
+                about = _about(name, dir_fd)
                 if about and about.st_mtime < before and not stat.S_ISDIR(about.st_mode):
-                    yield name, about, place
+                    yield name, about, dir_fd
         if not recursive:
             return
 
 
-def _about(name: str, place: int) -> os.stat_result | None:
+def _about(name: str, dir_fd: int) -> os.stat_result | None:
     try:
-        return os.stat(name, dir_fd=place, follow_symlinks=False)
+        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
         return None  # removed by its owner since the folder was read
 
 
-def _removed(name: str, place: int) -> bool:
+def _removed(name: str, dir_fd: int) -> bool:
     try:
-        os.unlink(name, dir_fd=place)
+        os.unlink(name, dir_fd=dir_fd)
     except FileNotFoundError:
         return False
     return True

@@ -120,8 +120,8 @@ def _restore_mysql(url: URL, backup: Path) -> None:
 
 def _mysql_target(url: URL) -> list[str]:
     socket = url.query.get("unix_socket")
-    places = {"--host=": url.host, "--port=": url.port, "--user=": url.username, "--socket=": socket}
-    return [*(f"{option}{value}" for option, value in places.items() if value), "--", str(url.database or "")]
+    options = {"--host=": url.host, "--port=": url.port, "--user=": url.username, "--socket=": socket}
+    return [*(f"{option}{value}" for option, value in options.items() if value), "--", str(url.database or "")]
 
 
 def _mysql_secrets(url: URL) -> dict[str, str]:

@@ -114,18 +114,18 @@ async def _follow(settings: JobSettings, asked: HttpRequest, phase: _Phase) -> t
 async def _once(
     settings: JobSettings, method: str, url: str, headers: Mapping[str, str], body: bytes, phase: _Phase
 ) -> tuple[int, dict[str, str], bytes]:
-    place = check_url(settings, url)
-    port = place.port or _PORTS[place.scheme]
-    host = str(place.hostname)
-    sent = {"host": place.netloc, "accept-encoding": "identity", "user-agent": "rota-jobs", **_lower(headers)}
+    parts = check_url(settings, url)
+    port = parts.port or _PORTS[parts.scheme]
+    host = str(parts.hostname)
+    sent = {"host": parts.netloc, "accept-encoding": "identity", "user-agent": "rota-jobs", **_lower(headers)}
     sent |= _lower(settings.http_headers.get(host, {}))
-    target = (place.path or "/") + (f"?{place.query}" if place.query else "")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     backend = _JudgedBackend(settings, phase)
     async with (
         httpcore2.AsyncConnectionPool(ssl_context=_tls(settings), network_backend=backend) as pool,
         pool.stream(
             method,
-            httpcore2.URL(scheme=place.scheme, host=host, port=port, target=target),
+            httpcore2.URL(scheme=parts.scheme, host=host, port=port, target=target),
             headers=[(name.encode(), value.encode()) for name, value in sent.items()],
             content=body or None,
         ) as response,

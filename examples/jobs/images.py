@@ -49,11 +49,11 @@ def resize(
     other data of the camera, such as the place. A second run writes the same files again.
     """
     settings = JobSettings.read()
-    source, place = plain_file(settings.folder(folder), name), settings.folder(target)
+    source, directory = plain_file(settings.folder(folder), name), settings.folder(target)
     with opened(settings, source) as image:
         made = []
         for width in sorted(set(widths), reverse=True):
-            path = place / f"{source.stem}-{width}.{format.lower()}"
+            path = directory / f"{source.stem}-{width}.{format.lower()}"
             _write(image, path, width, format, quality)
             made.append(path.name)
     return made

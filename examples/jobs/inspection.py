@@ -45,16 +45,16 @@ def inspect_machine(
 ) -> Inspection:
     """Measure the machine that the worker runs on, and mail its problems to the addresses in `alert`.
 
-    `disks` are places of JOBS_FOLDERS; all of them if none are given. A problem is less free space than `disk_free`
+    `disks` are names of JOBS_FOLDERS; all of them if none are given. A problem is less free space than `disk_free`
     percent, less free memory than `memory_free` percent, and a longer load of five minutes than `load_per_core`.
     """
     settings = JobSettings.read()
     measured: dict[str, float | None] = {}
     problems: list[str] = []
-    for place in disks or sorted(settings.folders):
-        free = measured[f"disk {place}"] = free_disk(settings.folder(place))
+    for disk in disks or sorted(settings.folders):
+        free = measured[f"disk {disk}"] = free_disk(settings.folder(disk))
         if free < disk_free:
-            problems.append(f"The disk of {place} has {free:.1f} % free, and should have {disk_free:g} %.")
+            problems.append(f"The disk of {disk} has {free:.1f} % free, and should have {disk_free:g} %.")
     memory = measured["memory"] = free_memory()
     if memory is not None and memory < memory_free:
         problems.append(f"{memory:.1f} % of the memory is free, and {memory_free:g} % should be.")

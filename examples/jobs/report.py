@@ -81,8 +81,8 @@ def build(
     """
     settings = JobSettings.read()
     sql = read_query(settings, query)
-    place = settings.folder(folder)
-    targets = {form: plain_file(place, f"{name or query}.{form}") for form in sorted(set(formats))}
+    directory = settings.folder(folder)
+    targets = {form: plain_file(directory, f"{name or query}.{form}") for form in sorted(set(formats))}
     with connected(read_url(settings.database(database)), read_only=True) as connection, ExitStack() as files:
         sheets = [_open(files, form, path, name or query) for form, path in targets.items()]
         rows = 0

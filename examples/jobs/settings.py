@@ -109,13 +109,13 @@ class JobSettings(BaseModel):
         except ValidationError as error:
             raise ConfigError(_in_words(error)) from None
 
-    def folder(self, place: str) -> Path:
+    def folder(self, path: str) -> Path:
         """Return the folder that `name` or `name/sub/folder` means. Raises JobRefused if it leads elsewhere."""
-        name, _, below = place.partition("/")
+        name, _, below = path.partition("/")
         root = _named(self.folders, name, "folder", "JOBS_FOLDERS").resolve()
         inside = (root / below).resolve()
         if not inside.is_relative_to(root):
-            raise JobRefused(f"{place!r} leads out of the folder {name!r}.")
+            raise JobRefused(f"{path!r} leads out of the folder {name!r}.")
         return inside
 
     def database(self, name: str) -> str:
@@ -132,7 +132,7 @@ class JobSettings(BaseModel):
 
 
 def plain_file(folder: Path, name: str) -> Path:
-    """Return the path of a file directly in a folder. Raises JobRefused if the name means another place."""
+    """Return the path of a file directly in a folder. Raises JobRefused if the name means another folder."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise JobRefused(f"{name!r} is not the plain name of a file.")
     return folder / name
@@ -157,7 +157,7 @@ def _value(name: str, text: str) -> Any:
 def _in_words(error: ValidationError) -> str:
     lines = []
     for fault in error.errors(include_url=False):
-        place, *inside = (str(part) for part in fault["loc"])
+        setting, *inside = (str(part) for part in fault["loc"])
         within = f" at {'.'.join(inside)}" if inside else ""
-        lines.append(f"{PREFIX}{place.upper()}{within}: {fault['msg']}.")
+        lines.append(f"{PREFIX}{setting.upper()}{within}: {fault['msg']}.")
     return "\n".join(lines)

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from examples.shop import backup, cleaning, courier, heartbeat, images, mail, place, report
+from examples.shop import backup, cleaning, courier, heartbeat, images, mail, paths, report
 from examples.shop.journal import Entry, Journal
 from rota import Context, Retry, Rota, current
 
 app = Rota()
-journal = Journal(place.JOURNAL)
+journal = Journal(paths.JOURNAL)
 
 
 @app.middleware
@@ -37,12 +37,12 @@ resize = app.task("image:resize", run="process", timeout="30s")(images.resize)
 
 @app.task("report:build", timeout="1m")
 def build_report(month: str, folder: Path) -> int:
-    return report.build(place.SALES, month, folder)
+    return report.build(paths.SALES, month, folder)
 
 
 @app.task("database:backup", queue="low", timeout="5m")
 def back_up(target: Path) -> str:
-    return backup.back_up(place.DATABASE, target)
+    return backup.back_up(paths.DATABASE, target)
 
 
 @app.task("files:clean", queue="low", timeout="1m")
@@ -52,7 +52,7 @@ def clean(folder: Path, pattern: str, older_than: timedelta) -> list[str]:
 
 @app.task("mail:receipt", queue="critical", timeout="15s", retry=Retry(max=5, delay="1s"))
 def send_receipt(order: int) -> str:
-    return mail.send_receipt(place.DATABASE, order, place.mail_server())
+    return mail.send_receipt(paths.DATABASE, order, paths.mail_server())
 
 
 @app.task("courier:book", retry=Retry(max=3, delay="1s"))
@@ -62,4 +62,4 @@ async def book_courier(order: int, folder: Path) -> Path:
 
 @app.task("shop:heartbeat", queue="critical")
 async def beat(due: datetime) -> float:
-    return heartbeat.beat(due, place.DIARY)
+    return heartbeat.beat(due, paths.DIARY)

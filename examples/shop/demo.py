@@ -5,7 +5,7 @@ import signal
 from dataclasses import dataclass, field
 from time import monotonic
 
-from examples.shop import database, place
+from examples.shop import database, paths
 from examples.shop.display import Display
 from examples.shop.fleet import JOBS, SHOP, Fleet
 from examples.shop.journal import Journal
@@ -33,20 +33,20 @@ class Demo:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._ledger = Ledger(Journal(place.JOURNAL), self.display)
+        self._ledger = Ledger(Journal(paths.JOURNAL), self.display)
 
     async def run(self, url: str) -> bool:
         """Run all of it. Returns whether everything that was asked for was really done."""
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, self._stop.set)
-        place.HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place.HOME.chmod(0o700)  # the journal and the mails hold personal data; an older demo may have made the folder
+        paths.HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.HOME.chmod(0o700)  # the journal and the mails hold personal data; an older demo may have made the folder
         self.display.title("The shop: background work on Rota")
         self.display.say(f"server: {self.server}")
-        database.fill(place.DATABASE, place.SALES)
+        database.fill(paths.DATABASE, paths.SALES)
         if left := self._ledger.look_back():
             self.display.say(f"{left} tasks of the last run were kept on disk; they are done now")
-        sink, site = MailSink(place.MAIL_FOLDER), ShopSite()
+        sink, site = MailSink(paths.MAIL_FOLDER), ShopSite()
         sink.start()
         site.start()
         try:
@@ -58,11 +58,11 @@ class Demo:
 
     async def _with_fleets(self, url: str, mail_server: str, site: ShopSite) -> None:
         timetable = Timetable(site, self.display)
-        shop = {"ROTA_URL": url, "SHOP_HOME": str(place.HOME), "SHOP_SMTP": mail_server}
+        shop = {"ROTA_URL": url, "SHOP_HOME": str(paths.HOME), "SHOP_SMTP": mail_server}
         jobs = {"ROTA_URL": url, "JOBS_SMTP": f"smtp://{mail_server}", **timetable.environment}
-        fleets = [await Fleet.start(SHOP, place.WORKER_LOG, shop), await Fleet.start(JOBS, place.JOBS_LOG, jobs)]
-        self.display.say(f"a worker with two processes has started; its log is {place.WORKER_LOG}")
-        self.display.say(f"a worker for the ready-made jobs has started; its log is {place.JOBS_LOG}")
+        fleets = [await Fleet.start(SHOP, paths.WORKER_LOG, shop), await Fleet.start(JOBS, paths.JOBS_LOG, jobs)]
+        self.display.say(f"a worker with two processes has started; its log is {paths.WORKER_LOG}")
+        self.display.say(f"a worker for the ready-made jobs has started; its log is {paths.JOBS_LOG}")
         watch = asyncio.create_task(self._watch(fleets))
         try:
             await self._with_timetable(url, timetable)
@@ -127,6 +127,6 @@ class Demo:
             return
 
     def _conclude(self) -> bool:
-        self.display.summary(place.RESULTS, waiting=self._ledger.waiting, faults=self._ledger.faults)
+        self.display.summary(paths.RESULTS, waiting=self._ledger.waiting, faults=self._ledger.faults)
         self._ledger.close()
         return not self._ledger.faults

@@ -53,7 +53,7 @@ class Display:
         self._line("[red]✗[/]", f"[red]{escape(text)}[/]")
 
     def summary(self, results: Path, *, waiting: int, faults: int) -> None:
-        """Print the table, the place of the results, and whether all is well."""
+        """Print the table, the folder of the results, and whether all is well."""
         self.console.print()
         self.console.print(self._table())
         self.console.print(f"Results: [cyan]{escape(str(results))}[/]", soft_wrap=True)

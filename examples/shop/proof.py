@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from examples.shop import backup, database, place, report
+from examples.shop import backup, database, paths, report
 
 
 class Unproven(Exception):
@@ -34,7 +34,7 @@ def _image(source: str, target: str, width: int) -> str:
 
 
 def _report(month: str, folder: str) -> str:
-    total = sum(int(row["quantity"]) * int(row["unit_cents"]) for row in report.read_month(place.SALES, month))
+    total = sum(int(row["quantity"]) * int(row["unit_cents"]) for row in report.read_month(paths.SALES, month))
     page, sums = (Path(folder) / f"sales-{month}.{suffix}" for suffix in ("html", "csv"))
     _expect(report.euros(total) in page.read_text(encoding="utf-8"), f"{page} does not show {report.euros(total)}")
     cents = re.findall(r",(\d+)$", sums.read_text(encoding="utf-8"), re.MULTILINE)
@@ -44,7 +44,7 @@ def _report(month: str, folder: str) -> str:
 
 def _backup(target: str) -> str:
     noted = Path(f"{target}.sha256").read_text().strip()
-    _expect(backup.verify(Path(target), place.DATABASE) == noted, f"{target} has another checksum than noted")
+    _expect(backup.verify(Path(target), paths.DATABASE) == noted, f"{target} has another checksum than noted")
     return f"{Path(target).name}, {_size(Path(target))}, copy verified, SHA-256 {noted[:12]}…"
 
 
@@ -55,8 +55,8 @@ def _clean(folder: str, pattern: str, older_than: str) -> str:
 
 
 def _receipt(order: int) -> str:
-    sold = database.read_order(place.DATABASE, order)
-    path = place.MAIL_FOLDER / f"receipt.{order}.eml"
+    sold = database.read_order(paths.DATABASE, order)
+    path = paths.MAIL_FOLDER / f"receipt.{order}.eml"
     message = message_from_bytes(path.read_bytes(), policy=modern)
     body = message.get_body()
     text = body.get_content() if body else ""
@@ -73,8 +73,8 @@ def _courier(order: int, folder: str) -> str:
 
 def _heartbeat(due: str) -> str:
     stamp = due.replace("Z", "+00:00")
-    lines = dict(line.split(",")[:2] for line in place.DIARY.read_text().splitlines())
-    _expect(stamp in lines, f"{place.DIARY} has no beat for {stamp}")
+    lines = dict(line.split(",")[:2] for line in paths.DIARY.read_text().splitlines())
+    _expect(stamp in lines, f"{paths.DIARY} has no beat for {stamp}")
     return f"{float(lines[stamp]) * 1000:.0f} ms after its time"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from examples.shop import place
+from examples.shop import paths
 from examples.shop.app import app, back_up, beat, book_courier, build_report, clean, resize, send_receipt
 from examples.shop.journal import Entry, Journal
 from rota import Plan
@@ -23,16 +23,16 @@ class Rounds:
     """Enqueues rounds of work, and notes in the journal what was accepted."""
 
     journal: Journal
-    number: int = field(default_factory=lambda: _next_number(place.RESULTS))
+    number: int = field(default_factory=lambda: _next_number(paths.RESULTS))
 
     async def enqueue(self) -> list[str]:
         """Enqueue one round. Returns a line for each kind of work."""
-        folder = place.RESULTS / f"round-{self.number:04}"
+        folder = paths.RESULTS / f"round-{self.number:04}"
         folder.mkdir(parents=True)
         _leave_files(folder / "cache")
         month = f"2025-{(self.number - 1) % 12 + 1:02}"
         first = FIRST_ORDER + (self.number - 1) * RECEIPTS % 2000
-        images = [(image, width) for image in place.IMAGES for width in WIDTHS]
+        images = [(image, width) for image in paths.IMAGES for width in WIDTHS]
         self.number += 1
 
         await self._send(resize.plan(image, folder / f"{image.stem}-{width}.jpg", width) for image, width in images)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from examples.shop import backup, place
+from examples.shop import backup, paths
 from examples.shop.display import Display
 from examples.shop.site import EXPORT, HEALTH, ShopSite
 from rota import Rota, TaskInfo, TaskNotFound
@@ -43,9 +43,9 @@ class Timetable:
     def environment(self) -> dict[str, str]:
         """The settings of the worker that runs the jobs."""
         return {
-            "JOBS_FOLDERS": json.dumps({"backups": str(place.RESULTS / "backups")}),
-            "JOBS_DATABASES": json.dumps({"shop": f"sqlite:///{place.DATABASE}"}),
-            "JOBS_STATE": f"sqlite:///{place.HOME / 'jobs.sqlite3'}",
+            "JOBS_FOLDERS": json.dumps({"backups": str(paths.RESULTS / "backups")}),
+            "JOBS_DATABASES": json.dumps({"shop": f"sqlite:///{paths.DATABASE}"}),
+            "JOBS_STATE": f"sqlite:///{paths.HOME / 'jobs.sqlite3'}",
             "JOBS_HTTP_HOSTS": json.dumps([self.site.host]),
             "JOBS_HTTP_NETWORKS": json.dumps(["127.0.0.1/32"]),
             "JOBS_MAIL_FROM": "The shop <shop@example.org>",
@@ -139,8 +139,8 @@ class Timetable:
         return f"the site answered {answer['status']}"
 
     def _prove_backup(self, id: str, name: str) -> str:
-        copy: Path = place.RESULTS / "backups" / name
-        backup.verify(copy, place.DATABASE)
+        copy: Path = paths.RESULTS / "backups" / name
+        backup.verify(copy, paths.DATABASE)
         return f"{name}, copy verified"
 
 

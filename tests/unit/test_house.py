@@ -44,7 +44,7 @@ def test_an_exception_for_something_that_is_gone_is_a_fault() -> None:
 def test_nested_functions_and_methods_are_measured_by_their_full_name() -> None:
     source = "class A:\n    def b(self):\n        def c():\n            pass\n        return c\n"
 
-    found = {piece.place: piece.lines for piece in measure("x.py", source)}
+    found = {piece.name: piece.lines for piece in measure("x.py", source)}
 
     assert found == {"x.py": 5, "x.py::A": 5, "x.py::A.b": 4, "x.py::A.b.c": 2}
 

@@ -64,7 +64,7 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """What a handler gets when it joins an app. `modules` are those that included its routers."""
+    """The values that a handler takes over when it joins an app. `modules` are those that included its routers."""
 
     type: str
     options: Options

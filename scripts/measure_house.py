@@ -72,6 +72,9 @@ LATER = {
 The number of files compares the same features, so it leaves these out."""
 VERB = re.compile(r"\breschedule\b")
 ROUNDS = 15
+ADVICE = """
+A row is worse than its limit. Put the new code into a file that exists, or make the path shorter. If a feature cannot
+do without, raise the limit in `rows()` of scripts/measure_house.py, in a commit of its own that says why."""
 ENDS_A_TASK = re.compile(r"'state', '(archived|completed)'|announce\(")
 
 
@@ -237,7 +240,10 @@ def main() -> int:
     for row in found:
         verdict = "WORSE THAN ITS LIMIT" if row.fault else "" if not row.met else "reached"
         print(f"{row.title:46}{row.value:>7g}{row.limit:>7g}{row.goal:>7g}  {verdict}".rstrip())
-    return int(any(row.fault for row in found))
+    if any(row.fault for row in found):
+        print(ADVICE)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -64,7 +64,9 @@ def test_a_link_to_a_missing_file_or_heading_is_found(tmp_path: Path) -> None:
 
 
 def test_the_docs_are_in_step_with_the_code() -> None:
-    assert write_docs.stale(project_files(".md")) == {}
+    stale = [page.relative_to(ROOT).as_posix() for page in write_docs.stale(project_files(".md"))]
+
+    assert not stale, f"{', '.join(stale)}: not in step with the code; run `make docs`"
 
 
 def test_a_snippet_holds_a_definition_with_its_decorators() -> None:

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -101,15 +101,16 @@ def test_placeholders_agree_in_both_languages() -> None:
 
 def test_every_text_of_the_commands_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "zh")
-    missing = {f"{path.name}: {text}" for path in SOURCES for text in texts_of(path) if translated(text) == text}
-    assert sorted(missing) == []
+    refuse_untranslated(text for path in SOURCES for text in texts_of(path) if translated(text) == text)
 
 
 def test_every_error_that_a_command_can_meet_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "zh")
     paths = [path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py")) if path.name not in IN_PARTS]
-    found = {(path.name, text) for path in paths for text in texts_of(path) if " " in text.strip()}
-    assert sorted(each for each in found if all(translated(t) == t for t in (each[1], each[1].strip()))) == []
+    found = [text for path in paths for text in texts_of(path) if " " in text.strip()]
+    refuse_untranslated(
+        (text for text in found if all(translated(t) == t for t in (text, text.strip()))), table="errors"
+    )
 
 
 def test_no_translation_is_half_english(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,14 +193,14 @@ def test_error_that_is_put_together_of_parts_is_translated_as_a_whole(
 
 def test_every_fact_about_the_server_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "zh")
-    assert sorted(text for text in facts() if translated(text) == text) == []
+    refuse_untranslated((text for text in facts() if translated(text) == text), table="facts")
 
 
 def test_every_finding_of_the_doctor_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "zh")
     folder = PACKAGE / "inspect" / "doctor"
     texts = {text for path in sorted(folder.glob("*.py")) for text in texts_of(path) if " " in text}
-    assert sorted(text for text in texts if translated(text) == text) == []
+    refuse_untranslated((text for text in texts if translated(text) == text), table="doctor")
 
 
 def test_text_of_several_sentences_is_translated_sentence_by_sentence(small: Catalogue) -> None:
@@ -211,19 +212,26 @@ def test_every_help_text_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("ROTA_LANG", "en")
     helps = list(help_texts())
     monkeypatch.setenv("ROTA_LANG", "zh")
-    assert sorted({text for text in helps if translated_help(text) == text}) == []
+    refuse_untranslated((text for text in helps if translated_help(text) == text), table="help")
 
 
 def test_purpose_of_every_setting_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTA_LANG", "zh")
     abouts = [row.about for row in Settings().table()]
-    assert [about for about in abouts if translated_help(about) == about] == []
+    refuse_untranslated((about for about in abouts if translated_help(about) == about), table="settings")
 
 
 def test_every_title_has_a_translation() -> None:
     titles = {title for path in SOURCES for title in titles_of(path)} | set(PANELS)
     known = Catalogue.read(CATALOGUE).titles
-    assert sorted(title for title in titles if title and title not in known) == []
+    refuse_untranslated((title for title in titles if title and title not in known), table="titles")
+
+
+def refuse_untranslated(texts: Iterable[str], table: str = "texts") -> None:
+    """Fail if there is a text without a translation, and name each of them."""
+    missing = sorted(set(texts))
+    advice = f"Add these to [{table}] in rota/cli/zh.toml, each with its Chinese and with {{}} in place of a 9:"
+    assert not missing, "\n".join((advice, *missing))
 
 
 def facts() -> Iterator[str]:

@@ -279,7 +279,8 @@ def test_limits_follow_from_the_policies() -> None:
 
 
 def test_keywords_for_type_checkers_are_the_fields() -> None:
-    assert set(ScheduleKeywords.__annotations__) == set(FIELDS)
+    different = sorted(set(ScheduleKeywords.__annotations__) ^ set(FIELDS))
+    assert not different, f"ScheduleKeywords (rota/schedule/keywords.py) and the fields have to agree: {different}"
 
 
 def test_definition_cannot_be_changed() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from rota.core import duration
+from scripts import measure_house
 from scripts.measure_house import (
     Row,
     calls_by_file,
@@ -56,6 +57,19 @@ def test_comment_share_counts_lines_with_comments() -> None:
 @pytest.mark.parametrize(("value", "floor", "fault"), [(3, False, False), (4, False, True), (2, True, True)])
 def test_row_is_a_fault_beyond_its_limit(value: float, floor: bool, fault: bool) -> None:
     assert Row("measure", value, 3, 3, floor).fault is fault
+
+
+def test_row_beyond_its_limit_is_printed_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measure_house, "rows", lambda: [Row("measure", 4, 3, 3)])
+    assert measure_house.main() == 1
+    shown = capsys.readouterr().out
+    assert "WORSE THAN ITS LIMIT" in shown
+    assert "raise the limit in `rows()`" in shown
+    monkeypatch.setattr(measure_house, "rows", lambda: [Row("measure", 3, 3, 3)])
+    assert measure_house.main() == 0
+    assert "raise the limit" not in capsys.readouterr().out
 
 
 def test_calls_of_this_package_only_are_counted() -> None:

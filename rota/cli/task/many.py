@@ -8,7 +8,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -31,6 +31,10 @@ Where: TypeAlias = Annotated[
 ]
 State: TypeAlias = Annotated[str | None, typer.Option("--state", "-s", help="The state, with --all.")]
 Group: TypeAlias = Annotated[str | None, typer.Option("--group", "-g", help="The group, for aggregating tasks.")]
+ActName: TypeAlias = Literal[
+    "Run", "Archive", "Delete", "Cancel", "Reschedule", "Move", "Requeue", "Unlock", "Edit", "Edit and run"
+]
+"""The name of an act in its progress bar, its question (`_ASKED`) and what was done (`_DONE`)."""
 SHOWN_FAILURES = 10
 STOPPED = 130
 
@@ -68,7 +72,7 @@ class Which:
 
 
 def act_on(
-    act: BulkAct, which: Which, verb: str, yes: bool, url: str | None, as_json: bool, *, is_risky: bool = False
+    act: BulkAct, which: Which, verb: ActName, yes: bool, url: str | None, as_json: bool, *, is_risky: bool = False
 ) -> None:
     """Do an act to the tasks that a command names, and print the result. A risky act asks for named tasks too."""
     which.check()
@@ -92,7 +96,7 @@ def act_on(
         raise typer.Exit(STOPPED if progress.stopped else 1)
 
 
-async def _asked_for(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool, is_risky: bool) -> Bulk | None:
+async def _asked_for(app: Rota, act: BulkAct, which: Which, verb: ActName, yes: bool, is_risky: bool) -> Bulk | None:
     """Preview the act, and ask. Returns None if the answer is no."""
     actions = app.actions(by=actor())
     refs = await found_refs(app.inspector(), which.ids, which.queue)
@@ -109,7 +113,7 @@ async def _asked_for(app: Rota, act: BulkAct, which: Which, verb: str, yes: bool
     return actions.bulk(act, which.targets(refs))
 
 
-async def _do(actions: Actions, bulk: Bulk, verb: str) -> None:
+async def _do(actions: Actions, bulk: Bulk, verb: ActName) -> None:
     """Do all batches. Ctrl-C stops after the one that is being done."""
     loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):  # where the loop knows no signals, Ctrl-C interrupts the command
@@ -141,7 +145,7 @@ _ASKED = {
     "Edit": "Replace the payload of {}?",
     "Edit and run": "Replace the payload of {} and run them?",
 }
-_DONE = {
+_DONE: dict[ActName, str] = {
     "Run": "{} now pending.",
     "Archive": "{} archived.",
     "Delete": "{} deleted.",
@@ -155,7 +159,7 @@ _DONE = {
 }
 
 
-def _asked(verb: str, number: str, is_risky: bool) -> str:
+def _asked(verb: ActName, number: str, is_risky: bool) -> str:
     key = f"{verb} by force" if is_risky else verb
     return _ASKED[key].format(number) if key in _ASKED else f"{verb} {number}?"
 
@@ -169,7 +173,7 @@ def json_of(progress: BulkProgress) -> dict[str, Any]:
     return {**{each.name: getattr(progress, each.name) for each in fields(progress)}, "failures": failures}
 
 
-def _end(progress: BulkProgress, verb: str, as_json: bool, raised: RotaError | None = None) -> None:
+def _end(progress: BulkProgress, verb: ActName, as_json: bool, raised: RotaError | None = None) -> None:
     """Print what was done. `raised` has ended the act: it is printed after this, and alone if nothing was tried."""
     if as_json and (progress.seen or raised is None):
         output.print_json(json_of(progress))
@@ -177,7 +181,7 @@ def _end(progress: BulkProgress, verb: str, as_json: bool, raised: RotaError | N
         _tell(progress, verb, raised)
 
 
-def _tell(progress: BulkProgress, verb: str, raised: RotaError | None) -> None:
+def _tell(progress: BulkProgress, verb: ActName, raised: RotaError | None) -> None:
     output.say(_DONE[verb].format(counted(progress.done, "task")))
     if verb in _ASKED and progress.same:
         output.note(f"Of these, {counted(progress.same, 'task')} needed no change.")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
@@ -14,6 +15,7 @@ from rota.cli import language
 from rota.cli.frame import PANELS, tree
 from rota.cli.language import CATALOGUE, Catalogue, translated, translated_help, translated_title
 from rota.cli.program import program
+from rota.cli.task import many
 from rota.inspect import judgement
 from rota.settings.settings import Settings
 
@@ -111,6 +113,25 @@ def test_every_error_that_a_command_can_meet_has_a_translation(monkeypatch: pyte
     refuse_untranslated(
         (text for text in found if all(translated(t) == t for t in (text, text.strip()))), table="errors"
     )
+
+
+def test_each_act_on_tasks_has_its_texts_and_their_translations(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = get_args(many.ActName)
+    assert set(many._DONE) == set(acts), "Give each act of `ActName` (rota/cli/task/many.py) its text in `_DONE`."
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    texts = set(acts) | {text.format("9") for text in (*many._DONE.values(), *many._ASKED.values())}
+    texts |= {many._asked(act, "9", False) for act in acts}
+    refuse_untranslated(text for text in texts if translated(text) == text)
+
+
+def test_each_refusal_of_an_act_on_tasks_has_a_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rota.client.verbs` puts the sentence together, and each act has the end of it."""
+    monkeypatch.setenv("ROTA_LANG", "zh")
+    paths = [path for room in ("client", "inspect") for path in sorted((PACKAGE / room).rglob("*.py"))]
+    ends = [end for path in paths for end in constants_of(path) if re.match("can't [a-z]", end)]
+    assert "can't be made to run now" in ends
+    texts = [f"Task 9 in queue 9 is 9, so it {end}." for end in ends]
+    refuse_untranslated((text for text in texts if translated(text) == text), table="errors")
 
 
 def test_no_translation_is_half_english(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +304,14 @@ def _texts(path: Path) -> Iterator[str]:
             for line in text.split("\n"):
                 if line and not NOT_WORDS.fullmatch(line):
                     yield line
+
+
+def constants_of(path: Path) -> Iterator[str]:
+    """Yield all texts of a module, of whatever kind."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Constant(value=str() as text):
+                yield text
 
 
 def literals(node: ast.expr) -> Iterator[ast.expr]:

@@ -1,16 +1,36 @@
-"""The acts on many tasks as values, and what they mean for the targets that are being read."""
+"""The acts on many tasks as values, what each does to a batch, and what it means for the targets that are being read.
+
+To add one, make the act on one task first (`rota.client.operations`), and then:
+
+1. Describe it here as a class, and name it in `BulkAct`.
+2. `_verb` maps it to its value in `rota.client.verbs`. An act that takes several requests is a case of `doing`.
+3. If a task may be in the same state after the act, it is a case of `stays`. If it has nothing to do for some of the
+   tasks that a query finds, it is a case of `_as_wanted`.
+4. Name it in the three lists of `rota/inspect/__init__.py`.
+5. Its command is a function in `rota.cli.task.acting`, and its texts are in `rota.cli.task.many`.
+6. `ONE` and `MANY` in `tests/integration/inspect/test_bulk.py` compare it with the act on one task in each state, and
+   `docs/acting.md` has a line for it.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rota.client.steps import Act
+from rota.client.verbs import ARCHIVE, DELETE, RUN, Verb, cancelling, change_many, rescheduling
 from rota.core.duration import DurationLike
 from rota.errors import OptionError
+from rota.inspect.face import TaskRef
+from rota.inspect.moving import Done
 from rota.inspect.query import Field, Pattern, StateTerm, Term, TextTerm
+from rota.inspect.requeueing import requeue_many
 from rota.inspect.targets import InState, Matching, Targets
+from rota.inspect.unlocking import free_many
 from rota.tasks.job import TaskState
+from rota.wire.edit import Edited
+from rota.wire.keys import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +113,45 @@ BulkAct = RunNow | Archive | Delete | Cancel | Reschedule | MoveTo | Requeue | F
 def verb_of(act: BulkAct) -> str:
     """Return the name of an act: the first word of its class, in small letters."""
     return re.split(r"(?<!^)(?=[A-Z])", type(act).__name__)[0].lower()
+
+
+def _verb(act: BulkAct) -> Verb:
+    match act:
+        case RunNow():
+            return RUN
+        case Archive():
+            return ARCHIVE
+        case Delete():
+            return DELETE
+        case Cancel(reason):
+            return cancelling(reason)
+        case Reschedule(when):
+            return rescheduling(when)
+        case _:
+            raise OptionError(f"{act!r} is not an act on many tasks: use one of the classes in rota.inspect.bulk_acts.")
+
+
+def doing(act: BulkAct, keys: Keys, targets: Targets) -> Callable[[Sequence[TaskRef]], Act[list[Done]]]:
+    """Return what does an act to one batch of tasks. Raises OptionError for something that is not such an act."""
+    match act:
+        case Requeue():
+            return lambda tasks: requeue_many(keys, tasks)
+        case FreeLock(force):
+            return lambda tasks: free_many(keys, tasks, force=force)
+        case Reschedule(when) if isinstance(targets, Matching):
+            _verb(act)  # raises OptionError for a wrong time
+            return lambda tasks: _done(rescheduling(targets.fixed(when)), keys, tasks)
+        case _:
+            verb = _verb(act)
+            return lambda tasks: _done(verb, keys, tasks)
+
+
+def _done(verb: Verb, keys: Keys, tasks: Sequence[TaskRef]) -> Act[list[Done]]:
+    outcomes = yield from change_many(verb, keys, tasks)
+    return [
+        (verb.refusal(task.queue, task.id, each) or each.reply) if isinstance(each, Edited) else each
+        for task, each in zip(tasks, outcomes, strict=True)
+    ]
 
 
 def stays(act: BulkAct, targets: Targets) -> bool:

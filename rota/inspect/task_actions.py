@@ -16,8 +16,7 @@ from rota.client.verbs import DELETE, change
 from rota.errors import ConfigError, RotaError, TaskNotFound
 from rota.inspect import moving, unlocking
 from rota.inspect.bulk import Bulk, Preview
-from rota.inspect.bulk_acts import BulkAct, Delete, EditPayload, MoveTo, meant
-from rota.inspect.bulk_doing import doing
+from rota.inspect.bulk_acts import BulkAct, Delete, EditPayload, MoveTo, doing, meant
 from rota.inspect.face import TaskRef
 from rota.inspect.kept_deletion import KeptDeletion, delete_kept, undo_all, undo_one
 from rota.inspect.moving import Done

@@ -1,6 +1,9 @@
 """What programs import from `rota`."""
 
 import inspect
+from importlib import import_module
+
+import pytest
 
 import rota
 from rota import errors
@@ -14,6 +17,14 @@ def test_the_list_of_names_is_sorted_and_whole() -> None:
     assert set(rota.__all__) == public - machinery
     assert {name for names in rota._MODULES.values() for name in names} <= set(rota.__all__)
     assert rota.__all__ == sorted(rota.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name))
+
+
+@pytest.mark.parametrize("name", ["broker", "client", "cron", "inspect", "store"])
+def test_each_name_that_a_package_lists_can_be_imported(name: str) -> None:
+    package = import_module(f"rota.{name}")
+    missing = [each for each in package.__all__ if not hasattr(package, each)]
+
+    assert not missing, f"Name these in the table of `on_demand` in rota/{name}/__init__.py: {missing}"
 
 
 def test_every_error_can_be_imported_from_rota() -> None:

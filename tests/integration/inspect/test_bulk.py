@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,6 +30,7 @@ from rota.inspect import (
     task_search,
 )
 from rota.inspect.bulk import MOST_FAILURES
+from rota.inspect.bulk_acts import BulkAct
 from rota.settings.setting_groups import DatabaseSettings
 from rota.store import open_trash
 from tests.integration.client.conftest import Desk, plan
@@ -63,6 +64,11 @@ MANY = {
     "edit": EditPayload(b"new", check=False),
     "edit and run": EditPayload(b"new", run=True, check=False),
 }
+
+
+def test_each_act_is_compared_with_the_act_on_one_task() -> None:
+    untested = {kind.__name__ for kind in get_args(BulkAct)} ^ {type(act).__name__ for act in MANY.values()}
+    assert not untested, f"Name these acts in ONE and MANY: {sorted(untested)}"
 
 
 @pytest.mark.parametrize("state", STATES)

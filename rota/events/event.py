@@ -27,6 +27,7 @@ class Event:
     shows_traceback: ClassVar[bool] = False
     """Whether the log line is followed by the traceback of the field `error`."""
     counted: ClassVar[bool] = True
+    """Whether the metric `rota_events` counts it. False if it happens for each task, which other metrics count."""
     observed: ClassVar[bool] = False
     """Whether a callback is subscribed to this class, to a base of it, or to a class below it."""
 

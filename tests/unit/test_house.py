@@ -69,6 +69,16 @@ def test_the_docs_are_in_step_with_the_code() -> None:
     assert not stale, f"{', '.join(stale)}: not in step with the code; run `make docs`"
 
 
+def test_each_part_of_a_worker_is_in_the_table_of_parts() -> None:
+    source = (ROOT / "rota" / "worker" / "parts.py").read_text(encoding="utf-8")
+    parts = set(re.findall(r"self\.(?:\w+\.)*(\w+)\.run\b", source))
+    page = (ROOT / "docs" / "internals.md").read_text(encoding="utf-8")
+    missing = sorted(part for part in parts if f"| `{part}` |" not in page)
+
+    assert {"sweeper", "loop_watchdog"} <= parts
+    assert not missing, f"The table of parts in docs/internals.md has no line for these: {missing}"
+
+
 def test_a_snippet_holds_a_definition_with_its_decorators() -> None:
     text = "import x\n\n\n@x.task('a')\nasync def a() -> None:\n    pass\n\n\nb = 1\n"
 

@@ -5,7 +5,7 @@ A description is a generator that yields steps (`rota.client.steps`), as the ope
 
 1. Write its script, `look_<what>.lua` for a read and `edit_<act>.lua` for an action, and its call in `rota.wire`.
 2. Describe it below `@operation` in one of the classes that the face is made of, such as `QueueReads`. Both faces have
-   it then.
+   it then. Name a class that users get from it in the three lists of `rota/inspect/__init__.py`.
 3. A read of many requests, such as a search, is a `Stream`: below `@streamed` the face for asyncio yields its batches
    by `async for`, and the face for blocking code by `for`.
 """

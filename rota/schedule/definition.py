@@ -13,6 +13,16 @@ Rules that hold for all fields:
 
 An option of the task that is None here (`queue`, `max_retry`, `timeout`, `unique`, `retention`, `group`) is that of the
 task type.
+
+To add a field:
+
+1. Add it to `ScheduleDefinition`, and to the keywords of code in `keywords.py`. The store keeps all fields in the
+   column `definition`, so there is no migration. Files of schedules, `rota schedule add --set`, `edit --set` and `show`
+   know it then.
+2. If it has no effect beside other fields, refuse that in `conflicts.py`.
+3. If it changes the planned times, name it in `_TIMING` of `due.py`: the times then count from the edit.
+4. Give it its effect: `timetable.py` and `due.py` decide when a run starts, `rota.scheduler.run_plans` makes its tasks.
+5. Write a check of it in `tests/integration/scheduler/test_every_field.py`, and a line in `docs/schedules.md`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """The kinds of processes that a supervisor starts: the worker, which is the first kind, and the scheduler.
 
-To add a kind, describe it as a `Kind` in a file of its own, and add it to `KINDS` in `rota.supervisor.supervisor`. Its
-command runs a program that talks to the supervisor as a worker does (`rota.supervisor.lifeline`):
+To add a kind, describe it here as a `Kind`, and add it to `KINDS` in `rota.supervisor.supervisor`. Its command runs the
+`main` of a module in `rota/cli/`, such as `scheduler_child`, which talks to the supervisor as a worker does
+(`rota.supervisor.lifeline`):
 
 1. `Lifeline.on_standard_input().read_setup()` returns its `ProcessSetup`.
 2. It loads the app, and sends an `Introduction` within the start limit.
@@ -11,7 +12,8 @@ command runs a program that talks to the supervisor as a worker does (`rota.supe
    before the process was ready, says that another process would fail in the same way.
 
 The supervisor does the rest: it replaces a process that has died, with growing pauses, and kills and replaces one that
-does not start, does not report or does not stop within the limits.
+does not start, does not report or does not stop within the limits. `tests/integration/supervisor/test_kinds.py` runs a
+kind of its own. Numbers of a kind for Prometheus are `counts` and `gauges` of its `status` (`rota.health.metrics`).
 """
 
 import sys

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rota.errors import ConfigError, ScheduleInvalid
 from rota.schedule.definition import FIELDS, ScheduleDefinition
 from rota.schedule.keywords import ScheduleKeywords
+from scripts.tree import ROOT
 
 NIGHTLY = {"name": "backup", "task_type": "backup:run", "specs": ["30 2 * * *"], "timezone": "Europe/Berlin"}
 
@@ -276,6 +277,13 @@ def test_limits_follow_from_the_policies() -> None:
     assert limits(missed="skip", overlap="queue_one") == (0, 1)
     assert limits(missed="all", overlap="queue_all") == (100, 100)
     assert limits(missed="all", missed_limit=7, overlap="queue_all", overlap_limit=3) == (7, 3)
+
+
+def test_each_field_is_on_the_page_of_schedules() -> None:
+    page = (ROOT / "docs" / "schedules.md").read_text(encoding="utf-8").partition("## The fields")[2]
+    missing = [field for field in FIELDS if f"`{field}`" not in page.partition("\n## ")[0]]
+
+    assert not missing, f"docs/schedules.md, 'The fields', has no line for these: {missing}"
 
 
 def test_keywords_for_type_checkers_are_the_fields() -> None:

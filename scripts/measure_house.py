@@ -23,6 +23,7 @@ from typing import Any
 import redis
 
 from rota import Rota
+from rota.broker.busy_poll import BusyPoll
 from rota.broker.embedded import Embedded
 from scripts.tree import ROOT
 
@@ -75,6 +76,8 @@ ROUNDS = 15
 ADVICE = """
 A row is worse than its limit. Put the new code into a file that exists, or make the path shorter. If a feature cannot
 do without, raise the limit in `rows()` of scripts/measure_house.py, in a commit of its own that says why."""
+WAITING = BusyPoll._turn.__code__
+"""Runs again and again instead of a sleep, so how often says nothing."""
 ENDS_A_TASK = re.compile(r"'state', '(archived|completed)'|announce\(")
 
 
@@ -146,7 +149,7 @@ def calls_by_file() -> Iterator[Counter[str]]:
     prefix = str(PACKAGE)
 
     def note(frame: FrameType, event: str, _argument: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(prefix):
+        if event == "call" and frame.f_code is not WAITING and frame.f_code.co_filename.startswith(prefix):
             found[frame.f_code.co_filename] += 1
 
     sys.setprofile(note)
@@ -214,9 +217,9 @@ def rows() -> list[Row]:
         ),
         Row("modules at the root of rota/", sum(path.parent == PACKAGE for path in texts) - 1, 2, 8),
         Row("calls of an awaited enqueue", enqueue_calls, 25, 25),
-        Row("modules of an awaited enqueue", enqueue_modules, 14, 10),
+        Row("modules of an awaited enqueue", enqueue_modules, 15, 10),
         Row("calls of a run", run_calls, 120, 120),
-        Row("modules of a run", run_modules, 24, 15),
+        Row("modules of a run", run_modules, 25, 15),
         Row("files that name a verb on a task (reschedule)", sum(map(bool, map(VERB.search, texts.values()))), 3, 3),
         Row("scripts that write the end of a task", len(scripts_that_end_tasks(lua)), 1, 1),
         Row("names of two things", len(names_of_two_things(dotted)), 0, 0),

@@ -14,6 +14,7 @@ from hiredis import ProtocolError, PushNotification, Reader, ReplyError
 from hiredis import pack_command as _pack_command  # pyright: ignore[reportUnknownVariableType]
 
 from rota.broker import failure
+from rota.broker.busy_poll import BusyPoll
 from rota.broker.closed_loops import end_without_loop, remember
 from rota.broker.failure import no_resp3
 from rota.broker.script_cache import ScriptCache, Words, is_unknown_script
@@ -59,6 +60,7 @@ class Link(asyncio.Protocol):
         self._reader = Reader(notEnoughData=NOTHING)
         self._sources = ScriptCache(guarded=clustered, test_clock=test_clock)
         self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._busy_poll = BusyPoll(self._loop, self._waiting)
         # Seconds allowed for requests that block by design (WAIT), in place of the response time-out.
         self._own_timeouts: dict[asyncio.Future[Any], float] = {}
         self._heard = 0.0
@@ -181,6 +183,7 @@ class Link(asyncio.Protocol):
             self._heard = self._loop.time()
             if self._watch is None:
                 self._listen()
+            self._busy_poll.begin()
         self._waiting.append(future)
         if timeout_seconds is not None:
             self._own_timeouts[future] = timeout_seconds

@@ -8,6 +8,7 @@ error. Progress and log lines are written only while the attempt holds its task.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
 from rota.wire.attempts import LIMIT_BYTES
@@ -51,7 +52,12 @@ def done(queue: QueueKeys, attempts: Sequence[str], counts: Sequence[Argument] =
     """
     args: list[Argument] = [queue.base, queue.task_prefix, queue.ended_prefix, queue.minute_prefix, len(counts)]
     args += counts
-    args += attempts
+    # The tasks of one fetch have one token, which is sent once: the server pays for each argument.
+    ids, first = attempts[::2], 0
+    for token, same in groupby(attempts[1::2]):
+        after = first + len(list(same))
+        args += (token, after - first, *ids[first:after])
+        first = after
     return Call(load("done"), (queue.active, queue.lease), args, _refused)
 
 

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 active, 2 lease
 -- ARGV  1 key base, 2 task key prefix, 3 channel prefix, 4 prefix of the keys of minutes, 5 number of words of the counts,
---       then these words (see `minute`), then for each task two: id, attempt token
+--       then these words (see `minute`), then one part for each attempt token: token, number of tasks, their ids
 -- Result: { index, code, ... } of the tasks that were not recorded now (codes in `standing`), empty if all were.
 -- The counts by minute are added only if no task is refused, because they are those of the whole batch.
 --! include clock
@@ -11,30 +11,35 @@
 --! include deactivate
 --! include open_minute
 --! include standing
-local FIRST = 6 + tonumber(ARGV[5])
-local all_ids, ids, keys, refused, waited = {}, {}, {}, {}, {}
-for i = FIRST, #ARGV, 2 do
-  all_ids[#all_ids + 1] = ARGV[i]
+local all_ids, tokens, ids, keys, refused, waited = {}, {}, {}, {}, {}, {}
+local at, size, recorded = 6 + tonumber(ARGV[5]), 0, 0
+while at < #ARGV do
+  local token, last = ARGV[at], at + 1 + tonumber(ARGV[at + 1])
+  for i = at + 2, last do
+    size = size + 1
+    all_ids[size], tokens[size] = ARGV[i], token
+  end
+  at = last + 1
 end
-if #all_ids == 0 then return refused end
+if size == 0 then return refused end
 local leases = redis.call('ZMSCORE', KEYS[2], unpack(all_ids))
-for i = FIRST, #ARGV, 2 do
-  local key = ARGV[2] .. ARGV[i]
+for n, id in ipairs(all_ids) do
+  local key = ARGV[2] .. id
   local row = redis.call('HMGET', key, 'rota_token', 'state', 'rota_wait')
-  local code = standing(row, ARGV[i + 1], '', leases[(i - FIRST) / 2 + 1])
+  local code = standing(row, tokens[n], '', leases[n])
   if code == 0 then
-    ids[#ids + 1] = ARGV[i]
-    keys[#keys + 1] = key
-    if row[3] then waited[#waited + 1] = ARGV[i] end
+    recorded = recorded + 1
+    ids[recorded], keys[recorded] = id, key
+    if row[3] then waited[#waited + 1] = id end
   else
-    refused[#refused + 1] = (i - FIRST) / 2
+    refused[#refused + 1] = n - 1
     refused[#refused + 1] = code
   end
 end
-if #ids == 0 then return refused end
+if recorded == 0 then return refused end
 deactivate(KEYS[1], KEYS[2], ids)
 redis.call('DEL', unpack(keys))
-count(ARGV[1], #ids, 0)
+count(ARGV[1], recorded, 0)
 if #refused == 0 then count_minute(ARGV[4], begin_minute, counts_of_words(5)) end
 for _, id in ipairs(waited) do announce(ARGV[3] .. id, 'completed', '') end
 return refused

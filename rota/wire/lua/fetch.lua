@@ -26,7 +26,9 @@
 --! include time_score
 --! include spare
 --! include whose
-local token, lease_until, wanted = ARGV[1], lease_end(now, tonumber(ARGV[2])), tonumber(ARGV[3])
+local token, wanted = ARGV[1], tonumber(ARGV[3])
+-- As text, because Redis would convert a number again for each task.
+local lease_until = string.format('%.1f', lease_end(now, tonumber(ARGV[2])))
 local last_chance, room = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now_us = now * 1000000
 local most_bytes, bytes, full = tonumber(ARGV[7]), 0, false
@@ -95,10 +97,10 @@ end
 -- Returns how many tasks were taken, how many ids were removed, and how many of the ids that it looked at stay.
 local function take(k, base, prefix, n, out)
   local ids = spare and spare.ids(KEYS[k], n) or redis.call('LRANGE', KEYS[k], -n, -1)
-  local found, rows, leases = {}, {}, { lease_until, WIDE }
-  local gone, stay = {}, 0
+  local found, keys, rows, leases, taken = {}, {}, {}, { lease_until, WIDE }, 0
+  local gone, removed, stay = {}, 0, 0
   for i = #ids, 1, -1 do
-    if #gone == n then break end
+    if removed == n then break end
     local id, key = ids[i], prefix .. ids[i]
     local row = hash(key, 'msg', 'rota_cancel', 'rota_unique', 'rota_crashes', 'rota_explicit', 'pending_since')
     local stays_until = spare and spare.stays_until(row, key)
@@ -109,35 +111,36 @@ local function take(k, base, prefix, n, out)
       full = true
       break
     else
-      gone[#gone + 1] = id
+      removed = removed + 1
+      gone[removed] = id
       if not row[1] then
         out[5][#out[5] + 1] = id
       elseif must_wait(row) then
         put_off(KEYS[k + 4], id, key, out)
       else
-        found[#found + 1] = id
-        rows[#rows + 1] = row
+        taken = taken + 1
+        found[taken], keys[taken], rows[taken] = id, key, row
         bytes = bytes + #row[1]
       end
     end
   end
   if stay == 0 then
-    redis.call('LTRIM', KEYS[k], 0, -(#gone + 1))
+    redis.call('LTRIM', KEYS[k], 0, -(removed + 1))
   else
     spare.remove(KEYS[k], gone)
   end
-  if #found == 0 then return 0, #gone, stay end
+  if taken == 0 then return 0, removed, stay end
   redis.call('LPUSH', KEYS[k + 1], unpack(found))
   local tasks, notes, waits = out[3], out[4], out[6]
   local before = #waits
   for i, id in ipairs(found) do
-    local key, row = prefix .. id, rows[i]
+    local key, row = keys[i], rows[i]
     redis.call('HSET', key, 'state', 'active', 'rota_token', token)
     redis.call('HDEL', key, 'pending_since')
     -- A lock with the scope `queued` is released when its task is taken.
     if row[3] == 'queued' then unlock(base, redis.call('HGET', key, 'unique_key'), id) end
     if row[2] or row[4] or row[5] then
-      notes[#notes + 1] = #tasks / 2
+      notes[#notes + 1] = before + i - 1
       notes[#notes + 1] = row[2] or ''
       notes[#notes + 1] = row[4] or ''
       notes[#notes + 1] = row[5] or ''
@@ -145,12 +148,11 @@ local function take(k, base, prefix, n, out)
     local since = tonumber(row[6])
     waits[before + i] = since and now_us - since / 1000 or -1
     leases[2 * i + 1], leases[2 * i + 2] = lease_until, id
-    tasks[#tasks + 1] = id
-    tasks[#tasks + 1] = row[1]
+    tasks[2 * (before + i) - 1], tasks[2 * (before + i)] = id, row[1]
   end
   redis.call('ZADD', KEYS[k + 2], unpack(leases))
   redis.call('ZREM', KEYS[k + 2], WIDE)
-  return #found, #gone, stay
+  return taken, removed, stay
 end
 
 local reply, left, staying, stuck = { string.format('%.6f', now) }, {}, {}, {}

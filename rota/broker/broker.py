@@ -115,16 +115,16 @@ class Broker:
     async def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
         """Run scripts in one burst for each server. Returns results in order, with errors as values."""
         links = await self._links({call.keys[0] for call in calls})
-        places: dict[Link, list[int]] = {}
+        indexes_by_link: dict[Link, list[int]] = {}
         results: list[Any] = [None] * len(calls)
         for i, call in enumerate(calls):
             link = links[call.keys[0]]
             if isinstance(link, Link):
-                places.setdefault(link, []).append(i)
+                indexes_by_link.setdefault(link, []).append(i)
             else:
                 results[i] = link
-        bursts = [self._burst(link, [calls[i] for i in indexes]) for link, indexes in places.items()]
-        for indexes, outcomes in zip(places.values(), await asyncio.gather(*bursts), strict=True):
+        bursts = [self._burst(link, [calls[i] for i in indexes]) for link, indexes in indexes_by_link.items()]
+        for indexes, outcomes in zip(indexes_by_link.values(), await asyncio.gather(*bursts), strict=True):
             for i, outcome in zip(indexes, outcomes, strict=True):
                 results[i] = outcome
         return results
@@ -174,7 +174,7 @@ class Broker:
         """Open a connection to the server that holds `key` for the caller alone. The caller closes it."""
         return await self._dial(key)
 
-    async def place(self, key: str) -> str:
+    async def node_of(self, key: str) -> str:
         """Return the name of the server that holds `key` now. Keys on the same server can share a link."""
         return str((await self._persist(key, _itself)).endpoint)
 

@@ -61,11 +61,11 @@ def running(data_dir: Path) -> str | None:
 def answers(url: str) -> bool:
     """Whether a server is ready for commands. A server that is still loading its data is not ready."""
     address = parse(url)
-    place = address.endpoints[0]
-    family = socket.AF_INET if place.path is None else socket.AF_UNIX
+    endpoint = address.endpoints[0]
+    family = socket.AF_INET if endpoint.path is None else socket.AF_UNIX
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(ANSWER_SECONDS)
-        probe.connect((place.host, place.port) if place.path is None else place.path)
+        probe.connect((endpoint.host, endpoint.port) if endpoint.path is None else endpoint.path)
         with probe.makefile("rwb") as stream:
             if address.password:
                 stream.write(f"AUTH {address.password}\r\n".encode())

@@ -138,9 +138,9 @@ class Embedded:
         while (life := self._lock("server.lock")) is None:
             _wait(deadline, f"The server of an earlier program still runs in {self.data_dir}; end it first.")
         try:
-            place, password = self._choose_place()
+            endpoint, password = self._choose_endpoint()
             config, log = self.data_dir / "valkey.conf", self.data_dir / "valkey.log"
-            write_private(config, _configuration(self.data_dir, place, password))
+            write_private(config, _configuration(self.data_dir, endpoint, password))
             keeper = Path(__file__).with_name("server_runner.py")
             command: list[str | Path] = [sys.executable, "-I", "-S", keeper, str(life), log, binary, config]
             self._keeper = subprocess.Popen(  # noqa: S603
@@ -148,7 +148,7 @@ class Embedded:
             )
         finally:
             os.close(life)
-        url = _url(place, password)
+        url = _url(endpoint, password)
         while not dev_server.answers(url):
             sorrow = f"The embedded server did not start; see {log}. Last words: {_last_words(log)}"
             if self._keeper.poll() is not None:
@@ -157,7 +157,7 @@ class Embedded:
         self._url = url
         write_private(self.data_dir / URL_FILE, url)
 
-    def _choose_place(self) -> tuple[Endpoint, str]:
+    def _choose_endpoint(self) -> tuple[Endpoint, str]:
         """Return where the server listens, and its password: empty for a unix socket or a port that the user chose."""
         path = str(self.data_dir / "valkey.sock")
         if self._port is None and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
@@ -169,8 +169,8 @@ class Embedded:
                 probe.bind(("127.0.0.1", self._port or 0))
             except OSError as error:
                 raise ConfigError(f"Port {self._port} cannot be used ({error.strerror}); choose another.") from error
-            place = Endpoint("127.0.0.1", int(probe.getsockname()[1]))
-        return place, "" if self._port else secrets.token_urlsafe(24)
+            endpoint = Endpoint("127.0.0.1", int(probe.getsockname()[1]))
+        return endpoint, "" if self._port else secrets.token_urlsafe(24)
 
     def _lock(self, name: str) -> int | None:
         # The kernel releases a lock when its last holder ends, so a stale lock file does not block a start.
@@ -189,18 +189,18 @@ def _wait(deadline: float, sorrow: str) -> None:
     time.sleep(0.01)
 
 
-def _configuration(folder: Path, place: Endpoint, password: str) -> str:
-    by_socket = place.path is not None
-    access = f'unixsocket "{place.path}"\nunixsocketperm 700' if by_socket else ""
+def _configuration(folder: Path, endpoint: Endpoint, password: str) -> str:
+    by_socket = endpoint.path is not None
+    access = f'unixsocket "{endpoint.path}"\nunixsocketperm 700' if by_socket else ""
     if password:
         access = f"requirepass {password}"
-    return _CONFIG.format(folder=folder, port=0 if by_socket else place.port, access=access)
+    return _CONFIG.format(folder=folder, port=0 if by_socket else endpoint.port, access=access)
 
 
-def _url(place: Endpoint, password: str) -> str:
-    if place.path is not None:
-        return f"unix://{quote(place.path)}?db=0"
-    return f"redis://{f':{password}@' if password else ''}{place}/0"
+def _url(endpoint: Endpoint, password: str) -> str:
+    if endpoint.path is not None:
+        return f"unix://{quote(endpoint.path)}?db=0"
+    return f"redis://{f':{password}@' if password else ''}{endpoint}/0"
 
 
 def _binary() -> Path:

@@ -74,8 +74,8 @@ def of_reply(error: Exception, words: Sequence[object], endpoint: Endpoint) -> B
     text = _SCRIPT_LAYERS.sub("", str(error), count=1)
     code = text.partition(" ")[0]
     if code in ("MOVED", "ASK"):
-        _, slot, place = text.split(" ", 2)
-        host, _, port = place.rpartition(":")
+        _, slot, node = text.split(" ", 2)
+        host, _, port = node.rpartition(":")
         there, ask = Endpoint(host or endpoint.host, int(port)), code == "ASK"
         return SlotMoved((_ASK if ask else _MOVED).format(text), slot=int(slot), endpoint=there, ask=ask)
     if code in _PASSING or text.startswith("ERR max number of clients"):

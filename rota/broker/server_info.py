@@ -30,7 +30,7 @@ def lines_of(info: str) -> dict[str, str]:
     return dict(line.split(":", 1) for line in info.splitlines() if ":" in line and not line.startswith("#"))
 
 
-def read(text: str, place: object) -> ServerInfo:
+def read(text: str, server: object) -> ServerInfo:
     """Read the text of `INFO`. Raises `BrokerRefused` if the server is too old or is a replica."""
     said = lines_of(text)
     product = "Valkey" if said.get("server_name") == "valkey" or "valkey_version" in said else "Redis"
@@ -39,12 +39,12 @@ def read(text: str, place: object) -> ServerInfo:
     if version and _numbers(version) < oldest:
         needed = " or ".join(f"{name} {numbers[0]}.{numbers[1]}" for name, numbers in OLDEST.items())
         raise BrokerRefused(
-            f"The server {place} is {product} {version}, which is too old; Rota needs {needed}, or later."
+            f"The server {server} is {product} {version}, which is too old; Rota needs {needed}, or later."
         )
     if said.get("role") == "slave":
         master = f"{said.get('master_host')}:{said.get('master_port')}"
         raise BrokerRefused(
-            f"The server {place} is a read-only replica of {master}; point the broker URL at the master."
+            f"The server {server} is a read-only replica of {master}; point the broker URL at the master."
         )
     policy = said.get("maxmemory_policy")
     append_only = None if "aof_enabled" not in said else said["aof_enabled"] == "1"
@@ -54,7 +54,7 @@ def read(text: str, place: object) -> ServerInfo:
         said.get("role"),
         policy,
         append_only,
-        warnings=tuple(_warnings(said, policy, append_only, place)),
+        warnings=tuple(_warnings(said, policy, append_only, server)),
     )
 
 
@@ -74,16 +74,16 @@ def merge(facts: list[ServerInfo]) -> ServerInfo:
     )
 
 
-def _warnings(said: dict[str, str], policy: str | None, append_only: bool | None, place: object) -> list[str]:
+def _warnings(said: dict[str, str], policy: str | None, append_only: bool | None, server: object) -> list[str]:
     warnings: list[str] = []
     if policy not in (None, "noeviction"):
         warnings.append(
-            f"The server {place} evicts keys when its memory is full (maxmemory-policy {policy}): tasks can vanish. "
+            f"The server {server} evicts keys when its memory is full (maxmemory-policy {policy}): tasks can vanish. "
             "Set maxmemory-policy noeviction."
         )
     if append_only is False and not _has_snapshots(said):
         warnings.append(
-            f"The server {place} seems to keep nothing on disk (no append-only file, no snapshot yet): its restart "
+            f"The server {server} seems to keep nothing on disk (no append-only file, no snapshot yet): its restart "
             "loses every task. Set appendonly yes."
         )
     return warnings

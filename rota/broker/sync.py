@@ -112,14 +112,14 @@ class SyncBroker:
 
     def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
         """Run scripts in one burst for each server. Returns results in order, with errors as values."""
-        places: dict[Endpoint, list[int]] = {}
+        indexes_by_server: dict[Endpoint, list[int]] = {}
         results: list[Any] = [None] * len(calls)
         for i, call in enumerate(calls):
             try:
-                places.setdefault(self._route.locate(call.keys[0]), []).append(i)
+                indexes_by_server.setdefault(self._route.locate(call.keys[0]), []).append(i)
             except BrokerError as error:
                 results[i] = error
-        for endpoint, indexes in places.items():
+        for endpoint, indexes in indexes_by_server.items():
             burst = [calls[i] for i in indexes]
             for i, outcome in zip(indexes, self._burst(endpoint, burst), strict=True):
                 results[i] = outcome

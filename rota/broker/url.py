@@ -28,7 +28,7 @@ _KNOWN_SCHEMES = (
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The place where a server listens: a host and port, or the path of a unix socket."""
+    """Where a server listens: a host and port, or the path of a unix socket."""
 
     host: str = "localhost"
     port: int = DEFAULT_PORT
@@ -104,8 +104,8 @@ def _network(rest: str, mode: Mode, tls: bool) -> Address:
     # A password may contain "/", "?", "#", ":" and "@" without escapes, so the last "@" ends it.
     userinfo, at, location = rest.rpartition("@")
     username, password = _credentials(userinfo) if at else (None, None)
-    place, _, query = location.partition("?")
-    hosts, _, path = place.partition("/")
+    before_query, _, query = location.partition("?")
+    hosts, _, path = before_query.partition("/")
     options = _options(query, {"db", "master"} if mode == "sentinel" else {"db"}, test_clock=mode == "single")
     default_port = SENTINEL_PORT if mode == "sentinel" else DEFAULT_PORT
     endpoints = tuple(_endpoint(host, default_port) for host in hosts.split(","))

@@ -32,7 +32,7 @@ Planned = Plan[Any] | RotaError
 
 
 class Sending(NamedTuple):
-    """One call of a chunk, and the places of its tasks in the chunk."""
+    """One call of a chunk, and the indexes of its tasks in the chunk."""
 
     call: Call[Any]
     keys: QueueKeys

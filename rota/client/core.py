@@ -105,7 +105,7 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
     # Waiting
 
     async def _result(self, queue: str, task_id: str, wait: Wait) -> bytes:
-        keys = self._place(queue, task_id)
+        keys = self._queue_keys(queue, task_id)
         try:
             return await self._requests.listen(
                 keys.ended(task_id), lambda: result(keys, task_id, wait, self._poll_seconds), wait.left_seconds
@@ -131,7 +131,7 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
         return read_result(job, stored, job._decode)
 
     def _handle(self, queue: str, task_id: str, type: str, decode: Decode | None) -> Any:
-        self._place(queue, task_id)
+        self._queue_keys(queue, task_id)
         return self._job(task_id, queue, type, None, created=False, client=self, decode=decode)
 
     # Enqueueing

@@ -78,7 +78,7 @@ class TaskOperations(ABC):
     def carry_out(self, act: Act[Any]) -> Any:
         """Run each step of an operation. The client for asyncio returns an awaitable, the other one the result."""
 
-    def _place(self, queue: str, task_id: str) -> QueueKeys:
+    def _queue_keys(self, queue: str, task_id: str) -> QueueKeys:
         """Return the keys of a queue. Raises OptionError if no task can have this queue and ID."""
         sendable("queue name", queue)
         sendable("task ID", task_id)
@@ -91,7 +91,7 @@ class TaskOperations(ABC):
         from rota.client.task_record import read
         from rota.wire.look_task import StoredTask, task
 
-        keys = self._place(queue, task_id)
+        keys = self._queue_keys(queue, task_id)
         stored: StoredTask = yield task(keys, task_id)
         if not stored.state or not stored.fields:
             raise gone(queue, task_id)
@@ -103,27 +103,27 @@ class TaskOperations(ABC):
 
         A task that has ended stays as it is.
         """
-        yield from cancel_one(self._keys, self._place(queue, task_id), task_id, reason)
+        yield from cancel_one(self._keys, self._queue_keys(queue, task_id), task_id, reason)
 
     @operation
     def delete(self, queue: str, task_id: str) -> Act[None]:
         """Delete a task that does not run, and release its unique lock."""
-        yield from change(DELETE, self._place(queue, task_id), task_id)
+        yield from change(DELETE, self._queue_keys(queue, task_id), task_id)
 
     @operation
     def archive(self, queue: str, task_id: str) -> Act[None]:
         """Archive a task that does not run, with the error that it has, if any. It does not count as a failure."""
-        yield from change(ARCHIVE, self._place(queue, task_id), task_id)
+        yield from change(ARCHIVE, self._queue_keys(queue, task_id), task_id)
 
     @operation
     def run_now(self, queue: str, task_id: str) -> Act[None]:
         """Make a scheduled, retried, grouped, archived or completed task pending, so that it runs next."""
-        yield from change(RUN, self._place(queue, task_id), task_id)
+        yield from change(RUN, self._queue_keys(queue, task_id), task_id)
 
     @operation
     def reschedule(self, queue: str, task_id: str, when: datetime | DurationLike) -> Act[None]:
         """Move a scheduled, retried or pending task to an instant, or to a duration from now by the server's clock."""
-        yield from change(rescheduling(when), self._place(queue, task_id), task_id)
+        yield from change(rescheduling(when), self._queue_keys(queue, task_id), task_id)
 
     @operation
     def update_payload(self, queue: str, task_id: str, payload: bytes) -> Act[None]:
@@ -131,7 +131,7 @@ class TaskOperations(ABC):
         # `rota.inspect.new_payloads` has this loop for many tasks. There a lost answer is asked for again for a fixed
         # time, as in each act on many; the steps here obey the client's `retry_for`.
         payload = self._packer.checked_payload(task_id, payload)
-        keys = self._place(queue, task_id)
+        keys = self._queue_keys(queue, task_id)
         for _ in range(MOST_READINGS):
             message = yield Command(("HGET", keys.task(task_id), "msg"), keys.pending)
             if message is None:

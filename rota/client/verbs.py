@@ -96,9 +96,9 @@ def change_many(verb: Verb, keys: Keys, tasks: Sequence[tuple[str, str]]) -> Act
     return outcomes
 
 
-def cancel_one(keys: Keys, place: QueueKeys, task_id: str, reason: str) -> Act[None]:
+def cancel_one(keys: Keys, queue: QueueKeys, task_id: str, reason: str) -> Act[None]:
     """Cancel one task, and tell the worker that runs it. Raises the error of a refusal."""
-    edited = yield from change(cancelling(reason), place, task_id)
+    edited = yield from change(cancelling(reason), queue, task_id)
     if edited.reply == "asked":
         yield told(keys, task_id)
 

@@ -47,9 +47,9 @@ class TaskActions(TaskOperations, ABC):
     def delete(self, queue: str, task_id: str) -> Act[None]:
         """Delete a task that does not run, and release its unique lock. It is kept for `undo` if there is a store."""
         if self._trash is None:
-            yield from change(DELETE, self._place(queue, task_id), task_id)
+            yield from change(DELETE, self._queue_keys(queue, task_id), task_id)
         else:
-            self._place(queue, task_id)
+            self._queue_keys(queue, task_id)
             yield from _only(delete_kept(self._keys, [TaskRef(queue, task_id)], self._trash, by=self._by))
 
     @operation
@@ -60,8 +60,8 @@ class TaskActions(TaskOperations, ABC):
         there, it stays where it is. Only with `create` may the queue be new. On a Cluster a move takes several steps:
         one that was cut off is finished by the same move again.
         """
-        self._place(queue, task_id)
-        self._place(to, task_id)
+        self._queue_keys(queue, task_id)
+        self._queue_keys(to, task_id)
         yield from moving.check_target(self._keys, to, create=create)
         yield from _only(self._move(self._keys, [TaskRef(queue, task_id)], to))
 
@@ -71,7 +71,7 @@ class TaskActions(TaskOperations, ABC):
 
         A worker runs it if its lease has not expired for as long as the sweep waits, or if a live server says so.
         """
-        self._place(queue, task_id)
+        self._queue_keys(queue, task_id)
         yield from _only(requeue_many(self._keys, [TaskRef(queue, task_id)]))
 
     @operation
@@ -81,7 +81,7 @@ class TaskActions(TaskOperations, ABC):
         The payload is checked against the JSON Schema that the workers of its type publish, if there is one. Raises
         PayloadError if it does not fit; without `check` it is not checked.
         """
-        self._place(queue, task_id)
+        self._queue_keys(queue, task_id)
         act = EditPayload(self._packer.checked_payload(task_id, payload), run=run, check=check)
         editing = Editing(act, self._keys, self._packer)
         yield from editing.prepare()
@@ -99,7 +99,7 @@ class TaskActions(TaskOperations, ABC):
 
         `lock` is its key, as `lock_of` and `unique_lock` return it. Raises TaskStateError if a task holds it.
         """
-        return (yield from unlocking.free_lock(self._place(queue, "-"), lock, force=force))
+        return (yield from unlocking.free_lock(self._queue_keys(queue, "-"), lock, force=force))
 
     @operation
     def free_lock_of(self, queue: str, task_id: str, *, force: bool = False) -> Act[bool]:
@@ -108,12 +108,12 @@ class TaskActions(TaskOperations, ABC):
         Raises TaskStateError if the task holds it and has not ended, unless `force`; DuplicateTask if another task
         holds it, also with `force`.
         """
-        self._place(queue, task_id)
+        self._queue_keys(queue, task_id)
         return (yield from _only(unlocking.free_many(self._keys, [TaskRef(queue, task_id)], force=force))) == "done"
 
     def lock_of(self, queue: str, type: str, *, payload: bytes | None = None, key: str | None = None) -> str:
         """Return the key of the unique lock of a type and a payload, or of the key that the enqueue names."""
-        keys = self._place(queue, "-")
+        keys = self._queue_keys(queue, "-")
         return unique_key(keys, type, payload) if key is None else own_unique_key(keys, type, key)
 
     @operation
@@ -151,7 +151,7 @@ class TaskActions(TaskOperations, ABC):
         keys, targets = self._keys, meant(act, targets)
         match act:
             case MoveTo(queue, create):
-                self._place(queue, "-")
+                self._queue_keys(queue, "-")
                 return Bulk(
                     act,
                     targets,

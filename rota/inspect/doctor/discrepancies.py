@@ -96,7 +96,7 @@ class Comparison:
         """Return for each node a key on it, which routes a call to the node."""
         nodes: dict[str, str] = {}
         for queue in queues:
-            nodes.setdefault(await self._broker.place(queue.pending) if self._broker.clustered else "", queue.pending)
+            nodes.setdefault(await self._broker.node_of(queue.pending) if self._broker.clustered else "", queue.pending)
         return list(nodes.values())
 
     async def _compare(self, names: Iterable[bytes], queues: dict[bytes, QueueKeys]) -> AsyncIterator[Found]:

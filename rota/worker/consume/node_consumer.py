@@ -111,7 +111,7 @@ class NodeConsumers:
         if queues:
             await self._broker.survey()
         for queue in queues:
-            nodes[queue.queue] = await self._broker.place(queue.pending)
+            nodes[queue.queue] = await self._broker.node_of(queue.pending)
         if nodes == self._nodes and self._consumers:
             return
         self._nodes = nodes

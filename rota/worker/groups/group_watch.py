@@ -67,7 +67,7 @@ class GroupWatch:
             await link.aclose()
 
     async def _link(self, keys: QueueKeys) -> Link | None:
-        node = await self._broker.place(keys.groups)
+        node = await self._broker.node_of(keys.groups)
         link = self._links.get(node)
         if link is None or link.closed:
             link = await self._broker.open_link(keys.groups)

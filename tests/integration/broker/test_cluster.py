@@ -19,7 +19,7 @@ async def test_calls_of_one_burst_reach_every_node(cluster: ClusterFleet, name: 
     async with Broker.from_url(cluster.url) as broker:
         assert await broker.run_many([call(PUSH, each, each) for each in names]) == [1] * 60
         assert await broker.run_many([call(READ, each) for each in names]) == [[each.encode()] for each in names]
-        assert len({await broker.place(each) for each in names}) == 3
+        assert len({await broker.node_of(each) for each in names}) == 3
         with broker.sync() as sync:
             assert sync.run_many([call(READ, each) for each in names]) == [[each.encode()] for each in names]
 
@@ -51,12 +51,12 @@ async def test_a_plain_command_finds_its_key_on_either_side_of_a_slot_that_moves
         with broker.sync() as sync:
             assert await asyncio.to_thread(lambda: sync.execute("RPUSH", gone, "b", key=gone)) == 2
         assert await broker.execute("LLEN", stays, key=stays) == 1
-        assert await broker.place(gone) == f"127.0.0.1:{source.port}"
+        assert await broker.node_of(gone) == f"127.0.0.1:{source.port}"
         cluster.move_keys(source, target, slot, str)
         cluster.end_move(slot, target)
         # Now the old node answers MOVED, and the map is mended.
         assert await broker.run(call(READ, gone)) == [b"a", b"b"]
-        assert await broker.place(gone) == f"127.0.0.1:{target.port}"
+        assert await broker.node_of(gone) == f"127.0.0.1:{target.port}"
 
 
 async def test_a_script_waits_until_its_slot_has_moved(cluster: ClusterFleet, name: str) -> None:
@@ -127,6 +127,6 @@ async def test_a_dead_master_is_replaced_by_its_replica(fleet: ClusterFleet, nam
                 while not await written(broker, name):
                     pass
             assert (await asyncio.to_thread(sync.run, call(READ, name)))[-1] == b"after"
-        assert await broker.place(name) != f"127.0.0.1:{old.port}"
+        assert await broker.node_of(name) != f"127.0.0.1:{old.port}"
         await broker.execute("PUBLISH", name, "x")
         assert messages.names == (name,)

@@ -61,14 +61,14 @@ async def test_no_chunk_of_a_stream_overtakes_one_that_has_to_connect_to_another
     client: Client, broker: Overseen, cluster: ClusterFleet
 ) -> None:
     here = uuid4().hex
-    node = await broker.place(f"{{{here}}}")
+    node = await broker.node_of(f"{{{here}}}")
     for there in (uuid4().hex for _ in range(20)):
         async with Overseen.from_url(cluster.url) as fresh:
             sender = Client(fresh)
             sender._published_until[here] = math.inf
             sender._published_until[there] = math.inf
             await fresh.run(waiting(fresh.keys.queue(here)))
-            if await broker.place(f"{{{there}}}") == node:
+            if await broker.node_of(f"{{{there}}}") == node:
                 continue
             plans = [plan(b"1", queue=here, task_id="first"), plan(queue=there), plan(b"2", queue=here)]
             async with aclosing(sender.enqueue_stream(plans, chunk=2)) as stream:

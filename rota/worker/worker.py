@@ -164,19 +164,19 @@ class Worker:
     def add_queue(self, name: str, priority: int = 1) -> None:
         """Serve one more queue, or the queues that match a pattern like `"mail-*"`."""
         self.subscription.add(name, priority)
-        self._begin(self.consumers.lay())
+        self._begin(self.consumers.refresh())
 
     def remove_queue(self, name: str) -> None:
         """Stop serving a queue or pattern. Running tasks of the queue end as usual."""
         self.subscription.remove(name)
-        self._begin(self.consumers.lay())
+        self._begin(self.consumers.refresh())
 
     async def look_for_queues(self) -> None:
         """Search now for new queues that match a pattern, without waiting for the next regular search."""
         before = set(self.subscription.queues)
         await self._discovery.look()
         if set(self.subscription.queues) != before:
-            await self.consumers.lay()
+            await self.consumers.refresh()
 
     def queue_names(self) -> list[str]:
         """Return the names of the queues that the worker serves now."""
@@ -242,7 +242,7 @@ class Worker:
                 beating = crew.start(self.heartbeat.run)
                 running = [crew.start(part) for part in parts]
                 running.append(crew.start(self.consumers.run))
-                running.append(crew.start(partial(discovery.keep, self.consumers.lay)))
+                running.append(crew.start(partial(discovery.keep, self.consumers.refresh)))
                 beginning = crew.start(self._begin_work)
                 await self._stopping.wait()
                 crew.dismiss()
@@ -258,7 +258,7 @@ class Worker:
         events.emit(events.WorkerStopped(worker=self.id))
 
     async def _begin_work(self) -> None:
-        await self.consumers.laid.wait()
+        await self.consumers.refreshed.wait()
         self.heartbeat.status = "active"
         self.ready.set()
         events.emit(events.WorkerReady(worker=self.id, slots=self.slots.capacity, queues=self.queue_names()))

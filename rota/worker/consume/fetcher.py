@@ -43,6 +43,8 @@ from rota.worker.run.concurrency import Slots
 from rota.worker.ticker import Backoff
 
 LAST_REPLY_SECONDS, LAST_LOOK_SECONDS = 5.0, 3.0
+"""How long a stop waits for the reply under way, and then searches for the tasks of lost replies. Without these limits
+a silent server delays a stop by one response time-out after the other, until the supervisor kills the process."""
 LAST_OUTCOMES_SECONDS = 1.0
 """How long a connection that is given up waits for the replies to the outcomes that were sent on it."""
 LOOK_AGAIN_SECONDS = 5.0
@@ -135,7 +137,7 @@ class Fetcher:
     async def stop(self, task: "asyncio.Task[None]") -> None:
         """End `run`, which runs as `task`: wait for a reply that is under way, and find the tasks of lost replies."""
         self._stopping = True
-        if self._taking:
+        if self._taking:  # otherwise `run` waits for a task or a slot, which may take hours
             await asyncio.wait([task], timeout=LAST_REPLY_SECONDS)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -165,13 +167,15 @@ class Fetcher:
 
     async def _connect(self, backoff: Backoff) -> tuple[Link, Wakeup]:
         queues = self.queues()
+        # All these queues are on one node, so any key finds it. A pattern that matches no queue yet is notified of new
+        # queues by the node with the list of all queues.
         link = self.link = await self._broker.open_link(queues[0].pending if queues else self._broker.keys.queues)
         link.on_close = self._lost
         wakeup = self._wakeup = await choose(self._options.wake_up, self._broker, link, queues, self.note)
         self.statistics.wakeup = wakeup.name
         if await self._lost_fetches.reclaim(partial(self._broker.run_via, link)):
             backoff.explain()
-        self.note(None)
+        self.note(None)  # no notification came while there was no connection
         return link, wakeup
 
     def _lost(self) -> None:
@@ -181,9 +185,8 @@ class Fetcher:
 
     async def _hang_up(self) -> None:
         self._wakeup = None
-        link, self.link = self.link, None
+        link, self.link = self.link, None  # from now on the finisher uses the broker's connection
         if link is not None:
-            link.on_close = None
             await link.finish(LAST_OUTCOMES_SECONDS)
 
     async def _session(self, link: Link, wakeup: Wakeup, backoff: Backoff) -> None:
@@ -194,19 +197,19 @@ class Fetcher:
             if self._slots.free <= 0:
                 await self._wait_for_slot(link, wakeup)
             free = min(self._slots.free, self._slots.wave, self._options.batch, MOST_FETCHED)
-            if free <= 0:
+            if free <= 0:  # the wait ended because the connection was closed, or the fetcher of another node was faster
                 continue
             if not (wakeup.armed and wakeup.notifies):
                 self._idle_strategy.sweep_if_due()
             ready = self._ready_queues.queues
             shares = self._subscription.shares(ready, free) if ready else []
             if shares:
-                taken = await self._take(link, shares[: self._options.queues_per_call], free)
+                taken = await self._take(link, shares[: self._options.queues_per_call], free)  # the rest stays ready
                 await self._idle_strategy.judge(wakeup, taken, full=taken == free)
             else:
-                ready.clear()
+                ready.clear()  # of queues that were removed: they would end each sleep at once, and block the loop
                 await self._idle_strategy.idle(wakeup)
-            if backoff.succeeded_at is None:
+            if backoff.succeeded_at is None:  # `reset` checks this too, but most rounds are spared the call
                 backoff.reset()
 
     async def _wait_for_slot(self, link: Link, wakeup: Wakeup) -> None:
@@ -219,9 +222,10 @@ class Fetcher:
     async def _take(self, link: Link, shares: list[tuple[str, int]], free: int) -> int:
         queues = [(self._broker.keys.queue(name), share) for name, share in shares]
         token = next(self._tokens)
+        # Before the request, because the server starts the leases long before a delayed reply is read.
         lease_until = lease_clock() + self._options.lease_seconds
-        self._slots.take(free)
-        self._ready_queues.take_off(dict(shares))
+        self._slots.take(free)  # before the request, because the fetchers of all nodes share the slots
+        self._ready_queues.take_off(dict(shares))  # before the request: see the text of `idle_strategy`
         self._taking = True
         used = 0
         try:
@@ -271,7 +275,7 @@ class Fetcher:
             self._note_broken(name, batch.broken)
         if batch.broken:
             self._ready_queues.add_due(name, self._clock.now() + LOOK_AGAIN_SECONDS)
-        if batch.state == wire.STAYING:
+        if batch.state == wire.STAYING:  # not ready: its `next_due` is when its first task no longer has to stay
             self._idle_strategy.staying.add(name)
         else:
             self._idle_strategy.staying.discard(name)
@@ -311,5 +315,5 @@ class Fetcher:
     def _start_found(self, queue: QueueKeys, token: str, found: wire.Reclaimed, lease_until: float) -> None:
         if count := len(found.tasks) // 2:
             events.emit(events.FetchFound(queue=queue.queue, tasks=count))
-            self._slots.take(count)
+            self._slots.take(count)  # also if fewer are free, because these tasks are leased to this worker already
             self._start_all(queue, token, found.tasks, found.notes, lease_until)

@@ -65,7 +65,7 @@ class ReadyQueues:
         """Make a queue ready at a time of the server's clock. The earliest time counts."""
         if at < self._due.get(queue, float("inf")):
             self._due[queue] = at
-            self.wake()
+            self.wake()  # the alarm of the current sleep may be set for a later time
 
     def take_off(self, queues: Iterable[str]) -> None:
         """Take out queues that are about to be asked, with their due times."""
@@ -94,6 +94,7 @@ class ReadyQueues:
             finally:
                 alarm.cancel()
                 self._sleeper = None
+        # With news too: due queues are then asked in the same request as the others.
         return bool(self._due and self._call_up_due()) or news
 
     def wake(self, news: bool = True) -> None:
@@ -111,8 +112,8 @@ class ReadyQueues:
 
 
 LOSSES_BEFORE_BACKOFF = 3
-FIRST_SECONDS = 0.02
-MOST_SECONDS = 1.0
+FIRST_SECONDS, MOST_SECONDS = 0.02, 1.0
+"""The first pause and the longest one. During a pause the worker fetches nothing, even if no other one has a slot."""
 
 
 class HerdBackoff:
@@ -129,7 +130,7 @@ class HerdBackoff:
         self._lost_last = self.racing and not taken
         if taken:
             self._losses = 0
-        elif self.racing:
+        elif self.racing:  # an empty fetch between two races, such as the slow poll, changes nothing
             self._losses += 1
         self.racing = False
 
@@ -137,7 +138,7 @@ class HerdBackoff:
         """How long not to listen for notifications; 0 if this worker has not lost several races in a row."""
         if not self._lost_last or self._losses < LOSSES_BEFORE_BACKOFF:
             return 0.0
-        self._lost_last = False
+        self._lost_last = False  # one pause for each loss, although this is called whenever the worker is idle
         pause: float = min(FIRST_SECONDS * 2 ** (self._losses - LOSSES_BEFORE_BACKOFF), MOST_SECONDS)
         return RANDOM.uniform(0.5, 1) * pause
 
@@ -145,6 +146,7 @@ class HerdBackoff:
 SWEEP_SECONDS = 1.0
 """A busy worker gets no notifications, so it fetches from all its queues this often."""
 FULL_ROUNDS = 2
+"""After more full rounds than this in a row, the worker counts as busy. A single one may be a burst that is over."""
 FIRST_POLL_SECONDS = 0.05
 LAST_POLL_SECONDS = 1.0
 """Where the server sends no notifications, an idle worker polls: first this soon after its last task, then after twice
@@ -184,7 +186,7 @@ class IdleStrategy:
     def queues_changed(self) -> None:
         """Note that queues were added or removed."""
         self._queues_version += 1
-        self.staying.clear()
+        self.staying.clear()  # no fetch takes a removed queue out, and then no race would count as lost any more
         self.look_everywhere()
 
     def look_everywhere(self) -> None:
@@ -210,7 +212,7 @@ class IdleStrategy:
             await asyncio.sleep(0)  # let the task start first, because the next fetch is not urgent
         if self._full_rounds > FULL_ROUNDS and wakeup.armed:
             await wakeup.disarm()
-            self._swept_at = time.monotonic()
+            self._swept_at = time.monotonic()  # until now it was notified, so the first sweep is not due yet
 
     async def idle(self, wakeup: Wakeup) -> None:
         """Arm the wake-up, so that one more fetch follows. If it is armed, wait until there is a reason to fetch."""
@@ -218,7 +220,7 @@ class IdleStrategy:
             await wakeup.disarm()
             await asyncio.sleep(pause)
         if not wakeup.armed or self._armed_version != self._queues_version:
-            self._armed_version = self._queues_version
+            self._armed_version = self._queues_version  # before the wait, in which the queues may change again
             await wakeup.arm(self._queues())
             self.look_everywhere()
             return

@@ -38,6 +38,8 @@ from rota.wire.script import Call
 from rota.worker.clock import lease_clock
 
 LEAST_BYTES = 64 * 1024
+"""The limit is never lower, so that a network that loses many replies does not reduce each fetch to one task. A smaller
+message is never archived as too large."""
 FACTOR = 4
 AGAIN_SECONDS = 60.0
 """How long a lowered limit stays. Without this pause, a limit that was too large would be tried again at once."""
@@ -56,7 +58,7 @@ class ReplyLimit:
         """The current limit."""
         if self._bytes < MAX_BYTES and self._clock() - self._changed_at >= AGAIN_SECONDS:
             self._bytes = min(MAX_BYTES, self._bytes * FACTOR)
-            self._changed_at = self._clock()
+            self._changed_at = self._clock()  # only one step, because a step too far costs a connection
         return self._bytes
 
     @property
@@ -184,7 +186,7 @@ class LostFetches:
                 lost = self._fetches[0]
                 try:
                     archived += await self._set_aside(lost, run)
-                    more = lost in self._fetches and await self._search(lost, run)
+                    more = lost in self._fetches and await self._search(lost, run)  # else `_set_aside` gave it up
                 except BrokerRefused as error:
                     # A refusal for one queue must not prevent the worker from serving the others.
                     self._leave(lost, error)
@@ -222,12 +224,12 @@ class LostFetches:
             found = await run(call)
             faults.answered("fetch:reclaimed")
         except BrokerError as error:
-            if error.maybe_applied and not isinstance(error, BrokerRefused):
+            if error.maybe_applied and not isinstance(error, BrokerRefused):  # `reclaim` gives up after a refusal
                 self._limit.shrink()
                 lost.attempts += 1
                 self._lost_again(lost, token)
             raise
-        except BaseException:
+        except BaseException:  # cancelled by the time limit of `Fetcher.stop`, which is called again after a `quiet`
             self._lost_again(lost, token)
             raise
         self._found(lost.queue, token, found, lease_until)

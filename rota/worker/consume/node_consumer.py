@@ -20,7 +20,7 @@ from rota.worker.run.attempt import Attempt
 from rota.worker.run.finisher import Finisher, FinishStatistics
 from rota.worker.ticker import Backoff
 
-RELAY_SECONDS = 5.0
+REFRESH_SECONDS = 5.0
 """How often the nodes of the queues are looked up. An idle worker gets no error that shows that a queue has moved."""
 
 
@@ -54,10 +54,10 @@ class NodeConsumers:
         self._nodes: dict[str, str] = {}
         self._by_queue: dict[QueueKeys, NodeConsumer] = {}
         """Where the outcomes of a queue go, so that the path of every task has one lookup."""
-        self._laying = asyncio.Lock()
-        self._turning = asyncio.Lock()
+        self._refreshing = asyncio.Lock()  # `run`, `add_queue` and the search for new queues may overlap
+        self._switching = asyncio.Lock()  # so may quiet, wake and stop
         self._stopping = False
-        self.laid = asyncio.Event()
+        self.refreshed = asyncio.Event()
 
     def __iter__(self) -> Iterator[NodeConsumer]:
         return iter(list(self._consumers.values()))
@@ -72,7 +72,7 @@ class NodeConsumers:
         try:
             while True:
                 try:
-                    await self.lay()
+                    await self.refresh()
                     backoff.reset()
                 except BrokerError as error:
                     await backoff.wait(error, "Finding the nodes of the queues")
@@ -89,9 +89,10 @@ class NodeConsumers:
         """
         tasks = [task for consumer in self._consumers.values() for task in (consumer.fetching, consumer.finishing)]
         if not tasks:  # the worker was asked to stop before any consumer was started
-            await asyncio.sleep(RELAY_SECONDS)
+            await asyncio.sleep(REFRESH_SECONDS)
             return
-        ended, _ = await asyncio.wait(tasks, timeout=RELAY_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+        ended, _ = await asyncio.wait(tasks, timeout=REFRESH_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+        # Read again, because the tasks of a consumer that was retired meanwhile are cancelled on purpose.
         serving = {task for consumer in self._consumers.values() for task in (consumer.fetching, consumer.finishing)}
         fetching = {consumer.fetching for consumer in self._consumers.values()}
         for task in ended:
@@ -100,27 +101,28 @@ class NodeConsumers:
             elif task in serving and not (self._stopping and task in fetching):
                 raise cancelled_from_outside("fetcher or finisher")
 
-    async def lay(self) -> None:
+    async def refresh(self) -> None:
         """Look up which node holds each queue; start missing consumers and retire those without a queue."""
-        async with self._laying:
-            await self._lay()
+        async with self._refreshing:
+            await self._refresh()
 
-    async def _lay(self) -> None:
+    async def _refresh(self) -> None:
         nodes: dict[str, str] = {}
         queues = list(self._queues())
         if queues:
             await self._broker.survey()
         for queue in queues:
             nodes[queue.queue] = await self._broker.node_of(queue.pending)
-        if nodes == self._nodes and self._consumers:
+        if nodes == self._nodes and self._consumers:  # without queues, both are empty also before the first consumer
             return
         self._nodes = nodes
         self._by_queue.clear()
         if not self._stopping:
+            # Without a queue, one consumer too: its fetcher is notified of the first queue that a pattern matches.
             self._follow(set(nodes.values()) or {""})
         for consumer in self._consumers.values():
             consumer.fetcher.queues_changed()
-        self.laid.set()
+        self.refreshed.set()
 
     def _follow(self, wanted: set[str]) -> None:
         for node in wanted - self._consumers.keys():
@@ -140,6 +142,8 @@ class NodeConsumers:
     def _consumer_of(self, queue: QueueKeys) -> "NodeConsumer":
         consumer = self._consumers.get(self._nodes.get(queue.queue, ""))
         if consumer is None:
+            # The queue was removed while its task ran. Any finisher will do, because each request finds its node. It is
+            # not noted, because the queue may be added again.
             return next(iter(self._consumers.values()))
         self._by_queue[queue] = consumer
         return consumer
@@ -151,18 +155,18 @@ class NodeConsumers:
 
     async def stop_fetching(self) -> None:
         """Take no more tasks. Tasks in a reply that is under way are still received and passed to the executor."""
-        self._stopping = True
-        async with self._turning:
+        self._stopping = True  # before the lock too, so that `refresh` starts no fetcher meanwhile
+        async with self._switching:
             self._stopping = True  # `start_fetching` may have held the lock
             await asyncio.gather(*(consumer.fetcher.stop(consumer.fetching) for consumer in self._all()))
 
     async def start_fetching(self) -> None:
         """Take tasks again after `stop_fetching`: with new consumers, while the old ones record their outcomes."""
-        async with self._turning:
+        async with self._switching:
             if not self._stopping:
                 return
             self._stopping = False
-            self._by_queue.clear()
+            self._by_queue.clear()  # else outcomes would still go to the retired finishers, which end
             for node in list(self._consumers):
                 self._retire(self._consumers.pop(node))
             self._follow(set(self._nodes.values()) or {""})
@@ -179,7 +183,7 @@ class NodeConsumers:
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.wait([flushing, *finishing], return_when=asyncio.FIRST_COMPLETED)
-                for task in finishing:
+                for task in finishing:  # one that fails again would leave `flush` waiting until the time is over
                     if task.done():
                         task.result()
         finally:
@@ -205,7 +209,7 @@ class NodeConsumers:
         await consumer.fetcher.stop(consumer.fetching)
         await consumer.finisher.flush()
         consumer.finishing.cancel()
-        await asyncio.wait([consumer.finishing])
+        await asyncio.wait([consumer.finishing])  # unlike a plain `await`, it does not raise the cancel
 
     def _retired(self, task: asyncio.Task[None]) -> None:
         consumer = self._retiring.pop(task)

@@ -78,6 +78,7 @@ class QueueSelection:
         """Start serving the known queues that match a pattern; return those that are new."""
         fresh: list[str] = []
         for queue in known:
+            # A name with `}` in front has no hash tag, so its keys would be on several nodes of a Cluster (trap 73).
             if queue in self._priorities or queue.startswith("}"):
                 continue
             if priority := self._best(queue):
@@ -96,6 +97,7 @@ class QueueSelection:
         return max((priority for name, priority in self._patterns.items() if matches(queue, name)), default=0)
 
     def _update(self) -> None:
+        # A new dict, because the heartbeat reads it in its own thread. A priority by name beats that of a pattern.
         self._priorities = self._found | self._named
 
     def shares(self, candidates: Iterable[str], slots: int) -> list[tuple[str, int]]:
@@ -108,6 +110,7 @@ class QueueSelection:
         weights = {queue: self._priorities[queue] for queue in served}
         if self.strict:
             ordered = sorted(weights, key=lambda queue: (-weights[queue], queue))
+            # The script gives the slots that the first queue leaves unused to the others, in this order.
             return [(queue, slots if rank == 0 else 0) for rank, queue in enumerate(ordered)]
         return _draw(weights, slots)
 
@@ -124,7 +127,8 @@ def matches(queue: str, pattern: str) -> bool:
 
 def _draw(weights: Mapping[str, int], slots: int) -> list[tuple[str, int]]:
     drawn = Counter(RANDOM.choices(list(weights), list(weights.values()), k=slots))
-    # Slots that some queues leave unused go to the others in this order, so the order is drawn by weight as well.
+    # Slots that some queues leave unused go to the others in this order, so the order is drawn by weight as well
+    # (weighted sampling without replacement, by the method of Efraimidis and Spirakis).
     order = sorted(weights, key=lambda queue: RANDOM.random() ** (1 / weights[queue]), reverse=True)
     return [(queue, drawn[queue]) for queue in order]
 

@@ -90,6 +90,7 @@ def _named(name: str, count: int, registered: list[str]) -> str:
 
 
 MOST_TYPES = 32
+"""Most types that are spared at once. Types come from other programs, which may put an ID into each of them."""
 FORGET_SECONDS = 600.0
 """A type is forgotten when none of its tasks came for this time, because each spared type costs every fetch a little.
 If the type comes again, its first task is handed back once more."""
@@ -98,8 +99,8 @@ SPARED_SECONDS = 3.0
 
 
 @dataclass(slots=True)
-class Meeting:
-    """When a task of a type came for the first time, and for the last time."""
+class Arrivals:
+    """When a task of a type arrived for the first time, and for the last time."""
 
     first: float
     last: float
@@ -122,13 +123,14 @@ class Unhandled:
     ) -> None:
         self.delay = delay
         self._handles = handles
+        # Otherwise a task would be left in its queue for longer than it would be put off.
         self._seconds = min(SPARED_SECONDS, delay.total_seconds())
         self._lease_seconds = lease_seconds
         self._clock = clock
-        self._met: dict[str, Meeting] = {}
+        self._arrivals: dict[str, Arrivals] = {}
         self.unknown = unknown or UnknownTypes()
 
-    def meet(self, type: str, lease_until: float) -> bool:
+    def arrived(self, type: str, lease_until: float) -> bool:
         """Note a task of an unknown type. Returns whether the task is to be handed back at once.
 
         That is so if its fetch was sent before the type was first noted, and therefore could not spare it. A later
@@ -136,18 +138,23 @@ class Unhandled:
         """
         self.unknown.note(type)
         now = self._clock()
-        if type not in self._met and len(self._met) < MOST_TYPES:
-            self._met[type] = Meeting(now, now)
-        met = self._met.get(type)
-        if met is None:
+        if type not in self._arrivals and len(self._arrivals) < MOST_TYPES:
+            self._arrivals[type] = Arrivals(now, now)
+        arrivals = self._arrivals.get(type)
+        if arrivals is None:
             return False
-        met.last = now
-        return lease_until - self._lease_seconds <= met.first
+        arrivals.last = now
+        # The left side is when its fetch was sent, because no heartbeat has extended the lease yet.
+        return lease_until - self._lease_seconds <= arrivals.first
 
     def spared(self) -> Spared:
         """Return the types whose young tasks the next fetch leaves in their queues."""
-        if not self._met:
+        if not self._arrivals:
             return Spared()
         since = self._clock() - FORGET_SECONDS
-        self._met = {type: met for type, met in self._met.items() if met.last >= since and not self._handles(type)}
-        return Spared(tuple(self._met), self._seconds) if self._met else Spared()
+        self._arrivals = {
+            type: arrivals
+            for type, arrivals in self._arrivals.items()
+            if arrivals.last >= since and not self._handles(type)
+        }
+        return Spared(tuple(self._arrivals), self._seconds) if self._arrivals else Spared()

@@ -70,6 +70,7 @@ class TrackingWakeup:
         self._words = {}
         for queue in queues:
             for key in (queue.pending, queue.scheduled, queue.retry, queue.paused):
+                # After a change of the other keys a fetch usually finds only a due time, so it has not lost a race.
                 self._words[key.encode()] = (queue.queue, key == queue.pending)
         prefixes = [*self._words, self._keys.queues.encode()]
         if len(prefixes) > MAX_PREFIXES:
@@ -80,7 +81,7 @@ class TrackingWakeup:
 
     async def disarm(self) -> None:
         """Turn tracking off."""
-        self._on = self.armed = False
+        self._on = self.armed = False  # before the request, so that after an error no wait relies on notifications
         await self._link.execute("CLIENT", "TRACKING", "OFF")
 
     async def check(self) -> bool:
@@ -90,7 +91,7 @@ class TrackingWakeup:
             return True
         try:
             info = await self._link.execute("CLIENT", "TRACKINGINFO")
-        except BrokerRefused:
+        except BrokerRefused:  # a reply too, so the connection works
             self._may_check = False  # not sent again on this connection, because each refusal fills the ACL log
             return True
         if b"bcast" in info[b"flags"]:
@@ -142,7 +143,7 @@ async def choose(wanted: WakeUpChoice, broker: Broker, link: Link, queues: list[
     tracking = TrackingWakeup(link, broker.keys, notify)
     try:
         await tracking.arm(queues)
-        await tracking.disarm()
+        await tracking.disarm()  # it costs the server time while the worker is busy, so the idle strategy arms it
     except BrokerRefused as error:
         if wanted == "tracking":
             raise

@@ -206,7 +206,7 @@ class Executor:
         attempt.type = message.type
         handler = self._find(attempt.type)
         if handler is None:
-            if self.unhandled.meet(attempt.type, attempt.lease_until):
+            if self.unhandled.arrived(attempt.type, attempt.lease_until):
                 return verdict.left_to_others(attempt)
             return verdict.unhandled(attempt, now, self.unhandled.delay)
         attempt.handler = handler

@@ -109,7 +109,7 @@ def fail_from_now_on(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) ->
 
 @pytest.mark.parametrize(
     ("part", "act"),
-    [(Fetcher, "_take"), (NodeConsumers, "_watch"), (Heartbeat, "_pause"), (NodeConsumers, "_lay")],
+    [(Fetcher, "_take"), (NodeConsumers, "_watch"), (Heartbeat, "_pause"), (NodeConsumers, "_refresh")],
     ids=lambda value: getattr(value, "__name__", value),
 )
 async def test_an_embedded_worker_that_meets_a_fault_stops_its_handlers_hands_back_and_raises(
@@ -131,7 +131,7 @@ async def test_an_embedded_worker_that_meets_a_fault_stops_its_handlers_hands_ba
         async with app.worker():
             jobs.append(await long.enqueue())
             await begun.wait()
-            monkeypatch.setattr("rota.worker.consume.node_consumer.RELAY_SECONDS", 0.01)
+            monkeypatch.setattr("rota.worker.consume.node_consumer.REFRESH_SECONDS", 0.01)
             fail_from_now_on(monkeypatch, part, act)
             await app.enqueue("own:told", {})
             await asyncio.Event().wait()

@@ -151,7 +151,7 @@ async def test_worker_connects_by_name_and_aggregates_while_every_thread_of_the_
 async def test_worker_ends_by_a_fault_when_code_of_a_task_cancels_its_parts(
     app: Rota, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    monkeypatch.setattr("rota.worker.consume.node_consumer.RELAY_SECONDS", 0.05)
+    monkeypatch.setattr("rota.worker.consume.node_consumer.REFRESH_SECONDS", 0.05)
 
     @app.task("shared:cancel")
     async def cancel() -> None:

@@ -166,6 +166,8 @@ async def test_queues_can_be_added_and_removed_while_it_works(app: Rota, bench: 
         worker.remove_queue("elsewhere")
         await eventually(lambda: _gone(worker, "elsewhere"))
         receipt = await elsewhere.enqueue(3)
+        for consumer in worker.consumers:
+            consumer.fetcher.note_due_in("elsewhere", 0)  # a retry of the removed queue must not block the event loop
         assert await (await where.enqueue(4)).result("10s") == 4
         await bench.in_state(receipt.id, "pending", queue="elsewhere")
 

@@ -96,6 +96,15 @@ async def test_who_comes_for_tasks_that_are_left_to_others_has_lost_no_race(watc
     assert "disarmed" not in watch.wakeup.acts
 
 
+async def test_fetcher_loses_races_again_when_the_queue_that_it_left_to_others_is_removed(watch: Watch) -> None:
+    await watch.idle()
+    watch.idle_strategy.staying.add("removed")
+    watch.idle_strategy.queues_changed()
+    await watch.lose(LOSSES_BEFORE_BACKOFF)
+    await watch.idle()
+    assert "disarmed" in watch.wakeup.acts
+
+
 async def test_vigil_checks_its_connection_while_nothing_happens() -> None:
     watch = Watch(check=0.001)
     await watch.idle()

@@ -14,7 +14,7 @@ async def test_lanes_that_are_stopped_before_they_are_laid_wait_for_their_end() 
     consumers = NodeConsumers(cast(Any, None), list, nobody, nobody)
     await consumers.stop_fetching()
     running = asyncio.create_task(consumers.run())
-    await consumers.laid.wait()
+    await consumers.refreshed.wait()
     for _ in range(3):
         await asyncio.sleep(0)
     assert not running.done()

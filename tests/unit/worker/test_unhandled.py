@@ -21,7 +21,7 @@ class Memory(Unhandled):
     def meet_of(self, type: str, fetched_at: float) -> bool:
         """Meet a task one second after its fetch had left, or later."""
         self.clock.now = max(self.clock.now, fetched_at + 1)
-        return self.meet(type, fetched_at + LEASE)
+        return self.arrived(type, fetched_at + LEASE)
 
 
 def test_what_was_fetched_before_its_type_was_met_could_not_be_spared() -> None:

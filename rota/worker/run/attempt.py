@@ -81,6 +81,7 @@ class Attempt:
         self.lease_until = lease_until
         self.waited_us = waited_us
         self.type = ""
+        # These have no value until the executor sets them. Code that may come earlier asks with `hasattr`.
         self.message: TaskMessage
         self.handler: Handler
         self.context: Context
@@ -132,5 +133,5 @@ def last_chance(crashed: Collection[Attempt], max_crashes: int) -> LastChance:
     One more crash puts such a task into quarantine. A worker may hold only one of them, so that it cannot take another
     one down with it.
     """
-    crashes = max_crashes - 1
+    crashes = max_crashes - 1  # 0 turns the rule off: with `max_crashes=1` every task has its last chance
     return LastChance(crashes, crashes > 0 and bool(crashed) and max(a.crashes for a in crashed) >= crashes)

@@ -25,8 +25,8 @@ SMALLEST_WAVE = 16
 class Slots:
     """Counts the free slots. A slot is freed only when its handler has really ended.
 
-    `free` is negative while more slots are taken than the capacity was reduced to. Nothing is started then until enough
-    tasks have ended.
+    `free` is negative while more slots are taken than the capacity was reduced to, or than were free for the tasks of a
+    lost fetch. Nothing is started then until enough tasks have ended.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -51,7 +51,7 @@ class Slots:
         return self.capacity - self.free
 
     def take(self, n: int) -> None:
-        """Reserve slots. The caller has checked that they are free."""
+        """Reserve slots, also if they are not free."""
         self.free -= n
 
     def give_back(self, n: int = 1) -> None:
@@ -80,7 +80,7 @@ class Slots:
             async with asyncio.timeout(seconds):
                 await self.wait()
         except TimeoutError:
-            return self.free > 0
+            return self.free > 0  # a slot may have become free in the turn of the loop in which the time was over
         return True
 
 
@@ -108,7 +108,8 @@ class Turnover:
     def wait_seconds(self) -> float:
         """How long to put off a task: about the time until the next task of the type ends."""
         now = time.monotonic()
-        expected = max(self._interval, now - self._changed_at)
+        expected = max(self._interval, now - self._changed_at)  # the present task may already take longer than the last
+        # At random, so that tasks that were put off together do not come back together.
         seconds = RANDOM.uniform(0.5, 1.5) * min(max(expected, LEAST_SECONDS), MOST_SECONDS)
         self.put_off_until = max(self.put_off_until, now + seconds)
         return seconds
@@ -130,7 +131,7 @@ class TypeLimits:
     def begin(self, handler: "Handler") -> bool:
         """Count one more running task of a type. Returns false if as many run as its limit allows."""
         running = self._running[handler]
-        if running >= (handler.concurrency or 1):
+        if running >= (handler.concurrency or 1):  # never None here: such a handler is not limited
             return False
         if not running:
             self._turnovers[handler].begin()
@@ -167,6 +168,7 @@ class TypeLimits:
 
     def is_parked(self, attempt: Attempt) -> bool:
         """Whether an attempt waits for another one of its type to end."""
+        # In all types, because an attempt that was handed back with its message unread has no handler.
         return any(attempt in parked for parked in self._parked.values())
 
     def wait_seconds(self, handler: "Handler") -> float:

@@ -114,7 +114,7 @@ class Executor:
         self._state = resources.state
         self._loop = asyncio.get_running_loop()
         self.types = TypeLimits()
-        self.held: dict[Attempt, None] = {}
+        self.held: dict[Attempt, None] = {}  # not a set, so that a stop hands tasks back in their old order
         """All attempts whose outcome is not recorded yet. The heartbeat extends their leases."""
         self._limits = TimeLimits(clock, self.held.keys(), self.stop)
         self.crashed: set[Attempt] = set()
@@ -162,7 +162,7 @@ class Executor:
             if why in ("shutdown", "lease"):
                 attempt.task.cancel()
         elif why not in attempt.told:
-            if not attempt.told:
+            if not attempt.told:  # only a task that is cancelled pays for the callback
                 attempt.task.add_done_callback(partial(self._never_ran, attempt))
             attempt.told += (why,)
             if _WEIGHT[why] > _WEIGHT[attempt.stop]:
@@ -192,16 +192,16 @@ class Executor:
         try:
             message = attempt.message = TaskMessage.FromString(attempt.raw)
         except DecodeError as error:
-            attempt.message = TaskMessage(id=attempt.id, queue=attempt.queue.queue)
+            attempt.message = TaskMessage(id=attempt.id, queue=attempt.queue.queue)  # for its verdict and events
             return verdict.undecodable(attempt, error)
-        if not attempt.id.isascii() and not is_utf8(attempt.id):
+        if not attempt.id.isascii() and not is_utf8(attempt.id):  # nearly all are ASCII, which costs less to check
             return verdict.undecodable(attempt, ValueError(NOT_UTF8))
         if notes is not None:
             attempt.explicit = notes.explicit
             if notes.crashes:
                 attempt.crashes = notes.crashes
                 self.crashed.add(attempt)
-            if notes.cancel:
+            if notes.cancel:  # before the handler is looked up: a worker without one can carry out the cancel too
                 return verdict.cancelled(attempt, notes.cancel, now)
         attempt.type = message.type
         handler = self._find(attempt.type)
@@ -251,13 +251,13 @@ class Executor:
             judged = verdict.SUCCESS if plain else verdict.succeeded(attempt, stored, self._clock)
             event: Event = "success"
             value: Any = result
-        except BaseException as error:
+        except BaseException as error:  # a cancel or a `sys.exit()` too, because every run needs an outcome
             now = self._clock.now()
             judged = verdict.traced(verdict.raised(attempt, error, now), now, self._settings.traceback_limit_bytes)
             event, value = judged.event, judged.error
-        attempt.judged = True
+        attempt.judged = True  # from here on, each wait survives a cancel, so that `_close` is always reached
         hooks = handler.hooks.success if event == "success" else value is not None and getattr(handler.hooks, event)
-        if hooks:
+        if hooks:  # none without an error, because nothing failed: the task was handed back, cancelled or revoked
             await self._hooks.run(event, attempt, value)
         if forks.generation != began_in:
             forks.end()  # a middleware or a hook has forked, and this is the child process
@@ -284,7 +284,7 @@ class Executor:
         # That happens with uvloop, which calls a due timer before the first step of a new task.
         if task.cancelled():
             judged = verdict.stopped(attempt, self._clock.now())
-            attempt.judged = True
+            attempt.judged = True  # the task of `_end` may be cancelled before its first step as well
             attempt.task = self._loop.create_task(self._end(attempt, judged))
             attempt.task.add_done_callback(lambda task: self._close(attempt, judged) if task.cancelled() else None)
 
@@ -303,7 +303,7 @@ class Executor:
 
     def _close(self, attempt: Attempt, judged: Verdict) -> None:
         """Free the slot and limits of an attempt, and pass its outcome on."""
-        attempt.deadline_at = FAR
+        attempt.deadline_at = FAR  # it stays in `held` until it is recorded, where the timer looks for passed limits
         attempt.ran_seconds = monotonic() - attempt.began_at
         self._slots.give_back()
         if attempt.handler.concurrency is not None and (parked := self.types.end(attempt.handler)) is not None:
@@ -315,7 +315,7 @@ class Executor:
         self._busy -= 1
         if self.closed and self._busy == 0:
             self._idle.set()
-        if judged is verdict.SUCCESS and not attempt.launched_at:
+        if judged is verdict.SUCCESS and not attempt.launched_at:  # as `_conclude` does; the usual end, spared a call
             self._finish(attempt, None)
         else:
             self._conclude(attempt, judged)
@@ -325,8 +325,7 @@ class Executor:
             self._finish(attempt, None)
         else:
             if self._settings.attempts_limit_bytes:
-                if not self._origin:
-                    self._origin = origin(attempt)
+                self._origin = self._origin or origin(attempt)
                 traces = self._settings.traceback_limit_bytes > 0
                 note_attempt(attempt, judged, self._clock.now(), self._origin, traces=traces)
             self._finish(attempt, judged.outcome)

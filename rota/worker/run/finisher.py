@@ -138,7 +138,7 @@ class Finisher:
             await self._idle.wait()
             if self._insisting:
                 await asyncio.wait(self._insisting)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # `_idle` is still set until `run` gets its turn: without this it never would
 
     async def run(self) -> None:
         """Record until cancelled. Outcomes that were left by a failed call of `run` are recorded first."""
@@ -156,7 +156,7 @@ class Finisher:
                 else:
                     records = (self._record(queue, part, repeated=self._interrupted) for queue, part in batches)
                     await asyncio.gather(*records)
-            except BaseException:
+            except BaseException:  # also a cancel: `record_rest` runs this again after a fault of another part
                 self._ended = ended + self._ended
                 self._interrupted = True
                 raise
@@ -188,7 +188,7 @@ class Finisher:
     async def _record_halves(self, queue: QueueKeys, items: list[Ended]) -> None:
         """Send a request again in two halves, because it may have been too large for the server or the network."""
         middle = len(items) // 2
-        for half in (items[middle:], items[:middle]):
+        for half in (items[middle:], items[:middle]):  # the later half first, as in `_batches_of`
             await self._record(queue, half, repeated=True)
 
     async def _count_others(self, queue: QueueKeys, items: list[Ended], refused: dict[int, int]) -> None:
@@ -212,7 +212,7 @@ class Finisher:
         while refused is None:
             try:
                 refused = await self._send(self._call(queue, [item]))
-            except Exception as again:
+            except Exception as again:  # any error, because nothing else would record this outcome
                 self.statistics.fail(1)
                 await backoff.wait(again, f"Recording task {item[0].id}")
         self._settle([item], refused, repeated=True)
@@ -225,7 +225,7 @@ class Finisher:
     def _settle(self, items: list[Ended], refused: dict[int, int], *, repeated: bool) -> None:
         self.statistics.calls += 1
         self.statistics.lost_at = 0.0
-        if items[0][1] is not None:
+        if items[0][1] is not None:  # of a batch, all outcomes are plain successes or none is
             self.statistics.kinds.update(outcome.kind for _, outcome in items if outcome is not None)
         self.statistics.recorded += len(items) - len(refused)
         for index, code in refused.items():
@@ -247,7 +247,7 @@ class Finisher:
     async def _send(self, call: Call[T]) -> T:
         link = self._fetcher.link
         faults.reach("record:send")
-        if link is None or link.closed:
+        if link is None or link.closed:  # the fetcher connects again, or has ended before the last outcomes
             answer = await self._broker.run(call)
         else:
             answer = await self._broker.run_via(link, call)
@@ -255,7 +255,7 @@ class Finisher:
         return answer
 
     def _explain(self, attempt: Attempt, code: int, repeated: bool) -> None:
-        if repeated and code in (wire.RECORDED, wire.GONE):
+        if repeated and code in (wire.RECORDED, wire.GONE):  # an earlier sending has recorded it, or deleted the task
             self.statistics.recorded += 1
             return
         self.statistics.discarded += 1
@@ -309,6 +309,6 @@ def _bytes(items: list[Ended]) -> int:
 
 def _guarded(attempt: Attempt, outcome: Outcome | None, now: float) -> Outcome:
     outcome = outcome or Outcome(attempt.id, attempt.token, "done")
-    if attempt.lease_until < now:
+    if attempt.lease_until < now:  # a Go server may have taken the task over, and keeps our token (`standing.lua`)
         outcome.expected = attempt.raw
     return outcome

@@ -7,7 +7,7 @@ from typing import Any
 
 from rota import events
 from rota.tasks.handler import Event
-from rota.worker.run.attempt import FAR, Attempt
+from rota.worker.run.attempt import Attempt
 
 
 class HookRunner:
@@ -20,12 +20,11 @@ class HookRunner:
 
     async def run(self, event: Event, attempt: Attempt, value: Any) -> None:
         """Run the hooks of an attempt for an event. Never raises; a cancel of the caller cancels the hooks."""
-        attempt.deadline_at = FAR
         hooks = asyncio.get_running_loop().create_task(attempt.handler.notify(event, attempt.context, value))
         why = f"they took longer than hook_timeout ({self._seconds:g} s)"
         try:
-            await asyncio.wait((hooks,), timeout=self._seconds)
-        except asyncio.CancelledError:
+            await asyncio.wait((hooks,), timeout=self._seconds)  # not `wait_for`, which awaits what it has cancelled
+        except asyncio.CancelledError:  # `Executor.stop` cancels hooks for these two reasons only
             why = "the worker stops" if self._is_stopping() else "the lease was lost"
         if not hooks.done():
             # The cancelled hooks are not awaited, because a hook may catch the cancel and go on.

@@ -52,7 +52,7 @@ _HANDED_BACK: dict[Stop, str] = {"shutdown": "the worker stopped", "lease": "the
 
 def origin(attempt: Attempt) -> bytes:
     """Return the members that the records of all attempts of one worker have in common."""
-    worker = attempt.token.rpartition("-")[0]
+    worker = attempt.token.rpartition("-")[0]  # see `tokens`
     return members(worker=worker, host=socket.gethostname(), pid=os.getpid()) + b","
 
 

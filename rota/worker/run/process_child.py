@@ -122,7 +122,7 @@ def main() -> None:
         channel.send(0, "broken", traceback.format_exc() or repr(error))
         sys.exit(1)
     if setup.log is not None:
-        logs.set_up(*setup.log)
+        logs.set_up(*setup.log)  # after the imports, whose own configuration of logging counts
     channel.send(0, "ready")
     threading.Thread(target=_listen, args=(channel, requests), daemon=True).start()
     while True:
@@ -194,11 +194,13 @@ def _main_loader(setup: ChildSetup) -> Callable[[bytes], None]:
         needed = b"__main__" in call or "__main__" in setup.modules
         if loaded or setup.main is None or not needed:
             return
-        loaded.append(True)
+        loaded.append(True)  # only once, because a second run would make other classes of the same names
         how, what = setup.main
         run = runpy.run_module if how == "module" else runpy.run_path
         module = types.ModuleType("__mp_main__")
         module.__dict__.update(run(what, run_name="__mp_main__"))
+        # Both names, as in multiprocessing: pickles of the parent say `__main__`, and those of this process
+        # `__mp_main__`, which is the name that its classes were made under.
         sys.modules["__mp_main__"] = sys.modules["__main__"] = module
 
     return load

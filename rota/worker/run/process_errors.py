@@ -71,7 +71,7 @@ def unpack(packed: PackedError) -> BaseException:
     if packed.whole:
         with suppress(Exception):  # classes that only the other process can import
             error = loads(packed.whole)
-            if isinstance(error, BaseException) and text_of(error) == packed.text:
+            if isinstance(error, BaseException) and text_of(error) == packed.text:  # it may differ in this process
                 return error
     kind = _find(packed.kind)
     if kind is None or not issubclass(kind, BaseException):
@@ -208,7 +208,7 @@ def _make(kind: type[BaseException], packed: PackedError) -> BaseException:
     for name, data in packed.attributes.items():
         for value in _values(data):
             with suppress(Exception):
-                object.__setattr__(error, name, value)
+                object.__setattr__(error, name, value)  # not that of the class: a frozen dataclass refuses
     return cast(BaseException, error)
 
 

@@ -27,6 +27,7 @@ from rota.worker.run.process_child import LENGTH, ChildSetup, Request
 from rota.worker.run.process_errors import PackedError, loads, unpack
 
 _LAST_WORDS_SECONDS = 0.2
+"""How long the last messages of a process that has ended may be read. They may still be in the socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class _PoolProcess:
     @classmethod
     async def start(cls, setup: ChildSetup) -> "_PoolProcess":
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs:  # closed here, because the end of the stream shows only when no process holds this end
             descriptor = theirs.fileno()
             try:
                 process = _spawn(descriptor)
@@ -113,7 +114,7 @@ class _PoolProcess:
         """Kill the process with its group, and wait until it has ended. Cancels of this call are ignored."""
         if self.alive:
             self._kill_group()
-        while not self._exit.done():
+        while not self._exit.done():  # also after a cancel, else the slot would be free while the function still runs
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(self._exit)
         self._writer.close()
@@ -171,10 +172,10 @@ class ProcessPool:
         check: Callable[[], object] = lambda: None,
     ) -> Any:
         """Run `function(*args, **kwargs)` in a pool process. Raises the function's error, or ProcessDied."""
-        call = pickle.dumps((function, args, dict(kwargs)))
+        call = pickle.dumps((function, args, dict(kwargs)))  # arguments that cannot be pickled fail without a wait
         async with self._slots:
             begun()
-            _, (message, deadline_at) = context.__reduce__()
+            _, (message, deadline_at) = context.__reduce__()  # after `begun`, which has just set the deadline
             request = Request(message, deadline_at, call)
             self._running += 1
             try:
@@ -202,7 +203,7 @@ class ProcessPool:
         process = self._take_idle() or await _PoolProcess.start(self._setup)
         self._busy.add(process)
         try:
-            check()
+            check()  # after the start of a process, during which the lease may have run out
             return await self._answer(process, request, context)
         finally:
             self._busy.discard(process)
@@ -232,6 +233,8 @@ class ProcessPool:
         if not process.alive:
             return
         if process.working:
+            # The call has failed in this process, for example because a message could not be unpickled. The late answer
+            # would be taken for that of the next task.
             self._killed += 1
             await process.kill()
         elif self._max_tasks and process.served >= self._max_tasks:

@@ -144,6 +144,7 @@ class Reporter:
 
     async def flush(self) -> None:
         """Write all reports so far. Reports that could not be sent are kept for the next write."""
+        # Shielded, because other tasks wait for the same write, and this one may be cancelled.
         if self._sent:  # the current write may have begun before the newest report
             await asyncio.shield(self._write())
         if self._said:
@@ -234,6 +235,7 @@ class Reporter:
     def _line(self, stamp: str, text: str) -> bytes:
         data = f"{stamp} {text}".encode("utf-8", "replace")
         if len(data) >= self._line_limit:
+            # `ignore` drops the rest of a character that was cut.
             kept = data[: self._line_limit - len(_CUT.encode()) - 1].decode("utf-8", "ignore")
             data = (kept + _CUT).encode()
         return data + b"\n"

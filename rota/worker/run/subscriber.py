@@ -34,7 +34,7 @@ class Subscriber:
         self._listening = False
         self._heard = 0
         self._earlier_reconnects = 0
-        self._reconnects: Callable[[], int] = int
+        self._reconnects: Callable[[], int] = int  # returns 0: there is no subscription
 
     async def run(self) -> None:
         """Listen until cancelled."""

@@ -130,7 +130,7 @@ class _Job:
         """Run the function in this thread. No interruption stays pending for the next function."""
         try:
             try:
-                self._thread = threading.get_ident()
+                self._thread = threading.get_ident()  # before the check, so that no interruption is lost in between
                 if self.interrupted:
                     raise TimeLimitExceeded("The time was over before the function got its turn.")
                 self.value = self.run()
@@ -150,6 +150,7 @@ class _Job:
             return  # the loop is closed: the worker has ended
 
     def _settle(self) -> None:
+        # A loop and not a lock, because an exception that arrives right after `acquire` would leave a lock held.
         while self._sending:
             time.sleep(0.0005)
         if self.interrupted:
@@ -197,7 +198,7 @@ class ThreadPool:
                 return forks.call(variables.run, (function, *args), kwargs)
 
             job = _Job(loop, run)
-            self._running += 1
+            self._running += 1  # before `_start_thread`, which compares it with the number of threads
             try:
                 self._start_thread()
                 self._jobs.put(job)
@@ -235,13 +236,13 @@ class ThreadPool:
 
     async def _finish(self, context: Context, job: _Job) -> None:
         try:
-            await asyncio.shield(job.ended)
+            await asyncio.shield(job.ended)  # a cancel of this call must not end the future before the function
         except asyncio.CancelledError:
-            context.cancelled = True
+            context.cancelled = True  # the executor has set it, but not for a timeout of a middleware
             job.interrupt()
             self._interrupted += job.interrupted
             await self._outlast(job)
-            if not job.ended.done() or isinstance(job.error, TimeLimitExceeded):
+            if not job.ended.done() or isinstance(job.error, TimeLimitExceeded):  # else its value or error counts
                 raise
 
     async def _outlast(self, job: _Job) -> None:
@@ -261,7 +262,7 @@ class ThreadPool:
         if self._running > len(self._threads):
             name = f"rota-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            thread.start()
+            thread.start()  # may fail for want of memory: a thread that is only counted would never take a job
             self._threads.append(thread)
 
     def _work(self) -> None:

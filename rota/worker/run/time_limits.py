@@ -39,6 +39,7 @@ class TimeLimits:
             # Asynq's clients write 30 minutes if no timeout was given, so the handler's own limit applies.
             seconds = whole_seconds(own)
         until = message.deadline
+        # As in Asynq: a deadline alone is the only limit, and a task without either gets 30 minutes (trap 3).
         attempt.limit_seconds = seconds or (FAR if until else ASYNQ_DEFAULT_TIMEOUT_SECONDS)
         deadline = now + attempt.limit_seconds
         if until or deadline > LAST_SECOND:

@@ -77,7 +77,7 @@ def succeeded(attempt: Attempt, result: bytes, clock: BrokerClock) -> Verdict:
     message = attempt.message
     if not (message.retention or message.unique_key or result):
         return SUCCESS
-    if message.retention > 0:
+    if message.retention > 0:  # for Asynq too, a negative one keeps nothing
         done = with_completion(message, int(clock.now()), attempt.raw)
         return Verdict(Outcome(attempt.id, attempt.token, "complete", done, message.retention, text=result))
     return Verdict(_outcome(attempt, "done", text=result))
@@ -93,10 +93,11 @@ def raised(attempt: Attempt, error: BaseException, now: float) -> Verdict:
 
 
 def _by_class(attempt: Attempt, error: BaseException, now: float) -> Verdict:
-    if isinstance(error, LeaseOver):
+    if isinstance(error, LeaseOver):  # first, because it is a CancelledError too
         return too_late(attempt)
     if isinstance(error, DeadlinePassed):
         return expired(attempt, now)
+    # A stopped handler may raise another error while it cleans up. Only after a time limit or deadline it has failed.
     if isinstance(error, asyncio.CancelledError) or attempt.stop in ("shutdown", "cancelled", "lease"):
         return stopped(attempt, now, error)
     return failed(attempt, error, now)
@@ -258,7 +259,7 @@ def as_it_counts(attempt: Attempt) -> TaskMessage:
 
 def _retried(attempt: Attempt, text: str, now: float, delay: timedelta, *, counts: bool) -> Outcome:
     message = with_failure(attempt.message, text, int(now), counts)
-    seconds = max(0.0, delay.total_seconds())
+    seconds = max(0.0, delay.total_seconds())  # negative only if a client wrote a negative number of retries
     return _outcome(attempt, "retry", message=message, seconds=seconds, counts=counts, text=_bytes(text))
 
 

@@ -225,6 +225,23 @@ async def test_a_worker_is_listed_while_it_works_and_gone_after_it(app: Rota, be
     assert await bench.execute("KEYS", "asynq:workers*") == []
 
 
+async def test_running_tasks_that_do_not_end_in_time_return_in_their_old_order(app: Rota, bench: Bench) -> None:
+    started = asyncio.Semaphore(0)
+
+    @app.task("stop:order")
+    async def hang() -> None:
+        started.release()
+        await asyncio.Event().wait()
+
+    jobs = [await hang.enqueue() for _ in range(8)]
+    async with app.worker(concurrency=8, shutdown_timeout="100ms"):
+        async with asyncio.timeout(30):
+            for _ in jobs:
+                await started.acquire()
+    ids = await bench.execute("LRANGE", app.keys.queue("default").pending, 0, -1)
+    assert [raw.decode() for raw in reversed(ids)] == [job.id for job in jobs]
+
+
 async def test_a_hundred_stops_under_load_lose_and_double_nothing(app: Rota, bench: Bench) -> None:
     runs: dict[int, int] = {}
 

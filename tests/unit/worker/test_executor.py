@@ -115,6 +115,28 @@ async def test_the_hooks_hear_of_a_task_whose_time_was_over_before_its_first_ste
     assert (slots.used, executor.running()) == (0, [])
 
 
+async def test_task_stopped_before_its_first_step_is_recorded_when_a_shutdown_follows_before_its_hooks() -> None:
+    app, slots, ended = Rota(), Slots(1), Ended()
+
+    @app.task("never:begun")
+    async def never() -> None:
+        raise AssertionError("it ran")
+
+    executor = executor_of(app, slots, ended)
+    attempt = attempt_of("never:begun")
+    slots.take(1)
+    executor.start(attempt)
+    executor.stop(attempt, "timeout")
+    assert attempt.task is not None
+    attempt.task.add_done_callback(lambda _: executor.stop(attempt, "shutdown"))
+
+    async with asyncio.timeout(30):
+        _, outcome = await ended.get()
+    assert outcome is not None
+    assert outcome.kind == "retry"
+    assert (slots.used, executor.running()) == (0, [])
+
+
 @pytest.mark.parametrize("gives_up", [True, False])
 async def test_a_run_that_was_stopped_because_its_lease_was_lost_costs_no_retry(gives_up: bool) -> None:
     app, slots, ended = Rota(), Slots(1), Ended()

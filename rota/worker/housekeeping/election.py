@@ -20,6 +20,7 @@ from rota.wire.sweep import Candidacy, elect, resign
 LIVES = 1.25
 """An election lasts for this many sweep intervals. The elected worker renews it after 1.1 intervals at most."""
 RENEWALS = 10
+"""A long sweep renews its election this many times in the life of the election, so that a renewal may come late."""
 LAST_WORD_SECONDS = 1.0
 
 
@@ -64,6 +65,8 @@ class Election:
 
 
 class _Kept(AbstractAsyncContextManager[None]):
+    # Not an async generator, because a program that calls `loop.shutdown_asyncgens()` would end it without any error.
+
     def __init__(self, keep: Coroutine[Any, Any, None]) -> None:
         self._keep = keep
         self._keeping: asyncio.Task[None]
@@ -73,4 +76,4 @@ class _Kept(AbstractAsyncContextManager[None]):
 
     async def __aexit__(self, *error: object) -> None:
         self._keeping.cancel()
-        await asyncio.wait([self._keeping])
+        await asyncio.wait([self._keeping])  # not `await self._keeping`, which would raise the cancel here

@@ -45,7 +45,7 @@ class Janitor:
         before = self._done
         answers = NodeReplies()
         left = list(queues)
-        while left:
+        while left:  # `answers` keeps a refusal until the other queues are done, and its queue is not asked again
             left = await self._pass(left, answers)
             # Let other code of this process, and other clients of Redis, run between two batches.
             await asyncio.sleep(0)

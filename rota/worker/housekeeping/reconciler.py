@@ -30,6 +30,7 @@ from rota.wire.reconcile import ACTIVE_AND_LEASES, LATER, MEANING, Discrepancy, 
 REPAIRS = 100
 """At most this many repairs in one call."""
 MOST_FINDINGS = 5000
+"""How many findings are remembered. Later ones are found again once these are repaired."""
 
 
 class Reconciler:
@@ -69,6 +70,7 @@ class Reconciler:
             for start in range(0, len(findings), REPAIRS):
                 chunk = findings[start : start + REPAIRS]
                 faults.reach("reconcile:send")
+                # `run_many` returns an error as a value, which `sort` needs, so that the other queues have their turn.
                 [reply] = await self._broker.run_many([self._repair(queue, chunk)])
                 faults.answered("reconcile:answered")
                 for _, kinds in answers.sort([queue], [reply]):
@@ -82,7 +84,7 @@ class Reconciler:
         """In how many seconds the first finding is old enough to be repaired; None without findings."""
         if not self._findings:
             return None
-        _, first = next(iter(self._findings.values()))
+        _, first = next(iter(self._findings.values()))  # the oldest: only `_keep` adds in front, and only ripe ones
         return max(0.0, first + self._delay_seconds - time.monotonic())
 
     def forget(self) -> None:
@@ -101,6 +103,7 @@ class Reconciler:
             cursors = page.cursors
             for finding in page.findings:
                 if len(self._findings) < MOST_FINDINGS:
+                    # The first finding stays, because a later time would put off its repair with each sweep.
                     self._findings.setdefault((queue, finding.id), (finding, time.monotonic()))
 
     def _report(self, done: Mapping[QueueKeys, Counter[str]]) -> None:
@@ -113,7 +116,7 @@ class Reconciler:
         ripe: defaultdict[QueueKeys, list[Discrepancy]] = defaultdict(list)
         for (queue, task_id), (finding, found_at) in list(self._findings.items()):
             if time.monotonic() - found_at >= self._delay_seconds:
-                del self._findings[queue, task_id]
+                del self._findings[queue, task_id]  # before the call: a fault that stays is found again
                 ripe[queue].append(finding)
         return ripe
 

@@ -187,6 +187,7 @@ class Recoverer:
     async def _recover(self, queue: str) -> int:
         found = await self._look(queue)
         self._clock.set(found.now)
+        # Otherwise a clock that was set ahead makes the tasks of all live workers run twice.
         if self._clock.jumped_within(self._settle_seconds):
             events.emit(events.ClockJumped())
             self.hold()
@@ -205,14 +206,14 @@ class Recoverer:
             return await self._broker.run(call)
         except BrokerError as error:
             if error.maybe_applied:
-                limit.shrink()
+                limit.shrink()  # the reply may be too large for the server's output buffer, as in `lost_fetches`
             raise
 
     async def _recover_queue(self, queue: str, found: Expired) -> int:
         keys = self._broker.keys.queue(queue)
         total = 0
         while True:
-            own = set(self._own_tokens())
+            own = set(self._own_tokens())  # for each page anew, because this worker fetches tasks meanwhile
             moves = [self._move(dead, found) for dead in found.attempts if dead.token.decode("latin-1") not in own]
             if not moves:
                 return total
@@ -250,6 +251,7 @@ class Recoverer:
         return Move(dead, "retry", stored, delay, counts, text)
 
     def _crash(self, dead: Dead) -> Move:
+        # Any program can write the field, so the token is read in an encoding in which no byte is wrong.
         worker = dead.token.decode("latin-1").rpartition("-")[0] or "a Go server"
         text = QUARANTINED.format(crashes=counted(self._max_crashes, "worker"), worker=worker)
         return Move(dead, "crash", text=text)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 SHORTEST_SECONDS = 0.1
+"""The shortest wait until the next sweep, so that a repair in many parts leaves time to other clients of Redis."""
 IDLE = 6
 """How many intervals to wait until the next sweep while all queues are empty."""
 TAKEN = 3
@@ -112,7 +113,7 @@ class Sweeper:
         faults.answered("sweep:seen")
         if seen is None:
             self._counts["left_to_others"] += 1
-            self._steps.reconciler.forget()
+            self._steps.reconciler.forget()  # the elected worker has its own; these would be old if it died
             return TAKEN * self._ticker.every
         async with self._election.kept(candidacy):
             await self._act(seen)
@@ -160,6 +161,7 @@ class Sweeper:
 
     async def _act(self, seen: dict[str, Seen]) -> None:
         def needing(need: Need) -> list[str]:
+            # Nothing is known of a queue with a broken key, so each step tries it and reports the key.
             return [queue for queue, look in seen.items() if look.need & (need | Need.BROKEN)]
 
         if due := needing(Need.FORWARD):
@@ -171,6 +173,7 @@ class Sweeper:
         dead = needing(Need.RECOVER | Need.RECLAIM)
         if dead and not self._steps.recoverer.held_seconds:
             await self._try(self._steps.recoverer.recover(dead))
+        # Called in every sweep, because it also repairs what earlier ones have found.
         await self._try(self._steps.reconciler.reconcile(needing(Need.UNEVEN)))
 
     async def _try(self, act: Awaitable[object]) -> None:
@@ -185,6 +188,7 @@ class Sweeper:
 
     def _wait(self, seen: dict[str, Seen]) -> timedelta | None:
         dead = [look.dead_in for look in seen.values() if look.dead_in is not None]
+        # Attempts that are dead already were left alone while the recoverer holds: sweep again right after that.
         dead += [0.0 for look in seen.values() if look.need & Need.RECOVER and self._steps.recoverer.held_seconds]
         soon = [max(min(dead), self._steps.recoverer.held_seconds)] if dead else []
         if (ripe := self._steps.reconciler.ripe_seconds) is not None:
@@ -222,7 +226,7 @@ class Sweep:
             Election(broker, worker.server_id, every, (limits, settings.worker.max_crashes)),
             limits,
             SweepSteps(self.forwarder, self.janitor, self.recoverer, self.reconciler),
-            note=lambda queue: worker.consumers.note(queue),
+            note=lambda queue: worker.consumers.note(queue),  # a lambda, because the consumers are made later
             every=every,
         )
 

@@ -39,6 +39,7 @@ group at once, or the set had none for this aggregator."""
 ALLOWED = timedelta(minutes=2)
 """How long one aggregation may take, as in Asynq. After this time any server may put its tasks back."""
 _MARGIN_SECONDS = 10.0
+"""An aggregation is stopped this long before `ALLOWED` is over, so that its set is not reclaimed while it is ended."""
 _MOST_FAILURES = 3
 
 
@@ -84,7 +85,7 @@ class Aggregation:
                 await self._end(chosen, None)
                 return "in vain"
         except BrokerError:
-            raise
+            raise  # the aggregator has not failed, and what is left of the set returns after its deadline
         except BaseException as error:
             if isinstance(error, GeneratorExit) or cancelled_here(error):
                 await self._give_back(chosen)
@@ -97,7 +98,7 @@ class Aggregation:
         """Read the tasks of the set, and remove those that do not belong to this aggregator or cannot be read."""
         tasks: list[GroupedTask] = []
         while True:
-            page = await self._members(taken, len(tasks))
+            page = await self._members(taken, len(tasks))  # what was sorted out is not in the set any more
             out: list[SortedOut] = []
             for member in page.members:
                 read = self._grouped(member, taken.group, registered)
@@ -168,7 +169,7 @@ class Aggregation:
         except BrokerError as error:
             if not error.maybe_applied:
                 raise
-            answer = await self._broker.run(call)
+            answer = await self._broker.run(call)  # the script recognizes a set that it has ended before
         if answer.ended is Ended.REFUSED:
             raise EnqueueError(f"the result of the aggregation was refused: {answer.refusal}")
         if answer.ended is Ended.GIVEN_UP:
@@ -179,7 +180,7 @@ class Aggregation:
         return True
 
     async def spend(self, keys: QueueKeys, set_key: str) -> None:
-        """Delete the tasks of a set that has ended."""
+        """Delete the tasks of a set that has ended, which may be one of a worker that died before it did so."""
         deleted = wire.PAGE
         while deleted >= wire.PAGE:
             faults.reach("aggregate:spend")
@@ -217,10 +218,10 @@ class Aggregation:
             await self._archive(taken, describe(error))
 
     async def _archive(self, taken: AggregationSet, text: str) -> None:
-        while members := (await self._members(taken, 0)).members:
+        while members := (await self._members(taken, 0)).members:  # from the start, because each page is taken out
             now = int(self._clock.now())
             out = [_archived(member, text, now) for member in members]
-            if not await self._sort_out(taken, out):
+            if not await self._sort_out(taken, out):  # another server has reclaimed the set
                 return
             self._counts["archived"] += len(out)
         await self._end(taken, None)

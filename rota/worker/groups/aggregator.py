@@ -41,6 +41,7 @@ from rota.worker.groups.group_watch import DueGroups, GroupWatch, Key
 from rota.worker.ticker import Ticker
 
 _LONGEST_LOOK_AWAY = timedelta(seconds=5)
+"""The longest time between two checks of all groups, and the time for which a group is left alone after a failure."""
 _REST_SECONDS, _LONGEST_REST_SECONDS = 0.02, 0.05
 """The pause between two checks of groups that change all the time: twice the time that a check took, within these
 limits."""
@@ -106,11 +107,11 @@ class Aggregator:
 
     async def run(self) -> None:
         """Aggregate until cancelled. Then unfinished sets go back to their groups."""
-        self._watch.notifies = self._notified
+        self._watch.notifies = self._notified  # not before: a drain of a test calls `aggregate` without this method
         try:
             await self._ticker.keep(self._session)
         finally:
-            self._waiting.clear()
+            self._waiting.clear()  # else the end of each aggregation would start the next one
             for task in self._busy.values():
                 task.cancel()
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
@@ -162,7 +163,7 @@ class Aggregator:
 
     async def _round(self) -> float:
         """Check the groups that may be due and start the due ones; return the seconds until the next check."""
-        self._news.clear()
+        self._news.clear()  # before the checks, so that a change during them ends the next wait
         queues = list(self._queues())
         self._due_groups.serve(set(queues))
         for queue in queues:
@@ -170,7 +171,7 @@ class Aggregator:
                 await self._look_everywhere(queue)
             elif queue in self._due_groups.relisted:
                 await self._look_for_new(queue)
-            groups = list(self._due_groups.changed.pop(queue, ()))
+            groups = list(self._due_groups.changed.pop(queue, ()))  # a group that changes from now on is checked again
             for start in range(0, len(groups), _GROUPS_PER_LOOK):
                 await self._look_at(queue, groups[start : start + _GROUPS_PER_LOOK])
         now = self._clock.now()
@@ -183,14 +184,14 @@ class Aggregator:
         due_groups.begin_look(queue, every.total_seconds())
         cursor, found = "0", set[str]()
         while True:
-            seen = await self._watch.look(keys, look(keys, cursor), {keys.groups: None})
+            seen = await self._watch.look(keys, look(keys, cursor), {keys.groups: None})  # watches the list only
             await self._receive(keys, seen)
             found.update(each.name for each in seen.groups)
             cursor = seen.cursor
             if cursor == "0":
                 break
         due_groups.forget(queue, due_groups.seen[queue] - found)
-        if self._watch.notifies:
+        if self._watch.notifies:  # then watch each group that may become due by its size, for which it is read again
             unwatched = (name for name in found if not self._watch.is_watched(keys.group(name)))
             due_groups.changed[queue].update(name for name in unwatched if (queue, name) in due_groups.sized)
 
@@ -243,7 +244,7 @@ class Aggregator:
         if due.delay is not None:
             due_at = min(due_at, seen.oldest + due.delay.total_seconds())
         if due.size is not None and seen.size >= due.size:
-            due_at = 0.0
+            due_at = 0.0  # before all others: `due_now` sorts by this time
         return self._due_groups.plan(key, due_at, registered, sized=due.size is not None)
 
     def _start_due(self, now: float) -> None:
@@ -255,7 +256,7 @@ class Aggregator:
         waiting = self._waiting.get(registered)
         while waiting and self._running[registered] < self._at_once:
             key = waiting.popleft()
-            if self._due_groups.due.pop(key, None) is not None:
+            if self._due_groups.due.pop(key, None) is not None:  # else it has vanished while it waited
                 self._begin(key, registered)
 
     def _begin(self, key: Key, registered: Registered) -> None:
@@ -273,7 +274,7 @@ class Aggregator:
 
     def _left_running(self, registered: Registered, ended: asyncio.Future[None]) -> None:
         """Keep a slot for a thread that still runs after its aggregation has ended, so that threads do not pile up."""
-        self._running[registered] += 1
+        self._running[registered] += 1  # before `_end` frees the slot of the aggregation itself
         ended.add_done_callback(lambda _: self._free(registered))
         if registered not in self._reported_running:
             self._reported_running.add(registered)

@@ -63,7 +63,6 @@ class GroupWatch:
         """Close the connections."""
         links, self._links = self._links, {}
         for link in links.values():
-            link.on_close = None
             await link.aclose()
 
     async def _link(self, keys: QueueKeys) -> Link | None:
@@ -85,7 +84,7 @@ class GroupWatch:
         return link
 
     def _closed(self) -> None:
-        self._watched.clear()
+        self._watched.clear()  # also the keys of other nodes, which are read again in the next check of all groups
         self._changed(None, None)
 
     def _pushed(self, words: list[Any]) -> None:
@@ -96,7 +95,7 @@ class GroupWatch:
             self._changed(None, None)
             return
         for key in words[1]:
-            known = self._watched.pop(key, None)
+            known = self._watched.pop(key, None)  # the server has forgotten the key too, until it is read again
             if known is not None:
                 self._changed(*known)
 
@@ -165,6 +164,7 @@ class DueGroups:
     def plan(self, key: Key, due_at: float, registered: Registered, *, sized: bool) -> None:
         """Note when a group is due."""
         holder, until = self.held.get(key, (None, 0.0))
+        # Only the aggregator that failed has to wait. The tasks of another one may be in the same group.
         self.due[key] = (max(due_at, until) if holder is registered else due_at), registered
         if sized:
             self.sized.add(key)

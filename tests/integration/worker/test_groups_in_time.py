@@ -90,6 +90,20 @@ async def test_a_full_group_is_aggregated_at_once(yard: Yard) -> None:
     assert min(late) < LATE
 
 
+async def test_group_from_before_the_start_is_aggregated_as_soon_as_it_is_full(yard: Yard) -> None:
+    for turn in range(5):
+        for number in range(2):
+            await yard.grouped(f"{turn}-{number}", f"g{turn}", await yard.now())
+    late: list[float] = []
+    async with running(yard, max_size=3) as stopwatch:
+        for turn in range(5):
+            await yard.grouped(f"{turn}-2", f"g{turn}", await yard.now())
+            full_at = await yard.now()
+            await stopwatch.until(turn + 1)
+            late.append(stopwatch.calls[-1][1] - full_at)
+    assert min(late) < LATE
+
+
 async def test_a_group_that_fills_slowly_is_aggregated_as_soon_as_it_is_full(yard: Yard) -> None:
     late: list[float] = []
     async with running(yard, max_size=3) as stopwatch:

@@ -32,7 +32,7 @@ async def stop_when_empty(worker: Worker) -> bool:
         if worker.stopping:
             return False
         await asyncio.sleep(LOOK_SECONDS)
-    broker = worker.app.connect(worker.settings)
+    broker = worker.app.connect(worker.settings)  # the worker closes its own when it stops, perhaps during a check
     try:
         while not worker.stopping:
             left = await _look(worker, broker)

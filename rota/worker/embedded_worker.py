@@ -57,13 +57,14 @@ class EmbeddedWorker(AbstractAsyncContextManager[Worker]):
         except BaseException:
             await self._end(worker)
             raise
-        run.add_done_callback(self._block.interrupt)
+        run.add_done_callback(self._block.interrupt)  # only now, because an earlier error is raised above
         self._worker = worker
         return worker
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         run = self._run
         try:
+            # A cancel by other code wins, as in a TaskGroup: then the program wants this block to end as cancelled.
             if isinstance(error, asyncio.CancelledError) and self._block.was_interrupted_only():
                 raise _fault_of(run) from run.exception()
         finally:

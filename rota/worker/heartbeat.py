@@ -166,7 +166,7 @@ class Heartbeat:
             while not self._stopping.is_set():
                 self._beat_once()
                 self._sooner.wait(self._pause())
-                self._sooner.clear()
+                self._sooner.clear()  # before the beat, so that a call of `soon` during the beat leads to another one
             self._clear_once()
         except BaseException as fault:
             self._fault = fault
@@ -206,7 +206,7 @@ class Heartbeat:
         if not chunks:
             return None
         now = lease_clock()
-        lease_until = now + self._lease.total_seconds()
+        lease_until = now + self._lease.total_seconds()  # before the request, because its reply may be late
         faults.reach("lease:send")
         replies = self._broker.run_many(
             [extend(keys, [_held(attempt, now) for attempt in chunk], self._lease) for keys, chunk in chunks]
@@ -246,7 +246,7 @@ class Heartbeat:
             self._on_cancel(attempt, reason)
 
     def _write_records(self, attempts: Sequence[Attempt]) -> None:
-        state = replace(self._server(), status=self.status, active=len(attempts))
+        state = replace(self._server(), status=self.status, active=len(attempts))  # as many as are listed below
         # The event loop may have just received an attempt and not have parsed its message yet.
         shown = [_shown(attempt) for attempt in attempts if hasattr(attempt, "message")]
         types, answers = self._types, self._orders.unsent()
@@ -290,7 +290,7 @@ class Heartbeat:
         self._done = replace(self._done, errors=self._done.errors + 1)
 
     def _tell(self, act: Callable[[], object]) -> None:
-        if self._loop is None:
+        if self._loop is None:  # a test beats without `run`
             act()
             return
         try:
@@ -309,6 +309,7 @@ def _chunks(attempts: Iterable[Attempt]) -> Iterator[tuple[QueueKeys, list[Attem
 
 
 def _held(attempt: Attempt, now: float) -> Held:
+    # Once the lease has expired, a Go server may have taken the task over, which rewrites its message (`lease.lua`).
     return Held(attempt.id, attempt.token, attempt.raw if attempt.lease_until < now else b"")
 
 

@@ -45,6 +45,7 @@ def _guarded(loop: asyncio.AbstractEventLoop, name: str) -> Generator[None]:
     counts = _guards.setdefault(loop, {})
     counts[name] = counts.get(name, 0) + 1
     if counts[name] == 1:
+        # An attribute of the loop hides the method of its class, and deleting it shows the method again.
         with suppress(AttributeError):  # no __dict__
             setattr(loop, name, _refusing(name, getattr(loop, name)))
     try:

@@ -99,7 +99,7 @@ class LoopWatchdog:
             self._loop.call_soon_threadsafe(ended.set)
 
     def _check(self, pause: float) -> None:
-        self._turned.clear()
+        self._turned.clear()  # it is still set by the last check
         if self._stopping.is_set():
             # `run` sets both events when it ends, and `_turned` was just cleared. The loop may never turn again, so
             # waiting for it could take for ever.
@@ -111,7 +111,7 @@ class LoopWatchdog:
             if not reported:
                 self._report(asked_at)
                 reported = True
-            self._looked()
+            self._looked()  # while the loop is blocked too, because it notes when the worker could last take tasks
         if self._stopping.is_set():
             return
         now = time.monotonic()

@@ -39,12 +39,12 @@ class Parts:
         self._app = worker.app
         self._every_beat = settings.worker.heartbeat
         self._group_interval_seconds = settings.aggregation.group_interval.total_seconds()
-        self._beats = broker.sync()
         self.heartbeat = Heartbeat(
-            self._beats,
+            broker.sync(),  # its thread cannot use connections of the event loop
             worker.held,
             worker.describe,
             worker.lose,
+            # A lambda, because the executor is made later.
             lambda attempt, reason: worker.executor.stop(attempt, "cancelled", reason),
             worker.orders,
             every=settings.worker.heartbeat,
@@ -91,7 +91,7 @@ class Parts:
 
         async def describe() -> None:
             nonlocal described
-            if len(registry) != described:
+            if len(registry) != described:  # handlers are only added, when a router is included later
                 handlers = list(registry)
                 described = len(handlers)
                 self.heartbeat.publish(await in_own_thread(published_types, handlers, registry.matching))
@@ -109,10 +109,9 @@ class Parts:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self.threads.abandon()
+        self.threads.abandon()  # a function that does not end must not keep the worker from its end
         await self.processes.aclose()
         await self.threads.aclose()
-        await in_own_thread(self._beats.close)
 
 
 def _reporter(worker: "Worker", broker: Broker) -> Reporter:
@@ -165,7 +164,7 @@ class Crew:
                 raise
             raise cancelled_from_outside(getattr(part, "__qualname__", repr(part))) from cancel
         except BaseException:
-            self._ending = True  # the group cancels the others
+            self._ending = True  # the group cancels the others, which is no further fault
             raise
 
 

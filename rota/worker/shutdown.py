@@ -58,13 +58,15 @@ class Shutdown:
 
     async def drain(self) -> None:
         """Carry out the steps 1 to 4 of a stop."""
-        self._heartbeat.status = "closed"
-        self._executor.closed = True
+        self._heartbeat.status = "closed"  # what Asynq's tools show for a server that shuts down
+        self._executor.closed = True  # before the last reply to a fetch, whose tasks are handed back then
+        # Counted from the request to stop: a silent server may delay `stop_fetching` by several seconds.
         grace_ends_at = time.monotonic() + self._grace_seconds
         await self._consumers.stop_fetching()
         self._executor.hand_back_parked()
         if not await self._ended_by_themselves(grace_ends_at - time.monotonic()):
             await self._end_the_rest()
+        # The time that cancelled handlers took to end is taken off the time for the records.
         used = max(time.monotonic() - grace_ends_at, 0)
         if not await self._recorded(LAST_RECORD_SECONDS - min(used, LAST_WORD_SECONDS)):
             events.emit(events.LastOutcomesLost())
@@ -77,7 +79,7 @@ class Shutdown:
         if hurry.done():
             await asyncio.wait((flush,), timeout=HURRIED_SECONDS)
         hurry.cancel()
-        flush.cancel()
+        flush.cancel()  # takes effect in the next turn of the loop, so `done` is only true if it was before
         return flush.done()
 
     async def give_up(self, fault: BaseException) -> None:
@@ -93,7 +95,7 @@ class Shutdown:
         self._heartbeat.status = "closed"
         self._executor.closed = True
         try:
-            await self._consumers.stop_fetching()
+            await self._consumers.stop_fetching()  # the fetchers have ended, but may have left lost replies
             self._executor.hand_back_parked()
             await self._end_the_rest()
             await self._consumers.record_rest(LAST_WORD_SECONDS)

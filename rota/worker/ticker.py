@@ -30,14 +30,12 @@ class Ticker:
         self.errors = 0
         self._backoff = Backoff(first_seconds=0.5, most_seconds=max(5.0, every.total_seconds()))
 
-    async def keep(self, act: Act, *, first: timedelta | None = None, sooner: asyncio.Event | None = None) -> None:
-        """Call `act` until cancelled, for the first time after `first` or at once. Setting `sooner` ends a wait."""
-        if first is not None:
-            await asyncio.sleep(self._jittered(first))
+    async def keep(self, act: Act, *, sooner: asyncio.Event | None = None) -> None:
+        """Call `act` until cancelled, for the first time at once. Setting `sooner` ends a wait."""
         while True:
             wait: timedelta | None = None
             if sooner is not None:
-                sooner.clear()
+                sooner.clear()  # before the act, so that a request during the act ends the next wait
             try:
                 wait = await act()
             except BrokerError as error:
@@ -109,7 +107,7 @@ class Backoff:
         self.succeeded_at = None
         self._say(error, act, level, now)
         pause = min(self._first_seconds * 2**self._failures, self._most_seconds)
-        self._failures = min(self._failures + 1, 30)
+        self._failures = min(self._failures + 1, 30)  # in a long outage, the power would become too large for a float
         self._sooner.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(RANDOM.uniform(0.5, 1) * pause):

@@ -83,10 +83,10 @@ class Worker:
     async def run(self) -> None:
         """Run until `stop()` is called. After a fault it may be called again."""
         self.ready.clear()
-        self.slots = Slots(self.slots.capacity)  # also after a fault, the number that was ordered last
+        self.slots = Slots(self.slots.capacity)  # all free, also after a fault; with the number that was ordered last
         async with AsyncExitStack() as stack:
             loop = asyncio.get_running_loop()
-            stack.push_async_callback(_deliver_events)
+            stack.push_async_callback(_deliver_events)  # pushed first, so called last: other exits emit events too
             stack.enter_context(forks.guarded(loop))
             stack.enter_context(loop_guard.guarded(loop, *loop_guard.SHUTDOWNS))
             events.emit(events.WorkerStarted(worker=self.id))
@@ -153,7 +153,7 @@ class Worker:
             )
         self.slots.resize(concurrency)
         if self.ready.is_set():
-            self.parts.threads.grow(concurrency)
+            self.parts.threads.grow(concurrency)  # else the additional tasks would wait for a thread in their slots
         self.beat_soon()
 
     def beat_soon(self) -> None:
@@ -188,7 +188,7 @@ class Worker:
 
     def held(self) -> list[Attempt]:
         """The attempts whose outcome is not recorded yet. May be called from any thread."""
-        return list(self.executor.held)
+        return list(self.executor.held)  # a copy in one step of the interpreter: the event loop changes it meanwhile
 
     def describe(self) -> ServerState:
         """The description of this worker in Asynq's record of servers."""
@@ -245,7 +245,7 @@ class Worker:
                 running.append(crew.start(partial(discovery.keep, self.consumers.refresh)))
                 beginning = crew.start(self._begin_work)
                 await self._stopping.wait()
-                crew.dismiss()
+                crew.dismiss()  # before the first cancel, which would count as a fault
                 beginning.cancel()  # it still waits if the broker was away since the start
                 await shutdown.drain()
                 if self._hurry.is_set():
@@ -291,7 +291,7 @@ class Worker:
                 settings.slow_poll.total_seconds(),
                 batch=settings.fetch_batch,
                 wake_up=settings.wake_up,
-                queues_per_call=1 if self._broker.clustered else MAX_QUEUES,
+                queues_per_call=1 if self._broker.clustered else MAX_QUEUES,  # in a Cluster, a call has one slot
             ),
             rules=FetchRules(
                 self.subscription,
@@ -313,7 +313,7 @@ class Worker:
 
     def _begin(self, act: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(act)
-        self._acts.add(task)
+        self._acts.add(task)  # the event loop itself refers to a task only weakly
         task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -42,7 +42,8 @@ class Orders:
         self.held_quiet = False
         """Whether the supervisor has quieted this worker: all its processes are, or this one is being replaced."""
         self.passed_on: deque[str] = deque(maxlen=10)
-        """The last orders for the supervisor, each as `<id> <act>`; the act `end` stops only this process."""
+        """The last orders for the supervisor, each as `<id> <act>`; the act `end` stops only this process. They stay,
+        because nothing confirms a report, and the supervisor obeys each ID once."""
 
     def unsent(self) -> Mapping[str, str]:
         """Return the answers that have not reached the server yet. May be called from any thread."""
@@ -59,7 +60,7 @@ class Orders:
             if order_id in self._answers:
                 self._unsent[order_id] = self._answers[order_id]  # an earlier answer was lost
             elif order_id not in self._known:
-                self._known.append(order_id)
+                self._known.append(order_id)  # here and not in `_take`: the next beat may read it before the loop turns
                 tell(partial(self._take, order_id, data))
 
     def _take(self, order_id: str, data: bytes) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 FRESH_SECONDS = 2.0
+"""A worker with a free slot that does not wait for notifications fetches at least once in this time."""
 _STATES = {
     "running",
     "listening",
@@ -37,6 +38,7 @@ _STATES = {
     "threads",
     "processes",
 }
+"""Fields of statistics that are no counts, so that the sum over processes and time would mean nothing."""
 
 
 class WorkerStatus:
@@ -93,8 +95,8 @@ class WorkerStatus:
             status=worker.heartbeat.status,
             taken_at=now,
             started_at=common.started_at,
-            beat_at=worker.heartbeat.statistics().last_beat_at or self._fetching_at,
-            fetch_lost_at=0.0 if self._fetching_at >= now else self._fetching_at,
+            beat_at=worker.heartbeat.statistics().last_beat_at or self._fetching_at,  # 0 would be years ago
+            fetch_lost_at=0.0 if self._fetching_at >= now else self._fetching_at,  # `look` has set it if it can fetch
             record_lost_at=min((at for at in lost if at), default=0.0),
             turned_at=loop_watchdog.turned_at,
             blocked_by=loop_watchdog.blocked_by,
@@ -123,12 +125,13 @@ class WorkerStatus:
             yield name, sum(getattr(each, name) for each in fetched)
         for name in ("recorded", "discarded", "repeated"):
             yield name, sum(getattr(each, name) for each in finished)
-        kinds = {kind for each in finished for kind in list(each.kinds)}
+        kinds = {kind for each in finished for kind in list(each.kinds)}  # a copy, because the event loop adds kinds
         for kind in kinds:
             yield f"outcome:{kind}", sum(each.kinds[kind] for each in finished)
         for name, number in events.counts().items():
             yield f"event:{name}", number
         parts = self._worker.parts
+        # The names of these attributes are the label `part` of the metric `rota_part_events`.
         for name, part in {**vars(parts), **vars(parts.sweep)}.items():
             if hasattr(part, "statistics"):
                 yield from ((f"{name}:{count}", n) for count, n in _numbers(part.statistics()).items())

@@ -12,7 +12,7 @@ from rota.cli import option_types as words
 from rota.cli.language import translated, translated_title
 from rota.client.connections import broker_options
 from rota.errors import BrokerError, ConfigError
-from rota.health import discovery as meeting
+from rota.health import discovery
 from rota.health.discovery import NoReply, ProbeReply
 from rota.settings.origin import CommandLine
 from rota.settings.settings import Settings
@@ -51,13 +51,13 @@ def command(
 
 
 def _here(pid: int | None, question: str, timeout: timedelta) -> Iterator[Said]:
-    folder = meeting.folder(Settings().health.health_dir)
+    folder = discovery.folder(Settings().health.health_dir)
     found = False
-    for of, path in meeting.sockets(folder):
+    for of, path in discovery.sockets(folder):
         if pid not in (None, of):
             continue
         try:
-            reply = meeting.ask_socket(path, question, timeout)
+            reply = discovery.ask_socket(path, question, timeout)
         except NoReply as error:
             yield Said(False, f"worker {of}: {error}")
         else:
@@ -75,7 +75,7 @@ def _at(address: str, question: str, timeout: timedelta) -> Said:
     if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ConfigError(f"--address {address} is not of the form host:port, as in 127.0.0.1:8080.")
     try:
-        return _read(meeting.ask_port(host.strip("[]") or "127.0.0.1", int(port), question, timeout))
+        return _read(discovery.ask_port(host.strip("[]") or "127.0.0.1", int(port), question, timeout))
     except NoReply as error:
         return Said(False, str(error))
 

@@ -24,7 +24,7 @@ from rota.cli.exit_limit import exit_limit
 from rota.cli.summary import prepare
 from rota.core import tracebacks
 from rota.errors import ConfigError, RotaError
-from rota.health import discovery as meeting
+from rota.health import discovery
 from rota.tasks import lifespan
 from rota.worker import loop_guard
 from rota.worker.burst import stop_when_empty
@@ -91,7 +91,7 @@ async def _run(app: Rota, target: str, show_banner: bool, follow_parent: bool, b
     async with contextlib.AsyncExitStack() as stack:
         if follow_parent:
             await stack.enter_async_context(while_parent_lives(stopper.request))
-        stack.enter_context(answering(worker, meeting.own_socket(settings.health.health_dir)))
+        stack.enter_context(answering(worker, discovery.own_socket(settings.health.health_dir)))
         with exit_limit():
             if await prepare(target, app, app.connect(settings), stopper.asked, show_banner=show_banner):
                 if not burst:

@@ -183,6 +183,7 @@ class Fleet:
         return process
 
     async def _fill(self, leader: "Fleet") -> None:
+        # Without the current task, which is in `_starting` too if this fleet is the leader.
         while leader.processes or leader._starting - {asyncio.current_task()}:
             if self._closed.is_set():
                 return
@@ -250,7 +251,7 @@ class Fleet:
 
     async def _scale(self, settings: Settings) -> None:
         scaling = self._scaling
-        if scaling.range.fixed or self._recycling.extra or self._starting:
+        if scaling.range.fixed or self._recycling.extra or self._starting:  # the number is about to change
             return
         staying, now = self.staying, time.monotonic()
         scaling.look([process.report for process in staying], now)

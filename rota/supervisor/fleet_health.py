@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rota import events
-from rota.health import discovery as meeting
+from rota.health import discovery
 from rota.health.endpoints import Answers, HealthPort
 from rota.health.process_status import Counters, ProcessStatus
 from rota.settings.setting_groups import HealthSettings
@@ -28,7 +28,7 @@ class FleetHealth:
             Answers(self._statuses, self._counts),
             host=settings.health_host,
             port=settings.health_port,
-            socket_path=meeting.own_socket(settings.health_dir),
+            socket_path=discovery.own_socket(settings.health_dir),
         )
 
     def started(self, process: ChildProcess) -> None:

@@ -44,6 +44,7 @@ class LeaseKeeper:
         """
         now = time.monotonic()
         late = [process for process in processes if self._is_late(process, now)]
+        # A process that is on time again is forgotten, so that its next delay is logged again.
         self._kept_at = {p.id: self._kept_at[p.id] for p in late if p.id in self._kept_at}
         due = [p for p in late if now - self._kept_at.get(p.id, 0) >= self._beat_seconds]
         if not due:
@@ -83,7 +84,7 @@ class LeaseKeeper:
         if who is None:
             return
         keys, identity = self._broker.keys, (who.host, who.pid, who.server_id)
-        if await self._broker.run(owner.show(keys, *identity, self._ttl)):
+        if await self._broker.run(owner.show(keys, *identity, self._ttl)):  # else there is no record to be listed
             lists = owner.listed(keys, *identity, self._ttl, types=process.report.types)
             for reply in await self._broker.run_many(lists):
                 if isinstance(reply, BrokerError):

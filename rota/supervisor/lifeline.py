@@ -83,10 +83,10 @@ class Lifeline:
         gone: Callable[[], object],
         every_seconds: float,
     ) -> None:
-        self._connection.setblocking(False)
+        self._connection.setblocking(False)  # a supervisor that is frozen must not block this thread with a full socket
         with selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
             selector.register(self._connection, selectors.EVENT_READ)
-            self._obey(commands)
+            self._obey(commands)  # those that arrived with the setup
             while True:
                 self._report_safely(report)
                 if selector.select(every_seconds):

@@ -30,6 +30,7 @@ from rota.supervisor.replacement import Lifetime, RestartBackoff
 
 _MIB = 1024 * 1024
 _LINE_BYTES = 16 * 1024 * 1024
+"""The longest message. The default of asyncio is 64 KiB, and a report has the names of all queues of a process."""
 _LAST_WORDS_SECONDS = 0.1
 
 
@@ -43,7 +44,7 @@ class Exit:
     @classmethod
     def read(cls, status: int, usage: struct_rusage) -> "Exit":
         """Make an Exit from the values that `os.wait4` returns."""
-        unit = 1 if sys.platform == "darwin" else 1024
+        unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
         return cls(os.waitstatus_to_exitcode(status), usage.ru_maxrss * unit)
 
     @property
@@ -121,7 +122,7 @@ class ChildProcess:
         reader, child._writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
         child._writer.write(encode(setup))
         child._reading = asyncio.create_task(child._read(reader))
-        if child.exit is not None:
+        if child.exit is not None:  # it has ended during the wait, when `_end` found no connection to close
             child._writer.close()
         return child
 
@@ -146,7 +147,7 @@ class ChildProcess:
     def stop(self, *, at_once: bool = False) -> None:
         """Ask it to stop. Running tasks may finish within `shutdown_timeout`; `at_once` hands them back now."""
         self.leaving = True
-        self.stop_asked_at = self.stop_asked_at or time.monotonic()
+        self.stop_asked_at = self.stop_asked_at or time.monotonic()  # a second request does not extend the time
         self._signal(signal.SIGINT if at_once else signal.SIGTERM)
 
     def drain(self, seconds: float) -> None:
@@ -176,6 +177,7 @@ class ChildProcess:
         """Whether it can be stopped after `drain`: it holds no task any more, or its time is over."""
         if self.drain_until is None or self.stop_asked_at is not None:
             return False
+        # Before it reports that it is quiet, it may still fetch, so that it holds tasks right after it held none.
         return (self.report.quiet and self.report.held == 0) or time.monotonic() >= self.drain_until
 
     @property
@@ -244,7 +246,7 @@ class ChildProcess:
         loop = asyncio.get_running_loop()
 
         def wait() -> None:
-            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)  # leaves a zombie for `_reap`, see `_signal`
             with contextlib.suppress(RuntimeError):  # the loop is closed: the supervisor has ended
                 loop.call_soon_threadsafe(self._reap, on_exit)
 
@@ -253,7 +255,7 @@ class ChildProcess:
     def _reap(self, on_exit: Callable[["ChildProcess"], object]) -> None:
         _, status, usage = os.wait4(self.pid, 0)
         self.exit = Exit.read(status, usage)
-        self._process.returncode = self.exit.code
+        self._process.returncode = self.exit.code  # else Popen would take it for running, and warn
         self._ending = asyncio.create_task(self._end(on_exit))
 
     async def _end(self, on_exit: Callable[["ChildProcess"], object]) -> None:

@@ -66,6 +66,7 @@ class ServedQueues:
 
 LOOK_AGAIN_AFTER_SECONDS = (1.0, 4.0)
 _LOOK_SECONDS = 0.1
+"""How often `finish` asks for the time that is left."""
 
 
 class Reclaim:
@@ -132,17 +133,17 @@ class Reclaim:
             for _, reply in good:
                 self._note(reply)
                 total = _sum(total, reply)
-            left = {queue: reply.left for queue, reply in good if reply.left}
+            left = {queue: reply.left for queue, reply in good if reply.left}  # a refused queue is not asked again
         answers.check()
         return total
 
     def _call(self, queue: QueueKeys, process: ChildProcess, oldest: int | None) -> Call[Returned]:
-        most = self._max_crashes if process.crashed else 0
+        most = self._max_crashes if process.crashed else 0  # 0 counts no crash for a process that was asked to stop
         return give_back(
             queue,
             process.id,
             max_crashes=most,
-            error=_epitaph(process, most),
+            error=_quarantine_text(process, most),
             died=_last_record(process),
             attempts_limit=self._attempts_limit,
             oldest=oldest,
@@ -177,7 +178,7 @@ class Reclaim:
         task.add_done_callback(into.discard)
 
 
-def _epitaph(process: ChildProcess, crashes: int) -> str:
+def _quarantine_text(process: ChildProcess, crashes: int) -> str:
     workers, who = counted(crashes, "worker"), f"worker {process.id} (process {process.pid}"
     if process.introduction is not None:
         who += f" on {process.introduction.host}"

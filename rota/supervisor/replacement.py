@@ -74,7 +74,7 @@ class RestartBackoff:
 
     def died(self) -> float:
         """Note that the process died by itself; return the seconds to wait before its successor is started."""
-        stable = self._clock() - self._started_at >= STABLE_SECONDS
+        stable = self._clock() - self._started_at >= STABLE_SECONDS  # then it is not the app that fails at each start
         self._deaths = 1 if stable else self._deaths + 1
         if self._deaths == 1:
             return 0.0
@@ -125,7 +125,7 @@ class Recycling:
         if old.exit is None and new.exit is None and not new.report.ready:
             return
         self._pair = None
-        if new.exit is not None:
+        if new.exit is not None:  # the old one goes on, also if its successor was ready before it died
             self._not_before = time.monotonic() + self._backoff.died()
         elif old.exit is None:
             old.drain(self._drain_seconds)

@@ -29,7 +29,7 @@ class Scaling:
         """Update from the current reports. While one process is not ready, the fleet is neither full nor idle."""
         count, used = len(reports), sum(report.used for report in reports)
         capacity = max((report.capacity for report in reports), default=0)
-        settled = count > 0 and all(report.ready for report in reports)
+        settled = count > 0 and all(report.ready for report in reports)  # a new process may soon take the load
         full = settled and all(report.used >= report.capacity for report in reports)
         idle = settled and used <= (count - 1) * capacity * MARGIN
         self._full_since = (now if self._full_since is None else self._full_since) if full else None

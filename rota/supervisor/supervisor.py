@@ -42,11 +42,13 @@ from rota.tasks import logs
 KINDS: Sequence[Kind] = (WORKER, SCHEDULER)
 """The kinds that a command starts. The first process of the first kind tells the settings."""
 LEFT_BY_FORCE = 130
+"""The exit code after a third request to stop: 128 + SIGINT, as a shell reports Ctrl-C."""
 LAST_RETURNS_SECONDS = 5.0
 """How long the end of the fleet waits until the tasks of dead processes are given back."""
 HURRIED_RETURNS_SECONDS = 1.0
 """The same if all processes ended in good order, or after a second request to stop."""
 SLOW_START_SECONDS = 30.0
+"""How often the log says that the first process still loads the app."""
 
 
 class Supervisor:
@@ -119,9 +121,10 @@ class Supervisor:
 
     def _stop_in_turn(self) -> None:
         """Ask the kinds whose turn it is to stop. Called again when a process has ended."""
-        level = max(self._requests, int(not self._leader.lives))
+        level = max(self._requests, int(not self._leader.lives))  # a burst ends without a request, with its leader
         turn = min((fleet.kind.stop_turn for fleet in self._fleets if fleet.lives), default=0)
         for fleet in self._fleets:
+            # A fleet without a process is stopped out of turn, so that it starts none any more.
             if level > 1 or (level and (fleet.kind.stop_turn <= turn or not fleet.lives)):
                 fleet.stop(level)
 
@@ -155,6 +158,7 @@ class Supervisor:
             await first.ended.wait()
             return self._code_of_start(first)
         async with AsyncExitStack() as stack:
+            # Until `_set_up`, the end of a process is not handled. Later it is, also during the next wait.
             settings, has_ended = Settings(**first.introduction.settings), first.ended.is_set()
             if logs.in_use():
                 logs.set_up(self._order.log_level, settings.logging.log)  # the app may have chosen another format

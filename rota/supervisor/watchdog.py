@@ -26,7 +26,7 @@ class Watchdog:
 
     def look(self, fleet: Iterable[ChildProcess]) -> bool:
         """Kill the overdue processes. Returns whether one of them was killed because it did not stop."""
-        now, fleet = self._clock(), [process for process in fleet if not process.killed]
+        now, fleet = self._clock(), [process for process in fleet if not process.killed]  # each is logged once
         lag, self._looked_at = now - self._looked_at - self._every_seconds, now
         if lag > MOST_LAG_SECONDS:
             for process in fleet:

@@ -90,7 +90,7 @@ async def test_a_worker_that_cannot_find_its_queues_at_its_start_can_still_be_st
         tried.set()
         raise BrokerUnavailable("No node of the Cluster serves the slot now.")
 
-    monkeypatch.setattr(Broker, "place", nowhere)
+    monkeypatch.setattr(Broker, "node_of", nowhere)
     worker = Worker(app, app.settings)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(worker.run())

@@ -264,6 +264,8 @@ class Finisher:
 
 def _batches_of(ended: list[Ended], most: int) -> list[tuple[QueueKeys, list[Ended]]]:
     """Divide outcomes into batches of one queue. Plain successes are apart, because they have a shorter script."""
+    if len(ended) == 1:  # as in an idle worker, which is spared two calls
+        return [(ended[0][0].queue, ended)]
     alike: dict[tuple[QueueKeys, bool], list[Ended]] = defaultdict(list)
     latest: list[Ended] = []
     queue: QueueKeys | None = None

@@ -8,6 +8,7 @@ it. The steps to add an operation:
 2. Make it a value in `rota.client.verbs`, so that it can be done to many tasks too.
 3. Describe the operation in `TaskOperations`, below `@operation`.
 4. Declare it in `rota.tasks.job.Receipt`, below `@_verb`, if a job has it too.
+5. `rota.inspect.bulk_acts` has the steps to offer it for many tasks and as a command of `rota task`.
 """
 
 import time

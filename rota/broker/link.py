@@ -183,7 +183,8 @@ class Link(asyncio.Protocol):
             self._heard = self._loop.time()
             if self._watch is None:
                 self._listen()
-            self._busy_poll.begin()
+            if timeout_seconds is None:
+                self._busy_poll.begin()
         self._waiting.append(future)
         if timeout_seconds is not None:
             self._own_timeouts[future] = timeout_seconds
@@ -319,7 +320,8 @@ class Link(asyncio.Protocol):
             self._watch.cancel()
             self._watch = None
         self.resume_writing()
-        waiting, self._waiting = self._waiting, deque()
+        waiting = list(self._waiting)
+        self._waiting.clear()
         self._own_timeouts.clear()
         for future in waiting:
             if not future.done():

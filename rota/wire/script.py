@@ -4,8 +4,9 @@ A script is `lua/<name>.lua`. The line `--! include <fragment>` is replaced by `
 included several times, only the first line is. In this way scripts share the functions that must be the same everywhere
 (the end of a task, counters, locks, promotion of due tasks), and a fragment includes the fragments that it uses.
 
-A script that writes a time into a sorted set of Asynq includes `time_score`, because Asynq's inspector cannot read some
-numbers. A call whose answer was lost is sent again, so a script has to notice that its change is made already.
+A script that writes a time with a fraction of a second into a sorted set of Asynq includes `time_score`, because
+Asynq's inspector cannot read some numbers. A caller may send a call again whose answer was lost, so a script has to
+notice that its change is made already. (`minute_add` cannot, and is not sent again.)
 
 All times in Redis come from the server's clock, which a test cannot set. So `shifted` puts a prologue before a script,
 in which `TIME` adds an offset that is stored in the database. Every program whose URL has `test_clock=1` shares the

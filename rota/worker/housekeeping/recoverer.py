@@ -49,9 +49,10 @@ QUARANTINED = (
     "was not extended any more, and no supervisor of it was there to say why"
 )
 SLACK = Slack(ours=timedelta(seconds=5), go=timedelta(seconds=30))
-AFTER_GO = timedelta(seconds=3)
-"""The shortest delay before a task of a Go server runs again. Asynq's recoverer reads its list of expired leases once
-and then moves these tasks without a further check. None of them may run before it has finished."""
+AFTER_GO, AFTER_EACH = timedelta(seconds=3), timedelta(milliseconds=10)
+"""The shortest delay before a task of a Go server runs again, and how much longer it is for each task before it.
+Asynq's recoverer reads its list of expired leases once. Then it moves these tasks in the same order, one in each round
+trip, without a further check. No task may run before that recoverer has passed it."""
 _ASYNQ_POLICY = Retry()
 
 
@@ -75,8 +76,7 @@ Judge = Callable[[TaskMessage, str], Recovery]
 def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
     """Return a function that judges as Asynq does: the loss of a server is a failure of its tasks.
 
-    `policy_of` returns the retry policy of a type. The delay is at least `AFTER_GO`, because a Go recoverer may have
-    read the same expired lease and move the task too.
+    `policy_of` returns the retry policy of a type.
     """
 
     def judge(message: TaskMessage, explicit: str) -> Recovery:
@@ -88,20 +88,20 @@ def as_failure(policy_of: Callable[[str], Retry | None]) -> Judge:
         if message.retried >= allowed:
             return Recovery(None)
         try:
-            return Recovery(max(policy.next_delay(message.retried, error), AFTER_GO), bool(policy.counts(error)))
+            return Recovery(policy.next_delay(message.retried, error), bool(policy.counts(error)))
         except BaseException as fault:  # a policy may hold functions of the user; a `sys.exit()` would end the loop
             about = events.about_task(message.id, message.type, message.queue, message.retried)
             events.emit(events.RetryUndecided(**about, error=fault, trace=tracebacks.text_of(fault)))
-            return Recovery(max(_ASYNQ_POLICY.next_delay(message.retried, error), AFTER_GO))
+            return Recovery(_ASYNQ_POLICY.next_delay(message.retried, error))
 
     return judge
 
 
-def _unread(dead: Dead) -> Move:
+def _unread(dead: Dead, shortest: timedelta) -> Move:
     """Return the move of a Go server's task with a message too large to be read: the script adds the failure to it."""
     if dead.cancel:
         return Move(dead, "archive", counts=False, text=f"cancelled: {dead.cancel}", ending="cancelled")
-    return Move(dead, "retry", delay=AFTER_GO, text=LEASE_EXPIRED)
+    return Move(dead, "retry", delay=shortest, text=LEASE_EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +211,14 @@ class Recoverer:
 
     async def _recover_queue(self, queue: str, found: Expired) -> int:
         keys = self._broker.keys.queue(queue)
-        total = 0
+        total = of_go = 0
         while True:
             own = set(self._own_tokens())  # for each page anew, because this worker fetches tasks meanwhile
-            moves = [self._move(dead, found) for dead in found.attempts if dead.token.decode("latin-1") not in own]
+            moves: list[Move] = []
+            for dead in found.attempts:
+                if dead.token.decode("latin-1") not in own:
+                    moves.append(self._move(dead, found, AFTER_GO + of_go * AFTER_EACH))
+                    of_go += not dead.ours
             if not moves:
                 return total
             faults.reach("recover:send")
@@ -229,9 +233,9 @@ class Recoverer:
                 return total
             found = await self._look(queue)
 
-    def _move(self, dead: Dead, found: Expired) -> Move:
+    def _move(self, dead: Dead, found: Expired, shortest: timedelta) -> Move:
         if dead.left_out:
-            return self._crash(dead) if dead.ours else _unread(dead)
+            return self._crash(dead) if dead.ours else _unread(dead, shortest)
         if not dead.message:
             return Move(dead, "drop")
         try:
@@ -248,7 +252,7 @@ class Recoverer:
         stored = with_failure(message, text, int(found.now), counts=counts and delay is not None)
         if delay is None:
             return Move(dead, "archive", stored, counts=counts, text=text, ending=ending)
-        return Move(dead, "retry", stored, delay, counts, text)
+        return Move(dead, "retry", stored, max(delay, shortest), counts, text)
 
     def _crash(self, dead: Dead) -> Move:
         # Any program can write the field, so the token is read in an encoding in which no byte is wrong.

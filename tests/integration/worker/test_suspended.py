@@ -16,7 +16,8 @@ from rota.worker.clock import lease_clock
 from rota.worker.run.process_child import ChildSetup
 from rota.worker.run.process_pool import _PoolProcess
 from rota.worker.run.thread_pool import _Job
-from tests.integration.worker.conftest import Bench
+from rota.worker.worker import Worker
+from tests.integration.worker.conftest import Bench, eventually
 
 Suspend = Callable[[float], None]
 
@@ -44,6 +45,15 @@ def not_begun(receipt: Receipt) -> str:
     return f"Task {receipt.id} ({receipt.type}) in queue default: not begun, since its lease had run out"
 
 
+async def first_beats(worker: Worker) -> None:
+    """Wait for the two beats of the start, of which the second tells the types: each extends the leases of tasks."""
+
+    async def done() -> bool:
+        return worker.heartbeat.statistics().beats >= 2
+
+    await eventually(done)
+
+
 async def test_a_task_that_was_taken_before_does_not_begin_after_it(
     app: Rota, bench: Bench, suspend: Suspend, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -54,6 +64,7 @@ async def test_a_task_that_was_taken_before_does_not_begin_after_it(
         await go_on.wait()
 
     async with app.worker(heartbeat="10s") as worker:
+        await first_beats(worker)
         first, second = await one.enqueue(), await one.enqueue()
         async with asyncio.timeout(30):
             while len(worker.executor.held) < 2:
@@ -84,7 +95,8 @@ async def test_a_function_whose_thread_comes_late_does_not_begin_after_it(
     def late() -> None:
         runs.append(1)
 
-    async with app.worker(heartbeat="10s"):
+    async with app.worker(heartbeat="10s") as worker:
+        await first_beats(worker)
         receipt = await late.enqueue()
         await asyncio.to_thread(taken.wait, 20)
 
@@ -110,7 +122,8 @@ async def test_a_function_that_waited_for_what_it_depends_on_does_not_begin_in_a
     def depends(value: Annotated[int, Depends(resource)] = INJECTED) -> None:
         runs.append(value)
 
-    async with app.worker(heartbeat="10s"):
+    async with app.worker(heartbeat="10s") as worker:
+        await first_beats(worker)
         receipt = await depends.enqueue()
         await asyncio.wait_for(asked.wait(), 20)
 
@@ -136,7 +149,8 @@ async def test_a_function_whose_process_is_still_being_started_does_not_begin_af
     monkeypatch.setattr(_PoolProcess, "start", start_late)
     app.task("process:late", run="process")(platform.node)
 
-    async with app.worker(heartbeat="10s"):
+    async with app.worker(heartbeat="10s") as worker:
+        await first_beats(worker)
         receipt = await app.enqueue("process:late", {})
         await asyncio.wait_for(started.wait(), 20)
 
@@ -157,7 +171,8 @@ async def test_the_outcome_of_a_task_that_ran_through_it_is_void_if_another_has_
         begun.set()
         await go_on.wait()
 
-    async with app.worker(heartbeat="10s"):
+    async with app.worker(heartbeat="10s") as worker:
+        await first_beats(worker)
         receipt = await through_it.enqueue()
         await asyncio.wait_for(begun.wait(), 30)
         key = QueueKeys("default").task(receipt.id)

@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
-# A wait with a time limit ends by itself. An asyncio timeout ends it this much later if the broker does not answer.
-_LATE_SECONDS = 0.1
+# A wait with a time limit ends by itself, after a last look at the task. An asyncio timeout ends it this much later if
+# the broker does not answer. Its error cannot tell the state of the task, so a look at a busy server needs enough time.
+_LATE_SECONDS = 1.0
 
 
 Ask: TypeAlias = Callable[[Any], Awaitable[Any]]

@@ -179,11 +179,11 @@ class SyncBroker:
         if self.address.mode == "sentinel":
             return SyncSentinelRoute(self.address, sentinel_login(self.address, self.options))
         if self.address.mode == "cluster":
-            return SyncClusterRoute(
-                self.address,
-                lambda node, words: self._on(node, lambda link: link.execute(words)),
-            )
+            return SyncClusterRoute(self.address, self._ask)
         return SyncSingleRoute(self.address.endpoints[0])
+
+    async def _ask(self, node: Endpoint, words: Words) -> Any:
+        return self._on(node, lambda link: link.execute(words))
 
     def _persist(self, key: str | None, request: Callable[[SyncLink, bool], T]) -> T:
         """Run a request, and repeat it after each `NotNow` until it succeeds or `retry_for` is over."""

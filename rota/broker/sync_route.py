@@ -5,11 +5,11 @@ routes differ in what they keep: the async ones share one link to each server, t
 """
 
 import threading
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from rota.broker.dial import Login
 from rota.broker.failure import NotNow, SlotMoved
+from rota.broker.route import Ask
 from rota.broker.script_cache import Words
 from rota.broker.sentinel import Sentinels, confirm_master
 from rota.broker.slots import SlotMap
@@ -102,9 +102,10 @@ class SyncSentinelRoute:
 class SyncClusterRoute:
     """Finds the master of a key's slot."""
 
-    def __init__(self, address: Address, ask: Callable[[Endpoint, Words], Any]) -> None:
+    def __init__(self, address: Address, ask: Ask) -> None:
+        """`ask` never waits: it blocks."""
         self._seeds = address.endpoints
-        self._ask_node = ask
+        self._ask = ask
         self._slots = SlotMap()
         self._survey = threading.Lock()
 
@@ -136,6 +137,3 @@ class SyncClusterRoute:
             if self._slots.stale:  # else another thread reloaded the slot map meanwhile
                 nodes = dict.fromkeys((*self._slots.masters, *self._seeds))
                 finish(self._slots.reload(nodes, self._ask))
-
-    async def _ask(self, node: Endpoint, words: Words) -> Any:
-        return self._ask_node(node, words)

@@ -1,23 +1,14 @@
 """How long the way of one awaited enqueue is: Python calls of ours from the call to the socket and back."""
 
-import sys
-from pathlib import Path
-from types import FrameType
-from typing import Any
-
 import pytest
 
-import rota
 from rota import Rota
-from rota.broker.busy_poll import BusyPoll
 from rota.wire import enqueue
+from scripts.measure_house import calls_by_file
 
-OURS = str(Path(rota.__file__).parent)
 MOST_CALLS = 25
 """A coroutine that is resumed counts once more."""
 MOST_MODULES = 15
-WAITING = BusyPoll._turn.__code__
-"""Runs again and again instead of a sleep, so how often says nothing."""
 
 
 async def test_one_enqueue_takes_few_calls_in_few_modules(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,17 +21,8 @@ async def test_one_enqueue_takes_few_calls_in_few_modules(redis_url: str, monkey
 
         await task.enqueue(1)  # connects, registers the queue, sends the source of the script
         await task.enqueue(2)
-        calls: list[str] = []
-
-        def count(frame: FrameType, event: str, argument: Any) -> None:
-            if event == "call" and frame.f_code is not WAITING and frame.f_code.co_filename.startswith(OURS):
-                calls.append(f"{frame.f_code.co_filename.removeprefix(OURS)}:{frame.f_code.co_qualname}")
-
-        sys.setprofile(count)
-        try:
+        with calls_by_file() as found:
             await task.enqueue(7)
-        finally:
-            sys.setprofile(None)
 
-    assert len(calls) <= MOST_CALLS, calls
-    assert len({call.partition(":")[0] for call in calls}) <= MOST_MODULES, calls
+    assert found.total() <= MOST_CALLS, found
+    assert len(found) <= MOST_MODULES, found

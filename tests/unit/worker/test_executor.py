@@ -56,6 +56,14 @@ async def one_at_a_time(app: Rota) -> asyncio.Event:
     return go_on
 
 
+def add_never_begun(app: Rota) -> None:
+    """Add a task whose attempt must end before it begins."""
+
+    @app.task("never:begun")
+    async def never() -> None:
+        raise AssertionError("it ran")
+
+
 async def test_attempt_that_is_handed_back_unstarted_has_ended_before_its_outcome_is_recorded() -> None:
     app, slots, ended = Rota(), Slots(3), Ended()
     go_on = await one_at_a_time(app)
@@ -97,11 +105,7 @@ async def test_a_task_that_is_stopped_before_its_first_step_frees_its_slot_and_i
 async def test_the_hooks_hear_of_a_task_whose_time_was_over_before_its_first_step(why: Stop, event: Event) -> None:
     app, slots, ended = Rota(), Slots(1), Ended()
     told: list[str] = []
-
-    @app.task("never:begun")
-    async def never() -> None:
-        raise AssertionError("it ran")
-
+    add_never_begun(app)
     getattr(app, f"on_{event}")(lambda context, error: told.append(f"{context.id}: {error}"))
     executor = executor_of(app, slots, ended)
     attempt = attempt_of("never:begun")
@@ -117,11 +121,7 @@ async def test_the_hooks_hear_of_a_task_whose_time_was_over_before_its_first_ste
 
 async def test_task_stopped_before_its_first_step_is_recorded_when_a_shutdown_follows_before_its_hooks() -> None:
     app, slots, ended = Rota(), Slots(1), Ended()
-
-    @app.task("never:begun")
-    async def never() -> None:
-        raise AssertionError("it ran")
-
+    add_never_begun(app)
     executor = executor_of(app, slots, ended)
     attempt = attempt_of("never:begun")
     slots.take(1)
@@ -267,11 +267,7 @@ async def test_a_task_whose_lease_ran_out_before_it_could_begin_is_handed_back(
 @pytest.mark.parametrize("deadline", [1, -1, -315619200, -(2**63)])
 async def test_a_task_whose_deadline_lies_in_the_past_or_before_1970_expires_unrun(deadline: int) -> None:
     app, slots, ended = Rota(), Slots(1), Ended()
-
-    @app.task("never:begun")
-    async def never() -> None:
-        raise AssertionError("it ran")
-
+    add_never_begun(app)
     executor = executor_of(app, slots, ended)
     attempt = attempt_of("never:begun")
     attempt.raw = TaskMessage(id="x", type="never:begun", queue="q", deadline=deadline).SerializeToString()

@@ -20,7 +20,7 @@ from tests.servers.process import DATABASES, REDIS_6_2, Server, valkey_binary, w
 from tests.servers.roles import denied, forget_denied, make_users, restricted
 
 os.environ["ROTA_LANG"] = "en"  # what tests expect of a command does not depend on the locale of the machine
-pytest_plugins = ("tests.conformance", "tests.hard_limit")
+pytest_plugins = ("tests.conformance", "tests.hard_limit", "tests.left_behind")
 
 # A busy machine must not look like a dead master to those who only want a deployment.
 STEADY_MS = 30_000

@@ -12,7 +12,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -59,16 +59,15 @@ def instrument(
     app.middleware(spans.run)
 
 
-def measure_runs(meter_provider: "MeterProvider | None" = None) -> None:
+def measure_runs(meter_provider: "MeterProvider | None" = None) -> Callable[[], None]:
     """Record the number and the duration of all runs in this process, by queue, type and outcome. Call it once.
 
-    This makes two events for each task, which takes some microseconds.
+    This makes two events for each task, which takes some microseconds. Returns a function that ends it.
     """
     meter = metrics.get_meter(_NAME, meter_provider=meter_provider)
     consumed = meter.create_counter("messaging.client.consumed.messages", unit="{message}")
     duration = meter.create_histogram("messaging.process.duration", unit="s")
 
-    @events.on(events.TaskEnded)
     def record(event: events.TaskEnded) -> None:
         attributes = {
             "messaging.system": "asynq",
@@ -79,6 +78,8 @@ def measure_runs(meter_provider: "MeterProvider | None" = None) -> None:
         }
         consumed.add(1, attributes)
         duration.record(event.seconds, attributes)
+
+    return events.subscribe(events.TaskEnded, record)
 
 
 class _Spans:

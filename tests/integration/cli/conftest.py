@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from rota.cli.output import explain
 from rota.cli.program import program
 from rota.errors import RotaError
+from tests.modules import own_modules
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setattr(_wrap, "re_word", _wrap.re_word)  # a command in Chinese sets it for its whole process
 
     def run(*words: str, typed: str = "") -> Done:
-        result = CliRunner().invoke(program, words, input=typed)
+        with own_modules(tmp_path):
+            result = CliRunner().invoke(program, words, input=typed)
         if isinstance(result.exception, RotaError):
             capsys.readouterr()
             code = explain(result.exception)

@@ -109,15 +109,10 @@ class QuickShell(Shell):
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
-        """The variables of the folder, and a Python that has imported no module of it yet."""
-        known = set(sys.modules)
+        """The variables of the folder."""
         with pytest.MonkeyPatch.context() as patch:
             for name in [each for each in os.environ if each.startswith("ROTA_")]:
                 patch.delenv(name)
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            patch.setattr(sys, "path", [*sys.path])
             yield
-        for name in set(sys.modules) - known:
-            if str(vars(sys.modules[name]).get("__file__")).startswith(str(self.folder)):
-                del sys.modules[name]

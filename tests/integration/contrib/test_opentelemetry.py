@@ -243,7 +243,7 @@ def test_app_is_instrumented_only_once() -> None:
 
 async def test_runs_are_counted_and_measured_by_their_outcome(redis_url: str) -> None:
     app, reader = Rota(redis_url), InMemoryMetricReader()
-    measure_runs(MeterProvider([reader]))
+    end = measure_runs(MeterProvider([reader]))
 
     @app.task("email:welcome", retention="1m")
     async def welcome() -> None: ...
@@ -251,6 +251,8 @@ async def test_runs_are_counted_and_measured_by_their_outcome(redis_url: str) ->
     async with app, app.worker():
         await (await welcome.enqueue()).result(timeout="30s")
     assert events.flush(30)
+    end()
+    assert not events.TaskEnded.observed
 
     data = reader.get_metrics_data()
     assert data is not None

@@ -1,5 +1,6 @@
 """`rota worker` as a program of its own, on a fresh database, and what its tasks said."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +26,15 @@ QUICK = {
     "sweep_interval": "500ms",
     "shutdown_timeout": "2s",
 }
+
+
+@pytest.fixture(autouse=True)
+def level_of_rota() -> Iterator[None]:
+    """Reset the level of the log, which a supervisor sets: some run in the process of their test."""
+    rota = logging.getLogger("rota")
+    before = rota.level
+    yield
+    rota.setLevel(before)
 
 
 class Event(NamedTuple):

@@ -8,18 +8,15 @@ import pytest
 
 from rota.cli.target import ImportFailed, chosen, load_app, target_of
 from rota.errors import ConfigError, RotaError
+from tests.modules import own_modules
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of our own, from which modules are imported and then forgotten."""
-    known = set(sys.modules)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    for name in set(sys.modules) - known:
-        if name.startswith("shelf_"):
-            del sys.modules[name]
+    with own_modules(tmp_path):
+        yield tmp_path
 
 
 def test_an_app_is_found_by_module_and_name(folder: Path) -> None:

@@ -85,9 +85,11 @@ class NodeConsumers:
         """Wait until it is time to look up the nodes again.
 
         If a fetcher or finisher ends by an error, raise that error, which ends the worker. Otherwise the worker would
-        appear alive but take no tasks. The supervisor starts another worker, and the tasks of this one run again.
+        appear alive but take no tasks, or hold tasks whose outcomes are never recorded. The supervisor starts another
+        worker, and the tasks of this one run again.
         """
         tasks = [task for consumer in self._consumers.values() for task in (consumer.fetching, consumer.finishing)]
+        tasks += self._retiring
         if not tasks:  # the worker was asked to stop before any consumer was started
             await asyncio.sleep(REFRESH_SECONDS)
             return
@@ -98,7 +100,7 @@ class NodeConsumers:
         for task in ended:
             if not task.cancelled():
                 task.result()
-            elif task in serving and not (self._stopping and task in fetching):
+            elif task in self._retiring or (task in serving and not (self._stopping and task in fetching)):
                 raise cancelled_from_outside("fetcher or finisher")
 
     async def refresh(self) -> None:
@@ -207,11 +209,19 @@ class NodeConsumers:
 
     async def _wind_up(self, consumer: NodeConsumer) -> None:
         await consumer.fetcher.stop(consumer.fetching)
-        await consumer.finisher.flush()
+        flushing = asyncio.create_task(consumer.finisher.flush())
+        try:
+            await asyncio.wait([flushing, consumer.finishing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            flushing.cancel()
+        if consumer.finishing.done():  # by a fault, which is raised here: `flush` would wait for it for good
+            await consumer.finishing
         consumer.finishing.cancel()
         await asyncio.wait([consumer.finishing])  # unlike a plain `await`, it does not raise the cancel
 
     def _retired(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            return  # it still has outcomes: `_watch` ends the worker, and `record_rest` records them
         consumer = self._retiring.pop(task)
         fetched, finished = self._past
         fetched.add(consumer.fetcher.statistics)

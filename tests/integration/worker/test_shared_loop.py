@@ -170,3 +170,37 @@ async def test_worker_ends_by_a_fault_when_code_of_a_task_cancels_its_parts(
     fault = caught.value.__cause__
     assert isinstance(fault, ExceptionGroup)
     assert fault.subgroup(lambda error: "was cancelled by other code of this process" in str(error))
+
+
+async def test_worker_ends_by_a_fault_when_a_retired_finisher_is_cancelled_and_its_outcomes_are_recorded(
+    app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.worker.consume.node_consumer.REFRESH_SECONDS", 0.05)
+    sending = asyncio.Event()
+
+    async def program() -> None:
+        async with app.worker() as worker:
+            [retired] = worker.consumers
+            send = retired.finisher._send
+
+            async def silent(call: Any) -> Any:
+                monkeypatch.setattr(retired.finisher, "_send", send)
+                sending.set()
+                await asyncio.Event().wait()
+
+            monkeypatch.setattr(retired.finisher, "_send", silent)
+            await app.enqueue("shared:plain", {}, task_id="mine")
+            await sending.wait()
+            await worker.consumers.stop_fetching()
+            await worker.consumers.start_fetching()
+            await asyncio.sleep(0)
+            retired.finishing.cancel()
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(30):
+        with pytest.raises(WorkerFault) as caught:
+            await program()
+    fault = caught.value.__cause__
+    assert isinstance(fault, ExceptionGroup)
+    assert fault.subgroup(lambda error: "was cancelled by other code of this process" in str(error))
+    await bench.in_state("mine", "completed")

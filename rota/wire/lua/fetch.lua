@@ -64,6 +64,11 @@ local function must_wait(row)
   return room < 0
 end
 
+local function waited_us(pending_since)
+  local since = tonumber(pending_since)
+  return since and now_us - since / 1000 or -1
+end
+
 local function put_off(set, id, key, out)
   local at = time_score(now + PUT_OFF_SECONDS)
   redis.call('ZADD', set, at, id)
@@ -132,7 +137,7 @@ local function take(k, base, prefix, n, out)
   if taken == 0 then return 0, removed, stay end
   redis.call('LPUSH', KEYS[k + 1], unpack(found))
   local tasks, notes, waits = out[3], out[4], out[6]
-  local before = #waits
+  local before, since, waited = #waits, nil, -1
   for i, id in ipairs(found) do
     local key, row = keys[i], rows[i]
     redis.call('HSET', key, 'state', 'active', 'rota_token', token)
@@ -145,8 +150,10 @@ local function take(k, base, prefix, n, out)
       notes[#notes + 1] = row[4] or ''
       notes[#notes + 1] = row[5] or ''
     end
-    local since = tonumber(row[6])
-    waits[before + i] = since and now_us - since / 1000 or -1
+    if row[6] ~= since then -- tasks that were enqueued or promoted together have the same text, which is read once
+      since, waited = row[6], waited_us(row[6])
+    end
+    waits[before + i] = waited
     leases[2 * i + 1], leases[2 * i + 2] = lease_until, id
     tasks[2 * (before + i) - 1], tasks[2 * (before + i)] = id, row[1]
   end

@@ -34,6 +34,12 @@ class World:
         self._instant += 1
         return self._instant
 
+    def wait_for_another_millisecond(self) -> None:
+        """Groups are ordered by the millisecond, so tasks of different steps must not join in the same one."""
+        seconds, micros = self.redis.time()
+        while self.redis.time() < (seconds, micros // 1000 * 1000 + 1000):
+            pass
+
     def move(self, place: str, member: str, score: float) -> None:
         self.redis.zadd(self.keys.base + place, {member: score}, xx=True)
 

@@ -90,3 +90,4 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def redis_is_as_the_model_says(self) -> None:
         self.world.compare(self.model)
+        self.world.wait_for_another_millisecond()

@@ -1,12 +1,10 @@
 """A second limit for each test, which holds where pytest-timeout's cannot.
 
 pytest-timeout raises an error in the main thread by a signal handler, so it needs an interpreter that still runs Python
-code; it also lets go of a test that failed, which then has no limit while it is torn down or tried again. Here
-
-1. each try of a test has pytest-timeout's limit anew;
-2. a thread of faulthandler, written in C, waits `AFTER_SECONDS` longer than that. Then it prints the stacks of all
-   threads and ends its process at once. Where several processes run tests (`make test`), the others go on, a new one
-   takes its place and the test has failed. What it has started is ended by scripts/watchdog.py.
+code; it also lets go of a test that failed, which then has no limit while it is torn down. Here a thread of
+faulthandler, written in C, waits `AFTER_SECONDS` longer than that. Then it prints the stacks of all threads and ends
+its process at once. Where several processes run tests (`make test`), the others go on, a new process takes over and the
+test has failed. What it has started is ended by scripts/watchdog.py.
 """
 
 import faulthandler
@@ -41,9 +39,6 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Settings) -> Generator
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    limits = item.stash.get(_limits, None)
-    if limits is not None and getattr(item, "execution_count", 1) > 1:
-        item.ihook.pytest_timeout_set_timer(item=item, settings=limits)
     _arm(item)
 
 

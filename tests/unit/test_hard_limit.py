@@ -40,21 +40,6 @@ def test_deaf():
     assert 'test_it.py", line 6 in test_deaf' in done.stderr or 'test_it.py", line 5 in test_deaf' in done.stderr
 
 
-def test_second_try_of_a_test_has_the_limit_again(tmp_path: Path) -> None:
-    text = """
-import threading
-tries = []
-def test_hangs_at_the_second_try():
-    tries.append(1)
-    assert len(tries) > 1
-    threading.Event().wait()
-"""
-    done = run(tmp_path, text, "--timeout", "1", "--reruns", "1", after=40)
-
-    assert "Failed: Timeout (>1.0s)" in done.stdout
-    assert "1 rerun" in done.stdout
-
-
 def test_teardown_of_a_failed_test_has_a_limit(tmp_path: Path) -> None:
     text = """
 import threading, pytest

@@ -4,6 +4,7 @@
 it back, because a blocking caller cannot share a connection. Requests of several threads are not pipelined.
 """
 
+import math
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ from rota.wire.keys import Keys
 from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
+
+_SHORTEST_SECONDS = 0.01
 
 
 class SyncSubscription:
@@ -70,6 +73,7 @@ class SyncBroker:
         self.options = options
         self.keys = Keys(options.key_prefix)
         self._retry_seconds = options.retry_for.total_seconds()
+        self._answer_by = math.inf
         self._login = Login.to_server(address, options)
         self._pools: dict[Endpoint, Pool] = {}
         # Closes the sockets of a program that ends without closing its broker.
@@ -163,6 +167,15 @@ class SyncBroker:
         made._retry_seconds = retry_for.total_seconds()
         return made
 
+    def until(self, instant: float) -> Self:
+        """Return a copy of this broker that gives up each request at an instant of `time.monotonic()`.
+
+        Both share their connections. Only the search for the nodes of Sentinel and a Cluster may take longer.
+        """
+        made = copy(self)
+        made._answer_by = instant
+        return made
+
     def close(self) -> None:
         """Close the idle connections. Connections in use stay open, and the broker can still be used."""
         _close(self._pools)
@@ -196,7 +209,7 @@ class SyncBroker:
         return self._repeat(attempt)
 
     def _repeat(self, attempt: Callable[[NotNow | None], T], error: NotNow | None = None) -> T:
-        budget = RetryBudget(self._retry_seconds)
+        budget = RetryBudget(min(self._retry_seconds, self._answer_by - time.monotonic()))
         while True:
             if error is not None:
                 self._route.learn(error)
@@ -212,6 +225,7 @@ class SyncBroker:
     def _on(self, endpoint: Endpoint, request: Callable[[SyncLink], T]) -> T:
         pool = self._pool(endpoint)
         link = pool.take() or self._connect(endpoint)
+        link.answer_by = self._answer_by
         try:
             return request(link)
         except failure.Demoted:
@@ -225,7 +239,10 @@ class SyncBroker:
         return self._pools.get(endpoint) or self._pools.setdefault(endpoint, Pool())
 
     def _connect(self, endpoint: Endpoint) -> SyncLink:
-        link = SyncLink(endpoint, self._login)
+        # At least a moment, because a socket with the time-out 0 does not wait at all.
+        seconds = max(_SHORTEST_SECONDS, min(self._login.connect_timeout_seconds, self._answer_by - time.monotonic()))
+        link = SyncLink(endpoint, replace(self._login, connect_timeout_seconds=seconds))
+        link.answer_by = self._answer_by
         try:
             self._route.verify(link)
         except BaseException:

@@ -4,6 +4,7 @@ A `Pool` keeps the idle connections to one server. Neither of them retries; `Syn
 """
 
 import contextlib
+import math
 import os
 import select
 import socket
@@ -32,6 +33,8 @@ class SyncLink:
         self.endpoint = endpoint
         self.sources = ScriptCache(guarded=login.clustered, test_clock=login.test_clock)
         self.messages: deque[tuple[str, bytes]] = deque()
+        self.answer_by = math.inf
+        """The instant of `time.monotonic()` at which a request is given up, if that is before the response time-out."""
         self._timeout_seconds = login.connect_timeout_seconds
         self._reader = Reader(notEnoughData=NOTHING)
         self._reason: object = None
@@ -70,7 +73,7 @@ class SyncLink:
         packed = b"".join(map(pack, commands))
         try:
             self._socket.sendall(packed)
-            deadline = time.monotonic() + self._timeout_seconds
+            deadline = min(time.monotonic() + self._timeout_seconds, self.answer_by)
             if read is None:
                 return [self._reply(deadline) for _ in commands]
             return [read(number, self._reply(deadline)) for number in range(len(commands))]
@@ -130,7 +133,11 @@ class SyncLink:
 
     def _why(self, error: Exception) -> object:
         if isinstance(error, TimeoutError):
-            return f"no answer for {self._timeout_seconds:g} s"
+            return (
+                "no answer in time"
+                if time.monotonic() >= self.answer_by
+                else f"no answer for {self._timeout_seconds:g} s"
+            )
         return no_resp3(error) if isinstance(error, HiredisError) else error
 
     def _greet(self, login: Login) -> None:

@@ -11,7 +11,7 @@ from rota import events
 from rota.client.batch import Batch, Planned, of_task
 from rota.client.delivery import Delivery, DeliveryOptions, Unreplicated
 from rota.client.hooks import enter, enter_each, swallowed
-from rota.client.operations import TaskOperations, Wait, out_of_time, result
+from rota.client.operations import OUT_OF_SIGHT, TaskOperations, Wait, out_of_time, result
 from rota.client.packing import PAYLOAD_LIMIT_BYTES, STATES, Packer, refusal
 from rota.client.plans import check_plan, other_keeps_nothing, plan_of_call, wait_broken_off
 from rota.client.requests import Driver
@@ -113,7 +113,7 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
         except ResultTimeout:
             raise
         except TimeoutError:
-            raise out_of_time(queue, task_id, wait.seconds) from None
+            raise out_of_time(queue, task_id, wait.seconds, OUT_OF_SIGHT) from None
 
     async def _call(self, plan: Plan[Any], timeout: DurationLike | None) -> Any:  # noqa: ASYNC109
         limit = None if timeout is None else parse(timeout, "timeout")

@@ -51,7 +51,8 @@ from rota.wire.watch import Watched, announced, watch
 _FIRST_LOOK_SECONDS = 0.1
 # A task may disappear a moment before the announcement of its end arrives, because they use different connections.
 _LAST_WORD_SECONDS = 0.25
-_OUT_OF_SIGHT = Watched("in a state unknown, because the broker does not answer")
+OUT_OF_SIGHT = "unknown"
+"""The state of a task in the error of a wait, if the broker does not answer."""
 
 
 P = ParamSpec("P")
@@ -198,7 +199,7 @@ def _look(keys: QueueKeys, task_id: str, deadline: float | None) -> Act[Watched]
     except BrokerUnavailable:
         if deadline is None:
             raise
-        return _OUT_OF_SIGHT
+        return Watched(OUT_OF_SIGHT)
     return watched
 
 
@@ -215,9 +216,11 @@ def _read(keys: QueueKeys, task_id: str, watched: Watched) -> bytes:
     raise kind(f"{what} {said}", reason=watched.error, task_id=task_id, queue=keys.queue)
 
 
-def out_of_time(queue: str, task_id: str, seconds: float | None, state: str = "") -> ResultTimeout:
+def out_of_time(queue: str, task_id: str, seconds: float | None, state: str) -> ResultTimeout:
     """Make the error for a wait that has timed out."""
-    stands = f" (it is {state})" if state else ""
+    stands = f" (it is {state})"
+    if state == OUT_OF_SIGHT:
+        stands = " (its state is not known, because the broker does not answer)"
     advice = "It goes on: wait again with app.job(task_id, queue=...).result(), or give a longer timeout."
     if state == "pending":
         advice = "No worker has taken it yet: is one running that serves this queue, on the same server?"

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
-# A wait with a time limit ends by itself, after a last look at the task. An asyncio timeout ends it this much later if
-# the broker does not answer. Its error cannot tell the state of the task, so a look at a busy server needs enough time.
+# A wait with a time limit ends by itself, after a last look at the task. If the broker does not answer, it is ended so
+# much later. Then the error cannot tell the state of the task, so a look at a busy server needs enough time.
 _LATE_SECONDS = 1.0
 
 
@@ -273,7 +274,19 @@ class SyncRequests(Driver):
         return self._run_enqueue(call)
 
     async def listen(self, channel: str, act: Callable[[], Act[R]], seconds: float | None) -> R:
-        """Carry out an operation that waits for announcements."""
+        """Carry out an operation that waits for announcements. Raises TimeoutError if no answer comes in time."""
+        if seconds is None:
+            return await self._listen(channel, act)
+        limit, limited = time.monotonic() + seconds + _LATE_SECONDS, copy(self)
+        limited.seconds, limited._broker = 0, self._broker.until(limit)
+        try:
+            return await limited._listen(channel, act)
+        except BrokerUnavailable:
+            if time.monotonic() < limit:
+                raise
+            raise TimeoutError from None
+
+    async def _listen(self, channel: str, act: Callable[[], Act[R]]) -> R:
         try:
             with self._broker.subscribe(channel) as messages:
                 return await self.carry_out(act(), messages)

@@ -208,8 +208,9 @@ class Job(Receipt, AsyncFace, Generic[R_co]):
     async def result(self, timeout: DurationLike | None = None) -> R_co:  # noqa: ASYNC109
         """Wait for the end of the task and return the value that its function returned.
 
-        Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`. A result is kept for the retention of the
-        task; without a retention this raises ResultNotKept at once.
+        Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`, at most a second later if the server does
+        not answer. A result is kept for the retention of the task; without a retention this raises ResultNotKept at
+        once.
         """
         check_kept(self)
         return cast("R_co", read_result(self, await self._client.result(self.queue, self.id, timeout), self._decode))
@@ -223,8 +224,9 @@ class SyncJob(Receipt, SyncFace, Generic[R_co]):
     def result(self, timeout: DurationLike | None = None) -> R_co:
         """Wait for the end of the task and return the value that its function returned.
 
-        Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`. A result is kept for the retention of the
-        task; without a retention this raises ResultNotKept at once.
+        Raises TaskFailed, TaskCancelled, or ResultTimeout after `timeout`, at most a second later if the server does
+        not answer. A result is kept for the retention of the task; without a retention this raises ResultNotKept at
+        once.
         """
         check_kept(self)
         return cast("R_co", read_result(self, self._client.result(self.queue, self.id, timeout), self._decode))

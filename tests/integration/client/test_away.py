@@ -1,6 +1,7 @@
 """A broker that goes away and comes back, as a producer sees it: wait, or fail at once."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -8,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from rota.broker import Broker, BrokerOptions
+from rota.broker import Broker, BrokerOptions, SyncBroker
 from rota.client import Client, SyncClient
-from rota.errors import BrokerUnavailable
+from rota.errors import BrokerUnavailable, ResultTimeout
 from tests.integration.client.conftest import plan
 from tests.servers.overseen import Overseen
-from tests.servers.process import Server
+from tests.servers.process import Server, wait_until
 
 SHORT = BrokerOptions(retry_for=timedelta(milliseconds=200), response_timeout=timedelta(seconds=5))
 
@@ -125,6 +126,34 @@ def test_blocking_code_fails_at_once_where_asked(server: Server) -> None:
         with pytest.raises(BrokerUnavailable):
             client.enqueue(plan())
         assert time.monotonic() - started < 10  # it would be tried for 20 s
+
+
+@pytest.mark.parametrize("first", ["subscribed", "frozen"])
+@pytest.mark.parametrize("blocking", [False, True])
+def test_wait_for_a_result_ends_in_time_when_the_server_hangs(server: Server, blocking: bool, first: str) -> None:
+    patient = BrokerOptions(connect_timeout=timedelta(seconds=60), response_timeout=timedelta(seconds=60))
+
+    def freeze() -> None:
+        with server.client() as client:
+            wait_until(client.pubsub_channels if first == "subscribed" else lambda: True)
+        server.freeze()
+
+    def wait_blocking() -> None:
+        with SyncBroker.from_url(server.unix_url, options=patient) as broker:
+            job = SyncClient(broker).enqueue(plan(retention="1h"))
+            freezing.start() if first == "subscribed" else freeze()
+            job.result(timeout="2s")
+
+    async def wait() -> None:
+        async with Broker.from_url(server.unix_url, options=patient) as broker:
+            job = await Client(broker).enqueue(plan(retention="1h"))
+            freezing.start() if first == "subscribed" else freeze()
+            await job.result(timeout="2s")
+
+    freezing, started = threading.Thread(target=freeze), time.monotonic()
+    with pytest.raises(ResultTimeout, match="its state is not known, because the broker does not answer"):
+        wait_blocking() if blocking else asyncio.run(wait())
+    assert time.monotonic() - started < 40  # an answer would be awaited for 60 s, and then once more
 
 
 async def test_closing_does_not_wait_for_a_server_that_hangs(server: Server) -> None:
